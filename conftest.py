@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,18 +16,32 @@ from hypothesis import settings
 
 from support import commands
 
-MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes a private folder in it
+MEMORY = Path("/dev/shm")  # noqa: S108 - only a private folder in it is used
 ROOM = 4 << 30
 """So many octets must be free in memory for the tests to keep their files there; they use less than one GiB."""
 
-
-def _keep_files_in_memory() -> None:
-    """Have pytest, and each process that a test starts, make temporary files in memory: nobody then waits for a disk."""
-    if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM:
-        os.environ["TMPDIR"] = os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)
+PREFIX = "sm-"
 
 
-_keep_files_in_memory()
+def _folder_in_memory() -> Path | None:
+    """Have this process, and each process that a test starts, make temporary files in memory: nobody waits for a disk.
+
+    Gives the folder, which is ours to remove. Folders of runs that have failed, and are over, are removed as well. None if
+    the caller has chosen a place (``TMPDIR``), or there is no room.
+    """
+    if "TMPDIR" in os.environ or not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < ROOM:
+        return None
+    for old in MEMORY.glob(f"{PREFIX}*-*"):
+        pid = old.name.removeprefix(PREFIX).partition("-")[0]
+        if old.stat().st_uid == os.geteuid() and not Path("/proc", pid).exists():
+            shutil.rmtree(old, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=MEMORY)
+    Path(folder).chmod(0o711)  # PostgreSQL runs as another user, and has a folder of its own in here
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+    return Path(folder)
+
+
+FOLDER = _folder_in_memory()
 
 # The same examples in each run, and none is timed: a test that fails has to fail for whoever looks at it next.
 settings.register_profile("sipmesh", derandomize=True, deadline=None)
@@ -48,6 +63,19 @@ COMMANDS = {
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let `make test-compiled` say what it wants to test."""
     parser.addoption("--compiled", action="store_true", help="refuse to test anything but a compiled install")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Keep the paths of tests short: a control socket has a path of 107 octets at most."""
+    if FOLDER is not None and config.option.basetemp is None:
+        config.option.basetemp = str(FOLDER / "t")
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Remove what tests have left in memory, unless somebody may want to look at it."""
+    if FOLDER is not None and exitstatus == 0:
+        shutil.rmtree(FOLDER, ignore_errors=True)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -37,6 +37,11 @@ FROM_SOURCE = {
         ("server/proxy/login/login_failures", "server/proxy/message_refusals", "server/quotas/limited_log"),
         "runs for refusals only",
     ),
+    "server/proxy/refused_message": "is read back from JSON by its annotations",
+    **dict.fromkeys(
+        ("server/quotas/overload_report", "server/quotas/shortage_report"),
+        "runs twice a second",
+    ),
 }
 """Modules of these packages that are not compiled, and why: mypyc mishandles some coroutines and some subclasses."""
 

@@ -90,6 +90,14 @@ class Server:
         """Messages from users to the sink."""
         return self.load("messages", *self._sink, *options)
 
+    def overload(self, rate: int, *options: object) -> Result:
+        """Messages from users to the sink in an open loop, *rate* a second."""
+        return self.load("overload", *self._sink, "--rate", rate, *options)
+
+    def storm(self, phones: int, addresses: int) -> Result:
+        """Phones that log in all at once, from so many addresses."""
+        return self.load("storm", "--links", phones, "--sources", addresses)
+
     def peer_messages(self, *options: object) -> Result:
         """Messages from another server to the sink."""
         return self.load("messages", *self._sink, *self._peer, *options, port=SERVER_PORT)

@@ -32,22 +32,55 @@ from bench.growth import SERIES, measure_growth
 from bench.pki import make_pki
 from bench.table import number, table
 
-Start = Callable[[Path, Path], AbstractContextManager[Server]]
+Start = Callable[..., AbstractContextManager[Server]]
 OURS, NOTHING = "sipmesh", "—"
 PEERS = ("--links", 4)
+LOGINS = 1_000
 QUIET = 0.1
 """Other work that takes more than this part of a core is worth a word."""
 PER_TRANSACTION = {"server_us": "server CPU, µs per request", "p50_ms": "p50, ms", "p99_ms": "p99, ms"}
 
 
+STORM = {"took_s": "until the last is logged in, s", "resets": "resets", "server_us": "server CPU, µs per login"}
+TIMES = (1, 1.5, 3)
+OVERLOAD = {
+    "per_s": "200 a second",
+    "goodput": "goodput, part of capacity",
+    "cpu_goodput": "goodput for the server's CPU, part of capacity",
+    "p50_ms": "p50 of 200, ms",
+    "refused_per_s": "503 a second",
+    "lost_per_s": "lost a second",
+}
+"""The load is an open loop: what a sender cannot send, or nobody answers, is lost. Other work on the machine takes goodput
+from the server; the one for its CPU does not depend on that."""
+
+
+def overloaded(server: Server, time: tuple[object, ...]) -> Result:
+    """Measure the capacity in a closed loop, and then the open loop at each of `TIMES`."""
+    full = server.messages(*time)
+    capacity = full["per_s"]
+    found: Result = {"errors": full["errors"], "unanswered": full["unanswered"], "capacity_per_s": capacity}
+    for times in TIMES:
+        result = server.overload(int(capacity * times), *time)
+        result["goodput"] = result["per_s"] / capacity
+        result["cpu_goodput"] = full["server_us"] / result["server_us"] if result["server_us"] else 0.0
+        found |= {f"x{times}_{figure}": result[figure] for figure in OVERLOAD if figure in result}
+        found["errors"] += result["errors"]
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One kind of work: how it is done, and which figures of the result are shown under what name."""
+    """One kind of work: how it is done, and which figures of the result are shown under what name.
+
+    *options* of organisation.py say how large `sipmesh` is made.
+    """
 
     title: str
     work: Callable[[Server, tuple[object, ...]], Result]
     figures: dict[str, str]
     beside: tuple[str, ...] = ("Kamailio",)
+    options: tuple[object, ...] = ()
 
 
 PARTS = {
@@ -65,6 +98,17 @@ PARTS = {
         "messages between servers, saturated",
         lambda server, time: server.peer_messages(*PEERS, *time),
         {**PER_TRANSACTION, "per_s": "requests a second"},
+    ),
+    "register": Part(
+        "refreshes of registrations, with credentials, saturated",
+        lambda server, time: server.load("registers", "--window", 20, *time),
+        {**PER_TRANSACTION, "server_us": "server CPU, µs per REGISTER", "per_s": "REGISTERs a second"},
+    ),
+    "login": Part(
+        "first logins on links that are up: REGISTER, 401, REGISTER with credentials",
+        lambda server, _: server.load("registers", "--logins", "--links", LOGINS, "--window", 40),
+        {**PER_TRANSACTION, "server_us": "server CPU, µs per login", "per_s": "logins a second"},
+        options=("--users", LOGINS),
     ),
     "handshake": Part(
         "full mutual TLS 1.3 handshake, 8 in flight",
@@ -89,6 +133,25 @@ PARTS = {
             "per_s": "calls a second",
         },
     ),
+    "storm": Part(
+        "500 phones behind one address log in at once",
+        lambda server, _: server.storm(500, 1),
+        STORM,
+    ),
+    "storm10k": Part(
+        "10,000 phones at 16 addresses log in at once",
+        lambda server, _: server.storm(10_000, 16),
+        STORM,
+        options=("--users", 1_000),
+    ),
+    "overload": Part(
+        "open loop above capacity, users to another server",
+        overloaded,
+        {
+            "capacity_per_s": "capacity, requests a second",
+            **{f"x{times}_{figure}": f"at {times}: {title}" for times in TIMES for figure, title in OVERLOAD.items()},
+        },
+    ),
 }
 """What each measures is said in its title; the floor is a server in C that only shakes hands and answers a keep-alive."""
 
@@ -101,8 +164,8 @@ was done in a second.
 
 sipmesh, run by {interpreter}, authenticates its users, checks who may assert whom, judges each peer by topology,
 certificate and revocation list, and logs at the default level. Kamailio, with one worker, stateful, and the allocator
-tlsf, authenticates nobody as it is set up here, and checks certificates and the list only. The floor is a server in C
-that does nothing but shake hands.
+tlsf, is set up here to authenticate users at REGISTER alone, and checks certificates and the list only. The floor is a
+server in C that does nothing but shake hands.
 """
 
 
@@ -138,7 +201,9 @@ def measure(parts: list[str], pairs: int, seconds: int, folder: Path) -> Taken:
         for turn in range(1, pairs + 1):
             for server in servers:
                 sys.stderr.write(f"{name} {turn}/{pairs}: {server}\n")
-                with STARTS[server](folder / "pki", folder / server) as running:
+                start: Callable[..., AbstractContextManager[Server]] = STARTS[server]
+                options = part.options if server == OURS else ()
+                with start(folder / "pki", folder / server, *options) as running:
                     taken.keep(name, server, part.work(running, ("--seconds", seconds)))
                     taken.interpreter = os.path.relpath(running.command[0]) if server == OURS else taken.interpreter
     return taken

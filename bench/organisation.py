@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from sipmesh.demo.forge import Forge
-from sipmesh.routing.registrar.binding import Binding, Changes
+from sipmesh.routing.registrar.binding import NEVER, Binding
 from sipmesh.storage.bindings import BindingStore
+from sipmesh.storage.locations import Write
 from sipmesh.storage.users import Users
 from sipmesh.topology.document.load import Loaded, load
 
@@ -82,12 +82,12 @@ def add_bindings(loaded: Loaded, count: int) -> None:
     loaded.bindings_file.parent.mkdir(mode=0o700, exist_ok=True)
     store = BindingStore(loaded.bindings_file)
     store.begin(OTHER_SERVER, 1)
-    end = time.time() + 86_400
-    store.apply(Changes(put=tuple(binding(number, end) for number in range(count))))
+    rows = [binding(number) for number in range(count)]
+    store.write([Write(row.aor, (row,), (), lambda _: None) for row in rows], OTHER_SERVER, 1)
     store.close()
 
 
-def binding(number: int, expires_at: float) -> Binding:
+def binding(number: int) -> Binding:
     """Make one binding of a phone that has been here for long."""
     return Binding(
         aor=f"sip:other{number}@a.test",
@@ -101,7 +101,8 @@ def binding(number: int, expires_at: float) -> Binding:
         incarnation=1,
         flow=number,
         token=f"token-{number}",
-        expires_at=expires_at,
+        expires_at=NEVER,
+        interval_s=86_400,
     )
 
 

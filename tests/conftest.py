@@ -33,6 +33,7 @@ from support.network import (
 )
 
 if TYPE_CHECKING:
+    from client.home import Certificates
     from support.postgres import Cluster
 
 
@@ -139,3 +140,11 @@ def _managed_model(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
 def _managed(managed_model: Organisation, tmp_path: Path) -> Managed:
     """example.test with management, an edge, an application and two pools of front ends, at version 1; nothing runs."""
     return Managed(copied(managed_model, tmp_path / "m"), tmp_path)
+
+
+@pytest.fixture(name="certificates", scope="session")
+def _certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """The certificate of the home server of example.test: its domain and its own name."""
+    from client.home import Certificates
+
+    return Certificates.make(tmp_path_factory.mktemp("home"), "home.example.test", "example.test")

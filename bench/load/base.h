@@ -20,6 +20,7 @@ struct options {
     struct sockaddr_in connect, sink, listen; /* family 0: not given */
     struct in_addr from;                      /* first of the source addresses */
     bool users;                               /* messages go from user to user, not to `uri` */
+    bool logins;                              /* each user logs in once, in place of refreshes */
     unsigned sources, links, window, body, headers;
     unsigned seconds, warmup, hold;
     double rate;  /* requests a second; 0: a closed loop */

@@ -13,7 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { IN_ROOM = 65536, OUT_ROOM = 262144, EVENTS = 128 };
+/* PATIENT_ROOM: what a sender that may give up lets wait in its own queue. */
+enum { IN_ROOM = 65536, OUT_ROOM = 262144, PATIENT_ROOM = 32768, KERNEL_ROOM = 65536, EVENTS = 128 };
 
 static int epoll_fd = -1;
 
@@ -247,6 +248,15 @@ void link_send(struct link *link, const char *text, size_t length) {
     memcpy(link->out + link->queued, text, length);
     link->queued += length;
     watch_writing(link, true);
+}
+
+bool link_has_room(const struct link *link, size_t length) {
+    return link->queued + length <= PATIENT_ROOM;
+}
+
+void link_bound_kernel_queue(struct link *link) {
+    int octets = KERNEL_ROOM;
+    setsockopt(link->watched.fd, SOL_SOCKET, SO_SNDBUF, &octets, sizeof octets);
 }
 
 void link_finish(struct link *link) {

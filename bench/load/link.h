@@ -52,6 +52,10 @@ void link_open(struct link *, SSL_CTX *, const struct sockaddr_in *to, const str
                const struct link_use *use);
 /* Writes one TLS record, now or as soon as there is room. */
 void link_send(struct link *, const char *text, size_t length);
+/* False while so much waits for the server that a message of that length would not fit. */
+bool link_has_room(const struct link *, size_t length);
+/* Has our kernel keep as little for the link as on a network with segments of 1,500 octets: loopback has 64 KiB. */
+void link_bound_kernel_queue(struct link *);
 /* Ends a link from within its `received`: it is closed when that returns, and `closed` is told. */
 void link_finish(struct link *);
 /* Writes our own address and port as a Contact or a Via has them. */

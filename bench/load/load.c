@@ -31,9 +31,13 @@ static const char usage[] =
     "            --links N --window N (outstanding in all) | --rate PER_SECOND (latency from when each was due)\n"
     "            --sink ADDRESS:PORT --sink-certificate FILE --sink-key FILE --uri URI | --users (from user to user)\n"
     "            --certificate FILE --key FILE; --body BYTES --headers N (beside the usual eight)\n"
+    "overload    the same at --rate PER_SECOND, whatever is answered: 503 with Retry-After counts as refused\n"
     "calls       whole calls, forked to two devices: --links N (callers, and callees) --window N (calls at once)\n"
+    "registers   REGISTER requests with credentials: refreshes; --logins: each user once, on links that are up\n"
+    "            --links N --window N (outstanding in all) | --rate PER_SECOND; --logins --from ADDRESS --sources N\n"
     "handshakes  full mutual handshakes: --certificate FILE --key FILE --links N (in flight)\n"
     "idle        links that say one OPTIONS: --links N --from ADDRESS --sources N (addresses) --hold S\n"
+    "storm       phones that log in all at once: --links N (ten of each user) --from ADDRESS --sources N\n"
     "floor       a server that only shakes hands: --listen ADDRESS:PORT --certificate FILE --key FILE --seconds S\n";
 
 _Noreturn static void explain(void) {
@@ -51,14 +55,15 @@ static unsigned whole_number(const char *text) {
 
 static void read_options(int count, char **words) {
     enum { CONNECT, CA, NAME, PID, SECONDS, WARMUP, LINKS, WINDOW, RATE, SINK, SINK_CERTIFICATE, SINK_KEY, URI, USERS,
-           CERTIFICATE, KEY, BODY, HEADERS, FROM, SOURCES, HOLD, LISTEN };
+           CERTIFICATE, KEY, BODY, HEADERS, FROM, SOURCES, HOLD, LISTEN, LOGINS };
     static const struct option known[] = {
         {"connect", 1, 0, CONNECT}, {"ca", 1, 0, CA}, {"name", 1, 0, NAME}, {"pid", 1, 0, PID},
         {"seconds", 1, 0, SECONDS}, {"warmup", 1, 0, WARMUP}, {"links", 1, 0, LINKS}, {"window", 1, 0, WINDOW},
         {"rate", 1, 0, RATE}, {"sink", 1, 0, SINK}, {"sink-certificate", 1, 0, SINK_CERTIFICATE},
         {"sink-key", 1, 0, SINK_KEY}, {"uri", 1, 0, URI}, {"users", 0, 0, USERS}, {"certificate", 1, 0, CERTIFICATE},
         {"key", 1, 0, KEY}, {"body", 1, 0, BODY}, {"headers", 1, 0, HEADERS}, {"from", 1, 0, FROM},
-        {"sources", 1, 0, SOURCES}, {"hold", 1, 0, HOLD}, {"listen", 1, 0, LISTEN}, {0}};
+        {"sources", 1, 0, SOURCES}, {"hold", 1, 0, HOLD}, {"listen", 1, 0, LISTEN}, {"logins", 0, 0, LOGINS},
+        {0}};
     for (int found; (found = getopt_long(count, words, "", known, NULL)) != -1;)
         switch (found) {
         case CONNECT: given.connect = loopback(optarg); break;
@@ -75,6 +80,7 @@ static void read_options(int count, char **words) {
         case SINK_KEY: given.sink_key = optarg; break;
         case URI: given.uri = optarg; break;
         case USERS: given.users = true; break;
+        case LOGINS: given.logins = true; break;
         case CERTIFICATE: given.certificate = optarg; break;
         case KEY: given.key = optarg; break;
         case BODY: given.body = whole_number(optarg); break;
@@ -91,8 +97,9 @@ static void read_options(int count, char **words) {
 
 int main(int count, char **words) {
     static const struct { const char *name; int (*run)(void); bool serves; } modes[] = {
-        {"messages", messages, false}, {"calls", calls, false},        {"handshakes", handshakes, false},
-        {"idle", idle, false},         {"floor", floor_server, true},
+        {"messages", messages, false},     {"overload", overload, false}, {"registers", registers, false},
+        {"calls", calls, false},           {"handshakes", handshakes, false}, {"idle", idle, false},
+        {"storm", storm, false},           {"floor", floor_server, true},
     };
     given.from = loopback_host("127.0.0.2");
     given.run = (uint32_t)(now_ns() >> 10) ^ (uint32_t)getpid() << 16;

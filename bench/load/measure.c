@@ -32,6 +32,16 @@ void measure_start(void) {
     next_phase_at = now_ns() + given.warmup * NS_PER_S;
 }
 
+void measure_open(void) {
+    phase = MEASURING;
+    opened = read_all();
+}
+
+void measure_close(void) {
+    closed = read_all();
+    phase = DRAINING;
+}
+
 bool measure_goes_on(unsigned long outstanding) {
     uint64_t now = now_ns();
     if (phase == DRAINING)
@@ -58,9 +68,24 @@ bool load_is_on(void) {
     return phase == WARMING || phase == MEASURING;
 }
 
+bool load_is_measured(void) {
+    return phase == MEASURING;
+}
+
+size_t within(const struct latencies *kept, uint64_t ns) {
+    size_t found = 0;
+    for (size_t i = 0; i < kept->count; i++)
+        found += kept->steps[i] <= ns / 100;
+    return found;
+}
+
 void keep_latency(struct latencies *kept, uint64_t begun, uint64_t ended) {
     if (phase < MEASURING || begun < opened.at || (phase == DRAINING && begun >= closed.at))
         return;
+    keep_latency_of_all(kept, begun, ended);
+}
+
+void keep_latency_of_all(struct latencies *kept, uint64_t begun, uint64_t ended) {
     if (kept->count == kept->room) {
         kept->room = kept->room ? 2 * kept->room : 4096;
         kept->steps = kept->room > MOST_LATENCIES ? NULL : realloc(kept->steps, kept->room * sizeof *kept->steps);
@@ -105,6 +130,11 @@ static void print_quoted(const char *text) {
     for (; *text; text++)
         putchar(*text == '"' || *text == '\\' || !isprint((unsigned char)*text) ? '?' : *text);
     putchar('"');
+}
+
+void report_text(const char *name, const char *text) {
+    printf(", \"%s\": ", name);
+    print_quoted(text);
 }
 
 void report_begin(void) {

@@ -8,7 +8,8 @@
 #include <string.h>
 
 /* RING: requests of one link that may be under way; their numbers wrap round in it. */
-enum { RING = 4096, NUMBER_DIGITS = 8, LONGEST_REQUEST = 65536, LONGEST_ANSWER = 40960 };
+static const uint64_t IN_TIME_NS = NS_PER_S; /* who asked has not given up by then */
+enum { RING = 4096, NUMBER_DIGITS = 8, LONGEST_REQUEST = 65536, LONGEST_QUEUE = 196608, LONGEST_ANSWER = 40960 };
 
 struct sender {
     struct phone phone;
@@ -22,6 +23,11 @@ static struct sender *senders;
 static struct latencies answered;
 static unsigned long outstanding;
 static unsigned turn; /* whose link the next request goes out on */
+
+/* In an open loop above what the server can do: requests that nobody answered in the time of RING more, or that found no room. */
+static bool open_loop;
+static struct latencies refused;
+static unsigned long refusals, lost, dropped;
 
 static void write_request(struct sender *sender, unsigned number) {
     char request[LONGEST_REQUEST], uri[64];
@@ -46,12 +52,24 @@ static void write_request(struct sender *sender, unsigned number) {
     memcpy(sender->request, request, text.length);
 }
 
+static void count_lost(void) {
+    lost += load_is_measured();
+}
+
 static void send_next(uint64_t due) {
     struct sender *sender = &senders[turn++ % given.links];
     char digits[NUMBER_DIGITS + 1];
     uint64_t *slot = &sender->due[sender->next % RING];
-    if (*slot)
+    if (*slot && !open_loop)
         die("%d requests of user%u are unanswered", RING, sender->phone.user);
+    if (open_loop && !link_has_room(&sender->phone.link, sender->length)) {
+        count_lost();
+        return;
+    }
+    if (*slot) {
+        count_lost();
+        outstanding--;
+    }
     *slot = due;
     outstanding++;
     snprintf(digits, sizeof digits, "%08x", sender->next++);
@@ -78,6 +96,8 @@ static void take_answer(struct sender *sender, const struct message *response) {
     if (response->status < 200)
         return;
     if (!is_ours(sender, response, &number)) {
+        if (open_loop)
+            return; /* too late: it was counted as lost */
         count_error("an answer to nothing: %.*s", (int)response->head, response->text);
         return;
     }
@@ -87,6 +107,9 @@ static void take_answer(struct sender *sender, const struct message *response) {
     if (response->status == 200) {
         count_done();
         keep_latency(&answered, due, now);
+    } else if (open_loop && response->status == 503 && header(response, "Retry-After").length) {
+        refusals += load_is_measured();
+        keep_latency(&refused, due, now);
     } else {
         count_error("%.*s", (int)response->head, response->text);
     }
@@ -101,7 +124,10 @@ static void answer(struct link *link, const struct message *request) {
     add(&text, "SIP/2.0 200 OK\r\n");
     add_response_head(&text, request, "sink");
     add(&text, "Content-Length: 0\r\n\r\n");
-    link_send(link, response, text.length);
+    if (open_loop && link->queued > LONGEST_QUEUE)
+        dropped++; /* the server does not read what the sink has answered */
+    else
+        link_send(link, response, text.length);
 }
 
 static void sender_received(struct phone *phone, const struct message *message) {
@@ -152,7 +178,7 @@ static void send_on_time(void) {
     loop_turn(next_due - now);
 }
 
-int messages(void) {
+static int run(void) {
     senders = zeroed(given.links, sizeof *senders);
     struct listener sink;
     if (given.sink.sin_family)
@@ -162,6 +188,8 @@ int messages(void) {
         senders[i].phone.received = sender_received;
     }
     phones_start(senders, given.links, sizeof *senders, !given.certificate);
+    for (unsigned i = 0; open_loop && i < given.links; i++)
+        link_bound_kernel_queue(&senders[i].phone.link);
     for (unsigned i = 0; i < given.links; i++)
         write_request(&senders[i], i);
     open_the_way();
@@ -178,5 +206,24 @@ int messages(void) {
     report_number("links", given.links);
     report_number("message_bytes", (double)senders->length);
     report_latencies("", &answered);
-    return report_end(outstanding);
+    if (open_loop) {
+        report_number("in_time_per_s", (double)within(&answered, IN_TIME_NS) / given.seconds);
+        report_latencies("refused_", &refused);
+        report_number("refused_per_s", (double)refusals / given.seconds);
+        report_number("lost_per_s", (double)(lost + outstanding) / given.seconds);
+    }
+    if (open_loop)
+        report_number("sink_dropped", (double)dropped);
+    return report_end(open_loop ? 0 : outstanding);
+}
+
+int messages(void) {
+    return run();
+}
+
+int overload(void) {
+    open_loop = true;
+    if (given.rate <= 0)
+        die("overload needs --rate");
+    return run();
 }

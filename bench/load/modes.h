@@ -3,9 +3,12 @@
 #define MODES_H
 
 int messages(void);
+int registers(void);
+int overload(void);
 int calls(void);
 int handshakes(void);
 int idle(void);
+int storm(void);
 int floor_server(void);
 
 #endif

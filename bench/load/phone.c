@@ -1,5 +1,6 @@
 #include "phone.h"
 
+#include <arpa/inet.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,35 +48,43 @@ static bool add_credentials(struct text *to, unsigned user, struct span challeng
     return true;
 }
 
-static void send_register(struct phone *phone, const struct message *challenged) {
-    char request[LONGEST_REGISTER];
-    struct text text = {request, 0, sizeof request};
-    phone->asked++;
-    add(&text,
+void phone_register(const struct phone *phone, struct text *text, unsigned cseq, const char *credentials) {
+    add(text,
         "REGISTER sip:" DOMAIN " SIP/2.0\r\n"
-        "Via: SIP/2.0/TLS %s;rport;branch=z9hG4bK-r%u-%u-%u-%08x\r\n"
+        "Via: SIP/2.0/TLS %s;rport;branch=z9hG4bK-%08u-r%u-%u-%08x\r\n"
         "Max-Forwards: 70\r\n"
         "From: <sip:user%u@" DOMAIN ">;tag=r%u\r\n"
         "To: <sip:user%u@" DOMAIN ">\r\n"
         "Call-ID: register-%u-%u-%08x@load\r\n"
         "CSeq: %u REGISTER\r\n"
         "Contact: <%s>;+sip.instance=\"<urn:uuid:00000000-0000-4000-8000-%06u%06u>\"\r\n"
-        "Expires: 3600\r\n",
-        phone->address, phone->user, phone->device, phone->asked, given.run, phone->user, phone->device, phone->user,
-        phone->user, phone->device, given.run, phone->asked, phone->contact, phone->user, phone->device);
+        "Expires: 3600\r\n"
+        "%sContent-Length: 0\r\n\r\n",
+        phone->address, cseq, phone->user, phone->device, given.run, phone->user, phone->device, phone->user,
+        phone->user, phone->device, given.run, cseq, phone->contact, phone->user, phone->device, credentials);
+}
+
+void phone_send_register(struct phone *phone, const struct message *challenged) {
+    char request[LONGEST_REGISTER];
+    struct text text = {request, 0, sizeof request};
+    struct text credentials = {phone->credentials, 0, sizeof phone->credentials};
     struct span challenge = {0};
     bool answered = !challenged;
+    phone->credentials[0] = 0;
     while (!answered && next_header(challenged, "WWW-Authenticate", &challenge))
-        answered = add_credentials(&text, phone->user, challenge);
+        answered = add_credentials(&credentials, phone->user, challenge);
     if (!answered)
         die("user%u is asked for a digest that is neither SHA-256 nor MD5", phone->user);
-    add(&text, "Content-Length: 0\r\n\r\n");
+    phone_register(phone, &text, ++phone->asked, phone->credentials);
     link_send(&phone->link, request, text.length);
 }
 
 static void is_ready(struct phone *phone) {
     phone->ready = true;
-    opening--;
+    if (phone->became_ready)
+        phone->became_ready(phone);
+    else
+        opening--;
 }
 
 static void phone_up(struct link *link) {
@@ -83,7 +92,7 @@ static void phone_up(struct link *link) {
     link_address(link, phone->address, sizeof phone->address);
     snprintf(phone->contact, sizeof phone->contact, "sip:user%u@%s;transport=tls", phone->user, phone->address);
     if (register_users)
-        send_register(phone, NULL);
+        phone_send_register(phone, NULL);
     else
         is_ready(phone);
 }
@@ -93,19 +102,30 @@ static void phone_received(struct link *link, const struct message *message) {
     if (phone->ready) {
         phone->received(phone, message);
     } else if (message->status == 401 && phone->asked == 1) {
-        send_register(phone, message);
+        phone_send_register(phone, message);
     } else if (message->status == 200) {
         is_ready(phone);
+    } else if (message->status >= 200 && phone->closed) {
+        link_finish(link); /* refused for now */
     } else if (message->status >= 200) {
         die("user%u cannot register: %.*s", phone->user, (int)strcspn(message->text, "\r"), message->text);
     }
 }
 
 static void phone_closed(struct link *link, const char *why) {
-    die("the link of user%u is gone: %s", ((struct phone *)link)->user, why);
+    struct phone *phone = (struct phone *)link;
+    if (!phone->closed)
+        die("the link of user%u is gone: %s", phone->user, why);
+    phone->closed(phone, why);
 }
 
 static const struct link_use phone_use = {phone_up, phone_received, phone_closed};
+
+void phone_open(struct phone *phone, SSL_CTX *context, const struct in_addr *from) {
+    register_users = true;
+    phone->asked = 0;
+    link_open(&phone->link, context, &given.connect, from, &phone_use);
+}
 
 void phones_start(void *first, size_t count, size_t size, bool registers) {
     SSL_CTX *context = client_context(given.certificate, given.key);
@@ -113,8 +133,11 @@ void phones_start(void *first, size_t count, size_t size, bool registers) {
     size_t opened = 0;
     register_users = registers;
     while (opened < count || opening) {
-        for (; opened < count && opening < OPENING_AT_ONCE; opened++, opening++)
-            link_open((struct link *)((char *)first + opened * size), context, &given.connect, NULL, &phone_use);
+        for (; opened < count && opening < OPENING_AT_ONCE; opened++, opening++) {
+            struct in_addr from = {htonl(ntohl(given.from.s_addr) + (uint32_t)opened % given.sources)};
+            link_open((struct link *)((char *)first + opened * size), context, &given.connect,
+                given.logins ? &from : NULL, &phone_use); /* links without a login are bounded for each address */
+        }
         loop_turn(NS_PER_S / 10);
         if (now_ns() - begun > PATIENCE_NS)
             die("only %zu of %zu links are logged in", opened - opening, count);

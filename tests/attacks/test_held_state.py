@@ -18,7 +18,7 @@ from sipmesh.demo.forge import Forge, Forged, Wish
 from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.errors import OperatorError
 from sipmesh.routing.authentication.verifier import Verifier
-from sipmesh.server.replication.document_store import USERS
+from sipmesh.server.replication.stored_users import USERS
 from sipmesh.sip.digest import Algorithm, ha1
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.user_document import UserDocument

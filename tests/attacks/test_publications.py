@@ -23,8 +23,8 @@ from sipmesh.distribution.items import Item, ItemKind, ReplicationState
 from sipmesh.errors import OperatorError
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.routing.authentication.verifier import Verifier
-from sipmesh.server.replication.document_store import USERS
 from sipmesh.server.replication.revocation_push import REVOKED, revoked_payload
+from sipmesh.server.replication.stored_users import USERS
 from sipmesh.server.replication.topology_source import source_of
 from sipmesh.sip.digest import Algorithm, ha1
 from sipmesh.sip.message import Response

@@ -9,7 +9,7 @@ from typing import Any
 from sipmesh.demo.network import BOTS, DemoNetwork
 from sipmesh.server.admin.commands import AdminCommands
 from sipmesh.server.control_socket import encode
-from sipmesh.server.refresh.reloader import ReloadResult
+from sipmesh.server.refresh.reload_result import ReloadResult
 from sipmesh.server.running_server import RunningServer
 from support.telling import Told
 
@@ -30,7 +30,10 @@ class Theatre(DemoNetwork):
     async def ask(self, server: str, command: str, **given: Any) -> Any:
         """Ask a server."""
         commands = AdminCommands(
-            self.nodes[server], lambda: self.reload(server), lambda: self.reload(server)
+            self.nodes[server],
+            reload=lambda: self.reload(server),
+            look=lambda: self.reload(server),
+            drain=self.nodes[server].dispatch.drain,
         ).commands()
         return json.loads(encode(await commands[command](given)))
 

@@ -28,6 +28,7 @@ from sipmesh.transport.link.link import Link
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.role import Role
 from sipmesh.trust.trusted_peer import TrustedPeer
+from support.memory_locations import MemoryLocations, MemoryStore
 from support.network import BOT, EDGE, EDGES, EXAMPLE, FE1, FE2, POOL, build_partner, federate, finished
 from support.telling import Told
 
@@ -98,7 +99,7 @@ class Wire:
         self.verdict: object | None = None
         self.peer_name = ""
         self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
-        self.authenticated, self.usable = False, True
+        self.authenticated, self.usable, self.was_up = False, True, True
         self.far: Wire | Endpoint | None = None
         self.reader = MessageReader(ReadLimits())
 
@@ -237,7 +238,12 @@ class World:
     """The servers of one organisation, and everybody at their links."""
 
     def __init__(self, example: Organisation) -> None:
-        self.nodes = {name: RunningServer(example.file, name, Told().log) for name in (FE1, FE2, EDGE)}
+        store = MemoryStore()
+        stores = {FE1: MemoryLocations(store), FE2: MemoryLocations(store), EDGE: None}
+        self.nodes = {
+            name: RunningServer(example.file, name, Told().log, locations=locations)
+            for name, locations in stores.items()
+        }
         for node in self.nodes.values():
             node.registrations.begin()
             node.flow_table.open_by(self._opener(node))

@@ -31,13 +31,36 @@ def serving(folder: Path, pki: Path, ports: dict[str, int], old: str, new: str) 
             text = text.replace(f"127.0.76.1:{port}", f"{HOST}:{ours}")
         (folder / name).write_text(text)
     command = shutil.which("kamailio") or "/usr/sbin/kamailio"
-    arguments = ("-DD", "-E", "-f", folder / "kamailio.cfg", "-w", pki, "-Y", folder, "-P", folder / "pid")
+    memory = ("-m", 256, "-M", 16)  # its TLS module starts only with some of it free, and 64 MB are too close to that
+    arguments = (*memory, "-DD", "-E", "-f", folder / "kamailio.cfg", "-w", pki, "-Y", folder, "-P", folder / "pid")
     with subprocess.Popen([command, *map(str, arguments)], stderr=subprocess.DEVNULL) as process:
         try:
             wait_for(ports["client"])
             yield
         finally:
             process.terminate()
+
+
+CHALLENGE = 'if (!pv_www_authenticate("a.test", "bench-password", "0"))'
+ANOTHER_PASSWORD = CHALLENGE.replace("bench-password", "another")
+
+
+@pytest.mark.peer("kamailio")
+@pytest.mark.parametrize("mode", [(), ("--logins",)], ids=["refreshes", "logins"])
+@pytest.mark.parametrize("new", [CHALLENGE, ANOTHER_PASSWORD], ids=["whole", "other-password"])
+def test_registration_counts_when_its_credentials_were_right(
+    run: Run,
+    load: Path,
+    pki: Path,
+    ports: dict[str, int],
+    tmp_path: Path,
+    mode: tuple[str, ...],
+    new: str,
+) -> None:
+    to = ("--connect", f"{HOST}:{ports['client']}", "--ca", pki / "ca.pem")
+    with serving(tmp_path, pki, ports, CHALLENGE, new):
+        ran = run(load, "registers", *to, "--links", 2, "--window", 2, "--seconds", 1, "--warmup", 0, *mode)
+    assert (ran.returncode == 0) is (new == CHALLENGE), ran.stdout + ran.stderr
 
 
 @pytest.mark.peer("kamailio")

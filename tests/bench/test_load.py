@@ -112,6 +112,17 @@ def test_idle_links_stay(loaded: Loaded) -> None:
     assert result["loaded_kib"] > 0
 
 
+def test_phones_of_a_storm_log_in_and_none_is_reset(loaded: Loaded) -> None:
+    result = loaded.sound("storm", "--links", 8, "--sources", 2)
+    assert (result["logged_in"], result["resets"]) == (8, 0)
+
+
+def test_open_loop_below_capacity_is_answered_in_time(loaded: Loaded) -> None:
+    result = loaded.sound("overload", *loaded.sink, *USERS, "--rate", 50)
+    assert (result["refused_per_s"], result["lost_per_s"]) == (0, 0)
+    assert result["in_time_per_s"] > 0
+
+
 def test_floor_shakes_hands(loaded: Loaded) -> None:
     at = f"{HOST}:{loaded.ports['floor']}"
     ca = ("--ca", loaded.pki / "ca.pem")

@@ -9,6 +9,7 @@ import pytest
 from cli.world import FE1, FE2, MGMT, Organisation, end, until
 from sipmesh.cli.control_client import ask_all
 from sipmesh.cli.place import Place
+from sipmesh.server.admin.replies import STATUS
 
 
 @pytest.fixture(name="network")
@@ -103,7 +104,7 @@ def test_the_socket_of_a_killed_server_answers_for_nobody(network: Organisation)
     killed.kill()
     end(killed)
     assert (network.folder / "state" / f"{FE2}.sock").exists()
-    assert [answer.server for answer in ask_all(Place(network.file), "status")] == [FE1, MGMT]
+    assert [answer.server for answer in ask_all(Place(network.file), STATUS)] == [FE1, MGMT]
 
 
 def test_a_server_that_does_not_answer_is_told_as_a_fault(tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_a_server_that_does_not_answer_is_told_as_a_fault(tmp_path: Path) -> Non
         listening.listen()
         listening.settimeout(0)
         began = time.monotonic()
-        (answer,) = ask_all(Place(tmp_path / "topology.yaml"), "status", timeout_s=0.2)
+        (answer,) = ask_all(Place(tmp_path / "topology.yaml"), STATUS, 0.2)
     assert answer.server == "x.example.com"
     assert "does not answer" in answer.fault
     assert time.monotonic() - began < 5

@@ -11,7 +11,7 @@ import pytest
 
 import sipmesh
 from cli.world import sipmesh as command
-from sipmesh.transport.limits import reasons
+from sipmesh.transport.limits import Limits, reasons
 from sipmesh.trust.code import Code
 from support.checkout import ROOT
 
@@ -129,3 +129,10 @@ def test_the_unit_starts_the_command_as_it_is() -> None:
     assert words[1:3] == ["serve", "%i"]
     assert {word for word in words if word.startswith("-")} <= options_of("serve")
     assert "User=sipmesh" in unit
+
+
+def test_the_unit_gives_a_server_the_time_that_it_takes_to_stop() -> None:
+    """Systemd kills a server that has not ended by then."""
+    unit = (ROOT / "packaging/sipmesh@.service").read_text()
+    (seconds,) = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+    assert Limits().stop_s + Limits().drain_s <= 15 < int(seconds)

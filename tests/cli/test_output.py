@@ -1,12 +1,27 @@
 """What people and programs read."""
 
-from datetime import timedelta
+import json
+import os
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from cli.world import sipmesh
-from sipmesh.cli.output import cell, duration, plural, problem_json, report, show, table
+from sipmesh.cli.output import (
+    cell,
+    duration,
+    plural,
+    report,
+    report_fault,
+    say_document,
+    say_explained,
+    say_json,
+    say_json_lines,
+    second,
+    show,
+    table,
+)
 from sipmesh.errors import OperatorError, Problem
 
 PROBLEM = Problem(Path("topology.yaml"), 12, "pools[0].servers", "'fe1' is a short name", "write it in full")
@@ -47,8 +62,9 @@ def test_a_problem_without_a_line_is_told_by_its_file(capsys: pytest.CaptureFixt
     assert "  ca: contains no CA" in capsys.readouterr().err
 
 
-def test_a_program_gets_every_part_of_a_problem() -> None:
-    assert problem_json(PROBLEM) == {
+def test_a_program_gets_every_part_of_a_problem(capsys: pytest.CaptureFixture[str]) -> None:
+    say_json(PROBLEM)
+    assert json.loads(capsys.readouterr().out) == {
         "file": "topology.yaml",
         "line": 12,
         "field": "pools[0].servers",
@@ -93,3 +109,42 @@ def test_table_on_a_narrow_terminal_is_written_in_blocks_and_breaks_no_name(
         "edge1.example.test",
         "",
     ]
+
+
+def test_lines_of_json_are_one_value_each(capsys: pytest.CaptureFixture[str]) -> None:
+    say_json_lines([{"a": 1}, PROBLEM])
+    assert [
+        json.loads(line)["a" if n == 0 else "line"] for n, line in enumerate(capsys.readouterr().out.splitlines())
+    ] == [1, 12]
+
+
+def test_document_in_a_pipe_is_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
+    say_document("a\x1b[2J\n")
+    assert capsys.readouterr().out == "a\x1b[2J\n"
+
+
+def test_document_on_a_terminal_is_printable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    say_document("a\x1b[2J\n")
+    assert capsys.readouterr().out == "a\\x1b[2J\n"
+
+
+def test_fault_of_ours_is_printed_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        os.environ["SIPMESH FE1"]
+    except KeyError:
+        report_fault()
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: this is a bug in sipmesh.")
+    assert "KeyError: 'SIPMESH FE1'" in printed
+
+
+def test_explained_checks_keep_their_order(capsys: pytest.CaptureFixture[str]) -> None:
+    say_explained(["✓ role", "✗ name", "  → a remedy"])
+    assert capsys.readouterr().out.splitlines() == ["✓ role", "✗ name", "  → a remedy"]
+
+
+def test_time_is_written_to_the_second_in_utc() -> None:
+    assert second(datetime(2026, 6, 1, 14, 0, 0, 999, timezone(timedelta(hours=2)))) == "2026-06-01 12:00:00Z"

@@ -1,7 +1,9 @@
 """An event loop with its own time: if nothing is ready, it jumps to the next timer instead of waiting."""
 
 import asyncio
+import os
 import selectors
+from collections.abc import Callable
 from typing import Any
 
 
@@ -10,6 +12,8 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.threads: list[Callable[[], object]] = []
+        """Each tells whether a thread is at work for the loop: its result is waited for, and no time passes."""
         super().__init__(JumpingSelector(self))
 
     def time(self) -> float:
@@ -25,8 +29,12 @@ class JumpingSelector(selectors.DefaultSelector):
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> list[Any]:
-        """Return what is ready now; if nothing is, *timeout* seconds have passed."""
-        found = super().select(0)
-        if not found and timeout:
+        """Return what is ready now; if nothing is, and no thread works, *timeout* seconds have passed."""
+        is_awaited = any(works() for works in self._loop.threads)
+        found = super().select(timeout if is_awaited else 0)
+        if not found and timeout and not is_awaited:
+            os.sched_yield()  # on a busy machine the kernel may not have passed on yet what was written to loopback
+            found = super().select(0)
+        if not found and timeout and not is_awaited:
             self._loop.now += timeout
         return found

@@ -3,12 +3,6 @@ import pytest
 from client.home import Certificates
 
 
-@pytest.fixture(name="certificates", scope="session")
-def _certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """The certificate of the home server of example.test: its domain and its own name."""
-    return Certificates.make(tmp_path_factory.mktemp("home"), "home.example.test", "example.test")
-
-
 @pytest.fixture(name="foreign", scope="session")
 def _foreign(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """The certificate of a foreign server: with its own right names, under its own authority."""

@@ -11,7 +11,9 @@ from typing import Any, Self
 
 from sipmesh.client.agent import Settings, UserAgent
 from sipmesh.client.answering import Manners
+from sipmesh.client.call import IncomingCall
 from sipmesh.client.judge import Trust
+from sipmesh.client.outcome import Text
 from sipmesh.demo.forge import Forge
 from sipmesh.routing.authentication.digest import Challenge, Proved, Refused, authenticate, claimed
 from sipmesh.routing.authentication.verifier import Verifier
@@ -45,6 +47,20 @@ def running(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
         asyncio.run(asyncio.wait_for(test(**fixtures), PATIENCE_S))
 
     return run
+
+
+async def text(agent: UserAgent) -> Text:
+    """The next message to an agent."""
+    event = await agent.events.get()
+    assert isinstance(event, Text)
+    return event
+
+
+async def incoming(agent: UserAgent) -> IncomingCall:
+    """The next call to an agent."""
+    event = await agent.events.get()
+    assert isinstance(event, IncomingCall)
+    return event
 
 
 @dataclass(frozen=True)

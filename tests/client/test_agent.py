@@ -4,31 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from client.home import HERE, Certificates, Home, running
+from client.home import HERE, Certificates, Home, running, text
 from sipmesh.client.agent import LinkLostError, UserAgent
-from sipmesh.client.call import IncomingCall
-from sipmesh.client.dialog import DialogState
-from sipmesh.client.outcome import NoAnswerError, Text
-from sipmesh.client.sdp import read_media
 from sipmesh.errors import OperatorError
 from sipmesh.routing.proxy.locate import DnsQuestion, RecordKind, Srv
 from sipmesh.sip.digest import Algorithm
-from sipmesh.sip.message import build_request, respond
 from sipmesh.trust.code import Code
 from sipmesh.trust.verdict import LinkRefused
 from support.running import on_jumping_loop
-
-
-async def text(agent: UserAgent) -> Text:
-    event = await agent.events.get()
-    assert isinstance(event, Text)
-    return event
-
-
-async def incoming(agent: UserAgent) -> IncomingCall:
-    event = await agent.events.get()
-    assert isinstance(event, IncomingCall)
-    return event
 
 
 @running
@@ -160,128 +143,6 @@ async def test_a_refusal_has_its_warning(certificates: Certificates) -> None:
     assert str(outcome) == '404 Not Found 399 home.example.test "no-route 17"'
 
 
-@running
-async def test_busy_agent_refuses_a_message(certificates: Certificates) -> None:
-    async with Home(certificates) as home:
-        alice, bob = await home.agent("alice"), await home.agent("bob", busy=True)
-        assert (await alice.message("bob@example.test", "hello")).status == 486
-        assert bob.events.empty()
-
-
-@running
-async def test_a_call_goes_from_invite_to_bye(certificates: Certificates) -> None:
-    async with Home(certificates) as home:
-        alice, bob = await home.agent("alice"), await home.agent("bob")
-        call = await alice.call("bob@example.test")
-        answered = await incoming(bob)
-        assert (call.is_up, call.hops, answered.remote) == (True, ("home.example.test",), "sip:alice@example.test")
-        assert [media.formats for media in read_media(call.answered_with)] == [("8",)]
-        bye = await call.hang_up()
-        await answered.over()
-    assert bye is not None
-    assert bye.status == 200
-    assert [request.method for request in home.heard[4:]] == ["INVITE", "ACK", "BYE"]
-    assert home.heard[-1].ruri.user == "bob"
-
-
-@running
-async def test_the_side_that_was_called_may_hang_up(certificates: Certificates) -> None:
-    async with Home(certificates) as home:
-        alice, bob = await home.agent("alice"), await home.agent("bob")
-        call = await alice.call("bob@example.test")
-        bye = await (await incoming(bob)).hang_up()
-        await call.over()
-    assert bye is not None
-    assert (bye.status, call.state) == (200, DialogState.TERMINATED)
-    assert await call.hang_up() is None
-
-
-@running
-async def test_call_may_be_accepted_later(certificates: Certificates) -> None:
-    async with Home(certificates) as home:
-        alice, bob = await home.agent("alice"), await home.agent("bob", accept_calls=False)
-        call = alice.invite("bob@example.test")
-        ringing = await incoming(bob)
-        await call.ringing.wait()
-        assert (call.state, ringing.state) == (DialogState.EARLY, DialogState.EARLY)
-        ringing.accept()
-        assert (await call.answered()).status == 200
-
-
-@running
-async def test_a_call_may_be_rejected(certificates: Certificates) -> None:
-    async with Home(certificates) as home:
-        alice, bob = await home.agent("alice"), await home.agent("bob", accept_calls=False)
-        call = alice.invite("bob@example.test")
-        (await incoming(bob)).reject(603, "Decline")
-        outcome = await call.answered()
-        await call.over()
-    assert (outcome.status, outcome.reason) == (603, "Decline")
-    assert home.heard[-1].method == "ACK"
-
-
-@running
-async def test_ringing_call_may_be_cancelled(certificates: Certificates) -> None:
-    async with Home(certificates) as home:
-        alice, bob = await home.agent("alice"), await home.agent("bob", accept_calls=False)
-        call = alice.invite("bob@example.test")
-        ringing = await incoming(bob)
-        assert (await call.cancel()).status == 487
-        await ringing.over()
-        ringing.accept()
-        assert ringing.state is DialogState.TERMINATED
-
-
-@running
-async def test_call_cancelled_before_it_was_sent_ends(certificates: Certificates) -> None:
-    """Also if a challenge comes first."""
-    async with Home(certificates) as home:
-        await home.agent("bob", accept_calls=False)
-        alice = await home.agent("alice", "alice-pw")
-        assert (await alice.invite("bob@example.test").cancel()).status == 487
-
-
-@running
-async def test_a_2xx_is_repeated_and_acknowledged_again_until_its_ack_arrives(certificates: Certificates) -> None:
-    async with Home(certificates) as home:
-        alice, bob = await home.agent("alice"), await home.agent("bob")
-        home.silent = frozenset({"ACK"})
-        call = await alice.call("bob@example.test")
-        first, second = await home.hears("ACK"), await home.hears("ACK", 2)
-        home.silent = frozenset()
-        assert (first.cseq, first.to) == (second.cseq, second.to)
-        assert (await incoming(bob)).is_up
-        assert call.is_up
-
-
-@running
-async def test_a_second_fork_that_answers_is_acknowledged_and_hung_up(certificates: Certificates) -> None:
-    async with Home(certificates) as home:
-        alice = await home.agent("alice")
-        home.silent = frozenset({"INVITE"})
-        call = alice.invite("bob@example.test")
-        invite = await home.hears("INVITE")
-        for tag in ("one", "two"):
-            response = respond(invite, 200, headers=[("contact", "<sip:127.0.0.1>")], to_tag=tag)
-            home.links[0].send(response.encode())
-        assert (await call.answered()).status == 200
-        bye = await home.hears("BYE")
-        assert (bye.to.tag, [request.to.tag for request in home.heard[3:5]]) == ("two", ["one", "two"])
-        assert call.is_up
-
-
-@running
-async def test_2xx_without_a_dialog_fails_only_the_call(certificates: Certificates) -> None:
-    async with Home(certificates) as home:
-        alice = await home.agent("alice")
-        home.silent = frozenset({"INVITE"})
-        call = alice.invite("bob@example.test")
-        home.links[0].send(respond(await home.hears("INVITE"), 200, to_tag="one").encode())
-        with pytest.raises(NoAnswerError, match="cannot be used"):
-            await call.answered()
-        assert (await alice.options()).status == 200
-
-
 @pytest.mark.parametrize(("target", "reached"), [("home.example.test", True), ("gone.example.test", False)])
 def test_without_a_server_the_domain_is_located(certificates: Certificates, target: str, *, reached: bool) -> None:
     @running
@@ -311,55 +172,6 @@ class Answers:
         record = self.records.get(question.name)
         wanted = Srv if question.kind is RecordKind.SRV else str
         return [record] if isinstance(record, wanted) and question.kind is not RecordKind.AAAA else []
-
-
-@running
-async def test_call_to_an_unknown_user_fails_and_is_acknowledged(certificates: Certificates) -> None:
-    async with Home(certificates) as home:
-        alice = await home.agent("alice")
-        call = await alice.call("nobody@example.test")
-        assert (await call.answered()).status == 404
-        assert call.state is DialogState.TERMINATED
-        assert (await alice.options()).status == 200
-        assert [request.method for request in home.heard[2:]] == ["INVITE", "ACK", "OPTIONS"]
-
-
-@running
-async def test_options_is_answered_by_an_agent_and_by_its_server(certificates: Certificates) -> None:
-    async with Home(certificates) as home:
-        alice, _ = await home.agent("alice"), await home.agent("bob")
-        assert (await alice.options()).status == 200
-        outcome = await alice.options("bob@example.test")
-    assert "MESSAGE" in (outcome.response.first("allow") or "")
-
-
-@running
-async def test_a_request_for_a_call_that_is_over_is_answered_with_481(certificates: Certificates) -> None:
-    async with Home(certificates) as home:
-        alice, bob = await home.agent("alice"), await home.agent("bob")
-        call = await alice.call("bob@example.test")
-        answered = await incoming(bob)
-        await call.hang_up()
-        await answered.over()
-        assert call.dialog is not None
-        line = call.line
-        assert (await line.ask(line.party.inside(call.dialog, "BYE"))).status == 481
-
-
-@pytest.mark.parametrize(("header", "status"), [("x-other", 200), ("require", 420)])
-def test_an_extension_that_is_required_of_an_agent_is_refused(
-    certificates: Certificates, header: str, status: int
-) -> None:
-    @running
-    async def asked() -> None:
-        async with Home(certificates) as home:
-            alice, _ = await home.agent("alice"), await home.agent("bob")
-            uri = "sip:bob@example.test"
-            assert alice._line is not None
-            asking = alice.party.outside("MESSAGE", uri, uri, [(header, "100rel")], b"x", content_type="text/plain")
-            assert (await alice._line.ask(asking)).status == status
-
-    asked()
 
 
 @running
@@ -410,15 +222,6 @@ async def test_server_without_an_answer_to_keepalives_is_left(certificates: Cert
 def test_address_without_a_user_is_an_operator_error(certificates: Certificates, address: str) -> None:
     with pytest.raises(OperatorError, match=r"alice@example\.com"):
         UserAgent(address, trust=certificates.trust)
-
-
-@running
-async def test_malformed_request_is_answered_and_affects_nothing_else(certificates: Certificates) -> None:
-    async with Home(certificates) as home:
-        alice = await home.agent("alice")
-        broken = build_request("MESSAGE", "sip:alice@example.test", [("via", "SIP/2.0/TLS h;branch=z9hG4bK1;link=9")])
-        home.links[0].send(broken.encode())
-        assert (await alice.options()).status == 200
 
 
 @running

@@ -9,7 +9,7 @@ import pytest
 from distribution.world import AT, FE1, LIST, MGMT, PEER, REVOKED, TOPOLOGY, Documents, Ends, here
 from sipmesh.distribution.event import EVENT, STATUS_EVENT, SubscriptionDialog
 from sipmesh.distribution.items import Item, ItemKind, ReplicationState
-from sipmesh.distribution.notifier import LONGEST_STATUS
+from sipmesh.distribution.notifier import LONGEST_STATUS, MOST_QUEUED, Notifier
 from sipmesh.errors import RemoteError
 from sipmesh.sip.message import Request
 
@@ -48,7 +48,37 @@ def test_users_are_given_from_the_number_that_the_server_holds() -> None:
     assert [item.body for item in ends.items] == [b"3"]
 
 
-def test_change_is_notified_once() -> None:
+def test_notifier_without_a_shelf_of_users_gives_the_other_items() -> None:
+    """A front end gives to its edges: an edge logs nobody in. Management has a shelf of users."""
+    documents = Documents([TOPOLOGY], of_users=[Item(ItemKind.USERS, b"1", number=1)])
+    for users, given in ((None, [b"version 1"]), (documents, [b"version 1", b"1"])):
+        ends = Ends(documents)
+        ends.notifier = Notifier(here(MGMT), documents, lambda _peer, _status: "", users)
+        ends.subscribe()
+        assert [item.body for item in ends.items] == given
+
+
+def test_parts_of_many_users_wait_until_the_link_has_written_the_earlier_ones() -> None:
+    """All at once they would exceed its write queue, which closes the link: then the server would never get them."""
+    part = bytes(MOST_QUEUED // 2)
+    parts = [Item(ItemKind.USERS, part + b"%d" % n, str(n), number=2) for n in range(7)]
+    ends = Ends(Documents(of_users=parts))
+    ends.subscribe()
+    assert [item.body for item in ends.items] == [part.body for part in parts]
+    ends.documents.of_users = [replace(part, number=3) for part in parts]
+    ends.notifier.changed()
+    assert MOST_QUEUED <= len(ends.to_server.sent) < 2 * MOST_QUEUED
+    ends.notifier.tick()
+    assert len(ends.to_server.sent) < 2 * MOST_QUEUED
+    ends.to_server.sent.clear()  # the link has written
+    ends.notifier.tick()
+    assert MOST_QUEUED <= len(ends.to_server.sent) < 2 * MOST_QUEUED
+    ends.to_server.sent.clear()
+    ends.notifier.responded(ends.to_server.link)
+    assert ends.to_server.sent
+
+
+def test_change_is_told_once() -> None:
     ends = Ends(Documents([TOPOLOGY]))
     ends.subscribe()
     ends.notifier.changed()

@@ -79,7 +79,7 @@ class Ends:
 
     def __post_init__(self) -> None:
         self.settled: list[object] = []
-        self.notifier = Notifier(here(MGMT), self.documents, self._heard)
+        self.notifier = Notifier(here(MGMT), self.documents, self._heard, self.documents)
         self.subscriber = Subscriber(
             here(FE1),
             lambda: self.holds,
@@ -109,6 +109,7 @@ class Ends:
     def _at_management(self, message: Request | Response) -> None:
         if isinstance(message, Response):
             self.answers.append(message)
+            self.notifier.responded(self.to_server.link)
         elif message.method == "SUBSCRIBE":
             stays = message.expires != 0
             self.notifier.subscribed(self.to_server.link, PEER, message, stays=stays)

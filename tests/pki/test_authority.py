@@ -272,3 +272,15 @@ def test_killed_ca_opens_again_without_losing_acknowledged_work(ca: EnterpriseCa
 def test_issued_shows_itself_without_its_key(issued: Issued) -> None:
     assert "PRIVATE" not in repr(issued)
     assert repr(issued).startswith("<Issued CN=fe1.example.test,O=Example ")
+
+
+def test_all_certificates_of_a_server_are_revoked_at_once(ca: EnterpriseCa, noon: datetime) -> None:
+    """Those of its document signer too, and no others."""
+    serials = {ca.issue(("fe1.example.test",), Role.FRONT_END, noon).certificate.serial_number for _ in range(2)}
+    serials.add(ca.issue_signer("fe1.example.test", noon).certificate.serial_number)
+    ca.issue(("fe2.example.test",), Role.FRONT_END, noon)
+    revoked = ca.revoke_servers({"fe1.example.test"}, Reason.SUPERSEDED, noon)
+    assert revoked == dict.fromkeys(serials, "fe1.example.test")
+    assert ca.revoke_servers({"fe1.example.test"}, Reason.SUPERSEDED, noon) == {}
+    crl = x509.load_pem_x509_crl((ca.folder / "issuing.crl").read_bytes())
+    assert {entry.serial_number for entry in crl} == serials

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from sipmesh.errors import OperatorError
-from sipmesh.pki.files import PUBLIC, SECRET, key_pem, must_be_private, new_key, prepare, read_key, write
+from sipmesh.pki.files import PUBLIC, SECRET, is_encrypted, key_pem, must_be_private, new_key, prepare, read_key, write
+from sipmesh.pki.keys.passphrase import VARIABLE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,3 +104,43 @@ def test_a_key_that_others_can_read_or_write_is_not_read(tmp_path: Path, mode: i
     file.chmod(SECRET)
     assert read_key(link).curve.name == "secp256r1"
     must_be_private([file, link, tmp_path / "missing"])
+
+
+def test_encrypted_key_needs_its_passphrase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret, file = tmp_path / "passphrase", tmp_path / "key"
+    write(secret, b"a passphrase that nobody types\n", SECRET)
+    monkeypatch.setenv(VARIABLE, str(secret))
+    key = new_key()
+    write(file, key_pem(key), SECRET)
+    assert is_encrypted(file.read_bytes())
+    assert read_key(file).public_key() == key.public_key()
+    write(secret, b"another passphrase, just as long\n", SECRET)
+    with pytest.raises(OperatorError, match="is encrypted with a passphrase that is not in"):
+        read_key(file)
+    monkeypatch.delenv(VARIABLE)
+    with pytest.raises(OperatorError, match="is encrypted, and no passphrase is configured"):
+        read_key(file)
+
+
+def test_missing_key_says_what_to_restore(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="restore it from your backup"):
+        read_key(tmp_path / "none")
+
+
+def test_key_of_another_user_names_the_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root reads every file: the refusal of the kernel is made here."""
+    file = tmp_path / "key"
+    write(file, key_pem(new_key()), SECRET)
+
+    def no_such_user(_file: Path) -> str:
+        raise KeyError("uid not found")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    with pytest.raises(OperatorError, match=f"the file belongs to {file.owner()}"):
+        read_key(file)
+    monkeypatch.setattr("pathlib.Path.owner", no_such_user)
+    with pytest.raises(OperatorError, match="the file belongs to another user"):
+        read_key(file)

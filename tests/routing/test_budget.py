@@ -47,3 +47,13 @@ def test_no_principal_loses_an_entry_to_a_larger_principal(steps: list[tuple[str
             assert before[gone[0]] == (before[principal] if gone[0] == principal else max(before.values()))
         if leaves:
             budget.remove(principal, (principal, number))
+
+
+def test_oldest_of_each_principal_is_listed_the_fullest_first() -> None:
+    """Who gives way may depend on more than on its age: then the caller chooses."""
+    budget = Budget[str](9, 9)
+    for principal, thing in (("a", "a1"), ("b", "b1"), ("b", "b2")):
+        budget.add(principal, thing)
+    assert budget.oldest_of_each() == [("b", "b1"), ("a", "a1")]
+    assert (budget.oldest("b"), budget.oldest("c")) == ("b1", None)
+    assert (budget.displace("b"), budget.oldest("b"), budget.displaced, budget.size) == ("b1", "b2", 1, 2)

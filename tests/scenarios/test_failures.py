@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from itertools import count
 
 import pytest
@@ -13,6 +12,7 @@ from sipmesh.demo.organisation import Organisation
 from sipmesh.storage.bindings import BindingStore
 from sipmesh.storage.users import Users
 from sipmesh.trust.evidence import LinkKind
+from support.bindings import bound
 from support.network import FE1, FE2, Network
 from support.peer import Peer
 from support.process import Process, serving
@@ -93,7 +93,7 @@ async def test_stopped_server_unregisters_its_users_and_they_return_elsewhere(ex
         alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE2)
         assert await other.end(signal.SIGTERM) == 0
         await bob.hung_up()
-        assert not network.nodes[FE1].registrations.bindings("sip:bob@example.test")
+        assert not await bound(network.nodes[FE1], "sip:bob@example.test")
         back = await network.phone("bob", FE1)
         await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
         await back.reply(await back.request_in("MESSAGE"), 200)
@@ -109,7 +109,8 @@ async def test_kill_9_among_registrations_loses_none_that_was_acknowledged(examp
             acknowledged = await registering_until_killed(server, phones)
         store = BindingStore(example.load().bindings_file)
         for phone, instance in zip(phones, acknowledged, strict=True):
-            held = {row.instance for row in store.of(f"sip:{phone.user}", time.time())}
+            [stored] = store.find([f"sip:{phone.user}"], FE2, 1)
+            held = {row.instance for row in stored.rows}
             assert {f"<urn:x:{number}>" for number in range(1, instance + 1)} <= {
                 (one or "").strip('"') for one in held
             }

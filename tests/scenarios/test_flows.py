@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import signal
-from typing import Any
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.server.proxy.registrations import Registrations
+from sipmesh.routing.registrar.binding import Binding
+from support.bindings import bound, until_bound
 from support.network import BOT, FE1, FE2, Network
 from support.peer import Peer
 from support.process import serving, spawn
@@ -29,7 +29,7 @@ async def test_users_of_a_server_that_was_killed_are_unavailable_at_once_and_rea
         await other.end(signal.SIGKILL)
         assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
         bob = await device(network, FE1)
-        assert len(rows(network)) == 1
+        assert len(await rows(network)) == 1
         await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
         await bob.reply(await bob.request_in("MESSAGE"), 200)
         assert (await alice.final()).status == 200
@@ -53,9 +53,9 @@ async def test_rows_of_a_server_that_starts_again_are_dead(example: Organisation
         async with serving(example, FE2) as other:
             await network.phone("bob", FE2)
             await other.end(signal.SIGKILL)
-        assert len(rows(network)) == 1
+        assert len(await rows(network)) == 1
         async with serving(example, FE2):
-            assert not rows(network)
+            assert not await rows(network)
 
 
 @on_loop
@@ -80,11 +80,11 @@ async def test_row_whose_flow_has_failed_is_dropped_and_the_next_device_is_tried
         mobile = await pool.peer(FE1, "bob")
         mobile.contact = f"{mobile.contact};q=0.1"
         assert (await mobile.register()).status == 200
-        assert len(rows(pool)) == 2
+        assert len(await rows(pool)) == 2
         await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
         await mobile.reply(await mobile.request_in("MESSAGE"), 200)
         assert (await alice.final()).status == 200
-        assert len(rows(pool)) == 1
+        assert len(await rows(pool)) == 1
 
 
 @on_loop
@@ -93,7 +93,7 @@ async def test_user_whose_only_flow_has_failed_is_unavailable(pool: Network) -> 
         alice = await pool.phone("alice", FE1)
         await stale_row(pool)
         assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
-        assert not rows(pool)
+        assert not await rows(pool)
 
 
 @on_loop
@@ -117,7 +117,7 @@ async def test_two_flows_of_one_device_get_a_call_once(pool: Network) -> None:
     async with pool:
         alice = await pool.phone("alice", FE1)
         first, second = await device(pool, FE1, reg_id=1), await device(pool, FE2, reg_id=2)
-        assert len(rows(pool)) == 2
+        assert len(await rows(pool)) == 2
         await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
         await second.reply(await second.request_in("MESSAGE"), 200)  # the newer one
         assert (await alice.final()).status == 200
@@ -139,7 +139,7 @@ async def test_other_flow_of_a_device_is_taken_where_the_first_has_failed(pool: 
 async def test_token_of_a_flow_counts_only_from_a_server_of_the_pool(pool: Network) -> None:
     async with pool:
         bob = await pool.phone("bob", FE2)
-        [row] = rows(pool)
+        [row] = await rows(pool)
         route = [("route", f"<sip:{row.token}@{FE2};lr>")]
         alice = await pool.phone("alice", FE2)
         assert (await alice.ask(alice.request("MESSAGE", row.contact, route))).status == 403
@@ -156,7 +156,7 @@ async def test_forged_and_foreign_tokens_lead_nowhere(pool: Network) -> None:
     """One byte changed, or made by another server: it is no token of ours, and nobody is looked up by it."""
     async with pool:
         bob = await pool.phone("bob", FE2)
-        [row] = rows(pool)
+        [row] = await rows(pool)
         mate = await pool.peer(FE2, "alice", FE1)
         forged = row.token[:-1] + ("A" if row.token[-1] != "A" else "B")
         for token in (forged, pool.nodes[FE1].tokens.flow(1, "sip:bob@example.test")):
@@ -169,7 +169,7 @@ async def test_forged_and_foreign_tokens_lead_nowhere(pool: Network) -> None:
 async def test_token_of_an_earlier_start_is_answered_430(pool: Network) -> None:
     async with pool:
         await pool.phone("bob", FE2)
-        [row] = rows(pool)
+        [row] = await rows(pool)
         await pool.stop(FE2)
         pool.start(FE2)
         await pool.phone("bob", FE2)
@@ -182,9 +182,9 @@ async def test_token_of_an_earlier_start_is_answered_430(pool: Network) -> None:
 async def test_registration_goes_with_its_link(home: Network) -> None:
     async with home:
         bob = await home.phone("bob", FE1)
-        assert len(rows(home)) == 1
+        assert len(await rows(home)) == 1
         await bob.__aexit__()
-        await until(lambda: not rows(home))
+        await until_bound(home.nodes[FE1], "sip:bob@example.test", 0)
 
 
 async def device(network: Network, server: str, reg_id: int = 0) -> Peer:
@@ -209,7 +209,6 @@ async def stale_row(network: Network, parameters: str = "") -> None:
     await until(lambda: flow not in node.flow_table.sessions())
 
 
-def rows(network: Network) -> list[Any]:
+async def rows(network: Network) -> list[Binding]:
     """The rows of bob that any front end would route to."""
-    registrations: Registrations = next(iter(network.nodes.values())).registrations
-    return list(registrations.bindings("sip:bob@example.test"))
+    return await bound(next(iter(network.nodes.values())), "sip:bob@example.test")

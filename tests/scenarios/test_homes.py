@@ -9,6 +9,7 @@ import pytest
 from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.transaction.ack import cancel_for
 from sipmesh.storage.users import Users
+from support.bindings import bound
 from support.network import (
     EDGE,
     FE1,
@@ -273,7 +274,7 @@ async def test_user_who_moves_is_closed_at_the_old_pool_and_found_at_the_new_one
         for node in two_pools.nodes.values():
             await node.user_updates.refresh()
         await bob.hung_up()
-        assert not _rows(two_pools.nodes[FE3], "bob")
+        assert not await _rows(two_pools.nodes[FE3], "bob")
         assert (await (await two_pools.peer(FE3, "bob")).register()).status == 401
         back = await two_pools.phone("bob", FE2)
         for sender in (alice, dora):
@@ -335,8 +336,8 @@ def _change(network: Network, user: str, pool: str) -> None:
     users.close()
 
 
-def _rows(node: RunningServer, user: str) -> list[str]:
-    return [row.server for row in node.registrations.bindings(f"sip:{user}@example.test")]
+async def _rows(node: RunningServer, user: str) -> list[str]:
+    return [row.server for row in await bound(node, f"sip:{user}@example.test")]
 
 
 @on_loop

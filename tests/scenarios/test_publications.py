@@ -582,7 +582,7 @@ async def test_nobody_is_called_a_stranger_before_the_users_have_come(managed: M
     """A front end that starts for the first time, without management: try again in a moment, it says, and not 401."""
     async with managed:
         await managed.start(FE1)
-        managed.holding(FE1)._users.unlink(missing_ok=True)
+        managed.holding(FE1).users.file.unlink(missing_ok=True)
         async with await Peer.open(managed.organisation.address(FE1, LinkKind.CLIENT), f"alice@{EXAMPLE}") as phone:
             await phone.send(phone.request("REGISTER", f"sip:{EXAMPLE}"))
             early = await phone.final()
@@ -612,7 +612,7 @@ async def test_list_that_begins_in_the_future_is_taken_by_nobody_and_heals_by_it
         assert "is valid only in 39" in " ".join(told.split())
         await until(lambda: any(managed.told[FE1].events("document rejected: the old version stays in force")))
         assert ours.read_bytes() == before
-        managed.services[MGMT]._reissue_lists()
+        await managed.services[MGMT]._reissue_lists()
         await managed.ask(MGMT, "files-changed")
         await until(lambda: ours.read_bytes() == ahead.read_bytes())
         await managed.type("ca", "inventory")

@@ -8,7 +8,7 @@ import pytest
 
 from sipmesh.demo.organisation import Organisation
 from support.managed import MGMT, Managed, build_managed
-from support.network import EXAMPLE, FE1, FE2
+from support.network import EDGE, EXAMPLE, FE1, FE2
 from support.running import on_loop, until
 
 
@@ -27,7 +27,7 @@ class Split(Managed):
 @on_loop
 async def test_pool_without_a_shared_store_is_a_fault_with_a_remedy(organisation: Organisation, tmp_path: Path) -> None:
     async with Split(organisation, tmp_path) as network:
-        await network.start(MGMT, FE1, FE2)
+        await network.start(MGMT, EDGE, FE1, FE2)
         await network.acknowledged(1)
         alice, _ = await network.agent("alice", FE1), await network.agent("bob", FE2)
         assert (await alice.message(f"bob@{EXAMPLE}", "hello")).status == 480
@@ -38,13 +38,13 @@ async def test_pool_without_a_shared_store_is_a_fault_with_a_remedy(organisation
             assert "define a pool for each machine" in fault["remedy"]
         printed = await network.type("status", code=1)
         assert f"✗ {FE1}, {FE2}: pool1.example.test has 2 separate registration stores" in printed
-        assert "1 of 4 servers without a fault" in printed
+        assert "2 of 4 servers without a fault" in printed
 
 
 @on_loop
 async def test_pool_with_a_shared_store_is_in_order(organisation: Organisation, tmp_path: Path) -> None:
     async with Managed(organisation, tmp_path) as network:
-        await network.start(MGMT, FE1, FE2)
+        await network.start(MGMT, EDGE, FE1, FE2)
         await network.acknowledged(1)
         alice, _ = await network.agent("alice", FE1), await network.agent("bob", FE2)
         assert (await alice.message(f"bob@{EXAMPLE}", "hello")).status == 200

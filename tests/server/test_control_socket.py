@@ -7,17 +7,28 @@ import json
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sipmesh.errors import OperatorError, SipmeshError
-from sipmesh.server.admin.replies import BindingReply, RegistrationsReply
-from sipmesh.server.control_socket import LONGEST_REQUEST, ControlSocket, ask, encode, running
+from sipmesh.server.admin.replies import BindingReply, ClosedReply, RegistrationsReply
+from sipmesh.server.control_socket import (
+    LONGEST_REQUEST,
+    ControlCommand,
+    ControlSocket,
+    Encoded,
+    ask,
+    encode,
+    is_answered,
+    running,
+)
 from support.running import on_loop
 from support.telling import Told
 
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 KERNEL_LIMIT = 107  # bytes of a path in sockaddr_un, without its zero (unix(7))
 
 
@@ -68,7 +79,18 @@ async def test_question_is_answered_with_what_the_command_gives(path: Path) -> N
 
 
 @on_loop
-async def test_refusal_of_a_command_is_in_the_answer(path: Path) -> None:
+async def test_typed_command_gives_a_value_and_a_reply_of_another_type_is_an_error(path: Path) -> None:
+    async with opened(path):
+        echo = ControlCommand("echo", ClosedReply)
+        assert await echo.ask(path, said={"closed": 7}) == ClosedReply(7)
+        with pytest.raises(SipmeshError) as refused:
+            await echo.ask(path, said={"closed": "7"})
+        assert str(refused.value).startswith("the reply of fe1 to 'echo' cannot be read (closed: ")
+        assert str(refused.value).endswith("run the same release of sipmesh on the server and here")
+
+
+@on_loop
+async def test_refusal_of_a_command_is_told_in_its_own_words(path: Path) -> None:
     async with opened(path):
         with pytest.raises(SipmeshError, match="no live link x"):
             await ask(path, "refuse")
@@ -234,12 +256,29 @@ def leave_behind(path: Path) -> None:
 
 
 def test_dataclass_in_an_answer_is_written_by_the_names_of_its_fields() -> None:
-    reply = RegistrationsReply((BindingReply("alice", "fe1", None, None, "<sip:a>", "phone", "never"),), None, True)  # noqa: FBT003
+    reply = RegistrationsReply((BindingReply("alice", "fe1", None, None, "<sip:a>", "phone", NOON),), None, True)  # noqa: FBT003
     told = json.loads(encode({"result": [reply]}))
     assert told["result"][0]["registers"] is True
-    assert told["result"][0]["bindings"][0]["user"] == "alice"
+    [binding] = told["result"][0]["bindings"]
+    assert (binding["user"], binding["expires"]) == ("alice", "2026-11-24T12:00:00+00:00")
 
 
 def test_answer_without_a_json_form_is_an_error() -> None:
     with pytest.raises(TypeError, match="no JSON for"):
         encode({"result": object()})
+
+
+def test_nobody_answers_behind_a_path_that_is_too_long_for_a_socket(tmp_path: Path) -> None:
+    """So the start of the server tells of the path, and not of another process."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        short = tmp_path / "s"
+        listening.bind(str(short))
+        assert not is_answered(short)
+        listening.listen()
+        assert is_answered(short)
+    assert not is_answered(tmp_path / ("x" * 120))
+
+
+def test_encoded_result_is_sent_as_it_is() -> None:
+    assert encode(Encoded(b'{"a": 1}')) == b'{"a": 1}\n'
+    assert json.loads(encode({"result": Encoded(b'{"a": 1}')})) == {"result": {"a": 1}}

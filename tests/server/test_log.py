@@ -15,6 +15,7 @@ import structlog
 
 from sipmesh.printable import LONGEST
 from sipmesh.server.log import MOST_VALUES, configure, get_log
+from support.bindings import bound
 from support.network import FE1, Network
 from support.running import on_loop
 
@@ -122,7 +123,7 @@ async def test_nothing_secret_is_logged_at_any_level(home: Network) -> None:
         await alice.send(message)
         await bob.reply(await bob.request_in("MESSAGE"), 200)
         assert (await alice.final()).status == 200
-        [row] = home.nodes[FE1].registrations.bindings("sip:bob@example.test")
+        [row] = await bound(home.nodes[FE1], "sip:bob@example.test")
     told = repr(home.told[FE1].lines)
     assert "login failed" in told
     for secret in ("-secret", "guessed-wrong", "between us", "response=", "nonce", "PRIVATE KEY", "Digest", row.token):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import threading
 from datetime import UTC, datetime
 from typing import Any
@@ -17,10 +19,12 @@ from sipmesh.server.proxy.login.user_stores import NoUsers
 from sipmesh.server.refresh import inotify
 from sipmesh.server.running_server import RunningServer
 from sipmesh.server.service import Service
-from support.network import FE1
+from support.network import FE1, Network
 from support.running import on_loop, until
-from support.service import serving_here
+from support.service import service_here, serving_here
 from support.telling import Told
+
+OUT_OF_DESCRIPTORS = "file descriptors have run out: new links of clients wait"
 
 
 class Held(NoUsers):
@@ -58,6 +62,21 @@ async def test_stopped_service_removes_its_socket_and_frees_its_ports(example: O
             assert list(node.state.glob("*.sock"))
         assert not list(node.state.glob("*.sock"))
     assert len(list(told.events("stopped"))) == 2
+
+
+@on_loop
+async def test_lack_of_descriptors_is_one_line_however_often_asyncio_tells_of_it(example: Organisation) -> None:
+    """Its own listeners, such as that of the metrics, report each try; any other fault is a line of its own."""
+    told, loop = Told(), asyncio.get_running_loop()
+    async with serving_here(example, told):
+        for _ in range(1_000):
+            loop.call_exception_handler(
+                {"message": "accept", "exception": OSError(errno.EMFILE, "too many open files")}
+            )
+        loop.call_exception_handler({"message": "another", "exception": OSError(errno.EIO, "input/output error")})
+        await until(lambda: list(told.events(OUT_OF_DESCRIPTORS)))
+    assert len(list(told.events(OUT_OF_DESCRIPTORS))) == 1
+    assert [line["what"] for line in told.events("fault")] == ["another"]
 
 
 @on_loop
@@ -164,3 +183,37 @@ async def test_crl_that_changes_during_the_start_is_read_again(
     async with serving_here(example, Told()) as node:
         [root] = node.view.loaded.authority.lists.of(example.ca.root.subject.public_bytes())
         assert root.serials == {example.ca.issuing.serial_number}
+
+
+@on_loop
+async def test_service_ends_when_it_has_drained_and_refuses_its_name_to_another_until_then(
+    example: Organisation,
+) -> None:
+    told = Told()
+    async with Network((example,)) as network, service_here(example, told, FE1) as (running, node):
+        alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        came = await bob.request_in("MESSAGE")
+        running.drain()
+        await until(lambda: node.dispatch.is_draining)
+        running.drain()  # to say so again ends nothing
+        with pytest.raises(OperatorError, match="already running or draining"):
+            await Service(example.file, FE1, Told().log).serve()
+        await bob.reply(came, 200)
+        assert (await alice.final()).status == 200
+        await until(lambda: list(told.events("stopped")))
+        assert told.last("drained")["given_up"] == 0
+
+
+@on_loop
+async def test_service_that_is_told_twice_to_stop_ends_at_once(example: Organisation) -> None:
+    told = Told()
+    async with Network((example,)) as network, service_here(example, told, FE1) as (running, node):
+        alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        await bob.request_in("MESSAGE")
+        running.stop()
+        await until(lambda: node.dispatch.is_draining)
+        running.stop()
+        assert (await alice.final()).status == 503
+        await until(lambda: list(told.events("stopped")))

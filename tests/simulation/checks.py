@@ -14,11 +14,12 @@ from sipmesh.sip.fields import NameAddr
 from sipmesh.transport.link.state import LinkState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from simulation.phone import Phone, Transaction
     from simulation.world import Server, World
     from sipmesh.errors import OperatorError
+    from sipmesh.routing.registrar.binding import Binding
     from sipmesh.server.running_server import RunningServer
     from sipmesh.sip.message import Request, Response
     from sipmesh.transport.link.link import Link
@@ -33,6 +34,9 @@ FOLLOWED_S: Final = 40.0
 """Within this time after the last fault, every server has the newest version: links are dialled again every 5 s."""
 
 STOPS_RINGING_S: Final = 8.0
+
+LEASE_BACK_S: Final = 6.0
+"""Within this time after a server has hung, it has renewed its lease, and stored its registrations again."""
 
 DELAY_ANSWERS: Final = LOSE_LINKS | {"deaf_phone"}
 DELAY_DOCUMENTS: Final = LOSE_LINKS | {"slow_store", "fill_disk"}
@@ -192,20 +196,40 @@ class Checks:
         wanted = bool(phone.registered_at) and self.world.loop.now < phone.registered_until
         if not wanted and not phone.unregistered_at:
             return
+        home = end.process
+        if home.state is not ProcessState.RUNNING or self.world.loop.now - home.hung_until < LEASE_BACK_S:
+            return  # its rows may have ended with its lease, and are about to be stored again
+        since = (phone.registered_at, phone.unregistered_at)
         for server, node in self.world.nodes():
             if server.name in phone.servers and (phone.aor in self.world.operations.removed) is False:
-                found = any(phone.name in binding.contact for binding in node.registrations.bindings(phone.aor))
-                if found is not wanted:
-                    what = "is not known" if wanted else "is still known"
-                    self.world.violated(
-                        "an answered REGISTER holds", f"{phone.name} of {phone.server} {what} on {server.name}"
-                    )
+                known = node.registrations.bindings(phone.aor)
+                if known is not None:
+                    self._hold(phone, server, known, wanted=wanted)
+                    continue
+                self.world.inside(server, self._look_up, phone, server, node, since)
+
+    def _look_up(self, phone: Phone, server: Server, node: RunningServer, since: tuple[float, float]) -> None:
+        """Look at the rows once the server has read them, unless they have changed meanwhile."""
+        sock = phone.sock
+
+        def found(rows: Sequence[Binding] | None) -> None:
+            end = sock.peer if sock is not None else None
+            gone = end is None or end.process is None or end.closed or end.error or end.eof or not end.process.alive
+            changed = phone.sock is not sock or since != (phone.registered_at, phone.unregistered_at)
+            asks = any(asked.method == "REGISTER" and not asked.finals for asked in phone.pending.values())
+            removed = phone.aor in self.world.operations.removed
+            if rows is not None and not (gone or changed or asks or removed) and server.serves:
+                self._hold(phone, server, rows, wanted=bool(phone.registered_at))
+
+        node.registrations.look_up(phone.aor, found)
+
+    def _hold(self, phone: Phone, server: Server, known: Sequence[Binding], *, wanted: bool) -> None:
+        if any(phone.name in binding.contact for binding in known) is not wanted:
+            what = "is not known" if wanted else "is still known"
+            self.world.violated("an answered REGISTER holds", f"{phone.name} of {phone.server} {what} on {server.name}")
 
     def _registrations_have_links(self, server: Server, node: RunningServer) -> None:
-        """A registration ends with its link; only a store that was locked keeps what has ended meanwhile."""
-        injector = self.world.injector
-        if injector is None or any(fault.kind == "lock_store" for fault in injector.faults):
-            return
+        """A registration ends with its link."""
         if server.name in FRONT_ENDS:
             flows = {flow.number for flow in node.flow_table.sessions()}
             for row in node.registrations.here(500, ("", "")):
@@ -323,7 +347,7 @@ class Checks:
         yield "refused INVITEs", sum(len(flow.refused) for flow in flows), 40
         yield "flows", len(flows), links
         yield "links", links, 60
-        yield "descriptors", len(server.process.sockets), links + 4
+        yield "descriptors", len(server.process.sockets), links + 5
         yield "octets in queues", sum(link.pending_out for link in _up(node)), 0
         yield "octets of accounts", sum(flow.account.octets for flow in flows), 0
         yield "branches of accounts", sum(flow.account.branches for flow in flows), 0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import sqlite3
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -55,18 +53,12 @@ SERVER_FAULTS: Final = (
     *("step_clock", "jump_clock", "drift", "fill_disk", "slow_store", "descriptors"),
 )
 OPERATIONS: Final = ("publish", "publish", "remove_user", "change_password", "revoke")
-ALL_KINDS: Final = (*LINK_FAULTS, *SERVER_FAULTS, "lock_store", "deaf_phone", *OPERATIONS)
+KINDS: Final = (*LINK_FAULTS, *SERVER_FAULTS, "lock_store", "deaf_phone", *OPERATIONS)
 
 LOSE_LINKS: Final = frozenset(
     {*LINK_FAULTS, "kill", "kill_at_write", "power", "hang", "restart", "descriptors", "revoke"}
 )
 """What may end a link between servers, or keep it from being opened in time."""
-
-
-ON_REQUEST: Final = frozenset({"fill_disk", "jump_clock"})
-"""What is drawn only if somebody asks for it: here the product is known not to keep its promises (docs/simulation.md)."""
-
-KINDS: Final = tuple(kind for kind in ALL_KINDS if kind not in ON_REQUEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +106,6 @@ class Injector:
     def __init__(self, world: World, faults: list[Fault]) -> None:
         self.world, self.faults = world, faults
         self.active: dict[Fault, None] = {}
-        self._locks: dict[Fault, sqlite3.Connection] = {}
         self._chance = random.Random(f"{world.seed} injector")
 
     def schedule(self) -> None:
@@ -171,7 +162,7 @@ class Injector:
     def _begin_again(self, name: str) -> None:
         """Start a server again; one that still stops is started when it has ended."""
         server = self.world.servers[name]
-        if server.stop.is_set() and server.process.alive:
+        if server.stopping and server.process.alive:
             self.world.loop.call_later(0.5, self._begin_again, name)
         elif not server.process.alive:
             self.world.start(name)
@@ -225,13 +216,10 @@ class Injector:
         return lambda: setattr(self.world.servers[fault.one].process, "without_descriptors", False)
 
     def _lock_store(self, fault: Fault) -> Callable[[], None]:
-        """Lock the bindings of a pool, as a backup program or another process may do."""
-        lock = self._locks[fault] = sqlite3.connect(
-            self.world.folders.root / "run" / f"bindings-{fault.one}", timeout=0
-        )
-        with suppress(sqlite3.Error):  # locked by another fault already
-            lock.execute("BEGIN IMMEDIATE")
-        return lock.close
+        """Lock the bindings of a pool, as a backup program or another process may do: nothing can be written."""
+        store = self.world.store(fault.one)
+        store.locks += 1
+        return lambda: setattr(store, "locks", store.locks - 1)
 
     # Phones and operators
 
@@ -258,3 +246,5 @@ class Injector:
             self.world.troubled(fault.kind)
         if any(server.process.state is not ProcessState.RUNNING for server in self.world.servers.values()):
             self.world.troubled("kill")
+        if any(server.stopping for server in self.world.servers.values()):
+            self.world.troubled("restart")

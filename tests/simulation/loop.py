@@ -59,6 +59,8 @@ class VirtualLoop:
         self._put(handle)
         return handle
 
+    call_soon_threadsafe = call_soon
+
     def call_later(
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
@@ -170,10 +172,14 @@ class VirtualLoop:
         return task
 
     def run_in_executor(self, _executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
-        """Run *func* in a turn of its own, after as long as the process's store needs now."""
+        """Run *func* in a turn of its own, after as long as the process's store needs now, and after all earlier ones."""
         future: asyncio.Future[Any] = self.create_future()
         process = CURRENT.get()
-        self.call_later(process.slow_s if process is not None else 0.0, _carry_out, future, func, args)
+        if process is None:
+            self.call_soon(_carry_out, future, func, args)
+        else:
+            process.threads_until = max(process.threads_until, self.now + process.slow_s)
+            self.call_at(process.threads_until, _carry_out, future, func, args)
         return future
 
     # What asyncio asks of a loop

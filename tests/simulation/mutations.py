@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -11,8 +12,8 @@ from unittest.mock import patch
 import sipmesh.pki.files
 import sipmesh.server.proxy.dispatch
 import sipmesh.server.proxy.relay
-import sipmesh.storage.bindings
 from sipmesh.routing.proxy import forwarding
+from sipmesh.server.proxy.known_bindings import KnownBindings
 from sipmesh.server.proxy.registrations import Registrations
 from sipmesh.server.proxy.relay import Relay
 from sipmesh.server.replication.control_links import ControlLinks
@@ -80,17 +81,14 @@ def _timers_do_not_fire() -> AbstractContextManager[Any]:
 
 
 def _clock_step_expires_rows() -> AbstractContextManager[Any]:
-    """Expire the rows of a pool when the wall clock of one server is set."""
-    rightly, seen = Registrations.expire, dict[int, float]()
+    """Let registrations end by the wall clock."""
+    rightly = Registrations.__init__
 
-    def expire(self: Registrations, at: float) -> None:
-        jumped = abs(at - seen.get(id(self), at)) > 10.0
-        seen[id(self)] = at
-        if jumped:
-            self._locations.expire(at + 1_000.0)
-        rightly(self, at)
+    def begin(self: Registrations, *given: Any) -> None:
+        rightly(self, *given)
+        self._clock = self._lookups._clock = lambda: time.time()
 
-    return patch.object(Registrations, "expire", expire)
+    return patch.object(Registrations, "__init__", begin)
 
 
 def _client_asserts_identity() -> AbstractContextManager[Any]:
@@ -145,12 +143,12 @@ def _answered_branches_stay() -> AbstractContextManager[Any]:
 
 def _rows_of_another_user() -> AbstractContextManager[Any]:
     """Find the devices of carol for bob."""
-    rightly = sipmesh.storage.bindings.BindingStore._rows
+    rightly = KnownBindings.of
 
-    def rows(self: Any, aor: str) -> Any:
-        return rightly(self, aor.replace("sip:bob@", "sip:carol@"))
+    def of(self: KnownBindings, aor: str, now: float) -> Any:
+        return rightly(self, aor.replace("sip:bob@", "sip:carol@"), now)
 
-    return patch.object(sipmesh.storage.bindings.BindingStore, "_rows", rows)
+    return patch.object(KnownBindings, "of", of)
 
 
 MUTATIONS: Final[dict[str, Mutation]] = {

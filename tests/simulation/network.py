@@ -165,6 +165,11 @@ class VirtualSocket:
         """How many octets may be sent now."""
         return ROOM - self.peer.waiting if self.peer is not None and self.connected else 0
 
+    @property
+    def unread(self) -> int:
+        """How many octets have arrived and were not read; control records count as one octet."""
+        return sum(len(record.data) or 1 for record in self.inbox)
+
     def put(self, record: Record) -> None:
         """Send a record; the caller has looked for room."""
         self.network.post(self, record)
@@ -205,6 +210,14 @@ class VirtualSocket:
         if self.error or (self.connected and self.room > 0):
             found |= select.EPOLLOUT
         return found & (mask | select.EPOLLHUP)
+
+
+class VirtualEventfd(VirtualSocket):
+    """A descriptor that is always readable."""
+
+    def ready_for(self, mask: int) -> int:
+        """Return which of the events in *mask* it is ready for."""
+        return mask & select.EPOLLIN
 
 
 class VirtualEpoll:
@@ -269,6 +282,9 @@ class VirtualEpoll:
                 self._touched[fd] = None  # level-triggered: looked at again next time
                 if len(found) < most:
                     found.append((fd, events))
+                    if mask & select.EPOLLONESHOT:
+                        self._masks[fd] = 0
+                        del self._touched[fd]
         if self._touched:
             self._rouse()
         return found
@@ -315,6 +331,28 @@ class Network:
         process = CURRENT.get()
         assert process is not None, "a socket outside of the servers"
         return VirtualSocket(self, process.name, process)
+
+    def eventfd(self, *_: int) -> int:
+        """Open a descriptor of the current process that is always readable."""
+        process = CURRENT.get()
+        assert process is not None, "an eventfd outside of the servers"
+        return VirtualEventfd(self, process.name, process).number
+
+    def close_eventfd(self, fd: int) -> None:
+        """Close such a descriptor."""
+        process = CURRENT.get()
+        if process is not None and fd in process.sockets:
+            process.sockets[fd].discard()
+
+    def unread(self, fd: int) -> int:
+        """Return how many octets wait in a socket of the current process."""
+        process = CURRENT.get()
+        return process.sockets[fd].unread if process is not None and fd in process.sockets else 0
+
+    def lowest_free(self) -> int:
+        """Return the number of the next descriptor of the current process; too high a number if it can open none."""
+        process = CURRENT.get()
+        return 1 << 31 if process is not None and process.without_descriptors else 0
 
     def _later(self, seconds: float, act: Callable[..., object], *args: object) -> None:
         """Do something in no process: what is on its way arrives, also if its sender hangs or dies meanwhile."""

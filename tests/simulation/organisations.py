@@ -151,7 +151,7 @@ def _introduce(example: Organisation, partner: Organisation) -> None:
 
 
 def _join(folders: Folders, server: str) -> None:
-    """Put into the folder of a server what `sipmesh join accept` puts there; the servers of a pool share their bindings."""
+    """Put into the folder of a server what `sipmesh join accept` puts there."""
     folder, ours = folders.of(server), folders.example
     for made in ("servers", "ca", "state"):
         (folder / made).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -161,9 +161,6 @@ def _join(folders: Folders, server: str) -> None:
         (folder / place).mkdir(exist_ok=True)
         for file in (ours / place).glob("*.crl"):
             shutil.copy(file, folder / place / file.name)
-    if server != EDGE:
-        pool = POOL if server in {FE1, FE2} else POOL2
-        (folder / "state" / "bindings.db").symlink_to(folders.root / "run" / f"bindings-{pool}")
     DocumentStore(folder, server).begin(
         _published(ours), x509.load_pem_x509_certificates((ours / "ca" / "root.pem").read_bytes())
     )

@@ -67,8 +67,8 @@ class TableResolver:
 class NoControlSocket:
     """No control socket: the operator of a run calls the commands."""
 
-    def __init__(self, _path: object, commands: object, _log: object) -> None:
-        self.commands = commands
+    def __init__(self, path: object, commands: object, _log: object) -> None:
+        self.path, self.commands = path, commands
 
     async def open(self) -> None:
         """Do nothing."""
@@ -132,6 +132,7 @@ Replacement = tuple[Any, str, Any]
 def _sockets(network: Network) -> Iterator[Replacement]:
     import sipmesh.transport.connector
     import sipmesh.transport.listener
+    import sipmesh.transport.queue_age
     import sipmesh.transport.reactor
 
     sockets = SimpleNamespace(**{**vars(socket), "socket": network.socket})
@@ -139,6 +140,10 @@ def _sockets(network: Network) -> Iterator[Replacement]:
     yield sipmesh.transport.listener, "socket", sockets
     epolls = SimpleNamespace(**{**vars(select), "epoll": lambda: VirtualEpoll(network)})
     yield sipmesh.transport.reactor, "select", epolls
+    eventfds = SimpleNamespace(**{**vars(os), "eventfd": network.eventfd, "close": network.close_eventfd})
+    yield sipmesh.transport.queue_age, "os", eventfds
+    yield sipmesh.transport.listener, "unread", network.unread
+    yield sipmesh.transport.listener, "lowest_free", network.lowest_free
     accepted_by, opened_by, client_accepted_by = (
         MutualContext.accepted,
         MutualContext.opened,
@@ -241,16 +246,18 @@ def _moving(disk: Disk, really: Callable[[Any, Any], None]) -> Callable[[Any, An
 
 
 def _services() -> Iterator[Replacement]:
+    import sipmesh.server.off_loop
     import sipmesh.server.refresh.inotify
     import sipmesh.server.running_server
     import sipmesh.server.service
-    import sipmesh.storage.bindings
     import sipmesh.topology.document.yaml_tree
 
     yield sipmesh.server.running_server, "DnsResolver", TableResolver
     yield sipmesh.server.service, "ControlSocket", NoControlSocket
     yield sipmesh.server.refresh.inotify, "INotify", _no_inotify
-    yield sipmesh.storage.bindings, "BUSY_TIMEOUT_S", 0.0
+    yield sipmesh.server.service, "is_answered", lambda _: False
+    yield sipmesh.server.running_server, "trim_heap", lambda: None
+    yield sipmesh.server.off_loop, "_gently", lambda work: work()
     yield sipmesh.topology.document.yaml_tree, "parse", _parse_once
 
 

@@ -26,6 +26,7 @@ PATIENCE_S: Final = 12.0
 
 RINGS_S: Final = 6.0
 HANDSHAKE_S: Final = 8.0
+RETRY_S: Final = 5.0
 MOST_PAUSE_S: Final = 8.0
 
 
@@ -328,6 +329,13 @@ class Phone:
             self._acknowledge(transaction, response)
         elif response.cseq.method == "REGISTER" and response.status == 200:
             self._registered(transaction)
+        elif response.cseq.method == "REGISTER" and response.status >= 500:
+            self.registered_at = self.unregistered_at = 0.0  # the server may have stored it, or not
+            self._alarm(RETRY_S, self._register_again, self.sock)
+
+    def _register_again(self, sock: VirtualSocket) -> None:
+        if self.sock is sock:
+            self.register()
 
     def _registered(self, transaction: Transaction) -> None:
         expires = int(transaction.request.first("expires") or "0")

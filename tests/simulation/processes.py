@@ -30,7 +30,8 @@ class Process:
     """One run of one server: *offset_s* and *drift* (seconds per second) are the errors of its wall clock.
 
     *crash_in* is the number of disk operations before the process dies at one of them; None for never. *full*: the disk accepts
-    no octet. *slow_s*: how long each call in a thread takes.
+    no octet. *slow_s*: how long each call in a thread takes. *hung_until* and *threads_until* are loop times: when it went on
+    after it hung, and when its last call in a thread ends.
     """
 
     name: str
@@ -42,6 +43,8 @@ class Process:
     full: bool = False
     without_descriptors: bool = False
     slow_s: float = 0.0
+    hung_until: float = -1e9
+    threads_until: float = 0.0
     sockets: dict[int, VirtualSocket] = field(default_factory=dict)
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
 

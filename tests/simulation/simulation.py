@@ -37,7 +37,7 @@ class Profile:
 PROFILES: Final[dict[str, Profile]] = {
     "usual": Profile(USUAL, (1, 2)),
     "crashes": Profile(FaultSettings(16, ("publish", "power", "kill_at_write", "kill")), (1, 2)),
-    "clocks": Profile(FaultSettings(24, ("step_clock", "drift", "hang")), (1,)),
+    "clocks": Profile(FaultSettings(24, ("step_clock", "jump_clock", "drift", "hang")), (1,)),
 }
 """What `make test` runs: faults of all kinds, and two kinds of trouble by themselves."""
 

@@ -16,6 +16,7 @@ from simulation.disk import Disk
 from simulation.patches import _files
 from simulation.processes import CURRENT, CrashedError, Process, ProcessState
 from sipmesh.pki import files
+from sipmesh.pki.file_error import FileError
 
 
 class Machine:
@@ -85,12 +86,12 @@ def test_what_is_not_durable_is_lost_in_part(machine: Machine) -> None:
 @pytest.mark.parametrize("full", [False, True])
 def test_a_full_disk_takes_nothing(machine: Machine, *, full: bool) -> None:
     machine.process.full = full
-    failed = 0
+    failed = ""
     try:
         machine.write(b"new")
-    except OSError as wrong:
-        failed = wrong.errno or 0
-    assert (failed, machine.content) == ((errno.ENOSPC, b"old") if full else (0, b"new"))
+    except FileError as wrong:
+        failed = wrong.reason
+    assert (failed, machine.content) == ((os.strerror(errno.ENOSPC), b"old") if full else ("", b"new"))
 
 
 @pytest.mark.parametrize("operations", range(1, 9))

@@ -108,6 +108,10 @@ class VirtualTls(PyOpenSslTls):
         """Return how many octets of a record are left."""
         return len(self._rest)
 
+    def unread(self) -> int:
+        """Return how many octets wait in the socket."""
+        return self._virtual.unread
+
     def facts(self) -> TlsFacts:
         """Return what TLS 1.3 would have negotiated."""
         sni = "" if self._opening else self._name

@@ -16,6 +16,7 @@ import structlog
 
 from simulation.checks import Checks
 from simulation.disk import Disk
+from simulation.locations import PoolStore, VirtualLocations
 from simulation.loop import VirtualLoop
 from simulation.network import Network
 from simulation.operations import Operations
@@ -26,13 +27,16 @@ from simulation.processes import CURRENT, Process, ProcessState, outside, within
 from simulation.tls import ders
 from simulation.trace import Trace
 from simulation.traffic import Traffic
+import sipmesh.server.running_server
 from sipmesh.errors import OperatorError
 from sipmesh.routing.proxy.locate import Srv
 from sipmesh.server.management.controller import Controller
 from sipmesh.server.proxy.dispatch import Dispatch
+from sipmesh.server.proxy.login.user_stores import NoLocations
 from sipmesh.server.service import Service
 from sipmesh.sip.message import Request
 from sipmesh.transport.tls.contexts import Identity
+from sipmesh.trust.role import Role
 from support.managed import MGMT
 from support.network import (
     BOT,
@@ -57,6 +61,8 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.running_server import RunningServer
     from sipmesh.sip.message import Response
+    from sipmesh.storage.locations import Locations
+    from sipmesh.topology.view import ServerView
     from sipmesh.transport.link.link import Link
 
 RESTART_S: Final = 2.0
@@ -67,7 +73,7 @@ RESTART_S: Final = 2.0
 class Server:
     """One server over all its runs; *service* and *node* are of the present run, None while it is down.
 
-    *highest* is the newest version that it has had in force. *graveyard* keeps what dead processes have left until the run is
+    *stopping*: it was told to stop. *highest* is the newest version that it has had in force. *graveyard* keeps what dead processes have left until the run is
     over: the garbage collector would run their handlers at a moment that no seed decides.
     """
 
@@ -76,14 +82,14 @@ class Server:
     service: Service | None = None
     node: RunningServer | None = None
     task: asyncio.Task[None] | None = None
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    stopping: bool = False
     highest: int = 0
     graveyard: list[object] = field(default_factory=list)
 
     @property
     def serves(self) -> bool:
-        """Whether it runs, and is not hung."""
-        return self.node is not None and self.process.state is ProcessState.RUNNING
+        """Whether it runs, is not hung, and was not told to stop."""
+        return self.node is not None and not self.stopping and self.process.state is ProcessState.RUNNING
 
 
 class World:
@@ -99,6 +105,7 @@ class World:
         self.violations: list[str] = []
         self.servers: dict[str, Server] = {}
         self.phones: list[Phone] = []
+        self.stores: dict[str, PoolStore] = {}
         self.document: dict[str, Any] = {}
         self._troubled_at: dict[str, float] = {}
         self._marks = 0
@@ -115,6 +122,9 @@ class World:
             virtual_machine(self.network, self.disk, entropy, lambda: threading.get_ident() == me)
         )
         self._stack.enter_context(patch.object(Dispatch, "arrived", self._told(Dispatch.arrived)))
+        self._stack.enter_context(
+            patch.object(sipmesh.server.running_server, "open_locations", self._open_locations)
+        )
         for server in (*SERVERS, BOT):
             self.network.name(server, address_of(server))
         TableResolver.records = {
@@ -131,6 +141,15 @@ class World:
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
             server.process.state = ProcessState.DEAD
         self._stack.close()
+
+    def store(self, pool: str) -> PoolStore:
+        """Return the bindings of a pool."""
+        return self.stores.setdefault(pool, PoolStore(identity=pool.encode().hex()))
+
+    def _open_locations(self, view: ServerView, _post: object) -> Locations:
+        if view.role is not Role.FRONT_END:
+            return NoLocations()
+        return VirtualLocations(self.store(view.pool.name), self.loop)
 
     # What happens
 
@@ -195,7 +214,7 @@ class World:
             process.offset_s, process.drift = before.process.offset_s, before.process.drift
             process.full, process.slow_s = before.process.full, before.process.slow_s
         server = self.servers.setdefault(name, Server(name, process))
-        server.process, server.stop = process, asyncio.Event()
+        server.process, server.stopping = process, False
         self.tell(name, "starts")
         self.loop.call_soon(self._launch, server, context=within(process))
 
@@ -225,11 +244,11 @@ class World:
         server.node = service._node
         service.begin(None)
         self.checks.started(server)
-        await service.work(server.stop)
-        await self._stop(server, service)
+        await service.work()
+        await self._stopped(server, service)
 
-    async def _stop(self, server: Server, service: Service) -> None:
-        """Do what `sipmesh serve` does at SIGTERM, and look at what is left."""
+    async def _stopped(self, server: Server, service: Service) -> None:
+        """Do what `sipmesh serve` does at its end, and look at what is left."""
         server.node = None
         await service.close()
         await asyncio.sleep(0.001)  # tasks that were cancelled end in their next turn
@@ -277,8 +296,6 @@ class World:
         server.service = server.node = server.task = None
         if node is not None:
             with suppress(Exception):
-                node.locations.close()
-            with suppress(Exception):
                 node.users.close()
         plane = getattr(service, "control_plane", None)
         if isinstance(plane, Controller):
@@ -288,9 +305,10 @@ class World:
     def stop(self, name: str) -> None:
         """Send SIGTERM to a server."""
         server = self.servers[name]
-        if server.serves:
+        if server.serves and server.service is not None:
             self.tell(name, "stops")
-            self.inside(server, server.stop.set)
+            server.stopping = True
+            self.inside(server, server.service.stop)
 
     def hang(self, name: str) -> None:
         """Stop a server as SIGSTOP does."""
@@ -303,7 +321,7 @@ class World:
         """Let a hung server continue."""
         process = self.servers[name].process
         if process.state is ProcessState.HUNG:
-            process.state = ProcessState.RUNNING
+            process.state, process.hung_until = ProcessState.RUNNING, self.loop.now
             self.tell(name, "continues")
 
     def _log(self, name: str) -> Log:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.errors import RemoteError
-from sipmesh.sip.check import check_request, check_response, unsupported
+from sipmesh.sip.check import MAX_METHOD, MAX_URI, check_request, check_response, read_request_uri, unsupported
 from sipmesh.sip.framing import parse_message
 from sipmesh.sip.message import Request, Response, respond
 
@@ -150,3 +150,67 @@ def test_unknown_extensions_are_listed() -> None:
     assert unsupported(request(), "proxy-require", {"sec-agree"}) == []
     assert unsupported(request(), "proxy-require", {"path"}) == ["Sec-Agree"]
     assert unsupported(request(), "require", frozenset()) == ["gruu"]
+
+
+LONG_URI = b"sip:bob@example.test;x="
+
+
+@pytest.mark.parametrize(("octets", "status"), [(MAX_URI, None), (MAX_URI + 1, 414)])
+def test_request_uri_has_a_longest(octets: int, status: int | None) -> None:
+    uri = LONG_URI + b"a" * (octets - len(LONG_URI))
+    assert refusal(request(b"sip:bob@example.test;transport=tls", uri)) == status
+    if status is None:
+        assert read_request_uri(uri.decode()).host == "example.test"
+    else:
+        with pytest.raises(RemoteError, match="above"):
+            read_request_uri(uri.decode())
+
+
+@pytest.mark.parametrize(("octets", "status"), [(MAX_URI, None), (MAX_URI + 1, 400)])
+def test_uri_of_an_address_has_a_longest(octets: int, status: int | None) -> None:
+    """Any address may become a Request-URI."""
+    uri = LONG_URI + b"a" * (octets - len(LONG_URI))
+    assert refusal(request(b"sips:bob@example.test", uri)) == status
+
+
+@pytest.mark.parametrize(("octets", "status"), [(MAX_METHOD, None), (MAX_METHOD + 1, 400)])
+def test_method_has_a_longest(octets: int, status: int | None) -> None:
+    method = b"M" * octets
+    assert refusal(request(GOOD, GOOD.replace(b"INVITE", method))) == status
+
+
+def refusal(asked: Request) -> int | None:
+    """The status with which a request is refused, None if it passes."""
+    try:
+        check_request(asked)
+    except RemoteError as wrong:
+        return wrong.status
+    return None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        (b"Supported: outbound", b"Supported: out\rbound", "a lone CR or LF"),
+        (b"Supported: outbound", b"Supported: out\x00bound", "a control character"),
+    ],
+)
+def test_flaw_in_the_header_is_named(old: bytes, new: bytes, what: str) -> None:
+    with pytest.raises(RemoteError, match=what):
+        check_request(request(old, new))
+
+
+def test_flawed_response_is_dropped() -> None:
+    with pytest.raises(RemoteError, match="a control character"):
+        check_response(response(b'From: "A"', b'From: "A\x00"'))
+
+
+@pytest.mark.parametrize(("tag", "status"), [(b"1", None), (b"a/b=", None), (b'"1"', 400), (b'"1 2"', 400), (b"", 400)])
+def test_tag_has_to_be_a_token(tag: bytes, status: int | None) -> None:
+    """We write tags without quotes."""
+    assert refusal(request(b";tag=1", b";tag=" + tag)) == status
+
+
+@pytest.mark.parametrize(("below", "status"), [(b"SIP/2.0/TLS b;branch=z9hG4bK2", None), (b"nonsense", 400)])
+def test_via_below_the_top_one_is_read_too(below: bytes, status: int | None) -> None:
+    assert refusal(request(b"Max-Forwards", b"Via: " + below + b"\r\nMax-Forwards")) == status

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sipmesh.errors import LocalError, RemoteError
 from sipmesh.sip.message import Request
-from sipmesh.sip.rows import rows_of
+from sipmesh.sip.rows import CONTROL, LONE_LINE_BREAK, Row, flaws_in, has_long_list, header_rows, rows_of
 
 ANY = ("utf-8", "surrogateescape")
 
@@ -92,3 +92,86 @@ def test_rows_of_long_address_lists_are_not_cached(name: str, commas: int, *, ke
     """4,096 rows are kept, and 64 addresses fit into the longest line of them."""
     line = f"{name}: " + ",".join(["<a:>"] * (commas + 1))
     assert (rows_of([line])[0] is rows_of([line])[0]) is kept
+
+
+def one(line: str) -> Row:
+    """The row of one line."""
+    [row] = rows_of([line])
+    return row
+
+
+def test_each_field_is_parsed_when_it_is_read() -> None:
+    assert one("From: <sip:a@h.test>;tag=1").address.tag == "1"
+    assert [address.uri for address in one("Route: <sip:a;lr>, <sip:b;lr>").addresses] == ["sip:a;lr", "sip:b;lr"]
+    assert [via.branch for via in one("Via: SIP/2.0/TLS a;branch=1, SIP/2.0/TLS b;branch=2").vias] == ["1", "2"]
+    assert [via.branch for via in one("Via: SIP/2.0/TLS a;branch=1").vias] == ["1"]
+    assert (one("CSeq: 7  INVITE").cseq.number, one("CSeq: 7 INVITE").cseq.method) == (7, "INVITE")
+    assert (one("Max-Forwards: 70").hops, one("Content-Length: 12").length) == (70, 12)
+    assert repr(one("Subject: x")) == "<Row 'Subject: x'>"
+
+
+@pytest.mark.parametrize(
+    ("value", "hops"), [("0", 0), ("255", 255), ("256", None), ("-1", None), ("", None), ("x", None)]
+)
+def test_max_forwards_is_a_number_of_one_octet(value: str, hops: int | None) -> None:
+    """RFC 3261 20.22: between 0 and 255."""
+    row = one(f"Max-Forwards: {value}")
+    if hops is not None:
+        assert row.hops == hops
+        return
+    with pytest.raises(RemoteError, match="not a Max-Forwards"):
+        _ = row.hops
+
+
+@pytest.mark.parametrize("value", ["", "-1", "1 2", "0x10", "\u0661"])
+def test_content_length_has_digits_only(value: str) -> None:
+    with pytest.raises(RemoteError, match="not a Content-Length"):
+        _ = one(f"Content-Length: {value}").length
+
+
+def test_content_length_of_any_size_stays_a_number() -> None:
+    """A length beyond all limits must not wrap around."""
+    assert one(f"Content-Length: {'9' * 40}").length == one(f"Content-Length: {'9' * 80}").length > 1 << 24
+
+
+@pytest.mark.parametrize(
+    ("line", "flaw"),
+    [("Subject: x", 0), ("Subject: \xe9", 0), ("Subject: \rx", LONE_LINE_BREAK), ("Subject: \x00", CONTROL)],
+)
+def test_flaws_of_a_line_are_told_apart(line: str, flaw: int) -> None:
+    assert flaws_in(line) == flaw
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_long"),
+    [
+        (["Route: <sip:a>,<sip:b>,<sip:c>"], False),
+        (["Route: <sip:a>,<sip:b>,<sip:c>,<sip:d>"], True),
+        (["Route: <sip:a>,<sip:b>", "Route: <sip:c>"], False),
+        (["Route: <sip:a>,<sip:b>", "Route: <sip:c>,<sip:d>"], True),
+        (["Route: <sip:a>,<sip:b>", "Via: SIP/2.0/TLS a, SIP/2.0/TLS b"], False),
+        (['Route: "a,b,c,d" <sip:a>'], False),
+        (["Subject: a,b,c,d,e"], False),
+    ],
+)
+def test_list_fields_are_counted_over_all_their_rows(lines: list[str], *, is_long: bool) -> None:
+    """A comma inside quotes divides nothing."""
+    assert has_long_list(rows_of(lines), 3) is is_long
+
+
+def test_items_take_over_the_address_that_was_parsed() -> None:
+    row = one("Route: <sip:a;lr>, <sip:b;lr>")
+    parsed = row.addresses
+    items = [one("Route: <sip:a;lr>"), one("Route: <sip:b;lr>")]
+    row.hand_on(items)
+    assert [item.addresses[0] is address for item, address in zip(items, parsed, strict=True)] == [True, True]
+
+
+@pytest.mark.parametrize("headers", [[("subject", "x\ny")], [("sub ject", "x")], [("", "x")]])
+def test_headers_of_our_own_with_a_wrong_name_or_a_line_break_are_bugs(headers: list[tuple[str, str]]) -> None:
+    with pytest.raises(LocalError):
+        header_rows(headers)
+
+
+def test_headers_of_our_own_are_written_with_their_usual_names() -> None:
+    assert next(row.line for row in header_rows([("Call-id", "a"), ("x-odd", "b")])) == "Call-ID: a"

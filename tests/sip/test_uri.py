@@ -118,6 +118,10 @@ def test_an_address_of_record_has_one_spelling(text: str, aor: str) -> None:
         "sip:alice@example-.test",
         "sip:alice@192.0.2.256",
         "sip:alice@192.0.2",
+        "sip:alice@192.0.2.1.1",
+        "sip:alice@192.0.2.01",
+        "sip:alice@192.0.2.0001",
+        "sip:alice@192.0.x.1",
         "sip:alice@2001:db8::1",
         "sip:alice@[2001:db8::1",
         "sip:alice@[2001:db8:::1]",
@@ -136,6 +140,11 @@ def test_a_broken_uri_is_a_bad_request(text: str) -> None:
     with pytest.raises(RemoteError) as wrong:
         SipUri.parse(text)
     assert wrong.value.status == 400
+
+
+@pytest.mark.parametrize("host", ["10.0.0.0", "255.255.255.255", "192.0.2.10", "192.0.2.1."])
+def test_ipv4_address_is_a_host(host: str) -> None:
+    assert SipUri.parse(f"sip:alice@{host}").host == host.removesuffix(".")
 
 
 @pytest.mark.parametrize(

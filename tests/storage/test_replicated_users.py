@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sipmesh.errors import OperatorError
 from sipmesh.routing.authentication.verifier import Verifier
 from sipmesh.sip.digest import Algorithm
-from sipmesh.storage.replicated_users import ReplicatedUsers
-from sipmesh.storage.user_document import UserDocument
+from sipmesh.storage.replicated_users import MOST_IN_PLACE, ReplicatedUsers
+from sipmesh.storage.user_document import MOST_IN_A_PART, UserDocument
 from sipmesh.storage.users import Users
 
 ORG, POOL1, POOL2 = "Example", "pool1.example.test", "pool2.example.test"
@@ -129,6 +129,48 @@ def test_many_users_are_in_force_when_all_parts_have_arrived() -> None:
     assert held.take(parts[1].encode()) == frozenset()
 
 
+@pytest.mark.parametrize("count", [MOST_IN_PLACE, MOST_IN_PLACE + 1])
+def test_few_changes_are_made_in_place_and_many_in_a_new_set(count: int) -> None:
+    """Both lead to the same users; only in place is a cost that does not grow with all users."""
+    held, aors = ReplicatedUsers(ORG, POOL1), [f"sip:user{n}@example.test" for n in range(count)]
+    held.apply(UserDocument(ORG, POOL1, 3, verifiers={BOB: _verifier(BOB, 1)}, homes={ALICE: POOL2, CAROL: POOL2}))
+    verifiers = {aor: _verifier(aor, 2) for aor in (*aors[:-2], ALICE)}
+    change = held.plan(UserDocument(ORG, POOL1, 4, 3, verifiers=verifiers, gone=frozenset({BOB})))
+    assert change is not None
+    assert (change.users is None) is (count == MOST_IN_PLACE)
+    assert held.number == 3
+    assert held.commit(change) == {*verifiers, BOB}
+    assert (held.number, held.verifier(BOB), held.home(ALICE), held.home(CAROL)) == (4, None, POOL1, POOL2)
+    assert held.verifier(ALICE) == verifiers[ALICE]
+
+
+def test_changes_since_an_earlier_number_contain_those_since_ours(users: Users) -> None:
+    """Management sends them to a server that has put a change in force, and could not store it."""
+    held = ReplicatedUsers(ORG, POOL1)
+    fed(users, held)
+    since = held.number
+    for password in ("second", "third"):
+        users.set_password(ALICE, password)
+        users.refresh()
+        assert fed(users, held, since=since) == {ALICE}
+        assert held.verifier(ALICE) == users.verifier(ALICE)
+
+
+def test_withheld_user_cannot_log_in_until_the_number_is_in_force(users: Users) -> None:
+    held = ReplicatedUsers(ORG, POOL1)
+    fed(users, held)
+    held.withhold(frozenset({ALICE}), held.number + 2)
+    users.add(CAROL, "carol-pw", pool=POOL1)
+    users.refresh()
+    assert fed(users, held, since=held.number) == {CAROL}
+    assert (held.is_withheld(ALICE), held.verifier(ALICE), held.home(ALICE)) == (True, None, POOL1)
+    assert (held.is_withheld(CAROL), held.verifier(CAROL)) == (False, users.verifier(CAROL))
+    users.set_password(ALICE, "new")
+    users.refresh()
+    fed(users, held, since=held.number)
+    assert (held.is_withheld(ALICE), held.verifier(ALICE)) == (False, users.verifier(ALICE))
+
+
 def test_parts_of_another_number_are_dropped(users: Users) -> None:
     verifiers = {f"sip:u{n}@example.test": _verifier(f"sip:u{n}@example.test", n) for n in range(1, 21)}
     held = ReplicatedUsers(ORG, POOL1)
@@ -146,7 +188,7 @@ def test_parts_of_another_number_are_dropped(users: Users) -> None:
         ({"pool": POOL2}, "were sent to"),
         ({"organisation": "Other"}, "were sent to"),
         ({"number": 1}, "after number"),
-        ({"number": 9, "since": 1}, "in force"),
+        ({"number": 9, "since": 8}, "in force"),
         ({"format": 2}, "another release"),
         ({"number": True}, "another release"),
         ({"part": 2}, "another release"),
@@ -203,7 +245,9 @@ def test_written_users_are_read(own: set[str], others: set[str], gone: set[str],
 def test_largest_part_fits_into_one_message() -> None:
     """With base64 and a certificate chain: a server accepts a body of at most 5 MB."""
     verifiers = {
-        aor: _verifier(aor, 99_999) for n in range(15_000) if (aor := f"sip:firstname.lastname{n}@a.example.com")
+        aor: _verifier(aor, 99_999)
+        for n in range(MOST_IN_A_PART)
+        if (aor := f"sip:firstname.lastname{n}@a.example.com")
     }
     [part] = UserDocument(ORG, POOL1, 100_000, verifiers=verifiers).divided()
     assert len(part.encode()) * 4 / 3 + 20_000 < 5_000_000

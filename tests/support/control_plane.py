@@ -15,8 +15,10 @@ from typing import Any, Self
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.server.agent.agent import Agent
 from sipmesh.server.control_socket import WHO, encode
+from sipmesh.server.file_stamps import NO_STAMPS, Stamps
 from sipmesh.server.management.commands import ManagementCommands
 from sipmesh.server.management.controller import Controller
+from sipmesh.server.prepared_version import PreparedVersion, prepare
 from sipmesh.server.replication.server_status import ServerStatus
 from sipmesh.server.replication.topology_source import PublishedVersion
 from sipmesh.server.wiring import here
@@ -54,16 +56,27 @@ class Host:
         self.view = view(loaded, self.view.name)
         return []
 
+    def prepare(self, loaded: Loaded) -> PreparedVersion:
+        """Compute what a server computes of a version."""
+        return prepare(loaded, self.view.name, 1)
+
+    def put_prepared(self, version: PreparedVersion, since: Stamps = NO_STAMPS) -> list[str]:  # noqa: ARG002
+        """Put a version in force, unless it *refuses*."""
+        return self.put_in_force(version.view.loaded)
+
     def revoke(self, named: Iterable[CertificateId]) -> list[str]:
         """Keep what was revoked."""
         self.revoked.update(named)
         return []
 
-    def accept_document(self, document: bytes) -> int:
+    def accept_document(self, document: UserDocument) -> int:
         """Keep the users, once their last part has come."""
-        read = UserDocument.decode(document)
-        self.users = read if read.part == read.parts else self.users
+        self.users = document if document.part == document.parts else self.users
         return 0
+
+    async def accept_large_document(self, document: UserDocument) -> int:
+        """Keep the users, once their last part has come."""
+        return self.accept_document(document)
 
     @property
     def number(self) -> int:
@@ -178,7 +191,8 @@ class Plane:
         """Hand one message to *receiver* on its end of a link, as its dispatch does: what it refuses is answered."""
         end = self._end(receiver)
         if isinstance(message, Response):
-            end.responded(wire.link, message)
+            if isinstance(end, Agent):
+                end.responded(wire.link, message)
             return
         try:
             assert wire.peer is not None

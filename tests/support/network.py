@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from client.clock import JumpingLoop
 from sipmesh.client.agent import Settings, UserAgent
 from sipmesh.client.answering import Event, Manners
 from sipmesh.client.call import Call, IncomingCall
@@ -23,6 +24,8 @@ from sipmesh.demo.ports import HOST, free_port
 from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.digest import parse_challenge
 from sipmesh.sip.message import Response
+from sipmesh.storage.locations import Locations
+from sipmesh.storage.sqlite_locations import SqliteLocations
 from sipmesh.topology.document.load import Loaded, load
 from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind
@@ -139,6 +142,7 @@ class Network:
     dns: NameServer = field(default_factory=lambda: NameServer({}))
     starts: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    stores: dict[str, Locations] = field(default_factory=dict)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _loaded: dict[Path, tuple[bytes, Loaded]] = field(default_factory=dict)
 
@@ -168,7 +172,12 @@ class Network:
         """Run a server in this loop."""
         told = self.told[name] = Told()
         file = self.of(name).file
-        node = self.nodes[name] = RunningServer(file, name, told.log, self.limits, loaded=self._load(file))
+        node = self.nodes[name] = RunningServer(
+            file, name, told.log, self.limits, loaded=self._load(file), locations=self.stores.get(name)
+        )
+        locations = node.locations
+        if isinstance(node.loop, JumpingLoop) and isinstance(locations, SqliteLocations):
+            node.loop.threads.append(lambda: locations.outstanding)
         node.start()
         return node
 

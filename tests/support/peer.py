@@ -165,13 +165,22 @@ class Peer:
 
     async def register(self, headers: Headers = (), password: str | None = None) -> Response:
         """Register with the password that the demo gives its users, or with another."""
+        first = await self.ask(self._register(headers))
+        return first if first.status != 401 else await self.ask(self._answered(first, headers, password))
+
+    async def with_credentials(self) -> Request:
+        """Have the server challenge us; gives the REGISTER with credentials that is to be sent next."""
+        challenged = await self.ask(self._register(()))
+        assert challenged.status == 401, challenged
+        return self._answered(challenged, (), None)
+
+    def _register(self, headers: Headers) -> Request:
+        return self.request("REGISTER", f"sip:{self.user.partition('@')[2]}", headers, to=f"<sip:{self.user}>")
+
+    def _answered(self, first: Response, headers: Headers, password: str | None) -> Request:
         name, _, domain = self.user.partition("@")
-        uri, who = f"sip:{domain}", f"<sip:{self.user}>"
-        first = await self.ask(self.request("REGISTER", uri, headers, to=who))
-        if first.status != 401:
-            return first
+        uri = f"sip:{domain}"
         challenges = [parse_challenge(value) for value in first.values("www-authenticate")]
         secret = f"{name}-secret" if password is None else password
         credentials = answer(challenges, name, secret, "REGISTER", uri, "cnonce", 1)
-        again = self.request("REGISTER", uri, [("authorization", credentials), *headers], to=who)
-        return await self.ask(again)
+        return self._register([("authorization", credentials), *headers])

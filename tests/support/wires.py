@@ -28,6 +28,11 @@ class Wire:
     sent: bytearray = field(default_factory=bytearray, repr=False)
 
     @property
+    def pending_out(self) -> int:
+        """How much waits to be written."""
+        return len(self.sent)
+
+    @property
     def verdict(self) -> SimpleNamespace:
         """What a verdict says of the peer."""
         return SimpleNamespace(peer=self.peer)

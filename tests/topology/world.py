@@ -11,6 +11,7 @@ import pytest
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.topology.document.load import Loaded, check, load
+from sipmesh.topology.versions.publication import Publication, compile_publication
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -95,3 +96,12 @@ class Place:
         problems = self.problems()
         assert len(problems) == 1, [str(problem) for problem in problems]
         return problems[0]
+
+
+ANCHORS = ("ca/root.pem", "b/root.pem", "c/root.pem")
+"""The anchors that the topology of `Place` names."""
+
+
+def published(place: Place, number: int = 3) -> Publication:
+    """The topology of *place* as it is published."""
+    return compile_publication(place.file.read_bytes(), place.file.parent, number, "ada", "because", at=NOON)

@@ -107,6 +107,26 @@ async def test_alarm_of_an_earlier_stage_does_not_end_the_next_one(ca: Authority
             assert client.heard.codes == ["handshake-timeout"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "within_s"),
+    [(SERVER, Limits().server_dial_s), (PARTNER, Limits().handshake_s)],
+)
+@on_loop
+async def test_handshake_with_a_server_of_ours_has_a_shorter_deadline(
+    ca: Authority, there: Identity, kind: LinkKind, within_s: float
+) -> None:
+    """Requests wait for it, and it may hang."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        async with Node(ca, there) as client:
+            began = client.reactor.loop.time()
+            link = client.pool.obtain(Hop("here.test", kind, (silent.getsockname(),)))
+            await client.heard.until(lambda: link.state is LinkState.HANDSHAKE)
+            link.due(began + within_s - 0.1)
+            assert link.state is LinkState.HANDSHAKE
+            link.due(client.reactor.loop.time() + within_s)
+            assert client.heard.codes == ["handshake-timeout"]
+
+
 @on_loop
 async def test_whole_dial_has_a_deadline(ca: Authority, there: Identity) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:

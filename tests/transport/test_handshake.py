@@ -172,7 +172,7 @@ async def test_peer_that_closes_during_the_handshake_is_no_longer_counted(
 async def test_oldest_silent_connection_is_closed_at_the_address_limit(
     ca: Authority, here: Identity, kind: LinkKind, cap: int, codes: list[str]
 ) -> None:
-    async with Node(ca, here, limits=Limits(silent_per_address=cap)) as node:
+    async with Node(ca, here, limits=Limits(silent_per_address=cap, slow_s=0)) as node:
         listener = node.listen(kind)
         silent = [await connected(listener, node, number) for number in range(1, 4)]
         await node.heard.until(lambda: listener.handshakes + listener.refused == len(silent))
@@ -188,13 +188,13 @@ async def test_oldest_silent_connection_is_closed_at_the_address_limit(
 async def test_oldest_handshake_is_closed_at_the_address_limit(
     ca: Authority, here: Identity, kind: LinkKind, cap: int, codes: list[str]
 ) -> None:
-    async with Node(ca, here, limits=Limits(handshakes_per_address=cap)) as node:
+    async with Node(ca, here, limits=Limits(handshakes_per_address=cap, slow_s=0)) as node:
         listener = node.listen(kind)
         stalled = []
         for number in range(1, 4):
             stalled.append(await connected(listener, node, number))
             stalled[-1].sendall(client_hello())
-            await node.heard.until(lambda: not len(listener.silent))
+            await node.heard.until(lambda: not len(listener.places.silent))
         assert node.heard.codes == codes
         assert [is_closed(sock) for sock in stalled] == [bool(codes), False, False]
         for sock in stalled:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import socket
@@ -11,7 +12,7 @@ import pytest
 
 from sipmesh.errors import OperatorError
 from sipmesh.transport.limits import Limits
-from sipmesh.transport.listener import Listener, site_of
+from sipmesh.transport.listener import Listener
 from sipmesh.trust.evidence import LinkKind
 from transport.world import Node, Peer, Spec, on_loop, request
 
@@ -32,12 +33,12 @@ async def test_listener_pauses_without_descriptors_and_goes_on(ca: Authority, he
             resource.setrlimit(resource.RLIMIT_NOFILE, (spare, hard))
             try:
                 client.connect(listener.address)
-                await node.heard.until(lambda: listener.alarm)
+                await node.heard.until(lambda: not listener.accepting)
                 assert repr(listener).endswith("0 handshakes, paused>")
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             await node.heard.until(lambda: listener.handshakes == 1)
-            assert not listener.alarm
+            assert listener.accepting
 
 
 @pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
@@ -90,9 +91,53 @@ async def test_server_above_the_link_limit_is_closed(
         assert len(node.heard.up) == ups
 
 
-@pytest.mark.parametrize(
-    ("host", "site"),
-    [("192.0.2.1", "192.0.2.1"), ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"), ("fe80::1%eth0", "fe80::/64")],
-)
-def test_one_ipv6_customer_counts_as_one_address(host: str, site: str) -> None:
-    assert site_of(host) == site
+@on_loop
+async def test_phones_behind_one_address_wait_for_their_turn_and_none_is_reset(
+    ca: Authority, here: Identity, there: Identity
+) -> None:
+    """Forty at once, of which four may shake hands; each comes up."""
+    limits = Limits(handshakes_per_address=4, silent_per_address=2, waiting_in_all=8)
+    async with Node(ca, here, limits=limits) as node:
+        listener = node.listen(LinkKind.CLIENT)
+        dialled = await asyncio.gather(*(Peer.dial(listener, ca) for _ in range(40)))
+        await node.heard.until(lambda: len(node.heard.up) == 40)
+        assert (node.heard.refusals, listener.refused, listener.waiting.size) == ([], 0, 0)
+        for peer in dialled:
+            peer.close()
+
+
+@pytest.mark.parametrize(("slow_s", "codes", "waiting"), [(0.0, ["too-many-handshakes"], 0), (60.0, [], 1)])
+@on_loop
+async def test_connection_gives_way_if_it_is_slow_and_the_next_one_waits_if_it_is_not(
+    ca: Authority, here: Identity, slow_s: float, codes: list[str], waiting: int
+) -> None:
+    async with Node(ca, here, limits=Limits(silent_per_address=1, slow_s=slow_s)) as node:
+        listener = node.listen(LinkKind.CLIENT)
+        with socket.create_connection(listener.address), socket.create_connection(listener.address):
+            await node.heard.until(lambda: listener.refused + listener.waiting.size)
+            assert (node.heard.codes, listener.waiting.size, listener.handshakes) == (codes, waiting, 1)
+
+
+@on_loop
+async def test_address_whose_peers_are_slow_fills_the_queue_for_nobody_else(
+    ca: Authority, here: Identity, there: Identity
+) -> None:
+    """Twenty silent connections of one address, of which two may wait; a phone at another address gets in."""
+    limits = Limits(silent_per_address=1, waiting_in_all=2, slow_s=0.02, handshake_s=60)
+    async with Node(ca, here, limits=limits) as node:
+        listener = node.listen(LinkKind.CLIENT)
+        silent = [socket.create_connection(listener.address, source_address=("127.0.0.7", 0)) for _ in range(20)]
+        async with await Peer.dial(listener, ca):
+            await node.heard.until(lambda: node.heard.up)
+        for sock in silent:
+            sock.close()
+
+
+@pytest.mark.parametrize(("kind", "bounded"), [(LinkKind.CLIENT, True), (LinkKind.SERVER, False)])
+@on_loop
+async def test_kernel_keeps_little_of_what_a_client_sends(
+    ca: Authority, here: Identity, kind: LinkKind, *, bounded: bool
+) -> None:
+    async with Node(ca, here, limits=Limits(receive_client_bytes=8_192)) as node:
+        sock = node.listen(kind)._sock
+        assert (sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) <= 2 * 8_192) is bounded

@@ -167,7 +167,7 @@ async def test_bytes_that_tls_holds_are_read_without_another_event(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
     """One record, read in small portions, one per turn: epoll does not report what OpenSSL has decrypted."""
-    async with Node(ca, here, limits=Limits(turn_bytes_per_link=1)) as node:
+    async with Node(ca, here, limits=Limits(turn_bytes_client=1, turn_bytes_server=1)) as node:
         node.reactor.room = Room(300)
         async with await Peer.dial(node.listen(kind), ca, there) as peer:
             await peer.send(b"".join(request(f"{at}") for at in range(50)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from sipmesh.transport.sockets import KEEPALIVE_IDLE_S, UNACKNOWLEDGED_MS, address_of, close_quietly, keep_alive
+from sipmesh.transport.sockets import KEEPALIVE_IDLE_S, UNACKNOWLEDGED_MS, address_of, close_quietly, keep_alive, unread
 
 
 def test_socket_sends_at_once_and_detects_a_dead_peer() -> None:
@@ -26,3 +26,12 @@ def test_closing_a_closed_socket_is_no_error() -> None:
     close_quietly(sock)
     close_quietly(sock)
     assert sock.fileno() == -1
+
+
+def test_unread_octets_are_counted_and_a_closed_socket_has_none() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert unread(ours.fileno()) == 0
+        theirs.sendall(b"x" * 300)
+        assert unread(ours.fileno()) == 300
+    assert unread(ours.fileno()) == 0

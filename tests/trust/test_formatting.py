@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from sipmesh.printable import LONGEST
-from sipmesh.trust.formatting import MOST, tell, tell_address, tell_list, tell_time
+from sipmesh.trust.formatting import MOST, tell, tell_address, tell_list, tell_span, tell_subject, tell_time
 from sipmesh.trust.judgement.explain import explain, headline
 from trust.network import NOON, Network, verdict_on
 
@@ -52,3 +55,29 @@ def test_times_are_written_in_utc(zone: timezone) -> None:
 def test_ipv6_address_is_written_in_brackets() -> None:
     assert tell_address(("::1", 5061)) == "[::1]:5061"
     assert tell_address(("127.0.0.1", 5061)) == "127.0.0.1:5061"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0, "0 s"),
+        (0.9, "0 s"),
+        (59.9, "59 s"),
+        (60, "1 min"),
+        (250, "4 min 10 s"),
+        (3_600, "1 h"),
+        (3_601, "1 h"),
+        (86_400 * 29 + 3_600 * 23 + 59, "29 d 23 h"),
+        (-90, "1 min 30 s ago"),
+    ],
+)
+def test_time_span_is_written_in_its_two_largest_units(seconds: float, told: str) -> None:
+    assert tell_span(timedelta(seconds=seconds)) == tell_span(seconds) == told
+
+
+def test_certificate_without_a_subject_is_named_by_its_serial(net: Network) -> None:
+    named = net.fe2_certificate().certificate
+    assert tell_subject(named) == named.subject.rfc4514_string()
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = x509.CertificateBuilder(named.subject, x509.Name([]), key.public_key(), 0xBAD, NOON, NOON)
+    assert tell_subject(builder.sign(key, hashes.SHA256())) == "serial bad"

@@ -45,3 +45,11 @@ def test_refusal_names_no_version_if_there_are_none(net: Network) -> None:
     verdict = judged(net, STRANGER, NO_EDITION)
     assert verdict.code == "not-in-topology"
     assert "version" not in " ".join((*verdict.remedies, finding(verdict, "topology").saw))
+
+
+def test_document_without_versions_is_called_the_topology() -> None:
+    assert [str(one) for one in (NO_EDITION, TopologyVersion(3), TopologyVersion(3, 4))] == [
+        "the topology",
+        "version 3",
+        "version 3, and version 4 exists",
+    ]

@@ -1,146 +1,207 @@
-"""Asking the running servers of this machine, by the control sockets beside the topology."""
+"""The client of control sockets: it asks the servers that run on this machine."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from sipmesh.cli.output import BAD, GOOD, WARN, cell, duration, plural, say, show, table
+from sipmesh.cli.output import BAD, GOOD, WARN, Cell, Grid, cell, duration, plural, say, show, table
 from sipmesh.errors import SipmeshError
 
 if TYPE_CHECKING:
     from sipmesh.cli.place import Place
+    from sipmesh.server.admin.replies import LinkReply
+    from sipmesh.server.control_socket import ControlCommand
+    from sipmesh.server.refresh.reload_result import ReloadResult
+    from sipmesh.server.typed_json import Json
 
-Link = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class ServerAnswer:
-    """What one server answered; *fault* says why there is no *result*."""
+class ServerAnswer(Generic[T]):
+    """The answer of one server: its *reply*, or the *fault* for which there is none."""
 
     server: str
-    result: Any = None
+    reply: T | None = None
     fault: str = ""
 
 
-def ask_all(place: Place, command: str, **given: Any) -> list[ServerAnswer]:
-    """Ask every running server the same; a socket that a killed server left behind answers for nobody."""
-    return asyncio.run(_ask_all(place.state, command, given))
+@dataclass(frozen=True, slots=True)
+class FromServer(Generic[T]):
+    """One value that a server has reported; as JSON, the members of the value with ``server`` in front."""
+
+    server: str
+    value: T
+
+    def to_json(self) -> Json:
+        """Return the members of the JSON object."""
+        from sipmesh.server.typed_json import members
+
+        return {"server": self.server, **members(self.value)}
 
 
-async def _ask_all(state: Path, command: str, given: dict[str, Any]) -> list[ServerAnswer]:
+def ask_all(
+    place: Place, command: ControlCommand[T], timeout_s: float = 5.0, /, **given: object
+) -> list[ServerAnswer[T]]:
+    """Ask every server that runs here, all at the same time; the socket of a killed server has no answer.
+
+    *timeout_s* is in seconds. A server that refuses, or does not answer in time, is an answer with a fault.
+    """
+    return asyncio.run(_ask_all(place.state, command, timeout_s, given))
+
+
+async def _ask_all(
+    state: Path, command: ControlCommand[T], timeout_s: float, given: dict[str, object]
+) -> list[ServerAnswer[T]]:
     from sipmesh.server.control_socket import running
 
-    answers = await asyncio.gather(*(_ask(socket, command, given) for socket in running(state)))
+    answers = await asyncio.gather(*(_ask(socket, command, timeout_s, given) for socket in running(state)))
     return [answer for answer in answers if answer is not None]
 
 
-async def _ask(socket: Path, command: str, given: dict[str, Any]) -> ServerAnswer | None:
-    from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
+async def _ask(
+    socket: Path, command: ControlCommand[T], timeout_s: float, given: dict[str, object]
+) -> ServerAnswer[T] | None:
+    from sipmesh.server.control_socket import SOCKET_SUFFIX
 
     server = socket.name.removesuffix(SOCKET_SUFFIX)
     try:
-        return ServerAnswer(server, await ask(socket, command, **given))
+        return ServerAnswer(server, await command.ask(socket, timeout_s, **given))
     except SipmeshError as wrong:
         gone = isinstance(wrong.__cause__, ConnectionRefusedError | FileNotFoundError)
         return None if gone else ServerAnswer(server, fault=str(wrong))
 
 
-def links_of(place: Place) -> list[Link]:
-    """Every live link of every running server."""
-    return [link for answer in ask_all(place, "links") for link in answer.result or ()]
+def ask_one(path: Path, command: ControlCommand[T], timeout_s: float = 5.0, /, **given: object) -> T:
+    """Ask the server behind the control socket *path*; raises `SipmeshError`, and `OperatorError` if the server refuses."""
+    return asyncio.run(command.ask(path, timeout_s, **given))
+
+
+def links_of(place: Place) -> list[LinkReply]:
+    """Return every live link of every server that runs here."""
+    from sipmesh.server.admin.replies import LINKS
+
+    return [link for answer in ask_all(place, LINKS) for link in answer.reply or ()]
 
 
 @dataclass(slots=True)
 class Reloaded:
-    """What came of having the running servers read their files anew; *closed* are the links that went down by it."""
+    """The result of a reload on all servers of this machine.
+
+    *taken* are the servers that use the new files, *refused* those that do not, with the reason. *closed* are the links that
+    went down.
+    """
 
     taken: list[str] = field(default_factory=list)
-    refused: list[ServerAnswer] = field(default_factory=list)
-    closed: list[Link] = field(default_factory=list)
+    refused: list[FromServer[str]] = field(default_factory=list)
+    closed: list[LinkReply] = field(default_factory=list)
+
+    @property
+    def servers(self) -> list[str]:
+        """Every server that has answered."""
+        return [*self.taken, *(refusal.server for refusal in self.refused)]
 
 
-def reload(place: Place, before: list[Link], command: str = "reload") -> Reloaded:
-    """Have every running server read its files anew; *before* are the links from before the change.
+def reload(place: Place, before: Sequence[LinkReply], *, changed_only: bool = False) -> Reloaded:
+    """Have every running server read its files again; *before* are the links from before the change.
 
-    With ``files-changed`` as *command* they read what has changed. A server hears of that by itself as well, and may have
-    closed a link already when it is asked.
+    With *changed_only* a server reads only the files that have changed. A server also sees a changed file itself, and may have
+    closed a link before it is asked.
     """
-    told = Reloaded()
+    from sipmesh.server.admin.replies import FILES_CHANGED, RELOAD
+
+    reloaded = Reloaded()
     named: set[tuple[str, str]] = set()
-    for answer in ask_all(place, command):
-        result = answer.result or {"taken": False, "why": answer.fault}
-        if result["taken"]:
-            told.taken.append(answer.server)
-            named |= {(answer.server, link) for link in result["closed"]}
-            kept = [f"the server keeps its old certificate: {why}" for why in result.get("kept", ())]
-            told.refused += (ServerAnswer(answer.server, fault=why) for why in kept)
-        else:
-            told.refused.append(ServerAnswer(answer.server, fault=result["why"]))
-    now = {(link["server"], link["id"]) for link in links_of(place)}
-    told.closed = [link for link in before if _went_down(link, named, now)]
-    return told
+    for answer in ask_all(place, FILES_CHANGED if changed_only else RELOAD):
+        result = answer.reply
+        if result is not None and result.taken:
+            named |= {(answer.server, link) for link in result.closed}
+        _record(reloaded, answer)
+    now = _keys(links_of(place))
+    reloaded.closed = [link for link in before if _went_down(link, named, now)]
+    return reloaded
 
 
-def say_closed(place: Place, before: list[Link]) -> None:
-    """Tell which of the links from before a change are there no more."""
-    now = {(link["server"], link["id"]) for link in links_of(place)}
-    closed = [link for link in before if _went_down(link, set(), now)]
+def _record(reloaded: Reloaded, answer: ServerAnswer[ReloadResult]) -> None:
+    result = answer.reply
+    if result is None or not result.taken:
+        reloaded.refused.append(FromServer(answer.server, result.why if result is not None else answer.fault))
+        return
+    reloaded.taken.append(answer.server)
+    kept = (f"the server keeps its old certificate: {why}" for why in result.kept)
+    reloaded.refused += (FromServer(answer.server, why) for why in kept)
+
+
+def say_closed(place: Place, before: Sequence[LinkReply]) -> None:
+    """Print which links of *before* are down now."""
+    now = _keys(links_of(place))
+    _say_down([link for link in before if _went_down(link, set(), now)])
+
+
+def _keys(links: Iterable[LinkReply]) -> set[tuple[str, str]]:
+    """Return what identifies each link on this machine: a link id is unique on its server only."""
+    return {(link.server, link.id) for link in links}
+
+
+def _went_down(link: LinkReply, named: set[tuple[str, str]], now: set[tuple[str, str]]) -> bool:
+    """Tell whether a change has closed *link*; a client's link that no server has *named* may have ended by itself."""
+    key = (link.server, link.id)
+    return key in named or (key not in now and link.kind != "client")
+
+
+def _say_down(closed: Sequence[LinkReply]) -> None:
     if closed:
         show(links_table(plural(len(closed), "link") + " went down", closed))
 
 
-def _went_down(link: Link, named: set[tuple[str, str]], now: set[tuple[str, str]]) -> bool:
-    key = (link["server"], link["id"])
-    return key in named or (key not in now and link["kind"] != "client")
-
-
-def say_reloaded(told: Reloaded) -> None:
-    """Tell which servers took a change over, which did not, and which links went down."""
-    if not told.taken and not told.refused:
+def say_reloaded(reloaded: Reloaded) -> None:
+    """Print which servers use the new files, which do not, and which links went down."""
+    if not reloaded.servers:
         say("No server runs here.", style="dim")
         return
-    if told.taken:
-        say(f"In force on {', '.join(told.taken)}.", style=GOOD)
-    for answer in told.refused:
-        say(f"NOT in force on {answer.server}: {answer.fault}", style=BAD)
-    if told.closed:
-        show(links_table(plural(len(told.closed), "link") + " went down", told.closed))
+    if reloaded.taken:
+        say(f"In force on {', '.join(reloaded.taken)}.", style=GOOD)
+    for refusal in reloaded.refused:
+        say(f"NOT in force on {refusal.server}: {refusal.value}", style=BAD)
+    _say_down(reloaded.closed)
 
 
-def links_table(title: str, links: list[Link]) -> Any:
-    """Live links as people read them."""
+def links_table(title: str, links: Iterable[LinkReply]) -> Grid:
+    """Return a table of live links."""
     made = table(title, "server", "link", "kind", "peer", "remote", "verdict", "TLS", "up", "messages in/out")
     for link in links:
-        tls = link["tls"]
         made.add_row(
-            cell(link["server"]),
-            cell(link["id"], "bold"),
-            cell(f"{link['direction']} {link['kind']}"),
-            cell(link["peer"]),
-            cell(link["remote"]),
+            cell(link.server),
+            cell(link.id, "bold"),
+            cell(f"{link.direction} {link.kind}"),
+            cell(link.peer),
+            cell(link.remote),
             _verdict_cell(link),
-            cell(" ".join(filter(None, (tls["version"], tls["group"])))),
-            cell(duration(link["age_s"])),
-            cell(f"{link['messages_in']}/{link['messages_out']}"),
+            cell(" ".join(filter(None, (link.tls.version, link.tls.group)))),
+            cell(duration(link.age_s)),
+            cell(f"{link.messages_in}/{link.messages_out}"),
         )
     return made
 
 
-def _verdict_cell(link: Link) -> Any:
-    if link["code"] is None:
-        return cell(link["state"], "yellow")
-    if link["code"] != "accepted":
-        return cell(link["code"], BAD)
-    return cell("accepted", GOOD) if link["confirmed"] else cell("accepted, unconfirmed", "yellow")
+def _verdict_cell(link: LinkReply) -> Cell:
+    if link.code is None:
+        return cell(link.state, "yellow")
+    if link.code != "accepted":
+        return cell(link.code, BAD)
+    return cell("accepted", GOOD) if link.confirmed else cell("accepted, unconfirmed", "yellow")
 
 
 def tell_users_changed(place: Place) -> None:
-    """Have running servers take changes of users over at once, and tell how many links that closed."""
-    answers = ask_all(place, "users-changed")
-    closed = sum(answer.result["closed"] for answer in answers if answer.result)
+    """Have running servers read the changes of users at once, and print how many links this has closed."""
+    from sipmesh.server.admin.replies import USERS_CHANGED
+
+    answers = ask_all(place, USERS_CHANGED)
+    closed = sum(answer.reply.closed for answer in answers if answer.reply is not None)
     if closed:
         say(f"{plural(closed, 'live link')} of this user closed.")
     for answer in answers:

@@ -1,4 +1,4 @@
-"""The command `sipmesh`: its groups, and the one place where errors are told."""
+"""The command `sipmesh`: its groups, and the one place where errors are printed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from sipmesh.cli.ca import authority, inventory, protect, root
 from sipmesh.cli.client import actions
 from sipmesh.cli.diagnosis import explain, links, status
-from sipmesh.cli.organisation import audit, backup, init, join, serve
+from sipmesh.cli.organisation import audit, backup, drain, init, join, serve
 from sipmesh.cli.output import console, report, report_fault, say, say_verdict
 from sipmesh.cli.topology import document, partner, publish
 from sipmesh.cli.users import accounts, registrations
@@ -20,7 +20,7 @@ from sipmesh.errors import SipmeshError
 from sipmesh.trust.verdict import LinkRefused
 
 OK, FAILED = 0, 1
-"""Exit codes, with 2 for a command that cannot be read (typer's own)."""
+"""Exit codes; typer itself exits with 2 if the command line is wrong."""
 
 app = typer.Typer(
     name="sipmesh",
@@ -42,9 +42,9 @@ def _root(
     if version:
         from sipmesh.cli.versions import versions
 
-        found = versions()
-        width = max(map(len, found))
-        say(*(f"{part:<{width}}  {number}" for part, number in found.items()))
+        numbers = versions()
+        width = max(map(len, numbers))
+        say(*(f"{part:<{width}}  {number}" for part, number in numbers.items()))
         raise typer.Exit
 
 
@@ -69,6 +69,7 @@ def demo(
 
 app.command("init")(init.init)
 app.command("serve")(serve.serve)
+app.command("drain")(drain.drain)
 app.add_typer(document.app, name="topology")
 app.add_typer(authority.app, name="ca")
 authority.app.command("inventory")(inventory.inventory)
@@ -94,7 +95,7 @@ app.command("call")(actions.call)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run one command and leave with its exit code."""
+    """Run one command, and exit with its exit code."""
     try:
         app(arguments, prog_name="sipmesh")
     except LinkRefused as refused:
@@ -104,6 +105,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except OSError as wrong:
         where = f"{wrong.filename}: " if wrong.filename else ""
         report(SipmeshError(f"{where}{wrong.strerror or wrong}"))
-    except Exception:  # noqa: BLE001 - a traceback may quote what others wrote
+    except Exception:  # noqa: BLE001 - a traceback may quote text from others
         report_fault()
     sys.exit(FAILED)

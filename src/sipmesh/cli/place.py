@@ -1,4 +1,4 @@
-"""Where the commands find things: the topology, and beside it the CA, the users and the state of running servers."""
+"""Where the files of an organisation are: the topology, and beside it the CA, the users and the state of running servers."""
 
 from __future__ import annotations
 
@@ -30,65 +30,68 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One organisation on this machine, known by its topology *file*."""
+    """One organisation on this machine; *file* is its topology."""
 
     file: Path
 
     @property
     def folder(self) -> Path:
-        """The folder that everything else lies in."""
+        """The folder of all files of the organisation."""
         return self.file.parent
 
     @property
     def state(self) -> Path:
-        """Where running servers have their control sockets."""
+        """The folder with the control sockets of running servers."""
         from sipmesh.server.control_socket import STATE
 
         return self.folder / STATE
 
     def load(self) -> Loaded:
-        """Read the topology as it stands in its file; on a machine that has joined, where there is none, what a server holds.
+        """Read the topology from its file, or on a machine that has joined from the documents of its servers.
 
-        Raises `OperatorError` with everything that is wrong in it.
+        Raises `OperatorError` with every problem of the topology.
         """
         from sipmesh.topology.document.load import load
 
-        if not self.file.exists() and (held := self._held()) is not None:
-            return held
+        if not self.file.exists() and (replicated := self._replicated()) is not None:
+            return replicated
         return load(self.file)
 
     def in_force(self) -> Loaded:
-        """Read what servers go by: the newest version where one was published or is held, else the file."""
+        """Read the topology that servers use: the newest published version, or the file if no version is published.
+
+        Raises `OperatorError` as `load` does.
+        """
         from sipmesh.server.replication.topology_source import published_in
 
-        found = published_in(self.folder) or self._held()
-        return found if found is not None else self.load()
+        newest = published_in(self.folder) or self._replicated()
+        return newest if newest is not None else self.load()
 
     def found(self) -> Loaded | None:
-        """The same, None where there is nothing of the kind here."""
+        """Return the topology in force, None if there is no topology here."""
         from sipmesh.server.replication.document_store import held_in
 
         return self.in_force() if self.file.exists() or held_in(self.folder) else None
 
-    def _held(self) -> Loaded | None:
-        """The newest version that a server of this machine holds."""
+    def _replicated(self) -> Loaded | None:
+        """Return the newest version that a managed server of this machine has stored, None if there is none."""
         from sipmesh.server.replication.document_store import DocumentStore, held_in
 
-        held = [DocumentStore(self.folder, name) for name in held_in(self.folder)]
-        return max(held, key=lambda one: one.highest).load() if held else None
+        stores = [DocumentStore(self.folder, name) for name in held_in(self.folder)]
+        return max(stores, key=lambda store: store.highest).load() if stores else None
 
     def view(self, server: str) -> ServerView:
-        """What is in force as one of its servers sees it; raises `OperatorError` with the nearest name for an unknown one."""
+        """Return the topology in force from the view of one server; raises `OperatorError` for an unknown server."""
         from sipmesh.topology.view import view
 
         return view(self.in_force(), server)
 
     def ca(self) -> EnterpriseCa:
-        """The CA that issues now; raises `OperatorError` where it lives on another machine."""
+        """Return the CA that issues now; raises `OperatorError` if the CA is on another machine."""
         return self.generations().current
 
     def generations(self) -> CaGenerations:
-        """The enterprise CA beside the topology, with those before and after it; raises `OperatorError` as `ca` does."""
+        """Return all generations of the enterprise CA; raises `OperatorError` if the CA is on another machine."""
         from sipmesh.pki.ca_rotation import CaGenerations
 
         folder = self.folder / CA
@@ -99,7 +102,7 @@ class Place:
 
     @contextmanager
     def users(self) -> Iterator[Users]:
-        """The users of the organisation; raises `OperatorError` on a machine that is only given those that it needs."""
+        """Open the user database; raises `OperatorError` if the database is on another machine."""
         from sipmesh.server.replication.document_store import held_in
         from sipmesh.server.replication.topology_source import published_in
         from sipmesh.storage.users import Users

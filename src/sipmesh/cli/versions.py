@@ -1,4 +1,4 @@
-"""What this program is made of."""
+"""The versions of sipmesh and of its libraries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sipmesh.sip import rows
 
 
 def versions() -> dict[str, str]:
-    """Everything whose version decides how we behave on the wire."""
+    """Return the version of each part that decides about TLS and SIP on the wire."""
     from OpenSSL import SSL
 
     wheel = SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode()
@@ -24,5 +24,5 @@ def versions() -> dict[str, str]:
 
 
 def built() -> str:
-    """Whether the way of a message was compiled when this was installed, or runs from source."""
+    """Return ``compiled`` if the modules of the message path are compiled, else ``source``."""
     return "source" if rows.__file__.endswith(".py") else "compiled"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from OpenSSL import SSL
 
@@ -17,8 +16,11 @@ from sipmesh.demo.impostors import DAY, IMPOSTORS, Door, front_end, other_edge, 
 from sipmesh.demo.network import EDGE, EXAMPLE, FE1, OTHER, DemoNetwork
 from sipmesh.demo.people import People, connect, next_event
 from sipmesh.demo.score import Act, Score
+from sipmesh.server.admin import replies
+from sipmesh.server.proxy.refused_message import RefusedMessage
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.judgement.verdict_report import VerdictReport
 from sipmesh.trust.verdict import LinkRefused
 
 PLACES = {
@@ -94,13 +96,13 @@ async def is_served(network: DemoNetwork, place: tuple[str, LinkKind], papers: F
     return (await asyncio.to_thread(knock, address, papers, name=server, domain=EXAMPLE)).served
 
 
-async def verdict_on(network: DemoNetwork, server: str, knock_result: Knock) -> dict[str, Any] | None:
+async def verdict_on(network: DemoNetwork, server: str, knock_result: Knock) -> VerdictReport | None:
     """Wait for the refusal that the server recorded for this connection; None if there is none."""
     ours = f"{knock_result.local[0]}:{knock_result.local[1]}"
     for _ in range(LOOKS):
-        for verdict in await network.ask(server, "refused", most=50):
-            if verdict["remote"].replace(" port ", ":") == ours:
-                return dict(verdict)
+        for verdict in await network.result_of(replies.REFUSED, server, most=50):
+            if verdict.remote.replace(" port ", ":") == ours:
+                return verdict
         await asyncio.sleep(LOOK_AGAIN_S)
     return None
 
@@ -108,7 +110,7 @@ async def verdict_on(network: DemoNetwork, server: str, knock_result: Knock) -> 
 def tell(
     act: Act,
     title: str,
-    verdict: dict[str, Any] | None,
+    verdict: VerdictReport | None,
     wanted: Code,
     result: Knock,
     *,
@@ -119,12 +121,14 @@ def tell(
     if verdict is None:
         act.row(title, "NO VERDICT", marked, good=False, expected=str(wanted), peer_got=result.answer or result.alert)
         return
-    reason = next(
-        (finding for finding in verdict["findings"] if finding["code"] == verdict["code"]), {"wanted": "", "saw": ""}
-    )
-    good = verdict["code"] == wanted and not result.served and control is not False
-    details = {"wanted": reason["wanted"], "saw": reason["saw"], "remedy": " ".join(verdict["remedies"])}
-    act.row(title, verdict["code"], marked, good=good, **details, peer_got=result.answer or result.alert)
+    reason = verdict.reason
+    good = verdict.code == wanted and not result.served and control is not False
+    details = {
+        "wanted": reason.wanted if reason is not None else "",
+        "saw": reason.saw if reason is not None else "",
+        "remedy": " ".join(verdict.remedies),
+    }
+    act.row(title, verdict.code, marked, good=good, **details, peer_got=result.answer or result.alert)
 
 
 async def in_messages(network: DemoNetwork, people: People, score: Score) -> None:
@@ -201,26 +205,18 @@ async def by_partner(network: DemoNetwork, act: Act) -> None:
     for title, message, status, code in BY_PARTNER:
         address = network.example.address(EDGE, LinkKind.PARTNER)
         papers = partner_edge()(network.cast)
-        result = await asyncio.to_thread(
-            knock, address, papers, name="sip.example.test", domain=EXAMPLE, message=message
-        )
-        received_status = int(result.answer.split()[1]) if result.served else 0
-        refusal = await newest_refusal(network, EDGE) if code is not None else {"code": "", "why": ""}
-        good = received_status == status and (code is None or refusal["code"] == code)
-        act.row(
-            title,
-            refusal["code"] or CARRIED,
-            str(received_status),
-            good=good,
-            why=refusal["why"],
-            peer_got=result.answer or result.alert,
-        )
+        came = await asyncio.to_thread(knock, address, papers, name="sip.example.test", domain=EXAMPLE, message=message)
+        said = int(came.answer.split()[1]) if came.served else 0
+        refusal = await newest_refusal(network, EDGE) if code is not None else None
+        found, why = (refusal.code, refusal.why) if refusal is not None else (None, "")
+        good = said == status and (code is None or found == code)
+        act.row(title, found or CARRIED, str(said), good=good, why=why, peer_got=came.answer or came.alert)
 
 
-async def newest_refusal(network: DemoNetwork, server: str) -> dict[str, Any]:
-    """Return the log's entry for the last message that a server refused."""
-    refusals = await network.ask(server, "refused-messages")
-    return dict(refusals[0]) if refusals else {"code": "", "why": "", "reference": ""}
+async def newest_refusal(network: DemoNetwork, server: str) -> RefusedMessage | None:
+    """Return the last message that a server has refused, None if there is none."""
+    refused = await network.result_of(replies.REFUSED_MESSAGES, server)
+    return refused[0] if refused else None
 
 
 async def by_client(network: DemoNetwork, people: People, act: Act) -> None:
@@ -246,8 +242,9 @@ async def by_client(network: DemoNetwork, people: People, act: Act) -> None:
 async def tell_message(network: DemoNetwork, act: Act, title: str, outcome: Outcome, status: int, code: Code) -> None:
     """Print the line of one refused message; the reference in the answer must be the one in our log."""
     refusal = await newest_refusal(network, FE1)
-    good = outcome.status == status and refusal["code"] == code and refusal["reference"] in str(outcome)
-    act.row(title, refusal["code"], str(outcome.status), good=good, why=refusal["why"], reference=refusal["reference"])
+    found, why, reference = (refusal.code, refusal.why, refusal.reference) if refusal is not None else (None, "", "")
+    good = outcome.status == status and found == code and bool(reference) and reference in str(outcome)
+    act.row(title, found or "NO REFUSAL", str(outcome.status), good=good, why=why, reference=reference)
 
 
 def drain(agent: UserAgent) -> None:

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sipmesh.demo.cast import Cast, write_partner_ca
 from sipmesh.demo.forge import SERVER_AUTH, Forge
@@ -17,13 +17,15 @@ from sipmesh.demo.nameserver import NameServer
 from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.demo.ports import HOST
 from sipmesh.errors import SipmeshError
-from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
+from sipmesh.server.control_socket import SOCKET_SUFFIX, ControlCommand, ask
 from sipmesh.sip.digest import Algorithm
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
+T = TypeVar("T")
+
 START_S = 20.0
-STOP_S = 10.0
+STOP_S = 15.0
 LOOK_AGAIN_S = 0.05
 PR_SET_PDEATHSIG = 1
 
@@ -74,6 +76,10 @@ class DemoNetwork:
     async def ask(self, server: str, command: str, **given: Any) -> Any:
         """Send a command to a running server, and return its result."""
         return await ask(self.control(server), command, **given)
+
+    async def result_of(self, command: ControlCommand[T], server: str, **given: Any) -> T:
+        """Send a command to a running server, and return its result as a typed value."""
+        return command.parse(await self.ask(server, command.name, **given), server)
 
     async def start(self, *names: str) -> None:
         """Start servers, all of them by default, and wait until each answers on its control socket."""

@@ -84,7 +84,7 @@ async def refused_now(network: DemoNetwork, people: People, act: Act, papers: Fo
     )
     result = await knock_at_fe1(network, papers)
     verdict = await verdict_on(network, FE1, result)
-    code = verdict["code"] if verdict is not None else "no verdict"
+    code = verdict.code if verdict is not None else "no verdict"
     act.row(
         "fe2 connects with its revoked certificate",
         code,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 LONGEST_STATUS = 1 << 20
 
+MOST_QUEUED = 1 << 20
+"""Octets that wait in a link before parts of the users wait here; a link closes at 16 MiB, and a part has 1 MB."""
+
 
 class Shelf(Protocol):
     """The source of the items."""
@@ -30,30 +34,44 @@ class Shelf(Protocol):
     def items(self, peer: TrustedPeer) -> Iterable[Item]:
         """Give all items for *peer*, urgent items first; without the users, which have their own numbers."""
 
+
+class UserShelf(Protocol):
+    """The source of the users; only management has them."""
+
     def users(self, peer: TrustedPeer, since: int) -> Iterable[Item]:
         """Give the changes of the users of *peer* since the version *since*, in order; all users if it is 0."""
 
 
 @dataclass(slots=True)
 class Subscription:
-    """The subscription of one server on *link*. *has* are the digests of the items that it was sent."""
+    """The subscription of one server on *link*. *has* are the digests of the items that it was sent.
+
+    *users* is the number of the users that it was sent, with the parts that are *waiting*.
+    """
 
     link: Link
     peer: TrustedPeer
     dialog: SubscriptionDialog
     has: dict[Key, str] = field(default_factory=dict)
     users: int = 0
+    waiting: deque[Item] = field(default_factory=deque)
     last_state: ReplicationState | None = None
 
 
 class Notifier:
-    """Sends the items of the *shelf* to the servers that may have them.
+    """Sends the items of the *shelf* to the servers that may have them, and the items of the shelf of *users*, if any.
 
     *on_status* processes the status of a server. It returns an error text, or "" if the status is valid.
     """
 
-    def __init__(self, here: Here, shelf: Shelf, on_status: Callable[[TrustedPeer, Mapping[str, Any]], str]) -> None:
-        self._here, self._shelf, self._on_status = here, shelf, on_status
+    def __init__(
+        self,
+        here: Here,
+        shelf: Shelf,
+        on_status: Callable[[TrustedPeer, Mapping[str, Any]], str],
+        users: UserShelf | None = None,
+    ) -> None:
+        self._here, self._shelf, self._on_status, self._users = here, shelf, on_status, users
         self._subscriptions: dict[Link, Subscription] = {}
 
     def __repr__(self) -> str:
@@ -152,9 +170,28 @@ class Notifier:
             if subscription.has.get(item.key) != item.digest:
                 subscription.has[item.key] = item.digest
                 self._hand_over(subscription, item)
-        for item in self._shelf.users(subscription.peer, subscription.users):
+        if self._users is None:
+            return
+        for item in self._users.users(subscription.peer, subscription.users):
             subscription.users = item.number
-            self._hand_over(subscription, item)
+            subscription.waiting.append(item)
+        self._send_waiting(subscription)
+
+    def responded(self, link: Link) -> None:
+        """The server on *link* has answered a NOTIFY: send it more parts of the users."""
+        subscription = self._subscriptions.get(link)
+        if subscription is not None:
+            self._send_waiting(subscription)
+
+    def tick(self) -> None:
+        """Send more parts of the users, where a link has written the earlier ones; called about twice a second."""
+        for subscription in list(self._subscriptions.values()):
+            self._send_waiting(subscription)
+
+    def _send_waiting(self, subscription: Subscription) -> None:
+        """Send parts of the users as long as little waits in the link: the users of a large pool exceed its write queue."""
+        while subscription.waiting and subscription.link.pending_out < MOST_QUEUED:
+            self._hand_over(subscription, subscription.waiting.popleft())
 
     def _hand_over(self, subscription: Subscription, item: Item) -> None:
         self._notify(subscription, ((ITEM, item.header),), item.body, item.kind.content_type)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.pki.file_error import file_errors
 from sipmesh.pki.keys import passphrase
 
 if TYPE_CHECKING:
@@ -33,13 +34,36 @@ _OTHERS = 0o077
 
 
 def write(file: Path, content: bytes, mode: int = PUBLIC) -> None:
-    """Replace *file* by *content* atomically and durably: readers see the old or the new content, also after a crash."""
+    """Replace *file* by *content* atomically and durably: readers see the old or the new content, also after a crash.
+
+    Raises `FileError`, and then *file* has its old content.
+    """
     commit([prepare(file, content, mode)])
 
 
 def prepare(file: Path, content: bytes, mode: int) -> Callable[[], None]:
-    """Write *content* beside *file*; the returned function moves it there. Other users can never read a key meanwhile."""
+    """Write *content* beside *file*; the returned function moves it there. Other users can never read a key meanwhile.
+
+    Both raise `FileError`. What was written beside *file* is removed, so that it takes no room on a full disk.
+    """
     beside = file.with_name(f".{file.name}.new")
+    with file_errors(file):
+        try:
+            _write_beside(beside, content, mode)
+        except OSError:
+            with suppress(OSError):
+                beside.unlink()
+            raise
+
+    def place() -> None:
+        with file_errors(file):
+            beside.replace(file)
+            sync_folder(file.parent)
+
+    return place
+
+
+def _write_beside(beside: Path, content: bytes, mode: int) -> None:
     beside.unlink(missing_ok=True)
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as opened:
@@ -47,12 +71,6 @@ def prepare(file: Path, content: bytes, mode: int) -> Callable[[], None]:
         opened.write(content)
         opened.flush()
         os.fsync(opened.fileno())
-
-    def place() -> None:
-        beside.replace(file)
-        sync_folder(file.parent)
-
-    return place
 
 
 def commit(prepared: list[Callable[[], None]]) -> None:

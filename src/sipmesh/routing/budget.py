@@ -15,19 +15,19 @@ class Budget(Generic[Held]):
     entry to a principal that has more.
     """
 
-    __slots__ = ("_by_principal", "_size", "displaced", "each", "total")
+    __slots__ = ("_by_principal", "displaced", "each", "size", "total")
 
     def __init__(self, each: int, total: int) -> None:
         self.each, self.total = each, total
         self.displaced = 0  # entries displaced since the start
-        self._size = 0
+        self.size = 0
         self._by_principal: dict[str, dict[Held, None]] = {}
 
     def __repr__(self) -> str:
-        return f"<Budget {self._size} held for {len(self._by_principal)} principals, {self.displaced} displaced>"
+        return f"<Budget {self.size} held for {len(self._by_principal)} principals, {self.displaced} displaced>"
 
     def __len__(self) -> int:
-        return self._size
+        return self.size
 
     def count(self, principal: str) -> int:
         """Give the number of entries of *principal*."""
@@ -48,22 +48,33 @@ class Budget(Generic[Held]):
             return None
         displaced = None
         if things is not None and len(things) >= self.each:
-            displaced = self._displace(principal)
-        elif self._size >= self.total:
+            displaced = self.displace(principal)
+        elif self.size >= self.total:
             displaced = self.displace_one()
         if displaced is not None or things is None:  # the displaced entry may have been the last in the dict
             things = self._by_principal.setdefault(principal, {})
         things[thing] = None
-        self._size += 1
+        self.size += 1
         return displaced
 
     def displace_one(self) -> Held | None:
         """Remove and return the oldest entry of the principal with the most entries; None if there are no entries."""
         if not self._by_principal:
             return None
-        return self._displace(max(self._by_principal, key=self.count))
+        return self.displace(max(self._by_principal, key=self.count))
 
-    def _displace(self, principal: str) -> Held:
+    def oldest(self, principal: str) -> Held | None:
+        """Give the oldest thing that is held for *principal*; None if there is none."""
+        held = self._by_principal.get(principal)
+        return next(iter(held)) if held else None
+
+    def oldest_of_each(self) -> list[tuple[str, Held]]:
+        """List each principal with the oldest thing that is held for it, the principal that holds most first."""
+        by_count = sorted(self._by_principal.items(), key=lambda item: -len(item[1]))
+        return [(principal, next(iter(held))) for principal, held in by_count]
+
+    def displace(self, principal: str) -> Held:
+        """Let go of the oldest thing that is held for *principal*, which holds something."""
         oldest = next(iter(self._by_principal[principal]))
         self.remove(principal, oldest)
         self.displaced += 1
@@ -75,7 +86,7 @@ class Budget(Generic[Held]):
         if things is None or thing not in things:
             return False
         del things[thing]
-        self._size -= 1
+        self.size -= 1
         if not things:
             del self._by_principal[principal]
         return True

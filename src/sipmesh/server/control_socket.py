@@ -14,11 +14,12 @@ import pwd
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sipmesh.errors import OperatorError, Problem, SipmeshError
+from sipmesh.server.typed_json import Json, UnreadableJsonError, plain, read
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
@@ -37,6 +38,28 @@ WHO = "who"
 _CREDENTIALS = struct.Struct("3i")  # pid, uid and gid: see unix(7), SO_PEERCRED
 
 Command = Callable[[Mapping[str, Any]], Awaitable[Any]]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ControlCommand(Generic[T]):
+    """One command of the control socket: its *name*, and the type of its reply."""
+
+    name: str
+    reply: type[T]
+
+    async def ask(self, path: Path, timeout_s: float = 5.0, **given: object) -> T:
+        """Ask the running server behind *path*, as `ask` does; raises `SipmeshError` also if the reply has another type."""
+        return self.parse(await ask(path, self.name, timeout_s, **given), path.stem)
+
+    def parse(self, answer: object, server: str) -> T:
+        """Read the JSON that *server* has answered; raises `SipmeshError` if it has another type."""
+        try:
+            return read(self.reply, answer)
+        except UnreadableJsonError as wrong:
+            why = f"the reply of {server} to {self.name!r} cannot be read ({wrong})"
+            raise SipmeshError(f"{why}; run the same release of sipmesh on the server and here") from wrong
 
 
 class ControlSocket:
@@ -86,7 +109,7 @@ class ControlSocket:
             self._writers.discard(writer)
             writer.close()
 
-    async def _answer(self, line: bytes, who: str) -> dict[str, Any]:
+    async def _answer(self, line: bytes, who: str) -> Json:
         try:
             request = {**json.loads(line), WHO: who}
             command = self._commands.get(str(request["command"]))
@@ -101,15 +124,20 @@ class ControlSocket:
             return {"error": str(wrong)}
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The result of a command that is JSON already: a thread has encoded it, because it is large."""
+
+    json: bytes
+
+
 def encode(answer: object) -> bytes:
-    """Return an answer as one line of JSON; a dataclass becomes an object with the names of its fields."""
-    return json.dumps(answer, default=_fields_of).encode() + b"\n"
-
-
-def _fields_of(given: object) -> dict[str, object]:
-    if is_dataclass(given):
-        return {field.name: getattr(given, field.name) for field in fields(given)}
-    raise TypeError(f"no JSON for {given!r}")
+    """Return an answer as one line of JSON; a typed value in it becomes an object (`sipmesh.server.typed_json`)."""
+    if isinstance(answer, Encoded):
+        return answer.json + b"\n"
+    if isinstance(answer, dict) and isinstance(result := answer.get("result"), Encoded):
+        return b'{"result": ' + result.json + b"}\n"
+    return json.dumps(answer, default=plain).encode() + b"\n"
 
 
 def _strings(problem: Problem) -> tuple[str, int, str, str, str]:
@@ -161,8 +189,8 @@ def is_answered(path: Path) -> bool:
             probe.connect(os.fspath(path))
         except (ConnectionRefusedError, FileNotFoundError):
             return False
-        except OSError:  # for example no permission to open it: a process exists
-            return True
+        except OSError as wrong:  # for example no permission to open it: a process exists
+            return wrong.errno is not None  # Python itself refuses a path that is too long: nobody can listen there
     return True
 
 

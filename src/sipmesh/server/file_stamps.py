@@ -5,10 +5,14 @@ A change of the stamp counts. `sipmesh.server.refresh.inotify` says when to comp
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 Stamp = tuple[int, int, int] | None
+Stamps = Mapping[Path, Stamp]
+NO_STAMPS: Final[Stamps] = MappingProxyType({})
 
 
 def stamp(path: Path) -> Stamp:

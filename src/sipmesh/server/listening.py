@@ -83,6 +83,7 @@ class Listening:
         self.faults = tuple(faults)
 
     def close(self) -> None:
-        """Accept no more links."""
+        """Accept no more links, and open no port for a new topology."""
+        self.faults = ()
         for listener in self.listeners:
             listener.close()

@@ -58,16 +58,17 @@ class RevocationUpdates:
         judged again, so the cost does not grow with the number of links.
         """
         at = self._gatekeeper.clock()
-        revoked: set[CertificateId] = set()
+        revoked: frozenset[CertificateId] = frozenset()
         by_serial = True
         for authority, lists in self._gatekeeper.view.loaded.read_lists(changed):
             newly = newly_revoked(authority, lists, at)
             authority.relist(lists)
-            revoked |= newly or set()
+            if newly:
+                revoked = revoked | newly if revoked else newly
             by_serial = by_serial and newly is not None
         self._connector.forgive()
         if self._control_plane is not None:
-            self._control_plane.crls_changed(frozenset(revoked))
+            self._control_plane.crls_changed(revoked)
         judge, pool = self._judge_again, self._pool
         closed = pool.rejudge_relying_on(revoked, judge) if by_serial else pool.rejudge(judge)
         return [link.id for link in closed]

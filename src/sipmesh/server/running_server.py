@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import OperatorError
+from sipmesh.pki.file_error import make_folder
 from sipmesh.routing.authentication.backoff import FailureLimits, LoginBackoff
 from sipmesh.routing.identity.dialog_token import Tokens
 from sipmesh.routing.proxy.branch import Branches
@@ -18,22 +20,29 @@ from sipmesh.server.certificates.expiring_files import anchors_of, lists_of
 from sipmesh.server.certificates.own_certificates import OwnCertificates
 from sipmesh.server.control_socket import STATE
 from sipmesh.server.listening import Listening
+from sipmesh.server.memory_return import MemoryReturn, trim_heap
+from sipmesh.server.prepared_version import PreparedVersion, prepare
+from sipmesh.server.proxy.call_table import CallTable
 from sipmesh.server.proxy.counters import Counters
 from sipmesh.server.proxy.dispatch import Dispatch
 from sipmesh.server.proxy.executor import Executor
 from sipmesh.server.proxy.flow_table import FlowTable
 from sipmesh.server.proxy.gatekeeper import Gatekeeper
+from sipmesh.server.proxy.liveness import Liveness
 from sipmesh.server.proxy.login.digest_auth import DigestAuth
 from sipmesh.server.proxy.login.home_pools import HomePools
 from sipmesh.server.proxy.login.login_waits import LoginWaits
-from sipmesh.server.proxy.login.user_stores import open_stores
+from sipmesh.server.proxy.login.user_stores import open_locations, open_users
 from sipmesh.server.proxy.message_refusals import MessageRefusals
+from sipmesh.server.proxy.outages import Outages
 from sipmesh.server.proxy.registrations import Registrations
 from sipmesh.server.proxy.relay import Relay
 from sipmesh.server.proxy.roles import border_of, decide_for, names_of
 from sipmesh.server.quotas.known_addresses import KnownAddresses
 from sipmesh.server.quotas.limited_log import LimitedLog
+from sipmesh.server.quotas.overload_report import OverloadReport
 from sipmesh.server.quotas.principals import Principals
+from sipmesh.server.quotas.shortage_report import ShortageReport
 from sipmesh.server.revocation_updates import RevocationUpdates
 from sipmesh.server.user_updates import UserUpdates
 from sipmesh.sip.digest import Nonces
@@ -55,7 +64,8 @@ if TYPE_CHECKING:
 
     from sipmesh.routing.identity.border import Border
     from sipmesh.server.log import Log
-    from sipmesh.server.proxy.control_plane import ControlPlane
+    from sipmesh.server.proxy.control_plane import ControlPlane, ManagedControlPlane
+    from sipmesh.storage.locations import Locations
     from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.expiry.fetch_status import FetchStatus
@@ -76,23 +86,33 @@ class RevocationSources(Protocol):
 
 
 class RunningServer:
-    """A running server. *file* is the topology, *name* the server in it; *loaded* replaces the content of *file*."""
+    """A running server. *file* is the topology, *name* the server in it; *loaded* replaces the content of *file*.
+
+    *locations* is the store of the pool's bindings, if it is not the file that the topology names.
+    """
 
     def __init__(
-        self, file: Path, name: str, log: Log, limits: Limits | None = None, *, loaded: Loaded | None = None
+        self,
+        file: Path,
+        name: str,
+        log: Log,
+        limits: Limits | None = None,
+        *,
+        loaded: Loaded | None = None,
+        locations: Locations | None = None,
     ) -> None:
         loaded = loaded or load(file)
         self.file, self.log = file, log
         self.view: ServerView = view_of(loaded, name)
         self.state = loaded.folder / STATE
-        self.state.mkdir(mode=0o700, exist_ok=True)
+        make_folder(self.state)
         self.limits = limits or Limits()
         self.loop = asyncio.get_running_loop()
         self.started_at = time.time()
         self.control_plane: ControlPlane | None = None
         self.is_managed = False
         self._sources: RevocationSources | None = None
-        self._keep()
+        self._keep(locations)
         try:
             self._wire()
         except BaseException:
@@ -103,14 +123,16 @@ class RunningServer:
     def __repr__(self) -> str:
         return f"<RunningServer {self.view.name} {self.view.role}, {self.dispatch!r}>"
 
-    def attach(self, control_plane: ControlPlane, *, is_managed: bool) -> None:
-        """Report links, messages, CRLs and certificates to *control_plane* from now on; call this before `start`.
-
-        *is_managed*: the next version comes from management, and not from a history on this machine.
-        """
-        self.control_plane, self.is_managed = control_plane, is_managed
+    def attach(self, control_plane: ControlPlane) -> None:
+        """Hand links, requests about the network, and new CRLs to *control_plane* from now on; before `start`."""
+        self.control_plane = control_plane
         self.dispatch.attach(control_plane)
         self.revocation.attach(control_plane)
+
+    def attach_managed(self, control_plane: ManagedControlPlane) -> None:
+        """Attach the control plane of a managed server, whose next version comes from management; before `start`."""
+        self.attach(control_plane)
+        self.is_managed = True
         self.certificates.attach(control_plane)
 
     def fetch_by(self, sources: RevocationSources) -> None:
@@ -118,7 +140,7 @@ class RunningServer:
         self._sources = sources
         sources.follow(self.view.loaded)
 
-    def _keep(self) -> None:
+    def _keep(self, locations: Locations | None) -> None:
         """Open what outlives a restart: the keys of our tokens, and the users and bindings if our role has them.
 
         Servers of a pool that share a folder share the key of dialog tokens, so that a call can continue through another server.
@@ -126,7 +148,12 @@ class RunningServer:
         incarnation = time.time_ns() // 1000
         key, pool_key = (load_or_create(self.state / name) for name in key_files(self.view))
         self.tokens = Tokens(key, incarnation, pool_key)
-        self.users, self.locations = open_stores(self.view)
+        self.users = open_users(self.view)
+        try:
+            self.locations = locations or open_locations(self.view, self.loop.call_soon_threadsafe)
+        except BaseException:
+            self.users.close()
+            raise
 
     def _wire(self) -> None:
         """Build the parts, from the judge to the pool of links; nothing listens yet."""
@@ -134,11 +161,19 @@ class RunningServer:
         advertised, border = advertised_by(view), border_of(view)
         branches = Branches(tokens.incarnation, frozenset(listener.sent_by for listener in advertised.values()))
         self.reactor = Reactor(self.loop, self.limits)
+        self.reports = (
+            OverloadReport(self.reactor.overload, self.log),
+            ShortageReport(self.reactor.shortage, self.log),
+        )
+        self.memory_return = MemoryReturn(lambda: self.loop.run_in_executor(None, trim_heap))
         self.gatekeeper = Gatekeeper(view)
         self.flow_table = FlowTable(view, tokens.incarnation)
         self.neighbours = KnownAddresses(view)
         self.certificates = OwnCertificates(view, self.loop, self.gatekeeper, self.log)
-        self.accounts, self.counters = Principals(self.limits, self.neighbours, self._partner_of), Counters()
+        self.accounts, self.counters = (
+            Principals(self.limits, self.neighbours, self._partner_of, self.loop.time),
+            Counters(),
+        )
         self.peer_log = LimitedLog(
             self.log,
             self.loop.time,
@@ -148,8 +183,22 @@ class RunningServer:
         )
         self.logins = self._logins()
         self.user_updates = UserUpdates(self.users, self.logins, self.log)
-        self.registrations = Registrations(view.name, tokens, self.locations, RegistrarLimits())
-        self.relay = Relay(self.loop, self.flow_table, self.locations, tokens, branches, advertised, border)
+        self.registrations = Registrations(
+            view.name, tokens, self.locations, RegistrarLimits(), self.loop.time, self.log, self.peer_log
+        )
+        self.outages = Outages(self.loop, self.flow_table, self.limits, self.peer_log)
+        self.liveness = Liveness(self.loop, self.limits, self.outages)
+        self.relay = Relay(
+            self.loop,
+            self.flow_table,
+            self.registrations.forget,
+            tokens,
+            branches,
+            advertised,
+            border,
+            self.outages,
+            CallTable(self.limits.calls_named),
+        )
         self._wire_dispatch(branches, border)
         self._wire_links()
 
@@ -182,12 +231,17 @@ class RunningServer:
             log=self.peer_log,
             accounts=self.accounts,
             counters=self.counters,
+            liveness=self.liveness,
+            outages=self.outages,
+            overload=self.reactor.overload,
         )
 
     def _wire_links(self) -> None:
         """Build the parts that open, accept and close links."""
         self.resolver = DnsResolver(*self.view.dns_servers)
         self.connector = Connector(self.reactor, self.dispatch, self.certificates.opening_context, self.resolver)
+        self.trials = self._trial_connector()
+        self.outages.open_by(self.trials.dial)
         self.pool = LinkPool(self.reactor, self.connector)
         self.certificates.open_by(self.connector.dial, self.pool)
         self.flow_table.open_by(self.pool.obtain)
@@ -196,6 +250,12 @@ class RunningServer:
         self.revocation = RevocationUpdates(
             self.gatekeeper, self.connector, self.pool, relying, self.dispatch.judge_again
         )
+
+    def _trial_connector(self) -> Connector:
+        """What dials a server that does not answer: no attempt is refused for the failure before it."""
+        limits = replace(self.limits, dial_s=self.limits.server_dial_s, redial_s=0.0)
+        context = self.certificates.opening_context
+        return Connector(self.reactor, self.dispatch, context, self.resolver, limits=limits)
 
     def _logins(self) -> DigestAuth:
         nonces = Nonces(os.urandom(NONCE_KEY_BYTES), NONCE_LIFETIME_S)
@@ -213,7 +273,17 @@ class RunningServer:
     def _listener(self, spec: ListenerSpec, context: AcceptingContext) -> Listener:
         listener = Listener(self.reactor, spec, context, self.dispatch)
         listener.make_room, listener.is_reserved = self.accounts.make_room, self.neighbours.has
+        if spec.kind is LinkKind.CLIENT:
+            listener.has_room = self.accounts.has_room
         return listener
+
+    def tick(self) -> None:
+        """Sweep what has a deadline, and tell the operator of overload; called about twice a second."""
+        self.dispatch.tick()
+        now = self.loop.time()
+        for report in self.reports:
+            report.tick(now)
+        self.memory_return.tick(len(self.reactor.links))
 
     def start(self) -> None:
         """Listen; raises `OperatorError` if a certificate, a key or a port cannot be used."""
@@ -221,30 +291,37 @@ class RunningServer:
         self.listening.start(self.view.listeners, is_managed=self.is_managed)
         self.registrations.begin()  # the ports are ours, so no other process serves under this name
 
+    def prepare(self, loaded: Loaded) -> PreparedVersion:
+        """Compute what `put_prepared` needs; a thread may do so. Raises `OperatorError` if this server is not in *loaded*."""
+        return prepare(loaded, self.view.name, self.tokens.incarnation)
+
     def put_in_force(self, loaded: Loaded) -> list[str]:
+        """Put a topology in force, as `put_prepared` does, with everything that has to be computed for it."""
+        return self.put_prepared(self.prepare(loaded))
+
+    def put_prepared(self, version: PreparedVersion) -> list[str]:
         """Put a topology in force: judge every live link again, and close those that are refused now; returns their ids.
 
         A new certificate of ours is used if our peers would accept it; otherwise the old one stays in use. Raises
         `OperatorError`, and changes nothing, if this server is not in the topology, or has another role in it.
         """
-        view = view_of(loaded, self.view.name)
+        view = version.view
         if view.role is not self.view.role:
             raise OperatorError(f"{view.name} would become an {view.role}: restart this server in its new role")
         if (view.listeners, view.metrics) != (self.view.listeners, self.view.metrics):
             self.log.warning("published addresses or ports differ: restart this server to use them")
-        decide = decide_for(view, self.tokens.incarnation)
         self.resolver.change(*view.dns_servers)
         if self._sources is not None:
-            self._sources.follow(loaded)
+            self._sources.follow(view.loaded)
         self.certificates.apply_view(view)
         self.view = view
         self.listening.change(view.listeners)
         self.gatekeeper.apply_view(view)
         self.flow_table.apply_view(view)
-        self.neighbours.apply_view(view)
+        self.neighbours.apply(version.addresses)
         self.homes.apply_view(view)
-        self.executor.apply_view(view, border_of(view))
-        self.dispatch.route_by(names_of(view), decide)
+        self.executor.apply_view(view, version.border)
+        self.dispatch.route_by(version.names, version.decide)
         self.connector.forgive()
         closed = self.pool.rejudge(self.dispatch.judge_again)
         self.flow_table.judged_anew()
@@ -269,8 +346,11 @@ class RunningServer:
     async def drain(self) -> None:
         """Stop accepting, write the queued messages, and close everything."""
         self.listening.close()
+        self.outages.close()
         await self.pool.drain()
         await self.connector.close()
+        await self.trials.close()
+        self.liveness.close()
         self.reactor.close()
         self.peer_log.close()
         self.locations.close()

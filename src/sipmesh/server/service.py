@@ -13,22 +13,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sipmesh.errors import OperatorError
+from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.files import must_be_private
 from sipmesh.server.admin.commands import AdminCommands
 from sipmesh.server.admin.expiry_warnings import ExpiryWarnings, concerning, stock_of, tell
 from sipmesh.server.clock import ClockWatch
-from sipmesh.server.control_socket import SOCKET_SUFFIX, ControlSocket
+from sipmesh.server.control_socket import SOCKET_SUFFIX, ControlSocket, is_answered
+from sipmesh.server.draining import Draining
 from sipmesh.server.gc_tuning import GcTuning
 from sipmesh.server.management.commands import ManagementCommands
 from sipmesh.server.management.controller import Controller
+from sipmesh.server.off_loop import off_loop
 from sipmesh.server.refresh.on_demand import FetchOnDemand
 from sipmesh.server.refresh.reloader import Reloader
 from sipmesh.server.replication.topology_source import source_of
 from sipmesh.server.running_server import RunningServer
 from sipmesh.server.wiring import attach_control_plane
 from sipmesh.sip.text import ascii_lower
+from sipmesh.transport.descriptors import OUT_OF_RESOURCES
 from sipmesh.transport.event_loop import run
 from sipmesh.trust.role import Role
 
@@ -46,6 +49,9 @@ The kernel reports a change at once, but not a change that another machine makes
 """
 
 REISSUE_EVERY_S = 3600.0
+REISSUE_AGAIN_S = 60.0
+"""Seconds until the next attempt after a failure, for example on a full disk."""
+
 REPLACE_EVERY_S = 5.0
 """Seconds between two checks of links that we opened under a certificate that is about to expire."""
 
@@ -59,17 +65,18 @@ WARN_EVERY_S = 60.0
 def serve(file: Path, names: Sequence[str], log_of: Callable[[str], Log]) -> None:
     """Run the servers *names* of the topology in *file*; returns after SIGTERM or SIGINT, when everything is drained.
 
-    Raises `OperatorError` if the topology, a certificate, a key or a port cannot be used; then no server runs.
+    A second signal ends the draining at once. Raises `OperatorError` if the topology, a certificate, a key or a port cannot be
+    used; then no server runs.
     """
     run(serve_all([Service(file, name, log_of(name)) for name in names]))
 
 
 async def serve_all(services: Sequence[Service], ready: Callable[[RunningServer], None] | None = None) -> None:
     """Start all servers, call *ready* for each, serve, and drain; if one cannot start, all stop, and its error is raised."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop = asyncio.get_running_loop()
     loop.set_exception_handler(services[0].fault)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _stop, services)
     try:
         for service in services:
             service.read()
@@ -83,9 +90,9 @@ async def serve_all(services: Sequence[Service], ready: Callable[[RunningServer]
         for service in services:
             service.begin(ready)
         async with asyncio.TaskGroup() as all_of_them:
-            all_of_them.create_task(_collecting(collector, services, stop))
-            for service in services:
-                all_of_them.create_task(service.work(stop))
+            collecting = all_of_them.create_task(_collecting(collector, services))
+            await asyncio.gather(*(all_of_them.create_task(service.work()) for service in services))
+            collecting.cancel()
     finally:
         await asyncio.gather(*(service.close() for service in services))
 
@@ -95,11 +102,16 @@ def _reload(services: Sequence[Service]) -> None:
         service.reload()
 
 
-async def _collecting(collector: GcTuning, services: Sequence[Service], stop: asyncio.Event) -> None:
+def _stop(services: Sequence[Service]) -> None:
+    for service in services:
+        service.stop()
+
+
+async def _collecting(collector: GcTuning, services: Sequence[Service]) -> None:
     loop = asyncio.get_running_loop()
-    while not stop.is_set():
+    while True:
         collector.tick(loop.time(), busy=any(service.busy for service in services))
-        await _pause(stop)
+        await asyncio.sleep(TICK_S)
 
 
 class Service:
@@ -108,8 +120,10 @@ class Service:
     def __init__(self, file: Path, name: str, log: Log) -> None:
         self._file, self._name, self._log = file, name, log
         self._reissued_at = self._replaced_at = self._warned_at = 0.0
+        self._reissuing: asyncio.Task[None] | None = None
         self._expiry_warnings = ExpiryWarnings()
         self._open = AsyncExitStack()
+        self._told_to_stop, self._hurry, self._drained = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def __repr__(self) -> str:
         return f"<Service {self._name} of {self._file}>"
@@ -153,7 +167,8 @@ class Service:
 
     def _commands(self) -> Mapping[str, Command]:
         """Return the commands of the control socket: those of every server, with those of management if this is management."""
-        commands = AdminCommands(self._node, reload=self._reading.reload, look=self._reading.look).commands()
+        reading = self._reading
+        commands = AdminCommands(self._node, reload=reading.reload, look=reading.look, drain=self.drain).commands()
         if self._controller is None:
             return commands
         return {**commands, **ManagementCommands(self._controller).commands()}
@@ -164,7 +179,15 @@ class Service:
         return self.control_plane if isinstance(self.control_plane, Controller) else None
 
     async def start(self) -> None:
-        """Open the ports, the control socket and the metrics page."""
+        """Open the ports, the control socket and the metrics page.
+
+        Raises `OperatorError` where that cannot be, such as while another process serves under this name. A process that drains
+        has closed its ports, but it still writes to the state folder.
+        """
+        if is_answered(self._control.path):
+            remedy = "wait until it has stopped, or send it a second SIGTERM"
+            where = Problem(self._control.path, 0, "", "another process answers here", remedy)
+            raise OperatorError(f"{self._node.view.name} is already running or draining", (where,))
         self._node.start()
         self._open.push_async_callback(self._control.close)
         await self._control.open()
@@ -202,26 +225,51 @@ class Service:
             await page.open()
 
     def fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Log a bug of ours; only the work that it happened in is lost."""
-        self._log.error("fault", what=context.get("message"), exc_info=context.get("exception"))
+        """Log a bug of ours; only the work that it happened in is lost. asyncio reports each failed accept of its own."""
+        wrong = context.get("exception")
+        if isinstance(wrong, OSError) and wrong.errno in OUT_OF_RESOURCES:
+            self._node.reactor.shortage.noticed(self._node.loop.time())
+            return
+        self._log.error("fault", what=context.get("message"), exc_info=wrong)
 
-    async def work(self, stop: asyncio.Event) -> None:
-        """Work until *stop* is set; a slow database does not delay anything else."""
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self._ticking(stop))
-            both.create_task(self._refreshing(stop))
+    def stop(self) -> None:
+        """Drain, then end; told a second time, end at once."""
+        if self._told_to_stop.is_set():
+            self._hurry.set()
+        self.drain()
 
-    async def _ticking(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
+    def drain(self) -> None:
+        """Drain, then end; to be told so again changes nothing."""
+        self._told_to_stop.set()
+
+    async def work(self) -> None:
+        """Work until told to stop, and drain; a database that is slow to answer holds up nothing else."""
+        async with asyncio.TaskGroup() as all_of_them:
+            all_of_them.create_task(self._ticking())
+            all_of_them.create_task(self._refreshing())
+            all_of_them.create_task(self._drain_when_told())
+        if self._reissuing is not None:
+            await self._reissuing
+        await self.close()
+
+    async def _drain_when_told(self) -> None:
+        await self._told_to_stop.wait()
+        try:
+            await Draining(self._node, self._log).run(self._hurry)
+        finally:
+            self._drained.set()
+
+    async def _ticking(self) -> None:
+        while not self._drained.is_set():
             self._tick()
-            await _pause(stop)
+            await _pause(self._drained)
 
-    async def _refreshing(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
+    async def _refreshing(self) -> None:
+        while not self._drained.is_set():
             await self._node.user_updates.refresh()
             if self._controller is not None:
                 await self._controller.refresh_users()
-            await _pause(stop)
+            await _pause(self._drained)
 
     async def _look_up_neighbours(self) -> None:
         """Resolve at intervals the names of servers and partners in the topology."""
@@ -230,18 +278,19 @@ class Service:
             await asyncio.sleep(LOOK_UP_EVERY_S)
 
     def _tick(self) -> None:
-        self._node.dispatch.tick()
+        self._node.tick()
         now = self._node.loop.time()
         if self._clock.look(now, datetime.now(UTC)):
             self._reissued_at = 0.0  # check the CRLs again once the clock is reliable: another clock may have signed
             self._log.warning(
-                "the clock has jumped, or differs much from the CA's last signature: revocation lists are not signed yet"
+                "the clock was set, or differs much from the CA's last signature: "
+                "revocation lists are not signed yet; registrations and links go on"
             )
         if now - self._reissued_at >= REISSUE_EVERY_S or not self._reissued_at:
             others_s = self._controller.clocks_s if self._controller is not None else ()
             if self._clock.may_sign(now, others_s):
                 self._reissued_at = now
-                self._reissue_lists()
+                self._reissuing = self._node.loop.create_task(self._reissue_lists())
         if now - self._replaced_at >= REPLACE_EVERY_S:
             self._replaced_at = now
             self._node.certificates.replace_links(datetime.now(UTC))
@@ -259,15 +308,16 @@ class Service:
         for entry in concerning(self._node, self._expiry_warnings.due(stock_of(self._node, at))):
             tell(self._log, entry, at)
 
-    def _reissue_lists(self) -> None:
-        """Sign new CRLs each day, if this server has the folder of the CA."""
+    async def _reissue_lists(self) -> None:
+        """Sign new CRLs each day, if this server has the folder of the CA. A thread does it: a large CRL takes a second."""
         folder = self._node.view.loaded.folder / "ca"
         if not CaGenerations.are_in(folder):
             return
         try:
-            renewed = CaGenerations(folder).reissue(datetime.now(UTC))
+            renewed = await off_loop(lambda: CaGenerations(folder).reissue(datetime.now(UTC)))
         except OperatorError as wrong:
             self._log.warning("revocation lists not reissued", why=str(wrong))
+            self._reissued_at += REISSUE_AGAIN_S - REISSUE_EVERY_S
             return
         if renewed:
             self._log.info("revocation lists reissued", lists=[path.name for path in renewed])

@@ -6,12 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
+from sipmesh.server.off_loop import off_loop
 from sipmesh.storage.replicated_users import ReplicatedUsers
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.login.digest_auth import DigestAuth
     from sipmesh.server.proxy.login.user_stores import KnownUsers
+    from sipmesh.storage.user_document import UserDocument
 
 
 class UserUpdates:
@@ -28,14 +30,20 @@ class UserUpdates:
         """The number of the users that management has sent, 0 if it has sent none."""
         return self._users.number if isinstance(self._users, ReplicatedUsers) else 0
 
-    def accept_document(self, document: bytes) -> int:
+    def accept_document(self, document: UserDocument) -> int:
         """Apply a users' document from management; returns how many links that closed.
 
         Raises `OperatorError`, and changes nothing, for a document that is not for us or does not follow our version.
         """
         if not isinstance(self._users, ReplicatedUsers):
             return 0
-        return self._close(self._users.take(document))
+        return self._close(self._users.apply(document))
+
+    async def accept_large_document(self, document: UserDocument) -> int:
+        """Apply a document as `accept_document` does; a thread computes what changes."""
+        if not isinstance(self._users, ReplicatedUsers):
+            return 0
+        return self._close(self._users.commit(await off_loop(self._users.plan, document)))
 
     async def refresh(self) -> int:
         """Read changes of users, and close the links whose login is no longer valid; returns how many links that closed.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sipmesh.distribution.event import Here
 from sipmesh.server.admin.status_report import status_of
 from sipmesh.server.agent.agent import Agent
+from sipmesh.server.agent.users_at_start import load_users
 from sipmesh.server.management.controller import Controller
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.server.replication.topology_source import PublishedVersion
@@ -35,18 +36,17 @@ def attach_controller(node: RunningServer, source: PublishedVersion, reloader: R
     controller = Controller(
         node, reloader, status, source.management_db, users, here(node.view), node.loop, node.connector.dial, log
     )
-    node.attach(controller, is_managed=False)
+    node.attach(controller)
     return controller
 
 
 def attach_agent(node: RunningServer, documents: DocumentStore, reloader: Reloader, log: Log) -> Agent:
     """Make *node* a managed server, which starts with the users in its *documents*."""
-    for payload in documents.users():
-        node.user_updates.accept_document(payload)
+    load_users(documents.users, node.users, log)
     agent = Agent(
         node, documents, reloader, partial(status_of, node), here(node.view), node.loop, node.connector.dial, log
     )
-    node.attach(agent, is_managed=True)
+    node.attach_managed(agent)
     return agent
 
 

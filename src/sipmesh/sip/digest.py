@@ -88,7 +88,7 @@ def realm_of_credentials(value: str) -> str:
     return _needed(_fields(value), "realm")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class Credentials:
     """An Authorization or Proxy-Authorization of the Digest scheme. The values have no quotes; *nc* is 0 if absent."""
 
@@ -102,6 +102,22 @@ class Credentials:
     qop: str | None
     nc: int
     opaque: str | None
+
+    def __init__(
+        self,
+        username: str,
+        realm: str,
+        nonce: str,
+        uri: str,
+        response: str,
+        algorithm: Algorithm,
+        cnonce: str | None,
+        qop: str | None,
+        nc: int,
+        opaque: str | None,
+    ) -> None:
+        self.username, self.realm, self.nonce, self.uri, self.response = username, realm, nonce, uri, response
+        self.algorithm, self.cnonce, self.qop, self.nc, self.opaque = algorithm, cnonce, qop, nc, opaque
 
     @classmethod
     def parse(cls, value: str) -> Credentials:
@@ -175,8 +191,8 @@ class Nonces:
     At most *remembered* used nonces are remembered. If one has to be forgotten before it expires, all nonces of its
     age or older that are not remembered become stale. So no nonce can be replayed.
 
-    *key* (16 octets or more) is random and new at each start of the server. *lifetime_s* is in seconds. Instants are POSIX
-    seconds.
+    *key* (16 octets or more) is random and new at each start of the server. *lifetime_s* is in seconds. Instants are seconds
+    of one clock, which should be one that nobody sets.
     """
 
     __slots__ = ("_counts", "_forgotten", "_key", "_lifetime_s", "_remembered")

@@ -18,7 +18,17 @@ from sipmesh.sip.uri import CACHED_LENGTH, SipUri
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["REASONS", "Message", "Request", "Response", "build_request", "parse_head", "respond", "stateless_tag"]
+__all__ = [
+    "REASONS",
+    "Message",
+    "Request",
+    "Response",
+    "build_request",
+    "copied_rows",
+    "parse_head",
+    "respond",
+    "stateless_tag",
+]
 
 VERSION: Final = "SIP/2.0"
 
@@ -180,7 +190,7 @@ def respond(
     if status == _TRYING and (stamp := request.first("timestamp")) is not None:
         # 8.2.6.1: a Timestamp in the request MUST be copied into the 100.
         added.append(("timestamp", stamp))
-    response = Response(status, phrase, _copied(request) + header_rows(added), body)
+    response = Response(status, phrase, copied_rows(request) + header_rows(added), body)
     if status > _TRYING and _wants_tag(request):
         response.replace("to", f"{request.first('to')};tag={to_tag or stateless_tag(request)}")
     return response
@@ -188,7 +198,7 @@ def respond(
 
 def stateless_tag(request: Request) -> str:
     """Give a To tag that is the same for all copies of one request (RFC 3261 8.2.7), and different for other requests."""
-    copied = "\n".join([row.line for row in _copied(request)])
+    copied = "\n".join([row.line for row in copied_rows(request)])
     return blake2s(octets_of(copied), digest_size=8).hexdigest()
 
 
@@ -197,7 +207,7 @@ def _body_headers(body: bytes, content_type: str | None) -> list[tuple[str, str]
     return [*of_type, ("content-length", str(len(body)))]
 
 
-def _copied(request: Request) -> list[Row]:
+def copied_rows(request: Request) -> list[Row]:
     """Give the rows that a response copies: every Via, and the first row each of From, To, Call-ID and CSeq."""
     rows: list[Row] = []
     missing = _COPIED_ONCE

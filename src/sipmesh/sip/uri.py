@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final, Literal
 
 from sipmesh.errors import RemoteError
@@ -26,6 +26,8 @@ _HOST: Final = ALPHANUM | frozenset("-._")
 _SCHEME: Final = ALPHANUM | frozenset("+-.")
 _ALPHA: Final = ALPHANUM - frozenset("0123456789")
 _MAX_PORT: Final = 65535
+_OCTETS: Final = 4
+_LARGEST_OCTET: Final = 255
 SCHEMES: Final[Mapping[str, Literal["sip", "sips"]]] = {"sip": "sip", "sips": "sips"}
 # Longer texts are not cached. So the caches stay below 2 MiB, whatever a peer sends.
 CACHED_LENGTH: Final = 256
@@ -252,17 +254,17 @@ def _host(host: str) -> str:
     labels = plain.split(".")
     if not _HOST.issuperset(plain) or not all(labels) or any(label[0] == "-" or label[-1] == "-" for label in labels):
         raise _wrong("not a host", host)
-    if is_digits(labels[-1]):
-        _ipv4(plain)
+    # A toplabel starts with a letter (RFC 3261 25.1): what ends in a number is an IPv4 address, or nothing.
+    if is_digits(labels[-1]) and not (len(labels) == _OCTETS and all(map(_is_octet, labels))):
+        raise _wrong("not an IPv4 address", host)
     return plain
 
 
-def _ipv4(host: str) -> None:
-    """Refuse a host that ends in a number and is not an IPv4 address: a toplabel starts with a letter (RFC 3261 25.1)."""
-    try:
-        IPv4Address(host)
-    except ValueError:
-        raise _wrong("not an IPv4 address", host) from None
+def _is_octet(label: str) -> bool:
+    """Tell whether a label is an octet in decimal; with a zero in front, some readers would take it for octal."""
+    if not is_digits(label) or len(label) > 3 or (label[0] == "0" and len(label) > 1):  # noqa: PLR2004 - 255
+        return False
+    return int(label) <= _LARGEST_OCTET
 
 
 def _port(port: str, text: str) -> int:

@@ -58,16 +58,10 @@ class AuditLine:
     hash: str
     text: str
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the line as plain values."""
-        facts = {
-            "seq": self.seq,
-            "at": self.at.isoformat(),
-            "who": self.who,
-            "act": self.act,
-            "about": dict(self.about),
-        }
-        return {**facts, "previous": self.previous, "hash": self.hash}
+    def to_json(self) -> dict[str, object]:
+        """Plain values."""
+        told = {"seq": self.seq, "at": self.at.isoformat(), "who": self.who, "act": self.act, "about": dict(self.about)}
+        return {**told, "previous": self.previous, "hash": self.hash}
 
     def __repr__(self) -> str:
         return f"<AuditLine {self.seq} {self.act} by {self.who} {self.hash[:12]}>"

@@ -1,8 +1,8 @@
 """The bindings of the servers of one host, in one SQLite file that they share.
 
-A flow ends with its process, so no binding has to survive a crash of the machine: there is no fsync (synchronous=OFF). The end
-of one process loses nothing: what it has committed is in the page cache, which all processes share. A file that a power cut has
-damaged is set aside at the next start.
+A flow dies with its process, so nothing here has to outlive a crash of the machine: there is no fsync (synchronous=OFF).
+The death of a process costs nothing either way, since what it has committed is in the page cache that all of them share. A
+file that a power cut has spoiled is set aside at the next start.
 """
 
 from __future__ import annotations
@@ -11,185 +11,217 @@ import fcntl
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
+from typing import Final
 
-from sipmesh.errors import OperatorError, Problem
-from sipmesh.routing.registrar.binding import Binding, Changes
+from sipmesh.errors import LocalError, OperatorError, Problem
+from sipmesh.routing.registrar.binding import Binding, BindingKey
+from sipmesh.storage.locations import StoredRows, Write, WriteResult
+from sipmesh.storage.version_table import VersionTable, slot_of
 
-SCHEMA_VERSION = 1
-BUSY_TIMEOUT_S = 1.0
-"""Seconds that one server waits while another one writes; a write takes some tens of microseconds."""
+_FAULTS_OF_OURS = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 
-MOST_KEPT = 10_000
-"""Users whose rows are cached in memory; each takes about 1 KiB."""
+SCHEMA_VERSION: Final = 2
+OPENING_S: Final = 5.0
+"""How long the start of a server waits for another process that has locked the file."""
 
-_COLUMNS = tuple(field.name for field in fields(Binding))
+BUSY_TIMEOUT_S: Final = 0.25
+"""How long one attempt to write waits for another process; then it is made again."""
+
+_COLUMNS = tuple(field.name for field in fields(Binding) if field.name != "expires_at")
 _LIST = ", ".join(_COLUMNS)
+_READ = ", ".join("9e999" if field.name == "expires_at" else field.name for field in fields(Binding))
+_values_of = attrgetter(*_COLUMNS)
 
 _SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS incarnations (server TEXT PRIMARY KEY, incarnation INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS incarnations (
+  server TEXT PRIMARY KEY, incarnation INTEGER NOT NULL, renewals INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS bindings (
   aor TEXT NOT NULL, name TEXT NOT NULL, contact TEXT NOT NULL, instance TEXT, reg_id INTEGER, q REAL NOT NULL,
   call_id TEXT NOT NULL, cseq INTEGER NOT NULL, server TEXT NOT NULL, incarnation INTEGER NOT NULL, flow INTEGER NOT NULL,
-  token TEXT NOT NULL, expires_at REAL NOT NULL, user_agent TEXT NOT NULL,
+  token TEXT NOT NULL, user_agent TEXT NOT NULL, interval_s INTEGER NOT NULL, number INTEGER NOT NULL,
   PRIMARY KEY (aor, name)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS bindings_by_flow ON bindings (server, incarnation, flow);
-CREATE INDEX IF NOT EXISTS bindings_by_end ON bindings (expires_at);
-CREATE TABLE IF NOT EXISTS store (only INTEGER PRIMARY KEY CHECK (only = 1), identity TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS store (only INTEGER PRIMARY KEY CHECK (only = 1), identity TEXT NOT NULL, number INTEGER NOT NULL);
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 
-_OF = f"""
-SELECT {_LIST} FROM bindings JOIN incarnations USING (server, incarnation)
-WHERE aor = ? ORDER BY q DESC, expires_at DESC
+_FIND = f"""
+SELECT {_READ} FROM bindings JOIN incarnations USING (server, incarnation) WHERE aor = ? ORDER BY q DESC, number DESC
 """  # noqa: S608 - the columns are the names of our own record
 
-# Two servers may process registrations of one device at the same time: for one Call-ID the higher CSeq wins (RFC 3261 10.3).
+# Two servers may take registrations of one device at the same time: under one Call-ID the higher CSeq stays (RFC 3261 10.3).
+_INSERT = (
+    f"INSERT INTO bindings (name, number, {_LIST}) VALUES (?, ?{', ?' * len(_COLUMNS)}) ON CONFLICT (aor, name) DO "  # noqa: S608
+)
 _PUT = f"""
-INSERT INTO bindings (name, {_LIST}) VALUES (?{", ?" * len(_COLUMNS)})
-ON CONFLICT (aor, name) DO UPDATE SET {", ".join(f"{column} = excluded.{column}" for column in _COLUMNS[1:])}
+{_INSERT} UPDATE SET number = excluded.number, {", ".join(f"{column} = excluded.{column}" for column in _COLUMNS[1:])}
 WHERE call_id <> excluded.call_id OR cseq < excluded.cseq
-"""  # noqa: S608 - the columns are the names of our own record
+"""
+_RESTORE = f"{_INSERT} NOTHING"
 
-_ON_SERVER = f"""
-SELECT {_LIST} FROM bindings JOIN incarnations USING (server, incarnation)
-WHERE (aor, name) > (?, ?) AND server = ? AND expires_at > ? ORDER BY aor, name LIMIT ?
-"""  # noqa: S608 - the columns are the names of our own record
-_COUNT = "SELECT COUNT(*) FROM bindings JOIN incarnations USING (server, incarnation) WHERE server = ?"
-
-_DROP = "DELETE FROM bindings WHERE aor = ? AND name = ?"
-_DROP_FLOW = "DELETE FROM bindings WHERE server = ? AND incarnation = ? AND flow = ? RETURNING aor"
-_FORGET = "DELETE FROM bindings WHERE aor = ? AND name = ? AND token = ?"
-_EXPIRE = "DELETE FROM bindings WHERE expires_at <= ?"
-_DROP_INCARNATIONS = "DELETE FROM bindings WHERE server = ? AND incarnation <> ?"
-_BEGIN = "INSERT INTO incarnations VALUES (?, ?) ON CONFLICT (server) DO UPDATE SET incarnation = excluded.incarnation"
+_DROP = "DELETE FROM bindings WHERE aor = ? AND name = ? AND token = ?"
+_DROP_SERVER = "DELETE FROM bindings WHERE server = ? AND incarnation <> ? RETURNING aor"
+_BEGIN = """
+INSERT INTO incarnations (server, incarnation) VALUES (?, ?)
+ON CONFLICT (server) DO UPDATE SET incarnation = excluded.incarnation
+"""
+_BEGIN_AGAIN = "INSERT OR IGNORE INTO incarnations (server, incarnation) VALUES (?, ?)"
+_END = "DELETE FROM incarnations WHERE server = ? AND incarnation = ?"
+_RENEW = "UPDATE incarnations SET renewals = renewals + 1 WHERE server = ? AND incarnation = ?"
+_NUMBERS = "UPDATE store SET number = number + ? RETURNING number"
+_IS_REMEMBERED = "SELECT EXISTS (SELECT 1 FROM incarnations WHERE server = ? AND incarnation = ?)"
 
 
 class BindingStore:
-    """`Locations` for the servers of one host; only the thread that created the object may use it.
+    """One connection to the file, used by one thread at a time; *versions* is shared by the connections of a process.
 
-    Rows are cached until this server or another one writes to the file: SQLite's data_version shows that.
+    Every method raises `OperatorError` where the file cannot be used, which says why and what to do.
     """
 
-    __slots__ = ("_cache", "_db", "_version", "identity", "path")
+    __slots__ = ("_db", "identity", "path", "versions")
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the file; raises `OperatorError` if the folder or the file cannot be used."""
-        self.path = path
-        self._db, self.identity = _open(path)
-        self._cache: dict[str, list[Binding]] = {}
-        self._version = 0
+    def __init__(self, path: Path, versions: VersionTable | None = None) -> None:
+        """Open or make the file; raises `OperatorError` where the folder or the file does not let us."""
+        self.path = path.resolve()  # what lies beside it lies beside the file that all servers share
+        self._db, self.identity, self.versions = _open(self.path, versions)
 
     def __repr__(self) -> str:
         return f"<BindingStore {self.path}>"
 
     def begin(self, server: str, incarnation: int) -> int:
-        """Start *incarnation* of *server*: bindings of earlier incarnations are dropped; returns their number."""
+        """Start *incarnation* of *server*: from now on rows of earlier ones are dead. Returns how many were dropped."""
         with self._writing() as db:
             db.execute(_BEGIN, (server, incarnation))
-            return db.execute(_DROP_INCARNATIONS, (server, incarnation)).rowcount
+            aors = db.execute(_DROP_SERVER, (server, incarnation)).fetchall()
+            [empty] = db.execute("SELECT NOT EXISTS (SELECT 1 FROM bindings)").fetchone()
+            if empty:
+                self.versions.clear()
+        if not empty:
+            self.versions.mark({slot_of(aor) for (aor,) in aors})
+        return len(aors)
 
-    def of(self, aor: str, at: float) -> list[Binding]:
-        """Return the unexpired bindings of one address of record: highest q first, and for equal q the latest expiry first."""
+    def end(self, server: str, incarnation: int) -> None:
+        """End *incarnation* of *server*, and drop its rows."""
+        with self._writing() as db:
+            db.execute(_END, (server, incarnation))
+            aors = db.execute("DELETE FROM bindings WHERE server = ? RETURNING aor", (server,)).fetchall()
+        self.versions.mark({slot_of(aor) for (aor,) in aors})
+
+    def find(self, aors: Sequence[str], server: str, incarnation: int) -> list[StoredRows]:
+        """Read the live rows of each of *aors*; *server* and *incarnation* ask."""
+        versions = [self.versions.values[slot_of(aor)] for aor in aors]
         try:
-            rows = self._rows(_plain(aor))
+            [remembered] = self._db.execute(_IS_REMEMBERED, (server, incarnation)).fetchone()
+            rows = [tuple(Binding(*row) for row in self._db.execute(_FIND, (_plain(aor),))) for aor in aors]
         except sqlite3.Error as wrong:
             raise _unusable(self.path, wrong) from wrong
-        return [row for row in rows if row.expires_at > at]
+        return [StoredRows(*one, bool(remembered)) for one in zip(rows, versions, strict=True)]
 
-    def _rows(self, aor: str) -> list[Binding]:
-        [version] = self._db.execute("PRAGMA data_version").fetchone()  # "changes made by any other connection"
-        if version != self._version or len(self._cache) >= MOST_KEPT:
-            self._cache.clear()
-            self._version = version
-        rows = self._cache.get(aor)
-        if rows is None:
-            rows = self._cache[aor] = [Binding(*row) for row in self._db.execute(_OF, (aor,))]
-        return rows
+    def write(self, writes: Sequence[Write], server: str, incarnation: int) -> tuple[list[WriteResult], bool]:
+        """Make *writes* in one transaction, and renew the lease of *server*.
 
-    def on_server(self, server: str, at: float, most: int, after: tuple[str, str] = ("", "")) -> list[Binding]:
-        """Return at most *most* unexpired bindings of one server, ordered by key, that come after the key *after*."""
+        The second result is True if the store did not know *incarnation* any more: all other rows of it are missing.
+        """
+        slots = [slot_of(write.aor) for write in writes]
+        with self._writing() as db:
+            forgotten = db.execute(_RENEW, (server, incarnation)).rowcount == 0
+            if forgotten:
+                db.execute(_BEGIN_AGAIN, (server, incarnation))
+            before = [self.versions.values[slot] for slot in slots]
+            puts = sum(len(write.put) for write in writes)
+            number = db.execute(_NUMBERS, (puts,)).fetchone()[0] - puts if puts else 0
+            lost = []
+            for write in writes:
+                lost.append(_carry_out(db, write, number))
+                number += len(write.put)
+        after = self.versions.mark(set(slots))
+        results = [WriteResult(gone, version, after) for gone, version in zip(lost, before, strict=True)]
+        return results, forgotten
+
+    def renewals(self) -> Mapping[str, tuple[int, int]]:
+        """Give the incarnation of each server, and how often it has renewed its lease."""
         try:
-            return [Binding(*row) for row in self._db.execute(_ON_SERVER, (*map(_plain, after), server, at, most))]
+            return {server: (number, count) for server, number, count in self._db.execute("SELECT * FROM incarnations")}
         except sqlite3.Error as wrong:
             raise _unusable(self.path, wrong) from wrong
-
-    def count(self, server: str) -> int:
-        """Count the bindings of one server; those that have expired since the last `expire` are included."""
-        try:
-            [count] = self._db.execute(_COUNT, (server,)).fetchone()
-        except sqlite3.Error as wrong:
-            raise _unusable(self.path, wrong) from wrong
-        return int(count)
-
-    def apply(self, changes: Changes) -> None:
-        """Store the changes of a registration, all or none."""
-        with self._writing() as db:
-            db.executemany(_DROP, [tuple(map(_plain, key)) for key in changes.drop])
-            db.executemany(_PUT, map(_row, changes.put))
-
-    def drop(self, server: str, incarnation: int, flow: int) -> list[str]:
-        """Drop the bindings of a closed flow; returns their addresses of record."""
-        with self._writing() as db:
-            return sorted({aor for (aor,) in db.execute(_DROP_FLOW, (server, incarnation, flow)).fetchall()})
-
-    def forget(self, stale: Iterable[Binding]) -> None:
-        """Drop bindings whose flow does not exist any more, unless the device has registered again meanwhile."""
-        with self._writing() as db:
-            db.executemany(_FORGET, [(*map(_plain, row.key), row.token) for row in stale])
-
-    def expire(self, at: float) -> int:
-        """Drop the expired bindings; returns their number."""
-        with self._writing() as db:
-            return db.execute(_EXPIRE, (at,)).rowcount
 
     def close(self) -> None:
-        """Close the store; the bindings stay."""
+        """Let go of the file; the rows stay."""
         self._db.close()
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Run one transaction that takes the write lock at its start, so that it never has to be repeated."""
-        self._cache.clear()
+        """One transaction that takes the write lock at its beginning, so that it never has to be tried again."""
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield self._db
             self._db.execute("COMMIT")
+        except _FAULTS_OF_OURS as wrong:
+            raise LocalError(f"a row that cannot be stored: {wrong}") from wrong
         except sqlite3.Error as wrong:
             raise _unusable(self.path, wrong) from wrong
         finally:
             if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+                with suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+
+
+def _carry_out(db: sqlite3.Connection, write: Write, number: int) -> frozenset[BindingKey]:
+    """Make one write inside a transaction; gives the rows that gave way to newer ones. *number* is that of the last row."""
+    for row in write.drop:
+        db.execute(_DROP, (*map(_plain, row.key), row.token))
+    lost: list[BindingKey] = []
+    for position, row in enumerate(write.put, number + 1):
+        if db.execute(_RESTORE if write.restores else _PUT, _values(row, position)).rowcount == 0:
+            lost.append(row.key)
+    return frozenset(lost)
 
 
 def _plain(text: str) -> str:
-    """Make text of a message usable for SQLite, which accepts no lone surrogates; invalid UTF-8 becomes escapes."""
+    """Make text of a message fit for SQLite, which takes no lone surrogates; bytes that were no UTF-8 show as escapes."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
-def _row(binding: Binding) -> tuple[object, ...]:
-    values = (getattr(binding, column) for column in _COLUMNS)
-    return (_plain(binding.key.name), *(_plain(value) if isinstance(value, str) else value for value in values))
+def _values(row: Binding, number: int) -> tuple[object, ...]:
+    """Give the values of a row in the order of `_INSERT`."""
+    plain = (_plain(value) if isinstance(value, str) else value for value in _values_of(row))
+    return (_plain(row.key.name), number, *plain)
 
 
-def _open(path: Path) -> tuple[sqlite3.Connection, str]:
-    """Open the file; return the connection and the identity of the store."""
+def _open(path: Path, versions: VersionTable | None) -> tuple[sqlite3.Connection, str, VersionTable]:
+    """Open the file; gives the connection, the identity of the store, and its versions."""
     try:
         with _alone(path.with_name(f"{path.name}.lock")):
-            try:
-                db = _connect(path)
-            except sqlite3.DatabaseError as wrong:
-                if isinstance(wrong, sqlite3.OperationalError):
-                    raise
-                _set_aside(path)
-                db = _connect(path)
-            return db, _identity(db)
+            db = _sound(path)
+            return db, _identity(db), versions or _versions(path.with_name(f"{path.name}.versions"))
     except (OSError, sqlite3.Error) as wrong:
         raise _unusable(path, wrong) from wrong
+
+
+def _sound(path: Path) -> sqlite3.Connection:
+    """Connect; a file that cannot be read, or that another version of us has made, is set aside and made anew."""
+    try:
+        return _connect(path)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:
+        _set_aside(path)
+        return _connect(path)
+
+
+def _versions(path: Path) -> VersionTable:
+    """Open the table of versions; a new one beside rows that are there already says nothing about them yet."""
+    is_new = not path.exists()
+    versions = VersionTable(path)
+    if is_new:
+        versions.mark_all()
+    return versions
 
 
 def _unusable(path: Path, wrong: Exception) -> OperatorError:
@@ -201,7 +233,7 @@ def _unusable(path: Path, wrong: Exception) -> OperatorError:
 
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
-    """Keep other processes from opening the same file, and perhaps setting it aside, at the same time."""
+    """Keep other processes from opening, and perhaps setting aside, the same file in the same moment."""
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -211,13 +243,14 @@ def _alone(lock: Path) -> Iterator[None]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite itself would use the umask
-    db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite itself would follow the umask
+    db = sqlite3.connect(path, timeout=OPENING_S, isolation_level=None, check_same_thread=False)
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = OFF")
         _check(db)
         db.executescript(_SCHEMA)
+        db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
     except BaseException:
         db.close()
         raise
@@ -225,14 +258,14 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _identity(db: sqlite3.Connection) -> str:
-    """Return the random identity of the store: servers with the same identity share the store."""
-    db.execute("INSERT OR IGNORE INTO store VALUES (1, ?)", (secrets.token_hex(16),))
+    """A random name that the store has had since it was made: two servers that tell the same one share it."""
+    db.execute("INSERT OR IGNORE INTO store VALUES (1, ?, 0)", (secrets.token_hex(16),))
     [identity] = db.execute("SELECT identity FROM store").fetchone()
     return str(identity)
 
 
 def _check(db: sqlite3.Connection) -> None:
-    """Raise `DatabaseError` for a damaged file, and for the schema of another release."""
+    """Raise `DatabaseError` for a file that is spoiled, or that another version of us has made."""
     [version] = db.execute("PRAGMA user_version").fetchone()
     [health] = db.execute("PRAGMA quick_check(1)").fetchone()
     if version not in {0, SCHEMA_VERSION} or health != "ok":
@@ -240,7 +273,7 @@ def _check(db: sqlite3.Connection) -> None:
 
 
 def _set_aside(path: Path) -> None:
-    """Rename a damaged file; a process that has it open continues with it until its next start."""
+    """Move a spoiled file out of the way; whoever still has it open goes on with it until it is started again."""
     path.replace(path.with_name(f"{path.name}.spoiled"))
     for suffix in ("-wal", "-shm"):
         with suppress(FileNotFoundError):

@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from sipmesh.errors import OperatorError
 
+_DISK = ("disk is full", "disk I/O error", "No space left")
 _SETTING_UP = 5061  # the key of a lock: any number that no other program uses in this database
 
 
@@ -92,8 +93,14 @@ class Database:
 
     def _unusable(self, where: str, wrong: Exception) -> OperatorError:
         reason = f"{type(wrong).__name__}: {getattr(wrong, 'orig', None) or wrong}"
-        remedy = "check that the database exists and accepts the login of sipmesh"
+        remedy = self._remedy(reason)
         return OperatorError(f"the {self.what} in {where} cannot be used: {reason}; {remedy}")
+
+    def _remedy(self, reason: str) -> str:
+        """Return what the operator does; SQLite says only in words that a disk is full, or that a write has failed."""
+        if self.file is not None and any(words in reason for words in _DISK):
+            return f"make room on the disk of {self.file.parent}, or replace the disk if it has failed"
+        return "check that the database exists and accepts the login of sipmesh"
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.pki.file_error import file_errors
 
 OWNER_ONLY = 0o600
 LARGEST_SECRET = 1 << 20
@@ -18,17 +19,14 @@ LARGEST_SECRET = 1 << 20
 def write_secret(path: Path, secret: bytes) -> None:
     """Write *secret* to *path* with mode 0600, atomically: a reader, and a crash, leave the old file or the new one.
 
-    Raises `OperatorError` if the folder is not writable.
+    Raises `FileError` if the folder is not writable, or its disk is full.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        _write_durably(draft, secret)
-        draft.replace(path)
-        _sync_folder(path.parent)
-    except OSError as wrong:
-        raise _unusable(
-            path, f"cannot be written: {wrong.strerror}", "allow the user of sipmesh to write to that folder"
-        ) from wrong
+        with file_errors(path):
+            _write_durably(draft, secret)
+            draft.replace(path)
+            _sync_folder(path.parent)
     finally:
         with suppress(OSError):
             draft.unlink()
@@ -67,16 +65,14 @@ def load_or_create(path: Path, size: int = 32) -> bytes:
 def _create(path: Path, key: bytes) -> None:
     """Write *key*, unless another process was faster: unlike a rename, `link` never replaces a file."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    write_secret(draft, key)
     try:
-        with suppress(FileExistsError):
-            os.link(draft, path)
-    except OSError as wrong:
-        raise _unusable(
-            path, f"cannot be written: {wrong.strerror}", "allow the user of sipmesh to write to that folder"
-        ) from wrong
+        with file_errors(path):
+            _write_durably(draft, key)
+            with suppress(FileExistsError):
+                os.link(draft, path)
+            _sync_folder(path.parent)
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
 
 
 def _write_durably(path: Path, content: bytes) -> None:

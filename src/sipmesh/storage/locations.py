@@ -1,47 +1,126 @@
-"""The interface of every store of bindings."""
+"""What every store of bindings offers, whatever it is made of: it is asked on the event loop, and answers later.
+
+A server keeps the rows of its own flows in memory, and of the rows of other servers those that it has asked for
+(`server.proxy.known_bindings`). The store makes what one server has registered known to the others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
 
-from sipmesh.routing.registrar.binding import Binding, Changes
+from sipmesh.errors import OperatorError
+from sipmesh.routing.registrar.binding import Binding, BindingKey
+
+NOTHING_YET: Final = 0
+"""The version of a slot none of whose addresses of record has had a row: there is nothing to be asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRows:
+    """The live rows of one address of record: the highest q first, among equals the one that was stored last.
+
+    *version* is that of its slot, from before the rows were read. *remembered* is False if the store does not know our
+    incarnation: our own rows are missing there, and are about to be stored again.
+    """
+
+    rows: tuple[Binding, ...]
+    version: int
+    remembered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What has become of one write.
+
+    *lost* are rows that gave way to a newer registration under the same Call-ID. *before* and *after* are the versions of the
+    slot: rows that were read under *before*, with this write applied to them, are right under *after*.
+    """
+
+    lost: frozenset[BindingKey]
+    before: int
+    after: int
+
+
+@dataclass(eq=False, slots=True)
+class Write:
+    """One change of the rows of *aor*: *drop* first, then *put*, all of it or nothing.
+
+    A row of *drop* is removed only as it was seen, which its token says. *restores* marks rows that were stored before: each
+    gives way to a row that has taken its place. *done* is called on the loop, with None if the write was not made. Who sets
+    *withdrawn* no longer needs the write; it may be made all the same.
+    """
+
+    aor: str
+    put: tuple[Binding, ...]
+    drop: tuple[Binding, ...]
+    done: Callable[[WriteResult | None], None]
+    restores: bool = False
+    withdrawn: bool = False
+
+
+class StoreEvents(Protocol):
+    """Who hears of the store, on the loop."""
+
+    def forgotten(self) -> None:
+        """The store has lost our rows, such as after this process was stopped for long: store them again."""
+
+    def store_failing(self, problem: OperatorError) -> None:
+        """The store cannot be written. Told once; it goes on trying."""
+
+    def store_working(self) -> None:
+        """The store can be written again."""
+
+
+@dataclass(slots=True)
+class StoreHealth:
+    """How the store does. *waiting* writes are not answered yet; *batches* transactions have made *writes*.
+
+    *failing_since* is in seconds of the store's clock, which is never set; None while the store can be written. *failures* are
+    the attempts since then, *last_error* is what the newest one has said.
+    """
+
+    waiting: int = 0
+    batches: int = 0
+    writes: int = 0
+    failing_since: float | None = None
+    failures: int = 0
+    last_error: str = ""
 
 
 class Locations(Protocol):
     """The bindings of one pool, shared by its servers.
 
-    A binding belongs to a server, to one incarnation of the server, and to a flow. It is live until it expires, its flow closes,
-    or its server starts a new incarnation. Every method sees what all servers have written before. Times are epoch seconds (UTC).
+    A row belongs to a server, to an incarnation of it and to a flow. It is live until its server removes it, or until that
+    incarnation ends: by `close`, by a later `begin`, or because its server renews its lease no more. No row ends by a clock.
+
+    Every method returns at once and is called on the event loop, which also calls back. Only `begin` and `close` wait.
     """
-
-    def begin(self, server: str, incarnation: int) -> int:
-        """Start *incarnation* of *server*: bindings of earlier incarnations are dropped; returns their number."""
-
-    def of(self, aor: str, at: float) -> list[Binding]:
-        """Return the live bindings of one address of record: highest q first, and for equal q the latest expiry first."""
 
     @property
     def identity(self) -> str:
-        """A random name of the store in hex, the same for all servers that share it; empty if there is no store."""
+        """A random name of the store, in hex; servers with different ones do not share it. Empty where nothing is kept."""
 
-    def on_server(self, server: str, at: float, most: int, after: tuple[str, str] = ("", "")) -> list[Binding]:
-        """Return at most *most* live bindings of one server, ordered by key, that come after the key *after*."""
+    @property
+    def versions(self) -> Sequence[int]:
+        """The version of each slot: another number after each change of its rows, before the change is acknowledged."""
 
-    def count(self, server: str) -> int:
-        """Count the bindings of one server; those that have expired since the last `expire` are included."""
+    @property
+    def health(self) -> StoreHealth:
+        """How the store does."""
 
-    def apply(self, changes: Changes) -> None:
-        """Store the changes of a registration, all or none."""
+    def slot(self, aor: str) -> int:
+        """Give the slot of one address of record; several may share one."""
 
-    def drop(self, server: str, incarnation: int, flow: int) -> list[str]:
-        """Drop the bindings of a closed flow; returns their addresses of record."""
+    def begin(self, server: str, incarnation: int, events: StoreEvents) -> int:
+        """Start *incarnation* of *server*: from now on rows of earlier ones are dead. Returns how many were dropped."""
 
-    def forget(self, stale: Iterable[Binding]) -> None:
-        """Drop bindings whose flow does not exist any more, unless the device has registered again meanwhile."""
+    def find(self, aor: str, found: Callable[[StoredRows | None], None]) -> None:
+        """Read the rows of one address of record; *found* gets None where the store cannot be read."""
 
-    def expire(self, at: float) -> int:
-        """Drop the expired bindings; returns their number."""
+    def write(self, write: Write) -> None:
+        """Make one change; it is tried until it is made or withdrawn. Changes of one server are made in their order."""
 
     def close(self) -> None:
-        """Close the store; the bindings stay."""
+        """End our incarnation with all its rows, if that takes no longer than a moment, and let go of the store."""

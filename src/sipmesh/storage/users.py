@@ -216,7 +216,7 @@ class Users:
 
     def places(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return the home pools of users ("" for users without one), and the domains of their addresses."""
-        domains = {aor.rpartition("@")[2] for aor in self._known}
+        domains = {aor.rpartition("@")[2] for aor in list(self._known)}  # a copy: another thread may refresh meanwhile
         return frozenset(self._homes.values()), frozenset(domains)
 
     @property
@@ -228,6 +228,11 @@ class Users:
     def number(self) -> int:
         """The version of the users, as of the last `refresh`."""
         return self._seen
+
+    @property
+    def size(self) -> int:
+        """How many users there are, as of the last `refresh`."""
+        return len(self._known)
 
     def copy_to(self, other: Users) -> int:
         """Copy everything into a database without users; returns the number of users.
@@ -259,6 +264,10 @@ class Users:
     def verifier(self, aor: str) -> Verifier | None:
         """Return the password verifier of *aor* from memory, as of the last `refresh`; None for an unknown user."""
         return self._known.get(aor)
+
+    def is_withheld(self, aor: str) -> bool:  # noqa: ARG002 - the method of `ReplicatedUsers`
+        """Return False: the database is the origin of what is known."""
+        return False
 
     def home(self, aor: str) -> str | None:
         """Return the home pool of *aor* as of the last `refresh`, "" if none is set.

@@ -214,7 +214,11 @@ class Dial:
         self._link.remote = address
         self._link.begin(self, LinkInput.CONNECT)
         self._connector.reactor.watch(sock.fileno(), self._link, WRITE)
-        self._wait(self._connector.limits.connect_s)
+        self._wait(self._bound(self._connector.limits.connect_s))
+
+    def _bound(self, seconds: float) -> float:
+        """Bound one step of a dial by *seconds*, and to a server of ours by ``server_dial_s``."""
+        return min(seconds, self._connector.limits.server_dial_s) if self._hop.kind is LinkKind.SERVER else seconds
 
     def _wait(self, seconds: float) -> None:
         self._until = min(self._connector.reactor.loop.time() + seconds, self._over_at)
@@ -243,7 +247,7 @@ class Dial:
         self._handshake = Handshake(self._connector.reactor, self._connector.events, self._link, tls)
         self._link.begin(self, LinkInput.GREET)
         self._connector.reactor.rewatch(tls.fileno(), READ)
-        self._wait(self._connector.limits.handshake_s)
+        self._wait(self._bound(self._connector.limits.handshake_s))
         self._step(self._handshake)
 
     def _step(self, handshake: Handshake) -> None:
@@ -281,10 +285,10 @@ class Dial:
         if now >= self._over_at:
             self._candidates.clear()
         if self._handshake is not None:
-            text = f"not finished after {limits.handshake_s:g} s"
+            text = f"not finished after {self._bound(limits.handshake_s):g} s"
             self._judged(self._handshake.end(HandshakeFailure("handshake-timeout", text)))
         elif self._sock is not None:
-            self._give_up(f"no answer within {limits.connect_s:g} s")
+            self._give_up(f"no answer within {self._bound(limits.connect_s):g} s")
         else:
             self._next()
 

@@ -26,7 +26,14 @@ class Limits:
     penalty_s: float = _limit(30.0, "an address that has just failed is tried last, so that a retry meets the next one")
     redial_s: float = _limit(0.25, "a peer that refuses us is not dialled once per request")
     handshakes_per_address: int = _limit(64, "handshakes are the most expensive work that an unknown peer can cause")
-    handshakes_in_flight: int = _limit(512, "the same, for a flood from many addresses; the oldest is closed")
+    handshakes_in_flight: int = _limit(512, "the same, for a flood from many addresses")
+    slow_s: float = _limit(
+        1.5,
+        "a peer that takes this long for its ClientHello loses its place, if others wait; twice this, for the rest",
+    )
+    waiting_in_all: int = _limit(
+        4_096, "connections wait for their handshake, and are not closed; beyond, they wait in the kernel's queue"
+    )
     silent_per_address: int = _limit(64, "a connection without a ClientHello occupies a descriptor")
     silent_in_all: int = _limit(512, "the same, for many addresses; these never replace a handshake")
     descriptors_kept: int = _limit(
@@ -41,7 +48,16 @@ class Limits:
     farewells: int = _limit(128, "a refused peer that stays connected occupies a descriptor")
     accept_pause_s: float = _limit(0.5, "without free descriptors accept fails at once, again and again")
     events_per_turn: int = _limit(256, "timers, DNS and the control socket run between two turns")
-    turn_bytes_per_link: int = _limit(131_072, "one busy link must not keep the others waiting")
+    turn_bytes_client: int = _limit(8_192, "one busy link must not keep the others waiting")
+    turn_bytes_server: int = _limit(
+        131_072, "the same for a link of a server, which brings the responses to the requests of many clients"
+    )
+    queue_age_s: float = _limit(0.1, "inputs that wait longer are answered late; the load has to be less")
+    queue_age_for_s: float = _limit(0.5, "a short burst is served, and nothing of it is refused")
+    queue_age_most_s: float = _limit(0.5, "from this age on more than a fifth of the new requests may be refused")
+    receive_client_bytes: int = _limit(
+        32_768, "what a client has sent beyond this waits at the client, and not in memory of our kernel"
+    )
     links_opened_per_peer: int = _limit(4, "more connections to one server gain nothing")
     links_accepted_per_peer: int = _limit(16, "a server that keeps opening links is broken or hostile")
     busy_bytes: int = _limit(262_144, "a link with this much unsent is worth a second one beside it")
@@ -55,6 +71,21 @@ class Limits:
     )
     stall_s: float = _limit(20.0, "a peer that takes no byte for this long does not read")
     drain_s: float = _limit(5.0, "a link that is being drained ends, also if its peer does not read")
+    probe_s: float = _limit(1.0, "on a link between servers without traffic, a keepalive shows that the peer lives")
+    probe_answer_s: float = _limit(
+        1.5, "a server whose loop is busy for a second still answers; requests wait for a server that hangs"
+    )
+    server_dial_s: float = _limit(
+        2.5, "requests wait while a server of ours is dialled, and for the answer to its handshake"
+    )
+    trial_pause_s: float = _limit(4.0, "a server that answers again is used soon, and costs a dial until then")
+    stop_s: float = _limit(
+        8.0, "`systemctl stop` returns within 15 s, also if requests get no answer; `drain_s` comes on top"
+    )
+    released_per_s: int = _limit(
+        1_000, "phones whose links are closed log in elsewhere, and each login costs a handshake there"
+    )
+    calls_named: int = _limit(10_000, "calls that are up are kept for status and log only; the oldest is forgotten")
     authenticate_s: float = _limit(60.0, "a client that has not authenticated occupies memory")
     keepalive_s: float = _limit(
         240.0, "a client that has sent keepalives promised one every two minutes (RFC 5626 4.4.1)"
@@ -86,6 +117,10 @@ class Limits:
     header_bytes: int = _limit(65_536, "all header fields of one message")
     body_client_bytes: int = _limit(131_072, "what a client may send in one body")
     body_server_bytes: int = _limit(5_000_000, "what another server may forward in one body")
+
+    def turn_bytes(self, kind: LinkKind) -> int:
+        """Tell how many octets one turn reads of a link of *kind*, before it reads the next link."""
+        return self.turn_bytes_client if kind is LinkKind.CLIENT else self.turn_bytes_server
 
     def queue_bytes(self, kind: LinkKind) -> int:
         """Return how many octets may wait to be written on a link of *kind*."""

@@ -10,7 +10,7 @@ from sipmesh.trust.evidence import Direction
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection
 
     from sipmesh.transport.connector import Connector
     from sipmesh.transport.hop import Hop
@@ -70,7 +70,7 @@ class LinkPool:
         return [link for link in self.all() if self._is_refused_now(link, judge)]
 
     def rejudge_relying_on(
-        self, named: Iterable[CertificateId], judge: Callable[[Link, PeerEvidence], Verdict]
+        self, named: Collection[CertificateId], judge: Callable[[Link, PeerEvidence], Verdict]
     ) -> list[Link]:
         """The same, but only for the links that rely on a certificate in *named*; other links are not judged."""
         links = self._reactor.links.relying.on(named)

@@ -11,16 +11,23 @@ import select
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
+from sipmesh.routing.overload import OverloadControl
 from sipmesh.transport.deadlines import Deadlines, Timed
+from sipmesh.transport.descriptors import DescriptorShortage
 from sipmesh.transport.event_loop import Loop
 from sipmesh.transport.limits import Limits
+from sipmesh.transport.queue_age import QueueProbe
 from sipmesh.transport.registry.registry import Registry
 from sipmesh.transport.tls.pyopenssl import Room
+from sipmesh.transport.turn_meter import TurnMeter
 from sipmesh.transport.watched import READ, Watched
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
+
+BUSY_EVENTS: Final = 8
+"""With more events in one turn, the age of the queue is measured."""
 
 SETTLE_ROUNDS: Final = 8  # links that make one another fail; what is left after these rounds waits for the next turn
 
@@ -36,6 +43,7 @@ class Reactor:
     """The epoll, its turns, and what all links share: one read buffer, one heap of deadlines, one registry.
 
     *prompt* is true while the single message of a wake-up is served; a reader that finds more messages sets it to false.
+    *probe* measures the age of the queue, and *overload* decides what is refused because of it.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits | None = None) -> None:
@@ -45,6 +53,7 @@ class Reactor:
         self.links = Registry()
         self.leaving: set[PendingClose] = set()  # connections that wait for their peer to close them
         self.turns = 0
+        self.meter = TurnMeter()
         self.wall_clock: Callable[[], float] = time.time  # by which certificates expire; unlike loop time it may jump
         self._clock: Callable[[], float] = loop.time
         self.now = self._clock()  # as of the current turn, or of the last one
@@ -68,6 +77,12 @@ class Reactor:
             loop.add_reader(self._epoll.fileno(), self._turn)
         else:
             self._epoll.register(self._loop_fd, READ)
+        limits = self.limits
+        self.overload = OverloadControl(limits.queue_age_s, limits.queue_age_for_s, limits.queue_age_most_s)
+        self.shortage = DescriptorShortage()
+        self.probe = QueueProbe(self._epoll, self._clock, self.overload)
+        self.probe.sees_idle = self._loop_fd is not None
+        self.watch(self.probe.fd, self.probe, 0)
 
     def __repr__(self) -> str:
         return f"<Reactor {len(self._watched)} descriptors, {len(self.links)} links, {self.turns} turns>"
@@ -136,9 +151,15 @@ class Reactor:
 
     def _turn(self, timeout: float | None = 0) -> bool:
         """Handle one wake-up: first links that are up, then ``handshakes_per_turn`` steps; True if the loop has events too."""
+        before = 0.0 if timeout == 0 else self._clock()
+        if self._loop_fd is not None:  # the loop waits only here: all since the last wake-up was one turn
+            self.meter.ended(self._clock() - self.now)
         events = self._epoll.poll(timeout, self._most_events)
-        wanted = False
+        wanted, served = False, 0
         self.now = self._clock()
+        probe = self.probe
+        if before:
+            probe.idle_s += self.now - before
         self.turns += 1
         self._inside = True
         newest = self._generation
@@ -156,10 +177,13 @@ class Reactor:
                 self.prompt = len(events) == 1
                 self._serve(watched_now, mask)
                 self.prompt = False
+                served += 1
         if waiting:
             self._serve_handshakes(waiting, newest)
         self._inside = False
         self._finish()
+        if served > BUSY_EVENTS or probe.backlog > 0 or self.overload.active:
+            probe.arm()
         return wanted
 
     def _read_on(self) -> None:
@@ -255,6 +279,7 @@ class Reactor:
         for closing in list(self.leaving):
             closing.bury()
         self._closed = True
+        self.probe.close()
         if isinstance(self.loop, Loop) and self._loop_fd is not None:
             self.loop.leave(self)
         else:

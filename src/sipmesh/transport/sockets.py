@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import sys
+import termios
 from contextlib import suppress
 from typing import Any, Final
 
 KEEPALIVE_IDLE_S: Final = 60
 UNACKNOWLEDGED_MS: Final = 30_000  # a dead peer is noticed this long after the next write
+
+COUNT_BYTES: Final = 4  # of a C int
 
 
 def keep_alive(sock: socket.socket) -> None:
@@ -27,3 +32,13 @@ def close_quietly(sock: socket.socket) -> None:
     """Close a socket that may be closed already; a network error is ignored."""
     with suppress(OSError):
         sock.close()
+
+
+def unread(fd: int) -> int:
+    """Tell how many octets wait in the socket with the descriptor *fd*; 0 if it is closed."""
+    found = bytearray(COUNT_BYTES)
+    try:
+        fcntl.ioctl(fd, termios.FIONREAD, found)
+    except (OSError, ValueError):
+        return 0
+    return int.from_bytes(found, sys.byteorder)

@@ -132,9 +132,3 @@ def test_where_there_is_no_ca_it_is_said(organisation: Organisation, tmp_path: P
     left = organisation.type("ca", "status")
     assert left.code == 1
     assert "contains no CA" in left.err
-
-
-def test_an_errand_that_is_not_there_is_said_with_what_to_name(organisation: Organisation, tmp_path: Path) -> None:
-    for step in ("sign", "take"):
-        left = organisation.type("ca", "root", step, tmp_path / "none")
-        assert (left.code, "name the file that" in left.err) == (1, True)

@@ -7,9 +7,16 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from sipmesh.errors import OperatorError
+from sipmesh.demo.forge import Forge, KeyKind
+from sipmesh.errors import LocalError, OperatorError
 from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.files import new_key
+from sipmesh.pki.issuance import profiles
+from sipmesh.pki.issuance.issue import ecdsa_key, issue_certificate
 from sipmesh.pki.issuance.lint import LintRefusedError
+from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
+from sipmesh.pki.issuance.signer import CaSigner
+from sipmesh.pki.ledger import Ledger
 from sipmesh.pki.status import CertificateState
 from sipmesh.trust.role import Role
 from sipmesh.trust.x509.sip_identity import identities
@@ -56,3 +63,19 @@ def test_ca_key_of_another_certificate_is_refused(ca: EnterpriseCa, noon: dateti
     with pytest.raises(OperatorError, match="not the key of the issuing certificate"):
         ca.issue(NAMES, Role.FRONT_END, noon)
     assert ca.status(noon).servers[-1].state is CertificateState.ABANDONED
+
+
+def test_ca_with_another_kind_of_key_issues_nothing(ca: EnterpriseCa, noon: datetime) -> None:
+    """All our keys are ECDSA: another one is a bug of ours, and not a journal entry."""
+    rsa_ca = Forge(noon).root("RSA", key=KeyKind.RSA_2048).certificate
+    key = new_key().public_key()
+    subject = profiles.server_name("Example", "x.test")
+    wish = CertificateProfile(CertificateKind.SERVER, subject, ("x.test",), key, noon, noon + timedelta(days=1))
+    signer = CaSigner(CertificateKind.ISSUING, ca.folder / "issuing.key", ca.issuing)
+    before = ca.certificates
+    with pytest.raises(LocalError, match="ECDSA"):
+        issue_certificate(wish, signer, (rsa_ca,), Ledger(ca.folder / "ledger.db"), noon)
+    assert ca.certificates == before
+    with pytest.raises(LocalError, match="ECDSA"):
+        ecdsa_key(rsa_ca)
+    assert ecdsa_key(ca.issuing) == ca.issuing.public_key()

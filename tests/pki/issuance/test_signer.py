@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sipmesh.errors import LocalError
+from sipmesh.errors import LocalError, OperatorError
 from sipmesh.pki.files import new_key
 from sipmesh.pki.issuance import profiles
 from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
@@ -16,8 +18,6 @@ from sipmesh.pki.ledger import Ticket
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from cryptography import x509
 
     from sipmesh.pki.authority import EnterpriseCa
 
@@ -57,3 +57,21 @@ def test_ticket_of_the_other_ca_is_refused(ca: EnterpriseCa, builder: x509.Certi
 def test_the_hash_is_as_strong_as_the_curve() -> None:
     assert digest(ec.SECP256R1()).name == "sha256"
     assert digest(ec.SECP384R1()).name == "sha384"
+
+
+def test_crl_is_signed_by_the_key_of_the_ca(ca: EnterpriseCa, noon: datetime) -> None:
+    signer = CaSigner(CertificateKind.ISSUING, ca.folder / "issuing.key", ca.issuing)
+    builder = x509.CertificateRevocationListBuilder(ca.issuing.subject, noon, noon + timedelta(days=1))
+    signed = signer.sign_list(builder)
+    assert signed.is_signature_valid(new_key().public_key()) is False
+    key = ca.issuing.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    assert signed.is_signature_valid(key)
+
+
+def test_key_of_another_certificate_signs_nothing(ca: EnterpriseCa, builder: x509.CertificateBuilder) -> None:
+    other = CaSigner(CertificateKind.ISSUING, ca.folder / "root.key", ca.issuing)
+    ticket = Ticket(77, CertificateKind.ISSUING)
+    with pytest.raises(OperatorError, match="is not the key of the issuing certificate"):
+        other.sign(builder, ticket)
+    assert "unspent" in repr(ticket)

@@ -85,3 +85,30 @@ def test_the_keys_of_a_folder_are_the_cas_the_servers_and_the_next_ones(tmp_path
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert {str(file.relative_to(tmp_path)) for file in keys_below(tmp_path)} == set(wanted)
+
+
+def test_key_that_is_encrypted_already_is_left_alone(plain: Path) -> None:
+    protect([plain])
+    before = plain.read_bytes()
+    assert protect([plain]) == ()
+    assert plain.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(None, "cannot be read"), (b"no key", "contains no readable private key")]
+)
+def test_key_that_cannot_be_read_leaves_all_as_they_were(
+    tmp_path: Path, plain: Path, content: bytes | None, why: str
+) -> None:
+    bad = tmp_path / "bad.key"
+    if content is not None:
+        files.write(bad, content, files.SECRET)
+    with pytest.raises(OperatorError, match=why):
+        protect([plain, bad])
+    assert not files.is_encrypted(plain.read_bytes())
+
+
+def test_without_a_passphrase_nothing_is_encrypted(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE)
+    with pytest.raises(OperatorError, match="no passphrase to encrypt with"):
+        protect([plain])

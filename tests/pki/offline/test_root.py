@@ -50,7 +50,7 @@ def test_crl_is_requested_signed_and_installed(
     with pytest.raises(OperatorError, match="is on another machine"):
         ca.revoke(ca.issuing.serial_number, Reason.KEY_COMPROMISE, noon)
     errand = carried(ca.offline_root.request_crl(noon + timedelta(days=1)), ca.folder)
-    assert f"  revoked: serial {ca.issuing.serial_number:x}" in errand.told
+    assert f"  revoked: serial {ca.issuing.serial_number:x}" in errand.summary
     file = ca.offline_root.accept(carried(errand.signed(ca.root, key), ca.folder), None)
     made = x509.load_pem_x509_crl(file.read_bytes())
     assert made.get_revoked_certificate_by_serial_number(ca.issuing.serial_number) is not None
@@ -73,7 +73,7 @@ def test_cross_certificate_is_requested_signed_and_installed(
     with pytest.raises(OperatorError, match="has not signed the cross-certificate"):
         generations.activate()
     errand = carried(ca.offline_root.request_cross(coming, noon), ca.folder)
-    assert "Example Issuing CA 2" in errand.told[0]
+    assert "Example Issuing CA 2" in errand.summary[0]
     ca.offline_root.accept(errand.signed(ca.root, key), generations.next)
     generations.activate()
     leaf, above = x509.load_pem_x509_certificates(

@@ -28,11 +28,16 @@ from sipmesh.routing.identity.dialog import (
     NO_FLOW,
     NOTHING,
     Behind,
+    Inside,
     acknowledge,
     across,
     host_of,
+    is_name_of,
     likeliest,
     other_side,
+    refused_inside,
+    refused_routes,
+    refused_target,
     to_flow,
     turned,
     unbound,
@@ -42,6 +47,7 @@ from sipmesh.routing.identity.route_set import NOWHERE, RouteSet
 from sipmesh.routing.identity.sender import ClientSender, Sender
 from sipmesh.routing.outcome import Answer, Drop, Forward
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget
+from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request
 from sipmesh.sip.uri import SipUri
 from sipmesh.trust.code import Code
@@ -201,3 +207,119 @@ def test_rotation_of_no_servers_is_empty() -> None:
 @pytest.mark.parametrize(("uri", "host"), [("sip:a@B.test:5", "b.test"), ("tel:+1", ""), ("sip:[", ""), ("", "")])
 def test_host_of_another_uri_is_empty(uri: str, host: str) -> None:
     assert host_of(uri) == host
+
+
+RESERVED = "fe9.example.test"
+INSIDE = Inside(PEERS, frozenset({RESERVED, EDGE}), frozenset({"evil.test"}))
+
+
+def refused(sent: Request, route_set: RouteSet, other: Side) -> tuple[int, Code | None] | None:
+    """The answer to a request inside a dialog; None if it may go on."""
+    answer = refused_inside(sent, route_set, other, ALICES, frozenset(), INSIDE)
+    return None if answer is None else (answer.status, answer.code)
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        (CONTACT, None),
+        ("sip:x@192.0.2.99", None),
+        ("sip:x@evil.test", (403, Code.PARTNER_BLOCKED)),
+        (f"sip:x@{RESERVED}", (403, Code.NO_ROUTE)),
+    ],
+)
+def test_request_uri_inside_a_dialog_names_no_server_of_ours(uri: str, expected: tuple[int, Code] | None) -> None:
+    """Any other host is part of a Contact, and is never resolved."""
+    assert refused(request("BYE", uri, to_tag="2"), between(ALICE_SIDE, BOB_SIDE), BOB_SIDE) == expected
+
+
+def test_server_may_be_the_target_of_its_own_side() -> None:
+    """An edge or a gateway may put its own name into its Contact."""
+    peers = {**PEERS, EDGE_SIDE: PEERS[EDGE_SIDE]._replace(hosts=frozenset({EDGE}))}
+    known = Inside(peers, INSIDE.reserved, INSIDE.blocked)
+    uri, route_set = SipUri.parse(f"sip:x@{EDGE}"), between(ALICE_SIDE, EDGE_SIDE)
+    assert refused_target(uri, route_set, EDGE_SIDE, known) is None
+    assert refused_target(uri, route_set, BOB_SIDE, known) is not None
+    assert refused_target(SipUri.parse(f"sip:x@{RESERVED}"), RouteSet(), BOB_SIDE, known) is None
+
+
+def test_initiator_may_have_the_host_that_its_contact_had() -> None:
+    token = DialogToken(EDGE_SIDE, BOB_SIDE, begun())
+    token.begun.target = owner_hash(RESERVED)
+    uri = SipUri.parse(f"sip:x@{RESERVED}")
+    for from_b in (True, False):
+        route_set = RouteSet(dialog=token)
+        route_set.from_b, route_set.from_a = from_b, not from_b
+        assert (refused_target(uri, route_set, EDGE_SIDE, INSIDE) is None) is from_b
+
+
+@pytest.mark.parametrize(
+    ("sent_as", "sent_to", "expected"),
+    [
+        (True, True, None),
+        (False, True, None),  # the name of alice, who has sent it
+        (True, False, (481, Code.NO_ROUTE)),
+    ],
+)
+def test_names_inside_a_dialog_are_those_of_its_sides(
+    *, sent_as: bool, sent_to: bool, expected: tuple[int, Code] | None
+) -> None:
+    route_set = between(ALICE_SIDE, EDGE_SIDE)
+    route_set.sent_as, route_set.sent_to = sent_as, sent_to
+    assert refused(BYE, route_set, EDGE_SIDE) == expected
+
+
+def test_from_of_another_user_is_refused_inside_a_dialog() -> None:
+    route_set = between(ALICE_SIDE, BOB_SIDE)
+    route_set.sent_as = False
+    sent = request("BYE", CONTACT, to_tag="2")
+    sent.replace("from", "<sip:carol@example.test>;tag=1")
+    assert refused(sent, route_set, BOB_SIDE) == (403, Code.FROM_NOT_ALLOWED)
+
+
+@pytest.mark.parametrize(
+    ("side", "address", "is_name"),
+    [
+        (BOB_SIDE, "<sip:bob@example.test>", True),
+        (BOB_SIDE, "<sip:carol@example.test>", False),
+        (BOB_SIDE, "<tel:+1>", False),
+        (EDGE_SIDE, "<sip:x@unknown.test>", False),
+    ],
+)
+def test_name_of_a_user_is_its_own_address(side: Side, address: str, *, is_name: bool) -> None:
+    assert is_name_of(side, NameAddr.parse(address), PEERS) is is_name
+
+
+@pytest.mark.parametrize(
+    ("route", "expected"),
+    [
+        ("<sip:proxy.home.invalid;lr>", None),
+        ("<sip:proxy.home.invalid>", (403, Code.NO_ROUTE)),
+        ("<tel:+1>", (403, Code.NO_ROUTE)),
+        ("<sip:proxy.home.invalid;lr?x=y>", (403, Code.NO_ROUTE)),
+        (f"<sip:{RESERVED};lr>", (403, Code.NO_ROUTE)),
+        ("<sip:evil.test;lr>", (403, Code.NO_ROUTE)),
+    ],
+)
+def test_route_behind_a_user_is_loose_and_leads_to_no_server(route: str, expected: tuple[int, Code] | None) -> None:
+    sent, route_set = request("BYE", CONTACT, to_tag="2"), between(ALICE_SIDE, BOB_SIDE)
+    sent.append("route", route)
+    answer = refused_routes(sent, AWAY, route_set, BOB_SIDE, INSIDE)
+    assert (None if answer is None else (answer.status, answer.code)) == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "status"),
+    [
+        ("sip:anything.test;lr", None),
+        ("sip:anything.test", None),
+        ("sip:anything.test?route=x", 400),
+        (f"sip:{RESERVED}", 403),
+        ("sip:evil.test", 403),
+    ],
+)
+def test_strict_route_towards_a_server_has_to_be_a_target(first: str, status: int | None) -> None:
+    """It becomes the Request-URI (RFC 3261 16.6 item 6)."""
+    route_set = between(ALICE_SIDE, EDGE_SIDE)
+    answer = refused_routes(BYE, SipUri.parse(first), route_set, EDGE_SIDE, INSIDE)
+    assert (None if answer is None else answer.status) == status

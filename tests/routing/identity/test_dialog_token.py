@@ -13,6 +13,7 @@ from sipmesh.routing.identity.dialog_token import (
     PeerSide,
     Side,
     Tokens,
+    joined,
     owner_hash,
 )
 from sipmesh.sip.uri import SipUri
@@ -112,3 +113,46 @@ def test_unverified_tokens_are_not_cached() -> None:
     made = Tokens(KEY, incarnation=7)
     assert made.read(Tokens(b"x" * 32, incarnation=7).flow(41, "sip:alice@example.test")) is None
     assert made._known == {}
+
+
+BOB = FlowSide(7, 42, owner_hash("sip:bob@example.test"))
+OTHER = tokens.begun("call-2", "1", "sip:alice@example.test", "sip:bob@example.test", "192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "ends"),
+    [
+        (DialogToken(ALICE, POOL, CALL), DialogToken(POOL, BOB, CALL), (ALICE, BOB)),
+        (DialogToken(POOL, BOB, CALL), DialogToken(ALICE, POOL, CALL), (ALICE, BOB)),
+        (DialogToken(ALICE, POOL, CALL), DialogToken(POOL, BOB, OTHER), None),
+        (DialogToken(ALICE, BOB, CALL), DialogToken(POOL, BOB, CALL), None),
+        (DialogToken(ALICE, POOL, CALL), DialogToken(ALICE, BOB, CALL), None),
+    ],
+    ids=["in order", "in reverse", "two dialogs", "first elsewhere", "second elsewhere"],
+)
+def test_tokens_of_one_pool_are_joined_to_the_ends_of_their_dialog(
+    first: DialogToken, second: DialogToken, ends: tuple[Side, Side] | None
+) -> None:
+    assert joined(first, second, POOL) == (None if ends is None else DialogToken(*ends, CALL))
+
+
+def test_token_of_the_initiator_has_the_tag_of_the_answer() -> None:
+    text = tokens.dialog(ALICE, BOB, CALL)
+    answered = tokens.read(tokens.answered(text, "2"))
+    assert isinstance(answered, DialogToken)
+    assert answered.begun.answered == tokens.tag_hash("2") != CALL.answered
+    assert (answered.a, answered.b, answered.begun.dialog) == (ALICE, BOB, CALL.dialog)
+
+
+@pytest.mark.parametrize("text", ["nonsense", tokens.flow(41, "sip:alice@example.test")])
+def test_only_a_dialog_token_is_answered(text: str) -> None:
+    with pytest.raises(LocalError, match="is not a dialog token"):
+        tokens.answered(text, "2")
+
+
+def test_tokens_are_read_by_another_server_of_the_pool_if_it_has_their_key() -> None:
+    """A flow belongs to one server. A dialog continues through any server of the pool."""
+    ours, mate = (Tokens(key * 32, incarnation=7, pool_key=b"p" * 32) for key in (b"a", b"b"))
+    assert mate.read(ours.dialog(ALICE, POOL, CALL)) == DialogToken(ALICE, POOL, CALL)
+    assert mate.read(ours.flow(41, "sip:alice@example.test")) is None
+    assert Tokens(b"a" * 32, incarnation=8).read(ours.flow(41, "sip:alice@example.test")) == FlowToken(ALICE)

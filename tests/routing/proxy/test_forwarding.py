@@ -9,13 +9,17 @@ from sipmesh.errors import RemoteError
 from sipmesh.routing.proxy.forwarding import (
     ListenerAddress,
     branch_copy,
+    contact_host,
     creates_dialog,
+    hides_history,
     identity_for,
     record_routes,
+    recorded_token,
+    renew_token,
     wants_privacy,
 )
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, ServerTarget, Target
-from sipmesh.sip.message import Request, parse_head
+from sipmesh.sip.message import Request, parse_head, respond
 from sipmesh.trust.evidence import LinkKind
 
 VIA = "SIP/2.0/TLS fe1.example.test:5061;branch=z9hG4bK-ours"
@@ -193,3 +197,39 @@ def test_other_rows_and_the_body_are_unchanged(value: bytes, body: bytes) -> Non
 )
 def test_privacy_id_is_found_in_any_place(values: list[str], *, wanted: bool) -> None:
     assert wants_privacy(request("MESSAGE", BOB, *(("privacy", value) for value in values))) is wanted
+
+
+def test_token_of_a_sent_request_is_renewed_in_its_response() -> None:
+    """RFC 3261 16.7 item 8: only our own Record-Route may change."""
+    sent = copied(request(), HERE, "<sip:token-1@fe1.example.test;transport=tls;lr>")
+    assert recorded_token(sent) == "token-1"
+    response = respond(sent, 200, to_tag="2", headers=[("record-route", "<sip:other.test;lr>")])
+    response.append("record-route", "<sip:token-1@fe1.example.test;transport=tls;lr>")
+    renew_token(response, "token-1", "token-2")
+    routes = response.values("record-route")
+    assert "<sip:token-2@fe1.example.test;transport=tls;lr>" in routes
+    assert "<sip:other.test;lr>" in routes
+    assert not any("token-1" in route for route in routes)
+
+
+def test_request_without_a_record_route_has_no_token() -> None:
+    with pytest.raises(RemoteError):
+        recorded_token(request())
+
+
+@pytest.mark.parametrize(
+    ("privacy", "hidden"),
+    [("", False), ("none", False), ("critical", False), ("id", True), ("History", True), ("critical; header", True)],
+)
+def test_history_is_hidden_if_privacy_asks_for_it(privacy: str, *, hidden: bool) -> None:
+    asked = request("INVITE", BOB, *([("Privacy", privacy)] if privacy else []))
+    assert hides_history(asked) is hidden
+
+
+@pytest.mark.parametrize(("contact", "host"), [("<sip:a@192.0.2.7:5061>", "192.0.2.7"), ("<tel:+1>", ""), (None, "")])
+def test_contact_has_a_host_if_it_is_a_sip_uri(contact: str | None, host: str) -> None:
+    asked = request()
+    asked.remove("contact")
+    if contact is not None:
+        asked.append("contact", contact)
+    assert contact_host(asked) == host

@@ -57,3 +57,20 @@ def test_a_via_that_needs_no_mark_leaves_the_last_one() -> None:
     plain.replace("via", "SIP/2.0/TLS 192.0.2.9;branch=z9hG4bKy")
     mark = mark_received(asked, "192.0.2.9", 4711)
     assert mark_received(plain, "192.0.2.9", 4711, mark) is mark
+
+
+def test_source_port_is_told_over_ipv6_too() -> None:
+    asked = request()
+    asked.replace("via", "SIP/2.0/TLS [2001:db8::7]:5061;branch=z9hG4bKx;rport")
+    mark_received(asked, "2001:db8::1", 4711)
+    assert asked.top_via.param("received") == "2001:db8::1"
+    assert asked.top_via.param("rport") == "4711"
+
+
+def test_via_that_fits_no_form_is_marked_by_itself() -> None:
+    """Parameters around the branch that differ for each request cannot be shared."""
+    asked = request()
+    asked.replace("via", "SIP / 2.0 / TLS 10.0.0.1:5061 ; branch=z9hG4bKx ; rport")
+    assert asked.top_via.form is None
+    assert mark_received(asked, "192.0.2.9", 4711) is None
+    assert (asked.top_via.param("received"), asked.top_via.param("rport")) == ("192.0.2.9", "4711")

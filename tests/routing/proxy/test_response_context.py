@@ -364,6 +364,39 @@ def test_a_503_of_a_server_leads_to_the_next_and_goes_back_as_a_500() -> None:
     assert call.gets(503, 1, ("retry-after", "60")) == ["reply 500"]
 
 
+def test_a_503_of_the_server_of_a_flow_leads_to_the_spare_flow_of_the_device() -> None:
+    """That server drains or has too much to do; what its phone answers with 503 comes from it as 500."""
+    call = Call(replace(AFAR, spares=(PHONE,)))
+    assert call.gets(503) == ["start 1 1"]
+    assert call.gets(200, 1) == ["reply 200"]
+
+
+def test_a_503_of_a_phone_leads_to_no_spare_flow() -> None:
+    assert Call(SPARED).gets(503) == ["reply 500"]
+
+
+@pytest.mark.parametrize(
+    ("method", "before", "words"),
+    [
+        ("INVITE", [], ["reply 503"]),
+        ("INVITE", [180], ["cancel 0", "reply 503"]),
+        ("MESSAGE", [], ["reply 503"]),
+        ("MESSAGE", [404], []),
+        ("INVITE", [200], []),
+    ],
+)
+def test_request_that_is_given_up_has_its_final_response_then(method: str, before: list[int], words: list[str]) -> None:
+    """RFC 3261 section 21.5.4: its sender may try elsewhere at once. What is answered already gets nothing more."""
+    call = Call(PHONE, method=method)
+    for status in before:
+        call.gets(status)
+    effects = call.context.give_up("5")
+    assert told(effects) == words
+    assert [one.response.values("retry-after") for one in effects if isinstance(one, SendResponse)] in ([], [["5"]])
+    assert call.gets(404) == []
+    assert call.context.give_up("5") == []
+
+
 @pytest.mark.parametrize("target", [PHONE, AFAR, ONE_SERVER])
 def test_no_503_is_forwarded(target: Target) -> None:
     """The sender of the request would stop all requests to us because of one phone."""

@@ -13,18 +13,22 @@ from sipmesh.errors import SipmeshError
 from sipmesh.server.admin import commands
 from sipmesh.server.admin.commands import AdminCommands
 from sipmesh.server.control_socket import encode
-from sipmesh.server.refresh.reloader import ReloadResult
+from sipmesh.server.refresh.reload_result import ReloadResult
 from sipmesh.storage.users import Users
 from sipmesh.trust.evidence import LinkKind
 from support.network import FE1, FE2, Network
 from support.peer import HungUpError, Peer
 from support.running import on_loop, until
+from support.talking import talking
 
 
 def operator_of(network: Network, server: str = FE1) -> AdminCommands:
     """The desk of one server; *reload* and *look* only say that they were asked for."""
     return AdminCommands(
-        network.nodes[server], lambda: ReloadResult(taken=True, closed=()), lambda: ReloadResult(taken=True, closed=())
+        network.nodes[server],
+        reload=lambda: ReloadResult(taken=True, closed=()),
+        look=lambda: ReloadResult(taken=True, closed=()),
+        drain=network.nodes[server].dispatch.drain,
     )
 
 
@@ -45,6 +49,30 @@ async def test_status_says_who_this_is_and_where_it_listens(home: Network) -> No
         assert listeners == {("client", ports[LinkKind.CLIENT]): 1, ("server", ports[LinkKind.SERVER]): 0}
         assert told["topology"] == home.organisations[0].load().digest
         assert 0 <= told["up_s"] < 60
+
+
+@on_loop
+async def test_status_says_what_is_under_way_which_calls_are_up_and_which_servers_do_not_answer(home: Network) -> None:
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        await talking(alice, bob)
+        await bob.request_in("ACK")
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        await bob.request_in("MESSAGE")
+        home.nodes[FE1].outages.silent(FE2, "test")
+        told = (await asked(home, "status"))["work"]
+        assert (told["state"], told["requests_waiting"], told["calls_up"]) == ("serving", 1, 1)
+        [call], [outage] = told["calls"], told["servers_down"]
+        assert (call["caller"], call["callee"]) == ("sip:alice@example.test", "sip:bob@example.test")
+        assert (outage["server"], outage["why"]) == (FE2, "test")
+
+
+@on_loop
+async def test_drain_is_carried_out_and_answered_with_what_is_under_way(home: Network) -> None:
+    async with home:
+        told = await asked(home, "drain")
+        assert (told["requests_waiting"], told["calls_up"], told["calls"]) == (0, 0, [])
+        assert (await asked(home, "status"))["work"]["state"] == "draining"
 
 
 @on_loop

@@ -106,7 +106,7 @@ async def test_refused_messages_are_counted_by_code(home: Network) -> None:
 @on_loop
 async def test_what_limits_have_done_is_told_for_each_kind_of_principal(home: Network) -> None:
     port = ask_for_figures(home.organisations[0])
-    home.limits = Limits(branches_per_user=1, strangers_per_address=1, links_per_user=1)
+    home.limits = Limits(branches_per_user=1, strangers_per_address=1, links_per_user=1, slow_s=0)
     async with home, page_of(home):
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
         await alice.send(*(alice.request("MESSAGE", "sip:bob@example.test") for _ in range(2)))
@@ -169,6 +169,10 @@ async def test_registrations_and_logins_are_counted(home: Network) -> None:
         assert found[labelled("sipmesh_logins_total", result="failed", flaw="wrong-password")] == 2
         assert found[labelled("sipmesh_logins_total", result="failed", flaw="unknown-user")] == 1
         assert sum("sipmesh_logins_total" in name for name, _ in found) == 3
+        assert found[labelled("sipmesh_registration_writes_total")] == 1, "a refresh is none"
+        assert found[labelled("sipmesh_registration_batches_total")] == 1
+        assert found[labelled("sipmesh_registration_writes_waiting")] == 0
+        assert found[labelled("sipmesh_registration_store_failures", error="")] == 0
         await alice.__aexit__()
         await until(lambda: home.nodes[FE1].registrations.count() == 0)
         assert (await figures(port))[labelled("sipmesh_registrations")] == 0
@@ -302,3 +306,38 @@ async def test_versions_and_who_is_behind_are_told_where_management_publishes(tm
     assert ours[labelled("sipmesh_audit_lines", head=head.hash)] == head.seq
     assert 0 <= fe1[labelled("sipmesh_management_unheard_seconds")] < 30
     assert labelled("sipmesh_servers_behind") not in fe1
+
+
+@on_loop
+async def test_servers_that_answer_and_those_that_do_not_are_told_apart(pool: Network) -> None:
+    port = ask_for_figures(pool.organisations[0])
+    async with pool, page_of(pool):
+        alice, _ = await pool.agent("alice", FE1), await pool.agent("bob", FE2)
+        assert (await alice.message("bob@example.test", "hello")).ok
+        assert (await figures(port))[labelled("sipmesh_server_up", server=FE2)] == 1
+        pool.nodes[FE1].outages.silent(FE2, "test")
+        found = await figures(port)
+        assert found[labelled("sipmesh_server_up", server=FE2)] == 0
+        assert found[labelled("sipmesh_server_outages_total", server=FE2)] == 1
+
+
+@on_loop
+async def test_server_that_drains_is_not_healthy(home: Network) -> None:
+    port = ask_for_figures(home.organisations[0])
+    async with home, page_of(home):
+        assert (await get(port, "/health"))[0] == 200
+        assert (await figures(port))[labelled("sipmesh_draining")] == 0
+        home.nodes[FE1].dispatch.drain()
+        status, text = await get(port, "/health")
+        assert (status, "this server drains" in text) == (503, True)
+        assert (await figures(port))[labelled("sipmesh_draining")] == 1
+
+
+@on_loop
+async def test_calls_that_are_up_are_counted(home: Network) -> None:
+    port = ask_for_figures(home.organisations[0])
+    async with home, page_of(home):
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        assert (await figures(port))[labelled("sipmesh_calls_up")] == 0
+        await talking(alice, bob)
+        assert (await figures(port))[labelled("sipmesh_calls_up")] == 1

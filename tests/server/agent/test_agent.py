@@ -17,14 +17,16 @@ from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.server.agent.crl_receiver import MOST_EARLY
 from sipmesh.server.agent.document_applier import WAIT_FOR_LISTS_S
 from sipmesh.server.agent.status_reporter import MOST_ERRORS, REPORT_EVERY_S
+from sipmesh.server.agent.storage_retry import LONGEST_PAUSE_S
 from sipmesh.server.replication.control_links import hops_to
-from sipmesh.server.replication.document_store import USERS
+from sipmesh.server.replication.stored_users import USERS
 from sipmesh.server.wiring import here
 from sipmesh.sip.message import Request, Response
 from sipmesh.storage.user_document import UserDocument
 from sipmesh.topology.view import view
 from sipmesh.trust.evidence import Direction
 from support.control_plane import Plane
+from support.full_disk import limited_to
 from support.managed import MGMT, Managed
 from support.network import EDGE, FE1, FE2, FE3, POOL
 from support.running import on_jumping_loop
@@ -252,9 +254,9 @@ async def test_users_are_in_force_and_stored_once_all_parts_have_arrived(managed
     with Plane(managed, FE1) as plane:
         giver = Giver(plane)
         assert giver.give(users(managed, 1, 2)) == 200
-        assert (plane.hosts[FE1].number, managed.holding(FE1).users()) == (0, [])
+        assert (plane.hosts[FE1].number, managed.holding(FE1).users.read().documents) == (0, ())
         assert giver.give(users(managed, 2, 2)) == 200
-        assert (plane.hosts[FE1].number, len(managed.holding(FE1).users())) == (3, 2)
+        assert (plane.hosts[FE1].number, len(managed.holding(FE1).users.read().documents)) == (3, 2)
 
 
 @on_jumping_loop
@@ -284,7 +286,7 @@ async def test_certificate_of_an_edge_is_kept_for_it(managed: Managed) -> None:
         agent, edge = plane.agents[FE1], plane.hosts[FE1].view.trusted[EDGE]
         assert [item.body for item in agent.held.items(edge) if item.kind is ItemKind.CERTIFICATE] == [b"for the edge"]
         assert [item for item in agent.held.items(None) if item.kind is ItemKind.CERTIFICATE] == []
-        assert list(agent.held.users(edge, 0)) == []
+        assert [item for item in agent.held.items(edge) if item.kind is ItemKind.USERS] == []
 
 
 @on_jumping_loop
@@ -334,3 +336,53 @@ def test_hop_to_a_server_is_its_published_address(managed: Managed) -> None:
     seen = view(managed.organisation.load(), FE1)
     hops = hops_to(seen, [FE1, FE2])
     assert {name: hop.addresses for name, hop in hops.items()} == {FE2: (seen.addresses[FE2],)}
+
+
+# A full disk
+
+
+@on_jumping_loop
+async def test_version_that_the_disk_has_no_room_for_is_stored_later(managed: Managed) -> None:
+    """The version is refused, the log has one line a minute, the report has the file and the remedy, and it heals by itself."""
+    with Plane(managed, FE1) as plane:
+        giver, agent = Giver(plane), plane.agents[FE1]
+        with limited_to(100):
+            version = managed.version(5)
+            assert giver.topology(version) == 488
+            for _ in range(180):
+                await asyncio.sleep(0.5)
+                agent.tick()
+            assert giver.topology(version) == 200  # it is here already, and is tried at its own pace
+            assert plane.hosts[FE1].view.loaded.number == 1
+            assert "cannot be written: File too large; raise the limit" in error(plane)
+            assert len(list(plane.hosts[FE1].told.events("document not stored: sipmesh tries again"))) == 2
+        await asyncio.sleep(LONGEST_PAUSE_S)
+        agent.tick()
+        assert (plane.hosts[FE1].view.loaded.number, managed.holding(FE1).load().number, error(plane)) == (5, 5, "{}")
+
+
+@on_jumping_loop
+async def test_crl_and_certificate_are_stored_when_the_disk_has_room(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        giver, agent, crl = Giver(plane), plane.agents[FE1], another_list(managed)
+        with limited_to(100):
+            assert giver.give(Item(ItemKind.LIST, crl, LIST)) == 488
+        assert str(managed.folder(FE1) / LIST) in error(plane)
+        await asyncio.sleep(LONGEST_PAUSE_S)
+        agent.tick()
+        assert (managed.folder(FE1) / LIST).read_bytes() == crl
+        assert error(plane) == "{}"
+
+
+@on_jumping_loop
+async def test_users_are_in_force_without_room_and_management_is_told_what_is_stored(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        giver, agent = Giver(plane), plane.agents[FE1]
+        assert giver.give(users(managed, 1, 1, number=3)) == 200
+        with limited_to(100):
+            assert giver.give(users(managed, 1, 1, number=4)) == 200
+        assert (plane.hosts[FE1].number, agent.held.state().users) == (4, 3)
+        assert "users are in force, but not stored" in error(plane)
+        await asyncio.sleep(LONGEST_PAUSE_S)
+        agent.tick()
+        assert (agent.held.state().users, managed.holding(FE1).users.read().number, error(plane)) == (4, 4, "{}")

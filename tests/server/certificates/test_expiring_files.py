@@ -1,11 +1,8 @@
-"""Certificates on this machine with their expiry, and what a running server reports of its own."""
+"""Certificates and CRLs that the inventory reads."""
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
-
-import pytest
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.certificates.expiring_files import (
@@ -13,12 +10,8 @@ from sipmesh.server.certificates.expiring_files import (
     lists_of,
     on_disk,
     signers_on_disk,
-    use_from_json,
-    use_to_json,
 )
-from sipmesh.topology.expiry.fetch_status import FetchStatus
-from sipmesh.topology.expiry.inventory import Use
-from sipmesh.topology.expiry.validity import Chain, DatedItem
+from sipmesh.topology.expiry.validity import DatedItem
 from support.managed import MGMT, Managed
 from support.network import EDGE, FE1, FE2
 
@@ -55,24 +48,3 @@ def test_anchors_and_lists_in_force_are_ours_and_the_partners(example: Organisat
     loaded = example.load()
     assert len(anchors_of(loaded)) == 1
     assert len(lists_of(loaded)) == 2
-
-
-def test_use_survives_json() -> None:
-    use = Use(
-        server=FE1,
-        pid=7,
-        shown={False: Chain("servers/fe1.pem", (ITEM,)), True: Chain("servers/out.pem", fault="gone")},
-        anchors=(ITEM,),
-        lists=(ITEM,),
-        supplies=(FetchStatus("http://crl.test", "", ITEM, NOON, "refused", alarming=True),),
-    )
-    told = json.loads(json.dumps({"server": FE1, "pid": 7, **use_to_json(use)}))
-    assert use_from_json(told) == use
-
-
-@pytest.mark.parametrize("missing", ["server", "pid", "certificates", "anchors", "lists", "sources"])
-def test_status_of_another_release_is_refused(missing: str) -> None:
-    told = {"server": FE1, "pid": 7, "certificates": [], "anchors": [], "lists": [], "sources": []}
-    del told[missing]
-    with pytest.raises(KeyError):
-        use_from_json(told)

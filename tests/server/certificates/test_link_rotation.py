@@ -20,7 +20,7 @@ from sipmesh.transport.link.link import Link
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.role import Role
 from support.network import BOT, EDGE, FE1, FE2, Network, text
-from support.running import on_loop, until
+from support.running import on_jumping_loop, on_loop, until
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
@@ -247,6 +247,22 @@ async def test_link_under_an_old_certificate_is_replaced_before_expiry_without_m
         assert [(await text(bob)).text for _ in range(3)] == ["one", "two", "three"]
         assert node.certificates.replace_links(end) == []
         assert opened(pool) == [new]
+
+
+@on_jumping_loop
+async def test_keepalives_do_not_keep_an_old_link(pool: Network) -> None:
+    """Servers send one in each second; a link is quiet if no message has passed."""
+    example = pool.organisations[0]
+    async with pool:
+        alice, _ = await pool.agent("alice", FE1), await pool.agent("bob", FE2)
+        assert (await alice.message("bob@example.test", "one")).ok
+        node, end = pool.nodes[FE1], laid(example).not_valid_after_utc
+        [old] = opened(pool)
+        example.issue(FE1)
+        node.put_in_force(example.load())
+        node.certificates.replace_links(end - HOUR)
+        await asyncio.sleep(2.1)  # not at the instant at which a keepalive waits to be written
+        assert node.certificates.replace_links(end - HOUR) == [old.id]
 
 
 @on_loop

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import pytest
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.server.management.network import Acknowledgement, Member, Network
+from sipmesh.server.management.network import Member, Network
+from sipmesh.server.management.network_reply import encoded_status, network_reply
+from sipmesh.server.management.replies import Acknowledgement
 from sipmesh.server.management.server_reports import ServerReports
 from sipmesh.server.replication.server_status import ServerStatus
+from sipmesh.server.typed_json import plain
 from sipmesh.topology.view import ServerView, view
 from sipmesh.trust.role import Role
 from support.managed import MGMT, build_managed
@@ -96,9 +100,18 @@ async def test_acknowledgement_does_not_wait_for_a_server_that_joins_with_the_ve
 @on_loop
 async def test_status_has_every_server_with_its_faults(manager: Manager) -> None:
     network, _ = network_of(manager, FE1, holding={FE1: 2})
-    told = network.status(2).to_json()
-    servers = {server["server"]: server for server in told["servers"]}
-    assert (told["version"], told["master"]["server"], told["master"]["faults"]) == (2, MGMT, [])
-    assert (servers[FE1]["number"], servers[FE1]["linked"], servers[FE1]["role"]) == (2, True, Role.FRONT_END)
-    assert servers[FE2]["number"] is None
-    assert "connection refused" in servers[FE2]["faults"][0]["what"]
+    status = network.status(2)
+    members = {member.known.server: member for member in status.members}
+    assert (status.version, status.manager, status.faults) == (2, MGMT, [])
+    assert (members[FE1].known.linked, members[FE1].role) == (True, Role.FRONT_END)
+    assert members[FE2].known.report is None
+    assert "connection refused" in members[FE2].faults[0].what
+
+
+@on_loop
+async def test_encoded_status_is_the_status(manager: Manager) -> None:
+    network, _ = network_of(manager, FE1, holding={FE1: 2, FE2: 1})
+    encoded, status = json.loads(await encoded_status(network, 2)), network.status(2)
+    reply = network_reply(replace(status, at=datetime.fromisoformat(encoded["at"])))
+    assert encoded == json.loads(json.dumps(reply, default=plain))
+    assert [server["server"] for server in encoded["servers"]] == [member.name for member in network.members()]

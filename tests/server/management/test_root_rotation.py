@@ -8,7 +8,7 @@ import pytest
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
-from sipmesh.server.management.root_rotation import RootStep
+from sipmesh.server.management.replies import RootStep
 from sipmesh.server.replication.server_status import ServerStatus, ShownCertificate
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.document.changes import add_root
@@ -34,10 +34,10 @@ def prepare(managed: Managed) -> None:
     file.write_text(add_root(file.read_text(), anchor, tuple(lists)))
 
 
-def publish(plane: Plane) -> None:
+async def publish(plane: Plane) -> None:
     """Publish the draft in its file."""
-    plan = plane.controller.publisher.plan()
-    plane.controller.publisher.publish(WHO, "because", plan.base, plan.digest, force=True)
+    plan = await plane.controller.publisher.plan()
+    await plane.controller.publisher.publish(WHO, "because", plan.base, plan.digest, force=True)
 
 
 def report(plane: Plane, issuer: str = "", under: str = "", *, servers: tuple[str, ...] = MEMBERS) -> None:
@@ -62,7 +62,7 @@ async def test_steps_follow_one_after_the_other(managed: Managed) -> None:
         steps = plane.controller.root_rotation
         before, old_root = names(managed)
         prepare(managed)
-        publish(plane)
+        await publish(plane)
         report(plane, before, old_root)
         assert steps.activate(WHO).generation == 2
         issuing, new_root = names(managed)
@@ -91,7 +91,7 @@ async def test_root_that_is_not_prepared_or_not_published_is_not_activated(manag
 async def test_server_without_the_new_root_prevents_the_activation(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         prepare(managed)
-        publish(plane)
+        await publish(plane)
         report(plane, servers=MEMBERS[1:])
         with pytest.raises(OperatorError, match=FE1):
             plane.controller.root_rotation.activate(WHO)
@@ -109,7 +109,7 @@ async def test_server_with_a_certificate_of_the_old_ca_prevents_the_switch(manag
             steps.switch(WHO)
         former, old_root = names(managed)
         prepare(managed)
-        publish(plane)
+        await publish(plane)
         report(plane)
         steps.activate(WHO)
         report(plane, names(managed)[0], old_root)

@@ -80,12 +80,18 @@ def test_missing_report_and_unreadable_reports_are_faults() -> None:
         f"its report from {FE2} cannot be read: links: no mapping",
         "no report from it yet: no connection yet",
     ]
-    assert silent.to_json(NOON)["number"] is None
 
 
 def test_errors_of_the_server_are_faults() -> None:
     said = faults(known(error="users from mgmt: no", certificate_fault="its name is missing"))
     assert said == ["users from mgmt: no", "new certificate rejected: its name is missing"]
+
+
+def test_server_that_does_not_answer_another_is_a_fault_that_names_both() -> None:
+    [fault] = known(unanswered=(FE2,)).faults(3, NOON)
+    assert fault.what == f"{FE2} does not answer it"
+    assert FE2 in fault.remedy
+    assert FE1 in fault.remedy
 
 
 def test_servers_of_a_pool_share_one_store_of_bindings() -> None:

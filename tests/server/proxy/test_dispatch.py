@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 import pytest
 
 from sipmesh.cli.versions import built
 from sipmesh.errors import LocalError
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
-from support.network import FE1, Network
+from support.network import FE1, FE2, Network
 from support.peer import HungUpError
 from support.running import on_loop, until
+
+if TYPE_CHECKING:
+    from sipmesh.routing.overload import OverloadControl
+    from sipmesh.server.running_server import RunningServer
 
 
 @pytest.mark.parametrize(
@@ -245,3 +253,73 @@ async def test_unwritable_store_is_a_500_without_the_reason(home: Network, monke
         assert (answer.status, b"disk" in answer.encode()) == (500, False)
         assert home.told[FE1].last("request failed")["why"] == "the disk is gone"
         home.told[FE1].lines.clear()
+
+
+# Overload
+
+
+@contextmanager
+def overload(node: RunningServer, loss: float) -> Iterator[OverloadControl]:
+    """An overload that stays as it is until the end."""
+    control = node.reactor.overload
+    control.active, control.loss, control.interval_s = True, loss, 1e9
+    control._stepped_at = 1e9
+    yield control
+    control.active = False
+
+
+@pytest.mark.parametrize("method", ["MESSAGE", "INVITE", "OPTIONS", "SUBSCRIBE"])
+@on_loop
+async def test_new_requests_get_503_under_overload_and_are_served_after_it(home: Network, method: str) -> None:
+    """The ACK of a refused INVITE goes no further."""
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        asked = alice.request(method, "sip:bob@example.test")
+        with overload(home.nodes[FE1], 1.0) as control:
+            refused = await alice.ask(asked)
+            assert (refused.status, int(refused.first("retry-after") or 0) >= 5) == (503, True)
+            assert (control.refused, control.refused_last) == (1, 0)
+            if method == "INVITE":
+                await alice.send(ack_for(asked, refused))
+            await bob.silent()
+        await alice.send(alice.request(method, "sip:bob@example.test"))
+        await bob.request_in(method)
+
+
+@pytest.mark.parametrize(("loss", "status", "refused"), [(1.0, 200, 0), (2.0, 503, 1)])
+@on_loop
+async def test_register_is_refused_after_all_new_requests(
+    home: Network, loss: float, status: int, refused: int
+) -> None:
+    async with home:
+        alice = await home.phone("alice", FE1)
+        with overload(home.nodes[FE1], loss) as control:
+            assert (await alice.register()).status == status
+            assert control.refused_last == refused
+
+
+@on_loop
+async def test_call_goes_on_under_overload(home: Network) -> None:
+    """What is inside a dialog, and what ends a transaction, is served while all new requests are refused."""
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        invite = alice.request("INVITE", "sip:bob@example.test")
+        await alice.send(invite)
+        asked = await bob.request_in("INVITE")
+        await bob.reply(asked, 180)
+        with overload(home.nodes[FE1], 1.0) as control:
+            await alice.send(cancel_for(invite))
+            assert (await alice.final()).status == 200
+            await bob.reply(await bob.request_in("CANCEL"), 200)
+            await bob.reply(asked, 487)
+            assert (await alice.final()).status == 487
+            assert control.refused == 0
+
+
+@on_loop
+async def test_servers_are_heard_under_overload(pool: Network) -> None:
+    """They probe each other with OPTIONS, and the network publishes on these links."""
+    async with pool:
+        server = await pool.peer(FE1, "alice@example.test", papers=FE2)
+        with overload(pool.nodes[FE1], 2.0):
+            assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200

@@ -9,6 +9,7 @@ from sipmesh.routing.identity.sender import ClientSender, ServerSender
 from sipmesh.server.proxy.flow import LONGEST_KEY, MOST_REFUSED, MOST_REFUSED_OF_STRANGERS, Flow
 from sipmesh.server.running_server import RunningServer
 from sipmesh.trust.evidence import LinkKind
+from support.bindings import bound
 from support.network import EDGE, FE1, FE2, PARTNER_EDGE, Network
 from support.running import on_loop, until
 
@@ -95,7 +96,7 @@ async def test_closed_link_removes_its_flow_and_users(home: Network) -> None:
         await alice.__aexit__()
         await until(lambda: not node.flow_table.sessions())
         assert not node.flow_table._owners
-        assert node.registrations.bindings(ALICE) == []
+        assert await bound(node, ALICE) == []
 
 
 @on_loop

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 
-import pytest
-
+from sipmesh.routing.registrar.registrar import RegistrarLimits
 from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.sip.transaction.timers import Timer
+from support.bindings import bound
 from support.network import FE1, FE2, Network
 from support.peer import Peer
-from support.running import on_jumping_loop, on_loop
+from support.running import on_jumping_loop, until
+from support.talking import inside_of, talking
 
 FINAL_S, RINGING_S = Timer.B.seconds, Timer.C.seconds
 SLACK_S = 2.5  # the deadlines are swept once a second here
@@ -185,28 +185,55 @@ async def test_closed_link_ends_its_requests(home: Network) -> None:
 
 @on_jumping_loop
 async def test_registration_without_a_refresh_expires(home: Network) -> None:
-    """Rows have epoch seconds, which do not jump here: the test passes the time to the sweep."""
+    """It expires by the loop's time, which nobody can set; the default is ten minutes."""
     async with ticking(home) as (node, alice, _):
-        [row] = node.registrations.bindings("sip:bob@example.test")
-        node.registrations.expire(row.expires_at + 1)
+        granted_s = RegistrarLimits().default_expires_s
+        await asyncio.sleep(granted_s - SLACK_S)
+        assert len(await bound(node, "sip:bob@example.test")) == 1
+        await asyncio.sleep(2 * SLACK_S)
         assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
 
 
-@pytest.mark.parametrize("locked", [False, True])
-@on_loop
-async def test_message_to_a_lost_flow_is_answered_also_if_its_binding_cannot_be_deleted(
-    pool: Network, monkeypatch: pytest.MonkeyPatch, *, locked: bool
-) -> None:
-    """The other server of the pool answers 430. The binding stays while another program locks the store."""
-    monkeypatch.setattr("sipmesh.storage.bindings.BUSY_TIMEOUT_S", 0.0)
+# The end of this server, and servers that do not answer
+
+
+@on_jumping_loop
+async def test_request_that_is_given_up_gets_503_and_nothing_waits_for_it_any_more(home: Network) -> None:
+    async with ticking(home) as (node, alice, bob):
+        await alice.send(alice.request("INVITE", "sip:bob@example.test"))
+        await bob.reply(await bob.request_in("INVITE"), 180)
+        flows = node.flow_table.sessions()
+        await until(lambda: all(node.relay.waits_on(flow) for flow in flows))
+        assert node.relay.give_up("5") == 1
+        assert (await alice.final()).status == 503
+        assert not any(node.relay.waits_on(flow) for flow in flows)
+        await bob.reply(await bob.request_in("CANCEL"), 200)
+        assert node.relay.give_up("5") == 0
+
+
+@on_jumping_loop
+async def test_call_that_is_up_waits_for_nothing(home: Network) -> None:
+    async with ticking(home) as (node, alice, bob):
+        await talking(alice, bob)
+        await bob.request_in("ACK")
+        assert not any(node.relay.waits_on(flow) for flow in node.flow_table.sessions())
+        assert node.relay.give_up("5") == 0
+
+
+@on_jumping_loop
+async def test_nothing_goes_to_a_server_that_does_not_answer(pool: Network) -> None:
+    """Neither a request nor the ACK of a 2xx, which nobody could answer; before and after, both do."""
     async with pool:
-        here, there = pool.nodes[FE1], pool.nodes[FE2]
-        alice, _bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
-        [row] = here.registrations.bindings("sip:bob@example.test")
-        [flow] = [flow for flow in there.flow_table.sessions() if flow.users]
-        there.flow_table.forget(flow)  # the link has closed, and the store did not learn of it
-        with closing(sqlite3.connect(here.view.loaded.bindings_file)) as other:
-            other.execute("BEGIN IMMEDIATE" if locked else "BEGIN")
-            assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
-        assert here.registrations.bindings("sip:bob@example.test") == ([row] if locked else [])
-        assert is_idle(here)
+        node, alice, bob = pool.nodes[FE1], await pool.phone("alice", FE1), await pool.phone("bob", FE2)
+        _, _, dialog = await talking(alice, bob)
+        await bob.request_in("ACK")
+        node.outages.open_by(node.pool.obtain)  # no trial: the link is there
+        node.outages.silent(FE2, "test")
+        await alice.send(inside_of(dialog, alice, "ACK"))
+        assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
+        await bob.silent()
+        node.outages.answered(FE2)
+        await alice.send(inside_of(dialog, alice, "ACK"), alice.request("MESSAGE", "sip:bob@example.test"))
+        await bob.request_in("ACK")
+        await bob.reply(await bob.request_in("MESSAGE"), 200)
+        assert (await alice.final()).status == 200

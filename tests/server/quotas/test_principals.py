@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -31,7 +31,7 @@ from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind
 from support.managed import MGMT, Managed, links_between
 from support.network import EDGE, FE1, FE2, FE3, PARTNER_EDGE, Network
-from support.peer import HungUpError, Peer
+from support.peer import Peer
 from support.running import on_jumping_loop, on_loop, until
 
 MESSAGE = "MESSAGE"
@@ -303,7 +303,7 @@ async def test_oldest_link_without_a_login_is_closed_at_the_address_limit(
     home: Network, links: int, closed: int
 ) -> None:
     """A registered user behind the same address stays, and a new user can log in."""
-    home.limits = Limits(strangers_per_address=4)
+    home.limits = Limits(strangers_per_address=4, slow_s=0)
     async with home:
         alice = await home.phone("alice", FE1)
         idle = [await home.peer(FE1) for _ in range(links)]
@@ -323,7 +323,7 @@ async def test_oldest_link_without_a_login_is_closed_at_the_address_limit(
 
 @on_loop
 async def test_flood_of_links_from_many_addresses_leaves_room_for_another_address(home: Network) -> None:
-    home.limits = Limits(strangers_in_all=6)
+    home.limits = Limits(strangers_in_all=6, slow_s=0)
     async with home, await from_address(home, "127.0.0.9") as person:
         await person.silent()
         idle = [await from_address(home, f"127.0.0.{2 + number % 3}") for number in range(12)]
@@ -353,12 +353,13 @@ async def test_oldest_link_of_a_user_is_closed_at_the_user_limit(home: Network, 
 
 @on_loop
 async def test_strangers_leave_descriptors_for_servers_and_for_a_user(pool: Network) -> None:
-    """With 160 descriptors, 40 are kept: silent connections are closed for newer ones, and a server connects."""
+    """With 160 descriptors, 40 are kept: slow silent connections are closed for newer ones, and a server connects."""
+    pool.limits = Limits(slow_s=0)
     with descriptors(in_all=taken() + 160), ExitStack() as silent:
         async with pool:
             alice = await pool.phone("alice", FE1)
             listener = pool.nodes[FE1].listening.listeners[0]
-            while not listener.silent.displaced:
+            while not listener.places.silent.displaced:
                 silent.enter_context(socket.create_connection(pool.address(FE1)))
                 await asyncio.sleep(0)
             server = await pool.peer(FE1, "alice@example.test", papers=FE2)
@@ -369,21 +370,23 @@ async def test_strangers_leave_descriptors_for_servers_and_for_a_user(pool: Netw
 
 @on_loop
 async def test_users_who_have_logged_in_leave_descriptors_for_servers(pool: Network) -> None:
-    """They use all but a quarter; the next one is refused with a reason, and a server connects."""
+    """They use all but a quarter; the next one waits without being closed, a server connects, and then there is room again."""
+    pool.limits = Limits(accept_pause_s=0.02)
     with descriptors(in_all=taken() + 100):
         async with pool:
             node = pool.nodes[FE1]
-            phones: list[Peer] = []
-            with suppress(OSError, HungUpError):
-                while len(phones) < 90:
-                    phones.append(await pool.phone(("alice", "bob", "carol")[len(phones) % 3], FE1))
-            assert len(phones) > 10
-            told = pool.told[FE1].last("link refused")
-            assert (str(told["code"]), "no file descriptor is free" in told["verdict"]) == ("too-many-handshakes", True)
-            assert node.listening.listeners[0].refused == 1
+            listener, phones = node.listening.listeners[0], list[Peer]()
+            while listener.accepting:
+                phones.append(await pool.phone(("alice", "bob", "carol")[len(phones) % 3], FE1))
+            assert len(phones) >= 6
+            late = asyncio.create_task(pool.phone("bob", FE1))
             server = await pool.peer(FE1, "alice@example.test", papers=FE2)
             assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
-            await phones[0].silent()
+            assert (late.done(), listener.refused, node.reactor.shortage.episodes) == (False, 0, 1)
+            for phone in phones[:5]:
+                await phone.__aexit__()
+            await late
+            await phones[-1].silent()
 
 
 # Lines of the log

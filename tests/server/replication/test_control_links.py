@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from sipmesh.server.replication.control_links import FIRST_PAUSE_S, LONGEST_PAUSE_S, ControlLinks
+from sipmesh.server.replication.control_links import (
+    BETWEEN_OPENED_S,
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
+    OPENED_AT_ONCE,
+    ControlLinks,
+)
 from sipmesh.transport.hop import Hop
 from sipmesh.trust.evidence import LinkKind
 from support.running import on_jumping_loop
@@ -39,6 +45,25 @@ async def test_each_server_gets_one_reserved_link() -> None:
     assert [one.name for one in dialled.hops] == [FE1, FE2]
     assert all(wire.reserved and dialled.links.has(wire.link) for wire in dialled.wires)
     assert not dialled.links.has(Wire().link)
+
+
+@on_jumping_loop
+async def test_many_new_links_are_opened_in_groups() -> None:
+    """A server that leaves the topology meanwhile is not dialled, and a closed object dials nobody."""
+    dialled = Dialled()
+    hops = {name: hop(name) for name in (f"fe{n}.example.test" for n in range(2 * OPENED_AT_ONCE + 1))}
+    dialled.links.keep(hops)
+    assert len(dialled.hops) == OPENED_AT_ONCE
+    gone = list(hops)[OPENED_AT_ONCE]
+    dialled.links.keep({name: one for name, one in hops.items() if name != gone})
+    while len(dialled.hops) < len(hops) - 1:
+        await asyncio.sleep(BETWEEN_OPENED_S)
+    assert {one.name for one in dialled.hops} == set(hops) - {gone}
+    dialled.links.keep(hops | {f"new{n}.example.test": hop("new") for n in range(2 * OPENED_AT_ONCE)})
+    dialled.links.close()
+    before = len(dialled.hops)
+    await asyncio.sleep(1)
+    assert len(dialled.hops) == before
 
 
 @on_jumping_loop

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -100,6 +100,30 @@ def test_crl_of_an_unknown_issuer_does_not_replace_a_valid_one(
         CrlStore(loaded.folder).put(item, loaded, NOON)
     (loaded.folder / NAME).unlink()
     assert CrlStore(loaded.folder).put(item, loaded, NOON)
+
+
+def test_crl_of_an_unknown_issuer_does_not_replace_an_expired_one_of_a_known_ca(
+    loaded: Loaded, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Nobody can check its signature. Over an expired CRL of another unknown CA it is written, and so is one of the known CA."""
+    root, later, store = "ca/root.crl", NOON + timedelta(days=400), CrlStore(loaded.folder)
+    first, second = (stranger(tmp_path_factory, name, later, root) for name in ("First", "Second"))
+    with pytest.raises(RemoteError, match="and not CN="):
+        store.put(first, loaded, later)
+    before = (loaded.folder / root).read_bytes()
+    EnterpriseCa.open(loaded.folder / "ca").crls.publish(later, Profile.ROOT)
+    item = Item(ItemKind.LIST, (loaded.folder / root).read_bytes(), root)
+    (loaded.folder / root).write_bytes(before)
+    assert store.put(item, loaded, later)
+    (loaded.folder / root).write_bytes(stranger(tmp_path_factory, "Before", NOON, root).body)
+    assert store.put(second, loaded, later)
+
+
+def stranger(tmp_path_factory: pytest.TempPathFactory, name: str, at: datetime, file: str) -> Item:
+    """Return the CRL of a CA that nobody knows."""
+    folder = tmp_path_factory.mktemp("stranger")
+    EnterpriseCa.create(folder / "ca", name, at, crl_base="http://crl.test")
+    return Item(ItemKind.LIST, (folder / file).read_bytes(), file)
 
 
 @pytest.mark.parametrize(

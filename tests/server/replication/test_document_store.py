@@ -8,15 +8,16 @@ import pytest
 
 from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.pki.file_error import FileError
 from sipmesh.routing.authentication.verifier import Verifier
 from sipmesh.server.replication.document_store import (
-    USERS,
     DocumentStore,
     held_in,
     signed_by_management,
     signers_of,
 )
 from sipmesh.server.replication.revocation_push import REVOKED
+from sipmesh.server.replication.stored_users import USERS, HeldUsers
 from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.user_document import UserDocument
 from support.managed import MGMT, Managed
@@ -57,7 +58,7 @@ def test_joined_server_has_the_version(managed: Managed, store: DocumentStore) -
 
 def test_server_that_has_not_joined_has_no_version(managed: Managed) -> None:
     store = restarted(managed)
-    assert (store.is_there, store.is_whole, store.highest, store.users()) == (False, False, 0, [])
+    assert (store.is_there, store.is_whole, store.highest, store.users.read()) == (False, False, 0, HeldUsers())
     with pytest.raises(OperatorError, match="cannot be read"):
         store.load()
 
@@ -88,7 +89,7 @@ def test_version_that_could_not_be_written_is_accepted_again(managed: Managed, s
     jws, in_force = managed.version(5), store.load()
     in_the_way = store.state / f".{FE1}.topology.new"
     in_the_way.mkdir()
-    with pytest.raises(OSError, match="directory"):
+    with pytest.raises(FileError, match="topology cannot be written: Is a directory"):
         store.keep(jws, store.newer(jws, in_force, now()))
     in_the_way.rmdir()
     assert (store.highest, restarted(managed).load().number, restarted(managed).highest) == (5, 1, 5)
@@ -182,25 +183,25 @@ def test_users_survive_a_restart(managed: Managed, store: DocumentStore) -> None
     whole, change = users(managed, 3, "alice", "bob"), users(managed, 4, "carol", since=3)
     payload = store.newer_users(whole, store.load(), now())
     assert UserDocument.decode(payload).number == 3
-    store.keep_users([whole], anew=True)
-    store.keep_users([change], anew=False)
-    assert [UserDocument.decode(held).number for held in restarted(managed).users()] == [3, 4]
-    store.keep_users([users(managed, 5)], anew=True)
-    assert [UserDocument.decode(held).number for held in restarted(managed).users()] == [5]
+    store.users.keep([whole], anew=True)
+    store.users.keep([change], anew=False)
+    assert [held.number for held in restarted(managed).users.read().documents] == [3, 4]
+    store.users.keep([users(managed, 5)], anew=True)
+    assert [held.number for held in restarted(managed).users.read().documents] == [5]
 
 
 def test_truncated_or_wrongly_signed_users_are_not_loaded(managed: Managed, store: DocumentStore) -> None:
     """Management then sends all users again."""
-    store.keep_users([users(managed, 3, "alice"), users(managed, 4, "bob", since=3)], anew=True)
+    store.users.keep([users(managed, 3, "alice"), users(managed, 4, "bob", since=3)], anew=True)
     file = store.state / f"{FE1}.users"
     whole = file.read_bytes()
     file.write_bytes(whole[:-100])
-    assert restarted(managed).users() == []
+    assert restarted(managed).users.read().documents == ()
     document = UserDocument("example.test", POOL, 9).encode()
     file.write_bytes(managed.signed(document, managed.papers(FE1), USERS) + b"\n")
-    assert restarted(managed).users() == []
+    assert restarted(managed).users.read().documents == ()
     file.write_bytes(whole)
-    assert len(restarted(managed).users()) == 2
+    assert len(restarted(managed).users.read().documents) == 2
 
 
 def test_other_documents_are_accepted_only_from_management(managed: Managed, store: DocumentStore) -> None:

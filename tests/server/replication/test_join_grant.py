@@ -14,7 +14,8 @@ from cryptography import x509
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.crl.builder import Reason
-from sipmesh.server.replication.join_grant import JoinGrant, JudgedGrant, mark_of
+from sipmesh.server.replication.join_grant import JoinGrant, JudgedGrant
+from sipmesh.trust.x509.certificate import fingerprint
 from support.managed import MGMT, Managed
 from support.network import EDGE, FE1, FE2
 
@@ -36,8 +37,8 @@ def grant_of(managed: Managed, server: str = FE1) -> JoinGrant:
 
 
 def judged(grant: JoinGrant, folder: Path, at: datetime = NOW) -> JudgedGrant:
-    """Check a grant with every anchor confirmed."""
-    return grant.judged({mark_of(anchor) for anchor in grant.anchors}, folder, at)
+    """Judge it, with every anchor of the grant confirmed."""
+    return grant.judged({fingerprint(anchor) for anchor in grant.anchors}, folder, at)
 
 
 @pytest.fixture(name="grant")

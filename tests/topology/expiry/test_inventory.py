@@ -225,19 +225,6 @@ def test_sentence_says_when_what_stops_and_what_to_do(place: Place) -> None:
     assert "expires in 5 d (2026-11-29 12:00:00Z); then phones" in near.sentence(NOON)
 
 
-def test_items_are_equal_after_json(place: Place) -> None:
-    loaded = place.load()
-    for shown in (chain(FE1, fault="why"), Chain("x", (DatedItem.of_certificate(loaded.authority.anchors[0]),))):
-        assert Chain.from_json(shown.to_json()) == shown
-
-
-@pytest.mark.parametrize("spoilt", [{"ends": "2026-11-24T12:00:00"}, {"ends": "soon"}])
-def test_instant_without_a_timezone_is_refused(spoilt: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match=r"timezone|isoformat"):
-        DatedItem.from_json(ISSUING.to_json() | spoilt)
-    assert DatedItem.from_json(ISSUING.to_json()) == ISSUING
-
-
 MG1, MG2 = "mg1.example.test", "mg2.example.test"
 
 

@@ -1,10 +1,9 @@
-"""The dates of a certificate and of a CRL are the same after JSON."""
+"""What the inventory knows of a certificate and of a CRL."""
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -38,21 +37,6 @@ def test_list_is_known_by_its_number_and_time(loaded: Loaded) -> None:
     assert item.mark == f"{held.number} of {held.this_update.isoformat()}"
 
 
-def test_item_and_chain_come_back_from_their_json() -> None:
-    assert DatedItem.from_json(json.loads(json.dumps(ITEM.to_json()))) == ITEM
-    for chain in (Chain("servers/fe1.pem", (ITEM, ITEM)), Chain("servers/fe1.pem", fault="cannot be read")):
-        assert Chain.from_json(json.loads(json.dumps(chain.to_json()))) == chain
-
-
-def test_leaf_is_the_first_certificate() -> None:
+def test_leaf_is_the_first_certificate_if_there_is_one() -> None:
     assert Chain("file", (ITEM,)).leaf is ITEM
     assert Chain("file").leaf is None
-
-
-@pytest.mark.parametrize(
-    "changed", [{"begins": "2026-11-24T12:00:00"}, {"ends": "never"}, {"ends": 7}, {"subject": None}], ids=str
-)
-def test_item_with_a_wrong_instant_or_without_a_part_is_refused(changed: dict[str, Any]) -> None:
-    told = {key: value for key, value in {**ITEM.to_json(), **changed}.items() if value is not None}
-    with pytest.raises((KeyError, TypeError, ValueError)):
-        DatedItem.from_json(told)

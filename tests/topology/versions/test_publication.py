@@ -13,10 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sipmesh.errors import LocalError, OperatorError, Problem
+from sipmesh.errors import LocalError, OperatorError
 from sipmesh.topology.document.trust_anchors import LARGEST_ANCHORS
 from sipmesh.topology.document.yaml_tree import LARGEST_DOCUMENT
-from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import (
     HIGHEST,
     LARGEST_PAYLOAD,
@@ -26,10 +25,8 @@ from sipmesh.topology.versions.publication import (
     Draft,
     MalformedPublicationError,
     Publication,
-    compile_publication,
 )
-from sipmesh.topology.view import view
-from topology.world import NOON, Place
+from topology.world import ANCHORS, NOON, Place, published
 
 PLAIN = Publication(
     organisation="Example",
@@ -43,7 +40,6 @@ PLAIN = Publication(
     previous="ab" * 32,
     audit="cd" * 32,
 )
-ANCHORS = ("ca/root.pem", "b/root.pem", "c/root.pem")
 
 
 def told(**changes: Any) -> dict[str, Any]:
@@ -53,16 +49,6 @@ def told(**changes: Any) -> dict[str, Any]:
 def problems(payload: bytes | dict[str, Any]) -> tuple[str, ...]:
     with pytest.raises(MalformedPublicationError) as refused:
         Publication.decode(payload if isinstance(payload, bytes) else json.dumps(payload).encode())
-    return refused.value.problems
-
-
-def published(place: Place, number: int = 3) -> Publication:
-    return compile_publication(place.file.read_bytes(), place.file.parent, number, "ada", "because", at=NOON)
-
-
-def refused_load(publication: Publication, folder: Path) -> tuple[Problem, ...]:
-    with pytest.raises(OperatorError) as refused:
-        load_published(publication, folder)
     return refused.value.problems
 
 
@@ -252,90 +238,6 @@ def test_invalid_reason_is_an_operator_error(place: Place, why: str) -> None:
     draft = Draft.read(place.file.read_bytes(), place.file)
     with pytest.raises(OperatorError, match="`why`"):
         draft.compiled(1, "ada", why, at=NOON)
-
-
-def test_a_published_version_is_the_topology_of_its_draft(place: Place, tmp_path: Path) -> None:
-    loaded, draft = load_published(published(place), tmp_path), place.load()
-    assert loaded.topology == draft.topology
-    assert loaded.authority.anchors == draft.authority.anchors
-    assert [one.anchors for one in loaded.partners] == [one.anchors for one in draft.partners]
-    assert (loaded.number, draft.number) == (3, 0)
-    assert (loaded.digest, loaded.folder) == (draft.digest, tmp_path)
-    assert loaded.users_url == draft.users_url
-    assert view(loaded, "fe1.example.test").certificate == tmp_path / "servers" / "fe1.example.test.pem"
-    assert load_published(published(place), tmp_path, "ab" * 32).digest == "ab" * 32
-    assert "version 3" in repr(loaded)
-
-
-def test_anchors_on_disk_are_not_looked_at(place: Place, tmp_path: Path) -> None:
-    """An attacker who can write to a server's folder cannot add a CA. Only a draft is read from the folder."""
-    made = published(place)
-    for file, other in (("ca/root.pem", "c/root.pem"), ("b/root.pem", None), ("c/root.pem", None)):
-        content = (tmp_path / other).read_bytes() if other else None
-        (tmp_path / file).unlink() if content is None else (tmp_path / file).write_bytes(content)
-    (before,) = load_published(made, tmp_path).authority.anchors
-    assert before.subject.rfc4514_string() == "CN=Example Root CA,O=Example"
-    assert {problem.field for problem in place.problems()} >= {"federation.partners[0].anchors[0]"}
-
-
-@pytest.mark.parametrize("name", ANCHORS)
-def test_an_anchor_that_is_not_embedded_is_a_problem_though_it_lies_on_disk(
-    place: Place, tmp_path: Path, name: str
-) -> None:
-    made = published(place)
-    lacking = replace(made, files={file: content for file, content in made.files.items() if file != name})
-    (problem,) = [one for one in refused_load(lacking, tmp_path) if "anchors" in one.field]
-    assert problem.reason == f"{name}: is not in this version"
-    assert (tmp_path / name).exists()
-
-
-def test_an_embedded_anchor_must_be_one(place: Place, tmp_path: Path) -> None:
-    made = published(place)
-    spoilt = replace(made, files={**made.files, "b/root.pem": b"nonsense"})
-    (problem,) = refused_load(spoilt, tmp_path)
-    assert "contains no readable certificate" in problem.reason
-    assert problem.file == tmp_path / "topology version 3"
-
-
-def test_lists_come_from_disk_and_are_all_that_is_watched(place: Place, tmp_path: Path) -> None:
-    loaded = load_published(published(place), tmp_path)
-    lists = {tmp_path / ca / file for ca in ("ca", "b", "c") for file in ("root.crl", "issuing.crl")}
-    assert set(loaded.files) == lists == loaded.lists
-    assert loaded.faults == ()
-    assert len(loaded.authority.lists) == 2
-    (tmp_path / "b" / "issuing.crl").unlink()
-    assert [fault.field for fault in load_published(published(place), tmp_path).faults] == [
-        "federation.partners[0].crls[1]"
-    ]
-    assert [authority.name for authority, _ in loaded.read_lists([tmp_path / "b" / "issuing.crl"])] == ["partner.test"]
-
-
-def test_publication_of_another_organisation_than_its_document_is_refused(place: Place, tmp_path: Path) -> None:
-    (problem,) = refused_load(replace(published(place), organisation="Other"), tmp_path)
-    assert problem.field == "organisation"
-    assert "'Other'" in problem.reason
-
-
-def test_unnamed_files_are_refused(place: Place, tmp_path: Path) -> None:
-    made = published(place)
-    (problem,) = refused_load(replace(made, files={**made.files, "d/root.pem": b""}), tmp_path)
-    assert "'d/root.pem', which the document does not name" in problem.reason
-
-
-def test_a_document_with_problems_is_not_taken_when_it_is_published(place: Place, tmp_path: Path) -> None:
-    """Such as one by a newer management server, with a key that this server does not know."""
-    made = published(place)
-    spoilt = replace(made, topology=made.topology.replace("  route:", "  rout:"), organisation="Other")
-    assert {problem.field for problem in refused_load(spoilt, tmp_path)} >= {"federation.rout", "organisation"}
-
-
-def test_anchors_may_lie_anywhere_and_are_found_by_the_name_in_the_document(place: Place, tmp_path: Path) -> None:
-    (tmp_path / "b" / "root.pem").rename(tmp_path / "elsewhere.pem")
-    place.spoil(("b/root.pem", str(tmp_path / "elsewhere.pem")))
-    made = published(place)
-    (tmp_path / "elsewhere.pem").unlink()
-    assert str(tmp_path / "elsewhere.pem") in made.files
-    assert load_published(made, tmp_path).partners[0].anchors
 
 
 def test_fetched_crls_are_not_part_of_a_version(place: Place) -> None:

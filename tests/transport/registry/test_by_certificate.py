@@ -99,6 +99,14 @@ def test_all_links_under_an_issuer_are_found_by_it_each_once_and_in_order(reacto
     assert reactor.links.relying.on([(b"root", 3)]) == []
 
 
+def test_links_are_found_among_many_more_revoked_certificates(reactor: Reactor) -> None:
+    """A new CRL may name a hundred thousand; the search looks at the certificates of our links only."""
+    links = [stand_in(reactor, Judge()) for _ in range(3)]
+    many = {(b"another issuer", number) for number in range(1_000)}
+    assert reactor.links.relying.on(many) == []
+    assert reactor.links.relying.on(many | {leaf(links[2].number), leaf(links[0].number)}) == [links[0], links[2]]
+
+
 def test_new_verdict_with_another_path_replaces_the_old_one(reactor: Reactor) -> None:
     """A certificate on which a link no longer relies cannot close it."""
     link = stand_in(reactor, Judge())

@@ -19,7 +19,8 @@ from sipmesh.demo.forge import CLIENT_AUTH, SERVER_AUTH, Forged, KeyKind
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, EngineError, HandshakeFailure, LinkKind, PeerEvidence, TlsFacts
-from sipmesh.trust.judgement.judge import CHECKS, _relied_on, judge
+from sipmesh.trust.judgement.evaluation import Evaluation
+from sipmesh.trust.judgement.judge import CHECKS, Judge, _relied_on, judge
 from sipmesh.trust.judgement.priority import PRIORITY
 from sipmesh.trust.path.chain import PRESENTED
 from sipmesh.trust.policy import LinkPolicy
@@ -493,3 +494,37 @@ def test_judge_never_raises_and_never_accepts_a_mutated_chain(
 def test_judge_never_raises_over_bytes_that_are_no_certificates(chain: list[bytes], code: int, depth: int) -> None:
     seen = evidence(None, POLICIES[0], presented=tuple(chain), engine_errors=(EngineError(depth, code, "?"),))
     assert not judge(seen, POLICIES[0], at=NOON).accepted
+
+
+def test_cached_acceptance_covers_neither_expiry_nor_a_failed_handshake(net: Network) -> None:
+    """The cache saves the path check of the next link, and no check of what can change."""
+    held = Judge(net.policy())
+    shown = net.fe2_certificate()
+    first = verdict_on(shown, held)
+    assert len(held.cache) == 1
+    assert verdict_on(shown, held) == first
+    assert repr(held).startswith("<Judge under ")
+    late = verdict_on(shown, held, after=timedelta(days=400))
+    assert late.code is Code.EXPIRED
+    failed = verdict_on(shown, held, failure=HandshakeFailure("handshake-timeout", "5 s"))
+    assert failed.code == "handshake-timeout"
+
+
+def test_acceptance_of_an_existing_link_is_not_cached(net: Network) -> None:
+    """A live link is kept under an expired CRL, under which a new link is refused."""
+    held, shown = Judge(net.policy()), net.fe2_certificate()
+    assert held.judge(evidence(shown, held), at=NOON, live=True).accepted
+    assert len(held.cache) == 0
+
+
+def test_check_that_cannot_read_the_certificate_refuses(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule R12: an error of the certificate is a refusal, and not an exception."""
+
+    def unreadable(_evaluation: Evaluation) -> None:
+        raise ValueError("no such curve")
+
+    monkeypatch.setattr("sipmesh.trust.judgement.judge.CHECKS", {**CHECKS, "key": unreadable})
+    verdict = verdict_on(net.fe2_certificate(), net.policy())
+    assert verdict.code is Code.MALFORMED_CERTIFICATE
+    assert verdict.reason is not None
+    assert verdict.reason.saw == "ValueError: no such curve"

@@ -344,3 +344,52 @@ def test_lists_can_be_counted_and_show_themselves() -> None:
     lists = RevocationLists([load(1, 2)])
     assert len(lists) == len(list(lists)) == 1
     assert "2 revoked, until 2026-03-08 12:00" in repr(lists)
+
+
+def test_crl_is_older_only_if_neither_its_number_nor_its_time_is_later() -> None:
+    """A CA that was restored signs a lower number later, and a CA whose clock was ahead signs an earlier time."""
+    hour = timedelta(hours=1)
+    first = load(number=5, begins=-hour)
+    assert first.is_older_than(load(number=6))
+    assert not first.is_older_than(first)
+    assert not first.is_older_than(load(number=4))
+    assert not load(number=5).is_older_than(load(number=6, begins=-hour))
+    assert not first.is_older_than(load(number=6, issuer=FORGE.organisation("Other")))
+
+
+@pytest.mark.parametrize(
+    ("changes", "replaces"),
+    [({}, True), ({"ends": -timedelta(seconds=1)}, False), ({"begins": timedelta(seconds=1)}, False)],
+)
+def test_crl_replaces_another_while_it_is_valid(changes: dict[str, Any], *, replaces: bool) -> None:
+    earlier = load(number=5)
+    assert earlier.signed_by(CA.certificate)
+    assert load(number=6, **changes).stands_in_for(earlier, NOON) is replaces
+
+
+def test_crl_of_another_key_does_not_replace_one_that_was_verified() -> None:
+    earlier = load(number=5)
+    forged = load(number=6, key=FORGE.root("Mallory").key)
+    assert forged.stands_in_for(earlier, NOON), "nobody has verified the earlier one yet"
+    assert earlier.signed_by(CA.certificate)
+    assert not forged.stands_in_for(earlier, NOON)
+
+
+def test_crl_is_forged_if_no_ca_of_its_name_has_signed_it() -> None:
+    forged = load(key=FORGE.root("Mallory").key)
+    assert forged.is_forged([CA.certificate])
+    assert not load().is_forged([CA.certificate])
+    assert not forged.is_forged([FORGE.root("Other").certificate]), "its CA is not known yet"
+
+
+def test_serials_are_revoked_before_the_next_crl_has_them() -> None:
+    """Management pushes a revocation before the CRL arrives."""
+    other = FORGE.organisation("Other")
+    lists = RevocationLists([load(0xBAD), load(issuer=other)], ("a fault",))
+    named = [(CA.certificate.subject.public_bytes(), 0x600D), (b"nobody", 1)]
+    more = lists.revoking(named)
+    [ours], [theirs] = (more.of(one.certificate.subject.public_bytes()) for one in (CA, other))
+    assert ours.serials == {0xBAD, 0x600D}
+    assert theirs.serials == frozenset()
+    assert more.faults == ("a fault",)
+    assert len(lists.of(CA.certificate.subject.public_bytes())[0].serials) == 1

@@ -7,9 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 
-from sipmesh.demo.forge import Forge
+from sipmesh.demo.forge import Forge, Forged
 from sipmesh.trust.revocation.crl import RevocationList, UnusableListError
-from sipmesh.trust.revocation.freshness import SKEW, look_at_list
+from sipmesh.trust.revocation.freshness import SKEW, answer_ends, look_at_answer, look_at_list
+from sipmesh.trust.revocation.ocsp import OcspAnswer, UnusableAnswerError
+from trust.answers import Wish, single
+from trust.network import NOON as ANSWERED_AT
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 FORGE = Forge(NOON)
@@ -83,3 +86,52 @@ def test_crl_with_another_scope_is_refused() -> None:
 
 def test_malformed_crl_is_refused() -> None:
     assert "not a readable revocation list" in why_not(b"", None)
+
+
+LEAF, OTHER = FORGE.server(ISSUING, "fe1.example.test"), FORGE.server(ISSUING, "fe2.example.test")
+ABOUT = (LEAF.certificate, ISSUING.certificate)
+
+
+def ocsp(held: Forged = LEAF, signer: Forged = ISSUING, begins: timedelta = -HOUR, ends: timedelta = HOUR) -> bytes:
+    """An OCSP response about *held*; the times are relative to the instant of the decision."""
+    shift = NOON - ANSWERED_AT
+    return Wish(signer, (single(held, begins=begins + shift, ends=ends + shift),), produced=shift).der()
+
+
+def why_no_answer(data: bytes, held: OcspAnswer | None = None) -> str:
+    """Give the reason for which an OCSP response is refused; "" if it is accepted."""
+    try:
+        look_at_answer(data, ABOUT, held, at=NOON)
+    except UnusableAnswerError as wrong:
+        return str(wrong)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (ocsp(), ""),
+        (ocsp(OTHER), "the OCSP response is for another certificate"),
+        (ocsp(ends=-timedelta(seconds=1)), "an OCSP response expired at 2026-11-24 11:59:59Z"),
+        (ocsp(ends=timedelta(0)), ""),
+        (ocsp(begins=SKEW), ""),
+        (ocsp(begins=SKEW + timedelta(seconds=1)), "the thisUpdate of an OCSP response is 2026-11-24 12:05:01Z"),
+        (ocsp(signer=FORGE.root("Mallory")), "an OCSP response that neither the issuer nor its delegate has signed"),
+    ],
+    ids=["valid", "other", "expired", "last second", "clock ahead", "early", "other signer"],
+)
+def test_ocsp_response_is_accepted_only_from_its_ca_and_in_its_time(data: bytes, why: str) -> None:
+    assert why_no_answer(data).partition(";")[0] == why
+
+
+def test_older_ocsp_response_does_not_replace_a_newer_one() -> None:
+    newer = look_at_answer(ocsp(begins=-HOUR), ABOUT, None, at=NOON)
+    assert "is older than the current response" in why_no_answer(ocsp(begins=-2 * HOUR), newer)
+    assert why_no_answer(ocsp(begins=-HOUR), newer) == ""
+    assert why_no_answer(ocsp(begins=-HOUR / 2), newer) == ""
+
+
+def test_end_of_an_ocsp_response_is_that_of_the_certificate_asked_for() -> None:
+    held = look_at_answer(ocsp(), ABOUT, None, at=NOON)
+    assert answer_ends(held, ABOUT) == NOON + HOUR
+    assert answer_ends(held, (OTHER.certificate, ISSUING.certificate)) is None

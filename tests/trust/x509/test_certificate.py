@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from hashlib import sha256
 
 import pytest
 from cryptography import x509
@@ -14,7 +15,9 @@ from sipmesh.demo.forge import Forge
 from sipmesh.trust.x509.certificate import (
     MalformedCertificateError,
     extension,
+    fingerprint,
     is_authority,
+    issued_by,
     may_sign_certificates,
     read_certificate,
     weakness,
@@ -81,3 +84,61 @@ def test_signature_of_an_anchor_is_not_checked() -> None:
     anchor = plain(ec.generate_private_key(ec.SECP256R1()), hashes.SHA224())
     assert weakness(anchor, signature=False) is None
     assert weakness(anchor) is not None
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        (ec.generate_private_key(ec.SECP256R1()), None),
+        (ec.generate_private_key(ec.SECP521R1()), None),
+        (ec.generate_private_key(ec.SECP256K1()), "an EC key on secp256k1"),
+        (ed25519.Ed25519PrivateKey.generate(), None),
+    ],
+    ids=["P-256", "P-521", "secp256k1", "Ed25519"],
+)
+def test_curve_outside_the_list_is_weak(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, told: str) -> None:
+    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    assert weakness(plain(key, algorithm)) == told
+
+
+@pytest.mark.parametrize("serial", [1, (1 << 159) - 1])
+def test_serial_of_at_most_20_octets_is_read(serial: int) -> None:
+    assert read_certificate(FORGE.server(None, "x.test", serial=serial).presented[0]).serial_number == serial
+
+
+def test_fingerprint_is_the_sha256_of_the_octets() -> None:
+    assert fingerprint(LEAF.certificate) == sha256(LEAF.presented[0]).hexdigest()
+
+
+def test_only_the_signer_with_the_right_name_is_the_issuer() -> None:
+    issuing = FORGE.organisation("Example")
+    leaf = FORGE.server(issuing, "fe1.example.test").certificate
+    assert issued_by(leaf, issuing.certificate)
+    assert not issued_by(leaf, FORGE.organisation("Example").certificate), "the same name, and another key"
+    assert issuing.issuer is not None
+    assert not issued_by(leaf, issuing.issuer.certificate)
+
+
+def test_signature_may_be_left_out_of_the_search_for_weakness() -> None:
+    """An anchor is trusted by its key: nobody relies on its own signature."""
+    weak = plain(ec.generate_private_key(ec.SECP256R1()), hashes.SHA224())
+    assert weakness(weak, weak=(hashes.SHA224,)) == "a signature over sha224"
+    assert weakness(weak, weak=(hashes.SHA224,), signature=False) is None
+
+
+@pytest.mark.parametrize(("serial", "readable"), [(b"\x01", True), (b"\x00", False), (b"\xff", False)])
+def test_serial_that_is_not_positive_is_malformed(serial: bytes, *, readable: bool) -> None:
+    """RFC 5280 4.1.2.2. The signature does not matter here."""
+    der = FORGE.server(None, "x.test", serial=1).presented[0].replace(b"\x02\x01\x01", b"\x02\x01" + serial, 1)
+    if readable:
+        assert read_certificate(der).serial_number == 1
+        return
+    with pytest.raises(MalformedCertificateError):
+        read_certificate(der)
+
+
+def test_key_of_an_unknown_kind_is_weak() -> None:
+    """The OID of the key names no algorithm that the library knows."""
+    p256 = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01"
+    der = LEAF.presented[0].replace(p256, p256[:-1] + b"\x09", 1)
+    assert (weakness(x509.load_der_x509_certificate(der)) or "").startswith("a key or signature of an unknown kind")

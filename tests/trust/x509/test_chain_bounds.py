@@ -115,3 +115,16 @@ def test_large_chain_is_refused_and_a_smaller_one_is_not() -> None:
     for names, code in ((4_000, Code.MALFORMED_CERTIFICATE), (1_000, Code.ACCEPTED)):
         verdict = verdict_on(leaf_with(names, ca), policy)
         assert verdict.code is code
+
+
+def test_unreadable_extension_counts_as_little_and_is_left_to_the_checks() -> None:
+    """The limits bound the work of the checks; they refuse the certificate."""
+    broken = [
+        x509.UnrecognizedExtension(kind.oid, b"\x30\x03\x82\x01\xff")
+        for kind in (x509.SubjectAlternativeName, x509.NameConstraints)
+    ]
+    root = NET.forge.root("Broken root")
+    certificate = NET.forge.forge(Wish("x"), root, critical=tuple(broken)).certificate
+    assert excess((b"x",), (certificate,)) == ""
+    ca = NET.forge.authority("CA", root, permitted=trees(2)).certificate
+    assert excess((b"x",), (certificate, ca)) == ""

@@ -1,15 +1,15 @@
-"""`sipmesh ca`: the enterprise CA, from its state to a revocation that is in force everywhere on this machine."""
+"""`sipmesh ca`: the enterprise CA: its certificates and CRLs, and how to issue and revoke."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sipmesh.cli.control_client import Link, links_of, reload, say_reloaded
-from sipmesh.cli.output import BAD, GOOD, WARN, cell, duration, plural, say, say_json, show, table
+from sipmesh.cli.control_client import links_of, reload, say_reloaded
+from sipmesh.cli.output import BAD, GOOD, WARN, Grid, cell, duration, plural, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.remote_servers import note, say_given
 from sipmesh.errors import OperatorError
@@ -19,16 +19,21 @@ from sipmesh.storage.audit_act import AuditAct
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryptography import x509
+
     from sipmesh.pki.authority import EnterpriseCa
     from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.pki.ledger import Record
-    from sipmesh.pki.status import CaStatus, CertificateStatus, ListStatus
+    from sipmesh.pki.status import CaStatus, CertificateStatus
+    from sipmesh.server.admin.replies import LinkReply
     from sipmesh.topology.document.load import Loaded
 
 app = typer.Typer(help="Your certificate authority.", no_args_is_help=True)
 
 SOON = timedelta(days=7)
-"""A certificate with less time than this is shown as one to renew."""
+"""A certificate with less time than this is shown as a certificate to renew."""
 
 DAYS = 30
 MOST_DAYS = 397
@@ -44,91 +49,58 @@ def status(
     ] = False,
 ) -> None:
     """Show every certificate and revocation list with its remaining time."""
+    from sipmesh.cli.ca.reports import CaReport
+
     found = Place(topology).ca().status(datetime.now(UTC))
     if as_json:
-        say_json(_status_json(found))
+        say_json(CaReport.of(found))
         return
-    held = found.certificates
-    shown = [one for one in held if everything or one.state not in {"expired", "abandoned"}]
+    issued = found.certificates
+    shown = [status for status in issued if everything or status.state not in {"expired", "abandoned"}]
     say(f"The CA of {found.organisation}, in {found.folder}", style="bold")
     show(_certificates_table(shown))
     show(_lists_table(found))
-    if len(shown) < len(held):
-        say(f"{len(held) - len(shown)} expired or abandoned are not shown. To show them: --all", style="dim")
+    if len(shown) < len(issued):
+        say(f"{len(issued) - len(shown)} expired or abandoned are not shown. To show them: --all", style="dim")
 
 
-def _certificates_table(held: list[CertificateStatus]) -> Any:
+def _certificates_table(issued: Sequence[CertificateStatus]) -> Grid:
     made = table("Certificates", "for", "kind", "serial", "state", "until", "left")
-    for one in held:
-        record = one.record
+    for status in issued:
+        record = status.record
         made.add_row(
             cell(record.names[0] if record.names else None),
             cell(record.kind),
             cell(record.serial_hex),
-            cell(_state(one), _style(one)),
+            cell(_state(status), _style(status)),
             cell(f"{record.not_after:%Y-%m-%d %H:%M}Z"),
-            cell(duration(one.left), WARN if one.state == "valid" and one.left < SOON else ""),
+            cell(duration(status.left), WARN if status.state == "valid" and status.left < SOON else ""),
         )
     return made
 
 
-def _state(one: CertificateStatus) -> str:
-    return f"{one.state} ({one.record.reason})" if one.record.reason else str(one.state)
+def _state(status: CertificateStatus) -> str:
+    return f"{status.state} ({status.record.reason})" if status.record.reason else str(status.state)
 
 
-def _style(one: CertificateStatus) -> str:
-    return GOOD if one.state == "valid" else BAD if one.state == "revoked" else WARN
+def _style(status: CertificateStatus) -> str:
+    return GOOD if status.state == "valid" else BAD if status.state == "revoked" else WARN
 
 
-def _lists_table(found: CaStatus) -> Any:
+def _lists_table(found: CaStatus) -> Grid:
     made = table("Revocation lists", "of", "file", "number", "revoked", "until", "left", "")
-    for one in found.lists:
+    for crl_status in found.lists:
+        signed, left = crl_status.made, crl_status.left
         made.add_row(
-            cell(f"{one.kind} CA"),
-            cell(one.file),
-            cell(one.made.number if one.made else None),
-            cell(one.revoked),
-            cell(f"{one.made.next_update:%Y-%m-%d %H:%M}Z" if one.made else None),
-            cell(duration(one.left) if one.left is not None else None),
-            cell("renew: sipmesh ca crl" if one.due else "in force", WARN if one.due else GOOD),
+            cell(f"{crl_status.kind} CA"),
+            cell(crl_status.file),
+            cell(signed.number if signed else None),
+            cell(crl_status.revoked),
+            cell(f"{signed.next_update:%Y-%m-%d %H:%M}Z" if signed else None),
+            cell(duration(left) if left is not None else None),
+            cell("renew: sipmesh ca crl" if crl_status.due else "in force", WARN if crl_status.due else GOOD),
         )
     return made
-
-
-def _status_json(found: CaStatus) -> dict[str, Any]:
-    return {
-        "organisation": found.organisation,
-        "folder": str(found.folder),
-        "at": found.at.isoformat(),
-        "certificates": [_certificate_json(one) for one in found.certificates],
-        "lists": [_list_json(one) for one in found.lists],
-    }
-
-
-def _certificate_json(one: CertificateStatus) -> dict[str, Any]:
-    record = one.record
-    return {
-        "kind": record.kind,
-        "names": list(record.names),
-        "serial": record.serial_hex,
-        "state": str(one.state),
-        "reason": record.reason,
-        "not_before": record.not_before.isoformat(),
-        "not_after": record.not_after.isoformat(),
-        "left_s": int(one.left.total_seconds()),
-    }
-
-
-def _list_json(one: ListStatus) -> dict[str, Any]:
-    return {
-        "of": str(one.kind),
-        "file": str(one.file),
-        "number": one.made.number if one.made else None,
-        "revoked": one.revoked,
-        "next_update": one.made.next_update.isoformat() if one.made else None,
-        "left_s": int(one.left.total_seconds()) if one.left is not None else None,
-        "due": one.due,
-    }
 
 
 @app.command()
@@ -145,7 +117,8 @@ def issue(
     place = Place(topology)
     loaded, ca, now = place.load(), place.ca(), datetime.now(UTC)
     before = links_of(place)
-    names = [one.name for pool in loaded.topology.pools for one in pool.servers] if every else [server.lower()]
+    every_name = [member.name for pool in loaded.topology.pools for member in pool.servers]
+    names = every_name if every else [server.lower()]
     away = [name for name in names if _has_its_key_elsewhere(loaded, place.generations(), name)]
     if away and not every:
         remedy = (
@@ -167,25 +140,29 @@ def issue(
 
 
 def _has_its_key_elsewhere(loaded: Loaded, generations: CaGenerations, name: str) -> bool:
-    """Whether a server ever had a certificate, and no key here: then another key here would be of no use to it."""
+    """Tell whether a server has had a certificate and has no key here: its key is on another machine."""
     pool = loaded.topology.pool_of(name)
-    server = next((one for one in pool.servers if one.name == name), None) if pool is not None else None
+    server = next((member for member in pool.servers if member.name == name), None) if pool is not None else None
     if server is None or (loaded.folder / server.key_file).exists():
         return False
-    return any(one.kind == CertificateKind.SERVER and name in one.names[:1] for one in generations.records())
+    records = generations.records()
+    return any(record.kind == CertificateKind.SERVER and name in record.names[:1] for record in records)
 
 
-def issue_for(loaded: Loaded, ca: EnterpriseCa, name: str, now: datetime, lifetime: timedelta | None = None) -> Any:
-    """Issue for one server and write the files that the topology names; returns the certificate.
+def issue_for(
+    loaded: Loaded, ca: EnterpriseCa, name: str, now: datetime, lifetime: timedelta | None = None
+) -> x509.Certificate:
+    """Issue for one server, and write the files that the topology names; returns the certificate.
 
-    A management server gets a signer as well, which lives as long as signers do, whatever *lifetime* says.
+    A management server also gets a certificate for its document signer, which has a lifetime of its own. Raises
+    `OperatorError` for a server that is not in the topology.
     """
     from sipmesh.topology.view import certificate_names, unknown_server
 
     pool = loaded.topology.pool_of(name)
     if pool is None:
         raise unknown_server(loaded.topology, name, loaded.file)
-    server = next(one for one in pool.servers if one.name == name)
+    server = next(member for member in pool.servers if member.name == name)
     names = certificate_names(loaded.topology, name)
     issued = ca.issue(names, pool.role, now, lifetime or timedelta(days=DAYS))
     issued.write(loaded.folder / server.certificate_file, loaded.folder / server.key_file)
@@ -209,7 +186,8 @@ def revoke(
         raise typer.BadParameter("name a server, or give a --serial")
     place = Place(topology)
     generations, now = place.generations(), datetime.now(UTC)
-    serials = [_read_serial(serial)] if serial else [one.serial for one in _valid_of(generations, server.lower(), now)]
+    valid = [] if serial else _valid_of(generations, server.lower(), now)
+    serials = [_read_serial(serial)] if serial else [record.serial for record in valid]
     before = links_of(place)
     for number in serials:
         record = generations.owner_of(number).revoke(number, reason, now)
@@ -224,7 +202,7 @@ def revoke(
 
 
 def _for_a_new_one(place: Place, name: str) -> str:
-    with suppress(OperatorError):  # the topology may name it no more, or be out of order
+    with suppress(OperatorError):  # the topology may not name the server now, or may have problems
         if _has_its_key_elsewhere(place.load(), place.generations(), name):
             return f"on its machine: sipmesh join request {name}"
     return f"sipmesh ca issue {name}"
@@ -238,12 +216,12 @@ def _read_serial(text: str) -> int:
 
 
 def _valid_of(generations: CaGenerations, name: str, now: datetime) -> list[Record]:
-    """What a server may still be known by; raises `OperatorError` where there is nothing to revoke."""
+    """Return the valid certificates of a server; raises `OperatorError` if there is none to revoke."""
     leaves = {CertificateKind.SERVER, CertificateKind.SIGNER}
-    held = [one for one in generations.records() if one.kind in leaves and name in one.names[:1]]
-    valid = [one for one in held if one.revoked_at is None and one.not_after > now]
+    issued = [record for record in generations.records() if record.kind in leaves and name in record.names[:1]]
+    valid = [record for record in issued if record.revoked_at is None and record.not_after > now]
     if not valid:
-        known = "all its certificates are revoked or expired" if held else "this CA has issued no certificate for it"
+        known = "all its certificates are revoked or expired" if issued else "this CA has issued no certificate for it"
         raise OperatorError(f"{name} has no certificate to revoke: {known}; see: sipmesh ca status --all")
     return valid
 
@@ -272,12 +250,12 @@ def crl(topology: TopologyFile = HERE) -> None:
     _say_in_force(place, before)
 
 
-def _say_in_force(place: Place, before: list[Link]) -> None:
-    """New lists are in force: on this machine, and where management gives them to."""
-    told = reload(place, before, "files-changed")
-    say_reloaded(told)
-    say_given(place, [*told.taken, *(one.server for one in told.refused)])
+def _say_in_force(place: Place, before: Sequence[LinkReply]) -> None:
+    """Put new CRLs in force on this machine, and print which other servers management sends them to."""
+    reloaded = reload(place, before, changed_only=True)
+    say_reloaded(reloaded)
+    say_given(place, reloaded.servers)
 
 
 def _number(ca: EnterpriseCa, kind: object, now: datetime) -> int | None:
-    return next((one.made.number for one in ca.status(now).lists if one.kind == kind and one.made), None)
+    return next((status.made.number for status in ca.status(now).lists if status.kind == kind and status.made), None)

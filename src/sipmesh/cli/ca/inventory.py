@@ -1,28 +1,28 @@
-"""`sipmesh ca inventory`: everything in the network that ends, what stops when it does, and the command that helps."""
+"""`sipmesh ca inventory`: everything in the network that expires, what stops working then, and the remedy."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import typer
 
 from sipmesh.cli.control_client import ask_all
-from sipmesh.cli.output import BAD, GOOD, QUIET, WARN, cell, duration, say, say_json, show, table
+from sipmesh.cli.output import BAD, GOOD, QUIET, WARN, Grid, cell, duration, say, say_json, show, table
 from sipmesh.cli.place import CA, HERE, AsJson, Place, TopologyFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sipmesh.pki.status import CertificateStatus
-    from sipmesh.topology.expiry.inventory import Countdown, Inventory, InventoryEntry, Side, Use
+    from sipmesh.topology.expiry.inventory import Inventory, InventoryEntry, Side, Use
     from sipmesh.topology.expiry.validity import Chain, DatedItem
 
 FINE: Final = 0
-"""Exit code: everything goes on for more than a week."""
+"""Exit code: every item has more than 7 days."""
 
 URGENT: Final = 1
-"""Exit code: something has come to its last 7 days, has ended, or cannot be used."""
+"""Exit code: an item has at most 7 days, has expired, or cannot be used."""
 
 
 def inventory(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
@@ -43,13 +43,15 @@ def inventory(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None
 
     2: the command line is wrong.
     """
+    from sipmesh.cli.ca.reports import InventoryReport
+
     at = datetime.now(UTC)
-    found = _take(Place(topology), at)
+    stock = _take(Place(topology), at)
     if as_json:
-        say_json(_json(found))
+        say_json(InventoryReport.of(stock))
     else:
-        _show(found)
-    raise typer.Exit(URGENT if found.urgent else FINE)
+        _show(stock)
+    raise typer.Exit(URGENT if stock.urgent else FINE)
 
 
 def _take(place: Place, at: datetime) -> Inventory:
@@ -63,7 +65,7 @@ def _take(place: Place, at: datetime) -> Inventory:
 
 
 def _from_ca(place: Place, at: datetime) -> tuple[dict[Side, Chain], dict[str, Chain], list[DatedItem]]:
-    """Where the CA is here: the newest certificate that each server and signer should have, and the issuing CA."""
+    """Return the newest certificate of each server and signer in the ledger, and the issuing CA; empty without a CA here."""
     from sipmesh.topology.expiry.validity import DatedItem
 
     if not (place.folder / CA / "ledger.db").exists():
@@ -75,7 +77,7 @@ def _from_ca(place: Place, at: datetime) -> tuple[dict[Side, Chain], dict[str, C
 
 
 def _newest(issued: Iterable[CertificateStatus], issuing: DatedItem) -> dict[str, Chain]:
-    """The last certificate of each name that was not revoked."""
+    """Return the last certificate of each name that was not revoked."""
     from cryptography import x509
 
     from sipmesh.pki.status import CertificateState
@@ -83,60 +85,60 @@ def _newest(issued: Iterable[CertificateStatus], issuing: DatedItem) -> dict[str
     from sipmesh.topology.expiry.validity import Chain, DatedItem
 
     return {
-        one.record.names[0]: Chain(
-            LEDGER, (DatedItem.of_certificate(x509.load_der_x509_certificate(one.record.der)), issuing)
+        status.record.names[0]: Chain(
+            LEDGER, (DatedItem.of_certificate(x509.load_der_x509_certificate(status.record.der)), issuing)
         )
-        for one in issued
-        if one.record.der and one.record.names and one.state is not CertificateState.REVOKED
+        for status in issued
+        if status.record.der and status.record.names and status.state is not CertificateState.REVOKED
     }
 
 
 def _uses(place: Place) -> list[Use]:
-    """What the running servers say of themselves; one that cannot say it is told on the standard error."""
-    from sipmesh.server.certificates.expiring_files import use_from_json
+    """Return what the running servers use; a server that does not report it is printed on the standard error."""
+    from sipmesh.server.admin.replies import STATUS
 
-    found = []
-    for answer in ask_all(place, "status"):
-        try:
-            found.append(use_from_json(answer.result or {}))
-        except (KeyError, TypeError, ValueError):
-            why = answer.fault or "the server runs another release of sipmesh: restart it"
-            say(f"{answer.server} does not report the certificates that it uses: {why}", style=WARN, error=True)
-    return found
+    uses = []
+    for answer in ask_all(place, STATUS):
+        if answer.reply is not None:
+            uses.append(answer.reply.use)
+        else:
+            why = f"{answer.server} does not report the certificates that it uses: {answer.fault}"
+            say(why, style=WARN, error=True)
+    return uses
 
 
-def _show(found: Inventory) -> None:
-    show(_table(found))
-    for entry in found.entries:
+def _show(stock: Inventory) -> None:
+    show(_table(stock))
+    for entry in stock.entries:
         if (entry.level or entry.old) and not entry.broken:
-            say(entry.sentence(found.at), style=_style(entry))
+            say(entry.sentence(stock.at), style=_style(entry))
         if entry.note:
             style = BAD if entry.broken else QUIET if entry.paper is None else WARN
             say(f"{entry.name}: {entry.note}", style=style)
-    if found.countdown is not None:
-        say(found.countdown.sentence(found.at), style="bold")
+    if stock.countdown is not None:
+        say(stock.countdown.sentence(stock.at), style="bold")
 
 
-def _table(found: Inventory) -> Any:
+def _table(stock: Inventory) -> Grid:
     made = table("Inventory", "what", "name", "in use", "on disk", "until", "left", "level", "what stops working")
-    for entry in found.entries:
-        paper = entry.paper
+    for entry in stock.entries:
+        item = entry.paper
         made.add_row(
             cell(f"{entry.what}, for partners" if entry.outside else entry.what),
             cell(entry.name),
             cell(_known_by(entry.in_use), WARN if entry.in_use and entry.in_use != entry.on_disk else ""),
             cell(_known_by(entry.on_disk)),
-            cell(f"{paper.ends:%Y-%m-%d %H:%M}Z" if paper else None),
-            cell(duration(paper.ends - found.at) if paper else None),
+            cell(f"{item.ends:%Y-%m-%d %H:%M}Z" if item else None),
+            cell(duration(item.ends - stock.at) if item else None),
             cell(_state(entry), _style(entry)),
             cell(entry.stops),
         )
     return made
 
 
-def _known_by(paper: DatedItem | None) -> str | None:
-    """The first letters of a serial, or the number of a list: enough to see whether two are the same."""
-    return paper.number[:8] if paper else None
+def _known_by(item: DatedItem | None) -> str | None:
+    """Return the first letters of a serial, or the number of a CRL: enough to compare two of them."""
+    return item.number[:8] if item else None
 
 
 def _state(entry: InventoryEntry) -> str:
@@ -151,43 +153,3 @@ def _style(entry: InventoryEntry) -> str:
     if entry.urgent:
         return BAD
     return WARN if entry.level or entry.old else GOOD
-
-
-def _json(found: Inventory) -> dict[str, Any]:
-    return {
-        "at": found.at.isoformat(),
-        "worst": found.worst.word,
-        "urgent": found.urgent,
-        "countdown": _countdown_json(found.countdown, found.at) if found.countdown else None,
-        "entries": [_entry_json(entry, found.at) for entry in found.entries],
-    }
-
-
-def _countdown_json(countdown: Countdown, at: datetime) -> dict[str, Any]:
-    return {
-        "server": countdown.server,
-        "ends": countdown.ends.isoformat(),
-        "left_s": int((countdown.ends - at).total_seconds()),
-        "because": countdown.because,
-        "others": list(countdown.others),
-    }
-
-
-def _entry_json(entry: InventoryEntry, at: datetime) -> dict[str, Any]:
-    paper = entry.paper
-    return {
-        "what": str(entry.what),
-        "name": entry.name,
-        "owner": entry.owner,
-        "for_partners": entry.outside,
-        "in_use": entry.in_use.to_json() if entry.in_use else None,
-        "on_disk": entry.on_disk.to_json() if entry.on_disk else None,
-        "ends": paper.ends.isoformat() if paper else None,
-        "left_s": int((paper.ends - at).total_seconds()) if paper else None,
-        "level": entry.level.word,
-        "broken": entry.broken,
-        "old": entry.old,
-        "stops": entry.stops,
-        "command": entry.command,
-        "note": entry.note,
-    }

@@ -1,4 +1,4 @@
-"""`sipmesh ca protect`: private keys that mean nothing without their passphrase."""
+"""`sipmesh ca protect`: encrypt private keys with a passphrase."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def protect(topology: TopologyFile = HERE) -> None:
 
 
 def _named(place: Place) -> Iterator[Path]:
-    """The keys that the topology names: an edge's for partners may lie anywhere. A server that has joined has no draft."""
+    """Yield the keys that the topology names: they may be in any folder. A server that has joined has no draft."""
     if not place.file.exists():
         return
     loaded = place.load()

@@ -1,16 +1,15 @@
-"""`sipmesh ca root`: another root for the whole network, step by step and under traffic; and a root that is kept elsewhere."""
+"""`sipmesh ca root`: replace the root CA step by step, and use a root whose key is on another machine."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sipmesh.cli.control_client import links_of, reload, say_reloaded
+from sipmesh.cli.control_client import ask_one, links_of, reload, say_reloaded
 from sipmesh.cli.output import GOOD, WARN, cell, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.publish import management_socket
@@ -18,8 +17,11 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.offline.request import OfflineKind
 
 if TYPE_CHECKING:
+    from sipmesh.cli.ca.reports import GenerationReport
     from sipmesh.pki.authority import EnterpriseCa
+    from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.pki.offline.request import OfflineRequest
+    from sipmesh.server.management.replies import RootStep
 
 app = typer.Typer(
     help="Replace the root CA: prepare, publish, activate, switch, publish, retire.", no_args_is_help=True
@@ -29,25 +31,27 @@ app = typer.Typer(
 @app.command()
 def status(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
     """Show every generation of the CA, and the next step."""
+    from sipmesh.cli.ca.reports import RotationReport
+
     generations = Place(topology).generations()
-    facts = [
-        {
-            "generation": number,
-            "root": generations.open(number).root.subject.rfc4514_string(),
-            "ends": generations.open(number).root.not_valid_after_utc.isoformat(),
-            "state": _state(number, generations.number, generations.old),
-        }
-        for number in generations.numbers
-    ]
+    reports = [_report(generations, number) for number in generations.numbers]
     following = _following(Place(topology))
     if as_json:
-        say_json({"generations": facts, "next": following, "crossed": generations.is_crossed})
+        say_json(RotationReport(reports, following, generations.is_crossed))
         return
     made = table("", "generation", "root", "ends", "state")
-    for one in facts:
-        made.add_row(*map(cell, (one["generation"], one["root"], one["ends"], one["state"])))
+    for report in reports:
+        made.add_row(*map(cell, (report.generation, report.root, report.ends.isoformat(), report.state)))
     show(made)
     say(following)
+
+
+def _report(generations: CaGenerations, number: int) -> GenerationReport:
+    from sipmesh.cli.ca.reports import GenerationReport
+
+    root = generations.open(number).root
+    state = _state(number, generations.number, generations.old)
+    return GenerationReport(number, root.subject.rfc4514_string(), root.not_valid_after_utc, state)
 
 
 def _state(number: int, current: int, old: list[int]) -> str:
@@ -59,7 +63,7 @@ def _state(number: int, current: int, old: list[int]) -> str:
 
 
 def _following(place: Place) -> str:
-    """What to do next."""
+    """Return the next step, in words."""
     generations = place.generations()
     if generations.next is not None:
         return (
@@ -88,7 +92,7 @@ def prepare(*, topology: TopologyFile = HERE) -> None:
         say(
             "The key of the present root is on another machine. It must sign a cross-certificate before the new CA can issue:"
         )
-        say("  sipmesh ca root request cross errand.json", style=WARN)
+        say("  sipmesh ca root request cross request.json", style=WARN)
     say(f"{made.root.subject.rfc4514_string()} is prepared, in {made.folder}.", style=GOOD)
     if draft.topology.federation.partners:
         say(
@@ -102,9 +106,9 @@ def prepare(*, topology: TopologyFile = HERE) -> None:
 @app.command()
 def activate(*, topology: TopologyFile = HERE) -> None:
     """Let the new CA issue, when every server trusts its root. All servers then renew their certificates themselves."""
-    told = _ask(Place(topology), "activate")
+    step = _take_step(Place(topology), "activate")
     say(
-        f"Generation {told['generation']} issues from now on. Servers renew their certificates themselves; to follow this: "
+        f"Generation {step.generation} issues from now on. Servers renew their certificates themselves; to follow this: "
         "sipmesh status",
         style=GOOD,
     )
@@ -115,8 +119,8 @@ def activate(*, topology: TopologyFile = HERE) -> None:
 @app.command()
 def switch(*, topology: TopologyFile = HERE) -> None:
     """Change the chains of all servers to the new root only. Peers that have only the old root then refuse them."""
-    told = _ask(Place(topology), "switch")
-    say(f"From now on the chains of all servers lead to {told['root']} only.", style=GOOD)
+    step = _take_step(Place(topology), "switch")
+    say(f"From now on the chains of all servers lead to {step.root} only.", style=GOOD)
     say("Links that use the old root are replaced at most 30 seconds after their last call.")
     say("Then: sipmesh ca root retire")
 
@@ -138,8 +142,8 @@ def retire(*, topology: TopologyFile = HERE) -> None:
             say(f"The draft {place.file} no longer names {anchor}. Next:", style=WARN)
             say('  sipmesh topology publish -m "remove the old root"', "  sipmesh ca root retire")
             return
-    told = _ask(place, "retire")
-    say(f"Retired: generation {', '.join(map(str, told['retired']))}.", style=GOOD)
+    step = _take_step(place, "retire")
+    say(f"Retired: generation {', '.join(map(str, step.retired))}.", style=GOOD)
 
 
 @app.command()
@@ -193,14 +197,14 @@ def request(
     generations = Place(topology).generations()
     at = datetime.now(UTC)
     if what is OfflineKind.LIST:
-        errand = generations.current.offline_root.request_crl(at)
+        signing_request = generations.current.offline_root.request_crl(at)
     else:
         coming = generations.next
         if coming is None:
             raise OperatorError("no next root is prepared; first: sipmesh ca root prepare")
-        errand = generations.current.offline_root.request_cross(coming, at)
-    files.write(to, errand.encode())
-    say(f"{to} asks the root to sign:", *(f"  {line}" for line in errand.told), style=GOOD)
+        signing_request = generations.current.offline_root.request_cross(coming, at)
+    files.write(to, signing_request.encode())
+    say(f"{to} asks the root to sign:", *(f"  {line}" for line in signing_request.summary), style=GOOD)
     say(
         f"Carry it to the machine with the root's key, and run: sipmesh ca root sign {to.name} --key root.key --root root.pem"
     )
@@ -208,7 +212,7 @@ def request(
 
 @app.command()
 def sign(
-    errand_file: Annotated[
+    request_file: Annotated[
         Path, typer.Argument(metavar="FILE", help="The signing request that `ca root request` has written.")
     ],
     *,
@@ -221,16 +225,16 @@ def sign(
     from sipmesh.topology.document.files import UnusableFileError
     from sipmesh.topology.document.trust_anchors import read_certificates
 
-    errand = _errand(errand_file)
+    signing_request = _read_request(request_file)
     try:
         certificate = read_certificates(root)[0]
     except UnusableFileError as wrong:
         raise OperatorError(f"{root} {wrong}; name the root's certificate with --root") from None
-    say("To be signed:", *(f"  {line}" for line in errand.told))
+    say("To be signed:", *(f"  {line}" for line in signing_request.summary))
     if not yes:
         typer.confirm("Sign it?", abort=True)
-    signed = errand.signed(certificate, files.read_key(key))
-    to = errand_file.with_name(f"{errand_file.name}.signed")
+    signed = signing_request.signed(certificate, files.read_key(key))
+    to = request_file.with_name(f"{request_file.name}.signed")
     files.write(to, signed.encode())
     say(f"{to} is signed. Carry it back, and run: sipmesh ca root take {to.name}", style=GOOD)
 
@@ -246,18 +250,18 @@ def take(
     """Install what the root has signed, if it matches the signing request. A revocation list is in force at once."""
     place = Place(topology)
     generations = place.generations()
-    errand = _errand(signed_file)
+    signing_request = _read_request(signed_file)
     before = links_of(place)
-    file = generations.current.offline_root.accept(errand, generations.next)
+    file = generations.current.offline_root.accept(signing_request, generations.next)
     say(f"{file} is in place.", style=GOOD)
-    if errand.what is OfflineKind.LIST:
-        say_reloaded(reload(place, before, "files-changed"))
+    if signing_request.what is OfflineKind.LIST:
+        say_reloaded(reload(place, before, changed_only=True))
     else:
         say(_following(place))
 
 
-def _errand(file: Path) -> OfflineRequest:
-    """Read an errand; raises `OperatorError`."""
+def _read_request(file: Path) -> OfflineRequest:
+    """Read a signing request; raises `OperatorError`."""
     from sipmesh.pki.offline.request import OfflineRequest
 
     try:
@@ -269,7 +273,7 @@ def _errand(file: Path) -> OfflineRequest:
 
 
 def _names(place: Place, ca: EnterpriseCa) -> tuple[str, tuple[str, ...]]:
-    """The files of a generation, as the topology names them."""
+    """Return the files of a generation, as the topology names them: the anchor, and its CRLs."""
 
     def name(file: Path) -> str:
         return os.fspath(file.relative_to(place.folder))
@@ -277,7 +281,7 @@ def _names(place: Place, ca: EnterpriseCa) -> tuple[str, tuple[str, ...]]:
     return name(ca.folder / "root.pem"), (name(ca.folder / "root.crl"), name(ca.folder / "issuing.crl"))
 
 
-def _ask(place: Place, step: str) -> Any:
-    from sipmesh.server.control_socket import ask
+def _take_step(place: Place, step: str) -> RootStep:
+    from sipmesh.server.management.replies import ROOT
 
-    return asyncio.run(ask(management_socket(place), "root", timeout_s=30.0, step=step))
+    return ask_one(management_socket(place), ROOT, 30.0, step=step)

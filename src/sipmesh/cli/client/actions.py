@@ -1,20 +1,18 @@
-"""`sipmesh register`, `message` and `call`: act as a client, to check that the network does what it should."""
+"""`sipmesh register`, `message` and `call`: act as a SIP client, to test the network."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from sipmesh.cli.client.options import ClientOptions, client_command
 from sipmesh.cli.output import BAD, GOOD, say, say_json
-from sipmesh.cli.place import HERE, AsJson, TopologyFile
-from sipmesh.cli.users.passwords import FromStdin, known_password
+from sipmesh.cli.users.passwords import known_password
 from sipmesh.errors import SipmeshError
 
 if TYPE_CHECKING:
@@ -26,41 +24,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 REFUSED_LOGIN = frozenset({401, 407})
-"""Final answers that mean that our credentials did not count (RFC 3261 section 22)."""
-
-As = Annotated[str, typer.Option("--as", metavar="USER", help="Your SIP address, such as alice@example.com.")]
-ServerOption = Annotated[
-    str,
-    typer.Option(
-        "--server",
-        metavar="HOST[:PORT]",
-        help="The server. By default a server of the topology, else found by DNS SRV.",
-    ),
-]
-Anchors = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--ca",
-        metavar="FILE",
-        help="The root certificate (PEM) for the server's chain. By default the topology's root.",
-    ),
-]
+"""Final responses that reject our credentials (RFC 3261 section 22)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who acts, as the options have it."""
-
-    user: str
-    from_stdin: bool
-    server: str
-    anchors: list[Path]
-    topology: Path
-
-
+@client_command
 def register(
     *,
-    user: As,
+    options: ClientOptions,
     stay: Annotated[
         bool,
         typer.Option(
@@ -68,32 +38,26 @@ def register(
         ),
     ] = False,
     expires: Annotated[int, typer.Option(min=0, help="The duration of the registration, in seconds.")] = 600,
-    password_stdin: FromStdin = False,
-    server: ServerOption = "",
-    ca: Anchors = None,
-    topology: TopologyFile = HERE,
-    as_json: AsJson = False,
 ) -> None:
     """Register, show what the server proved and answered, and remove the registration again.
 
     With --stay the registration stays. The command refreshes it before it expires, and sends keepalives. After a lost link, it
     opens a new link and registers again. It prints each event, and exits with 1 when a server refuses the login.
     """
-    caller = Caller(user, password_stdin, server, ca or [], topology)
 
     async def do(agent: UserAgent) -> Outcome:
         outcome = await agent.register(expires)
-        _tell(agent, outcome, f"register {agent.party.aor}", as_json=as_json)
+        _tell(agent, outcome, f"register {agent.party.aor}", as_json=options.as_json)
         if outcome.ok:
             await agent.register(0)
         return outcome
 
     with suppress(KeyboardInterrupt):
-        _leave(_stay(caller, expires, as_json=as_json) if stay else act(caller, do))
+        _leave(_stay(options, expires) if stay else act(options, do))
 
 
-def _stay(caller: Caller, expires: int, *, as_json: bool) -> Outcome:
-    """Stay registered until Ctrl-C, or until a server refuses us; gives that refusal."""
+def _stay(options: ClientOptions, expires: int) -> Outcome:
+    """Stay registered until Ctrl-C, or until a server refuses the login; returns the refusal."""
     from sipmesh.cli.client.server_discovery import find_home
     from sipmesh.cli.client.staying import Staying
     from sipmesh.client.party import new_instance
@@ -101,17 +65,17 @@ def _stay(caller: Caller, expires: int, *, as_json: bool) -> Outcome:
     from sipmesh.routing.registrar.address_of_record import read_address
     from sipmesh.transport.event_loop import run
 
-    home = find_home(read_address(caller.user), caller.server, caller.anchors, caller.topology)
-    password = known_password(caller.user, from_stdin=caller.from_stdin)
+    home = find_home(read_address(options.user), options.server, options.ca or [], options.topology)
+    password = known_password(options.user, from_stdin=options.password_stdin)
 
     def tell(agent: UserAgent, outcome: Outcome) -> None:
-        _tell(agent, outcome, f"register {agent.party.aor}", as_json=as_json)
+        _tell(agent, outcome, f"register {agent.party.aor}", as_json=options.as_json)
 
     async def keep() -> Outcome:
-        staying, instance = Staying(tell, as_json=as_json), new_instance()
+        staying, instance = Staying(tell, as_json=options.as_json), new_instance()
 
         def connect() -> Awaitable[UserAgent]:
-            return _connected(caller.user, password, home, instance)
+            return _connected(options.user, password, home, instance)
 
         try:
             return await KeptRegistration(connect, expires, staying, RetryDelay(SystemRandom().random)).keep()
@@ -119,46 +83,36 @@ def _stay(caller: Caller, expires: int, *, as_json: bool) -> Outcome:
             staying.close()
 
     outcome = run(keep())
-    say_refusal(outcome, as_json=as_json)
+    say_refusal(outcome, as_json=options.as_json)
     return outcome
 
 
+@client_command
 def message(
     to: Annotated[str, typer.Argument(metavar="TO", help="The receiver, such as bob@example.com.")],
     text: Annotated[str, typer.Argument(help="The text of the message.")],
     *,
-    user: As,
-    password_stdin: FromStdin = False,
-    server: ServerOption = "",
-    ca: Anchors = None,
-    topology: TopologyFile = HERE,
-    as_json: AsJson = False,
+    options: ClientOptions,
 ) -> None:
     """Send a message, and show the final response."""
-    caller = Caller(user, password_stdin, server, ca or [], topology)
 
     async def do(agent: UserAgent) -> Outcome:
         outcome = await agent.message(to, text)
-        _tell(agent, outcome, f"message {agent.party.aor} → {to}", as_json=as_json)
+        _tell(agent, outcome, f"message {agent.party.aor} → {to}", as_json=options.as_json)
         return outcome
 
-    _leave(act(caller, do))
+    _leave(act(options, do))
 
 
+@client_command
 def call(
     to: Annotated[str, typer.Argument(metavar="TO", help="The user to call, such as bob@example.com.")],
     *,
-    user: As,
+    options: ClientOptions,
     seconds: Annotated[float, typer.Option("--for", min=0, help="The duration of the call, in seconds.")] = 3.0,
     ring: Annotated[float, typer.Option(min=1, help="The time to wait for an answer, in seconds.")] = 30.0,
-    password_stdin: FromStdin = False,
-    server: ServerOption = "",
-    ca: Anchors = None,
-    topology: TopologyFile = HERE,
-    as_json: AsJson = False,
 ) -> None:
     """Make a call without media, hang up, and show both final responses."""
-    caller = Caller(user, password_stdin, server, ca or [], topology)
 
     async def do(agent: UserAgent) -> Outcome:
         made = agent.invite(to)
@@ -168,29 +122,32 @@ def call(
         except TimeoutError:
             outcome = await made.cancel()
         ended = await _hold(made, seconds) if outcome.ok else None
-        _tell(agent, outcome, f"call {agent.party.aor} → {to}", as_json=as_json, path=made.hops, bye=ended)
+        _tell(agent, outcome, f"call {agent.party.aor} → {to}", as_json=options.as_json, path=made.hops, bye=ended)
         return outcome if ended is None or ended.ok else ended
 
-    _leave(act(caller, do))
+    _leave(act(options, do))
 
 
 async def _hold(made: Call, seconds: float) -> Outcome | None:
-    """Stay in the call, and hang up unless the other side has."""
+    """Stay in the call for so many *seconds*, then hang up, unless the other side has hung up."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await made.over()
     return await made.hang_up()
 
 
-def act(caller: Caller, do: Callable[[UserAgent], Awaitable[T]]) -> T:
-    """Connect as the caller and do something; raises what refused us or kept us from it."""
+def act(options: ClientOptions, do: Callable[[UserAgent], Awaitable[T]]) -> T:
+    """Connect as the user, and call *do* with the agent. Raises `LinkRefused` for a server that fails the checks.
+
+    Raises `SipmeshError` if no server can be reached.
+    """
     from sipmesh.cli.client.server_discovery import find_home
     from sipmesh.routing.registrar.address_of_record import read_address
     from sipmesh.transport.event_loop import run
 
-    home = find_home(read_address(caller.user), caller.server, caller.anchors, caller.topology)
-    password = known_password(caller.user, from_stdin=caller.from_stdin)
-    return run(_act(caller.user, password, home, do))
+    home = find_home(read_address(options.user), options.server, options.ca or [], options.topology)
+    password = known_password(options.user, from_stdin=options.password_stdin)
+    return run(_act(options.user, password, home, do))
 
 
 async def _act(user: str, password: str, home: Home, do: Callable[[UserAgent], Awaitable[T]]) -> T:
@@ -200,7 +157,7 @@ async def _act(user: str, password: str, home: Home, do: Callable[[UserAgent], A
 
 
 async def _connected(user: str, password: str, home: Home, instance: str = "") -> UserAgent:
-    """The agent at the first server that can be reached; one that is not who it should be ends the search."""
+    """Return an agent at the first server that can be reached; a server that fails the checks ends the search."""
     from sipmesh.client.agent import LinkLostError, UserAgent
 
     lost: list[str] = []
@@ -228,17 +185,27 @@ def _tell(
     path: tuple[str, ...] = (),
     bye: Outcome | None = None,
 ) -> None:
-    """Tell the answer, with what the server proved and which way it went."""
+    """Print the final response, with the identity that the server proved and the path of the request."""
+    from sipmesh.cli.client.reports import HandshakeReport, OutcomeReport
+
     proved = agent.verdict.subject if agent.verdict is not None else ""
     facts = agent.link.facts if agent.link is not None else None
     if as_json:
-        said = {"status": outcome.status, "reason": outcome.reason, "warnings": list(outcome.warnings)}
-        tls = {"version": facts.version, "cipher": facts.cipher, "group": facts.group} if facts is not None else None
-        more = {"bye": bye.status if bye is not None else None, "path": list(path or outcome.hops)}
-        say_json({"what": what, **said, "elapsed_s": round(outcome.elapsed_s, 4), "server": proved, "tls": tls, **more})
+        report = OutcomeReport(
+            what=what,
+            status=outcome.status,
+            reason=outcome.reason,
+            warnings=list(outcome.warnings),
+            elapsed_s=round(outcome.elapsed_s, 4),
+            server=proved,
+            tls=HandshakeReport(facts.version, facts.cipher, facts.group) if facts is not None else None,
+            bye=bye.status if bye is not None else None,
+            path=list(path or outcome.hops),
+        )
+        say_json(report)
         return
-    tls_told = " ".join(filter(None, (facts.version, facts.cipher, facts.group))) if facts is not None else ""
-    say(f"server   {proved} proved, {tls_told}")
+    tls = " ".join(filter(None, (facts.version, facts.cipher, facts.group))) if facts is not None else ""
+    say(f"server   {proved} proved, {tls}")
     say(f"{what}: {outcome} in {outcome.elapsed_s * 1000:.0f} ms", style=GOOD if outcome.ok else BAD)
     _say_remedy(outcome)
     if path:
@@ -253,9 +220,11 @@ def _say_remedy(outcome: Outcome) -> None:
 
 
 def say_refusal(outcome: Outcome, *, as_json: bool) -> None:
-    """Tell the answer that ended a registration."""
+    """Print the final response that has ended a registration."""
+    from sipmesh.cli.client.reports import RefusalReport
+
     if as_json:
-        say_json({"what": "refused", "status": outcome.status, "reason": outcome.reason})
+        say_json(RefusalReport("refused", outcome.status, outcome.reason))
         return
     say(f"Refused, and not tried again: {outcome}", style=BAD)
     _say_remedy(outcome)

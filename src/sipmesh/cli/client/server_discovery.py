@@ -1,4 +1,4 @@
-"""Where a user's server is, and by what it is trusted: from the topology if it is here, else from options and DNS."""
+"""The servers of a user and their trust anchors: from the options, from the topology if it is here, or from DNS."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from sipmesh.transport.resolver import DnsResolver
 
 Server = tuple[str | None, int | None]
-"""Host and port as `UserAgent.connect` takes them; two times None means that the SIP domain is looked up by SRV."""
+"""Host and port for `UserAgent.connect`; None for both means an SRV lookup of the SIP domain."""
 
 BY_SRV: Server = (None, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """What a client command needs to know: servers to try in this order, what it trusts, and whom it asks for names."""
+    """What a client command needs: the servers in the order of tries, the trust anchors, and the resolver of names."""
 
     servers: tuple[Server, ...]
     trust: Trust
@@ -33,7 +33,10 @@ class Home:
 
 
 def find_home(user: SipUri, server: str, anchors: Sequence[Path], topology: Path) -> Home:
-    """Find the home of *user*: options first, then the topology where it has that domain, then DNS."""
+    """Find the servers of *user*: from the options, else from the topology if it has the domain, else by DNS.
+
+    Raises `OperatorError` without a trust anchor, and for a *server* that cannot be read.
+    """
     domain = user.domain
     loaded = _loaded_for(domain, topology)
     servers = (_split(server),) if server else _front_ends(loaded, user.aor) if loaded else (BY_SRV,)
@@ -41,20 +44,23 @@ def find_home(user: SipUri, server: str, anchors: Sequence[Path], topology: Path
 
 
 def _loaded_for(domain: str, topology: Path) -> Loaded | None:
-    """The topology, if there is one that has *domain*."""
+    """Return the topology if there is one here and it has *domain*."""
     loaded = Place(topology).found()
     return loaded if loaded is not None and domain in loaded.topology.sip_domains else None
 
 
 def trust_of(anchors: Sequence[Path], loaded: Loaded | None, domain: str) -> Trust:
-    """What vouches for the server: the files given, else our own authority with its lists."""
+    """Return the trust anchors: those in the files *anchors*, else our own authority with its CRLs.
+
+    Raises `OperatorError` if there is neither, or a file cannot be used.
+    """
     from sipmesh.client.judge import Trust
     from sipmesh.topology.document.files import UnusableFileError
     from sipmesh.topology.document.trust_anchors import read_certificates
 
     if anchors:
         try:
-            return Trust(tuple(found for file in anchors for found in read_certificates(file)), None)
+            return Trust(tuple(anchor for file in anchors for anchor in read_certificates(file)), None)
         except UnusableFileError as wrong:
             raise OperatorError(f"{', '.join(map(str, anchors))}: {wrong}; name a PEM file with the root") from None
     if loaded is None:
@@ -74,7 +80,7 @@ def _split(server: str) -> Server:
 
 
 def _front_ends(loaded: Loaded, aor: str) -> tuple[Server, ...]:
-    """The client ports of the pool where *aor* is at home; of all front ends where the users are out of reach."""
+    """Return the client ports of the home pool of *aor*; of all front ends if the home pool is not known here."""
     from sipmesh.topology.document.listeners import listeners
     from sipmesh.trust.evidence import LinkKind
 
@@ -90,12 +96,12 @@ def _front_ends(loaded: Loaded, aor: str) -> tuple[Server, ...]:
 
 
 def _home_pool(loaded: Loaded, aor: str) -> str:
-    """The home of *aor* where there are several to choose from and the users are at hand, "" where not."""
+    """Return the home pool of *aor*; empty if there is one front-end pool only, or the user database is not here."""
     from sipmesh.storage.users import Users
     from sipmesh.topology.home_pools import front_end_pools, home_by_default
 
     away = loaded.users_file is not None and not loaded.users_file.exists()
-    if away or len(front_end_pools(loaded.topology)) < 2:  # noqa: PLR2004 - then there is a choice
+    if away or len(front_end_pools(loaded.topology)) < 2:  # noqa: PLR2004 - one pool leaves no choice
         return ""
     try:
         users = Users(loaded.users_url)
@@ -109,7 +115,7 @@ def _home_pool(loaded: Loaded, aor: str) -> str:
 
 
 def _resolver(servers: Sequence[Server], loaded: Loaded | None) -> DnsResolver | None:
-    """DNS, where an address has to be found: the topology's own servers first."""
+    """Return a resolver if a server has no IP address, else None."""
     from sipmesh.routing.proxy.locate import is_ip
 
     if all(host is not None and is_ip(host) for host, _ in servers):
@@ -118,7 +124,7 @@ def _resolver(servers: Sequence[Server], loaded: Loaded | None) -> DnsResolver |
 
 
 def name_servers(loaded: Loaded | None) -> DnsResolver:
-    """Ask the name servers of the topology, or those of this machine where it names none."""
+    """Return a resolver that asks the name servers of the topology, or those of this machine if it names none."""
     from sipmesh.transport.resolver import DnsResolver
 
     named = loaded.topology.dns if loaded is not None else None

@@ -1,11 +1,14 @@
-"""What `sipmesh register --stay` prints: registrations, messages, calls, and links that are gone."""
+"""What `sipmesh register --stay` prints: registrations, messages, calls, and lost links."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from sipmesh.cli.output import BAD, GOOD, QUIET, say, say_json_lines
 from sipmesh.client.outcome import Text
@@ -17,8 +20,55 @@ if TYPE_CHECKING:
     from sipmesh.client.outcome import Outcome
 
 
+Sender = Annotated[str, Field(validation_alias="from")]
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationReport:
+    """A registration that was made or refreshed; it lasts so many *seconds*."""
+
+    what: str
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class LossReport:
+    """A lost registration; the next try is in *wait_s* seconds."""
+
+    what: str
+    why: str
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReport:
+    """A message that has arrived; *identity* is the identity that the server has asserted, None if none."""
+
+    what: str
+    from_: Sender
+    identity: str | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallReport:
+    """A call that has arrived; *identity* is the identity that the server has asserted, None if none."""
+
+    what: str
+    from_: Sender
+    identity: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallEndReport:
+    """A call that is over."""
+
+    what: str
+    from_: Sender
+
+
 class Staying:
-    """The watcher of a registration; *tell* prints the first answer as `sipmesh register` does."""
+    """The printer of the events of a registration; *tell* prints the first response as `sipmesh register` does."""
 
     def __init__(self, tell: Callable[[UserAgent, Outcome], None], *, as_json: bool) -> None:
         self._tell, self._as_json = tell, as_json
@@ -30,53 +80,50 @@ class Staying:
         return f"<Staying {self._agent!r}, {len(self._calls)} calls>"
 
     def close(self) -> None:
-        """Wait for the end of no more calls."""
+        """Stop waiting for the ends of calls."""
         for call in self._calls:
             call.cancel()
 
     def registered(self, agent: UserAgent, outcome: Outcome, seconds: int) -> None:
-        """Tell the first registration in full, and later ones in one line."""
+        """Print the first registration in full, and a later one in one line; *seconds* is how long it lasts."""
         until = f"{datetime.now(UTC) + timedelta(seconds=seconds):%H:%M:%S}Z"
         anew, self._agent = agent is not self._agent, agent
         if not self._greeted:
             self._greeted = True
             self._tell(agent, outcome)
-            self._say(f"Registered for {seconds} s, until {until}.", GOOD, what="registered", seconds=seconds)
+            self._say(f"Registered for {seconds} s, until {until}.", GOOD, RegistrationReport("registered", seconds))
             self._say("Waiting for messages and calls. To stop: Ctrl-C", QUIET)
         elif anew:
             where = f"at {agent.link.remote[0]}:{agent.link.remote[1]}" if agent.link is not None else ""
-            self._say(f"Registered again {where}, until {until}.", GOOD, what="registered", seconds=seconds)
+            self._say(f"Registered again {where}, until {until}.", GOOD, RegistrationReport("registered", seconds))
         else:
-            self._say(f"Refreshed, until {until}.", QUIET, what="refreshed", seconds=seconds)
+            self._say(f"Refreshed, until {until}.", QUIET, RegistrationReport("refreshed", seconds))
 
     def event(self, event: Event) -> None:
-        """Tell a message or a call."""
+        """Print a message or a call."""
         if isinstance(event, Text):
-            told: dict[str, Any] = {"from": event.sender, "identity": event.identity, "text": event.text}
             head = f"message from {event.sender}, identity asserted by the server: {event.identity or 'none'}"
-            self._say(head, what="message", **told)
+            self._say(head, report=MessageReport("message", event.sender, event.identity, event.text))
             self._say(f"  {event.text}")
             return
-        told = {"from": event.remote, "identity": event.identity}
-        self._say(
-            f"call from {event.remote}, identity asserted by the server: {event.identity or 'none'}",
-            what="call",
-            **told,
-        )
+        head = f"call from {event.remote}, identity asserted by the server: {event.identity or 'none'}"
+        self._say(head, report=CallReport("call", event.remote, event.identity))
         task = asyncio.ensure_future(self._say_end(event))
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
 
     async def _say_end(self, call: Call) -> None:
         await call.over()
-        self._say(f"call with {call.remote} is over", what="call over", **{"from": call.remote})
+        self._say(f"call with {call.remote} is over", report=CallEndReport("call over", call.remote))
 
     def lost(self, why: str, wait_s: float) -> None:
-        """Tell that there is no registration for the moment."""
-        self._say(f"NOT registered: {why}; next try in {wait_s:.1f} s", BAD, what="lost", why=why, wait_s=wait_s)
+        """Print that the registration is lost, and when the next try is."""
+        line = f"NOT registered: {why}; next try in {wait_s:.1f} s"
+        self._say(line, BAD, LossReport("lost", why, wait_s))
 
-    def _say(self, line: str, style: str = "", **told: Any) -> None:
+    def _say(self, line: str, style: str = "", report: object = None) -> None:
+        """Print a line, or with --json its *report*; a line without a report is for people only."""
         if not self._as_json:
             say(line, style=style)
-        elif told:
-            say_json_lines([told])
+        elif report is not None:
+            say_json_lines([report])

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sipmesh.cli.control_client import ServerAnswer
-from sipmesh.cli.diagnosis.links import answers_of
+from sipmesh.cli.control_client import FromServer
+from sipmesh.cli.diagnosis.links import answers_of, each
 from sipmesh.cli.output import BAD, GOOD, WARN, say, say_explained, say_json, say_verdict
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.users.user_report import explain_user
 from sipmesh.errors import OperatorError
 
 if TYPE_CHECKING:
-    from sipmesh.cli.diagnosis.offline_judge import Knocks
-    from sipmesh.cli.diagnosis.probe import Probed
-    from sipmesh.cli.diagnosis.probe_target import Asked
+    from sipmesh.cli.diagnosis.offline_judge import ConnectsAs
+    from sipmesh.cli.diagnosis.probe import ProbeResult
+    from sipmesh.cli.diagnosis.probe_target import Target
+    from sipmesh.server.admin.replies import LinkReply
+    from sipmesh.trust.judgement.verdict_report import VerdictReport
+    from sipmesh.trust.verdict import Verdict
 
 LINK = re.compile(r"[csp][0-9]+")
-PAPERS = {".pem", ".crt", ".cer", ".der"}
-"""What names of certificate files end in, and names of servers do not."""
-
 REFERENCE = re.compile(r"[csp][0-9]+-[0-9]+")
+CERTIFICATE_SUFFIXES = {".pem", ".crt", ".cer", ".der"}
+"""Endings of the names of certificate files; no name of a server has one of them."""
 
 
 def explain(
@@ -74,50 +76,57 @@ def explain(
         good = _reference(what, server, place, as_json=as_json)
     elif "@" in what:
         good = explain_user(what, place, as_json=as_json)
-    elif "/" in what or Path(what).suffix.lower() in PAPERS:
+    elif "/" in what or Path(what).suffix.lower() in CERTIFICATE_SUFFIXES:
         raise OperatorError(f"there is no file {what}; name a certificate, or a server as HOST:PORT")
     else:
-        from sipmesh.cli.diagnosis.probe_target import Asked
+        from sipmesh.cli.diagnosis.probe_target import Target
 
-        good = _address(Asked(what, speaker, tuple(name or ()), tuple(ca or ())), place, as_json=as_json)
+        good = _address(Target(what, speaker, tuple(name or ()), tuple(ca or ())), place, as_json=as_json)
     raise typer.Exit(0 if good else 1)
 
 
-def _address(asked: Asked, place: Place, *, as_json: bool) -> bool:
+def _address(target: Target, place: Place, *, as_json: bool) -> bool:
     from sipmesh.cli.diagnosis.probe import Aim, Probe
     from sipmesh.cli.diagnosis.probe_target import aim
+    from sipmesh.cli.diagnosis.reports import AddressReport
     from sipmesh.transport.event_loop import run
 
-    aimed, told = aim(asked, place)
+    aimed, what = aim(target, place)
 
-    async def look(at: Aim) -> Probed:
+    async def probe(at: Aim) -> ProbeResult:
         return await Probe(at).run()
 
-    probed = run(look(aimed))
+    result = run(probe(aimed))
     if as_json:
-        say_json({"what": told, **probed.to_json()})
+        verdict = _report(result.verdict) if result.verdict is not None else None
+        say_json(AddressReport(what, result.address, result.good, result.stages, verdict))
     else:
-        say(told, style="bold")
-        _say_probed(probed)
-    return probed.good
+        say(what, style="bold")
+        _say_result(result)
+    return result.good
 
 
-def _say_probed(probed: Probed) -> None:
-    for stage in probed.stages:
-        say(f"  {'✓' if stage.passed else '✗'} {stage.name:<8} {stage.told}", style=GOOD if stage.passed else BAD)
-    if probed.verdict is not None:
+def _report(verdict: Verdict) -> VerdictReport:
+    from sipmesh.trust.judgement.verdict_report import VerdictReport
+
+    return VerdictReport.of(verdict)
+
+
+def _say_result(result: ProbeResult) -> None:
+    for stage in result.stages:
+        say(f"  {'✓' if stage.passed else '✗'} {stage.stage:<8} {stage.told}", style=GOOD if stage.passed else BAD)
+    if result.verdict is not None:
         say("")
-        say_verdict(probed.verdict)
+        say_verdict(result.verdict)
 
 
 def _file(file: Path, speaker: str, server: str, place: Place, *, as_json: bool) -> bool:
     from sipmesh.cli.diagnosis.offline_judge import judge_file
-    from sipmesh.trust.judgement.explain import to_json
+    from sipmesh.cli.diagnosis.reports import FileReport
 
-    judged = judge_file(file, place.in_force(), _knocks(speaker), server)
+    judged = judge_file(file, place.in_force(), _connects_as(speaker), server)
     if as_json:
-        said = {"file": str(file), "server": judged.server, "surprise": judged.surprise}
-        say_json({**said, "verdict": to_json(judged.verdict)})
+        say_json(FileReport(file, judged.server, judged.surprise, _report(judged.verdict)))
         return judged.good
     say(f"{file}, at the {judged.kind} port of {judged.server}", style="bold")
     say_verdict(judged.verdict)
@@ -126,47 +135,49 @@ def _file(file: Path, speaker: str, server: str, place: Place, *, as_json: bool)
     return judged.good
 
 
-def _knocks(speaker: str) -> Knocks | None:
-    from sipmesh.cli.diagnosis.offline_judge import Knocks
+def _connects_as(speaker: str) -> ConnectsAs | None:
+    from sipmesh.cli.diagnosis.offline_judge import ConnectsAs
 
     if not speaker:
         return None
     try:
-        return Knocks(speaker)
+        return ConnectsAs(speaker)
     except ValueError:
-        raise OperatorError(f"a certificate belongs to one of {', '.join(Knocks)}, and not to {speaker!r}") from None
+        names = ", ".join(ConnectsAs)
+        raise OperatorError(f"a certificate belongs to one of {names}, and not to {speaker!r}") from None
 
 
 def _link(link: str, server: str, place: Place, *, as_json: bool) -> bool:
-    """Ask the running server; link ids are each server's own, so that two may have the same."""
-    holders = [one for one in answers_of(place, "links", server) if any(held["id"] == link for held in one.result)]
-    answer = _only(link, holders)
-    told = answers_of(place, "explain", answer.server, id=link)[0].result
+    """Explain a live link of a running server; two servers may have a link with the same id."""
+    from sipmesh.server.admin.replies import EXPLAIN, LINKS
+    from sipmesh.server.typed_json import members
+
+    found = [row for row in each(answers_of(place, LINKS, server)) if row.value.id == link]
+    holder = _only(link, found).server
+    reply = answers_of(place, EXPLAIN, holder, id=link)[0].value
     if as_json:
-        say_json({"server": answer.server, "link": link, **told["verdict"]})
+        say_json({"server": holder, "link": link, **members(reply.verdict)})
     else:
-        say(f"{answer.server}, link {link}", style="bold")
-        say_explained(told["lines"])
-    return bool(told["verdict"]["accepted"])
+        say(f"{holder}, link {link}", style="bold")
+        say_explained(reply.lines)
+    return reply.verdict.accepted
 
 
-def _only(what: str, holders: list[ServerAnswer]) -> ServerAnswer:
-    if not holders:
+def _only(what: str, found: list[FromServer[LinkReply]]) -> FromServer[LinkReply]:
+    if not found:
         raise OperatorError(f"no running server has a live link {what}; to see the live links: sipmesh links")
-    if len(holders) > 1:
-        names = ", ".join(one.server for one in holders)
+    if len(found) > 1:
+        names = ", ".join(row.server for row in found)
         raise OperatorError(f"{names} have a link {what}; name the server with --server")
-    return holders[0]
+    return found[0]
 
 
 def _reference(reference: str, server: str, place: Place, *, as_json: bool) -> bool:
-    """A refused message: its sender was told a reference, we know the reason."""
-    found: list[dict[str, Any]] = [
-        {"server": one.server, **told}
-        for one in answers_of(place, "refused-messages", server)
-        for told in one.result
-        if told["reference"] == reference
-    ]
+    """Explain a refused message: its sender has the reference, the server has the reason."""
+    from sipmesh.server.admin.replies import REFUSED_MESSAGES
+
+    refused = each(answers_of(place, REFUSED_MESSAGES, server))
+    found = [row for row in refused if row.value.reference == reference]
     if not found:
         raise OperatorError(
             f"no running server has the reference {reference} in memory; search for it in the logs of the servers"
@@ -174,7 +185,9 @@ def _reference(reference: str, server: str, place: Place, *, as_json: bool) -> b
     if as_json:
         say_json(found)
         return False
-    for told in found:
-        say(f"{told['code']}: {told['method']} from {told['peer']} got {told['status']} at {told['server']}", style=BAD)
-        say(f"  {told['why']}")
+    for row in found:
+        message = row.value
+        got = f"{message.method} from {message.peer} got {message.status} at {row.server}"
+        say(f"{message.code}: {got}", style=BAD)
+        say(f"  {message.why}")
     return False

@@ -1,16 +1,24 @@
-"""`sipmesh links`: what is connected with the running servers of this machine, and who was refused."""
+"""`sipmesh links`: the live links of the servers that run here, and the latest refusals."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from sipmesh.cli.control_client import ServerAnswer, ask_all, links_table
-from sipmesh.cli.output import BAD, cell, plural, say, say_json, show, table
+from sipmesh.cli.control_client import FromServer, ask_all, links_table
+from sipmesh.cli.output import BAD, Grid, cell, plural, say, say_json, second, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.users.login_tables import failures_table
 from sipmesh.errors import OperatorError
+
+if TYPE_CHECKING:
+    from sipmesh.cli.diagnosis.reports import Refusals
+    from sipmesh.server.control_socket import ControlCommand
+    from sipmesh.server.proxy.refused_message import RefusedMessage
+    from sipmesh.trust.judgement.verdict_report import VerdictReport
+
+T = TypeVar("T")
 
 
 def links(
@@ -22,71 +30,92 @@ def links(
     as_json: AsJson = False,
 ) -> None:
     """Show the live links of the servers that run here, each with its verdict."""
+    from sipmesh.server.admin.replies import LINKS
+
     place = Place(topology)
     if refused:
-        _show_refused(place, as_json=as_json)
+        _show_refused(_refusals(place), as_json=as_json)
         return
-    answers = answers_of(place, "links")
-    found = [link for answer in answers for link in answer.result]
+    answers = answers_of(place, LINKS)
+    found = [link for answer in answers for link in answer.value]
     if as_json:
         say_json(found)
         return
     for answer in answers:
-        say(f"{answer.server}: {plural(len(answer.result), 'link')}", style="bold")
+        say(f"{answer.server}: {plural(len(answer.value), 'link')}", style="bold")
     if found:
         show(links_table("", found))
         say("Why is a peer accepted? sipmesh explain LINK", style="dim")
 
 
-def answers_of(place: Place, command: str, server: str = "", **given: Any) -> list[ServerAnswer]:
-    """The answers of the servers that run here (or of *server*); raises `OperatorError` where there are none."""
+def answers_of(place: Place, command: ControlCommand[T], server: str = "", **given: object) -> list[FromServer[T]]:
+    """Return the replies of the servers that run here, or of *server* only.
+
+    Raises `OperatorError` if no such server runs here, or none of them replies. A server without a reply is printed.
+    """
     place.in_force()
-    answers = [one for one in ask_all(place, command, **given) if server in {"", one.server}]
+    answers = [answer for answer in ask_all(place, command, **given) if server in {"", answer.server}]
     if not answers:
         who = server or "no server of this topology"
         raise OperatorError(
             f"{who} {'does not run' if server else 'runs'} on this machine; start it: sipmesh serve NAME"
         )
-    faults = [f"{one.server}: {one.fault}" for one in answers if one.fault]
+    faults = [f"{answer.server}: {answer.fault}" for answer in answers if answer.fault]
     if len(faults) == len(answers):
         raise OperatorError("; ".join(faults))
     for fault in faults:
         say(fault, style=BAD)
-    return [one for one in answers if not one.fault]
+    return [FromServer(answer.server, answer.reply) for answer in answers if answer.reply is not None]
 
 
-def _show_refused(place: Place, *, as_json: bool) -> None:
-    peers = [{"server": one.server, **verdict} for one in answers_of(place, "refused") for verdict in one.result]
-    messages = [{"server": one.server, **told} for one in answers_of(place, "refused-messages") for told in one.result]
-    logins = [{"server": one.server, **told} for one in answers_of(place, "login-failures") for told in one.result]
+def each(answers: list[FromServer[list[T]]]) -> list[FromServer[T]]:
+    """Return every value of every server, each with its server."""
+    return [FromServer(answer.server, value) for answer in answers for value in answer.value]
+
+
+def _refusals(place: Place) -> Refusals:
+    from sipmesh.cli.diagnosis.reports import Refusals
+    from sipmesh.server.admin.replies import LOGIN_FAILURES, REFUSED, REFUSED_MESSAGES
+
+    return Refusals(
+        links=each(answers_of(place, REFUSED)),
+        messages=each(answers_of(place, REFUSED_MESSAGES)),
+        logins=each(answers_of(place, LOGIN_FAILURES)),
+    )
+
+
+def _show_refused(refusals: Refusals, *, as_json: bool) -> None:
     if as_json:
-        say_json({"links": peers, "messages": messages, "logins": logins})
+        say_json(refusals)
         return
-    if peers:
-        show(_peers_table(peers))
-    if messages:
-        show(_messages_table(messages))
-    if logins:
-        show(failures_table("Failed logins", logins))
+    if refusals.links:
+        show(_peers_table(refusals.links))
+    if refusals.messages:
+        show(_messages_table(refusals.messages))
+    if refusals.logins:
+        show(failures_table("Failed logins", refusals.logins))
         say("Why can a user not log in? sipmesh explain USER@DOMAIN", style="dim")
-    if not peers and not messages and not logins:
+    if not refusals.links and not refusals.messages and not refusals.logins:
         say("The servers have refused no link, message or login since they started.", style="dim")
 
 
-def _peers_table(peers: list[dict[str, Any]]) -> Any:
+def _peers_table(rows: list[FromServer[VerdictReport]]) -> Grid:
     made = table("Refused links", "when", "server", "from or to", "code", "saw", "remedy")
-    for one in peers:
-        reason = next((finding["saw"] for finding in one["findings"] if finding["code"] == one["code"]), "")
-        remedy = one["remedies"][0] if one["remedies"] else ""
-        link = f"{one['direction']} {one['kind']} {one['remote']}"
-        when = one["at"][:19].replace("T", " ") + "Z"
-        made.add_row(cell(when), cell(one["server"]), cell(link), cell(one["code"], BAD), cell(reason), cell(remedy))
+    for row in rows:
+        verdict = row.value
+        saw = verdict.reason.saw if verdict.reason is not None else ""
+        remedy = verdict.remedies[0] if verdict.remedies else ""
+        link = f"{verdict.direction} {verdict.kind} {verdict.remote}"
+        made.add_row(
+            cell(second(verdict.at)), cell(row.server), cell(link), cell(verdict.code, BAD), cell(saw), cell(remedy)
+        )
     return made
 
 
-def _messages_table(messages: list[dict[str, Any]]) -> Any:
+def _messages_table(rows: list[FromServer[RefusedMessage]]) -> Grid:
     made = table("Refused messages", "server", "reference", "from", "method", "answer", "code", "why")
-    for one in messages:
-        told = (one["server"], one["reference"], one["peer"], one["method"], one["status"])
-        made.add_row(*map(cell, told), cell(one["code"], BAD), cell(one["why"]))
+    for row in rows:
+        message = row.value
+        facts = (row.server, message.reference, message.peer, message.method, message.status)
+        made.add_row(*map(cell, facts), cell(message.code, BAD), cell(message.why))
     return made

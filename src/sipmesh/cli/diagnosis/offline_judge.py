@@ -1,4 +1,4 @@
-"""Judging a certificate file as if it knocked at a server's door: both engines, every check, no connection."""
+"""Judge a certificate file as a server would judge a peer with that certificate: every check, without a connection."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from sipmesh.trust.verdict import Verdict
 
 
-class Knocks(StrEnum):
-    """As what the owner of a certificate may come."""
+class ConnectsAs(StrEnum):
+    """The role in which the owner of a certificate connects."""
 
     SERVER = "server"
     PARTNER = "partner"
@@ -39,13 +39,13 @@ class Knocks(StrEnum):
 
     @property
     def kind(self) -> LinkKind:
-        """The port that it comes to."""
-        return LinkKind.PARTNER if self is Knocks.PARTNER else LinkKind.SERVER
+        """The kind of port that it connects to."""
+        return LinkKind.PARTNER if self is ConnectsAs.PARTNER else LinkKind.SERVER
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """The verdict of *server* on a certificate; *surprise* says where the topology has another role for its owner."""
+class JudgedFile:
+    """The verdict of *server* on a certificate; *surprise* says that the topology has another role for its owner."""
 
     server: str
     kind: LinkKind
@@ -54,17 +54,21 @@ class Judged:
 
     @property
     def good(self) -> bool:
-        """Whether it would be let in as what it was said to be."""
+        """Whether the server would accept the peer, and in the role that was asked for."""
         return self.verdict.accepted and not self.surprise
 
 
-def judge_file(file: Path, loaded: Loaded, comes_as: Knocks | None, server: str) -> Judged:
-    """Judge the chain in *file* as *server* would; the server that it would knock at is found if none is named."""
+def judge_file(file: Path, loaded: Loaded, comes_as: ConnectsAs | None, server: str) -> JudgedFile:
+    """Judge the chain in *file* as *server* would, or as the first server to which its owner could connect.
+
+    Raises `OperatorError` if the file has no certificate, or the topology has no such server.
+    """
     chain = _read(file)
-    knocks = comes_as or _guess(chain, loaded)
-    door = view(loaded, server or _door(chain, loaded, knocks))
-    verdict = judge(_evidence(file, chain, door, knocks.kind), door.accept_policy(knocks.kind), at=datetime.now(UTC))
-    return Judged(door.name, knocks.kind, verdict, _surprise(verdict, comes_as))
+    connects_as = comes_as or _guess(chain, loaded)
+    judging = view(loaded, server or _server_for(chain, loaded, connects_as))
+    kind = connects_as.kind
+    verdict = judge(_evidence(file, chain, judging, kind), judging.accept_policy(kind), at=datetime.now(UTC))
+    return JudgedFile(judging.name, kind, verdict, _surprise(verdict, comes_as))
 
 
 def _read(file: Path) -> list[x509.Certificate]:
@@ -75,43 +79,43 @@ def _read(file: Path) -> list[x509.Certificate]:
         raise OperatorError("there is nothing to explain", (problem,)) from None
 
 
-def _guess(chain: list[x509.Certificate], loaded: Loaded) -> Knocks:
-    """A certificate with a name of a partner comes as a partner."""
+def _guess(chain: list[x509.Certificate], loaded: Loaded) -> ConnectsAs:
+    """Return partner for a certificate with a name of a partner, and server for any other."""
     theirs = {name for partner in loaded.topology.federation.partners for name in partner.identities}
-    return Knocks.PARTNER if theirs & set(identities(chain[0]).usable) else Knocks.SERVER
+    return ConnectsAs.PARTNER if theirs & set(identities(chain[0]).usable) else ConnectsAs.SERVER
 
 
-def _door(chain: list[x509.Certificate], loaded: Loaded, knocks: Knocks) -> str:
-    """The first server, other than the certificate's own, that has such a port."""
+def _server_for(chain: list[x509.Certificate], loaded: Loaded, connects_as: ConnectsAs) -> str:
+    """Return the first server with such a port that is not the owner of the certificate."""
     mine = set(identities(chain[0]).usable)
-    wanted = Role.EDGE if knocks is Knocks.PARTNER else Role.FRONT_END
-    doors = [server.name for pool in loaded.topology.pools if pool.role is wanted for server in pool.servers]
-    if not doors:
+    wanted = Role.EDGE if connects_as is ConnectsAs.PARTNER else Role.FRONT_END
+    servers = [server.name for pool in loaded.topology.pools if pool.role is wanted for server in pool.servers]
+    if not servers:
         raise OperatorError(
-            f"the topology has no {wanted} to which a {knocks} could connect; name a server with --server"
+            f"the topology has no {wanted} to which a {connects_as} could connect; name a server with --server"
         )
-    others = [name for name in doors if name not in mine]
+    others = [name for name in servers if name not in mine]
     if not others:
         raise OperatorError(
-            f"{doors[0]} would connect to itself: the topology has no other {wanted}; name a server with --server"
+            f"{servers[0]} would connect to itself: the topology has no other {wanted}; name a server with --server"
         )
     return others[0]
 
 
-def _evidence(file: Path, chain: list[x509.Certificate], door: ServerView, kind: LinkKind) -> PeerEvidence:
+def _evidence(file: Path, chain: list[x509.Certificate], judging: ServerView, kind: LinkKind) -> PeerEvidence:
     return PeerEvidence(
         direction=Direction.ACCEPTED,
         kind=kind,
         remote=(file.name, 0),
         local=("", 0),
-        presented=tuple(one.public_bytes(Encoding.DER) for one in chain),
-        engine_errors=path_errors(chain, door.anchors(kind)),
+        presented=tuple(certificate.public_bytes(Encoding.DER) for certificate in chain),
+        engine_errors=path_errors(chain, judging.anchors(kind)),
     )
 
 
-def _surprise(verdict: Verdict, comes_as: Knocks | None) -> str:
-    """Whether the topology has another role for the owner than the one that was asked for."""
-    if comes_as in {None, Knocks.SERVER, Knocks.PARTNER} or verdict.peer is None:
+def _surprise(verdict: Verdict, comes_as: ConnectsAs | None) -> str:
+    """Return a sentence if the topology has another role for the owner than *comes_as*, else the empty text."""
+    if comes_as in {None, ConnectsAs.SERVER, ConnectsAs.PARTNER} or verdict.peer is None:
         return ""
     if str(verdict.peer.role) == comes_as:
         return ""

@@ -1,7 +1,7 @@
-"""A probe of one address, stage by stage: TCP, TLS, the verdict, and a SIP round trip.
+"""A probe of one address, in stages: TCP, TLS, the verdict, and a SIP request with its response.
 
-TLS 1.3 tells the connecting side late: its handshake is over before the peer has judged it. So nothing counts as good
-before a SIP answer has come back.
+In TLS 1.3 the handshake of the connecting side ends before the peer has judged its certificate. So the probe has passed only
+when a SIP response has arrived.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sipmesh.client.agent import LinkLostError
 from sipmesh.client.line import ClientLink
@@ -33,26 +33,26 @@ if TYPE_CHECKING:
     from sipmesh.trust.evidence import PeerEvidence
 
 PATIENCE_S = 5.0
-"""How long an answer to OPTIONS may take: it comes from the next hop itself."""
+"""Seconds that a response to OPTIONS may take: it comes from the next hop itself."""
 
 USER = "sipmesh-probe"
 
 CERTIFICATE_REQUIRED = "certificate required"
-"""The alert of a peer that asks for a certificate and was shown none (RFC 8446 section 6.2, alert 116)."""
+"""The alert of a peer that wants a certificate and has received none (RFC 8446 section 6.2, alert 116)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage and how it went."""
+    """One stage of the probe, TCP, TLS, verdict or SIP: *told* says what was found."""
 
-    name: str
+    stage: str
     passed: bool
     told: str
 
 
 @dataclass(slots=True)
-class Probed:
-    """What a probe found; *verdict* is the last one, which a peer that refuses us late has the last word on."""
+class ProbeResult:
+    """The result of a probe; *verdict* is the last one: a peer that refuses us late changes it."""
 
     address: str
     stages: list[Stage] = field(default_factory=list)
@@ -60,30 +60,19 @@ class Probed:
 
     @property
     def good(self) -> bool:
-        """Whether a SIP answer came back."""
+        """Whether every stage has passed, and a SIP response has arrived."""
         return bool(self.stages) and all(stage.passed for stage in self.stages)
 
-    def add(self, name: str, told: str, *, passed: bool) -> None:
-        """Note one stage."""
-        self.stages.append(Stage(name, passed, told))
-
-    def to_json(self) -> dict[str, Any]:
-        """The findings as plain values."""
-        from sipmesh.trust.judgement.explain import to_json
-
-        return {
-            "address": self.address,
-            "good": self.good,
-            "stages": [{"stage": one.name, "passed": one.passed, "told": one.told} for one in self.stages],
-            "verdict": to_json(self.verdict) if self.verdict is not None else None,
-        }
+    def add(self, stage: str, told: str, *, passed: bool) -> None:
+        """Add the result of one stage."""
+        self.stages.append(Stage(stage, passed, told))
 
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """Whom to probe, and as whom: *judge* decides about the peer, *domain* is the one that we speak for.
+    """What to probe, and as which client: *judge* decides about the peer, *domain* is the domain of our From address.
 
-    *advice* is what to do where the peer refuses us because we show no certificate.
+    *advice* is what the operator can do if the peer refuses us because we present no certificate.
     """
 
     hop: Hop
@@ -95,7 +84,7 @@ class Aim:
 
 
 class Probe(LinkEvents):
-    """One link that is opened to look at, and closed again."""
+    """One link that is opened for the probe, and closed again."""
 
     def __init__(self, aim: Aim) -> None:
         self._aim = aim
@@ -109,8 +98,8 @@ class Probe(LinkEvents):
     def __repr__(self) -> str:
         return f"<Probe of {self._aim.hop.name}>"
 
-    async def run(self) -> Probed:
-        """Go as far as the peer lets us."""
+    async def run(self) -> ProbeResult:
+        """Open the link, send OPTIONS, and return the result."""
         reactor = Reactor(self._loop)
         connector = Connector(reactor, self, lambda _hop: self._aim.context, self._aim.resolver)
         link = connector.dial(self._aim.hop)
@@ -122,7 +111,7 @@ class Probe(LinkEvents):
             await connector.close()
             reactor.close()
 
-    async def _look(self, link: Link) -> Probed:
+    async def _look(self, link: Link) -> ProbeResult:
         failed: SipmeshError | None = None
         outcome: Outcome | None = None
         try:
@@ -130,7 +119,7 @@ class Probe(LinkEvents):
             outcome = await self._ask()
         except SipmeshError as wrong:
             failed = wrong
-        return self._tell(link, outcome, failed)
+        return self._result(link, outcome, failed)
 
     async def _ask(self) -> Outcome:
         if self._line is None:
@@ -142,50 +131,50 @@ class Probe(LinkEvents):
         except TimeoutError:
             raise NoAnswerError(f"no answer to OPTIONS within {PATIENCE_S:g} s") from None
 
-    def _tell(self, link: Link, outcome: Outcome | None, failed: SipmeshError | None) -> Probed:
-        """Put the stages in order; the first that failed is the last one told."""
-        told = Probed(f"{link.remote[0]}:{link.remote[1]}" if link.remote[1] else self._aim.hop.name)
-        told.verdict = self._advised(failed.verdict if isinstance(failed, LinkRefused) else self._last)
+    def _result(self, link: Link, outcome: Outcome | None, failed: SipmeshError | None) -> ProbeResult:
+        """Return the stages in order, up to the first that has failed."""
+        result = ProbeResult(f"{link.remote[0]}:{link.remote[1]}" if link.remote[1] else self._aim.hop.name)
+        result.verdict = self._advised(failed.verdict if isinstance(failed, LinkRefused) else self._last)
         if not link.local[1]:
-            told.add("TCP", str(failed), passed=False)
-            return told
-        told.add("TCP", f"connected from {link.local[0]}:{link.local[1]}", passed=True)
+            result.add("TCP", str(failed), passed=False)
+            return result
+        result.add("TCP", f"connected from {link.local[0]}:{link.local[1]}", passed=True)
         if self._last is None:
-            told.add("TLS", str(failed), passed=False)
-            return told
-        self._tell_verdict(told, self._accepted if self._accepted is not None else self._last)
+            result.add("TLS", str(failed), passed=False)
+            return result
+        self._add_verdict(result, self._accepted if self._accepted is not None else self._last)
         if self._accepted is not None:
-            self._tell_answer(told, outcome, failed)
-        return told
+            self._add_response(result, outcome, failed)
+        return result
 
     def _advised(self, verdict: Verdict | None) -> Verdict | None:
-        """The verdict with our own remedies where the peer has asked for the certificate that a client does not have."""
+        """Return the verdict, with our own remedies if the peer wants a certificate that a client does not have."""
         reason = verdict.reason if verdict is not None and not verdict.accepted else None
         if verdict is None or reason is None or not self._aim.advice or CERTIFICATE_REQUIRED not in reason.saw:
             return verdict
         return replace(verdict, remedies=self._aim.advice)
 
     @staticmethod
-    def _tell_verdict(told: Probed, verdict: Verdict) -> None:
+    def _add_verdict(result: ProbeResult, verdict: Verdict) -> None:
         tls = ", ".join(filter(None, (verdict.tls.version, verdict.tls.cipher, verdict.tls.group)))
         handshake = next((finding for finding in verdict.findings if finding.check == "handshake"), None)
         done = handshake is None or handshake.passed
-        told.add("TLS", tls if done or handshake is None else handshake.saw, passed=done)
-        told.add("verdict", f"{verdict.code}: {verdict.subject}", passed=verdict.accepted)
+        result.add("TLS", tls if done or handshake is None else handshake.saw, passed=done)
+        result.add("verdict", f"{verdict.code}: {verdict.subject}", passed=verdict.accepted)
 
     @staticmethod
-    def _tell_answer(told: Probed, outcome: Outcome | None, failed: SipmeshError | None) -> None:
-        """Any final answer is a round trip: a peer that does not know OPTIONS has read it all the same."""
+    def _add_response(result: ProbeResult, outcome: Outcome | None, failed: SipmeshError | None) -> None:
+        """Add the SIP stage: any final response passes, also from a peer that does not support OPTIONS."""
         if outcome is not None:
-            said = f"OPTIONS answered {outcome.status} {outcome.reason} in {outcome.elapsed_s * 1000:.1f} ms"
-            told.add("SIP", said, passed=True)
+            answered = f"OPTIONS answered {outcome.status} {outcome.reason} in {outcome.elapsed_s * 1000:.1f} ms"
+            result.add("SIP", answered, passed=True)
         elif isinstance(failed, LinkRefused):
             reason = failed.verdict.reason
-            told.add("SIP", f"{failed.verdict.code}: {reason.saw if reason else failed}", passed=False)
+            result.add("SIP", f"{failed.verdict.code}: {reason.saw if reason else failed}", passed=False)
         else:
-            told.add("SIP", str(failed), passed=False)
+            result.add("SIP", str(failed), passed=False)
 
-    # What the link tells (LinkEvents)
+    # Events of the link (LinkEvents)
 
     def judge(self, _link: Link, evidence: PeerEvidence) -> Verdict:
         """Judge the peer."""
@@ -193,27 +182,27 @@ class Probe(LinkEvents):
         return self._last
 
     def link_up(self, link: Link) -> None:
-        """We accept the peer; whether it accepts us, only an answer tells."""
+        """We have accepted the peer; only a response shows that the peer has accepted us."""
         self._accepted = link.verdict
         party = Party.of(SipUri.parse(f"sip:{USER}@{self._aim.domain}")).at(link.local)
         self._line = ClientLink(self._loop, link, party, Login(USER, self._aim.domain, ""))
         self._up.set_result(None)
 
     def arrived(self, _link: Link, message: Request | Response) -> None:
-        """Take the answer; a probe serves nobody."""
+        """Take the response; a request from the peer gets none."""
         if self._line is not None and isinstance(message, Response):
             self._line.exchanges.receive(message)
 
     def faulty(self, _link: Link, _fault: FramingError) -> bytes | None:
-        """The peer writes no SIP."""
+        """Close the link without an answer: the peer does not send SIP."""
         return None
 
     def refused(self, verdict: Verdict) -> None:
-        """Remember the last word."""
+        """Keep the last verdict."""
         self._last = verdict
 
     def link_down(self, _link: Link, why: str, verdict: Verdict | None) -> None:
-        """Whoever waits hears why."""
+        """End the probe with the reason."""
         refused = verdict is not None and not verdict.accepted
         error: SipmeshError = LinkRefused(verdict) if refused and verdict is not None else LinkLostError(why)
         if self._line is not None:

@@ -1,4 +1,4 @@
-"""From the words after `explain` to a probe: what listens at an address, whom we mean there, and as whom we ask."""
+"""From the arguments of `sipmesh explain` to a probe: which listener, which name is expected there, and who connects."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownPeers:
-    """What the topology knows to listen at an address: *server* is its name, *address* where it is."""
+class KnownListener:
+    """The listener that the topology has at an address: *server* is its name; a host of None is looked up in DNS."""
 
     server: str
     kind: LinkKind
@@ -42,17 +42,17 @@ class KnownPeers:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """The words of the command."""
+class Target:
+    """The arguments of the command."""
 
     what: str
-    speaker: str  # a server of the topology, or nothing for a client
-    names: tuple[str, ...]  # whom we mean, where the address does not say
+    speaker: str  # the server of the topology that connects, empty for a client
+    names: tuple[str, ...]  # the names that are expected, if the address does not say it
     anchors: tuple[Path, ...]
 
     @property
     def split(self) -> tuple[str, int | None]:
-        """Host and port."""
+        """Host and port; raises `OperatorError` for any other text."""
         from pydantic_core import PydanticCustomError
 
         try:
@@ -61,31 +61,31 @@ class Asked:
             raise OperatorError(f"{self.what!r} is not a host:port, link or file: {wrong.message()}") from None
 
 
-def aim(asked: Asked, place: Place) -> tuple[Aim, str]:
-    """The probe to make, and a line that says what it is."""
+def aim(target: Target, place: Place) -> tuple[Aim, str]:
+    """Return the probe, and a line that says what it probes; raises `OperatorError`."""
     loaded = place.found()
-    if asked.speaker:
-        return _as_server(asked, place.view(asked.speaker))
-    return _as_client(asked, loaded)
+    if target.speaker:
+        return _as_server(target, place.view(target.speaker))
+    return _as_client(target, loaded)
 
 
-def known_at(loaded: Loaded, host: str, port: int | None) -> KnownPeers | None:
-    """The listener of our topology at *host* and *port*; a server's name alone means its first port."""
+def known_at(loaded: Loaded, host: str, port: int | None) -> KnownListener | None:
+    """Return the listener of our topology at *host* and *port*; without a port, the first one of the server."""
     for pool in loaded.topology.pools:
         for server in pool.servers:
             for spec in listeners(pool, server):
                 here = {spec.name, server.name, server.address, *({spec.host} - WILDCARDS)}
                 if host in here and (port or spec.port) == spec.port:
-                    return KnownPeers(server.name, spec.kind, (server.address, spec.port))
+                    return KnownListener(server.name, spec.kind, (server.address, spec.port))
     return None
 
 
-def _as_client(asked: Asked, loaded: Loaded | None) -> tuple[Aim, str]:
-    host, port = asked.split
+def _as_client(target: Target, loaded: Loaded | None) -> tuple[Aim, str]:
+    host, port = target.split
     known = known_at(loaded, host, port) if loaded is not None else None
-    names = asked.names or _meant(host, known, loaded)
+    names = target.names or _meant(host, known, loaded)
     ours = loaded if known is not None or (loaded and set(names) & set(loaded.topology.sip_domains)) else None
-    trust = trust_of(asked.anchors, ours, names[0])
+    trust = trust_of(target.anchors, ours, names[0])
 
     def decide(evidence: PeerEvidence) -> Verdict:
         return judge_server(evidence, names, trust, at=datetime.now(UTC))
@@ -94,13 +94,13 @@ def _as_client(asked: Asked, loaded: Loaded | None) -> tuple[Aim, str]:
     hop = Hop(names[0], LinkKind.CLIENT, addresses=addresses)
     what = f"{known.kind} port of {known.server}" if known else "a server that is not in the topology"
     resolver = _resolver(addresses, loaded)
-    advice = _advice(asked.what, known, loaded)
+    advice = _advice(target.what, known, loaded)
     aimed = Aim(hop, client_context(trust.anchors), decide, names[0], resolver, advice=advice)
-    return aimed, f"{asked.what} ({what}), as a client that expects {' or '.join(names)}"
+    return aimed, f"{target.what} ({what}), as a client that expects {' or '.join(names)}"
 
 
-def _advice(what: str, known: KnownPeers | None, loaded: Loaded | None) -> tuple[str, ...]:
-    """What to do where the other end wants a certificate, and we have come as a client, which shows none."""
+def _advice(what: str, known: KnownListener | None, loaded: Loaded | None) -> tuple[str, ...]:
+    """Return what to do if the peer wants a certificate: a client presents none."""
     if known is not None and known.kind is LinkKind.PARTNER:
         return (
             f"{what} is the partner port of {known.server}: it accepts partners only, and requires their certificate.",
@@ -114,17 +114,17 @@ def _advice(what: str, known: KnownPeers | None, loaded: Loaded | None) -> tuple
     )
 
 
-def _opener(known: KnownPeers, loaded: Loaded) -> str:
-    """A server of ours that may open this link and whose certificate is on this machine, "" where there is none."""
+def _opener(known: KnownListener, loaded: Loaded) -> str:
+    """Return a server of ours that may open this link and has its certificate on this machine, or the empty text."""
     may_open = view(loaded, known.server).accept_policy(known.kind).may_open
-    pools = sorted(loaded.topology.pools, key=lambda pool: pool.role is Role.MANAGEMENT)  # it carries no calls
+    pools = sorted(loaded.topology.pools, key=lambda pool: pool.role is Role.MANAGEMENT)  # management carries no calls
     servers = (server for pool in pools for server in pool.servers if server.name in may_open)
-    here = (one.name for one in servers if one.name != known.server and (loaded.folder / one.certificate_file).exists())
-    return next(here, "")
+    others = (server for server in servers if server.name != known.server)
+    return next((server.name for server in others if (loaded.folder / server.certificate_file).exists()), "")
 
 
-def _meant(host: str, known: KnownPeers | None, loaded: Loaded | None) -> tuple[str, ...]:
-    """The reference names: an address proves no identity, so that somebody has to say whom it should be."""
+def _meant(host: str, known: KnownListener | None, loaded: Loaded | None) -> tuple[str, ...]:
+    """Return the reference names (RFC 5922 section 4); raises `OperatorError` for an IP address, which proves no identity."""
     if known is not None and loaded is not None:
         return (*loaded.topology.sip_domains, known.server)
     if is_ip(host):
@@ -134,13 +134,15 @@ def _meant(host: str, known: KnownPeers | None, loaded: Loaded | None) -> tuple[
     return (host.lower(),)
 
 
-def _as_server(asked: Asked, view: ServerView) -> tuple[Aim, str]:
-    host, port = asked.split
+def _as_server(target: Target, view: ServerView) -> tuple[Aim, str]:
+    host, port = target.split
     known = known_at(view.loaded, host, port)
     if known is not None and known.kind is LinkKind.CLIENT:
-        raise OperatorError(f"{asked.what} is the client port of {known.server}; leave out --as")
+        raise OperatorError(f"{target.what} is the client port of {known.server}; leave out --as")
     hop = (
-        _inside(asked, known) if known is not None and known.server != view.name else _outside(asked, view, host, port)
+        _inside(target, known)
+        if known is not None and known.server != view.name
+        else _outside(target, view, host, port)
     )
 
     def decide(evidence: PeerEvidence) -> Verdict:
@@ -149,19 +151,19 @@ def _as_server(asked: Asked, view: ServerView) -> tuple[Aim, str]:
     context = mutual_context(Identity.load(*view.identity(hop.kind)), view.anchors(hop.kind))
     resolver = _resolver(hop.addresses or (), view.loaded, service=hop.service)
     aimed = Aim(hop, context, decide, min(view.sip_domains), resolver)
-    return aimed, f"{asked.what} ({hop.kind} link to {hop.name}), as {view.name}"
+    return aimed, f"{target.what} ({hop.kind} link to {hop.name}), as {view.name}"
 
 
-def _inside(asked: Asked, known: KnownPeers) -> Hop:
-    return Hop(asked.names[0] if asked.names else known.server, known.kind, addresses=(known.address,))
+def _inside(target: Target, known: KnownListener) -> Hop:
+    return Hop(target.names[0] if target.names else known.server, known.kind, addresses=(known.address,))
 
 
-def _outside(asked: Asked, view: ServerView, host: str, port: int | None) -> Hop:
-    """A hop to a partner or, from any server but an edge, to whoever is there: the judge will say who that is."""
+def _outside(target: Target, view: ServerView, host: str, port: int | None) -> Hop:
+    """Return a hop to a partner, or from any server but an edge to a server; the judge decides about the identity there."""
     partner = view.partner_named(host)
     kind = LinkKind.PARTNER if view.role is Role.EDGE else LinkKind.SERVER
     if partner is None or port is not None:
-        meant = asked.names[0] if asked.names else host.lower()
+        meant = target.names[0] if target.names else host.lower()
         return Hop(meant, kind, addresses=((host, port or PARTNER_PORT),))
     service = PARTNER_SERVICE if partner.addresses is None else None
     return Hop(partner.meant_name(host.lower()), kind, partner.addresses, service)

@@ -1,17 +1,20 @@
-"""`sipmesh status`: every server of the network as it says of itself, against what management has published."""
+"""`sipmesh status`: the last report of every server, compared with the newest version."""
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sipmesh.cli.output import BAD, GOOD, MARKS, WARN, cell, duration, plural, say, say_json, show, table
+from sipmesh.cli.control_client import ask_one
+from sipmesh.cli.output import BAD, GOOD, MARKS, WARN, Cell, cell, duration, plural, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.publish import management_socket
-from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from sipmesh.server.management.replies import NetworkReply, ServerReply
 
 
 def status(
@@ -24,77 +27,71 @@ def status(
 
     Exit code 1: a server is cut off, is behind, or has another fault.
     """
-    from sipmesh.server.control_socket import ask
+    from sipmesh.server.management.replies import NETWORK
+    from sipmesh.server.typed_json import members
 
-    told = asyncio.run(ask(management_socket(Place(topology)), "network"))
-    servers = [{**told["master"], "role": Role.MANAGEMENT}, *told["servers"]]
-    troubled = [one for one in servers if one["faults"]]
+    network = ask_one(management_socket(Place(topology)), NETWORK)
+    servers = [network.master, *network.servers]
+    faulty = [server for server in servers if server.faults]
     if as_json:
-        say_json({**told, "ok": not troubled})
+        say_json({**members(network), "ok": not faulty})
     else:
-        _say_faults(troubled)
-        _show(told, servers)
-        for one in servers:
-            if links and one.get("refused"):
-                say(f"{one['server']} refused recently:", *(f"  {line}" for line in one["refused"]))
-    if troubled:
+        _say_faults(faulty)
+        _show(network, servers)
+        for server in servers:
+            if links and server.refused:
+                say(f"{server.server} refused recently:", *(f"  {line}" for line in server.refused))
+    if faulty:
         raise typer.Exit(1)
 
 
-def _say_faults(troubled: list[dict[str, Any]]) -> None:
-    """What is wrong comes first; a fault that several servers have is told once."""
-    servers: dict[tuple[str, str], list[str]] = {}
-    for one in troubled:
-        for fault in one["faults"]:
-            servers.setdefault((fault["what"], fault["remedy"]), []).append(one["server"])
-    for (what, remedy), names in servers.items():
-        say(f"✗ {', '.join(names)}: {what}", style=BAD)
+def _say_faults(faulty: Sequence[ServerReply]) -> None:
+    """Print each fault once, with all servers that have it."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for server in faulty:
+        for fault in server.faults:
+            names.setdefault((fault.what, fault.remedy), []).append(server.server)
+    for (what, remedy), servers in names.items():
+        say(f"✗ {', '.join(servers)}: {what}", style=BAD)
         say(*([f"    → {remedy}"] if remedy else []), style=MARKS["→"])
 
 
-def _show(told: dict[str, Any], servers: list[dict[str, Any]]) -> None:
-    """A table of the *servers*, management first among those without a fault; faults come before."""
-    version, now = told["version"], datetime.fromisoformat(told["at"])
-    title = f"version {version}, published by {told['master']['server']}"
+def _show(network: NetworkReply, servers: Sequence[ServerReply]) -> None:
+    """Print a table of *servers*: those with a fault first, then management, then the others."""
+    title = f"version {network.version}, published by {network.master.server}"
     made = table(title, "server", "role", "version", "certificate expires", "works offline until", "links", "state")
-    for one in sorted(servers, key=lambda one: not one["faults"]):
+    for server in sorted(servers, key=lambda server: not server.faults):
+        expires = server.certificate.ends if server.certificate is not None else None
         made.add_row(
-            cell(one["server"], "bold"),
-            cell(one["role"]),
-            _held(one, version),
-            cell(_when((one.get("certificate") or {}).get("ends"), now)),
-            cell(_when(one.get("refuses_from"), now) or one.get("refuses_because", "")),
-            cell(_links(one)),
-            _state(one),
+            cell(server.server, "bold"),
+            cell(server.role),
+            _version(server.number, network.version),
+            cell(_until(expires, network.at)),
+            cell(_until(server.refuses_from, network.at) or server.refuses_because),
+            cell(", ".join(f"{count} {kind}" for kind, count in server.links.items() if count)),
+            _state(server),
         )
     show(made)
-    count = sum(1 for one in servers if not one["faults"])
-    style = GOOD if count == len(servers) else WARN
-    say(f"{count} of {plural(len(servers), 'server')} without a fault.", style=style)
+    good = sum(1 for server in servers if not server.faults)
+    style = GOOD if good == len(servers) else WARN
+    say(f"{good} of {plural(len(servers), 'server')} without a fault.", style=style)
 
 
-def _held(one: dict[str, Any], version: int) -> Any:
-    number = one["number"]
+def _version(number: int | None, newest: int) -> Cell:
     if number is None:
         return cell("?", BAD)
-    if number == version:
+    if number == newest:
         return cell(number, GOOD)
-    return cell(f"{number} ({abs(version - number)} {'behind' if number < version else 'ahead'})", BAD)
+    return cell(f"{number} ({abs(newest - number)} {'behind' if number < newest else 'ahead'})", BAD)
 
 
-def _when(instant: str | None, now: datetime) -> str:
-    if not instant:
+def _until(instant: datetime | None, now: datetime) -> str:
+    if instant is None:
         return ""
-    ends = datetime.fromisoformat(instant).astimezone(UTC)
-    return f"{ends:%Y-%m-%d %H:%M}Z ({duration(ends - now)})"
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M}Z ({duration(instant - now)})"
 
 
-def _links(one: dict[str, Any]) -> str:
-    links = one.get("links") or {}
-    return ", ".join(f"{count} {kind}" for kind, count in links.items() if count)
-
-
-def _state(one: dict[str, Any]) -> Any:
-    if one["faults"]:
-        return cell("; ".join(fault["what"] for fault in one["faults"]), BAD)
-    return cell(f"good, reported by {one['by']}" if one.get("by") else "good", GOOD)
+def _state(server: ServerReply) -> Cell:
+    if server.faults:
+        return cell("; ".join(fault.what for fault in server.faults), BAD)
+    return cell(f"good, reported by {server.by}" if server.by else "good", GOOD)

@@ -1,4 +1,4 @@
-"""`sipmesh audit`: every change of trust, by whom and when, in a chain that shows if a line was touched."""
+"""`sipmesh audit`: every change of trust, with its operator and its time; a hash chain shows a changed line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from sipmesh.cli.output import GOOD, cell, plural, say, say_json, say_json_lines, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
-from sipmesh.cli.topology.publish import chronicle_of
+from sipmesh.cli.topology.publish import management_db_of
 from sipmesh.errors import OperatorError, Problem
 
 app = typer.Typer(
@@ -28,7 +28,7 @@ def read(
     """Show the audit log. With --json each line is a JSON object."""
     if context.invoked_subcommand is not None:
         return
-    lines = chronicle_of(Place(topology)).audit.read(since)
+    lines = management_db_of(Place(topology)).audit.read(since)
     if as_json:
         say_json_lines(line.to_json() for line in lines)
         return
@@ -46,7 +46,7 @@ def _short(value: object) -> str:
 @app.command()
 def verify(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
     """Check that no line was changed, removed or inserted, and that each version has the hash of its audit line."""
-    management_db = chronicle_of(Place(topology))
+    management_db = management_db_of(Place(topology))
     faults = list(management_db.history.verify())
     if as_json:
         say_json({"ok": not faults, "faults": faults})

@@ -1,4 +1,4 @@
-"""`sipmesh backup` and `sipmesh restore`: all that would be lost with the host of management, in one encrypted file."""
+"""`sipmesh backup` and `sipmesh restore`: all data of the management host, in one encrypted file."""
 
 from __future__ import annotations
 
@@ -85,18 +85,18 @@ def restore(
     restored = put_back(file, folder, passphrase, who, at, last=move)
     organisation, then = restored.manifest.organisation, f"{restored.manifest.at:%Y-%m-%d %H:%M:%S}Z"
     say(f"{folder} contains {organisation} as of {then}.", style=GOOD)
-    for one in moved:
-        say(f"Version {one.version.number} names {address} as the address of management.", style=GOOD)
-        if one.draft:
-            say(f"The draft still has the old address: {one.draft}", style=WARN)
+    for relocation in moved:
+        say(f"Version {relocation.version.number} names {address} as the address of management.", style=GOOD)
+        if relocation.draft:
+            say(f"The draft still has the old address: {relocation.draft}", style=WARN)
     _say_users(folder, restored)
     _say_rest(folder, restored, moved=bool(moved))
 
 
 def _passphrase(file: Path | None, *, twice: bool) -> str:
     if file is None:
-        asked: str = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=twice, err=True)
-        return asked
+        prompted: str = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=twice, err=True)
+        return prompted
     if str(file) == "-":
         return _first_line(sys.stdin.readline(), "the standard input")
     try:
@@ -116,7 +116,7 @@ def _first_line(line: str, where: str) -> str:
 
 
 def _say_users(folder: Path, restored: Restored) -> None:
-    """Users who were in PostgreSQL go back there if that is empty; otherwise the operator has to say what counts."""
+    """Import the users to PostgreSQL if they were there; if it is not empty, print how the operator does it."""
     from sipmesh.storage.backup import EXPORTED_USERS, copy_users
 
     export = folder / EXPORTED_USERS

@@ -1,4 +1,4 @@
-"""`sipmesh init`: an organisation in one folder, whole or not at all."""
+"""`sipmesh init`: create an organisation in one folder, completely or not at all."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from pydantic_core import PydanticCustomError
 
 LONGEST_ORGANISATION = 64
-"""RFC 5280 A.1, ub-organization-name: the organisation stands in every certificate."""
+"""RFC 5280 A.1, ub-organization-name: every certificate has the name of the organisation."""
 
 FOLDER_MODE = 0o755
-"""Others may look in: what is secret, the CA, keys and users, has a mode of its own."""
+"""Other users may read the folder: secret files, the CA, keys and users, have modes of their own."""
 
 TEMPLATE = """\
 # The network of {domain}. It names every server and partner that is trusted. All others are refused.

@@ -1,7 +1,7 @@
-"""`sipmesh join`: a server on a machine of its own, in three steps; its key never leaves that machine.
+"""`sipmesh join`: add a server on another machine, in three steps; its key never leaves that machine.
 
-The new machine makes a key and a request, management grants it, and the new machine accepts what it was granted: its
-certificate, the anchor, the topology as it was signed, and the lists.
+The new machine makes a key and a request. The machine with the CA makes a grant: the certificate, the root, the signed topology
+and the CRLs. The new machine checks the grant and installs it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from sipmesh.cli.control_client import links_of, reload, say_reloaded
 from sipmesh.cli.output import GOOD, WARN, say
 from sipmesh.cli.place import HERE, Place, TopologyFile
-from sipmesh.cli.topology.publish import chronicle_of
+from sipmesh.cli.topology.publish import management_db_of
 from sipmesh.errors import OperatorError
+from sipmesh.trust.x509.certificate import fingerprint as fingerprint_of
 
 if TYPE_CHECKING:
     from sipmesh.server.management.enrolment import Enrolled
@@ -81,7 +82,7 @@ def grant(
     from sipmesh.server.management.enrolment import Enrolment, EnrolmentRequest
 
     place = Place(topology)
-    enrolment = Enrolment(chronicle_of(place), place.generations(), place.folder)
+    enrolment = Enrolment(management_db_of(place), place.generations(), place.folder)
     name, key = read_request(_read(request_file), request_file)
     who, now = name_of(os.getuid()), datetime.now(UTC)
     enrolled = enrolment.enrol(EnrolmentRequest(name, key, who, now, timedelta(days=days), replace=replace))
@@ -104,7 +105,7 @@ def _say_granted(name: str, made: Path, enrolled: Enrolled) -> None:
         "",
         "The new machine shows the fingerprint of the root. Compare it with this:",
     )
-    say(*(f"  {_mark(anchor)}" for anchor in enrolled.grant.anchors))
+    say(*(f"  {_in_words(anchor)}" for anchor in enrolled.grant.anchors))
 
 
 @app.command()
@@ -158,15 +159,15 @@ def _runs(folder: Path, name: str) -> bool:
 
 
 def _confirmed(anchors: tuple[x509.Certificate, ...], given: list[str]) -> frozenset[str]:
-    """The fingerprints that the operator has compared: nobody can check for them that these roots are theirs."""
+    """Return the fingerprints that the operator has confirmed: only the operator knows the roots of the organisation."""
     if given:
-        return frozenset(one.replace(":", "").lower() for one in given)
-    say("The grant names these roots:", *(f"  {_mark(anchor)}" for anchor in anchors))
+        return frozenset(text.replace(":", "").lower() for text in given)
+    say("The grant names these roots:", *(f"  {_in_words(anchor)}" for anchor in anchors))
     typer.confirm("Are these the fingerprints that `join grant` has shown?", abort=True)
-    return frozenset(anchor.fingerprint(SHA256()).hex() for anchor in anchors)
+    return frozenset(map(fingerprint_of, anchors))
 
 
-def _mark(anchor: x509.Certificate) -> str:
+def _in_words(anchor: x509.Certificate) -> str:
     return f"{anchor.subject.rfc4514_string()}  SHA-256 {anchor.fingerprint(SHA256()).hex(':').upper()}"
 
 

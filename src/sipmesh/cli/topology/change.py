@@ -1,4 +1,4 @@
-"""A change of the topology that a command makes: in force at once, by publishing it where the network runs by publications."""
+"""A change of the topology by a command: it is in force at once, or published at once in a network with management."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from sipmesh.cli.place import Place
 
 PARTNERS = "partners"
-"""The folder, beside the topology, for what we were given of partners."""
+"""The folder, beside the topology, for files of partners."""
 
 
 class Change:
-    """Made before the draft is edited: it looks at what the draft holds beside the change to come."""
+    """One change; it is made before the draft is edited, because it records the other changes of the draft.
+
+    Raises `OperatorError` if the draft is on another machine.
+    """
 
     def __init__(self, place: Place) -> None:
         from sipmesh.server.replication.document_store import held_in
@@ -37,11 +40,11 @@ class Change:
 
     @property
     def publishes(self) -> bool:
-        """Whether this network runs by publications."""
+        """Whether this network has a published version."""
         return bool(self._pending.base)
 
     def files(self, partner: str, given: Sequence[Path]) -> list[Path]:
-        """Where the topology should name files that lie in *given*: what servers of other machines get lies below our folder."""
+        """Return the files as the topology can name them: a copy below our folder if other machines need the file."""
         from sipmesh.pki import files
 
         home = self._place.folder.resolve()
@@ -57,7 +60,10 @@ class Change:
         return copies
 
     def take_effect(self, why: str, wait: float) -> None:
-        """Put the edited draft in force; leaves with 1 where it is not, or not everywhere within *wait* seconds."""
+        """Put the edited draft in force.
+
+        Raises `typer.Exit` with 1 if it is not in force on every server within *wait* seconds.
+        """
         if not self.publishes:
             say_reloaded(reload(self._place, self._before))
             return

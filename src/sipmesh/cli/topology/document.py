@@ -1,10 +1,10 @@
-"""`sipmesh topology`: what the document says, and whether it may be acted on."""
+"""`sipmesh topology check`, `show` and `schema`: the problems and the content of the topology."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,6 @@ from sipmesh.cli.output import (
     WARN,
     cell,
     plural,
-    problem_json,
     say,
     say_document,
     say_json,
@@ -26,6 +25,7 @@ from sipmesh.cli.topology.publish import Unpublished, show_version, unpublished
 from sipmesh.errors import OperatorError, Problem
 
 if TYPE_CHECKING:
+    from sipmesh.cli.topology.reports import CheckReport, OpenerReport, ViewReport
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
 
@@ -38,6 +38,7 @@ def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
 
     In a network with management this checks the draft, and shows how it differs from the published version.
     """
+    from sipmesh.cli.topology.reports import CheckReport
     from sipmesh.server.management.publishing.publish_checks import must_open
     from sipmesh.topology.document.load import check as read
 
@@ -48,19 +49,26 @@ def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
     except OperatorError as wrong:
         if not as_json:
             raise
-        say_json({"ok": False, "problems": list(map(problem_json, wrong.problems)), "warnings": []})
+        say_json(CheckReport(ok=False, problems=wrong.problems, warnings=()))
         raise typer.Exit(1) from None
     warnings = (*stale, *certificates_in_need(loaded, now))
     pending = unpublished(Place(topology), loaded)
     if as_json:
-        told = {"published": pending.base, "unpublished": list(pending.changes)} if pending.base else {}
-        say_json({"ok": True, "problems": [], "warnings": list(map(problem_json, warnings)), **told})
+        say_json(_good(warnings, pending))
         return
     say(f"{topology} is valid: {_in_numbers(loaded)}.", style=GOOD)
     _say_pending(pending)
     if warnings:
         say(f"{plural(len(warnings), 'warning')}:", style=WARN)
         say_problems(warnings)
+
+
+def _good(warnings: Sequence[Problem], pending: Unpublished) -> CheckReport:
+    from sipmesh.cli.topology.reports import CheckReport, DraftReport
+
+    if pending.base:
+        return DraftReport(ok=True, problems=(), warnings=warnings, published=pending.base, unpublished=pending.changes)
+    return CheckReport(ok=True, problems=(), warnings=warnings)
 
 
 def _say_pending(pending: Unpublished) -> None:
@@ -84,7 +92,7 @@ def _in_numbers(loaded: Loaded) -> str:
 
 
 def certificates_in_need(loaded: Loaded, now: datetime) -> Iterator[Problem]:
-    """Certificates on this machine that lack a name of their server, or whose time is up."""
+    """Yield the certificates on this machine that lack a name of their server, or have expired."""
     from sipmesh.topology.document.files import UnusableFileError
     from sipmesh.topology.document.trust_anchors import read_certificates
     from sipmesh.topology.view import certificate_names
@@ -123,7 +131,7 @@ def show_topology(
 ) -> None:
     """Show the network in force: servers, where they listen, which peer may open which link, and the partners."""
     place = Place(topology)
-    if what.isdecimal():  # no server has such a name: a name has a dot
+    if what.isdecimal():  # a version: the name of a server has a dot
         show_version(place, int(what), as_json=as_json)
         return
     if what:
@@ -173,45 +181,39 @@ def _say_federation(loaded: Loaded) -> None:
 
 
 def _show_server(view: ServerView, *, as_json: bool) -> None:
-    facts = _facts(view)
+    from sipmesh.cli.topology.reports import OpenerReport
+
+    report = _report(view)
     if as_json:
-        say_json(facts)
+        say_json(report)
         return
     say(f"{view.name}, {view.role} in {view.pool.name}", style="bold")
     say(f"  certificate  {view.certificate}", f"  names in it  {', '.join(view.names)}")
     made = table("", "port", "for", "bound to", "opened by", "may speak for")
-    for port in facts["listeners"]:
-        for opener in port["may_open"] or [{"name": None, "asserts": []}]:
-            spoken = ", ".join(opener["asserts"])
-            made.add_row(*map(cell, (port["port"], port["kind"], port["host"], opener["name"], spoken)))
+    for listener in report.listeners:
+        for opener in listener.may_open or [OpenerReport(None, ())]:
+            asserts = ", ".join(opener.asserts)
+            made.add_row(*map(cell, (listener.port, listener.kind, listener.host, opener.name, asserts)))
     show(made)
 
 
-def _facts(view: ServerView) -> dict[str, Any]:
-    return {
-        "server": view.name,
-        "role": str(view.role),
-        "pool": view.pool.name,
-        "certificate": str(view.certificate),
-        "names": list(view.names),
-        "listeners": [
-            {
-                "kind": str(spec.kind),
-                "host": spec.host,
-                "port": spec.port,
-                "name": spec.name,
-                "may_open": list(_may_open(view, str(spec.kind))),
-            }
-            for spec in view.listeners
-        ],
-    }
+def _report(view: ServerView) -> ViewReport:
+    from sipmesh.cli.topology.reports import ListenerReport, ViewReport
+
+    listeners = [
+        ListenerReport(str(spec.kind), spec.host, spec.port, spec.name, list(_may_open(view, str(spec.kind))))
+        for spec in view.listeners
+    ]
+    return ViewReport(view.name, str(view.role), view.pool.name, view.certificate, view.names, listeners)
 
 
-def _may_open(view: ServerView, kind: str) -> Iterator[dict[str, Any]]:
+def _may_open(view: ServerView, kind: str) -> Iterator[OpenerReport]:
+    """Yield the peers that may open links to a port of this *kind*."""
+    from sipmesh.cli.topology.reports import OpenerReport
+
     peers = {peer.name: peer for peer in (*view.trusted.values(), *(partner.peer for partner in view.partners))}
     for name in sorted(_openers(view, kind)):
-        asserts = peers[name].asserts if name in peers else ()
-        yield {"name": name, "asserts": sorted(asserts)}
+        yield OpenerReport(name, sorted(peers[name].asserts) if name in peers else ())
 
 
 @app.command()

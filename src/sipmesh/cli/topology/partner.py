@@ -1,11 +1,11 @@
-"""`sipmesh partner`: the organisations that may speak with us, and those that may not."""
+"""`sipmesh partner`: add, list and block other organisations."""
 
 from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -17,10 +17,6 @@ from sipmesh.cli.topology.publish import WAIT_S, Wait, publish_block, unpublishe
 from sipmesh.errors import OperatorError
 from sipmesh.topology.document.names import is_url
 from sipmesh.trust.role import ClientUsage
-
-if TYPE_CHECKING:
-    from sipmesh.topology.document.load import Loaded
-    from sipmesh.trust.authority import Authority
 
 app = typer.Typer(help="Partners: other organisations that you federate with.", no_args_is_help=True)
 
@@ -70,15 +66,15 @@ def add(
 
     place = Place(topology)
     change = Change(place)
-    lists = _files_among(crl)  # before a file is copied
-    ca, lists = change.files(domains[0], ca), change.files(domains[0], lists)
-    files = iter(lists)
+    crls = _files_among(crl)  # before a file is copied
+    ca, crls = change.files(domains[0], ca), change.files(domains[0], crls)
+    files = iter(crls)
     entry = {
         "domains": domains,
         "edge": edge or None,
         "address": address or None,
         "anchors": [_named(file, place.folder) for file in ca],
-        "crls": [one if is_url(one) else _named(next(files), place.folder) for one in crl],
+        "crls": [name if is_url(name) else _named(next(files), place.folder) for name in crl],
         "client_usage": str(client_usage) if client_usage is not ClientUsage.STRICT else None,
         "third_party": True if third_party else None,
     }
@@ -90,9 +86,9 @@ def add(
     change.take_effect(f"{domains[0]} is a partner", wait)
 
 
-def _files_among(lists: list[str]) -> list[Path]:
-    """The lists that are files, which must be there."""
-    found = [Path(one) for one in lists if not is_url(one)]
+def _files_among(crls: list[str]) -> list[Path]:
+    """Return the CRLs that are files and not URLs; raises `typer.BadParameter` for a file that does not exist."""
+    found = [Path(name) for name in crls if not is_url(name)]
     for file in found:
         if not file.is_file():
             raise typer.BadParameter(f"the file '{file}' does not exist", param_hint="--crl")
@@ -100,7 +96,7 @@ def _files_among(lists: list[str]) -> list[Path]:
 
 
 def _named(file: Path, folder: Path) -> str:
-    """The file as the topology should name it: relative where it lies beside the topology."""
+    """Return the file as the topology names it: relative if it is below the folder of the topology."""
     full, home = file.resolve(), folder.resolve()
     return os.fspath(full.relative_to(home)) if full.is_relative_to(home) else os.fspath(full)
 
@@ -108,50 +104,31 @@ def _named(file: Path, folder: Path) -> str:
 @app.command("list")
 def list_partners(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
     """List the partners in force, with their edges and the remaining time of their lists, and the blocked domains."""
-    loaded = Place(topology).in_force()
-    facts, blocked = _facts(loaded), loaded.topology.federation.blocked
+    from sipmesh.cli.topology.reports import PartnerReport, PartnersReport
+
+    loaded, now = Place(topology).in_force(), datetime.now(UTC)
+    federation = loaded.topology.federation
+    pairs = zip(federation.partners, loaded.partners, strict=True)
+    partners = [PartnerReport.of(partner, authority, now) for partner, authority in pairs]
     if as_json:
-        say_json({"partners": facts, "blocked": list(blocked)})
+        say_json(PartnersReport(partners, tuple(federation.blocked)))
         return
     made = table("", "partner", "reached by", "trusted by", "client usage", "lists", "left")
-    for one in facts:
-        left = one["left_s"]
+    for partner in partners:
+        left = partner.left_s
         made.add_row(
-            cell(", ".join(one["domains"])),
-            cell(" at ".join(filter(None, (one["edge"], one["address"]))) or "SRV"),
-            cell(", ".join(one["anchors"])),
-            cell(one["client_usage"]),
-            cell(", ".join(one["crls"])),
+            cell(", ".join(partner.domains)),
+            cell(" at ".join(filter(None, (partner.edge, partner.address))) or "SRV"),
+            cell(", ".join(partner.anchors)),
+            cell(partner.client_usage),
+            cell(", ".join(partner.crls)),
             cell(duration(left) if left is not None else "no list in force", BAD if left is None or left < 0 else GOOD),
         )
-    if facts:
+    if partners:
         show(made)
     else:
         say("There are no partners. To add one: sipmesh partner add --help", style="dim")
-    say(*([f"Blocked: {', '.join(blocked)}"] if blocked else []))
-
-
-def _facts(loaded: Loaded) -> list[dict[str, Any]]:
-    now = datetime.now(UTC)
-    return [
-        {
-            "domains": list(partner.domains),
-            "edge": partner.edge,
-            "address": partner.address,
-            "anchors": list(partner.anchors),
-            "crls": list(partner.crls),
-            "client_usage": str(partner.client_usage),
-            "third_party": partner.third_party,
-            "left_s": _left(authority, now),
-        }
-        for partner, authority in zip(loaded.topology.federation.partners, loaded.partners, strict=True)
-    ]
-
-
-def _left(authority: Authority, now: datetime) -> int | None:
-    """Seconds until the first of its lists is stale; None where one is missing."""
-    ends = [held.next_update for held in authority.lists]
-    return int((min(ends) - now).total_seconds()) if ends and not authority.lists.faults else None
+    say(*([f"Blocked: {', '.join(federation.blocked)}"] if federation.blocked else []))
 
 
 @app.command()
@@ -181,11 +158,11 @@ def block(
 
 
 def _block_published(place: Place, name: str, wait: float) -> None:
-    """Publish the block first: a draft that has problems must not hold it up."""
+    """Publish the block before the draft is read: a problem of the draft must not delay it."""
     before, left = links_of(place), 0
     try:
         publish_block(place, name, wait)
-    except typer.Exit as end:  # published, and not yet in force everywhere
+    except typer.Exit as end:  # published, but not yet in force on every server
         left = end.exit_code
     say_closed(place, before)
     _block_in_draft(place, name)
@@ -193,7 +170,7 @@ def _block_published(place: Place, name: str, wait: float) -> None:
 
 
 def _block_in_draft(place: Place, name: str) -> None:
-    """Bring the draft in line, and tell what else it holds."""
+    """Block in the draft too, and print its other changes."""
     from sipmesh.topology.document.changes import block_partner, edit
 
     try:

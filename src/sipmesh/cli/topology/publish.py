@@ -1,18 +1,18 @@
-"""`sipmesh topology publish` and what goes with it: versions that management has signed, one after the other."""
+"""`sipmesh topology publish`, `rollback`, `history` and `diff`: the signed versions of the topology."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sipmesh.cli.output import BAD, GOOD, WARN, cell, plural, say, say_document, say_json, show, table
+from sipmesh.cli.control_client import ask_one
+from sipmesh.cli.output import BAD, GOOD, WARN, cell, plural, say, say_document, say_json, second, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.errors import OperatorError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sipmesh.server.management.publishing.offline_publish import Rested
+    from sipmesh.server.management.replies import Plan, PutInForce
     from sipmesh.storage.history import Version
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
@@ -63,27 +64,32 @@ def publish(
 def publish_draft(
     place: Place, socket: Path, why: str, wait: float = WAIT_S, *, force: bool = False, as_json: bool = False
 ) -> None:
-    """Have management publish the draft of *place*, and tell what came of it.
+    """Have management publish the draft of *place*, and print the result.
 
-    Leaves with 1 where a server has not followed within *wait* seconds.
+    Raises `typer.Exit` with 1 if a server does not have the version in force within *wait* seconds.
     """
+    from sipmesh.server.management.replies import PLAN, PUBLISH
+
     began, draft = time.monotonic(), place.file.name
-    plan = _ask(socket, "plan", draft=draft)
-    if plan.get("draft") != draft:
+    plan = ask_one(socket, PLAN, draft=draft)
+    if plan.draft != draft:
         raise OperatorError(f"the running management server publishes topology.yaml and not {draft}; restart it")
     if not as_json:
         _say_plan(plan)
-    given = {"base": plan["base"], "digest": plan["digest"], "force": force}
-    told = _ask(socket, "publish", why=why, draft=draft, **given)
+    published = ask_one(socket, PUBLISH, why=why, draft=draft, base=plan.base, digest=plan.digest, force=force)
     if draft != HERE.name and not as_json:
         say(f"{draft} is published. {HERE.name} is unchanged.", style=WARN)
-    _tell(socket, told, wait, began, as_json=as_json)
+    _follow(socket, published, wait, began, as_json=as_json)
 
 
 def publish_block(place: Place, name: str, wait: float) -> None:
-    """Publish the version in force with one change, *name* is blocked, unless it is; raises and leaves as `publish_draft`."""
+    """Publish the version in force with one change: *name* is blocked. Raises as `publish_draft` does.
+
+    Nothing is published if *name* is blocked already.
+    """
     from sipmesh.server.control_socket import name_of
     from sipmesh.server.management.publishing.offline_publish import block_at_rest
+    from sipmesh.server.management.replies import BLOCK
 
     began, socket = time.monotonic(), running_management(place)
     if socket is None:
@@ -93,16 +99,16 @@ def publish_block(place: Place, name: str, wait: float) -> None:
         else:
             say(f"{name} is blocked already, in version {rested.version.number}.", style=GOOD)
         return
-    told = _ask(socket, "block", name=name)
-    if not told["changes"]:
-        say(f"{name} is blocked already, in version {told['version']}.", style=GOOD)
+    published = ask_one(socket, BLOCK, name=name)
+    if not published.changes:
+        say(f"{name} is blocked already, in version {published.version}.", style=GOOD)
         return
-    say(*(f"  {line}" for line in told["changes"]))
-    _tell(socket, told, wait, began, as_json=False)
+    say(*(f"  {change}" for change in published.changes))
+    _follow(socket, published, wait, began, as_json=False)
 
 
 def publish_at_rest(place: Place, why: str, *, force: bool = False) -> Rested:
-    """Publish while no management server runs; raises `OperatorError`."""
+    """Publish without a running management server; raises `OperatorError`."""
     from sipmesh.server.control_socket import name_of
     from sipmesh.server.management.publishing.offline_publish import publish_at_rest as at_rest
 
@@ -115,11 +121,12 @@ def _say_undone(event: str, *, servers: str, why: str) -> None:
 
 
 def say_rested(rested: Rested, *, as_json: bool = False) -> None:
-    """Tell what was published, and what puts it in force."""
+    """Print what was published without a running management server, and how it comes into force."""
+    from sipmesh.cli.topology.reports import RestedReport
+
     version = rested.version
     if as_json:
-        changes, forced = list(rested.changes), list(rested.forced)
-        say_json({"version": version.number, "changes": changes, "forced": forced, "missing": [], "at_rest": True})
+        say_json(RestedReport(version.number, rested.changes, rested.forced))
         return
     say(*([f"  {line}" for line in rested.changes] or ["Nothing has changed."]))
     say(f"Version {version.number} is published.", style=GOOD)
@@ -136,25 +143,29 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Publish the content of an old version as a new version. The draft does not change."""
+    from sipmesh.server.management.replies import HISTORY, ROLLBACK
+
     socket = management_socket(Place(topology))
     began = time.monotonic()
-    head = _ask(socket, "history")[-1]["version"]
-    told = _ask(socket, "rollback", version=version, why=why, base=head, force=force)
+    newest = ask_one(socket, HISTORY)[-1].version
+    published = ask_one(socket, ROLLBACK, version=version, why=why, base=newest, force=force)
     if not as_json:
-        _say_changes(head, told["changes"])
-    _tell(socket, told, wait, began, as_json=as_json)
+        _say_changes(newest, published.changes)
+    _follow(socket, published, wait, began, as_json=as_json)
 
 
 def history(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
     """List every version: who published it, when and why."""
-    versions = [_version_json(one) for one in chronicle_of(Place(topology)).history.list()]
+    from sipmesh.server.management.replies import VersionReply
+
+    versions = [VersionReply.of(version) for version in management_db_of(Place(topology)).history.list()]
     if as_json:
         say_json(versions)
         return
     made = table("", "version", "at", "by", "why", "digest")
-    for one in versions:
-        why = f"{one['why']} (forced)" if one["forced"] else one["why"]
-        made.add_row(*map(cell, (one["version"], _minute(one["at"]), one["by"], why, one["digest"][:12])))
+    for version in versions:
+        why = f"{version.why} (forced)" if version.forced else version.why
+        made.add_row(*map(cell, (version.version, second(version.at), version.by, why, version.digest[:12])))
     show(made)
 
 
@@ -180,7 +191,7 @@ def diff(
 
 @dataclass(frozen=True, slots=True)
 class Unpublished:
-    """What a draft says that version *base* does not; a base of 0 is that of a network where nothing is published."""
+    """The changes of a draft since version *base*; a base of 0 means that no version is published."""
 
     base: int
     changes: Sequence[str]
@@ -196,16 +207,18 @@ def unpublished(place: Place, draft: Loaded) -> Unpublished:
 
 
 def show_version(place: Place, number: int, *, as_json: bool) -> None:
-    """Print the document of a version as it was published."""
+    """Print the document of a version, as it was published."""
+    from sipmesh.cli.topology.reports import DocumentReport
+
     publication = publication_of(place, number)
     if as_json:
-        say_json({"version": number, "by": publication.by, "why": publication.why, "topology": publication.topology})
+        say_json(DocumentReport(number, publication.by, publication.why, publication.topology))
         return
     say_document(publication.topology)
 
 
-def chronicle_of(place: Place) -> ManagementDb:
-    """The versions and the log beside the topology; raises `OperatorError` where nothing was ever published."""
+def management_db_of(place: Place) -> ManagementDb:
+    """Return the versions and the audit log; raises `OperatorError` if no version is published, or on another machine."""
     from sipmesh.server.replication.document_store import held_in
     from sipmesh.storage.management_db import ManagementDb
 
@@ -217,21 +230,21 @@ def chronicle_of(place: Place) -> ManagementDb:
 
 
 def publication_of(place: Place, number: int) -> Publication:
-    """One version as it was signed; raises `OperatorError` where there is none, or it was touched."""
+    """Return one signed version; raises `OperatorError` if there is none, or its signature does not match."""
     from sipmesh.server.replication.topology_source import version_of
 
-    return version_of(chronicle_of(place), number)
+    return version_of(management_db_of(place), number)
 
 
 def loaded_version(place: Place, number: int) -> Loaded:
-    """One version with the files that it embeds and the lists of this machine."""
+    """Return one version, with the files that it embeds and the CRLs of this machine."""
     from sipmesh.topology.versions.load_published import load_published
 
     return load_published(publication_of(place, number), place.folder)
 
 
 def publish_first(place: Place, why: str) -> Version:
-    """Make version 1 where nothing was published yet; there is no server yet that could be asked. Gives the version."""
+    """Publish version 1, which needs no running server; returns the version. Raises `OperatorError`."""
     from sipmesh.server.control_socket import name_of
     from sipmesh.server.management.publishing.offline_publish import publish_first as first
 
@@ -239,7 +252,7 @@ def publish_first(place: Place, why: str) -> Version:
 
 
 def management_socket(place: Place) -> Path:
-    """The control socket of the management server of this machine; raises `OperatorError` where none runs."""
+    """Return the control socket of the management server of this machine; raises `OperatorError` if none runs."""
     socket = running_management(place)
     if socket is None:
         named = managers(place)
@@ -251,7 +264,7 @@ def management_socket(place: Place) -> Path:
 
 
 def running_management(place: Place) -> Path | None:
-    """The same, None where none runs; what a killed server has left behind is no server."""
+    """Return the control socket of the management server of this machine, None if none runs."""
     from sipmesh.server.control_socket import SOCKET_SUFFIX, STATE, is_answered
 
     for name in managers(place):
@@ -262,27 +275,23 @@ def running_management(place: Place) -> Path | None:
 
 
 def managers(place: Place) -> list[str]:
-    """The management servers of the newest version, or of the draft before the first."""
+    """Return the management servers of the newest version, or of the draft if no version is published."""
     from sipmesh.server.replication.document_store import signers_of
 
     return sorted(signers_of(place.in_force()))
 
 
-def _ask(socket: Path, command: str, **given: Any) -> Any:
-    from sipmesh.server.control_socket import ask
-
-    return asyncio.run(ask(socket, command, **given))
-
-
 def _ever_published(place: Place) -> bool:
     from sipmesh.storage.management_db import ManagementDb
 
-    return ManagementDb.is_in(place.folder) and chronicle_of(place).history.head() is not None
+    return ManagementDb.is_in(place.folder) and management_db_of(place).history.head() is not None
 
 
 def _say_first(first: Version, *, as_json: bool) -> None:
+    from sipmesh.cli.topology.reports import FirstReport
+
     if as_json:
-        say_json({"version": first.number, "digest": first.digest})
+        say_json(FirstReport(first.number, first.digest))
         return
     say(f"Version {first.number} is published.", style=GOOD)
     say("Start the management server, then the other servers: sipmesh serve NAME")
@@ -293,40 +302,36 @@ def _say_changes(base: int, changes: Sequence[str]) -> None:
     say(*(f"  {line}" for line in changes))
 
 
-def _say_plan(plan: dict[str, Any]) -> None:
-    _say_changes(plan["base"], plan["changes"])
-    for danger in plan["dangers"]:
+def _say_plan(plan: Plan) -> None:
+    _say_changes(plan.base, plan.changes)
+    for danger in plan.dangers:
         say(f"  DANGER: {danger}", style=BAD)
 
 
-def _tell(socket: Path, told: dict[str, Any], wait: float, began: float, *, as_json: bool) -> None:
-    """Say that a version is published, and wait until it is in force everywhere."""
-    number = told["version"]
+def _follow(socket: Path, published: PutInForce, wait: float, began: float, *, as_json: bool) -> None:
+    """Print that a version is published, and wait at most *wait* seconds until it is in force everywhere.
+
+    *began* is when the command began, on the monotonic clock. Raises `typer.Exit` with 1 if a server is missing.
+    """
+    from sipmesh.cli.topology.reports import PublishedReport
+    from sipmesh.server.management.replies import ACKNOWLEDGED, Acknowledgement
+
+    number = published.version
     if not as_json:
         say(f"Version {number} is published.", style=GOOD)
-    answer: dict[str, Any] = {"missing": [], "new": [], "servers": 0}
+    acknowledged = Acknowledgement(number, (), (), 0)
     if wait:
-        from sipmesh.server.control_socket import ask
-
-        answer = asyncio.run(ask(socket, "acknowledged", timeout_s=wait + 5, version=number, wait_s=wait))
+        acknowledged = ask_one(socket, ACKNOWLEDGED, wait + 5, version=number, wait_s=wait)
     took = time.monotonic() - began
+    missing, new = acknowledged.missing, acknowledged.new
     if as_json:
-        say_json({**told, "missing": answer["missing"], "new": answer["new"], "took_s": round(took, 3)})
-    elif answer["missing"]:
-        say(f"NOT yet in force on {', '.join(answer['missing'])}; see: sipmesh status", style=WARN)
+        facts = (number, published.changes, published.forced, published.closed)
+        say_json(PublishedReport(*facts, missing, new, round(took, 3)))
+    elif missing:
+        say(f"NOT yet in force on {', '.join(missing)}; see: sipmesh status", style=WARN)
     elif wait:
-        say(f"In force on {plural(answer['servers'], 'server')} after {took:.2f} s.", style=GOOD)
-    if answer["new"] and not as_json:
-        say(f"Not started yet: {', '.join(answer['new'])}.", style="dim")
-    if answer["missing"]:
+        say(f"In force on {plural(acknowledged.servers, 'server')} after {took:.2f} s.", style=GOOD)
+    if new and not as_json:
+        say(f"Not started yet: {', '.join(new)}.", style="dim")
+    if missing:
         raise typer.Exit(1)
-
-
-def _version_json(one: Version) -> dict[str, Any]:
-    from sipmesh.server.management.commands import told_version
-
-    return told_version(one)
-
-
-def _minute(instant: str) -> str:
-    return f"{datetime.fromisoformat(instant):%Y-%m-%d %H:%M:%S}Z"

@@ -1,22 +1,23 @@
-"""What a command on the management host means for servers of other machines: management gives it to them, and says so."""
+"""What a command on the management host does for servers on other machines: management sends them the change."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sipmesh.cli.control_client import ask_one
 from sipmesh.cli.output import GOOD, WARN, plural, say
 from sipmesh.errors import SipmeshError
 
 if TYPE_CHECKING:
     from sipmesh.cli.place import Place
     from sipmesh.storage.audit_act import AuditAct
+    from sipmesh.topology.document.load import Loaded
 
 
-def note(place: Place, act: AuditAct, **about: Any) -> None:
-    """Write a line into the audit log, where there is one: in a network that never published there is none."""
+def note(place: Place, act: AuditAct, **about: object) -> None:
+    """Write a line into the audit log; a network without a published version has no audit log."""
     from sipmesh.server.control_socket import name_of
     from sipmesh.storage.management_db import ManagementDb
 
@@ -30,9 +31,9 @@ def note(place: Place, act: AuditAct, **about: Any) -> None:
 
 
 def say_given(place: Place, here: list[str]) -> None:
-    """Tell who is given new lists by management, beside the servers *here*, and whom it does not reach."""
+    """Print which servers, other than those *here*, receive new CRLs from management, and which it does not reach."""
     from sipmesh.cli.topology.publish import running_management
-    from sipmesh.server.control_socket import ask
+    from sipmesh.server.management.replies import NETWORK
     from sipmesh.server.replication.topology_source import published_in
 
     newest = published_in(place.folder)
@@ -46,11 +47,11 @@ def say_given(place: Place, here: list[str]) -> None:
         say(f"NOT sent to {', '.join(others)}: no management server runs here.", style=WARN)
         return
     try:
-        told = asyncio.run(ask(socket, "network"))["servers"]
+        network = ask_one(socket, NETWORK)
     except SipmeshError as wrong:
         say(f"It is not known whether {', '.join(others)} have it: {wrong}", style=WARN)
         return
-    reached = [one["server"] for one in told if one["server"] in others and one["reached"]]
+    reached = [member.server for member in network.servers if member.server in others and member.reached]
     missed = [name for name in others if name not in reached]
     if reached:
         say(f"Management sends it to {plural(len(reached), 'other server')}: {', '.join(reached)}.", style=GOOD)
@@ -61,5 +62,5 @@ def say_given(place: Place, here: list[str]) -> None:
         )
 
 
-def _servers(loaded: Any) -> set[str]:
+def _servers(loaded: Loaded) -> set[str]:
     return {server.name for pool in loaded.topology.pools for server in pool.servers}

@@ -1,10 +1,12 @@
-"""`sipmesh user`: who may log in."""
+"""`sipmesh user`: the accounts of users."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
@@ -29,6 +31,21 @@ class Digest(StrEnum):
 
     MD5 = "md5"
     SHA_256 = "sha-256"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountReport:
+    """One user as ``sipmesh user list --json`` prints it: *pool* is the home pool, *digest* the algorithms, strongest first."""
+
+    user: str
+    pool: str
+    digest: tuple[str, ...]
+    created: datetime
+
+    @classmethod
+    def of(cls, user: User, default: str) -> Self:
+        """Report one user; *default* is the home pool of users without one."""
+        return cls(_plain(user), user.pool or default, tuple(map(str, user.algorithms)), user.created)
 
 
 Digests = Annotated[
@@ -69,11 +86,11 @@ def add(
     made = add_user(place, aor, new_password(aor, from_stdin=password_stdin), digest, home)
     tell_users_changed(place)
     at = f" at {home}" if home else ""
-    say(f"{_plain(made)} may log in{at} ({_told(made.algorithms)}).", style=GOOD)
+    say(f"{_plain(made)} may log in{at} ({_in_words(made.algorithms)}).", style=GOOD)
 
 
 def add_user(place: Place, user: str, password: str, digest: Sequence[Digest] | None, pool: str | None = None) -> User:
-    """Add a user to the store; *pool* is the home, None where the topology has one front-end pool only."""
+    """Add a user to the user database; *pool* is the home pool, None if the topology has one front-end pool only."""
     from sipmesh.storage.users import DEFAULT_ALGORITHMS
 
     aor = full_address(user, place.in_force())
@@ -82,7 +99,7 @@ def add_user(place: Place, user: str, password: str, digest: Sequence[Digest] | 
 
 
 def new_home(loaded: Loaded, pool: str, aor: str) -> str | None:
-    """The home of a new user; raises `OperatorError` where there are several pools to choose from, or none of that name."""
+    """Return the home pool of a new user; raises `OperatorError` for an unknown pool, and if a choice of pools needs --pool."""
     from sipmesh.topology.home_pools import chosen_home, front_end_pools
 
     if pool:
@@ -95,7 +112,7 @@ def new_home(loaded: Loaded, pool: str, aor: str) -> str | None:
 
 
 def full_address(user: str, loaded: Loaded) -> str:
-    """The address as typed, with our domain if it has none; raises `OperatorError` where it is none of ours."""
+    """Return the address with its domain; raises `OperatorError` for a domain that the topology does not have."""
     domains = loaded.topology.sip_domains
     if "@" not in user:
         if len(domains) > 1:
@@ -108,18 +125,18 @@ def full_address(user: str, loaded: Loaded) -> str:
 
 
 def _algorithms(digest: Sequence[Digest] | None) -> tuple[Algorithm, ...]:
-    """Strongest first, whatever the order of the options."""
+    """Return the algorithms, strongest first."""
     from sipmesh.sip.digest import Algorithm
 
-    wanted = {str(one).upper() for one in digest or ()}
-    return tuple(one for one in (Algorithm.SHA_256, Algorithm.MD5) if one in wanted)
+    wanted = {str(name).upper() for name in digest or ()}
+    return tuple(algorithm for algorithm in (Algorithm.SHA_256, Algorithm.MD5) if algorithm in wanted)
 
 
 def _plain(user: User) -> str:
     return user.aor.removeprefix("sip:")
 
 
-def _told(algorithms: Collection[Algorithm]) -> str:
+def _in_words(algorithms: Collection[Algorithm]) -> str:
     return "digest " + " or ".join(algorithms)
 
 
@@ -129,15 +146,15 @@ def list_users(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> Non
     place = Place(topology)
     default = _home_by_default(place)
     with place.users() as users:
-        found = users.list()
+        accounts = [AccountReport.of(user, default) for user in users.list()]
     if as_json:
-        say_json([_json(one, default) for one in found])
+        say_json(accounts)
         return
     made = table("", "user", "pool", "digest", "since")
-    for one in found:
-        since = f"{one.created:%Y-%m-%d %H:%M}Z"
-        made.add_row(cell(_plain(one)), cell(one.pool or default), cell(", ".join(one.algorithms)), cell(since))
-    if found:
+    for account in accounts:
+        since = f"{account.created:%Y-%m-%d %H:%M}Z"
+        made.add_row(cell(account.user), cell(account.pool), cell(", ".join(account.digest)), cell(since))
+    if accounts:
         show(made)
     else:
         say("There are no users yet. To add a user: sipmesh user add alice", style="dim")
@@ -147,15 +164,6 @@ def _home_by_default(place: Place) -> str:
     from sipmesh.topology.home_pools import home_by_default
 
     return home_by_default(place.in_force().topology)
-
-
-def _json(one: User, default: str) -> dict[str, object]:
-    return {
-        "user": _plain(one),
-        "pool": one.pool or default,
-        "digest": list(one.algorithms),
-        "created": one.created.isoformat(),
-    }
 
 
 @app.command()
@@ -192,7 +200,7 @@ def password(
     with place.users() as users:
         changed = users.set_password(aor, new, _algorithms(digest) or None)
     tell_users_changed(place)
-    say(f"{_plain(changed)} has a new password ({_told(changed.algorithms)}).", style=GOOD)
+    say(f"{_plain(changed)} has a new password ({_in_words(changed.algorithms)}).", style=GOOD)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Asking for a password: on the terminal, or as the first line of the standard input. It is never an argument."""
+"""Read a password: from the terminal, or from the first line of the standard input. It is never an argument."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the pass
 
 
 def new_password(whose: str, *, from_stdin: bool) -> str:
-    """A password that is being set, asked for twice on a terminal."""
+    """Return a new password; on a terminal the operator types it twice. Raises `OperatorError` without one."""
     if from_stdin:
         return _first_line()
     prompted: str = typer.prompt(f"Password of {whose}", hide_input=True, confirmation_prompt=True, err=True)
@@ -21,7 +21,7 @@ def new_password(whose: str, *, from_stdin: bool) -> str:
 
 
 def known_password(whose: str, *, from_stdin: bool) -> str:
-    """A password that is set already."""
+    """Return the password of a user who exists. Raises `OperatorError` without one."""
     if from_stdin:
         return _first_line()
     prompted: str = typer.prompt(f"Password of {whose}", hide_input=True, err=True)

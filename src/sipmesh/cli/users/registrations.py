@@ -1,9 +1,8 @@
-"""`sipmesh registrations`: which user is registered where, on the running servers of this machine."""
+"""`sipmesh registrations`: the registered devices of all users, on the servers that run on this machine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sipmesh.cli.diagnosis.links import answers_of
 from sipmesh.cli.output import plural, say, say_json, show
@@ -11,7 +10,10 @@ from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.users.login_tables import registrations_table
 
 if TYPE_CHECKING:
-    from sipmesh.cli.control_client import ServerAnswer
+    from collections.abc import Iterator
+
+    from sipmesh.cli.control_client import FromServer
+    from sipmesh.server.admin.replies import BindingReply, RegistrationsReply
 
 
 def registrations(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
@@ -19,24 +21,28 @@ def registrations(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> 
 
     It asks the servers that run on this machine. Registrations on other machines are listed there.
     """
+    from sipmesh.server.admin.replies import REGISTRATIONS
+
     place = Place(topology)
-    first = [one for one in answers_of(place, "registrations") if one.result["registers"]]
-    found = {one.server: list(_all(place, one)) for one in first}
+    first_pages = [page for page in answers_of(place, REGISTRATIONS) if page.value.registers]
+    bindings = {page.server: list(_all(place, page)) for page in first_pages}
     if as_json:
-        say_json([row for rows in found.values() for row in rows])
+        say_json([binding for rows in bindings.values() for binding in rows])
         return
-    if any(found.values()):
-        show(registrations_table("", [row for rows in found.values() for row in rows]))
-    say(*(f"{server}: {plural(len(rows), 'registration')}" for server, rows in found.items()))
-    if not found:
+    if any(bindings.values()):
+        show(registrations_table("", [binding for rows in bindings.values() for binding in rows]))
+    say(*(f"{server}: {plural(len(rows), 'registration')}" for server, rows in bindings.items()))
+    if not bindings:
         say("No front end runs here.", style="dim")
 
 
-def _all(place: Place, first: ServerAnswer) -> Iterator[dict[str, Any]]:
-    """Every page of one server."""
-    page = first.result
-    yield from page["bindings"]
-    while page["next"] is not None:
-        [answer] = answers_of(place, "registrations", first.server, after=page["next"])
-        page = answer.result
-        yield from page["bindings"]
+def _all(place: Place, first: FromServer[RegistrationsReply]) -> Iterator[BindingReply]:
+    """Yield the bindings of every page of one server."""
+    from sipmesh.server.admin.replies import REGISTRATIONS
+
+    page = first.value
+    yield from page.bindings
+    while page.next is not None:
+        [answer] = answers_of(place, REGISTRATIONS, first.server, after=page.next)
+        page = answer.value
+        yield from page.bindings

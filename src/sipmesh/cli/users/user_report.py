@@ -1,12 +1,12 @@
-"""Why can this user not log in? What the users' store and the running servers know of one user, and what to do."""
+"""Why can this user not log in? What the user database and the running servers know of one user, and the remedies."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sipmesh.cli.control_client import ask_all
+from sipmesh.cli.control_client import FromServer, ask_all
 from sipmesh.cli.output import BAD, GOOD, MARKS, WARN, say, say_json, show
 from sipmesh.cli.users.accounts import full_address
 from sipmesh.cli.users.login_tables import failures_table, registrations_table
@@ -15,6 +15,8 @@ from sipmesh.errors import OperatorError
 if TYPE_CHECKING:
     from sipmesh.cli.control_client import ServerAnswer
     from sipmesh.cli.place import Place
+    from sipmesh.server.admin.replies import BindingReply, LoginFailureReply, UserReply
+    from sipmesh.server.typed_json import Json
     from sipmesh.topology.document.load import Loaded
 
 FRONT_END = "front-end"
@@ -22,31 +24,35 @@ FRONT_END = "front-end"
 
 @dataclass(slots=True)
 class UserReport:
-    """One user: the store's facts are None where the store is on another machine, *exists* is None where nobody knows."""
+    """One user. *digest* is None if the user database is on another machine; *exists* is None if no server knows it either.
+
+    *similar* is the address of a user with a similar name. *servers* are the servers of the home pool, *asked* the front ends
+    that have replied. The *failures* are in the order of time, the latest first.
+    """
 
     user: str
     exists: bool | None
     pool: str = ""
     digest: list[str] | None = None
     similar: str = ""
-    servers: list[str] = field(default_factory=list)  # of the home pool
-    asked: list[str] = field(default_factory=list)  # front ends that have answered
+    servers: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    bindings: list[dict[str, Any]] = field(default_factory=list)
-    failures: list[dict[str, Any]] = field(default_factory=list)
+    bindings: list[BindingReply] = field(default_factory=list)
+    failures: list[FromServer[LoginFailureReply]] = field(default_factory=list)
 
     @property
     def not_asked(self) -> list[str]:
-        """The servers of the home pool that have not answered here."""
+        """The servers of the home pool that have not replied here."""
         return [name for name in self.servers if name not in self.asked]
 
     def remedies(self) -> Iterator[str]:
-        """What to do, the most likely first; nothing for a user who is registered and has not failed since."""
+        """Yield what to do, the most likely remedy first; nothing for a user who is registered and has no failed login."""
         if self.exists is False:
             near = f"did you mean {self.similar}? If not, add the user: " if self.similar else ""
             yield f"{near}sipmesh user add {self.user}"
             return
-        flaws = dict.fromkeys(one["class"] for one in self.failures)
+        flaws = dict.fromkeys(failure.value.class_ for failure in self.failures)
         yield from (remedy for flaw in flaws if (remedy := self._remedy(flaw)))
         if self.not_asked:
             yield f"run this command on the machine of {', '.join(self.not_asked)} also: sipmesh explain {self.user}"
@@ -58,7 +64,7 @@ class UserReport:
 
     def _remedy(self, flaw: str) -> str:
         name = self.user.partition("@")[0]
-        said = {
+        remedies = {
             "wrong-password": f"set a new password, here and on the phone: sipmesh user password {self.user}",
             "unknown-user": f"the user did not exist when that login failed: log in again as {self.user}",
             "wrong-user-name": f"the phone uses another authentication name: set it to {name}",
@@ -67,10 +73,10 @@ class UserReport:
             "other-home": f"configure a server of the pool {self.pool} on the phone: {', '.join(self.servers)}",
             "malformed": "the phone sends credentials that break RFC 7616: update its firmware",
         }
-        return said.get(flaw, "")
+        return remedies.get(flaw, "")
 
-    def to_json(self) -> dict[str, Any]:
-        """The report as plain values."""
+    def to_json(self) -> Json:
+        """Return the members of the JSON object."""
         return {
             "user": self.user,
             "exists": self.exists,
@@ -86,74 +92,84 @@ class UserReport:
 
 
 def explain_user(user: str, place: Place, *, as_json: bool) -> bool:
-    """Tell all of one user; whether it is registered."""
+    """Print the report on one user; returns whether the user is registered."""
     loaded = place.in_force()
     report = report_of(full_address(user, loaded), loaded, place)
     if as_json:
-        say_json(report.to_json())
+        say_json(report)
     else:
         _say(report)
     return bool(report.bindings)
 
 
 def report_of(address: str, loaded: Loaded, place: Place) -> UserReport:
-    """Ask the users' store, where it is here, and every running server."""
+    """Return what the user database knows, if it is on this machine, and what every running server knows."""
     from sipmesh.routing.registrar.address_of_record import read_address
+    from sipmesh.server.admin.replies import USER
 
     aor = read_address(address).aor
     report = UserReport(aor.removeprefix("sip:"), None)
     _ask_store(report, aor, loaded, place)
-    for answer in ask_all(place, "user", user=aor):
+    for answer in ask_all(place, USER, user=aor):
         _take(report, answer)
-    report.failures.sort(key=lambda one: one["last_at"], reverse=True)
+    report.failures.sort(key=lambda failure: failure.value.last_at, reverse=True)
     pool = loaded.topology.pool(report.pool)
     report.servers = [server.name for server in pool.servers] if pool is not None else []
     return report
 
 
 def _ask_store(report: UserReport, aor: str, loaded: Loaded, place: Place) -> None:
-    """What the store says; on a machine that has none, the servers know the home and nothing more."""
+    """Take what the user database knows; on a machine without it, only the servers know the home pool."""
     from sipmesh.topology.document.report import nearest
     from sipmesh.topology.home_pools import home_by_default
 
     try:
         with place.users() as users:
-            everybody = {one.aor: one for one in users.list()}
+            known = {user.aor: user for user in users.list()}
     except OperatorError:
         return
-    held = everybody.get(aor)
-    report.exists = held is not None
-    if held is not None:
-        report.pool = held.pool or home_by_default(loaded.topology)
-        report.digest = [str(one) for one in held.algorithms]
+    user = known.get(aor)
+    report.exists = user is not None
+    if user is not None:
+        report.pool = user.pool or home_by_default(loaded.topology)
+        report.digest = list(map(str, user.algorithms))
     else:
-        report.similar = nearest(aor, everybody).removeprefix("sip:")
+        report.similar = nearest(aor, known).removeprefix("sip:")
 
 
-def _take(report: UserReport, answer: ServerAnswer) -> None:
-    """Take what one server knows; the pool's servers share their bindings, and each row counts once."""
-    if answer.fault:
+def _take(report: UserReport, answer: ServerAnswer[UserReply]) -> None:
+    """Take what one server knows; only front ends have users."""
+    reply = answer.reply
+    if reply is None:
         report.faults.append(f"{answer.server}: {answer.fault}")
-        return
-    told = answer.result
-    if told["role"] != FRONT_END:
-        return
-    report.asked.append(answer.server)
-    if not told["ready"]:
-        report.faults.append(f"{answer.server}: the server has not received the users from management yet")
+    elif reply.role == FRONT_END:
+        report.asked.append(answer.server)
+        _take_home(report, answer.server, reply)
+        _take_bindings(report, reply.bindings)
+        report.failures += (FromServer(answer.server, failure) for failure in reply.failures)
+
+
+def _take_home(report: UserReport, server: str, reply: UserReply) -> None:
+    """Take the home pool, or the fault if the server does not know the same as the user database."""
+    exists = reply.home is not None
+    if not reply.ready:
+        report.faults.append(f"{server}: the server has not received the users from management yet")
     elif report.exists is None:
-        report.exists, report.pool = told["home"] is not None, told["home"] or ""
-    elif report.exists is not (told["home"] is not None):
+        report.exists, report.pool = exists, reply.home or ""
+    elif report.exists is not exists:
         state = "the server does not know this user yet" if report.exists else "the server still knows this user"
-        report.faults.append(f"{answer.server}: {state}; see: sipmesh status")
-    known = {(one["server"], one["contact"]): one for one in report.bindings}
-    for row in told["bindings"]:
-        before = known.get((row["server"], row["contact"]))
-        if before is None:
-            report.bindings.append(row)
-        elif before["link"] is None:  # only the server that has the link knows it
-            before.update(row)
-    report.failures += [{"server": answer.server, **one} for one in told["failures"]]
+        report.faults.append(f"{server}: {state}; see: sipmesh status")
+
+
+def _take_bindings(report: UserReport, bindings: Iterable[BindingReply]) -> None:
+    """Add bindings, each once: the servers of a pool share them, and only the server with the link knows its id."""
+    places = {(known.server, known.contact): place for place, known in enumerate(report.bindings)}
+    for binding in bindings:
+        place = places.get((binding.server, binding.contact))
+        if place is None:
+            report.bindings.append(binding)
+        elif report.bindings[place].link is None:
+            report.bindings[place] = binding
 
 
 def _say(report: UserReport) -> None:

@@ -68,17 +68,15 @@ def builder(
     issuer: x509.Certificate, made: ListRecord, revoked: Iterable[Record]
 ) -> x509.CertificateRevocationListBuilder:
     """Give the CRL without its signature."""
-    begun = (
-        x509.CertificateRevocationListBuilder()
+    # All entries at once: `add_revoked_certificate` copies those before it, a minute for 100,000 entries.
+    return (
+        x509.CertificateRevocationListBuilder(revoked_certificates=[_entry(record) for record in revoked])
         .issuer_name(issuer.subject)
         .last_update(made.this_update)
         .next_update(made.next_update)
         .add_extension(x509.CRLNumber(made.number), critical=False)
         .add_extension(_authority_key(issuer), critical=False)
     )
-    for record in revoked:
-        begun = begun.add_revoked_certificate(_entry(record))
-    return begun
 
 
 def _authority_key(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:

@@ -1,7 +1,7 @@
-"""Signing requests to a root whose key is kept elsewhere. A person carries them there, and carries the result back.
+"""A signing request for a root whose key is on another machine: a file that an operator carries there and back.
 
-A request contains the complete document, signed with a throwaway key. The root signs the same octets again. So the result is
-exactly what was requested, or it is refused.
+The file contains the CRL or certificate itself, signed with a throwaway key. The root signs the same octets again. So a document
+that comes back either has the octets of the request, or is refused.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.issuance.signer import digest
-from sipmesh.trust.x509.certificate import UNREADABLE
+from sipmesh.trust.x509.certificate import UNREADABLE, fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,31 +37,33 @@ class OfflineKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OfflineRequest:
-    """One signing request or its result. *root* is the SHA-256 of the root certificate, in hex. *body* is DER."""
+    """One document to sign; *root* is the SHA-256 of the root that has to sign it, in hex. *body* is DER."""
 
     what: OfflineKind
     root: str
     body: bytes
 
     def encode(self) -> bytes:
-        """Write the content of the file that is carried."""
-        data = {"format": FORMAT, "what": self.what, "root": self.root, "body": base64.b64encode(self.body).decode()}
-        return json.dumps(data, indent=1).encode() + b"\n"
+        """Return the content of the file."""
+        body = base64.b64encode(self.body).decode()
+        document = {"format": FORMAT, "what": self.what, "root": self.root, "body": body}
+        return json.dumps(document, indent=1).encode() + b"\n"
 
     @classmethod
     def read(cls, content: bytes, file: Path) -> OfflineRequest:
-        """Parse the content of *file*; raises `OperatorError` if it is not a signing request."""
+        """Read the *content* of a file; raises `OperatorError` if it is not a signing request."""
         try:
-            data = json.loads(content)
-            if data["format"] != FORMAT:
-                raise _unfit(file, f"is of format {data['format']!r}, not {FORMAT}")
-            return cls(OfflineKind(data["what"]), str(data["root"]), base64.b64decode(data["body"], validate=True))
+            document = json.loads(content)
+            if document["format"] != FORMAT:
+                raise _unfit(file, f"is of format {document['format']!r}, not {FORMAT}")
+            body = base64.b64decode(document["body"], validate=True)
+            return cls(OfflineKind(document["what"]), str(document["root"]), body)
         except (ValueError, TypeError, KeyError):
             raise _unfit(file, "is not a readable signing request") from None
 
     @property
-    def told(self) -> list[str]:
-        """Lines of text that describe the document, for the person who has the key."""
+    def summary(self) -> list[str]:
+        """What the root has to sign, in words, for the owner of the key."""
         if self.what is OfflineKind.LIST:
             crl = self.list()
             number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
@@ -75,22 +76,22 @@ class OfflineRequest:
         ]
 
     def list(self) -> x509.CertificateRevocationList:
-        """Give the CRL; raises `OperatorError` if the document is not one."""
+        """Return the CRL; raises `OperatorError` if the document is not a CRL."""
         try:
             return x509.load_der_x509_crl(self.body)
         except UNREADABLE:
             raise OperatorError(f"the signing request contains no revocation list; {REMEDY}") from None
 
     def certificate(self) -> x509.Certificate:
-        """Give the certificate; raises `OperatorError` if the document is not one."""
+        """Return the certificate; raises `OperatorError` if the document is not a certificate."""
         try:
             return x509.load_der_x509_certificate(self.body)
         except UNREADABLE:
             raise OperatorError(f"the signing request contains no certificate; {REMEDY}") from None
 
     def signed(self, root: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> OfflineRequest:
-        """Sign the request with the root's *key*; raises `OperatorError` if it is for another root."""
-        if self.root != mark(root) or key.public_key() != root.public_key():
+        """Return the request, signed with the *key* of *root*; raises `OperatorError` if it is for another root."""
+        if self.root != fingerprint(root) or key.public_key() != root.public_key():
             raise OperatorError(
                 f"this signing request is for the root with SHA-256 {self.root}, and the root here is another; {REMEDY}"
             )
@@ -103,7 +104,7 @@ class OfflineRequest:
         return done
 
     def must_be(self, asked: OfflineRequest) -> None:
-        """Raise `OperatorError` unless the signed content is the same, octet for octet, as in *asked*."""
+        """Raise `OperatorError` unless this has the same octets to be signed as the request *asked*."""
         same = self.what is asked.what and self.root == asked.root
         if same and self.what is OfflineKind.LIST:
             same = self.list().tbs_certlist_bytes == asked.list().tbs_certlist_bytes
@@ -113,7 +114,7 @@ class OfflineRequest:
             raise OperatorError(f"the signed content differs from the signing request; {REMEDY}")
 
     def must_be_signed_by(self, root: x509.Certificate) -> None:
-        """Raise `OperatorError` unless *root* has signed it."""
+        """Raise `OperatorError` unless the signature is that of *root*."""
         try:
             key = root.public_key()
             if self.what is OfflineKind.LIST:
@@ -127,11 +128,6 @@ class OfflineRequest:
             raise OperatorError(
                 "the root has not signed this; on the machine with the root's key: sipmesh ca root sign"
             )
-
-
-def mark(certificate: x509.Certificate) -> str:
-    """Give the SHA-256 of a certificate in hex."""
-    return certificate.fingerprint(SHA256()).hex()
 
 
 def _list_like(crl: x509.CertificateRevocationList) -> x509.CertificateRevocationListBuilder:

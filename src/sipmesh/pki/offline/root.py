@@ -1,4 +1,4 @@
-"""A root whose key is kept elsewhere: make signing requests, and install the signed results."""
+"""A root whose key is on another machine: it makes signing requests, and installs what the root has signed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.pki.issuance.signer import digest, draft
 from sipmesh.pki.lock import ca_lock
 from sipmesh.pki.offline.cross_certificate import CROSS, cross_wish
-from sipmesh.pki.offline.request import OfflineKind, OfflineRequest, mark
+from sipmesh.pki.offline.request import OfflineKind, OfflineRequest
+from sipmesh.trust.x509.certificate import fingerprint
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class OfflineRoot:
-    """Makes signing requests for the root of one CA, and installs what the root has signed."""
+    """The signing requests of one CA to its root; at most one of each kind is open."""
 
     def __init__(self, ca: CaFolder, ledger: Ledger) -> None:
         self._ca, self._ledger = ca, ledger
@@ -37,16 +38,16 @@ class OfflineRoot:
         return f"<OfflineRoot of {self._ca.folder}>"
 
     def request_crl(self, at: datetime) -> OfflineRequest:
-        """Make the request for the root's next CRL. Its number is in the ledger from now on. `accept` publishes the result."""
+        """Return the request for the next CRL of the root; its number is reserved in the ledger."""
         with ca_lock(self._ca.folder):
             made = self._ledger.reserve_list(CertificateKind.ROOT, *crl.times(CertificateKind.ROOT, at))
             builder = crl.builder(self._ca.root, made, crl.listed(self._ledger.records(), CertificateKind.ROOT, at))
             throwaway = ec.generate_private_key(ecdsa_key(self._ca.root).curve)
             drafted = builder.sign(throwaway, digest(throwaway.curve)).public_bytes(Encoding.DER)
-            return self._sent(OfflineRequest(OfflineKind.LIST, mark(self._ca.root), drafted))
+            return self._sent(OfflineRequest(OfflineKind.LIST, fingerprint(self._ca.root), drafted))
 
     def request_cross(self, other: CaFolder, at: datetime) -> OfflineRequest:
-        """Make the request for the cross-certificate for *other*, the CA of the next generation."""
+        """Return the request for the cross-certificate of the issuing CA of the next generation."""
         wish = cross_wish(self._ca, other)
         with ca_lock(self._ca.folder):
             builder = profiles.builder(wish, self._ca.root.subject, ecdsa_key(self._ca.root))
@@ -56,11 +57,11 @@ class OfflineRoot:
             validity = (wish.not_before, wish.not_after)
             self._ledger.reserve(drafted.serial_number, CertificateKind.ROOT, wish.kind, names, validity, at)
             return self._sent(
-                OfflineRequest(OfflineKind.CROSS, mark(self._ca.root), drafted.public_bytes(Encoding.DER))
+                OfflineRequest(OfflineKind.CROSS, fingerprint(self._ca.root), drafted.public_bytes(Encoding.DER))
             )
 
     def accept(self, answer: OfflineRequest, other: CaFolder | None) -> Path:
-        """Install what the root has signed, if it is exactly the open request; returns the file.
+        """Install what the root has signed, if it has the octets of the open request; returns the installed file.
 
         *other* is the next generation, for its cross-certificate. Raises `OperatorError` if there is no such request, or if the
         result differs from it or is not signed by the root.

@@ -101,7 +101,7 @@ def authenticate(
         verifier: The hashes of that user; None for an unknown user.
         nonces: Makes and judges the nonces of this server. A nonce count is used up only if the password is right.
         link: The number of the link of the request. A nonce is valid on one link only.
-        at: Now, in epoch seconds.
+        at: Now, in seconds of one clock for all nonces of a server.
         entropy: At least 8 random octets, for the nonce of a challenge.
         likeness: Chooses the algorithms in a challenge to an unknown user. It is always the same number for one name, and
             others cannot compute it.

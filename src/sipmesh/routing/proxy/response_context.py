@@ -188,9 +188,8 @@ class ResponseContext:
             return [Forget(branch.target), *self._try_next_way(branch, respond(self.request, TEMPORARILY_UNAVAILABLE))]
         if response.status == SERVICE_UNAVAILABLE:
             response = overloaded(response)
-            if isinstance(branch.target, ServerTarget):
-                branch.ways = tuple([way for way in branch.ways if isinstance(way[0], ServerTarget)])  # it is up
-                return self._try_next_way(branch, response)
+            if not isinstance(branch.target, FlowTarget):
+                return self._past_server(branch, response)
         if not branch.late:  # a late branch was already counted as a 408
             self._consider(response)
         return self._global_failure() if response.status >= 600 else self._next()  # noqa: PLR2004 - global failure
@@ -232,6 +231,19 @@ class ResponseContext:
         self.waiting.clear()
         return self._cancel_running(reasons)
 
+    def give_up(self, retry_after_s: str) -> list[Effect]:
+        """This server stops before the request has its final response: take every branch back and answer 503.
+
+        The sender may try another server at once, and this one after *retry_after_s* seconds (RFC 3261 section 21.5.4).
+        """
+        if self.answered:
+            return []
+        self.waiting.clear()
+        effects = self._cancel_running()
+        self.answered = True
+        headers = (("Retry-After", retry_after_s),)
+        return [*effects, SendResponse(respond(self.request, SERVICE_UNAVAILABLE, headers=headers))]
+
     def _start(self, ways: tuple[Way, ...]) -> Start:
         number = len(self.branches)
         target, name = ways[0]
@@ -244,6 +256,12 @@ class ResponseContext:
             return [self._start(branch.ways)]
         self._consider(response)
         return self._next()
+
+    def _past_server(self, branch: Branch, response: Response) -> list[Effect]:
+        """A server takes no new request: try the others of its name, or the spare flows of the same device."""
+        if isinstance(branch.target, ServerTarget):
+            branch.ways = tuple([way for way in branch.ways if isinstance(way[0], ServerTarget)])  # the server lives
+        return self._try_next_way(branch, response)
 
     def _provisional(self, branch: Branch, number: int, response: Response) -> list[Effect]:
         """Forward every provisional response except 100. Send a CANCEL that waited for one (RFC 3261 section 9.1).

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from math import inf
+from typing import Final, NamedTuple
 
 from sipmesh.sip.text import ascii_lower
+
+NEVER: Final = inf
+"""The end of a row of another server: that server alone knows when the row ends."""
 
 
 class BindingKey(NamedTuple):
@@ -15,12 +19,16 @@ class BindingKey(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class Binding:
     """One Contact of *aor* and the flow that it registered on (RFC 3261 section 10.3, RFC 5626 section 6).
 
     *contact* is the URI as received. It becomes the Request-URI on the flow, and is never resolved. *server*, *incarnation*
-    and *flow* identify the link. *token* is the flow token that *server* made. *expires_at* is in epoch seconds.
+    and *flow* identify the link. *token* is the flow token that *server* made. *interval_s* is the time that was granted.
+    *expires_at* is in seconds of a clock that only *server* reads and that is never set. For every other server it is
+    `NEVER`, because the row lives until its server removes it.
+
+    Only `renew` changes a row. The ``__init__`` is written out: one that a dataclass generates costs as much as a decision.
     """
 
     aor: str
@@ -36,6 +44,34 @@ class Binding:
     token: str
     expires_at: float
     user_agent: str = ""
+    interval_s: int = 0
+
+    def __init__(
+        self,
+        aor: str,
+        contact: str,
+        instance: str | None,
+        reg_id: int | None,
+        q: float,
+        call_id: str,
+        cseq: int,
+        server: str,
+        incarnation: int,
+        flow: int,
+        token: str,
+        expires_at: float,
+        user_agent: str = "",
+        interval_s: int = 0,
+    ) -> None:
+        self.aor, self.contact, self.instance, self.reg_id, self.q = aor, contact, instance, reg_id, q
+        self.call_id, self.cseq = call_id, cseq
+        self.server, self.incarnation, self.flow, self.token = server, incarnation, flow, token
+        self.expires_at, self.user_agent, self.interval_s = expires_at, user_agent, interval_s
+
+    def renew(self, call_id: str, cseq: int, at: float) -> None:
+        """Let the row live as long again from the instant *at*, by a REGISTER with that Call-ID and CSeq."""
+        self.call_id, self.cseq = call_id, cseq
+        self.expires_at = at + self.interval_s
 
     @property
     def key(self) -> BindingKey:

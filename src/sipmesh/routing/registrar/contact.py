@@ -18,15 +18,18 @@ LARGEST_REG_ID: Final = 2**31 - 1
 Q_DIGITS: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class AskedContact:
-    """A parsed Contact. *instance* has its angle brackets, but no quotes. *expires_s* is in seconds."""
+    """A parsed Contact. *instance* has its angle brackets, but no quotes. *expires_s* is in seconds. It is never changed."""
 
     uri: str
     instance: str | None
     reg_id: int | None
     q: float
     expires_s: int
+
+    def __init__(self, uri: str, instance: str | None, reg_id: int | None, q: float, expires_s: int) -> None:
+        self.uri, self.instance, self.reg_id, self.q, self.expires_s = uri, instance, reg_id, q, expires_s
 
 
 def read_contact(contact: NameAddr, default_s: int) -> AskedContact:

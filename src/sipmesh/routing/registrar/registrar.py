@@ -1,7 +1,8 @@
 """The registrar: the answer to a REGISTER and the changes of bindings (RFC 3261 section 10.3, RFC 5626 section 6).
 
-A registration is bound to its link: requests to the user go to that link. This module stores nothing. The server loads the
-user's rows before, stores the changes after, and then sends the answer.
+A registration is bound to its link: requests to the user go to that link. This module stores nothing. The server knows the
+user's rows before, stores the changes after, and then sends the answer. A refresh changes nothing that another server needs,
+so it is not stored (`is_refresh`).
 """
 
 from __future__ import annotations
@@ -11,14 +12,23 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Final
 
-from sipmesh.routing.registrar.binding import Binding, BindingKey, Changes, row_name
+from sipmesh.routing.registrar.binding import NEVER, Binding, BindingKey, Changes, row_name
 from sipmesh.routing.registrar.contact import AskedContact, read_contact
 from sipmesh.sip.check import unsupported
 from sipmesh.sip.message import Request
 from sipmesh.sip.text import ascii_lower
 from sipmesh.sip.uri import SipUri
 
-__all__ = ["Binding", "BindingKey", "Changes", "FlowFacts", "RegistrarAnswer", "RegistrarLimits", "decide"]
+__all__ = [
+    "Binding",
+    "BindingKey",
+    "Changes",
+    "FlowFacts",
+    "RegistrarAnswer",
+    "RegistrarLimits",
+    "decide",
+    "is_refresh",
+]
 
 SUPPORTED: Final = frozenset({"outbound"})
 ONE_HOUR_S: Final = 3600
@@ -82,7 +92,7 @@ def decide(
         stored: The rows of that address that have not expired.
         flow: The link of the REGISTER.
         limits: The limits of registrations.
-        at: Now, in epoch seconds.
+        at: Now, in seconds of the clock of *expires_at*.
 
     Raises:
         RemoteError: A header field is malformed. Its status is that of the answer.
@@ -97,13 +107,28 @@ def decide(
     return RegistrarAnswer(200, "OK", case.headers(bindings), changes, bindings)
 
 
-class _Refused(Exception):  # noqa: N818 - leaves the steps below, and never leaves this module
+def is_refresh(changes: Changes, held: Sequence[Binding]) -> bool:
+    """Tell whether *changes* only renew rows of *held* on the flow that they are on: no other server has to know of it."""
+    return not changes.drop and all(any(_renews(row, known) for known in held) for row in changes.put)
+
+
+def _renews(row: Binding, known: Binding) -> bool:
+    return (
+        row.token == known.token
+        and row.contact == known.contact
+        and row.instance == known.instance
+        and row.reg_id == known.reg_id
+        and row.q == known.q
+    )
+
+
+class _Refused(Exception):  # noqa: N818 - a way out of the steps below, never seen outside
     def __init__(self, status: int, reason: str, *headers: tuple[str, str]) -> None:
         super().__init__(reason)
         self.registration = RegistrarAnswer(status, reason, headers)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class _Case:
     """One REGISTER with all facts. The methods are the steps of RFC 3261 section 10.3."""
 
@@ -113,6 +138,18 @@ class _Case:
     flow: FlowFacts
     limits: RegistrarLimits
     at: float
+
+    def __init__(
+        self,
+        request: Request,
+        owner: str,
+        stored: Sequence[Binding],
+        flow: FlowFacts,
+        limits: RegistrarLimits,
+        at: float,
+    ) -> None:
+        self.request, self.owner, self.stored = request, owner, stored
+        self.flow, self.limits, self.at = flow, limits, at
 
     def check_sender(self) -> None:
         """Check steps 2 to 5: extensions, and whether the sender may change the bindings of this address.
@@ -192,6 +229,7 @@ class _Case:
 
     def binding(self, contact: AskedContact) -> Binding:
         """Make the row for *contact*."""
+        interval_s = min(contact.expires_s, self.limits.max_expires_s)
         return Binding(
             aor=self.owner,
             contact=contact.uri,
@@ -204,8 +242,9 @@ class _Case:
             incarnation=self.flow.incarnation,
             flow=self.flow.flow,
             token=self.flow.token,
-            expires_at=self.at + min(contact.expires_s, self.limits.max_expires_s),
+            expires_at=self.at + interval_s,
             user_agent=(self.request.first("user-agent") or "")[: self.limits.max_user_agent_length],
+            interval_s=interval_s,
         )
 
     def after(self, changes: Changes) -> tuple[Binding, ...]:
@@ -250,7 +289,10 @@ class _StoredRows:
 
 
 def _contact_value(binding: Binding, at: float) -> str:
-    """Write one Contact of the 200. Its expires is in whole seconds, rounded up."""
+    """Write one Contact of the 200. Its expires is in whole seconds, rounded up.
+
+    For a row of another server it is the granted time, because only that server knows how much is left.
+    """
     parts = [f"<{binding.contact}>"]
     if binding.q != 1.0:
         parts.append(f"q={binding.q:g}")
@@ -258,5 +300,6 @@ def _contact_value(binding: Binding, at: float) -> str:
         parts.append(f'+sip.instance="{binding.instance}"')
     if binding.reg_id is not None:
         parts.append(f"reg-id={binding.reg_id}")
-    parts.append(f"expires={max(0, ceil(binding.expires_at - at))}")
+    left_s = binding.interval_s if binding.expires_at == NEVER else max(0, ceil(binding.expires_at - at))
+    parts.append(f"expires={left_s}")
     return ";".join(parts)

@@ -1,85 +1,142 @@
-"""What the operator of this machine may ask a running server, by its control socket."""
+"""The commands that a server answers on its control socket: questions of the operator of this machine."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import SipmeshError
+from sipmesh.routing.registrar.binding import NEVER
 from sipmesh.server.admin.replies import (
+    DRAIN,
+    EXPLAIN,
+    FILES_CHANGED,
+    LINKS,
+    LOGIN_FAILURES,
+    REFUSED,
+    REFUSED_MESSAGES,
+    REGISTRATIONS,
+    RELOAD,
+    STATUS,
+    USER,
+    USERS_CHANGED,
     BindingReply,
+    CallReply,
     ClosedReply,
     ExplainReply,
     LinkReply,
     ListenerReply,
+    LoginFailureReply,
+    OutageReply,
     RegistrationsReply,
+    StatusReply,
     TlsReply,
     UserReply,
+    WorkReply,
+    chain_replies,
 )
-from sipmesh.server.certificates.expiring_files import use_to_json
 from sipmesh.server.control_socket import Command
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.formatting import tell_address
-from sipmesh.trust.judgement.explain import explain, to_json
+from sipmesh.trust.judgement.explain import explain
+from sipmesh.trust.judgement.verdict_report import VerdictReport
 
 PAGE: Final = 500
-"""Bindings in one answer: to read and write them takes some milliseconds, in which no message is served."""
+"""Bindings in one reply: to read and write them takes some milliseconds, in which the server serves no message."""
+
+MOST_REFUSALS: Final = 50
+"""Refusals or failed logins in one reply, if the request has no ``most``."""
 
 if TYPE_CHECKING:
     from sipmesh.routing.registrar.binding import Binding
-    from sipmesh.server.proxy.message_refusals import RefusedMessage
-    from sipmesh.server.refresh.reloader import ReloadResult
+    from sipmesh.server.proxy.refused_message import RefusedMessage
+    from sipmesh.server.refresh.reload_result import ReloadResult
     from sipmesh.server.running_server import RunningServer
     from sipmesh.transport.link.link import Link
 
 
 class AdminCommands:
-    """The commands of one server; both tell what came of it: *reload* reads everything anew, *look* what has changed."""
+    """The commands of one server: *reload* reads all its files again, *look* only the files that have changed.
+
+    *drain* makes the server take no new work, end what is under way, and stop.
+    """
 
     def __init__(
-        self, node: RunningServer, reload: Callable[[], ReloadResult], look: Callable[[], ReloadResult]
+        self,
+        node: RunningServer,
+        reload: Callable[[], ReloadResult],
+        look: Callable[[], ReloadResult],
+        drain: Callable[[], None],
     ) -> None:
-        self._node, self._reload, self._look = node, reload, look
+        self._node, self._reload, self._look, self._drain = node, reload, look, drain
 
     def __repr__(self) -> str:
         return f"<AdminCommands of {self._node.view.name}>"
 
     def commands(self) -> Mapping[str, Command]:
-        """Every command by its name."""
+        """Return every command by its name."""
         return {
-            "status": self.status,
-            "links": self.links,
-            "refused": self.refused,
-            "refused-messages": self.refused_messages,
-            "explain": self.explain,
-            "registrations": self.registrations,
-            "login-failures": self.login_failures,
-            "user": self.user,
-            "reload": self.reload,
-            "files-changed": self.files_changed,
-            "users-changed": self.users_changed,
+            STATUS.name: self.status,
+            LINKS.name: self.links,
+            REFUSED.name: self.refused,
+            REFUSED_MESSAGES.name: self.refused_messages,
+            EXPLAIN.name: self.explain,
+            REGISTRATIONS.name: self.registrations,
+            LOGIN_FAILURES.name: self.login_failures,
+            USER.name: self.user,
+            RELOAD.name: self.reload,
+            FILES_CHANGED.name: self.files_changed,
+            USERS_CHANGED.name: self.users_changed,
+            DRAIN.name: self.drain,
         }
 
-    async def status(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Who this is and since when, and every certificate and list that is in use."""
+    async def status(self, _asked: Mapping[str, Any]) -> StatusReply:
+        """Return the server's name, role, process and listeners, and every certificate and CRL that it uses."""
+        node, use = self._node, self._node.use()
+        return StatusReply(
+            server=node.view.name,
+            role=node.view.role,
+            pid=os.getpid(),
+            up_s=round(time.time() - node.started_at, 1),
+            listeners=tuple(
+                ListenerReply(listener.kind, *listener.address, listener.accepted)
+                for listener in node.listening.listeners
+            ),
+            links=len(node.pool.all()),
+            topology=node.view.loaded.digest,
+            certificates=chain_replies(use),
+            anchors=use.anchors,
+            lists=use.lists,
+            sources=use.supplies,
+            work=self._work(),
+        )
+
+    def _work(self) -> WorkReply:
         node = self._node
-        return {
-            "server": node.view.name,
-            "role": node.view.role,
-            "pid": os.getpid(),
-            "up_s": round(time.time() - node.started_at, 1),
-            "listeners": [ListenerReply(one.kind, *one.address, one.accepted) for one in node.listening.listeners],
-            "links": len(node.pool.all()),
-            "topology": node.view.loaded.digest,
-            **use_to_json(node.use()),
-        }
+        now, calls = node.loop.time(), node.relay.calls.up()
+        return WorkReply(
+            state="draining" if node.dispatch.is_draining else "serving",
+            requests_waiting=node.relay.load,
+            calls_up=len(calls),
+            calls=tuple(CallReply(call.caller, call.callee, round(now - call.since, 1)) for call in calls[-PAGE:]),
+            servers_down=tuple(
+                OutageReply(outage.name, round(now - outage.since, 1), outage.why)
+                for outage in node.outages.names.values()
+            ),
+        )
+
+    async def drain(self, _asked: Mapping[str, Any]) -> WorkReply:
+        """Drain the server, and stop it then; while it drains this changes nothing."""
+        self._drain()
+        return self._work()
 
     async def links(self, _asked: Mapping[str, Any]) -> list[LinkReply]:
-        """Every live link with its verdict in short."""
+        """Return every live link with its verdict in short."""
         return [self._link(link) for link in self._node.pool.all()]
 
     def _link(self, link: Link) -> LinkReply:
@@ -94,7 +151,7 @@ class AdminCommands:
             peer=link.peer_name or ", ".join(users) or link.meant,
             remote=f"{link.remote[0]}:{link.remote[1]}",
             code=link.verdict.code if link.verdict is not None else None,
-            tls=TlsReply(link.facts.version, link.facts.cipher, link.facts.group),
+            tls=TlsReply.of(link.facts),
             age_s=round(self._node.loop.time() - link.opened_at, 1),
             messages_in=link.messages_in,
             messages_out=link.messages_out,
@@ -102,75 +159,95 @@ class AdminCommands:
             bytes_out=link.bytes_out,
         )
 
-    async def refused(self, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The latest refusals, newest first."""
+    async def refused(self, asked: Mapping[str, Any]) -> list[VerdictReport]:
+        """Return the latest refusals of peers, newest first."""
         newest = list(self._node.gatekeeper.refused())
-        return [to_json(verdict) for verdict in newest[: int(asked.get("most", 50))]]
+        return [VerdictReport.of(verdict) for verdict in newest[: _most(asked)]]
 
     async def refused_messages(self, _asked: Mapping[str, Any]) -> list[RefusedMessage]:
-        """The latest messages that were refused, newest first, each under the reference that its sender was told."""
+        """Return the latest refused messages, newest first, each with the reference that its sender received."""
         return list(reversed(self._node.refusals.newest))
 
     async def registrations(self, asked: Mapping[str, Any]) -> RegistrationsReply:
-        """A page of the live bindings on links of this server; *next* is the key to ask for more with, None at the end."""
+        """Return a page of the live bindings on links of this server; ``after`` is the *next* of the page before."""
         node, links = self._node, self._client_links()
         aor, name = map(str, asked.get("after", ("", "")))
-        found = node.registrations.here(PAGE, (aor, name))
-        key = found[-1].key if len(found) == PAGE else None
-        rows = [self._binding(row, links) for row in found]
+        bindings = node.registrations.here(PAGE, (aor, name))
+        key = bindings[-1].key if len(bindings) == PAGE else None
+        rows = [self._binding(binding, links) for binding in bindings]
         following = [key.aor, key.name] if key is not None else None
         return RegistrationsReply(rows, following, bool(node.registrations.store))
 
     def _client_links(self) -> dict[int, Link]:
-        """The links of clients by number, which is what a binding has of its link."""
+        """Return the links of clients by number: a binding has the number of its link."""
         return {link.number: link for link in self._node.pool.all() if link.kind is LinkKind.CLIENT}
 
-    def _binding(self, row: Binding, links: Mapping[int, Link]) -> BindingReply:
-        """One binding; *link* is the id of its link, if that is one of ours and up."""
-        link = links.get(row.flow) if row.server == self._node.view.name else None
+    def _binding(self, binding: Binding, links: Mapping[int, Link]) -> BindingReply:
+        link = links.get(binding.flow) if binding.server == self._node.view.name else None
         return BindingReply(
-            user=row.aor.removeprefix("sip:"),
-            server=row.server,
+            user=binding.aor.removeprefix("sip:"),
+            server=binding.server,
             link=link.id if link is not None else None,
             remote=tell_address(link.remote) if link is not None else None,
-            contact=row.contact,
-            user_agent=row.user_agent,
-            expires=datetime.fromtimestamp(row.expires_at, UTC).isoformat(),
+            contact=binding.contact,
+            user_agent=binding.user_agent,
+            expires=self._end(binding),
         )
 
-    async def login_failures(self, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The last failed logins of all users, newest first."""
-        return [one.to_json() for one in self._node.logins.remembered.newest(int(asked.get("most", 50)))]
+    def _end(self, binding: Binding) -> datetime | None:
+        """Return when a binding ends by the clock of this machine; only the server that has the link knows it."""
+        if binding.expires_at == NEVER:
+            return None
+        return datetime.fromtimestamp(time.time() + binding.expires_at - self._node.loop.time(), UTC)
+
+    async def _bindings(self, aor: str) -> Sequence[Binding]:
+        """Return the live bindings of a user in the whole pool; raises `SipmeshError` if they cannot be read."""
+        found: asyncio.Future[Sequence[Binding] | None] = self._node.loop.create_future()
+        self._node.registrations.look_up(aor, lambda rows: None if found.done() else found.set_result(rows))
+        rows = await found
+        if rows is None:
+            raise SipmeshError(
+                f"{self._node.view.name} cannot read the registrations: {self._node.registrations.health}"
+            )
+        return rows
+
+    async def login_failures(self, asked: Mapping[str, Any]) -> list[LoginFailureReply]:
+        """Return the last failed logins of all users, newest first."""
+        return list(map(LoginFailureReply.of, self._node.logins.remembered.newest(_most(asked))))
 
     async def user(self, asked: Mapping[str, Any]) -> UserReply:
-        """What this server knows of one user: the home, where it is registered in the pool, and its failed logins."""
+        """Return what this server knows of one user: the home pool, its bindings in the pool, and its failed logins."""
         node, aor, links = self._node, str(asked["user"]), self._client_links()
         return UserReply(
             server=node.view.name,
             pool=node.view.pool.name,
             role=node.view.role,
-            started_at=datetime.fromtimestamp(node.started_at, UTC).isoformat(),
+            started_at=datetime.fromtimestamp(node.started_at, UTC),
             ready=node.homes.ready,
             home=node.homes.of(aor),
-            bindings=[self._binding(row, links) for row in node.registrations.bindings(aor)],
-            failures=[one.to_json() for one in node.logins.remembered.of(aor)],
+            bindings=[self._binding(binding, links) for binding in await self._bindings(aor)],
+            failures=list(map(LoginFailureReply.of, node.logins.remembered.of(aor))),
         )
 
     async def explain(self, asked: Mapping[str, Any]) -> ExplainReply:
-        """The verdict on one live link, in words and as values."""
+        """Return the verdict on one live link; raises `SipmeshError` if there is no such link."""
         link = self._node.pool.by_id(str(asked["id"]))
         if link is None or link.verdict is None:
             raise SipmeshError(f"{self._node.view.name} has no live link {asked['id']}")
-        return ExplainReply(explain(link.verdict), to_json(link.verdict))
+        return ExplainReply(explain(link.verdict), VerdictReport.of(link.verdict))
 
-    async def reload(self, _asked: Mapping[str, Any]) -> dict[str, object]:
-        """Read topology, lists and certificates anew."""
-        return self._reload().to_json()
+    async def reload(self, _asked: Mapping[str, Any]) -> ReloadResult:
+        """Read topology, CRLs and certificates again."""
+        return self._reload()
 
-    async def files_changed(self, _asked: Mapping[str, Any]) -> dict[str, object]:
-        """Take over files that have changed at once; new revocation lists cost the links that they close, and no more."""
-        return self._look().to_json()
+    async def files_changed(self, _asked: Mapping[str, Any]) -> ReloadResult:
+        """Read the files that have changed; a new CRL closes only the links of revoked certificates."""
+        return self._look()
 
     async def users_changed(self, _asked: Mapping[str, Any]) -> ClosedReply:
-        """Take over changes of users at once."""
+        """Read the changes of users."""
         return ClosedReply(await self._node.user_updates.refresh())
+
+
+def _most(asked: Mapping[str, Any]) -> int:
+    return int(asked.get("most", MOST_REFUSALS))

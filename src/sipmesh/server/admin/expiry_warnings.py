@@ -1,4 +1,4 @@
-"""Warnings of what ends: at start, once a day, and whenever something comes a step nearer to its end."""
+"""Warnings about certificates and CRLs that expire: at the start, once a day, and at each step of urgency."""
 
 from __future__ import annotations
 
@@ -20,30 +20,31 @@ if TYPE_CHECKING:
     from sipmesh.topology.expiry.inventory import Inventory
 
 AGAIN = timedelta(days=1)
+"""The time after which the same warning is repeated."""
 
 Key = tuple[ExpiringKind, str, bool, str]
 
 
 class ExpiryWarnings:
-    """What has been said of each thing that ends, so that each step is said once, and again every day."""
+    """The warnings that were given: each step of an item is warned about once, and again each day."""
 
     def __init__(self) -> None:
-        self._told: dict[Key, tuple[Urgency, datetime]] = {}
+        self._given: dict[Key, tuple[Urgency, datetime]] = {}
 
     def __repr__(self) -> str:
-        return f"<ExpiryWarnings {len(self._told)} told>"
+        return f"<ExpiryWarnings: {len(self._given)} given>"
 
     def due(self, stock: Inventory) -> list[InventoryEntry]:
-        """What must be said now; what has been renewed is forgotten."""
-        held = {_key(entry): entry for entry in stock.entries if entry.level or entry.broken or entry.old}
-        self._told = {key: told for key, told in self._told.items() if key in held}
-        found = [entry for key, entry in held.items() if self._is_due(key, entry, stock.at)]
-        self._told.update({_key(entry): (entry.level, stock.at) for entry in found})
-        return found
+        """Return the entries that need a warning now, and forget the entries that were renewed."""
+        urgent = {_key(entry): entry for entry in stock.entries if entry.level or entry.broken or entry.old}
+        self._given = {key: given for key, given in self._given.items() if key in urgent}
+        due = [entry for key, entry in urgent.items() if self._is_due(key, entry, stock.at)]
+        self._given.update({_key(entry): (entry.level, stock.at) for entry in due})
+        return due
 
     def _is_due(self, key: Key, entry: InventoryEntry, at: datetime) -> bool:
-        told = self._told.get(key)
-        return told is None or told[0] is not entry.level or at - told[1] >= AGAIN
+        given = self._given.get(key)
+        return given is None or given[0] is not entry.level or at - given[1] >= AGAIN
 
 
 def _key(entry: InventoryEntry) -> Key:
@@ -51,20 +52,20 @@ def _key(entry: InventoryEntry) -> Key:
 
 
 def stock_of(node: RunningServer, at: datetime) -> Inventory:
-    """What ends of all that one server uses: its own certificates, and what it judges others by."""
+    """Return the inventory of one server: its own certificates, and the anchors and CRLs by which it judges peers."""
     name, loaded = node.view.name, node.view.loaded
     signers = signers_on_disk(loaded, name)
     return take_stock(loaded, on_disk(loaded, name), [node.use()], at=at, only=name, signers=signers)
 
 
 def concerning(node: RunningServer, entries: Iterable[InventoryEntry]) -> Iterator[InventoryEntry]:
-    """Leave out what is others' to say: by partners' anchors and lists only edges judge."""
+    """Leave out the items of partners, except on an edge: only edges use the anchors and CRLs of partners."""
     ours = node.view.loaded.topology.organisation
     return (entry for entry in entries if entry.owner == ours or node.view.role is Role.EDGE)
 
 
 def tell(log: Log, entry: InventoryEntry, at: datetime) -> None:
-    """Write one line of the log; the last day and what has ended are errors."""
+    """Write one line of the log: an error in the last day and after the end, else a warning."""
     say = log.error if entry.broken or entry.level >= Urgency.DAY_1 else log.warning
     paper = entry.paper
     say(

@@ -1,4 +1,4 @@
-"""Figures for monitoring, over HTTP: `/metrics` as Prometheus reads it, and `/health`. Off unless the topology says where."""
+"""Metrics over HTTP: `/metrics` for Prometheus, and `/health`. Without a `metrics` address in the topology there are none."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from sipmesh.server.management.controller import Controller
 from sipmesh.topology.expiry.inventory import ExpiringKind
 from sipmesh.topology.expiry.urgency import Urgency
 from sipmesh.transport.link.state import LinkState
+from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -30,26 +31,28 @@ if TYPE_CHECKING:
     from sipmesh.topology.expiry.inventory import InventoryEntry
 
 GOODBYE_S: Final = 1.0
-"""How long a request for figures may hold up the end of the server."""
+"""Seconds for which an open request can delay the stop of the server."""
 
 
-class Figures(Collector):
-    """Reads the figures of one server when it is asked; nothing is counted for them in between."""
+class ServerMetrics(Collector):
+    """The metrics of one server; each is read when Prometheus asks for it."""
 
     def __init__(self, node: RunningServer) -> None:
         self._node = node
 
     def __repr__(self) -> str:
-        return f"<Figures of {self._node.view.name}>"
+        return f"<ServerMetrics of {self._node.view.name}>"
 
     def collect(self) -> Iterator[Metric]:
-        """Every figure, as it is now."""
+        """Yield every metric with its present value."""
         yield self._links()
         yield GaugeMetricFamily("sipmesh_handshakes_in_flight", "TLS handshakes in progress.", value=self._in_flight())
         yield self._verdicts()
+        yield from self._servers()
         yield self._messages()
         yield self._refused_messages()
         yield from self._users()
+        yield from self._store()
         yield from self._calls()
         yield GaugeMetricFamily(
             "sipmesh_requests_waiting",
@@ -64,7 +67,9 @@ class Figures(Collector):
             value=unanswered,
         )
         yield from self._queues()
+        yield from self._turns()
         yield from self._principals()
+        yield from self._overload()
         yield self._ends()
         yield self._failing()
         not_taken = sum(1 for _ in self._node.certificates.presented.faults)
@@ -76,13 +81,13 @@ class Figures(Collector):
         yield from self._versions()
 
     def _versions(self) -> Iterator[Metric]:
-        """Where the network runs by publications; without management these have no samples."""
+        """Yield the metrics of published versions; in a network without management they have no samples."""
         control_plane, at = self._node.control_plane, self._node.view.loaded.number
-        held = GaugeMetricFamily("sipmesh_topology_version", "The version of the topology in force.", labels=())
+        in_force = GaugeMetricFamily("sipmesh_topology_version", "The version of the topology in force.", labels=())
         newest = GaugeMetricFamily(
             "sipmesh_topology_newest", "The newest version of the topology that this server knows.", labels=()
         )
-        unheard = GaugeMetricFamily(
+        silence = GaugeMetricFamily(
             "sipmesh_management_unheard_seconds",
             "Seconds since the last contact with the management server.",
             labels=(),
@@ -94,22 +99,48 @@ class Figures(Collector):
             "sipmesh_audit_lines", "Lines of the audit log; the label has the hash of the last line.", labels=("head",)
         )
         if isinstance(control_plane, Agent | Controller):
-            held.add_metric((), at)
+            in_force.add_metric((), at)
             newest.add_metric((), control_plane.newest)
         if isinstance(control_plane, Agent):
-            unheard.add_metric((), control_plane.unheard_s)
+            silence.add_metric((), control_plane.unheard_s)
         if isinstance(control_plane, Controller):
             behind.add_metric((), control_plane.behind)
             if (last := control_plane.audit_head()) is not None:
                 audit.add_metric((last.hash,), last.seq)
-        yield from (held, newest, unheard, behind, audit)
+        yield from (in_force, newest, silence, behind, audit)
 
     def _links(self) -> Metric:
         family = GaugeMetricFamily("sipmesh_links", "Links, by kind and state.", labels=("kind", "state"))
-        found = Counter((str(link.kind), link.state.value) for link in self._node.pool.all())
-        for labels, count in found.items():
+        counts = Counter((str(link.kind), link.state.value) for link in self._node.pool.all())
+        for labels, count in counts.items():
             family.add_metric(labels, count)
         return family
+
+    def _servers(self) -> Iterator[Metric]:
+        """Which servers of the network answer this one, and whether it drains."""
+        node = self._node
+        up = GaugeMetricFamily(
+            "sipmesh_server_up",
+            "Whether a server of the network answers this one: 1 or 0. No sample: no link to it.",
+            labels=("server",),
+        )
+        outages = CounterMetricFamily(
+            "sipmesh_server_outages", "How often a server of the network did not answer this one.", labels=("server",)
+        )
+        linked = {
+            link.peer_name
+            for link in node.pool.all()
+            if link.kind is LinkKind.SERVER and link.state is LinkState.UP and link.peer_name not in node.outages.names
+        }
+        for server in sorted(linked):
+            up.add_metric((server,), 1)
+        for server in sorted(node.outages.names):
+            up.add_metric((server,), 0)
+        for server, count in node.outages.started.items():
+            outages.add_metric((server,), count)
+        yield from (up, outages)
+        told = "Whether this server drains: 1 or 0."
+        yield GaugeMetricFamily("sipmesh_draining", told, value=int(node.dispatch.is_draining))
 
     def _in_flight(self) -> int:
         opening = sum(link.state is LinkState.HANDSHAKE for link in self._node.pool.all())
@@ -119,30 +150,45 @@ class Figures(Collector):
         return self._node.relay.load
 
     def _waits(self) -> Metric:
-        told = "Seconds from a forwarded request to its final response."
-        family = HistogramMetricFamily("sipmesh_request_seconds", told, labels=("method",))
+        text = "Seconds from a forwarded request to its final response."
+        family = HistogramMetricFamily("sipmesh_request_seconds", text, labels=("method",))
         relay = self._node.relay
         for method, waits in (("INVITE", relay.invite_waits), ("other", relay.waits)):
             buckets = [("+Inf" if bound == inf else f"{bound:g}", float(count)) for bound, count in waits.up_to()]
             family.add_metric((method,), buckets, waits.total)
         return family
 
+    def _turns(self) -> Iterator[Metric]:
+        """How long the event loop was occupied at a time; the longest turn is the longest since the last scrape."""
+        meter = self._node.reactor.meter
+        family = HistogramMetricFamily(
+            "sipmesh_loop_turn_seconds", "Seconds of each turn of the event loop.", labels=()
+        )
+        buckets = [("+Inf" if bound == inf else f"{bound:g}", float(count)) for bound, count in meter.up_to()]
+        family.add_metric((), buckets, meter.total)
+        yield family
+        yield GaugeMetricFamily(
+            "sipmesh_loop_turn_longest_seconds",
+            "The longest turn of the event loop since the last scrape.",
+            value=meter.take_longest(),
+        )
+
     def _queues(self) -> Iterator[Metric]:
         waiting, blocked = Counter[str](), Counter[str]()
         for link in self._node.pool.all():
             waiting[str(link.kind)] += link.pending_out
             blocked[str(link.kind)] += link.blocked
-        for name, told, found in (
+        for name, text, counts in (
             ("sipmesh_bytes_waiting", "Octets in the write queues of all links.", waiting),
             ("sipmesh_links_blocked", "Links whose peer does not read.", blocked),
         ):
-            family = GaugeMetricFamily(name, told, labels=("kind",))
-            for kind, count in found.items():
+            family = GaugeMetricFamily(name, text, labels=("kind",))
+            for kind, count in counts.items():
                 family.add_metric((kind,), count)
             yield family
 
     def _principals(self) -> Iterator[Metric]:
-        """What the limits of addresses, users, servers and partners have done, and how near to them the fullest are."""
+        """Yield what was refused at the limits of addresses, users, servers and partners, and the highest use of each limit."""
         node = self._node
         accounts, log = node.accounts, node.peer_log
         displaced = CounterMetricFamily(
@@ -151,8 +197,8 @@ class Figures(Collector):
             labels=("limit", "kind"),
         )
         for listener in node.listening.listeners:
-            displaced.add_metric(("silent_per_address", str(listener.kind)), listener.silent.displaced)
-            shaking = listener.shaking.displaced + listener.reserved.displaced
+            displaced.add_metric(("silent_per_address", str(listener.kind)), listener.places.silent.displaced)
+            shaking = listener.places.shaking.displaced + listener.reserved.displaced
             displaced.add_metric(("handshakes_per_address", str(listener.kind)), shaking)
         displaced.add_metric(("strangers_per_address", "client"), accounts.strangers.displaced)
         displaced.add_metric(("links_per_user", "client"), accounts.of_users.displaced)
@@ -181,9 +227,37 @@ class Figures(Collector):
             "sipmesh_log_lines_summed", "Log lines that were counted and not written.", value=log.summed
         )
 
+    def _overload(self) -> Iterator[Metric]:
+        """What overload and a lack of file descriptors have done."""
+        reactor = self._node.reactor
+        control = reactor.overload
+        refused = CounterMetricFamily(
+            "sipmesh_overload_refused", "Requests that got 503 because of overload.", labels=("requests",)
+        )
+        refused.add_metric(("new",), control.refused)
+        refused.add_metric(("register-or-dialog",), control.refused_last)
+        yield refused
+        yield GaugeMetricFamily(
+            "sipmesh_queue_age_seconds", "How long inputs wait until they are read.", value=control.age_s
+        )
+        yield GaugeMetricFamily(
+            "sipmesh_overload_share",
+            "Share of new requests that get 503 because of overload.",
+            value=min(control.loss, 1),
+        )
+        waiting = sum(listener.waiting.size for listener in self._node.listening.listeners)
+        yield GaugeMetricFamily(
+            "sipmesh_connections_waiting", "Accepted connections that wait for their handshake.", value=waiting
+        )
+        yield GaugeMetricFamily(
+            "sipmesh_descriptors_short",
+            "1 while new links of clients wait because no file descriptor is free.",
+            value=float(reactor.shortage.active),
+        )
+
     def _verdicts(self) -> Metric:
-        told = "Finished TLS handshakes, by the verdict on the peer."
-        family = CounterMetricFamily("sipmesh_link_verdicts", told, labels=("kind", "direction", "code"))
+        text = "Finished TLS handshakes, by the verdict on the peer."
+        family = CounterMetricFamily("sipmesh_link_verdicts", text, labels=("kind", "direction", "code"))
         for labels, count in self._node.counters.verdicts.items():
             family.add_metric(labels, count)
         return family
@@ -192,11 +266,11 @@ class Figures(Collector):
         family = CounterMetricFamily(
             "sipmesh_messages", "SIP messages, by kind of link and direction.", labels=("kind", "direction")
         )
-        found = Counter(self._node.counters.messages)
+        counts = Counter(self._node.counters.messages)
         for link in self._node.pool.all():
-            found[str(link.kind), "in"] += link.messages_in
-            found[str(link.kind), "out"] += link.messages_out
-        for labels, count in found.items():
+            counts[str(link.kind), "in"] += link.messages_in
+            counts[str(link.kind), "out"] += link.messages_out
+        for labels, count in counts.items():
             family.add_metric(labels, count)
         return family
 
@@ -209,32 +283,58 @@ class Figures(Collector):
         return family
 
     def _users(self) -> Iterator[Metric]:
-        """Who is registered and who tried to be; a server that logs nobody in has no samples."""
-        held = GaugeMetricFamily(
+        """Yield registrations and logins; a server without logins has no samples."""
+        registrations = GaugeMetricFamily(
             "sipmesh_registrations", "Registrations (bindings) on links of this server.", labels=()
         )
-        told = "Logins, by result; failed logins also by flaw."
-        family = CounterMetricFamily("sipmesh_logins", told, labels=("result", "flaw"))
+        text = "Logins, by result; failed logins also by flaw."
+        family = CounterMetricFamily("sipmesh_logins", text, labels=("result", "flaw"))
         if self._node.view.role is Role.FRONT_END:
-            held.add_metric((), self._node.registrations.count())
+            registrations.add_metric((), self._node.registrations.count())
             family.add_metric(("ok", ""), self._node.logins.succeeded)
             for flaw, count in self._node.logins.failed.items():
                 family.add_metric(("failed", flaw), count)
-        yield from (held, family)
+        yield from (registrations, family)
+
+    def _store(self) -> Iterator[Metric]:
+        """How the store of the bindings does; a server that registers nobody has no samples."""
+        waiting = GaugeMetricFamily(
+            "sipmesh_registration_writes_waiting", "Changes of registrations that are not stored yet.", labels=()
+        )
+        batches = CounterMetricFamily(
+            "sipmesh_registration_batches", "Transactions that have stored changes of registrations.", labels=()
+        )
+        writes = CounterMetricFamily(
+            "sipmesh_registration_writes", "Changes of registrations that were stored.", labels=()
+        )
+        failures = GaugeMetricFamily(
+            "sipmesh_registration_store_failures",
+            "Attempts to store registrations that have failed since the last success; the label has the last error.",
+            labels=("error",),
+        )
+        if self._node.view.role is Role.FRONT_END:
+            health = self._node.registrations.health
+            waiting.add_metric((), health.waiting)
+            batches.add_metric((), health.batches)
+            writes.add_metric((), health.writes)
+            failures.add_metric((health.last_error if health.failures else "",), health.failures)
+        yield from (waiting, batches, writes, failures)
 
     def _calls(self) -> Iterator[Metric]:
         relay = self._node.relay
         started = "Calls that this server has forwarded: INVITE requests outside a dialog."
         yield CounterMetricFamily("sipmesh_calls_started", started, value=relay.calls_started)
-        told = "First final responses to these calls, by status class."
-        family = CounterMetricFamily("sipmesh_calls_answered", told, labels=("class",))
+        text = "First final responses to these calls, by status class."
+        family = CounterMetricFamily("sipmesh_calls_answered", text, labels=("class",))
         for digit in range(2, 7):
             family.add_metric((f"{digit}xx",), relay.calls_ended[digit])
         yield family
+        up = "Calls that are up: a 2xx has passed this server, and no BYE. At most `calls_named`."
+        yield GaugeMetricFamily("sipmesh_calls_up", up, value=len(relay.calls))
 
     def _ends(self) -> Metric:
-        told = "Seconds until a certificate or revocation list expires; negative after that."
-        family = GaugeMetricFamily("sipmesh_ends_in_seconds", told, labels=("what", "name"))
+        text = "Seconds until a certificate or revocation list expires; negative after that."
+        family = GaugeMetricFamily("sipmesh_ends_in_seconds", text, labels=("what", "name"))
         at = datetime.now(UTC)
         left: dict[tuple[str, str], float] = {}
         for entry in ending(self._node, at):
@@ -247,34 +347,34 @@ class Figures(Collector):
         return family
 
     def _failing(self) -> Metric:
-        told = "Seconds since the fetches from a CRL or OCSP URL began to fail; 0 if they work."
-        family = GaugeMetricFamily("sipmesh_source_failing_seconds", told, labels=("source", "owner"))
+        text = "Seconds since the fetches from a CRL or OCSP URL began to fail; 0 if they work."
+        family = GaugeMetricFamily("sipmesh_source_failing_seconds", text, labels=("source", "owner"))
         at = self._node.gatekeeper.clock()
-        for one in self._node.supplies(at):
-            failing = (at - one.failing_since).total_seconds() if one.failing_since is not None else 0.0
-            family.add_metric((one.source, one.owner), failing)
+        for status in self._node.supplies(at):
+            failing = (at - status.failing_since).total_seconds() if status.failing_since is not None else 0.0
+            family.add_metric((status.source, status.owner), failing)
         return family
 
 
 def ending(node: RunningServer, at: datetime) -> list[InventoryEntry]:
-    """All that this server stands on and that ends."""
+    """Return every certificate and CRL that this server depends on, each with its end."""
     return list(concerning(node, stock_of(node, at).entries))
 
 
 class MetricsPage:
-    """The HTTP side of it. There is no TLS and no password: it listens where the topology says, by default on loopback."""
+    """The HTTP server of the metrics. It has no TLS and no password; by default it listens on the loopback address."""
 
     def __init__(self, node: RunningServer) -> None:
         self._node = node
         self._registry = CollectorRegistry()
-        self._registry.register(Figures(node))
+        self._registry.register(ServerMetrics(node))
         self._runner: web.AppRunner | None = None
 
     def __repr__(self) -> str:
         return f"<MetricsPage of {self._node.view.name} at {self._node.view.metrics}>"
 
     async def open(self) -> None:
-        """Listen where the topology says; raises `OperatorError` where that cannot be, or where it says nothing."""
+        """Listen on the address that the topology has; raises `OperatorError` without an address, or if it cannot be used."""
         if self._node.view.metrics is None:
             raise OperatorError(f"{self._node.view.name} has no `metrics` address in the topology")
         app = web.Application()
@@ -304,11 +404,12 @@ class MetricsPage:
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _health(self, _request: web.Request) -> web.Response:
-        """Whether others can rely on this server: 503 where something that it stands on has ended or cannot be used."""
+        """Answer 503 if this server drains, or if a certificate or CRL that it needs has expired or cannot be used, else 200."""
         at = datetime.now(UTC)
-        found = (
-            one for one in ending(self._node, at) if one.what is not ExpiringKind.SOURCE
-        )  # that is a partner's to mend
-        why = [one.sentence(at) for one in found if one.broken or one.level is Urgency.PAST]
-        told = {"server": self._node.view.name, "healthy": not why, "why": why}
-        return web.json_response(told, status=503 if why else 200)
+        # A partner has to repair its own URL, so an unreachable URL does not make this server unhealthy.
+        entries = (entry for entry in ending(self._node, at) if entry.what is not ExpiringKind.SOURCE)
+        why = [entry.sentence(at) for entry in entries if entry.broken or entry.level is Urgency.PAST]
+        if self._node.dispatch.is_draining:
+            why.append("this server drains")
+        health = {"server": self._node.view.name, "healthy": not why, "why": why}
+        return web.json_response(health, status=503 if why else 200)

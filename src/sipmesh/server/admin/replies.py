@@ -1,15 +1,32 @@
-"""What the commands of the control socket answer; on the socket each is a JSON object with these names as its keys."""
+"""The commands that every server answers on its control socket, with the type of each reply.
+
+A reply is a JSON object whose keys are the names of the fields; `sipmesh.server.typed_json` writes and reads it. Instants are in
+UTC.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Final, Self
+
+from pydantic import Field
+
+from sipmesh.server.control_socket import ControlCommand
+from sipmesh.server.proxy.login.login_failures import LoginFailure, flaw_class
+from sipmesh.server.proxy.refused_message import RefusedMessage
+from sipmesh.server.refresh.reload_result import ReloadResult
+from sipmesh.topology.expiry.fetch_status import FetchStatus
+from sipmesh.topology.expiry.inventory import Use
+from sipmesh.topology.expiry.validity import Chain, DatedItem
+from sipmesh.trust.code import Code
+from sipmesh.trust.evidence import Direction, LinkKind
+from sipmesh.trust.judgement.verdict_report import VerdictReport
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from sipmesh.trust.code import Code
-    from sipmesh.trust.evidence import Direction, LinkKind
-    from sipmesh.trust.role import Role
+    from sipmesh.trust.evidence import TlsFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +40,91 @@ class ListenerReply:
 
 
 @dataclass(frozen=True, slots=True)
+class CallReply:
+    """One call that is up, as far as this server has seen: the addresses of both sides, and for how many seconds."""
+
+    caller: str
+    callee: str
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutageReply:
+    """A server of the network that does not answer this one: for how many seconds, and why."""
+
+    server: str
+    for_s: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkReply:
+    """What a server has to do: its *state*, ``serving`` or ``draining``, and what is under way on it.
+
+    *requests_waiting* are branches without a final response. *calls* are the newest of the *calls_up*.
+    """
+
+    state: str = "serving"
+    requests_waiting: int = 0
+    calls_up: int = 0
+    calls: tuple[CallReply, ...] = ()
+    servers_down: tuple[OutageReply, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChainReply:
+    """A certificate that the server presents, with the CAs above it; *outside* says whether only partners see it."""
+
+    outside: bool
+    file: str
+    chain: tuple[DatedItem, ...]
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReply:
+    """One server, and every certificate and CRL that it uses; *up_s* is the time since its start, in seconds.
+
+    *links* is how many links are live, *topology* the digest of the document in force, *sources* what the server fetches.
+    """
+
+    server: str
+    role: Role
+    pid: int
+    up_s: float
+    listeners: tuple[ListenerReply, ...]
+    links: int
+    topology: str
+    certificates: tuple[ChainReply, ...]
+    anchors: tuple[DatedItem, ...]
+    lists: tuple[DatedItem, ...]
+    sources: tuple[FetchStatus, ...]
+    work: WorkReply = WorkReply()  # a server of an older release does not say it
+
+    @property
+    def use(self) -> Use:
+        """Everything that expires and that the server uses now."""
+        shown = {reply.outside: Chain(reply.file, reply.chain, reply.fault) for reply in self.certificates}
+        return Use(self.server, self.pid, shown, self.anchors, self.lists, self.sources)
+
+
+def chain_replies(use: Use) -> tuple[ChainReply, ...]:
+    """Reply with the certificates that a server presents."""
+    return tuple(ChainReply(outside, chain.file, chain.papers, chain.fault) for outside, chain in use.shown.items())
+
+
+@dataclass(frozen=True, slots=True)
 class TlsReply:
     """What was agreed in a handshake; empty before its end."""
 
     version: str
     cipher: str
     group: str
+
+    @classmethod
+    def of(cls, facts: TlsFacts) -> Self:
+        """Reply with the facts of one handshake."""
+        return cls(facts.version, facts.cipher, facts.group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +150,10 @@ class LinkReply:
 
 @dataclass(frozen=True, slots=True)
 class BindingReply:
-    """One binding; *link* is the id of its link, if that is one of this server and up. *expires* is ISO 8601 in UTC."""
+    """One binding; *link* is the id of its link and *remote* its address, if the link is up and is one of this server.
+
+    *expires* is None for a binding of another server: only that server knows when it ends.
+    """
 
     user: str
     server: str
@@ -62,12 +161,15 @@ class BindingReply:
     remote: str | None
     contact: str
     user_agent: str
-    expires: str
+    expires: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class RegistrationsReply:
-    """A page of bindings; *next* is the key to ask for more with, None at the end."""
+    """A page of bindings: *next* is the key of the following page, None after the last page.
+
+    *registers* says whether this server is a registrar at all.
+    """
 
     bindings: Sequence[BindingReply]
     next: Sequence[str] | None
@@ -75,17 +177,50 @@ class RegistrationsReply:
 
 
 @dataclass(frozen=True, slots=True)
+class LoginFailureReply:
+    """The failed logins of one user from one network by one *flaw*; *closed* says whether the last one closed its link."""
+
+    user: str
+    flaw: str
+    class_: Annotated[str, Field(validation_alias="class")]
+    remote: str
+    user_agent: str
+    first_at: datetime
+    last_at: datetime
+    count: int
+    closed: bool
+
+    @classmethod
+    def of(cls, failure: LoginFailure) -> Self:
+        """Reply with one entry of the memory of failed logins."""
+        return cls(
+            user=failure.user.removeprefix("sip:"),
+            flaw=failure.flaw,
+            class_=flaw_class(failure.flaw),
+            remote=failure.remote,
+            user_agent=failure.user_agent,
+            first_at=datetime.fromtimestamp(failure.first_at, UTC),
+            last_at=datetime.fromtimestamp(failure.last_at, UTC),
+            count=failure.count,
+            closed=failure.closed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class UserReply:
-    """What a server knows of one user; *started_at* is ISO 8601 in UTC, *failures* as `LoginFailure.to_json` has them."""
+    """What a server knows of one user: *home* is the home pool, None for an unknown user.
+
+    *ready* says whether the server has received the users from management.
+    """
 
     server: str
     pool: str
     role: Role
-    started_at: str
+    started_at: datetime
     ready: bool
     home: str | None
     bindings: Sequence[BindingReply]
-    failures: Sequence[dict[str, Any]]
+    failures: Sequence[LoginFailureReply]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +228,7 @@ class ExplainReply:
     """One verdict, in words and as values."""
 
     lines: Sequence[str]
-    verdict: dict[str, Any]
+    verdict: VerdictReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +236,17 @@ class ClosedReply:
     """How many links a change has closed."""
 
     closed: int
+
+
+STATUS: Final = ControlCommand("status", StatusReply)
+LINKS: Final = ControlCommand("links", list[LinkReply])
+REFUSED: Final = ControlCommand("refused", list[VerdictReport])
+REFUSED_MESSAGES: Final = ControlCommand("refused-messages", list[RefusedMessage])
+EXPLAIN: Final = ControlCommand("explain", ExplainReply)
+REGISTRATIONS: Final = ControlCommand("registrations", RegistrationsReply)
+LOGIN_FAILURES: Final = ControlCommand("login-failures", list[LoginFailureReply])
+USER: Final = ControlCommand("user", UserReply)
+RELOAD: Final = ControlCommand("reload", ReloadResult)
+FILES_CHANGED: Final = ControlCommand("files-changed", ReloadResult)
+USERS_CHANGED: Final = ControlCommand("users-changed", ClosedReply)
+DRAIN: Final = ControlCommand("drain", WorkReply)

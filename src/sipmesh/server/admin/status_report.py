@@ -1,17 +1,16 @@
-"""What a server says of itself to management: its certificate, its links, and until when it could go on alone."""
+"""The report of a server to management: its certificate, its links, and until when it works without management."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.hashes import SHA256
-
 from sipmesh.server.replication.server_status import MOST_NAMES, MOST_REFUSALS, ServerStatus, ShownCertificate, text
 from sipmesh.topology.expiry.inventory import refuses_from
 from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.judgement.explain import headline
+from sipmesh.trust.x509.certificate import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,10 +20,11 @@ if TYPE_CHECKING:
     from sipmesh.server.running_server import RunningServer
 
 LATELY = timedelta(minutes=10)
+"""The age up to which a refusal is in the report."""
 
 
 def status_of(node: RunningServer) -> ServerStatus:
-    """The status of a server, but for what it holds of what management has signed: who reports adds that."""
+    """Return the status of a server, without the signed documents that it has: the agent adds them."""
     at = datetime.now(UTC)
     links = [link for link in node.pool.all() if link.state is LinkState.UP]
     refusal = refuses_from(node.use())
@@ -45,11 +45,12 @@ def status_of(node: RunningServer) -> ServerStatus:
         refused=tuple(text(headline(verdict)) for verdict in refusals[:MOST_REFUSALS]),
         anchors=tuple(sorted(anchors_in_use(node))[:MOST_NAMES]),
         bindings=node.registrations.store,
+        unanswered=tuple(sorted(node.outages.names)[:MOST_NAMES]),
     )
 
 
 def shown_certificate(chain: Sequence[x509.Certificate]) -> ShownCertificate:
-    """What a report says of a certificate that is shown; *chain* begins with the leaf."""
+    """Return the part of a report about the certificate that a server presents; *chain* begins with the leaf."""
     leaf, last = chain[0], chain[-1]
     return ShownCertificate(
         serial=f"{leaf.serial_number:x}",
@@ -60,9 +61,9 @@ def shown_certificate(chain: Sequence[x509.Certificate]) -> ShownCertificate:
 
 
 def anchors_in_use(node: RunningServer) -> set[str]:
-    """The anchors on which links of users' traffic stand now or our own certificate does, by SHA-256 fingerprint in hex.
+    """Return the anchors that live links or our own certificate depend on, as SHA-256 fingerprints in hex.
 
-    The reserved links are left out: they come back by themselves, and nothing is lost with them.
+    Reserved links are left out: they carry no calls, and the server opens them again.
     """
     loaded = node.view.loaded
     issuers = {
@@ -75,4 +76,4 @@ def anchors_in_use(node: RunningServer) -> set[str]:
         certificate.issuer.public_bytes() for certificate in node.certificates.presented.of(LinkKind.SERVER).chain
     }
     anchors = (anchor for authority in loaded.authorities for anchor in authority.anchors)
-    return {anchor.fingerprint(SHA256()).hex() for anchor in anchors if anchor.subject.public_bytes() in issuers}
+    return {fingerprint(anchor) for anchor in anchors if anchor.subject.public_bytes() in issuers}

@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sipmesh.distribution.event import is_ours
+from sipmesh.distribution.items import ItemKind
 from sipmesh.distribution.notifier import Notifier
 from sipmesh.distribution.subscriber import Subscriber
+from sipmesh.pki.file_error import FileError
 from sipmesh.server.agent.crl_receiver import CrlReceiver
 from sipmesh.server.agent.document_applier import DocumentApplier
 from sipmesh.server.agent.held_items import HeldItems
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class Agent:
-    """The control plane of a front end or an edge: its links and messages. Implements `proxy.control_plane.ControlPlane`.
+    """The control plane of a front end or an edge: its links and messages. Implements `proxy.control_plane.ManagedControlPlane`.
 
     *loader* puts versions and files in force. *own_status* returns the status of this server.
     """
@@ -85,8 +87,9 @@ class Agent:
         self.applier.close()
 
     def tick(self) -> None:
-        """Refresh subscriptions, and report the status if a report is due."""
+        """Refresh subscriptions, store what could not be stored, and report the status if a report is due."""
         self._subscriber.tick()
+        self.applier.tick()
         self.reporter.tick()
 
     @property
@@ -227,11 +230,16 @@ class Agent:
         """
         if not issuing or issuing == self.held.issuing:
             return
-        self.held.issuing = issuing
         certificate = read_issuing(issuing)
-        if certificate is not None and self._applicant.show(certificate, self._server.view):
-            self._log.info(
-                "the issuing CA has another certificate: chain updated", issuer=certificate.issuer.rfc4514_string()
-            )
+        try:
+            if certificate is not None and self._applicant.show(certificate, self._server.view):
+                self._log.info(
+                    "the issuing CA has another certificate: chain updated", issuer=certificate.issuer.rfc4514_string()
+                )
+        except FileError as wrong:  # the next state from there brings it again
+            self.reporter.storage_failed((ItemKind.CERTIFICATE, "issuing"), str(wrong))
+            return
+        self.held.issuing = issuing
+        self.reporter.mend((ItemKind.CERTIFICATE, "issuing"))
         self.reporter.report_soon()
         self._notifier.changed()

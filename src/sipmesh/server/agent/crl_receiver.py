@@ -6,9 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.pki.file_error import FileError
 from sipmesh.server.clock import now_utc
+from sipmesh.server.off_loop import off_loop
 from sipmesh.server.replication.crl_store import is_portable
-from sipmesh.topology.document.crl_cache import is_read, prepare
+from sipmesh.topology.document.crl_cache import LARGE, prepare, prepare_file
+from sipmesh.topology.document.crl_files import LARGEST_LIST
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +39,9 @@ class CrlUser(Protocol):
     def crl_came(self) -> None:
         """A CRL was written, or its file had it already."""
 
+    def not_stored(self, peer: str, item: Item, wrong: FileError) -> None:
+        """The disk did not store *item*: try again later."""
+
 
 class CrlReceiver:
     """Accepts CRLs for one server and writes them to *folder*; a thread parses a large CRL first."""
@@ -59,29 +65,48 @@ class CrlReceiver:
 
     def accept(self, item: Item, user: CrlUser) -> None:
         """Write a CRL to its file, then call *user*; raises `RemoteError` for a CRL that is refused."""
-        if not is_read(item.body):
+        if len(item.body) >= LARGE:
             if len(self._reading) >= MOST_READ_AHEAD:
                 raise RemoteError(f"too many large revocation lists at once: {item.name}", rule="rule R12", status=488)
-            self._reading[item.digest] = self._loop.create_task(self._read_ahead(item, user))
-            return
+            if item.digest not in self._reading:
+                self._reading[item.digest] = self._loop.create_task(self._accept_large(item, user))
+        elif (loaded := self._named_in(item, user)) is not None:
+            self._written(item, user, is_new=self._crls.put(item, loaded, now_utc()))
+
+    def _named_in(self, item: Item, user: CrlUser) -> Loaded | None:
+        """Return the topology by which a CRL is checked; None if no topology names it: then it is kept for the next one."""
         in_force = self._server.view.loaded
         loaded = user.pending or in_force
-        if item.name not in {*loaded.list_names, *in_force.list_names}:
-            self._keep_early(item)
-            return
-        if self._crls.put(item, loaded, now_utc()):
+        if item.name in {*loaded.list_names, *in_force.list_names}:
+            return loaded
+        self._keep_early(item)
+        return None
+
+    def _written(self, item: Item, user: CrlUser, *, is_new: bool) -> None:
+        if is_new:
             self._loader.look([self._folder / item.name])
         user.crl_came()
 
-    async def _read_ahead(self, item: Item, user: CrlUser) -> None:
-        """Parse a large CRL in a thread, then accept it; the sender was answered before, so a fault goes into the status."""
+    async def _accept_large(self, item: Item, user: CrlUser) -> None:
+        """Parse, check and write a large CRL in a thread; the sender was answered before, so a fault goes into the status."""
         try:
-            await asyncio.to_thread(prepare, item.body)
-            self.accept(item, user)
+            await off_loop(prepare, item.body)
+            loaded = self._named_in(item, user)
+            if loaded is not None:
+                is_new = await off_loop(self._put_large, item, loaded)
+                self._written(item, user, is_new=is_new)
+        except FileError as wrong:
+            user.not_stored(self._server.view.name, item, wrong)
         except (RemoteError, OperatorError) as wrong:
             self._reporter.fail(item.key, f"{item.kind} {item.name}: {wrong}")
         finally:
             self._reading.pop(item.digest, None)
+
+    def _put_large(self, item: Item, loaded: Loaded) -> bool:
+        """Write a CRL, and enter its file into the cache, so that the loop only has to put it in force."""
+        is_new = self._crls.put(item, loaded, now_utc())
+        prepare_file(self._folder / item.name, LARGEST_LIST)
+        return is_new
 
     def _keep_early(self, item: Item) -> None:
         """Keep a CRL in memory until a version names it: CRLs are sent before the version."""
@@ -98,7 +123,7 @@ class CrlReceiver:
 
     def write_early(self, loaded: Loaded) -> None:
         """Write the CRLs that *loaded* names and that have arrived already."""
-        early, self._early = self._early, {}
-        for name in loaded.list_names:
-            if name in early:
-                self._crls.put(early[name], loaded, now_utc())
+        for name, item in list(self._early.items()):
+            if name in loaded.list_names:
+                self._crls.put(item, loaded, now_utc())
+            del self._early[name]  # not earlier: a CRL that cannot be stored is written with the next attempt

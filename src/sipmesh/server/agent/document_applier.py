@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.distribution.items import Item, ItemKind, ReplicationState
 from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.pki.file_error import FileError
+from sipmesh.server.agent.document_queue import DocumentQueue
+from sipmesh.server.agent.storage_retry import StorageRetry
+from sipmesh.server.agent.user_storage import UserStorage
 from sipmesh.server.clock import now_utc
+from sipmesh.server.file_stamps import stamp
+from sipmesh.server.off_loop import LARGE, off_loop
 from sipmesh.server.replication.cert_renewal import CERTIFICATE, Applicant
 from sipmesh.server.replication.document_store import signed_by_management
 from sipmesh.server.replication.revocation_push import REVOKED, named_in
@@ -14,14 +20,20 @@ from sipmesh.storage.user_document import UserDocument
 
 if TYPE_CHECKING:
     import asyncio
+    from datetime import datetime
 
+    from sipmesh.errors import SipmeshError
     from sipmesh.server.agent.crl_receiver import CrlReceiver
     from sipmesh.server.agent.held_items import HeldItems
     from sipmesh.server.agent.managed_server import Loader, ManagedServer
     from sipmesh.server.agent.status_reporter import StatusReporter
     from sipmesh.server.log import Log
+    from sipmesh.server.prepared_version import PreparedVersion
     from sipmesh.server.replication.document_store import DocumentStore
     from sipmesh.topology.document.load import Loaded
+
+IN_ORDER: Final = frozenset({ItemKind.TOPOLOGY, ItemKind.USERS})
+"""The kinds whose large documents are applied in a thread, in their order."""
 
 WAIT_FOR_LISTS_S = 5.0
 """Seconds that a new version waits for CRLs that it names and that are announced: without them peers would be refused."""
@@ -60,6 +72,10 @@ class DocumentApplier:
         self._pending: tuple[bytes, Loaded] | None = None
         self._wait: asyncio.TimerHandle | None = None
         self._parts: list[bytes] = []  # of a users' document whose other parts have not arrived
+        self._user_storage = UserStorage(documents.users, reporter, loop)
+        self._retry = StorageRetry(self._try_again, loop)
+        self._queue = DocumentQueue(self._accept_large, self._applied, self._failed)
+        self._complete = b""  # a large version that waits for no CRL any more
 
     def __repr__(self) -> str:
         return (
@@ -69,6 +85,7 @@ class DocumentApplier:
     def close(self) -> None:
         """Stop reading CRLs, and apply no waiting version any more."""
         self._crls.close()
+        self._queue.close()
         if self._wait is not None:
             self._wait.cancel()
 
@@ -77,16 +94,51 @@ class DocumentApplier:
         self._offered = state
 
     def receive(self, peer: str, item: Item) -> None:
-        """Apply one item; a fault is raised as `RemoteError` for the sender, reported to management, and logged."""
+        """Apply one item; a fault is raised as `RemoteError` for the sender, reported to management, and logged.
+
+        An item that waits for room on the disk is not applied again: it is tried at its own pace.
+        """
+        if not self._retry.has(item):
+            self._try_again(peer, item)
+
+    def _try_again(self, peer: str, item: Item) -> None:
+        """Apply one item at once, or a large one in its turn; the sender of a large item reads an error in the status."""
+        if item.kind in IN_ORDER and (len(item.body) >= LARGE or self._queue.is_busy):
+            self._queue.put(peer, item)
+            return
         try:
             self._accept(item)
         except RemoteError as wrong:
-            self._reporter.fail(item.key, f"{item.kind} from {peer}: {wrong}")
+            self._failed(peer, item, wrong)
             raise
         except OperatorError as wrong:
-            self._reporter.fail(item.key, f"{item.kind} from {peer}: {wrong}")
+            self._failed(peer, item, wrong)
             raise RemoteError(f"{item.kind} not in force: {wrong.message}", rule="rule R12", status=488) from wrong
+        self._applied(item)
+
+    def _applied(self, item: Item) -> None:
+        self._retry.stored(item)
         self._reporter.mend(item.key)
+
+    def _failed(self, peer: str, item: Item, wrong: SipmeshError) -> None:
+        if isinstance(wrong, FileError):
+            self.not_stored(peer, item, wrong)
+        else:
+            self._reporter.fail(item.key, f"{item.kind} from {peer}: {wrong}")
+
+    async def finished(self) -> None:
+        """Wait until every large document is applied or refused."""
+        await self._queue.finished()
+
+    def not_stored(self, peer: str, item: Item, wrong: FileError) -> None:
+        """Report that the disk did not store *item*, and try again later."""
+        self._reporter.storage_failed(item.key, f"{item.kind} from {peer} is not stored: {wrong}")
+        self._retry.failed(peer, item)
+
+    def tick(self) -> None:
+        """Store again what the disk had no room for."""
+        self._user_storage.tick()
+        self._retry.tick()
 
     def _accept(self, item: Item) -> None:
         if item.kind is ItemKind.TOPOLOGY:
@@ -99,6 +151,12 @@ class DocumentApplier:
             self._accept_certificate(item)
         else:
             self._accept_revoked(item)
+
+    async def _accept_large(self, item: Item) -> None:
+        if item.kind is ItemKind.TOPOLOGY:
+            await self._accept_large_topology(item.body)
+        else:
+            await self._accept_large_users(item.body)
 
     # A version of the topology
 
@@ -114,13 +172,52 @@ class DocumentApplier:
             loaded = self._documents.newer(jws, self._server.view.loaded, now_utc())
         finally:
             self._server.gatekeeper.knows_of(self._documents.known_to_exist)
+        if not self._must_wait(jws, loaded):
+            self._apply()
+
+    async def _accept_large_topology(self, jws: bytes) -> None:
+        """Put a version in force as `_accept_topology` does. A thread reads, prepares and stores the version."""
+        if jws == self._held.topology.body:
+            return
+        in_force, revoked = self._server.view.loaded, self._held.revoked
+        crls = {file: stamp(file) for file in in_force.lists}
+        try:
+            version = await off_loop(self._read_version, jws, in_force, now_utc())
+        finally:
+            self._server.gatekeeper.knows_of(self._documents.known_to_exist)
+        loaded = version.view.loaded
+        await off_loop(self._crls.write_early, loaded)
+        if self._must_wait(jws, loaded):
+            return
+        self._end_wait()
+        await off_loop(self._documents.keep, jws, loaded)
+        closed = self._loader.put_prepared(version, crls)
+        if self._held.revoked is not None and self._held.revoked is not revoked:
+            self._accept_revoked(self._held.revoked)  # pushed meanwhile, to the version before
+        self._now_in_force(jws, loaded.number, closed)
+        self._crls.write_early(loaded)  # those that came while the version was stored
+
+    def _read_version(self, jws: bytes, in_force: Loaded, at: datetime) -> PreparedVersion:
+        return self._loader.prepare(self._documents.newer(jws, in_force, at))
+
+    def _must_wait(self, jws: bytes, loaded: Loaded) -> bool:
+        """Let a version wait for the CRLs that it names; return False if they are here, or have not come in time."""
         self._pending = (jws, loaded)
         self._crls.write_early(loaded)
-        if self._awaits_crl(loaded):
-            if self._wait is None:
-                self._wait = self._loop.call_later(WAIT_FOR_LISTS_S, self._wait_is_over)
-            return
-        self._apply()
+        if jws == self._complete or not self._awaits_crl(loaded):
+            return False
+        if self._wait is None:
+            self._wait = self._loop.call_later(WAIT_FOR_LISTS_S, self._wait_is_over)
+        return True
+
+    def _end_wait(self) -> bool:
+        """The waiting version is applied now; return whether it had to wait."""
+        self._pending, self._complete = None, b""
+        if self._wait is None:
+            return False
+        self._wait.cancel()
+        self._wait = None
+        return True
 
     def _awaits_crl(self, loaded: Loaded) -> bool:
         """Return whether a CRL that a new version names is missing here, and was announced."""
@@ -137,8 +234,11 @@ class DocumentApplier:
         self._follower.items_changed()
 
     def _wait_is_over(self) -> None:
+        jws = self._pending[0] if self._pending is not None else b""
         try:
             self._apply()
+        except FileError as wrong:
+            self.not_stored(self._server.view.name, Item(ItemKind.TOPOLOGY, jws), wrong)
         except OperatorError as wrong:
             self._reporter.fail((ItemKind.TOPOLOGY, ""), str(wrong))
 
@@ -146,31 +246,59 @@ class DocumentApplier:
         """Store the version, then put it in force: after a crash in between, the server starts with the new version."""
         if self._pending is None:
             return
-        (jws, loaded), self._pending = self._pending, None
-        if self._wait is not None:
-            self._wait.cancel()
-            self._wait = None
+        jws, loaded = self._pending
+        if len(jws) >= LARGE or self._queue.is_busy:
+            self._complete = jws
+            self._queue.put(self._server.view.name, Item(ItemKind.TOPOLOGY, jws))
+            return
+        if self._end_wait():
             loaded = self._documents.read(jws)  # read again: its CRLs have arrived meanwhile
         self._documents.keep(jws, loaded)
-        closed = self._loader.put_in_force(loaded)
-        self._held.topology = Item(ItemKind.TOPOLOGY, jws, number=loaded.number)
+        self._now_in_force(jws, loaded.number, self._loader.put_in_force(loaded))
+
+    def _now_in_force(self, jws: bytes, number: int, closed: list[str]) -> None:
+        self._held.topology = Item(ItemKind.TOPOLOGY, jws, number=number)
         self._reporter.forget_errors()
         digest = self._held.topology.digest[:12]
-        self._log.info("topology in force", version=loaded.number, digest=digest, closed=closed)
+        self._log.info("topology in force", version=number, digest=digest, closed=closed)
         self._follower.version_changed()
 
     # Other documents
 
     def _accept_users(self, jws: bytes) -> None:
-        payload = self._documents.newer_users(jws, self._server.view.loaded, now_utc())
+        """Put a users' document in force, and store it: a full disk must not keep an old password in force."""
+        self._user_storage.must_have_room()
+        document = self._read_users(jws, self._server.view.loaded, now_utc())
         users = self._server.user_updates
-        document, before = UserDocument.decode(payload), users.number
-        closed = users.accept_document(payload)
+        before = users.number
+        closed = users.accept_document(document)
+        if parts := self._complete_parts(jws, document, before):
+            self._user_storage.store(parts, anew=not document.since)
+            self._users_in_force(closed)
+
+    async def _accept_large_users(self, jws: bytes) -> None:
+        """Put a users' document in force as `_accept_users` does. A thread reads it, computes the change, and stores it."""
+        self._user_storage.must_have_room()
+        document = await off_loop(self._read_users, jws, self._server.view.loaded, now_utc())
+        users = self._server.user_updates
+        before = users.number
+        closed = await users.accept_large_document(document)
+        if parts := self._complete_parts(jws, document, before):
+            await self._user_storage.store_large(parts, anew=not document.since)
+            self._users_in_force(closed)
+
+    def _read_users(self, jws: bytes, in_force: Loaded, at: datetime) -> UserDocument:
+        return UserDocument.decode(self._documents.newer_users(jws, in_force, at))
+
+    def _complete_parts(self, jws: bytes, document: UserDocument, before: int) -> list[bytes]:
+        """Return all parts of a document that is in force now; empty if there are more parts to come."""
         self._parts = [*(self._parts if document.part > 1 else ()), jws]
-        if users.number == before:
-            return  # there are more parts to come
-        self._documents.keep_users(self._parts, anew=not document.since)
-        self._parts = []
+        if self._server.user_updates.number == before:
+            return []
+        parts, self._parts = self._parts, []
+        return parts
+
+    def _users_in_force(self, closed: int) -> None:
         self._log.info("users in force", closed=closed)
         self._reporter.report()
 

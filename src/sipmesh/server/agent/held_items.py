@@ -37,7 +37,9 @@ class HeldItems:
         """Return what we hold, for *peer*; None stands for the server that gives us documents."""
         versions = {item.key: (item.number, item.digest) for item in self.items(peer)}
         if peer is None:
-            versions[ItemKind.USERS, ""] = (self._server.user_updates.number, "")
+            # What is stored, and not what is in force: management does not rely on more than survives a restart.
+            stored, in_force = self._documents.users.number, self._server.user_updates.number
+            versions[ItemKind.USERS, ""] = (min(stored, in_force), "")
         highest = max(self._documents.highest, self._documents.known_to_exist)
         return ReplicationState(versions, now_utc().isoformat(), highest, self.issuing)
 
@@ -47,7 +49,3 @@ class HeldItems:
         revoked = (self.revoked,) if self.revoked is not None else ()
         own = (certificates[peer.name],) if peer is not None and peer.name in certificates else ()
         return (*revoked, *self.crls.items(self._server.view.loaded), self.topology, *own)
-
-    def users(self, peer: TrustedPeer, since: int) -> Iterable[Item]:  # noqa: ARG002
-        """Return nothing: no user logs in on an edge."""
-        return ()

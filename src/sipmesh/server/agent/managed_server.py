@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from sipmesh.server.file_stamps import NO_STAMPS
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
+    from sipmesh.server.file_stamps import Stamps
+    from sipmesh.server.prepared_version import PreparedVersion
+    from sipmesh.storage.user_document import UserDocument
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
     from sipmesh.trust.x509.certificate import CertificateId
@@ -34,11 +39,14 @@ class UserUpdater(Protocol):
     def number(self) -> int:
         """The number of the users that are in force."""
 
-    def accept_document(self, document: bytes) -> int:
+    def accept_document(self, document: UserDocument) -> int:
         """Apply a users' document; returns how many links that closed. Raises `OperatorError`."""
 
+    async def accept_large_document(self, document: UserDocument) -> int:
+        """Apply a document as `accept_document` does, with the work in a thread."""
 
-class Ports(Protocol):
+
+class ListeningPorts(Protocol):
     """The ports of the server (`listening.Listening`)."""
 
     @property
@@ -66,7 +74,7 @@ class ManagedServer(Protocol):
         """Replaces the users that may log in."""
 
     @property
-    def listening(self) -> Ports:
+    def listening(self) -> ListeningPorts:
         """The ports."""
 
 
@@ -75,6 +83,12 @@ class Loader(Protocol):
 
     def put_in_force(self, loaded: Loaded) -> list[str]:
         """Put a version in force; returns the ids of the links that it closes. Raises `OperatorError` if that is impossible."""
+
+    def prepare(self, loaded: Loaded) -> PreparedVersion:
+        """Compute what `put_prepared` needs; a thread may do so. Raises `OperatorError`."""
+
+    def put_prepared(self, version: PreparedVersion, since: Stamps = NO_STAMPS) -> list[str]:
+        """Put a prepared version in force. *since* are the stamps of CRL files from before it was loaded."""
 
     def look(self, at: Collection[Path] | None = None) -> object:
         """Read changed files and put them in force; *at* are the files to look at, None means all."""

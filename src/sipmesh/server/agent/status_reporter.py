@@ -56,7 +56,7 @@ class StatusReporter:
         self._relayed: dict[
             str, tuple[float, ServerStatus]
         ] = {}  # status of each edge, with the loop time at which it arrived
-        self._dropped = RepeatedLog()
+        self._dropped, self._told = RepeatedLog(), RepeatedLog()
         self._errors: dict[Key, str] = {}  # why a document was refused, by kind and name, until it is accepted
         self._reported_at = 0.0
 
@@ -103,7 +103,16 @@ class StatusReporter:
         """Report a refused document until it is accepted; only the first ``MOST_ERRORS`` are reported."""
         if key in self._errors or len(self._errors) < MOST_ERRORS:
             self._errors[key] = why
-        self._log.error("document rejected: the old version stays in force", why=why)
+        if self._told.is_due(why, self._loop.time()):
+            self._log.error("document rejected: the old version stays in force", why=why)
+        self.report_soon()
+
+    def storage_failed(self, key: Key, why: str) -> None:
+        """Report until `mend` that the disk does not store a document; the log gets one line a minute for each key."""
+        if key in self._errors or len(self._errors) < MOST_ERRORS:
+            self._errors[key] = why
+        if self._told.is_due(f"{key}", self._loop.time()):
+            self._log.error("document not stored: sipmesh tries again", why=why)
         self.report_soon()
 
     def mend(self, key: Key) -> None:

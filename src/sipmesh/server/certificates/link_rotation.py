@@ -21,17 +21,27 @@ BEFORE: Final = timedelta(hours=1)
 
 QUIET_S: Final = 2.0
 AGAIN: Final = timedelta(minutes=1)
-PING: Final = b"\r\n\r\n"  # RFC 5626 4.4.1: the answer proves that the peer has accepted us
 
 
 @dataclass(slots=True)
 class RetiredCertificate:
-    """A link under an old certificate, which expires at *ends* (UTC); *successor* is the link that replaces it."""
+    """A link under an old certificate, which expires at *ends* (UTC); *successor* is the link that replaces it.
+
+    *messages* have passed on the link since it came up, the last one before the loop time *quiet_since*.
+    """
 
     link: Link
     ends: datetime
     successor: Link | None = None
     again_at: datetime | None = None
+    messages: int = -1
+    quiet_since: float = 0.0
+
+    def note_messages(self, now: float) -> None:
+        """Note at the loop time *now* whether a message has come or gone. Keepalives do not count: servers send one a second."""
+        messages = self.link.messages_in + self.link.messages_out
+        if messages != self.messages:
+            self.messages, self.quiet_since = messages, now
 
     @property
     def succeeded(self) -> bool:
@@ -63,9 +73,10 @@ class LinkRotation:
         """
         self._old = {name: old for name, old in self._old.items() if old.link.usable}
         for old in self._old.values():
+            old.note_messages(now)
             if old.ends - at <= BEFORE:
                 self._open_successor(old, at)
-        gone = [old.link for old in self._old.values() if old.succeeded and self._is_quiet(old.link, now)]
+        gone = [old.link for old in self._old.values() if old.succeeded and self._is_quiet(old, now)]
         for link in gone:
             link.drain()
         return [link.id for link in gone]
@@ -76,10 +87,12 @@ class LinkRotation:
         due = old.again_at is None or at >= old.again_at
         if old.link.hop is not None and due and (old.successor is None or failed):
             old.successor, old.again_at = self._dial(old.link.hop), at + AGAIN
-            old.successor.send(PING)
+            old.successor.ping()  # RFC 5626 4.4.1: the answer proves that the peer has accepted us
 
-    def _is_quiet(self, link: Link, now: float) -> bool:
-        """Return whether the link has no transaction in either direction, nothing to write, and no octet for ``quiet_s``."""
-        flow = link.flow
+    def _is_quiet(self, old: RetiredCertificate, now: float) -> bool:
+        """Return whether the link has no transaction in either direction, nothing to write, and no message for ``quiet_s``."""
+        link, flow = old.link, old.link.flow
         busy = isinstance(flow, Flow) and (flow.sent or flow.served)
-        return link.state is LinkState.UP and not busy and not link.pending_out and now - link.last_in >= self.quiet_s
+        return (
+            link.state is LinkState.UP and not busy and not link.pending_out and now - old.quiet_since >= self.quiet_s
+        )

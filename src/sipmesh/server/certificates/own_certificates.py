@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sipmesh.server.log import Log
-    from sipmesh.server.proxy.control_plane import ControlPlane
+    from sipmesh.server.proxy.control_plane import ManagedControlPlane
     from sipmesh.server.proxy.gatekeeper import Gatekeeper
     from sipmesh.topology.expiry.validity import Chain
     from sipmesh.topology.view import ServerView
@@ -37,13 +37,13 @@ class OwnCertificates:
         self._view, self._loop, self._gatekeeper, self._log = view, loop, gatekeeper, log
         self.presented = PresentedCertificates({})
         self._mutual: dict[LinkKind, MutualContext] = {}
-        self._control_plane: ControlPlane | None = None
+        self._control_plane: ManagedControlPlane | None = None
 
     def __repr__(self) -> str:
         return f"<OwnCertificates of {self._view.name}: {len(self.presented.certificates)} certificates>"
 
-    def attach(self, control_plane: ControlPlane) -> None:
-        """Report new certificates to *control_plane* from now on."""
+    def attach(self, control_plane: ManagedControlPlane) -> None:
+        """Tell *control_plane* of a new certificate from now on."""
         self._control_plane = control_plane
 
     def open_by(self, dial: Callable[[Hop], Link], pool: LinkPool) -> None:

@@ -1,26 +1,37 @@
-"""The control socket commands that only a management server has."""
+"""The commands that only a management server answers on its control socket."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sipmesh.server.control_socket import WHO, Command
+from sipmesh.server.control_socket import WHO, Command, Encoded
+from sipmesh.server.management.network_reply import encoded_status
 from sipmesh.server.management.publishing.publisher import DRAFT
+from sipmesh.server.management.replies import (
+    ACKNOWLEDGED,
+    BLOCK,
+    HISTORY,
+    NETWORK,
+    PLAN,
+    PUBLISH,
+    ROLLBACK,
+    ROOT,
+    VERSION,
+    PublicationReply,
+    VersionReply,
+)
 from sipmesh.server.replication.topology_source import version_of
 
 if TYPE_CHECKING:
     from sipmesh.server.management.controller import Controller
-    from sipmesh.server.management.network import Acknowledgement
-    from sipmesh.server.management.publishing.publisher import Plan, PutInForce
-    from sipmesh.server.management.root_rotation import RootStep
-    from sipmesh.storage.history import Version
+    from sipmesh.server.management.replies import Acknowledgement, Plan, PutInForce, RootStep
 
-LONGEST_WAIT_S = 60.0
+LONGEST_WAIT_S: Final = 60.0
 
 
 class ManagementCommands:
-    """The commands of the control socket; its credentials identify the operator."""
+    """The commands of one management server; the operator is known by the credentials of the control socket."""
 
     def __init__(self, controller: Controller) -> None:
         self._controller, self._publisher = controller, controller.publisher
@@ -30,44 +41,43 @@ class ManagementCommands:
         return f"<ManagementCommands of {self._controller!r}>"
 
     def commands(self) -> Mapping[str, Command]:
-        """Return the commands that only management has."""
+        """Return every command by its name."""
         return {
-            "plan": self._asked_plan,
-            "publish": self._asked_publish,
-            "block": self._asked_block,
-            "rollback": self._asked_rollback,
-            "history": self._asked_history,
-            "version": self._asked_version,
-            "acknowledged": self._asked_acknowledged,
-            "network": self._asked_network,
-            "root": self._asked_root,
+            PLAN.name: self._plan,
+            PUBLISH.name: self._publish,
+            BLOCK.name: self._block,
+            ROLLBACK.name: self._rollback,
+            HISTORY.name: self._history,
+            VERSION.name: self._version,
+            ACKNOWLEDGED.name: self._acknowledged,
+            NETWORK.name: self._network,
+            ROOT.name: self._root,
         }
 
-    async def _asked_plan(self, asked: Mapping[str, Any]) -> Plan:
-        return self._publisher.plan(str(asked.get("draft", DRAFT)))
+    async def _plan(self, asked: Mapping[str, Any]) -> Plan:
+        return await self._publisher.plan(str(asked.get("draft", DRAFT)))
 
-    async def _asked_publish(self, asked: Mapping[str, Any]) -> PutInForce:
+    async def _publish(self, asked: Mapping[str, Any]) -> PutInForce:
         why, base, digest = str(asked["why"]), int(asked["base"]), str(asked["digest"])
         force, draft = bool(asked.get("force")), str(asked.get("draft", DRAFT))
-        return self._publisher.publish(str(asked[WHO]), why, base, digest, force=force, name=draft)
+        return await self._publisher.publish(str(asked[WHO]), why, base, digest, force=force, name=draft)
 
-    async def _asked_block(self, asked: Mapping[str, Any]) -> PutInForce:
-        return self._publisher.block(str(asked[WHO]), str(asked["name"]))
+    async def _block(self, asked: Mapping[str, Any]) -> PutInForce:
+        return await self._publisher.block(str(asked[WHO]), str(asked["name"]))
 
-    async def _asked_rollback(self, asked: Mapping[str, Any]) -> PutInForce:
+    async def _rollback(self, asked: Mapping[str, Any]) -> PutInForce:
         number, base = int(asked["version"]), int(asked["base"])
-        return self._publisher.rollback(
+        return await self._publisher.rollback(
             str(asked[WHO]), str(asked["why"]), number, base, force=bool(asked.get("force"))
         )
 
-    async def _asked_history(self, _asked: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return [told_version(version) for version in self._management_db.history.list()]
+    async def _history(self, _asked: Mapping[str, Any]) -> list[VersionReply]:
+        return list(map(VersionReply.of, self._management_db.history.list()))
 
-    async def _asked_version(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        publication = version_of(self._management_db, int(asked["version"]))
-        return {"topology": publication.topology, "files": sorted(publication.files), "why": publication.why}
+    async def _version(self, asked: Mapping[str, Any]) -> PublicationReply:
+        return PublicationReply.of(version_of(self._management_db, int(asked["version"])))
 
-    async def _asked_root(self, asked: Mapping[str, Any]) -> RootStep:
+    async def _root(self, asked: Mapping[str, Any]) -> RootStep:
         steps = {
             "activate": self._root_rotation.activate,
             "switch": self._root_rotation.switch,
@@ -75,26 +85,14 @@ class ManagementCommands:
         }
         return steps[str(asked["step"])](str(asked[WHO]))
 
-    async def _asked_acknowledged(self, asked: Mapping[str, Any]) -> Acknowledgement:
-        """Wait until every server has reported that the version is in force, or until the time is up.
+    async def _acknowledged(self, asked: Mapping[str, Any]) -> Acknowledgement:
+        """Wait until every server has reported that a version is in force, at most *wait_s* seconds.
 
-        A server that joined with the newest version and has not reported yet is not waited for: it starts with that version.
+        A server that the newest version adds is not waited for until it has reported once: it starts with that version.
         """
         number, wait_s = int(asked["version"]), float(asked.get("wait_s", LONGEST_WAIT_S))
         return await self._controller.network.acknowledged(number, min(wait_s, LONGEST_WAIT_S))
 
-    async def _asked_network(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the status of every server, compared with the newest version."""
-        return self._controller.network.status(self._controller.newest).to_json()
-
-
-def told_version(version: Version) -> dict[str, Any]:
-    """Return a version as the history command shows it."""
-    return {
-        "version": version.number,
-        "at": version.at.isoformat(),
-        "by": version.by,
-        "why": version.why,
-        "forced": version.forced,
-        "digest": version.digest,
-    }
+    async def _network(self, _asked: Mapping[str, Any]) -> Encoded:
+        """Reply with every server and its last report, compared with the newest version (`NetworkReply`)."""
+        return Encoded(await encoded_status(self._controller.network, self._controller.newest))

@@ -8,6 +8,7 @@ from sipmesh.distribution.event import is_ours
 from sipmesh.distribution.notifier import Notifier
 from sipmesh.errors import OperatorError
 from sipmesh.server.clock import now_utc
+from sipmesh.server.file_stamps import NO_STAMPS, stamp
 from sipmesh.server.management.issuing import Issuing
 from sipmesh.server.management.network import Network
 from sipmesh.server.management.offers import Offers
@@ -17,6 +18,7 @@ from sipmesh.server.management.report_receiver import ReportReceiver
 from sipmesh.server.management.root_rotation import RootRotation
 from sipmesh.server.management.server_faults import BEHIND_TOO_LONG
 from sipmesh.server.management.server_reports import ServerReports
+from sipmesh.server.off_loop import when_large
 from sipmesh.server.replication.control_links import ControlLinks, hops_to
 from sipmesh.server.replication.topology_source import version_of
 from sipmesh.sip.message import Request, Response, respond
@@ -28,9 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from sipmesh.distribution.event import Here
+    from sipmesh.server.file_stamps import Stamps
     from sipmesh.server.log import Log
     from sipmesh.server.management.offers import Directory
     from sipmesh.server.management.publishing.publisher import InForce
+    from sipmesh.server.prepared_version import PreparedVersion
     from sipmesh.server.replication.server_status import ServerStatus
     from sipmesh.storage.audit import AuditLine
     from sipmesh.storage.management_db import ManagementDb
@@ -47,11 +51,17 @@ AGAIN_EVERY_S = 30.0
 """Seconds after which a version is sent again to servers that refused it: a full disk may have room by then."""
 
 
-class Loader(Protocol):
+class VersionLoader(Protocol):
     """What puts versions in force on this server (`refresh.reloader.Reloader`)."""
 
-    def put_in_force(self, loaded: Loaded) -> list[str]:
-        """Put a version in force; returns the ids of the links that it closes. Raises `OperatorError` if that is impossible."""
+    def prepare(self, loaded: Loaded) -> PreparedVersion:
+        """Compute what `put_prepared` needs; a thread may do so. Raises `OperatorError` if this server cannot use it."""
+
+    def put_prepared(self, version: PreparedVersion, since: Stamps = NO_STAMPS) -> list[str]:
+        """Put a version in force; returns the ids of the links that it closes. Raises `OperatorError` if that is impossible.
+
+        *since* are the stamps of CRL files from before the version was loaded.
+        """
 
 
 class Controller:
@@ -64,7 +74,7 @@ class Controller:
     def __init__(
         self,
         server: InForce,
-        loader: Loader,
+        loader: VersionLoader,
         own_status: Callable[[], ServerStatus],
         management_db: ManagementDb,
         users: Directory,
@@ -79,11 +89,11 @@ class Controller:
         self.reports = ServerReports()
         self.network = Network(server, own_status, self.reports, self)
         self._issuing = Issuing(server, audit, log)
-        self._offers = Offers(server, management_db, users, self._issuing.grantor, log)
+        self._offers = Offers(server, management_db, users, self._issuing.grantor, self._changed, log)
         self._receiver = ReportReceiver(
             server, self.reports, self._issuing.grantor, lambda: self.newest, self._changed, audit, loop, log
         )
-        self._notifier = Notifier(here, self._offers, self._report_received)
+        self._notifier = Notifier(here, self._offers, self._report_received, self._offers)
         self._links = ControlLinks(loop, dial)
         self._gave_again_at = self._renewed_at = loop.time()
         self.publisher = Publisher(server, own_status, management_db, users, self.reports, self._apply, log)
@@ -100,8 +110,9 @@ class Controller:
         self._keep_links()
 
     def close(self) -> None:
-        """Open no more links."""
+        """Open no more links, and compute no more documents."""
         self._links.close()
+        self._offers.close()
 
     # Links and messages
 
@@ -126,8 +137,9 @@ class Controller:
             link.send(respond(request, 403).encode())
         return True
 
-    def responded(self, link: Link, response: Response) -> None:
-        """Ignore responses to NOTIFY: a server reports in its status what it has accepted."""
+    def responded(self, link: Link, response: Response) -> None:  # noqa: ARG002 - its status does not matter
+        """Send more to a server that has answered a NOTIFY; a server reports in its status what it has accepted."""
+        self._notifier.responded(link)
 
     @property
     def linked(self) -> Collection[str]:
@@ -170,6 +182,7 @@ class Controller:
 
     def tick(self) -> None:
         """Renew our certificates, send the version again to servers that are behind, and log these servers."""
+        self._notifier.tick()
         now = self._loop.time()
         if now - self._renewed_at >= RENEW_EVERY_S:
             self._renewed_at = now
@@ -194,9 +207,6 @@ class Controller:
             self._offers.revoke(revoked)
         self._changed()
 
-    def certificate_changed(self) -> None:
-        """Do nothing: management reads its own status directly."""
-
     def _changed(self) -> None:
         self._notifier.changed()
 
@@ -208,23 +218,28 @@ class Controller:
         self._renew_own()
         self._changed()
 
-    def _apply(self, number: int) -> list[str]:
+    async def _apply(self, number: int, octets: int) -> list[str]:
         """Put a version of the history in force here, and send it to every server; returns the ids of the closed links."""
-        self._offers.offer_version(number)
         self.reports.published(now_utc())
+        crls = {file: stamp(file) for file in self._server.view.loaded.lists}
         before = servers_of(self._server.view.loaded)
         try:
-            closed = self._loader.put_in_force(load_published(version_of(self.management_db, number), self._folder))
+            version = await when_large(octets, self._prepare, number)
+            closed = self._loader.put_prepared(version, crls)
         except (
             OperatorError
         ) as wrong:  # for example a version without management: the other servers follow it all the same
             self._log.error("published, but not in force on this server", why=str(wrong))
             closed = []
+        self._offers.offer_version(number)
         self.network.joined = servers_of(self._server.view.loaded) - before
         self._notifier.take(self._server.view.trusted.get)
         self._keep_links()
         self._changed()
         return closed
+
+    def _prepare(self, number: int) -> PreparedVersion:
+        return self._loader.prepare(load_published(version_of(self.management_db, number), self._folder))
 
     def _keep_links(self) -> None:
         self._links.keep(hops_to(self._server.view, self.network.front_ends()))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.server.clock import now_utc
+from sipmesh.server.management.replies import Acknowledgement
 from sipmesh.server.management.server_faults import Known, apart, reported_faults
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
 
     from sipmesh.server.management.publishing.publisher import InForce
@@ -38,10 +40,6 @@ class MemberStatus:
     role: Role
     faults: Sequence[Fault]
 
-    def to_json(self, at: datetime) -> dict[str, Any]:
-        """Return everything as plain values."""
-        return {**self.known.to_json(at), "role": self.role, "faults": [fault.to_json() for fault in self.faults]}
-
 
 @dataclass(frozen=True, slots=True)
 class NetworkStatus:
@@ -54,29 +52,26 @@ class NetworkStatus:
     faults: Sequence[Fault]
     members: Sequence[MemberStatus]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return everything as plain values, as `sipmesh status --json` prints them."""
-        faults = [fault.to_json() for fault in self.faults]
-        return {
-            "version": self.version,
-            "at": self.at.isoformat(),
-            "master": {**self.status.facts(), "server": self.manager, "faults": faults},
-            "servers": [member.to_json(self.at) for member in self.members],
-        }
-
 
 @dataclass(frozen=True, slots=True)
-class Acknowledgement:
-    """How many servers have a *version* in force.
+class Snapshot:
+    """What is known of all servers at time *at*: a thread can compare it with the version *newest*."""
 
-    *missing* do not have it in force. *new* joined with this version and have never reported. *servers* is the number of
-    servers that should have it, without *new*.
-    """
+    newest: int
+    at: datetime
+    manager: str
+    ours: ServerStatus
+    known: Sequence[tuple[Member, Known]]
 
-    version: int
-    missing: Sequence[str]
-    new: Sequence[str]
-    servers: int
+    def status(self) -> NetworkStatus:
+        """Return every server with its faults."""
+        split = apart(known for _, known in self.known)
+        statuses = []
+        for member, known in self.known:
+            stores = [split[known.pool]] if known.pool in split else []
+            statuses.append(MemberStatus(known, member.role, [*known.faults(self.newest, self.at), *stores]))
+        faults = list(reported_faults(self.manager, self.ours))
+        return NetworkStatus(self.newest, self.at, self.manager, self.ours, faults, statuses)
 
 
 class Reach(Protocol):
@@ -147,16 +142,15 @@ class Network:
 
     def status(self, newest: int) -> NetworkStatus:
         """Return every server with its version and its faults, compared with the version *newest*."""
-        at, view, ours = now_utc(), self._server.view, self._own_status()
-        members = [(member, self._known(member)) for member in self.members()]
-        split = apart(known for _, known in members)
-        statuses = []
-        for member, known in members:
-            stores = [split[known.pool]] if known.pool in split else []
-            statuses.append(MemberStatus(known, member.role, [*known.faults(newest, at), *stores]))
-        return NetworkStatus(newest, at, view.name, ours, list(reported_faults(view.name, ours)), statuses)
+        return self.snapshot(newest).status()
 
-    def _known(self, member: Member) -> Known:
+    def snapshot(self, newest: int) -> Snapshot:
+        """Return what is known of all servers now; a thread can compute the status from it."""
+        linked = frozenset(self._reach.linked)
+        known = [(member, self._known(member, linked)) for member in self.members()]
+        return Snapshot(newest, now_utc(), self._server.view.name, self._own_status(), known)
+
+    def _known(self, member: Member, linked: AbstractSet[str]) -> Known:
         name, reports = member.name, self._reports
-        linked, why_not = name in self._reach.linked, self._reach.why_not(name)
-        return Known(name, member.pool, reports.reports.get(name), linked, why_not, reports.misread.get(name, {}))
+        why_not, misread = self._reach.why_not(name), reports.misread.get(name, {})
+        return Known(name, member.pool, reports.reports.get(name), name in linked, why_not, misread)

@@ -85,4 +85,11 @@ class ReportReceiver:
             line = self._not_granted.line(server, str(wrong), at)
             if line is not None:
                 self._log.warning("certificate not renewed", peer=server, why=line.refused)
-                self._audit.append(server, AuditAct.REFUSED, {"act": "issue", **line.about()}, at=at)
+                self._record_refusal(server, {"act": "issue", **line.about()}, at)
+
+    def _record_refusal(self, server: str, about: Mapping[str, object], at: datetime) -> None:
+        """Add a line to the audit log; the report counts also if the log cannot be written."""
+        try:
+            self._audit.append(server, AuditAct.REFUSED, about, at=at)
+        except OperatorError as wrong:
+            self._log.error("a refused request is not in the audit log", peer=server, why=str(wrong))

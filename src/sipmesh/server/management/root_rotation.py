@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.clock import now_utc
+from sipmesh.server.management.replies import RootStep
 from sipmesh.storage.audit_act import AuditAct
 
 if TYPE_CHECKING:
@@ -27,15 +27,6 @@ class Members(Protocol):
 
     def statuses(self) -> Mapping[str, ServerStatus | None]:
         """Return the last report of each server; None for a server that has never reported."""
-
-
-@dataclass(frozen=True, slots=True)
-class RootStep:
-    """A finished step: the CA *generation* that issues from now on, its *root*, and the *retired* generations."""
-
-    generation: int
-    root: str
-    retired: Sequence[int] = ()
 
 
 class RootRotation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.trust.formatting import tell_list, tell_span
 
@@ -29,10 +29,6 @@ class Fault:
 
     what: str
     remedy: str = ""
-
-    def to_json(self) -> dict[str, str]:
-        """Return the fault as plain values."""
-        return {"what": self.what, "remedy": self.remedy}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +57,6 @@ class Known:
 
     def _is_silent(self, at: datetime) -> bool:
         return self.report is None or at - self.report.heard_at > SILENT
-
-    def to_json(self, at: datetime) -> dict[str, Any]:
-        """Return everything as plain values; ``number`` is None for a server that has never reported."""
-        facts: dict[str, Any] = {"server": self.server, "pool": self.pool, "linked": self.linked}
-        facts |= {"why_not": self.why_not, "reached": self.is_reached(at)}
-        if self.report is None:
-            return {**facts, "number": None}
-        since = self.report.behind_since
-        return {
-            **self.report.status.facts(),
-            **facts,
-            "by": self.report.by,
-            "heard_s": round((at - self.report.heard_at).total_seconds(), 1),
-            "behind_s": round((at - since).total_seconds(), 1) if since is not None else 0,
-            "clock_s": self.report.clock_s,
-        }
 
     def faults(self, newest: int, at: datetime) -> Iterator[Fault]:
         """Return all faults of the server; *newest* is the version that it should have in force."""
@@ -128,6 +108,9 @@ def reported_faults(server: str, status: ServerStatus) -> Iterator[Fault]:
     if status.certificate_fault:
         remedy = f"on the machine of {server}: sipmesh ca inventory"
         yield Fault(f"new certificate rejected: {status.certificate_fault}", remedy)
+    for other in status.unanswered:
+        remedy = f"check that {other} runs, and that its server port is reachable from the machine of {server}"
+        yield Fault(f"{other} does not answer it", remedy)
 
 
 def apart(servers: Iterable[Known]) -> dict[str, Fault]:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class ControlPlane(Protocol):
-    """The control plane's end on this server: the controller on the management server, the agent on a managed server.
+    """This server's end of the control plane: the controller on the management server, the agent on a managed server.
 
-    It is called for links between our servers, for messages about the network itself, and for new CRLs.
+    It receives the links between servers of ours, the requests about the network itself, and new CRLs.
     """
 
     def begin(self) -> None:
@@ -36,14 +36,18 @@ class ControlPlane(Protocol):
         """Serve *request* if it is of our event package; return False if it is not."""
 
     def responded(self, link: Link, response: Response) -> None:
-        """Process a response that belongs to no branch of ours."""
+        """Take a response that belongs to no branch of the proxy."""
 
     def crls_changed(self, revoked: frozenset[CertificateId]) -> None:
         """New CRLs are in force on this server; *revoked* are the certificates that they revoke additionally."""
 
-    def certificate_changed(self) -> None:
-        """This server presents another certificate, or has refused to use a new one."""
-
     @property
     def newest(self) -> int:
         """The highest version of the topology that is known to exist."""
+
+
+class ManagedControlPlane(ControlPlane, Protocol):
+    """The end of a managed server, which reports its own certificate."""
+
+    def certificate_changed(self) -> None:
+        """This server presents another certificate, or could not take a new certificate into use."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -10,12 +9,13 @@ from sipmesh.distribution.event import names_package
 from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.authentication.backoff import network_of
 from sipmesh.routing.authentication.digest import Proved
+from sipmesh.routing.early_refusal import CLIENT_METHODS
 from sipmesh.routing.identity.route_set import Names, RouteSet, take_place
 from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.outcome import Answer, Outcome, Prove
 from sipmesh.routing.proxy.branch import loop_hash
 from sipmesh.routing.proxy.received import mark_received
-from sipmesh.server.proxy.executor import NO_USERS_YET, RETRY_AFTER_S
+from sipmesh.server.proxy.executor import DRAINING, NO_USERS_YET, RETRY_AFTER_S
 from sipmesh.server.proxy.login.login_waits import PendingLogin
 from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
@@ -30,6 +30,7 @@ from sipmesh.trust.judgement.explain import headline
 if TYPE_CHECKING:
     from sipmesh.routing.identity.dialog_token import Tokens
     from sipmesh.routing.identity.sender import Sender
+    from sipmesh.routing.overload import OverloadControl
     from sipmesh.routing.proxy.branch import Branches
     from sipmesh.server.proxy.control_plane import ControlPlane
     from sipmesh.server.proxy.counters import Counters
@@ -37,8 +38,10 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.gatekeeper import Gatekeeper
+    from sipmesh.server.proxy.liveness import Liveness
     from sipmesh.server.proxy.login.digest_auth import DigestAuth
     from sipmesh.server.proxy.login.login_waits import LoginWaits
+    from sipmesh.server.proxy.outages import Outages
     from sipmesh.server.proxy.registrations import Registrations
     from sipmesh.server.proxy.relay import Relay
     from sipmesh.server.quotas.limited_log import LimitedLog
@@ -56,6 +59,11 @@ TOO_MANY_LOGINS: Final = Answer(
 
 POSTED: Final = frozenset({"SUBSCRIBE", "NOTIFY", "PUBLISH"})
 """The methods of our own event package; other event packages use them too."""
+
+OF_SERVERS: Final = POSTED | {"OPTIONS"}
+"""What servers of ours ask one another: never refused because of overload."""
+
+OVERLOADED: Final = Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="too many requests at once")
 
 NOT_ITS_PACKAGE: Final = "an event package for servers of this network, and its sender is not such a server"
 
@@ -80,6 +88,9 @@ class Dispatch(LinkEvents):
         log: LimitedLog,
         accounts: Principals,
         counters: Counters,
+        liveness: Liveness,
+        outages: Outages,
+        overload: OverloadControl,
         max_exchanges: int = 50_000,
     ) -> None:
         self.names, self.decide = names, decide
@@ -89,6 +100,9 @@ class Dispatch(LinkEvents):
         self._tokens, self._branches, self._log = tokens, branches, log
         self.accounts, self._max_exchanges = accounts, max_exchanges
         self._counters = counters
+        self._liveness, self._outages = liveness, outages
+        self.is_draining = False
+        self._overload = overload
         self._control_plane: ControlPlane | None = None
 
     def __repr__(self) -> str:
@@ -101,6 +115,11 @@ class Dispatch(LinkEvents):
     def route_by(self, names: Names, decide: Decide) -> None:
         """Route by *names* and *decide*, of another topology, from now on."""
         self.names, self.decide = names, decide
+
+    def drain(self) -> None:
+        """Refuse each request outside dialogs from now on, those among them that wait for their login."""
+        self.is_draining = True
+        self._login_waits.give_up()
 
     # Links
 
@@ -117,6 +136,7 @@ class Dispatch(LinkEvents):
         flow = self._flow_table.flow(link)
         flow.came_up()
         self.accounts.came_up(flow)
+        self._liveness.link_up(link)
         if link.verdict is not None:
             self._counters.judged(link.verdict)
         if self._control_plane is not None and link.kind is LinkKind.SERVER:
@@ -126,25 +146,28 @@ class Dispatch(LinkEvents):
 
     def refused(self, verdict: Verdict) -> None:
         """Record a refusal: the log has all details, the peer gets only the TLS alert."""
-        self._gatekeeper.remember(verdict)
         self._counters.judged(verdict)
+        if self._outages.has(verdict.meant):
+            return
+        self._gatekeeper.remember(verdict)
         who = network_of(verdict.remote[0]) if verdict.direction is Direction.ACCEPTED else verdict.meant
         self._log.warning(who, "link refused", code=verdict.code, verdict=headline(verdict), remedies=verdict.remedies)
 
     def link_down(self, link: Link, why: str, verdict: Verdict | None) -> None:
         """Remove a closed link, with its flow, its bindings and its branches."""
         self._counters.gone(link)
+        self._liveness.link_down(link)
+        is_told = self._outages.has(link.meant) and not link.was_up
+        self._outages.link_down(link, why, verdict)
         flow = self._flow_table.flow(link)
         self._flow_table.forget(flow)
         self._login_waits.gone(flow)
         self.accounts.gone(flow)
-        self._attempt(
-            "registrations of a closed flow stay until they expire", lambda: self._registrations.flow_closed(flow)
-        )
+        self._registrations.flow_closed(flow)
         self._relay.link_down(flow)
         if self._control_plane is not None and link.kind is LinkKind.SERVER:
             self._control_plane.link_down(link, why)
-        if link.kind is not LinkKind.CLIENT or link.direction is Direction.OPENED:
+        if not is_told and (link.kind is not LinkKind.CLIENT or link.direction is Direction.OPENED):
             code = verdict.code if verdict is not None else None
             peer = link.peer_name or link.meant
             self._log.info(peer, "link closed", link=link.id, peer=peer, why=why, code=code)
@@ -172,9 +195,9 @@ class Dispatch(LinkEvents):
             check_request(message)
             self._request(flow, message)
         except RemoteError as wrong:
-            self._malformed(flow, message, wrong)
+            self._executor.refuse_malformed(flow, message, wrong)
         except SipmeshError as wrong:
-            self._failed(flow, message, wrong)
+            self._executor.refuse_failed(flow, message, wrong)
 
     def _response(self, flow: Flow, response: Response) -> None:
         try:
@@ -183,30 +206,6 @@ class Dispatch(LinkEvents):
                 self._control_plane.responded(flow.link, response)
         except SipmeshError as wrong:
             self._log.warning(flow.account.name, "response dropped", link=flow.link.id, why=str(wrong))
-
-    def _malformed(self, flow: Flow, request: Request, wrong: RemoteError) -> None:
-        """Answer with the status for the broken rule; close the link if no answer is possible."""
-        who = flow.account.name
-        self._log.warning(who, "request refused", link=flow.link.id, method=request.method[:32], why=str(wrong))
-        if request.method == "ACK":
-            return
-        try:
-            flow.link.send(respond(request, wrong.status).encode())
-        except RemoteError as unanswerable:
-            flow.link.close(f"cannot be answered: {unanswerable}")
-
-    def _failed(self, flow: Flow, request: Request, wrong: SipmeshError) -> None:
-        """Answer 500 for a fault on our side, such as a store that cannot be written; the details go only to our log."""
-        who = flow.account.name
-        self._log.error(who, "request failed", link=flow.link.id, method=request.method, why=str(wrong))
-        if request.method == "ACK":
-            return
-        response = respond(request, 500, headers=(("Retry-After", RETRY_AFTER_S),))
-        proxied = flow.served.get(server_key(request))
-        if proxied is not None:
-            self._relay.answer(proxied, response)
-        else:
-            flow.link.send(response.encode())
 
     def _attempt(self, otherwise: str, act: Callable[[], object]) -> None:
         """Do *act*, and log *otherwise* if it fails: the caller must continue."""
@@ -250,12 +249,9 @@ class Dispatch(LinkEvents):
         if request.present & EVENT and names_package(request):
             self._executor.answer(flow, request, key, Answer(489, code=Code.ROLE_NOT_ALLOWED, why=NOT_ITS_PACKAGE))
             return
-        early = None
-        if request.method != "ACK":
-            account = flow.account
-            early = (
-                self._executor.over_its_limit(flow, request, account) if account.full else self._early_answer(request)
-            )
+        early = DRAINING if self.is_draining and request.to.tag is None else None
+        if early is None and request.method != "ACK":
+            early = self._early_answer(flow, request)
         if early is not None:
             self._executor.answer(flow, request, key, early)
             return
@@ -272,6 +268,22 @@ class Dispatch(LinkEvents):
         else:
             self._executor.carry_out(flow, request, key, outcome, loop)
 
+    def _is_refused(self, flow: Flow, request: Request) -> bool:
+        """Return whether *request* is refused because of overload: new requests first, REGISTER and those of a dialog last."""
+        link, method = flow.link, request.method
+        if link.kind is LinkKind.SERVER and method in OF_SERVERS:
+            return False
+        if method == "REGISTER" or request.to.tag is not None:
+            is_refused = self._overload.refuses_last()
+            self._overload.refused_last += is_refused
+            return is_refused
+        if link.admitted and method.encode() in CLIENT_METHODS:
+            link.admitted -= 1
+            return False
+        is_refused = self._overload.refuses_new()
+        self._overload.refused += is_refused
+        return is_refused
+
     def _served_by_control_plane(self, flow: Flow, request: Request) -> bool:
         """Pass requests of our event package to the control plane; only from our own servers."""
         sender = flow.sender
@@ -281,7 +293,7 @@ class Dispatch(LinkEvents):
 
     def _log_in(self, pending: PendingLogin) -> None:
         """Authenticate the sender, unless the login has to wait, and decide again."""
-        if not self._logins.ready:
+        if not self._logins.knows(pending.aor):
             self._executor.answer(pending.flow, pending.request, pending.key, NO_USERS_YET)
         elif not self._login_waits.has_to_wait(pending, self):
             self._authenticate(pending)
@@ -291,9 +303,9 @@ class Dispatch(LinkEvents):
         try:
             self._authenticate(pending)
         except RemoteError as wrong:
-            self._malformed(pending.flow, pending.request, wrong)
+            self._executor.refuse_malformed(pending.flow, pending.request, wrong)
         except SipmeshError as wrong:
-            self._failed(pending.flow, pending.request, wrong)
+            self._executor.refuse_failed(pending.flow, pending.request, wrong)
 
     def give_up_login(self, pending: PendingLogin) -> None:
         """Answer 503 to a login that cannot wait, because too many wait."""
@@ -311,8 +323,15 @@ class Dispatch(LinkEvents):
         if response is not None:
             self._executor.reply(flow, request, key, response)
 
-    def _early_answer(self, request: Request) -> Answer | None:
-        """Return the refusal of a request that a proxy must check before anything else (RFC 3261 16.3), or None."""
+    def _early_answer(self, flow: Flow, request: Request) -> Answer | None:
+        """Return the refusal of a request that a proxy must check before anything else (RFC 3261 16.3), or None.
+
+        A request is refused as well if there is no room for more work.
+        """
+        if self._overload.active and self._is_refused(flow, request):
+            return OVERLOADED
+        if flow.account.full:
+            return self._executor.over_its_limit(flow, request, flow.account)
         if request.max_forwards == 0:
             return Answer(483, why="no hops left")
         if request.present & PROXY_REQUIRE and (required := unsupported(request, "proxy-require", ())):
@@ -326,4 +345,4 @@ class Dispatch(LinkEvents):
         self._attempt("expired transactions not removed", self._relay.sweep)
         self.accounts.sweep()
         self._log.sweep()
-        self._attempt("expired registrations not removed", lambda: self._registrations.expire(time.time()))
+        self._registrations.sweep()

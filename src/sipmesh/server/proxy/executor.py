@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.identity.border import IN_REQUESTS
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToUser
 from sipmesh.routing.proxy.target_set import fork
 from sipmesh.routing.roles.front_end import to_home
+from sipmesh.server.quotas.usage import BRANCH_OCTETS
 from sipmesh.sip.message import respond
+from sipmesh.sip.transaction.key import server_key
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sipmesh.routing.identity.border import Border
-    from sipmesh.server.proxy.flow import Flow
+    from sipmesh.routing.registrar.binding import Binding
+    from sipmesh.server.proxy.flow import Flow, ProxiedRequest
     from sipmesh.server.proxy.login.home_pools import HomePools
     from sipmesh.server.proxy.message_refusals import MessageRefusals
     from sipmesh.server.proxy.registrations import Registrations
@@ -26,8 +32,12 @@ if TYPE_CHECKING:
     from sipmesh.topology.view import ServerView
 
 RETRY_AFTER_S: Final = "5"
+DRAINING: Final = Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="this server is draining")
 NO_USERS_YET: Final = Answer(
     503, headers=(("Retry-After", RETRY_AFTER_S),), why="management has not sent the users yet"
+)
+NO_REGISTRATIONS: Final = Answer(
+    503, headers=(("Retry-After", RETRY_AFTER_S),), why="the registrations of the user cannot be read"
 )
 
 
@@ -61,19 +71,26 @@ class Executor:
     def carry_out(self, flow: Flow, request: Request, key: str, outcome: Outcome, loop: str) -> None:
         """Do what was decided about a request; *key* is its transaction, *loop* its hash for loop detection."""
         if isinstance(outcome, ToUser):
-            outcome = self._to_user(flow, request, outcome)
+            found = self._to_user(flow, request, outcome)
+            if found is None:
+                self._look_up(flow, request, key, outcome, loop)
+                return
+            outcome = found
         if isinstance(outcome, Forward):
             self._forward(flow, request, key, outcome, loop)
         elif isinstance(outcome, Answer):
             self.answer(flow, request, key, outcome)
         elif isinstance(outcome, Register):
-            self.reply(flow, request, key, self._registrations.register(flow, request, outcome.aor))
+            response = self._registrations.register(flow, request, key, outcome.aor, self._relay)
+            if response is not None:
+                self.reply(flow, request, key, response)
         elif isinstance(outcome, Prove):
             self.answer(flow, request, key, Answer(403, code=Code.NOT_AUTHENTICATED, why=f"not {outcome.aor}"))
         elif isinstance(outcome, Drop):
             self._log.debug("dropped", link=flow.link.id, method=request.method, why=outcome.why)
 
-    def _to_user(self, flow: Flow, request: Request, outcome: ToUser) -> Forward | Answer:
+    def _to_user(self, flow: Flow, request: Request, outcome: ToUser) -> Forward | Answer | None:
+        """Find where a user is; None where the registrations have to be read first."""
         home = self._homes.of(outcome.aor)
         if home is None and not self._homes.ready:
             return NO_USERS_YET
@@ -82,8 +99,32 @@ class Executor:
         view = self._view
         if home != view.pool.name:
             return to_home(request, outcome, flow.sender, home, view.servers_of(home))
-        bindings = self._registrations.bindings(outcome.aor)
-        return fork(request, bindings, outcome.identity, view.name, view.pool_mates)
+        held = self._registrations.bindings(outcome.aor)
+        return None if held is None else fork(request, held, outcome.identity, view.name, view.pool_mates)
+
+    def _look_up(self, flow: Flow, request: Request, key: str, outcome: ToUser, loop: str) -> None:
+        """Read the registrations of a user, and go on then; meanwhile a CANCEL or the end of the link finds the request."""
+        waiting = self._relay.open(flow, request, key)
+        waiting.hold(len(request.body) + BRANCH_OCTETS)
+        self._registrations.look_up(outcome.aor, lambda held: self._found(waiting, outcome, loop, held))
+
+    def _found(self, waiting: ProxiedRequest, outcome: ToUser, loop: str, held: Sequence[Binding] | None) -> None:
+        """Go on with a request whose user was looked up, unless it was taken back or its link has closed."""
+        flow, request, key = waiting.flow, waiting.request, waiting.key
+        if flow.served.get(key) is not waiting:
+            return
+        self._relay.forget(waiting)
+        try:
+            if held is None:
+                self.answer(flow, request, key, NO_REGISTRATIONS)
+            else:
+                view = self._view
+                onward = fork(request, held, outcome.identity, view.name, view.pool_mates)
+                self.carry_out(flow, request, key, onward, loop)
+        except RemoteError as wrong:
+            self.refuse_malformed(flow, request, wrong)
+        except SipmeshError as wrong:
+            self.refuse_failed(flow, request, wrong)
 
     def _forward(self, flow: Flow, request: Request, key: str, outcome: Forward, loop: str) -> None:
         if request.present & IN_REQUESTS and flow.sender is not None:
@@ -116,6 +157,30 @@ class Executor:
         flow.link.send(response.encode())
         if request.method == "INVITE":
             flow.refuse(key)
+
+    def refuse_malformed(self, flow: Flow, request: Request, wrong: RemoteError) -> None:
+        """Answer with the status that the broken rule asks for, or close where nothing can be answered."""
+        who = flow.account.name
+        self._log.warning(who, "request refused", link=flow.link.id, method=request.method[:32], why=str(wrong))
+        if request.method == "ACK":
+            return
+        try:
+            flow.link.send(respond(request, wrong.status).encode())
+        except RemoteError as unanswerable:
+            flow.link.close(f"cannot be answered: {unanswerable}")
+
+    def refuse_failed(self, flow: Flow, request: Request, wrong: SipmeshError) -> None:
+        """Answer a fault on our side: its text is for our log."""
+        who = flow.account.name
+        self._log.error(who, "request failed", link=flow.link.id, method=request.method, why=str(wrong))
+        if request.method == "ACK":
+            return
+        response = respond(request, 500, headers=(("Retry-After", RETRY_AFTER_S),))
+        held = flow.served.get(server_key(request))
+        if held is not None:
+            self._relay.answer(held, response)
+        else:
+            flow.link.send(response.encode())
 
     def over_its_limit(self, flow: Flow, request: Request, account: Usage) -> Answer:
         """Return a 503 that asks the sender to retry later; other senders are not affected."""

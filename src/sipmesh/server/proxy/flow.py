@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.proxy.forwarding import ListenerAddress
     from sipmesh.routing.proxy.received import Mark
     from sipmesh.routing.proxy.response_context import ResponseContext
+    from sipmesh.routing.registrar.refresh import KnownRefresh
     from sipmesh.server.proxy.timeout_queue import TimeoutQueue
     from sipmesh.server.quotas.usage import Usage
     from sipmesh.sip.message import Request
@@ -41,16 +42,18 @@ class Flow:
     *served* are the received requests by transaction key, *sent* the branches that were sent, by branch. Both belong to the
     link: a response, an ACK or a CANCEL counts only on the link of its request. *generations* has the generation of the
     password with which each user logged in. *mark* is the ``received`` and ``rport`` of the client's Via. *account* counts
-    the requests of the link. *refused* has the keys of INVITEs with a final refusal and without an ACK; nothing else of
-    them is kept.
+    the requests of the link. *refresh* is the REGISTER that its phone repeats. *closed*: the link is gone. *refused* has the
+    keys of INVITEs with a final refusal and without an ACK; nothing else of them is kept.
     """
 
     __slots__ = (
         "account",
+        "closed",
         "generations",
         "incarnation",
         "link",
         "mark",
+        "refresh",
         "refused",
         "registered",
         "sender",
@@ -63,7 +66,8 @@ class Flow:
         self.served: dict[str, ProxiedRequest] = {}
         self.sent: dict[str, SentBranch] = {}
         self.generations: dict[str, int] = {}
-        self.registered = False
+        self.registered = self.closed = False
+        self.refresh: KnownRefresh | None = None
         self.sender: Sender | None = None
         self.mark: Mark | None = None
         self.account: Usage = NOBODY
@@ -144,6 +148,11 @@ class ProxiedRequest:
         self.loop = ""
         self.sent: dict[int, SentBranch] = {}
         self.account, self.size = flow.account, 0
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether its sender has the final response."""
+        return self.context is not None and self.context.answered
 
     def hold(self, size: int) -> None:
         """Count *size* octets for the request instead of the previous number."""

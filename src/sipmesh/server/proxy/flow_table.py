@@ -118,13 +118,16 @@ class FlowTable:
         return self._flows.get(self._owners.get(target.owner, NO_FLOW)) if target.found is Found.DIALOG else None
 
     def _server(self, name: str) -> Flow | None:
+        hop = self.hop_to(name)
+        return self.flow(self._obtain(hop)) if hop is not None else None
+
+    def hop_to(self, name: str) -> Hop | None:
+        """The way to one of our servers; None if the topology in force has no such server."""
         hop = self._hops.get(name)
-        if hop is None:
-            if name not in self.view.addresses:
-                return None
+        if hop is None and name in self.view.addresses:
             host, port = self.view.addresses[name]
             hop = self._hops[name] = Hop(name, LinkKind.SERVER, ((host, port),))
-        return self.flow(self._obtain(hop))
+        return hop
 
     def _partner(self, name: str) -> Flow | None:
         """Open a link to the partner that *name* belongs to; the verdict is on the partner's edge, or else on the domain."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.server.proxy.gatekeeper import REMEMBERED_REFUSALS
+from sipmesh.server.proxy.refused_message import RefusedMessage
 from sipmesh.server.quotas.limited_log import cut
 from sipmesh.trust.code import Code
 
@@ -28,19 +29,6 @@ COARSE: Final = {
     Code.OTHER_HOME: "home",
 }
 """The class of the reason that a refused peer learns; our log has the full reason under the same reference."""
-
-
-@dataclass(frozen=True)
-class RefusedMessage:
-    """One refused message; its texts are printable and cut."""
-
-    link: str
-    peer: str
-    method: str
-    status: int
-    code: str | None
-    why: str
-    reference: str
 
 
 class MessageRefusals:

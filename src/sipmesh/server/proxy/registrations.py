@@ -1,72 +1,330 @@
-"""The bindings of our users: registered on a link of this server, shared with the pool, removed when the link closes."""
+"""The bindings of our users: registered on a link of this server, shared with the pool, gone with the link.
+
+A REGISTER that changes what other servers see is answered once the store has it. A refresh is answered at once: what it
+changes, the end of the row, is the business of the server that has the link. That server counts the time by a clock that is
+never set, so that no row ends because somebody sets the clock of a machine.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.routing.registrar.registrar import Binding, FlowFacts, RegistrarLimits, decide
+from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.routing.registrar.refresh import KnownRefresh, known_refresh
+from sipmesh.routing.registrar.registrar import (
+    Binding,
+    BindingKey,
+    FlowFacts,
+    RegistrarAnswer,
+    RegistrarLimits,
+    decide,
+    is_refresh,
+)
+from sipmesh.server.proxy.binding_lookups import BindingLookups, Then
+from sipmesh.server.proxy.flow import Flow, ProxiedRequest
+from sipmesh.server.proxy.known_bindings import KnownBindings
+from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.storage.locations import Write, WriteResult
 
 if TYPE_CHECKING:
     from sipmesh.routing.identity.dialog_token import Tokens
-    from sipmesh.server.proxy.flow import Flow
-    from sipmesh.storage.locations import Locations
+    from sipmesh.server.log import Log
+    from sipmesh.server.proxy.relay import Relay
+    from sipmesh.server.quotas.limited_log import LimitedLog
+    from sipmesh.storage.locations import Locations, StoreHealth
 
-EXPIRE_EVERY_S: Final = 30.0
-"""Seconds between two removals of expired bindings from the store; an expired binding is never used meanwhile."""
+WRITE_S: Final = 3.0
+"""How long a REGISTER waits for the store; a phone repeats it after ten times as long (RFC 3261 timer F)."""
+
+MOST_WAITING: Final = 10_000
+"""Registrations that wait for the store, all users together; one above it is answered 503."""
+
+RESTORED_AT_A_TIME: Final = 2_000
+"""Users whose rows are stored again in one go, after the store has lost them: it takes some milliseconds."""
+
+RETRY_AFTER_S: Final = "5"
+
+
+class PendingRegistration:
+    """A REGISTER of *aor* that waits for the store; *relay* sends the answer, *write* is what is being stored for it."""
+
+    __slots__ = ("aor", "proxied", "relay", "write")
+
+    def __init__(self, proxied: ProxiedRequest, aor: str, relay: Relay) -> None:
+        self.proxied, self.aor, self.relay = proxied, aor, relay
+        self.write: Write | None = None
+
+    def __repr__(self) -> str:
+        return f"<PendingRegistration of {self.aor} {self.proxied!r}>"
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody still waits for the answer."""
+        return self.proxied.flow.served.get(self.proxied.key) is self.proxied
+
+
+class RunningChange:
+    """A change of a user's rows that is being stored: *keys* are its rows, *next_ones* what waits until it is stored."""
+
+    __slots__ = ("keys", "next_ones")
+
+    def __init__(self, keys: frozenset[BindingKey]) -> None:
+        self.keys = keys
+        self.next_ones: list[PendingRegistration] = []
+
+    def __repr__(self) -> str:
+        return f"<RunningChange of {len(self.keys)} rows>"
 
 
 class Registrations:
-    """Registers users on their links; all times are epoch seconds (UTC)."""
+    """Registers users on their links; *clock* gives seconds of the loop, and every time is one of it."""
 
-    def __init__(self, server: str, tokens: Tokens, locations: Locations, limits: RegistrarLimits) -> None:
+    def __init__(
+        self,
+        server: str,
+        tokens: Tokens,
+        locations: Locations,
+        limits: RegistrarLimits,
+        clock: Callable[[], float],
+        log: Log,
+        peer_log: LimitedLog,
+    ) -> None:
         self._server, self._tokens, self._locations, self._limits = server, tokens, locations, limits
-        self._expired_at = 0.0
+        self._clock, self._log, self._peer_log = clock, log, peer_log
+        self._known = KnownBindings(server, locations.versions, locations.slot)
+        self._lookups = BindingLookups(self._known, locations, clock)
+        self._waiting: TimeoutQueue[PendingRegistration] = TimeoutQueue(WRITE_S, self._give_up)
+        self._changes: dict[str, RunningChange] = {}
+        self._to_restore: list[str] = []
+        self._is_failing = False
+        self.most_waiting = MOST_WAITING
 
     def __repr__(self) -> str:
         return f"<Registrations of {self._server} in {self._locations!r}>"
 
     def begin(self) -> None:
-        """Start this incarnation of the server: bindings of an earlier incarnation are removed."""
-        self._locations.begin(self._server, self._tokens.incarnation)
+        """Start our incarnation: what an earlier one has left behind is dead from now on."""
+        self._locations.begin(self._server, self._tokens.incarnation, self)
 
-    def register(self, flow: Flow, request: Request, aor: str) -> Response:
-        """Answer a REGISTER of *aor*, which has logged in on the link; changes are stored before the answer."""
-        now = time.time()
-        token = self._tokens.flow(flow.number, aor)
-        facts = FlowFacts(self._server, self._tokens.incarnation, flow.number, token)
-        registration = decide(request, aor, self._locations.of(aor, now), facts, self._limits, at=now)
-        if registration.changes:
-            self._locations.apply(registration.changes)
-            flow.registered = True
-        return respond(request, registration.status, registration.reason, headers=registration.headers)
+    # Lookups
 
-    def bindings(self, aor: str) -> Sequence[Binding]:
-        """Return the unexpired bindings of *aor* on all servers of the pool."""
-        return self._locations.of(aor, time.time())
+    def bindings(self, aor: str) -> Sequence[Binding] | None:
+        """The live bindings of *aor* on every server of the pool; None if they are not in memory: see `look_up`."""
+        return self._known.of(aor, self._clock())
+
+    def look_up(self, aor: str, then: Then) -> None:
+        """Have *then* called with the live bindings of *aor* once they are known; with None where they cannot be read."""
+        self._lookups.look_up(aor, then)
 
     @property
     def store(self) -> str:
-        """The identity of the store: servers of a pool with different stores do not know each other's registrations."""
+        """The identity of the store: servers of a pool that do not share it do not know each other's users."""
         return self._locations.identity
 
+    @property
+    def health(self) -> StoreHealth:
+        """How the store does."""
+        return self._locations.health
+
     def here(self, most: int, after: tuple[str, str]) -> Sequence[Binding]:
-        """Return at most *most* unexpired bindings on links of this server, ordered by key, that come after the key *after*."""
-        return self._locations.on_server(self._server, time.time(), most, after)
+        """The bindings on links of this server in the order of their keys, *most* at most, from behind *after* on."""
+        return self._known.own_rows(most, after)
 
     def count(self) -> int:
-        """Return how many bindings there are on links of this server."""
-        return self._locations.count(self._server)
+        """How many bindings there are on links of this server."""
+        return len(self._known)
+
+    # REGISTER
+
+    def register(self, flow: Flow, request: Request, key: str, aor: str, relay: Relay) -> Response | None:
+        """Answer a REGISTER of *aor*, which the link has proved; None if *relay* is to send the answer later."""
+        now = self._clock()
+        held = self._known.of(aor, now)
+        refresh = flow.refresh
+        if refresh is not None and held is not None and self._is_repeated(refresh, request, aor, held):
+            return refresh.renew(request, now)
+        answer = None if held is None else self._decide(flow, request, aor, held)
+        if answer is not None and held is not None and self._is_settled(aor, answer, held):
+            flow.refresh = known_refresh(request, answer)
+            return respond(request, answer.status, answer.reason, headers=answer.headers)
+        if self._is_failing or len(self._waiting) >= self.most_waiting:
+            return unavailable(request)
+        pending = PendingRegistration(relay.open(flow, request, key), aor, relay)
+        self._waiting.add(pending, self._clock())
+        if answer is None or held is None or aor in self._changes:
+            self._go_on(pending)
+        else:
+            self._store(pending, answer, held)
+        return None
+
+    def _is_repeated(self, refresh: KnownRefresh, request: Request, aor: str, held: Sequence[Binding]) -> bool:
+        """Tell whether a REGISTER of *aor* repeats the one before it, while its row is still all that there is."""
+        if len(held) != 1 or held[0] is not refresh.row or refresh.row.aor != aor or aor in self._changes:
+            return False
+        return refresh.is_repeated_by(request)
+
+    def _decide(self, flow: Flow, request: Request, aor: str, held: Sequence[Binding]) -> RegistrarAnswer:
+        token = self._tokens.flow(flow.number, aor)
+        facts = FlowFacts(self._server, self._tokens.incarnation, flow.number, token)
+        return decide(request, aor, held, facts, self._limits, at=self._clock())
+
+    def _is_settled(self, aor: str, answer: RegistrarAnswer, held: Sequence[Binding]) -> bool:
+        """Tell whether *answer* needs no store: it changes nothing, or renews rows that no other change is about."""
+        changes = answer.changes
+        if not changes:
+            return True
+        if not is_refresh(changes, held):
+            return False
+        running = self._changes.get(aor)
+        if running is not None and any(row.key in running.keys for row in changes.put):
+            return False
+        for row in changes.put:
+            self._known.refresh(row)
+        return True
+
+    def _go_on(self, pending: PendingRegistration) -> None:
+        running = self._changes.get(pending.aor)
+        if running is not None:
+            running.next_ones.append(pending)
+        else:
+            self._lookups.look_up(pending.aor, lambda held: self._with_rows(pending, held))
+
+    def _with_rows(self, pending: PendingRegistration, held: Sequence[Binding] | None) -> None:
+        """Decide by the rows of the user; what is to be changed is stored before it is answered."""
+        if not pending.is_awaited:
+            self._waiting.discard(pending)
+        elif held is None:
+            self._answer(pending, unavailable(pending.proxied.request))
+        elif pending.aor in self._changes:
+            self._changes[pending.aor].next_ones.append(pending)
+        else:
+            self._decide_later(pending, held)
+
+    def _decide_later(self, pending: PendingRegistration, held: Sequence[Binding]) -> None:
+        flow, request = pending.proxied.flow, pending.proxied.request
+        try:
+            answer = self._decide(flow, request, pending.aor, held)
+        except RemoteError as wrong:
+            who = flow.account.name
+            self._peer_log.warning(who, "request refused", link=flow.link.id, method=request.method, why=str(wrong))
+            self._answer(pending, respond(request, wrong.status))
+            return
+        if self._is_settled(pending.aor, answer, held):
+            self._answer(pending, respond(request, answer.status, answer.reason, headers=answer.headers))
+        else:
+            self._store(pending, answer, held)
+
+    def _store(self, pending: PendingRegistration, answer: RegistrarAnswer, held: Sequence[Binding]) -> None:
+        changes, aor = answer.changes, pending.aor
+        drop = tuple(row for row in held if row.key in changes.drop)
+        self._changes[aor] = RunningChange(frozenset(row.key for row in (*changes.put, *drop)))
+        write = Write(aor, changes.put, drop, lambda result: self._stored(pending, answer, write, result))
+        pending.write = write
+        self._locations.write(write)
+
+    def _stored(
+        self, pending: PendingRegistration, answer: RegistrarAnswer, write: Write, result: WriteResult | None
+    ) -> None:
+        """Follow what the store has done, answer, and go on with what waits for it."""
+        running = self._changes.pop(pending.aor)
+        request = pending.proxied.request
+        if result is None:
+            response = unavailable(request)
+        elif result.lost:  # another server has stored a newer one under the same Call-ID (RFC 3261 section 10.3 step 7)
+            self._follow(pending, write, result)
+            response = respond(request, 500, "CSeq Out Of Order")
+        else:
+            self._follow(pending, write, result)
+            pending.proxied.flow.refresh = known_refresh(request, answer)
+            response = respond(request, answer.status, answer.reason, headers=answer.headers)
+        self._answer(pending, response)
+        for following in running.next_ones:
+            self._go_on(following)
+
+    def _follow(self, pending: PendingRegistration, write: Write, result: WriteResult) -> None:
+        """Take over what was stored; on a link that has closed meanwhile it is dropped again."""
+        made = self._known.accept_written(pending.aor, write.put, write.drop, result)
+        flow = pending.proxied.flow
+        if not made:
+            return
+        flow.registered = True
+        if flow.closed:
+            self.flow_closed(flow)
+
+    def _answer(self, pending: PendingRegistration, response: Response) -> None:
+        self._waiting.discard(pending)
+        if pending.is_awaited:
+            pending.relay.answer(pending.proxied, response)
+
+    def _give_up(self, pending: PendingRegistration) -> None:
+        """The store has not taken it in time: the phone comes again, and the store need not make it any more."""
+        if pending.write is not None:
+            pending.write.withdrawn = True
+        self._answer(pending, unavailable(pending.proxied.request))
+
+    # Ends
 
     def flow_closed(self, flow: Flow) -> None:
-        """Remove the bindings of a closed link."""
+        """A link is gone, and what was registered on it with it."""
+        flow.closed = True
         if flow.registered:
-            self._locations.drop(self._server, self._tokens.incarnation, flow.number)
+            for aor, rows in self._known.close_flow(flow.number).items():
+                self._drop(aor, rows)
 
-    def expire(self, at: float) -> None:
-        """Remove expired bindings, at most every ``EXPIRE_EVERY_S`` seconds."""
-        if at - self._expired_at >= EXPIRE_EVERY_S:
-            self._expired_at = at
-            self._locations.expire(at)
+    def forget(self, row: Binding) -> None:
+        """Drop a row whose flow turned out to be gone, unless the device has registered elsewhere meanwhile."""
+        self._known.remove([row])
+        self._drop(row.aor, [row])
+
+    def _drop(self, aor: str, rows: Sequence[Binding]) -> None:
+        """Have rows that we give out no more removed from the store."""
+        write = Write(aor, (), tuple(rows), lambda result: self._written(write, result))
+        self._locations.write(write)
+
+    def _written(self, write: Write, result: WriteResult | None) -> None:
+        if result is not None:
+            self._known.accept_written(write.aor, write.put, write.drop, result)
+
+    def sweep(self) -> None:
+        """Drop what has ended, and answer what has waited too long; called about twice a second."""
+        now = self._clock()
+        for aor, rows in self._known.expire(now).items():
+            self._drop(aor, rows)
+        self._waiting.sweep(now)
+        self._lookups.sweep(now)
+        if self._to_restore:
+            self._restore(now)
+
+    # What the store tells
+
+    def forgotten(self) -> None:
+        """The store has lost our rows: store them again, in slices."""
+        self._to_restore = self._known.aors()
+
+    def _restore(self, now: float) -> None:
+        aors, self._to_restore = self._to_restore[:RESTORED_AT_A_TIME], self._to_restore[RESTORED_AT_A_TIME:]
+        for aor in aors:
+            rows = self._known.ours(aor, now)
+            if rows:
+                self._put_again(aor, rows)
+
+    def _put_again(self, aor: str, rows: Sequence[Binding]) -> None:
+        write = Write(aor, tuple(rows), (), lambda result: self._written(write, result), restores=True)
+        self._locations.write(write)
+
+    def store_failing(self, problem: OperatorError) -> None:
+        """The store cannot be written: refuse what it would have to take, at once."""
+        self._is_failing = True
+        self._log.error("registrations cannot be stored", why=str(problem))
+
+    def store_working(self) -> None:
+        """The store can be written again."""
+        self._is_failing = False
+        self._log.info("registrations can be stored again")
+
+
+def unavailable(request: Request) -> Response:
+    """Have the phone come again: the registrations cannot be stored now."""
+    return respond(request, 503, headers=(("Retry-After", RETRY_AFTER_S),))

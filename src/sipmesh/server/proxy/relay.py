@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.border import ON_THE_WAY_OUT, Border
 from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, Tokens
 from sipmesh.routing.identity.response_policy import settle
@@ -34,7 +34,8 @@ from sipmesh.routing.proxy.response_context import (
     lost_status,
     ways_to,
 )
-from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, Target
+from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, ServerTarget, Target
+from sipmesh.server.proxy.call_table import CallTable
 from sipmesh.server.proxy.flow import ProxiedRequest, SentBranch
 from sipmesh.server.proxy.latency_histogram import LatencyHistogram
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
@@ -54,9 +55,10 @@ if TYPE_CHECKING:
 
     from sipmesh.routing.outcome import Forward
     from sipmesh.routing.proxy.branch import Branches
+    from sipmesh.routing.registrar.binding import Binding
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
-    from sipmesh.storage.locations import Locations
+    from sipmesh.server.proxy.outages import Outages
     from sipmesh.transport.link.link import Link
 
 TOO_LARGE_A_BODY: Final = 413
@@ -67,6 +69,7 @@ FINAL_S: Final = Timer.F.seconds
 FIRST_FINAL: Final = 200
 BAD_GATEWAY: Final = 502
 MESSAGE_TOO_LARGE: Final = 513
+REQUEST_TERMINATED: Final = 487
 
 
 def is_too_long(message: Message, size: int) -> bool:
@@ -78,21 +81,27 @@ def is_too_long(message: Message, size: int) -> bool:
 
 
 class Relay:
-    """All requests in progress on one server, with their deadlines; *border* is the border of the topology in force."""
+    """All requests in progress on one server, with their deadlines.
+
+    *forget* is told the bindings whose flow is gone. *border* is the border of the topology in force.
+    """
 
     def __init__(
         self,
         loop: AbstractEventLoop,
         flow_table: FlowTable,
-        locations: Locations,
+        forget: Callable[[Binding], None],
         tokens: Tokens,
         branches: Branches,
         listeners: dict[LinkKind, ListenerAddress],
         border: Border,
+        outages: Outages,
+        calls: CallTable,
     ) -> None:
         self.border = border
+        self._outages, self.calls = outages, calls
         self._clock: Callable[[], float] = loop.time
-        self._flow_table, self._locations = flow_table, locations
+        self._flow_table, self._forget = flow_table, forget
         self._tokens, self._branches, self._listeners = tokens, branches, listeners
         self._vias = {kind: f"SIP/2.0/TLS {listener.sent_by};branch=" for kind, listener in listeners.items()}
         self._unanswered: TimeoutQueue[SentBranch] = TimeoutQueue(FINAL_S, self._timed_out)
@@ -163,6 +172,10 @@ class Relay:
         proxied.request.body = b""
         self._served.add(proxied, self._clock())
 
+    def forget(self, proxied: ProxiedRequest) -> None:
+        """Serve a request no longer that has waited for something, and is about to be carried out."""
+        self._drop_exchange(proxied)
+
     def forward(self, proxied: ProxiedRequest, outcome: Forward, loop: str) -> None:
         """Send the request to its targets."""
         proxied.identity, proxied.loop = outcome.identity, loop
@@ -170,12 +183,16 @@ class Relay:
         if proxied.context.invite:
             self.calls_started += proxied.request.to.tag is None
             self.answer(proxied, respond(proxied.request, 100))
+        elif proxied.request.method == "BYE":
+            self.calls.ended(proxied.request.call_id)
         self._perform(proxied, proxied.context.start())
 
     def pass_ack(self, request: Request, outcome: Forward) -> None:
         """Send the ACK of a 2xx to the target of its INVITE; an ACK has no response, so nothing is stored (RFC 3261 16.6)."""
         for target in outcome.targets:
             for way, name in ways_to(target):
+                if self._outages.names and self._outages.forbids(_server_of(way, name), has_others=True):
+                    continue
                 found = self._flow_table.find(Start(0, way, name))
                 if found is not None and found.link.usable:
                     via = self._via(found.link.kind, self._branches.mint("ack"))
@@ -186,6 +203,7 @@ class Relay:
                     data = copy.encode()
                     if found.link.has_room(len(data)) and not is_too_long(copy, len(data)):
                         found.link.send(data)
+                        self.calls.acknowledged(request.call_id)
                         break
 
     def acknowledged(self, proxied: ProxiedRequest) -> bool:
@@ -199,9 +217,11 @@ class Relay:
         return is_ours
 
     def cancel(self, proxied: ProxiedRequest, reasons: tuple[str, ...]) -> None:
-        """Cancel the branches of an INVITE that its sender cancelled; *reasons* are the Reason header fields (RFC 3326)."""
+        """Cancel an INVITE for *reasons*, its Reason header fields (RFC 3326); it may still wait for its targets."""
         if proxied.context is not None:
             self._perform(proxied, proxied.context.cancel(reasons))
+        else:
+            self.answer(proxied, respond(proxied.request, REQUEST_TERMINATED))
 
     # Responses in
 
@@ -229,6 +249,8 @@ class Relay:
     def _process_response(self, sent: SentBranch, context: ResponseContext, response: Response) -> None:
         given = of_status(response.status)
         todo = sent.transaction.receive(given)
+        if given is Input.SUCCESS and context.invite and sent.proxied.request.to.tag is None:
+            self.calls.began(sent.proxied.request, sent.proxied.flow, sent.flow, self._clock())
         if todo is Do.ACK:
             sent.flow.link.send(ack_for(sent.request, response).encode())
         self._watch(sent, given)
@@ -285,6 +307,25 @@ class Relay:
         if proxied.context is not None and proxied.context.invite and not proxied.context.answered:
             self._perform(proxied, proxied.context.cancel())
 
+    # The end of this server
+
+    def waits_on(self, flow: Flow) -> bool:
+        """Tell whether a final response is still to come or to go on *flow*."""
+        for proxied in flow.served.values():
+            if not proxied.is_answered:
+                return True
+        return any(sent.waits and not sent.proxied.is_answered for sent in flow.sent.values())
+
+    def give_up(self, retry_after_s: str) -> int:
+        """Answer 503 to each request that still waits for its final response; gives their number."""
+        given_up = 0
+        for flow in self._flow_table.sessions():
+            for proxied in list(flow.served.values()):
+                if proxied.context is not None and not proxied.context.answered:
+                    self._perform(proxied, proxied.context.give_up(retry_after_s))
+                    given_up += 1
+        return given_up
+
     # Effects
 
     def _perform(self, proxied: ProxiedRequest, effects: list[Effect]) -> None:
@@ -297,18 +338,14 @@ class Relay:
             elif isinstance(effect, Cancel):
                 self._cancel_branch(proxied.sent.get(effect.number), effect.reasons)
             elif isinstance(effect, Forget):
-                self._forget(effect)
+                self._forget(effect.target.binding)
             else:
                 self._drop_exchange(proxied)
 
-    def _forget(self, effect: Forget) -> None:
-        """Delete a binding whose flow is gone; if the store fails, the binding expires, and the request is still answered."""
-        try:
-            self._locations.forget([effect.target.binding])
-        except OperatorError:
-            return
-
     def _start(self, proxied: ProxiedRequest, start: Start) -> None:
+        if self._outages.names and self._is_forbidden(proxied, start):
+            self._unreachable(proxied, start)
+            return
         flow = self._flow_table.find(start)
         if flow is None or not flow.link.usable:
             self._unreachable(proxied, start)
@@ -334,6 +371,12 @@ class Relay:
         sent.count(size + BRANCH_OCTETS)
         self._await(sent, self._unanswered)
         flow.link.send(data)
+
+    def _is_forbidden(self, proxied: ProxiedRequest, start: Start) -> bool:
+        """Tell whether a branch may not go to its server, which does not answer at the moment (RFC 3263 section 4.3)."""
+        context = proxied.context
+        has_others = context is not None and bool(context.branches[start.number].ways)
+        return self._outages.forbids(_server_of(start.target, start.name), has_others=has_others)
 
     def _unreachable(self, proxied: ProxiedRequest, start: Start) -> None:
         if proxied.context is not None:
@@ -452,3 +495,10 @@ class Relay:
         self._served.discard(proxied)
         if proxied.flow.served.get(proxied.key) is proxied:
             del proxied.flow.served[proxied.key]
+
+
+def _server_of(target: Target, name: str) -> str:
+    """The server of ours that a branch goes to; empty where it goes to a phone on this server or to a partner."""
+    if isinstance(target, RemoteFlowTarget):
+        return target.binding.server
+    return name if isinstance(target, ServerTarget) and target.kind is LinkKind.SERVER else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import SipmeshError
@@ -19,6 +20,22 @@ MOST_PROVED: Final = 1_024
 """Addresses that are remembered because a server or a partner was accepted there; the least recent is dropped first."""
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedAddresses:
+    """The addresses in a topology: *networks* of those that are written there, and the ports of *names* to resolve."""
+
+    networks: frozenset[str]
+    names: dict[str, int]
+
+
+def addresses_in(view: ServerView) -> PublishedAddresses:
+    """Return the addresses of the servers and partners in *view*."""
+    hosts = {host or name: port for name, (host, port) in view.addresses.items()}
+    hosts |= dict(address for partner in view.partners for address in partner.addresses or ())
+    networks = frozenset(network_of(host) for host in hosts if is_ip(host))
+    return PublishedAddresses(networks, {host: port for host, port in hosts.items() if not is_ip(host)})
+
+
 class KnownAddresses:
     """The addresses of the servers and partners that one server knows.
 
@@ -29,19 +46,16 @@ class KnownAddresses:
     def __init__(self, view: ServerView) -> None:
         self._found: dict[str, frozenset[str]] = {}
         self._proved: OrderedDict[str, None] = OrderedDict()
-        self.apply_view(view)
+        self.apply(addresses_in(view))
 
     def __repr__(self) -> str:
         return (
             f"<KnownAddresses at {len(self._written)} addresses, {len(self._found)} names, {len(self._proved)} proved>"
         )
 
-    def apply_view(self, view: ServerView) -> None:
-        """Use the addresses of *view* from now on."""
-        hosts = {host or name: port for name, (host, port) in view.addresses.items()}
-        hosts |= dict(address for partner in view.partners for address in partner.addresses or ())
-        self._written = frozenset(network_of(host) for host in hosts if is_ip(host))
-        self._names = {host: port for host, port in hosts.items() if not is_ip(host)}
+    def apply(self, addresses: PublishedAddresses) -> None:
+        """Use the addresses of another topology from now on."""
+        self._written, self._names = addresses.networks, addresses.names
         self._found = {name: found for name, found in self._found.items() if name in self._names}
 
     def has(self, address: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from sipmesh.transport.limits import Limits
     from sipmesh.transport.link.link import Link
 
+
+LOGIN_STEPS: Final = 2
+"""A login takes two requests: a link may take `Limits.slow_s` for each before another link gets its place."""
 
 DISPLACED: Final = "closed at a limit, without a login: a newer link from its address replaced it"
 
@@ -41,8 +45,14 @@ class Principals:
     the partner that a domain belongs to, or "".
     """
 
-    def __init__(self, limits: Limits, neighbours: KnownAddresses, partner_of: Callable[[str], str]) -> None:
-        self._limits, self._neighbours, self._partner_of = limits, neighbours, partner_of
+    def __init__(
+        self,
+        limits: Limits,
+        neighbours: KnownAddresses,
+        partner_of: Callable[[str], str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._limits, self._neighbours, self._partner_of, self._clock = limits, neighbours, partner_of, clock
         self._direct: dict[tuple[str, str], Usage] = {}
         self._carried: dict[tuple[str, str], Usage] = {}  # by server, and by identity or partner
         self.strangers: Budget[Link] = Budget(limits.strangers_per_address, limits.strangers_in_all)
@@ -122,13 +132,40 @@ class Principals:
             self.of_users.remove(user, flow.link)
         self._move(flow, NOBODY)
 
-    def make_room(self) -> bool:
-        """Close the oldest link without a login, of the address with most such links; return False if there is none."""
-        displaced = self.strangers.displace_one()
-        if displaced is None:
-            return False
-        displaced.close("closed at a limit, without a login: its file descriptor was needed")
+    def has_room(self, address: str, coming: int, coming_in_all: int) -> bool:
+        """Tell whether another link without a login may come up from *address*, which has *coming* handshakes.
+
+        So a phone whose login is under way is not closed for the next one. Where there is no room, the oldest link gives way
+        if it has had its time to log in.
+        """
+        strangers, limits = self.strangers, self._limits
+        if strangers.count(address) + coming >= limits.strangers_per_address:
+            return self._displace_slow(address)
+        if len(strangers) + coming_in_all >= limits.strangers_in_all:
+            return any(self._displace_slow(principal) for principal, _ in strangers.oldest_of_each())
         return True
+
+    def _displace_slow(self, address: str) -> bool:
+        """Close the oldest link without a login of *address*, if it has had its time to log in."""
+        oldest = self.strangers.oldest(address)
+        if oldest is None or self._clock() - oldest.opened_at < LOGIN_STEPS * self._limits.slow_s:
+            return False
+        self.strangers.displace(address)
+        oldest.close(DISPLACED)
+        return True
+
+    def make_room(self) -> bool:
+        """Close the oldest link without a login of the address that has most; False where there is none.
+
+        A link that has not had its time to log in stays.
+        """
+        now, patience = self._clock(), LOGIN_STEPS * self._limits.slow_s
+        for address, oldest in self.strangers.oldest_of_each():
+            if now - oldest.opened_at >= patience:
+                self.strangers.displace(address)
+                oldest.close("closed at a limit, without a login: its file descriptor was needed")
+                return True
+        return False
 
     def refuse(self, account: Usage) -> None:
         """Count a request that was refused because its account is full."""

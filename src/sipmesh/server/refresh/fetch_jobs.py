@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from cryptography.x509 import ocsp
 
 from sipmesh.errors import SipmeshError
 from sipmesh.pki import files
+from sipmesh.server.off_loop import off_loop
 from sipmesh.server.refresh.http_fetch import UNKNOWN, FetchError
 from sipmesh.topology.document.crl_cache import prepare_file, read_content
 from sipmesh.topology.document.crl_files import LARGEST_LIST
@@ -22,6 +22,7 @@ from sipmesh.topology.expiry.validity import DatedItem
 from sipmesh.trust.formatting import tell_time
 from sipmesh.trust.revocation.freshness import answer_ends, look_at_answer, look_at_list
 from sipmesh.trust.revocation.ocsp import LARGEST as LARGEST_ANSWER
+from sipmesh.trust.x509.certificate import fingerprint
 
 if TYPE_CHECKING:
     from sipmesh.server.refresh.backoff import Backoff
@@ -101,7 +102,7 @@ class CrlFetchJob:
             return
         stored, issuers = self._held_now(self._file), self._issuers(self._file)
         # A CRL with a million serial numbers takes seconds to read; links must not wait for that.
-        if await asyncio.to_thread(self._write, fetched.body, stored, issuers, clock()):
+        if await off_loop(self._write, fetched.body, stored, issuers, clock()):
             self._put(self._file)
         self._validators = fetched.validators
 
@@ -132,8 +133,8 @@ class About(NamedTuple):
 
     @property
     def mark(self) -> str:
-        """What identifies the certificate: the first half of its SHA-256 fingerprint in hex."""
-        return self.certificate.fingerprint(hashes.SHA256()).hex()[:32]
+        """What tells it from every other."""
+        return fingerprint(self.certificate)[:32]
 
 
 class OcspFetchJob:

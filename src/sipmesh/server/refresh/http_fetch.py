@@ -81,7 +81,7 @@ class Fetched:
 class HttpFetcher:
     """Fetches under *limits*; *resolver* resolves names, as for links.
 
-    Proxy settings in the environment are ignored.
+    It uses no proxy.
     """
 
     def __init__(self, resolver: Resolver, limits: FetchLimits | None = None) -> None:

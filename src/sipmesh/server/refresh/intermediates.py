@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.pki import files
+from sipmesh.pki.file_error import FileError
 from sipmesh.trust.x509.certificate import UNREADABLE, is_authority, issued_by, may_sign_certificates
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class KnownIntermediates:
         self._certificates.update(dict.fromkeys(new))
         for oldest in list(self._certificates)[: max(0, len(self._certificates) - MOST_ISSUERS)]:
             del self._certificates[oldest]
-        with suppress(OSError):  # a certificate that cannot be stored is known until this process ends
+        with suppress(FileError):  # a certificate that cannot be stored is known until this process ends
             files.write(
                 self._file, b"".join(certificate.public_bytes(Encoding.PEM) for certificate in self._certificates)
             )

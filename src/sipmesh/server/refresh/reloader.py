@@ -3,42 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
-from sipmesh.server.file_stamps import WatchedFiles
+from sipmesh.server.file_stamps import NO_STAMPS, Stamps, WatchedFiles, stamp
+from sipmesh.server.off_loop import off_loop
 from sipmesh.server.refresh.inotify import FileEvents
+from sipmesh.server.refresh.reload_result import ReloadResult
 from sipmesh.topology.document.crl_cache import is_file_read, large_lists_later, prepare_file
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
+    from sipmesh.server.prepared_version import PreparedVersion
     from sipmesh.server.replication.topology_source import TopologySource
     from sipmesh.server.running_server import RunningServer
     from sipmesh.topology.document.crl_files import ListFile
     from sipmesh.topology.document.load import Loaded
-
-
-@dataclass(frozen=True, slots=True)
-class ReloadResult:
-    """The result of a reload: whether the document was *taken*, and the ids of the links that were *closed*.
-
-    *digest* is the digest of the document in force. *why* and *problems* say why the document was refused. *kept* says why
-    certificates on disk are not in use.
-    """
-
-    taken: bool
-    closed: Sequence[str]
-    digest: str = ""
-    why: str = ""
-    problems: Sequence[str] = ()
-    kept: Sequence[str] = ()
-
-    def to_json(self) -> dict[str, object]:
-        """Return the result as plain values, without empty fields."""
-        return {name: value for name, value in asdict(self).items() if value or name in ("taken", "closed")}
 
 
 class Reloader:
@@ -81,7 +63,23 @@ class Reloader:
 
         Raises `OperatorError`, and changes nothing, if this server cannot use it.
         """
-        return [*self._node.put_in_force(loaded), *self._follow()]
+        return self.put_prepared(self.prepare(loaded))
+
+    def prepare(self, loaded: Loaded) -> PreparedVersion:
+        """Compute what `put_prepared` needs; a thread may do so. Raises `OperatorError` if this server is not in *loaded*."""
+        return self._node.prepare(loaded)
+
+    def put_prepared(self, version: PreparedVersion, since: Stamps = NO_STAMPS) -> list[str]:
+        """Put a prepared topology in force as `put_in_force` does.
+
+        *since* are the stamps of CRL files from before the topology was loaded: a CRL that has changed meanwhile is read again.
+        """
+        loaded = version.view.loaded
+        changed = [file for file, before in since.items() if file in loaded.lists and stamp(file) != before]
+        with large_lists_later():
+            for authority, lists in loaded.read_lists(changed):
+                authority.relist(lists)
+        return [*self._node.put_prepared(version), *self._follow()]
 
     def _accept(self, changed: list[Path]) -> ReloadResult:
         """Put changed CRLs in force first; read everything again only if another file has changed as well."""
@@ -115,7 +113,7 @@ class Reloader:
 
     async def _prepared(self, list_file: ListFile) -> None:
         try:
-            await asyncio.to_thread(prepare_file, list_file.file, list_file.largest)
+            await off_loop(prepare_file, list_file.file, list_file.largest)
         finally:
             del self._ahead[list_file.file]
         self._accept_prepared(list_file.file)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -190,14 +190,15 @@ class Grantor:
         pool = loaded.topology.pool_of(server)
         if pool is None:
             raise RemoteError(f"{server} is not in the topology", rule="rule R5", status=403)
-        self._count(server, at)
+        granted_at = self._granted_lately(server, at)
         issued = CaGenerations(self._folder).current.certify(
             certificate_names(loaded.topology, server), pool.role, key, at
         )
         payload = json.dumps({"server": server, "chain": issued.chain.decode()}).encode()
-        self._items[server] = (digest, self._item(server, payload))
-        self._payloads[server] = payload
-        self._granted(server, issued.certificate)
+        item = self._item(server, payload)
+        self._granted(server, issued.certificate)  # first: what is not in the audit log is not given to the server
+        self._items[server], self._payloads[server] = (digest, item), payload
+        self._granted_at[server] = [*granted_at, at]
         return True
 
     def sign_anew(self) -> None:
@@ -211,8 +212,11 @@ class Grantor:
     def _item(self, server: str, payload: bytes) -> Item:
         return Item(ItemKind.CERTIFICATE, self._signed(payload, CERTIFICATE), server)
 
-    def _count(self, server: str, at: datetime) -> None:
-        """Refuse too many certificates: the holder of a server's key could fill the ledger and the audit log."""
+    def _granted_lately(self, server: str, at: datetime) -> list[datetime]:
+        """Return when a server has received certificates in the last day; raises `RemoteError` if they are too many.
+
+        The holder of a server's key could fill the ledger and the audit log.
+        """
         lately = [granted_at for granted_at in self._granted_at.get(server, []) if at - granted_at < A_DAY]
         if len(lately) >= MOST_A_DAY:
             raise RemoteError(
@@ -220,7 +224,7 @@ class Grantor:
                 rule="rule R6",
                 status=403,
             )
-        self._granted_at[server] = [*lately, at]
+        return lately
 
     def _checked(self, server: str, request: str, at: datetime) -> ec.EllipticCurvePublicKey:
         """Return the key of a request, if it is signed with the key of a certificate that our ledger has for the server."""
@@ -294,8 +298,8 @@ def _needs(file: Path, ca: EnterpriseCa, at: datetime) -> bool:
     return True
 
 
-def about(server: str, certificate: x509.Certificate) -> dict[str, Any]:
-    """Return the audit log's entry for a granted certificate."""
+def about(server: str, certificate: x509.Certificate) -> dict[str, str]:
+    """What the audit log tells of a certificate that was granted."""
     return {
         "server": server,
         "serial": f"{certificate.serial_number:x}",

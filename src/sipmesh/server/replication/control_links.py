@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 """Seconds; a server that was down is dialled again within this time, whatever the failure was."""
+
+
+OPENED_AT_ONCE = 20
+BETWEEN_OPENED_S = 0.01
+"""New links are opened in groups, with a pause in seconds between two groups: 2,000 links in a second."""
 
 
 @dataclass(slots=True)
@@ -37,6 +43,8 @@ class ControlLinks:
     def __init__(self, loop: asyncio.AbstractEventLoop, dial: Callable[[Hop], Link]) -> None:
         self._loop, self._dial = loop, dial
         self._links: dict[str, ControlLink] = {}
+        self._unopened: deque[str] = deque()
+        self._opens: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
         return f"<ControlLinks to {', '.join(self._links)}>"
@@ -48,12 +56,25 @@ class ControlLinks:
         for name, hop in hops.items():
             entry = self._links.get(name)
             if entry is None:
-                entry = self._links[name] = ControlLink(hop)
-                self._open(entry)
+                self._links[name] = ControlLink(hop)
+                self._unopened.append(name)
             elif entry.hop != hop:
                 entry.hop, entry.pause = hop, FIRST_PAUSE_S
                 if entry.link is None:
                     self._open(entry)
+
+        if self._opens is None:
+            self._open_some()
+
+    def _open_some(self) -> None:
+        """Open a few new links, and the next ones soon: to open thousands would occupy the loop for a second."""
+        self._opens = None
+        for _ in range(min(OPENED_AT_ONCE, len(self._unopened))):
+            entry = self._links.get(self._unopened.popleft())
+            if entry is not None and entry.link is None and entry.waits is None:
+                self._open(entry)
+        if self._unopened:
+            self._opens = self._loop.call_later(BETWEEN_OPENED_S, self._open_some)
 
     def _end(self, entry: ControlLink) -> None:
         if entry.waits is not None:
@@ -94,6 +115,7 @@ class ControlLinks:
 
     def close(self) -> None:
         """Open no more links."""
+        self._unopened.clear()
         for entry in self._links.values():
             if entry.waits is not None:
                 entry.waits.cancel()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.errors import OperatorError, Problem, RemoteError
 from sipmesh.pki import files
+from sipmesh.pki.file_error import file_errors
 from sipmesh.server.file_stamps import Stamp, stamp
 from sipmesh.topology.document.crl_cache import read_content
 from sipmesh.trust.formatting import tell_time
@@ -80,15 +81,16 @@ class CrlStore:
         known = [issuer for issuer in loaded.issuers_known if issuer.subject.public_bytes() == new.issuer_der]
         if new.is_forged(known):
             raise _refused(item.name, f"it is not signed by {new.issuer.rfc4514_string()}, its issuer by name")
-        if stored is not None:
-            old = _usable(stored, at)
-            if old is not None and old.issuer_der != new.issuer_der and not known:
-                raise _refused(
-                    item.name, f"its issuer is {new.issuer.rfc4514_string()}, and not {old.issuer.rfc4514_string()}"
-                )
-            if old is not None and not _is_newer(new, old):
-                return False
-        file.parent.mkdir(parents=True, exist_ok=True)
+        old = _readable(stored) if stored is not None else None
+        is_other = old is not None and old.issuer_der != new.issuer_der
+        if old is not None and is_other and not known and not _may_replace(old, loaded, at):
+            raise _refused(
+                item.name, f"its issuer is {new.issuer.rfc4514_string()}, and not {old.issuer.rfc4514_string()}"
+            )
+        if old is not None and _is_valid(old, at) and not _is_newer(new, old):
+            return False
+        with file_errors(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
         files.write(file, item.body)
         return True
 
@@ -108,13 +110,26 @@ def must_be_portable(loaded: Loaded) -> None:
         raise OperatorError("not published: other servers do not have these files", problems)
 
 
-def _usable(stored: Item, at: datetime) -> RevocationList | None:
-    """Return the stored CRL if it can be read and is valid at time *at*: only then a new one must not be worse."""
+def _readable(stored: Item) -> RevocationList | None:
+    """Return the stored CRL; None if it cannot be read: only then a new one cannot be worse."""
     try:
-        old = read_content(stored.body)
+        return read_content(stored.body)
     except UnusableListError:
         return None
-    return old if old.this_update <= at < old.next_update else None
+
+
+def _is_valid(crl: RevocationList, at: datetime) -> bool:
+    return crl.this_update <= at < crl.next_update
+
+
+def _may_replace(old: RevocationList, loaded: Loaded, at: datetime) -> bool:
+    """Return whether a CRL of another CA, which is not known yet, may replace *old*: its signature cannot be checked.
+
+    Only if *old* has expired, and its CA is not known either. An expired CRL of a known CA stays: links that are up are judged
+    by it, and only that CA can sign the next one.
+    """
+    is_known = any(issuer.subject.public_bytes() == old.issuer_der for issuer in loaded.issuers_known)
+    return not is_known and not _is_valid(old, at)
 
 
 def _is_newer(new: RevocationList, old: RevocationList) -> bool:

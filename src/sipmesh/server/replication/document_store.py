@@ -8,7 +8,6 @@ an anchor that this server trusted.
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -20,28 +19,23 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import OperatorError, Problem, RemoteError
 from sipmesh.pki import files
+from sipmesh.pki.file_error import make_folder
+from sipmesh.server.replication.accepted_signer import why_not_trusted
 from sipmesh.server.replication.publication_record import PublicationRecord, PublicationRecordFile, digest
-from sipmesh.storage.user_document import UserDocument
+from sipmesh.server.replication.stored_users import USERS, StoredUsers
 from sipmesh.topology.document.crl_cache import large_lists_later
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
 from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import KIND, Publication
 from sipmesh.transport.tls.path_check import path_errors
-from sipmesh.trust.authority import Authority
 from sipmesh.trust.formatting import tell_subject
-from sipmesh.trust.judgement.document_signer import judge_signer, judge_signer_of_before
-from sipmesh.trust.revocation.crl import RevocationLists
+from sipmesh.trust.judgement.document_signer import judge_signer
 from sipmesh.trust.role import Role
 from sipmesh.trust.x509.certificate import UNREADABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.versions.jose import Signed
-
-USERS = "sipmesh-users"
-"""The typ of a signed document of users."""
 
 JOIN_AGAIN = "join this server again: sipmesh join"
 
@@ -55,8 +49,8 @@ class DocumentStore:
         self._topology = state / f"{name}.topology"
         self._anchors = state / f"{name}.anchors"
         self._highest = state / f"{name}.highest"
-        self._users = state / f"{name}.users"
         self._record = PublicationRecordFile(folder, name)
+        self.users = StoredUsers(state / f"{name}.users", self._record, self._pinned)
         self.known_to_exist = 0  # the highest version that anybody has reported, accepted or not
 
     def __repr__(self) -> str:
@@ -85,7 +79,7 @@ class DocumentStore:
         Raises `OperatorError` if its signer is not under these anchors, or if it is older than one that this server has
         accepted.
         """
-        self.folder.joinpath("state").mkdir(mode=0o700, exist_ok=True)
+        make_folder(self.folder / "state")
         publication = self._open(jws, anchors)
         try:
             self._record.read()
@@ -118,7 +112,7 @@ class DocumentStore:
         if self._record.file.exists():
             return
         number = self.publication().number
-        anchors, users = self._anchors.read_bytes(), self._users_number(self.users())
+        anchors, users = self._anchors.read_bytes(), self.users.read().number
         self._record.write(PublicationRecord(number, digest(self.document()), digest(anchors), users=users))
 
     def follow(self, number: int, jws: bytes) -> None:
@@ -140,7 +134,7 @@ class DocumentStore:
             publication = Publication.decode(signed.payload)
         except MalformedDocumentError as wrong:
             raise self._broken(self._topology, f"does not match its signature ({wrong})") from None
-        if why := _why_not_trusted(signed, anchors, publication.at):
+        if why := why_not_trusted(signed, anchors, publication.at):
             raise self._broken(self._topology, f"has no signer that this server has trusted: {why}")
         return publication
 
@@ -213,8 +207,12 @@ class DocumentStore:
         """
         pem = b"".join(anchor.public_bytes(Encoding.PEM) for anchor in loaded.authority.anchors)
         record = self.record
-        new_record = PublicationRecord(
-            max(loaded.number, self.highest), digest(jws), digest(pem), users=record.users if record is not None else 0
+        new_record = replace(
+            record or PublicationRecord(),
+            number=max(loaded.number, self.highest),
+            topology=digest(jws),
+            anchors=digest(pem),
+            before=(),
         )
         self._record.write(new_record.replacing(*(file.read_bytes() for file in self._files if file.exists())))
         files.commit(
@@ -232,52 +230,9 @@ class DocumentStore:
 
     # The users
 
-    def users(self) -> list[bytes]:
-        """Return the payloads of the stored users' documents in their order, up to the first one that was changed.
-
-        Empty if they end before the highest number ever accepted: management then sends all users again.
-        """
-        found: list[bytes] = []
-        trusted: dict[tuple[bytes, ...], bool] = {}
-        with suppress(OSError, MalformedDocumentError, OperatorError):
-            anchors = self._pinned()
-            for line in self._users.read_bytes().splitlines():
-                signed = open_signed(line, USERS)
-                if signed.presented not in trusted:
-                    begun = max(certificate.not_valid_before_utc for certificate in signed.chain)
-                    trusted[signed.presented] = not _why_not_trusted(signed, anchors, begun)
-                if not trusted[signed.presented]:
-                    break
-                found.append(signed.payload)
-        record = self.record
-        return found if record is None or self._users_number(found) >= record.users else []
-
-    def _users_number(self, payloads: Sequence[bytes]) -> int:
-        """Return the number of the last of some users' documents, 0 if there are none."""
-        with suppress(OperatorError):
-            return UserDocument.decode(payloads[-1]).number if payloads else 0
-        return 0
-
     def newer_users(self, jws: bytes, in_force: Loaded, at: datetime) -> bytes:
         """Check a users' document that arrived at time *at*, and return its payload; raises `RemoteError` if it is refused."""
         return signed_by_management(jws, USERS, in_force, at)
-
-    def keep_users(self, parts: Sequence[bytes], *, anew: bool) -> None:
-        """Store a users' document in its *parts*; *anew* replaces the earlier documents, otherwise it is appended."""
-        lines = b"".join(part + b"\n" for part in parts)
-        if anew or not self._users.exists():
-            files.write(self._users, lines, files.SECRET)
-        else:
-            with self._users.open(
-                "ab"
-            ) as opened:  # a line that a crash cuts off has no signature, and is requested again
-                opened.write(lines)
-                opened.flush()
-                os.fsync(opened.fileno())
-        record = self.record
-        if record is not None:
-            number = self._users_number([open_signed(part, USERS).payload for part in parts[-1:]])
-            self._record.write(replace(record, users=number))
 
 
 def held_in(folder: Path) -> list[str]:
@@ -317,11 +272,3 @@ def _signed(jws: bytes, kind: str) -> Signed:
 
 def _refused(why: str) -> RemoteError:
     return RemoteError(f"rejected: {why}", rule="rule R5", status=488)
-
-
-def _why_not_trusted(signed: Signed, anchors: list[x509.Certificate], at: datetime) -> str:
-    """Return why a document of time *at* has no trusted signer under *anchors*; empty if it has one."""
-    authority = Authority("this server's anchors", tuple(anchors), RevocationLists())
-    errors = path_errors(signed.chain, anchors, at)
-    belief = judge_signer_of_before(signed.presented, authority, at=at, engine_errors=errors)
-    return "" if belief.believed else f"{tell_subject(signed.chain[0])}: {belief.code}: {'; '.join(belief.reasons)}"

@@ -12,10 +12,9 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.distribution.items import Item, ItemKind
@@ -37,7 +36,7 @@ from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.revocation.crl import RevocationList, RevocationLists, UnusableListError
 from sipmesh.trust.trusted_peer import TrustedPeer
 from sipmesh.trust.trusted_peers import TrustedPeers
-from sipmesh.trust.x509.certificate import UNREADABLE
+from sipmesh.trust.x509.certificate import UNREADABLE, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -49,11 +48,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 AGAIN = "get a new grant: sipmesh join grant"
-
-
-def mark_of(anchor: x509.Certificate) -> str:
-    """Return the SHA-256 of a certificate in lower-case hex."""
-    return anchor.fingerprint(SHA256()).hex()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +82,8 @@ class JoinGrant:
             raise OperatorError(f"{file} is not a file of `sipmesh join grant`") from None
 
     def encode(self) -> bytes:
-        """Return the grant as JSON."""
-        document: dict[str, Any] = {
+        """Write it as JSON."""
+        document: dict[str, object] = {
             "format": FORMAT,
             "server": self.server,
             "publication": self.publication.decode(),
@@ -121,8 +115,8 @@ class JoinGrant:
 
     @staticmethod
     def _must_be_confirmed(anchors: Iterable[x509.Certificate], confirmed: Collection[str]) -> None:
-        """Raise `OperatorError` for an anchor whose fingerprint the operator has not compared."""
-        unknown = [mark_of(anchor) for anchor in anchors if mark_of(anchor) not in confirmed]
+        """Every anchor that is trusted from now on is one whose fingerprint was compared; more than those is too many."""
+        unknown = [fingerprint(anchor) for anchor in anchors if fingerprint(anchor) not in confirmed]
         if unknown:
             raise OperatorError(
                 f"the grant names a root that you have not confirmed: {', '.join(unknown)}. The grant was not accepted. If "

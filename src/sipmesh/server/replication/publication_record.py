@@ -13,11 +13,16 @@ from typing import TYPE_CHECKING, Self
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
+from sipmesh.pki.file_error import make_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 SUFFIX = ".held"
+
+_CHECK = "check"
+_OF_EARLIER_RELEASE = frozenset({"number", "topology", "anchors", "before", "users"})
 
 
 def digest(content: bytes) -> str:
@@ -30,7 +35,10 @@ class PublicationRecord:
     """*number* is the highest version ever accepted; *topology* and *anchors* are the digests of its two files.
 
     *before* has the digests of the files that are being replaced; it is empty afterwards, so a crash in between leaves a
-    state that is accepted. *users* is the highest number of users ever accepted.
+    state that is accepted.
+
+    *users* is the highest number of users ever accepted. It is written before the users themselves. *users_before* is the
+    number that it followed, and *users_changed* are the addresses that differ between the two; None if they are too many.
     """
 
     number: int = 0
@@ -38,6 +46,8 @@ class PublicationRecord:
     anchors: str = ""
     before: tuple[str, ...] = ()
     users: int = 0
+    users_before: int = 0
+    users_changed: tuple[str, ...] | None = None
 
     def has_topology(self, content: bytes) -> bool:
         """Return whether *content* is the accepted publication, or the one that was being replaced."""
@@ -50,6 +60,22 @@ class PublicationRecord:
     def replacing(self, *files_before: bytes) -> Self:
         """Return the record to use while files with the content *files_before* are being replaced."""
         return replace(self, before=tuple(map(digest, files_before)))
+
+    def announcing(self, users: int, before: int, changed: Iterable[str] | None) -> Self:
+        """Return the record to write before the users of number *users*, which follow those of number *before*, are stored."""
+        found = tuple(sorted(changed)) if changed is not None else None
+        return replace(self, users=max(users, self.users), users_before=before, users_changed=found)
+
+    def doubtful(self, stored: int) -> frozenset[str] | None:
+        """Return the users who may have changed after the *stored* number, which a server has found; None if not known.
+
+        Empty if the server has everything that it has ever accepted.
+        """
+        if stored >= self.users:
+            return frozenset()
+        if stored == self.users_before and self.users_changed is not None:
+            return frozenset(self.users_changed)
+        return None
 
 
 class PublicationRecordFile:
@@ -73,15 +99,7 @@ class PublicationRecordFile:
 
     def _read(self) -> PublicationRecord | None:
         try:
-            document = json.loads(self.file.read_bytes())
-            before = tuple(map(str, document["before"]))
-            return PublicationRecord(
-                int(document["number"]),
-                str(document["topology"]),
-                str(document["anchors"]),
-                before,
-                int(document["users"]),
-            )
+            return _decode(self.file.read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as wrong:
@@ -90,12 +108,39 @@ class PublicationRecordFile:
             raise OperatorError("it is not known which version this server had in force", (problem,)) from None
 
     def write(self, record: PublicationRecord) -> None:
-        """Write the record, completely or not at all."""
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        files.write(self.file, json.dumps(asdict(record)).encode(), files.SECRET)
+        """Write the record, completely or not at all; raises `FileError`."""
+        make_folder(self.file.parent)
+        files.write(self.file, _encode(record), files.SECRET)
         self._kept = record
 
     def forget(self) -> None:
         """Remove the record: an operator has confirmed a publication, which replaces the earlier ones."""
         self.file.unlink(missing_ok=True)
         self._kept = None
+
+
+def _encode(record: PublicationRecord) -> bytes:
+    """Return the record as JSON, with a digest over all other values: a disk that changes a bit must not change a number."""
+    values = json.loads(json.dumps(asdict(record)))
+    return json.dumps({**values, _CHECK: _check(values)}).encode()
+
+
+def _decode(content: bytes) -> PublicationRecord:
+    """Read a record, also one of an earlier release, which has no digest; raises ValueError, KeyError or TypeError."""
+    values = json.loads(content)
+    if set(values) != _OF_EARLIER_RELEASE and values.pop(_CHECK) != _check(values):
+        raise ValueError("its digest does not match")
+    changed = values.get("users_changed")
+    return PublicationRecord(
+        int(values["number"]),
+        str(values["topology"]),
+        str(values["anchors"]),
+        tuple(map(str, values["before"])),
+        int(values["users"]),
+        int(values.get("users_before", 0)),
+        tuple(map(str, changed)) if changed is not None else None,
+    )
+
+
+def _check(values: object) -> str:
+    return digest(json.dumps(values, sort_keys=True).encode())

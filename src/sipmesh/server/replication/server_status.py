@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from pydantic import (
     AfterValidator,
@@ -76,14 +76,14 @@ class ShownCertificate(_Part):
     under: Text
 
 
-class ServerStatus(_Part):
-    """One report. *at* is the server's own clock; *request* is its signed request for a new certificate.
+class ServerFacts(_Part):
+    """What a server reports and `sipmesh status` shows. *at* is the server's own clock.
 
-    *bindings* identifies the store of the server's bindings; it is empty for a server without bindings. A front end sets
-    *unreadable* if it could not read the report of an edge behind it.
+    *refuses_from* is the instant from which the server refuses every peer if it receives nothing new, and *refuses_because* says
+    why. *bindings* identifies the store in which the server keeps bindings; it is empty if the server keeps none. *unanswered*
+    names the servers that do not answer this one.
     """
 
-    number: Count
     digest: Hex = ""
     highest: Count = 0
     at: Instant | None = None
@@ -98,6 +98,17 @@ class ServerStatus(_Part):
     refused: Annotated[tuple[Text, ...], Field(max_length=MOST_REFUSALS)] = ()
     anchors: Annotated[tuple[Hex, ...], Field(max_length=MOST_NAMES)] = ()
     bindings: Hex = ""
+    unanswered: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = ()
+
+
+class ServerStatus(ServerFacts):
+    """One report: *number* is the version in force. *request* is a signed request for a new certificate.
+
+    *ago_s* is the age of a report that another server brings, in seconds. *unreadable* is set by a front end that could not read
+    the report of an edge behind it.
+    """
+
+    number: Count
     ago_s: Annotated[float, Strict(), Field(ge=0, le=LONGEST_AGO_S, allow_inf_nan=False)] = 0.0
     request: Annotated[str, Strict(), Field(max_length=65_536)] = ""
     unreadable: Text = ""
@@ -112,12 +123,12 @@ class ServerStatus(_Part):
             where = ".".join(map(str, first["loc"])) or "report"
             raise RemoteError(printable(f"{where}: {first['msg']}", LONGEST_FAULT), rule=RULE) from None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as it is sent, without default values."""
+    def to_json(self) -> dict[str, object]:
+        """Return the report as it travels, without the keys that have their default."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
-    def facts(self) -> dict[str, Any]:
-        """Return every key, for a program that reads `sipmesh status --json`."""
+    def facts(self) -> dict[str, object]:
+        """Return every key that `sipmesh status --json` shows."""
         return self.model_dump(mode="json", exclude={"request", "ago_s", "unreadable"})
 
 
@@ -126,7 +137,7 @@ def text(given: str) -> str:
     return printable(given, LONGEST_TEXT - 100)[:LONGEST_TEXT]
 
 
-def relayed_reports(statuses: Mapping[str, tuple[float, ServerStatus]], now: float) -> dict[str, dict[str, Any]]:
+def relayed_reports(statuses: Mapping[str, tuple[float, ServerStatus]], now: float) -> dict[str, dict[str, object]]:
     """Return the reports of edges as a front end relays them, each with its age in seconds.
 
     *statuses* has the loop time and the status of each edge; *now* is the loop time. The shortest reports come first, up to
@@ -134,7 +145,8 @@ def relayed_reports(statuses: Mapping[str, tuple[float, ServerStatus]], now: flo
     """
     reports = {name: {**status.to_json(), "ago_s": round(now - at, 3)} for name, (at, status) in statuses.items()}
     lengths = {name: len(json.dumps(report)) for name, report in reports.items()}
-    found, octets = {}, 0
+    found: dict[str, dict[str, object]] = {}
+    octets = 0
     for name in sorted(reports, key=lambda name: (lengths[name], name)):
         octets += lengths[name]
         if octets > LONGEST_RELAYED:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Self
+
+from pydantic import AwareDatetime
 
 from sipmesh.topology.expiry.validity import DatedItem
 
@@ -21,24 +21,6 @@ class FetchStatus:
     source: str
     owner: str
     held: DatedItem | None
-    failing_since: datetime | None = None
+    failing_since: AwareDatetime | None = None
     why: str = ""
     alarming: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """Give JSON values. Instants are in ISO 8601."""
-        return {
-            "source": self.source,
-            "owner": self.owner,
-            "held": self.held.to_json() if self.held else None,
-            "failing_since": self.failing_since.isoformat() if self.failing_since else None,
-            "why": self.why,
-            "alarming": self.alarming,
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        """Read the result of `to_json`; raises KeyError, TypeError or ValueError for other values."""
-        since = datetime.fromisoformat(data["failing_since"]) if data["failing_since"] else None
-        held = DatedItem.from_json(data["held"]) if data["held"] else None
-        return cls(str(data["source"]), str(data["owner"]), held, since, str(data["why"]), bool(data["alarming"]))

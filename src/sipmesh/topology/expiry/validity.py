@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from cryptography.hazmat.primitives import hashes
+from pydantic import AwareDatetime
 
 from sipmesh.trust.formatting import tell, tell_subject
+from sipmesh.trust.x509.certificate import fingerprint
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -28,8 +28,8 @@ class DatedItem:
     issuer: str
     number: str
     mark: str
-    begins: datetime
-    ends: datetime
+    begins: AwareDatetime
+    ends: AwareDatetime
 
     @classmethod
     def of_certificate(cls, certificate: x509.Certificate) -> Self:
@@ -38,7 +38,7 @@ class DatedItem:
             subject=tell_subject(certificate),
             issuer=tell(certificate.issuer.rfc4514_string()),
             number=f"{certificate.serial_number:x}",
-            mark=certificate.fingerprint(hashes.SHA256()).hex(),
+            mark=fingerprint(certificate),
             begins=certificate.not_valid_before_utc,
             ends=certificate.not_valid_after_utc,
         )
@@ -57,26 +57,6 @@ class DatedItem:
             ends=crl.next_update,
         )
 
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        """Read the result of `to_json`; raises KeyError, TypeError or ValueError for other values."""
-        begins, ends = (datetime.fromisoformat(data[key]) for key in ("begins", "ends"))
-        if begins.tzinfo is None or ends.tzinfo is None:
-            raise ValueError("an instant without a timezone")
-        subject, issuer, number, mark = (str(data[key]) for key in ("subject", "issuer", "number", "mark"))
-        return cls(subject, issuer, number, mark, begins, ends)
-
-    def to_json(self) -> dict[str, str]:
-        """Give JSON values. Instants are in ISO 8601."""
-        return {
-            "subject": self.subject,
-            "issuer": self.issuer,
-            "number": self.number,
-            "mark": self.mark,
-            "begins": self.begins.isoformat(),
-            "ends": self.ends.isoformat(),
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Chain:
@@ -94,13 +74,3 @@ class Chain:
     def leaf(self) -> DatedItem | None:
         """The server's own certificate, or None."""
         return self.papers[0] if self.papers else None
-
-    def to_json(self) -> dict[str, Any]:
-        """Give JSON values."""
-        return {"file": self.file, "chain": [item.to_json() for item in self.papers], "fault": self.fault}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        """Read the result of `to_json`; raises KeyError, TypeError or ValueError for other values."""
-        papers = tuple(DatedItem.from_json(item) for item in data["chain"])
-        return cls(str(data["file"]), papers, str(data["fault"]))

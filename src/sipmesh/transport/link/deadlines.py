@@ -17,7 +17,7 @@ class LinkDeadlines:
     """The deadlines of one link; loop times in seconds, 0.0 where a deadline does not apply.
 
     *begun_at* is when an unfinished message began, *begun_octets* how many octets of it have arrived. *drain_until* is set
-    once the link drains. *pings*: the client has sent a keepalive. *authenticated*: a user has logged in.
+    once the link drains. *pings*: the peer has sent a keepalive. *authenticated*: a user has logged in.
     """
 
     __slots__ = ("_client", "_limits", "authenticated", "begun_at", "begun_octets", "drain_until", "opened_at", "pings")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 from mypy_extensions import mypyc_attr
 
 from sipmesh.errors import LocalError
+from sipmesh.routing.early_refusal import CLIENT_METHODS, SERVER_METHODS, refuse_early
 from sipmesh.sip.framing import FramingError, Keepalive, MessageReader
 from sipmesh.transport.link.deadlines import DOES_NOT_READ, LinkDeadlines
 from sipmesh.transport.link.state import LinkInput, LinkState, state_after
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
     from sipmesh.trust.verdict import Verdict
 
+PING: Final = b"\r\n\r\n"
 PONG: Final = b"\r\n"
 LOOK_AGAIN_S: Final = 60.0
 A_SECOND: Final = 1.0  # a certificate is valid until the end of the second in its notAfter (RFC 5280 4.1.2.5)
@@ -110,6 +112,7 @@ class Link(RegisteredLink):
         "_tls",
         "_trusted",
         "_writer",
+        "admitted",
         "alarm",
         "bytes_in",
         "confirmed",
@@ -149,6 +152,7 @@ class Link(RegisteredLink):
         self.why = ""
         now = self.last_in = reactor.loop.time()
         self.bytes_in = self.messages_in = self.messages_out = 0
+        self.admitted = 0  # requests of the last chunk that overload control has looked at already
         self.alarm = self._ends = 0.0
         self._reactor, self._events = reactor, events
         limits, accepted = reactor.limits, direction is Direction.ACCEPTED
@@ -210,6 +214,16 @@ class Link(RegisteredLink):
     def authenticated(self) -> bool:
         """Whether a user has logged in on this client link."""
         return self._deadlines.authenticated
+
+    @property
+    def was_up(self) -> bool:
+        """Whether the link has ever held an accepted verdict."""
+        return self._trusted
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether the peer has sent a keepalive, or has answered one."""
+        return self._deadlines.pings
 
     def authenticate(self) -> None:
         """A user has logged in: the link may stay, and its queue gets the full size of a client queue."""
@@ -324,6 +338,14 @@ class Link(RegisteredLink):
                 self._mark_dirty()
         return True
 
+    def ping(self) -> None:
+        """Ask the peer for a keepalive (RFC 5626 4.4.1), on a link that we opened; keepalives count as no messages."""
+        self._send_keepalive(PING)
+
+    def _send_keepalive(self, keepalive: bytes) -> None:
+        if self.send(keepalive):
+            self.messages_out -= 1
+
     def send_or_close(self, data: bytes) -> None:
         """Queue a message that must not be lost silently: if there is no room, close the link, so that both ends start again."""
         if not self.send(data):
@@ -433,7 +455,7 @@ class Link(RegisteredLink):
         less than another turn. On a quiet link the extra read costs more. A read that does not fill the buffer has emptied TLS.
         """
         reactor = self._reactor
-        limit, total, full = reactor.limits.turn_bytes_per_link, 0, False
+        limit, total, full = reactor.limits.turn_bytes(self.kind), 0, False
         busy = reactor.turns <= self._read_in + 1
         if busy:
             reactor.prompt = False
@@ -457,8 +479,14 @@ class Link(RegisteredLink):
                 break
         self.bytes_in += total
         self.last_in = reactor.now
+        if total >= limit:
+            reactor.probe.left(self.unread(), limit, reactor.turns, client=self.kind is LinkKind.CLIENT)
         if full and self._is_open() and tls.pending():
             reactor.read_again(self)
+
+    def unread(self) -> int:
+        """Tell how many octets wait in the socket."""
+        return self._tls.unread() if self._tls is not None else 0
 
     def _deliver(self, chunk: bytes) -> None:
         """Frame *chunk* into messages: no byte becomes a message unless this link came up under an accepted verdict."""
@@ -469,6 +497,8 @@ class Link(RegisteredLink):
             expects = Keepalive.PING if self.direction is Direction.ACCEPTED else Keepalive.PONG
             self._reader = MessageReader(self._reactor.limits.reading(self.kind), expects=expects)
         before = self.messages_in
+        if self._reactor.overload.active:
+            chunk = self._refuse_early(chunk, self._reader)
         try:
             self._reader.take(chunk)
             while (item := self._reader.next()) is not None:
@@ -489,6 +519,23 @@ class Link(RegisteredLink):
         else:
             self._deadlines.begun_at = 0.0
 
+    def _refuse_early(self, chunk: bytes, reader: MessageReader) -> bytes:
+        """Answer the new requests in *chunk* that are refused because of overload, and give the rest."""
+        self.admitted = 0
+        if reader.unread or reader.unfinished:
+            return chunk
+        host, port = self.remote
+        control = self._reactor.overload
+        methods = CLIENT_METHODS if self.kind is LinkKind.CLIENT else SERVER_METHODS
+        result = refuse_early(chunk, control, methods, host.encode(), str(port).encode())
+        self.admitted = result.admitted
+        if result.refused:
+            control.refused += result.refused
+            self.messages_in += result.refused
+            self.messages_out += result.refused - 1  # sending counts one
+            self.send(result.answers)
+        return result.rest
+
     def _waits_for_the_rest(self, count: int, *, anew: bool) -> None:
         """Set the deadline of a message that has partly arrived, the last *count* octets included; *anew* restarts it.
 
@@ -502,10 +549,11 @@ class Link(RegisteredLink):
 
     def _keepalive(self, item: Keepalive) -> None:
         """Answer a double CRLF with a single one, as a server MUST (RFC 5626 4.4.1)."""
-        if item is Keepalive.PING:
+        if not self._deadlines.pings:
             self._deadlines.pings = True
             self._set_alarm()
-            self.send(PONG)
+        if item is Keepalive.PING:
+            self._send_keepalive(PONG)
 
     def _unframeable(self, fault: FramingError) -> None:
         answer = self._events.faulty(self, fault)

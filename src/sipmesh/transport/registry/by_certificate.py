@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from sipmesh.transport.registry.registered_link import RegisteredLink
     from sipmesh.trust.x509.certificate import CertificateId
@@ -41,9 +41,11 @@ class LinksByCertificate:
             if not links:
                 del self._links[certificate]
 
-    def on(self, named: Iterable[CertificateId]) -> list[RegisteredLink]:
+    def on(self, named: Collection[CertificateId]) -> list[RegisteredLink]:
         """List the links that rely on any certificate in *named*, each link once, oldest first."""
         found: dict[int, RegisteredLink] = {}
+        if len(named) > len(self._links):  # a new CRL may name 100,000 certificates, in a set
+            named = [certificate for certificate in self._links if certificate in named]
         for certificate in named:
             found.update(self._links.get(certificate, {}))
         return [found[number] for number in sorted(found)]

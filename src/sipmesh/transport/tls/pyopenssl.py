@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from OpenSSL import SSL, crypto
 
+from sipmesh.transport.sockets import unread
 from sipmesh.transport.tls.results import RECORD, HandshakeError, Progress, TlsError, failed, lost, shared_facts
 from sipmesh.trust.evidence import EngineError
 from sipmesh.trust.path.openssl_errors import is_left_to_us
@@ -188,6 +189,10 @@ class PyOpenSslTls:
     def pending(self) -> int:
         """Return how many decrypted octets wait; epoll does not report them."""
         return self._connection.pending()
+
+    def unread(self) -> int:
+        """Tell how many encrypted octets wait in the socket."""
+        return unread(self._sock.fileno())
 
     def facts(self) -> TlsFacts:
         """Return TLS version, cipher suite, group and, on an accepted connection, the SNI that the peer sent."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sipmesh.trust.formatting import tell_address, tell_list, tell_time
 
@@ -39,31 +39,6 @@ def explain(verdict: Verdict) -> list[str]:
     ]
 
 
-def to_json(verdict: Verdict) -> dict[str, Any]:
-    """Return the verdict as JSON values: strings, lists and mappings. Times are in ISO 8601."""
-    return {
-        "code": str(verdict.code),
-        "accepted": verdict.accepted,
-        "subject": verdict.subject,
-        "kind": str(verdict.kind),
-        "direction": str(verdict.direction),
-        "remote": tell_address(verdict.remote),
-        "meant": verdict.meant,
-        "at": verdict.at.isoformat(),
-        "peer": verdict.peer.name if verdict.peer else None,
-        "proved": sorted(verdict.proved),
-        "tls": {
-            "version": verdict.tls.version,
-            "cipher": verdict.tls.cipher,
-            "group": verdict.tls.group,
-            "sni": verdict.tls.sni,
-        },
-        "certificate": _seen_json(verdict.seen) if verdict.seen else None,
-        "findings": [_finding_json(finding) for finding in verdict.findings],
-        "remedies": list(verdict.remedies),
-    }
-
-
 def mark(finding: Finding) -> str:
     """Return the mark of one finding: passed, failed or not judged."""
     if finding.passed:
@@ -91,27 +66,3 @@ def _presented(seen: Seen) -> Iterator[str]:
 def _finding(finding: Finding) -> Iterator[str]:
     yield f"  {mark(finding)} {finding.check:<14}{finding.saw}"
     yield f"      {'wanted':<12}{finding.wanted} ({finding.rule})"
-
-
-def _finding_json(finding: Finding) -> dict[str, Any]:
-    return {
-        "check": finding.check,
-        "passed": finding.passed,
-        "judged": finding.judged,
-        "wanted": finding.wanted,
-        "saw": finding.saw,
-        "rule": finding.rule,
-        "code": str(finding.code) if finding.code else None,
-    }
-
-
-def _seen_json(seen: Seen) -> dict[str, Any]:
-    return {
-        "names": list(seen.names),
-        "subject": seen.subject,
-        "issuer": seen.issuer,
-        "serial": seen.serial_hex,
-        "sha256": seen.sha256,
-        "not_before": seen.not_before.isoformat(),
-        "not_after": seen.not_after.isoformat(),
-    }

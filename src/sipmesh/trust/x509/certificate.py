@@ -41,6 +41,11 @@ class MalformedCertificateError(SipmeshError):
     """A presented certificate cannot be parsed. The text says why."""
 
 
+def fingerprint(certificate: x509.Certificate) -> str:
+    """Return the SHA-256 of a certificate, in lower-case hex."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
+
+
 @lru_cache(maxsize=KEPT)
 def read_certificate(der: bytes) -> x509.Certificate:
     """Parse *der*, including all parts that the library parses lazily, so that no later check fails on them.

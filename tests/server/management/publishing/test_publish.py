@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -44,7 +45,7 @@ class Desk:
         assert loaded is not None
         return view(loaded, MGMT)
 
-    def apply(self, number: int) -> list[str]:
+    async def apply(self, number: int, _octets: int) -> list[str]:
         """Record that a version has to be in force."""
         self.applied.append(number)
         return ["a-link"]
@@ -56,10 +57,10 @@ class Desk:
         status, told = ServerStatus(number=1), Told()
         return Publisher(self, lambda: status, ManagementDb(self.folder), users, reports, self.apply, told.log)
 
-    def publish_draft(self) -> object:
+    async def publish_draft(self) -> object:
         """Publish the draft as an operator does: plan, then publish."""
-        plan = self.publisher.plan()
-        return self.publisher.publish(ADA, "why", plan.base, plan.digest, force=False)
+        plan = await self.publisher.plan()
+        return await self.publisher.publish(ADA, "why", plan.base, plan.digest, force=False)
 
     @property
     def head(self) -> int:
@@ -88,9 +89,9 @@ def tell(event: str, *, servers: str, why: str) -> None:
 
 
 WAYS: dict[str, Callable[[Desk], object]] = {
-    "publish": lambda desk: desk.publish_draft(),
-    "rollback": lambda desk: desk.publisher.rollback(ADA, "why", 1, 1, force=False),
-    "block": lambda desk: desk.publisher.block(ADA, "evil.test"),
+    "publish": lambda desk: asyncio.run(desk.publish_draft()),
+    "rollback": lambda desk: asyncio.run(desk.publisher.rollback(ADA, "why", 1, 1, force=False)),
+    "block": lambda desk: asyncio.run(desk.publisher.block(ADA, "evil.test")),
     "publish at rest": lambda desk: publish_at_rest(desk.folder / "topology.yaml", ADA, "why", AT, tell, force=False),
     "block at rest": lambda desk: block_at_rest(desk.folder, "evil.test", ADA, AT, tell),
     "relocation": lambda desk: publish_moved(desk.folder, "127.0.0.9", ADA, AT),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sipmesh.errors import OperatorError
-from sipmesh.server.management.publishing.publisher import Plan, PutInForce
+from sipmesh.server.management.replies import Plan, PutInForce
 from sipmesh.storage.audit_act import AuditAct
 from support.control_plane import Plane
 from support.managed import MGMT, Managed, without
@@ -18,9 +18,9 @@ from support.running import on_jumping_loop
 WHO = "ada (1)"
 
 
-def publish(plane: Plane, plan: Plan, *, force: bool = False) -> PutInForce:
+async def publish(plane: Plane, plan: Plan, *, force: bool = False) -> PutInForce:
     publisher = plane.controller.publisher
-    return publisher.publish(WHO, "because", plan.base, plan.digest, force=force, name=plan.draft)
+    return await publisher.publish(WHO, "because", plan.base, plan.digest, force=force, name=plan.draft)
 
 
 def refusals(plane: Plane) -> list[Mapping[str, Any]]:
@@ -30,9 +30,9 @@ def refusals(plane: Plane) -> list[Mapping[str, Any]]:
 @on_jumping_loop
 async def test_plan_lists_the_changes_and_changes_nothing(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
-        assert plane.controller.publisher.plan().changes == []
+        assert (await plane.controller.publisher.plan()).changes == []
         managed.edit(without(FE2))
-        plan = plane.controller.publisher.plan()
+        plan = await plane.controller.publisher.plan()
         assert (plan.base, plan.draft, plan.dangers) == (1, "topology.yaml", [])
         assert any(FE2 in change for change in plan.changes)
         assert plane.number(MGMT) == 1
@@ -42,7 +42,7 @@ async def test_plan_lists_the_changes_and_changes_nothing(managed: Managed) -> N
 async def test_published_draft_is_in_force(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         managed.edit(without(FE2))
-        told = publish(plane, plane.controller.publisher.plan())
+        told = await publish(plane, await plane.controller.publisher.plan())
         assert (told.version, told.forced, plane.number(MGMT)) == (2, [], 2)
         assert FE2 not in plane.hosts[MGMT].view.trusted
         assert refusals(plane) == []
@@ -51,10 +51,10 @@ async def test_published_draft_is_in_force(managed: Managed) -> None:
 @on_jumping_loop
 async def test_draft_that_changed_since_the_plan_is_refused(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
-        plan = plane.controller.publisher.plan()
+        plan = await plane.controller.publisher.plan()
         managed.edit(without(FE2))
         with pytest.raises(OperatorError, match="has changed since it was compared"):
-            publish(plane, plan)
+            await publish(plane, plan)
         assert plane.number(MGMT) == 1
         assert [one["act"] for one in refusals(plane)] == ["publish"]
 
@@ -62,10 +62,10 @@ async def test_draft_that_changed_since_the_plan_is_refused(managed: Managed) ->
 @on_jumping_loop
 async def test_second_of_two_operators_is_refused(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
-        plan = plane.controller.publisher.plan()
-        publish(plane, plan)
+        plan = await plane.controller.publisher.plan()
+        await publish(plane, plan)
         with pytest.raises(OperatorError):
-            publish(plane, plan)
+            await publish(plane, plan)
         assert plane.number(MGMT) == 2
 
 
@@ -79,18 +79,18 @@ async def test_draft_that_breaks_something_needs_force(managed: Managed) -> None
             document["pools"] = [pool for pool in document["pools"] if pool["name"] != POOL2]
 
         managed.edit(change)
-        plan = plane.controller.publisher.plan()
+        plan = await plane.controller.publisher.plan()
         assert plan.dangers
         with pytest.raises(OperatorError, match="--force"):
-            publish(plane, plan)
-        assert publish(plane, plan, force=True).forced == plan.dangers
+            await publish(plane, plan)
+        assert (await publish(plane, plan, force=True)).forced == plan.dangers
 
 
 @pytest.mark.parametrize("name", ["../topology.yaml", "/etc/hosts", "gone.yaml"])
 @on_jumping_loop
 async def test_draft_outside_the_folder_or_missing_is_refused(managed: Managed, name: str) -> None:
     with Plane(managed, FE1) as plane, pytest.raises(OperatorError):
-        plane.controller.publisher.plan(name)
+        await plane.controller.publisher.plan(name)
 
 
 @on_jumping_loop
@@ -99,18 +99,18 @@ async def test_draft_in_another_file_of_the_folder_is_published(managed: Managed
         file = managed.organisation.file
         managed.edit(without(FE2))
         file.rename(file.with_name("other.yaml"))
-        assert publish(plane, plane.controller.publisher.plan("other.yaml")).version == 2
+        assert (await publish(plane, await plane.controller.publisher.plan("other.yaml"))).version == 2
 
 
 @on_jumping_loop
 async def test_rollback_is_a_new_version_with_the_old_content(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         managed.edit(without(FE2))
-        publish(plane, plane.controller.publisher.plan())
-        told = plane.controller.publisher.rollback(WHO, "", 1, 2, force=False)
+        await publish(plane, await plane.controller.publisher.plan())
+        told = await plane.controller.publisher.rollback(WHO, "", 1, 2, force=False)
         assert (told.version, FE2 in plane.hosts[MGMT].view.trusted) == (3, True)
         with pytest.raises(OperatorError):
-            plane.controller.publisher.rollback(WHO, "", 9, 3, force=False)
+            await plane.controller.publisher.rollback(WHO, "", 9, 3, force=False)
         assert refusals(plane)[-1]["to"] == 9
 
 
@@ -119,6 +119,6 @@ async def test_block_is_published_without_the_draft(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         managed.organisation.file.write_text("not in order")
         publisher = plane.controller.publisher
-        assert publisher.block(WHO, "evil.test").version == 2
+        assert (await publisher.block(WHO, "evil.test")).version == 2
         assert plane.hosts[MGMT].view.loaded.topology.federation.blocked == ("evil.test",)
-        assert publisher.block(WHO, "evil.test") == PutInForce(2)
+        assert await publisher.block(WHO, "evil.test") == PutInForce(2)

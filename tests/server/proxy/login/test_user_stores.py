@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
 from sipmesh.errors import LocalError, OperatorError
-from sipmesh.routing.registrar.binding import Changes
-from sipmesh.server.proxy.login.user_stores import NoLocations, NoUsers, open_stores
-from sipmesh.storage.bindings import BindingStore
+from sipmesh.server.proxy.login.user_stores import KnownUsers, NoLocations, NoUsers, open_locations, open_users
+from sipmesh.storage.locations import NOTHING_YET, Locations, StoredRows, Write
 from sipmesh.storage.replicated_users import ReplicatedUsers
+from sipmesh.storage.sqlite_locations import SqliteLocations
 from sipmesh.storage.users import Users
 from sipmesh.topology.view import PoolView, ServerView, view
 from sipmesh.trust.role import Role
@@ -27,10 +26,15 @@ def seen_from(network: Network, server: str) -> ServerView:
     return view(organisation.load(), server)
 
 
+def opened(seen: ServerView) -> tuple[KnownUsers, Locations]:
+    """Both stores of a server that has no loop."""
+    return open_users(seen), open_locations(seen, lambda call: call())
+
+
 def test_front_end_opens_both_stores(home: Network) -> None:
-    users, locations = open_stores(view(home.of(FE1).load(), FE1))
+    users, locations = opened(view(home.of(FE1).load(), FE1))
     assert isinstance(users, Users)
-    assert isinstance(locations, BindingStore)
+    assert isinstance(locations, SqliteLocations)
     assert users.verifier("sip:alice@example.test") is not None
     users.close()
     locations.close()
@@ -38,19 +42,21 @@ def test_front_end_opens_both_stores(home: Network) -> None:
 
 def test_edge_opens_neither_and_leaves_no_file(federation: Network) -> None:
     seen = seen_from(federation, EDGE)
-    users, locations = open_stores(seen)
+    users, locations = opened(seen)
     assert users.verifier("sip:alice@example.test") is None
-    assert locations.of("sip:alice@example.test", time.time()) == []
+    assert locations.versions[locations.slot("sip:alice@example.test")] == NOTHING_YET
     assert not (seen.loaded.folder / "away").exists()
 
 
 def test_stores_that_cannot_be_used_stop_a_front_end_only(federation: Network) -> None:
     seen = seen_from(federation, FE1)
     (seen.loaded.folder / "away").mkdir()
-    (seen.loaded.folder / "away" / "users.db").mkdir()
-    with pytest.raises(OperatorError):
-        open_stores(seen)
-    assert isinstance(open_stores(seen_from(federation, EDGE))[0], NoUsers)
+    for name, open_it in (("users.db", open_users), ("bindings.db", lambda one: opened(one)[1])):
+        (seen.loaded.folder / "away" / name).mkdir()
+        with pytest.raises(OperatorError):
+            open_it(seen)
+        (seen.loaded.folder / "away" / name).rmdir()
+    assert isinstance(opened(seen_from(federation, EDGE))[0], NoUsers)
 
 
 @on_loop
@@ -68,11 +74,10 @@ async def test_running_edge_opens_no_store(federation: Network) -> None:
 def test_empty_stores_find_nothing_and_refuse_a_registration() -> None:
     nowhere = NoLocations()
     with pytest.raises(LocalError):
-        nowhere.apply(Changes())
-    nowhere.forget([])
-    assert nowhere.begin("edge1", 1) == nowhere.expire(0.0) == 0
-    assert not nowhere.drop("edge1", 1, 1)
-    assert not nowhere.of("sip:alice@example.test", 0.0)
+        nowhere.write(Write("sip:alice@example.test", (), (), lambda _: None))
+    found: list[StoredRows | None] = []
+    nowhere.find("sip:alice@example.test", found.append)
+    assert found == [StoredRows((), NOTHING_YET)]
     assert NoUsers().refresh() == frozenset()
 
 
@@ -85,7 +90,7 @@ def test_front_end_of_a_managed_network_has_replicated_users_and_no_database(fed
     seen = seen_from(federation, FE1)
     manager = PoolView("mgmt.example.test", Role.MANAGEMENT, ("mgmt.example.test",), None, frozenset())
     seen.pools = {**seen.pools, manager.name: manager}
-    users, locations = open_stores(seen)
+    users, locations = opened(seen)
     assert isinstance(users, ReplicatedUsers)
     assert users.verifier("sip:alice@example.test") is None
     assert not (seen.loaded.folder / "away" / "users.db").exists()

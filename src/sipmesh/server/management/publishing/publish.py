@@ -10,8 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from cryptography.hazmat.primitives.hashes import SHA256
-
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.management.publishing.publish_checks import from_a_restart, must_open
@@ -21,6 +19,7 @@ from sipmesh.topology.home_pools import home_by_default
 from sipmesh.topology.versions.breaking_changes import dangers
 from sipmesh.topology.versions.difference import difference
 from sipmesh.topology.versions.publication import KIND, Draft
+from sipmesh.trust.x509.certificate import fingerprint
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -138,7 +137,7 @@ def fingerprints_of(loaded: Loaded) -> Iterable[str]:
     """Return the SHA-256 fingerprint in hex of every anchor of a version, ours and the partners'."""
     for authority in loaded.authorities:
         for anchor in authority.anchors:
-            yield anchor.fingerprint(SHA256()).hex()
+            yield fingerprint(anchor)
 
 
 def read_draft(file: Path) -> Draft:

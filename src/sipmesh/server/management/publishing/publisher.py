@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -14,12 +14,15 @@ from sipmesh.server.management.publishing.decommission import follow_up
 from sipmesh.server.management.publishing.emergency_block import blocking
 from sipmesh.server.management.publishing.publish import (
     InUse,
+    NewVersion,
     PublishRequest,
     breaks,
     changes_between,
     publish,
     read_draft,
 )
+from sipmesh.server.management.replies import Plan, PutInForce
+from sipmesh.server.off_loop import when_large
 from sipmesh.server.replication.topology_source import version_of
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.versions.load_published import load_published
@@ -52,30 +55,10 @@ class Places(Protocol):
         """Return the home pools of users ("" for users without one), and the domains of their addresses."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What publishing the file *draft* would change: *base* is the version in force, *digest* identifies the draft."""
-
-    draft: str
-    base: int
-    digest: str
-    changes: Sequence[str]
-    dangers: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class PutInForce:
-    """A published *version* that is in force here: *closed* are the ids of the links that it closed."""
-
-    version: int
-    changes: Sequence[str] = ()
-    forced: Sequence[str] = ()
-    closed: Sequence[str] = ()
-
-
 class Publisher:
-    """Makes versions; *apply* puts a stored version in force, and returns the ids of the links that it closed.
+    """Makes versions. A thread reads, compares and stores a large one.
 
+    *apply* puts a stored version in force, given its number and octets, and returns the ids of the links that it closed.
     *own_status* returns the status of this server.
     """
 
@@ -86,61 +69,87 @@ class Publisher:
         management_db: ManagementDb,
         users: Places,
         reports: ServerReports,
-        apply: Callable[[int], list[str]],
+        apply: Callable[[int, int], Awaitable[list[str]]],
         log: Log,
     ) -> None:
         self._server, self._own_status, self._management_db = server, own_status, management_db
         self._users, self._reports, self._apply, self._log = users, reports, apply, log
-        self._folder = server.view.loaded.folder
+        self._folder, self._turn = server.view.loaded.folder, asyncio.Lock()
 
     def __repr__(self) -> str:
         return f"<Publisher in {self._folder}>"
 
-    def plan(self, name: str = DRAFT) -> Plan:
+    async def plan(self, name: str = DRAFT) -> Plan:
         """Return what publishing the file *name* would change; raises `OperatorError` for a draft with problems."""
-        new, in_force = self._read_draft(name).loaded, self._server.view.loaded
-        found = breaks(in_force, new, self._in_use())
+        in_force, anchors = self._server.view.loaded, self._anchors_in_use()
+        return await when_large(self._octets(name), self._plan, name, in_force, anchors)
+
+    def _plan(self, name: str, in_force: Loaded, anchors: frozenset[str]) -> Plan:
+        new = self._read_draft(name).loaded
+        found = breaks(in_force, new, self._in_use(anchors))
         return Plan(name, in_force.number, new.digest, changes_between(in_force, new), found)
 
-    def publish(self, who: str, why: str, base: int, digest: str, *, force: bool, name: str = DRAFT) -> PutInForce:
+    async def publish(
+        self, who: str, why: str, base: int, digest: str, *, force: bool, name: str = DRAFT
+    ) -> PutInForce:
         """Sign the draft as the next version and put it in force; if this raises `OperatorError`, nothing has changed.
 
         *base* and *digest* are from the plan that the operator has seen; *name* is the file of that plan.
         """
-        with self._audited(who, {"act": "publish", "why": why}):
-            draft = self._read_draft(name, digest)
-            return self._put_in_force(PublishRequest(draft, who, why, now_utc(), base, force))
+        async with self._audited(who, {"act": "publish", "why": why}):
+            octets = self._octets(name)
+            draft = await when_large(octets, self._read_draft, name, digest)
+            return await self._put_in_force(PublishRequest(draft, who, why, now_utc(), base, force), octets)
 
-    def rollback(self, who: str, why: str, number: int, base: int, *, force: bool) -> PutInForce:
+    async def rollback(self, who: str, why: str, number: int, base: int, *, force: bool) -> PutInForce:
         """Publish the content of version *number* as a new version; raises `OperatorError`."""
-        with self._audited(who, {"act": "rollback", "to": number}):
+        async with self._audited(who, {"act": "rollback", "to": number}):
             old = version_of(self._management_db, number)
-            draft = Draft(load_published(old, self._folder), old.topology, old.files)
+            octets = len(old.topology)
+            loaded = await when_large(octets, load_published, old, self._folder)
+            draft = Draft(loaded, old.topology, old.files)
             why = why or f"back to version {number}"
-            return self._put_in_force(PublishRequest(draft, who, why, now_utc(), base, force, AuditAct.ROLLBACK))
+            request = PublishRequest(draft, who, why, now_utc(), base, force, AuditAct.ROLLBACK)
+            return await self._put_in_force(request, octets)
 
-    def block(self, who: str, name: str) -> PutInForce:
+    async def block(self, who: str, name: str) -> PutInForce:
         """Publish the version in force with one change: *name* is blocked. Raises `OperatorError`.
 
         The draft is neither read nor published: a block must not wait for unfinished changes. If *name* is blocked already,
         nothing is published.
         """
-        with self._audited(who, {"act": "block", "name": name}):
+        async with self._audited(who, {"act": "block", "name": name}):
             base = self._server.view.loaded.number
-            draft = blocking(version_of(self._management_db, base), name, self._folder)
+            version = version_of(self._management_db, base)
+            octets = len(version.topology)
+            draft = await when_large(octets, blocking, version, name, self._folder)
             if draft is None:
                 return PutInForce(base)
-            return self._put_in_force(PublishRequest(draft, who, f"{name} is blocked", now_utc(), base))
+            request = PublishRequest(draft, who, f"{name} is blocked", now_utc(), base)
+            return await self._put_in_force(request, octets)
 
-    @contextmanager
-    def _audited(self, who: str, about: Mapping[str, object]) -> Iterator[None]:
-        """Record a refused attempt in the audit log."""
+    @asynccontextmanager
+    async def _audited(self, who: str, about: Mapping[str, object]) -> AsyncIterator[None]:
+        """Let one act at a time publish, and record a refused attempt in the audit log."""
+        async with self._turn:
+            try:
+                yield
+            except OperatorError as wrong:
+                self._record_refusal(who, {**about, "refused": wrong.message})
+                raise
+
+    def _octets(self, name: str) -> int:
+        """Return the size of a draft, 0 if it cannot be read: `_read_draft` says why."""
+        with suppress(OSError):
+            return (self._folder / name).stat().st_size
+        return 0
+
+    def _record_refusal(self, who: str, entry: Mapping[str, object]) -> None:
+        """Add a line to the audit log. If the log cannot be written, the operator still gets the reason of the refusal."""
         try:
-            yield
-        except OperatorError as wrong:
-            entry = {**about, "refused": wrong.message}
             self._management_db.audit.append(who, AuditAct.REFUSED, entry, at=now_utc())
-            raise
+        except OperatorError as wrong:
+            self._log.error("a refused attempt is not in the audit log", by=who, why=str(wrong))
 
     def _read_draft(self, name: str, digest: str = "") -> Draft:
         """Read the draft in the file *name* of our folder; *digest* is that of the compared draft, or empty."""
@@ -153,21 +162,28 @@ class Publisher:
             raise OperatorError(f"{file} has changed since it was compared; check it again, then publish")
         return draft
 
-    def _in_use(self) -> InUse:
-        """Return the anchors that servers report as used, and the home pools and domains of users."""
+    def _anchors_in_use(self) -> frozenset[str]:
+        """Return the anchors that servers report as used."""
         anchors = set(self._own_status().anchors)
         for report in self._reports.reports.values():
             anchors.update(report.status.anchors)
-        homes, domains = self._users.places()
-        return InUse(frozenset(anchors), homes, domains)
+        return frozenset(anchors)
 
-    def _put_in_force(self, request: PublishRequest) -> PutInForce:
-        """Publish a version, put it in force here, send it to every server, and do what has to follow."""
-        before: Loaded = self._server.view.loaded
-        new = publish(self._management_db, request, self._server.view, before, self._in_use())
+    def _in_use(self, anchors: frozenset[str]) -> InUse:
+        """Return *anchors* with the home pools and domains of users."""
+        homes, domains = self._users.places()
+        return InUse(anchors, homes, domains)
+
+    async def _put_in_force(self, request: PublishRequest, octets: int) -> PutInForce:
+        """Publish a version of *octets*, put it in force here, send it to every server, and do what has to follow."""
+        before, anchors = self._server.view.loaded, self._anchors_in_use()
+        new = await when_large(octets, self._publish, request, before, anchors)
         number, who, why = new.version.number, request.who, request.why
-        closed = self._apply(number)
+        closed = await self._apply(number, octets)
         audit, after = self._management_db.audit, request.draft.loaded
         follow_up(self._folder, audit, before, after, who, request.at, self._log.error)
         self._log.info("published", version=number, by=who, why=why, changes=new.changes, forced=new.forced)
         return PutInForce(number, new.changes, new.forced, closed)
+
+    def _publish(self, request: PublishRequest, before: Loaded, anchors: frozenset[str]) -> NewVersion:
+        return publish(self._management_db, request, self._server.view, before, self._in_use(anchors))

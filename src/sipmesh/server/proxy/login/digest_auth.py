@@ -52,17 +52,16 @@ class DigestAuth:
     def __repr__(self) -> str:
         return f"<DigestAuth of {self.homes!r}, {self._failures!r}>"
 
-    @property
-    def ready(self) -> bool:
-        """Whether the users are known."""
-        return self.homes.ready
+    def knows(self, aor: str) -> bool:
+        """Whether a login of *aor* can be judged: the users are known, and this user is up to date."""
+        return self.homes.knows(aor)
 
     def check(self, flow: Flow, request: Request, aor: str) -> Authentication:
         """Check the credentials of *request*; a link on which *aor* is logged in is not challenged again (rule R10)."""
         entropy = os.urandom(ENTROPY_BYTES)
         verifier, link = self.homes.verifier(aor), flow.number
         likeness = 0 if verifier is not None else self._tokens.name_hash(f"like {aor}")[0]
-        at = time.time()
+        at = self._loop.time()  # of this start, as the nonces are: the clock of the machine may be set
         result = authenticate(request, aor, verifier, self._nonces, link, at=at, entropy=entropy, likeness=likeness)
         if isinstance(result, Proved):
             flow.proved(result.aor, result.generation)

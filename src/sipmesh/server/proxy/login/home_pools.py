@@ -31,6 +31,10 @@ class HomePools:
         """Whether the users are known."""
         return self._users.ready
 
+    def knows(self, aor: str) -> bool:
+        """Return whether the users are known, and what is known of *aor* is not out of date: only then can a login be judged."""
+        return self._users.ready and not self._users.is_withheld(aor)
+
     def of(self, aor: str) -> str | None:
         """Return the home pool of *aor*, which may be missing in the topology; None for an unknown user."""
         home = self._users.home(aor)

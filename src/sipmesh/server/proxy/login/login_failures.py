@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from sipmesh.printable import printable
 from sipmesh.routing.authentication.backoff import network_of
@@ -47,20 +46,6 @@ class LoginFailure:
     last_at: float
     count: int = 1
     closed: bool = False  # whether the last failure closed its link
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the entry as plain values; times are ISO 8601 in UTC."""
-        return {
-            "user": self.user.removeprefix("sip:"),
-            "flaw": self.flaw,
-            "class": flaw_class(self.flaw),
-            "remote": self.remote,
-            "user_agent": self.user_agent,
-            "first_at": datetime.fromtimestamp(self.first_at, UTC).isoformat(),
-            "last_at": datetime.fromtimestamp(self.last_at, UTC).isoformat(),
-            "count": self.count,
-            "closed": self.closed,
-        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,12 @@ class LoginWaits:
         self._loop.call_later(delay_s, self._resume, attempt)
         return True
 
+    def give_up(self) -> None:
+        """End the wait of every attempt: this server takes no new request."""
+        for asked in list(self._waiting):
+            if self._failures.waited(asked):
+                self._give_up(asked)
+
     def _give_up(self, displaced: Attempt) -> None:
         """End the wait of an attempt that a newer attempt has replaced."""
         pending, handler = self._waiting.pop(displaced)

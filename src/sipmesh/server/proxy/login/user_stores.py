@@ -4,19 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import LocalError
-from sipmesh.storage.bindings import BindingStore
+from sipmesh.storage.locations import NOTHING_YET, StoredRows, StoreHealth
 from sipmesh.storage.replicated_users import ReplicatedUsers
+from sipmesh.storage.sqlite_locations import SqliteLocations
 from sipmesh.storage.users import Users
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from sipmesh.routing.authentication.verifier import Verifier
-    from sipmesh.routing.registrar.binding import Binding, Changes
-    from sipmesh.storage.locations import Locations
+    from sipmesh.storage.binding_writer import Post
+    from sipmesh.storage.locations import Locations, StoreEvents, Write
     from sipmesh.topology.view import ServerView
 
 
@@ -25,6 +26,9 @@ class KnownUsers(Protocol):
 
     def verifier(self, aor: str) -> Verifier | None:
         """Return the password verifier of *aor*; None for an unknown user."""
+
+    def is_withheld(self, aor: str) -> bool:
+        """Return whether *aor* may not log in yet: what is known of this user may be out of date."""
 
     def home(self, aor: str) -> str | None:
         """Return the home pool of *aor*, "" if none is set; None for an unknown user."""
@@ -50,6 +54,10 @@ class NoUsers:
         """Return None: nobody can log in here."""
         return None
 
+    def is_withheld(self, aor: str) -> bool:
+        """Return False: nobody can log in here."""
+        return False
+
     def home(self, aor: str) -> str | None:
         """Return None: no user is known."""
         return None
@@ -70,58 +78,51 @@ class NoUsers:
 class NoLocations:
     """The bindings of a server without registrations: always empty; storing one raises LocalError."""
 
+    identity = ""
+    versions: Sequence[int] = (NOTHING_YET,)
+
+    def __init__(self) -> None:
+        self.health = StoreHealth()
+
     def __repr__(self) -> str:
         return "<NoLocations>"
 
-    def begin(self, server: str, incarnation: int) -> int:
-        """Return 0: there is nothing to drop."""
+    def slot(self, aor: str) -> int:
+        """Give the only slot, in which there is nobody."""
         return 0
 
-    def of(self, aor: str, at: float) -> list[Binding]:
-        """Return no binding."""
-        return []
-
-    @property
-    def identity(self) -> str:
-        """Empty: there is no store."""
-        return ""
-
-    def on_server(self, server: str, at: float, most: int, after: tuple[str, str] = ("", "")) -> list[Binding]:
-        """Return no binding."""
-        return []
-
-    def count(self, server: str) -> int:
-        """Return 0."""
+    def begin(self, server: str, incarnation: int, events: StoreEvents) -> int:
+        """Drop nothing."""
         return 0
 
-    def apply(self, changes: Changes) -> None:
-        """Raise `LocalError`: this server stores no bindings."""
-        raise LocalError(f"a server without registrations was to store {changes!r}")
+    def find(self, aor: str, found: Callable[[StoredRows | None], None]) -> None:
+        """Give no row."""
+        found(StoredRows((), NOTHING_YET))
 
-    def drop(self, server: str, incarnation: int, flow: int) -> list[str]:
-        """Return nobody."""
-        return []
-
-    def forget(self, stale: Iterable[Binding]) -> None:
-        """Do nothing."""
-
-    def expire(self, at: float) -> int:
-        """Return 0: there is nothing to drop."""
-        return 0
+    def write(self, write: Write) -> None:
+        """Refuse; raises `LocalError`."""
+        raise LocalError(f"a server without registrations was to store {write!r}")
 
     def close(self) -> None:
         """Do nothing."""
 
 
-def open_stores(view: ServerView) -> tuple[KnownUsers, Locations]:
-    """Open the stores that the role of a server needs; raises `OperatorError` if a store cannot be used.
+def open_users(view: ServerView) -> KnownUsers:
+    """Open the users that the role of a server needs; raises `OperatorError` if the store cannot be used.
 
     In a managed network, the users come in documents that management signs; the database is not opened.
     """
     if view.role is not Role.FRONT_END:
-        return NoUsers(), NoLocations()
+        return NoUsers()
+    if any(pool.role is Role.MANAGEMENT for pool in view.pools.values()):
+        return ReplicatedUsers(view.organisation, view.pool.name)
+    return Users(view.loaded.users_url)
+
+
+def open_locations(view: ServerView, post: Post) -> Locations:
+    """Open the bindings that the role of a server needs; *post* reaches its loop. Raises `OperatorError` as `open_users`."""
+    if view.role is not Role.FRONT_END:
+        return NoLocations()
     file = view.loaded.bindings_file
     file.parent.mkdir(mode=0o700, exist_ok=True)
-    managed = any(pool.role is Role.MANAGEMENT for pool in view.pools.values())
-    users = ReplicatedUsers(view.organisation, view.pool.name) if managed else Users(view.loaded.users_url)
-    return users, BindingStore(file)
+    return SqliteLocations(file, post)

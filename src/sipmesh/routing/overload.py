@@ -1,0 +1,152 @@
+"""Overload control: how long inputs wait for this server, and which share of requests is refused for it.
+
+The age of the queue decides, and not its length: a long queue that is served in time harms nobody. The share is that of a
+loss-based control (RFC 7339 section 6), and the rule for the beginning is that of CoDel (RFC 8289 section 3): a queue that
+stands, and not a burst.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+STEP_S: Final = 0.1
+"""The share changes once in this time: a change needs a moment until the age shows it."""
+
+RAISED: Final = 0.05
+"""What one step adds, for each target that the age is above the target, and twice that at most."""
+
+LOWERED: Final = 0.85
+"""What one step leaves of the share, once the age is below the target."""
+
+OVER: Final = 0.02
+"""A smaller share is none."""
+
+GENTLE: Final = 0.2
+"""The greatest share up to `OverloadControl.limit_s`: one refusal for each four requests that are served.
+
+A refusal costs about a third of what serving costs, mostly for TLS: with more, refusing would take the time to serve. What is
+left waits at its sender, by TCP.
+"""
+
+GREATEST: Final = 1.9
+"""The greatest share of all: every new request is refused, and 9 in 10 of those that are refused last."""
+
+
+class OverloadControl:
+    """The age of the queue, and the share of requests that is refused meanwhile; times in seconds of the caller's clock.
+
+    *target_s* is the age that is good, *interval_s* how long the age may stay above. Up to *limit_s* a small part of the new
+    requests is refused; at twice that all may be, at four times `GREATEST`. *loss* grows up to 1 for new requests outside a
+    dialog; what is above 1 is the share of REGISTER and of requests inside a dialog. *active* is looked at for each message.
+    """
+
+    __slots__ = (
+        "_above_since",
+        "_credit",
+        "_credit_last",
+        "_measured_at",
+        "_stepped_at",
+        "active",
+        "age_s",
+        "began_at",
+        "ended_at",
+        "episodes",
+        "interval_s",
+        "limit_s",
+        "longest_s",
+        "loss",
+        "refused",
+        "refused_last",
+        "target_s",
+    )
+
+    def __init__(self, target_s: float, interval_s: float, limit_s: float) -> None:
+        self.target_s, self.interval_s, self.limit_s = target_s, interval_s, limit_s
+        self.active = False
+        self.loss = 0.0
+        self.age_s = self.longest_s = 0.0
+        self.episodes = 0  # how often an overload has begun
+        self.began_at = self.ended_at = 0.0
+        self.refused = self.refused_last = 0  # requests since the start
+        self._above_since = -1.0
+        self._measured_at = self._stepped_at = 0.0
+        self._credit = self._credit_last = 0.0
+
+    def __repr__(self) -> str:
+        return f"<OverloadControl {self.age_s * 1000:.0f} ms, loss {self.loss:.2f}, {self.refused} refused>"
+
+    def measured(self, age_s: float, now: float) -> None:
+        """Hear that an input has waited for *age_s*."""
+        self.age_s, self._measured_at = age_s, now
+        self.longest_s = max(self.longest_s, age_s)
+        if age_s <= self.target_s:
+            self._above_since = -1.0
+        elif self._above_since < 0:
+            self._above_since = now
+        if now - self._stepped_at < STEP_S:
+            return
+        if age_s <= self.target_s:
+            self._lower(now)
+        elif self.active or now - self._above_since >= self.interval_s:
+            self._raise(age_s, now)
+
+    def _raise(self, age_s: float, now: float) -> None:
+        self._stepped_at = now
+        if not self.active:
+            self.active = True
+            self.episodes += 1
+            self.began_at, self.longest_s = now, age_s
+        most = self._most(age_s)
+        if self.loss > most:
+            self.loss = max(most, self.loss * LOWERED)
+            return
+        excess = min(2.0, age_s / self.target_s - 1.0)
+        self.loss = min(most, self.loss + RAISED * max(1.0, excess))
+
+    def _most(self, age_s: float) -> float:
+        """Give the greatest share at that age: where waiting costs more than refusing, refusing may take the time."""
+        beyond = age_s / self.limit_s - 1.0
+        if beyond <= 0:
+            return GENTLE
+        if beyond <= 1.0:
+            return GENTLE + (1.0 - GENTLE) * beyond
+        return min(GREATEST, 1.0 + (GREATEST - 1.0) * (beyond - 1.0) / 2)
+
+    def _lower(self, now: float) -> None:
+        if not self.active:
+            return
+        self._stepped_at = now
+        self.loss *= LOWERED
+        if self.loss < OVER:
+            self._end(now)
+
+    def _end(self, now: float) -> None:
+        self.active, self.loss = False, 0.0
+        self.ended_at = now
+        self._credit = self._credit_last = 0.0
+
+    def rest(self, now: float) -> None:
+        """End the overload if nothing was measured for a while: then nothing waits."""
+        if now - self._measured_at < self.interval_s:
+            return
+        self.age_s, self._above_since = 0.0, -1.0
+        if self.active:
+            self._end(now)
+
+    def refuses_new(self) -> bool:
+        """Tell whether the next new request outside a dialog is refused."""
+        self._credit += min(self.loss, 1.0)
+        if self._credit < 1.0:
+            return False
+        self._credit -= 1.0
+        return True
+
+    def refuses_last(self) -> bool:
+        """Tell whether the next REGISTER, or request inside a dialog, is refused."""
+        if self.loss <= 1.0:
+            return False
+        self._credit_last += self.loss - 1.0
+        if self._credit_last < 1.0:
+            return False
+        self._credit_last -= 1.0
+        return True

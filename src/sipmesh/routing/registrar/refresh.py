@@ -1,0 +1,70 @@
+"""A refresh that is known by its octets: what a phone sends again and again needs to be read and decided once.
+
+A refresh has the rows of the REGISTER before it, but for those that tell one request from another. If they are equal octet for
+octet, the decision is the same: the row of the phone is renewed for the time that it has been granted.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sipmesh.routing.registrar.binding import Binding
+from sipmesh.routing.registrar.registrar import RegistrarAnswer
+from sipmesh.sip.message import Request, Response, copied_rows, stateless_tag
+from sipmesh.sip.names import bits_of
+from sipmesh.sip.rows import TO, header_rows, made_row
+
+DECIDES: Final = bits_of("to", "contact", "expires", "require", "supported")
+"""The rows that the registrar decides by; Call-ID and CSeq are read. A User-Agent is noted once on a flow: it is one phone's."""
+
+
+class KnownRefresh:
+    """The REGISTER with which one flow renews *row*, the only row of its address of record."""
+
+    __slots__ = ("_lines", "_rows", "_to", "row")
+
+    def __init__(self, request: Request, answer: RegistrarAnswer) -> None:
+        """Remember *request*, to which *answer* was given: a 200 with one binding, that of the only Contact."""
+        self.row: Binding = answer.bindings[0]
+        self._lines = deciding_lines(request)
+        to = request.row(TO)
+        self._to = to if request.to.tag is not None else made_row("to", f"{to.value};tag={stateless_tag(request)}")
+        self._rows = header_rows([*answer.headers, ("content-length", "0")])
+
+    def __repr__(self) -> str:
+        return f"<KnownRefresh of {self.row.aor}>"
+
+    def is_repeated_by(self, request: Request) -> bool:
+        """Tell whether *request* asks for the same, later: then the row may be renewed without a new decision.
+
+        Raises `RemoteError` where Call-ID or CSeq cannot be read.
+        """
+        lines = self._lines
+        count = 0
+        for row in request.rows:
+            if row.bit & DECIDES:
+                if count == len(lines) or row.line != lines[count]:
+                    return False
+                count += 1
+        if count != len(lines):
+            return False
+        held = self.row
+        return request.call_id != held.call_id or request.cseq.number > held.cseq
+
+    def renew(self, request: Request, at: float) -> Response:
+        """Renew the row by *request* from the instant *at*, in seconds of the clock of its end, and answer."""
+        self.row.renew(request.call_id, request.cseq.number, at)
+        rows = [self._to if row.bit == TO else row for row in copied_rows(request)]
+        return Response(200, "OK", rows + self._rows)
+
+
+def deciding_lines(request: Request) -> list[str]:
+    """Give the rows that the registrar decides by, as they are written."""
+    return [row.line for row in request.rows if row.bit & DECIDES]
+
+
+def known_refresh(request: Request, answer: RegistrarAnswer) -> KnownRefresh | None:
+    """Remember a REGISTER that was granted, if its repetition can be known: one Contact, and no other binding."""
+    if len(answer.bindings) != 1 or answer.bindings != answer.changes.put or len(request.contacts) != 1:
+        return None
+    return KnownRefresh(request, answer)

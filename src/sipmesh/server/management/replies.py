@@ -1,0 +1,155 @@
+"""The commands that only a management server answers on its control socket, with the type of each reply.
+
+A reply is a JSON object whose keys are the names of the fields; `sipmesh.server.typed_json` writes and reads it. Instants have a
+time zone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from pydantic import AwareDatetime
+
+from sipmesh.server.control_socket import ControlCommand
+from sipmesh.server.management.server_faults import Fault
+from sipmesh.server.replication.server_status import Count, ServerFacts
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from sipmesh.storage.history import Version
+    from sipmesh.topology.versions.publication import Publication
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the publication of the draft in the file *draft* would change: *base* is the version in force.
+
+    *digest* is that of the draft. *dangers* says what the new version would break.
+    """
+
+    draft: str
+    base: int
+    digest: str
+    changes: Sequence[str]
+    dangers: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PutInForce:
+    """A published *version*, which is in force on the management server; *closed* are the ids of the links that it closed.
+
+    *forced* says what the version breaks, if the operator has forced its publication.
+    """
+
+    version: int
+    changes: Sequence[str] = ()
+    forced: Sequence[str] = ()
+    closed: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """How many *servers* have to put a *version* in force, and which of them have not yet reported it (*missing*).
+
+    *new* are servers that the version adds and that have not reported yet. *servers* does not count them.
+    """
+
+    version: int
+    missing: Sequence[str]
+    new: Sequence[str]
+    servers: int
+
+
+@dataclass(frozen=True, slots=True)
+class RootStep:
+    """A completed step of a root rotation: the CA *generation* that issues now, with the subject of its *root*.
+
+    *retired* are the generations that the step has retired.
+    """
+
+    generation: int
+    root: str
+    retired: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VersionReply:
+    """One published version; *forced* says whether the operator has forced its publication, *digest* is in hex."""
+
+    version: int
+    at: AwareDatetime
+    by: str
+    why: str
+    forced: bool
+    digest: str
+
+    @classmethod
+    def of(cls, version: Version) -> Self:
+        """Reply with one version of the history."""
+        return cls(version.number, version.at, version.by, version.why, version.forced, version.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationReply:
+    """The document of one version, the names of the files that it embeds, and the reason for its publication."""
+
+    topology: str
+    files: Sequence[str]
+    why: str
+
+    @classmethod
+    def of(cls, publication: Publication) -> Self:
+        """Reply with one publication."""
+        return cls(publication.topology, sorted(publication.files), publication.why)
+
+
+class ServerReply(ServerFacts):
+    """The last report of one server, and its *faults*; without a report *number* is None and the facts have their defaults.
+
+    *by* is the server that has brought the report, empty if the server itself has sent it.
+    """
+
+    server: str
+    role: Role = Role.MANAGEMENT
+    number: Count | None = None
+    faults: tuple[Fault, ...]
+    by: str = ""
+
+
+class MemberReply(ServerReply):
+    """A server that follows management: *linked* if it has subscribed here, *reached* if it receives changes at once.
+
+    *why_not* says why there is no link. *heard_s* is the age of the last report and *behind_s* the time since which the server
+    has an older version, in seconds. *clock_s* is how far its clock is ahead of the clock of management, None if unknown.
+    """
+
+    pool: str
+    linked: bool
+    why_not: str
+    reached: bool
+    heard_s: float | None = None
+    behind_s: int | float = 0
+    clock_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkReply:
+    """Every server at the instant *at*, against the newest *version*: management itself (*master*), then all others."""
+
+    version: int
+    at: AwareDatetime
+    master: ServerReply
+    servers: tuple[MemberReply, ...]
+
+
+PLAN: Final = ControlCommand("plan", Plan)
+PUBLISH: Final = ControlCommand("publish", PutInForce)
+BLOCK: Final = ControlCommand("block", PutInForce)
+ROLLBACK: Final = ControlCommand("rollback", PutInForce)
+HISTORY: Final = ControlCommand("history", list[VersionReply])
+VERSION: Final = ControlCommand("version", PublicationReply)
+ACKNOWLEDGED: Final = ControlCommand("acknowledged", Acknowledgement)
+NETWORK: Final = ControlCommand("network", NetworkReply)
+ROOT: Final = ControlCommand("root", RootStep)

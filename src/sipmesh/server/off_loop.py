@@ -1,0 +1,49 @@
+"""Long work in a thread, so that the event loop goes on with messages.
+
+Python runs one thread at a time. The loop gives its turn away at every read and write, and a thread that computes keeps the turn
+for the switch interval, 5 ms by default: then ten messages would take 50 ms. So the interval is short while such work runs. Only
+one thread works at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+SHORT_INTERVAL_S: Final = 0.0002
+"""Seconds for which the working thread may keep the loop waiting at a time."""
+
+LARGE: Final = 8 << 10
+"""Octets of a signed document from which a thread reads it: 70 servers, or 20 users. A smaller one takes a few milliseconds."""
+
+_worker: Final = ThreadPoolExecutor(1, "sipmesh-work")
+
+
+async def off_loop(work: Callable[[*Ts], T], *args: *Ts) -> T:
+    """Run *work* in the thread for long work, and return its result; exceptions of *work* are raised here."""
+    context, bound = copy_context(), partial(work, *args)
+    return await asyncio.get_running_loop().run_in_executor(_worker, lambda: context.run(_gently, bound))
+
+
+async def when_large(octets: int, work: Callable[[*Ts], T], *args: *Ts) -> T:
+    """Run *work* in the thread if it reads a document of ``LARGE`` *octets* or more, and at once if the document is smaller."""
+    return await off_loop(work, *args) if octets >= LARGE else work(*args)
+
+
+def _gently(work: Callable[[], T]) -> T:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SHORT_INTERVAL_S)
+    try:
+        return work()
+    finally:
+        sys.setswitchinterval(before)

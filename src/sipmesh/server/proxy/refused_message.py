@@ -1,0 +1,21 @@
+"""One message that was refused, as this server keeps it and as `sipmesh links --refused` reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedMessage:
+    """One message that was refused; its texts are printable and cut.
+
+    *status* is the SIP status of the answer, *reference* the text by which its sender can ask for the reason.
+    """
+
+    link: str
+    peer: str
+    method: str
+    status: int
+    code: str | None
+    why: str
+    reference: str

@@ -1,0 +1,88 @@
+"""The CRLs that one server fetches from URLs: one job for each URL that the topology names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sipmesh.server.refresh.authorities import NamedAuthority, authorities_for
+from sipmesh.server.refresh.backoff import Backoff
+from sipmesh.server.refresh.fetch_jobs import CrlFetchJob
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from sipmesh.server.refresh.fetch_schedule import FetchSchedule
+    from sipmesh.server.refresh.intermediates import KnownIntermediates
+    from sipmesh.topology.document.load import Loaded
+    from sipmesh.trust.revocation.crl import RevocationList
+    from sipmesh.trust.role import Role
+
+
+class CrlSources:
+    """The CRL jobs of one server of this *role*. *put* puts a fetched file in force; *chance* is for `Backoff`."""
+
+    def __init__(
+        self,
+        role: Role,
+        loaded: Loaded,
+        schedule: FetchSchedule,
+        issuers: KnownIntermediates,
+        put: Callable[[Path], object],
+        chance: Callable[[], float],
+    ) -> None:
+        self._role, self._loaded, self._schedule = role, loaded, schedule
+        self._issuers, self._put, self._chance = issuers, put, chance
+        self._jobs: dict[str, CrlFetchJob] = {}
+
+    def __repr__(self) -> str:
+        return f"<CrlSources from {len(self._jobs)} URLs>"
+
+    def follow(self, loaded: Loaded) -> None:
+        """Fetch the URLs that *loaded* names, and no others; a new URL is fetched at once."""
+        self._carry(loaded)
+        self._loaded = loaded
+        wanted = self._wanted(loaded)
+        for url in self._jobs.keys() - wanted.keys():
+            self._schedule.stop(self._jobs.pop(url))
+        for url, (named, file) in wanted.items():
+            if url not in self._jobs:
+                self._start(url, named, file)
+            job, entry = self._jobs[url], named.entry
+            job.owner, job.grace, job.largest = named.owner, entry.grace_time, entry.largest_list
+
+    def _start(self, url: str, named: NamedAuthority, file: Path) -> None:
+        pace, grace = Backoff(self._chance), named.entry.grace_time
+        job = CrlFetchJob(url, named.owner, grace, pace, file, self._in_force, self._issuers_for, self._put)
+        self._jobs[url] = job
+        self._schedule.start(job)
+
+    def _carry(self, loaded: Loaded) -> None:
+        """Keep the CRLs in force until the first fetch from new URLs."""
+        before = {named.owner: named.authority.lists for named in authorities_for(self._role, self._loaded)}
+        for named in authorities_for(self._role, loaded):
+            if self._loaded is not loaded and named.files.awaited and named.owner in before:
+                named.files.carry(before[named.owner])
+                named.authority.relist(named.files.held())
+
+    def _wanted(self, loaded: Loaded) -> dict[str, tuple[NamedAuthority, Path]]:
+        """Return each URL with its authority and file; a URL that several partners name is fetched once."""
+        return {
+            entry.name: (named, entry.file)
+            for named in authorities_for(self._role, loaded)
+            for entry in named.files.files
+            if entry.fetched
+        }
+
+    def _in_force(self, file: Path) -> RevocationList | None:
+        """Return the CRL that was read from *file*, None if there is none."""
+        return next((crl for held in self._loaded.list_files if (crl := held.found_in(file)) is not None), None)
+
+    def _issuers_for(self, file: Path) -> list[x509.Certificate]:
+        """Return the known CAs that may have signed the CRL in *file*."""
+        found: dict[x509.Certificate, None] = {}
+        for files in self._loaded.list_files:
+            if any(entry.file == file for entry in files.files):
+                found.update(dict.fromkeys((*files.issuers, *self._issuers.below(files.issuers))))
+        return list(found)

@@ -1,0 +1,73 @@
+"""What `sipmesh ca ... --json` reports of values that may be missing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sipmesh.cli.ca.reports import CaReport, CrlReport, EntryReport, InventoryReport, IssuedReport
+from sipmesh.pki.issuance.profiles import CertificateKind
+from sipmesh.pki.ledger import ListRecord, Record
+from sipmesh.pki.status import CaStatus, CertificateStatus, ListStatus
+from sipmesh.topology.expiry.inventory import Countdown, ExpiringKind, Inventory, InventoryEntry
+from sipmesh.topology.expiry.urgency import Urgency
+from sipmesh.topology.expiry.validity import DatedItem
+
+NOON, DAY = datetime(2026, 6, 1, 12, tzinfo=UTC), timedelta(days=1)
+ISSUED = Record(0x0BAD, "issuing", "server", ("fe1.example.test",), NOON - DAY, NOON + DAY, b"der", None, None)
+ITEM = DatedItem("CN=fe1", "CN=issuing", "bad", "mark", NOON - DAY, NOON + DAY)
+ENTRY = InventoryEntry(ExpiringKind.SERVER, "fe1.example.test", "Example", Urgency.DAY_1, "calls", "sipmesh ca issue")
+
+
+def crl(made: ListRecord | None) -> ListStatus:
+    return ListStatus(CertificateKind.ISSUING, Path("ca/issuing.crl"), made, NOON, 3, due=made is None)
+
+
+def test_revoked_certificate_has_its_reason_and_time_left() -> None:
+    revoked = replace(ISSUED, revoked_at=NOON, reason="superseded")
+    report = IssuedReport.of(CertificateStatus.of(revoked, NOON + timedelta(hours=36)))
+    assert (report.serial, report.state, report.reason, report.left_s) == ("bad", "revoked", "superseded", -43_200)
+    assert (report.names, report.not_after) == (("fe1.example.test",), NOON + DAY)
+
+
+def test_signed_crl_has_a_number_and_an_end() -> None:
+    report = CrlReport.reported(crl(ListRecord("issuing", 7, NOON - DAY, NOON + DAY, 2)))
+    assert (report.number, report.next_update, report.left_s, report.revoked, report.due) == (
+        7,
+        NOON + DAY,
+        86_400,
+        3,
+        False,
+    )
+
+
+def test_crl_that_was_never_signed_has_neither() -> None:
+    report = CrlReport.reported(crl(None))
+    assert (report.number, report.next_update, report.left_s, report.due) == (None, None, None, True)
+
+
+def test_status_of_the_ca_has_all_certificates_and_crls() -> None:
+    root, server, signer = (
+        CertificateStatus.of(replace(ISSUED, kind=kind), NOON) for kind in ("root", "server", "signer")
+    )
+    report = CaReport.of(CaStatus("Example", Path("ca"), NOON, (root,), (server,), (signer,), (crl(None),)))
+    assert [one.kind for one in report.certificates] == ["root", "server", "signer"]
+    assert [(one.of, one.revoked) for one in report.lists] == [(CertificateKind.ISSUING, 3)]
+
+
+def test_entry_that_no_server_and_no_file_has_does_not_end() -> None:
+    report = EntryReport.of(ENTRY, NOON)
+    assert (report.in_use, report.on_disk, report.ends, report.left_s) == (None, None, None, None)
+    used = EntryReport.of(replace(ENTRY, in_use=ITEM), NOON + 2 * DAY)
+    assert (used.ends, used.left_s, used.level) == (NOON + DAY, -86_400, Urgency.DAY_1.word)
+
+
+def test_inventory_names_the_worst_level_and_the_first_server_to_stop() -> None:
+    countdown = Countdown("fe1.example.test", NOON + DAY, "its certificate", ("fe2.example.test",))
+    report = InventoryReport.of(Inventory(NOON, (ENTRY,), countdown))
+    assert (report.worst, report.urgent, len(report.entries)) == (Urgency.DAY_1.word, True, 1)
+    assert report.countdown is not None
+    assert (report.countdown.left_s, report.countdown.others) == (86_400, ("fe2.example.test",))
+    empty = InventoryReport.of(Inventory(NOON, (), None))
+    assert (empty.worst, empty.urgent, empty.countdown) == (Urgency.FINE.word, False, None)

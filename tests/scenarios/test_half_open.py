@@ -1,0 +1,60 @@
+"""Connections that begin a handshake and go on with an octet now and then: new logins succeed beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from sipmesh.demo.ports import HOST
+from sipmesh.transport.limits import Limits
+from support.network import FE1, Network
+from support.peer import Peer
+from support.running import on_loop
+
+ADDRESSES = 5
+LIMITS = Limits(silent_per_address=4, handshakes_per_address=4, silent_in_all=16, handshakes_in_flight=16, slow_s=0.1)
+
+
+async def from_address(network: Network, address: str, user: str) -> Peer:
+    """A phone at *address* of this machine."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    streams = await asyncio.open_connection(HOST, network.address(FE1)[1], ssl=context, local_addr=(address, 0))
+    return Peer(*streams, f"{user}@example.test")
+
+
+def half_open(network: Network, number: int) -> socket.socket:
+    """A connection of which the first octet of a ClientHello has come."""
+    sock = socket.create_connection(network.address(FE1), source_address=(f"127.0.0.{10 + number % ADDRESSES}", 0))
+    sock.sendall(b"\x16")
+    return sock
+
+
+async def drip(socks: list[socket.socket]) -> None:
+    """Go on with an octet for each, as slowly as anybody may."""
+    while True:
+        await asyncio.sleep(0.02)
+        for sock in socks:
+            with suppress(OSError):
+                sock.sendall(b"\x03")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.99", "127.0.0.10"], ids=["another-address", "their-address"])
+@on_loop
+async def test_half_open_connections_keep_no_login_out(home: Network, address: str) -> None:
+    """All places are taken twice over, by five addresses."""
+    home.limits = LIMITS
+    async with home:
+        with ExitStack() as stack:
+            socks = [stack.enter_context(half_open(home, number)) for number in range(40)]
+            dripping = asyncio.create_task(drip(socks))
+            for user in ("alice", "bob", "carol"):
+                async with await from_address(home, address, user) as phone:
+                    assert (await phone.register()).status == 200
+            dripping.cancel()
+        listener = home.nodes[FE1].listening.listeners[0]
+        assert listener.places.silent.displaced

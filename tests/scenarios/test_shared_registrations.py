@@ -1,0 +1,85 @@
+"""Registrations of a pool whose servers are processes of their own: what one has answered, the others know."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from sipmesh.demo.organisation import Organisation
+from support.network import FE1, FE2, Network
+from support.peer import Peer
+from support.process import serving
+from support.running import on_loop
+
+BOB = "sip:bob@example.test"
+MOVES = 10
+
+
+async def reaches(sender: Peer, receiver: Peer) -> None:
+    """See that a message arrives, at the first attempt."""
+    await sender.send(sender.request("MESSAGE", f"sip:{receiver.user}"))
+    await receiver.reply(await receiver.request_in("MESSAGE"), 200)
+    assert (await sender.final()).status == 200
+
+
+@on_loop
+async def test_user_who_moves_between_servers_is_found_at_once_wherever_the_200_came_from(
+    example: Organisation,
+) -> None:
+    """One device that registers here and there, while both servers have its last place in memory."""
+    async with Network((example,), starts=(FE1,)) as network, serving(example, FE2):
+        here, there = await network.phone("alice", FE1), await network.phone("carol", FE2)
+        for number in range(MOVES):
+            bob = await network.peer((FE1, FE2)[number % 2], "bob")
+            contact, bob.contact = bob.contact, f'{bob.contact};+sip.instance="<urn:uuid:1>"'
+            assert (await bob.register()).status == 200
+            bob.contact = contact
+            for sender in (here, there):
+                await reaches(sender, bob)
+
+
+@on_loop
+async def test_file_that_another_process_has_locked_delays_who_changes_something_and_nobody_else(
+    example: Organisation,
+) -> None:
+    """The loop of the server answers meanwhile; the registration is answered when the lock has ended."""
+    async with Network((example,)) as network, serving(example, FE1) as server:
+        alice, bob, carol = [await network.peer(FE1, name) for name in ("alice", "bob", "carol")]
+        assert (await alice.register()).status == (await bob.register()).status == 200
+        with closing(sqlite3.connect(example.load().bindings_file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await carol.send(await carol.with_credentials())
+            for _ in range(5):
+                assert (await alice.ask(alice.request("OPTIONS", "sip:example.test"))).status == 200
+                assert (await alice.register()).status == 200
+                await reaches(alice, bob)
+                assert len((await server.ask("registrations"))["bindings"]) == 2
+            await carol.silent()
+            other.execute("ROLLBACK")
+        assert (await carol.final()).status == 200
+        await reaches(alice, carol)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@on_loop
+async def test_server_that_dies_or_hangs_holds_up_no_registration_elsewhere(
+    example: Organisation, number: signal.Signals
+) -> None:
+    """Neither does the place where its users were: their next registration replaces it."""
+    async with Network((example,), starts=(FE1,)) as network, serving(example, FE2) as other:
+        alice = await network.phone("alice", FE1)
+        bob = await network.peer(FE2, "bob")
+        bob.contact = f'{bob.contact};+sip.instance="<urn:uuid:1>"'
+        assert (await bob.register()).status == 200
+        bob.contact = bob.contact.partition(";+sip")[0]
+        await reaches(alice, bob)
+        other.started.send_signal(number)
+        back = await network.peer(FE1, "bob")
+        back.contact = f'{back.contact};+sip.instance="<urn:uuid:1>"'
+        assert (await back.register()).status == 200
+        back.contact = back.contact.partition(";+sip")[0]
+        await reaches(alice, back)
+        assert network.nodes[FE1].registrations.count() == 2
