@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from simulation.faults import KINDS, FaultSettings
+from simulation.faults import ALL_KINDS, KINDS, ON_REQUEST, FaultSettings
 from simulation.findings import Findings
 from simulation.mutations import MUTATIONS
 from simulation.organisations import Folders
@@ -37,8 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds to run, from --seed on")
     parser.add_argument("--minutes", type=float, default=0.0, help="run seed after seed for so long instead")
     parser.add_argument("--faults", type=int, default=USUAL.most, help="the most faults of one run (%(default)s)")
-    kinds = f"the kinds of faults, of {', '.join(dict.fromkeys(KINDS))}; by default all"
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, metavar="KIND", help=kinds)
+    kinds = f"the kinds of faults, of {', '.join(dict.fromkeys(ALL_KINDS))}; by default all but {', '.join(sorted(ON_REQUEST))}"
+    parser.add_argument("--kinds", nargs="+", choices=ALL_KINDS, metavar="KIND", help=kinds)
     parser.add_argument("--trace", action="store_true", help="print every event")
     parser.add_argument("--shrink", action="store_true", help="drop faults of a failing seed while it still fails")
     faults = f"run with this fault in the product: {', '.join(sorted(MUTATIONS))}"

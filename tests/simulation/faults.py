@@ -53,12 +53,18 @@ SERVER_FAULTS: Final = (
     *("step_clock", "jump_clock", "drift", "fill_disk", "slow_store", "descriptors"),
 )
 OPERATIONS: Final = ("publish", "publish", "remove_user", "change_password", "revoke")
-KINDS: Final = (*LINK_FAULTS, *SERVER_FAULTS, "lock_store", "deaf_phone", *OPERATIONS)
+ALL_KINDS: Final = (*LINK_FAULTS, *SERVER_FAULTS, "lock_store", "deaf_phone", *OPERATIONS)
 
 LOSE_LINKS: Final = frozenset(
     {*LINK_FAULTS, "kill", "kill_at_write", "power", "hang", "restart", "descriptors", "revoke"}
 )
 """What may end a link between servers, or keep it from being opened in time."""
+
+
+ON_REQUEST: Final = frozenset({"jump_clock"})
+"""What is drawn only if somebody asks for it: here the product is known not to keep its promises (docs/simulation.md)."""
+
+KINDS: Final = tuple(kind for kind in ALL_KINDS if kind not in ON_REQUEST)
 
 
 @dataclass(frozen=True, slots=True)

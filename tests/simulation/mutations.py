@@ -86,7 +86,7 @@ def _clock_step_expires_rows() -> AbstractContextManager[Any]:
 
     def begin(self: Registrations, *given: Any) -> None:
         rightly(self, *given)
-        self._clock = self._lookups._clock = lambda: time.time()
+        self._clock = self._lookups._clock = time.time
 
     return patch.object(Registrations, "__init__", begin)
 

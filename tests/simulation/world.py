@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 import structlog
 
+import sipmesh.server.running_server
 from simulation.checks import Checks
 from simulation.disk import Disk
 from simulation.locations import PoolStore, VirtualLocations
@@ -27,7 +28,6 @@ from simulation.processes import CURRENT, Process, ProcessState, outside, within
 from simulation.tls import ders
 from simulation.trace import Trace
 from simulation.traffic import Traffic
-import sipmesh.server.running_server
 from sipmesh.errors import OperatorError
 from sipmesh.routing.proxy.locate import Srv
 from sipmesh.server.management.controller import Controller
@@ -73,8 +73,9 @@ RESTART_S: Final = 2.0
 class Server:
     """One server over all its runs; *service* and *node* are of the present run, None while it is down.
 
-    *stopping*: it was told to stop. *highest* is the newest version that it has had in force. *graveyard* keeps what dead processes have left until the run is
-    over: the garbage collector would run their handlers at a moment that no seed decides.
+    *stopping*: the present run was told to stop. *highest* is the newest version that it has had in force. *graveyard* keeps
+    what dead processes have left until the run is over: the garbage collector would run their handlers at a moment that no seed
+    decides.
     """
 
     name: str
@@ -122,9 +123,7 @@ class World:
             virtual_machine(self.network, self.disk, entropy, lambda: threading.get_ident() == me)
         )
         self._stack.enter_context(patch.object(Dispatch, "arrived", self._told(Dispatch.arrived)))
-        self._stack.enter_context(
-            patch.object(sipmesh.server.running_server, "open_locations", self._open_locations)
-        )
+        self._stack.enter_context(patch.object(sipmesh.server.running_server, "open_locations", self._open_locations))
         for server in (*SERVERS, BOT):
             self.network.name(server, address_of(server))
         TableResolver.records = {
@@ -327,7 +326,11 @@ class World:
     def _log(self, name: str) -> Log:
         def keep(_logger: object, level: str, told: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
             event = str(told.get("event"))
-            self.tell(name, "log", f"{level} {event} {told.get('code') or ''} {told.get('peer') or ''}")
+            self.tell(
+                name,
+                "log",
+                f"{level} {event} {told.get('code') or ''} {told.get('peer') or ''} {told.get('why') or ''}",
+            )
             raise structlog.DropEvent
 
         logger = structlog.wrap_logger(None, processors=[keep], wrapper_class=structlog.stdlib.BoundLogger)
