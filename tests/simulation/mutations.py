@@ -76,11 +76,7 @@ def _retransmission_is_new() -> AbstractContextManager[Any]:
     return patch.object(sipmesh.server.proxy.dispatch, "server_key", server_key)
 
 
-def _timers_do_not_fire() -> AbstractContextManager[Any]:
-    return patch.object(Relay, "sweep", lambda _: None)
-
-
-def _clock_step_expires_rows() -> AbstractContextManager[Any]:
+def _rows_end_by_the_wall_clock() -> AbstractContextManager[Any]:
     """Let registrations end by the wall clock."""
     rightly = Registrations.__init__
 
@@ -157,13 +153,12 @@ MUTATIONS: Final[dict[str, Mutation]] = {
     "versions-are-not-stored": Mutation("a server starts with an older version", _older_versions_are_stored, "crashes"),
     "cancel-is-lost": Mutation("a CANCEL is not sent on", _cancel_is_lost),
     "retransmission-is-new": Mutation("a retransmitted message is delivered twice", _retransmission_is_new),
-    "timers-do-not-fire": Mutation("no timer of a transaction fires", _timers_do_not_fire),
-    "clock-step-expires-rows": Mutation(
-        "a step of the clock expires registrations", _clock_step_expires_rows, "clocks"
+    "rows-end-by-the-wall-clock": Mutation(
+        "registrations end by the wall clock", _rows_end_by_the_wall_clock, "clocks"
     ),
     "client-asserts-identity": Mutation("the P-Asserted-Identity of a client is passed on", _client_asserts_identity),
-    "removed-users-stay": Mutation("a removed user keeps the link", _removed_users_stay),
-    "revoked-links-stay": Mutation("links under a revoked certificate stay", _revoked_links_stay),
+    "removed-users-stay": Mutation("a removed user keeps the link", _removed_users_stay, "operators"),
+    "revoked-links-stay": Mutation("links under a revoked certificate stay", _revoked_links_stay, "operators"),
     "no-second-dial": Mutation("a control link is dialled once only", _no_second_dial, "crashes"),
     "no-fsync": Mutation("nothing is written durably", _no_fsync, "crashes"),
     "answered-branches-stay": Mutation("an answered branch is never forgotten", _answered_branches_stay),
