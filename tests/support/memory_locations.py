@@ -123,4 +123,4 @@ def is_newer(row: Binding, held: Binding) -> bool:
 
 def slot_of(aor: str) -> int:
     """The slot of an address of record."""
-    return crc32(aor.encode()) % SLOTS
+    return crc32(aor.encode("utf-8", "backslashreplace")) % SLOTS
