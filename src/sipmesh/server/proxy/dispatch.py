@@ -278,12 +278,13 @@ class Dispatch(LinkEvents):
         link, method = flow.link, request.method
         if link.kind is LinkKind.SERVER and method in OF_SERVERS:
             return False
+        was_admitted = link.admitted > 0 and method.encode() in CLIENT_METHODS
+        link.admitted -= was_admitted
         if method == "REGISTER" or request.to.tag is not None:
             is_refused = self._overload.refuses_last()
             self._overload.refused_last += is_refused
             return is_refused
-        if link.admitted and method.encode() in CLIENT_METHODS:
-            link.admitted -= 1
+        if was_admitted:
             return False
         is_refused = self._overload.refuses_new()
         self._overload.refused += is_refused
