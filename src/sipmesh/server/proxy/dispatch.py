@@ -17,6 +17,7 @@ from sipmesh.routing.proxy.branch import loop_hash
 from sipmesh.routing.proxy.received import mark_received
 from sipmesh.server.proxy.executor import DRAINING, NO_USERS_YET, RETRY_AFTER_S
 from sipmesh.server.proxy.login.login_waits import PendingLogin
+from sipmesh.server.proxy.outages import UNREACHED
 from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.rows import EVENT, PROXY_REQUIRE
@@ -152,7 +153,7 @@ class Dispatch(LinkEvents):
     def refused(self, verdict: Verdict) -> None:
         """Record a refusal: the log has all details, the peer gets only the TLS alert."""
         self._counters.judged(verdict)
-        if self._outages.has(verdict.meant):
+        if verdict.code in UNREACHED and self._outages.has(verdict.meant):
             return
         self._gatekeeper.remember(verdict)
         who = network_of(verdict.remote[0]) if verdict.direction is Direction.ACCEPTED else verdict.meant
