@@ -74,7 +74,6 @@ ALLOWED: Final[dict[tuple[str, str, str], str]] = {
     ("sip/rows.py", "_is_plain_call_id", "isalnum"): "after isascii()",
     ("sip/fields.py", "_is_uri", "isprintable"): "after isascii()",
     ("client/judge.py", "judge_server", "lower"): "names that the user of the command has typed",
-    ("server/replication/document_store.py", "DocumentStore.users", "splitlines"): "of octets: no Unicode",
     ("trust/revocation/crl.py", "_der_of", "split"): "of octets: no Unicode",
     ("server/log.py", "configure", "upper"): "the level of the log, from the command line",
     ("server/service.py", "Service.role", "lower"): "the name of a server, from the command line",

@@ -90,9 +90,10 @@ def test_copies_of_a_request_get_the_same_tag() -> None:
     ],
 )
 def test_what_is_not_plain_or_not_new_is_left_for_the_parser(old: str, new: str) -> None:
+    """And is not admitted: a phone that writes its header fields in another way would escape each refusal."""
     chunk = octets(old, new)
     result = refuse(chunk)
-    assert (result.rest, result.answers, result.refused) == (chunk, b"", 0)
+    assert (result.rest, result.answers, result.refused, result.admitted) == (chunk, b"", 0, 0)
 
 
 @pytest.mark.parametrize(("method", "refused"), [("MESSAGE", 1), ("OPTIONS", 0), ("NOTIFY", 0), ("PUBLISH", 0)])
@@ -123,3 +124,13 @@ def test_beginning_of_the_next_message_is_kept() -> None:
 def test_keepalive_in_front_leaves_all_to_the_parser() -> None:
     chunk = b"\r\n\r\n" + octets()
     assert refuse(chunk).rest == chunk
+
+
+def test_choice_of_a_request_that_is_not_plain_stays_for_the_parser() -> None:
+    """What comes before it is decided, and what comes after it is not admitted either; the share stays what it is."""
+    control = OverloadControl(0.1, 0.5, 0.25)
+    control.active, control.loss = True, 0.5
+    odd = octets("From:", "f:")
+    result = refuse_early(octets() + odd + octets(), control, CLIENT_METHODS, b"192.0.2.7", b"4711")
+    assert (result.refused, result.admitted, result.rest) == (0, 1, octets() + odd + octets())
+    assert [control.refuses_new() for _ in range(4)] == [True, False, True, False]

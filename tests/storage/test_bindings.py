@@ -84,6 +84,53 @@ def test_first_server_that_begins_in_an_empty_store_clears_the_versions(store: B
     assert rows(store) == []
 
 
+def test_end_of_an_incarnation_leaves_the_rows_of_a_later_one(store: BindingStore) -> None:
+    """Such as of a process that ends late, or was taken for gone while its server was being started again."""
+    store.begin(FE1, 8)
+    later = replace(PHONE, incarnation=8)
+    store.write([change(later)], FE1, 8)
+    store.end(FE1, 7)
+    assert rows(store) == [later]
+    assert store.write([], FE1, 8)[1] is False
+    store.end(FE1, 8)
+    assert rows(store) == []
+
+
+@pytest.mark.parametrize("was_killed", [True, False])
+def test_start_after_a_kill_has_all_rows_read_again(store: BindingStore, *, was_killed: bool) -> None:
+    """The kill may have come after a commit and before its mark: then a mate would use what it has read for ever."""
+    store.begin(FE2, 3)
+    store.write([change(replace(PHONE, server=FE2, incarnation=3))], FE2, 3)
+    before = store.versions.values[slot_of(ALICE)]
+    if not was_killed:
+        store.end(FE1, 7)
+    store.begin(FE1, 8)
+    assert (store.versions.values[slot_of(ALICE)] != before) is was_killed
+    assert len(rows(store)) == 1
+
+
+def test_process_whose_server_was_started_again_stores_nothing_any_more(store: BindingStore) -> None:
+    """Its row would take the place of the one that the device has now, and lead to a flow that is dead for all others."""
+    store.begin(FE1, 8)
+    later = replace(PHONE, incarnation=8)
+    store.write([change(later)], FE1, 8)
+    with pytest.raises(OperatorError, match="another process has started fe1"):
+        store.write([change(replace(PHONE, cseq=2))], FE1, 7)
+    assert rows(store) == [later]
+    assert store.write([change(replace(later, cseq=2))], FE1, 8)[1] is False
+
+
+def test_table_of_versions_that_was_cut_off_says_nothing_of_the_rows(store: BindingStore) -> None:
+    """As a full disk leaves it behind. Zeros would say that there is no row, and each user would be unreachable."""
+    store.write([change(PHONE)], FE1, 7)
+    table = store.path.with_name("bindings.db.versions")
+    table.unlink()
+    table.write_bytes(b"")
+    again = BindingStore(store.path)
+    assert again.versions.values[slot_of(ALICE)] != NOTHING_YET
+    again.close()
+
+
 def test_new_table_of_versions_beside_rows_says_nothing_of_them(store: BindingStore) -> None:
     store.write([change(PHONE)], FE1, 7)
     store.path.with_name("bindings.db.versions").unlink()

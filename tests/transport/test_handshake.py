@@ -207,7 +207,7 @@ async def test_silent_connections_do_not_count_as_handshakes(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
     """Silent connections fill the port, from one address and in all; a peer can still connect."""
-    limits = Limits(silent_per_address=3, silent_in_all=3, handshakes_per_address=1, handshakes_in_flight=1)
+    limits = Limits(silent_per_address=3, silent_in_all=3, handshakes_per_address=1, handshakes_in_flight=1, slow_s=0)
     async with Node(ca, here, limits=limits) as node:
         listener = node.listen(kind)
         silent = [await connected(listener, node, number) for number in range(1, 6)]

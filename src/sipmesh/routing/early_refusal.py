@@ -64,6 +64,9 @@ def refuse_early(
 
     *chunk* begins with a message. *methods* are those that may be refused. *host* and *port* are where the chunk is from: the
     top Via is told (RFC 3261 section 18.2.1, RFC 3581 section 4).
+
+    A request that should be refused, but is of a dialog or not plain, ends the look at *chunk*: the requests from there on are
+    not admitted, and are decided about after the parser. Otherwise a spelling that is not plain would escape each refusal.
     """
     kept: list[bytes] = []
     answers: list[bytes] = []
@@ -73,14 +76,17 @@ def refuse_early(
         if end < 0:
             break
         if chunk[at : chunk.find(b" ", at, at + LONGEST_METHOD)] in methods:
-            answer = unavailable(chunk, at, head_end, host, port) if control.refuses_new() else None
-            if answer is None:
-                admitted += 1
-            else:
+            if control.refuses_new():
+                answer = unavailable(chunk, at, head_end, host, port)
+                if answer is None:
+                    control.take_back()
+                    break
                 answers.append(answer)
                 if kept_from < at:
                     kept.append(chunk[kept_from:at])
                 kept_from = end
+            else:
+                admitted += 1
         at = end
     if not answers:
         return EarlyRefusal(chunk, b"", 0, admitted)

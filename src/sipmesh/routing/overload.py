@@ -141,6 +141,10 @@ class OverloadControl:
         self._credit -= 1.0
         return True
 
+    def take_back(self) -> None:
+        """Take back the last True of `refuses_new`, as if it had not been asked: the next question gets the same answer."""
+        self._credit += 1.0 - min(self.loss, 1.0)
+
     def refuses_last(self) -> bool:
         """Tell whether the next REGISTER, or request inside a dialog, is refused."""
         if self.loss <= 1.0:

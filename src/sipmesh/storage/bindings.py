@@ -67,6 +67,7 @@ _RESTORE = f"{_INSERT} NOTHING"
 
 _DROP = "DELETE FROM bindings WHERE aor = ? AND name = ? AND token = ?"
 _DROP_SERVER = "DELETE FROM bindings WHERE server = ? AND incarnation <> ? RETURNING aor"
+_DROP_INCARNATION = "DELETE FROM bindings WHERE server = ? AND incarnation = ? RETURNING aor"
 _BEGIN = """
 INSERT INTO incarnations (server, incarnation) VALUES (?, ?)
 ON CONFLICT (server) DO UPDATE SET incarnation = excluded.incarnation
@@ -95,22 +96,29 @@ class BindingStore:
         return f"<BindingStore {self.path}>"
 
     def begin(self, server: str, incarnation: int) -> int:
-        """Start *incarnation* of *server*: from now on rows of earlier ones are dead. Returns how many were dropped."""
+        """Start *incarnation* of *server*: from now on rows of earlier ones are dead. Returns how many were dropped.
+
+        An earlier incarnation that has not ended itself may have died after a commit and before its mark. So all rows are read
+        again then.
+        """
         with self._writing() as db:
+            was_killed = db.execute("SELECT 1 FROM incarnations WHERE server = ?", (server,)).fetchone() is not None
             db.execute(_BEGIN, (server, incarnation))
             aors = db.execute(_DROP_SERVER, (server, incarnation)).fetchall()
             [empty] = db.execute("SELECT NOT EXISTS (SELECT 1 FROM bindings)").fetchone()
             if empty:
                 self.versions.clear()
-        if not empty:
+        if not empty and was_killed:
+            self.versions.mark_all()
+        elif not empty:
             self.versions.mark({slot_of(aor) for (aor,) in aors})
         return len(aors)
 
     def end(self, server: str, incarnation: int) -> None:
-        """End *incarnation* of *server*, and drop its rows."""
+        """End *incarnation* of *server*, and drop its rows; those of a later one stay."""
         with self._writing() as db:
             db.execute(_END, (server, incarnation))
-            aors = db.execute("DELETE FROM bindings WHERE server = ? RETURNING aor", (server,)).fetchall()
+            aors = db.execute(_DROP_INCARNATION, (server, incarnation)).fetchall()
         self.versions.mark({slot_of(aor) for (aor,) in aors})
 
     def find(self, aors: Sequence[str], server: str, incarnation: int) -> list[StoredRows]:
@@ -126,13 +134,14 @@ class BindingStore:
     def write(self, writes: Sequence[Write], server: str, incarnation: int) -> tuple[list[WriteResult], bool]:
         """Make *writes* in one transaction, and renew the lease of *server*.
 
-        The second result is True if the store did not know *incarnation* any more: all other rows of it are missing.
+        The second result is True if the store did not know *incarnation* any more: all other rows of it are missing. Raises
+        `OperatorError` where another process has begun a later incarnation: its rows would give way to rows that are dead.
         """
         slots = [slot_of(write.aor) for write in writes]
         with self._writing() as db:
             forgotten = db.execute(_RENEW, (server, incarnation)).rowcount == 0
-            if forgotten:
-                db.execute(_BEGIN_AGAIN, (server, incarnation))
+            if forgotten and db.execute(_BEGIN_AGAIN, (server, incarnation)).rowcount == 0:
+                raise _replaced(self.path, server)
             before = [self.versions.values[slot] for slot in slots]
             puts = sum(len(write.put) for write in writes)
             number = db.execute(_NUMBERS, (puts,)).fetchone()[0] - puts if puts else 0
@@ -217,9 +226,8 @@ def _sound(path: Path) -> sqlite3.Connection:
 
 def _versions(path: Path) -> VersionTable:
     """Open the table of versions; a new one beside rows that are there already says nothing about them yet."""
-    is_new = not path.exists()
     versions = VersionTable(path)
-    if is_new:
+    if versions.is_new:
         versions.mark_all()
     return versions
 
@@ -228,6 +236,14 @@ def _unusable(path: Path, wrong: Exception) -> OperatorError:
     remedy = "allow the user of sipmesh to write to this file and its folder, and check the free space of the disk"
     return OperatorError(
         "the registrations cannot be stored", (Problem(path, 0, "", f"cannot be used: {wrong}", remedy),)
+    )
+
+
+def _replaced(path: Path, server: str) -> OperatorError:
+    reason = f"another process has started {server} with these registrations"
+    return OperatorError(
+        "the registrations cannot be stored",
+        (Problem(path, 0, "", reason, f"stop one of the two processes of {server}"),),
     )
 
 

@@ -24,17 +24,20 @@ COUNTED_BITS: Final = 31
 class VersionTable:
     """The table in the file *path*, made if it is not there; raises `OSError`.
 
+    *is_new*: the file was not there, or was shorter than the table. Then the table says nothing of rows that were stored.
+
     Each mark is a number that nobody has written before: a random part for each process that opens the table, and a count. A
     mark is written after the change is committed, and before it is acknowledged: a reader that notes the version first and
     reads the rows then has rows at least as new as the version. Two processes may mark one slot at a time; either mark will do.
     """
 
-    __slots__ = ("_count", "_memory", "_prefix", "values")
+    __slots__ = ("_count", "_memory", "_prefix", "is_new", "values")
 
     def __init__(self, path: Path) -> None:
         size = SLOTS * ENTRY_BYTES
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            self.is_new = os.fstat(descriptor).st_size < size
             os.posix_fallocate(descriptor, 0, size)  # a hole that a full disk cannot fill would kill the process
             self._memory = mmap.mmap(descriptor, size)
         finally:

@@ -42,7 +42,7 @@ def granted(request: Request, at: float = NOON) -> RegistrarAnswer:
 @pytest.fixture(name="known")
 def _known() -> KnownRefresh:
     first = register(1)
-    known = known_refresh(first, granted(first))
+    known = known_refresh(first, granted(first), 256)
     assert known is not None
     return known
 
@@ -62,6 +62,16 @@ def test_repeated_register_renews_the_row_as_a_decision_would(known: KnownRefres
 
 def test_phone_that_has_been_started_again_has_a_new_call_id(known: KnownRefresh) -> None:
     assert known.is_repeated_by(register(1, call_id="two"))
+
+
+@pytest.mark.parametrize(("length", "known_again"), [(256, True), (257, False)])
+def test_call_id_that_the_registrar_would_refuse_is_not_kept(
+    known: KnownRefresh, length: int, *, known_again: bool
+) -> None:
+    """A REGISTER that repeats another one by its octets passes no limit that a decision has."""
+    again = register(2, call_id="c" * length)
+    assert known.is_repeated_by(again) is known_again
+    assert (granted(again).status == 200) is known_again
 
 
 @pytest.mark.parametrize(
@@ -87,7 +97,7 @@ def test_register_that_asks_for_anything_else_is_decided(known: KnownRefresh, re
 )
 def test_only_a_single_contact_is_remembered(headers: tuple[tuple[str, str], ...]) -> None:
     first = register(1, headers)
-    assert known_refresh(first, granted(first)) is None
+    assert known_refresh(first, granted(first), 256) is None
 
 
 def test_contact_beside_those_of_other_devices_is_decided_each_time() -> None:
@@ -95,4 +105,4 @@ def test_contact_beside_those_of_other_devices_is_decided_each_time() -> None:
     first, other = register(1), register(1, (("contact", "<sip:alice@192.0.2.9>"),), call_id="other")
     answer = decide(first, ALICE, granted(other).bindings, FLOW, RegistrarLimits(), at=NOON)
     assert len(answer.bindings) == 2
-    assert known_refresh(first, answer) is None
+    assert known_refresh(first, answer, 256) is None

@@ -87,6 +87,23 @@ def test_what_changes_all_the_time_is_used_once_and_not_kept(one: Lookups) -> No
     assert one.known.of(ALICE, one.now) is None
 
 
+@pytest.mark.parametrize(("left_s", "given"), [(1, 1), (0, 0)])
+def test_row_of_ours_that_has_ended_is_not_given_out_however_often_its_user_changes(
+    one: Lookups, left_s: int, given: int
+) -> None:
+    """The store has it still, without its end: a REGISTER that renewed it would renew a row that nobody has."""
+    ours = replace(PHONE, expires_at=one.now + 60)
+    one.known.accept_written(ALICE, [ours], (), WriteResult(frozenset(), 5, 6))
+    one.now += 60 - left_s
+    one.known.expire(one.now)
+    one.ask()
+    for _ in range(MOST_READS):
+        stale = StoredRows((PHONE,), one.store.versions[0])
+        one.change()
+        one.store.reads.pop(0)(stale)
+    assert one.given == [[ours] * given]
+
+
 @pytest.mark.parametrize(("late_s", "given"), [(LOOKUP_S - 0.01, []), (LOOKUP_S, [None])])
 def test_lookup_that_takes_too_long_is_given_up(one: Lookups, late_s: float, given: list[None]) -> None:
     one.ask()

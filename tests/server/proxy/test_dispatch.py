@@ -286,6 +286,25 @@ async def test_new_requests_get_503_under_overload_and_are_served_after_it(home:
         await bob.request_in(method)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [(b"From: ", b"f: "), (b"bob@example.test>", b"bob@example.test>;xtag=1"), (b"Via: ", b"v: ")]
+)
+@on_loop
+async def test_request_escapes_overload_control_by_no_spelling(home: Network, old: bytes, new: bytes) -> None:
+    """Neither by compact names nor by what looks like a tag; the same request is served after the overload."""
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        with overload(home.nodes[FE1], 1.0) as control:
+            plain = alice.request("MESSAGE", "sip:bob@example.test").encode()
+            await alice.write(plain.replace(old, new, 1))
+            assert (await alice.final()).status == 503
+            assert control.refused == 1
+        again = alice.request("MESSAGE", "sip:bob@example.test").encode()
+        await alice.write(again.replace(old, new, 1))
+        await bob.reply(await bob.request_in("MESSAGE"), 200)
+        assert (await alice.final()).status == 200
+
+
 @pytest.mark.parametrize(("loss", "status", "refused"), [(1.0, 200, 0), (2.0, 503, 1)])
 @on_loop
 async def test_register_is_refused_after_all_new_requests(

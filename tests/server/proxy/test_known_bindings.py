@@ -103,6 +103,20 @@ def test_refreshed_row_ends_later_and_one_with_less_time_earlier(one: Known) -> 
     assert [row.cseq for row in one.known.expire(NOW + 751)[ALICE]] == [3]
 
 
+def test_user_who_registers_again_and_again_leaves_nothing_behind(one: Known) -> None:
+    """A row is looked at once, at its present end: each of those that are gone would take memory for an hour."""
+    one.stored()
+    for number in range(20):
+        row = replace(OURS, cseq=number, expires_at=NOW + 600 - number)
+        one.written(row, version=10 + number)
+        one.known.refresh(replace(row, expires_at=NOW + 300 - number))
+        assert sum(len(keys) for keys in one.known._due.values()) == 1
+        one.known.remove(one.known.ours(ALICE, NOW))
+        assert not one.known._due
+    one.written(OURS, version=40)
+    assert one.known.expire(NOW + 601) == {ALICE: [OURS]}
+
+
 def test_row_that_another_server_has_replaced_or_removed_is_ours_no_more(one: Known) -> None:
     for rows in ((ELSEWHERE,), ()):
         one.written(OURS, version=7)

@@ -138,6 +138,28 @@ async def test_peer_of_other_make_is_judged_once_it_has_sent_a_keepalive(pool: N
         assert link.why == SILENT
 
 
+@pytest.mark.parametrize("is_well", [True, False])
+@on_jumping_loop
+async def test_server_that_is_heard_on_another_link_is_not_given_up(pool: Network, *, is_well: bool) -> None:
+    """One link may be cut alone. And whoever has stolen the key of a server must not be able to have it avoided."""
+    async with split(pool) as (alice, bob, between):
+        node = pool.nodes[FE1]
+        thief = await pool.peer(FE1, "thief", papers=FE2)
+        await until(lambda: len([one for one in node.pool.all() if FE2 in one.names]) == 2)
+        [stolen] = [one for one in node.pool.all() if FE2 in one.names and one.direction is Direction.ACCEPTED]
+        await thief.write(b"\r\n\r\n")
+        await until(lambda: stolen.keeps_alive)
+        if not is_well:
+            between.stop()
+        await until(lambda: not stolen.usable)
+        assert stolen.why == SILENT
+        await asyncio.sleep(SILENCE_S + 2 * LOOK_S)
+        assert bool(node.outages.started) is not is_well
+        between.go_on()
+        await until(lambda: not node.outages.names)
+        assert await passes(alice, bob)
+
+
 @on_jumping_loop
 async def test_request_goes_to_the_next_server_when_the_first_is_found_silent_and_then_at_once(
     federation: Network,

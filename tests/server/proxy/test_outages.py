@@ -143,6 +143,21 @@ async def test_server_that_is_refused_has_answered(pool: Network) -> None:
 
 
 @on_jumping_loop
+async def test_impostor_at_the_address_of_a_silent_server_is_told(pool: Network) -> None:
+    """The trial finds another server there, or a revoked certificate: a refusal like any other, with its verdict."""
+    async with pool:
+        node, told = pool.nodes[FE1], pool.told[FE1]
+        elsewhere = Hop(FE2, LinkKind.SERVER, (pool.address(FE1, LinkKind.SERVER),))
+        node.outages.open_by(lambda _: node.trials.dial(elsewhere))
+        node.outages.silent(FE2, "test")
+        await until(lambda: any(verdict.meant == FE2 for verdict in node.gatekeeper.refused()))
+        [refused, *_] = [verdict for verdict in node.gatekeeper.refused() if verdict.meant == FE2]
+        assert refused.code in {line["code"] for line in told.events("link refused")}
+        assert refused.code == "name-mismatch"
+        assert FE2 in node.outages.names
+
+
+@on_jumping_loop
 async def test_server_that_is_not_in_the_topology_is_not_noted_and_one_that_leaves_it_is_forgotten(
     home: Network,
 ) -> None:

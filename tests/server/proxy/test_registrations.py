@@ -385,6 +385,27 @@ async def test_only_so_many_registrations_wait_for_the_store(home: Network, most
             assert (await alice.final()).status == 200
 
 
+@on_loop
+async def test_only_so_many_registrations_of_one_user_wait_and_those_of_others_are_stored(home: Network) -> None:
+    """They are stored one after the other: one link could fill the room of all users, and keep them from logging in."""
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.peer(FE1, "bob")
+        registrations = home.nodes[FE1].registrations
+        registrations.most_waiting, registrations.most_waiting_of_user = 4, 2
+        with locked(home.organisations[0]):
+            contact = alice.contact
+            for number in range(4):
+                alice.contact = f"{contact};q=0.{number}"
+                await alice.send(alice.request("REGISTER", "sip:example.test", to="<sip:alice@example.test>"))
+            assert [(await alice.final()).status for _ in range(2)] == [503, 503]
+            await bob.send(await bob.with_credentials())
+            await until(lambda: len(registrations._waiting) == 3)
+        assert (await bob.final()).status == 200
+        assert [(await alice.final()).status for _ in range(2)] == [200, 200]
+        assert not registrations._waiting_of
+        assert (await alice.register()).status == 200
+
+
 async def response(peer: Peer) -> Response:
     """The next message to a peer, which is a response."""
     message = await peer.receive()

@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from sipmesh.routing.registrar.registrar import RegistrarLimits
 from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.sip.transaction.timers import Timer
 from support.bindings import bound
+from support.memory_locations import Gate, MemoryLocations, MemoryStore
 from support.network import FE1, FE2, Network
 from support.peer import Peer
 from support.running import on_jumping_loop, until
@@ -209,6 +212,28 @@ async def test_request_that_is_given_up_gets_503_and_nothing_waits_for_it_any_mo
         assert not any(node.relay.waits_on(flow) for flow in flows)
         await bob.reply(await bob.request_in("CANCEL"), 200)
         assert node.relay.give_up("5") == 0
+
+
+@pytest.mark.parametrize("method", ["MESSAGE", "INVITE", "REGISTER"])
+@on_jumping_loop
+async def test_request_that_waits_for_the_store_gets_503_too_when_it_is_given_up(pool: Network, method: str) -> None:
+    """The server ends before the store has answered; what the store answers then goes to nobody."""
+    gate, store = Gate(), MemoryStore()
+    pool.stores = {FE1: MemoryLocations(store, gate), FE2: MemoryLocations(store)}
+    async with pool:
+        node = pool.nodes[FE1]
+        alice = await pool.phone("alice", FE1)
+        await pool.phone("bob", FE2)
+        alice.contact = "<sip:alice@192.0.2.7;transport=tls>"
+        gate.is_shut = True
+        to = "sip:alice@example.test" if method == "REGISTER" else "sip:bob@example.test"
+        await alice.send(alice.request(method, "sip:example.test" if method == "REGISTER" else to, to=f"<{to}>"))
+        await until(lambda: gate.kept)
+        assert node.relay.give_up("5") == 1
+        refused = await alice.final()
+        assert (refused.status, refused.first("retry-after")) == (503, "5")
+        gate.open()
+        await alice.silent()
 
 
 @on_jumping_loop

@@ -21,10 +21,14 @@ DECIDES: Final = bits_of("to", "contact", "expires", "require", "supported")
 class KnownRefresh:
     """The REGISTER with which one flow renews *row*, the only row of its address of record."""
 
-    __slots__ = ("_lines", "_rows", "_to", "row")
+    __slots__ = ("_lines", "_most", "_rows", "_to", "row")
 
-    def __init__(self, request: Request, answer: RegistrarAnswer) -> None:
-        """Remember *request*, to which *answer* was given: a 200 with one binding, that of the only Contact."""
+    def __init__(self, request: Request, answer: RegistrarAnswer, max_call_id_length: int) -> None:
+        """Remember *request*, to which *answer* was given: a 200 with one binding, that of the only Contact.
+
+        A longer Call-ID than *max_call_id_length* is left to the decision: the row would keep it.
+        """
+        self._most = max_call_id_length
         self.row: Binding = answer.bindings[0]
         self._lines = deciding_lines(request)
         to = request.row(TO)
@@ -49,6 +53,8 @@ class KnownRefresh:
         if count != len(lines):
             return False
         held = self.row
+        if len(request.call_id) > self._most:
+            return False
         return request.call_id != held.call_id or request.cseq.number > held.cseq
 
     def renew(self, request: Request, at: float) -> Response:
@@ -63,8 +69,8 @@ def deciding_lines(request: Request) -> list[str]:
     return [row.line for row in request.rows if row.bit & DECIDES]
 
 
-def known_refresh(request: Request, answer: RegistrarAnswer) -> KnownRefresh | None:
+def known_refresh(request: Request, answer: RegistrarAnswer, max_call_id_length: int) -> KnownRefresh | None:
     """Remember a REGISTER that was granted, if its repetition can be known: one Contact, and no other binding."""
     if len(answer.bindings) != 1 or answer.bindings != answer.changes.put or len(request.contacts) != 1:
         return None
-    return KnownRefresh(request, answer)
+    return KnownRefresh(request, answer, max_call_id_length)

@@ -75,7 +75,7 @@ class BindingLookups:
             return
         self._known.accept_stored(aor, stored)
         now = self._clock()
-        rows = self._known.of(aor, now) if is_current else [row for row in stored.rows if row.expires_at > now]
+        rows = self._known.of(aor, now) if is_current else self._known.kept(aor, now)
         self._go_on(aor, rows)
 
     def _give_up(self, aor: str) -> None:

@@ -17,6 +17,7 @@ from sipmesh.routing.proxy.branch import loop_hash
 from sipmesh.routing.proxy.received import mark_received
 from sipmesh.server.proxy.executor import DRAINING, NO_USERS_YET, RETRY_AFTER_S
 from sipmesh.server.proxy.login.login_waits import PendingLogin
+from sipmesh.server.proxy.outages import UNREACHED
 from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.rows import EVENT, PROXY_REQUIRE
@@ -147,7 +148,7 @@ class Dispatch(LinkEvents):
     def refused(self, verdict: Verdict) -> None:
         """Record a refusal: the log has all details, the peer gets only the TLS alert."""
         self._counters.judged(verdict)
-        if self._outages.has(verdict.meant):
+        if verdict.code in UNREACHED and self._outages.has(verdict.meant):
             return
         self._gatekeeper.remember(verdict)
         who = network_of(verdict.remote[0]) if verdict.direction is Direction.ACCEPTED else verdict.meant
@@ -273,12 +274,13 @@ class Dispatch(LinkEvents):
         link, method = flow.link, request.method
         if link.kind is LinkKind.SERVER and method in OF_SERVERS:
             return False
+        was_admitted = link.admitted > 0 and method.encode() in CLIENT_METHODS
+        link.admitted -= was_admitted
         if method == "REGISTER" or request.to.tag is not None:
             is_refused = self._overload.refuses_last()
             self._overload.refused_last += is_refused
             return is_refused
-        if link.admitted and method.encode() in CLIENT_METHODS:
-            link.admitted -= 1
+        if was_admitted:
             return False
         is_refused = self._overload.refuses_new()
         self._overload.refused += is_refused

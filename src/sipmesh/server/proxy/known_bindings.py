@@ -51,7 +51,7 @@ class KnownBindings:
         self._elsewhere: dict[str, KnownRows] = {}
         self._flows: dict[int, list[str]] = {}
         self._ends: dict[BindingKey, int] = {}  # the second in which each row of ours is looked at
-        self._due: dict[int, list[BindingKey]] = {}
+        self._due: dict[int, dict[BindingKey, None]] = {}
         self._swept = UNKNOWN
 
     def __repr__(self) -> str:
@@ -73,6 +73,11 @@ class KnownBindings:
             if row.expires_at <= now:
                 return [row for row in known.rows if row.expires_at > now]
         return known.rows
+
+    def kept(self, aor: str, now: float) -> list[Binding]:
+        """Give the live rows of *aor* as they were read last, whoever has changed them since."""
+        known = self._here.get(aor) or self._elsewhere.get(aor)
+        return [row for row in known.rows if row.expires_at > now] if known is not None else []
 
     def ours(self, aor: str, now: float) -> list[Binding]:
         """Give the live rows of *aor* on flows of ours, whatever has become of others."""
@@ -173,8 +178,7 @@ class KnownBindings:
             self._swept = min(self._due, default=int(now))
         while self._swept <= now:
             for key in self._due.pop(self._swept, ()):
-                if self._ends.get(key) == self._swept:
-                    self._look(key, now, found)
+                self._look(key, now, found)
             self._swept += 1
         return found
 
@@ -190,12 +194,21 @@ class KnownBindings:
                 return
 
     def _look_at(self, row: Binding) -> None:
+        """Look at a row at its present end, and at no other time: who registers again and again leaves nothing behind."""
+        key = row.key
+        self._forget_end(key)
         second = max(ceil(row.expires_at), self._swept)
-        self._ends[row.key] = second
-        self._due.setdefault(second, []).append(row.key)
+        self._ends[key] = second
+        self._due.setdefault(second, {})[key] = None
 
     def _forget_end(self, key: BindingKey) -> None:
-        self._ends.pop(key, None)
+        second = self._ends.pop(key, None)
+        keys = self._due.get(second) if second is not None else None
+        if second is None or keys is None:
+            return
+        keys.pop(key, None)
+        if not keys:
+            del self._due[second]
 
     def own_rows(self, most: int, after: tuple[str, str] = ("", "")) -> list[Binding]:
         """Give the rows of ours in the order of their keys, *most* at most, from behind the key *after* on."""

@@ -74,6 +74,11 @@ class LinkLiveness:
         peer = link.verdict.peer if link.verdict is not None else None
         return link.direction is Direction.OPENED and peer is not None and peer.role in ANSWERS
 
+    @property
+    def is_evidence(self) -> bool:
+        """Whether the link is in use, and tells by its silence that the peer is gone."""
+        return self.link.usable and self.counts
+
 
 class Liveness:
     """Probes every link between servers of ours, and ends those whose peer is silent.
@@ -141,8 +146,21 @@ class Liveness:
             if self._outages.names:
                 self._outages.answered(link.peer_name)
         elif now - watched.heard_at >= limits.probe_s + limits.probe_answer_s and watched.counts:
-            self._outages.silent(link.peer_name, SILENT)
+            if not self._hears(watched, now):
+                self._outages.silent(link.peer_name, SILENT)
             link.close(SILENT)
         elif watched.needs_probe(now, limits.probe_s):
             watched.probed = True
             link.ping()
+
+    def _hears(self, silent: LinkLiveness, now: float) -> bool:
+        """Tell whether the peer of a *silent* link has been heard since on another link, whose silence would count as well.
+
+        Then that link alone is gone. A server that hangs is found out by the link that was heard last, and not later for this.
+        """
+        name, limits = silent.link.peer_name, self._limits
+        since = now - limits.probe_s - limits.probe_answer_s
+        return any(
+            other is not silent and other.heard_at > since and other.link.peer_name == name and other.is_evidence
+            for other in self._watched.values()
+        )

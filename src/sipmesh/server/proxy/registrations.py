@@ -7,6 +7,7 @@ never set, so that no row ends because somebody sets the clock of a machine.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -41,6 +42,9 @@ WRITE_S: Final = 3.0
 MOST_WAITING: Final = 10_000
 """Registrations that wait for the store, all users together; one above it is answered 503."""
 
+MOST_WAITING_OF_USER: Final = 32
+"""The same for one user. They are stored one after the other, so that one link could fill the room of all users."""
+
 RESTORED_AT_A_TIME: Final = 2_000
 """Users whose rows are stored again in one go, after the store has lost them: it takes some milliseconds."""
 
@@ -48,13 +52,17 @@ RETRY_AFTER_S: Final = "5"
 
 
 class PendingRegistration:
-    """A REGISTER of *aor* that waits for the store; *relay* sends the answer, *write* is what is being stored for it."""
+    """A REGISTER of *aor* that waits for the store; *relay* sends the answer, *write* is what is being stored for it.
 
-    __slots__ = ("aor", "proxied", "relay", "write")
+    *counts*: it has not been answered yet, and counts for its user.
+    """
+
+    __slots__ = ("aor", "counts", "proxied", "relay", "write")
 
     def __init__(self, proxied: ProxiedRequest, aor: str, relay: Relay) -> None:
         self.proxied, self.aor, self.relay = proxied, aor, relay
         self.write: Write | None = None
+        self.counts = True
 
     def __repr__(self) -> str:
         return f"<PendingRegistration of {self.aor} {self.proxied!r}>"
@@ -96,10 +104,11 @@ class Registrations:
         self._known = KnownBindings(server, locations.versions, locations.slot)
         self._lookups = BindingLookups(self._known, locations, clock)
         self._waiting: TimeoutQueue[PendingRegistration] = TimeoutQueue(WRITE_S, self._give_up)
+        self._waiting_of: Counter[str] = Counter()  # by address of record
         self._changes: dict[str, RunningChange] = {}
         self._to_restore: list[str] = []
         self._is_failing = False
-        self.most_waiting = MOST_WAITING
+        self.most_waiting, self.most_waiting_of_user = MOST_WAITING, MOST_WAITING_OF_USER
 
     def __repr__(self) -> str:
         return f"<Registrations of {self._server} in {self._locations!r}>"
@@ -147,17 +156,22 @@ class Registrations:
             return refresh.renew(request, now)
         answer = None if held is None else self._decide(flow, request, aor, held)
         if answer is not None and held is not None and self._is_settled(aor, answer, held):
-            flow.refresh = known_refresh(request, answer)
+            flow.refresh = known_refresh(request, answer, self._limits.max_call_id_length)
             return respond(request, answer.status, answer.reason, headers=answer.headers)
-        if self._is_failing or len(self._waiting) >= self.most_waiting:
+        if self._is_failing or not self._has_room(aor):
             return unavailable(request)
         pending = PendingRegistration(relay.open(flow, request, key), aor, relay)
         self._waiting.add(pending, self._clock())
+        self._waiting_of[aor] += 1
         if answer is None or held is None or aor in self._changes:
             self._go_on(pending)
         else:
             self._store(pending, answer, held)
         return None
+
+    def _has_room(self, aor: str) -> bool:
+        """Tell whether another REGISTER of *aor* may wait for the store."""
+        return len(self._waiting) < self.most_waiting and self._waiting_of[aor] < self.most_waiting_of_user
 
     def _is_repeated(self, refresh: KnownRefresh, request: Request, aor: str, held: Sequence[Binding]) -> bool:
         """Tell whether a REGISTER of *aor* repeats the one before it, while its row is still all that there is."""
@@ -194,7 +208,7 @@ class Registrations:
     def _with_rows(self, pending: PendingRegistration, held: Sequence[Binding] | None) -> None:
         """Decide by the rows of the user; what is to be changed is stored before it is answered."""
         if not pending.is_awaited:
-            self._waiting.discard(pending)
+            self._leave(pending)
         elif held is None:
             self._answer(pending, unavailable(pending.proxied.request))
         elif pending.aor in self._changes:
@@ -237,7 +251,7 @@ class Registrations:
             response = respond(request, 500, "CSeq Out Of Order")
         else:
             self._follow(pending, write, result)
-            pending.proxied.flow.refresh = known_refresh(request, answer)
+            pending.proxied.flow.refresh = known_refresh(request, answer, self._limits.max_call_id_length)
             response = respond(request, answer.status, answer.reason, headers=answer.headers)
         self._answer(pending, response)
         for following in running.next_ones:
@@ -254,9 +268,19 @@ class Registrations:
             self.flow_closed(flow)
 
     def _answer(self, pending: PendingRegistration, response: Response) -> None:
-        self._waiting.discard(pending)
+        self._leave(pending)
         if pending.is_awaited:
             pending.relay.answer(pending.proxied, response)
+
+    def _leave(self, pending: PendingRegistration) -> None:
+        """Wait for *pending* no longer; called again for one that was given up, once its write has ended."""
+        self._waiting.discard(pending)
+        if not pending.counts:
+            return
+        pending.counts = False
+        self._waiting_of[pending.aor] -= 1
+        if not self._waiting_of[pending.aor]:
+            del self._waiting_of[pending.aor]
 
     def _give_up(self, pending: PendingRegistration) -> None:
         """The store has not taken it in time: the phone comes again, and the store need not make it any more."""

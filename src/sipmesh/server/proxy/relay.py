@@ -321,7 +321,11 @@ class Relay:
         given_up = 0
         for flow in self._flow_table.sessions():
             for proxied in list(flow.served.values()):
-                if proxied.context is not None and not proxied.context.answered:
+                if proxied.context is None:  # its user is being looked up, or its registration stored
+                    headers = (("Retry-After", retry_after_s),)
+                    self.answer(proxied, respond(proxied.request, 503, headers=headers))
+                    given_up += 1
+                elif not proxied.context.answered:
                     self._perform(proxied, proxied.context.give_up(retry_after_s))
                     given_up += 1
         return given_up
