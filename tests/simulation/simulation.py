@@ -37,7 +37,7 @@ class Profile:
 PROFILES: Final[dict[str, Profile]] = {
     "usual": Profile(USUAL, (1,)),
     "crashes": Profile(FaultSettings(16, ("publish", "power", "kill_at_write", "kill")), (2,)),
-    "clocks": Profile(FaultSettings(24, ("step_clock", "jump_clock", "drift", "hang")), (1,)),
+    "clocks": Profile(FaultSettings(12, ("step_clock", "jump_clock", "drift", "hang")), (2,)),
     "operators": Profile(FaultSettings(6, ("revoke", "remove_user", "change_password")), (1,)),
 }
 """What `make test` runs: faults of all kinds, and three kinds of trouble by themselves."""
