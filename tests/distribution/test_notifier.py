@@ -11,7 +11,7 @@ from sipmesh.distribution.event import EVENT, STATUS_EVENT, SubscriptionDialog
 from sipmesh.distribution.items import Item, ItemKind, ReplicationState
 from sipmesh.distribution.notifier import LONGEST_STATUS, MOST_QUEUED, Notifier
 from sipmesh.errors import RemoteError
-from sipmesh.sip.message import Request
+from sipmesh.sip.message import Request, respond
 
 
 def status_request(body: bytes) -> Request:
@@ -73,9 +73,31 @@ def test_parts_of_many_users_wait_until_the_link_has_written_the_earlier_ones() 
     ends.to_server.sent.clear()  # the link has written
     ends.notifier.tick()
     assert MOST_QUEUED <= len(ends.to_server.sent) < 2 * MOST_QUEUED
-    ends.to_server.sent.clear()
-    ends.notifier.responded(ends.to_server.link)
+    *_, notify = ends.to_server.taken()
+    assert isinstance(notify, Request)
+    ends.notifier.responded(ends.to_server.link, respond(notify, 200))
     assert ends.to_server.sent
+
+
+def test_users_that_a_server_refused_are_sent_again_from_what_it_has_accepted() -> None:
+    """Otherwise the next change follows one that the server does not have, and a removed user stays."""
+    changes = [Item(ItemKind.USERS, b"%d" % number, number=number) for number in (1, 2, 3)]
+    ends = Ends(Documents(of_users=changes[:1]))
+    ends.subscribe()
+    ends.refuses, ends.documents.of_users = True, changes[:2]
+    ends.notifier.changed()
+    ends.exchange()
+    assert [item.body for item in ends.items] == [b"1"]
+    ends.refuses = False
+    ends.notifier.changed()
+    ends.exchange()
+    assert [item.body for item in ends.items] == [b"1"]  # nothing has changed, and it is not time yet
+    ends.documents.of_users = changes
+    ends.notifier.give_users_again()
+    ends.exchange()
+    assert [item.body for item in ends.items] == [b"1", b"2", b"3"]
+    ends.notifier.give_users_again()
+    assert not ends.to_server.sent
 
 
 def test_change_is_told_once() -> None:

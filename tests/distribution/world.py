@@ -11,7 +11,8 @@ from sipmesh.distribution.event import Here
 from sipmesh.distribution.items import Item, ItemKind, ReplicationState
 from sipmesh.distribution.notifier import Notifier
 from sipmesh.distribution.subscriber import Subscriber
-from sipmesh.sip.message import Request, Response
+from sipmesh.errors import RemoteError
+from sipmesh.sip.message import Request, Response, respond
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.revocation.crl import RevocationLists
 from sipmesh.trust.role import Role
@@ -73,6 +74,7 @@ class Ends:
     statuses: list[Mapping[str, Any]] = field(default_factory=list)
     answers: list[Response] = field(default_factory=list)
     fault: str = ""
+    refuses: bool = False  # the server refuses each item
     now: float = 0.0
     to_server: Wire = field(default_factory=Wire)
     to_management: Wire = field(default_factory=Wire)
@@ -84,10 +86,15 @@ class Ends:
             here(FE1),
             lambda: self.holds,
             lambda _, state: self.states.append(state),
-            lambda _, item: self.items.append(item),
+            self._item,
             self.settled.append,
             lambda: self.now,
         )
+
+    def _item(self, _peer: str, item: Item) -> None:
+        if self.refuses:
+            raise RemoteError("an item that is refused", rule="a test", status=488)
+        self.items.append(item)
 
     def _heard(self, _peer: TrustedPeer, status: Mapping[str, Any]) -> str:
         self.statuses.append(status)
@@ -109,7 +116,7 @@ class Ends:
     def _at_management(self, message: Request | Response) -> None:
         if isinstance(message, Response):
             self.answers.append(message)
-            self.notifier.responded(self.to_server.link)
+            self.notifier.responded(self.to_server.link, message)
         elif message.method == "SUBSCRIBE":
             stays = message.expires != 0
             self.notifier.subscribed(self.to_server.link, PEER, message, stays=stays)
@@ -118,7 +125,11 @@ class Ends:
 
     def _at_server(self, message: Request | Response) -> None:
         if isinstance(message, Request):
-            self.to_management.send(self.subscriber.notified(self.to_management.link, message).encode())
+            try:
+                answer = self.subscriber.notified(self.to_management.link, message)
+            except RemoteError as wrong:
+                answer = respond(message, wrong.status)
+            self.to_management.send(answer.encode())
         else:
             self.answers.append(message)
             self.subscriber.responded(self.to_management.link, message)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sipmesh.trust.trusted_peer import TrustedPeer
 
 LONGEST_STATUS = 1 << 20
+FIRST_REFUSAL = 300
 
 MOST_QUEUED = 1 << 20
 """Octets that wait in a link before parts of the users wait here; a link closes at 16 MiB, and a part has 1 MB."""
@@ -46,7 +47,9 @@ class UserShelf(Protocol):
 class Subscription:
     """The subscription of one server on *link*. *has* are the digests of the items that it was sent.
 
-    *users* is the number of the users that it was sent, with the parts that are *waiting*.
+    *users* is the number of the users that it was sent, with the parts that are *waiting*. *accepted_users* is the number that
+    it has accepted. *unanswered* are the numbers of the sent parts without a response, by CSeq. *refused_users*: it has
+    refused a part since then.
     """
 
     link: Link
@@ -55,6 +58,9 @@ class Subscription:
     has: dict[Key, str] = field(default_factory=dict)
     users: int = 0
     waiting: deque[Item] = field(default_factory=deque)
+    accepted_users: int = 0
+    unanswered: dict[int, int] = field(default_factory=dict)
+    refused_users: bool = False
     last_state: ReplicationState | None = None
 
 
@@ -101,7 +107,8 @@ class Notifier:
             self._tell(before)  # a refresh
             return
         link.reserved = True
-        subscription.has, subscription.users = {key: digest for key, (_, digest) in state.held.items()}, state.users
+        subscription.has = {key: digest for key, (_, digest) in state.held.items()}
+        subscription.users = subscription.accepted_users = state.users
         self._subscriptions[link] = subscription
         self._tell(subscription)
         self._give(subscription)
@@ -177,11 +184,33 @@ class Notifier:
             subscription.waiting.append(item)
         self._send_waiting(subscription)
 
-    def responded(self, link: Link) -> None:
-        """The server on *link* has answered a NOTIFY: send it more parts of the users."""
+    def responded(self, link: Link, response: Response) -> None:
+        """The server on *link* has answered a NOTIFY: note whether it has accepted users, and send it more parts of them."""
         subscription = self._subscriptions.get(link)
-        if subscription is not None:
-            self._send_waiting(subscription)
+        if subscription is None or response.call_id != subscription.dialog.call_id:
+            return
+        number = subscription.unanswered.pop(response.cseq.number, None)
+        if number is not None:
+            self._users_answered(subscription, number, is_accepted=response.status < FIRST_REFUSAL)
+        self._send_waiting(subscription)
+
+    def _users_answered(self, subscription: Subscription, number: int, *, is_accepted: bool) -> None:
+        """Note the response to one part of the users with this *number*; they are accepted with their last part."""
+        if not is_accepted:
+            subscription.refused_users = True
+        elif not subscription.refused_users:
+            open_parts = {*subscription.unanswered.values(), *(item.number for item in subscription.waiting)}
+            if number not in open_parts:
+                subscription.accepted_users = number
+
+    def give_users_again(self) -> None:
+        """Send users again to each server that refused them, from what it has accepted: the reason may be gone."""
+        for subscription in list(self._subscriptions.values()):
+            if subscription.refused_users:
+                subscription.refused_users, subscription.users = False, subscription.accepted_users
+                subscription.waiting.clear()
+                subscription.unanswered.clear()
+                self._give(subscription)
 
     def tick(self) -> None:
         """Send more parts of the users, where a link has written the earlier ones; called about twice a second."""
@@ -191,7 +220,9 @@ class Notifier:
     def _send_waiting(self, subscription: Subscription) -> None:
         """Send parts of the users as long as little waits in the link: the users of a large pool exceed its write queue."""
         while subscription.waiting and subscription.link.pending_out < MOST_QUEUED:
-            self._hand_over(subscription, subscription.waiting.popleft())
+            item = subscription.waiting.popleft()
+            self._hand_over(subscription, item)
+            subscription.unanswered[subscription.dialog.cseq] = item.number
 
     def _hand_over(self, subscription: Subscription, item: Item) -> None:
         self._notify(subscription, ((ITEM, item.header),), item.body, item.kind.content_type)

@@ -137,9 +137,9 @@ class Controller:
             link.send(respond(request, 403).encode())
         return True
 
-    def responded(self, link: Link, response: Response) -> None:  # noqa: ARG002 - its status does not matter
-        """Send more to a server that has answered a NOTIFY; a server reports in its status what it has accepted."""
-        self._notifier.responded(link)
+    def responded(self, link: Link, response: Response) -> None:
+        """Send more to a server that has answered a NOTIFY."""
+        self._notifier.responded(link, response)
 
     @property
     def linked(self) -> Collection[str]:
@@ -189,6 +189,7 @@ class Controller:
             self._renew_own()
         if now - self._gave_again_at >= AGAIN_EVERY_S:
             self._gave_again_at = now
+            self._notifier.give_users_again()
             for name, report in self.reports.reports.items():
                 if report.number < self.newest:
                     self._notifier.again(name)
