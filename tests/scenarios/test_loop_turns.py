@@ -7,6 +7,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -222,7 +223,7 @@ def add_users(managed: Managed, count: int) -> None:
     """Add users of the pool of fe1 to the database of management, all with the hashes of one password."""
     file = managed.organisation.load().users_file
     assert file is not None
-    with sqlite3.connect(file) as db:
+    with closing(sqlite3.connect(file)) as db, db:
         columns = [row[1] for row in db.execute("PRAGMA table_info(users)")]
         first = dict(zip(columns, db.execute("SELECT * FROM users").fetchone(), strict=True))
         rows = [{**first, "aor": f"sip:user{n}@{EXAMPLE}"} for n in range(count)]
