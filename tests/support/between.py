@@ -22,6 +22,7 @@ class Between:
         self._target = target
         self._open = {THERE: asyncio.Event(), BACK: asyncio.Event()}
         self._pumps: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
         self.go_on()
 
     async def __aenter__(self) -> Self:
@@ -34,6 +35,8 @@ class Between:
         for pump in self._pumps:
             pump.cancel()
         await asyncio.gather(*self._pumps, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()  # nobody may read what is left; from Python 3.12 on the server waits for connections
         await self._server.wait_closed()
 
     def stop(self, *directions: str) -> None:
@@ -47,7 +50,9 @@ class Between:
             opened.set()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
         onward, backward = await asyncio.open_connection(*self._target)
+        self._writers.append(backward)
         for direction, source, sink in ((THERE, reader, backward), (BACK, onward, writer)):
             pump = asyncio.create_task(self._pump(direction, source, sink))
             self._pumps.add(pump)

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 import pytest
 
 from client.clock import JumpingLoop
-from sipmesh.cli.versions import built
 from sipmesh.routing.identity.dialog import turned
 from sipmesh.server.proxy.liveness import LONGEST_LOOK_S, LOOK_S, SILENT
 from sipmesh.server.running_server import RunningServer
@@ -23,10 +22,6 @@ from support.running import on_jumping_loop, until
 
 SILENCE_S = Limits().probe_s + Limits().probe_answer_s
 FOUND_S = SILENCE_S + 2 * LOOK_S
-
-FROM_SOURCE_ALONE = pytest.mark.skipif(
-    built() == "compiled", reason="does not end with a compiled build: not understood yet"
-)
 
 
 @asynccontextmanager
@@ -143,7 +138,7 @@ async def test_peer_of_other_make_is_judged_once_it_has_sent_a_keepalive(pool: N
         assert link.why == SILENT
 
 
-@pytest.mark.parametrize("is_well", [True, pytest.param(False, marks=FROM_SOURCE_ALONE)])
+@pytest.mark.parametrize("is_well", [True, False])
 @on_jumping_loop
 async def test_server_that_is_heard_on_another_link_is_not_given_up(pool: Network, *, is_well: bool) -> None:
     """One link may be cut alone. And whoever has stolen the key of a server must not be able to have it avoided."""
