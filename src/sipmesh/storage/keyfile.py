@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sipmesh.errors import OperatorError, Problem
@@ -21,15 +22,8 @@ def write_secret(path: Path, secret: bytes) -> None:
 
     Raises `FileError` if the folder is not writable, or its disk is full.
     """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    try:
-        with file_errors(path):
-            _write_durably(draft, secret)
-            draft.replace(path)
-            _sync_folder(path.parent)
-    finally:
-        with suppress(OSError):
-            draft.unlink()
+    with _draft_of(path, secret) as draft:
+        draft.replace(path)
 
 
 def read_secret(path: Path) -> bytes:
@@ -64,15 +58,22 @@ def load_or_create(path: Path, size: int = 32) -> bytes:
 
 def _create(path: Path, key: bytes) -> None:
     """Write *key*, unless another process was faster: unlike a rename, `link` never replaces a file."""
+    with _draft_of(path, key) as draft, suppress(FileExistsError):
+        os.link(draft, path)
+
+
+@contextmanager
+def _draft_of(path: Path, content: bytes) -> Iterator[Path]:
+    """Write *content* to a new file beside *path*, which the block gives its name; afterwards the name is durable."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
         with file_errors(path):
-            _write_durably(draft, key)
-            with suppress(FileExistsError):
-                os.link(draft, path)
+            _write_durably(draft, content)
+            yield draft
             _sync_folder(path.parent)
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
 
 
 def _write_durably(path: Path, content: bytes) -> None:

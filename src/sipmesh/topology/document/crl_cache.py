@@ -66,14 +66,6 @@ def read_list(file: Path, largest: int) -> RevocationList:
             _keep(_by_file, file, (before, digest))
 
 
-def is_read(content: bytes) -> bool:
-    """Tell whether *content* can be read without delay: it is small, or in the cache."""
-    if len(content) < LARGE:
-        return True
-    with _lock:
-        return sha256(content).digest() in _by_digest
-
-
 def is_file_read(file: Path) -> bool:
     """Tell whether *file* can be read without delay: it is small, missing, or in the cache and unchanged."""
     state = _state(file)
