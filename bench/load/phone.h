@@ -27,7 +27,7 @@ void phones_start(void *first, size_t count, size_t size, bool registers);
 void phone_register(const struct phone *, struct text *, unsigned cseq, const char *credentials);
 /* Sends the next REGISTER, with credentials for `challenged` if that is not NULL. */
 void phone_send_register(struct phone *, const struct message *challenged);
-/* Opens one that registers, or opens it again; `from` may be NULL. */
+/* Opens a phone that registers, or opens it again; `from` may be NULL. */
 void phone_open(struct phone *, SSL_CTX *, const struct in_addr *from);
 
 #endif

@@ -77,7 +77,7 @@ async def until_gone(network: DemoNetwork, ids: list[str]) -> bool:
 
 
 async def refused_now(network: DemoNetwork, people: People, act: Act, papers: Forged) -> None:
-    """Check that a new link with the revoked certificate is refused, whoever opens it."""
+    """Check that a new link with the revoked certificate is refused, in both directions."""
     outcome = await people.alice.message(people.bob.party.aor, "are you there?")
     act.row(
         "alice sends bob on fe2 a message", f"{outcome.status}, not delivered", good=not outcome.ok, answer=str(outcome)

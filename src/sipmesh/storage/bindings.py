@@ -289,7 +289,7 @@ def _check(db: sqlite3.Connection) -> None:
 
 
 def _set_aside(path: Path) -> None:
-    """Move a spoiled file out of the way; whoever still has it open goes on with it until it is started again."""
+    """Move a spoiled file out of the way. A process that has it open uses it until its next start."""
     path.replace(path.with_name(f"{path.name}.spoiled"))
     for suffix in ("-wal", "-shm"):
         with suppress(FileNotFoundError):

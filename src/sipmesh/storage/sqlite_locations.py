@@ -1,7 +1,7 @@
 """`Locations` in a SQLite file: one thread reads and another one writes, so that the event loop never waits for the file.
 
-Whatever has come while a transaction was on its way goes into the next one. A reader is not held up by whoever has the write
-lock (WAL): where another process keeps that, only what has to be written waits.
+All writes that come during one transaction go into the next one. A reader does not wait for the write lock (WAL): if another
+process keeps that lock, only writes wait.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Who may be in its handshake at one listener: a number for each address, and one for all.
 
-A connection that keeps its peer's pace keeps its place, whoever else comes. One that is slow loses it when another waits.
+A connection that is not slow keeps its place. A slow connection loses its place if another connection waits.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class HandshakePlaces:
         return self.is_open(now)
 
     def displace_silent(self, now: float) -> bool:
-        """Close a slow connection that has sent no ClientHello, whoever it is of; False if there is none."""
+        """Close a slow connection that has sent no ClientHello, of any address; False if there is none."""
         return self._displace_any(self.silent, now)
 
     def _displace_any(self, budget: Budget[Greeted], now: float) -> bool:

@@ -75,7 +75,7 @@ class KnownBindings:
         return known.rows
 
     def kept(self, aor: str, now: float) -> list[Binding]:
-        """Give the live rows of *aor* as they were read last, whoever has changed them since."""
+        """Give the live rows of *aor* as they were read last, even if another server has changed them since."""
         known = self._here.get(aor) or self._elsewhere.get(aor)
         return [row for row in known.rows if row.expires_at > now] if known is not None else []
 

@@ -1,4 +1,4 @@
-"""Publishing while no management server runs, by whoever has its folder.
+"""Publishing while no management server runs, by a command that can write to its folder.
 
 This makes the first version. It also makes a version that lets a management server start again after its port or address has
 become unusable: such a server cannot start, and so it cannot publish.
