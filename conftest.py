@@ -15,6 +15,7 @@ import pytest
 from hypothesis import settings
 
 from support import commands
+from support.cpu_time import CpuTimes
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - only a private folder in it is used
 ROOM = 4 << 30
@@ -43,6 +44,11 @@ def _folder_in_memory() -> Path | None:
 
 FOLDER = _folder_in_memory()
 
+# Tests start hundreds of interpreters. Without byte code on disk each one compiles all of our sources, and pytest rewrites all
+# assertions in each process that tests: a tenth of the whole run.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # The same examples in each run, and none is timed: a test that fails has to fail for whoever looks at it next.
 settings.register_profile("sipmesh", derandomize=True, deadline=None)
 settings.load_profile("sipmesh")
@@ -70,6 +76,12 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     """Keep the paths of tests short: a control socket has a path of 107 octets at most."""
     if FOLDER is not None and config.option.basetemp is None:
         config.option.basetemp = str(FOLDER / "t")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Measure the CPU time of tests."""
+    if Path("/proc/self/stat").exists():
+        config.pluginmanager.register(CpuTimes(), "cpu-times")
 
 
 def pytest_sessionfinish(exitstatus: int) -> None:

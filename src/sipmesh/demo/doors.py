@@ -31,6 +31,9 @@ PLACES = {
 NOT_FOUND = 404
 CARRIED = "forwarded"
 LOOKS, LOOK_AGAIN_S = 100, 0.02
+LATEST = 10
+"""So many refusals are looked at: the impostors come one by one, so that the last one is among the latest."""
+
 ACCEPTED, REFUSED = "accepted", "REFUSED"
 """The result of a control."""
 
@@ -100,7 +103,7 @@ async def verdict_on(network: DemoNetwork, server: str, knock_result: Knock) -> 
     """Wait for the refusal that the server recorded for this connection; None if there is none."""
     ours = f"{knock_result.local[0]}:{knock_result.local[1]}"
     for _ in range(LOOKS):
-        for verdict in await network.result_of(replies.REFUSED, server, most=50):
+        for verdict in await network.result_of(replies.REFUSED, server, most=LATEST):
             if verdict.remote.replace(" port ", ":") == ours:
                 return verdict
         await asyncio.sleep(LOOK_AGAIN_S)

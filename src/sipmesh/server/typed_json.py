@@ -1,18 +1,19 @@
 """JSON of typed values: each value is written by `members` and read back by `read`.
 
 The keys of a dataclass or of a pydantic model are the names of its fields. A field whose key is a reserved word of Python has an
-underscore at its end (``class_``), and its key as ``validation_alias``. Instants are ISO 8601 with a time zone.
+underscore at its end (``class_``), and its key as ``validation_alias``. A value whose keys are not the names of its fields has
+a method ``to_json``, which returns the members of its object. Instants are ISO 8601 with a time zone.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sipmesh.errors import SipmeshError
 from sipmesh.printable import printable
@@ -27,15 +28,10 @@ Json = Mapping[str, object]
 
 LONGEST_FAULT = 200
 _ADAPTERS: dict[object, TypeAdapter[Any]] = {}
+_WRITERS: dict[type, Callable[[Any], Json]] = {}
+"""By the type of a value; a reply has hundreds of values of few types."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-@runtime_checkable
-class HasMembers(Protocol):
-    """A value whose keys are not the names of its fields."""
-
-    def to_json(self) -> Json:
-        """Return the members of the JSON object."""
 
 
 class UnreadableJsonError(SipmeshError):
@@ -44,15 +40,24 @@ class UnreadableJsonError(SipmeshError):
 
 def members(value: object) -> Json:
     """Return the members of *value* as a JSON object: one level, whose values `dumps` writes. Raises `TypeError`."""
+    kind = type(value)
+    if (writer := _WRITERS.get(kind)) is None:
+        writer = _WRITERS[kind] = _writer(kind)
+    return writer(value)
+
+
+def _writer(kind: type) -> Callable[[Any], Json]:
+    """Return the function that gives the members of each value of the type *kind*; raises `TypeError` if there is none."""
     from pydantic import BaseModel
 
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    if isinstance(value, HasMembers):
-        return value.to_json()
-    if is_dataclass(value):
-        return {field.name.removesuffix("_"): getattr(value, field.name) for field in fields(value)}
-    raise TypeError(f"no JSON for {value!r}")
+    if issubclass(kind, BaseModel):
+        return lambda value: kind.model_dump(value, mode="json", by_alias=True, exclude_unset=True)
+    if hasattr(kind, "to_json"):
+        return lambda value: value.to_json()
+    if is_dataclass(kind):
+        names = [(field.name.removesuffix("_"), field.name) for field in fields(kind)]
+        return lambda value: {key: getattr(value, name) for key, name in names}
+    raise TypeError(f"no JSON for {kind!r}")
 
 
 def plain(value: object) -> object:
