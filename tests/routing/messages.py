@@ -10,6 +10,7 @@ from sipmesh.routing.identity.route_set import Names
 from sipmesh.routing.identity.sender import ClientSender, ServerSender, named_side
 from sipmesh.routing.outcome import Forward, Outcome
 from sipmesh.routing.registrar.binding import Binding
+from sipmesh.routing.registrar.gruu import Gruus, pool_hash
 from sipmesh.routing.roles.edge import EdgeFacts
 from sipmesh.routing.roles.front_end import FrontEndFacts
 from sipmesh.routing.target import ServerTarget
@@ -104,6 +105,7 @@ PEERS: Peers = {
     POOL_SIDE: Behind((FE2,), LinkKind.SERVER, OURS),
     EDGE_SIDE: Behind((EDGE, "edge2.example.test"), LinkKind.SERVER, PARTNERS, PARTNERS | {PARTNER_EDGE}),
     BOT_SIDE: Behind((BOT,), LinkKind.SERVER, frozenset(), frozenset({BOT})),
+    named_side(SECOND): Behind(("fe9.example.test",), LinkKind.SERVER, OURS),
     named_side(NEWS): Behind((NEWS,), LinkKind.SERVER, frozenset({"news.test"}), frozenset({NEWS})),
 }
 RESERVED = frozenset({POOL, FE1, FE2, EDGES, EDGE, BOT, NEWS, PARTNER_EDGE, OTHER_EDGE, "other.test"}) | PARTNERS
@@ -119,6 +121,8 @@ FRONT_END = FrontEndFacts(
     blocked=BLOCKED,
     inside=Inside(PEERS, RESERVED, BLOCKED),
     incarnation=INCARNATION,
+    gruus=Gruus(b"key of the pool", POOL),
+    pools={pool_hash(SECOND): SECOND},
 )
 AT_EDGE = EdgeFacts(
     names=Names(frozenset({EDGE, EDGES, "example.test"}), frozenset()),

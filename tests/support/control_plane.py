@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.routing.registrar.gruu import Gruus
 from sipmesh.server.agent.agent import Agent
 from sipmesh.server.control_socket import WHO, encode
 from sipmesh.server.file_stamps import NO_STAMPS, Stamps
@@ -58,7 +59,7 @@ class Host:
 
     def prepare(self, loaded: Loaded) -> PreparedVersion:
         """Compute what a server computes of a version."""
-        return prepare(loaded, self.view.name, 1)
+        return prepare(loaded, self.view.name, 1, Gruus(b"key of the pool", self.view.pool.name))
 
     def put_prepared(self, version: PreparedVersion, since: Stamps = NO_STAMPS) -> list[str]:  # noqa: ARG002
         """Put a version in force, unless it *refuses*."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sipmesh.routing.registrar.device import Device
 from sipmesh.routing.target import Target
 from sipmesh.trust.code import Code
 
@@ -40,13 +41,20 @@ class Register:
 
 @dataclass(init=False, slots=True)
 class ToUser:
-    """Look up the bindings of *aor*, and fork to them. *identity* is the sender as ``sip:user@domain``, or None."""
+    """Look up the bindings of *aor*, and fork to them. *identity* is the sender as ``sip:user@domain``, or None.
+
+    *device* restricts the fork to one device. *instead* is what to do if the device has no binding; None answers 480.
+    """
 
     aor: str
     identity: str | None
+    device: Device | None
+    instead: Forward | None
 
-    def __init__(self, aor: str, identity: str | None) -> None:
-        self.aor, self.identity = aor, identity
+    def __init__(
+        self, aor: str, identity: str | None, device: Device | None = None, instead: Forward | None = None
+    ) -> None:
+        self.aor, self.identity, self.device, self.instead = aor, identity, device, instead
 
 
 @dataclass(init=False, slots=True)

@@ -15,6 +15,7 @@ from sipmesh.topology.view import view as view_of
 if TYPE_CHECKING:
     from sipmesh.routing.identity.border import Border
     from sipmesh.routing.identity.route_set import Names
+    from sipmesh.routing.registrar.gruu import Gruus
     from sipmesh.server.proxy.dispatch import Decide
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
@@ -31,8 +32,8 @@ class PreparedVersion:
     addresses: PublishedAddresses
 
 
-def prepare(loaded: Loaded, name: str, incarnation: int) -> PreparedVersion:
+def prepare(loaded: Loaded, name: str, incarnation: int, gruus: Gruus) -> PreparedVersion:
     """Compute everything that does not depend on the running server *name*; raises `OperatorError` if it is not in *loaded*."""
     view = view_of(loaded, name)
-    decide = decide_for(view, incarnation)
+    decide = decide_for(view, incarnation, gruus)
     return PreparedVersion(view, names_of(view), decide, border_of(view), addresses_in(view))

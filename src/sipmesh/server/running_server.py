@@ -15,6 +15,7 @@ from sipmesh.routing.authentication.backoff import FailureLimits, LoginBackoff
 from sipmesh.routing.identity.dialog_token import Tokens
 from sipmesh.routing.proxy.branch import Branches
 from sipmesh.routing.proxy.forwarding import ListenerAddress
+from sipmesh.routing.registrar.gruu import Gruus
 from sipmesh.routing.registrar.registrar import RegistrarLimits
 from sipmesh.server.certificates.expiring_files import anchors_of, lists_of
 from sipmesh.server.certificates.own_certificates import OwnCertificates
@@ -148,6 +149,7 @@ class RunningServer:
         incarnation = time.time_ns() // 1000
         key, pool_key = (load_or_create(self.state / name) for name in key_files(self.view))
         self.tokens = Tokens(key, incarnation, pool_key)
+        self.gruus = Gruus(pool_key, self.view.pool.name)
         self.users = open_users(self.view)
         try:
             self.locations = locations or open_locations(self.view, self.loop.call_soon_threadsafe)
@@ -184,7 +186,15 @@ class RunningServer:
         self.logins = self._logins()
         self.user_updates = UserUpdates(self.users, self.logins, self.log)
         self.registrations = Registrations(
-            view.name, tokens, self.locations, RegistrarLimits(), self.loop.time, self.log, self.peer_log
+            view.name,
+            tokens,
+            self.locations,
+            RegistrarLimits(),
+            self.loop.time,
+            self.log,
+            self.peer_log,
+            self.gruus,
+            advertised[LinkKind.CLIENT].sent_by if LinkKind.CLIENT in advertised else "",
         )
         self.outages = Outages(self.loop, self.flow_table, self.limits, self.peer_log)
         self.liveness = Liveness(self.loop, self.limits, self.outages)
@@ -218,7 +228,7 @@ class RunningServer:
         )
         self.dispatch = Dispatch(
             names=names_of(view),
-            decide=decide_for(view, self.tokens.incarnation),
+            decide=decide_for(view, self.tokens.incarnation, self.gruus),
             gatekeeper=self.gatekeeper,
             flow_table=self.flow_table,
             relay=self.relay,
@@ -293,7 +303,7 @@ class RunningServer:
 
     def prepare(self, loaded: Loaded) -> PreparedVersion:
         """Compute what `put_prepared` needs; a thread may do so. Raises `OperatorError` if this server is not in *loaded*."""
-        return prepare(loaded, self.view.name, self.tokens.incarnation)
+        return prepare(loaded, self.view.name, self.tokens.incarnation, self.gruus)
 
     def put_in_force(self, loaded: Loaded) -> list[str]:
         """Put a topology in force, as `put_prepared` does, with everything that has to be computed for it."""

@@ -69,6 +69,7 @@ _SPELLINGS: Final = (
     "Organization",
     "P-Access-Network-Info",
     "P-Asserted-Identity",
+    "P-Associated-URI",
     "P-Preferred-Identity",
     "Path",
     "Priority",

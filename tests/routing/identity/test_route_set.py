@@ -23,7 +23,7 @@ from routing.messages import (
 )
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.dialog_token import DialogToken, FlowToken, Tokens
-from sipmesh.routing.identity.route_set import NOWHERE, Names, Past, RouteSet, take_place
+from sipmesh.routing.identity.route_set import NOWHERE, Names, Past, RouteSet, service_route, take_place
 from sipmesh.sip.message import Request
 from sipmesh.sip.uri import SipUri
 
@@ -343,3 +343,35 @@ def test_any_route_is_read_or_a_remote_error(rows: list[str], uri: str) -> None:
         return
     assert route_set.dialog is None  # it has no To tag
     assert route_set.beyond is None or not NAMES.ours(route_set.beyond)
+
+
+@pytest.mark.parametrize(
+    ("uri", "route", "way"),
+    [
+        ("sip:example.test", None, "sip:example.test;transport=tls;lr"),
+        ("sips:example.test:5071", None, "sips:example.test:5071;transport=tls;lr"),
+        ("sip:stranger.test", None, ""),
+        ("sip:example.test", "<sip:fe1.example.test:5061;lr>;x=1, <sip:other.test>", "sip:fe1.example.test:5061;lr"),
+        ("sip:example.test", "<sip:fe1.example.test:5061>", ""),
+        ("sip:example.test", "<sip:token@fe1.example.test;lr>", ""),
+        ("sip:example.test", "<sip:fe1.example.test;lr?subject=x>", ""),
+        ("sip:example.test", "<sip:stranger.test;lr>", ""),
+    ],
+)
+def test_service_route_is_the_way_of_the_client_if_that_means_us(uri: str, route: str | None, way: str) -> None:
+    """RFC 3608: the phone uses a name that it has resolved before, and gets no other."""
+    asked = request("REGISTER", uri, routes=[route] if route else [])
+    assert service_route(asked, FRONT_END.names) == way
+
+
+@pytest.mark.parametrize(("length", "kept"), [(256, True), (257, False)])
+def test_service_route_is_bounded(length: int, *, kept: bool) -> None:
+    start = "sip:fe1.example.test;lr;x="
+    way = f"{start}{'y' * (length - len(start))}"
+    assert service_route(request("REGISTER", routes=[f"<{way}>"]), FRONT_END.names) == (way if kept else "")
+
+
+def test_service_route_of_a_websocket_says_so() -> None:
+    asked = request("REGISTER", "sip:example.test")
+    asked.replace("via", "SIP/2.0/WSS x.invalid;branch=z9hG4bK1")
+    assert service_route(asked, FRONT_END.names) == "sip:example.test;transport=ws;lr"

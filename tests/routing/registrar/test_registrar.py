@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 
 from sipmesh.cli.versions import built
 from sipmesh.errors import RemoteError
-from sipmesh.routing.registrar.registrar import Binding, Changes, FlowFacts, RegistrarAnswer, RegistrarLimits, decide
+from sipmesh.routing.registrar.registrar import (
+    Binding,
+    Changes,
+    FlowFacts,
+    RegistrarAnswer,
+    RegistrarLimits,
+    decide,
+    is_refresh,
+)
 from sipmesh.sip.message import Request, build_request
 from sipmesh.sip.uri import SipUri
 
@@ -224,23 +232,44 @@ def test_a_contact_that_is_no_sip_uri_is_a_400(uri: str) -> None:
     assert caught.value.status == 400
 
 
-@pytest.mark.parametrize(("supported", "require"), [("outbound, path", True), ("path", False)])
-def test_outbound_is_confirmed_to_a_client_that_asked_for_it(*, supported: str, require: bool) -> None:
-    limits = RegistrarLimits(flow_timer_s=120)
-    headers = answer(register(PJSUA, supported=supported), limits=limits).headers
-    assert (("require", "outbound") in headers) is require
-    assert (("flow-timer", "120") in headers) is require
-
-
-def test_outbound_is_not_confirmed_without_a_reg_id() -> None:
-    assert ("require", "outbound") not in answer(register(BARESIP, supported="outbound")).headers
-
-
-@pytest.mark.parametrize(("tag", "status"), [("outbound", 200), ("path, outbound", 420)])
+@pytest.mark.parametrize(("tag", "status"), [("outbound, path, gruu", 200), ("path, 100rel", 420)])
 def test_unsupported_extension_is_named(tag: str, status: int) -> None:
     answered = answer(register(PJSUA, require=tag))
     assert answered.status == status
-    assert (("unsupported", "path") in answered.headers) is (status == 420)
+    assert (("unsupported", "100rel") in answered.headers) is (status == 420)
+
+
+@pytest.mark.parametrize(
+    ("contact", "supported", "status"), [(PJSUA, "outbound", 439), (PJSUA, "path", 200), (BARESIP, "outbound", 200)]
+)
+def test_flow_is_that_of_the_first_hop(contact: str, supported: str, status: int) -> None:
+    """RFC 5626 section 6: behind a proxy, an instance with a reg-id would be registered on the link of the proxy."""
+    behind = register(contact, supported=supported)
+    behind.prepend("via", "SIP/2.0/TLS proxy.invalid;branch=z9hG4bK2")
+    assert answer(behind).status == status
+    assert answer(register(contact, supported=supported)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("uri", "status"),
+    [
+        ("sip:alice@example.test;gr=urn:uuid:1", 403),
+        ("sip:tgruu.x@example.test;gr", 403),
+        ("sip:alice@192.0.2.1;gr=urn:uuid:1", 200),
+        ("sip:alice@example.test", 200),
+    ],
+)
+def test_gruu_of_our_domain_is_no_contact(uri: str, status: int) -> None:
+    """RFC 5627 section 5.1: it would lead to itself."""
+    assert answer(register(f"<{uri}>")).status == status
+
+
+@pytest.mark.parametrize(("contact", "is_refresh_"), [(BARESIP, False), (SIPJS, True)])
+def test_new_call_id_of_an_instance_is_told_to_the_pool(contact: str, *, is_refresh_: bool) -> None:
+    """It ends the temporary GRUUs of the one before (RFC 5627 section 5.1)."""
+    held = answer(register(contact)).changes.put
+    assert is_refresh(answer(register(contact, cseq=2), *held).changes, held)
+    assert is_refresh(answer(register(contact, call_id="two"), *held).changes, held) is is_refresh_
 
 
 @pytest.mark.parametrize(("count", "status"), [(10, 200), (11, 403)])

@@ -7,10 +7,13 @@ import pytest
 from sipmesh.errors import OperatorError
 from sipmesh.routing.identity.route_set import Names
 from sipmesh.routing.identity.sender import named_side
+from sipmesh.routing.registrar.gruu import Gruus, pool_hash
 from sipmesh.server.proxy.roles import applications, decide_for, edge_facts, front_end_facts, names_of, peers_of
 from sipmesh.topology.view import ServerView, view
 from sipmesh.trust.evidence import LinkKind
-from support.network import BOT, EDGE, EDGES, EXAMPLE, FE1, FE2, PARTNER, PARTNER_EDGES, POOL, Network
+from support.network import BOT, EDGE, EDGES, EXAMPLE, FE1, FE2, PARTNER, PARTNER_EDGES, POOL, POOL2, Network
+
+GRUUS = Gruus(b"key of the pool", POOL)
 
 
 def seen_from(federation: Network, server: str) -> ServerView:
@@ -19,7 +22,7 @@ def seen_from(federation: Network, server: str) -> ServerView:
 
 
 def test_front_end_routes_by_its_domains_its_edges_and_its_applications(federation: Network) -> None:
-    facts = front_end_facts(seen_from(federation, FE1), 7)
+    facts = front_end_facts(seen_from(federation, FE1), 7, GRUUS)
     assert facts.domains == {EXAMPLE}
     assert facts.pool == POOL
     assert facts.entrances == {POOL}
@@ -27,11 +30,16 @@ def test_front_end_routes_by_its_domains_its_edges_and_its_applications(federati
     assert facts.partner_domains == {PARTNER}
     assert facts.blocked == {"evil.test"}
     assert facts.applications == {BOT: (BOT,)}
-    assert facts.incarnation == 7
+    assert (facts.incarnation, facts.gruus) == (7, GRUUS)
+
+
+def test_front_end_finds_the_other_pools_by_their_temporary_gruus(two_pools: Network) -> None:
+    facts = front_end_facts(seen_from(two_pools, FE1), 7, GRUUS)
+    assert facts.pools == {pool_hash(POOL2): POOL2}
 
 
 def test_front_end_without_federation_has_no_route_to_partners(home: Network) -> None:
-    facts = front_end_facts(seen_from(home, FE1), 7)
+    facts = front_end_facts(seen_from(home, FE1), 7, GRUUS)
     assert (facts.route, facts.partner_domains, facts.blocked) == ((), frozenset(), frozenset())
 
 
@@ -87,6 +95,6 @@ def test_names_are_those_of_the_certificate_and_the_addresses_of_the_ports(
 
 def test_application_role_is_refused(federation: Network) -> None:
     with pytest.raises(OperatorError, match="application"):
-        decide_for(seen_from(federation, BOT), 7)
+        decide_for(seen_from(federation, BOT), 7, GRUUS)
     for server in (FE1, EDGE):
-        assert callable(decide_for(seen_from(federation, server), 7))
+        assert callable(decide_for(seen_from(federation, server), 7, GRUUS))

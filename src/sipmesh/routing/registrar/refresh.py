@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Final
 
 from sipmesh.routing.registrar.binding import Binding
+from sipmesh.routing.registrar.granted import GruuMint, contact_value
 from sipmesh.routing.registrar.registrar import RegistrarAnswer
 from sipmesh.sip.message import Request, Response, copied_rows, stateless_tag
 from sipmesh.sip.names import bits_of
-from sipmesh.sip.rows import TO, header_rows, made_row
+from sipmesh.sip.rows import TO, Row, header_rows, made_row
 
 DECIDES: Final = bits_of("to", "contact", "expires", "require", "supported")
 """The rows that the registrar decides by; Call-ID and CSeq are read. A User-Agent is noted once on a flow: it is one phone's."""
@@ -21,7 +22,7 @@ DECIDES: Final = bits_of("to", "contact", "expires", "require", "supported")
 class KnownRefresh:
     """The REGISTER with which one flow renews *row*, the only row of its address of record."""
 
-    __slots__ = ("_lines", "_most", "_rows", "_to", "row")
+    __slots__ = ("_lines", "_most", "_rows", "_to", "gives_gruu", "row")
 
     def __init__(self, request: Request, answer: RegistrarAnswer, max_call_id_length: int) -> None:
         """Remember *request*, to which *answer* was given: a 200 with one binding, that of the only Contact.
@@ -33,7 +34,13 @@ class KnownRefresh:
         self._lines = deciding_lines(request)
         to = request.row(TO)
         self._to = to if request.to.tag is not None else made_row("to", f"{to.value};tag={stateless_tag(request)}")
-        self._rows = header_rows([*answer.headers, ("content-length", "0")])
+        self.gives_gruu = answer.gives_gruu
+        self._rows = header_rows(
+            [
+                *[header for header in answer.headers if not self.gives_gruu or header[0] != "contact"],
+                ("content-length", "0"),
+            ]
+        )
 
     def __repr__(self) -> str:
         return f"<KnownRefresh of {self.row.aor}>"
@@ -55,12 +62,22 @@ class KnownRefresh:
         held = self.row
         if len(request.call_id) > self._most:
             return False
-        return request.call_id != held.call_id or request.cseq.number > held.cseq
+        if (
+            request.call_id != held.call_id
+        ):  # of an instance, it ends the temporary GRUUs, which other servers have to know
+            return held.instance is None
+        return request.cseq.number > held.cseq
 
-    def renew(self, request: Request, at: float) -> Response:
-        """Renew the row by *request* from the instant *at*, in seconds of the clock of its end, and answer."""
+    def renew(self, request: Request, at: float, date: Row, mint: GruuMint | None = None) -> Response:
+        """Renew the row by *request* from the instant *at*, in seconds of the clock of its end, and answer.
+
+        *date* is the Date of the answer. *mint* is needed only if `gives_gruu`: each answer has a new temporary GRUU.
+        """
         self.row.renew(request.call_id, request.cseq.number, at)
         rows = [self._to if row.bit == TO else row for row in copied_rows(request)]
+        if self.gives_gruu:
+            rows.append(made_row("contact", contact_value(self.row, at, mint)))
+        rows.append(date)
         return Response(200, "OK", rows + self._rows)
 
 

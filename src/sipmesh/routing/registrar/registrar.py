@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import ceil
 from typing import Final
 
-from sipmesh.routing.registrar.binding import NEVER, Binding, BindingKey, Changes, row_name
+from sipmesh.routing.registrar.binding import Binding, BindingKey, Changes, row_name
 from sipmesh.routing.registrar.contact import AskedContact, read_contact
+from sipmesh.routing.registrar.granted import SUPPORTED, FlowFacts, GruuMint, granted_headers, is_outbound, offers
+from sipmesh.routing.registrar.gruu import is_gruu
 from sipmesh.sip.check import unsupported
 from sipmesh.sip.message import Request
-from sipmesh.sip.text import ascii_lower
 from sipmesh.sip.uri import SipUri
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
     "is_refresh",
 ]
 
-SUPPORTED: Final = frozenset({"outbound"})
 ONE_HOUR_S: Final = 3600
 
 
@@ -47,17 +46,9 @@ class RegistrarLimits:
     max_instance_length: int = 256  # characters; a URN of a UUID has 47 with its brackets
     max_call_id_length: int = 256  # characters: it is stored with each contact; phones use 16 to 64
     max_user_agent_length: int = 128  # characters; the rest is cut, because only the operator reads it
-    flow_timer_s: int = 0  # sent to clients that support outbound (RFC 5626 section 5.4); 0: not sent
-
-
-@dataclass(frozen=True, slots=True)
-class FlowFacts:
-    """The link of a REGISTER: its server, that server's incarnation, the flow number and the flow token."""
-
-    server: str
-    incarnation: int
-    flow: int
-    token: str
+    flow_timer_s: int = (
+        60  # for clients that support outbound: they learn within it that their link is gone; 0: not sent
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +56,7 @@ class RegistrarAnswer:
     """The answer to one REGISTER. *headers* are added to it. *changes* are stored before it is sent.
 
     *bindings* are all bindings of the user after the changes, one for each Contact in *headers*. They are empty unless the
-    status is 200.
+    status is 200. *gives_gruu*: a Contact in *headers* has GRUUs.
     """
 
     status: int
@@ -73,6 +64,7 @@ class RegistrarAnswer:
     headers: tuple[tuple[str, str], ...] = ()
     changes: Changes = field(default_factory=Changes)
     bindings: tuple[Binding, ...] = field(default=(), repr=False)
+    gives_gruu: bool = False
 
 
 def decide(
@@ -83,6 +75,7 @@ def decide(
     limits: RegistrarLimits,
     *,
     at: float,
+    mint: GruuMint | None = None,
 ) -> RegistrarAnswer:
     """Answer a REGISTER on *flow* whose sender has proved that it is *owner*.
 
@@ -93,6 +86,7 @@ def decide(
         flow: The link of the REGISTER.
         limits: The limits of registrations.
         at: Now, in seconds of the clock of *expires_at*.
+        mint: Makes GRUUs for a client that offers to use them; None gives it none.
 
     Raises:
         RemoteError: A header field is malformed. Its status is that of the answer.
@@ -104,7 +98,9 @@ def decide(
     except _Refused as refused:
         return refused.registration
     bindings = case.after(changes)
-    return RegistrarAnswer(200, "OK", case.headers(bindings), changes, bindings)
+    headers = granted_headers(request, bindings, flow, limits.flow_timer_s, mint, at=at)
+    gives_gruu = mint is not None and "gruu" in offers(request)
+    return RegistrarAnswer(200, "OK", headers, changes, bindings, gives_gruu)
 
 
 def is_refresh(changes: Changes, held: Sequence[Binding]) -> bool:
@@ -119,7 +115,14 @@ def _renews(row: Binding, known: Binding) -> bool:
         and row.instance == known.instance
         and row.reg_id == known.reg_id
         and row.q == known.q
+        and (row.instance is None or row.call_id == known.call_id)  # a temporary GRUU counts for one Call-ID
     )
+
+
+def leads_to_itself(contact: str, owner: str) -> bool:
+    """Tell whether a Contact is a GRUU in the domain of its *owner*."""
+    uri = SipUri.parse(contact)
+    return is_gruu(uri) and uri.host == owner.rpartition("@")[2]
 
 
 class _Refused(Exception):  # noqa: N818 - a way out of the steps below, never seen outside
@@ -161,6 +164,9 @@ class _Case:
             raise _Refused(420, "Bad Extension", ("unsupported", ", ".join(unknown)))
         if self.request.to.sip_uri.aor != self.owner:
             raise _Refused(403, "Not Your Address of Record")
+        # RFC 5626 section 6: the flow is that of the first hop, so a proxy between the client and us may not carry it.
+        if self.request.has_lower_via and is_outbound(self.request, offers(self.request)):
+            raise _Refused(439, "First Hop Lacks Outbound Support")
 
     def changes(self) -> Changes:
         """Apply steps 6 and 7: ``*`` removes all rows; otherwise add, update or remove one row for each Contact."""
@@ -198,6 +204,9 @@ class _Case:
             if len(contact.uri) > limits.max_contact_length or len(contact.instance or "") > limits.max_instance_length:
                 raise _Refused(400, "Contact Too Long")
         for contact in added:
+            # RFC 5627 section 5.1: a Contact that is a GRUU of the same user would lead to itself.
+            if leads_to_itself(contact.uri, self.owner):
+                raise _Refused(403, "A GRUU Cannot Be A Contact")
             # Step 7: only an interval above zero, below one hour and below our minimum may be refused as too brief.
             if contact.expires_s < min(limits.min_expires_s, ONE_HOUR_S):
                 raise _Refused(423, "Interval Too Brief", ("min-expires", str(limits.min_expires_s)))
@@ -253,20 +262,6 @@ class _Case:
         kept = [row for row in self.stored if row.key not in replaced and row.expires_at > self.at]
         return (*changes.put, *kept)
 
-    def headers(self, bindings: Sequence[Binding]) -> tuple[tuple[str, str], ...]:
-        """Step 8: "The response MUST contain Contact header field values enumerating all current bindings"."""
-        headers = [("contact", _contact_value(binding, self.at)) for binding in bindings]
-        if self.is_outbound():
-            headers.append(("require", "outbound"))  # RFC 5626 section 6: tells the client that outbound is used
-            headers.extend([("flow-timer", str(self.limits.flow_timer_s))] if self.limits.flow_timer_s else [])
-        return (*headers, ("supported", ", ".join(sorted(SUPPORTED))))
-
-    def is_outbound(self) -> bool:
-        """Tell whether outbound is used: the client supports it, and a Contact has an instance and a reg-id."""
-        tags = {ascii_lower(tag) for name in ("supported", "require") for tag in self.request.items(name)}
-        has_flow = any(contact.param("reg-id") and contact.param("+sip.instance") for contact in self.request.contacts)
-        return "outbound" in tags and has_flow
-
 
 class _StoredRows:
     """The current rows of a user, to compare with each Contact of a REGISTER. Each stored Contact is parsed once only."""
@@ -286,20 +281,3 @@ class _StoredRows:
             self._plain = [(row, SipUri.parse(row.contact)) for row in self._stored if row.instance is None]
         uri = SipUri.parse(contact.uri)
         return [row for row, known in self._plain if row.contact == contact.uri or uri.equivalent(known)]
-
-
-def _contact_value(binding: Binding, at: float) -> str:
-    """Write one Contact of the 200. Its expires is in whole seconds, rounded up.
-
-    For a row of another server it is the granted time, because only that server knows how much is left.
-    """
-    parts = [f"<{binding.contact}>"]
-    if binding.q != 1.0:
-        parts.append(f"q={binding.q:g}")
-    if binding.instance is not None:
-        parts.append(f'+sip.instance="{binding.instance}"')
-    if binding.reg_id is not None:
-        parts.append(f"reg-id={binding.reg_id}")
-    left_s = binding.interval_s if binding.expires_at == NEVER else max(0, ceil(binding.expires_at - at))
-    parts.append(f"expires={left_s}")
-    return ";".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,10 +17,11 @@ from sipmesh.routing.identity.dialog import (
     turned,
     unbound,
 )
-from sipmesh.routing.identity.dialog_token import FlowToken, Side
+from sipmesh.routing.identity.dialog_token import FlowSide, FlowToken, Side, owner_hash
 from sipmesh.routing.identity.route_set import Names, RouteSet
-from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
+from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender, named_side
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToUser, attributed
+from sipmesh.routing.registrar.gruu import Gruus, Opened, is_gruu, pool_of, public_device
 from sipmesh.routing.roles.options import capabilities
 from sipmesh.routing.target import Found, ServerTarget
 from sipmesh.sip.message import Request
@@ -38,7 +40,8 @@ class FrontEndFacts:
 
     *pool* is its own pool. *entrances* are the front-end pools that edges forward requests to. *applications* maps the names
     of application servers and pools to their servers. *route* are the edges to partners, and *partner_domains* the domains
-    of these partners.
+    of these partners. *gruus* opens the temporary GRUUs of its pool. *pools* maps the hash in one to another
+    front-end pool.
     """
 
     names: Names
@@ -51,6 +54,8 @@ class FrontEndFacts:
     blocked: frozenset[str]
     inside: Inside
     incarnation: int
+    gruus: Gruus
+    pools: Mapping[bytes, str]
 
 
 def decide(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEndFacts) -> Outcome:
@@ -59,7 +64,9 @@ def decide(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEn
         return to_own_flow(request, route_set.flow, sender, facts)
     if request.method == "ACK":
         allowed = may_speak_for_inside(sender, facts)
-        return acknowledge(request, route_set, sender, allowed, facts.inside, facts.incarnation)
+        onward = acknowledge(request, route_set, sender, allowed, facts.inside, facts.incarnation)
+        other = other_side(route_set, sender)
+        return onward if other is None else inside_gruu(request, other, onward, facts, None)
     other = other_side(route_set, sender)
     if request.method == "REGISTER":
         return register(request, sender, facts)
@@ -85,7 +92,8 @@ def carry_inside(request: Request, route_set: RouteSet, other: Side, sender: Sen
     who = assertion.in_dialog(request, route_set, sender, allowed)
     if isinstance(who, Answer):
         return who
-    return attributed(across(request, route_set, other, facts.inside.peers, facts.incarnation), who)
+    onward = attributed(across(request, route_set, other, facts.inside.peers, facts.incarnation), who)
+    return inside_gruu(request, other, onward, facts, who)
 
 
 def identify(request: Request, sender: Sender, facts: FrontEndFacts) -> str | Answer | Prove:
@@ -158,8 +166,38 @@ def route(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEnd
         return refused
     uri = request.ruri
     if uri.host in facts.domains and uri.user is not None:
-        return ToUser(uri.aor, who)
+        return ToUser(uri.aor, who) if not is_gruu(uri) else to_gruu(uri, request, sender, facts, who)
     return beyond_users(request, uri, sender, facts, who)
+
+
+def to_gruu(uri: SipUri, request: Request, sender: Sender, facts: FrontEndFacts, who: str | None) -> Outcome:
+    """Route a request to the device that a GRUU names (RFC 5627 section 5.4); 404 for a GRUU that nobody of ours has made."""
+    device = public_device(uri)
+    if device is not None:
+        return ToUser(uri.aor, who, device)
+    opened = facts.gruus.open(uri)
+    if opened is not None:
+        return ToUser(opened.aor, who, opened.device)
+    home = facts.pools.get(pool_of(uri))
+    if home is None:
+        return Answer(404, code=Code.NO_ROUTE, why="no server of this network has made this temporary GRUU")
+    return to_home(request, ToUser(uri.aor, who), sender, home, facts.inside.peers[named_side(home)].names)
+
+
+def inside_gruu(request: Request, other: Side, onward: Outcome, facts: FrontEndFacts, who: str | None) -> Outcome:
+    """Route a request inside a dialog to the device that its Request-URI names, if that is a GRUU of the *other* side.
+
+    The device may have come back on another flow since the dialog began, perhaps at another server of the pool. *onward* leads to
+    the flow of the dialog: for any other Request-URI, and for a device without a binding.
+    """
+    uri = request.ruri
+    if not (is_gruu(uri) and uri.host in facts.domains and isinstance(other, FlowSide) and isinstance(onward, Forward)):
+        return onward
+    device = public_device(uri)
+    opened = facts.gruus.open(uri) if device is None else Opened(uri.aor, device)
+    if opened is None or owner_hash(opened.aor) != other.owner:
+        return onward
+    return ToUser(opened.aor, who, opened.device, onward)
 
 
 def to_home(request: Request, outcome: ToUser, sender: Sender, home: str, servers: tuple[str, ...]) -> Forward | Answer:

@@ -10,7 +10,7 @@ from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.authentication.backoff import network_of
 from sipmesh.routing.authentication.digest import Proved
 from sipmesh.routing.early_refusal import CLIENT_METHODS
-from sipmesh.routing.identity.route_set import Names, RouteSet, take_place
+from sipmesh.routing.identity.route_set import Names, RouteSet, service_route, take_place
 from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.outcome import Answer, Outcome, Prove
 from sipmesh.routing.proxy.branch import loop_hash
@@ -262,12 +262,18 @@ class Dispatch(LinkEvents):
                 flow, request, key, Answer(482, why="a loop: the request was here before, by the same route")
             )
             return
-        place = take_place(request, self.names, self._tokens, flow.link.local)
+        place = self._take_place(flow, request)
         outcome = self.decide(request, place, flow.sender)
         if isinstance(outcome, Prove):
             self._log_in(PendingLogin(flow, request, key, place, outcome.aor, loop))
         else:
             self._executor.carry_out(flow, request, key, outcome, loop)
+
+    def _take_place(self, flow: Flow, request: Request) -> RouteSet:
+        """Take our entries from the Route; the first REGISTER of a client says by which way the client has come."""
+        if request.method == "REGISTER" and not flow.service_route and flow.link.kind is LinkKind.CLIENT:
+            flow.service_route = service_route(request, self.names, flow.link.local)
+        return take_place(request, self.names, self._tokens, flow.link.local)
 
     def _is_refused(self, flow: Flow, request: Request) -> bool:
         """Return whether *request* is refused because of overload: new requests first, REGISTER and those of a dialog last."""

@@ -92,15 +92,28 @@ class Executor:
     def _to_user(self, flow: Flow, request: Request, outcome: ToUser) -> Forward | Answer | None:
         """Find where a user is; None where the registrations have to be read first."""
         home = self._homes.of(outcome.aor)
+        view = self._view
+        if outcome.instead is not None and home != view.pool.name:
+            return outcome.instead
         if home is None and not self._homes.ready:
             return NO_USERS_YET
         if home is None or flow.sender is None:
             return Answer(404, why=f"{outcome.aor} is not a user of this network")
-        view = self._view
         if home != view.pool.name:
             return to_home(request, outcome, flow.sender, home, view.servers_of(home))
         held = self._registrations.bindings(outcome.aor)
-        return None if held is None else fork(request, held, outcome.identity, view.name, view.pool_mates)
+        if held is None and request.method == "ACK":  # it cannot wait, since nothing answers it
+            return outcome.instead
+        return None if held is None else self._fork(request, outcome, held)
+
+    def _fork(self, request: Request, outcome: ToUser, held: Sequence[Binding]) -> Forward | Answer:
+        """Make the targets of a request for a user with the bindings *held*."""
+        if outcome.device is not None:
+            held = outcome.device.rows_of(held)
+            if not held and outcome.instead is not None:
+                return outcome.instead
+        view = self._view
+        return fork(request, held, outcome.identity, view.name, view.pool_mates)
 
     def _look_up(self, flow: Flow, request: Request, key: str, outcome: ToUser, loop: str) -> None:
         """Read the registrations of a user, and go on then; meanwhile a CANCEL or the end of the link finds the request."""
@@ -118,9 +131,7 @@ class Executor:
             if held is None:
                 self.answer(flow, request, key, NO_REGISTRATIONS)
             else:
-                view = self._view
-                onward = fork(request, held, outcome.identity, view.name, view.pool_mates)
-                self.carry_out(flow, request, key, onward, loop)
+                self.carry_out(flow, request, key, self._fork(request, outcome, held), loop)
         except RemoteError as wrong:
             self.refuse_malformed(flow, request, wrong)
         except SipmeshError as wrong:

@@ -42,8 +42,9 @@ class Flow:
     *served* are the received requests by transaction key, *sent* the branches that were sent, by branch. Both belong to the
     link: a response, an ACK or a CANCEL counts only on the link of its request. *generations* has the generation of the
     password with which each user logged in. *mark* is the ``received`` and ``rport`` of the client's Via. *account* counts
-    the requests of the link. *refresh* is the REGISTER that its phone repeats. *closed*: the link is gone. *refused* has the
-    keys of INVITEs with a final refusal and without an ACK; nothing else of them is kept.
+    the requests of the link. *refresh* is the REGISTER that its phone repeats. *service_route* is the URI by which its phone
+    reaches this server. *closed*: the link is gone. *refused* has the keys of INVITEs with a final refusal and without an ACK;
+    nothing else of them is kept.
     """
 
     __slots__ = (
@@ -59,6 +60,7 @@ class Flow:
         "sender",
         "sent",
         "served",
+        "service_route",
     )
 
     def __init__(self, link: Link, incarnation: int) -> None:
@@ -68,6 +70,7 @@ class Flow:
         self.generations: dict[str, int] = {}
         self.registered = self.closed = False
         self.refresh: KnownRefresh | None = None
+        self.service_route = ""
         self.sender: Sender | None = None
         self.mark: Mark | None = None
         self.account: Usage = NOBODY

@@ -7,11 +7,15 @@ never set, so that no row ends because somebody sets the clock of a machine.
 
 from __future__ import annotations
 
+import os
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.routing.registrar.granted import GruuMint, offers
+from sipmesh.routing.registrar.gruu import NONCE_BYTES, Gruus
 from sipmesh.routing.registrar.refresh import KnownRefresh, known_refresh
 from sipmesh.routing.registrar.registrar import (
     Binding,
@@ -26,7 +30,9 @@ from sipmesh.server.proxy.binding_lookups import BindingLookups, Then
 from sipmesh.server.proxy.flow import Flow, ProxiedRequest
 from sipmesh.server.proxy.known_bindings import KnownBindings
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
+from sipmesh.sip.date import sip_date
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.rows import Row, made_row
 from sipmesh.storage.locations import Write, WriteResult
 
 if TYPE_CHECKING:
@@ -87,7 +93,11 @@ class RunningChange:
 
 
 class Registrations:
-    """Registers users on their links; *clock* gives seconds of the loop, and every time is one of it."""
+    """Registers users on their links; *clock* gives seconds of the loop, and every time is one of it.
+
+    *gruus* makes the temporary GRUUs of the pool. *sent_by* is the address of our client port in a Path. *wall* gives epoch
+    seconds (UTC), for the Date of an answer and nothing else.
+    """
 
     def __init__(
         self,
@@ -98,7 +108,12 @@ class Registrations:
         clock: Callable[[], float],
         log: Log,
         peer_log: LimitedLog,
+        gruus: Gruus,
+        sent_by: str,
+        wall: Callable[[], float] = time.time,
     ) -> None:
+        self._gruus, self._sent_by, self._wall = gruus, sent_by, wall
+        self._date_s, self._date = -1, made_row("date", sip_date(0))
         self._server, self._tokens, self._locations, self._limits = server, tokens, locations, limits
         self._clock, self._log, self._peer_log = clock, log, peer_log
         self._known = KnownBindings(server, locations.versions, locations.slot)
@@ -153,11 +168,11 @@ class Registrations:
         held = self._known.of(aor, now)
         refresh = flow.refresh
         if refresh is not None and held is not None and self._is_repeated(refresh, request, aor, held):
-            return refresh.renew(request, now)
+            return refresh.renew(request, now, self._date_row(), self._mint(1) if refresh.gives_gruu else None)
         answer = None if held is None else self._decide(flow, request, aor, held)
         if answer is not None and held is not None and self._is_settled(aor, answer, held):
             flow.refresh = known_refresh(request, answer, self._limits.max_call_id_length)
-            return respond(request, answer.status, answer.reason, headers=answer.headers)
+            return self._respond(request, answer)
         if self._is_failing or not self._has_room(aor):
             return unavailable(request)
         pending = PendingRegistration(relay.open(flow, request, key), aor, relay)
@@ -181,8 +196,26 @@ class Registrations:
 
     def _decide(self, flow: Flow, request: Request, aor: str, held: Sequence[Binding]) -> RegistrarAnswer:
         token = self._tokens.flow(flow.number, aor)
-        facts = FlowFacts(self._server, self._tokens.incarnation, flow.number, token)
-        return decide(request, aor, held, facts, self._limits, at=self._clock())
+        path = f"sip:{token}@{self._sent_by};transport=tls;lr;ob"
+        facts = FlowFacts(self._server, self._tokens.incarnation, flow.number, token, path, flow.service_route)
+        mint = self._mint(len(held) + 1) if "gruu" in offers(request) else None
+        return decide(request, aor, held, facts, self._limits, at=self._clock(), mint=mint)
+
+    def _mint(self, most: int) -> GruuMint:
+        """Make GRUUs for one answer, *most* temporary ones."""
+        return GruuMint(self._gruus, os.urandom(most * NONCE_BYTES))
+
+    def _date_row(self) -> Row:
+        """Give the Date of an answer, which is written once a second."""
+        now_s = int(self._wall())
+        if now_s != self._date_s:
+            self._date_s, self._date = now_s, made_row("date", sip_date(now_s))
+        return self._date
+
+    def _respond(self, request: Request, answer: RegistrarAnswer) -> Response:
+        """Write the answer to a REGISTER (RFC 3261 section 10.3 step 8: "The response SHOULD include a Date header field")."""
+        headers = (*answer.headers, ("date", self._date_row().value)) if answer.status == 200 else answer.headers  # noqa: PLR2004
+        return respond(request, answer.status, answer.reason, headers=headers)
 
     def _is_settled(self, aor: str, answer: RegistrarAnswer, held: Sequence[Binding]) -> bool:
         """Tell whether *answer* needs no store: it changes nothing, or renews rows that no other change is about."""
@@ -226,7 +259,7 @@ class Registrations:
             self._answer(pending, respond(request, wrong.status))
             return
         if self._is_settled(pending.aor, answer, held):
-            self._answer(pending, respond(request, answer.status, answer.reason, headers=answer.headers))
+            self._answer(pending, self._respond(request, answer))
         else:
             self._store(pending, answer, held)
 
@@ -252,7 +285,7 @@ class Registrations:
         else:
             self._follow(pending, write, result)
             pending.proxied.flow.refresh = known_refresh(request, answer, self._limits.max_call_id_length)
-            response = respond(request, answer.status, answer.reason, headers=answer.headers)
+            response = self._respond(request, answer)
         self._answer(pending, response)
         for following in running.next_ones:
             self._go_on(following)

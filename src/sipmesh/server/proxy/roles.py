@@ -10,6 +10,7 @@ from sipmesh.routing.identity.dialog import Behind, Inside
 from sipmesh.routing.identity.realm import Realms
 from sipmesh.routing.identity.route_set import Names
 from sipmesh.routing.identity.sender import named_side
+from sipmesh.routing.registrar.gruu import pool_hash
 from sipmesh.routing.roles import edge, front_end, management
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.identity.route_set import RouteSet
     from sipmesh.routing.identity.sender import Sender
     from sipmesh.routing.outcome import Outcome
+    from sipmesh.routing.registrar.gruu import Gruus
     from sipmesh.server.proxy.dispatch import Decide
     from sipmesh.sip.message import Request
     from sipmesh.topology.view import PartnerView, PoolView, ServerView
@@ -36,10 +38,10 @@ def border_of(view: ServerView) -> Border:
     return Border(Realms(view.sip_domains, partners), partners)
 
 
-def decide_for(view: ServerView, incarnation: int) -> Decide:
+def decide_for(view: ServerView, incarnation: int, gruus: Gruus) -> Decide:
     """Return the decisions of this server's role; raises `OperatorError` for a role that sipmesh does not run."""
     if view.role is Role.FRONT_END:
-        facts = front_end_facts(view, incarnation)
+        facts = front_end_facts(view, incarnation, gruus)
         return lambda request, place, sender: front_end.decide(request, place, sender, facts)
     if view.role is Role.EDGE:
         return _edge(view, incarnation)
@@ -58,7 +60,7 @@ def _edge(view: ServerView, incarnation: int) -> Decide:
     return decide
 
 
-def front_end_facts(view: ServerView, incarnation: int) -> front_end.FrontEndFacts:
+def front_end_facts(view: ServerView, incarnation: int, gruus: Gruus) -> front_end.FrontEndFacts:
     """Return the topology in the form that a front end routes by."""
     return front_end.FrontEndFacts(
         names=names_of(view),
@@ -71,7 +73,14 @@ def front_end_facts(view: ServerView, incarnation: int) -> front_end.FrontEndFac
         blocked=view.blocked,
         inside=inside_of(view),
         incarnation=incarnation,
+        gruus=gruus,
+        pools={pool_hash(pool.name): pool.name for pool in view.pools.values() if is_other_front_end(pool, view)},
     )
+
+
+def is_other_front_end(pool: PoolView, view: ServerView) -> bool:
+    """Tell whether *pool* is a front-end pool other than that of this server."""
+    return pool.role is Role.FRONT_END and pool.name != view.pool.name
 
 
 def edge_facts(view: ServerView, incarnation: int) -> edge.EdgeFacts:

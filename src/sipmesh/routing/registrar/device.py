@@ -1,0 +1,65 @@
+"""One device of a user: the rows that a GRUU or a registered Contact leads to (RFC 5627 section 5.4, RFC 5626 section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2s
+from typing import Final
+
+from sipmesh.routing.registrar.binding import Binding
+from sipmesh.sip.text import ascii_lower
+from sipmesh.sip.uri import SipUri, normal_escapes
+
+HASH_BYTES: Final = 8
+
+
+def instance_hash(instance: str) -> bytes:
+    """Hash an instance, with its angle brackets. UUID URNs are compared without case (RFC 9562 section 4)."""
+    return _hash(ascii_lower(instance))
+
+
+def registration_hash(call_id: str) -> bytes:
+    """Hash the Call-ID of a registration, which tells one start of a device from the next (RFC 5627 section 5.1)."""
+    return _hash(call_id)
+
+
+def contact_address(uri: SipUri) -> str:
+    """Give the part of a Contact URI that identifies it: user, host and port. "" if it has no user.
+
+    Phones add parameters to the Contact that they have registered, so parameters are not compared.
+    """
+    return "" if uri.user is None else f"{normal_escapes(uri.user)}@{uri.host}:{uri.port or ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """The rows of one instance, by its hash. *registration* is the hash of the Call-ID that one of them must have, or b""."""
+
+    instance: bytes
+    registration: bytes = b""
+
+    def rows_of(self, stored: Sequence[Binding]) -> list[Binding]:
+        """Give the rows of the device among the rows of its user, in the order given."""
+        rows = [row for row in stored if row.instance is not None and instance_hash(row.instance) == self.instance]
+        if self.registration and all(registration_hash(row.call_id) != self.registration for row in rows):
+            return []
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredContact:
+    """The rows with one Contact, by its `contact_address`."""
+
+    address: str
+
+    def rows_of(self, stored: Sequence[Binding]) -> list[Binding]:
+        """Give the rows with this Contact among the rows of its user, in the order given."""
+        return [row for row in stored if contact_address(SipUri.parse(row.contact)) == self.address]
+
+
+Device = Instance | RegisteredContact
+
+
+def _hash(text: str) -> bytes:
+    return blake2s(text.encode("utf-8", "surrogateescape"), digest_size=HASH_BYTES).digest()

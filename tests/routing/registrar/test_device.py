@@ -1,0 +1,54 @@
+"""Which rows of a user belong to one device."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from routing.messages import row
+from sipmesh.routing.registrar.device import (
+    Instance,
+    RegisteredContact,
+    contact_address,
+    instance_hash,
+    registration_hash,
+)
+from sipmesh.sip.uri import SipUri
+
+DESK, MOBILE = "<urn:uuid:00000000-0000-1000-8000-AABBCCDDEEFF>", "<urn:uuid:2>"
+FLOWS = [row(f"sip:bob@192.0.2.{n}", instance=DESK, flow=n) for n in (1, 2)]
+ROWS = [row("sip:bob@192.0.2.9"), *FLOWS, row("sip:bob@192.0.2.3", instance=MOBILE)]
+
+
+@pytest.mark.parametrize("instance", [DESK, DESK.lower()])
+def test_instance_has_all_of_its_flows_and_no_others(instance: str) -> None:
+    assert Instance(instance_hash(instance)).rows_of(ROWS) == FLOWS
+    assert Instance(instance_hash("<urn:uuid:3>")).rows_of(ROWS) == []
+
+
+def test_registration_counts_while_one_flow_has_its_call_id() -> None:
+    """RFC 5627 section 5.1: a new Call-ID ends what was given before."""
+    device = Instance(instance_hash(DESK), registration_hash("reg-1"))
+    assert device.rows_of(ROWS) == FLOWS
+    later = [replace(one, call_id="reg-2") for one in FLOWS]
+    assert device.rows_of([later[0], FLOWS[1]]) == [later[0], FLOWS[1]]
+    assert device.rows_of(later) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("sip:bob@192.0.2.9:5070;transport=tls;ob", "bob@192.0.2.9:5070"),
+        ("sips:%62ob@192.0.2.9:5070", "bob@192.0.2.9:5070"),
+        ("sip:x@Y.invalid;transport=ws", "x@y.invalid:"),
+        ("sip:192.0.2.9:5070", ""),
+    ],
+)
+def test_contact_is_known_by_user_host_and_port(text: str, address: str) -> None:
+    assert contact_address(SipUri.parse(text)) == address
+
+
+def test_registered_contact_has_the_rows_with_that_address() -> None:
+    assert RegisteredContact("bob@192.0.2.9:").rows_of(ROWS) == ROWS[:1]
+    assert RegisteredContact("bob@192.0.2.9:5061").rows_of(ROWS) == []
