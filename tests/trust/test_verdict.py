@@ -79,5 +79,6 @@ def test_codes_are_the_published_words() -> None:
         untrusted-issuer issuer-not-for-this-name expired not-yet-valid revoked revocation-unknown wrong-usage weak-key
         not-a-leaf malformed-certificate no-sip-identity name-mismatch ambiguous-identity not-in-topology
         role-not-allowed partner-unknown partner-blocked refused-by-peer
-        from-not-allowed assertion-not-allowed not-authenticated no-route other-home"""
+        from-not-allowed assertion-not-allowed not-authenticated no-route other-home
+        media-not-encrypted media-unreadable"""
     assert [str(code) for code in Code] == published.split()

@@ -34,11 +34,12 @@ from sipmesh.server.proxy.login.digest_auth import DigestAuth
 from sipmesh.server.proxy.login.home_pools import HomePools
 from sipmesh.server.proxy.login.login_waits import LoginWaits
 from sipmesh.server.proxy.login.user_stores import open_locations, open_users
+from sipmesh.server.proxy.media_guard import MediaGuard
 from sipmesh.server.proxy.message_refusals import MessageRefusals
 from sipmesh.server.proxy.outages import Outages
 from sipmesh.server.proxy.registrations import Registrations
 from sipmesh.server.proxy.relay import Relay
-from sipmesh.server.proxy.roles import border_of, decide_for, names_of
+from sipmesh.server.proxy.roles import border_of, decide_for, media_rules, names_of
 from sipmesh.server.quotas.known_addresses import KnownAddresses
 from sipmesh.server.quotas.limited_log import LimitedLog
 from sipmesh.server.quotas.overload_report import OverloadReport
@@ -198,6 +199,8 @@ class RunningServer:
         )
         self.outages = Outages(self.loop, self.flow_table, self.limits, self.peer_log)
         self.liveness = Liveness(self.loop, self.limits, self.outages)
+        self.refusals = MessageRefusals(view.name, self.peer_log, self.counters)
+        self.media = MediaGuard(view.name, media_rules(view), self.refusals)
         self.relay = Relay(
             self.loop,
             self.flow_table,
@@ -208,6 +211,7 @@ class RunningServer:
             border,
             self.outages,
             CallTable(self.limits.calls_named),
+            self.media,
         )
         self._wire_dispatch(branches, border)
         self._wire_links()
@@ -215,7 +219,6 @@ class RunningServer:
     def _wire_dispatch(self, branches: Branches, border: Border) -> None:
         """Build the parts that decide about messages and carry out decisions."""
         view = self.view
-        self.refusals = MessageRefusals(view.name, self.peer_log, self.counters)
         self.executor = Executor(
             view=view,
             border=border,
@@ -225,6 +228,7 @@ class RunningServer:
             refusals=self.refusals,
             accounts=self.accounts,
             log=self.peer_log,
+            media=self.media,
         )
         self.dispatch = Dispatch(
             names=names_of(view),
@@ -331,6 +335,7 @@ class RunningServer:
         self.neighbours.apply(version.addresses)
         self.homes.apply_view(view)
         self.executor.apply_view(view, version.border)
+        self.media.rules = media_rules(view)
         self.dispatch.route_by(version.names, version.decide)
         self.connector.forgive()
         closed = self.pool.rejudge(self.dispatch.judge_again)

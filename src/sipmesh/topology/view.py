@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.topology.document.listeners import ListenerSpec, listeners
+from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.topology.document.model import PARTNER_PORT
 from sipmesh.topology.document.names import split_port
 from sipmesh.topology.document.report import did_you_mean
@@ -57,6 +58,7 @@ class PartnerView:
     edge: tuple[str, int | None] | None
     address: str | None
     peer: TrustedPeer
+    media: MediaPolicy | None = None
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...] | None:
@@ -151,7 +153,8 @@ def _partner(partner: Partner, authority: Authority) -> PartnerView:
         authority=authority,
         client_usage=partner.client_usage,
     )
-    return PartnerView(partner.name, frozenset(partner.domains), partner.edge_address, partner.address, peer)
+    domains = frozenset(partner.domains)
+    return PartnerView(partner.name, domains, partner.edge_address, partner.address, peer, partner.media)
 
 
 class ServerView:
@@ -178,6 +181,9 @@ class ServerView:
         self.federation_route = topology.federation.route
         self.partners = self._directory.partners
         self.blocked = frozenset(topology.federation.blocked)
+        self.media: Mapping[str, MediaPolicy] = MappingProxyType(
+            {domain: topology.media.domains.get(domain, topology.media.default) for domain in topology.sip_domains}
+        )
         self.dns_servers = topology.dns.servers if topology.dns else ()
 
     @cached_property

@@ -40,3 +40,5 @@ class Code(StrEnum):
     NOT_AUTHENTICATED = "not-authenticated"
     NO_ROUTE = "no-route"
     OTHER_HOME = "other-home"
+    MEDIA_NOT_ENCRYPTED = "media-not-encrypted"
+    MEDIA_UNREADABLE = "media-unreadable"

@@ -575,3 +575,21 @@ def happened(context: ResponseContext, given_: str, number: int, method: str) ->
     if given_ == "cancel":
         return context.cancel() if method == "INVITE" else []
     return context.lost(number) if given_ == "lost" else context.timed_out(number)
+
+
+def test_refused_provisional_response_cancels_the_branch_and_counts_as_its_response() -> None:
+    call = Call(PHONE, DESK)
+    assert call.gets(180, 1) == ["reply 180"]
+    assert told(call.context.refuse(0, response(488), BUSY_REASON)) == ["cancel 0"]
+    assert told(call.context.refuse(0, response(488), BUSY_REASON)) == []
+    assert call.gets(487, 0) == []
+    assert call.gets(486, 1) == ["reply 488"]
+
+
+def test_refused_provisional_response_of_a_branch_that_is_cancelled_needs_no_second_cancel() -> None:
+    call = Call(PHONE)
+    call.gets(180)
+    assert call.cancels() == ["cancel 0"]
+    assert told(call.context.refuse(0, response(488), BUSY_REASON)) == []
+    assert call.gets(487) == ["reply 487"]
+    assert told(call.context.refuse(0, response(488), BUSY_REASON)) == []

@@ -71,6 +71,12 @@ FE3 = "servers: [fe3.example.test]"
             "pools[3].speaks_for[0]",
             "not a SIP domain of the topology",
         ),
+        (
+            "  # ours",
+            "\nmedia: {domains: {exampel.test: any}}",
+            "media.domains.exampel.test",
+            "not a SIP domain of ours",
+        ),
         (POOL2, f"{POOL2}\n    speaks_for: [example.test]", "pools[1].speaks_for", "has no `speaks_for`"),
         (POOL2, f"{POOL2}\n    internal_name: in.example.test", "pools[1].internal_name", "only an edge pool"),
         (

@@ -134,6 +134,11 @@ def test_equal_topologies_have_no_difference(place: Place) -> None:
         ),
         (
             "      client_usage: server-ok\n",
+            "      client_usage: server-ok\n      media: any\n",
+            ["partner other.test's media changes from those of our users to any"],
+        ),
+        (
+            "      client_usage: server-ok\n",
             "",
             ["partner other.test must now connect with a certificate for clientAuth"],
         ),
@@ -340,17 +345,20 @@ RICH = {
                 "revocation": "both",
                 "grace": 12,
                 "client_usage": "server-ok",
+                "media": "any",
                 "third_party": True,
             },
         ],
         "blocked": ["evil.test", "bad.test"],
     },
     "dns": {"servers": ["192.0.2.53", "192.0.2.54"]},
+    "media": {"default": "encrypted", "domains": {"example.test": "any"}},
     "storage": {"users": "sqlite:///u.db", "bindings": "s/b.db"},
 }
 RIGHT = Topology.model_validate(RICH)
 WORDS: list[Any] = [
     "new.example.test",
+    "encrypted-required",
     "example.test",
     "192.0.2.77",
     "192.0.2.77:99",

@@ -15,6 +15,7 @@ from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.change import Change
 from sipmesh.cli.topology.publish import WAIT_S, Wait, publish_block, unpublished
 from sipmesh.errors import OperatorError
+from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.topology.document.names import is_url
 from sipmesh.trust.role import ClientUsage
 
@@ -54,6 +55,10 @@ def add(
             help="Its CA issues for other organisations also, so that only the name identifies the partner.",
         ),
     ] = False,
+    media: Annotated[
+        MediaPolicy | None,
+        typer.Option(help="Media of calls with it. By default the policy for calls of our own users."),
+    ] = None,
     wait: Wait = WAIT_S,
     topology: TopologyFile = HERE,
 ) -> None:
@@ -77,6 +82,7 @@ def add(
         "crls": [name if is_url(name) else _named(next(files), place.folder) for name in crl],
         "client_usage": str(client_usage) if client_usage is not ClientUsage.STRICT else None,
         "third_party": True if third_party else None,
+        "media": str(media) if media is not None else None,
     }
     loaded = edit(topology, lambda text: add_partner(text, entry))
     say(f"{domains[0]} is a partner, through {loaded.topology.federation.route}.", style=GOOD)

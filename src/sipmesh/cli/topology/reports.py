@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from sipmesh.errors import Problem
+    from sipmesh.topology.document.media_policy import MediaPolicy
     from sipmesh.topology.document.model import Partner
     from sipmesh.trust.authority import Authority
     from sipmesh.trust.role import ClientUsage
@@ -73,6 +74,7 @@ class PartnerReport:
     anchors: tuple[str, ...]
     crls: tuple[str, ...]
     client_usage: ClientUsage
+    media: MediaPolicy | None
     third_party: bool
     left_s: int | None
 
@@ -86,6 +88,7 @@ class PartnerReport:
             anchors=tuple(partner.anchors),
             crls=tuple(partner.crls),
             client_usage=partner.client_usage,
+            media=partner.media,
             third_party=partner.third_party,
             left_s=_left(authority, at),
         )

@@ -225,6 +225,18 @@ class ResponseContext:
         branch.state = BranchState.DONE
         return self._next()
 
+    def refuse(self, number: int, response: Response, reasons: tuple[str, ...]) -> list[Effect]:
+        """Refuse a provisional response on the branch *number*: cancel the branch. *response* counts as its response."""
+        branch = self.branches[number]
+        if branch.state is BranchState.DONE or branch.late:
+            return []
+        branch.late, branch.ways = True, ()
+        self._consider(response)
+        if branch.state is BranchState.CANCELLING:
+            return []
+        branch.state = BranchState.CANCELLING
+        return [Cancel(number, reasons)]
+
     def cancel(self, reasons: tuple[str, ...] = ()) -> list[Effect]:
         """Process the sender's CANCEL (RFC 3261 section 16.10): cancel each branch, with the same *reasons*."""
         self.cancelled = True

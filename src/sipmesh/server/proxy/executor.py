@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.registrar.binding import Binding
     from sipmesh.server.proxy.flow import Flow, ProxiedRequest
     from sipmesh.server.proxy.login.home_pools import HomePools
+    from sipmesh.server.proxy.media_guard import MediaGuard
     from sipmesh.server.proxy.message_refusals import MessageRefusals
     from sipmesh.server.proxy.registrations import Registrations
     from sipmesh.server.proxy.relay import Relay
@@ -55,10 +56,12 @@ class Executor:
         refusals: MessageRefusals,
         accounts: Principals,
         log: LimitedLog,
+        media: MediaGuard,
     ) -> None:
         self._view, self._border = view, border
         self._relay, self._registrations, self._homes = relay, registrations, homes
         self._refusals, self._accounts, self._log = refusals, accounts, log
+        self._media = media
 
     def __repr__(self) -> str:
         return f"<Executor {self._refusals!r}>"
@@ -140,6 +143,11 @@ class Executor:
     def _forward(self, flow: Flow, request: Request, key: str, outcome: Forward, loop: str) -> None:
         if request.present & IN_REQUESTS and flow.sender is not None:
             self._border.admit_request(request, flow.sender)
+        if request.body or request.method == "INVITE":
+            refused = self._media.refused(flow, request, outcome)
+            if refused is not None:
+                self._refuse_media(flow, request, key, outcome, refused)
+                return
         if request.method == "ACK":
             self._relay.pass_ack(request, outcome)
             return
@@ -153,6 +161,14 @@ class Executor:
         proxied = self._relay.open(flow, request, key)
         proxied.account = account
         self._relay.forward(proxied, outcome, loop)
+
+    def _refuse_media(self, flow: Flow, request: Request, key: str, outcome: Forward, refused: Answer) -> None:
+        """Refuse a request for its media. An ACK has no response, so its call is ended with both sides."""
+        if request.method == "ACK":
+            self._refusals.record(flow, request, refused)
+            self._relay.end_call(flow, request, outcome)
+        else:
+            self.answer(flow, request, key, refused)
 
     def answer(self, flow: Flow, request: Request, key: str, answer: Answer) -> None:
         """Answer a request ourselves; a refusal carries a coarse class, and a reference to our log."""

@@ -27,6 +27,8 @@ COARSE: Final = {
     Code.PARTNER_UNKNOWN: "routing",
     Code.ROLE_NOT_ALLOWED: "role",
     Code.OTHER_HOME: "home",
+    Code.MEDIA_NOT_ENCRYPTED: "media",
+    Code.MEDIA_UNREADABLE: "media",
 }
 """The class of the reason that a refused peer learns; our log has the full reason under the same reference."""
 

@@ -22,6 +22,14 @@ from sipmesh.routing.proxy.forwarding import (
     recorded_token,
     renew_token,
 )
+from sipmesh.routing.proxy.release import (
+    REASON,
+    ack_in_place_of_caller,
+    bye_after_ack,
+    bye_in_place_of_callee,
+    bye_in_place_of_caller,
+    without_body,
+)
 from sipmesh.routing.proxy.response_context import (
     FLOW_FAILED,
     TEMPORARILY_UNAVAILABLE,
@@ -53,11 +61,12 @@ from sipmesh.trust.evidence import LinkKind
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-    from sipmesh.routing.outcome import Forward
+    from sipmesh.routing.outcome import Answer, Forward
     from sipmesh.routing.proxy.branch import Branches
     from sipmesh.routing.registrar.binding import Binding
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.server.proxy.media_guard import MediaGuard
     from sipmesh.server.proxy.outages import Outages
     from sipmesh.transport.link.link import Link
 
@@ -97,9 +106,10 @@ class Relay:
         border: Border,
         outages: Outages,
         calls: CallTable,
+        media: MediaGuard,
     ) -> None:
         self.border = border
-        self._outages, self.calls = outages, calls
+        self._outages, self.calls, self._media = outages, calls, media
         self._clock: Callable[[], float] = loop.time
         self._flow_table, self._forget = flow_table, forget
         self._tokens, self._branches, self._listeners = tokens, branches, listeners
@@ -249,6 +259,11 @@ class Relay:
     def _process_response(self, sent: SentBranch, context: ResponseContext, response: Response) -> None:
         given = of_status(response.status)
         todo = sent.transaction.receive(given)
+        refused = self._media.refused_response(sent, response) if response.body else None
+        if refused is not None and todo is not Do.NOTHING:
+            self._watch(sent, given)
+            self._refuse_media(sent, context, response, refused)
+            return
         if given is Input.SUCCESS and context.invite and sent.proxied.request.to.tag is None:
             self.calls.began(sent.proxied.request, sent.proxied.flow, sent.flow, self._clock())
         if todo is Do.ACK:
@@ -257,6 +272,48 @@ class Relay:
         if todo is Do.NOTHING:
             return
         self._perform(sent.proxied, context.responded(sent.number, response))
+
+    def _refuse_media(self, sent: SentBranch, context: ResponseContext, response: Response, refused: Answer) -> None:
+        """Answer the caller instead of *response*, and release the callee: by CANCEL, or by a BYE if it has accepted."""
+        proxied = sent.proxied
+        warning = self._media.record(sent.flow, proxied.request, refused)
+        headers = (*refused.headers, ("Warning", warning))
+        refusal = respond(proxied.request, refused.status, headers=headers)
+        if response.status < FIRST_FINAL:
+            self._perform(proxied, context.refuse(sent.number, refusal, (REASON,)))
+            return
+        tokens = self._tokens_in(sent, response)
+        if sent.request.method == "INVITE":
+            self._send_alone(sent.flow, ack_in_place_of_caller(sent.request, response, tokens))
+        self._send_alone(sent.flow, bye_in_place_of_caller(sent.request, response, tokens))
+        self._perform(proxied, context.responded(sent.number, refusal))
+
+    def _tokens_in(self, sent: SentBranch, response: Response) -> tuple[str, ...]:
+        """Return the tokens that our Record-Route in *response* may have: as it was sent, and with the callee's tag."""
+        if not creates_dialog(sent.proxied.request):
+            return ()
+        token = recorded_token(sent.request)
+        return token, self._tokens.answered(token, response.to.tag or "")
+
+    def end_call(self, flow: Flow, ack: Request, outcome: Forward) -> None:
+        """End a call whose ACK was refused: with the callee by that way, and with the caller if its INVITE is known."""
+        self.pass_ack(without_body(ack), outcome)
+        self.pass_ack(bye_after_ack(ack), outcome)
+        self.calls.ended(ack.call_id)
+        for proxied in flow.served.values():
+            invite = proxied.request
+            if invite.method == "INVITE" and invite.call_id == ack.call_id and invite.cseq.number == ack.cseq.number:
+                bye = bye_in_place_of_callee(invite, ack)
+                if bye is not None:
+                    self._send_alone(flow, bye)
+                return
+
+    def _send_alone(self, flow: Flow, request: Request) -> None:
+        """Send a request of our own, whose response nobody waits for."""
+        request.prepend("via", self._via(flow.link.kind, self._branches.mint("own")))
+        data = request.encode()
+        if flow.link.usable and flow.link.has_room(len(data)):
+            flow.link.send(data)
 
     def _watch(self, sent: SentBranch, given: Input) -> None:
         """Move the branch to the deadline that applies now."""

@@ -10,8 +10,10 @@ from sipmesh.routing.identity.dialog import Behind, Inside
 from sipmesh.routing.identity.realm import Realms
 from sipmesh.routing.identity.route_set import Names
 from sipmesh.routing.identity.sender import named_side
+from sipmesh.routing.media.rules import MediaRules
 from sipmesh.routing.registrar.gruu import pool_hash
 from sipmesh.routing.roles import edge, front_end, management
+from sipmesh.topology.document.media_policy import strictest
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
@@ -36,6 +38,14 @@ def border_of(view: ServerView) -> Border:
     """Return which header fields may cross the borders of this server, and which domains own which realm."""
     partners = frozenset(domain for partner in view.partners for domain in partner.domains)
     return Border(Realms(view.sip_domains, partners), partners)
+
+
+def media_rules(view: ServerView) -> MediaRules:
+    """Return the media policies. A partner without a policy of its own has the strictest of our domains."""
+    most = strictest(list(view.media.values()))
+    partners = {domain: partner.media or most for partner in view.partners for domain in partner.domains}
+    links = {name: partner.media or most for partner in view.partners for name in partner.peer.identity}
+    return MediaRules(view.media, partners, links)
 
 
 def decide_for(view: ServerView, incarnation: int, gruus: Gruus) -> Decide:

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.topology.document.names import (
     Address,
     AddressAndPort,
@@ -193,6 +194,10 @@ class Partner(AuthorityEntry):
     client_usage: ClientUsage = Field(
         ClientUsage.STRICT, description="whether its edge may connect with a certificate for serverAuth only"
     )
+    media: MediaPolicy | None = Field(
+        default=None,
+        description="media of calls with this partner: any, encrypted, encrypted-required; by default as for our users",
+    )
     third_party: bool = Field(
         default=False,
         description="its CA issues for other organisations also, so that only the name identifies the partner",
@@ -212,6 +217,24 @@ class Partner(AuthorityEntry):
     def identities(self) -> tuple[str, ...]:
         """All names of this partner: its domains and its edge."""
         return self.domains + ((self.edge_address[0],) if self.edge_address else ())
+
+
+class Media(Part):
+    """The media that calls of our users may have. `media: any` is short for `media: {default: any}`."""
+
+    default: MediaPolicy = Field(
+        default=MediaPolicy.REQUIRED,
+        description="any, encrypted, or encrypted-required: session descriptions must have keys",
+    )
+    domains: dict[Fqdn, MediaPolicy] = Field(default={}, description="SIP domains of ours with another policy")
+
+
+def _by_default(given: object) -> object:
+    """Give the mapping for a media policy that is written as one word."""
+    return {"default": given} if isinstance(given, str) else given
+
+
+AnyMedia = Annotated[Media, BeforeValidator(_by_default, json_schema_input_type=MediaPolicy | Media)]
 
 
 def _off(given: object) -> object:
@@ -261,6 +284,7 @@ class Topology(Part):
     authority: AuthorityEntry = Field(description="our enterprise CA")
     pools: tuple[Pool, ...] = Field(min_length=1, description="all our servers, pool by pool")
     federation: Federation = Field(default=Federation(), description="our partners")
+    media: AnyMedia = Field(default=Media(), description="media of our users' calls; by default encrypted-required")
     dns: Dns | None = Field(default=None, description="DNS servers to use; by default those of the machine")
     storage: Storage = Field(default=Storage(), description="where users and registrations are stored")
 

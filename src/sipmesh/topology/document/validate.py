@@ -262,6 +262,15 @@ def applications_speak_for_domains_of_ours(document: _Document) -> None:
                 document.report.add((*loc, "speaks_for", n), f"{domain!r} is not a SIP domain of the topology", remedy)
 
 
+def media_policies_are_for_domains_of_ours(document: _Document) -> None:
+    """A media policy of a domain is for one of our SIP domains. That of a partner is in its entry."""
+    ours = document.topology.sip_domains
+    for domain in document.topology.media.domains:
+        if domain not in ours and domain not in document.unread.texts:
+            remedy = did_you_mean(domain, ours, f"name one of our SIP domains: {', '.join(ours)}")
+            document.report.add(("media", "domains", domain), f"{domain!r} is not a SIP domain of ours", remedy)
+
+
 def federation_goes_through_an_edge(document: _Document) -> None:
     """Partners are reached through an edge pool."""
     federation, loc = document.topology.federation, ("federation", "route")
@@ -322,6 +331,7 @@ CHECKS = (
     next_hops_lead_somewhere,
     management_is_one_server,
     applications_speak_for_domains_of_ours,
+    media_policies_are_for_domains_of_ours,
     federation_goes_through_an_edge,
     revocation_can_be_told,
 )

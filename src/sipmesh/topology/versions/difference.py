@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.topology.document.model import AuthorityEntry, Partner, Pool, Server
 from sipmesh.topology.expiry.validity import DatedItem
 from sipmesh.topology.home_pools import home_by_default
@@ -43,6 +44,7 @@ def _changes(old: Loaded, new: Loaded) -> Iterator[str]:
     yield from _federation(before, after)
     yield from _partners(old, new)
     yield from _fields("", before.storage, after.storage, _STORAGE)
+    yield from _fields("", before.media, after.media, _MEDIA)
     yield from _fields("", before, after, _TOPOLOGY)
 
 
@@ -87,6 +89,10 @@ def _database(_whose: str, old: str, new: str) -> str:
     if before == after:
         return "the database of the users is opened with another password"
     return f"the database of the users changes from {tell(before)} to {tell(after)}"
+
+
+def _domains(policies: Mapping[str, MediaPolicy]) -> tuple[str, ...]:
+    return tuple(f"{domain} {policy}" for domain, policy in sorted(policies.items()))
 
 
 def _names(
@@ -331,11 +337,16 @@ _NEEDED = {
     RevocationSource.ANSWERS: "an OCSP response where there is no list",
     RevocationSource.BOTH: "a revocation list and an OCSP response",
 }
+_PER_DOMAIN = _from_to("the media of calls of single domains", "the default")
 _DNS = _from_to("the list of DNS servers to ask", "the machine's own")
 _TOPOLOGY: Mapping[str, Words | None] = {
-    **dict.fromkeys(("organisation", "sip_domains", "authority", "pools", "federation", "storage")),
+    **dict.fromkeys(("organisation", "sip_domains", "authority", "pools", "federation", "storage", "media")),
     "sipmesh": _from_to("the format of the document"),
     "dns": lambda _, old, new: _DNS("", old and old.servers, new and new.servers),
+}
+_MEDIA: Mapping[str, Words | None] = {
+    "default": _from_to("the media of calls of our users"),
+    "domains": lambda _, old, new: _PER_DOMAIN("", _domains(old), _domains(new)),
 }
 _STORAGE: Mapping[str, Words | None] = {"users": _database, "bindings": _from_to("the file of the bindings")}
 _FEDERATION: Mapping[str, Words | None] = {"route": _route, "partners": None, "blocked": None}
@@ -367,5 +378,6 @@ _PARTNER: Mapping[str, Words | None] = {
     "edge": _from_to("edge", "DNS SRV"),
     "address": _from_to("address", "DNS"),
     "client_usage": _usage,
+    "media": _from_to("media", "those of our users"),
     "third_party": _third_party,
 }

@@ -1,0 +1,114 @@
+"""Read a session description (RFC 8866): the parts that decide whether media are encrypted, and no other parts.
+
+The reader is strict: a phone must not find another media line in the same octets. An error names the number of a line and
+its type, never its text: the text may be a key.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from sipmesh.errors import RemoteError
+from sipmesh.sip.fields import bounded
+from sipmesh.sip.text import has_control, is_digits, is_token, text_of
+
+GRAMMAR: Final = "RFC 8866 section 9"
+MAX_MEDIA: Final = 64
+"""Media lines of one description. A call of a browser with many video streams has about 20."""
+MAX_LINES: Final = 2048
+MAX_PORT: Final = 65_535
+SHORTEST_MEDIA: Final = 3
+"""Words of a media line without formats: media, port and profile."""
+
+_SESSION_TYPES: Final = "vosiuepcbtrzka"
+_ONCE: Final = "vos"
+_MEDIA_TYPES: Final = "icbka"
+_ENDS: Final = re.compile("\r?\n")
+
+
+@dataclass(slots=True)
+class MediaSection:
+    """One media line with its attributes, as pairs of name and value. *number* counts media lines from 1."""
+
+    number: int
+    media: str
+    port: int
+    profile: str
+    attributes: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def line(self) -> str:
+        """The media line without its formats, for people. It contains no key."""
+        return f"m={self.media} {self.port} {self.profile}"
+
+    def values(self, name: str) -> list[str]:
+        """Give the values of the attributes with exactly that name."""
+        return [value for found, value in self.attributes if found == name]
+
+
+@dataclass(slots=True)
+class SessionDescription:
+    """The attributes of the session, and its media sections."""
+
+    attributes: list[tuple[str, str]] = field(default_factory=list)
+    media: list[MediaSection] = field(default_factory=list)
+
+    def values(self, name: str) -> list[str]:
+        """Give the values of the attributes of the session with exactly that name."""
+        return [value for found, value in self.attributes if found == name]
+
+
+def read_description(octets: bytes) -> SessionDescription:
+    """Read a session description; RemoteError if it is malformed.
+
+    A line ends with CRLF. LF alone is accepted (RFC 8866 section 5), CR alone is not.
+    """
+    lines = _ENDS.split(text_of(octets))
+    while lines and lines[-1] == "":
+        lines.pop()
+    if len(lines) > MAX_LINES:
+        raise RemoteError(f"a session description above {MAX_LINES} lines", rule=GRAMMAR)
+    if not lines or lines[0] != "v=0":
+        raise RemoteError("a session description that does not begin with v=0", rule=GRAMMAR)
+    found = SessionDescription()
+    seen: set[str] = set()
+    for at, line in enumerate(lines):
+        _read_line(found, line, at + 1, seen)
+    return found
+
+
+def _read_line(found: SessionDescription, line: str, number: int, seen: set[str]) -> None:
+    """Read line *number*. *seen* are the types of lines that may occur once."""
+    kind, value = line[:1], line[2:]
+    if kind == "" or line[1:2] != "=" or has_control(line):
+        raise RemoteError(f"line {number} of the session description is not a line of SDP", rule=GRAMMAR)
+    if kind == "m":
+        found.media.append(_media_section(value, number, len(found.media) + 1))
+        return
+    if kind not in (_MEDIA_TYPES if found.media else _SESSION_TYPES) or kind in seen:
+        raise RemoteError(f"line {number} of the session description may not be there", rule=GRAMMAR)
+    if kind in _ONCE:
+        seen.add(kind)
+    if kind == "a":
+        name, _, given = value.partition(":")
+        (found.media[-1].attributes if found.media else found.attributes).append((name, given))
+
+
+def _media_section(value: str, line: int, number: int) -> MediaSection:
+    """Read ``m=media port["/"number] proto fmt...``: RFC 8866 section 5.14."""
+    words = value.split(" ")
+    if number > MAX_MEDIA:
+        raise RemoteError(f"a session description with more than {MAX_MEDIA} media lines", rule=GRAMMAR)
+    if len(words) < SHORTEST_MEDIA or not is_token(words[0]) or not _is_profile(words[2]):
+        raise RemoteError(f"line {line} of the session description is not a media line", rule=GRAMMAR)
+    digits, slash, count = words[1].partition("/")
+    port = bounded(digits, MAX_PORT) if is_digits(digits) else None
+    if port is None or (slash and not is_digits(count)):
+        raise RemoteError(f"the media line on line {line} of the session description has no port", rule=GRAMMAR)
+    return MediaSection(number, words[0], port, words[2])
+
+
+def _is_profile(text: str) -> bool:
+    return len(text) <= 64 and all(is_token(part) for part in text.split("/"))  # noqa: PLR2004 - the longest has 20

@@ -1,0 +1,102 @@
+"""Judge the session descriptions of a message by a media policy (docs/media.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.errors import RemoteError
+from sipmesh.routing.media.bodies import descriptions_in
+from sipmesh.routing.media.description import MediaSection, SessionDescription, read_description
+from sipmesh.routing.media.protection import Grade, Protection, protections_of
+from sipmesh.topology.document.media_policy import MediaPolicy
+from sipmesh.trust.code import Code
+
+if TYPE_CHECKING:
+    from sipmesh.sip.message import Message, Request
+
+NEGOTIATES: Final = frozenset({"INVITE", "ACK", "PRACK", "UPDATE"})
+"""Methods whose bodies agree on media (RFC 3261 section 13.2.1, RFC 3262, RFC 3311). No phone sends media for others."""
+
+NOT_ACCEPTABLE_HERE: Final = 488
+UNSUPPORTED_TYPE: Final = 415
+MISCELLANEOUS: Final = 399
+ACCEPTED_TYPES: Final = "application/sdp, multipart/mixed, multipart/alternative"
+_REFUSED: Final = {
+    MediaPolicy.ENCRYPTED: frozenset({Grade.BROKEN}),
+    MediaPolicy.REQUIRED: frozenset({Grade.BROKEN, Grade.CLEAR, Grade.OPPORTUNISTIC}),
+}
+_UNPROTECTED: Final = frozenset({Grade.CLEAR, Grade.OPPORTUNISTIC})
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFault:
+    """Why a message may not pass. *why* contains no key. *warning* is the warn-code of RFC 3261 section 20.43."""
+
+    code: Code
+    why: str
+    status: int = NOT_ACCEPTABLE_HERE
+    warning: int = MISCELLANEOUS
+
+    def headers(self, host: str) -> tuple[tuple[str, str], ...]:
+        """Give the header fields of the response by the server *host*."""
+        warning = ("Warning", f'{self.warning} {host} "{self.why}"')
+        if self.status != UNSUPPORTED_TYPE:
+            return (warning,)
+        return warning, ("Accept", ACCEPTED_TYPES), ("Accept-Encoding", "identity")
+
+
+def fault_in(message: Message, policy: MediaPolicy, offer: Request | None = None) -> MediaFault | None:
+    """Find why *message* may not pass under *policy*; None if it may.
+
+    *offer* is the request of a response. If it has an offer, then the response has the answer to it.
+    """
+    if policy is MediaPolicy.ANY:
+        return None
+    try:
+        bodies = descriptions_in(message)
+        given = [read_description(body) for body in bodies]
+    except RemoteError as wrong:
+        status = UNSUPPORTED_TYPE if wrong.status == UNSUPPORTED_TYPE else NOT_ACCEPTABLE_HERE
+        return MediaFault(Code.MEDIA_UNREADABLE, str(wrong), status)
+    for session in given:
+        fault = _fault_in_session(session, policy)
+        if fault is None and offer is not None:
+            fault = _fault_in_answer(session, offer)
+        if fault is not None:
+            return fault
+    return None
+
+
+def _fault_in_session(session: SessionDescription, policy: MediaPolicy) -> MediaFault | None:
+    refused = _REFUSED[policy]
+    for section, protection in zip(session.media, protections_of(session), strict=True):
+        if protection.grade in refused:
+            return _fault(section, protection)
+    return None
+
+
+def _fault(section: MediaSection, protection: Protection) -> MediaFault:
+    why = f"media line {section.number}, {section.line}, {protection.why}: this network refuses such media"
+    return MediaFault(Code.MEDIA_NOT_ENCRYPTED, why, warning=protection.warning)
+
+
+def _fault_in_answer(answer: SessionDescription, offer: Request) -> MediaFault | None:
+    """Find media in *answer* that are in the clear, although *offer* has them encrypted (RFC 3264 section 6.1)."""
+    offered = _offered(offer)
+    if offered is None or len(offered.media) != len(answer.media):
+        return None
+    pairs = zip(answer.media, protections_of(answer), protections_of(offered), strict=True)
+    for section, protection, asked in pairs:
+        if protection.grade in _UNPROTECTED and asked.grade is Grade.ENCRYPTED:
+            return _fault(section, protection)
+    return None
+
+
+def _offered(offer: Request) -> SessionDescription | None:
+    """Give the offer in a request, which has been judged; None if there is none, or if there are several to choose from."""
+    try:
+        bodies = descriptions_in(offer)
+        return read_description(bodies[0]) if len(bodies) == 1 else None
+    except RemoteError:
+        return None

@@ -1,0 +1,183 @@
+"""How one media section is protected: SDES (RFC 4568), DTLS (RFC 5763, RFC 8122) or TLS, or not at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from sipmesh.routing.media.description import MediaSection, SessionDescription
+from sipmesh.sip.text import ascii_lower, ascii_upper, is_digits, is_token
+
+INCOMPATIBLE_TRANSPORT: Final = 302
+"""RFC 3261 section 20.43: "One or more transport protocols described in the session description are not available." """
+NOT_UNDERSTOOD: Final = 306
+"""RFC 3261 section 20.43: "One or more of the media attributes in the session description are not supported." """
+
+
+class Grade(Enum):
+    """How a media section is protected."""
+
+    DECLINED = auto()  # port 0: there are no media
+    ENCRYPTED = auto()
+    OPPORTUNISTIC = auto()  # a profile without encryption, with keys beside it
+    CLEAR = auto()
+    BROKEN = auto()  # a profile with encryption, without what it needs
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """The grade of a media section. *why* and *warning*, a warn-code, say what is missing."""
+
+    grade: Grade
+    why: str = ""
+    warning: int = INCOMPATIBLE_TRANSPORT
+
+
+DECLINED: Final = Protection(Grade.DECLINED)
+ENCRYPTED: Final = Protection(Grade.ENCRYPTED)
+
+SRTP: Final = frozenset({"RTP/SAVP", "RTP/SAVPF"})
+"""Profiles whose keys are in a=crypto, or agreed by DTLS."""
+
+DTLS: Final = frozenset(
+    {
+        "UDP/TLS/RTP/SAVP",
+        "UDP/TLS/RTP/SAVPF",
+        "TCP/DTLS/RTP/SAVP",
+        "TCP/DTLS/RTP/SAVPF",
+        "TCP/TLS/RTP/SAVP",
+        "TCP/TLS/RTP/SAVPF",
+        "UDP/TLS/UDPTL",
+        "DTLS/SCTP",
+        "UDP/DTLS/SCTP",
+        "TCP/DTLS/SCTP",
+        "UDP/TLS/BFCP",
+    }
+)
+"""Profiles whose keys are agreed by DTLS or TLS, between certificates of these fingerprints."""
+
+TLS: Final = frozenset({"TCP/TLS", "TCP/TLS/MSRP", "TCP/TLS/BFCP", "TCP/WSS/MSRP", "TCP/WSS/BFCP"})
+"""Profiles over TLS, whose certificate may also be checked by name (RFC 4975, RFC 8856, RFC 7977)."""
+
+HASHES: Final = frozenset({"sha-1", "sha-224", "sha-256", "sha-384", "sha-512"})
+"""RFC 8122 section 5: MD2 and MD5 must not be used."""
+
+_CIPHERS: Final = ("AES_", "AEAD_", "ARIA_", "F8_", "SEED_")
+"""The first part of each crypto-suite that encrypts (IANA, SDP Security Descriptions)."""
+_WEAKENED: Final = ("UNENCRYPTED_SRTP", "UNENCRYPTED_SRTCP", "UNAUTHENTICATED_SRTP")
+"""Session parameters that switch off a part of the protection (RFC 4568 section 6.3.2, 6.3.3)."""
+_INLINE: Final = "inline:"
+_FEWEST_WORDS: Final = 3  # tag, crypto-suite and key
+
+
+def protections_of(session: SessionDescription) -> list[Protection]:
+    """Tell how each media section of *session* is protected, in their order."""
+    common = _common_to(session)
+    return [_protection(section, common) for section in session.media]
+
+
+class Common:
+    """What holds for all sections of a session: its *fault*, its *fingerprints*, and the *mids* and *keys* of its bundle.
+
+    RFC 8843 section 7.1.3: in a bundle, only the first section has the attributes of the transport.
+    """
+
+    __slots__ = ("fault", "fingerprints", "keys", "mids")
+
+    def __init__(self, fault: str | None, fingerprints: list[str], mids: list[str], keys: list[str]) -> None:
+        self.fault, self.fingerprints, self.mids, self.keys = fault, fingerprints, mids, keys
+
+    def __repr__(self) -> str:
+        return f"<Common of a session with a bundle of {len(self.mids)} sections>"
+
+
+def _common_to(session: SessionDescription) -> Common:
+    bundles = [words for words in (group.split(" ") for group in session.values("group")) if words[0] == "BUNDLE"]
+    mids = bundles[0][1:] if len(bundles) == 1 else []
+    keys = [
+        value
+        for section in session.media
+        if mids[:1] == section.values("mid")
+        for value in section.values("fingerprint")
+    ]
+    return Common(_fault_in_attributes(session.attributes), session.values("fingerprint"), mids, keys if mids else [])
+
+
+def _protection(section: MediaSection, common: Common) -> Protection:
+    if section.port == 0 and not _is_bundle_only(section):
+        return DECLINED
+    fault = common.fault or _fault_in_attributes(section.attributes)
+    if fault is not None:
+        return Protection(Grade.BROKEN, fault, NOT_UNDERSTOOD)
+    has_fingerprint = _has_fingerprint(section, common)
+    has_keys = has_fingerprint or section.values("crypto") != []
+    return _by_profile(ascii_upper(section.profile), has_fingerprint=has_fingerprint, has_keys=has_keys)
+
+
+def _by_profile(profile: str, *, has_fingerprint: bool, has_keys: bool) -> Protection:
+    if profile in TLS or (profile in DTLS and has_fingerprint) or (profile in SRTP and has_keys):
+        return ENCRYPTED
+    if profile in DTLS or profile in SRTP:
+        missing = "a=fingerprint" if profile in DTLS else "a=crypto and no a=fingerprint"
+        return Protection(Grade.BROKEN, f"has no {missing}", NOT_UNDERSTOOD)
+    if has_keys:
+        return Protection(Grade.OPPORTUNISTIC, "may be answered without encryption")
+    return Protection(Grade.CLEAR, "is not encrypted")
+
+
+def _is_bundle_only(section: MediaSection) -> bool:
+    """Tell whether a section with port 0 is in use (RFC 8843 section 6)."""
+    return any(ascii_lower(name) == "bundle-only" for name, _ in section.attributes)
+
+
+def _fault_in_attributes(attributes: list[tuple[str, str]]) -> str | None:
+    """Find an attribute that weakens or hides the protection. The text contains no key."""
+    for name, value in attributes:
+        known = ascii_lower(name)
+        fault = None
+        if known == "crypto":
+            fault = _fault_in_crypto(value)
+        elif known == "key-mgmt":
+            fault = "has a=key-mgmt, whose keys cannot be checked"
+        elif known == "tcap":
+            fault = _fault_in_profiles(value)
+        if fault is not None:
+            return fault
+    return None
+
+
+def _fault_in_crypto(value: str) -> str | None:
+    """Check one a=crypto: ``tag crypto-suite key-params [session-params]`` (RFC 4568 section 9.1)."""
+    words = [word for word in value.split(" ") if word]
+    if len(words) < _FEWEST_WORDS or not is_digits(words[0]):
+        return "has a malformed a=crypto"
+    if not is_token(words[1]) or not ascii_upper(words[1]).startswith(_CIPHERS):
+        return "has an a=crypto whose crypto-suite is not known to encrypt"
+    if not all(len(key) > len(_INLINE) and key.startswith(_INLINE) for key in words[2].split(";")):
+        return "has an a=crypto without an inline key"
+    if any(ascii_upper(word).lstrip("-").startswith(_WEAKENED) for word in words[_FEWEST_WORDS:]):
+        return "has an a=crypto that switches encryption or authentication off"
+    return None
+
+
+def _fault_in_profiles(value: str) -> str | None:
+    """Check one a=tcap: ``number profile...``, other profiles of the same media (RFC 5939 section 3.4.1)."""
+    for profile in value.split(" ")[1:]:
+        if ascii_upper(profile) not in SRTP | DTLS | TLS:
+            return "has an a=tcap with a profile that is not encrypted"
+    return None
+
+
+def _has_fingerprint(section: MediaSection, common: Common) -> bool:
+    """Tell whether a fingerprint holds for *section*: its own, that of the session, or that of its bundle."""
+    given = section.values("fingerprint") + common.fingerprints
+    if common.keys and any(mid in common.mids for mid in section.values("mid")):
+        given += common.keys
+    return given != [] and all(_is_fingerprint(value) for value in given)
+
+
+def _is_fingerprint(value: str) -> bool:
+    """Tell whether *value* is ``hash-func SP fingerprint`` with a hash that may be used (RFC 8122 section 5)."""
+    function, _, digest = value.partition(" ")
+    return ascii_lower(function) in HASHES and digest != ""

@@ -1,0 +1,73 @@
+"""Which media policy holds for a message: that of the partner, or of the domains of both users."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.routing.identity.assertion import ANONYMOUS
+from sipmesh.routing.identity.dialog import host_of
+from sipmesh.topology.document.media_policy import MediaPolicy, is_weaker, strictest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sipmesh.sip.message import Request
+
+NO_HOST: Final = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRules:
+    """The media policies of one topology.
+
+    *domains* has the policy of each SIP domain of ours, *partners* that of each domain of a partner. *links* has the policy
+    of each name that a partner may prove on a link. *most* is the strictest policy of our domains; it holds for other hosts.
+    """
+
+    domains: Mapping[str, MediaPolicy]
+    partners: Mapping[str, MediaPolicy]
+    links: Mapping[str, MediaPolicy]
+    most: MediaPolicy = field(init=False)
+    differ: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        policies = [*self.domains.values(), *self.partners.values()]
+        object.__setattr__(self, "most", strictest(list(self.domains.values())))
+        object.__setattr__(self, "differ", any(policy is not self.most for policy in policies))
+
+    def policy(self, request: Request, identity: str | None, partner: str | None) -> MediaPolicy:
+        """Give the policy for *request*, its responses and its ACK. *partner* is the name that a link has proved, or None.
+
+        An edge knows the partner by its link, and its policy holds. A front end goes by the names: of *identity*, which was
+        proved, From and To, which the dialog token holds, and outside a dialog the Request-URI. The policy of a partner
+        comes before that of our own domains, and the strictest one holds of several.
+        """
+        if partner is not None:
+            return self.links.get(partner, self.most)
+        if not self.differ:
+            return self.most
+        hosts = self._hosts(request, identity)
+        theirs = [self.partners[host] for host in hosts if host in self.partners]
+        return strictest(theirs or [self.domains.get(host, self.most) for host in hosts])
+
+    def misleads(self, request: Request) -> bool:
+        """Tell whether To of a request outside a dialog has a weaker policy than its Request-URI.
+
+        Inside the dialog, only To names the callee. So a To of another domain would weaken the policy of the call.
+        """
+        if not self.differ or request.to.tag is not None:
+            return False
+        asked = self._of(host_of(request.uri))
+        named = self._of(host_of(request.to.uri)) or self.most
+        return asked is not None and is_weaker(named, asked)
+
+    def _hosts(self, request: Request, identity: str | None) -> list[str]:
+        hosts = [host_of(request.from_.uri), host_of(request.to.uri)]
+        if identity is not None:
+            hosts = [host for host in (*hosts, host_of(identity)) if host != ANONYMOUS]
+        asked = host_of(request.uri) if request.to.tag is None else NO_HOST
+        return [*hosts, asked] if self._of(asked) is not None else hosts
+
+    def _of(self, host: str) -> MediaPolicy | None:
+        return self.domains.get(host) or self.partners.get(host)

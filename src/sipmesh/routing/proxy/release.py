@@ -1,0 +1,90 @@
+"""End one side of a call that may not go on: the ACK and BYE that a proxy sends in place of the other side.
+
+A proxy cannot refuse a 2xx or an ACK (RFC 3261 section 13.2.2.4). So it ends the dialog with each side by a BYE.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.sip.fields import NameAddr
+from sipmesh.sip.message import Request, build_request
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sipmesh.sip.message import Response
+
+LAST_CSEQ: Final = 2**31 - 1
+"""The largest CSeq (RFC 3261 section 8.1.1.5): higher than each that the other side has used, which we do not know."""
+
+REASON: Final = 'SIP;cause=488;text="Media policy"'
+"""The Reason of a BYE or CANCEL after media were refused (RFC 3326)."""
+
+_MAX_FORWARDS: Final = "70"
+
+
+def ack_in_place_of_caller(sent: Request, response: Response, tokens: Collection[str]) -> Request:
+    """Build the ACK, without a Via, of a 2xx to the INVITE *sent*. *tokens* are those of our Record-Route in it."""
+    return _to_callee(sent, response, tokens, "ACK", sent.cseq.number)
+
+
+def bye_in_place_of_caller(sent: Request, response: Response, tokens: Collection[str]) -> Request:
+    """Build a BYE, without a Via, to the side that has sent *response*, a 2xx to the request *sent*."""
+    return _to_callee(sent, response, tokens, "BYE", sent.cseq.number + 1)
+
+
+def bye_after_ack(ack: Request) -> Request:
+    """Build a BYE for the same way as an ACK of the caller."""
+    bye = without_body(ack)
+    bye.method = "BYE"
+    bye.replace("cseq", f"{ack.cseq.number + 1} BYE")
+    bye.append("reason", REASON)
+    return bye
+
+
+def without_body(request: Request) -> Request:
+    """Copy *request* without its body and the fields about it."""
+    copy = request.copy()
+    for name in ("content-type", "content-encoding", "content-disposition", "content-language"):
+        copy.remove(name)
+    copy.body = b""
+    copy.replace("content-length", "0")
+    return copy
+
+
+def bye_in_place_of_callee(invite: Request, ack: Request) -> Request | None:
+    """Build a BYE, without a Via, to the caller: *invite* as it arrived, and the ACK of its 2xx; None without a Contact."""
+    contacts = invite.contacts
+    if not contacts or not contacts[0].is_sip:
+        return None
+    routes = [("route", value) for value in invite.items("record-route")]
+    ends = [("from", ack.first("to") or ""), ("to", ack.first("from") or "")]
+    return _request("BYE", contacts[0].uri, ends, routes, ack.call_id, LAST_CSEQ)
+
+
+def _to_callee(sent: Request, response: Response, tokens: Collection[str], method: str, cseq: int) -> Request:
+    contacts = response.contacts
+    uri = contacts[0].uri if contacts and contacts[0].is_sip else sent.uri
+    ends = [("from", sent.first("from") or ""), ("to", response.first("to") or "")]
+    return _request(method, uri, ends, _routes_to_callee(sent, response, tokens), sent.call_id, cseq)
+
+
+def _routes_to_callee(sent: Request, response: Response, tokens: Collection[str]) -> list[tuple[str, str]]:
+    """Give the Route from us to the callee: that of the request in a dialog, else the Record-Route below ours, reversed."""
+    if sent.to.tag is not None:
+        return [("route", value) for value in sent.items("route")]
+    below: list[str] = []
+    for item in response.items("record-route"):
+        if NameAddr.parse(item).sip_uri.user in tokens:
+            break
+        below.insert(0, item)
+    return [("route", item) for item in below]
+
+
+def _request(
+    method: str, uri: str, ends: list[tuple[str, str]], routes: list[tuple[str, str]], call_id: str, cseq: int
+) -> Request:
+    reason = [("reason", REASON)] if method == "BYE" else []
+    fixed = [("max-forwards", _MAX_FORWARDS), *ends, ("call-id", call_id), ("cseq", f"{cseq} {method}")]
+    return build_request(method, uri, [*routes, *fixed, *reason])

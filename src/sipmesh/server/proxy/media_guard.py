@@ -1,0 +1,88 @@
+"""Refuses session descriptions that the media policy of the topology does not allow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.routing.identity.sender import ServerSender
+from sipmesh.routing.media.judgement import NEGOTIATES, MediaFault, fault_in
+from sipmesh.routing.outcome import Answer
+from sipmesh.routing.target import ServerTarget
+from sipmesh.topology.document.media_policy import MediaPolicy
+from sipmesh.trust.code import Code
+from sipmesh.trust.evidence import LinkKind
+
+if TYPE_CHECKING:
+    from sipmesh.routing.media.rules import MediaRules
+    from sipmesh.routing.outcome import Forward
+    from sipmesh.server.proxy.flow import Flow, ProxiedRequest, SentBranch
+    from sipmesh.server.proxy.message_refusals import MessageRefusals
+    from sipmesh.sip.message import Request, Response
+
+FIRST_FAILURE: Final = 300
+CALL_DOES_NOT_EXIST: Final = 481
+MISLEADING: Final = MediaFault(
+    Code.MEDIA_NOT_ENCRYPTED, "To is in a domain whose media policy is weaker than that of the Request-URI"
+)
+
+
+class MediaGuard:
+    """Judges what agrees on media by *rules*, of the topology in force. *here* is our host name, for the Warning."""
+
+    def __init__(self, here: str, rules: MediaRules, refusals: MessageRefusals) -> None:
+        self._here, self.rules, self._refusals = here, rules, refusals
+
+    def __repr__(self) -> str:
+        return f"<MediaGuard {self.rules.most}>"
+
+    def refused(self, flow: Flow, request: Request, outcome: Forward) -> Answer | None:
+        """Return the answer to a request that may not pass; None if it may."""
+        if request.method not in NEGOTIATES:
+            return None
+        fault: MediaFault | None = None
+        if request.method == "INVITE" and self.rules.misleads(request):
+            fault = MISLEADING
+        elif request.body:
+            policy = self.rules.policy(request, outcome.identity, _partner_of(flow) or _partner_in(outcome))
+            fault = fault_in(request, policy)
+        return self._answer(fault, fault.status) if fault is not None else None
+
+    def refused_response(self, sent: SentBranch, response: Response) -> Answer | None:
+        """Return what the caller gets instead of *response*, which has a body; None if the response may pass.
+
+        A 2xx inside a dialog has changed the session of its sender already. With a 481 the caller ends the call too (RFC 5057
+        section 5.1).
+        """
+        proxied = sent.proxied
+        if response.status >= FIRST_FAILURE or sent.request.method not in NEGOTIATES:
+            return None
+        fault = fault_in(response, self._policy(proxied, sent), proxied.request)
+        if fault is None:
+            return None
+        ends_the_call = response.status >= 200 and proxied.request.to.tag is not None  # noqa: PLR2004 - success
+        return self._answer(fault, CALL_DOES_NOT_EXIST if ends_the_call else 488)
+
+    def record(self, flow: Flow, request: Request, answer: Answer) -> str:
+        """Log a refusal; *flow* is the link of the peer whose message was refused. Returns a Warning."""
+        return self._refusals.record(flow, request, answer)
+
+    def _policy(self, proxied: ProxiedRequest, sent: SentBranch) -> MediaPolicy:
+        partner = _partner_of(proxied.flow) or _partner_of(sent.flow)
+        return self.rules.policy(proxied.request, proxied.identity, partner)
+
+    def _answer(self, fault: MediaFault, status: int) -> Answer:
+        return Answer(status, headers=fault.headers(self._here), code=fault.code, why=fault.why)
+
+
+def _partner_of(flow: Flow) -> str | None:
+    """Give the name of the partner that *flow* leads to, or None."""
+    sender = flow.sender
+    return sender.peer.name if isinstance(sender, ServerSender) and sender.kind is LinkKind.PARTNER else None
+
+
+def _partner_in(outcome: Forward) -> str | None:
+    """Give the name of the partner that a request goes to, or None."""
+    target = outcome.targets[0] if outcome.targets else None
+    if isinstance(target, ServerTarget) and target.kind is LinkKind.PARTNER:
+        return target.names[0]
+    return None

@@ -1,0 +1,71 @@
+"""Which policy holds: of the partner by its link, of the domains by the names."""
+
+from __future__ import annotations
+
+import pytest
+
+from routing.messages import request
+from sipmesh.routing.media.rules import MediaRules
+from sipmesh.topology.document.media_policy import MediaPolicy
+
+ANY, ENCRYPTED, REQUIRED = MediaPolicy
+RULES = MediaRules(
+    {"example.test": REQUIRED, "lab.test": ANY},
+    {"partner.test": ENCRYPTED, "open.test": ANY},
+    {"sip.partner.test": ENCRYPTED, "open.test": ANY},
+)
+ALICE, LAB, PARTNER, OPEN = "sip:a@example.test", "sip:l@lab.test", "sip:p@partner.test", "sip:o@open.test"
+
+
+@pytest.mark.parametrize(
+    ("sender", "to", "policy"),
+    [
+        (ALICE, ALICE, REQUIRED),
+        (LAB, LAB, ANY),
+        (LAB, ALICE, REQUIRED),
+        (ALICE, PARTNER, ENCRYPTED),
+        (OPEN, ALICE, ANY),
+        (OPEN, PARTNER, ENCRYPTED),
+        (LAB, "tel:+4930123456", REQUIRED),
+        (LAB, "sip:x@elsewhere.test", REQUIRED),
+    ],
+)
+def test_policy_of_the_names(sender: str, to: str, policy: MediaPolicy) -> None:
+    inside = request("INVITE", "sip:x@192.0.2.9", sender=sender, to=to, to_tag="2")
+    assert RULES.policy(inside, None, None) is policy
+    assert RULES.policy(request("INVITE", "sip:x@192.0.2.9", sender=sender, to=to), None, None) is policy
+
+
+def test_policy_of_a_partner_comes_from_its_link() -> None:
+    """At an edge no name in a message weakens it."""
+    for partner, policy in (("sip.partner.test", ENCRYPTED), ("open.test", ANY), ("other.test", REQUIRED)):
+        assert RULES.policy(request("INVITE", sender=OPEN, to=LAB), None, partner) is policy
+
+
+def test_withheld_sender_has_the_policy_of_its_identity() -> None:
+    hidden = request("INVITE", LAB, sender="sip:anonymous@anonymous.invalid", to=LAB)
+    assert RULES.policy(hidden, "sip:l@lab.test", None) is ANY
+    assert RULES.policy(hidden, ALICE, None) is REQUIRED
+    assert RULES.policy(hidden, None, None) is REQUIRED
+
+
+def test_request_uri_counts_outside_a_dialog_only() -> None:
+    assert RULES.policy(request("INVITE", ALICE, sender=LAB, to=LAB), None, None) is REQUIRED
+    assert RULES.policy(request("INVITE", ALICE, sender=LAB, to=LAB, to_tag="2"), None, None) is ANY
+
+
+@pytest.mark.parametrize(
+    ("uri", "to", "misleads"),
+    [
+        (ALICE, ALICE, False),
+        (ALICE, LAB, True),
+        (ALICE, OPEN, True),
+        (ALICE, "tel:+4930123456", False),
+        (LAB, ALICE, False),
+        ("sip:x@192.0.2.9", LAB, False),
+    ],
+)
+def test_to_of_a_weaker_domain_misleads(uri: str, to: str, *, misleads: bool) -> None:
+    assert RULES.misleads(request("INVITE", uri, to=to)) is misleads
+    assert not RULES.misleads(request("INVITE", uri, to=to, to_tag="2"))
+    assert not MediaRules({"example.test": ANY}, {}, {}).misleads(request("INVITE", uri, to=to))

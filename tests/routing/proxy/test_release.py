@@ -1,0 +1,76 @@
+"""The requests that end a call with one side, in place of the other side."""
+
+from __future__ import annotations
+
+import pytest
+
+from routing.messages import ALICE, BOB, request
+from sipmesh.routing.proxy.release import (
+    LAST_CSEQ,
+    REASON,
+    ack_in_place_of_caller,
+    bye_after_ack,
+    bye_in_place_of_callee,
+    bye_in_place_of_caller,
+    without_body,
+)
+from sipmesh.sip.message import Request, Response, respond
+from support.descriptions import SDES, with_body
+
+OURS, BELOW, LOWEST = "<sip:token@fe1.test;lr>", "<sip:t2@fe2.test;lr>", "<sip:t3@fe3.test;lr>"
+
+
+def accepted(sent: Request, *headers: tuple[str, str]) -> Response:
+    return respond(sent, 200, headers=headers, to_tag="2")
+
+
+def test_ack_and_bye_take_the_route_below_ours() -> None:
+    """RFC 3261 12.1.2: the Record-Route in reverse order; entries above ours lead back to the caller."""
+    sent = request("INVITE")
+    answer = accepted(
+        sent,
+        ("record-route", f"{LOWEST}, {BELOW}"),
+        ("record-route", OURS),
+        ("record-route", "<sip:up@fe0.test;lr>"),
+        ("contact", "<sip:bob@192.0.2.9>"),
+    )
+    for made, number in (
+        (ack_in_place_of_caller(sent, answer, {"token"}), 1),
+        (bye_in_place_of_caller(sent, answer, {"token"}), 2),
+    ):
+        assert made.uri == "sip:bob@192.0.2.9"
+        assert made.items("route") == [BELOW, LOWEST]
+        assert (made.from_, made.to, made.call_id) == (sent.from_, answer.to, sent.call_id)
+        assert (made.cseq.number, made.cseq.method) == (number, made.method)
+        assert made.values("reason") == ([REASON] if made.method == "BYE" else [])
+
+
+def test_inside_a_dialog_they_take_the_route_of_the_request() -> None:
+    sent = request("UPDATE", "sip:bob@192.0.2.9", to_tag="2", routes=[BELOW, LOWEST])
+    bye = bye_in_place_of_caller(sent, accepted(sent), ())
+    assert (bye.uri, bye.items("route")) == ("sip:bob@192.0.2.9", [BELOW, LOWEST])
+
+
+def test_bye_of_the_callee_is_the_last_request_of_its_dialog() -> None:
+    invite = request("INVITE", BOB, ("record-route", f"{BELOW}, {LOWEST}"), ("contact", "<sip:alice@192.0.2.1>"))
+    ack = request("ACK", to_tag="2")
+    bye = bye_in_place_of_callee(invite, ack)
+    assert bye is not None
+    assert (bye.uri, bye.items("route")) == ("sip:alice@192.0.2.1", [BELOW, LOWEST])
+    assert (bye.from_.aor, bye.from_.tag, bye.to.aor, bye.to.tag) == (BOB, "2", ALICE, "1")
+    assert bye.cseq.number == LAST_CSEQ
+
+
+@pytest.mark.parametrize("contact", [(), ("contact", "<tel:+4930123456>")])
+def test_caller_without_a_sip_contact_gets_no_bye(contact: tuple[str, str] | tuple[()]) -> None:
+    invite = request("INVITE", BOB, *([contact] if contact else []))
+    assert bye_in_place_of_callee(invite, request("ACK", to_tag="2")) is None
+
+
+def test_bye_after_an_ack_goes_the_same_way_without_a_body() -> None:
+    ack = with_body(request("ACK", "sip:bob@192.0.2.9", to_tag="2", routes=[BELOW]), SDES)
+    bye = bye_after_ack(ack)
+    assert (bye.uri, bye.items("route"), bye.cseq.number, bye.method) == (ack.uri, [BELOW], 2, "BYE")
+    for made in (bye, without_body(ack)):
+        assert (made.body, made.first("content-length"), made.has("content-type")) == (b"", "0", False)
+    assert ack.body == SDES

@@ -1,0 +1,317 @@
+"""Media in the clear are refused in every message that can agree on them; each refusal beside the same message with keys."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sipmesh.client.dialog import Dialog
+from sipmesh.routing.proxy.release import LAST_CSEQ
+from sipmesh.sip.message import Request, Response, respond
+from sipmesh.trust.evidence import LinkKind
+from support.descriptions import (
+    CLEAR,
+    CRYPTO,
+    FINGERPRINT,
+    KEY,
+    OPPORTUNISTIC,
+    SDES,
+    SDP,
+    SESSION,
+    multipart,
+    put_body,
+    with_body,
+)
+from support.network import EDGES, FE1, FE2, PARTNER_EDGE, PARTNER_EDGES, PARTNER_FE, Network
+from support.peer import Peer
+from support.running import on_loop
+from support.talking import inside_of, talking
+
+BOB = "sip:bob@example.test"
+
+
+async def answered(callee: Peer, request: Request, status: int, body: bytes) -> None:
+    """Answer a request with a session description."""
+    routes = [("record-route", value) for value in request.values("record-route")]
+    response = respond(request, status, headers=[*routes, ("contact", callee.contact)], to_tag=callee.tag)
+    put_body(response, body)
+    await callee.send(response)
+
+
+async def released(callee: Peer, method: str = "INVITE") -> None:
+    """See that the callee gets an ACK, if it has accepted an INVITE, and a BYE."""
+    if method == "INVITE":
+        assert (await callee.request_in("ACK")).body == b""
+    bye = await callee.request_in("BYE")
+    assert bye.values("reason") == ['SIP;cause=488;text="Media policy"']
+    assert bye.to.tag == callee.tag
+    await callee.reply(bye, 200)
+
+
+def refused_for(response: Response, status: int = 488) -> None:
+    """See that a response names the media line, with the warn-code for the transport, and a reference to our log."""
+    assert response.status == status, response
+    first, reference = response.values("warning")
+    assert first.partition(" ")[0] in {"302", "306"}
+    assert "media line 1, m=audio 5004 RTP/" in first
+    assert "refused: media, reference" in reference
+
+
+@pytest.mark.parametrize("body", [CLEAR, OPPORTUNISTIC, SESSION + CRYPTO + b"m=audio 5004 RTP/SAVP 0\r\n"])
+@on_loop
+async def test_offer_in_the_clear_gets_488_and_offer_with_keys_arrives_unchanged(home: Network, body: bytes) -> None:
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        refused_for(await alice.ask(with_body(alice.request("INVITE", BOB), body)))
+        await bob.silent()
+        await alice.send(with_body(alice.request("INVITE", BOB), SDES))
+        assert (await bob.request_in("INVITE")).body == SDES
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "header", "status"),
+    [
+        (multipart((SDP, SDES), ("text/plain", CLEAR)), "multipart/mixed;boundary=b1", (), 488),
+        (multipart((SDP, SDES), (SDP, CLEAR)), "multipart/alternative;boundary=b1", (), 488),
+        (multipart((SDP, SDES)) + CLEAR, "multipart/mixed;boundary=b1", (), 488),
+        (CLEAR, "application/octet-stream", (), 488),
+        (CLEAR, "", (), 488),
+        (SDES.replace(b"a=", b"a=x\rm=audio 5004 RTP/AVP 0\ra="), SDP, (), 488),
+        (SDES + b"m=audio 5004 RTP/AVP 0\r\n", SDP, (), 488),
+        (SDES, SDP, ("content-encoding", "gzip"), 415),
+        (SDES, SDP, ("content-type", SDP), 400),
+        (SDES, SDP, ("c", SDP), 400),
+        (b"\x1f\x8b\x08", "application/pkcs7-mime", (), 415),
+    ],
+)
+@on_loop
+async def test_no_spelling_hides_media_in_the_clear(
+    home: Network, body: bytes, content_type: str, header: tuple[str, str] | tuple[()], status: int
+) -> None:
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        invite = with_body(alice.request("INVITE", BOB), body, content_type)
+        if header:
+            invite.append(*header)
+        assert (await alice.ask(invite)).status == status
+        await bob.silent()
+        mixed = multipart((SDP, SDES), ("text/plain", b"hello"))
+        await alice.send(with_body(alice.request("INVITE", BOB), mixed, "multipart/mixed;boundary=b1"))
+        assert (await bob.request_in("INVITE")).body == mixed
+
+
+@on_loop
+async def test_message_is_no_offer_and_is_not_read(home: Network) -> None:
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        await alice.send(with_body(alice.request("MESSAGE", BOB), CLEAR))
+        assert (await bob.request_in("MESSAGE")).body == CLEAR
+
+
+@on_loop
+async def test_early_media_in_the_clear_cancel_the_branch(pool: Network) -> None:
+    async with pool:
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
+        await alice.send(with_body(alice.request("INVITE", BOB), SDES))
+        came = await bob.request_in("INVITE")
+        await answered(bob, came, 183, CLEAR)
+        cancel = await bob.request_in("CANCEL")
+        assert cancel.values("reason") == ['SIP;cause=488;text="Media policy"']
+        await bob.reply(cancel, 200)
+        await bob.reply(came, 487)
+        await bob.request_in("ACK")
+        refused_for(await alice.final(method="INVITE"))
+
+
+@on_loop
+async def test_answer_in_the_clear_ends_the_call_for_both(pool: Network) -> None:
+    async with pool:
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
+        for body in (CLEAR, SDES):
+            await alice.send(with_body(alice.request("INVITE", BOB), SDES))
+            came = await bob.request_in("INVITE")
+            await answered(bob, came, 200, body)
+            response = await alice.final(method="INVITE")
+            if body == SDES:
+                assert (response.status, response.body) == (200, SDES)
+                await bob.silent()
+            else:
+                refused_for(response)
+                await released(bob)
+
+
+@on_loop
+async def test_other_device_may_still_answer_with_keys(pool: Network) -> None:
+    """A device that answers in the clear is a branch that has failed."""
+    async with pool:
+        alice = await pool.phone("alice", FE1)
+        desk, mobile = await pool.phone("bob", FE1), await pool.phone("bob", FE2)
+        await alice.send(with_body(alice.request("INVITE", BOB), SDES))
+        at_desk, at_mobile = await desk.request_in("INVITE"), await mobile.request_in("INVITE")
+        await answered(desk, at_desk, 200, CLEAR)
+        await released(desk)
+        await answered(mobile, at_mobile, 200, SDES)
+        assert (await alice.final()).to.tag == mobile.tag
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+@on_loop
+async def test_offer_in_the_clear_inside_a_call_leaves_the_call_up(pool: Network, method: str) -> None:
+    async with pool:
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
+        _, _, dialog = await talking(alice, bob)
+        await bob.request_in("ACK")
+        refused_for(await alice.ask(with_body(inside_of(dialog, alice, method), CLEAR)))
+        await alice.send(with_body(inside_of(dialog, alice, method), SDES))
+        assert (await bob.request_in(method)).body == SDES
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+@on_loop
+async def test_answer_in_the_clear_inside_a_call_ends_it(pool: Network, method: str) -> None:
+    """The callee has changed its session already. So it gets a BYE, and the caller a 481 (RFC 5057 section 5.1)."""
+    async with pool:
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
+        _, _, dialog = await talking(alice, bob)
+        await bob.request_in("ACK")
+        await alice.send(with_body(inside_of(dialog, alice, method), SDES))
+        await answered(bob, await bob.request_in(method), 200, CLEAR)
+        refused_for(await alice.final(method=method), 481)
+        await released(bob, method)
+
+
+@on_loop
+async def test_answer_in_a_prack_is_judged(home: Network) -> None:
+    """RFC 3262 section 5: a reliable 18x has an offer, and the PRACK its answer."""
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        invite = alice.request("INVITE", BOB)
+        await alice.send(invite)
+        await answered(bob, await bob.request_in("INVITE"), 183, SDES)
+        early = await alice.receive()
+        while not early.body:
+            early = await alice.receive()
+        assert isinstance(early, Response)
+        dialog = Dialog.of_caller(invite, early)
+        refused_for(await alice.ask(with_body(inside_of(dialog, alice, "PRACK"), CLEAR)))
+        await alice.send(with_body(inside_of(dialog, alice, "PRACK"), SDES))
+        assert (await bob.request_in("PRACK")).body == SDES
+
+
+@pytest.mark.parametrize("body", [CLEAR, SDES])
+@on_loop
+async def test_answer_in_the_clear_in_an_ack_ends_the_call_for_both(pool: Network, body: bytes) -> None:
+    """An ACK has no response: both sides get a BYE."""
+    async with pool:
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
+        invite = alice.request("INVITE", BOB)
+        await alice.send(invite)
+        await answered(bob, await bob.request_in("INVITE"), 200, SDES)
+        dialog = Dialog.of_caller(invite, await alice.final())
+        await alice.send(with_body(inside_of(dialog, alice, "ACK"), body))
+        if body == SDES:
+            assert (await bob.request_in("ACK")).body == SDES
+            await bob.silent()
+            return
+        await released(bob)
+        bye = await alice.request_in("BYE")
+        assert (bye.from_.tag, bye.to.tag, bye.cseq.number) == (bob.tag, alice.tag, LAST_CSEQ)
+        await alice.reply(bye, 200)
+        await alice.silent()
+
+
+@on_loop
+async def test_keys_are_in_no_log_and_in_no_response(home: Network) -> None:
+    """Whatever is wrong with the message."""
+    fingerprint = FINGERPRINT.decode().partition(" ")[2].strip()
+    bad = [
+        CLEAR + CRYPTO + FINGERPRINT,
+        SDES.replace(b"a=crypto:1 AES", b"a=crypto:1 NULL") + FINGERPRINT,
+        SDES.replace(b"m=audio", b"m=" + CRYPTO.strip() + b" "),
+        SESSION + b"A" + CRYPTO + FINGERPRINT,
+        multipart((SDP, SDES))[:-9],
+        SDES.replace(b" inline:", b"  UNENCRYPTED_SRTP inline:"),
+    ]
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        for body in bad:
+            kind = SDP if body.startswith(b"v=0") else "multipart/mixed;boundary=b1"
+            refused = await alice.ask(with_body(alice.request("INVITE", BOB), body, kind))
+            assert refused.status == 488
+            assert KEY.encode() not in refused.encode()
+            assert fingerprint.encode() not in refused.encode()
+        await alice.send(with_body(alice.request("INVITE", BOB), SDES))
+        await answered(bob, await bob.request_in("INVITE"), 200, CLEAR + CRYPTO)
+        await alice.final(method="INVITE")
+        logged = json.dumps(home.told[FE1].lines, default=str)
+        logged += str(list(home.nodes[FE1].refusals.newest))
+    assert "media-not-encrypted" in logged
+    assert "media-unreadable" in logged
+    assert KEY not in logged
+    assert fingerprint not in logged
+
+
+def with_media(network: Network, ours: object, theirs: object) -> Network:
+    """Set the media policies of example.test and of partner.test."""
+    for organisation, policy in zip(network.organisations, (ours, theirs), strict=True):
+        organisation.document["media"] = policy
+    return network
+
+
+@on_loop
+async def test_partner_may_have_a_policy_of_its_own(federation: Network) -> None:
+    with_media(federation, "encrypted-required", "any")
+    example, partner = federation.organisations
+    theirs = f"{PARTNER_EDGES}:{partner.ports[PARTNER_EDGE][LinkKind.PARTNER]}"
+    example.federate(EDGES, [partner.as_partner(edge=theirs, media="any")])
+    async with federation:
+        alice, bob, erin = (
+            await federation.phone("alice", FE1),
+            await federation.phone("bob", FE2),
+            await federation.phone("erin", PARTNER_FE),
+        )
+        await alice.send(with_body(alice.request("INVITE", "sip:erin@partner.test"), CLEAR))
+        came = await erin.request_in("INVITE")
+        await answered(erin, came, 200, CLEAR)
+        assert (await alice.final()).body == CLEAR
+        await erin.send(with_body(erin.request("INVITE", BOB), CLEAR))
+        assert (await bob.request_in("INVITE")).body == CLEAR
+        refused_for(await alice.ask(with_body(alice.request("INVITE", BOB), CLEAR)))
+        misleading = alice.request("INVITE", BOB, to="<sip:erin@partner.test>")
+        assert (await alice.ask(misleading)).status == 488
+
+
+@on_loop
+async def test_partner_that_answers_in_the_clear_is_released_through_its_own_servers(federation: Network) -> None:
+    with_media(federation, "encrypted-required", "any")
+    async with federation:
+        alice, erin = await federation.phone("alice", FE1), await federation.phone("erin", PARTNER_FE)
+        await alice.send(with_body(alice.request("INVITE", "sip:erin@partner.test"), SDES))
+        await answered(erin, await erin.request_in("INVITE"), 200, CLEAR)
+        refused_for(await alice.final())
+        await released(erin)
+        refused_for(await erin.ask(with_body(erin.request("INVITE", "sip:alice@example.test"), CLEAR)))
+
+
+@on_loop
+async def test_new_topology_changes_the_policy(home: Network) -> None:
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        (example,) = home.organisations
+        for policy, status in (
+            ("encrypted", 0),
+            ("any", 0),
+            ({"domains": {"example.test": "encrypted-required"}}, 488),
+        ):
+            example.document["media"] = policy
+            example.write()
+            home.nodes[FE1].put_in_force(example.load())
+            await alice.send(with_body(alice.request("INVITE", BOB), CLEAR))
+            if status:
+                assert (await alice.final()).status == status
+            else:
+                came = await bob.request_in("INVITE")
+                await bob.reply(came, 486)
+                await bob.request_in("ACK")
+                assert (await alice.final()).status == 486
