@@ -146,7 +146,10 @@ request_route {{
 }}
 """
 
-NO_AUDIO = ("v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "c=IN IP4 127.0.0.1", "t=0 0", "m=audio 9 RTP/AVP 0", "")
+NO_AUDIO = (
+    "v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "c=IN IP4 127.0.0.1", "t=0 0", "m=audio 9 RTP/SAVP 0",
+    "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz", "",
+)  # fmt: skip
 
 TRUNK_TLS = """[server:default]
 method = TLSv1.2+

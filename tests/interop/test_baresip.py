@@ -46,6 +46,24 @@ def test_two_phones_of_two_organisations_write_and_call_over_srtp(network: DemoN
     runner.run(write_and_call(dora, fritz))
 
 
+@pytest.mark.parametrize("media", ["", "srtp"])
+def test_phone_that_may_talk_in_the_clear_gets_488(network: DemoNetwork, runner: asyncio.Runner, media: str) -> None:
+    """Without SRTP, or with SRTP as an option (RTP/AVP with a=crypto). With srtp-mand the same call comes up."""
+    dora = phone(network, "dora", FE1, records=False, media=media)
+    emil = phone(network, "emil", FE2, records=False)
+
+    async def play() -> str:
+        async with dora, emil:
+            await dora.registered()
+            await emil.registered()
+            await dora.command("dial", "sip:emil@example.test")
+            return str((await dora.event("CALL_CLOSED"))["param"])
+
+    assert "488" in runner.run(play())
+    assert "m=audio" in dora.log.partition("\nWarning: 302")[2].partition("\n")[0]
+    assert "INVITE sip:" not in emil.log
+
+
 def test_a_phone_refuses_a_server_under_a_ca_that_it_does_not_know(
     network: DemoNetwork, runner: asyncio.Runner
 ) -> None:

@@ -35,7 +35,7 @@ def _trunk(network: DemoNetwork, runner: asyncio.Runner) -> Iterator[Trunk]:
 
 def caller(network: DemoNetwork, user: str) -> Baresip:
     """A phone of dora's, whose password the trunk knows too, and whose messages go to *user* of the trunk."""
-    return phone(network, "dora", FE1, records=False, media="", friend=f"sip:{user}@{BOTS}")
+    return phone(network, "dora", FE1, records=False, friend=f"sip:{user}@{BOTS}")
 
 
 async def logged(trunk: Trunk, text: str) -> None:
