@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from sipmesh.routing.authentication.backoff import FailureLimits
+from sipmesh.sip.digest import answer, parse_challenge
 from sipmesh.storage.users import Users
 from support.network import FE1, Network
 from support.peer import Peer
@@ -35,13 +36,32 @@ async def test_link_that_keeps_failing_is_closed_and_its_user_still_logs_in_else
 
 @on_loop
 async def test_two_users_may_log_in_on_one_link_and_each_speaks_for_itself(home: Network) -> None:
-    """Phones with several lines do so."""
+    """Phones with several lines do so; each is challenged in whatever request it sends first."""
     async with home:
-        phone = await home.phone("alice", FE1)
+        phone, carol = await home.phone("alice", FE1), await home.phone("carol", FE1)
         phone.user = "bob@example.test"
-        assert (await phone.ask(phone.request("MESSAGE", "sip:carol@example.test"))).status == 403
-        assert (await phone.register()).status == 200
-        assert (await phone.ask(phone.request("MESSAGE", "sip:carol@example.test"))).status == 480
+        asked = phone.request("MESSAGE", "sip:carol@example.test")
+        challenged = await phone.ask(asked)
+        assert challenged.status == 407
+        for name, status in (("alice", 407), ("bob", 200)):
+            again = phone.request("MESSAGE", "sip:carol@example.test")
+            challenges = [parse_challenge(value) for value in challenged.values("proxy-authenticate")]
+            credentials = answer(challenges, name, f"{name}-secret", "MESSAGE", again.uri, "c", 1)
+            again.append("proxy-authorization", credentials)
+            await phone.send(again)
+            if status == 200:
+                came = await carol.request_in("MESSAGE")
+                assert came.values("p-asserted-identity") == ["<sip:bob@example.test>"]
+                await carol.reply(came, 200)
+            challenged = await phone.final()
+            assert challenged.status == status
+        for user in ("alice", "bob"):
+            phone.user = f"{user}@example.test"
+            await phone.send(phone.request("MESSAGE", "sip:carol@example.test"))
+            came = await carol.request_in("MESSAGE")
+            assert came.values("p-asserted-identity") == [f"<sip:{user}@example.test>"]
+            await carol.reply(came, 200)
+            assert (await phone.final()).status == 200
 
 
 @on_loop

@@ -28,7 +28,7 @@ PLACES = {
     Door.INSIDE: (EDGE, LinkKind.SERVER),
     Door.PARTNER: (EDGE, LinkKind.PARTNER),
 }
-NOT_FOUND = 404
+CHALLENGED, NOT_FOUND = 407, 404
 CARRIED = "forwarded"
 LOOKS, LOOK_AGAIN_S = 100, 0.02
 LATEST = 10
@@ -226,8 +226,12 @@ async def by_client(network: DemoNetwork, people: People, act: Act) -> None:
     """Send as a client that has logged in and claims to be somebody else."""
     drain(people.bob)
     bob = people.bob.party.aor
+    outcome = await people.alice.request("MESSAGE", bob, sender="sip:erin@partner.test")
+    await tell_message(network, act, "client: From of another organisation", outcome, 403, Code.FROM_NOT_ALLOWED)
     outcome = await people.alice.request("MESSAGE", bob, sender="sip:carol@example.test")
-    await tell_message(network, act, "client: From of another user", outcome, 403, Code.FROM_NOT_ALLOWED)
+    why = "the server asks for carol's password, and alice's is not that" if people.bob.events.empty() else "it arrived"
+    good = outcome.status == CHALLENGED and people.bob.events.empty()
+    act.row("client: From of another user", Code.NOT_AUTHENTICATED, str(outcome.status), good=good, why=why)
     relayed = await people.alice.request("MESSAGE", bob, [("route", "<sip:victim.test;lr>")])
     await tell_message(network, act, "client: Route to a third party (open relay)", relayed, 403, Code.NO_ROUTE)
     claim = [("p-asserted-identity", "<sip:carol@example.test>")]

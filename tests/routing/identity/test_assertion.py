@@ -64,9 +64,26 @@ def test_a_client_is_the_user_it_proved_however_it_spells_it(sender: str) -> Non
     assert assertion.of_client(request(sender=sender), ALICES, OURS) == ALICE
 
 
-@pytest.mark.parametrize("sender", [BOB, CAROL, "sip:example.test", "tel:+1", "sip:Alice@example.test"])
+@pytest.mark.parametrize("sender", [CAROL, "sip:example.test", "tel:+1"])
 def test_a_client_that_writes_another_from_is_refused(sender: str) -> None:
     assert code(assertion.of_client(request(sender=sender), ALICES, OURS)) is Code.FROM_NOT_ALLOWED
+
+
+@pytest.mark.parametrize("sender", [BOB, "sip:Alice@example.test", "sip:nobody@example.test"])
+def test_a_client_proves_each_user_whose_name_it_writes(sender: str) -> None:
+    """Also one that does not exist: the challenge tells nothing about that."""
+    assert assertion.of_client(request(sender=sender), ALICES, OURS) == Prove(sender, 407)
+    assert assertion.of_client(request(sender=BOB), BOTH, OURS) == BOB
+
+
+@pytest.mark.parametrize(("users", "asked"), [(255, True), (256, False)])
+def test_users_of_a_link_are_bounded(users: int, *, asked: bool) -> None:
+    """Those who have logged in go on; one more is refused."""
+    crowd = ClientSender(7, 41, frozenset(f"sip:user{number}@example.test" for number in range(users)))
+    for status in (401, 407):
+        found = assertion.proof_of(ALICE, status, crowd)
+        assert found == Prove(ALICE, status) if asked else code(found) is Code.FROM_NOT_ALLOWED
+    assert assertion.of_client(request(sender="sip:user7@example.test"), crowd, OURS) == "sip:user7@example.test"
 
 
 def test_unauthenticated_client_is_challenged() -> None:

@@ -100,7 +100,6 @@ def test_request_has_an_identity_that_its_sender_may_assert(sender: Sender, who:
 @pytest.mark.parametrize(
     ("sender", "who"),
     [
-        (ALICES, BOB),
         (ALICES, CAROL),
         (NEW_LINK, CAROL),
         (MATE, CAROL),

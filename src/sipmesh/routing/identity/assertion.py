@@ -17,6 +17,9 @@ from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 
 ASSERTED: Final = "p-asserted-identity"
+MOST_USERS_OF_A_LINK: Final = 256
+"""Users who log in on one link: the lines of a gateway. Above it, a login gets 403."""
+
 ANONYMOUS: Final = "anonymous.invalid"
 
 
@@ -33,12 +36,19 @@ def of_client(request: Request, sender: ClientSender, domains: frozenset[str]) -
         return Answer(
             403, code=Code.FROM_NOT_ALLOWED, why=f"From {shown(request.from_.uri)} is not a user of our domains"
         )
-    if not sender.users:
-        return Prove(uri.aor, 407)
-    if uri.aor not in sender.users:
-        proved = ", ".join(sorted(sender.users))
-        return Answer(403, code=Code.FROM_NOT_ALLOWED, why=f"From is {uri.aor}, this link proved {proved}")
-    return uri.aor
+    return uri.aor if uri.aor in sender.users else proof_of(uri.aor, 407, sender)
+
+
+def proof_of(user: str, status: int, sender: ClientSender) -> Prove | Answer:
+    """Ask for the password of *user*, whom the link has not proved; *status* is that of the challenge.
+
+    A link may prove several users, one after the other: a telephone adapter or a gateway has one link for all of its lines. Their
+    number is bounded, so that one link does not fill the memory of the server.
+    """
+    if len(sender.users) < MOST_USERS_OF_A_LINK:
+        return Prove(user, status)
+    why = f"this link has proved {MOST_USERS_OF_A_LINK} users, and {user} would be one more"
+    return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
 
 
 def in_dialog(request: Request, route_set: RouteSet, sender: Sender, allowed: frozenset[str]) -> str | Answer | None:

@@ -140,7 +140,7 @@ def register(request: Request, sender: Sender, facts: FrontEndFacts) -> Outcome:
     if address is None or address.host not in facts.domains or not facts.names.ours(request.ruri):
         why = f"REGISTER of {shown(request.to.uri)} at {shown(request.uri)}: not a SIP domain of this network"
         return Answer(404, code=Code.NO_ROUTE, why=why)
-    return Register(address.aor) if address.aor in sender.users else Prove(address.aor, 401)
+    return Register(address.aor) if address.aor in sender.users else assertion.proof_of(address.aor, 401, sender)
 
 
 def to_own_flow(request: Request, flow: FlowToken, sender: Sender, facts: FrontEndFacts) -> Outcome:
