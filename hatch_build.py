@@ -24,14 +24,15 @@ COMPILED = ("sip", "routing", "transport", "server/proxy", "server/quotas")
 """The packages that every message passes through. Each module in them is compiled, but for those that `FROM_SOURCE` names."""
 
 FROM_SOURCE = {
-    **dict.fromkeys(("transport/connector", "transport/listener", "transport/resolver"), "has coroutines"),
+    **dict.fromkeys(("transport/connector", "transport/accept/listener", "transport/resolver"), "has coroutines"),
     **dict.fromkeys(
-        ("transport/event_loop", "server/proxy/login/user_stores"), "is the base of a class that is not compiled"
+        ("transport/reactor/event_loop", "server/proxy/login/user_stores"),
+        "is the base of a class that is not compiled",
     ),
     **dict.fromkeys(
         ("transport/tls/contexts", "transport/tls/path_check", "transport/tls/self_handshake"), "runs once"
     ),
-    **dict.fromkeys(("transport/descriptors", "server/quotas/known_addresses"), "runs once for each link"),
+    **dict.fromkeys(("transport/reactor/descriptors", "server/quotas/known_addresses"), "runs once for each link"),
     **dict.fromkeys(("server/proxy/gatekeeper", "server/proxy/counters"), "runs once for each link"),
     **dict.fromkeys(
         ("server/proxy/login/login_failures", "server/proxy/message_refusals", "server/quotas/limited_log"),

@@ -11,9 +11,9 @@ from ruamel.yaml import YAML
 
 from sipmesh.demo.forge import Forge
 from sipmesh.routing.registrar.binding import NEVER, Binding
-from sipmesh.storage.bindings import BindingStore
-from sipmesh.storage.locations import Write
-from sipmesh.storage.users import Users
+from sipmesh.storage.location_service.bindings import BindingStore
+from sipmesh.storage.location_service.locations import Write
+from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.load import Loaded, load
 
 PASSWORD = "bench-password"  # noqa: S105 - the load generator's, and nobody else's

@@ -26,7 +26,7 @@ from bench.bed import LOAD, MeasurementError, Result, build, pinned, started
 from bench.organisation import PASSWORD
 from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
-from sipmesh.storage.users import Users
+from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 

@@ -16,16 +16,16 @@ from OpenSSL import SSL
 from sipmesh.demo.attacker import PATIENCE_S, Knock, _context, _timeval, knock
 from sipmesh.demo.cast import Cast, stolen, write_partner_ca
 from sipmesh.demo.decoy import Decoy
-from sipmesh.demo.doors import PLACES
+from sipmesh.demo.attacks import PLACES
 from sipmesh.demo.forge import SERVER_AUTH, Forge, Forged
 from sipmesh.demo.impostors import Door
 from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.demo.ports import free_port
-from sipmesh.server.running_server import RunningServer
+from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.message import build_request
-from sipmesh.transport.event_loop import Loop
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.link.state import LinkState
+from sipmesh.transport.reactor.event_loop import Loop
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role

@@ -21,7 +21,7 @@ from sipmesh.routing.authentication.verifier import Verifier
 from sipmesh.server.replication.stored_users import USERS
 from sipmesh.sip.digest import Algorithm, ha1
 from sipmesh.storage.management_db import ManagementDb
-from sipmesh.storage.user_document import UserDocument
+from sipmesh.storage.users.user_document import UserDocument
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
 from support.giver import Giver
 from support.managed import MGMT, Managed, Papers

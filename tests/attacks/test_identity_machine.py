@@ -39,7 +39,7 @@ from sipmesh.server.proxy import dispatch
 from sipmesh.sip.digest import Nonces
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request, Response, build_request
-from sipmesh.transport.event_loop import Loop
+from sipmesh.transport.reactor.event_loop import Loop
 from sipmesh.trust.evidence import LinkKind
 from support.network import BOT, EDGE, FE1, FE2
 

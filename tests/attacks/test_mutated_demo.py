@@ -14,12 +14,12 @@ from rich.console import Console
 
 from attacks.test_two_engines import LET_PASS, OBJECTIONS
 from attacks.theatre import Theatre
-from sipmesh.demo.doors import at_the_doors, on_the_way
+from sipmesh.demo.attacks import at_the_doors, on_the_way
 from sipmesh.demo.impostors import IMPOSTORS
 from sipmesh.demo.network import EDGE, OTHER
 from sipmesh.demo.people import People, log_in
 from sipmesh.demo.score import Score
-from sipmesh.transport.event_loop import Loop
+from sipmesh.transport.reactor.event_loop import Loop
 from sipmesh.trust.judgement.checks import CLIENT_CHECKS
 from sipmesh.trust.judgement.judge import CHECKS
 
@@ -125,7 +125,7 @@ def _play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
 @pytest.fixture(name="quick", autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """In one process a verdict is there at once or never; and a link that hangs because a check is missing is soon given up."""
-    monkeypatch.setattr("sipmesh.demo.doors.LOOKS", 3)
+    monkeypatch.setattr("sipmesh.demo.attacks.LOOKS", 3)
     monkeypatch.setattr("sipmesh.demo.attacker.PATIENCE_S", 1.0)
 
 

@@ -28,7 +28,7 @@ from sipmesh.server.replication.stored_users import USERS
 from sipmesh.server.replication.topology_source import source_of
 from sipmesh.sip.digest import Algorithm, ha1
 from sipmesh.sip.message import Response
-from sipmesh.storage.user_document import UserDocument
+from sipmesh.storage.users.user_document import UserDocument
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING

@@ -10,7 +10,7 @@ from sipmesh.demo.network import BOTS, DemoNetwork
 from sipmesh.server.admin.commands import AdminCommands
 from sipmesh.server.control_socket import encode
 from sipmesh.server.refresh.reload_result import ReloadResult
-from sipmesh.server.running_server import RunningServer
+from sipmesh.server.running.running_server import RunningServer
 from support.telling import Told
 
 

@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 
 from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.errors import RemoteError
-from sipmesh.server.running_server import RunningServer
+from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.digest import answer, parse_challenge
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.framing import Keepalive, MessageReader, ReadLimits

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sipmesh.demo.ports import HOST
-from sipmesh.server.running_server import RunningServer
+from sipmesh.server.running.running_server import RunningServer
 from support.peer import HungUpError, Peer
 from support.running import on_loop
 from support.telling import Told

@@ -24,7 +24,7 @@ from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 from sipmesh.server.management.publishing.offline_publish import publish_first
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.storage.management_db import ManagementDb
-from sipmesh.storage.users import Users
+from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 from support.process import serving

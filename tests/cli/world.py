@@ -24,7 +24,7 @@ from sipmesh.demo.nameserver import NameServer
 from sipmesh.demo.ports import free_port
 from sipmesh.errors import SipmeshError
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
-from sipmesh.storage.users import Users
+from sipmesh.storage.users.user_database import Users
 from support import forkserver
 from support.forkserver import Forked
 

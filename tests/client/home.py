@@ -23,9 +23,9 @@ from sipmesh.sip.fields import Via
 from sipmesh.sip.framing import FramingError
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.topology.document.listeners import ListenerSpec
+from sipmesh.transport.accept.listener import Listener
 from sipmesh.transport.link.link import Link, LinkEvents
-from sipmesh.transport.listener import Listener
-from sipmesh.transport.reactor import Reactor
+from sipmesh.transport.reactor.reactor import Reactor
 from sipmesh.transport.tls.contexts import Identity, client_port_context
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.judgement.judge import judge

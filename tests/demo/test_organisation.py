@@ -10,7 +10,7 @@ from cryptography import x509
 
 from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.sip.digest import Algorithm
-from sipmesh.storage.users import Users
+from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 

@@ -9,8 +9,8 @@ from itertools import count
 import pytest
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.storage.bindings import BindingStore
-from sipmesh.storage.users import Users
+from sipmesh.storage.location_service.bindings import BindingStore
+from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
 from support.bindings import bound
 from support.network import FE1, FE2, Network

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from sipmesh.server.running_server import RunningServer
+from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.transaction.ack import cancel_for
-from sipmesh.storage.users import Users
+from sipmesh.storage.users.user_database import Users
 from support.bindings import bound
 from support.network import (
     EDGE,

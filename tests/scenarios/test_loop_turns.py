@@ -26,8 +26,8 @@ from sipmesh.server.management.network_reply import encoded_status
 from sipmesh.server.replication.server_status import ServerStatus
 from sipmesh.server.replication.stored_users import USERS
 from sipmesh.sip.digest import Algorithm
-from sipmesh.storage.user_document import UserDocument
-from sipmesh.transport.turn_meter import TurnMeter
+from sipmesh.storage.users.user_document import UserDocument
+from sipmesh.transport.reactor.turn_meter import TurnMeter
 from sipmesh.trust.revocation.crl import RevocationList
 from support.managed import MGMT, Managed
 from support.network import EXAMPLE, FE1, POOL

@@ -20,11 +20,11 @@ import pytest
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import SipmeshError
 from sipmesh.pki.crl.builder import Reason
-from sipmesh.server.running_server import RunningServer
+from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_db import ManagementDb
-from sipmesh.storage.users import Users
+from sipmesh.storage.users.user_database import Users
 from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role

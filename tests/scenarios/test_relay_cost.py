@@ -12,8 +12,8 @@ from itertools import count
 
 import pytest
 
-from sipmesh.server.running_server import RunningServer
-from sipmesh.transport.event_loop import Bed, Host
+from sipmesh.server.running.running_server import RunningServer
+from sipmesh.transport.reactor.event_loop import Bed, Host
 from support.counting import counted
 from support.network import BOT, FE1, Network
 from support.peer import Peer

@@ -23,7 +23,7 @@ from sipmesh.demo.forge import Forge, Forged
 from sipmesh.demo.organisation import Organisation
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.server import service
-from sipmesh.server.running_server import RunningServer
+from sipmesh.server.running.running_server import RunningServer
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, EDGES, FE1, FE2, PARTNER_EDGE, Network, hung_up_by_the_other, inside, ringing

@@ -14,7 +14,7 @@ from sipmesh.client.dialog import Dialog
 from sipmesh.client.judge import Trust
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.draining import Draining
-from sipmesh.server.proxy.liveness import SILENT
+from sipmesh.server.proxy.liveness.keepalives import SILENT
 from support.network import FE1, FE2, Network
 from support.peer import Peer
 from support.process import Process, serving, spawn

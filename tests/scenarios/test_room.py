@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from sipmesh.server.running_server import RunningServer
+from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.transaction.ack import ack_for
 from sipmesh.transport.limits import Limits

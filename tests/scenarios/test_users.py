@@ -8,7 +8,7 @@ import pytest
 
 from sipmesh.routing.authentication.backoff import FailureLimits
 from sipmesh.sip.digest import answer, parse_challenge
-from sipmesh.storage.users import Users
+from sipmesh.storage.users.user_database import Users
 from support.network import FE1, Network
 from support.peer import Peer
 from support.process import serving

@@ -17,7 +17,7 @@ from sipmesh.server import service
 from sipmesh.server.control_socket import ask
 from sipmesh.server.proxy.login.user_stores import NoUsers
 from sipmesh.server.refresh import inotify
-from sipmesh.server.running_server import RunningServer
+from sipmesh.server.running.running_server import RunningServer
 from sipmesh.server.service import Service
 from support.network import FE1, Network
 from support.running import on_loop, until

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from simulation.world import Server, World
     from sipmesh.errors import OperatorError
     from sipmesh.routing.registrar.binding import Binding
-    from sipmesh.server.running_server import RunningServer
+    from sipmesh.server.running.running_server import RunningServer
     from sipmesh.sip.message import Request, Response
     from sipmesh.transport.link.link import Link
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from simulation.processes import CURRENT
 from sipmesh.errors import OperatorError
-from sipmesh.storage.binding_writer import GATHER_S, TOLD_AFTER_S
-from sipmesh.storage.lease_watch import RENEW_EVERY_S, LeaseWatch
+from sipmesh.storage.location_service.binding_writer import GATHER_S, TOLD_AFTER_S
+from sipmesh.storage.location_service.lease_watch import RENEW_EVERY_S, LeaseWatch
 from support.memory_locations import MemoryLocations, MemoryStore
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from simulation.loop import VirtualLoop
-    from sipmesh.storage.locations import StoredRows, StoreEvents, Write
+    from sipmesh.storage.location_service.locations import StoredRows, StoreEvents, Write
 
 TRY_AGAIN_S: Final = 0.5
 

@@ -13,12 +13,12 @@ import sipmesh.pki.files
 import sipmesh.server.proxy.dispatch
 import sipmesh.server.proxy.relay
 from sipmesh.routing.proxy import forwarding
-from sipmesh.server.proxy.known_bindings import KnownBindings
-from sipmesh.server.proxy.registrations import Registrations
+from sipmesh.server.proxy.registrar.known_bindings import KnownBindings
+from sipmesh.server.proxy.registrar.registrations import Registrations
 from sipmesh.server.proxy.relay import Relay
 from sipmesh.server.replication.control_links import ControlLinks
 from sipmesh.server.replication.document_store import DocumentStore
-from sipmesh.server.user_updates import UserUpdates
+from sipmesh.server.running.user_updates import UserUpdates
 from sipmesh.sip.transaction import key
 from sipmesh.transport.pool import LinkPool
 

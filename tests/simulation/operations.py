@@ -14,7 +14,7 @@ from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.control_socket import WHO
 from sipmesh.sip.digest import Algorithm
-from sipmesh.storage.users import Users
+from sipmesh.storage.users.user_database import Users
 from support.managed import MGMT
 from support.network import BOT, EXAMPLE
 

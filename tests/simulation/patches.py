@@ -130,20 +130,20 @@ Replacement = tuple[Any, str, Any]
 
 
 def _sockets(network: Network) -> Iterator[Replacement]:
+    import sipmesh.transport.accept.listener
     import sipmesh.transport.connector
-    import sipmesh.transport.listener
-    import sipmesh.transport.queue_age
-    import sipmesh.transport.reactor
+    import sipmesh.transport.reactor.queue_age
+    import sipmesh.transport.reactor.reactor
 
     sockets = SimpleNamespace(**{**vars(socket), "socket": network.socket})
     yield sipmesh.transport.connector, "socket", sockets
-    yield sipmesh.transport.listener, "socket", sockets
+    yield sipmesh.transport.accept.listener, "socket", sockets
     epolls = SimpleNamespace(**{**vars(select), "epoll": lambda: VirtualEpoll(network)})
-    yield sipmesh.transport.reactor, "select", epolls
+    yield sipmesh.transport.reactor.reactor, "select", epolls
     eventfds = SimpleNamespace(**{**vars(os), "eventfd": network.eventfd, "close": network.close_eventfd})
-    yield sipmesh.transport.queue_age, "os", eventfds
-    yield sipmesh.transport.listener, "unread", network.unread
-    yield sipmesh.transport.listener, "lowest_free", network.lowest_free
+    yield sipmesh.transport.reactor.queue_age, "os", eventfds
+    yield sipmesh.transport.accept.listener, "unread", network.unread
+    yield sipmesh.transport.accept.listener, "lowest_free", network.lowest_free
     accepted_by, opened_by, client_accepted_by = (
         MutualContext.accepted,
         MutualContext.opened,
@@ -246,18 +246,18 @@ def _moving(disk: Disk, really: Callable[[Any, Any], None]) -> Callable[[Any, An
 
 
 def _services() -> Iterator[Replacement]:
-    import sipmesh.server.off_loop
+    import sipmesh.server.process.off_loop
     import sipmesh.server.refresh.inotify
-    import sipmesh.server.running_server
+    import sipmesh.server.running.running_server
     import sipmesh.server.service
     import sipmesh.topology.document.yaml_tree
 
-    yield sipmesh.server.running_server, "DnsResolver", TableResolver
+    yield sipmesh.server.running.running_server, "DnsResolver", TableResolver
     yield sipmesh.server.service, "ControlSocket", NoControlSocket
     yield sipmesh.server.refresh.inotify, "INotify", _no_inotify
     yield sipmesh.server.service, "is_answered", lambda _: False
-    yield sipmesh.server.running_server, "trim_heap", lambda: None
-    yield sipmesh.server.off_loop, "_gently", lambda work: work()
+    yield sipmesh.server.running.running_server, "trim_heap", lambda: None
+    yield sipmesh.server.process.off_loop, "_gently", lambda work: work()
     yield sipmesh.topology.document.yaml_tree, "parse", _parse_once
 
 

@@ -8,8 +8,8 @@ from simulation.locations import PoolStore, VirtualLocations
 from simulation.loop import VirtualLoop
 from sipmesh.errors import OperatorError
 from sipmesh.routing.registrar.binding import Binding
-from sipmesh.storage.lease_watch import MOST_MISSED, RENEW_EVERY_S
-from sipmesh.storage.locations import Write
+from sipmesh.storage.location_service.lease_watch import MOST_MISSED, RENEW_EVERY_S
+from sipmesh.storage.location_service.locations import Write
 
 AOR = "sip:bob@example.test"
 

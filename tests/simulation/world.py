@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import structlog
 
-import sipmesh.server.running_server
+import sipmesh.server.running.running_server
 from simulation.checks import Checks
 from simulation.disk import Disk
 from simulation.locations import PoolStore, VirtualLocations
@@ -59,9 +59,9 @@ if TYPE_CHECKING:
 
     from simulation.faults import Injector
     from sipmesh.server.log import Log
-    from sipmesh.server.running_server import RunningServer
+    from sipmesh.server.running.running_server import RunningServer
     from sipmesh.sip.message import Response
-    from sipmesh.storage.locations import Locations
+    from sipmesh.storage.location_service.locations import Locations
     from sipmesh.topology.view import ServerView
     from sipmesh.transport.link.link import Link
 
@@ -123,7 +123,9 @@ class World:
             virtual_machine(self.network, self.disk, entropy, lambda: threading.get_ident() == me)
         )
         self._stack.enter_context(patch.object(Dispatch, "arrived", self._told(Dispatch.arrived)))
-        self._stack.enter_context(patch.object(sipmesh.server.running_server, "open_locations", self._open_locations))
+        self._stack.enter_context(
+            patch.object(sipmesh.server.running.running_server, "open_locations", self._open_locations)
+        )
         for server in (*SERVERS, BOT):
             self.network.name(server, address_of(server))
         TableResolver.records = {

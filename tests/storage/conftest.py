@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.storage.backup import back_up
+from sipmesh.storage.backup.create import back_up
+from sipmesh.storage.backup.restore import Restored, restore
+from sipmesh.storage.backup.vault import CHUNK
 from sipmesh.storage.management_db import ManagementDb
-from sipmesh.storage.restore import Restored, restore
-from sipmesh.storage.vault import CHUNK
 from storage.backups import LATER, PASSPHRASE
 from storage.databases import BOTH, POSTGRESQL
 from storage.publishing import made

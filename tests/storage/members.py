@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 
 from sipmesh.errors import OperatorError
 from sipmesh.routing.registrar.binding import NEVER, Binding
-from sipmesh.storage.locations import Locations, StoredRows, Write, WriteResult
+from sipmesh.storage.location_service.locations import Locations, StoredRows, Write, WriteResult
 
 ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
 FE1, FE2 = "fe1.example.test", "fe2.example.test"

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final, Self
 
 from sipmesh.demo.ports import HOST
-from sipmesh.server.running_server import RunningServer
+from sipmesh.server.running.running_server import RunningServer
 from sipmesh.transport.hop import Hop
 from sipmesh.trust.evidence import LinkKind
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from sipmesh.routing.registrar.binding import Binding
-from sipmesh.server.running_server import RunningServer
+from sipmesh.server.running.running_server import RunningServer
 from support.running import LOOK_AGAIN_S
 
 

@@ -16,17 +16,17 @@ from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.routing.registrar.gruu import Gruus
 from sipmesh.server.agent.agent import Agent
 from sipmesh.server.control_socket import WHO, encode
-from sipmesh.server.file_stamps import NO_STAMPS, Stamps
 from sipmesh.server.management.commands import ManagementCommands
 from sipmesh.server.management.controller import Controller
-from sipmesh.server.prepared_version import PreparedVersion, prepare
+from sipmesh.server.process.file_stamps import NO_STAMPS, Stamps
 from sipmesh.server.replication.server_status import ServerStatus
 from sipmesh.server.replication.topology_source import PublishedVersion
+from sipmesh.server.running.prepared_version import PreparedVersion, prepare
 from sipmesh.server.wiring import here
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.storage.management_db import ManagementDb
-from sipmesh.storage.user_document import UserDocument
-from sipmesh.storage.users import Users
+from sipmesh.storage.users.user_database import Users
+from sipmesh.storage.users.user_document import UserDocument
 from sipmesh.topology.document.load import Loaded
 from sipmesh.topology.view import ServerView, view
 from sipmesh.trust.evidence import Direction

@@ -23,7 +23,7 @@ from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 from sipmesh.server.management.controller import Controller
 from sipmesh.server.management.publishing.offline_publish import publish_first
 from sipmesh.server.replication.document_store import DocumentStore
-from sipmesh.server.running_server import RunningServer
+from sipmesh.server.running.running_server import RunningServer
 from sipmesh.server.service import Service
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.versions.jose import sign

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field, replace
 from zlib import crc32
 
 from sipmesh.routing.registrar.binding import NEVER, Binding, BindingKey
-from sipmesh.storage.locations import NOTHING_YET, StoredRows, StoreEvents, StoreHealth, Write, WriteResult
+from sipmesh.storage.location_service.locations import (
+    NOTHING_YET,
+    StoredRows,
+    StoreEvents,
+    StoreHealth,
+    Write,
+    WriteResult,
+)
 
 SLOTS = 1_024
 

@@ -21,11 +21,11 @@ from sipmesh.client.outcome import Outcome, Text
 from sipmesh.demo.nameserver import NameServer
 from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.demo.ports import HOST, free_port
-from sipmesh.server.running_server import RunningServer
+from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.digest import parse_challenge
 from sipmesh.sip.message import Response
-from sipmesh.storage.locations import Locations
-from sipmesh.storage.sqlite_locations import SqliteLocations
+from sipmesh.storage.location_service.locations import Locations
+from sipmesh.storage.location_service.sqlite_locations import SqliteLocations
 from sipmesh.topology.document.load import Loaded, load
 from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind

@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any, ParamSpec
 
 from client.clock import JumpingLoop
-from sipmesh.transport.event_loop import Loop
+from sipmesh.transport.reactor.event_loop import Loop
 
 P = ParamSpec("P")
 

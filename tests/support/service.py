@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.server.running_server import RunningServer
+from sipmesh.server.running.running_server import RunningServer
 from sipmesh.server.service import Service
 from support.network import FE1
 from support.telling import Told

@@ -22,8 +22,8 @@ from sipmesh.trust.evidence import HandshakeFailure, LinkKind
 from transport.world import WITHIN_S, Node, Peer, on_loop, predictable, refused_dial, request, s_client
 
 if TYPE_CHECKING:
+    from sipmesh.transport.accept.listener import Listener
     from sipmesh.transport.link.link import Link
-    from sipmesh.transport.listener import Listener
     from sipmesh.transport.tls.contexts import Identity
     from sipmesh.trust.evidence import PeerEvidence
     from sipmesh.trust.verdict import Verdict

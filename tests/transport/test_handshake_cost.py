@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from sipmesh.demo.forge import Forge
+from sipmesh.transport.accept.listener import Listener
 from sipmesh.transport.link.link import Link
 from sipmesh.transport.link.state import LinkState
-from sipmesh.transport.listener import Listener
-from sipmesh.transport.reactor import Reactor
+from sipmesh.transport.reactor.reactor import Reactor
 from sipmesh.transport.tls.contexts import Identity, MutualContext
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.evidence import LinkKind, PeerEvidence

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self
 from cryptography import x509
 
 from sipmesh.sip.message import Request, build_request
+from sipmesh.transport.accept.listener import Listener
 from sipmesh.transport.connector import Connector
-from sipmesh.transport.event_loop import Loop
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.link.link import Link, LinkEvents
-from sipmesh.transport.listener import Listener
 from sipmesh.transport.pool import LinkPool
-from sipmesh.transport.reactor import Reactor
+from sipmesh.transport.reactor.event_loop import Loop
+from sipmesh.transport.reactor.reactor import Reactor
 from sipmesh.transport.tls.contexts import ClientContext, ClientPortContext, Identity, MutualContext
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind, PeerEvidence

@@ -15,7 +15,7 @@ from sipmesh.errors import OperatorError, Problem
 if TYPE_CHECKING:
     from sipmesh.pki.authority import EnterpriseCa
     from sipmesh.pki.ca_rotation import CaGenerations
-    from sipmesh.storage.users import Users
+    from sipmesh.storage.users.user_database import Users
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
 
@@ -105,7 +105,7 @@ class Place:
         """Open the user database; raises `OperatorError` if the database is on another machine."""
         from sipmesh.server.replication.document_store import held_in
         from sipmesh.server.replication.topology_source import published_in
-        from sipmesh.storage.users import Users
+        from sipmesh.storage.users.user_database import Users
 
         if published_in(self.folder) is None and held_in(self.folder):
             raise OperatorError("the user database is on the management server; run this command there")

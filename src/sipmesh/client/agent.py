@@ -28,7 +28,7 @@ from sipmesh.sip.text import is_digits
 from sipmesh.transport.connector import Connector
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.link.link import Link, LinkEvents
-from sipmesh.transport.reactor import Reactor
+from sipmesh.transport.reactor.reactor import Reactor
 from sipmesh.transport.resolver import Resolver
 from sipmesh.transport.tls.contexts import client_context
 from sipmesh.trust.evidence import LinkKind, PeerEvidence

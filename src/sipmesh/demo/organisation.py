@@ -12,7 +12,7 @@ from pathlib import Path
 from sipmesh.demo.ports import HOST, free_port
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.sip.digest import Algorithm
-from sipmesh.storage.users import Users
+from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.load import Loaded, load
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.evidence import LinkKind

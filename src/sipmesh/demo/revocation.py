@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from sipmesh.client.outcome import Text
 from sipmesh.demo.attacker import Knock, knock
-from sipmesh.demo.doors import verdict_on
+from sipmesh.demo.attacks import verdict_on
 from sipmesh.demo.forge import Forged
 from sipmesh.demo.network import EDGE, EXAMPLE, FE1, FE2, DemoNetwork
 from sipmesh.demo.people import People, connect, next_event

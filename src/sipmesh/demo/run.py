@@ -14,12 +14,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sipmesh.demo.doors import at_the_doors, in_messages, on_the_way
+from sipmesh.demo.attacks import at_the_doors, in_messages, on_the_way
 from sipmesh.demo.network import FE1, DemoNetwork
 from sipmesh.demo.people import log_in, talk
 from sipmesh.demo.revocation import revoke
 from sipmesh.demo.score import Score
-from sipmesh.transport.event_loop import run
+from sipmesh.transport.reactor.event_loop import run
 from sipmesh.trust.evidence import LinkKind
 
 INTRODUCTION = """\

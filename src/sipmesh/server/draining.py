@@ -12,7 +12,7 @@ from sipmesh.trust.evidence import Direction, LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
-    from sipmesh.server.running_server import RunningServer
+    from sipmesh.server.running.running_server import RunningServer
     from sipmesh.transport.link.link import Link
 
 STEP_S: Final = 0.05

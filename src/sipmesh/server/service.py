@@ -18,21 +18,21 @@ from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.files import must_be_private
 from sipmesh.server.admin.commands import AdminCommands
 from sipmesh.server.admin.expiry_warnings import ExpiryWarnings, concerning, stock_of, tell
-from sipmesh.server.clock import ClockWatch
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ControlSocket, is_answered
 from sipmesh.server.draining import Draining
-from sipmesh.server.gc_tuning import GcTuning
 from sipmesh.server.management.commands import ManagementCommands
 from sipmesh.server.management.controller import Controller
-from sipmesh.server.off_loop import off_loop
+from sipmesh.server.process.clock import ClockWatch
+from sipmesh.server.process.gc_tuning import GcTuning
+from sipmesh.server.process.off_loop import off_loop
 from sipmesh.server.refresh.on_demand import FetchOnDemand
 from sipmesh.server.refresh.reloader import Reloader
 from sipmesh.server.replication.topology_source import source_of
-from sipmesh.server.running_server import RunningServer
+from sipmesh.server.running.running_server import RunningServer
 from sipmesh.server.wiring import attach_control_plane
 from sipmesh.sip.text import ascii_lower
-from sipmesh.transport.descriptors import OUT_OF_RESOURCES
-from sipmesh.transport.event_loop import run
+from sipmesh.transport.reactor.descriptors import OUT_OF_RESOURCES
+from sipmesh.transport.reactor.event_loop import run
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ from sipmesh.server.agent.users_at_start import load_users
 from sipmesh.server.management.controller import Controller
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.server.replication.topology_source import PublishedVersion
-from sipmesh.storage.users import Users
+from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.refresh.reloader import Reloader
     from sipmesh.server.replication.topology_source import TopologySource
-    from sipmesh.server.running_server import RunningServer
+    from sipmesh.server.running.running_server import RunningServer
     from sipmesh.topology.view import ServerView
 
 

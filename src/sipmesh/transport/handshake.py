@@ -11,7 +11,7 @@ from sipmesh.trust.evidence import HandshakeFailure, PeerEvidence
 
 if TYPE_CHECKING:
     from sipmesh.transport.link.link import Link, LinkEvents
-    from sipmesh.transport.reactor import Reactor
+    from sipmesh.transport.reactor.reactor import Reactor
     from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
     from sipmesh.trust.verdict import Verdict
 

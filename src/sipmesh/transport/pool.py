@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sipmesh.transport.connector import Connector
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.limits import Limits
-    from sipmesh.transport.reactor import Reactor
+    from sipmesh.transport.reactor.reactor import Reactor
     from sipmesh.trust.evidence import PeerEvidence
     from sipmesh.trust.verdict import Verdict
     from sipmesh.trust.x509.certificate import CertificateId

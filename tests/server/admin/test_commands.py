@@ -14,7 +14,7 @@ from sipmesh.server.admin import commands
 from sipmesh.server.admin.commands import AdminCommands
 from sipmesh.server.control_socket import encode
 from sipmesh.server.refresh.reload_result import ReloadResult
-from sipmesh.storage.users import Users
+from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
 from support.network import FE1, FE2, Network
 from support.peer import HungUpError, Peer

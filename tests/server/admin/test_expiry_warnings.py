@@ -9,7 +9,7 @@ import pytest
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.admin.expiry_warnings import ExpiryWarnings, concerning, stock_of, tell
-from sipmesh.server.running_server import RunningServer
+from sipmesh.server.running.running_server import RunningServer
 from sipmesh.topology.expiry.inventory import ExpiringKind, Inventory, InventoryEntry
 from sipmesh.topology.expiry.urgency import Urgency
 from sipmesh.topology.expiry.validity import DatedItem

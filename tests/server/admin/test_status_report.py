@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from sipmesh.server.admin.status_report import LATELY, anchors_in_use, shown_certificate, status_of
-from sipmesh.topology.document.trust_anchors import read_certificates
+from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from support.network import EDGE, FE1, FE2, PARTNER_EDGE, Network
 from support.running import on_loop, until
 

@@ -22,7 +22,7 @@ from sipmesh.server.replication.control_links import hops_to
 from sipmesh.server.replication.stored_users import USERS
 from sipmesh.server.wiring import here
 from sipmesh.sip.message import Request, Response
-from sipmesh.storage.user_document import UserDocument
+from sipmesh.storage.users.user_document import UserDocument
 from sipmesh.topology.view import view
 from sipmesh.trust.evidence import Direction
 from support.control_plane import Plane

@@ -15,7 +15,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.pki.file_error import FileError
 from sipmesh.server.agent.storage_retry import LONGEST_PAUSE_S, MOST_OCTETS, Pace
 from sipmesh.server.agent.user_storage import STORED, UserStorage
-from sipmesh.server.off_loop import LARGE
+from sipmesh.server.process.off_loop import LARGE
 from support.running import on_jumping_loop, on_loop, until
 
 

@@ -7,8 +7,8 @@ from sipmesh.server.agent.users_at_start import load_users
 from sipmesh.server.proxy.login.user_stores import NoUsers
 from sipmesh.server.replication.stored_users import USERS
 from sipmesh.sip.digest import Algorithm
-from sipmesh.storage.replicated_users import ReplicatedUsers
-from sipmesh.storage.user_document import UserDocument
+from sipmesh.storage.users.replicated_users import ReplicatedUsers
+from sipmesh.storage.users.user_document import UserDocument
 from support.managed import Managed
 from support.network import EXAMPLE, FE1, POOL
 from support.telling import Told

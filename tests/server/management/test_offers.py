@@ -11,7 +11,7 @@ from cryptography import x509
 from sipmesh.errors import OperatorError
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.management.offers import edges_behind
-from sipmesh.storage.users import Users
+from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.view import view
 from support.control_plane import Plane
 from support.managed import MGMT, Managed

@@ -17,7 +17,7 @@ from support.running import on_loop, until
 
 if TYPE_CHECKING:
     from sipmesh.routing.overload import OverloadControl
-    from sipmesh.server.running_server import RunningServer
+    from sipmesh.server.running.running_server import RunningServer
 
 
 @pytest.mark.parametrize(

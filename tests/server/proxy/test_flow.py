@@ -7,7 +7,7 @@ import pytest
 from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.identity.sender import ClientSender, ServerSender
 from sipmesh.server.proxy.flow import LONGEST_KEY, MOST_REFUSED, MOST_REFUSED_OF_STRANGERS, Flow
-from sipmesh.server.running_server import RunningServer
+from sipmesh.server.running.running_server import RunningServer
 from sipmesh.trust.evidence import LinkKind
 from support.bindings import bound
 from support.network import EDGE, FE1, FE2, PARTNER_EDGE, Network

@@ -11,7 +11,7 @@ from sipmesh.routing.proxy.response_context import Start
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.proxy.flow_table import PARTNER_SERVICE, FlowTable
-from sipmesh.server.running_server import RunningServer
+from sipmesh.server.running.running_server import RunningServer
 from sipmesh.topology.view import view
 from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, EDGES, FE1, FE2, PARTNER, PARTNER_EDGES, POOL, Network

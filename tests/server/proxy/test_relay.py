@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from sipmesh.routing.registrar.registrar import RegistrarLimits
-from sipmesh.server.running_server import RunningServer
+from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.sip.transaction.timers import Timer
 from support.bindings import bound

@@ -22,12 +22,12 @@ from sipmesh.pki.csr import request_for
 from sipmesh.server.quotas.usage import Usage
 from sipmesh.server.replication.cert_renewal import REQUEST
 from sipmesh.server.replication.server_status import ServerStatus
-from sipmesh.server.running_server import RunningServer
+from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.message import Request
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_db import ManagementDb
-from sipmesh.topology.document.trust_anchors import read_certificates
+from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import sign
 from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind

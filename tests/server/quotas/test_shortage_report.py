@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.server.quotas.shortage_report import REMEDY, ShortageReport
-from sipmesh.transport.descriptors import SHORTAGE_OVER_S, DescriptorShortage
+from sipmesh.transport.reactor.descriptors import SHORTAGE_OVER_S, DescriptorShortage
 from support.telling import Told
 
 

@@ -19,7 +19,7 @@ from scenarios.test_revocation import Papers, Scene, papers_of, partner_entry
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.admin.expiry_warnings import stock_of
 from sipmesh.server.refresh.fetcher import Fetcher
-from sipmesh.topology.document.crl_files import fetched_file
+from sipmesh.topology.document.named_files.crl_files import fetched_file
 from sipmesh.topology.expiry.inventory import ExpiringKind
 from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, PARTNER_EDGE, Network

@@ -16,7 +16,7 @@ from sipmesh.errors import SipmeshError
 from sipmesh.server.refresh.backoff import Backoff
 from sipmesh.server.refresh.fetch_jobs import About, CrlFetchJob, OcspFetchJob
 from sipmesh.server.refresh.http_fetch import FetchError, HttpFetcher
-from sipmesh.topology.document.crl_cache import read_content
+from sipmesh.topology.document.named_files.crl_cache import read_content
 from sipmesh.transport.resolver import NoResolver
 from sipmesh.trust.revocation.crl import RevocationList
 from sipmesh.trust.revocation.ocsp import OcspAnswer

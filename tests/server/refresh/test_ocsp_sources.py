@@ -20,7 +20,7 @@ from server.refresh.fetched import HOUR, SECOND, SERVERS, Fetched, papers
 from sipmesh.demo.forge import Forge, Forged
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.refresh.ocsp_sources import FORGOTTEN
-from sipmesh.topology.document.ocsp_files import answers_on_disk
+from sipmesh.topology.document.named_files.ocsp_files import answers_on_disk
 from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, PARTNER_EDGE, Network
 from support.publisher import Page, Publisher, Responder

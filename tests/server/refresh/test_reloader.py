@@ -10,7 +10,7 @@ from sipmesh.demo.nameserver import NameServer
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.pki.crl.builder import Reason
-from sipmesh.topology.document.trust_anchors import read_certificates
+from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, EDGES, FE1, FE2, PARTNER_EDGE, PARTNER_FE, Network, text
 from support.running import on_loop, until

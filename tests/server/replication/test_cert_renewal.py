@@ -27,7 +27,7 @@ from sipmesh.server.replication.cert_renewal import (
     renew_own,
 )
 from sipmesh.topology.document.load import Loaded, load
-from sipmesh.topology.document.trust_anchors import read_certificates
+from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import open_signed, sign
 from sipmesh.topology.view import ServerView, certificate_names, view
 from sipmesh.trust.role import Role

@@ -19,7 +19,7 @@ from sipmesh.server.replication.document_store import (
 from sipmesh.server.replication.revocation_push import REVOKED
 from sipmesh.server.replication.stored_users import USERS, HeldUsers
 from sipmesh.sip.digest import Algorithm
-from sipmesh.storage.user_document import UserDocument
+from sipmesh.storage.users.user_document import UserDocument
 from support.managed import MGMT, Managed
 from support.network import EXAMPLE, FE1, POOL
 

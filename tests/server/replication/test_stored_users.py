@@ -13,8 +13,8 @@ from sipmesh.server.agent.users_at_start import load_users
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.server.replication.stored_users import MOST_NAMED, USERS, StoredUsers
 from sipmesh.sip.digest import Algorithm
-from sipmesh.storage.replicated_users import ReplicatedUsers
-from sipmesh.storage.user_document import UserDocument
+from sipmesh.storage.users.replicated_users import ReplicatedUsers
+from sipmesh.storage.users.user_document import UserDocument
 from support.full_disk import limited_to, small_disk
 from support.managed import Managed
 from support.network import EXAMPLE, FE1, POOL

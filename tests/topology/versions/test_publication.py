@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipmesh.errors import LocalError, OperatorError
-from sipmesh.topology.document.trust_anchors import LARGEST_ANCHORS
+from sipmesh.topology.document.named_files.trust_anchors import LARGEST_ANCHORS
 from sipmesh.topology.document.yaml_tree import LARGEST_DOCUMENT
 from sipmesh.topology.versions.publication import (
     HIGHEST,

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sipmesh.transport.event_loop import Loop
 from sipmesh.transport.link.link import Link
 from sipmesh.transport.link.state import LinkState
+from sipmesh.transport.reactor.event_loop import Loop
 from sipmesh.transport.registry.by_certificate import LinksByCertificate
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
 from transport.world import Heard, Node, Peer, on_loop, predictable
 
 if TYPE_CHECKING:
-    from sipmesh.transport.reactor import Reactor
+    from sipmesh.transport.reactor.reactor import Reactor
     from sipmesh.transport.tls.contexts import Identity
     from sipmesh.trust.verdict import Verdict
     from sipmesh.trust.x509.certificate import CertificateId

@@ -222,8 +222,8 @@ def sign(
 ) -> None:
     """Show a signing request and sign it, on the machine with the root's key. This needs no network and no topology."""
     from sipmesh.pki import files
-    from sipmesh.topology.document.files import UnusableFileError
-    from sipmesh.topology.document.trust_anchors import read_certificates
+    from sipmesh.topology.document.named_files.read import UnusableFileError
+    from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 
     signing_request = _read_request(request_file)
     try:

@@ -63,7 +63,7 @@ def _stay(options: ClientOptions, expires: int) -> Outcome:
     from sipmesh.client.party import new_instance
     from sipmesh.client.registration import KeptRegistration, RetryDelay
     from sipmesh.routing.registrar.address_of_record import read_address
-    from sipmesh.transport.event_loop import run
+    from sipmesh.transport.reactor.event_loop import run
 
     home = find_home(read_address(options.user), options.server, options.ca or [], options.topology)
     password = known_password(options.user, from_stdin=options.password_stdin)
@@ -143,7 +143,7 @@ def act(options: ClientOptions, do: Callable[[UserAgent], Awaitable[T]]) -> T:
     """
     from sipmesh.cli.client.server_discovery import find_home
     from sipmesh.routing.registrar.address_of_record import read_address
-    from sipmesh.transport.event_loop import run
+    from sipmesh.transport.reactor.event_loop import run
 
     home = find_home(read_address(options.user), options.server, options.ca or [], options.topology)
     password = known_password(options.user, from_stdin=options.password_stdin)

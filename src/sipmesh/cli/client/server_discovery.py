@@ -55,8 +55,8 @@ def trust_of(anchors: Sequence[Path], loaded: Loaded | None, domain: str) -> Tru
     Raises `OperatorError` if there is neither, or a file cannot be used.
     """
     from sipmesh.client.judge import Trust
-    from sipmesh.topology.document.files import UnusableFileError
-    from sipmesh.topology.document.trust_anchors import read_certificates
+    from sipmesh.topology.document.named_files.read import UnusableFileError
+    from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 
     if anchors:
         try:
@@ -97,7 +97,7 @@ def _front_ends(loaded: Loaded, aor: str) -> tuple[Server, ...]:
 
 def _home_pool(loaded: Loaded, aor: str) -> str:
     """Return the home pool of *aor*; empty if there is one front-end pool only, or the user database is not here."""
-    from sipmesh.storage.users import Users
+    from sipmesh.storage.users.user_database import Users
     from sipmesh.topology.home_pools import front_end_pools, home_by_default
 
     away = loaded.users_file is not None and not loaded.users_file.exists()

@@ -89,7 +89,7 @@ def _address(target: Target, place: Place, *, as_json: bool) -> bool:
     from sipmesh.cli.diagnosis.probe import Aim, Probe
     from sipmesh.cli.diagnosis.probe_target import aim
     from sipmesh.cli.diagnosis.reports import AddressReport
-    from sipmesh.transport.event_loop import run
+    from sipmesh.transport.reactor.event_loop import run
 
     aimed, what = aim(target, place)
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import OperatorError, Problem
-from sipmesh.topology.document.files import UnusableFileError
-from sipmesh.topology.document.trust_anchors import read_certificates
+from sipmesh.topology.document.named_files.read import UnusableFileError
+from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.view import view
 from sipmesh.transport.tls.path_check import path_errors
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence

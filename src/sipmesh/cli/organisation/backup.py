@@ -15,7 +15,7 @@ from sipmesh.cli.place import HERE, Place, TopologyFile
 from sipmesh.errors import OperatorError, Problem
 
 if TYPE_CHECKING:
-    from sipmesh.storage.restore import Restored
+    from sipmesh.storage.backup.restore import Restored
 
 PassphraseFile = Annotated[
     Path | None,
@@ -40,7 +40,7 @@ def backup(
     Servers may run meanwhile. Store the passphrase in another place. A person with the file and the passphrase has every key;
     without the passphrase the backup is lost.
     """
-    from sipmesh.storage.backup import back_up
+    from sipmesh.storage.backup.create import back_up
 
     passphrase = _passphrase(passphrase_file, twice=True)
     made = back_up(Place(topology).file, file, passphrase, datetime.now(UTC))
@@ -69,7 +69,7 @@ def restore(
     """
     from sipmesh.server.control_socket import name_of
     from sipmesh.server.management.publishing.relocation import Relocation, publish_moved
-    from sipmesh.storage.restore import restore as put_back
+    from sipmesh.storage.backup.restore import restore as put_back
 
     if not file.is_file():
         problem = Problem(file, 0, "", "does not exist", "name a backup file")
@@ -117,7 +117,7 @@ def _first_line(line: str, where: str) -> str:
 
 def _say_users(folder: Path, restored: Restored) -> None:
     """Import the users to PostgreSQL if they were there; if it is not empty, print how the operator does it."""
-    from sipmesh.storage.backup import EXPORTED_USERS, copy_users
+    from sipmesh.storage.backup.create import EXPORTED_USERS, copy_users
 
     export = folder / EXPORTED_USERS
     if restored.manifest.users != EXPORTED_USERS:

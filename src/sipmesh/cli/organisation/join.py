@@ -172,6 +172,6 @@ def _in_words(anchor: x509.Certificate) -> str:
 
 
 def _read(file: Path) -> bytes:
-    from sipmesh.topology.document.files import read_or_refuse
+    from sipmesh.topology.document.named_files.read import read_or_refuse
 
     return read_or_refuse(file, LARGEST, "nothing was changed", "name another file")

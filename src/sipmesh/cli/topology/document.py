@@ -93,8 +93,8 @@ def _in_numbers(loaded: Loaded) -> str:
 
 def certificates_in_need(loaded: Loaded, now: datetime) -> Iterator[Problem]:
     """Yield the certificates on this machine that lack a name of their server, or have expired."""
-    from sipmesh.topology.document.files import UnusableFileError
-    from sipmesh.topology.document.trust_anchors import read_certificates
+    from sipmesh.topology.document.named_files.read import UnusableFileError
+    from sipmesh.topology.document.named_files.trust_anchors import read_certificates
     from sipmesh.topology.view import certificate_names
     from sipmesh.trust.x509.sip_identity import identities
 

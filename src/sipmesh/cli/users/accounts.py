@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from sipmesh.sip.digest import Algorithm
-    from sipmesh.storage.users import User
+    from sipmesh.storage.users.user_database import User
     from sipmesh.topology.document.load import Loaded
 
 app = typer.Typer(help="The users of your SIP domains.", no_args_is_help=True)
@@ -91,7 +91,7 @@ def add(
 
 def add_user(place: Place, user: str, password: str, digest: Sequence[Digest] | None, pool: str | None = None) -> User:
     """Add a user to the user database; *pool* is the home pool, None if the topology has one front-end pool only."""
-    from sipmesh.storage.users import DEFAULT_ALGORITHMS
+    from sipmesh.storage.users.user_database import DEFAULT_ALGORITHMS
 
     aor = full_address(user, place.in_force())
     with place.users() as users:
@@ -222,7 +222,7 @@ def import_users(
     topology: TopologyFile = HERE,
 ) -> None:
     """Copy all users of a file to the user database of the topology, which must be empty."""
-    from sipmesh.storage.backup import copy_users
+    from sipmesh.storage.backup.create import copy_users
 
     if not file.is_file():
         raise OperatorError(f"the file {file} does not exist")

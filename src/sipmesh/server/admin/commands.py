@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.registrar.binding import Binding
     from sipmesh.server.proxy.refused_message import RefusedMessage
     from sipmesh.server.refresh.reload_result import ReloadResult
-    from sipmesh.server.running_server import RunningServer
+    from sipmesh.server.running.running_server import RunningServer
     from sipmesh.transport.link.link import Link
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sipmesh.server.log import Log
-    from sipmesh.server.running_server import RunningServer
+    from sipmesh.server.running.running_server import RunningServer
     from sipmesh.topology.expiry.inventory import Inventory
 
 AGAIN = timedelta(days=1)

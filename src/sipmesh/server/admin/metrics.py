@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from sipmesh.server.running_server import RunningServer
+    from sipmesh.server.running.running_server import RunningServer
     from sipmesh.topology.expiry.inventory import InventoryEntry
 
 GOODBYE_S: Final = 1.0

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from sipmesh.server.running_server import RunningServer
+    from sipmesh.server.running.running_server import RunningServer
 
 LATELY = timedelta(minutes=10)
 """The age up to which a refusal is in the report."""

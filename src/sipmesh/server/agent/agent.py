@@ -15,7 +15,7 @@ from sipmesh.distribution.subscriber import Subscriber
 from sipmesh.pki.file_error import FileError
 from sipmesh.server.agent.crl_receiver import CrlReceiver
 from sipmesh.server.agent.document_applier import DocumentApplier
-from sipmesh.server.agent.held_items import HeldItems
+from sipmesh.server.agent.stored_items import StoredItems
 from sipmesh.server.agent.status_reporter import StatusReporter
 from sipmesh.server.replication.cert_renewal import Applicant, read_issuing
 from sipmesh.server.replication.control_links import ControlLinks, hop_to

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki.file_error import FileError
-from sipmesh.server.clock import now_utc
-from sipmesh.server.off_loop import off_loop
+from sipmesh.server.process.clock import now_utc
+from sipmesh.server.process.off_loop import off_loop
 from sipmesh.server.replication.crl_store import is_portable
-from sipmesh.topology.document.crl_cache import LARGE, prepare, prepare_file
-from sipmesh.topology.document.crl_files import LARGEST_LIST
+from sipmesh.topology.document.named_files.crl_cache import LARGE, prepare, prepare_file
+from sipmesh.topology.document.named_files.crl_files import LARGEST_LIST
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,13 +10,13 @@ from sipmesh.pki.file_error import FileError
 from sipmesh.server.agent.document_queue import DocumentQueue
 from sipmesh.server.agent.storage_retry import StorageRetry
 from sipmesh.server.agent.user_storage import UserStorage
-from sipmesh.server.clock import now_utc
-from sipmesh.server.file_stamps import stamp
-from sipmesh.server.off_loop import LARGE, off_loop
+from sipmesh.server.process.clock import now_utc
+from sipmesh.server.process.file_stamps import stamp
+from sipmesh.server.process.off_loop import LARGE, off_loop
 from sipmesh.server.replication.cert_renewal import CERTIFICATE, Applicant
 from sipmesh.server.replication.document_store import signed_by_management
 from sipmesh.server.replication.revocation_push import REVOKED, named_in
-from sipmesh.storage.user_document import UserDocument
+from sipmesh.storage.users.user_document import UserDocument
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
     from sipmesh.errors import SipmeshError
     from sipmesh.server.agent.crl_receiver import CrlReceiver
-    from sipmesh.server.agent.held_items import HeldItems
+    from sipmesh.server.agent.stored_items import StoredItems
     from sipmesh.server.agent.managed_server import Loader, ManagedServer
     from sipmesh.server.agent.status_reporter import StatusReporter
     from sipmesh.server.log import Log
-    from sipmesh.server.prepared_version import PreparedVersion
     from sipmesh.server.replication.document_store import DocumentStore
+    from sipmesh.server.running.prepared_version import PreparedVersion
     from sipmesh.topology.document.load import Loaded
 
 IN_ORDER: Final = frozenset({ItemKind.TOPOLOGY, ItemKind.USERS})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sipmesh.distribution.items import Item, ItemKind, ReplicationState
-from sipmesh.server.clock import now_utc
+from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.crl_store import CrlStore
 
 if TYPE_CHECKING:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from sipmesh.server.file_stamps import NO_STAMPS
+from sipmesh.server.process.file_stamps import NO_STAMPS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
-    from sipmesh.server.file_stamps import Stamps
-    from sipmesh.server.prepared_version import PreparedVersion
-    from sipmesh.storage.user_document import UserDocument
+    from sipmesh.server.process.file_stamps import Stamps
+    from sipmesh.server.running.prepared_version import PreparedVersion
+    from sipmesh.storage.users.user_document import UserDocument
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
     from sipmesh.trust.x509.certificate import CertificateId

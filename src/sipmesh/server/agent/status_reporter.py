@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import RemoteError
-from sipmesh.server.clock import now_utc
+from sipmesh.server.process.clock import now_utc
 from sipmesh.server.repeated_log import RepeatedLog
 from sipmesh.server.replication.cert_renewal import read_issuing
 from sipmesh.server.replication.server_status import ServerStatus, relayed_reports, text
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sipmesh.distribution.items import Key
-    from sipmesh.server.agent.held_items import HeldItems
+    from sipmesh.server.agent.stored_items import StoredItems
     from sipmesh.server.agent.managed_server import ManagedServer
     from sipmesh.server.log import Log
     from sipmesh.server.replication.cert_renewal import Applicant

@@ -12,7 +12,7 @@ from sipmesh.distribution.items import ItemKind
 from sipmesh.errors import OperatorError
 from sipmesh.pki.file_error import FileError
 from sipmesh.server.agent.storage_retry import MOST_OCTETS, Pace
-from sipmesh.server.off_loop import LARGE, off_loop
+from sipmesh.server.process.off_loop import LARGE, off_loop
 
 if TYPE_CHECKING:
     import asyncio

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sipmesh.storage.replicated_users import ReplicatedUsers
+from sipmesh.storage.users.replicated_users import ReplicatedUsers
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log

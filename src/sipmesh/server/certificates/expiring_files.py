@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sipmesh.topology.document.files import UnusableFileError
-from sipmesh.topology.document.trust_anchors import read_certificates
+from sipmesh.topology.document.named_files.read import UnusableFileError
+from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.expiry.inventory import Side, sides, signer_files
 from sipmesh.topology.expiry.validity import Chain, DatedItem
 

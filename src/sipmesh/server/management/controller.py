@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Protocol
 from sipmesh.distribution.event import is_ours
 from sipmesh.distribution.notifier import Notifier
 from sipmesh.errors import OperatorError
-from sipmesh.server.clock import now_utc
-from sipmesh.server.file_stamps import NO_STAMPS, stamp
 from sipmesh.server.management.issuing import Issuing
 from sipmesh.server.management.network import Network
 from sipmesh.server.management.offers import Offers
@@ -18,7 +16,9 @@ from sipmesh.server.management.report_receiver import ReportReceiver
 from sipmesh.server.management.root_rotation import RootRotation
 from sipmesh.server.management.server_faults import BEHIND_TOO_LONG
 from sipmesh.server.management.server_reports import ServerReports
-from sipmesh.server.off_loop import when_large
+from sipmesh.server.process.clock import now_utc
+from sipmesh.server.process.file_stamps import NO_STAMPS, stamp
+from sipmesh.server.process.off_loop import when_large
 from sipmesh.server.replication.control_links import ControlLinks, hops_to
 from sipmesh.server.replication.topology_source import version_of
 from sipmesh.sip.message import Request, Response, respond
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from sipmesh.distribution.event import Here
-    from sipmesh.server.file_stamps import Stamps
     from sipmesh.server.log import Log
     from sipmesh.server.management.offers import Directory
     from sipmesh.server.management.publishing.publisher import InForce
-    from sipmesh.server.prepared_version import PreparedVersion
+    from sipmesh.server.process.file_stamps import Stamps
     from sipmesh.server.replication.server_status import ServerStatus
+    from sipmesh.server.running.prepared_version import PreparedVersion
     from sipmesh.storage.audit import AuditLine
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded

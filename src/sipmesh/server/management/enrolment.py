@@ -12,7 +12,7 @@ from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.server.replication.join_grant import JoinGrant, must_be_signed_by_management
 from sipmesh.server.replication.topology_source import version_of
 from sipmesh.storage.audit_act import AuditAct
-from sipmesh.topology.document.files import read_or_refuse
+from sipmesh.topology.document.named_files.read import read_or_refuse
 from sipmesh.topology.versions.jose import open_signed
 from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import KIND

@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
-from sipmesh.server.clock import now_utc
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.management.publishing.document_signing import sign_as
+from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.cert_renewal import Grantor, about, renew_own, show_own, signer_chain
 from sipmesh.storage.audit_act import AuditAct
 

@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from sipmesh.server.clock import now_utc
 from sipmesh.server.management.replies import Acknowledgement
 from sipmesh.server.management.server_faults import Known, apart, reported_faults
+from sipmesh.server.process.clock import now_utc
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:

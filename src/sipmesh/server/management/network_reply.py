@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.server.management.replies import MemberReply, NetworkReply, ServerReply
-from sipmesh.server.off_loop import when_large
+from sipmesh.server.process.off_loop import when_large
 from sipmesh.server.typed_json import plain
 
 if TYPE_CHECKING:

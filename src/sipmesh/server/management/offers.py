@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.distribution.items import Item, ItemKind, ReplicationState
 from sipmesh.errors import OperatorError
-from sipmesh.server.clock import now_utc
 from sipmesh.server.management.publishing.document_signing import sign_as
-from sipmesh.server.off_loop import off_loop
+from sipmesh.server.process.clock import now_utc
+from sipmesh.server.process.off_loop import off_loop
 from sipmesh.server.replication.crl_store import CrlStore
 from sipmesh.server.replication.revocation_push import REVOKED, revoked_payload
 from sipmesh.server.replication.stored_users import USERS

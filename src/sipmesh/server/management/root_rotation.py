@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
-from sipmesh.server.clock import now_utc
 from sipmesh.server.management.replies import RootStep
+from sipmesh.server.process.clock import now_utc
 from sipmesh.storage.audit_act import AuditAct
 
 if TYPE_CHECKING:

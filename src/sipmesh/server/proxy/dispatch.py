@@ -16,8 +16,8 @@ from sipmesh.routing.outcome import Answer, Outcome, Prove
 from sipmesh.routing.proxy.branch import loop_hash
 from sipmesh.routing.proxy.received import mark_received
 from sipmesh.server.proxy.executor import DRAINING, NO_USERS_YET, RETRY_AFTER_S
+from sipmesh.server.proxy.liveness.outages import UNREACHED
 from sipmesh.server.proxy.login.login_waits import PendingLogin
-from sipmesh.server.proxy.outages import UNREACHED
 from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.rows import EVENT, PROXY_REQUIRE
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.gatekeeper import Gatekeeper
-    from sipmesh.server.proxy.liveness import Liveness
+    from sipmesh.server.proxy.liveness.keepalives import Liveness
+    from sipmesh.server.proxy.liveness.outages import Outages
     from sipmesh.server.proxy.login.digest_auth import DigestAuth
     from sipmesh.server.proxy.login.login_waits import LoginWaits
-    from sipmesh.server.proxy.outages import Outages
-    from sipmesh.server.proxy.registrations import Registrations
+    from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.server.proxy.relay import Relay
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.principals import Principals

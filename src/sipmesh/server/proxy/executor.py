@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.login.home_pools import HomePools
     from sipmesh.server.proxy.media_guard import MediaGuard
     from sipmesh.server.proxy.message_refusals import MessageRefusals
-    from sipmesh.server.proxy.registrations import Registrations
+    from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.server.proxy.relay import Relay
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.principals import Principals

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from sipmesh.server.clock import now_utc
+from sipmesh.server.process.clock import now_utc
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.formatting import MOST
 from sipmesh.trust.judgement.judge import Judge

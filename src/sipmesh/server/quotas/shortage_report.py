@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
-    from sipmesh.transport.descriptors import DescriptorShortage
+    from sipmesh.transport.reactor.descriptors import DescriptorShortage
 
 REMEDY = "raise the limit of open files of this process, such as LimitNOFILE= in its systemd unit"
 

@@ -14,10 +14,10 @@ from cryptography.x509 import ocsp
 
 from sipmesh.errors import SipmeshError
 from sipmesh.pki import files
-from sipmesh.server.off_loop import off_loop
+from sipmesh.server.process.off_loop import off_loop
 from sipmesh.server.refresh.http_fetch import UNKNOWN, FetchError
-from sipmesh.topology.document.crl_cache import prepare_file, read_content
-from sipmesh.topology.document.crl_files import LARGEST_LIST
+from sipmesh.topology.document.named_files.crl_cache import prepare_file, read_content
+from sipmesh.topology.document.named_files.crl_files import LARGEST_LIST
 from sipmesh.topology.expiry.validity import DatedItem
 from sipmesh.trust.formatting import tell_time
 from sipmesh.trust.revocation.freshness import answer_ends, look_at_answer, look_at_list

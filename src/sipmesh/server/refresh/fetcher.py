@@ -18,13 +18,13 @@ from sipmesh.server.refresh.fetch_schedule import FetchSchedule
 from sipmesh.server.refresh.http_fetch import HttpFetcher
 from sipmesh.server.refresh.intermediates import KnownIntermediates
 from sipmesh.server.refresh.ocsp_sources import OcspSources
-from sipmesh.topology.document.crl_files import FETCHED
+from sipmesh.topology.document.named_files.crl_files import FETCHED
 
 if TYPE_CHECKING:
     import asyncio
 
     from sipmesh.server.log import Log
-    from sipmesh.server.running_server import RunningServer
+    from sipmesh.server.running.running_server import RunningServer
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.expiry.fetch_status import FetchStatus
 

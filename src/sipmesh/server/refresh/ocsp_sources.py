@@ -15,7 +15,7 @@ from sipmesh.pki import files
 from sipmesh.server.refresh.authorities import NamedAuthority, authorities_for
 from sipmesh.server.refresh.backoff import Backoff
 from sipmesh.server.refresh.fetch_jobs import About, OcspFetchJob
-from sipmesh.topology.document.ocsp_files import MOST_ANSWERS, answer_file, answers_on_disk
+from sipmesh.topology.document.named_files.ocsp_files import MOST_ANSWERS, answer_file, answers_on_disk
 from sipmesh.trust.code import Code
 from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.revocation.crl import RevocationSource
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.refresh.fetch_schedule import FetchSchedule
     from sipmesh.server.refresh.intermediates import KnownIntermediates
-    from sipmesh.server.running_server import RunningServer
+    from sipmesh.server.running.running_server import RunningServer
     from sipmesh.topology.document.load import Loaded
     from sipmesh.trust.authority import Authority
     from sipmesh.trust.evidence import PeerEvidence

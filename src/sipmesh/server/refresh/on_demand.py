@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from sipmesh.server.log import Log
     from sipmesh.server.refresh.fetcher import Fetcher
-    from sipmesh.server.running_server import RunningServer
+    from sipmesh.server.running.running_server import RunningServer
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.expiry.fetch_status import FetchStatus
 

@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
-from sipmesh.server.file_stamps import NO_STAMPS, Stamps, WatchedFiles, stamp
-from sipmesh.server.off_loop import off_loop
+from sipmesh.server.process.file_stamps import NO_STAMPS, Stamps, WatchedFiles, stamp
+from sipmesh.server.process.off_loop import off_loop
 from sipmesh.server.refresh.inotify import FileEvents
 from sipmesh.server.refresh.reload_result import ReloadResult
-from sipmesh.topology.document.crl_cache import is_file_read, large_lists_later, prepare_file
+from sipmesh.topology.document.named_files.crl_cache import is_file_read, large_lists_later, prepare_file
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
-    from sipmesh.server.prepared_version import PreparedVersion
     from sipmesh.server.replication.topology_source import TopologySource
-    from sipmesh.server.running_server import RunningServer
-    from sipmesh.topology.document.crl_files import ListFile
+    from sipmesh.server.running.prepared_version import PreparedVersion
+    from sipmesh.server.running.running_server import RunningServer
     from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.document.named_files.crl_files import ListFile
 
 
 class Reloader:

@@ -25,8 +25,8 @@ from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.csr import read_request, request_for
 from sipmesh.pki.issuance.profiles import CertificateKind
-from sipmesh.topology.document.files import UnusableFileError
-from sipmesh.topology.document.trust_anchors import read_certificates
+from sipmesh.topology.document.named_files.read import UnusableFileError
+from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed, sign
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.x509.certificate import UNREADABLE, issued_by

@@ -23,7 +23,7 @@ from sipmesh.pki.file_error import make_folder
 from sipmesh.server.replication.accepted_signer import why_not_trusted
 from sipmesh.server.replication.publication_record import PublicationRecord, PublicationRecordFile, digest
 from sipmesh.server.replication.stored_users import USERS, StoredUsers
-from sipmesh.topology.document.crl_cache import large_lists_later
+from sipmesh.topology.document.named_files.crl_cache import large_lists_later
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
 from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import KIND, Publication

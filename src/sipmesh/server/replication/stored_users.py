@@ -15,7 +15,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.pki.file_error import FileError, file_errors
 from sipmesh.server.replication.accepted_signer import why_not_trusted
 from sipmesh.storage.framed_log import FramedLog, Frames
-from sipmesh.storage.user_document import UserDocument
+from sipmesh.storage.users.user_document import UserDocument
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
 
 if TYPE_CHECKING:

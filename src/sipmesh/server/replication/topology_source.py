@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import OperatorError, Problem, RemoteError
 from sipmesh.pki.ca_rotation import CaGenerations
-from sipmesh.server.clock import now_utc
+from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.document_store import DocumentStore, signers_of
 from sipmesh.storage.management_db import DATABASE, ManagementDb
-from sipmesh.topology.document.files import UnusableFileError
 from sipmesh.topology.document.load import load
-from sipmesh.topology.document.trust_anchors import read_certificates
+from sipmesh.topology.document.named_files.read import UnusableFileError
+from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
 from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import KIND, Publication

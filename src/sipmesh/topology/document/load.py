@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.topology.document import yaml_tree
-from sipmesh.topology.document.names import is_url
-from sipmesh.topology.document.parse import shape
-from sipmesh.topology.document.report import ProblemReport
-from sipmesh.topology.document.trust_anchors import (
+from sipmesh.topology.document.named_files.trust_anchors import (
     Anchors,
     TrustMaterial,
     anchors_are_told_apart,
@@ -21,6 +18,9 @@ from sipmesh.topology.document.trust_anchors import (
     read_authority,
     stale,
 )
+from sipmesh.topology.document.names import is_url
+from sipmesh.topology.document.parse import shape
+from sipmesh.topology.document.report import ProblemReport
 from sipmesh.topology.document.validate import validate
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from sipmesh.topology.document.crl_files import ListFile, ListFiles
     from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.named_files.crl_files import ListFile, ListFiles
     from sipmesh.topology.document.parse import Unread
     from sipmesh.trust.authority import Authority
     from sipmesh.trust.revocation.crl import RevocationLists

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from sipmesh.topology.document.trust_anchors import key_of
+from sipmesh.topology.document.named_files.trust_anchors import key_of
 from sipmesh.topology.expiry import impact
 from sipmesh.topology.expiry.validity import DatedItem
 from sipmesh.topology.home_pools import home_by_default

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sipmesh.topology.document.load import load_text
-from sipmesh.topology.document.trust_anchors import embedded_anchors
+from sipmesh.topology.document.named_files.trust_anchors import embedded_anchors
 
 if TYPE_CHECKING:
     from pathlib import Path

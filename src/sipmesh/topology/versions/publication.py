@@ -17,7 +17,7 @@ from unicodedata import category
 
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.topology.document.load import load_text
-from sipmesh.topology.document.trust_anchors import LARGEST_ANCHORS, RecordedAnchors, anchors_on_disk
+from sipmesh.topology.document.named_files.trust_anchors import LARGEST_ANCHORS, RecordedAnchors, anchors_on_disk
 from sipmesh.topology.document.yaml_tree import LARGEST_DOCUMENT
 from sipmesh.topology.versions.jose import LARGEST, LARGEST_HEADER, MalformedDocumentError
 from sipmesh.topology.versions.strict_json import read_object

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.transport.watched import Watched
 
 if TYPE_CHECKING:
-    from sipmesh.transport.reactor import Reactor
+    from sipmesh.transport.reactor.reactor import Reactor
 
 A_READ: Final = 16_384
 

@@ -21,7 +21,7 @@ from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEv
 if TYPE_CHECKING:
     from sipmesh.sip.message import Request, Response
     from sipmesh.transport.hop import Hop
-    from sipmesh.transport.reactor import Reactor
+    from sipmesh.transport.reactor.reactor import Reactor
     from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
     from sipmesh.trust.verdict import Verdict
 

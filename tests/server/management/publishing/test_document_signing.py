@@ -9,7 +9,7 @@ import pytest
 from sipmesh.errors import OperatorError
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.management.publishing.document_signing import sign_as
-from sipmesh.topology.document.trust_anchors import read_certificates
+from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import open_signed
 from sipmesh.topology.view import view
 from support.managed import MGMT, Managed

@@ -23,7 +23,7 @@ from sipmesh.server.replication.server_status import ServerStatus
 from sipmesh.server.replication.topology_source import published_in
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_db import ManagementDb
-from sipmesh.storage.users import Users
+from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.view import ServerView, view
 from support.managed import MGMT, build_managed
 from support.telling import Told

@@ -15,7 +15,7 @@ from sipmesh.demo.ports import HOST
 from sipmesh.routing.authentication.backoff import FailureLimits
 from sipmesh.sip.digest import Algorithm, answer, parse_challenge
 from sipmesh.sip.message import Request, Response
-from sipmesh.storage.users import Users
+from sipmesh.storage.users.user_database import Users
 from sipmesh.transport.limits import Limits
 from support.network import FE1, FE2, Network, nobody_like, offers, telling
 from support.peer import HungUpError, Peer

@@ -6,7 +6,7 @@ import pytest
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.proxy.login.home_pools import HomePools
-from sipmesh.storage.users import Users
+from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.view import view
 from support.network import FE1, FE3, POOL, POOL2
 

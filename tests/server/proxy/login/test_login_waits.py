@@ -9,7 +9,7 @@ from sipmesh.routing.authentication.backoff import FailureLimits, LoginBackoff
 from sipmesh.routing.identity.route_set import take_place
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.proxy.login.login_waits import MOST_WAITING_BODY, LoginWaits, PendingLogin
-from sipmesh.server.running_server import RunningServer
+from sipmesh.server.running.running_server import RunningServer
 from support.network import FE1, Network
 from support.peer import Peer
 from support.running import on_loop, until

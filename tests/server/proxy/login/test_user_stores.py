@@ -8,10 +8,10 @@ import pytest
 
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.server.proxy.login.user_stores import KnownUsers, NoLocations, NoUsers, open_locations, open_users
-from sipmesh.storage.locations import NOTHING_YET, Locations, StoredRows, Write
-from sipmesh.storage.replicated_users import ReplicatedUsers
-from sipmesh.storage.sqlite_locations import SqliteLocations
-from sipmesh.storage.users import Users
+from sipmesh.storage.location_service.locations import NOTHING_YET, Locations, StoredRows, Write
+from sipmesh.storage.location_service.sqlite_locations import SqliteLocations
+from sipmesh.storage.users.replicated_users import ReplicatedUsers
+from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.view import PoolView, ServerView, view
 from sipmesh.trust.role import Role
 from support.network import EDGE, FE1, Network

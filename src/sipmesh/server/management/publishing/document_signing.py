@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from sipmesh.errors import OperatorError, Problem, RemoteError
 from sipmesh.pki import files
 from sipmesh.server.replication.document_store import believe
-from sipmesh.topology.document.files import UnusableFileError
-from sipmesh.topology.document.trust_anchors import read_certificates
+from sipmesh.topology.document.named_files.read import UnusableFileError
+from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import open_signed, sign
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from sipmesh.server.replication.topology_source import version_of
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.history import Version
 from sipmesh.storage.management_db import ManagementDb
-from sipmesh.storage.users import Users
+from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.view import view
 

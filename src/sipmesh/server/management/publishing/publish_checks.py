@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError, Problem
-from sipmesh.storage.users import Users
+from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.listeners import listeners
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.errors import OperatorError, Problem
-from sipmesh.server.clock import now_utc
 from sipmesh.server.management.publishing.decommission import follow_up
 from sipmesh.server.management.publishing.emergency_block import blocking
 from sipmesh.server.management.publishing.publish import (
@@ -22,7 +21,8 @@ from sipmesh.server.management.publishing.publish import (
     read_draft,
 )
 from sipmesh.server.management.replies import Plan, PutInForce
-from sipmesh.server.off_loop import when_large
+from sipmesh.server.process.clock import now_utc
+from sipmesh.server.process.off_loop import when_large
 from sipmesh.server.replication.topology_source import version_of
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.versions.load_published import load_published

@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import LocalError
-from sipmesh.storage.locations import NOTHING_YET, StoredRows, StoreHealth
-from sipmesh.storage.replicated_users import ReplicatedUsers
-from sipmesh.storage.sqlite_locations import SqliteLocations
-from sipmesh.storage.users import Users
+from sipmesh.storage.location_service.locations import NOTHING_YET, StoredRows, StoreHealth
+from sipmesh.storage.location_service.sqlite_locations import SqliteLocations
+from sipmesh.storage.users.replicated_users import ReplicatedUsers
+from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from sipmesh.routing.authentication.verifier import Verifier
-    from sipmesh.storage.binding_writer import Post
-    from sipmesh.storage.locations import Locations, StoreEvents, Write
+    from sipmesh.storage.location_service.binding_writer import Post
+    from sipmesh.storage.location_service.locations import Locations, StoreEvents, Write
     from sipmesh.topology.view import ServerView
 
 

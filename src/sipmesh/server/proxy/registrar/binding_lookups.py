@@ -1,0 +1,95 @@
+"""Requests and registrations that wait until the bindings of a user have been read from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.server.proxy.timeout_queue import TimeoutQueue
+
+if TYPE_CHECKING:
+    from sipmesh.routing.registrar.binding import Binding
+    from sipmesh.server.proxy.registrar.known_bindings import KnownBindings
+    from sipmesh.storage.location_service.locations import Locations, StoredRows
+
+LOOKUP_S: Final = 3.0
+"""How long a lookup may take. Reading takes a millisecond at most unless the disk hangs."""
+
+MOST_WAITING: Final = 10_000
+"""Requests that wait for a lookup, all users together; a request above it is answered 503."""
+
+MOST_READS: Final = 3
+"""How often rows are read again because another server has changed them meanwhile; then they are used once, and not kept."""
+
+Then = Callable[["Sequence[Binding] | None"], None]
+"""What goes on with the rows of a user; with None where they cannot be read."""
+
+
+class BindingLookups:
+    """Reads what is not in memory; *clock* gives seconds of the loop. At most *most_waiting* requests wait at a time."""
+
+    def __init__(
+        self,
+        known: KnownBindings,
+        locations: Locations,
+        clock: Callable[[], float],
+        most_waiting: int = MOST_WAITING,
+    ) -> None:
+        self._known, self._locations, self._clock, self._most_waiting = known, locations, clock, most_waiting
+        self._waiting: dict[str, list[Then]] = {}
+        self._reads: dict[str, int] = {}
+        self._due: TimeoutQueue[str] = TimeoutQueue(LOOKUP_S, self._give_up)
+        self.count = 0
+
+    def __repr__(self) -> str:
+        return f"<BindingLookups {self.count} waiting>"
+
+    def look_up(self, aor: str, then: Then) -> None:
+        """Have *then* called with the live rows of *aor*: now if they are in memory, else once they have been read."""
+        rows = self._known.of(aor, self._clock())
+        if rows is not None:
+            then(rows)
+            return
+        if self.count >= self._most_waiting:
+            then(None)
+            return
+        self.count += 1
+        waiting = self._waiting.setdefault(aor, [])
+        waiting.append(then)
+        if len(waiting) == 1:
+            self._due.add(aor, self._clock())
+            self._read(aor)
+
+    def _read(self, aor: str) -> None:
+        self._reads[aor] = self._reads.get(aor, 0) + 1
+        self._locations.find(aor, lambda stored: self._found(aor, stored))
+
+    def _found(self, aor: str, stored: StoredRows | None) -> None:
+        """Go on with what was read, unless another server has written meanwhile: then it is read again."""
+        if stored is None:
+            self._give_up(aor)
+            return
+        is_current = self._known.is_current(aor, stored)
+        if not is_current and aor in self._waiting and self._reads.get(aor, 0) < MOST_READS:
+            self._read(aor)
+            return
+        self._known.accept_stored(aor, stored)
+        now = self._clock()
+        rows = self._known.of(aor, now) if is_current else self._known.kept(aor, now)
+        self._go_on(aor, rows)
+
+    def _give_up(self, aor: str) -> None:
+        """Go on without the store: by the rows of our own flows, if there are any."""
+        self._go_on(aor, self._known.ours(aor, self._clock()) or None)
+
+    def _go_on(self, aor: str, rows: Sequence[Binding] | None) -> None:
+        self._due.discard(aor)
+        self._reads.pop(aor, None)
+        waiting = self._waiting.pop(aor, [])
+        self.count -= len(waiting)
+        for then in waiting:
+            then(rows)
+
+    def sweep(self, now: float) -> None:
+        """Give up the lookups that have taken too long."""
+        self._due.sweep(now)

@@ -1,0 +1,250 @@
+"""The bindings that one server has in memory: all of its own flows, and those of other servers that it has asked for lately.
+
+Rows of our own flows are kept until they end, and are right whatever the store says of their times. Rows of other servers
+count as long as nobody has changed the rows of their address of record, which the store's versions tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from heapq import nsmallest
+from math import ceil
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.routing.registrar.binding import Binding, BindingKey
+from sipmesh.storage.location_service.locations import NOTHING_YET
+
+if TYPE_CHECKING:
+    from sipmesh.storage.location_service.locations import StoredRows, WriteResult
+
+MOST_KEPT: Final = 10_000
+"""Users without a flow of ours whose rows are kept; each takes about 1 KiB."""
+
+UNKNOWN: Final = -1
+"""No version: the rows have to be read before they count."""
+
+
+class KnownRows:
+    """The rows of one address of record, in the order in which they are tried; *version* is that of its *slot*."""
+
+    __slots__ = ("rows", "slot", "version")
+
+    def __init__(self, slot: int, version: int, rows: list[Binding]) -> None:
+        self.slot, self.version, self.rows = slot, version, rows
+
+    def __repr__(self) -> str:
+        return f"<KnownRows {len(self.rows)} of version {self.version}>"
+
+
+class KnownBindings:
+    """What *server* knows of the bindings of its pool; times are in seconds of the loop's clock.
+
+    *versions* are the store's, by the slot that *slot_of* gives. At most *most_kept* addresses of record without a flow of
+    ours are kept; the one that was read first gives way.
+    """
+
+    def __init__(
+        self, server: str, versions: Sequence[int], slot_of: Callable[[str], int], most_kept: int = MOST_KEPT
+    ) -> None:
+        self._server, self._versions, self._slot_of, self._most_kept = server, versions, slot_of, most_kept
+        self._here: dict[str, KnownRows] = {}
+        self._elsewhere: dict[str, KnownRows] = {}
+        self._flows: dict[int, list[str]] = {}
+        self._ends: dict[BindingKey, int] = {}  # the second in which each row of ours is looked at
+        self._due: dict[int, dict[BindingKey, None]] = {}
+        self._swept = UNKNOWN
+
+    def __repr__(self) -> str:
+        return f"<KnownBindings {len(self._ends)} here, {len(self._elsewhere)} users elsewhere>"
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def of(self, aor: str, now: float) -> Sequence[Binding] | None:
+        """Give the live rows of *aor*; None if they have to be read."""
+        known = self._here.get(aor)
+        if known is None:
+            known = self._elsewhere.get(aor)
+            if known is None:
+                return () if self._versions[self._slot_of(aor)] == NOTHING_YET else None
+        if self._versions[known.slot] != known.version:
+            return None
+        for row in known.rows:
+            if row.expires_at <= now:
+                return [row for row in known.rows if row.expires_at > now]
+        return known.rows
+
+    def kept(self, aor: str, now: float) -> list[Binding]:
+        """Give the live rows of *aor* as they were read last, even if another server has changed them since."""
+        known = self._here.get(aor) or self._elsewhere.get(aor)
+        return [row for row in known.rows if row.expires_at > now] if known is not None else []
+
+    def ours(self, aor: str, now: float) -> list[Binding]:
+        """Give the live rows of *aor* on flows of ours, whatever has become of others."""
+        known = self._here.get(aor)
+        return [row for row in known.rows if self._is_ours(row) and row.expires_at > now] if known is not None else []
+
+    def is_current(self, aor: str, stored: StoredRows) -> bool:
+        """Tell whether nobody has changed the rows of *aor* since they were read."""
+        return self._versions[self._slot_of(aor)] == stored.version
+
+    def accept_stored(self, aor: str, stored: StoredRows) -> None:
+        """Keep what was read. A row of ours that is missing there was replaced or removed by another server."""
+        before = self._here.get(aor)
+        own = [row for row in before.rows if self._is_ours(row)] if before is not None else []
+        rows = self._merged(stored, own)
+        for row in own:
+            if row not in rows:
+                self._forget_end(row.key)
+        self._keep(aor, KnownRows(self._slot_of(aor), stored.version, rows))
+
+    def _merged(self, stored: StoredRows, own: Sequence[Binding]) -> list[Binding]:
+        """Put our rows as we know them in place of what is stored of them; rows that are about to be dropped go."""
+        rows: list[Binding] = []
+        for row in stored.rows:
+            if not self._is_ours(row):
+                rows.append(row)
+                continue
+            same = find_row(own, row.key, row.token)
+            if same is not None:
+                rows.append(same)
+        if not stored.remembered:
+            taken = {row.key for row in rows}
+            rows += [row for row in own if row.key not in taken]
+        return rows
+
+    def accept_written(
+        self, aor: str, put: Sequence[Binding], drop: Sequence[Binding], result: WriteResult
+    ) -> list[Binding]:
+        """Follow a write of ours; gives the rows of *put* that were stored."""
+        known = self._here.get(aor) or self._elsewhere.get(aor)
+        if known is None:
+            version = NOTHING_YET if result.before == NOTHING_YET else UNKNOWN
+            known = KnownRows(self._slot_of(aor), version, [])
+        made = [row for row in put if row.key not in result.lost]
+        keys = {row.key for row in made}
+        kept = [row for row in known.rows if row.key not in keys and find_row(drop, row.key, row.token) is None]
+        for row in known.rows:
+            if self._is_ours(row) and row not in kept and row.key not in keys:
+                self._forget_end(row.key)
+        is_right = known.version in {result.before, result.after} and not result.lost
+        rows = sorted([*made, *kept], key=_preference)
+        for row in made:
+            self._add(row)
+        self._keep(aor, KnownRows(known.slot, result.after if is_right else UNKNOWN, rows))
+        return made
+
+    def _add(self, row: Binding) -> None:
+        """Look at a new row of ours when it ends, and when its flow closes."""
+        aors = self._flows.setdefault(row.flow, [])
+        if row.aor not in aors:
+            aors.append(row.aor)
+        self._look_at(row)
+
+    def refresh(self, row: Binding) -> None:
+        """Put *row* in place of the row of ours that it renews."""
+        known = self._here[row.aor]
+        key = row.key
+        known.rows = [row if held.key == key else held for held in known.rows]
+        if ceil(row.expires_at) < self._ends[key]:
+            self._look_at(row)
+
+    def remove(self, rows: Sequence[Binding]) -> None:
+        """Give *rows* out no more, such as those of a flow that is gone; each only if it is still that row."""
+        for row in rows:
+            known = self._here.get(row.aor) or self._elsewhere.get(row.aor)
+            held = find_row(known.rows, row.key, row.token) if known is not None else None
+            if known is not None and held is not None:
+                known.rows = [one for one in known.rows if one is not held]
+                if self._is_ours(held):
+                    self._forget_end(held.key)
+                self._keep(row.aor, known)
+
+    def close_flow(self, flow: int) -> dict[str, list[Binding]]:
+        """Remove the rows of a flow that has closed, and give them by their address of record."""
+        found: dict[str, list[Binding]] = {}
+        for aor in self._flows.pop(flow, ()):
+            known = self._here.get(aor)
+            rows = [row for row in known.rows if self._is_ours(row) and row.flow == flow] if known is not None else []
+            if rows:
+                self.remove(rows)
+                found[aor] = rows
+        return found
+
+    def expire(self, now: float) -> dict[str, list[Binding]]:
+        """Remove the rows of ours that have ended by *now*, and give them by their address of record."""
+        found: dict[str, list[Binding]] = {}
+        if self._swept == UNKNOWN:
+            self._swept = min(self._due, default=int(now))
+        while self._swept <= now:
+            for key in self._due.pop(self._swept, ()):
+                self._look(key, now, found)
+            self._swept += 1
+        return found
+
+    def _look(self, key: BindingKey, now: float, found: dict[str, list[Binding]]) -> None:
+        """Remove a row that has ended; one that was renewed is looked at again at its new end."""
+        for row in self._here[key.aor].rows:
+            if row.key == key and self._is_ours(row):
+                if row.expires_at > now:
+                    self._look_at(row)
+                else:
+                    self.remove([row])
+                    found.setdefault(key.aor, []).append(row)
+                return
+
+    def _look_at(self, row: Binding) -> None:
+        """Look at a row at its present end, and at no other time: who registers again and again leaves nothing behind."""
+        key = row.key
+        self._forget_end(key)
+        second = max(ceil(row.expires_at), self._swept)
+        self._ends[key] = second
+        self._due.setdefault(second, {})[key] = None
+
+    def _forget_end(self, key: BindingKey) -> None:
+        second = self._ends.pop(key, None)
+        keys = self._due.get(second) if second is not None else None
+        if second is None or keys is None:
+            return
+        keys.pop(key, None)
+        if not keys:
+            del self._due[second]
+
+    def own_rows(self, most: int, after: tuple[str, str] = ("", "")) -> list[Binding]:
+        """Give the rows of ours in the order of their keys, *most* at most, from behind the key *after* on."""
+        rows = (row for known in self._here.values() for row in known.rows if self._is_ours(row) and row.key > after)
+        return nsmallest(most, rows, key=_key_of)
+
+    def aors(self) -> list[str]:
+        """Give the addresses of record that have rows of ours."""
+        return list(self._here)
+
+    def _is_ours(self, row: Binding) -> bool:
+        return row.server == self._server
+
+    def _keep(self, aor: str, known: KnownRows) -> None:
+        """Keep the rows of *aor*: for good where one of them is ours, else until there is no more room."""
+        if any(self._is_ours(row) for row in known.rows):
+            self._elsewhere.pop(aor, None)
+            self._here[aor] = known
+            return
+        self._here.pop(aor, None)
+        if aor not in self._elsewhere and len(self._elsewhere) >= self._most_kept:
+            del self._elsewhere[next(iter(self._elsewhere))]
+        self._elsewhere[aor] = known
+
+
+def find_row(rows: Sequence[Binding], key: BindingKey, token: str) -> Binding | None:
+    """Find the row with *key*, if it is still the one that *token* stands for."""
+    for row in rows:
+        if row.token == token and row.key == key:
+            return row
+    return None
+
+
+def _preference(row: Binding) -> float:
+    return -row.q
+
+
+def _key_of(row: Binding) -> BindingKey:
+    return row.key

@@ -1,0 +1,89 @@
+"""The ports of one server: opened at its start; each reload gives them new TLS contexts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sipmesh.errors import OperatorError
+from sipmesh.topology.document.listeners import ANYWHERE
+from sipmesh.transport.accept.listener import ForeignAddressError, Listener
+from sipmesh.trust.evidence import LinkKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sipmesh.server.log import Log
+    from sipmesh.topology.document.listeners import ListenerSpec
+    from sipmesh.transport.tls.contexts import AcceptingContext
+
+Open = Callable[["ListenerSpec", "AcceptingContext"], "Listener"]
+
+
+class Listening:
+    """The listeners of one server. *open_listener* opens a port, *context_of* makes the TLS context of a kind of link.
+
+    *faults* are the reasons why the server does not listen on its published addresses.
+    """
+
+    def __init__(self, open_listener: Open, context_of: Callable[[LinkKind], AcceptingContext], log: Log) -> None:
+        self._open_listener, self._context_of, self._log = open_listener, context_of, log
+        self.listeners: list[Listener] = []
+        self.faults: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Listening on {len(self.listeners)} ports>"
+
+    def start(self, specs: Iterable[ListenerSpec], *, is_managed: bool) -> None:
+        """Open every port; raises `OperatorError` if a port cannot be opened.
+
+        *is_managed*: the next version comes from management. Then an address that this machine does not have is skipped. The
+        server port is opened on every address instead, so that management can send the right version.
+        """
+        for spec in specs:
+            try:
+                self._open(spec)
+            except ForeignAddressError as wrong:
+                if not is_managed:
+                    raise
+                self._skip(spec, wrong)
+
+    def _open(self, spec: ListenerSpec) -> None:
+        listener = self._open_listener(spec, self._context_of(spec.kind))
+        self.listeners.append(listener)
+        host, port = listener.address
+        self._log.info("listening", kind=spec.kind, host=host, port=port)
+
+    def _skip(self, spec: ListenerSpec, wrong: ForeignAddressError) -> None:
+        if spec.kind is LinkKind.SERVER:
+            self._open(replace(spec, host="::" if ":" in spec.host else ANYWHERE))
+        self.faults = (*self.faults, str(wrong))
+        self._log.error(
+            "cannot listen on a published address: waiting for a version with another address", why=str(wrong)
+        )
+
+    def change(self, specs: Iterable[ListenerSpec]) -> None:
+        """Give every port its present context, and open those of *specs* that could not be opened before."""
+        contexts = [self._context_of(listener.kind) for listener in self.listeners]
+        for listener, context in zip(self.listeners, contexts, strict=True):
+            listener.swap(context)
+        if self.faults:
+            self._open_missing(specs)
+
+    def _open_missing(self, specs: Iterable[ListenerSpec]) -> None:
+        """Open the ports that earlier versions could not open; the server port keeps its address."""
+        have, faults = {listener.kind for listener in self.listeners}, []
+        for spec in specs:
+            if spec.kind not in have:
+                try:
+                    self._open(spec)
+                except OperatorError as wrong:
+                    faults.append(str(wrong))
+        self.faults = tuple(faults)
+
+    def close(self) -> None:
+        """Accept no more links, and open no port for a new topology."""
+        self.faults = ()
+        for listener in self.listeners:
+            listener.close()

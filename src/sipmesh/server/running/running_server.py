@@ -1,0 +1,382 @@
+"""One running server of the topology: its parts are built, started, reloaded and drained here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from sipmesh.errors import OperatorError
+from sipmesh.pki.file_error import make_folder
+from sipmesh.routing.authentication.backoff import FailureLimits, LoginBackoff
+from sipmesh.routing.identity.dialog_token import Tokens
+from sipmesh.routing.proxy.branch import Branches
+from sipmesh.routing.proxy.forwarding import ListenerAddress
+from sipmesh.routing.registrar.gruu import Gruus
+from sipmesh.routing.registrar.registrar import RegistrarLimits
+from sipmesh.server.certificates.expiring_files import anchors_of, lists_of
+from sipmesh.server.certificates.own_certificates import OwnCertificates
+from sipmesh.server.control_socket import STATE
+from sipmesh.server.process.memory_return import MemoryReturn, trim_heap
+from sipmesh.server.proxy.call_table import CallTable
+from sipmesh.server.proxy.counters import Counters
+from sipmesh.server.proxy.dispatch import Dispatch
+from sipmesh.server.proxy.executor import Executor
+from sipmesh.server.proxy.flow_table import FlowTable
+from sipmesh.server.proxy.gatekeeper import Gatekeeper
+from sipmesh.server.proxy.liveness.keepalives import Liveness
+from sipmesh.server.proxy.liveness.outages import Outages
+from sipmesh.server.proxy.login.digest_auth import DigestAuth
+from sipmesh.server.proxy.login.home_pools import HomePools
+from sipmesh.server.proxy.login.login_waits import LoginWaits
+from sipmesh.server.proxy.login.user_stores import open_locations, open_users
+from sipmesh.server.proxy.media_guard import MediaGuard
+from sipmesh.server.proxy.message_refusals import MessageRefusals
+from sipmesh.server.proxy.registrar.registrations import Registrations
+from sipmesh.server.proxy.relay import Relay
+from sipmesh.server.proxy.roles import border_of, decide_for, media_rules, names_of
+from sipmesh.server.quotas.known_addresses import KnownAddresses
+from sipmesh.server.quotas.limited_log import LimitedLog
+from sipmesh.server.quotas.overload_report import OverloadReport
+from sipmesh.server.quotas.principals import Principals
+from sipmesh.server.quotas.shortage_report import ShortageReport
+from sipmesh.server.running.listening import Listening
+from sipmesh.server.running.prepared_version import PreparedVersion, prepare
+from sipmesh.server.running.revocation_updates import RevocationUpdates
+from sipmesh.server.running.user_updates import UserUpdates
+from sipmesh.sip.digest import Nonces
+from sipmesh.storage.keyfile import load_or_create
+from sipmesh.topology.document.load import load
+from sipmesh.topology.expiry.inventory import Use
+from sipmesh.topology.view import ServerView
+from sipmesh.topology.view import view as view_of
+from sipmesh.transport.accept.listener import Listener
+from sipmesh.transport.connector import Connector
+from sipmesh.transport.limits import Limits
+from sipmesh.transport.pool import LinkPool
+from sipmesh.transport.reactor.reactor import Reactor
+from sipmesh.transport.resolver import DnsResolver
+from sipmesh.trust.evidence import LinkKind
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sipmesh.routing.identity.border import Border
+    from sipmesh.server.log import Log
+    from sipmesh.server.proxy.control_plane import ControlPlane, ManagedControlPlane
+    from sipmesh.storage.location_service.locations import Locations
+    from sipmesh.topology.document.listeners import ListenerSpec
+    from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.expiry.fetch_status import FetchStatus
+    from sipmesh.transport.tls.contexts import AcceptingContext
+
+NONCE_LIFETIME_S = 300.0
+NONCE_KEY_BYTES = 32  # only for this start: a nonce is not valid on another server, or after a restart
+
+
+class RevocationSources(Protocol):
+    """What fetches the CRLs and OCSP responses that a topology names by URL."""
+
+    def follow(self, loaded: Loaded) -> None:
+        """Fetch the sources of *loaded*, which is about to be in force, and no others."""
+
+    def supplies(self, at: datetime) -> tuple[FetchStatus, ...]:
+        """Return the state of every source at time *at*."""
+
+
+class RunningServer:
+    """A running server. *file* is the topology, *name* the server in it; *loaded* replaces the content of *file*.
+
+    *locations* is the store of the pool's bindings, if it is not the file that the topology names.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        name: str,
+        log: Log,
+        limits: Limits | None = None,
+        *,
+        loaded: Loaded | None = None,
+        locations: Locations | None = None,
+    ) -> None:
+        loaded = loaded or load(file)
+        self.file, self.log = file, log
+        self.view: ServerView = view_of(loaded, name)
+        self.state = loaded.folder / STATE
+        make_folder(self.state)
+        self.limits = limits or Limits()
+        self.loop = asyncio.get_running_loop()
+        self.started_at = time.time()
+        self.control_plane: ControlPlane | None = None
+        self.is_managed = False
+        self._sources: RevocationSources | None = None
+        self._keep(locations)
+        try:
+            self._wire()
+        except BaseException:
+            self.locations.close()
+            self.users.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"<RunningServer {self.view.name} {self.view.role}, {self.dispatch!r}>"
+
+    def attach(self, control_plane: ControlPlane) -> None:
+        """Hand links, requests about the network, and new CRLs to *control_plane* from now on; before `start`."""
+        self.control_plane = control_plane
+        self.dispatch.attach(control_plane)
+        self.revocation.attach(control_plane)
+
+    def attach_managed(self, control_plane: ManagedControlPlane) -> None:
+        """Attach the control plane of a managed server, whose next version comes from management; before `start`."""
+        self.attach(control_plane)
+        self.is_managed = True
+        self.certificates.attach(control_plane)
+
+    def fetch_by(self, sources: RevocationSources) -> None:
+        """Let *sources* fetch what the topology names, now and before each new version comes into force."""
+        self._sources = sources
+        sources.follow(self.view.loaded)
+
+    def _keep(self, locations: Locations | None) -> None:
+        """Open what outlives a restart: the keys of our tokens, and the users and bindings if our role has them.
+
+        Servers of a pool that share a folder share the key of dialog tokens, so that a call can continue through another server.
+        """
+        incarnation = time.time_ns() // 1000
+        key, pool_key = (load_or_create(self.state / name) for name in key_files(self.view))
+        self.tokens = Tokens(key, incarnation, pool_key)
+        self.gruus = Gruus(pool_key, self.view.pool.name)
+        self.users = open_users(self.view)
+        try:
+            self.locations = locations or open_locations(self.view, self.loop.call_soon_threadsafe)
+        except BaseException:
+            self.users.close()
+            raise
+
+    def _wire(self) -> None:
+        """Build the parts, from the judge to the pool of links; nothing listens yet."""
+        view, tokens = self.view, self.tokens
+        advertised, border = advertised_by(view), border_of(view)
+        branches = Branches(tokens.incarnation, frozenset(listener.sent_by for listener in advertised.values()))
+        self.reactor = Reactor(self.loop, self.limits)
+        self.reports = (
+            OverloadReport(self.reactor.overload, self.log),
+            ShortageReport(self.reactor.shortage, self.log),
+        )
+        self.memory_return = MemoryReturn(lambda: self.loop.run_in_executor(None, trim_heap))
+        self.gatekeeper = Gatekeeper(view)
+        self.flow_table = FlowTable(view, tokens.incarnation)
+        self.neighbours = KnownAddresses(view)
+        self.certificates = OwnCertificates(view, self.loop, self.gatekeeper, self.log)
+        self.accounts, self.counters = (
+            Principals(self.limits, self.neighbours, self._partner_of, self.loop.time),
+            Counters(),
+        )
+        self.peer_log = LimitedLog(
+            self.log,
+            self.loop.time,
+            each=self.limits.log_lines_per_principal,
+            total=self.limits.log_lines_in_all,
+            window_s=self.limits.log_window_s,
+        )
+        self.logins = self._logins()
+        self.user_updates = UserUpdates(self.users, self.logins, self.log)
+        self.registrations = Registrations(
+            view.name,
+            tokens,
+            self.locations,
+            RegistrarLimits(),
+            self.loop.time,
+            self.log,
+            self.peer_log,
+            self.gruus,
+            advertised[LinkKind.CLIENT].sent_by if LinkKind.CLIENT in advertised else "",
+        )
+        self.outages = Outages(self.loop, self.flow_table, self.limits, self.peer_log)
+        self.liveness = Liveness(self.loop, self.limits, self.outages)
+        self.refusals = MessageRefusals(view.name, self.peer_log, self.counters)
+        self.media = MediaGuard(view.name, media_rules(view), self.refusals)
+        self.relay = Relay(
+            self.loop,
+            self.flow_table,
+            self.registrations.forget,
+            tokens,
+            branches,
+            advertised,
+            border,
+            self.outages,
+            CallTable(self.limits.calls_named),
+            self.media,
+        )
+        self._wire_dispatch(branches, border)
+        self._wire_links()
+
+    def _wire_dispatch(self, branches: Branches, border: Border) -> None:
+        """Build the parts that decide about messages and carry out decisions."""
+        view = self.view
+        self.executor = Executor(
+            view=view,
+            border=border,
+            relay=self.relay,
+            registrations=self.registrations,
+            homes=self.homes,
+            refusals=self.refusals,
+            accounts=self.accounts,
+            log=self.peer_log,
+            media=self.media,
+        )
+        self.dispatch = Dispatch(
+            names=names_of(view),
+            decide=decide_for(view, self.tokens.incarnation, self.gruus),
+            gatekeeper=self.gatekeeper,
+            flow_table=self.flow_table,
+            relay=self.relay,
+            registrations=self.registrations,
+            executor=self.executor,
+            logins=self.logins,
+            login_waits=LoginWaits(self.loop, self.failures, self.accounts),
+            tokens=self.tokens,
+            branches=branches,
+            log=self.peer_log,
+            accounts=self.accounts,
+            counters=self.counters,
+            liveness=self.liveness,
+            outages=self.outages,
+            overload=self.reactor.overload,
+        )
+
+    def _wire_links(self) -> None:
+        """Build the parts that open, accept and close links."""
+        self.resolver = DnsResolver(*self.view.dns_servers)
+        self.connector = Connector(self.reactor, self.dispatch, self.certificates.opening_context, self.resolver)
+        self.trials = self._trial_connector()
+        self.outages.open_by(self.trials.dial)
+        self.pool = LinkPool(self.reactor, self.connector)
+        self.certificates.open_by(self.connector.dial, self.pool)
+        self.flow_table.open_by(self.pool.obtain)
+        self.listening = Listening(self._listener, self.certificates.accepting_context, self.log)
+        relying = self.reactor.links.relying
+        self.revocation = RevocationUpdates(
+            self.gatekeeper, self.connector, self.pool, relying, self.dispatch.judge_again
+        )
+
+    def _trial_connector(self) -> Connector:
+        """What dials a server that does not answer: no attempt is refused for the failure before it."""
+        limits = replace(self.limits, dial_s=self.limits.server_dial_s, redial_s=0.0)
+        context = self.certificates.opening_context
+        return Connector(self.reactor, self.dispatch, context, self.resolver, limits=limits)
+
+    def _logins(self) -> DigestAuth:
+        nonces = Nonces(os.urandom(NONCE_KEY_BYTES), NONCE_LIFETIME_S)
+        self.homes = HomePools(self.users, self.view)
+        self.failures = LoginBackoff(FailureLimits())
+        return DigestAuth(
+            self.loop, self.homes, nonces, self.tokens, self.failures, self.flow_table, self.accounts, self.peer_log
+        )
+
+    def _partner_of(self, domain: str) -> str:
+        """Return the name of the partner that *domain* belongs to; "" for our own and for unknown domains."""
+        partner = self.view.partner_for(domain)
+        return partner.peer.name if partner is not None else ""
+
+    def _listener(self, spec: ListenerSpec, context: AcceptingContext) -> Listener:
+        listener = Listener(self.reactor, spec, context, self.dispatch)
+        listener.make_room, listener.is_reserved = self.accounts.make_room, self.neighbours.has
+        if spec.kind is LinkKind.CLIENT:
+            listener.has_room = self.accounts.has_room
+        return listener
+
+    def tick(self) -> None:
+        """Sweep what has a deadline, and tell the operator of overload; called about twice a second."""
+        self.dispatch.tick()
+        now = self.loop.time()
+        for report in self.reports:
+            report.tick(now)
+        self.memory_return.tick(len(self.reactor.links))
+
+    def start(self) -> None:
+        """Listen; raises `OperatorError` if a certificate, a key or a port cannot be used."""
+        self.certificates.load()
+        self.listening.start(self.view.listeners, is_managed=self.is_managed)
+        self.registrations.begin()  # the ports are ours, so no other process serves under this name
+
+    def prepare(self, loaded: Loaded) -> PreparedVersion:
+        """Compute what `put_prepared` needs; a thread may do so. Raises `OperatorError` if this server is not in *loaded*."""
+        return prepare(loaded, self.view.name, self.tokens.incarnation, self.gruus)
+
+    def put_in_force(self, loaded: Loaded) -> list[str]:
+        """Put a topology in force, as `put_prepared` does, with everything that has to be computed for it."""
+        return self.put_prepared(self.prepare(loaded))
+
+    def put_prepared(self, version: PreparedVersion) -> list[str]:
+        """Put a topology in force: judge every live link again, and close those that are refused now; returns their ids.
+
+        A new certificate of ours is used if our peers would accept it; otherwise the old one stays in use. Raises
+        `OperatorError`, and changes nothing, if this server is not in the topology, or has another role in it.
+        """
+        view = version.view
+        if view.role is not self.view.role:
+            raise OperatorError(f"{view.name} would become an {view.role}: restart this server in its new role")
+        if (view.listeners, view.metrics) != (self.view.listeners, self.view.metrics):
+            self.log.warning("published addresses or ports differ: restart this server to use them")
+        self.resolver.change(*view.dns_servers)
+        if self._sources is not None:
+            self._sources.follow(view.loaded)
+        self.certificates.apply_view(view)
+        self.view = view
+        self.listening.change(view.listeners)
+        self.gatekeeper.apply_view(view)
+        self.flow_table.apply_view(view)
+        self.neighbours.apply(version.addresses)
+        self.homes.apply_view(view)
+        self.executor.apply_view(view, version.border)
+        self.media.rules = media_rules(view)
+        self.dispatch.route_by(version.names, version.decide)
+        self.connector.forgive()
+        closed = self.pool.rejudge(self.dispatch.judge_again)
+        self.flow_table.judged_anew()
+        return [link.id for link in closed] + self.logins.close_changed()
+
+    def use(self) -> Use:
+        """Return what this server uses and what expires, for the inventory."""
+        loaded, at = self.view.loaded, self.gatekeeper.clock()
+        return Use(
+            server=self.view.name,
+            pid=os.getpid(),
+            shown=self.certificates.chains(),
+            anchors=tuple(anchors_of(loaded)),
+            lists=tuple(lists_of(loaded)),
+            supplies=self.supplies(at),
+        )
+
+    def supplies(self, at: datetime) -> tuple[FetchStatus, ...]:
+        """Return the state of every source of CRLs and OCSP responses at time *at*."""
+        return self._sources.supplies(at) if self._sources is not None else ()
+
+    async def drain(self) -> None:
+        """Stop accepting, write the queued messages, and close everything."""
+        self.listening.close()
+        self.outages.close()
+        await self.pool.drain()
+        await self.connector.close()
+        await self.trials.close()
+        self.liveness.close()
+        self.reactor.close()
+        self.peer_log.close()
+        self.locations.close()
+        self.users.close()
+
+
+def key_files(view: ServerView) -> tuple[str, str]:
+    """Return the key files of tokens: for the flows of this server, and for the dialogs of its pool."""
+    return f"{view.name}.token-key", f"{view.pool.name}.dialog-key"
+
+
+def advertised_by(view: ServerView) -> dict[LinkKind, ListenerAddress]:
+    """Return the name and port in our Via and Record-Route, for each kind of link."""
+    return {spec.kind: ListenerAddress(spec.name, spec.port) for spec in view.listeners}

@@ -1,0 +1,1 @@
+"""Backup and restore of an organisation, in one encrypted file."""

@@ -1,0 +1,123 @@
+"""`Locations` in a SQLite file: one thread reads and another one writes, so that the event loop never waits for the file.
+
+All writes that come during one transaction go into the next one. A reader does not wait for the write lock (WAL): if another
+process keeps that lock, only writes wait.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Final
+
+from sipmesh.errors import OperatorError
+from sipmesh.storage.location_service.binding_writer import BindingWriter, Post, Results
+from sipmesh.storage.location_service.bindings import BindingStore
+from sipmesh.storage.location_service.locations import StoredRows, StoreEvents, StoreHealth, Write
+from sipmesh.storage.location_service.version_table import slot_of
+
+CLOSING_S: Final = 1.0
+"""How long the end of a server waits for what is still to be written; rows of a server that is gone lead nowhere."""
+
+Lookup = tuple[str, Callable[[StoredRows | None], None]]
+
+
+class SqliteLocations:
+    """The bindings of the servers of one host. *post* reaches the loop; *clock* gives seconds and is never set."""
+
+    def __init__(self, path: Path, post: Post, clock: Callable[[], float] = time.monotonic) -> None:
+        """Open or make the file; raises `OperatorError` where it cannot be used."""
+        self._to_loop = post
+        self._reading = BindingStore(path)
+        self._writing = BindingStore(path, self._reading.versions)
+        self.identity = self._reading.identity
+        self.versions: Sequence[int] = self._reading.versions.values
+        self._lookups: SimpleQueue[Lookup | None] = SimpleQueue()
+        self._writer = BindingWriter(self._writing, self._written, clock)
+        self.health: StoreHealth = self._writer.health
+        self._threads: list[Thread] = []
+        self.lookups = 0
+
+    def __repr__(self) -> str:
+        return f"<SqliteLocations {self._reading.path}>"
+
+    @property
+    def outstanding(self) -> int:
+        """How many lookups and writes have not been answered yet."""
+        return self.lookups + self.health.waiting
+
+    def slot(self, aor: str) -> int:
+        """Give the slot of one address of record."""
+        return slot_of(aor)
+
+    def begin(self, server: str, incarnation: int, events: StoreEvents) -> int:
+        """Start *incarnation* of *server*, and the threads; raises `OperatorError` where the file cannot be written."""
+        dropped = self._writing.begin(server, incarnation)
+        self._writer.begin(server, incarnation, events, self._post)
+        self._threads = [
+            Thread(target=self._read, args=(server, incarnation), name="bindings-reader", daemon=True),
+            Thread(target=self._writer.run, name="bindings-writer", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+        return dropped
+
+    def find(self, aor: str, found: Callable[[StoredRows | None], None]) -> None:
+        """Read the rows of one address of record; *found* gets None where the file cannot be read."""
+        self.lookups += 1
+        self._lookups.put((aor, found))
+
+    def write(self, write: Write) -> None:
+        """Make one change; it is tried until it is made or withdrawn."""
+        self.health.waiting += 1
+        self._writer.accept(write)
+
+    def close(self) -> None:
+        """End our incarnation, if that takes no longer than a moment, and close the file."""
+        self._lookups.put(None)
+        self._writer.close()
+        for thread in self._threads:
+            thread.join(CLOSING_S)
+        if not any(thread.is_alive() for thread in self._threads):
+            self._reading.close()
+            self._writing.close()
+
+    def _read(self, server: str, incarnation: int) -> None:
+        """Answer lookups, in the thread of the reader, until the store is closed."""
+        while (first := self._lookups.get()) is not None:
+            batch = [first]
+            with suppress(Empty):
+                while (lookup := self._lookups.get_nowait()) is not None:
+                    batch.append(lookup)
+                self._lookups.put(None)  # the end comes after these
+            self._answer(batch, server, incarnation)
+
+    def _answer(self, batch: Sequence[Lookup], server: str, incarnation: int) -> None:
+        try:
+            rows: Sequence[StoredRows | None] = self._reading.find([aor for aor, _ in batch], server, incarnation)
+        except OperatorError:
+            rows = [None] * len(batch)
+        self._post(lambda: self._tell_found(batch, rows))
+
+    def _written(self, results: Results) -> None:
+        """Hand results to the loop; called in the thread of the writer."""
+        self._post(lambda: self._tell_written(results))
+
+    def _post(self, call: Callable[[], None]) -> None:
+        """Have the loop call something; after its end nobody waits for it."""
+        with suppress(RuntimeError):
+            self._to_loop(call)
+
+    def _tell_found(self, batch: Sequence[Lookup], rows: Sequence[StoredRows | None]) -> None:
+        self.lookups -= len(batch)
+        for (_, found), one in zip(batch, rows, strict=True):
+            found(one)
+
+    def _tell_written(self, results: Results) -> None:
+        self.health.waiting -= len(results)
+        for write, result in results:
+            write.done(result)

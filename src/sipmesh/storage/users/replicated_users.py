@@ -1,0 +1,195 @@
+"""The users as a server of a managed network knows them: from documents that management signed, without a database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.errors import OperatorError
+from sipmesh.storage.users.user_document import UserDocument
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sipmesh.routing.authentication.verifier import Verifier
+
+MOST_IN_PLACE: Final = 2_000
+"""Changed addresses up to which the users in force are changed in place; with more of them, a thread makes a new set."""
+
+
+@dataclass(slots=True)
+class UserSet:
+    """Users by their address: verifiers of the pool's own users, and the home pools of all others."""
+
+    number: int = 0
+    verifiers: dict[str, Verifier] = field(default_factory=dict, repr=False)
+    homes: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def add(self, part: UserDocument) -> None:
+        """Apply the changes of one part."""
+        for aor in (*part.gone, *part.homes):
+            self.verifiers.pop(aor, None)
+        for aor in (*part.gone, *part.verifiers):
+            self.homes.pop(aor, None)
+        self.verifiers |= part.verifiers
+        self.homes |= part.homes
+
+
+@dataclass(frozen=True, slots=True)
+class UserChange:
+    """What a complete document changes: *parts* in place, or *users* replace those in force, of which *changed* differ."""
+
+    number: int
+    parts: Sequence[UserDocument] = ()
+    users: UserSet | None = None
+    changed: frozenset[str] = frozenset()
+
+
+class ReplicatedUsers:
+    """The users for the servers of one pool, with the methods of `Users`; before the first document no user is known.
+
+    Only one thread at a time may call `plan`. All other methods belong to the thread of the event loop.
+    """
+
+    __slots__ = ("_organisation", "_parts", "_pool", "_until", "_users", "_withheld")
+
+    def __init__(self, organisation: str, pool: str) -> None:
+        self._organisation, self._pool = organisation, pool
+        self._users: UserSet | None = None
+        self._parts: dict[int, UserDocument] = {}
+        self._withheld: frozenset[str] = frozenset()
+        self._until = 0
+
+    def __repr__(self) -> str:
+        known = len(self._users.verifiers) if self._users is not None else 0
+        return f"<ReplicatedUsers of {self._pool} known={known} number={self.number}>"
+
+    @property
+    def number(self) -> int:
+        """The version of the users that is in force, 0 before the first one; later changes are requested since this version."""
+        return self._users.number if self._users is not None else 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether a document has arrived, now or before the last start."""
+        return self._users is not None
+
+    def take(self, document: bytes) -> frozenset[str]:
+        """Apply a document as `apply` does, from its octets."""
+        return self.apply(UserDocument.decode(document))
+
+    def apply(self, document_part: UserDocument) -> frozenset[str]:
+        """Apply a document with a valid signature; returns the users of this pool that it adds, changes or removes.
+
+        See `plan` for the documents that are refused.
+        """
+        return self.commit(self.plan(document_part))
+
+    def plan(self, document_part: UserDocument) -> UserChange | None:
+        """Return what a document with a valid signature changes, for `commit`; nothing changes yet.
+
+        A document in several parts comes into force with its last part: None before that. Incomplete parts of another number
+        are dropped. The number that is in force already changes nothing: None.
+
+        Raises `OperatorError` in these cases: the document is for another organisation or pool; it is older than what is in
+        force; or its changes start from a later number.
+        """
+        self._check(document_part)
+        if document_part.number == self.number:
+            return None
+        if any(_series(document_part) != _series(part) for part in self._parts.values()):
+            self._parts.clear()
+        self._parts[document_part.part] = document_part
+        if len(self._parts) < document_part.parts:
+            return None
+        parts = [self._parts[n] for n in sorted(self._parts)]
+        self._parts.clear()
+        return self._change(parts)
+
+    def _change(self, parts: Sequence[UserDocument]) -> UserChange:
+        number, before = parts[-1].number, self._users or UserSet()
+        if parts[0].since and sum(part.size for part in parts) <= MOST_IN_PLACE:
+            return UserChange(number, parts)
+        users = UserSet(number)
+        if parts[0].since:
+            users.verifiers, users.homes = dict(before.verifiers), dict(before.homes)
+        for part in parts:
+            users.add(part)
+        aors = before.verifiers.keys() | users.verifiers.keys()
+        changed = frozenset(aor for aor in aors if before.verifiers.get(aor) != users.verifiers.get(aor))
+        return UserChange(number, users=users, changed=changed)
+
+    def commit(self, change: UserChange | None) -> frozenset[str]:
+        """Put a *change* in force that `plan` has returned last; returns the users of this pool that it concerns."""
+        if change is None:
+            return frozenset()
+        if change.users is not None:
+            self._users, changed = change.users, change.changed
+        else:
+            changed = self._change_in_place(change)
+        if change.number >= self._until:
+            self._withheld = frozenset()
+        return changed
+
+    def _change_in_place(self, change: UserChange) -> frozenset[str]:
+        users = self._users = self._users or UserSet()
+        aors = [aor for part in change.parts for aor in part.changed]
+        before = {aor: users.verifiers.get(aor) for aor in aors}
+        for part in change.parts:
+            users.add(part)
+        users.number = change.number
+        return frozenset(aor for aor in aors if before[aor] != users.verifiers.get(aor))
+
+    def _check(self, document_part: UserDocument) -> None:
+        if (document_part.organisation, document_part.pool) != (self._organisation, self._pool):
+            raise OperatorError(
+                f"rejected: users of {document_part.pool} of {document_part.organisation} were sent to {self._pool}"
+            )
+        if document_part.number < self.number:
+            raise OperatorError(
+                f"rejected: users of number {document_part.number} were sent after number {self.number}"
+            )
+        if document_part.since > self.number:  # changes since an earlier number contain those since ours
+            raise OperatorError(
+                f"rejected: changes since number {document_part.since} were sent, and number {self.number} is in force"
+            )
+
+    def withhold(self, doubtful: frozenset[str], until: int) -> None:
+        """Refuse logins of *doubtful* users, who may have changed, until the users of number *until* or later are in force."""
+        self._withheld, self._until = doubtful, until
+
+    def is_withheld(self, aor: str) -> bool:
+        """Return whether *aor* may not log in yet: what is known of this user may be out of date."""
+        return aor in self._withheld
+
+    def whole(self) -> bytes | None:
+        """Return everything that is in force as one unsigned document, None before the first one; for inspection only."""
+        users = self._users
+        if users is None:
+            return None
+        whole = UserDocument(self._organisation, self._pool, users.number, verifiers=users.verifiers, homes=users.homes)
+        return whole.encode()
+
+    def verifier(self, aor: str) -> Verifier | None:
+        """Return the password verifier of *aor*; None for an unknown user, a user of another pool, and a withheld user."""
+        if self._users is None or aor in self._withheld:
+            return None
+        return self._users.verifiers.get(aor)
+
+    def home(self, aor: str) -> str | None:
+        """Return the home pool of *aor*; None for an unknown user."""
+        users = self._users
+        if users is None:
+            return None
+        return self._pool if aor in users.verifiers else users.homes.get(aor)
+
+    def refresh(self) -> frozenset[str]:
+        """Return the empty set: `take` returns the changes of a document at once."""
+        return frozenset()
+
+    def close(self) -> None:
+        """Do nothing: there is no database."""
+
+
+def _series(part: UserDocument) -> tuple[int, int, int]:
+    return part.number, part.since, part.parts

@@ -1,0 +1,409 @@
+"""The user database: addresses and password hashes, in SQLite by default, in PostgreSQL if a URL says so.
+
+The commands write, running servers read. A server has all users in memory, so that a password check takes the same time for known
+and unknown users. It asks the database at intervals for changes (`Users.refresh`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sql
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.schema import CreateTable
+
+from sipmesh.errors import OperatorError
+from sipmesh.routing.authentication.verifier import Verifier, user_of
+from sipmesh.routing.registrar.address_of_record import read_address
+from sipmesh.sip.digest import Algorithm, ha1
+from sipmesh.sip.uri import SipUri
+from sipmesh.storage.database import Database
+from sipmesh.storage.users.user_document import UserDocument
+
+DEFAULT_ALGORITHMS = (Algorithm.SHA_256, Algorithm.MD5)
+"""RFC 8760 2.6: the strongest first. MD5 is for browser libraries; MD5 alone is for phones that support nothing else."""
+
+
+class _Instant(sql.TypeDecorator[datetime]):
+    """Times in UTC in every database: SQLite stores no time zone, and PostgreSQL answers in the zone of its settings."""
+
+    impl = sql.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, _dialect: sql.Dialect) -> datetime | None:
+        if value is None or value.tzinfo is None:
+            return value and value.replace(tzinfo=UTC)
+        return value.astimezone(UTC)
+
+
+_schema = sql.MetaData()
+_users = sql.Table(
+    "users",
+    _schema,
+    sql.Column("aor", sql.Text, primary_key=True),
+    sql.Column("ha1_sha256", sql.Text),
+    sql.Column("ha1_md5", sql.Text),
+    sql.Column("generation", sql.BigInteger, nullable=False),
+    sql.Column("created", _Instant, nullable=False),
+    sql.Column("pool", sql.Text),
+)
+# One row. Each change updates it first, so that changes cannot overlap, and their numbers rise in the order of commits.
+_version = sql.Table(
+    "users_version",
+    _schema,
+    sql.Column("id", sql.Integer, primary_key=True, autoincrement=False),
+    sql.Column("version", sql.BigInteger, nullable=False),
+)
+# The user of each change. The table only grows, by a few octets for each command of an operator.
+_changes = sql.Table(
+    "users_changes",
+    _schema,
+    sql.Column("version", sql.BigInteger, primary_key=True, autoincrement=False),
+    sql.Column("aor", sql.Text, nullable=False),
+)
+_COLUMN_OF = {Algorithm.SHA_256: "ha1_sha256", Algorithm.MD5: "ha1_md5"}
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One user without hashes; *pool* is the home pool, None for the topology's first front-end pool; *created* is UTC."""
+
+    aor: str
+    algorithms: tuple[Algorithm, ...]
+    generation: int
+    created: datetime
+    pool: str | None = None
+
+
+_Stamp = tuple[tuple[int, int, int], ...]
+_YOUNG_NS = 2_000_000_000  # far above the resolution of any file system's clock
+
+
+class Users:
+    """The users of one organisation."""
+
+    __slots__ = ("_database", "_engine", "_file", "_homes", "_known", "_seen", "_stamp", "where")
+
+    def __init__(self, url: str | Path) -> None:
+        """Open or create the database; a path means SQLite. Raises `OperatorError` if it cannot be used."""
+        self._database = Database(url, "users")
+        self.where, self._engine, self._file = self._database.where, self._database.engine, self._database.file
+        self._stamp: _Stamp | None = None
+        self._known: dict[str, Verifier] = {}
+        self._homes: dict[str, str] = {}
+        self._seen = 0
+        _create_tables(self._database)
+        with self._database.border():
+            self._load()
+
+    def __repr__(self) -> str:
+        return f"<Users {self.where} known={len(self._known)} version={self._seen}>"
+
+    def add(
+        self,
+        aor: str,
+        password: str,
+        algorithms: Collection[Algorithm] = DEFAULT_ALGORITHMS,
+        *,
+        realm: str | None = None,
+        pool: str | None = None,
+    ) -> User:
+        """Add a user; *aor* may lack its ``sip:``, and *realm* is by default the domain of *aor*.
+
+        *pool* is the home pool, whose name is not checked; None means the default of the topology (`User`).
+
+        Raises `OperatorError` for an address without user or domain, for an existing user, and for an empty password.
+        """
+        uri = read_address(aor)
+        hashes = _hashes(uri, password, algorithms, realm)
+        with self._changing(uri.aor) as (db, version):
+            if db.execute(sql.select(_users.c.aor).where(_users.c.aor == uri.aor)).first():
+                raise _wrong(
+                    f"{uri.aor} exists already", f"to change the password: sipmesh user password {uri.aor[4:]}"
+                )
+            row = {"aor": uri.aor, **hashes, "generation": version, "created": datetime.now(UTC), "pool": pool}
+            db.execute(_users.insert().values(row))
+        return _user(row)
+
+    def set_password(
+        self, aor: str, password: str, algorithms: Collection[Algorithm] | None = None, *, realm: str | None = None
+    ) -> User:
+        """Change a password, and with it the generation; *algorithms* None keeps the present ones.
+
+        Raises `OperatorError` for an unknown user and for an empty password.
+        """
+        uri = read_address(aor)
+        with self._changing(uri.aor) as (db, version):
+            stored = _user(_row_of(db, uri.aor))
+            values = {**_hashes(uri, password, algorithms or stored.algorithms, realm), "generation": version}
+            db.execute(_users.update().where(_users.c.aor == uri.aor).values(values))
+        return _user({**values, "aor": uri.aor, "created": stored.created, "pool": stored.pool})
+
+    def move(self, aor: str, pool: str) -> User:
+        """Give a user another home pool and a new generation, which makes logins on existing links invalid.
+
+        Raises `OperatorError` for an unknown user.
+        """
+        uri = read_address(aor)
+        with self._changing(uri.aor) as (db, version):
+            row = _row_of(db, uri.aor)
+            values = {"pool": pool, "generation": version}
+            db.execute(_users.update().where(_users.c.aor == uri.aor).values(values))
+        return _user({**row, **values})
+
+    def remove(self, aor: str) -> None:
+        """Remove a user; raises `OperatorError` for an unknown user."""
+        uri = read_address(aor)
+        with self._changing(uri.aor) as (db, _):
+            _row_of(db, uri.aor)
+            db.execute(_users.delete().where(_users.c.aor == uri.aor))
+
+    def one(self, aor: str) -> User:
+        """Return one user as the database has it now; raises `OperatorError` for an unknown user."""
+        uri = read_address(aor)
+        with self._database.border(), self._engine.connect() as db:
+            return _user(_row_of(db, uri.aor))
+
+    def list(self) -> Sequence[User]:
+        """Return all users as the database has them now, ordered by address."""
+        with self._database.border(), self._engine.connect() as db:
+            return [_user(row) for row in _rows(db, sql.select(_users).order_by(_users.c.aor))]
+
+    def documents(self, organisation: str, pool: str, otherwise: str, *, since: int = 0) -> Sequence[bytes]:
+        """Return what the servers of *pool* have to know of all users, as payloads to sign; each payload is one part.
+
+        First, users without a home pool get *otherwise* permanently, so that a number always means the same content. *since* is
+        the number that the servers have: the result contains only later changes, and is empty if there are none. If the changes
+        are not known, as after a restore, it contains all users. Takes about a second for 100,000 users.
+        """
+        rows, gone, version, since = self._changed_since(since, otherwise)
+        if version == since or not version:
+            return []
+        ours = [row for row in rows if row["pool"] == pool]
+        roster = UserDocument(
+            organisation,
+            pool,
+            version,
+            since,
+            verifiers={row["aor"]: _verifier(row) for row in ours},
+            homes={row["aor"]: row["pool"] for row in rows if row["pool"] != pool},
+            gone=gone,
+        )
+        return [part.encode() for part in roster.divided()]
+
+    def _changed_since(self, since: int, otherwise: str) -> tuple[Sequence[dict[str, Any]], frozenset[str], int, int]:
+        """Return the rows changed since a number, the removed addresses, the present number, and the number really used.
+
+        The version is written first, as in every change: so no change happens until everything has been read.
+        """
+        with self._database.border(), self._engine.begin() as db:
+            same = _version.update().values(version=_version.c.version).returning(_version.c.version)
+            version: int = db.execute(same).scalar_one()
+            db.execute(_users.update().where(_users.c.pool.is_(None)).values(pool=otherwise))
+            changes = sql.select(_changes.c.aor).where(_changes.c.version > since)
+            changed = list(db.execute(changes).scalars())
+            if not since or len(changed) != version - since:
+                return _rows(db, sql.select(_users).order_by(_users.c.aor)), frozenset(), version, 0
+            rows = _rows(db, sql.select(_users).where(_users.c.generation > since).order_by(_users.c.aor))
+            return rows, frozenset(changed) - {row["aor"] for row in rows}, version, since
+
+    def places(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the home pools of users ("" for users without one), and the domains of their addresses."""
+        domains = {aor.rpartition("@")[2] for aor in list(self._known)}  # a copy: another thread may refresh meanwhile
+        return frozenset(self._homes.values()), frozenset(domains)
+
+    @property
+    def ready(self) -> bool:
+        """True: the users are read when the database is opened."""
+        return True
+
+    @property
+    def number(self) -> int:
+        """The version of the users, as of the last `refresh`."""
+        return self._seen
+
+    @property
+    def size(self) -> int:
+        """How many users there are, as of the last `refresh`."""
+        return len(self._known)
+
+    def copy_to(self, other: Users) -> int:
+        """Copy everything into a database without users; returns the number of users.
+
+        Raises `OperatorError` if *other* has users, or if one of the databases cannot be used.
+        """
+        with self._database.border(), self._engine.begin() as db:
+            db.execute(_version.update().values(version=_version.c.version))  # so that no change happens meanwhile
+            found = {table: _rows(db, sql.select(table)) for table in (_users, _changes, _version)}
+        with other._database.border(), other._engine.begin() as db:
+            db.execute(_version.update().values(version=_version.c.version))
+            if db.execute(sql.select(_users.c.aor).limit(1)).first():
+                raise _wrong(f"the database already has users: {other.where}", "import into an empty database")
+            for table, rows in found.items():
+                db.execute(table.delete())
+                if rows:
+                    db.execute(table.insert(), rows)
+        return len(found[_users])
+
+    def jump(self, by: int) -> int:
+        """Raise the number of the users by *by*, so that no number from before a restore is used again; returns it.
+
+        Raises `OperatorError` if the database cannot be used.
+        """
+        with self._database.border(), self._engine.begin() as db:
+            jumped = _version.update().values(version=_version.c.version + by).returning(_version.c.version)
+            return int(db.execute(jumped).scalar_one())
+
+    def verifier(self, aor: str) -> Verifier | None:
+        """Return the password verifier of *aor* from memory, as of the last `refresh`; None for an unknown user."""
+        return self._known.get(aor)
+
+    def is_withheld(self, aor: str) -> bool:  # noqa: ARG002 - the method of `ReplicatedUsers`
+        """Return False: the database is the origin of what is known."""
+        return False
+
+    def home(self, aor: str) -> str | None:
+        """Return the home pool of *aor* as of the last `refresh`, "" if none is set.
+
+        None for an unknown user.
+        """
+        return self._homes.get(aor, "") if aor in self._known else None
+
+    def refresh(self) -> frozenset[str]:
+        """Read what others have changed; returns the addresses of record that were added, changed or removed.
+
+        A login of such a user on a live link is valid only if it has the generation that `verifier` returns now. Blocks until
+        the database answers. If an SQLite file has not been written, this only looks at the file; otherwise, without a change,
+        it takes one small query.
+        """
+        stamp = _stamp_of(self._file)
+        if stamp is not None and stamp == self._stamp:
+            return frozenset()
+        changed = self._changed()
+        self._stamp = stamp
+        return changed
+
+    def _changed(self) -> frozenset[str]:
+        with self._database.border(), self._engine.connect() as db:
+            version = db.execute(sql.select(_version.c.version)).scalar_one()
+            if version == self._seen:
+                return frozenset()
+            since = sql.select(_changes.c.aor).where(_changes.c.version > self._seen, _changes.c.version <= version)
+            changed = frozenset(db.execute(since).scalars())
+            rows = _rows(db, sql.select(_users).where(_users.c.aor.in_(since)))  # a query takes 65,535 values at most
+        self._replace(changed, rows, version)
+        return changed
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def _replace(self, changed: AbstractSet[str], rows: Sequence[Mapping[str, Any]], version: int) -> None:
+        """Replace the known users among *changed*; a reader in another thread may run between any two of the steps."""
+        self._homes.update({row["aor"]: row["pool"] or "" for row in rows})
+        self._known.update({row["aor"]: _verifier(row) for row in rows})
+        for aor in changed - {row["aor"] for row in rows}:
+            self._known.pop(aor, None)
+            self._homes.pop(aor, None)
+        self._seen = version
+
+    def _load(self) -> None:
+        with self._engine.connect() as db:
+            version = db.execute(sql.select(_version.c.version)).scalar_one()
+            rows = _rows(db, sql.select(_users))
+        self._replace(frozenset(), rows, version)
+
+    @contextmanager
+    def _changing(self, aor: str) -> Iterator[tuple[sql.Connection, int]]:
+        """Start a change of one user: other changes wait until it is committed or rolled back."""
+        with self._database.border(), self._engine.begin() as db:
+            next_version = _version.update().values(version=_version.c.version + 1).returning(_version.c.version)
+            version = db.execute(next_version).scalar_one()
+            yield db, version
+            db.execute(_changes.insert().values(version=version, aor=aor))
+
+
+def _stamp_of(file: Path | None) -> _Stamp | None:
+    """Return a stamp of an SQLite database: of its file, and of its write-ahead log (WAL).
+
+    None if there is no file, or if the last write is so recent that another write may get the same time.
+    """
+    if file is None:
+        return None
+    found = []
+    for path in (file, file.with_name(f"{file.name}-wal")):
+        with suppress(FileNotFoundError):
+            seen = path.stat()
+            found.append((seen.st_ino, seen.st_size, seen.st_mtime_ns))
+    young = any(time.time_ns() - changed < _YOUNG_NS for _, _, changed in found)
+    return None if young else tuple(found)
+
+
+def _create_tables(database: Database) -> None:
+    """Create missing tables; several servers may do so at the same time."""
+    with database.setting_up() as db:
+        for table in _schema.sorted_tables:
+            db.execute(CreateTable(table, if_not_exists=True))
+    with database.border():
+        _add_pool(database.engine)
+    with database.border(), suppress(IntegrityError), database.engine.begin() as db:
+        db.execute(_version.insert().values(id=1, version=0))
+
+
+def _add_pool(engine: sql.Engine) -> None:
+    """Add the column for the home pool to the table of an earlier release; another process may do so at the same time."""
+    if _has_pool(engine):
+        return
+    try:
+        with engine.begin() as db:
+            db.execute(sql.text("ALTER TABLE users ADD COLUMN pool TEXT"))
+    except SQLAlchemyError:
+        if not _has_pool(engine):
+            raise
+
+
+def _has_pool(engine: sql.Engine) -> bool:
+    return any(column["name"] == "pool" for column in sql.inspect(engine).get_columns("users"))
+
+
+def _hashes(uri: SipUri, password: str, algorithms: Collection[Algorithm], realm: str | None) -> dict[str, str | None]:
+    """Compute the hash columns; the column of an algorithm that is not used is None."""
+    if not password or not algorithms:
+        raise _wrong(f"{uri.aor} would have no password", "give a password that is not empty")
+    user = user_of(uri.aor)
+    return {
+        column: ha1(user, realm or uri.domain, password, algorithm) if algorithm in algorithms else None
+        for algorithm, column in _COLUMN_OF.items()
+    }
+
+
+def _rows(db: sql.Connection, query: sql.Select[Any]) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in db.execute(query).mappings()]
+
+
+def _row_of(db: sql.Connection, aor: str) -> Mapping[str, Any]:
+    rows = _rows(db, sql.select(_users).where(_users.c.aor == aor))
+    if not rows:
+        raise _wrong(f"{aor} is not a user", "to list the users: sipmesh user list")
+    return rows[0]
+
+
+def _verifier(row: Mapping[str, Any]) -> Verifier:
+    hashes = {algorithm: row[column] for algorithm, column in _COLUMN_OF.items() if row[column]}
+    return Verifier(row["aor"], row["generation"], hashes)
+
+
+def _user(row: Mapping[str, Any]) -> User:
+    algorithms = tuple(algorithm for algorithm, column in _COLUMN_OF.items() if row[column])
+    return User(row["aor"], algorithms, row["generation"], row["created"], row["pool"])
+
+
+def _wrong(reason: str, remedy: str) -> OperatorError:
+    return OperatorError(f"{reason}; {remedy}")

@@ -1,0 +1,402 @@
+"""One listening socket; its settings alone decide what kind of link each connection is."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sipmesh.errors import OperatorError
+from sipmesh.routing.authentication.backoff import network_of
+from sipmesh.routing.budget import Budget
+from sipmesh.transport.accept.accept_queue import AcceptedConnection, AcceptQueue
+from sipmesh.transport.accept.handshake_places import Greeted, HandshakePlaces
+from sipmesh.transport.handshake import Handshake
+from sipmesh.transport.link.link import Link
+from sipmesh.transport.link.state import LinkInput, LinkState
+from sipmesh.transport.reactor.descriptors import OUT_OF_RESOURCES, lowest_free, most_for_clients
+from sipmesh.transport.sockets import address_of, close_quietly, keep_alive, unread
+from sipmesh.transport.watched import READ, Watched
+from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
+
+if TYPE_CHECKING:
+    from sipmesh.transport.limits import Limits
+    from sipmesh.transport.link.link import LinkEvents
+    from sipmesh.transport.reactor.reactor import Reactor
+    from sipmesh.transport.tls.contexts import AcceptingContext
+    from sipmesh.trust.verdict import Verdict
+
+BACKLOG: Final = socket.SOMAXCONN
+"""Connections that the kernel keeps until they are accepted; it keeps no more than `net.core.somaxconn` says."""
+
+CLIENT_HELLO: Final = 100
+"""Octets that no ClientHello is shorter than: a connection that has sent so many waits for us, and not we for it."""
+
+WAKE_S: Final = 0.05
+"""How often connections that wait are looked at, beside each time that a handshake ends."""
+
+
+class ForeignAddressError(OperatorError):
+    """The address to listen on is not an address of this machine."""
+
+
+class Spec(Protocol):
+    """The settings of a listener, such as ``topology.listeners.ListenerSpec``."""
+
+    @property
+    def kind(self) -> LinkKind:
+        """The kind of each link that is accepted here."""
+
+    @property
+    def host(self) -> str:
+        """The IP address to bind."""
+
+    @property
+    def port(self) -> int:
+        """The port to bind; 0 for any free port."""
+
+    @property
+    def name(self) -> str:
+        """The host name under which this listener is advertised."""
+
+
+def nobody(_address: str) -> bool:
+    """Return False: no address is reserved."""
+    return False
+
+
+def everybody(_address: str, _coming: int, _coming_in_all: int) -> bool:
+    """Have room for the links of everybody."""
+    return True
+
+
+class Listener(Watched):
+    """Accepts connections of one kind, within the limits; each becomes a link once its peer is accepted.
+
+    What cannot begin its handshake yet waits: in `waiting` if it was accepted, otherwise in the kernel's queue. No connection
+    is closed for a newer one unless it is slow. A connection counts as *silent* until its ClientHello is whole, and as a
+    handshake from then on. Addresses of servers and partners, as *is_reserved* tells, have places of their own on ports where a
+    certificate is required. *has_room* tells whether a link of an address that has so many handshakes, of so many in all, may
+    come up. *make_room* is asked for a descriptor when no connection here can give way: it closes a link and returns True, or
+    False.
+    """
+
+    def __init__(
+        self, reactor: Reactor, spec: Spec, context: AcceptingContext, events: LinkEvents, limits: Limits | None = None
+    ) -> None:
+        self.spec, self.kind = spec, spec.kind
+        self.generation, self.alarm = 0, 0.0
+        self.accepted = self.refused = 0
+        self._reactor, self._events, self._context = reactor, events, context
+        self._limits = limits or reactor.limits
+        self.is_reserved: Callable[[str], bool] = nobody
+        self.has_room: Callable[[str, int, int], bool] = everybody
+        self.make_room: Callable[[], bool] = lambda: False
+        limits = self._limits
+        self._most = most_for_clients(limits.descriptors_kept)
+        self.waiting = AcceptQueue()
+        self.places = HandshakePlaces(limits)
+        self.reserved: Budget[Greeted] = Budget(limits.handshakes_per_address, limits.handshakes_in_flight)
+        self.accepting, self._beginning, self._is_short = True, False, False
+        self._resume_at = 0.0
+        self._sock = _bind(spec, limits)
+        self.address = address_of(self._sock.getsockname())
+        self._is_one_address = not ipaddress.ip_address(self.address[0].partition("%")[0]).is_unspecified
+        reactor.watch(self._sock.fileno(), self)
+
+    def __repr__(self) -> str:
+        host, port = self.address
+        return (
+            f"<Listener {self.kind} {host}:{port} for {self.spec.name}, {self.accepted} accepted,"
+            f" {self.refused} refused, {self.handshakes} handshakes{'' if self.accepting else ', paused'}>"
+        )
+
+    @property
+    def port(self) -> int:
+        """The port that is bound, also where the settings say 0."""
+        return self.address[1]
+
+    @property
+    def greeting(self) -> bool:
+        """False: accepting is no handshake step."""
+        return False
+
+    @property
+    def handshakes(self) -> int:
+        """How many handshakes are in flight here, with the connections that have sent nothing yet."""
+        return len(self.places) + len(self.reserved)
+
+    def swap(self, context: AcceptingContext) -> None:
+        """Use *context* for new connections; links and handshakes that exist keep their context."""
+        self._context = context
+
+    # The reactor's side
+
+    def ready(self, _mask: int) -> None:
+        """Accept what waits, up to the ration of one turn, and begin what has a place."""
+        for _ in range(self._limits.accepts_per_turn):
+            if self.waiting.size >= self._limits.waiting_in_all and not self._drops_stalled():
+                self._pause(WAKE_S)
+                break
+            try:
+                sock, remote = self._sock.accept()
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno in OUT_OF_RESOURCES:
+                    self._pause_without_descriptors()
+                    break
+                continue  # the connection died in the queue (accept(2) passes on its pending network errors)
+            self._arrived(sock, address_of(remote))
+        if self.waiting.size:
+            self._begin_waiting()
+
+    def _drops_stalled(self) -> bool:
+        """Close the oldest connection that waits of the address with most, if the peers there are slow; False if not."""
+        site = self.waiting.longest()
+        if not self.places.is_stalled(site, self._reactor.loop.time()):
+            return False
+        oldest = self.waiting.oldest(site)
+        if oldest is not None and unread(oldest.fd) >= CLIENT_HELLO:
+            return False
+        dropped = self.waiting.drop(site)
+        if dropped is not None:
+            self._turn_away(
+                dropped, "closed at a limit: too many connections of its address wait, and those before it are slow"
+            )
+        return True
+
+    def _arrived(self, sock: socket.socket, remote: tuple[str, int]) -> None:
+        sock.settimeout(0)
+        site, fd = network_of(remote[0]), sock.fileno()
+        connection = AcceptedConnection(sock, fd, remote, site)
+        if self.kind is not LinkKind.CLIENT and self.is_reserved(remote[0]):
+            self._greet(connection, self.reserved)
+            return
+        is_open = self.kind is not LinkKind.CLIENT or self._may_come_up(site)
+        if is_open and not self.waiting.size and self.places.is_free(site):
+            self._greet(connection, self.places.silent)
+        else:
+            self.waiting.put(connection)
+        if fd >= self._most and not self._free_a_descriptor():
+            self._pause_without_descriptors()
+
+    def _may_come_up(self, site: str) -> bool:
+        """Tell whether a link of *site* has room once its handshake is over."""
+        return self.has_room(site, self.places.of(site), len(self.places))
+
+    def _free_a_descriptor(self) -> bool:
+        """Close a stranger that is slow or idle: where few descriptors are left, a newer connection may have more to say."""
+        return self.places.displace_silent(self._reactor.loop.time()) or self.make_room()
+
+    def _begin_waiting(self) -> None:
+        """Begin the handshakes for which there is a place."""
+        if self._beginning:
+            return
+        self._beginning = True
+        try:
+            while self.waiting.size and self.places.is_open(self._reactor.loop.time()):
+                connection = self.waiting.next(self._has_place)
+                if connection is None:
+                    break
+                self._greet(connection, self.places.silent)
+        finally:
+            self._beginning = False
+        if self.waiting.size:
+            self._reactor.set_alarm(self, self._reactor.loop.time() + WAKE_S)
+
+    def _has_place(self, site: str) -> bool:
+        return self._may_come_up(site) and self.places.make(site, self._reactor.loop.time())
+
+    def _pause_without_descriptors(self) -> None:
+        """Without descriptors accept fails at once and epoll reports again at once: look again a little later."""
+        self._is_short = True
+        self._reactor.shortage.noticed(self._reactor.loop.time())
+        self._pause(self._limits.accept_pause_s)
+
+    def _is_still_short(self) -> bool:
+        """Tell whether no descriptor is free for clients, after a slow or idle one has given way."""
+        if self._is_short:
+            self._is_short = lowest_free() >= self._most and not self._free_a_descriptor()
+        return self._is_short
+
+    def _pause(self, for_s: float) -> None:
+        """Leave what comes to the kernel's queue for a while."""
+        if self.accepting:
+            self.accepting = False
+            self._reactor.unwatch(self._sock.fileno())
+        self._resume_at = self._reactor.loop.time() + for_s
+        self._reactor.set_alarm(self, self._resume_at)
+
+    def due(self, now: float) -> None:
+        """Begin what has a place by now, and accept again."""
+        if self._sock.fileno() < 0:
+            return
+        if self.waiting.size:
+            self._begin_waiting()
+        if self.accepting:
+            return
+        if now < self._resume_at:
+            self._reactor.set_alarm(self, self._resume_at)
+        elif self._is_still_short():
+            self._pause_without_descriptors()
+        else:
+            self.accepting = True
+            self._reactor.watch(self._sock.fileno(), self)
+
+    def broken(self, _error: Exception) -> None:
+        """Continue: one connection that failed says nothing about the next."""
+
+    def _greet(self, connection: AcceptedConnection, budget: Budget[Greeted]) -> None:
+        sock, remote = connection.sock, connection.remote
+        link = Link(self._reactor, self._events, self.kind, Direction.ACCEPTED)
+        link.remote = remote
+        try:
+            link.local = self.address if self._is_one_address else address_of(sock.getsockname())
+            tls = self._context.accepted(sock)
+        except OSError:  # the peer has closed already
+            close_quietly(sock)
+            return
+        Greeting(self, link, connection, Handshake(self._reactor, self._events, link, tls)).begin(budget)
+
+    def _turn_away(self, connection: AcceptedConnection, text: str) -> None:
+        link = Link(self._reactor, self._events, self.kind, Direction.ACCEPTED)
+        link.remote = connection.remote
+        failure = HandshakeFailure("too-many-handshakes", text)
+        close_quietly(connection.sock)
+        self.refused += 1
+        evidence = PeerEvidence(link.direction, link.kind, link.remote, self.address, failure=failure)
+        self._events.refused(self._events.judge(link, evidence))
+
+    # Called by connections that are not up yet
+
+    def over(self, verdict: Verdict) -> None:
+        """Count the end of a handshake."""
+        self.accepted += verdict.accepted
+        self.refused += not verdict.accepted
+        if self.waiting.size:
+            self._begin_waiting()
+
+    def close(self) -> None:
+        """Stop listening, and close the connections that are not up yet; links that are up stay."""
+        if self._sock.fileno() < 0:
+            return
+        if self.accepting:
+            self._reactor.unwatch(self._sock.fileno())
+        self._sock.close()
+        for connection in self.waiting.clear():
+            close_quietly(connection.sock)
+        for budget in (self.places.silent, self.places.shaking, self.reserved):
+            for greeting in budget.all():
+                greeting.close("the listener was closed")
+
+
+class Greeting:
+    """An accepted connection until it is up or refused; *budget* is the limit that counts it."""
+
+    __slots__ = ("_fd", "began", "budget", "handshake", "limits", "link", "listener", "reactor", "since", "site")
+
+    def __init__(self, listener: Listener, link: Link, connection: AcceptedConnection, handshake: Handshake) -> None:
+        self.listener, self.link, self.handshake = listener, link, handshake
+        self.site, self._fd = connection.site, connection.fd
+        self.budget: Budget[Greeted] = listener.places.silent
+        self.reactor, self.limits = listener._reactor, listener._limits  # noqa: SLF001 - the other half of the listener
+        self.began = self.since = self.reactor.loop.time()  # of all, and of the present step of its peer
+
+    def __repr__(self) -> str:
+        return f"<Greeting of {self.link!r}>"
+
+    def begin(self, budget: Budget[Greeted]) -> None:
+        """Wait for the first bytes; the handshake's deadline runs from now."""
+        self._take_place(budget)
+        self.link.begin(self, LinkInput.GREET)
+        self.reactor.watch(self._fd, self.link)
+        self.reactor.set_alarm(self.link, self.since + self.limits.handshake_s)
+
+    def _take_place(self, budget: Budget[Greeted]) -> None:
+        self.budget = budget
+        displaced = budget.add(self.site, self)
+        if displaced is not None:
+            displaced.give_way()
+
+    def is_slow(self, now: float) -> bool:
+        """See `handshake_places.Greeted`: what waits to be read is our delay, not the peer's."""
+        places, slow_s = self.listener.places, self.limits.slow_s
+        least_s = slow_s if self.budget is places.silent else 2 * slow_s
+        return now - self.since >= (places.patience(least_s) if slow_s else 0.0) and not self.handshake.tls.unread()
+
+    def give_way(self) -> None:
+        """Close: another connection gets this one's place."""
+        if self.link.state is LinkState.HANDSHAKE:
+            text = (
+                f"closed at a limit: slow, and others wait; its address has {self.listener.places.of(self.site)} more"
+            )
+            self._over(self.handshake.end(HandshakeFailure("too-many-handshakes", text)))
+
+    def close(self, why: str) -> None:
+        """Close without a verdict."""
+        self.link.close(why)
+
+    def ready(self, _mask: int) -> None:
+        """Take one step of the handshake."""
+        try:
+            verdict = self.handshake.step()
+        except Exception:  # a bug in the judge or in link_up: the reactor closes the link, here it is no longer counted
+            self.budget.remove(self.site, self)
+            raise
+        if verdict is not None:
+            self._over(verdict)
+        elif self.budget is self.listener.places.silent and self.handshake.tls.greeted:
+            self.budget.remove(self.site, self)
+            self.since = self.reactor.now
+            self._take_place(self.listener.places.shaking)
+
+    def _over(self, verdict: Verdict) -> None:
+        self.budget.remove(self.site, self)
+        if verdict.accepted:
+            self.listener.places.finished(self.reactor.now - self.began)
+        else:
+            self.link.discard(verdict)
+        self.listener.over(verdict)
+
+    def due(self, now: float) -> None:
+        """The peer took too long, unless it was this server: what has come by now is read first."""
+        before = self.since
+        if self.handshake.tls.unread():
+            self.ready(READ)
+            if self.link.state is not LinkState.HANDSHAKE:
+                return
+        until = self.began + self.listener.places.patience(self.limits.handshake_s)
+        if self.since != before:
+            until = now + self.limits.handshake_s
+        if until > now:
+            self.reactor.set_alarm(self.link, until)
+            return
+        text = f"not finished after {self.limits.handshake_s:g} s"
+        self._over(self.handshake.end(HandshakeFailure("handshake-timeout", text)))
+
+    def abandon(self) -> None:
+        """Stop without a verdict."""
+        self.budget.remove(self.site, self)
+        self.handshake.abandon()
+
+
+def _bind(spec: Spec, limits: Limits) -> socket.socket:
+    family = socket.AF_INET6 if ":" in spec.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family is socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        keep_alive(sock)  # accepted sockets inherit it
+        if spec.kind is LinkKind.CLIENT:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, limits.receive_client_bytes)
+        sock.bind((spec.host, spec.port))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        kind = ForeignAddressError if error.errno == errno.EADDRNOTAVAIL else OperatorError
+        raise kind(f"cannot listen on {spec.host} port {spec.port} for {spec.name}: {error.strerror}") from None
+    return sock

@@ -1,0 +1,290 @@
+"""One epoll for all links, in which the event loop waits as well: the loop's selector is one more descriptor in it.
+
+A wake-up reads what is ready, writes each link that has queued messages once, and only then closes sockets. So the number of
+a closed descriptor cannot be used again within the same batch. If a wake-up brings a single message, what follows from the
+message is written as it is sent: no other message could share the write, and the rest of our work overlaps with its travel.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sipmesh.routing.overload import OverloadControl
+from sipmesh.transport.limits import Limits
+from sipmesh.transport.reactor.deadlines import Deadlines, Timed
+from sipmesh.transport.reactor.descriptors import DescriptorShortage
+from sipmesh.transport.reactor.event_loop import Loop
+from sipmesh.transport.reactor.queue_age import QueueProbe
+from sipmesh.transport.reactor.turn_meter import TurnMeter
+from sipmesh.transport.registry.registry import Registry
+from sipmesh.transport.tls.pyopenssl import Room
+from sipmesh.transport.watched import READ, Watched
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+BUSY_EVENTS: Final = 8
+"""With more events in one turn, the age of the queue is measured."""
+
+SETTLE_ROUNDS: Final = 8  # links that make one another fail; what is left after these rounds waits for the next turn
+
+
+class PendingClose(Protocol):
+    """Something whose socket is to be closed once the batch is over."""
+
+    def bury(self) -> None:
+        """Close the socket."""
+
+
+class Reactor:
+    """The epoll, its turns, and what all links share: one read buffer, one heap of deadlines, one registry.
+
+    *prompt* is true while the single message of a wake-up is served; a reader that finds more messages sets it to false.
+    *probe* measures the age of the queue, and *overload* decides what is refused because of it.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits | None = None) -> None:
+        self.loop = loop
+        self.limits = limits or Limits()
+        self.room = Room()
+        self.links = Registry()
+        self.leaving: set[PendingClose] = set()  # connections that wait for their peer to close them
+        self.turns = 0
+        self.meter = TurnMeter()
+        self.wall_clock: Callable[[], float] = time.time  # by which certificates expire; unlike loop time it may jump
+        self._clock: Callable[[], float] = loop.time
+        self.now = self._clock()  # as of the current turn, or of the last one
+        self._deadlines = Deadlines()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._epoll = select.epoll()
+        self._watched: dict[int, Watched] = {}
+        self._generation = 0
+        self._again: list[Watched] = []
+        self._dirty: list[Watched] = []
+        self._buried: list[PendingClose] = []
+        self._inside = False
+        self._soon: asyncio.Handle | None = None
+        self._closed = False
+        self._most_events = self.limits.events_per_turn
+        self._roused = False
+        self.prompt = False
+        self._loop_fd = loop.lodge(self) if isinstance(loop, Loop) else None
+        if self._loop_fd is None:
+            loop.add_reader(self._epoll.fileno(), self._turn)
+        else:
+            self._epoll.register(self._loop_fd, READ)
+        limits = self.limits
+        self.overload = OverloadControl(limits.queue_age_s, limits.queue_age_for_s, limits.queue_age_most_s)
+        self.shortage = DescriptorShortage()
+        self.probe = QueueProbe(self._epoll, self._clock, self.overload)
+        self.probe.sees_idle = self._loop_fd is not None
+        self.watch(self.probe.fd, self.probe, 0)
+
+    def __repr__(self) -> str:
+        return f"<Reactor {len(self._watched)} descriptors, {len(self.links)} links, {self.turns} turns>"
+
+    # Descriptors
+
+    def watch(self, fd: int, watched: Watched, mask: int = READ) -> None:
+        """Wait for events on *fd*; each registration gets a new generation."""
+        self._generation += 1
+        watched.generation = self._generation
+        self._watched[fd] = watched
+        self._epoll.register(fd, mask)
+
+    def rewatch(self, fd: int, mask: int) -> None:
+        """Wait for other events on *fd*."""
+        self._epoll.modify(fd, mask)
+
+    def unwatch(self, fd: int) -> None:
+        """Stop waiting for *fd*; always call this before the socket is closed."""
+        if self._watched.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    # What links ask for
+
+    def read_again(self, watched: Watched) -> None:
+        """Continue to read in the next turn: TLS holds decrypted bytes that epoll does not report."""
+        self._again.append(watched)
+        self._finish_soon()
+
+    def dirty(self, watched: Watched) -> None:
+        """Write what waits in *watched* at the end of this batch, or very soon if there is no batch."""
+        self._dirty.append(watched)
+        self._finish_soon()
+
+    def bury(self, buried: PendingClose) -> None:
+        """Close the socket of *buried* at the end of this batch, or very soon if there is no batch."""
+        self._buried.append(buried)
+        self._finish_soon()
+
+    def set_alarm(self, timed: Timed, when: float) -> None:
+        """Wake *timed* at loop time *when* at the latest."""
+        self._deadlines.set(timed, when)
+        self._arm()
+
+    # The loop that waits here
+
+    def wait(self, timeout: float | None) -> bool:
+        """Serve the links until the loop has something to do; see :meth:`sipmesh.transport.reactor.event_loop.Host.wait`."""
+        self._roused = False
+        until = 0.0 if timeout is None else self._clock() + timeout
+        remaining = timeout
+        while not self._turn(0 if self._again else remaining):
+            if self._roused:
+                return False
+            if timeout is not None:
+                remaining = until - self.now
+                if remaining <= 0:
+                    return False
+        return True
+
+    def rouse(self) -> None:
+        """See :meth:`sipmesh.transport.reactor.event_loop.Host.rouse`."""
+        self._roused = True
+
+    # Turns
+
+    def _turn(self, timeout: float | None = 0) -> bool:
+        """Handle one wake-up: first links that are up, then ``handshakes_per_turn`` steps; True if the loop has events too."""
+        before = 0.0 if timeout == 0 else self._clock()
+        if self._loop_fd is not None:  # the loop waits only here: all since the last wake-up was one turn
+            self.meter.ended(self._clock() - self.now)
+        events = self._epoll.poll(timeout, self._most_events)
+        wanted, served = False, 0
+        self.now = self._clock()
+        probe = self.probe
+        if before:
+            probe.idle_s += self.now - before
+        self.turns += 1
+        self._inside = True
+        newest = self._generation
+        if self._again:
+            self._read_on()
+        waiting: list[tuple[Watched, int]] = []
+        for fd, mask in events:
+            watched_now = self._watched.get(fd)
+            if watched_now is None or watched_now.generation > newest:
+                wanted = wanted or fd == self._loop_fd
+                continue  # the loop's descriptor, one given up within this batch, or a number that is in use again
+            if watched_now.greeting:
+                waiting.append((watched_now, mask))
+            else:
+                self.prompt = len(events) == 1
+                self._serve(watched_now, mask)
+                self.prompt = False
+                served += 1
+        if waiting:
+            self._serve_handshakes(waiting, newest)
+        self._inside = False
+        self._finish()
+        if served > BUSY_EVENTS or probe.backlog > 0 or self.overload.active:
+            probe.arm()
+        return wanted
+
+    def _read_on(self) -> None:
+        again, self._again = self._again, []
+        for watched in again:
+            if watched.generation:
+                self._serve(watched, READ)
+
+    def _serve_handshakes(self, waiting: list[tuple[Watched, int]], newest: int) -> None:
+        """Take the handshake steps of one turn; epoll is level-triggered and reports the other connections again next turn."""
+        for watched, mask in waiting[: self.limits.handshakes_per_turn]:
+            if 0 < watched.generation <= newest:
+                self._serve(watched, mask)
+
+    def _serve(self, watched: Watched, mask: int) -> None:
+        try:
+            watched.ready(mask)
+        except Exception as error:  # noqa: BLE001 - a bug while one link is served must not reach another link
+            self._report(error, watched)
+            watched.broken(error)
+
+    def _report(self, error: Exception, where: object) -> None:
+        self.loop.call_exception_handler({"message": f"fault while serving {where!r}", "exception": error})
+
+    def _finish_soon(self) -> None:
+        if not self._inside and self._soon is None and not self._closed:
+            self._soon = self.loop.call_soon(self._turn if self._again else self._finish)
+
+    def _finish(self) -> None:
+        """End the batch: write, then close; both may make the server layer write again, at most ``SETTLE_ROUNDS`` times."""
+        self._soon = None
+        self._inside = True
+        for _ in range(SETTLE_ROUNDS):
+            self._flush()
+            if not self._buried:
+                break
+            self._bury()
+        self._inside = False
+        if self._dirty or self._buried or self._again:
+            self._finish_soon()
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for watched in dirty:
+            try:
+                watched.flush()
+            except Exception as error:  # noqa: BLE001 - see _serve
+                self._report(error, watched)
+                watched.broken(error)
+
+    def _bury(self) -> None:
+        buried_now, self._buried = self._buried, []
+        for buried in buried_now:
+            try:
+                buried.bury()
+            except Exception as error:  # noqa: BLE001 - see _serve
+                self._report(error, buried)
+
+    # Time
+
+    def _arm(self) -> None:
+        earliest = self._deadlines.earliest()
+        if earliest is None or (self._timer is not None and self._timer_at <= earliest):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = earliest
+        self._timer = self.loop.call_at(earliest, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self._inside = True
+        for timed in self._deadlines.due(self._clock()):
+            self._act_on_alarm(timed)
+        self._inside = False
+        self._arm()
+        self._finish()
+
+    def _act_on_alarm(self, timed: Timed) -> None:
+        try:
+            timed.due(self._clock())
+        except Exception as error:  # noqa: BLE001 - see _serve
+            self._report(error, timed)
+            timed.broken(error)
+
+    def close(self) -> None:
+        """Stop: close the links that are left, and report their end; the owner closes the listeners before."""
+        if self._closed:
+            return
+        for link in self.links:
+            link.close("this server stops")
+        self._finish()
+        for closing in list(self.leaving):
+            closing.bury()
+        self._closed = True
+        self.probe.close()
+        if isinstance(self.loop, Loop) and self._loop_fd is not None:
+            self.loop.leave(self)
+        else:
+            self.loop.remove_reader(self._epoll.fileno())
+        for handle in (self._timer, self._soon):
+            if handle is not None:
+                handle.cancel()
+        self._epoll.close()

@@ -1,0 +1,86 @@
+"""The way of messages makes no cycles, and the garbage collector runs when the server is not busy."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from sipmesh.server.process.gc_tuning import BUSY_EVERY_S, QUIET_EVERY_S, YOUNG, GcTuning
+from sipmesh.server.proxy.flow import Flow, ProxiedRequest, SentBranch
+from sipmesh.sip.header import Message
+from sipmesh.sip.rows import Row
+from sipmesh.transport.link.link import Link
+from support.network import FE1, Network
+from support.running import on_loop
+
+OURS = (ProxiedRequest, SentBranch, Flow, Message, Row, Link)
+
+
+@pytest.fixture(name="looks")
+def _looks() -> Iterator[list[int]]:
+    """Record the collected generations; restore the collector's settings afterwards."""
+    looks: list[int] = []
+
+    def note(phase: str, told: dict[str, int]) -> None:
+        if phase == "stop":
+            looks.append(told["generation"])
+
+    before = gc.get_threshold()
+    gc.callbacks.append(note)
+    try:
+        yield looks
+    finally:
+        gc.callbacks.remove(note)
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+def test_objects_of_the_start_are_excluded(looks: list[int]) -> None:
+    GcTuning(0.0).begin()
+    assert gc.get_freeze_count() > YOUNG
+    assert looks == [2]
+
+
+@pytest.mark.parametrize(("after", "busy", "looked"), [
+    (QUIET_EVERY_S - 1, False, 0),
+    (QUIET_EVERY_S, False, 1),
+    (QUIET_EVERY_S, True, 0),
+    (BUSY_EVERY_S, True, 1),
+])  # fmt: skip
+def test_full_collection_runs_when_not_busy_or_overdue(
+    looks: list[int], *, after: float, busy: bool, looked: int
+) -> None:
+    collector = GcTuning(100.0)
+    collector.tick(100.0 + after, busy=busy)
+    collector.tick(100.0 + after, busy=busy)
+    assert looks.count(2) == looked
+
+
+@on_loop
+async def test_calls_and_messages_make_no_cycles(home: Network) -> None:
+    """This includes links that have closed."""
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                await alice.send(alice.request("INVITE", "sip:bob@example.test"))
+                called = await bob.request_in("INVITE")
+                await bob.reply(called, 486)
+                assert (await bob.request_in("ACK")).call_id == called.call_id
+                assert (await alice.final()).status == 486
+                await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+                await bob.reply(await bob.request_in("MESSAGE"), 200)
+                assert (await alice.final()).status == 200
+            await home.nodes[FE1].pool.drain()
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            left = [one for one in gc.garbage if isinstance(one, OURS)]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+    assert left == []

@@ -1,0 +1,187 @@
+"""Keepalives between servers: a peer that is silent is found out, one that is busy is not, and nor is one by our own absence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from client.clock import JumpingLoop
+from sipmesh.routing.identity.dialog import turned
+from sipmesh.server.proxy.liveness.keepalives import LONGEST_LOOK_S, LOOK_S, SILENT
+from sipmesh.server.running.running_server import RunningServer
+from sipmesh.transport.limits import Limits
+from sipmesh.transport.link.link import Link
+from sipmesh.trust.evidence import Direction, LinkKind
+from support.between import BACK, THERE, Between, reach_by
+from support.network import BOT, EDGE, FE1, FE2, PARTNER_FE, Network
+from support.peer import Peer
+from support.running import on_jumping_loop, until
+
+SILENCE_S = Limits().probe_s + Limits().probe_answer_s
+FOUND_S = SILENCE_S + 2 * LOOK_S
+
+
+@asynccontextmanager
+async def split(pool: Network) -> AsyncIterator[tuple[Peer, Peer, Between]]:
+    """A phone at each of two front ends, a link between the two, and what can cut it."""
+    async with pool, Between(pool.address(FE2, LinkKind.SERVER)) as between:
+        reach_by(pool.nodes[FE1], FE2, between)
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
+        assert await passes(alice, bob)
+        yield alice, bob, between
+
+
+async def passes(alice: Peer, bob: Peer) -> bool:
+    """Whether a message from one phone gets to the other, and its answer back."""
+    await alice.send(alice.request("MESSAGE", f"sip:{bob.user}"))
+    await bob.reply(await bob.request_in("MESSAGE"), 200)
+    return (await alice.final()).status == 200
+
+
+def link_to(node: RunningServer, server: str) -> Link:
+    """The link of a server to another one."""
+    [link] = [link for link in node.pool.all() if link.kind is LinkKind.SERVER and server in link.names]
+    return link
+
+
+@pytest.mark.parametrize("directions", [(), (THERE,), (BACK,)])
+@on_jumping_loop
+async def test_silent_split_is_found_and_ends_with_it(pool: Network, directions: tuple[str, ...]) -> None:
+    """What is under way gets its final response then, what comes after it at once, and all goes on when the split is over."""
+    async with split(pool) as (alice, bob, between):
+        node, told = pool.nodes[FE1], pool.told[FE1]
+        between.stop(*directions)
+        began = node.loop.time()
+        assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
+        assert node.loop.time() - began <= FOUND_S
+        assert told.last("server does not answer")["peer"] == FE2
+        assert told.last("link closed")["why"] == SILENT
+        began = node.loop.time()
+        assert (await alice.ask(alice.request("INVITE", "sip:bob@example.test"))).status == 480
+        assert node.loop.time() - began < LOOK_S
+        between.go_on()
+        await until(lambda: not node.outages.names)
+        if directions == (BACK,):  # it had come, and only the answer was lost
+            await bob.reply(await bob.request_in("MESSAGE"), 200)
+        assert await passes(alice, bob)
+        assert len(list(told.events("server does not answer"))) == len(list(told.events("server answers again"))) == 1
+
+
+@on_jumping_loop
+async def test_side_that_accepted_the_link_finds_out_too(pool: Network) -> None:
+    """It sends no keepalive, and misses those of the other side."""
+    async with split(pool) as (_, _, between):
+        mate = pool.nodes[FE2]
+        link = link_to(mate, FE1)
+        assert (link.direction, link.keeps_alive) == (Direction.ACCEPTED, True)
+        between.stop(THERE)
+        await until(lambda: not link.usable)
+        assert link.why == SILENT
+
+
+@pytest.mark.parametrize(("busy_s", "found"), [(SILENCE_S - 2 * LOOK_S, False), (SILENCE_S + 2 * LOOK_S, True)])
+@on_jumping_loop
+async def test_peer_that_is_busy_for_a_while_is_not_given_up(pool: Network, busy_s: float, *, found: bool) -> None:
+    async with split(pool) as (alice, bob, between):
+        node = pool.nodes[FE1]
+        between.stop()
+        await asyncio.sleep(busy_s)
+        between.go_on()
+        assert bool(node.outages.started) is found
+        await until(lambda: not node.outages.names)
+        assert await passes(alice, bob)
+
+
+@on_jumping_loop
+async def test_time_in_which_we_did_not_read_ourselves_counts_against_nobody(pool: Network) -> None:
+    """Such as a turn of our own loop that took long, or a stop by SIGSTOP."""
+    async with split(pool) as (alice, bob, _):
+        node, loop = pool.nodes[FE1], asyncio.get_running_loop()
+        assert isinstance(loop, JumpingLoop)
+        before = node.liveness.now
+        loop.now += 100 * SILENCE_S
+        node.liveness.look()
+        assert node.liveness.now - before <= LONGEST_LOOK_S
+        assert await passes(alice, bob)
+        assert not node.outages.started
+
+
+@on_jumping_loop
+async def test_quiet_link_stays_up_and_keepalives_count_as_no_messages(pool: Network) -> None:
+    async with split(pool) as (alice, bob, _):
+        node, mate = pool.nodes[FE1], pool.nodes[FE2]
+        link, other = link_to(node, FE2), link_to(mate, FE1)
+        counted = [(one.messages_in, one.messages_out) for one in (link, other)]
+        before = link.bytes_in, link.bytes_out
+        await asyncio.sleep(10)
+        assert [(one.messages_in, one.messages_out) for one in (link, other)] == counted
+        pongs, pings = link.bytes_in - before[0], link.bytes_out - before[1]
+        assert 7 <= pongs // 2 <= 11
+        assert pings == 2 * pongs
+        assert await passes(alice, bob)
+
+
+@on_jumping_loop
+async def test_peer_of_other_make_is_judged_once_it_has_sent_a_keepalive(pool: Network) -> None:
+    """An application that opens a link to us need not know RFC 5626."""
+    async with pool:
+        bot = await pool.peer(FE1, "bot", papers=BOT)
+        await asyncio.sleep(100 * SILENCE_S)
+        link = link_to(pool.nodes[FE1], BOT)
+        assert link.usable
+        await bot.write(b"\r\n\r\n")
+        await until(lambda: link.keeps_alive)
+        await asyncio.sleep(SILENCE_S + 2 * LOOK_S)
+        assert link.why == SILENT
+
+
+@pytest.mark.parametrize("is_well", [True, False])
+@on_jumping_loop
+async def test_server_that_is_heard_on_another_link_is_not_given_up(pool: Network, *, is_well: bool) -> None:
+    """One link may be cut alone. And whoever has stolen the key of a server must not be able to have it avoided."""
+    async with split(pool) as (alice, bob, between):
+        node = pool.nodes[FE1]
+        thief = await pool.peer(FE1, "thief", papers=FE2)
+        await until(lambda: len([one for one in node.pool.all() if FE2 in one.names]) == 2)
+        [stolen] = [one for one in node.pool.all() if FE2 in one.names and one.direction is Direction.ACCEPTED]
+        await thief.write(b"\r\n\r\n")
+        await until(lambda: stolen.keeps_alive)
+        if not is_well:
+            between.stop()
+        await until(lambda: not stolen.usable)
+        assert stolen.why == SILENT
+        await asyncio.sleep(SILENCE_S + 2 * LOOK_S)
+        assert bool(node.outages.started) is not is_well
+        between.go_on()
+        await until(lambda: not node.outages.names)
+        assert await passes(alice, bob)
+
+
+@on_jumping_loop
+async def test_request_goes_to_the_next_server_when_the_first_is_found_silent_and_then_at_once(
+    federation: Network,
+) -> None:
+    """RFC 3263 section 4.3: the edge has two front ends to choose from."""
+    async with federation, Between(federation.address(FE1, LinkKind.SERVER)) as between:
+        edge = federation.nodes[EDGE]
+        reach_by(edge, FE1, between)
+        erin, bob = await federation.phone("erin", PARTNER_FE), await federation.phone("bob", FE2)
+        by_fe1 = (name for name in (f"c-{number}" for number in range(99)) if turned((FE1, FE2), name)[0] == FE1)
+
+        async def sends() -> float:
+            began = edge.loop.time()
+            await erin.send(erin.request("MESSAGE", "sip:bob@example.test", call_id=next(by_fe1)))
+            await bob.reply(await bob.request_in("MESSAGE"), 200)
+            assert (await erin.final()).status == 200
+            return edge.loop.time() - began
+
+        await sends()
+        between.stop()
+        assert await sends() <= FOUND_S
+        assert await sends() < LOOK_S
+        between.go_on()
+        await until(lambda: not edge.outages.names)
+        await sends()

@@ -1,0 +1,206 @@
+"""What a server knows of bindings: its own rows for good, those of others while nobody has changed them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sipmesh.server.proxy.registrar.known_bindings import KnownBindings
+from sipmesh.storage.location_service.locations import StoredRows, WriteResult
+from storage.members import ALICE, BOB, ELSEWHERE, FE1, PHONE
+
+NOW = 1_000.0
+OURS = replace(PHONE, expires_at=NOW + 600)
+
+
+class Known:
+    """What fe1 knows, beside a store of two slots whose versions a test sets."""
+
+    def __init__(self, most_kept: int = 10) -> None:
+        self.versions = [5, 5]
+        self.known = KnownBindings(FE1, self.versions, lambda aor: int(aor == BOB), most_kept)
+
+    def written(self, *put: object, version: int = 6) -> None:
+        """A write of ours was made."""
+        rows = [row for row in put if isinstance(row, type(PHONE))]
+        slot = int(rows[0].aor == BOB)
+        before, self.versions[slot] = self.versions[slot], version
+        self.known.accept_written(rows[0].aor, rows, (), WriteResult(frozenset(), before, version))
+
+    def stored(self, *rows: object, aor: str = ALICE, remembered: bool = True) -> None:
+        """The rows of a user were read."""
+        found = tuple(row for row in rows if isinstance(row, type(PHONE)))
+        self.known.accept_stored(aor, StoredRows(found, self.versions[int(aor == BOB)], remembered))
+
+
+@pytest.fixture(name="one")
+def _one() -> Known:
+    return Known()
+
+
+def test_rows_that_nobody_has_asked_for_have_to_be_read_unless_there_never_was_one(one: Known) -> None:
+    assert one.known.of(ALICE, NOW) is None
+    one.versions[0] = 0
+    assert one.known.of(ALICE, NOW) == ()
+
+
+def test_what_was_read_counts_until_somebody_changes_it(one: Known) -> None:
+    one.stored(ELSEWHERE)
+    assert one.known.of(ALICE, NOW) == [ELSEWHERE]
+    one.versions[1] = 9
+    assert one.known.of(ALICE, NOW) == [ELSEWHERE], "another slot"
+    one.versions[0] = 9
+    assert one.known.of(ALICE, NOW) is None
+
+
+def test_that_there_is_no_row_is_known_as_well(one: Known) -> None:
+    one.stored()
+    assert one.known.of(ALICE, NOW) == []
+
+
+def test_row_that_we_have_stored_joins_those_that_were_read(one: Known) -> None:
+    one.stored(replace(ELSEWHERE, instance="<urn:2>"))
+    one.written(OURS)
+    rows = one.known.of(ALICE, NOW)
+    assert rows is not None
+    assert [row.server for row in rows] == [FE1, ELSEWHERE.server]
+
+
+def test_row_that_we_have_stored_beside_rows_nobody_has_read_has_the_rest_read(one: Known) -> None:
+    one.written(OURS)
+    assert one.known.of(ALICE, NOW) is None
+    assert one.known.ours(ALICE, NOW) == [OURS]
+
+
+def test_change_of_another_server_between_ours_has_all_of_it_read_again(one: Known) -> None:
+    one.stored()
+    one.versions[0] = 9
+    one.written(OURS, version=10)
+    assert one.known.of(ALICE, NOW) is None
+
+
+def test_row_of_ours_ends_by_our_clock_and_one_of_another_server_does_not(one: Known) -> None:
+    one.stored(replace(ELSEWHERE, instance="<urn:2>"))
+    one.written(OURS)
+    assert len(one.known.of(ALICE, NOW + 599.9) or ()) == 2
+    assert one.known.of(ALICE, NOW + 600) == [replace(ELSEWHERE, instance="<urn:2>")]
+    assert one.known.ours(ALICE, NOW + 600) == []
+    assert one.known.expire(NOW + 599) == {}
+    assert one.known.expire(NOW + 601) == {ALICE: [OURS]}
+    assert len(one.known) == 0
+    assert one.known.expire(NOW + 100_000) == {}
+
+
+def test_refreshed_row_ends_later_and_one_with_less_time_earlier(one: Known) -> None:
+    one.stored()
+    one.written(OURS)
+    one.known.expire(NOW)
+    one.known.refresh(replace(OURS, expires_at=NOW + 900, cseq=2))
+    assert one.known.expire(NOW + 700) == {}
+    one.known.refresh(replace(OURS, expires_at=NOW + 750, cseq=3))
+    assert one.known.of(ALICE, NOW + 749) == [replace(OURS, expires_at=NOW + 750, cseq=3)]
+    assert [row.cseq for row in one.known.expire(NOW + 751)[ALICE]] == [3]
+
+
+def test_user_who_registers_again_and_again_leaves_nothing_behind(one: Known) -> None:
+    """A row is looked at once, at its present end: each of those that are gone would take memory for an hour."""
+    one.stored()
+    for number in range(20):
+        row = replace(OURS, cseq=number, expires_at=NOW + 600 - number)
+        one.written(row, version=10 + number)
+        one.known.refresh(replace(row, expires_at=NOW + 300 - number))
+        assert sum(len(keys) for keys in one.known._due.values()) == 1
+        one.known.remove(one.known.ours(ALICE, NOW))
+        assert not one.known._due
+    one.written(OURS, version=40)
+    assert one.known.expire(NOW + 601) == {ALICE: [OURS]}
+
+
+def test_row_that_another_server_has_replaced_or_removed_is_ours_no_more(one: Known) -> None:
+    for rows in ((ELSEWHERE,), ()):
+        one.written(OURS, version=7)
+        one.versions[0] = 8
+        one.stored(*rows)
+        assert one.known.of(ALICE, NOW) == list(rows)
+        assert len(one.known) == 0
+        assert one.known.expire(NOW + 601) == {}
+
+
+def test_row_of_ours_is_kept_where_the_store_has_lost_us_unless_its_device_has_moved(one: Known) -> None:
+    one.written(OURS)
+    one.stored(replace(ELSEWHERE, instance="<urn:2>"), remembered=False)
+    assert len(one.known.of(ALICE, NOW) or ()) == 2
+    one.stored(ELSEWHERE, remembered=False)
+    assert one.known.of(ALICE, NOW) == [ELSEWHERE]
+
+
+def test_row_that_is_about_to_be_dropped_from_the_store_is_not_given_out(one: Known) -> None:
+    one.stored()
+    one.written(OURS)
+    assert one.known.close_flow(OURS.flow) == {ALICE: [OURS]}
+    one.stored(OURS)
+    assert one.known.of(ALICE, NOW) == []
+
+
+def test_closed_flow_takes_the_rows_of_all_its_users_along_and_no_others(one: Known) -> None:
+    tablet = replace(OURS, instance="<urn:2>", flow=42)
+    one.stored()
+    one.stored(aor=BOB)
+    one.written(OURS, tablet)
+    one.written(replace(OURS, aor=BOB))
+    assert set(one.known.close_flow(OURS.flow)) == {ALICE, BOB}
+    assert one.known.of(ALICE, NOW) == [tablet]
+    assert one.known.of(BOB, NOW) == []
+    assert one.known.close_flow(OURS.flow) == {}
+
+
+def test_closed_flow_does_not_take_a_device_that_has_moved_on(one: Known) -> None:
+    one.stored()
+    moved = replace(OURS, flow=42, token="42", cseq=2)
+    one.written(OURS)
+    one.written(moved, version=7)
+    assert one.known.close_flow(41) == {}
+    assert one.known.of(ALICE, NOW) == [moved]
+
+
+def test_row_is_removed_only_if_it_is_still_that_row(one: Known) -> None:
+    one.stored(ELSEWHERE)
+    one.known.remove([replace(ELSEWHERE, token="older"), replace(ELSEWHERE, aor=BOB)])
+    assert one.known.of(ALICE, NOW) == [ELSEWHERE]
+    one.known.remove([ELSEWHERE])
+    assert one.known.of(ALICE, NOW) == []
+
+
+def test_row_that_gave_way_to_a_newer_one_is_not_kept(one: Known) -> None:
+    one.stored()
+    result = WriteResult(frozenset({OURS.key}), 5, 6)
+    one.versions[0] = 6
+    assert one.known.accept_written(ALICE, [OURS], (), result) == []
+    assert one.known.of(ALICE, NOW) is None, "what is there has to be read"
+
+
+@pytest.mark.parametrize(("users", "kept"), [(3, [[], []]), (4, [None, []])])
+def test_rows_of_other_servers_are_kept_up_to_a_limit_and_ours_always(users: int, kept: list[object]) -> None:
+    one = Known(most_kept=3)
+    one.stored()
+    one.written(OURS)
+    for number in range(users):
+        one.stored(aor=f"sip:u{number}@example.test")
+    assert [one.known.of(f"sip:u{number}@example.test", NOW) for number in (0, users - 1)] == kept
+    assert one.known.ours(ALICE, NOW) == [OURS]
+
+
+def test_own_rows_come_page_by_page_in_the_order_of_their_keys(one: Known) -> None:
+    """Each once, whatever a page ends with: an address may have several devices. Those of others are others' to list."""
+    rows = [replace(OURS, aor=f"sip:u{n // 3}@example.test", instance=f"<urn:{n}>", token=str(n)) for n in range(9)]
+    for row in reversed(rows):
+        one.written(row)
+    one.stored(ELSEWHERE)
+    found: list[object] = []
+    after = ("", "")
+    while page := one.known.own_rows(4, after):
+        found += page
+        after = page[-1].key
+    assert found == rows
+    assert len(one.known) == 9

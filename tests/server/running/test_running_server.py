@@ -1,0 +1,88 @@
+"""A running server as a whole: how time and new CRLs affect its links."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+
+from sipmesh.pki.crl.builder import Reason
+from sipmesh.server.running.running_server import RunningServer
+from sipmesh.trust.evidence import LinkKind, PeerEvidence
+from sipmesh.trust.verdict import Verdict
+from support.network import FE1, FE2, Network
+from support.running import on_loop, until
+
+
+def set_clocks(node: RunningServer, ahead: timedelta) -> None:
+    """Set a server's clock forward; its loop time does not change."""
+    node.gatekeeper.clock = lambda: datetime.now(UTC) + ahead
+    node.reactor.wall_clock = lambda: time.time() + ahead.total_seconds()
+
+
+async def linked(pool: Network) -> RunningServer:
+    """The first front end, with an open link to the second one."""
+    alice, bob = await pool.phone("alice", FE1), await pool.agent("bob", FE2)
+    assert (await bob.register()).ok
+    await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+    assert (await alice.final()).status == 200
+    return pool.nodes[FE1]
+
+
+@on_loop
+async def test_link_closes_when_its_certificate_expires_and_others_stay(pool: Network) -> None:
+    """A certificate is valid only within its validity; clients present none, and their links stay."""
+    async with pool:
+        node = await linked(pool)
+        [between] = [link for link in node.pool.all() if link.kind is LinkKind.SERVER]
+        for ahead in (timedelta(days=29), timedelta(days=31)):
+            assert len(node.pool.all()) == 2
+            set_clocks(node, ahead)
+            between.due(between.alarm)
+        await until(lambda: between not in node.pool.all())
+        assert between.why == "no longer trusted: expired"
+        assert [link.kind for link in node.pool.all()] == [LinkKind.CLIENT]
+
+
+@on_loop
+async def test_new_crl_judges_only_links_of_newly_revoked_certificates(pool: Network) -> None:
+    """The view, its policies and its cached verdicts stay, and no other link is judged."""
+    ca, file = pool.organisations[0].ca, pool.organisations[0].folder / "ca" / "issuing.crl"
+    async with pool:
+        node = await linked(pool)
+        view, judged = node.view, count_judgements(node)
+        ca.crls.publish(datetime.now(UTC))
+        assert node.revocation.accept_crls({file}) == []
+        assert judged == []
+        [between] = [link for link in node.pool.all() if link.kind is LinkKind.SERVER]
+        serial = x509.load_pem_x509_certificates(pool.papers(FE2)[0].read_bytes())[0].serial_number
+        ca.revoke(serial, Reason.KEY_COMPROMISE, datetime.now(UTC))
+        assert node.revocation.accept_crls({file}) == [between.id]
+        assert judged == [between.remote]
+        assert node.view is view
+
+
+@on_loop
+async def test_missing_crl_closes_the_links_that_need_it(pool: Network) -> None:
+    """Rule R12: more than serial numbers has changed, so every link is judged again."""
+    file = pool.organisations[0].folder / "ca" / "root.crl"
+    async with pool:
+        node = await linked(pool)
+        [between] = [link for link in node.pool.all() if link.kind is LinkKind.SERVER]
+        file.unlink()
+        assert node.revocation.accept_crls({file}) == [between.id]
+        assert between.why == "no longer trusted: revocation-unknown"
+
+
+def count_judgements(node: RunningServer) -> list[tuple[str, int]]:
+    """Record the remote addresses of links that are judged from now on."""
+    judged: list[tuple[str, int]] = []
+    judge = node.gatekeeper.judge
+
+    def counted(evidence: PeerEvidence, meant: str = "", *, live: bool = False) -> Verdict:
+        judged.append(evidence.remote)
+        return judge(evidence, meant, live=live)
+
+    node.gatekeeper.judge = counted  # type: ignore[method-assign]  # it calls the real judge
+    return judged

@@ -1,0 +1,304 @@
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sql
+from sqlalchemy import make_url
+
+from sipmesh.errors import OperatorError
+from sipmesh.sip.digest import Algorithm, ha1
+from sipmesh.storage.backup.create import copy_users
+from sipmesh.storage.users.user_database import Users
+from storage.databases import SQLITE, only_postgresql, only_sqlite, run, shell
+from support.postgres import Cluster
+
+ALICE = "sip:alice@example.test"
+
+
+@pytest.fixture(name="users")
+def _users(url: str) -> Iterator[Users]:
+    """The users as the commands see them."""
+    users = Users(url)
+    yield users
+    users.close()
+
+
+@pytest.fixture(name="server")
+def _server(url: str, users: Users) -> Iterator[Users]:
+    """The same users as a running server sees them."""
+    server = Users(url)
+    yield server
+    server.close()
+
+
+def test_a_user_has_a_verifier_for_each_algorithm_strongest_first(users: Users, server: Users) -> None:
+    users.add("alice@example.test", "alice-pw")
+    server.refresh()
+    verifier = server.verifier(ALICE)
+    assert verifier is not None
+    assert list(verifier.ha1) == [Algorithm.SHA_256, Algorithm.MD5]
+    assert verifier.ha1[Algorithm.MD5] == ha1("alice", "example.test", "alice-pw", Algorithm.MD5)
+
+
+def test_a_user_with_md5_has_md5_alone(users: Users, server: Users) -> None:
+    """Debian's baresip supports only an MD5 challenge."""
+    users.add(ALICE, "alice-pw", [Algorithm.MD5])
+    server.refresh()
+    verifier = server.verifier(ALICE)
+    assert verifier is not None
+    assert list(verifier.ha1) == [Algorithm.MD5]
+
+
+@only_sqlite
+def test_the_password_is_nowhere_in_the_files(users: Users, file: Path) -> None:
+    users.add(ALICE, "secret-password")
+    held = b"".join(one.read_bytes() for one in file.parent.iterdir())
+    assert b"alice@example.test" in held
+    assert b"secret-password" not in held
+
+
+@only_sqlite
+def test_only_the_owner_may_read_the_files(users: Users, file: Path) -> None:
+    users.add(ALICE, "alice-pw")
+    assert {one.stat().st_mode & 0o777 for one in file.parent.iterdir()} == {0o600}
+
+
+def test_refresh_returns_the_changed_users(users: Users, server: Users) -> None:
+    users.add(ALICE, "alice-pw")
+    users.add("sip:bob@example.test", "bob-pw")
+    assert server.refresh() == {ALICE, "sip:bob@example.test"}
+    users.set_password(ALICE, "new")
+    users.remove("sip:bob@example.test")
+    assert server.refresh() == {ALICE, "sip:bob@example.test"}
+    assert server.verifier("sip:bob@example.test") is None
+    assert server.refresh() == frozenset()
+
+
+@only_sqlite
+def test_unchanged_database_file_is_not_queried(users: Users, server: Users, file: Path) -> None:
+    users.add(ALICE, "secret")
+    old = time.time() - 60
+    os.utime(file, (old, old))
+    asked: list[str] = []
+    sql.event.listen(server._engine, "before_cursor_execute", lambda *told: asked.append(str(told[2])))
+    assert server.refresh() == {ALICE}
+    os.utime(file, (old, old))
+    assert [bool(asked), server.refresh()] == [True, frozenset()]
+    asked.clear()
+    assert [server.refresh(), asked] == [frozenset(), []]
+    users.set_password(ALICE, "other")
+    assert server.refresh() == {ALICE}
+
+
+def test_a_new_password_is_a_new_generation(users: Users, server: Users) -> None:
+    before = users.add(ALICE, "alice-pw", [Algorithm.MD5])
+    after = users.set_password(ALICE, "new")
+    server.refresh()
+    verifier = server.verifier(ALICE)
+    assert verifier is not None
+    assert verifier.generation == after.generation > before.generation
+    assert after.algorithms == before.algorithms == (Algorithm.MD5,)
+
+
+def test_a_user_removed_and_added_again_is_a_new_generation(users: Users) -> None:
+    """A login of the old user on a link is not valid for the new user."""
+    before = users.add(ALICE, "alice-pw")
+    users.remove(ALICE)
+    assert users.add(ALICE, "alice-pw").generation > before.generation
+
+
+def test_a_server_that_starts_later_knows_everybody(users: Users, url: str) -> None:
+    users.add(ALICE, "alice-pw")
+    later = Users(url)
+    assert later.verifier(ALICE) is not None
+    assert later.refresh() == frozenset()
+    later.close()
+
+
+def test_list_contains_no_hashes(users: Users) -> None:
+    users.add("sip:bob@example.test", "bob-pw")
+    alice = users.add(ALICE, "alice-pw", [Algorithm.SHA_256])
+    assert [user.aor for user in users.list()] == [ALICE, "sip:bob@example.test"]
+    assert users.list()[0] == alice
+    assert users.list()[0].created.utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize("again", [ALICE, "alice@example.test", "sips:%61lice@EXAMPLE.test"])
+def test_one_address_in_any_spelling_is_one_user(users: Users, again: str) -> None:
+    users.add(ALICE, "alice-pw")
+    with pytest.raises(OperatorError, match="exists already"):
+        users.add(again, "other")
+
+
+@pytest.mark.parametrize("aor", ["", "example.test", "alice@", "mailto:alice@example.test", "alice@exa mple.test"])
+def test_an_address_without_user_or_domain_is_refused_with_the_remedy(users: Users, aor: str) -> None:
+    with pytest.raises(OperatorError, match=r"alice@example\.com"):
+        users.add(aor, "alice-pw")
+
+
+def test_an_empty_password_is_refused(users: Users) -> None:
+    with pytest.raises(OperatorError, match="no password"):
+        users.add(ALICE, "")
+
+
+def test_an_unknown_user_cannot_be_changed(users: Users, server: Users) -> None:
+    with pytest.raises(OperatorError, match="is not a user"):
+        users.set_password(ALICE, "new")
+    with pytest.raises(OperatorError, match="is not a user"):
+        users.remove(ALICE)
+    assert server.refresh() == frozenset()
+
+
+WRITER = """
+import sys
+import time
+from itertools import count
+from sipmesh.storage.users.user_database import Users
+users = Users(sys.argv[1])
+for number in count():
+    users.add(f"user{number}@example.test", "pw")
+    print(number, flush=True)
+"""
+
+
+def test_kill_9_in_the_middle_of_writes_loses_nothing_acknowledged(url: str) -> None:
+    command = [sys.executable, "-c", WRITER, url]
+    paths = os.pathsep.join(filter(None, sys.path))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": paths}) as writer:
+        assert writer.stdout is not None
+        acknowledged = [int(next(writer.stdout)) for _ in range(20)]
+        writer.send_signal(signal.SIGKILL)
+        acknowledged += [int(line) for line in writer.stdout if line.endswith(b"\n")]
+    users = Users(url)
+    assert len(users.list()) > acknowledged[-1]
+    users.close()
+
+
+@only_sqlite
+def test_file_that_is_no_database_is_an_operator_error(url: str, file: Path) -> None:
+    file.write_bytes(b"not a database" * 1000)
+    with pytest.raises(OperatorError, match="cannot be used"):
+        Users(url)
+
+
+def test_password_in_the_url_is_never_shown() -> None:
+    with pytest.raises(OperatorError) as caught:
+        Users("postgresql+nosuchdriver://sipmesh:secret@db.example.test/users")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_path_is_sqlite(tmp_path: Path) -> None:
+    users = Users(tmp_path / "users.db")
+    users.add(ALICE, "alice-pw")
+    users.close()
+    with closing(sqlite3.connect(tmp_path / "users.db")) as db:
+        assert db.execute("SELECT aor FROM users").fetchall() == [(ALICE,)]
+
+
+def test_a_user_has_a_home_that_servers_learn_and_a_move_is_a_new_generation(users: Users, server: Users) -> None:
+    users.add(ALICE, "alice-pw", pool="pool1.example.test")
+    users.add("sip:bob@example.test", "bob-pw")
+    server.refresh()
+    assert [server.home(ALICE), server.home("sip:bob@example.test")] == ["pool1.example.test", ""]
+    assert server.home("sip:nobody@example.test") is None
+    before, moved = users.one(ALICE), users.move(ALICE, "pool2.example.test")
+    assert moved.generation > before.generation
+    assert (moved.pool, moved.algorithms) == ("pool2.example.test", before.algorithms)
+    assert server.refresh() == {ALICE}
+    assert server.home(ALICE) == "pool2.example.test"
+    users.remove(ALICE)
+    server.refresh()
+    assert server.home(ALICE) is None
+
+
+def test_a_new_password_leaves_the_home_as_it_is(users: Users) -> None:
+    users.add(ALICE, "alice-pw", pool="pool1.example.test")
+    assert users.set_password(ALICE, "new").pool == "pool1.example.test"
+    assert [user.pool for user in users.list()] == ["pool1.example.test"]
+
+
+def test_unknown_user_is_not_moved(users: Users) -> None:
+    with pytest.raises(OperatorError, match="sipmesh user list"):
+        users.move(ALICE, "pool1.example.test")
+    with pytest.raises(OperatorError, match="sipmesh user list"):
+        users.one(ALICE)
+
+
+def test_a_database_of_an_earlier_release_gets_the_column_and_keeps_its_users(url: str) -> None:
+    """Several servers open it at once, as in a pool that is restarted."""
+    with shell(url) as db:
+        instant = "DATETIME" if db.dialect.name == SQLITE else "TIMESTAMP WITH TIME ZONE"
+        run(
+            db,
+            "CREATE TABLE users (aor TEXT NOT NULL PRIMARY KEY, ha1_sha256 TEXT, ha1_md5 TEXT,"
+            f" generation BIGINT NOT NULL, created {instant} NOT NULL)",
+        )
+        run(db, "INSERT INTO users VALUES (:aor, 'a', 'b', 3, '2026-01-01 00:00:00.000000')", aor=ALICE)
+    with ThreadPoolExecutor(4) as workers:
+        opened = list(workers.map(lambda _: Users(url), range(4)))
+    for users in opened:
+        verifier = users.verifier(ALICE)
+        assert verifier is not None
+        assert (verifier.generation, users.home(ALICE)) == (3, "")
+    opened[0].move(ALICE, "pool1.example.test")
+    assert opened[1].refresh() == {ALICE}
+    assert opened[1].home(ALICE) == "pool1.example.test"
+    for users in opened:
+        users.close()
+
+
+@only_postgresql
+def test_more_users_may_change_than_a_query_has_parameters(users: Users, server: Users, url: str) -> None:
+    """As an import does: PostgreSQL counts the parameters of a query in 16 bits."""
+    many = 70_000
+    with shell(url) as db:
+        numbered = f"'sip:u' || i || '@example.test' AS aor FROM generate_series(1, {many}) AS i"
+        run(db, f"CREATE TEMPORARY TABLE made AS SELECT i, {numbered}")
+        run(db, "INSERT INTO users SELECT aor, 'a', 'b', i, now(), NULL FROM made")
+        run(db, "INSERT INTO users_changes SELECT i, aor FROM made")
+        run(db, "UPDATE users_version SET version = (SELECT max(i) FROM made)")
+    assert len(server.refresh()) == many
+    assert server.verifier(f"sip:u{many}@example.test") is not None
+
+
+@only_postgresql
+def test_creation_time_survives_a_copy_out_of_postgresql_and_back(users: Users, url: str, tmp_path: Path) -> None:
+    """As in a backup and a restore; the server has another time zone than UTC."""
+    made = users.add(ALICE, "alice-pw")
+    exported = tmp_path / "users-export.db"
+    assert copy_users(url, exported) == 1
+    with shell(url) as db:
+        run(db, "DELETE FROM users")
+    assert copy_users(exported, url) == 1
+    assert list(users.list()) == [made]
+
+
+@only_postgresql
+def test_restarted_database_server_is_queried_again(users: Users, server: Users, cluster: Cluster) -> None:
+    """Broken connections are not used again."""
+    users.add(ALICE, "alice-pw")
+    assert server.refresh() == {ALICE}
+    cluster.stop()
+    with pytest.raises(OperatorError, match=r"the users in .* cannot be used"):
+        server.refresh()
+    assert server.verifier(ALICE) is not None
+    cluster.start()
+    users.remove(ALICE)
+    assert server.refresh() == {ALICE}
+
+
+@only_postgresql
+def test_password_that_postgresql_refuses_is_never_shown(cluster: Cluster, url: str) -> None:
+    wrong = make_url(url).set(password="not-the-secret")
+    with pytest.raises(OperatorError, match="password authentication failed") as refused:
+        Users(wrong.render_as_string(hide_password=False))
+    assert "not-the-secret" not in str(refused.value)

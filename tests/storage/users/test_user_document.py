@@ -1,0 +1,96 @@
+"""The users' document of a pool: read as it was written, in parts if it is large, or refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sipmesh.errors import OperatorError
+from sipmesh.routing.authentication.verifier import Verifier
+from sipmesh.sip.digest import Algorithm
+from sipmesh.storage.users.user_document import MOST_PARTS, UserDocument
+
+SHA, MD5 = "ab" * 32, "cd" * 16
+BOTH = {Algorithm.SHA_256: SHA, Algorithm.MD5: MD5}
+ALICE = Verifier("sip:alice@example.test", 7, BOTH)
+WHOLE = UserDocument(
+    "Example",
+    "pool1.example.test",
+    9,
+    3,
+    verifiers={ALICE.aor: ALICE, "sip:bob@example.test": Verifier("sip:bob@example.test", 1, {Algorithm.SHA_256: SHA})},
+    homes={"sip:dora@example.test": "pool2.example.test", "sip:carol@example.test": "pool3.example.test"},
+    gone=frozenset({"sip:eve@example.test"}),
+)
+
+
+def told(**changes: Any) -> bytes:
+    """Return the document with some of its members changed; None removes a member."""
+    document = {**json.loads(WHOLE.encode()), **changes}
+    return json.dumps({key: value for key, value in document.items() if value is not None}).encode()
+
+
+def test_document_is_read_as_it_was_written() -> None:
+    assert UserDocument.decode(WHOLE.encode()) == WHOLE
+    assert UserDocument.decode(UserDocument("Example", "pool1", 1).encode()) == UserDocument("Example", "pool1", 1)
+
+
+@given(st.integers(1, 12), st.integers(0, 8), st.integers(0, 8), st.integers(0, 8))
+def test_parts_together_have_all_users(most: int, ours: int, elsewhere: int, gone: int) -> None:
+    names = [f"sip:u{number}@example.test" for number in range(ours + elsewhere + gone)]
+    whole = UserDocument(
+        "Example",
+        "pool1",
+        9,
+        verifiers={aor: Verifier(aor, 1, {Algorithm.MD5: MD5}) for aor in names[:ours]},
+        homes=dict.fromkeys(names[ours : ours + elsewhere], "pool2"),
+        gone=frozenset(names[ours + elsewhere :]),
+    )
+    parts = whole.divided(most)
+    assert [(part.part, part.parts) for part in parts] == [(n, len(parts)) for n in range(1, len(parts) + 1)]
+    assert all(len(part.verifiers) + len(part.homes) + len(part.gone) <= most for part in parts)
+    assert {aor: one for part in parts for aor, one in part.verifiers.items()} == whole.verifiers
+    assert {aor: pool for part in parts for aor, pool in part.homes.items()} == whole.homes
+    assert frozenset[str]().union(*(part.gone for part in parts)) == whole.gone
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": 2},
+        {"organisation": ""},
+        {"organisation": None},
+        {"pool": 7},
+        {"number": 0},
+        {"number": True},
+        {"number": 3},
+        {"since": -1},
+        {"part": 2},
+        {"parts": MOST_PARTS + 1},
+        {"users": [{"aor": "x", "generation": 0, "sha256": SHA}, 7]},
+        {"users": [{"aor": "x", "generation": 1, "sha256": SHA[:-1]}]},
+        {"users": [{"aor": "x", "generation": 1, "sha256": SHA.upper()}]},
+        {"users": [{"aor": "x", "generation": 1}]},
+        {"homes": ["pool1"]},
+        {"homes": {"": ["x"]}},
+        {"gone": [""]},
+    ],
+    ids=str,
+)
+def test_document_with_a_wrong_member_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(OperatorError, match="the user document cannot be read"):
+        UserDocument.decode(told(**changes))
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"[" * 100_000])
+def test_other_content_is_refused(content: bytes) -> None:
+    with pytest.raises(OperatorError, match="the user document cannot be read"):
+        UserDocument.decode(content)
+
+
+def test_hashes_are_not_shown() -> None:
+    assert SHA not in repr(WHOLE)

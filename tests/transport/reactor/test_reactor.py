@@ -1,0 +1,318 @@
+"""The epoll of the links, with a test for each of its hazards."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sipmesh.transport.limits import Limits
+from sipmesh.transport.link.state import LinkState
+from sipmesh.transport.reactor.reactor import Reactor
+from sipmesh.transport.tls.pyopenssl import Room
+from sipmesh.transport.watched import Watched
+from sipmesh.trust.evidence import LinkKind, PeerEvidence
+from transport.world import WITHIN_S, Node, Peer, bodies, on_loop, predictable, request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sipmesh.sip.message import Request, Response
+    from sipmesh.transport.link.link import Link
+    from sipmesh.transport.tls.contexts import Identity
+    from sipmesh.trust.verdict import Verdict
+    from transport.authority import Authority
+
+both_ports = pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
+
+
+class Pair(Watched):
+    """A watched object: one end of a socket pair, with a function for its events."""
+
+    def __init__(self, reactor: Reactor, act: Callable[[], None] = lambda: None) -> None:
+        self.reactor, self.act = reactor, act
+        self.generation = self.served = self.faults = 0
+        self.ours, self.theirs = socket.socketpair()
+        reactor.watch(self.ours.fileno(), self)
+
+    def ready(self, _mask: int) -> None:
+        self.served += 1
+        self.ours.recv(1)
+        self.act()
+
+    def broken(self, _error: Exception) -> None:
+        self.faults += 1
+
+    def flush(self) -> None:
+        self.act()
+
+    def close(self) -> None:
+        self.reactor.unwatch(self.ours.fileno())
+        self.ours.close()
+        self.theirs.close()
+
+
+async def one_turn(reactor: Reactor) -> None:
+    """Let the reactor run one turn."""
+    before = reactor.turns
+    while reactor.turns == before:
+        await asyncio.sleep(0)
+
+
+@both_ports
+@on_loop
+async def test_thousand_messages_do_not_delay_one(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    """The small link writes when the first of the thousand messages arrives, and is served long before the last."""
+    async with Node(ca, here) as node:
+        listener = node.listen(kind)
+        busy, small = await Peer.dial(listener, ca, there), await Peer.dial(listener, ca, there)
+        async with busy, small:
+            await node.heard.until(lambda: len(node.heard.up) == 2)
+            node.heard.on_message = once(lambda: small.sock.sendall(request("small")))
+            await busy.send(b"".join(request(f"{at:0500}") for at in range(1000)))
+            await node.heard.until(lambda: len(node.heard.messages) == 1001)
+        order = bodies(node.heard)
+        assert order.index("small") < 700
+        assert [text for text in order if text != "small"] == [f"{at:0500}" for at in range(1000)]
+
+
+@both_ports
+@on_loop
+async def test_flood_of_handshakes_leaves_the_relay_running(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    """One handshake step per turn: between any two of thirty handshakes the ping-pong continues."""
+    async with Node(ca, here, limits=Limits(handshakes_per_turn=1)) as server, Node(ca, there) as client:
+        judged_in: list[int] = []
+        seen_by: list[int] = []
+
+        def judge(link: Link, evidence: PeerEvidence) -> Verdict:
+            judged_in.append(server.reactor.turns)
+            seen_by.append(len(server.heard.messages))
+            return predictable(link, evidence)
+
+        server.heard.on_message = client.heard.on_message = send_back
+        hop = client.hop("here.test", server.listen(kind))
+        client.pool.obtain(hop).send(request())
+        await client.heard.until(lambda: client.heard.messages)
+        server.heard.judge_by = judge
+        for _ in range(30):
+            client.connector.dial(hop)
+        await server.heard.until(lambda: len(judged_in) == 30)
+        assert len(set(judged_in)) == 30
+        assert seen_by[-1] - seen_by[0] >= 10
+
+
+@both_ports
+@on_loop
+async def test_link_closed_and_another_opened_in_one_batch_are_not_mixed_up(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    """Both links are ready in one batch; the message of the first closes the second and opens a third."""
+    async with Node(ca, here) as node, Node(ca, there) as other:
+        listener, elsewhere = node.listen(kind), other.listen(LinkKind.SERVER)
+        first, second = await Peer.dial(listener, ca, there), await Peer.dial(listener, ca, there)
+        async with first, second:
+            await node.heard.until(lambda: len(node.heard.up) == 2)
+            opened: list[Link] = []
+
+            def swap(link: Link, _message: Request | Response) -> None:
+                other_link = next(one for one in node.heard.up if one is not link)
+                other_link.close("swapped")
+                opened.append(node.connector.dial(node.hop("there.test", elsewhere)))
+
+            node.heard.on_message = swap
+            first.sock.sendall(request("first"))
+            second.sock.sendall(request("second"))
+            await node.heard.until(lambda: len(node.heard.up) == 3)
+            assert len(bodies(node.heard)) == 1
+            assert node.heard.up[2] is opened[0]
+            assert opened[0].state is LinkState.UP
+
+
+@on_loop
+async def test_event_of_a_reused_descriptor_number_is_dropped() -> None:
+    """Closing within a batch breaks our rule, and a new object gets the number: its generation protects it."""
+    reactor = Reactor(asyncio.get_running_loop())
+    newcomers: list[Pair] = []
+    first = Pair(reactor)
+    second = Pair(reactor)
+
+    def replace_second() -> None:
+        number = second.ours.fileno()
+        second.close()
+        newcomers.append(Pair(reactor, lambda: None))
+        assert number in (newcomers[0].ours.fileno(), newcomers[0].theirs.fileno())
+
+    first.act = replace_second
+    first.theirs.send(b"x")
+    second.theirs.send(b"x")
+    await one_turn(reactor)
+    assert (first.served, second.served, newcomers[0].served) == (1, 0, 0)
+    newcomers[0].theirs.send(b"x")
+    await one_turn(reactor)
+    assert newcomers[0].served == 1
+    for pair in (first, newcomers[0]):
+        pair.close()
+    reactor.close()
+
+
+@both_ports
+@on_loop
+async def test_bytes_that_tls_holds_are_read_without_another_event(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    """One record, read in small portions, one per turn: epoll does not report what OpenSSL has decrypted."""
+    async with Node(ca, here, limits=Limits(turn_bytes_client=1, turn_bytes_server=1)) as node:
+        node.reactor.room = Room(300)
+        async with await Peer.dial(node.listen(kind), ca, there) as peer:
+            await peer.send(b"".join(request(f"{at}") for at in range(50)))
+            await node.heard.until(lambda: len(node.heard.messages) == 50)
+        assert bodies(node.heard) == [f"{at}" for at in range(50)]
+
+
+@on_loop
+async def test_bug_while_one_link_is_served_does_not_reach_another(
+    ca: Authority, here: Identity, there: Identity
+) -> None:
+    async with Node(ca, here) as node:
+        told: list[dict[str, object]] = []
+        node.reactor.loop.set_exception_handler(lambda _loop, context: told.append(context))
+        listener = node.listen(LinkKind.SERVER)
+        first, second = await Peer.dial(listener, ca, there), await Peer.dial(listener, ca, there)
+        async with first, second:
+            node.heard.on_message = fail_over_bad
+            await first.send(request("bad"))
+            assert await first.ended() == ""
+            await second.send(request("good"))
+            await node.heard.until(lambda: len(node.heard.messages) == 2)
+        assert isinstance(told[0]["exception"], ZeroDivisionError)
+        assert node.heard.down[0][1] == "bug in this server: ZeroDivisionError"
+
+
+@on_loop
+async def test_failed_write_of_one_link_does_not_stop_the_others() -> None:
+    reactor = Reactor(asyncio.get_running_loop())
+    told: list[dict[str, object]] = []
+    reactor.loop.set_exception_handler(lambda _loop, context: told.append(context))
+    written = asyncio.Event()
+    bad, good = Pair(reactor, fail), Pair(reactor, written.set)
+    reactor.dirty(bad)
+    reactor.dirty(good)
+    await asyncio.wait_for(written.wait(), WITHIN_S)
+    assert (bad.faults, good.faults) == (1, 0)
+    assert isinstance(told[0]["exception"], ZeroDivisionError)
+    bad.close()
+    good.close()
+    reactor.close()
+
+
+@on_loop
+async def test_bug_while_writing_closes_that_link() -> None:
+    reactor = Reactor(asyncio.get_running_loop())
+    told: list[dict[str, object]] = []
+    reactor.loop.set_exception_handler(lambda _loop, context: told.append(context))
+    pair = Pair(reactor, fail)
+    reactor.dirty(pair)
+    await one_turn(reactor)
+    assert (pair.faults, len(told)) == (1, 1)
+    pair.close()
+    reactor.close()
+
+
+@on_loop
+async def test_alarm_comes_once_and_can_be_moved_forward() -> None:
+    reactor = Reactor(asyncio.get_running_loop())
+    rung: list[str] = []
+    timed = {name: Alarm(reactor, name, rung) for name in ("late", "soon", "moved")}
+    now = reactor.loop.time()
+    reactor.set_alarm(timed["late"], now + 3600)
+    reactor.set_alarm(timed["soon"], now + 0.02)
+    reactor.set_alarm(timed["moved"], now + 3600)
+    reactor.set_alarm(timed["moved"], now + 0.01)
+    await asyncio.wait_for(timed["soon"].over.wait(), WITHIN_S)
+    assert rung == ["moved", "moved", "soon"]
+    reactor.close()
+
+
+@on_loop
+async def test_bug_in_an_alarm_closes_only_its_owner() -> None:
+    reactor = Reactor(asyncio.get_running_loop())
+    told: list[dict[str, object]] = []
+    reactor.loop.set_exception_handler(lambda _loop, context: told.append(context))
+    bad, good = FaultyAlarm(reactor), Alarm(reactor, "good", [""])
+    reactor.set_alarm(bad, 1.0)
+    reactor.set_alarm(good, 1.1)
+    await asyncio.wait_for(good.over.wait(), WITHIN_S)
+    assert (bad.faults, len(told)) == (1, 1)
+    reactor.close()
+
+
+def test_reactor_runs_on_any_loop(ca: Authority, here: Identity, there: Identity) -> None:
+    """Our loop waits in the reactor; any other loop watches the reactor like any descriptor."""
+
+    async def relay() -> str:
+        async with Node(ca, here) as server, Node(ca, there) as client:
+            server.heard.on_message = send_back
+            client.pool.obtain(client.hop("here.test", server.listen(LinkKind.SERVER))).send(request("round"))
+            await client.heard.until(lambda: client.heard.messages)
+            return bodies(client.heard)[0]
+
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        assert runner.run(relay()) == "round"
+
+
+@on_loop
+async def test_closed_reactor_closes_its_links_and_reports_them(ca: Authority, here: Identity, there: Identity) -> None:
+    async with Node(ca, here) as node, await Peer.dial(node.listen(LinkKind.CLIENT), ca, there) as peer:
+        await node.heard.until(lambda: node.heard.up)
+        node.listeners[0].close()
+        node.reactor.close()
+        assert [why for _, why, _ in node.heard.down] == ["this server stops"]
+        assert await peer.ended() == ""
+
+
+class Alarm:
+    def __init__(self, reactor: Reactor, name: str, rung: list[str]) -> None:
+        self.reactor = reactor
+        self.name, self.rung, self.alarm = name, rung, 0.0
+        self.over = asyncio.Event()
+
+    def due(self, _now: float) -> None:
+        self.rung.append(self.name)
+        if len(self.rung) == 1:  # an alarm time in the past, set from within the alarm
+            self.reactor.set_alarm(self, self.reactor.loop.time() - 1)
+        self.over.set()
+
+    def broken(self, error: Exception) -> None:
+        raise AssertionError from error
+
+
+class FaultyAlarm(Pair):
+    alarm = 0.0
+
+    def due(self, _now: float) -> None:
+        self.close()
+        raise ZeroDivisionError
+
+
+def once(act: Callable[[], None]) -> Callable[[Link, Request | Response], None]:
+    left = [act]
+    return lambda _link, _message: left.pop()() if left else None
+
+
+def send_back(link: Link, message: Request | Response) -> None:
+    link.send(request(message.body.decode()))
+
+
+def fail() -> None:
+    raise ZeroDivisionError
+
+
+def fail_over_bad(_link: Link, message: Request | Response) -> None:
+    if message.body == b"bad":
+        raise ZeroDivisionError
