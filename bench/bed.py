@@ -108,8 +108,8 @@ class Server:
 
     @property
     def _sink(self) -> tuple[object, ...]:
-        papers = ("--sink-certificate", self.pki / "sink.pem", "--sink-key", self.pki / "sink.key")
-        return ("--sink", f"{SINK_HOST}:{SINK_PORT}", *papers)
+        credentials = ("--sink-certificate", self.pki / "sink.pem", "--sink-key", self.pki / "sink.key")
+        return ("--sink", f"{SINK_HOST}:{SINK_PORT}", *credentials)
 
     @property
     def _peer(self) -> tuple[object, ...]:
@@ -139,8 +139,8 @@ def kamailio(pki: Path, run: Path) -> Iterator[Server]:
 @contextmanager
 def floor(pki: Path, run: Path) -> Iterator[Server]:
     """Run the least that a server can be for a handshake."""
-    papers = ("--ca", pki / "ca.pem", "--certificate", pki / "p1.pem", "--key", pki / "p1.key")
-    command = [LOAD, "floor", "--listen", f"{HOST}:{SERVER_PORT}", *papers, "--seconds", int(LONGEST_RUN_S)]
+    credentials = ("--ca", pki / "ca.pem", "--certificate", pki / "p1.pem", "--key", pki / "p1.key")
+    command = [LOAD, "floor", "--listen", f"{HOST}:{SERVER_PORT}", *credentials, "--seconds", int(LONGEST_RUN_S)]
     with _running(command, SERVER_PORT, pki, run) as server:
         yield server
 

@@ -117,10 +117,10 @@ def measure_growth(names: list[str], turns: int, seconds: int, folder: Path) -> 
 
 def run(point: Point, folder: Path) -> Result:
     """Take one point, with a server of its own."""
-    papers = folder / f"pki-{point.revoked}"
-    if not papers.exists():
-        make_pki(papers, point.revoked)
-    with sipmesh(papers, folder / "run", *point.size) as server:
+    credentials = folder / f"pki-{point.revoked}"
+    if not credentials.exists():
+        make_pki(credentials, point.revoked)
+    with sipmesh(credentials, folder / "run", *point.size) as server:
         return point.work(server)
 
 

@@ -24,7 +24,7 @@ OTHER_SERVER = "p2.a.test"
 def topology(pki: Path, given: argparse.Namespace) -> dict[str, Any]:
     """One front end with two applications behind it, one of which may speak for our users."""
     inside = {"address": given.host, "ports": {"client": given.client_port, "server": given.server_port}}
-    papers = {"certificate": str(pki / "p1.pem"), "key": str(pki / "p1.key")}
+    credentials = {"certificate": str(pki / "p1.pem"), "key": str(pki / "p1.key")}
     sink = {"name": "sink.b.test", "address": given.sink_host, "ports": {"server": given.sink_port}}
     return {
         "sipmesh": 1,
@@ -32,7 +32,7 @@ def topology(pki: Path, given: argparse.Namespace) -> dict[str, Any]:
         "sip_domains": ["a.test"],
         "authority": {"anchors": [str(pki / "ca.pem")], "crls": [str(pki / "crl.pem")]},
         "pools": [
-            {"name": "p1.a.test", "role": "front-end", "servers": [{"name": "p1.a.test", **inside, **papers}]},
+            {"name": "p1.a.test", "role": "front-end", "servers": [{"name": "p1.a.test", **inside, **credentials}]},
             {"name": "sink.b.test", "role": "application", "servers": [sink], "next_hop": "p1.a.test"},
             {
                 "name": "peer.b.test",

@@ -81,10 +81,10 @@ class Guest:
 
     def outlived(self, revoke: Callable[[int], None]) -> float:
         """Come with a new certificate, have it revoked, and tell how long the last of its links outlives that."""
-        papers, serial = self._papers()
+        credentials, serial = self._papers()
         with ExitStack() as stack:
-            links = [stack.enter_context(self._link(server, papers)) for server in self._servers]
-            links.append(stack.enter_context(self._let_in(papers)))
+            links = [stack.enter_context(self._link(server, credentials)) for server in self._servers]
+            links.append(stack.enter_context(self._let_in(credentials)))
             others = self._others()
             pool = stack.enter_context(ThreadPoolExecutor(len(links)))
             ends: list[Future[float]] = [pool.submit(_fell_at, link) for link in links]
@@ -100,23 +100,23 @@ class Guest:
         names = certificate_names(load(main / "topology.yaml").topology, GUEST)
         issued = EnterpriseCa.open(main / "ca").issue(names, Role.FRONT_END, datetime.now(UTC))
         self._made += 1
-        papers = self._run.folder / f"guest{self._made}.pem", self._run.folder / f"guest{self._made}.key"
-        issued.write(*papers)
-        return papers, issued.certificate.serial_number
+        credentials = self._run.folder / f"guest{self._made}.pem", self._run.folder / f"guest{self._made}.key"
+        issued.write(*credentials)
+        return credentials, issued.certificate.serial_number
 
-    def _link(self, server: str, papers: tuple[Path, Path]) -> ssl.SSLSocket:
+    def _link(self, server: str, credentials: tuple[Path, Path]) -> ssl.SSLSocket:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        context.load_cert_chain(*papers)
+        context.load_cert_chain(*credentials)
         plain = socket.create_connection((self._run.addresses[server], SERVER_PORT), timeout=LONGEST_S)
         link = context.wrap_socket(plain)
         self._must_know(server)
         return link
 
-    def _let_in(self, papers: tuple[Path, Path]) -> ssl.SSLSocket:
+    def _let_in(self, credentials: tuple[Path, Path]) -> ssl.SSLSocket:
         """Take the link that management opens; it may still be busy with one under the certificate before."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*papers)
+        context.load_cert_chain(*credentials)
         end = time.monotonic() + 2 * LONGEST_S
         while time.monotonic() < end:
             plain, _ = self._door.accept()

@@ -82,11 +82,11 @@ class Bench:
         self._made += 1
         issued = self._organisation.ca.issue(names, Role.FRONT_END, datetime.now(UTC))
         folder = self._organisation.folder / "peers"
-        papers = folder / f"{self._made}.pem", folder / f"{self._made}.key"
-        issued.write(*papers)
+        credentials = folder / f"{self._made}.pem", folder / f"{self._made}.key"
+        issued.write(*credentials)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        context.load_cert_chain(*papers)
+        context.load_cert_chain(*credentials)
         plain = socket.create_connection(self._organisation.address(SERVER, LinkKind.SERVER), timeout=LONGEST_S)
         peer = Peer(context.wrap_socket(plain), issued.certificate.serial_number)
         if not peer.is_answered():

@@ -83,9 +83,9 @@ def organisation_in(folder: Path) -> Organisation:
 def load_command(organisation: Organisation, binary: Path, rate: int, seconds: int) -> list[str]:
     """The load generator, told where everything is."""
     to, sink = organisation.address(SERVER, LinkKind.CLIENT), organisation.address(SINK, LinkKind.SERVER)
-    papers = organisation.folder / "servers" / f"{SINK}.pem", organisation.folder / "servers" / f"{SINK}.key"
+    credentials = organisation.folder / "servers" / f"{SINK}.pem", organisation.folder / "servers" / f"{SINK}.key"
     where = ("--connect", f"{to[0]}:{to[1]}", "--ca", organisation.root, "--sink", f"{sink[0]}:{sink[1]}")
-    shown = ("--sink-certificate", papers[0], "--sink-key", papers[1])
+    shown = ("--sink-certificate", credentials[0], "--sink-key", credentials[1])
     size = ("--links", LINKS, "--rate", rate, "--seconds", seconds, "--warmup", WARM_UP_S)
     return list(map(str, (binary, "messages", *where, *shown, *size)))
 

@@ -14,11 +14,11 @@ from typing import Any
 from OpenSSL import SSL
 
 from sipmesh.demo.attacker import PATIENCE_S, Knock, _context, _timeval, knock
+from sipmesh.demo.attacks import PLACES
 from sipmesh.demo.cast import Cast, stolen, write_partner_ca
 from sipmesh.demo.decoy import Decoy
-from sipmesh.demo.attacks import PLACES
 from sipmesh.demo.forge import SERVER_AUTH, Forge, Forged
-from sipmesh.demo.impostors import Door
+from sipmesh.demo.impostors import AttackedListener
 from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.demo.ports import free_port
 from sipmesh.server.running.running_server import RunningServer
@@ -113,16 +113,16 @@ class World:
         """A running server."""
         return self.network.nodes[server]
 
-    async def knock(self, server: str, kind: LinkKind, papers: Forged | None, highest: int | None = None) -> Came:
-        """Open a link to a port of ours with *papers*, by OpenSSL alone."""
+    async def knock(self, server: str, kind: LinkKind, credentials: Forged | None, highest: int | None = None) -> Came:
+        """Open a link to a port of ours with *credentials*, by OpenSSL alone."""
         self.node(server).gatekeeper.refusals.clear()  # a port number that comes back must not bring an old verdict
         address = self.network.address(server, kind)
-        came = await asyncio.to_thread(knock, address, papers, name=server, domain=EXAMPLE, highest=highest)
+        came = await asyncio.to_thread(knock, address, credentials, name=server, domain=EXAMPLE, highest=highest)
         return await self.after(server, came)
 
-    async def knock_at(self, door: Door, papers: Forged | None) -> Came:
+    async def knock_at(self, door: AttackedListener, credentials: Forged | None) -> Came:
         """Open a link where the play of impostors has its *door*."""
-        return await self.knock(*PLACES[door], papers)
+        return await self.knock(*PLACES[door], credentials)
 
     async def after(self, server: str, knocked: Knock) -> Came:
         """Find the verdict of *server* on that very connection."""
@@ -144,12 +144,12 @@ class World:
             await until(is_there)
         return found[0]
 
-    async def dial(self, server: str, kind: LinkKind, meant: str, papers: Forged) -> Came:
-        """Have *server* open a link to *meant*, at whose address somebody with *papers* answers everybody."""
+    async def dial(self, server: str, kind: LinkKind, meant: str, credentials: Forged) -> Came:
+        """Have *server* open a link to *meant*, at whose address somebody with *credentials* answers everybody."""
         node = self.node(server)
         await self.hung_up(server)
         node.gatekeeper.refusals.clear()
-        with Decoy(papers) as decoy:
+        with Decoy(credentials) as decoy:
             link = node.pool.obtain(Hop(meant, kind, (decoy.address,)))
             link.send(_options(meant))
             async with asyncio.timeout(ATTEMPT_S):
@@ -162,7 +162,7 @@ class World:
     async def hung_up(self, server: str) -> None:
         """No link of *server* is left, so that the next one has to be opened, and no refusal is held against anybody."""
         node = self.node(server)
-        node.connector.forgive()
+        node.connector.forget_failures()
         node.pool.close_where(lambda _: True, "the next attempt")
         async with asyncio.timeout(ATTEMPT_S):
             await until(lambda: not node.pool.all())
@@ -203,12 +203,12 @@ def shared(model: Model, folder: Path, *servers: str) -> Iterator[tuple[asyncio.
             runner.run(context.__aexit__(None, None, None))
 
 
-def alert_for(address: tuple[str, int], papers: Forged | None, version: int) -> str:
-    """Shake hands with *papers*, say nothing, and give the alert that comes back, in OpenSSL's words.
+def alert_for(address: tuple[str, int], credentials: Forged | None, version: int) -> str:
+    """Shake hands with *credentials*, say nothing, and give the alert that comes back, in OpenSSL's words.
 
     Whoever says something may lose the alert to the reset that follows when it is not read.
     """
-    context = _context(papers, version)
+    context = _context(credentials, version)
     with socket.create_connection(address, PATIENCE_S) as raw:
         raw.settimeout(None)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(PATIENCE_S))

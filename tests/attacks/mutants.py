@@ -15,7 +15,7 @@ from sipmesh.demo.attacker import PROBE, Knock, knock, speak_plainly
 from sipmesh.demo.cast import Cast, write_partner_ca
 from sipmesh.demo.decoy import Decoy
 from sipmesh.demo.forge import SERVER_AUTH, Forge, Forged
-from sipmesh.demo.impostors import IMPOSTORS, Door, Impostor, front_end, other_edge, partner_edge
+from sipmesh.demo.impostors import IMPOSTORS, AttackedListener, Impostor, front_end, other_edge, partner_edge
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.proxy.flow_table import PARTNER_SERVICE
 from sipmesh.transport.hop import Hop
@@ -32,9 +32,9 @@ UNHEARD = "a link came up, and no SIP was spoken on it"  # its session knows no 
 STOPPED = "the link itself would not come up"  # over a handshake that has failed
 
 DOORS = {
-    Door.SERVER: (FE1, LinkKind.SERVER),
-    Door.INSIDE: (EDGE, LinkKind.SERVER),
-    Door.PARTNER: (EDGE, LinkKind.PARTNER),
+    AttackedListener.SERVER: (FE1, LinkKind.SERVER),
+    AttackedListener.INSIDE: (EDGE, LinkKind.SERVER),
+    AttackedListener.PARTNER: (EDGE, LinkKind.PARTNER),
 }
 
 Outcomes = dict[str, str]
@@ -60,13 +60,13 @@ Attempt = Callable[["Stage"], "Forged | None"]
 
 @dataclass(frozen=True)
 class Row:
-    """One impostor: *shows* makes its papers, *wanted* is the code it must get; *twin* must be served."""
+    """One impostor: *shows* makes its credentials, *wanted* is the code it must get; *twin* must be served."""
 
     title: str
     shows: Attempt
     wanted: str
     twin: Attempt
-    door: tuple[str, LinkKind] = DOORS[Door.SERVER]
+    door: tuple[str, LinkKind] = DOORS[AttackedListener.SERVER]
     plain: bool = False  # no TLS at all
     highest: int | None = None  # TLS version
     meant: str = ""  # whom our edge means to reach when it is led to this one
@@ -74,7 +74,7 @@ class Row:
 
 @dataclass
 class Stage:
-    """The servers at whose doors the impostors knock. Papers are made once."""
+    """The servers at whose doors the impostors knock. Credentials are made once."""
 
     network: Network
     cast: Cast
@@ -91,15 +91,15 @@ class Stage:
 
     async def attempt(self, row: Row, who: str) -> str:
         """One try."""
-        papers = self._papers_of(row, who)
+        credentials = self._papers_of(row, who)
         if row.meant:
-            assert papers is not None
-            return await self._led_astray(row.meant, papers)
+            assert credentials is not None
+            return await self._led_astray(row.meant, credentials)
         server, kind = row.door
         listener = next(one for one in self.network.nodes[server].listening.listeners if one.kind is kind)
         before = listener.accepted
         self.network.nodes[server].gatekeeper.refusals.clear()
-        came = await asyncio.to_thread(self._knock, row, who, papers)
+        came = await asyncio.to_thread(self._knock, row, who, credentials)
         await until(lambda: not listener.handshakes)
         if came.served:
             return ACCEPTED
@@ -111,25 +111,25 @@ class Stage:
             self._papers[key] = (row.shows if who == "impostor" else row.twin)(self)
         return self._papers[key]
 
-    def _knock(self, row: Row, who: str, papers: Forged | None) -> Knock:
+    def _knock(self, row: Row, who: str, credentials: Forged | None) -> Knock:
         server, kind = row.door
         address = self.network.address(server, kind)
         if who == "twin":
-            return knock(address, papers, name=server, domain=EXAMPLE)
+            return knock(address, credentials, name=server, domain=EXAMPLE)
         if row.plain:
             return speak_plainly(address, server)
-        return knock(address, papers, name=server, domain=EXAMPLE, highest=row.highest)
+        return knock(address, credentials, name=server, domain=EXAMPLE, highest=row.highest)
 
     def _code(self, server: str, remote: tuple[str, int]) -> str:
         refused = self.network.nodes[server].gatekeeper.refused()
         return next((str(verdict.code) for verdict in refused if verdict.remote == remote), "")
 
-    async def _led_astray(self, meant: str, papers: Forged) -> str:
-        """DNS leads our edge to somebody who shows *papers*; only a request that arrives there counts as accepted."""
+    async def _led_astray(self, meant: str, credentials: Forged) -> str:
+        """DNS leads our edge to somebody who shows *credentials*; only a request that arrives there counts as accepted."""
         node = self.network.nodes[EDGE]
-        node.connector.forgive()
+        node.connector.forget_failures()
         node.gatekeeper.refusals.clear()  # another decoy may have had the same port
-        with Decoy(papers) as decoy:
+        with Decoy(credentials) as decoy:
             self.network.dns.records[f"_{PARTNER_SERVICE}._tcp.{meant}", "SRV"] = [
                 f"1 1 {decoy.address[1]} decoy.test."
             ]
@@ -176,11 +176,13 @@ def _files(files: object) -> list[str]:
 
 
 def _of_the_demo(one: Impostor) -> Row:
-    return Row(one.title, lambda s: one.papers(s.cast), one.wanted, lambda s: one.twin(s.cast), DOORS[one.door])
+    return Row(
+        one.title, lambda s: one.credentials(s.cast), one.wanted, lambda s: one.twin(s.cast), DOORS[one.listener]
+    )
 
 
 def _at_partner(title: str, shows: Attempt, wanted: str, twin: Attempt) -> Row:
-    return Row(title, shows, wanted, twin, DOORS[Door.PARTNER])
+    return Row(title, shows, wanted, twin, DOORS[AttackedListener.PARTNER])
 
 
 def _gamma(*more: str, **changes: object) -> Attempt:

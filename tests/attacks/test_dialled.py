@@ -13,18 +13,18 @@ import pytest
 
 from attacks.cells import Came, Model, World, shared
 from sipmesh.demo.forge import CLIENT_AUTH, SERVER_AUTH, Forged
-from sipmesh.demo.impostors import IMPOSTORS, Door, Papers, front_end, named, partner_edge
+from sipmesh.demo.impostors import IMPOSTORS, AttackedListener, Credentials, front_end, named, partner_edge
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, FE1, FE2, PARTNER_EDGES
 
 SERVER, PARTNERS = LinkKind.SERVER, LinkKind.PARTNER
 WAYS = {
-    Door.SERVER: (FE1, SERVER, FE2),
-    Door.INSIDE: (EDGE, SERVER, FE1),
-    Door.PARTNER: (EDGE, PARTNERS, PARTNER_EDGES),
+    AttackedListener.SERVER: (FE1, SERVER, FE2),
+    AttackedListener.INSIDE: (EDGE, SERVER, FE1),
+    AttackedListener.PARTNER: (EDGE, PARTNERS, PARTNER_EDGES),
 }
-"""Who dials whom where the impostors of each door are met on the way: server, kind of link, and the name that is meant."""
+"""Who dials whom where the impostors of each listener are met on the way: server, kind of link, and the name that is meant."""
 
 DIALLED = {
     "self-signed": "untrusted-issuer",
@@ -61,13 +61,13 @@ class Stage:
     runner: asyncio.Runner
     world: World
 
-    def dial(self, server: str, kind: LinkKind, meant: str, papers: Papers) -> Came:
-        """Have *server* dial *meant*, and meet somebody with *papers*."""
-        return self.runner.run(self.world.dial(server, kind, meant, self.made(papers)))
+    def dial(self, server: str, kind: LinkKind, meant: str, credentials: Credentials) -> Came:
+        """Have *server* dial *meant*, and meet somebody with *credentials*."""
+        return self.runner.run(self.world.dial(server, kind, meant, self.made(credentials)))
 
-    def made(self, papers: Papers) -> Forged:
-        """The papers themselves."""
-        shown = papers(self.world.cast)
+    def made(self, credentials: Credentials) -> Forged:
+        """The credentials themselves."""
+        shown = credentials(self.world.cast)
         assert shown is not None
         return shown
 
@@ -94,25 +94,29 @@ def test_every_impostor_of_the_catalogue_is_dialled_too() -> None:
 @pytest.mark.parametrize("title", DIALLED, ids=lambda title: title.replace(" ", "-"))
 def test_impostor_who_is_dialled_gets_nothing_and_its_twin_a_request(stage: Stage, title: str) -> None:
     impostor = next(one for one in IMPOSTORS if one.title == title)
-    came = stage.dial(*WAYS[impostor.door], impostor.papers)
+    came = stage.dial(*WAYS[impostor.listener], impostor.credentials)
     if DIALLED[title] == "accepted":
         assert (came.code, came.spoke) == ("accepted", True)
     else:
         is_refused(came, DIALLED[title])
-    rightful = {Door.SERVER: front_end(), Door.INSIDE: named(FE1), Door.PARTNER: partner_edge()}[impostor.door]
-    assert stage.dial(*WAYS[impostor.door], rightful).received == 1
+    rightful = {
+        AttackedListener.SERVER: front_end(),
+        AttackedListener.INSIDE: named(FE1),
+        AttackedListener.PARTNER: partner_edge(),
+    }[impostor.listener]
+    assert stage.dial(*WAYS[impostor.listener], rightful).received == 1
 
 
-@pytest.mark.parametrize("door", list(Door))
-def test_whoever_is_dialled_must_be_allowed_to_serve(stage: Stage, door: Door) -> None:
+@pytest.mark.parametrize("listener", list(AttackedListener))
+def test_whoever_is_dialled_must_be_allowed_to_serve(stage: Stage, listener: AttackedListener) -> None:
     """The other side of the handshake wants the other usage, and a partner's `client_usage` is not asked."""
-    server, kind, meant = WAYS[door]
-    make = partner_edge if door is Door.PARTNER else lambda **changes: named(meant, **changes)
+    server, kind, meant = WAYS[listener]
+    make = partner_edge if listener is AttackedListener.PARTNER else lambda **changes: named(meant, **changes)
     is_refused(stage.dial(server, kind, meant, make(usages=(CLIENT_AUTH,))), "wrong-usage")
     assert stage.dial(server, kind, meant, make(usages=(SERVER_AUTH,))).received == 1
 
 
 def test_front_end_opens_no_link_to_a_partner(stage: Stage) -> None:
-    """The way out leads through an edge; the twin is the edge's own link, under the same papers."""
+    """The way out leads through an edge; the twin is the edge's own link, under the same credentials."""
     is_refused(stage.dial(FE1, PARTNERS, PARTNER_EDGES, partner_edge()), Code.ROLE_NOT_ALLOWED)
     assert stage.dial(EDGE, PARTNERS, PARTNER_EDGES, partner_edge()).received == 1

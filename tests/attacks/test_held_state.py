@@ -24,7 +24,7 @@ from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users.user_document import UserDocument
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
 from support.giver import Giver
-from support.managed import MGMT, Managed, Papers
+from support.managed import MGMT, Credentials, Managed
 from support.network import EDGE, EXAMPLE, FE1, FE2, POOL
 from support.running import on_loop, until
 
@@ -85,12 +85,12 @@ async def test_publication_of_another_ca_with_its_own_anchors_is_not_loaded(mana
     async with managed:
         managed.join(FE1)
         good = kept(managed, FE1)
-        papers = signer(managed, MALLORY)
+        credentials = signer(managed, MALLORY)
         root = MALLORY.issuer
         assert root is not None
         put(
             {
-                state(managed, FE1) / f"{FE1}.topology": managed.signed(managed.payload(1), papers),
+                state(managed, FE1) / f"{FE1}.topology": managed.signed(managed.payload(1), credentials),
                 state(managed, FE1) / f"{FE1}.anchors": root.pem_chain,
             }
         )
@@ -100,24 +100,24 @@ async def test_publication_of_another_ca_with_its_own_anchors_is_not_loaded(mana
         assert managed.number(FE1) == 1
 
 
-def signer(network: Managed, issuer: Forged, **changes: Any) -> Papers:
+def signer(network: Managed, issuer: Forged, **changes: Any) -> Credentials:
     """A signer's certificate under any issuer."""
     wish = Wish(MGMT, dns=(MGMT,), usages=(DOCUMENT_SIGNING,), ends=timedelta(days=90))
     return Forge(NOW).forge(wish, issuer, **changes).write(network.where / "forged", "signer")
 
 
 def front_end(network: Managed) -> Forged:
-    """The papers of a front end that was taken over, with the CA above it."""
+    """The credentials of a front end that was taken over, with the CA above it."""
     folder = network.organisation.folder
     root = Forged.read(folder / "ca" / "root.pem", folder / "ca" / "root.key")
     issuing = Forged.read(folder / "ca" / "issuing.pem", folder / "ca" / "issuing.key", root)
-    return Forged.read(*network.papers(FE2), issuing)
+    return Forged.read(*network.credentials(FE2), issuing)
 
 
 @pytest.mark.parametrize(
-    "papers",
+    "credentials",
     [
-        lambda network: network.papers(FE2),
+        lambda network: network.credentials(FE2),
         lambda network: signer(network, front_end(network)),
         lambda network: signer(network, front_end(network), ca=True),
     ],
@@ -125,7 +125,7 @@ def front_end(network: Managed) -> Forged:
 )
 @on_loop
 async def test_publication_that_a_front_end_signed_is_loaded_by_nobody(
-    managed: Managed, papers: Callable[[Managed], Papers]
+    managed: Managed, credentials: Callable[[Managed], Credentials]
 ) -> None:
     """Neither with the record of what was taken nor, as after an update from an earlier release, without."""
     async with managed:
@@ -135,7 +135,7 @@ async def test_publication_that_a_front_end_signed_is_loaded_by_nobody(
         for without_record in (False, True):
             if without_record:
                 record.unlink(missing_ok=True)
-            put({state(managed, FE1) / f"{FE1}.topology": managed.signed(managed.payload(1), papers(managed))})
+            put({state(managed, FE1) / f"{FE1}.topology": managed.signed(managed.payload(1), credentials(managed))})
             await refused(managed, FE1)
         put(good)
         await managed.start(FE1)

@@ -40,7 +40,7 @@ async def by_a_partners_user(network: Network) -> Peer:
 
 
 async def by_an_application(network: Network) -> Peer:
-    bot = await network.peer(FE1, "bot", papers=BOT)
+    bot = await network.peer(FE1, "bot", credentials=BOT)
     bot.user = f"room@{BOT}"
     return bot
 
@@ -394,7 +394,7 @@ async def test_no_field_of_a_request_lends_its_sender_another_identity(federatio
         elif name == "erin":
             sender = await at_the_edge(federation)
         else:
-            sender = await federation.peer(FE1, "x@bot.test", papers=BOT)
+            sender = await federation.peer(FE1, "x@bot.test", credentials=BOT)
         for field, value in LENT:
             if field == "p-asserted-identity" and name != "alice":
                 continue  # refused with 403: tests/scenarios/test_borders.py

@@ -457,7 +457,7 @@ OFF: dict[str, list[tuple[Any, str, Any]]] = {
     "a server is held to the domains of its From": [(assertion, "by_from", from_of)],
     "a server asserts only what it may": [(assertion, "refused_assertion", nothing)],
     "P-Asserted-Identity is made by us": [(forwarding, "assert_identity", nothing)],
-    "P-Asserted-Identity of a response is held to its sender": [(response_policy, "cleanse", nothing)],
+    "P-Asserted-Identity of a response is held to its sender": [(response_policy, "remove_foreign_assertion", nothing)],
     "a nonce is of one link": [(Nonces, "_mac", mac_of_no_link)],
     "a challenge is its owner's": [(Realms, "challenge_passes", yes)],
     "credentials go to the owner of the realm": [(Realms, "credentials_pass", yes)],

@@ -24,7 +24,7 @@ from sipmesh.demo.attacker import send_datagram, speak_plainly
 from sipmesh.demo.cast import Cast
 from sipmesh.demo.decoy import Decoy
 from sipmesh.demo.forge import SERVER_AUTH, Forged
-from sipmesh.demo.impostors import IMPOSTORS, Impostor, Papers, front_end, nobody, other_edge, partner_edge
+from sipmesh.demo.impostors import IMPOSTORS, Credentials, Impostor, front_end, nobody, other_edge, partner_edge
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.topology.document.changes import block_partner, edit
 from sipmesh.trust.code import Code
@@ -38,16 +38,18 @@ DAY = timedelta(days=1)
 WITHIN_S = 1.0  # rule R7
 SERVER, PARTNERS, CLIENT = LinkKind.SERVER, LinkKind.PARTNER, LinkKind.CLIENT
 
-PORTS: tuple[tuple[str, LinkKind, Papers], ...] = (
+PORTS: tuple[tuple[str, LinkKind, Credentials], ...] = (
     (FE1, CLIENT, nobody),
     (FE1, SERVER, front_end()),
     (EDGE, SERVER, front_end()),
     (EDGE, PARTNERS, partner_edge()),
 )
-"""Every port there is, with the papers that are welcome there."""
+"""Every port there is, with the credentials that are welcome there."""
 
 every_port = pytest.mark.parametrize(
-    ("server", "kind", "papers"), PORTS, ids=["front-end-client", "front-end-server", "edge-server", "edge-partner"]
+    ("server", "kind", "credentials"),
+    PORTS,
+    ids=["front-end-client", "front-end-server", "edge-server", "edge-partner"],
 )
 
 
@@ -88,37 +90,39 @@ def explains(verdict: Verdict | None, code: Code) -> None:
 @pytest.mark.parametrize("impostor", IMPOSTORS, ids=lambda impostor: impostor.title.replace(" ", "-"))
 def test_impostor_is_refused_and_its_twin_is_served(stage: Stage, impostor: Impostor) -> None:
     world = stage.world
-    came = stage.runner.run(world.knock_at(impostor.door, impostor.papers(world.cast)))
+    came = stage.runner.run(world.knock_at(impostor.listener, impostor.credentials(world.cast)))
     explains(came.verdict, impostor.wanted)
     assert came.answer == ""
-    twin = stage.runner.run(world.knock_at(impostor.door, impostor.twin(world.cast)))
+    twin = stage.runner.run(world.knock_at(impostor.listener, impostor.twin(world.cast)))
     assert twin.answer == SERVED, twin
 
 
 @every_port
-def test_plain_tcp_gets_no_sip_answer(stage: Stage, server: str, kind: LinkKind, papers: Papers) -> None:
+def test_plain_tcp_gets_no_sip_answer(stage: Stage, server: str, kind: LinkKind, credentials: Credentials) -> None:
     """Its twin says the same on the same port, over TLS."""
     world = stage.world
     address = world.network.address(server, kind)
     plain = stage.runner.run(asyncio.to_thread(speak_plainly, address, server))
     explains(stage.runner.run(world.after(server, plain)).verdict, Code.NOT_TLS)
     assert plain.answer == ""
-    assert stage.runner.run(world.knock(server, kind, papers(world.cast))).answer == SERVED
+    assert stage.runner.run(world.knock(server, kind, credentials(world.cast))).answer == SERVED
 
 
 @every_port
-def test_nothing_listens_on_udp(stage: Stage, server: str, kind: LinkKind, papers: Papers) -> None:
+def test_nothing_listens_on_udp(stage: Stage, server: str, kind: LinkKind, credentials: Credentials) -> None:
     """The kernel says so itself; the twin is the same port over TLS."""
     world = stage.world
     datagram = stage.runner.run(asyncio.to_thread(send_datagram, world.network.address(server, kind), server))
     assert (datagram.answer, datagram.alert) == ("", "nothing listens on UDP")
-    assert stage.runner.run(world.knock(server, kind, papers(world.cast))).answer == SERVED
+    assert stage.runner.run(world.knock(server, kind, credentials(world.cast))).answer == SERVED
 
 
 @every_port
-def test_tls_1_1_is_refused_and_tls_1_2_is_served(stage: Stage, server: str, kind: LinkKind, papers: Papers) -> None:
+def test_tls_1_1_is_refused_and_tls_1_2_is_served(
+    stage: Stage, server: str, kind: LinkKind, credentials: Credentials
+) -> None:
     world = stage.world
-    shown = papers(world.cast)
+    shown = credentials(world.cast)
     came = stage.runner.run(world.knock(server, kind, shown, SSL.TLS1_1_VERSION))
     explains(came.verdict, Code.PROTOCOL_TOO_OLD)
     assert came.answer == ""
@@ -127,7 +131,7 @@ def test_tls_1_1_is_refused_and_tls_1_2_is_served(stage: Stage, server: str, kin
 
 
 def by_stranger(cast: Cast) -> Forged:
-    """Papers by a CA that nobody trusts."""
+    """Credentials by a CA that nobody trusts."""
     return cast.forge.server(cast.stranger, FE2)
 
 
@@ -145,13 +149,13 @@ OLD = {"begins": -3 * DAY, "ends": -DAY}
     ids=["server", "inside", "partner"],
 )
 def test_alert_on_the_wire_is_the_true_one(
-    stage: Stage, server: str, kind: LinkKind, rightful: Callable[..., Papers], version: int, nobody_is_told: str
+    stage: Stage, server: str, kind: LinkKind, rightful: Callable[..., Credentials], version: int, nobody_is_told: str
 ) -> None:
     """The operator at the other end reads it in a log of his own (RFC 8446 section 6.2, RFC 5246 section 7.2.2)."""
     address = stage.world.network.address(server, kind)
 
-    def alert(papers: Papers) -> str:
-        return stage.runner.run(asyncio.to_thread(alert_for, address, papers(stage.world.cast), version))
+    def alert(credentials: Credentials) -> str:
+        return stage.runner.run(asyncio.to_thread(alert_for, address, credentials(stage.world.cast), version))
 
     assert "certificate expired" in alert(rightful(**OLD))
     assert "unknown ca" in alert(by_stranger)
@@ -170,9 +174,9 @@ def of_fe2(world: World) -> Forged:
     return Forged.read(folder / f"{FE2}.pem", folder / f"{FE2}.key", world.cast.ours)
 
 
-def revoke(world: World, papers: Forged) -> None:
+def revoke(world: World, credentials: Forged) -> None:
     """Put the certificate on the list of the enterprise CA."""
-    world.organisation.ca.revoke(papers.certificate.serial_number, Reason.KEY_COMPROMISE, datetime.now(UTC))
+    world.organisation.ca.revoke(credentials.certificate.serial_number, Reason.KEY_COMPROMISE, datetime.now(UTC))
 
 
 @on_loop
@@ -192,29 +196,29 @@ async def test_certificate_that_was_revoked_does_not_come_in(model: Model, tmp_p
 @on_loop
 async def test_revocation_closes_the_links_that_stand_on_it_and_no_others(model: Model, tmp_path: Path) -> None:
     async with running(model, tmp_path / "e", FE1) as world:
-        papers = of_fe2(world)
-        fe2, edge = [await world.network.peer(FE1, papers=name) for name in (FE2, EDGE)]
+        credentials = of_fe2(world)
+        fe2, edge = [await world.network.peer(FE1, credentials=name) for name in (FE2, EDGE)]
         await fe2.silent()
         await edge.silent()
         links = {link.peer_name: link for link in world.node(FE1).pool.all()}
         started = time.monotonic()
-        revoke(world, papers)
+        revoke(world, credentials)
         assert world.reload(FE1) == [links[FE2].id]
         await fe2.hung_up()
         assert time.monotonic() - started < WITHIN_S
         explains(links[FE2].verdict, Code.REVOKED)
         await edge.silent()
         of_fe2(world)
-        await (await world.network.peer(FE1, papers=FE2)).silent()
+        await (await world.network.peer(FE1, credentials=FE2)).silent()
 
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """A list that counts for *papers* at a port: its file, and the CA that signs it."""
+    """A list that counts for *credentials* at a port: its file, and the CA that signs it."""
 
     server: str
     kind: LinkKind
-    papers: Papers
+    credentials: Credentials
     file: str
     issuer: Callable[[Cast], Forged | None]
 
@@ -267,13 +271,13 @@ async def test_without_a_list_in_force_nobody_under_it_comes_in(
 ) -> None:
     """Nothing known is refused (rule R12), whichever CA of the chain it is about; the twin is a list in force."""
     async with running(model, tmp_path / "e", lists.server) as world:
-        papers = lists.papers(world.cast)
+        credentials = lists.credentials(world.cast)
         put(world, lists, content)
-        came = await world.knock(lists.server, lists.kind, papers)
+        came = await world.knock(lists.server, lists.kind, credentials)
         explains(came.verdict, Code.REVOCATION_UNKNOWN)
         assert came.answer == ""
         put(world, lists, a_list(ends=DAY))
-        assert (await world.knock(lists.server, lists.kind, papers)).answer == SERVED
+        assert (await world.knock(lists.server, lists.kind, credentials)).answer == SERVED
 
 
 @pytest.mark.parametrize(("client_usage", "code"), [("strict", Code.WRONG_USAGE), ("server-ok", Code.ACCEPTED)])
@@ -281,7 +285,7 @@ async def test_without_a_list_in_force_nobody_under_it_comes_in(
 async def test_server_only_certificate_comes_in_where_the_partner_may_use_it(
     model: Model, tmp_path: Path, client_usage: str, code: Code
 ) -> None:
-    """The same papers; the partner's entry differs."""
+    """The same credentials; the partner's entry differs."""
     async with running(model, tmp_path / "e", EDGE) as world:
         federation: Any = world.organisation.document["federation"]
         federation["partners"][0]["client_usage"] = client_usage
@@ -299,8 +303,8 @@ async def test_partner_that_is_blocked_is_out_at_once(model: Model, tmp_path: Pa
     """Its live link is closed, it does not come in again, and the other partner notices nothing."""
     async with running(model, tmp_path / "e", EDGE) as world:
         organisation, address = world.organisation, world.network.address(EDGE, PARTNERS)
-        papers = {name: made(world.cast) for name, made in ((OTHER, other_edge()), (PARTNER, partner_edge()))}
-        files = {name: shown.write(tmp_path, name) for name, shown in papers.items() if shown is not None}
+        credentials = {name: made(world.cast) for name, made in ((OTHER, other_edge()), (PARTNER, partner_edge()))}
+        files = {name: shown.write(tmp_path, name) for name, shown in credentials.items() if shown is not None}
         async with (
             await Peer.open(address, f"olga@{OTHER}", files[OTHER]) as blocked,
             await Peer.open(address, f"erin@{PARTNER}", files[PARTNER]) as twin,
@@ -311,10 +315,10 @@ async def test_partner_that_is_blocked_is_out_at_once(model: Model, tmp_path: Pa
             assert len(world.reload(EDGE)) == 1
             await blocked.hung_up()
             await twin.silent()
-        came = await world.knock(EDGE, PARTNERS, papers[OTHER])
+        came = await world.knock(EDGE, PARTNERS, credentials[OTHER])
         explains(came.verdict, Code.PARTNER_BLOCKED)
         assert came.answer == ""
-        assert (await world.knock(EDGE, PARTNERS, papers[PARTNER])).answer == SERVED
+        assert (await world.knock(EDGE, PARTNERS, credentials[PARTNER])).answer == SERVED
 
 
 # On the way to somebody else

@@ -136,7 +136,7 @@ OPENED = {
     """,
 }
 
-# Whom we dial, meaning fe2, fe2, fe1 and partner A's edge. Somebody else's rightful papers are still somebody else's.
+# Whom we dial, meaning fe2, fe2, fe1 and partner A's edge. Somebody else's rightful credentials are still somebody else's.
 ASTRAY = {
     "server": """
               ours                     partner-a                partner-b                stranger         self-signed
@@ -217,11 +217,11 @@ class Place:
 
     def attempt(self, cell: Cell) -> Came:
         """Knock or be dialled, as the cell says."""
-        papers = self._papers(cell.issuer, cell.name)
+        credentials = self._papers(cell.issuer, cell.name)
         if cell.direction == "accepted":
-            return self._runner.run(self._world.knock(*DOORS[cell.door], papers))
+            return self._runner.run(self._world.knock(*DOORS[cell.door], credentials))
         meant = MEANT[cell.door] if cell.direction == "astray" else cell.name
-        return self._runner.run(self._world.dial(*DOORS[cell.door], NAMES[meant], papers))
+        return self._runner.run(self._world.dial(*DOORS[cell.door], NAMES[meant], credentials))
 
     def _forge(self, issuer: str, name: str) -> Forged:
         cast = self._world.cast

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from attacks.test_two_engines import LET_PASS, OBJECTIONS
 from attacks.theatre import Theatre
-from sipmesh.demo.attacks import at_the_doors, on_the_way
+from sipmesh.demo.attacks import at_the_listeners, on_the_way
 from sipmesh.demo.impostors import IMPOSTORS
 from sipmesh.demo.network import EDGE, OTHER
 from sipmesh.demo.people import People, log_in
@@ -93,7 +93,7 @@ class Play:
 
     async def _play(self, score: Score) -> None:
         async with asyncio.timeout(PATIENCE_S):
-            await at_the_doors(self.network, score)
+            await at_the_listeners(self.network, score)
             await on_the_way(self.network, self.people, score)
 
 

@@ -130,7 +130,7 @@ NEVER_ALONE = {
 def _scenery(
     example_model: Organisation, partner_model: Organisation, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Network, Cast, Further]:
-    """The network of the demo and papers for everybody, made once; each test starts its servers anew."""
+    """The network of the demo and credentials for everybody, made once; each test starts its servers anew."""
     return staged(example_model, partner_model, tmp_path_factory.mktemp("mutants"))
 
 
@@ -211,9 +211,9 @@ async def test_scope_is_missed_where_a_verdict_is_explained(
 ) -> None:
     """The one check that refuses nobody: without it the explanation no longer says which names never counted."""
     switch_off(monkeypatch, *off)
-    papers = stage.cast.forge.server(stage.cast.partner, PARTNER_EDGES, "nobody.test").write(tmp_path, "partner")
+    credentials = stage.cast.forge.server(stage.cast.partner, PARTNER_EDGES, "nobody.test").write(tmp_path, "partner")
     where = stage.network.address(EDGE, LinkKind.PARTNER)
-    async with stage.network as network, await Peer.open(where, "erin@partner.test", papers) as peer:
+    async with stage.network as network, await Peer.open(where, "erin@partner.test", credentials) as peer:
         await peer.silent()
         (verdict,) = [link.verdict for link in network.nodes[EDGE].pool.all()]
         assert verdict is not None

@@ -1,6 +1,6 @@
 """What a network runs by, attacked over real links; beside each attack stands its rightful twin, which succeeds.
 
-The attacker holds the TLS papers of management, or of a front end towards an edge: everything but the key that signs.
+The attacker holds the TLS credentials of management, or of a front end towards an edge: everything but the key that signs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
 from support.giver import Giver
-from support.managed import MGMT, MGMT2, Managed, Papers, links_between, servers_of
+from support.managed import MGMT, MGMT2, Credentials, Managed, links_between, servers_of
 from support.network import BOT, EDGE, EXAMPLE, FE1, FE2, FE3, POOL, POOL2
 from support.peer import HungUpError, Peer
 from support.running import on_loop, until
@@ -100,7 +100,7 @@ def decoded(text: bytes) -> bytes:
     return base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
 
 
-def forged(network: Managed, issuer: Forged, **changes: Any) -> Papers:
+def forged(network: Managed, issuer: Forged, **changes: Any) -> Credentials:
     """A signer's certificate that our CA never issued."""
     wish = Wish(MGMT, dns=(MGMT,), usages=(DOCUMENT_SIGNING,), ends=timedelta(days=90))
     return Forge(NOW).forge(wish, issuer, **changes).write(network.where / "forged", "signer")
@@ -143,8 +143,8 @@ def _header(**changes: Any) -> Attack:
 
 def _chain_exchanged(network: Managed) -> bytes:
     """The rightful signature, under the name of another rightful signer."""
-    network.organisation.ca.issue_signer(MGMT, NOW).write(*network.organisation.papers("another.signer"))
-    other = network.signed(network.payload(2), network.papers("another.signer"))
+    network.organisation.ca.issue_signer(MGMT, NOW).write(*network.organisation.credentials("another.signer"))
+    other = network.signed(network.payload(2), network.credentials("another.signer"))
     return b".".join((parts(other)[0], *parts(network.version(2))[1:]))
 
 
@@ -165,14 +165,14 @@ def _unsigned(network: Managed) -> bytes:
     return network.payload(2)
 
 
-def _by(papers: Callable[[Managed], Papers]) -> Attack:
-    return lambda network: network.signed(network.payload(2), papers(network))
+def _by(credentials: Callable[[Managed], Credentials]) -> Attack:
+    return lambda network: network.signed(network.payload(2), credentials(network))
 
 
-def _stranger(network: Managed) -> Papers:
+def _stranger(network: Managed) -> Credentials:
     """A signer that our CA has issued, for a server that no topology knows as management."""
-    network.organisation.ca.issue_signer(MGMT2, NOW).write(*network.organisation.papers("stranger.signer"))
-    return network.papers("stranger.signer")
+    network.organisation.ca.issue_signer(MGMT2, NOW).write(*network.organisation.credentials("stranger.signer"))
+    return network.credentials("stranger.signer")
 
 
 TAMPERED: dict[str, Attack] = {
@@ -188,9 +188,9 @@ TAMPERED: dict[str, Attack] = {
     "no signature": _unsigned,
 }
 WRONG_SIGNER: dict[str, Attack] = {
-    "management's own server certificate": _by(lambda network: network.papers(MGMT)),
-    "a front end's certificate": _by(lambda network: network.papers(FE1)),
-    "an application's certificate": _by(lambda network: network.papers(BOT)),
+    "management's own server certificate": _by(lambda network: network.credentials(MGMT)),
+    "a front end's certificate": _by(lambda network: network.credentials(FE1)),
+    "an application's certificate": _by(lambda network: network.credentials(BOT)),
     "another CA, same names": _by(lambda network: forged(network, OTHERS)),
     "no CA at all": _by(lambda network: forged(network, Forge(NOW).root("example.test root"))),
     "a server that is not management": _by(_stranger),
@@ -239,7 +239,7 @@ async def test_document_that_is_wrong_in_one_thing_is_not_taken(
 @on_loop
 async def test_what_was_refused_is_told_to_management(managed: Managed) -> None:
     async with besieged(managed) as siege:
-        await siege.refused(_by(lambda one: one.papers(MGMT))(managed))
+        await siege.refused(_by(lambda one: one.credentials(MGMT))(managed))
         status = await siege.giver.status()
         while not status.get("error"):
             status = await siege.giver.status()
@@ -260,12 +260,12 @@ async def test_signer_that_is_revoked_signs_nothing_more(managed: Managed) -> No
         assert (await siege.giver.give(Item(ItemKind.LIST, crl, "ca/issuing.crl"))).status == 200
         answer = await siege.refused(managed.version(3))
         assert answer.status == 488
-        ca.issue_signer(MGMT, datetime.now(UTC)).write(*managed.papers(f"{MGMT}.signer"))
+        ca.issue_signer(MGMT, datetime.now(UTC)).write(*managed.credentials(f"{MGMT}.signer"))
         await siege.taken(managed.version(3), 3)
 
 
 def our_signer(network: Managed) -> int:
-    chain = network.papers(f"{MGMT}.signer")[0].read_bytes()
+    chain = network.credentials(f"{MGMT}.signer")[0].read_bytes()
     return x509.load_pem_x509_certificates(chain)[0].serial_number
 
 
@@ -285,8 +285,8 @@ async def test_version_in_force_outlives_its_signer(managed: Managed) -> None:
 @on_loop
 async def test_former_management_server_signs_nothing_more(managed: Managed) -> None:
     """While the topology in force names it, its signature counts and its successor's does not; then it is the other way."""
-    organisation, successor = managed.organisation, managed.papers(f"{MGMT2}.signer")
-    organisation.ca.issue((MGMT2,), Role.MANAGEMENT, NOW).write(*managed.papers(MGMT2))
+    organisation, successor = managed.organisation, managed.credentials(f"{MGMT2}.signer")
+    organisation.ca.issue((MGMT2,), Role.MANAGEMENT, NOW).write(*managed.credentials(MGMT2))
     organisation.ca.issue_signer(MGMT2, NOW).write(*successor)
     async with besieged(managed) as siege:
         await siege.refused(managed.signed(managed.payload(2), successor))
@@ -328,7 +328,7 @@ async def test_notify_counts_from_management_alone(managed: Managed, who: str) -
     item = Item(ItemKind.TOPOLOGY, managed.version(2))
     async with besieged(managed) as siege:
         peer = await siege.stack.enter_async_context(
-            await Peer.open(managed.organisation.address(FE1, LinkKind.SERVER), papers=managed.papers(who))
+            await Peer.open(managed.organisation.address(FE1, LinkKind.SERVER), credentials=managed.credentials(who))
         )
         notify = siege.giver.notify(((ITEM, item.header),), item.body, item.kind.content_type)
         answer = await peer.ask(notify)
@@ -345,7 +345,7 @@ async def test_edge_is_given_nothing_but_by_its_next_hop(managed: Managed, who: 
     item = Item(ItemKind.TOPOLOGY, managed.version(2))
     async with besieged(managed, EDGE) as siege:
         peer = await siege.stack.enter_async_context(
-            await Peer.open(managed.organisation.address(EDGE, LinkKind.SERVER), papers=managed.papers(who))
+            await Peer.open(managed.organisation.address(EDGE, LinkKind.SERVER), credentials=managed.credentials(who))
         )
         notify = siege.giver.notify(((ITEM, item.header),), item.body, item.kind.content_type)
         with suppress(HungUpError):  # all but front ends are not let in at all
@@ -417,7 +417,7 @@ async def test_document_of_100_mb_ends_its_link_and_nothing_else(managed: Manage
 async def test_edge_believes_the_signature_and_not_the_relay(managed: Managed) -> None:
     """The same front end, the same subscription: what it made itself is refused, what management signed is taken."""
     async with besieged(managed, EDGE) as siege:
-        await siege.refused(managed.signed(managed.payload(2), managed.papers(FE1)))
+        await siege.refused(managed.signed(managed.payload(2), managed.credentials(FE1)))
         await siege.refused(managed.signed(managed.payload(2), forged(managed, OTHERS)))
         await siege.taken(managed.version(2), 2)
 
@@ -425,13 +425,15 @@ async def test_edge_believes_the_signature_and_not_the_relay(managed: Managed) -
 # Users
 
 
-def users(network: Managed, number: int, since: int = 0, papers: Papers | None = None, **changes: Any) -> Item:
+def users(
+    network: Managed, number: int, since: int = 0, credentials: Credentials | None = None, **changes: Any
+) -> Item:
     """Mallory's account in a document of users."""
     aor = f"sip:mallory@{EXAMPLE}"
     proof = Verifier(aor, 1, {Algorithm.SHA_256: ha1("mallory", EXAMPLE, "mallory-secret", Algorithm.SHA_256)})
     told: dict[str, Any] = {"organisation": EXAMPLE, "pool": POOL, "number": number, "since": since}
     roster = UserDocument(**{**told, **changes}, verifiers={aor: proof})
-    return Item(ItemKind.USERS, network.signed(roster.encode(), papers, USERS), "0", number)
+    return Item(ItemKind.USERS, network.signed(roster.encode(), credentials, USERS), "0", number)
 
 
 @on_loop
@@ -441,8 +443,8 @@ async def test_users_that_are_not_for_us_are_not_taken(managed: Managed) -> None
         for wrong in (
             users(managed, 9, pool=POOL2),
             users(managed, 9, organisation="other.test"),
-            users(managed, 9, papers=managed.papers(MGMT)),
-            users(managed, 9, papers=forged(managed, OTHERS)),
+            users(managed, 9, credentials=managed.credentials(MGMT)),
+            users(managed, 9, credentials=forged(managed, OTHERS)),
             users(managed, 9, since=5),
         ):
             assert (await siege.giver.give(wrong)).status == 488
@@ -519,15 +521,15 @@ async def test_list_goes_to_no_file_but_those_that_the_topology_names(managed: M
 @on_loop
 async def test_revocations_ahead_of_their_list_are_believed_from_management_alone(managed: Managed) -> None:
     """Otherwise anybody who may speak here could shut anybody out."""
-    leaf = x509.load_pem_x509_certificates(managed.papers(FE2)[0].read_bytes())[0]
+    leaf = x509.load_pem_x509_certificates(managed.credentials(FE2)[0].read_bytes())[0]
     payload = revoked_payload(EXAMPLE, 1, {(leaf.issuer.public_bytes(), leaf.serial_number)})
     async with besieged(managed) as siege:
         await siege.stack.enter_async_context(
-            await Peer.open(managed.organisation.address(FE1, LinkKind.SERVER), papers=managed.papers(FE2))
+            await Peer.open(managed.organisation.address(FE1, LinkKind.SERVER), credentials=managed.credentials(FE2))
         )
         node = managed.nodes[FE1]
         await until(lambda: links_between(node, FE2))
-        for wrong in (managed.papers(MGMT), forged(managed, OTHERS)):
+        for wrong in (managed.credentials(MGMT), forged(managed, OTHERS)):
             item = Item(ItemKind.REVOKED, managed.signed(payload, wrong, REVOKED))
             assert (await siege.giver.give(item)).status == 488
             assert links_between(node, FE2)
@@ -650,7 +652,7 @@ async def test_subscriptions_and_statuses_of_those_who_may_not_are_refused(manag
         for server, many in strangers.items():
             for who in many:
                 peer = await stack.enter_async_context(
-                    await Peer.open(address(server, LinkKind.SERVER), papers=managed.papers(who))
+                    await Peer.open(address(server, LinkKind.SERVER), credentials=managed.credentials(who))
                 )
                 asked = peer.request("SUBSCRIBE", f"sip:{server}", (("event", EVENT), ("expires", "60")), state)
                 assert (await peer.ask(asked)).status in {403, 489}
@@ -670,7 +672,7 @@ async def test_management_has_no_link_but_those_that_it_has_opened(managed: Mana
     async with managed, AsyncExitStack() as stack:
         await managed.start(MGMT)
         address = managed.organisation.address(MGMT, LinkKind.SERVER)
-        peer = await stack.enter_async_context(await Peer.open(address, papers=managed.papers(who)))
+        peer = await stack.enter_async_context(await Peer.open(address, credentials=managed.credentials(who)))
         asked = peer.request("SUBSCRIBE", f"sip:{MGMT}", (("event", EVENT), ("expires", "60")), b"{}")
         with pytest.raises(HungUpError):
             await peer.ask(asked)

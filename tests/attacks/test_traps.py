@@ -26,7 +26,7 @@ from sipmesh.client.dialog import Dialog
 from sipmesh.demo.attacker import PROBE, knock
 from sipmesh.demo.decoy import Decoy
 from sipmesh.demo.forge import Forge, Forged
-from sipmesh.demo.impostors import Door, front_end, named, other_edge, partner_edge
+from sipmesh.demo.impostors import AttackedListener, front_end, named, other_edge, partner_edge
 from sipmesh.demo.organisation import Organisation
 from sipmesh.demo.ports import HOST
 from sipmesh.errors import OperatorError
@@ -45,7 +45,7 @@ from support.running import on_loop, until
 
 SOURCES = Path(__file__).parents[2] / "src" / "sipmesh"
 TWIN = ACCEPTED
-PARTNERS_PORT, SERVER_PORT = DOORS[Door.PARTNER], DOORS[Door.SERVER]
+PARTNERS_PORT, SERVER_PORT = DOORS[AttackedListener.PARTNER], DOORS[AttackedListener.SERVER]
 
 
 @pytest.fixture(name="stage")
@@ -63,7 +63,7 @@ async def both(
 
 
 def partners(*names: str, **changes: Any) -> Attempt:
-    """Papers by the CA of partner.test."""
+    """Credentials by the CA of partner.test."""
     return lambda stage: stage.cast.forge.server(stage.cast.partner, *names, **changes)
 
 
@@ -141,7 +141,7 @@ async def test_t4_an_empty_list_of_partners_lets_nobody_in(stage: Stage) -> None
 async def test_t4_an_application_without_a_next_hop_is_let_in_nowhere(stage: Stage) -> None:
     """A server of the topology that no line of the table of links lets in: there is no 'everybody of ours'."""
     application = Row("an application", lambda s: named(BOT)(s.cast), "", lambda s: named(BOT)(s.cast))
-    edge = replace(application, door=DOORS[Door.INSIDE])
+    edge = replace(application, door=DOORS[AttackedListener.INSIDE])
     async with stage.network:
         assert await stage.attempt(application, "twin") == TWIN
         assert await stage.attempt(edge, "impostor") == "role-not-allowed"
@@ -186,7 +186,7 @@ async def test_t5_a_list_that_cannot_be_relied_on_refuses(
 async def test_t13_a_reload_that_fails_keeps_what_is_in_force_and_says_so(stage: Stage) -> None:
     """As an operator has it: a process, its control socket, its log."""
     example = stage.network.organisations[0]
-    papers = rightful_front_end(stage)
+    credentials = rightful_front_end(stage)
     async with serving(example, FE1) as process:
         certificate = example.folder / "servers" / f"{FE1}.pem"
         good = certificate.read_bytes()
@@ -195,7 +195,7 @@ async def test_t13_a_reload_that_fails_keeps_what_is_in_force_and_says_so(stage:
         assert str(certificate) in " ".join(said["kept"])
         assert "new certificate rejected: the old certificate stays in use" in process.log
         address = example.address(FE1, LinkKind.SERVER)
-        assert (await asyncio.to_thread(knock, address, papers, name=FE1, domain=EXAMPLE)).served
+        assert (await asyncio.to_thread(knock, address, credentials, name=FE1, domain=EXAMPLE)).served
         certificate.write_bytes(good)
         assert "kept" not in await process.ask("reload")
 
@@ -236,8 +236,8 @@ async def test_t6_no_method_gets_past_the_judge(stage: Stage, method: str) -> No
     message = (inside + probe).encode()  # nobody answers an ACK
     address = stage.network.address(*SERVER_PORT)
     async with stage.network as network:
-        for papers, served in ((named("fe9.example.test"), False), (front_end(), True)):
-            shown = papers(stage.cast)
+        for credentials, served in ((named("fe9.example.test"), False), (front_end(), True)):
+            shown = credentials(stage.cast)
             came = await asyncio.to_thread(knock, address, shown, name=FE1, domain=EXAMPLE, message=message)
             assert came.served is served
         assert [verdict.code for verdict in network.nodes[FE1].gatekeeper.refused()] == [Code.NOT_IN_TOPOLOGY]
@@ -324,9 +324,9 @@ async def test_t12_a_sips_request_goes_to_no_sip_contact(pool: Network) -> None:
 @on_loop
 async def test_t8_a_link_is_used_again_for_the_identity_it_proved_and_no_other(stage: Stage, tmp_path: Path) -> None:
     """Neither for a name that did not count, nor for another partner at the same address."""
-    papers = stage.cast.forge.server(stage.cast.partner, PARTNER_EDGES, "nobody.test").write(tmp_path, "partner")
+    credentials = stage.cast.forge.server(stage.cast.partner, PARTNER_EDGES, "nobody.test").write(tmp_path, "partner")
     where = stage.network.address(*PARTNERS_PORT)
-    async with stage.network as network, await Peer.open(where, "erin@partner.test", papers) as peer:
+    async with stage.network as network, await Peer.open(where, "erin@partner.test", credentials) as peer:
         await peer.silent()
         node = network.nodes[EDGE]
         (link,) = node.pool.all()
@@ -357,8 +357,8 @@ async def test_t9_the_name_that_a_peer_asks_for_selects_nothing(stage: Stage, sn
     """Not the anchors, not the certificate shown: what a connection is follows from the port alone."""
     address = stage.network.address(*SERVER_PORT)
     async with stage.network as network:
-        for papers, served in ((partner_edge(), False), (front_end(), True)):
-            came = await asyncio.to_thread(knock, address, papers(stage.cast), name=sni, domain=EXAMPLE)
+        for credentials, served in ((partner_edge(), False), (front_end(), True)):
+            came = await asyncio.to_thread(knock, address, credentials(stage.cast), name=sni, domain=EXAMPLE)
             assert came.served is served
         assert [verdict.code for verdict in network.nodes[FE1].gatekeeper.refused()] == [Code.ROLE_NOT_ALLOWED]
         assert [verdict.tls.sni for verdict in network.nodes[FE1].gatekeeper.refused()] == [sni]
@@ -374,13 +374,13 @@ class Visitor:
     resumed: bool | None = None
 
     @classmethod
-    def at(cls, address: tuple[str, int], papers: tuple[Path, Path] | None, version: ssl.TLSVersion) -> Visitor:
+    def at(cls, address: tuple[str, int], credentials: tuple[Path, Path] | None, version: ssl.TLSVersion) -> Visitor:
         """Speak *version* and no other."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         context.minimum_version = context.maximum_version = version
-        if papers is not None:
-            context.load_cert_chain(*papers)
+        if credentials is not None:
+            context.load_cert_chain(*credentials)
         return cls(address, context)
 
     def come(self) -> str:
@@ -397,7 +397,7 @@ class Visitor:
 
 
 @asynccontextmanager
-async def another_server(papers: tuple[Path, Path]) -> AsyncIterator[tuple[str, int]]:
+async def another_server(credentials: tuple[Path, Path]) -> AsyncIterator[tuple[str, int]]:
     """The standard library's TLS server, which answers anything."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -406,7 +406,7 @@ async def another_server(papers: tuple[Path, Path]) -> AsyncIterator[tuple[str, 
         writer.close()
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*papers)
+    context.load_cert_chain(*credentials)
     server = await asyncio.start_server(answer, HOST, 0, ssl=context)
     async with server:
         yield server.sockets[0].getsockname()
@@ -419,10 +419,10 @@ TLS_VERSIONS = pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.T
 @on_loop
 async def test_t10_no_session_is_resumed_on_any_port(stage: Stage, tmp_path: Path, version: ssl.TLSVersion) -> None:
     """Neither a server's nor a phone's; another server, which gives out tickets, resumes that of the same visitor."""
-    papers = stage.cast.forge.server(stage.cast.ours, FE2).write(tmp_path, "fe2")
-    server = Visitor.at(stage.network.address(*SERVER_PORT), papers, version)
+    credentials = stage.cast.forge.server(stage.cast.ours, FE2).write(tmp_path, "fe2")
+    server = Visitor.at(stage.network.address(*SERVER_PORT), credentials, version)
     client = Visitor.at(stage.network.address(FE1, LinkKind.CLIENT), None, version)
-    async with stage.network, another_server(papers) as address:
+    async with stage.network, another_server(credentials) as address:
         other = Visitor.at(address, None, version)
         for visitor, resumed in ((server, False), (client, False), (other, True)):
             assert [await asyncio.to_thread(visitor.come) != "" for _ in range(2)] == [True, True]
@@ -437,7 +437,7 @@ async def test_t10_a_session_cannot_bring_back_a_peer_revoked_since(
     example, forge, other = stage.network.organisations[0], stage.cast.forge, stage.cast.other
     sound, revoked = (forge.server(other, OTHER).write(tmp_path, "sound"), forge.server(other, OTHER, serial=0xB0B))
     where = stage.network.address(*PARTNERS_PORT)
-    visitors = [Visitor.at(where, papers, version) for papers in (sound, revoked.write(tmp_path, "revoked"))]
+    visitors = [Visitor.at(where, credentials, version) for credentials in (sound, revoked.write(tmp_path, "revoked"))]
     async with stage.network as network:
         assert all([await asyncio.to_thread(visitor.come) for visitor in visitors])
         (tmp_path / OTHER / "issuing.crl").write_bytes(forge.revocations(other, [revoked, REVOKED]))
@@ -541,10 +541,10 @@ async def test_t17_nor_does_it_catch_what_we_send_there(
 ) -> None:
     async with stage.network as network:
         node = network.nodes[EDGE]
-        for papers, wanted in ((partners(meant), "issuer-not-for-this-name"), (twin, ACCEPTED)):
-            shown = papers(stage)
+        for credentials, wanted in ((partners(meant), "issuer-not-for-this-name"), (twin, ACCEPTED)):
+            shown = credentials(stage)
             assert shown is not None
-            node.connector.forgive()
+            node.connector.forget_failures()
             with Decoy(shown) as decoy:
                 link = node.pool.obtain(Hop(meant, kind, (decoy.address,)))
                 link.send(PROBE.format(host=meant, local="127.0.0.1:1", port=1, domain=EXAMPLE).encode())
@@ -557,7 +557,7 @@ async def test_t17_nor_does_it_catch_what_we_send_there(
 @pytest.mark.parametrize(("shift", "code"), [(timedelta(hours=-2), "expired"), (timedelta(hours=2), "not-yet-valid")])
 @on_loop
 async def test_t18_where_clocks_disagree_both_are_shown(stage: Stage, shift: timedelta, code: str) -> None:
-    """Papers of one hour, from somebody whose clock is two hours off; those whose clock is five minutes off are let in."""
+    """Credentials of one hour, from somebody whose clock is two hours off; those whose clock is five minutes off are let in."""
     hour = timedelta(hours=1)
 
     def by_a_clock(off: timedelta) -> Attempt:

@@ -23,7 +23,7 @@ from attacks.cells import Came, Model, World, alert_for, shared
 from sipmesh.demo.attacker import knock
 from sipmesh.demo.cast import Cast, write_partner_ca
 from sipmesh.demo.forge import Forged, KeyKind
-from sipmesh.demo.impostors import Papers, by, front_end, partner_edge, self_signed
+from sipmesh.demo.impostors import Credentials, by, front_end, partner_edge, self_signed
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.judgement.judge import CHECKS, judge
 from sipmesh.trust.path.openssl_errors import is_left_to_us
@@ -93,16 +93,16 @@ class Stage:
     runner: asyncio.Runner
     world: World
 
-    def knock(self, row: Row, papers: Forged) -> Came:
+    def knock(self, row: Row, credentials: Forged) -> Came:
         """Knock at the door of *row*."""
-        return self.runner.run(self.world.knock(*row.door, papers))
+        return self.runner.run(self.world.knock(*row.door, credentials))
 
     def impostor(self, row: Row) -> Forged:
-        """The papers that must be refused."""
-        return row.papers(self.faulty)
+        """The credentials that must be refused."""
+        return row.credentials(self.faulty)
 
     def twin(self, row: Row) -> Forged:
-        """Papers that are served at the same door."""
+        """Credentials that are served at the same door."""
         made = (front_end() if row.door == SERVER else partner_edge())(self.world.cast)
         assert made is not None
         return made
@@ -121,7 +121,7 @@ class Row:
     """One faulty chain; *check* is ours that names the reason, *error* the number of OpenSSL's objection, if any."""
 
     title: str
-    papers: Callable[[Faulty], Forged]
+    credentials: Callable[[Faulty], Forged]
     code: str
     check: str
     error: int = 0
@@ -130,11 +130,11 @@ class Row:
     door: tuple[str, LinkKind] = SERVER
 
 
-def ours(papers: Papers) -> Callable[[Faulty], Forged]:
-    """Papers that the cast can make."""
+def ours(credentials: Credentials) -> Callable[[Faulty], Forged]:
+    """Credentials that the cast can make."""
 
     def make(faulty: Faulty) -> Forged:
-        made = papers(faulty.model.cast)
+        made = credentials(faulty.model.cast)
         assert made is not None
         return made
 
@@ -142,7 +142,7 @@ def ours(papers: Papers) -> Callable[[Faulty], Forged]:
 
 
 def under(name: str, **changes: Any) -> Callable[[Faulty], Forged]:
-    """Papers of the partner *name* by its own CA."""
+    """Credentials of the partner *name* by its own CA."""
     return lambda faulty: faulty.model.cast.forge.server(faulty.authorities[name], name, **changes)
 
 
@@ -171,9 +171,9 @@ def by_serial(cast: Cast) -> Forged:
     return cast.forge.server(cast.ours, FE2, with_aki=False, extra=(named,))
 
 
-def signed_anew(papers: Forged, signer: Forged, digest: hashes.SHA224 | hashes.SHA256) -> Forged:
+def signed_anew(credentials: Forged, signer: Forged, digest: hashes.SHA224 | hashes.SHA256) -> Forged:
     """The same certificate, but for the signature."""
-    old = papers.certificate
+    old = credentials.certificate
     builder = (
         x509.CertificateBuilder()
         .subject_name(old.subject)
@@ -185,11 +185,11 @@ def signed_anew(papers: Forged, signer: Forged, digest: hashes.SHA224 | hashes.S
     )
     for held in old.extensions:
         builder = builder.add_extension(held.value, held.critical)
-    return replace(papers, certificate=builder.sign(signer.key, digest))
+    return replace(credentials, certificate=builder.sign(signer.key, digest))
 
 
 def over_sha_224(name: str) -> Callable[[Faulty], Forged]:
-    """Papers of the partner *name*, with a signature over a short digest."""
+    """Credentials of the partner *name*, with a signature over a short digest."""
 
     def make(faulty: Faulty) -> Forged:
         authority = faulty.authorities[name]
@@ -199,9 +199,15 @@ def over_sha_224(name: str) -> Callable[[Faulty], Forged]:
 
 
 def _at_partner(
-    title: str, papers: Callable[[Faulty], Forged], code: str, check: str, error: int = 0, alert: str = "", *behind: int
+    title: str,
+    credentials: Callable[[Faulty], Forged],
+    code: str,
+    check: str,
+    error: int = 0,
+    alert: str = "",
+    *behind: int,
 ) -> Row:
-    return Row(title, papers, code, check, error, alert, behind, PARTNERS)
+    return Row(title, credentials, code, check, error, alert, behind, PARTNERS)
 
 
 # The numbers are those of openssl/x509_vfy.h; the alerts those of RFC 8446 6.2, in OpenSSL's words.
@@ -368,13 +374,13 @@ def test_link_that_outlives_its_certificate_is_refused_when_it_is_judged_again(
     assert outlived(stage, front_end(ends=HOUR), after=2 * HOUR) == code
 
 
-def outlived(stage: Stage, papers: Papers, *, after: timedelta) -> str:
-    """What the judge says of a live link with *papers* some time after."""
+def outlived(stage: Stage, credentials: Credentials, *, after: timedelta) -> str:
+    """What the judge says of a live link with *credentials* some time after."""
     node = stage.world.node(FE1)
 
     async def judged() -> str:
-        files = ours(papers)(stage.faulty).write(stage.world.organisation.folder, "outliving")
-        async with await Peer.open(stage.world.network.address(*SERVER), papers=files) as peer:
+        files = ours(credentials)(stage.faulty).write(stage.world.organisation.folder, "outliving")
+        async with await Peer.open(stage.world.network.address(*SERVER), credentials=files) as peer:
             await peer.silent()
             (link,) = node.pool.all()
             assert link.evidence is not None

@@ -58,10 +58,10 @@ class Loaded:
 
     @property
     def sink(self) -> tuple[object, ...]:
-        papers = ("--sink-certificate", self.pki / "sink.pem", "--sink-key", self.pki / "sink.key")
-        return ("--sink", f"{HOST}:{self.ports['sink']}", *papers)
+        credentials = ("--sink-certificate", self.pki / "sink.pem", "--sink-key", self.pki / "sink.key")
+        return ("--sink", f"{HOST}:{self.ports['sink']}", *credentials)
 
-    def papers(self, name: str) -> tuple[object, ...]:
+    def credentials(self, name: str) -> tuple[object, ...]:
         return ("--certificate", self.pki / f"{name}.pem", "--key", self.pki / f"{name}.key")
 
 
@@ -84,7 +84,7 @@ def test_users_send_to_users(loaded: Loaded) -> None:
 
 def test_trusted_server_sends_for_users(loaded: Loaded) -> None:
     """Its From is a user of ours, whom it may speak for."""
-    sent = loaded.sound("messages", *loaded.sink, *USERS, *loaded.papers("peer"), port="server")
+    sent = loaded.sound("messages", *loaded.sink, *USERS, *loaded.credentials("peer"), port="server")
     assert sent["done"] > 0
 
 
@@ -95,11 +95,11 @@ def test_calls_are_forked_answered_and_ended(loaded: Loaded) -> None:
 
 
 def test_handshakes_count_when_the_server_has_answered(loaded: Loaded) -> None:
-    assert loaded.sound("handshakes", *loaded.papers("peer"), "--links", 2, port="server")["done"] > 0
+    assert loaded.sound("handshakes", *loaded.credentials("peer"), "--links", 2, port="server")["done"] > 0
 
 
 def test_refused_handshakes_do_not_count(loaded: Loaded) -> None:
-    refused = loaded.ran("handshakes", *loaded.papers("rogue"), "--links", 1, *SHORT, port="server")
+    refused = loaded.ran("handshakes", *loaded.credentials("rogue"), "--links", 1, *SHORT, port="server")
     result = json.loads(refused.stdout)
     assert refused.returncode == 1
     assert result["done"] == 0
@@ -126,10 +126,10 @@ def test_open_loop_below_capacity_is_answered_in_time(loaded: Loaded) -> None:
 def test_floor_shakes_hands(loaded: Loaded) -> None:
     at = f"{HOST}:{loaded.ports['floor']}"
     ca = ("--ca", loaded.pki / "ca.pem")
-    command = [loaded.load, "floor", "--listen", at, *ca, *loaded.papers("p1"), "--seconds", 20]
+    command = [loaded.load, "floor", "--listen", at, *ca, *loaded.credentials("p1"), "--seconds", 20]
     with subprocess.Popen(list(map(str, command))) as floor:
         wait_for(loaded.ports["floor"])
-        assert loaded.sound("handshakes", *loaded.papers("peer"), "--links", 2, port="floor")["done"] > 0
+        assert loaded.sound("handshakes", *loaded.credentials("peer"), "--links", 2, port="floor")["done"] > 0
         floor.terminate()
 
 

@@ -16,7 +16,7 @@ from support.telling import Told
 from .conftest import BENCH, Run
 
 
-def papers(pki: Path, name: str) -> tuple[Path, Path]:
+def credentials(pki: Path, name: str) -> tuple[Path, Path]:
     return pki / f"{name}.pem", pki / f"{name}.key"
 
 
@@ -45,7 +45,7 @@ def test_large_topology_is_in_order(run: Run, where: list[object], tmp_path: Pat
 async def test_trusted_server_is_served(topology: Path, pki: Path, ports: dict[str, int]) -> None:
     node = RunningServer(topology, "p1.a.test", Told().log)
     node.start()
-    assert await say_options(ports["server"], papers(pki, "peer")) == 200
+    assert await say_options(ports["server"], credentials(pki, "peer")) == 200
     await node.drain()
 
 
@@ -56,7 +56,7 @@ async def test_stranger_of_a_trusted_name_is_refused(topology: Path, pki: Path, 
     node = RunningServer(topology, "p1.a.test", told.log)
     node.start()
     with pytest.raises((HungUpError, ssl.SSLError, ConnectionError)):
-        await say_options(ports["server"], papers(pki, "rogue"))
+        await say_options(ports["server"], credentials(pki, "rogue"))
     assert told.last("link refused")["code"] == "untrusted-issuer"
     await node.drain()
 

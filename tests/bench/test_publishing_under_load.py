@@ -61,7 +61,7 @@ def joined(organisation: Organisation, folder: Path) -> Organisation:
     """The front end in a folder of its own, with what it was granted."""
     for made in ("servers", "ca"):
         (folder / made).mkdir(parents=True)
-    for file in organisation.papers(FRONT_END):
+    for file in organisation.credentials(FRONT_END):
         shutil.copy(file, folder / "servers" / file.name)
     for file in (organisation.folder / "ca").glob("*.crl"):
         shutil.copy(file, folder / "ca" / file.name)
@@ -74,11 +74,11 @@ def joined(organisation: Organisation, folder: Path) -> Organisation:
 
 def relay(load: Path, organisation: Organisation, pid: int, seconds: int) -> dict[str, Any]:
     """The relay load of the bench: messages of users to another server, as many as go through."""
-    papers = organisation.papers(SINK)
+    credentials = organisation.credentials(SINK)
     sink = f"{HOST}:{organisation.ports[SINK][LinkKind.SERVER]}"
     to = f"{HOST}:{organisation.ports[FRONT_END][LinkKind.CLIENT]}"
     command = [load, "messages", "--connect", to, "--ca", organisation.root, "--pid", pid, "--links", LINKS]
-    command += ["--sink", sink, "--sink-certificate", papers[0], "--sink-key", papers[1]]
+    command += ["--sink", sink, "--sink-certificate", credentials[0], "--sink-key", credentials[1]]
     command += ["--seconds", seconds, "--warmup", 1, "--hold", 0]
     ran = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=seconds + 60, check=False)
     assert ran.stdout, ran.stderr

@@ -10,7 +10,7 @@ from sipmesh.trust.code import Code
 PARTNER = "partner.test"
 
 
-def papers(of: Organisation) -> tuple[str, ...]:
+def credentials(of: Organisation) -> tuple[str, ...]:
     ca = of.folder / "ca"
     return ("--ca", f"{ca}/root.pem", "--crl", f"{ca}/root.crl", "--crl", f"{ca}/issuing.crl")
 
@@ -30,9 +30,9 @@ def _pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Organisati
             organisation.file.write_text(organisation.file.read_text() + f"dns: {{servers: ['{setting}']}}\n")
             organisation.publish("a name server of its own")
         edge = f"sip.{PARTNER}:{theirs.ports[f'edge1.{PARTNER} partner']}"
-        added = ours.type("partner", "add", PARTNER, "--edge", edge, "--address", "127.0.0.1", *papers(theirs))
+        added = ours.type("partner", "add", PARTNER, "--edge", edge, "--address", "127.0.0.1", *credentials(theirs))
         assert added.code == 0, added.err
-        assert theirs.type("partner", "add", DOMAIN, *papers(ours)).code == 0
+        assert theirs.type("partner", "add", DOMAIN, *credentials(ours)).code == 0
         try:
             ours.serve(FE1, FE2, EDGE)
             theirs.serve(f"edge1.{PARTNER}")

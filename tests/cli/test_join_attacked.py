@@ -84,12 +84,12 @@ def refuses(network: Organisation, far: Path, change: Callable[[Told], object], 
     assert done.code == 0, done.err
 
 
-def signed_by(told: Told, papers: Forged, **changes: Any) -> None:
+def signed_by(told: Told, credentials: Forged, **changes: Any) -> None:
     """Put the topology of a grant under another signature, as the next version."""
     old = Publication.decode(open_signed(told["publication"].encode(), KIND).payload)
     new = replace(old, number=old.number + 1, by="mallory (66)", **changes)
-    assert isinstance(papers.key, ec.EllipticCurvePrivateKey)
-    told["publication"] = sign(new.encode(), KIND, papers.chain, papers.key).decode()
+    assert isinstance(credentials.key, ec.EllipticCurvePrivateKey)
+    told["publication"] = sign(new.encode(), KIND, credentials.chain, credentials.key).decode()
 
 
 def ours(network: Organisation) -> Forged:
@@ -147,8 +147,8 @@ def test_second_root_that_only_the_topology_names_is_not_accepted(network: Organ
 
     def change(told: Told) -> None:
         servers = network.folder / "servers"
-        papers = Forged.read(servers / f"{MGMT}.signer.pem", servers / f"{MGMT}.signer.key", ours(network))
-        signed_by(told, papers, files={"ca/root.pem": network.root.read_bytes() + root_of(MALLORY).pem_chain})
+        credentials = Forged.read(servers / f"{MGMT}.signer.pem", servers / f"{MGMT}.signer.key", ours(network))
+        signed_by(told, credentials, files={"ca/root.pem": network.root.read_bytes() + root_of(MALLORY).pem_chain})
 
     refuses(network, far, change, "not confirmed")
 
@@ -172,7 +172,7 @@ def test_each_root_of_a_change_of_roots_is_confirmed(network: Organisation, far:
 
 
 @pytest.mark.parametrize(
-    "papers",
+    "credentials",
     [
         front_end,
         lambda network: signer(front_end(network)),
@@ -184,9 +184,9 @@ def test_each_root_of_a_change_of_roots_is_confirmed(network: Organisation, far:
     ids=["front end", "issued by a front end", "CA under a front end", "with a SIP name", "expired", "no manager"],
 )
 def test_topology_that_no_signer_of_management_has_signed_is_not_accepted(
-    network: Organisation, far: Path, papers: Callable[[Organisation], Forged]
+    network: Organisation, far: Path, credentials: Callable[[Organisation], Forged]
 ) -> None:
-    refuses(network, far, lambda told: signed_by(told, papers(network)), "is rejected")
+    refuses(network, far, lambda told: signed_by(told, credentials(network)), "is rejected")
 
 
 def test_topology_by_a_revoked_signer_is_not_accepted(network: Organisation, far: Path) -> None:

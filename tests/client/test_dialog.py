@@ -85,7 +85,7 @@ def test_cseq_rises_except_for_an_ack() -> None:
 def test_request_out_of_order_is_refused(number: int, method: str, *, taken: bool) -> None:
     _, callee = both()
     request = build_request(method, "sip:bob@127.0.0.1", [("cseq", f"{number} {method}")])
-    assert callee.take(request) is taken
+    assert callee.accept_cseq(request) is taken
 
 
 def test_reinvite_may_change_the_remote_target() -> None:

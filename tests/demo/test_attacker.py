@@ -18,7 +18,7 @@ from sipmesh.demo.forge import Forge, Forged
 HOST, NAME = "127.0.0.1", "sip.example.test"
 
 
-@pytest.fixture(name="papers", scope="module")
+@pytest.fixture(name="credentials", scope="module")
 def _papers() -> Forged:
     forge = Forge(datetime.now(UTC))
     return forge.server(forge.organisation("Example"), NAME)
@@ -54,10 +54,10 @@ def test_knock_is_served_by_a_sip_answer_only() -> None:
     assert not Knock((HOST, 1), alert="closed").served
 
 
-def test_own_message_is_sent_in_place_of_the_probe(papers: Forged) -> None:
+def test_own_message_is_sent_in_place_of_the_probe(credentials: Forged) -> None:
     message = attacker.PROBE.format(host=NAME, local="a", port=7, domain=NAME).replace("OPTIONS", "MESSAGE").encode()
-    with Decoy(papers, mutual=False) as decoy:
-        assert knock(decoy.address, papers, name=NAME, domain=NAME, message=message).served
+    with Decoy(credentials, mutual=False) as decoy:
+        assert knock(decoy.address, credentials, name=NAME, domain=NAME, message=message).served
 
 
 @pytest.mark.parametrize(

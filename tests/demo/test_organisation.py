@@ -44,11 +44,11 @@ def test_topology_has_each_server_with_the_ports_of_its_role(built: Organisation
 def test_every_server_gets_a_certificate_and_management_a_signer(built: Organisation) -> None:
     built.issue_all()
     for name in (MGMT, FE1, EDGE, f"{MGMT}.signer"):
-        chain, key = built.papers(name)
+        chain, key = built.credentials(name)
         leaf = x509.load_pem_x509_certificates(chain.read_bytes())[0]
         leaf.verify_directly_issued_by(built.ca.issuing)
         assert key.stat().st_mode & 0o777 == 0o600
-    assert not built.papers(f"{FE1}.signer")[0].exists()
+    assert not built.credentials(f"{FE1}.signer")[0].exists()
     with pytest.raises(ValueError, match="fe9"):
         built.issue("fe9.o.test")
 
@@ -56,7 +56,7 @@ def test_every_server_gets_a_certificate_and_management_a_signer(built: Organisa
 def test_certificates_are_issued_at_the_instant_of_the_organisation(built: Organisation) -> None:
     built.issued_at = datetime.now(UTC).replace(microsecond=0)
     built.issue(FE1)
-    leaf = x509.load_pem_x509_certificates(built.papers(FE1)[0].read_bytes())[0]
+    leaf = x509.load_pem_x509_certificates(built.credentials(FE1)[0].read_bytes())[0]
     assert leaf.not_valid_before_utc <= built.issued_at < leaf.not_valid_after_utc
 
 

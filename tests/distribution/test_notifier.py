@@ -153,9 +153,9 @@ def test_link_of_a_subscription_is_reserved_and_forgotten_with_its_end() -> None
 def test_removed_server_gets_no_more_notifies() -> None:
     ends = Ends(Documents([TOPOLOGY]))
     ends.subscribe()
-    ends.notifier.take(lambda _: PEER)
+    ends.notifier.use_topology(lambda _: PEER)
     assert ends.notifier.subscribers == [FE1]
-    ends.notifier.take(lambda _: None)
+    ends.notifier.use_topology(lambda _: None)
     assert ends.notifier.subscribers == []
 
 

@@ -205,12 +205,12 @@ class Server:
 
 
 class Kamailio(Server):
-    """One edge of partner.test; it shows *papers*, and trusts *anchor* for its links to us."""
+    """One edge of partner.test; it shows *credentials*, and trusts *anchor* for its links to us."""
 
-    def __init__(self, folder: Path, papers: Forged, anchor: Path, edge_port: int, partner_port: int = 0) -> None:
+    def __init__(self, folder: Path, credentials: Forged, anchor: Path, edge_port: int, partner_port: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.partner_port, self.client_port = partner_port or free_port(), free_port()
-        papers.write(folder, "edge")
+        credentials.write(folder, "edge")
         ports = {"partner": self.partner_port, "clients": self.client_port, "edge": edge_port}
         tls = TLS.format(folder=folder, anchor=anchor, **ports)
         super().__init__(folder, ROUTES.format(folder=folder, **ports), tls, self.client_port)
@@ -225,7 +225,7 @@ class Trunk(Server):
 
     def __init__(self, folder: Path, organisation: Organisation, name: str, password: str) -> None:
         folder.mkdir(parents=True)
-        chain, key = organisation.papers(name)
+        chain, key = organisation.credentials(name)
         port = organisation.ports[name][LinkKind.SERVER]
         given = {"folder": folder, "name": name, "port": port, "password": password, "sdp": r"\r\n".join(NO_AUDIO)}
         tls = TRUNK_TLS.format(chain=chain, key=key, anchor=organisation.root)

@@ -40,10 +40,10 @@ class World:
 
     def kamailio(self, *names: str) -> Kamailio:
         """An edge whose certificate carries *names*, by the partner's own CA."""
-        papers = self.forge.server(self.issuing, *names)
+        credentials = self.forge.server(self.issuing, *names)
         edge_port = self.network.example.ports[EDGE][LinkKind.PARTNER]
         return Kamailio(
-            self.network.folder / "kamailio", papers, self.network.example.root, edge_port, self.partner_port
+            self.network.folder / "kamailio", credentials, self.network.example.root, edge_port, self.partner_port
         )
 
     async def erin(self, edge: Kamailio, name: str = "partner.test") -> UserAgent:

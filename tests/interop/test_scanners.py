@@ -1,6 +1,6 @@
 """What scanners of TLS find on each kind of port of servers that run: nothing above LOW but what is argued here.
 
-Their servers are processes of their own; the scanners show the papers of a server that is trusted there, or they would see
+Their servers are processes of their own; the scanners show the credentials of a server that is trusted there, or they would see
 nothing but a refusal.
 """
 
@@ -39,19 +39,19 @@ LONGEST_S = 900
 
 @dataclass(frozen=True)
 class Port:
-    """One kind of port: where it is, by which name it is meant, and whose papers are shown there."""
+    """One kind of port: where it is, by which name it is meant, and whose credentials are shown there."""
 
     address: tuple[str, int]
     name: str
     root: Path
-    papers: tuple[Path, Path] | None
+    credentials: tuple[Path, Path] | None
 
 
 Ports = dict[LinkKind, Port]
 each_port = pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER, LinkKind.PARTNER])
 
 
-def papers_of(organisation: Organisation, name: str) -> tuple[Path, Path]:
+def credentials_of(organisation: Organisation, name: str) -> tuple[Path, Path]:
     folder = organisation.folder / "servers"
     return folder / f"{name}.pem", folder / f"{name}.key"
 
@@ -68,11 +68,11 @@ def _ports(
     try:
         running.serve(FE1, EDGE)
         yield {
-            kind: Port(example.address(server, kind), name, example.root, papers)
-            for kind, server, name, papers in (
+            kind: Port(example.address(server, kind), name, example.root, credentials)
+            for kind, server, name, credentials in (
                 (LinkKind.CLIENT, FE1, FE1, None),
-                (LinkKind.SERVER, FE1, FE1, papers_of(example, FE2)),
-                (LinkKind.PARTNER, EDGE, EDGES, papers_of(partner, PARTNER_EDGE)),
+                (LinkKind.SERVER, FE1, FE1, credentials_of(example, FE2)),
+                (LinkKind.PARTNER, EDGE, EDGES, credentials_of(partner, PARTNER_EDGE)),
             )
         }
     finally:
@@ -103,7 +103,7 @@ def test_sslscan_finds_two_versions_of_tls_strong_ciphers_and_nothing_old(
 def sslscan(port: Port, file: Path) -> ET.Element:
     """Scan one port; gives what was found."""
     host, number = port.address
-    shown = [f"--certs={port.papers[0]}", f"--pk={port.papers[1]}"] if port.papers else []
+    shown = [f"--certs={port.credentials[0]}", f"--pk={port.credentials[1]}"] if port.credentials else []
     command = ["sslscan", f"--xml={file}", f"--sni-name={port.name}", *shown, f"{host}:{number}"]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S, check=False)
     assert ran.returncode == 0, ran
@@ -131,9 +131,9 @@ def scanned(port: Port, folder: Path) -> list[dict[str, str]]:
     host, number = port.address
     file = folder / "found.json"
     where = ["--nodns", "none", "--ip", host, "--add-ca", str(port.root)]
-    if port.papers:
+    if port.credentials:
         both = folder / "both.pem"
-        both.write_bytes(b"".join(paper.read_bytes() for paper in port.papers))
+        both.write_bytes(b"".join(paper.read_bytes() for paper in port.credentials))
         where += ["--mtls", str(both)]
     how = ["--quiet", "--color", "0", "--warnings", "off", "--jsonfile", str(file)]
     command = ["testssl", *how, *where, f"{port.name}:{number}"]

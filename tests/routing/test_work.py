@@ -15,7 +15,7 @@ from routing.messages import FE1, FRONT_END, KEY, MATE, TOKENS, response, route
 from sipmesh.cli.versions import built
 from sipmesh.errors import RemoteError
 from sipmesh.routing.authentication.digest import authenticate
-from sipmesh.routing.identity.assertion import asserted, cleanse
+from sipmesh.routing.identity.assertion import asserted, remove_foreign_assertion
 from sipmesh.routing.identity.route_set import take_place
 from sipmesh.routing.proxy.branch import Branches, loop_hash
 from sipmesh.routing.proxy.forwarding import branch_copy, wants_privacy
@@ -186,7 +186,7 @@ def steps_of(message: Request | Response) -> Iterator[Callable[[], object]]:
     """Give the steps of a message; a message that the checks refuse is answered and goes no further."""
     if isinstance(message, Response):
         if accepted(lambda: check_response(message)):
-            yield lambda: cleanse(message, MATE)
+            yield lambda: remove_foreign_assertion(message, MATE)
             yield lambda: message.pop_item("via")
             yield message.encode
         return
@@ -262,7 +262,7 @@ def test_work_to_read_octets_that_come_one_by_one_grows_with_them(kind: str) -> 
         reader, work = MessageReader(), Counter({"length": len(data)})
         with work_counted(work):
             for at in range(len(data)):
-                reader.take(data[at : at + 1])
+                reader.add(data[at : at + 1])
                 if at < len(data) - 1:
                     assert reader.next() is None
         return work

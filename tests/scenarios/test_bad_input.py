@@ -97,11 +97,11 @@ async def test_what_came_whole_before_the_garbage_is_still_served(home: Network)
 async def test_garbage_from_a_server_ends_that_link_and_the_next_one_works(pool: Network, kind: LinkKind) -> None:
     """A server of ours that is broken is refused no less than a client, and no longer."""
     async with pool, two_who_talk(pool):
-        papers = FE2 if kind is LinkKind.SERVER else None
-        broken = await pool.peer_at(FE1, kind, "carol", papers)
+        credentials = FE2 if kind is LinkKind.SERVER else None
+        broken = await pool.peer_at(FE1, kind, "carol", credentials)
         await broken.write(b"\xff" * 70_000)
         assert await last_words(broken) == []
-        again = await pool.peer_at(FE1, kind, "carol", papers)
+        again = await pool.peer_at(FE1, kind, "carol", credentials)
         assert (await again.ask(again.request("OPTIONS", "sip:example.test"))).status == 200
 
 
@@ -180,7 +180,7 @@ async def test_large_message_of_a_server_passes_at_the_least_rate_and_not_below(
 ) -> None:
     """16 KiB in 4 s are 4,096 octets a second: a megabyte takes four minutes, and is read whole."""
     async with pool:
-        slow = await pool.peer(FE1, "alice@example.test", papers=FE2)
+        slow = await pool.peer(FE1, "alice@example.test", credentials=FE2)
         whole = slow.request(MESSAGE, "sip:no-one@example.test", body=b"x" * 1_000_000).encode()
         answered = asyncio.create_task(status_of(slow))
         with suppress(OSError):

@@ -12,7 +12,7 @@ ASSERTED = "p-asserted-identity"
 
 
 @pytest.mark.parametrize(
-    ("papers", "asserted", "status"),
+    ("credentials", "asserted", "status"),
     [
         (FE2, "sip:carol@example.test", 200),
         (FE2, "sip:erin@partner.test", 403),
@@ -25,11 +25,11 @@ ASSERTED = "p-asserted-identity"
 )
 @on_loop
 async def test_each_server_asserts_what_its_role_may(
-    federation: Network, papers: str, asserted: str, status: int
+    federation: Network, credentials: str, asserted: str, status: int
 ) -> None:
     async with federation:
         alice = await federation.phone("alice", FE1)
-        server = await federation.peer(FE1, asserted.removeprefix("sip:"), papers)
+        server = await federation.peer(FE1, asserted.removeprefix("sip:"), credentials)
         await server.send(server.request("MESSAGE", "sip:alice@example.test", [(ASSERTED, f"<{asserted}>")]))
         if status == 200:
             came = await alice.request_in("MESSAGE")
@@ -39,20 +39,22 @@ async def test_each_server_asserts_what_its_role_may(
 
 
 @pytest.mark.parametrize(
-    ("papers", "sender"), [(FE2, "erin@partner.test"), (EDGE, "carol@example.test"), (BOT, "x@a.test")]
+    ("credentials", "sender"), [(FE2, "erin@partner.test"), (EDGE, "carol@example.test"), (BOT, "x@a.test")]
 )
 @on_loop
-async def test_server_that_asserts_nothing_is_held_to_its_from(federation: Network, papers: str, sender: str) -> None:
+async def test_server_that_asserts_nothing_is_held_to_its_from(
+    federation: Network, credentials: str, sender: str
+) -> None:
     async with federation:
-        server = await federation.peer(FE1, sender, papers)
+        server = await federation.peer(FE1, sender, credentials)
         assert (await server.ask(server.request("MESSAGE", "sip:alice@example.test"))).status == 403
 
 
-@pytest.mark.parametrize("papers", [FE2, EDGE, BOT])
+@pytest.mark.parametrize("credentials", [FE2, EDGE, BOT])
 @on_loop
-async def test_servers_register_nobody(federation: Network, papers: str) -> None:
+async def test_servers_register_nobody(federation: Network, credentials: str) -> None:
     async with federation:
-        server = await federation.peer(FE1, "alice", papers)
+        server = await federation.peer(FE1, "alice", credentials)
         refused = await server.ask(server.request("REGISTER", "sip:example.test", to="<sip:alice@example.test>"))
         assert refused.status == 403
         assert "role" in (refused.first("warning") or "")

@@ -209,7 +209,7 @@ async def test_a_hundred_messages_in_each_direction_cross_at_once(federation: Ne
 
 
 async def partners_edge(federation: Network) -> Peer:
-    """A link to the partner port of our edge, with the rightful papers of the partner's edge."""
+    """A link to the partner port of our edge, with the rightful credentials of the partner's edge."""
     return await federation.peer_at(EDGE, LinkKind.PARTNER, "erin@partner.test", PARTNER_EDGE)
 
 

@@ -39,7 +39,7 @@ async def test_certificate_that_cannot_be_used_leaves_the_old_one_in_force_until
     example: Organisation,
 ) -> None:
     async with Network((example,)) as network, serving(example, FE1) as server:
-        chain, before = network.papers(FE1)[0], await shown_by(network)
+        chain, before = network.credentials(FE1)[0], await shown_by(network)
         good = spoil(chain)
         await until(lambda: told(server, KEPT))
         assert told(server, KEPT)[0]["file"] == str(chain)

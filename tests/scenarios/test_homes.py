@@ -158,7 +158,7 @@ async def test_partner_calls_a_user_of_either_pool_through_the_one_behind_the_ed
 
 
 @pytest.mark.parametrize(
-    ("server", "papers", "to", "status"),
+    ("server", "credentials", "to", "status"),
     [
         (FE3, FE1, "bob", 200),  # from the pool behind the edge, for a user who is at home here
         (FE3, FE4, "bob", 403),  # from our own pool, which no edge knows
@@ -168,11 +168,11 @@ async def test_partner_calls_a_user_of_either_pool_through_the_one_behind_the_ed
 )
 @on_loop
 async def test_identity_of_a_partner_comes_from_the_pool_behind_the_edge_alone(
-    federated_pools: Network, server: str, papers: str, to: str, status: int
+    federated_pools: Network, server: str, credentials: str, to: str, status: int
 ) -> None:
     async with federated_pools:
         user = await federated_pools.phone(to, server)
-        peer = await federated_pools.peer(server, "erin@partner.test", papers)
+        peer = await federated_pools.peer(server, "erin@partner.test", credentials)
         await peer.send(peer.request("MESSAGE", f"sip:{to}@example.test", [(ASSERTED, "<sip:erin@partner.test>")]))
         if status == 200:
             came = await user.request_in("MESSAGE")

@@ -55,13 +55,13 @@ async def test_nobody_else_goes_on_with_it(pool: Network) -> None:
 async def test_a_server_that_cannot_reach_the_one_goes_on_through_the_other(pool: Network) -> None:
     """An application is one side of its calls, whatever server it sends to; a phone is found where it has come back."""
     async with pool:
-        bot = await pool.peer(FE1, "bot", papers=BOT)
+        bot = await pool.peer(FE1, "bot", credentials=BOT)
         came, _, dialog = await talking(alice := await pool.phone("alice", FE1), _meant(bot))
         assert came.values("record-route")
         theirs = Dialog.of_callee(came, bot.tag)
         await bot.request_in("ACK")
         await pool.stop(FE1)
-        there, again = await pool.peer(FE2, "bot", papers=BOT), await pool.phone("alice", FE2)
+        there, again = await pool.peer(FE2, "bot", credentials=BOT), await pool.phone("alice", FE2)
         again.tag = alice.tag
         assert await passed_on(theirs, there, again, "INFO") == 200
         assert await passed_on(dialog, again, there, "BYE") == 200

@@ -80,7 +80,7 @@ async def test_revoked_server_loses_its_live_links_within_a_second_and_no_other(
         await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
         await bob.reply(await bob.request_in("MESSAGE"), 200)
         assert (await alice.final()).status == 200
-        leaf = x509.load_pem_x509_certificates(network.papers(FE2)[0].read_bytes())[0]
+        leaf = x509.load_pem_x509_certificates(network.credentials(FE2)[0].read_bytes())[0]
         example.ca.revoke(leaf.serial_number, Reason.KEY_COMPROMISE, datetime.now(UTC))
         async with asyncio.timeout(10):
             while any(link["peer"] == FE2 for link in await server.ask("links")):

@@ -248,7 +248,7 @@ def partner_entry(network: Managed, partner: Organisation) -> dict[str, object]:
 @on_loop
 async def test_partner_comes_and_goes_by_publications(managed: Managed, partner_model: Organisation) -> None:
     """Its links, and only those, go down when it is blocked, and when it is removed; its lists travel with the version."""
-    papers = partner_model.papers(PARTNER_EDGE)
+    credentials = partner_model.credentials(PARTNER_EDGE)
 
     def federate(document: dict[str, Any]) -> None:
         partners = [partner_entry(managed, partner_model)]
@@ -261,7 +261,7 @@ async def test_partner_comes_and_goes_by_publications(managed: Managed, partner_
         return change
 
     async def comes() -> Peer:
-        peer = await managed.peer_with(papers, EDGE, LinkKind.PARTNER)
+        peer = await managed.peer_with(credentials, EDGE, LinkKind.PARTNER)
         answer = await peer.ask(peer.request("OPTIONS", f"sip:{EXAMPLE}", sender=f"<sip:erin@{PARTNER}>;tag=1"))
         assert answer.status != 0
         return peer
@@ -272,7 +272,7 @@ async def test_partner_comes_and_goes_by_publications(managed: Managed, partner_
         await linked(managed)
         others = up(*managed.nodes.values())
         for number, is_blocked in ((2, True), (4, False)):
-            await shut_out(await managed.peer_with(papers, EDGE, LinkKind.PARTNER))
+            await shut_out(await managed.peer_with(credentials, EDGE, LinkKind.PARTNER))
             await managed.publish(federate, why="we talk")
             await managed.acknowledged(number)
             peer = await comes()
@@ -280,7 +280,7 @@ async def test_partner_comes_and_goes_by_publications(managed: Managed, partner_
             await peer.hung_up()
             await managed.acknowledged(number + 1)
             assert others <= up(*managed.nodes.values())
-        await shut_out(await managed.peer_with(papers, EDGE, LinkKind.PARTNER))
+        await shut_out(await managed.peer_with(credentials, EDGE, LinkKind.PARTNER))
         assert AuditAct.BLOCK in [act for act, _ in audit(managed.organisation)]
 
 
@@ -355,13 +355,13 @@ async def test_revocation_typed_on_the_management_host_closes_links_on_other_ser
     """And those alone; the list then lies on every server, on the edge through a front end."""
     ca = managed.organisation.ca
     issued = ca.issue((BOT,), managed.organisation.load().topology.pools[-1].role, datetime.now(UTC))
-    papers = managed.papers("lost")
-    issued.write(*papers)
+    credentials = managed.credentials("lost")
+    issued.write(*credentials)
     async with managed:
         await managed.start(MGMT, *MEMBERS)
         await managed.acknowledged(1)
         await linked(managed)
-        lost = [await managed.peer_with(papers, name) for name in (FE1, FE2)]
+        lost = [await managed.peer_with(credentials, name) for name in (FE1, FE2)]
         kept = [await managed.peer(name, BOT) for name in (FE1, FE2)]
         for peer in (*lost, *kept):
             await peer.silent()
@@ -498,7 +498,7 @@ async def test_edge_that_is_cut_off_is_not_taken_for_one_that_speaks(managed: Ma
 async def test_refusal_of_a_server_that_is_not_in_the_topology_says_by_which_version(managed: Managed) -> None:
     """Whoever reads it learns whether the server that refused is behind: then the peer may well be in the topology."""
     managed.organisation.ca.issue(("fe9.example.test",), Role.FRONT_END, datetime.now(UTC)).write(
-        *managed.papers("fe9.example.test")
+        *managed.credentials("fe9.example.test")
     )
 
     async def said() -> str:

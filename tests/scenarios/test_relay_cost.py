@@ -40,9 +40,9 @@ class Meter:
         with counted(self.calls):
             return self.host.wait(timeout)
 
-    def rouse(self) -> None:
+    def wake(self) -> None:
         """See `Host`."""
-        self.host.rouse()
+        self.host.wake()
 
 
 @contextmanager
@@ -69,7 +69,7 @@ async def cost(home: Network, *, others: int = 0, headers: int = 0, body: int = 
     """Give the calls of one transaction, with so many *others* logged in."""
     found: list[tuple[int, int]] = []
     async with home:
-        alice, bot = await home.phone("alice", FE1), await home.peer(FE1, "bot", papers=BOT)
+        alice, bot = await home.phone("alice", FE1), await home.peer(FE1, "bot", credentials=BOT)
         for _ in range(others):
             await home.peer(FE1)
         with metered(home.nodes[FE1]) as calls:

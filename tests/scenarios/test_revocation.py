@@ -33,7 +33,7 @@ from support.service import serving_here
 from support.talking import inside_of
 from support.telling import Told
 
-Papers = tuple[Path, Path]
+Credentials = tuple[Path, Path]
 
 
 @pytest.fixture(autouse=True)
@@ -61,27 +61,29 @@ class Scene:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    async def link(self, papers: Papers, kind: LinkKind | None = None) -> Linked:
-        """A peer that was let in with *papers* and has had an answer."""
-        peer = await Peer.open(self.organisation.address(self.name, kind or self.kind), "erin@partner.test", papers)
+    async def link(self, credentials: Credentials, kind: LinkKind | None = None) -> Linked:
+        """A peer that was let in with *credentials* and has had an answer."""
+        peer = await Peer.open(
+            self.organisation.address(self.name, kind or self.kind), "erin@partner.test", credentials
+        )
         await self._stack.enter_async_context(peer)
         await answered(peer)
         [found] = [link.id for link in self.node.pool.all() if link.remote == peer.address]
-        return Linked(peer, found, papers)
+        return Linked(peer, found, credentials)
 
     def closed(self, event: str) -> list[str]:
         """The links that the newest *event* has closed, as the log tells it."""
         closed: list[str] = self.told.last(event)["closed"]
         return closed
 
-    async def refuses(self, papers: Papers, code: str) -> None:
-        """See that a new link with *papers* is refused for that reason."""
+    async def refuses(self, credentials: Credentials, code: str) -> None:
+        """See that a new link with *credentials* is refused for that reason."""
         with pytest.raises((HungUpError, OSError)):
-            await self._knock(papers)
+            await self._knock(credentials)
         assert self.told.last("link refused")["code"] == code
 
-    async def _knock(self, papers: Papers) -> None:
-        async with await Peer.open(self.organisation.address(self.name, self.kind), papers=papers) as peer:
+    async def _knock(self, credentials: Credentials) -> None:
+        async with await Peer.open(self.organisation.address(self.name, self.kind), credentials=credentials) as peer:
             await answered(peer)
 
 
@@ -91,7 +93,7 @@ class Linked:
 
     peer: Peer
     id: str
-    papers: Papers
+    credentials: Credentials
 
     async def falls(self) -> None:
         await self.peer.hung_up()
@@ -105,24 +107,24 @@ async def answered(peer: Peer) -> None:
     assert (await peer.ask(peer.request("OPTIONS", "sip:example.test"))).status == 200
 
 
-def leaf_of(papers: Papers) -> x509.Certificate:
-    return x509.load_pem_x509_certificates(papers[0].read_bytes())[0]
+def leaf_of(credentials: Credentials) -> x509.Certificate:
+    return x509.load_pem_x509_certificates(credentials[0].read_bytes())[0]
 
 
-def papers_of(organisation: Organisation, server: str) -> Papers:
+def credentials_of(organisation: Organisation, server: str) -> Credentials:
     folder = organisation.folder / "servers"
     return folder / f"{server}.pem", folder / f"{server}.key"
 
 
-def another(organisation: Organisation, server: str) -> Papers:
+def another(organisation: Organisation, server: str) -> Credentials:
     """A second certificate of *server*, which its owner keeps elsewhere."""
     topology = organisation.load().topology
     pool = topology.pool_of(server)
     assert pool is not None
     issued = organisation.ca.issue(certificate_names(topology, server), pool.role, datetime.now(UTC))
-    papers = (organisation.folder / "more" / f"{server}.pem", organisation.folder / "more" / f"{server}.key")
-    issued.write(*papers)
-    return papers
+    credentials = (organisation.folder / "more" / f"{server}.pem", organisation.folder / "more" / f"{server}.key")
+    issued.write(*credentials)
+    return credentials
 
 
 def revoke(organisation: Organisation, certificate: x509.Certificate) -> None:
@@ -141,7 +143,7 @@ def second_issuing_ca(organisation: Organisation, **changes: Any) -> Forged:
     return issuing
 
 
-def under(issuing: Forged, organisation: Organisation, server: str) -> Papers:
+def under(issuing: Forged, organisation: Organisation, server: str) -> Credentials:
     """A certificate of *server* by another CA than the organisation's usual one."""
     names = certificate_names(organisation.load().topology, server)
     return Forge(datetime.now(UTC)).server(issuing, *names).write(organisation.folder / "second", server)
@@ -155,15 +157,15 @@ async def test_revoked_certificate_brings_down_its_link_and_no_other_not_even_of
     example: Organisation,
 ) -> None:
     async with Scene(example, FE1) as scene:
-        stolen = await scene.link(papers_of(example, FE2))
-        renewed, edge = await scene.link(another(example, FE2)), await scene.link(papers_of(example, EDGE))
-        revoke(example, leaf_of(stolen.papers))
+        stolen = await scene.link(credentials_of(example, FE2))
+        renewed, edge = await scene.link(another(example, FE2)), await scene.link(credentials_of(example, EDGE))
+        revoke(example, leaf_of(stolen.credentials))
         await stolen.falls()
         assert scene.closed("revocation lists in force") == [stolen.id]
         await renewed.stays()
         await edge.stays()
-        await scene.refuses(stolen.papers, "revoked")
-        await (await scene.link(renewed.papers)).stays()
+        await scene.refuses(stolen.credentials, "revoked")
+        await (await scene.link(renewed.credentials)).stays()
         assert not list(scene.told.events("topology in force"))
 
 
@@ -174,29 +176,29 @@ async def test_revoked_issuing_ca_brings_down_all_links_under_it_and_none_under_
     """The root's list names it; what it has issued itself is on no list."""
     issuing = second_issuing_ca(example)
     async with Scene(example, FE1) as scene:
-        fallen = [await scene.link(papers_of(example, name)) for name in (FE2, EDGE)]
+        fallen = [await scene.link(credentials_of(example, name)) for name in (FE2, EDGE)]
         other = await scene.link(under(issuing, example, FE2))
         revoke(example, example.ca.issuing)
         for link in fallen:
             await link.falls()
         assert sorted(scene.closed("revocation lists in force")) == sorted(link.id for link in fallen)
         await other.stays()
-        await scene.refuses(fallen[0].papers, "revoked")
+        await scene.refuses(fallen[0].credentials, "revoked")
 
 
 @on_loop
 async def test_partners_list_that_newly_names_its_edge_brings_down_that_link(federation: Network) -> None:
     example, partner = federation.organisations
     async with Scene(example, EDGE, LinkKind.PARTNER) as scene:
-        stolen = await scene.link(papers_of(partner, PARTNER_EDGE))
+        stolen = await scene.link(credentials_of(partner, PARTNER_EDGE))
         renewed = await scene.link(another(partner, PARTNER_EDGE))
-        ours = await scene.link(papers_of(example, FE1), LinkKind.SERVER)
-        revoke(partner, leaf_of(stolen.papers))
+        ours = await scene.link(credentials_of(example, FE1), LinkKind.SERVER)
+        revoke(partner, leaf_of(stolen.credentials))
         await stolen.falls()
         assert scene.closed("revocation lists in force") == [stolen.id]
         await renewed.stays()
         await ours.stays()
-        await scene.refuses(stolen.papers, "revoked")
+        await scene.refuses(stolen.credentials, "revoked")
 
 
 # By the topology
@@ -205,22 +207,22 @@ async def test_partners_list_that_newly_names_its_edge_brings_down_that_link(fed
 @on_loop
 async def test_server_that_leaves_the_topology_loses_its_link(example: Organisation) -> None:
     async with Scene(example, FE1) as scene:
-        leaving, edge = await scene.link(papers_of(example, FE2)), await scene.link(papers_of(example, EDGE))
+        leaving, edge = await scene.link(credentials_of(example, FE2)), await scene.link(credentials_of(example, EDGE))
         front_ends = example.document["pools"][0]  # type: ignore[index]  # it is what build_example wrote
         front_ends["servers"] = front_ends["servers"][:1]
         example.write()
         await leaving.falls()
         assert scene.closed("topology in force") == [leaving.id]
         await edge.stays()
-        await scene.refuses(leaving.papers, "not-in-topology")
+        await scene.refuses(leaving.credentials, "not-in-topology")
 
 
 @on_loop
 async def test_partner_that_leaves_the_topology_loses_its_link(federation: Network) -> None:
     example, partner = federation.organisations
     async with Scene(example, EDGE, LinkKind.PARTNER) as scene:
-        leaving = await scene.link(papers_of(partner, PARTNER_EDGE))
-        ours = await scene.link(papers_of(example, FE1), LinkKind.SERVER)
+        leaving = await scene.link(credentials_of(partner, PARTNER_EDGE))
+        ours = await scene.link(credentials_of(example, FE1), LinkKind.SERVER)
         example.federate(EDGES, [])
         example.write()
         await leaving.falls()
@@ -232,7 +234,7 @@ async def test_partner_that_leaves_the_topology_loses_its_link(federation: Netwo
 async def test_anchor_that_is_removed_brings_down_the_links_under_it(federation: Network) -> None:
     """The partner has two roots for a while; its links under the one that is kept stay."""
     example, partner = federation.organisations
-    old, new = papers_of(partner, PARTNER_EDGE), partner_under_new_root(example, partner)
+    old, new = credentials_of(partner, PARTNER_EDGE), partner_under_new_root(example, partner)
     async with Scene(example, EDGE, LinkKind.PARTNER) as scene:
         before, after = await scene.link(old), await scene.link(new)
         entry = partner_entry(example)
@@ -249,7 +251,7 @@ def partner_entry(example: Organisation) -> Any:
     return document["federation"]["partners"][0]
 
 
-def partner_under_new_root(example: Organisation, partner: Organisation) -> Papers:
+def partner_under_new_root(example: Organisation, partner: Organisation) -> Credentials:
     """Let the partner have a second root in our topology, and give its edge a certificate under that."""
     forge, folder = Forge(datetime.now(UTC)), partner.folder / "new"
     issuing = forge.organisation("The partner's new")
@@ -274,7 +276,7 @@ async def test_issuer_that_ends_takes_its_links_along_and_no_others(example: Org
     issuing = second_issuing_ca(example, ends=timedelta(days=2))
     end = issuing.certificate.not_valid_after_utc
     async with Scene(example, FE1) as scene:
-        brief, other = await scene.link(under(issuing, example, FE2)), await scene.link(papers_of(example, EDGE))
+        brief, other = await scene.link(under(issuing, example, FE2)), await scene.link(credentials_of(example, EDGE))
         ahead = end - datetime.now(UTC)
         scene.node.gatekeeper.clock = lambda: datetime.now(UTC) + ahead
         scene.node.reactor.wall_clock = lambda: time.time() + ahead.total_seconds()
@@ -285,7 +287,7 @@ async def test_issuer_that_ends_takes_its_links_along_and_no_others(example: Org
         assert scene.node.gatekeeper.clock() > end
         assert scene.told.last("link closed")["why"] == "no longer trusted: expired"
         await other.stays()
-        await scene.refuses(brief.papers, "expired")
+        await scene.refuses(brief.credentials, "expired")
 
 
 # No way around
@@ -296,10 +298,10 @@ async def test_issuer_that_ends_takes_its_links_along_and_no_others(example: Org
 async def test_session_of_a_link_that_was_closed_is_no_way_back(example: Organisation, version: ssl.TLSVersion) -> None:
     """The twin offers its session as well, is judged anew all the same, and let in."""
     async with Scene(example, FE1) as scene:
-        stolen, twin = Thief(scene, papers_of(example, FE2), version), Thief(scene, another(example, FE2), version)
+        stolen, twin = Thief(scene, credentials_of(example, FE2), version), Thief(scene, another(example, FE2), version)
         assert await stolen.knocks() == "200, not resumed"
         assert await twin.knocks() == "200, not resumed"
-        revoke(example, leaf_of(papers_of(example, FE2)))
+        revoke(example, leaf_of(credentials_of(example, FE2)))
         await until(lambda: list(scene.told.events("revocation lists in force")))
         assert await stolen.knocks() == "refused"
         assert scene.told.last("link refused")["code"] == "revoked"
@@ -309,12 +311,12 @@ async def test_session_of_a_link_that_was_closed_is_no_way_back(example: Organis
 class Thief:
     """Comes back with the session of the time before, if the server gave one."""
 
-    def __init__(self, scene: Scene, papers: Papers, version: ssl.TLSVersion) -> None:
+    def __init__(self, scene: Scene, credentials: Credentials, version: ssl.TLSVersion) -> None:
         self._address = scene.organisation.address(scene.name, scene.kind)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._context.check_hostname, self._context.verify_mode = False, ssl.CERT_NONE
         self._context.minimum_version = self._context.maximum_version = version
-        self._context.load_cert_chain(*papers)
+        self._context.load_cert_chain(*credentials)
         self._session: ssl.SSLSession | None = None
 
     async def knocks(self) -> str:
@@ -353,7 +355,7 @@ async def test_call_over_a_link_that_was_closed_goes_on_over_a_new_one_under_the
         made = await alice.call("bob@example.test")
         came = await ringing(bob)
         assert (await made.answered()).ok
-        stolen = leaf_of(papers_of(example, FE2))
+        stolen = leaf_of(credentials_of(example, FE2))
         example.issue(FE2)
         pool.nodes[FE2].put_in_force(example.load())
         revoke(example, stolen)
@@ -370,7 +372,7 @@ async def test_call_with_a_partner_goes_on_over_its_other_server(federation: Net
     """Both of the partner's servers prove its name; the one through which the call came is revoked."""
     partner = federation.organisations[1]
     federation.starts = (FE1, EDGE)
-    stolen, good = papers_of(partner, PARTNER_EDGE), another(partner, PARTNER_EDGE)
+    stolen, good = credentials_of(partner, PARTNER_EDGE), another(partner, PARTNER_EDGE)
     async with federation:
         alice = await federation.phone("alice", FE1)
         address = federation.address(EDGE, LinkKind.PARTNER)
@@ -409,9 +411,9 @@ async def test_end_of_a_list_keeps_new_links_out_and_those_that_are_up_outlive_e
 ) -> None:
     """A reload, another topology, and another list that has ended as well; the twin is a link by a list in force."""
     async with Scene(example, FE1) as scene:
-        up = await scene.link(papers_of(example, FE2))
+        up = await scene.link(credentials_of(example, FE2))
         eight_days_on(scene)
-        await scene.refuses(papers_of(example, EDGE), "revocation-unknown")
+        await scene.refuses(credentials_of(example, EDGE), "revocation-unknown")
         assert scene.node.put_in_force(example.load()) == []
         example.federate(EDGES, [], blocked=("other.test",))
         example.write()
@@ -422,16 +424,16 @@ async def test_end_of_a_list_keeps_new_links_out_and_those_that_are_up_outlive_e
         await up.stays()
         example.ca.crls.publish(datetime.now(UTC) + EIGHT_DAYS)
         await until(lambda: len(list(scene.told.events("revocation lists in force"))) > 1)
-        await (await scene.link(papers_of(example, EDGE))).stays()
+        await (await scene.link(credentials_of(example, EDGE))).stays()
         await up.stays()
 
 
 @on_loop
 async def test_list_that_has_ended_still_brings_down_whom_it_names(example: Organisation) -> None:
     async with Scene(example, FE1) as scene:
-        stolen, twin = await scene.link(papers_of(example, FE2)), await scene.link(another(example, FE2))
+        stolen, twin = await scene.link(credentials_of(example, FE2)), await scene.link(another(example, FE2))
         eight_days_on(scene)
-        revoke(example, leaf_of(stolen.papers))
+        revoke(example, leaf_of(stolen.credentials))
         await stolen.falls()
         assert scene.closed("revocation lists in force") == [stolen.id]
         await twin.stays()
@@ -445,7 +447,7 @@ async def test_list_that_cannot_be_relied_on_ends_what_stands_on_it_whatever_its
     """The twin stands on another issuing CA, whose list has ended and is in order."""
     issuing = second_issuing_ca(example)
     async with Scene(example, FE1) as scene:
-        fallen, twin = await scene.link(papers_of(example, EDGE)), await scene.link(under(issuing, example, FE2))
+        fallen, twin = await scene.link(credentials_of(example, EDGE)), await scene.link(under(issuing, example, FE2))
         eight_days_on(scene)
         put_in_place(example, spoil)
         if spoil == "missing":

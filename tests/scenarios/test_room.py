@@ -40,7 +40,7 @@ async def test_large_body_of_another_server_is_413_and_the_phone_stays_registere
     """A server may forward five megabytes, and a phone's queue holds one; the binding at this front end stays."""
     async with pool:
         bob = await pool.phone("bob", FE1)
-        other = await pool.peer(FE1, "alice@example.test", papers=FE2)
+        other = await pool.peer(FE1, "alice@example.test", credentials=FE2)
         headers = [("p-asserted-identity", "<sip:alice@example.test>")]
         assert (await other.ask(other.request(MESSAGE, BOB, headers, b"x" * 1_100_000))).status == 413
         await bob.silent()

@@ -89,14 +89,14 @@ class VirtualLoop:
         queue.append(handle)
 
     def add_reader(self, fd: int, callback: Callable[..., object], *args: Any) -> None:
-        """Call *callback* each time `rouse` is called for *fd*."""
+        """Call *callback* each time `wake` is called for *fd*."""
         self._readers[fd] = asyncio.Handle(callback, args, self.loop, None)
 
     def remove_reader(self, fd: int) -> bool:
         """Forget the reader of *fd*."""
         return self._readers.pop(fd, None) is not None
 
-    def rouse(self, fd: int) -> None:
+    def wake(self, fd: int) -> None:
         """Schedule the reader of *fd*."""
         reader = self._readers.get(fd)
         if reader is not None:

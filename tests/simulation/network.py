@@ -231,7 +231,7 @@ class VirtualEpoll:
         self._fd = 1_000_000 + network.epolls
         self._masks: dict[int, int] = {}
         self._touched: dict[int, None] = {}
-        self._roused = False
+        self._woken = False
 
     def fileno(self) -> int:
         """Return the number under which the loop knows this epoll."""
@@ -266,13 +266,13 @@ class VirtualEpoll:
             self._rouse()
 
     def _rouse(self) -> None:
-        if not self._roused:
-            self._roused = True
-            self._network.loop.rouse(self._fd)
+        if not self._woken:
+            self._woken = True
+            self._network.loop.wake(self._fd)
 
     def poll(self, _timeout: float | None, most: int) -> list[tuple[int, int]]:
         """Return the sockets that are ready."""
-        self._roused = False
+        self._woken = False
         touched, self._touched = list(self._touched), {}
         found: list[tuple[int, int]] = []
         for fd in touched:

@@ -288,16 +288,16 @@ def test_a_frame_that_breaks_a_rule_is_refused(data: bytes, status: int) -> None
 def test_body_in_pieces_takes_memory_in_proportion_to_its_octets(size: int) -> None:
     """A peer may send a body in TLS records of two octets. One object for each would take twenty times the memory."""
     reader = MessageReader()
-    reader.take(WIRE.partition(b"\r\n\r\n")[0].replace(b": 29", b": %d" % size) + b"\r\n\r\n")
+    reader.add(WIRE.partition(b"\r\n\r\n")[0].replace(b": 29", b": %d" % size) + b"\r\n\r\n")
     assert reader.next() is None
     tracemalloc.start()
     for number in range(size // 2 - 1):
-        reader.take(number.to_bytes(3, "big")[1:])
+        reader.add(number.to_bytes(3, "big")[1:])
         assert reader.next() is None
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held < size * 1.5
-    reader.take(b"ab")
+    reader.add(b"ab")
     message = reader.next()
     assert isinstance(message, Request)
     assert len(message.body) == size

@@ -1,4 +1,4 @@
-"""The giving end of a subscription in an attacker's hands: real TLS under real papers, and what document the test wants."""
+"""The giving end of a subscription in an attacker's hands: real TLS under real credentials, and what document the test wants."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Giver:
     async def meet(cls, stack: AsyncExitStack, network: Managed, server: str, name: str = MGMT) -> Self:
         """Come to *server* as *name*, and take its subscription."""
         address = network.organisation.address(server, LinkKind.SERVER)
-        peer = await stack.enter_async_context(await Peer.open(address, papers=network.papers(name)))
+        peer = await stack.enter_async_context(await Peer.open(address, credentials=network.credentials(name)))
         asked = await peer.request_in("SUBSCRIBE")
         await peer.send(respond(asked, 200, headers=(("expires", "86400"),), to_tag=peer.tag))
         return cls(peer, name, asked)

@@ -44,7 +44,7 @@ MGMT2 = "mgmt2.example.test"
 FOLDERS = {MGMT: "m", FE1: "f1", FE2: "f2", FE3: "f3", FE4: "f4", EDGE: "e"}
 """Short names: a control socket has a path of 107 bytes at most."""
 
-Papers = tuple[Path, Path]
+Credentials = tuple[Path, Path]
 Change = Callable[[dict[str, Any]], object]
 
 
@@ -103,9 +103,9 @@ class Managed:
         """The folder of a server."""
         return self.organisation.folder if name == MGMT else self.where / FOLDERS.get(name, name)
 
-    def papers(self, name: str) -> Papers:
+    def credentials(self, name: str) -> Credentials:
         """The certificate chain and the key of a server."""
-        return self.organisation.papers(name)
+        return self.organisation.credentials(name)
 
     def holding(self, name: str) -> DocumentStore:
         """What a server has on its disk."""
@@ -116,7 +116,7 @@ class Managed:
         folder, ours = self.folder(name), self.organisation.folder
         for made in ("servers", "ca"):
             (folder / made).mkdir(parents=True, exist_ok=True)
-        for file in self.papers(name):
+        for file in self.credentials(name):
             shutil.copy(file, folder / "servers" / file.name)
         for file in (ours / "ca").glob("*.crl"):
             shutil.copy(file, folder / "ca" / file.name)
@@ -205,13 +205,13 @@ class Managed:
         return await self._stack.enter_async_context(await Peer.open(address, f"{user}@{EXAMPLE}"))
 
     async def peer(self, server: str, name: str) -> Peer:
-        """A peer at the server port of *server*, with the papers of the server *name*."""
-        return await self.peer_with(self.papers(name), server)
+        """A peer at the server port of *server*, with the credentials of the server *name*."""
+        return await self.peer_with(self.credentials(name), server)
 
-    async def peer_with(self, papers: Papers, server: str, kind: LinkKind = LinkKind.SERVER) -> Peer:
-        """A peer with any papers, at any port of *server*."""
+    async def peer_with(self, credentials: Credentials, server: str, kind: LinkKind = LinkKind.SERVER) -> Peer:
+        """A peer with any credentials, at any port of *server*."""
         address = self.organisation.address(server, kind)
-        return await self._stack.enter_async_context(await Peer.open(address, papers=papers))
+        return await self._stack.enter_async_context(await Peer.open(address, credentials=credentials))
 
     # What the operator does
 
@@ -267,9 +267,9 @@ class Managed:
         made = draft.compiled(number, "mallory (66)", "because", at=datetime.now(UTC))
         return replace(made, **changes).encode()
 
-    def signed(self, payload: bytes, papers: Papers | None = None, kind: str = KIND) -> bytes:
-        """Sign a payload, as management does or with other papers."""
-        chain, key_file = papers or self.papers(f"{MGMT}.signer")
+    def signed(self, payload: bytes, credentials: Credentials | None = None, kind: str = KIND) -> bytes:
+        """Sign a payload, as management does or with other credentials."""
+        chain, key_file = credentials or self.credentials(f"{MGMT}.signer")
         key: Any = load_pem_private_key(key_file.read_bytes(), None)
         return sign(payload, kind, x509.load_pem_x509_certificates(chain.read_bytes()), key)
 

@@ -196,7 +196,7 @@ class Network:
         """Where *server* listens."""
         return self.of(server).address(server, kind)
 
-    def papers(self, server: str) -> tuple[Path, Path]:
+    def credentials(self, server: str) -> tuple[Path, Path]:
         """The certificate chain and the key of *server*."""
         folder = self.of(server).folder / "servers"
         return folder / f"{server}.pem", folder / f"{server}.key"
@@ -212,14 +212,14 @@ class Network:
         assert (await agent.register()).status == 200
         return agent
 
-    async def peer(self, server: str, user: str = "nobody", papers: str | None = None) -> Peer:
-        """A peer at the client port of *server* or, with the *papers* of a server of ours, at its server port."""
-        kind = LinkKind.CLIENT if papers is None else LinkKind.SERVER
-        return await self.peer_at(server, kind, user, papers)
+    async def peer(self, server: str, user: str = "nobody", credentials: str | None = None) -> Peer:
+        """A peer at the client port of *server* or, with the *credentials* of a server of ours, at its server port."""
+        kind = LinkKind.CLIENT if credentials is None else LinkKind.SERVER
+        return await self.peer_at(server, kind, user, credentials)
 
-    async def peer_at(self, server: str, kind: LinkKind, user: str = "nobody", papers: str | None = None) -> Peer:
+    async def peer_at(self, server: str, kind: LinkKind, user: str = "nobody", credentials: str | None = None) -> Peer:
         """A peer at any port of *server*."""
-        shown = None if papers is None else self.papers(papers)
+        shown = None if credentials is None else self.credentials(credentials)
         who = user if "@" in user else f"{user}@{self.of(server).domain}"
         return await self._stack.enter_async_context(await Peer.open(self.address(server, kind), who, shown))
 

@@ -43,13 +43,13 @@ class Peer:
 
     @classmethod
     async def open(
-        cls, address: tuple[str, int], user: str = "nobody@nowhere.test", papers: tuple[Path, Path] | None = None
+        cls, address: tuple[str, int], user: str = "nobody@nowhere.test", credentials: tuple[Path, Path] | None = None
     ) -> Self:
-        """Connect, with *papers* (chain and key) where the port asks for them; whom it meets is not checked."""
+        """Connect, with *credentials* (chain and key) where the port asks for them; whom it meets is not checked."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        if papers is not None:
-            context.load_cert_chain(*papers)
+        if credentials is not None:
+            context.load_cert_chain(*credentials)
         reader, writer = await asyncio.open_connection(*address, ssl=context)
         return cls(reader, writer, user)
 

@@ -147,7 +147,7 @@ async def test_address_that_failed_is_tried_last_until_it_is_forgiven(
         await client.heard.until(lambda: client.heard.up)
         assert client.connector.ordered(hop, [bad, good]) == [good, bad]
         assert client.connector.ordered(replace(hop, name="x.test"), [bad, good]) == [bad, good]
-        client.connector.forgive()
+        client.connector.forget_failures()
         assert client.connector.ordered(hop, [bad, good]) == [bad, good]
 
 
@@ -168,7 +168,7 @@ async def test_peer_that_refused_late_is_tried_last(
 
 @on_loop
 async def test_peer_that_refuses_is_not_dialled_once_per_request(ca: Authority, there: Identity) -> None:
-    """For ``redial_s`` further links to it fail at once with the same reason; after forgive it is dialled again."""
+    """For ``redial_s`` further links to it fail at once with the same reason; after forget_failures it is dialled again."""
     async with Node(ca, there) as client:
         client.connector.limits = Limits(redial_s=3600)
         hop = Hop("here.test", SERVER, (closed_port(),))
@@ -177,7 +177,7 @@ async def test_peer_that_refuses_is_not_dialled_once_per_request(ca: Authority, 
         assert client.pool.obtain(hop).state is LinkState.CLOSED
         await client.heard.until(lambda: len(client.heard.down) == 2)
         assert client.heard.down[0][1] == client.heard.down[1][1]
-        client.connector.forgive()
+        client.connector.forget_failures()
         assert client.pool.obtain(hop).state is LinkState.CONNECTING
 
 

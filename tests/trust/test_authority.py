@@ -26,8 +26,8 @@ def test_anchors_are_put_into_a_store_once(net: Network, monkeypatch: pytest.Mon
 def test_new_lists_and_answers_leave_the_authority_equal(net: Network) -> None:
     """They change while links are up; the anchors decide whether it is the same authority."""
     before, after = (net.authority("Example", net.ours) for _ in range(2))
-    after.relist(RevocationLists())
-    after.hear(OcspAnswers(()))
+    after.use_crls(RevocationLists())
+    after.use_ocsp_responses(OcspAnswers(()))
     assert (len(list(after.lists)), before, hash(before)) == (0, after, hash(after))
 
 

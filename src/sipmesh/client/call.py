@@ -57,7 +57,7 @@ class Call:
 
     def serve(self, request: Request) -> Response | None:
         """Return the response to a request inside the dialog, None for an ACK; raises `RemoteError`."""
-        if self.dialog is None or not self.dialog.take(request):
+        if self.dialog is None or not self.dialog.accept_cseq(request):
             return respond(request, 500, "CSeq Out Of Order")
         if request.method == "ACK":
             self.acknowledged()

@@ -118,7 +118,7 @@ class Dialog:
         """The identifiers of the dialog in a received message: Call-ID, our tag, the other side's tag."""
         return self.call_id, *self._tags
 
-    def take(self, request: Request) -> bool:
+    def accept_cseq(self, request: Request) -> bool:
         """Accept the CSeq of a request inside the dialog; return False if it is out of order, which is a 500 (12.2.2)."""
         number = request.cseq.number
         if request.method not in {"ACK", "CANCEL"}:

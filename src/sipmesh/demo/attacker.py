@@ -36,14 +36,14 @@ class Knock:
 
 def knock(
     address: tuple[str, int],
-    papers: Forged | None,
+    credentials: Forged | None,
     *,
     name: str,
     domain: str,
     highest: int | None = None,
     message: bytes | None = None,
 ) -> Knock:
-    """Open a TLS connection with the certificate *papers*, send OPTIONS (or *message*), and wait for an answer.
+    """Open a TLS connection with the certificate *credentials*, send OPTIONS (or *message*), and wait for an answer.
 
     In TLS 1.3 our handshake ends before the server has checked our certificate: only an answer shows that it was accepted.
     """
@@ -51,7 +51,7 @@ def knock(
         local = raw.getsockname()[:2]
         raw.settimeout(None)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(PATIENCE_S))
-        tls = SSL.Connection(_context(papers, highest), raw)
+        tls = SSL.Connection(_context(credentials, highest), raw)
         tls.set_tlsext_host_name(name.encode())
         tls.set_connect_state()
         probe = PROBE.format(host=name, local=f"{local[0]}:{local[1]}", port=local[1], domain=domain)
@@ -74,19 +74,19 @@ def _talk(tls: SSL.Connection, message: bytes) -> tuple[str, str]:
         return "", str(error.args[0][-1][-1]) if error.args and error.args[0] else "TLS error"
 
 
-def _context(papers: Forged | None, highest: int | None) -> SSL.Context:
+def _context(credentials: Forged | None, highest: int | None) -> SSL.Context:
     """Return a context that trusts every peer and presents any certificate."""
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_cipher_list(b"ALL:@SECLEVEL=0")
     if highest is not None:
         context.set_min_proto_version(SSL.TLS1_VERSION)
         context.set_max_proto_version(highest)
-    if papers is not None:
-        leaf, *others = papers.chain
+    if credentials is not None:
+        leaf, *others = credentials.chain
         context.use_certificate(leaf)
         for certificate in others:
             context.add_extra_chain_cert(certificate)
-        context.use_privatekey(papers.key)
+        context.use_privatekey(credentials.key)
     return context
 
 

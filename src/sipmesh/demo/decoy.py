@@ -22,8 +22,8 @@ class Decoy:
     *received* counts the requests: a request for another server must never arrive.
     """
 
-    def __init__(self, papers: Forged, host: str = "127.0.0.1", *, mutual: bool = True) -> None:
-        self._context = _context(papers, mutual=mutual)
+    def __init__(self, credentials: Forged, host: str = "127.0.0.1", *, mutual: bool = True) -> None:
+        self._context = _context(credentials, mutual=mutual)
         self._listening = socket.create_server((host, 0))
         self.address: tuple[str, int] = self._listening.getsockname()[:2]
         self.received = 0
@@ -68,13 +68,13 @@ class Decoy:
             raw.close()
 
 
-def _context(papers: Forged, *, mutual: bool) -> SSL.Context:
+def _context(credentials: Forged, *, mutual: bool) -> SSL.Context:
     context = SSL.Context(SSL.TLS_METHOD)
-    leaf, *others = papers.chain
+    leaf, *others = credentials.chain
     context.use_certificate(leaf)
     for certificate in others:
         context.add_extra_chain_cert(certificate)
-    context.use_privatekey(papers.key)
+    context.use_privatekey(credentials.key)
     if mutual:
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *_: True)
     return context

@@ -12,11 +12,11 @@ from sipmesh.demo.cast import Cast
 from sipmesh.demo.forge import SERVER_AUTH, Forged, KeyKind, Wish
 from sipmesh.trust.code import Code
 
-Papers = Callable[[Cast], Forged | None]
+Credentials = Callable[[Cast], Forged | None]
 """Makes the certificate that a peer presents; None for a peer without one."""
 
 
-class Door(Enum):
+class AttackedListener(Enum):
     """The port to connect to: where another front end, or a partner's edge, is expected."""
 
     SERVER = "front end, server port"
@@ -28,37 +28,37 @@ class Door(Enum):
 class Impostor:
     """A peer that must be refused in the handshake.
 
-    *wanted* is the code of its verdict. *papers* makes its certificate, *twin* the certificate of its control.
+    *wanted* is the code of its verdict. *credentials* makes its certificate, *twin* the certificate of its control.
     """
 
     title: str
-    door: Door
-    papers: Papers
+    listener: AttackedListener
+    credentials: Credentials
     wanted: Code
-    twin: Papers
+    twin: Credentials
 
 
-def front_end(**changes: Any) -> Papers:
+def front_end(**changes: Any) -> Credentials:
     """Return the certificate of fe2.example.test by our own CA, with *changes*."""
     return lambda cast: cast.forge.server(cast.ours, "fe2.example.test", **changes)
 
 
-def partner_edge(**changes: Any) -> Papers:
+def partner_edge(**changes: Any) -> Credentials:
     """Return the certificate of sip.partner.test by the partner's CA, with *changes*."""
     return lambda cast: cast.forge.server(cast.partner, "sip.partner.test", "partner.test", **changes)
 
 
-def other_edge(**changes: Any) -> Papers:
+def other_edge(**changes: Any) -> Credentials:
     """Return the certificate of the second partner by its own CA, with *changes*."""
     return lambda cast: cast.forge.server(cast.other, "other.test", **changes)
 
 
-def named(*names: str, **changes: Any) -> Papers:
+def named(*names: str, **changes: Any) -> Credentials:
     """Return a certificate by our own CA for other *names*."""
     return lambda cast: cast.forge.server(cast.ours, *names, **changes)
 
 
-def bare(**changes: Any) -> Papers:
+def bare(**changes: Any) -> Credentials:
     """Return a certificate by our own CA whose names are all in *changes*."""
     return lambda cast: cast.forge.forge(Wish("fe2.example.test"), cast.ours, **changes)
 
@@ -72,17 +72,17 @@ def self_signed(cast: Cast) -> Forged:
     return cast.forge.server(None, "fe2.example.test")
 
 
-def by(issuer: str, *names: str) -> Papers:
+def by(issuer: str, *names: str) -> Credentials:
     """Return a certificate for *names* by the CA that is named *issuer* in the cast."""
     return lambda cast: cast.forge.server(getattr(cast, issuer), *names)
 
 
-def _at_server(title: str, papers: Papers, wanted: Code) -> Impostor:
-    return Impostor(title, Door.SERVER, papers, wanted, front_end())
+def _at_server(title: str, credentials: Credentials, wanted: Code) -> Impostor:
+    return Impostor(title, AttackedListener.SERVER, credentials, wanted, front_end())
 
 
-def _at_partner(title: str, papers: Papers, wanted: Code, twin: Papers | None = None) -> Impostor:
-    return Impostor(title, Door.PARTNER, papers, wanted, twin or partner_edge())
+def _at_partner(title: str, credentials: Credentials, wanted: Code, twin: Credentials | None = None) -> Impostor:
+    return Impostor(title, AttackedListener.PARTNER, credentials, wanted, twin or partner_edge())
 
 
 DAY = timedelta(days=1)
@@ -94,7 +94,7 @@ IMPOSTORS: tuple[Impostor, ...] = (
     _at_server("our CA, a name that is not in the topology", named("fe9.example.test"), Code.NOT_IN_TOPOLOGY),
     Impostor(
         "in the topology, wrong role for this link",
-        Door.INSIDE,
+        AttackedListener.INSIDE,
         named("bot.example.test"),
         Code.ROLE_NOT_ALLOWED,
         front_end(),

@@ -137,11 +137,11 @@ class Organisation:
         if pool is None:
             raise ValueError(f"{name} is not in the topology")
         issued = self.ca.issue(certificate_names(topology, name), pool.role, self._now())
-        issued.write(*self.papers(name))
+        issued.write(*self.credentials(name))
         if pool.role is Role.MANAGEMENT:
-            self.ca.issue_signer(name, self._now()).write(*self.papers(f"{name}.signer"))
+            self.ca.issue_signer(name, self._now()).write(*self.credentials(f"{name}.signer"))
 
-    def papers(self, name: str) -> tuple[Path, Path]:
+    def credentials(self, name: str) -> tuple[Path, Path]:
         """Return the paths of a server's certificate chain and key; of its signer, if *name* ends in ``.signer``."""
         return self.folder / "servers" / f"{name}.pem", self.folder / "servers" / f"{name}.key"
 

@@ -30,8 +30,8 @@ async def revoke(network: DemoNetwork, people: People, score: Score) -> None:
     before = {peer: await links_with(network, peer) for peer in (FE2, EDGE)}
     up = all(before.values())
     act.row("fe1 has links with fe2 and edge1", "up" if up else "DOWN", good=up, links=tell(before))
-    papers = papers_of(network, FE2)
-    serial = papers.certificate.serial_number
+    credentials = credentials_of(network, FE2)
+    serial = credentials.certificate.serial_number
     started = time.monotonic()
     await asyncio.to_thread(network.example.ca.revoke, serial, Reason.KEY_COMPROMISE, datetime.now(UTC))
     for name in (FE1, EDGE):  # as `ca revoke` does; without this, they notice the new CRL as well
@@ -44,11 +44,11 @@ async def revoke(network: DemoNetwork, people: People, score: Score) -> None:
     edge_now = await links_with(network, EDGE)
     up = edge_now == before[EDGE]
     act.row("the link of fe1 with edge1", "up" if up else "DOWN", good=up, links=f"{EDGE}: {', '.join(edge_now)}")
-    await refused_now(network, people, act, papers)
+    await refused_now(network, people, act, credentials)
     await new_certificate(network, people, act)
 
 
-def papers_of(network: DemoNetwork, server: str) -> Forged:
+def credentials_of(network: DemoNetwork, server: str) -> Forged:
     """Return the present certificate and key of a server, as a thief would have copied them."""
     folder = network.organisation_of(server).folder / "servers"
     return Forged.read(folder / f"{server}.pem", folder / f"{server}.key", network.cast.ours)
@@ -76,13 +76,13 @@ async def until_gone(network: DemoNetwork, ids: list[str]) -> bool:
     return True
 
 
-async def refused_now(network: DemoNetwork, people: People, act: Act, papers: Forged) -> None:
+async def refused_now(network: DemoNetwork, people: People, act: Act, credentials: Forged) -> None:
     """Check that a new link with the revoked certificate is refused, in both directions."""
     outcome = await people.alice.message(people.bob.party.aor, "are you there?")
     act.row(
         "alice sends bob on fe2 a message", f"{outcome.status}, not delivered", good=not outcome.ok, answer=str(outcome)
     )
-    result = await knock_at_fe1(network, papers)
+    result = await knock_at_fe1(network, credentials)
     verdict = await verdict_on(network, FE1, result)
     code = verdict.code if verdict is not None else "no verdict"
     act.row(
@@ -93,10 +93,10 @@ async def refused_now(network: DemoNetwork, people: People, act: Act, papers: Fo
     )
 
 
-async def knock_at_fe1(network: DemoNetwork, papers: Forged) -> Knock:
-    """Open a link to fe1's server port with the certificate *papers*."""
+async def knock_at_fe1(network: DemoNetwork, credentials: Forged) -> Knock:
+    """Open a link to fe1's server port with the certificate *credentials*."""
     address = network.example.address(FE1, LinkKind.SERVER)
-    return await asyncio.to_thread(knock, address, papers, name=FE1, domain=EXAMPLE)
+    return await asyncio.to_thread(knock, address, credentials, name=FE1, domain=EXAMPLE)
 
 
 async def new_certificate(network: DemoNetwork, people: People, act: Act) -> None:
@@ -110,7 +110,7 @@ async def new_certificate(network: DemoNetwork, people: People, act: Act) -> Non
     outcome = await people.alice.message(people.bob.party.aor, "welcome back")
     event = await next_event(people.bob) if outcome.ok else None
     seen = event.text if isinstance(event, Text) else "nothing"
-    result = await knock_at_fe1(network, papers_of(network, FE2))
+    result = await knock_at_fe1(network, credentials_of(network, FE2))
     verdict = "accepted" if result.served else "REFUSED"
     act.row("fe2 connects with a new certificate", verdict, good=result.served, peer_got=result.answer or result.alert)
     act.row("alice sends bob a message again", str(outcome), good=seen == "welcome back", received=seen)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sipmesh.demo.attacks import at_the_doors, in_messages, on_the_way
+from sipmesh.demo.attacks import at_the_listeners, in_messages, on_the_way
 from sipmesh.demo.network import FE1, DemoNetwork
 from sipmesh.demo.people import log_in, talk
 from sipmesh.demo.revocation import revoke
@@ -74,7 +74,7 @@ async def _perform(network: DemoNetwork, score: Score, findings: Path, pause: Pa
         await pause()
         await talk(network, people, score)
         await pause()
-        await at_the_doors(network, score)
+        await at_the_listeners(network, score)
         await pause()
         await in_messages(network, people, score)
         await pause()

@@ -130,7 +130,7 @@ class Notifier:
                 subscription.has.pop((ItemKind.TOPOLOGY, ""), None)
                 self._give(subscription)
 
-    def take(self, peers: Callable[[str], TrustedPeer | None]) -> None:
+    def use_topology(self, peers: Callable[[str], TrustedPeer | None]) -> None:
         """Use another topology. *peers* finds a server in it; a server that is not in it loses its subscription."""
         for link, subscription in list(self._subscriptions.items()):
             peer = peers(subscription.peer.name)

@@ -79,7 +79,7 @@ def refuse_early(
             if control.refuses_new():
                 answer = unavailable(chunk, at, head_end, host, port)
                 if answer is None:
-                    control.take_back()
+                    control.undo_last()
                     break
                 answers.append(answer)
                 if kept_from < at:

@@ -141,7 +141,7 @@ class OverloadControl:
         self._credit -= 1.0
         return True
 
-    def take_back(self) -> None:
+    def undo_last(self) -> None:
         """Take back the last True of `refuses_new`, as if it had not been asked: the next question gets the same answer."""
         self._credit += 1.0 - min(self.loss, 1.0)
 

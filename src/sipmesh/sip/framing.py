@@ -116,14 +116,14 @@ class MessageReader:
         The bytes are added at once, before the iterator is used. The next call gives the items that this iterator did not.
         Raises FramingError after the last valid item.
         """
-        self.take(bytes(data))
+        self.add(bytes(data))
         return self._whole()
 
     def _whole(self) -> Iterator[Request | Response | Keepalive]:
         while (found := self.next()) is not None:
             yield found
 
-    def take(self, data: bytes) -> None:
+    def add(self, data: bytes) -> None:
         """Add bytes. Call :meth:`next` for the complete messages."""
         if self._broken:
             return

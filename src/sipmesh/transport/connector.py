@@ -130,7 +130,7 @@ class Connector:
             self._refusals.clear()
         self._refusals[hop.name, hop.kind] = DialFailure(until, why, verdict)
 
-    def forgive(self) -> None:
+    def forget_failures(self) -> None:
         """Forget failed addresses and refusals, for example after a new topology or a new certificate."""
         self._failed_at.clear()
         self._refusals.clear()
@@ -274,7 +274,7 @@ class Dial:
         sock, self._sock = self._sock, None
         if sock is not None:
             self._connector.reactor.unwatch(sock.fileno())
-            self._connector.reactor.bury(Dropped(sock))
+            self._connector.reactor.close_later(Dropped(sock))
 
     def due(self, now: float) -> None:
         """End the current candidate, or the whole dial, because its time is over."""
@@ -309,7 +309,7 @@ class Dropped:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
 
-    def bury(self) -> None:
+    def close_socket(self) -> None:
         """Close the socket."""
         close_quietly(self._sock)
 

@@ -83,9 +83,9 @@ class Handshake:
     def abandon(self) -> None:
         """Close the connection at the end of the batch."""
         self._reactor.unwatch(self.tls.fileno())
-        self._reactor.bury(self)
+        self._reactor.close_later(self)
 
-    def bury(self) -> None:
+    def close_socket(self) -> None:
         """Close the socket, or leave it to a lingering close; the reactor calls this."""
         if self._refused:
             LingeringClose(self._reactor, self.tls.leave()).begin()

@@ -43,10 +43,10 @@ class Authority:
     def __post_init__(self) -> None:
         self.store = Store(list(self.anchors)) if self.anchors else None
 
-    def relist(self, lists: RevocationLists) -> None:
+    def use_crls(self, lists: RevocationLists) -> None:
         """Use these CRLs from now on."""
         self.lists = lists
 
-    def hear(self, answers: OcspAnswers) -> None:
+    def use_ocsp_responses(self, answers: OcspAnswers) -> None:
         """Use these OCSP responses from now on."""
         self.answers = answers

@@ -26,7 +26,7 @@ def _partner(example: Organisation, partner_model: Organisation, tmp_path: Path)
 
 
 def certificate(organisation: Organisation, server: str) -> Path:
-    return organisation.papers(server)[0]
+    return organisation.credentials(server)[0]
 
 
 @pytest.mark.parametrize("comes_as", [None, ConnectsAs.SERVER, ConnectsAs.FRONT_END])

@@ -144,8 +144,8 @@ def test_without_advice_the_remedies_of_the_verdict_stay(forge: Forge, issuing: 
 class OtherServer(Decoy):
     """Accepts every peer, and answers with *answer* instead of SIP, or not at all."""
 
-    def __init__(self, papers: Forged, answer: bytes) -> None:
-        super().__init__(papers, mutual=False)
+    def __init__(self, credentials: Forged, answer: bytes) -> None:
+        super().__init__(credentials, mutual=False)
         self.answer = answer
 
     def _serve(self, raw: socket.socket) -> None:

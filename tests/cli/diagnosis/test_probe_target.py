@@ -84,7 +84,7 @@ def test_client_at_a_port_for_servers_is_told_who_may_open_it(
 
 def test_server_without_a_certificate_here_is_not_advised(place: Place, example: Organisation) -> None:
     for name in (FE2, EDGE, "bot.example.test"):
-        example.papers(name)[0].unlink()
+        example.credentials(name)[0].unlink()
     aimed, _ = aim(target(at(example, FE1, LinkKind.SERVER)), place)
     assert aimed.advice[1].endswith("--as NAME")
 

@@ -29,14 +29,14 @@ def _open(organisation: Organisation) -> Organisation:
     return organisation
 
 
-def papers(theirs: Path) -> tuple[str | Path, ...]:
+def credentials(theirs: Path) -> tuple[str | Path, ...]:
     lists = (theirs / "root.crl", theirs / "issuing.crl")
     return ("--ca", theirs / "root.pem", "--crl", lists[0], "--crl", lists[1])
 
 
 def test_a_partner_is_added_with_all_that_was_said(open_: Organisation, theirs: Path) -> None:
     options = ("--edge", "sip.partner.test:5061", "--client-usage", "server-ok")
-    added = open_.type("partner", "add", "partner.test", *options, *papers(theirs))
+    added = open_.type("partner", "add", "partner.test", *options, *credentials(theirs))
     assert added.code == 0
     (held,) = open_.type("partner", "list", "--json").json["partners"]
     assert (held["domains"], held["edge"], held["client_usage"]) == (
@@ -50,13 +50,13 @@ def test_a_partner_is_added_with_all_that_was_said(open_: Organisation, theirs: 
 
 def test_comments_stay_when_a_partner_comes(open_: Organisation, theirs: Path) -> None:
     before = [line for line in open_.file.read_text().splitlines() if "#" in line]
-    open_.type("partner", "add", "partner.test", *papers(theirs))
+    open_.type("partner", "add", "partner.test", *credentials(theirs))
     assert [line for line in open_.file.read_text().splitlines() if "#" in line] == before
 
 
 def test_a_partner_without_an_edge_of_ours_changes_nothing(organisation: Organisation, theirs: Path) -> None:
     before = organisation.file.read_text()
-    left = organisation.type("partner", "add", "partner.test", *papers(theirs))
+    left = organisation.type("partner", "add", "partner.test", *credentials(theirs))
     assert left.code == 1
     assert "no `route`" in left.err
     assert organisation.file.read_text() == before
@@ -64,7 +64,7 @@ def test_a_partner_without_an_edge_of_ours_changes_nothing(organisation: Organis
 
 def test_a_partner_that_claims_our_domain_changes_nothing(open_: Organisation, theirs: Path) -> None:
     before = open_.file.read_text()
-    left = open_.type("partner", "add", "example.com", *papers(theirs))
+    left = open_.type("partner", "add", "example.com", *credentials(theirs))
     assert left.code == 1
     assert "is a name of our own" in left.err
     assert open_.file.read_text() == before
@@ -85,12 +85,12 @@ def test_a_file_beside_the_topology_is_named_by_its_place_there(open_: Organisat
     for file in theirs.glob("*.[pc]*"):
         if file.suffix in {".pem", ".crl"}:
             (home / file.name).write_bytes(file.read_bytes())
-    assert open_.type("partner", "add", "partner.test", *papers(home)).code == 0
+    assert open_.type("partner", "add", "partner.test", *credentials(home)).code == 0
     assert open_.type("partner", "list", "--json").json["partners"][0]["anchors"] == ["partners/root.pem"]
 
 
 def test_a_blocked_partner_is_no_partner_any_more(open_: Organisation, theirs: Path) -> None:
-    open_.type("partner", "add", "partner.test", "--edge", "sip.partner.test", *papers(theirs))
+    open_.type("partner", "add", "partner.test", "--edge", "sip.partner.test", *credentials(theirs))
     assert open_.type("partner", "block", "partner.test").code == 0
     told = open_.type("partner", "list", "--json").json
     assert (told["partners"], sorted(told["blocked"])) == ([], ["partner.test", "sip.partner.test"])
@@ -118,7 +118,7 @@ def newest(organisation: Organisation) -> tuple[int, str]:
 def test_a_partner_is_in_force_by_the_one_command(open_: Organisation, theirs: Path) -> None:
     """It publishes by itself, with a reason of its own, and what servers elsewhere get lies below the folder."""
     number, _ = newest(open_)
-    added = open_.type("partner", "add", "Partner.test", *papers(theirs))
+    added = open_.type("partner", "add", "Partner.test", *credentials(theirs))
     assert added.code == 0, added.out + added.err
     assert newest(open_) == (number + 1, "Partner.test is a partner")
     assert (open_.folder / "partners" / "partner.test" / "issuing.crl").read_bytes()
@@ -136,7 +136,7 @@ def test_block_is_in_force_though_the_draft_holds_other_changes(
     open_: Organisation, theirs: Path, *, runs: bool
 ) -> None:
     """An emergency waits for nobody's work: what was begun stays in the draft, unpublished, and is told."""
-    assert open_.type("partner", "add", "partner.test", "--edge", "sip.partner.test", *papers(theirs)).code == 0
+    assert open_.type("partner", "add", "partner.test", "--edge", "sip.partner.test", *credentials(theirs)).code == 0
     if runs:
         open_.serve("mgmt.example.com")
     number, _ = newest(open_)
@@ -183,7 +183,7 @@ def test_partner_that_is_added_waits_for_the_draft(open_: Organisation, theirs: 
     """To let somebody in is no emergency: nothing is published that the operator has not begun."""
     number, _ = newest(open_)
     begin_another_change(open_)
-    left = open_.type("partner", "add", "partner.test", *papers(theirs))
+    left = open_.type("partner", "add", "partner.test", *credentials(theirs))
     assert left.code == 1
     assert "NOT in force" in left.out
     assert newest(open_)[0] == number
@@ -208,7 +208,7 @@ def test_a_list_may_be_named_by_the_url_that_it_is_fetched_from(open_: Organisat
 
 def test_a_root_that_is_prepared_is_of_no_use_to_a_partner_without_its_list(open_: Organisation, theirs: Path) -> None:
     """Certificates that the new CA issues lead to the old root as well, and are still refused where no list speaks for them."""
-    assert open_.type("partner", "add", "partner.test", *papers(theirs)).code == 0
+    assert open_.type("partner", "add", "partner.test", *credentials(theirs)).code == 0
     prepared = open_.type("ca", "root", "prepare")
     assert prepared.code == 0, prepared.err
     assert f"Give {open_.folder / 'ca' / '2' / 'issuing.crl'} to partners now" in prepared.out
@@ -220,7 +220,10 @@ def test_a_partner_who_changes_its_root_is_let_in_once_the_next_list_is_named(
     """Its new certificate leads to the old root, and is refused all the same while no list speaks for the next issuing CA."""
     assert sipmesh("init", "other.test", "--dir", tmp_path / "o").code == 0
     generations, at = CaGenerations(tmp_path / "o" / "ca"), datetime.now(UTC)
-    assert open_.type("partner", "add", "other.test", "--edge", "sip.other.test", *papers(generations.folder)).code == 0
+    assert (
+        open_.type("partner", "add", "other.test", "--edge", "sip.other.test", *credentials(generations.folder)).code
+        == 0
+    )
     following = generations.prepare(at)
     file = tmp_path / "edge.pem"
     generations.activate().issue(("sip.other.test",), Role.EDGE, at, timedelta(days=1)).write(

@@ -204,20 +204,20 @@ def test_a_response_keeps_the_identities_that_its_sender_may_assert(
 ) -> None:
     """Of a partner it keeps none: R10 has us take its identity from the From that was checked."""
     answered = response(200, *asserting(*claims))
-    assertion.cleanse(answered, sender)
+    assertion.remove_foreign_assertion(answered, sender)
     assert bool(answered.count("p-asserted-identity")) is kept
 
 
 def test_malformed_assertion_in_a_response_is_removed() -> None:
     answered = response(200, ("p-asserted-identity", "<sip:[>"))
-    assertion.cleanse(answered, MATE)
+    assertion.remove_foreign_assertion(answered, MATE)
     assert not answered.count("p-asserted-identity")
 
 
 def test_a_response_that_asserts_nothing_stays_byte_for_byte() -> None:
     answered = response(200, ("subject", "x"))
     before = answered.encode()
-    assertion.cleanse(answered, FROM_PARTNER)
+    assertion.remove_foreign_assertion(answered, FROM_PARTNER)
     assert answered.encode() == before
 
 

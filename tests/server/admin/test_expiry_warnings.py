@@ -130,9 +130,9 @@ def shown(node: RunningServer) -> DatedItem:
 
 
 def test_list_that_was_not_made_anew_is_a_warning_each_day() -> None:
-    paper = DatedItem("CN=a", "CN=a", "7", "7", NOON - 2 * DAY, NOON + 5 * DAY)
+    item = DatedItem("CN=a", "CN=a", "7", "7", NOON - 2 * DAY, NOON + 5 * DAY)
     entry = InventoryEntry(
-        ExpiringKind.LIST, "CN=a", "example.test", Urgency.FINE, "all", "this", on_disk=paper, old=True
+        ExpiringKind.LIST, "CN=a", "example.test", Urgency.FINE, "all", "this", on_disk=item, old=True
     )
     endings = ExpiryWarnings()
     due = [bool(endings.due(Inventory(NOON + after, (entry,), None))) for after in (0 * DAY, MINUTE, DAY)]

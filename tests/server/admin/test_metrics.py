@@ -207,7 +207,7 @@ async def test_calls_are_counted_once_whatever_comes_back_how_often(home: Networ
 async def test_what_waits_for_a_peer_that_does_not_read_is_told(home: Network) -> None:
     port = ask_for_figures(home.organisations[0])
     async with home, page_of(home):
-        alice, bot = await home.phone("alice", FE1), await home.peer(FE1, "bot", papers=BOT)
+        alice, bot = await home.phone("alice", FE1), await home.peer(FE1, "bot", credentials=BOT)
         assert (await figures(port))[labelled("sipmesh_bytes_waiting", kind="server")] == 0
         bot._reader._transport.pause_reading()  # type: ignore[attr-defined]  # what a peer that hangs looks like
         body = b"x" * 100_000

@@ -19,13 +19,13 @@ async def test_report_has_the_certificate_the_links_and_the_peers(pool: Network)
         alice = await pool.phone("alice", FE1)
         await pool.phone("bob", FE2)
         await alice.ask(alice.request("MESSAGE", "sip:carol@example.test"))
-        await pool.peer(FE1, papers=EDGE)
+        await pool.peer(FE1, credentials=EDGE)
         node = pool.nodes[FE1]
         await until(lambda: len(node.pool.all()) == 2)
         status = status_of(node)
         assert status.links == {"client": 1, "server": 1, "partner": 0}
         assert status.peers == (EDGE,)
-        assert status.certificate == shown_certificate(read_certificates(pool.papers(FE1)[0]))
+        assert status.certificate == shown_certificate(read_certificates(pool.credentials(FE1)[0]))
         assert (status.certificate_fault, status.refused) == ("", ())
         assert status.started_at is not None
         assert abs(datetime.now(UTC) - status.started_at) < timedelta(minutes=1)
@@ -39,7 +39,7 @@ async def test_refusals_of_servers_are_told_for_ten_minutes_and_those_of_clients
     async with federation:
         node = federation.nodes[FE1]
         with suppress(OSError):
-            stranger = await federation.peer(FE1, papers=PARTNER_EDGE)
+            stranger = await federation.peer(FE1, credentials=PARTNER_EDGE)
             await stranger.hung_up()
         await until(node.gatekeeper.refused)
         [told] = status_of(node).refused

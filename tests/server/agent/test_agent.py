@@ -149,7 +149,7 @@ async def test_version_is_stored_in_force_and_passed_to_the_edge(managed: Manage
 async def test_refused_version_is_reported_until_another_is_accepted(managed: Managed) -> None:
     with Plane(managed) as plane:
         giver = Giver(plane)
-        wrong = managed.signed(managed.payload(2), managed.papers(FE2))
+        wrong = managed.signed(managed.payload(2), managed.credentials(FE2))
         assert giver.topology(wrong) == 488
         assert "which is not trusted" in error(plane)
         assert (plane.number(FE1), managed.holding(FE1).highest) == (1, 1)
@@ -264,7 +264,8 @@ async def test_users_that_management_has_not_signed_are_refused(managed: Managed
     with Plane(managed, FE1) as plane:
         document = UserDocument(managed.organisation.domain, POOL, 3).encode()
         assert (
-            Giver(plane).give(Item(ItemKind.USERS, managed.signed(document, managed.papers(FE2), USERS), "1", 3)) == 488
+            Giver(plane).give(Item(ItemKind.USERS, managed.signed(document, managed.credentials(FE2), USERS), "1", 3))
+            == 488
         )
         assert plane.hosts[FE1].number == 0
 

@@ -29,12 +29,12 @@ def test_certificate_of_each_server_on_this_machine_is_read(example: Organisatio
 
 
 def test_server_whose_files_are_elsewhere_is_left_out(example: Organisation) -> None:
-    example.papers(FE1)[0].unlink()
+    example.credentials(FE1)[0].unlink()
     assert (FE1, False) not in on_disk(example.load())
 
 
 def test_file_that_cannot_be_read_is_a_fault(example: Organisation) -> None:
-    example.papers(FE1)[0].write_bytes(b"nothing")
+    example.credentials(FE1)[0].write_bytes(b"nothing")
     found = on_disk(example.load())[FE1, False]
     assert (found.leaf, bool(found.fault)) == (None, True)
 

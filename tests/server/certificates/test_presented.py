@@ -28,7 +28,7 @@ def seen(example: Organisation, server: str = FE1) -> ServerView:
 def issue(example: Organisation, names_of: str = FE1, ca: EnterpriseCa | None = None) -> None:
     """Issue a certificate, and write it to the files of fe1."""
     names = certificate_names(example.load().topology, names_of)
-    (ca or example.ca).issue(names, Role.FRONT_END, NOW).write(*example.papers(FE1))
+    (ca or example.ca).issue(names, Role.FRONT_END, NOW).write(*example.credentials(FE1))
 
 
 def serial(shown: PresentedCertificates) -> int:
@@ -63,12 +63,12 @@ def of_a_stranger(example: Organisation) -> None:
 
 def revoked(example: Organisation) -> None:
     issue(example)
-    newest = Identity.load(*example.papers(FE1)).leaf
+    newest = Identity.load(*example.credentials(FE1)).leaf
     example.ca.revoke(newest.serial_number, Reason.KEY_COMPROMISE, datetime.now(UTC))
 
 
 def unreadable(example: Organisation) -> None:
-    example.papers(FE1)[0].write_bytes(b"nothing")
+    example.credentials(FE1)[0].write_bytes(b"nothing")
 
 
 @pytest.mark.parametrize(
@@ -95,13 +95,13 @@ def test_certificate_that_peers_would_refuse_is_not_presented_and_has_a_fault(
 
 
 def test_certificate_that_has_expired_is_refused_in_both_roles(example: Organisation) -> None:
-    identity = Identity.load(*example.papers(FE1))
+    identity = Identity.load(*example.credentials(FE1))
     assert why_not(identity, seen(example), NOW) == ""
     assert why_not(identity, seen(example), NOW + timedelta(days=400)).startswith("expired")
 
 
 def test_server_without_a_certificate_does_not_start(example: Organisation) -> None:
-    example.papers(FE1)[0].unlink()
+    example.credentials(FE1)[0].unlink()
     with pytest.raises(OperatorError):
         PresentedCertificates.first(seen(example))
 

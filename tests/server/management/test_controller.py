@@ -74,7 +74,7 @@ async def test_acknowledged_waits_for_servers_without_the_version(managed: Manag
 async def test_removed_server_is_revoked_and_forgotten(managed: Managed) -> None:
     with Plane(managed) as plane:
         plane.connect_all()
-        serial = x509.load_pem_x509_certificate(managed.papers(FE2)[0].read_bytes()).serial_number
+        serial = x509.load_pem_x509_certificate(managed.credentials(FE2)[0].read_bytes()).serial_number
         await plane.publish(without(FE2))
         assert FE2 not in servers(plane)
         revoked = [line.about for line in plane.management_db.audit.read() if line.act == AuditAct.REVOKE]

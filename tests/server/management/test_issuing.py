@@ -30,7 +30,7 @@ class Manager:
 
     def leaf(self, name: str = MGMT) -> x509.Certificate:
         """The certificate that is on disk."""
-        return x509.load_pem_x509_certificates(self.managed.papers(name)[0].read_bytes())[0]
+        return x509.load_pem_x509_certificates(self.managed.credentials(name)[0].read_bytes())[0]
 
     def issued(self) -> list[str]:
         """The servers for which the audit log has a certificate."""

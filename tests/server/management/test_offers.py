@@ -51,7 +51,7 @@ async def test_server_gets_the_users_of_its_pool_and_later_changes(managed: Mana
 async def test_revocation_is_pushed_before_its_crl(managed: Managed) -> None:
     with Plane(managed) as plane:
         plane.connect_all()
-        serial = x509.load_pem_x509_certificate(managed.papers(FE2)[0].read_bytes()).serial_number
+        serial = x509.load_pem_x509_certificate(managed.credentials(FE2)[0].read_bytes()).serial_number
         ca = managed.organisation.ca
         ca.revoke(serial, Reason.KEY_COMPROMISE, datetime.now(UTC))
         named = (ca.issuing.subject.public_bytes(), serial)
@@ -104,7 +104,7 @@ async def test_users_that_could_not_be_read_are_sent_later(managed: Managed, mon
 async def test_revocation_that_cannot_be_signed_follows_with_the_crl(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         plane.connect(MGMT, FE1)
-        managed.papers(f"{MGMT}.signer")[1].unlink()
+        managed.credentials(f"{MGMT}.signer")[1].unlink()
         plane.controller.crls_changed(frozenset({(b"issuer", 1)}))
         plane.exchange()
         assert plane.hosts[FE1].revoked == set()

@@ -339,6 +339,6 @@ async def test_call_goes_on_under_overload(home: Network) -> None:
 async def test_servers_are_heard_under_overload(pool: Network) -> None:
     """They probe each other with OPTIONS, and the network publishes on these links."""
     async with pool:
-        server = await pool.peer(FE1, "alice@example.test", papers=FE2)
+        server = await pool.peer(FE1, "alice@example.test", credentials=FE2)
         with overload(pool.nodes[FE1], 2.0):
             assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200

@@ -58,7 +58,7 @@ async def test_logins_stay_when_links_are_judged_again(home: Network) -> None:
 
 
 @pytest.mark.parametrize(
-    ("here", "kind", "papers", "name"),
+    ("here", "kind", "credentials", "name"),
     [
         (FE1, LinkKind.SERVER, FE2, FE2),
         (EDGE, LinkKind.SERVER, FE1, FE1),
@@ -67,11 +67,11 @@ async def test_logins_stay_when_links_are_judged_again(home: Network) -> None:
 )
 @on_loop
 async def test_server_is_identified_by_its_certificate_and_never_a_user(
-    federation: Network, here: str, kind: LinkKind, papers: str, name: str
+    federation: Network, here: str, kind: LinkKind, credentials: str, name: str
 ) -> None:
     federation.starts = (here,)
     async with federation:
-        await federation.peer_at(here, kind, "alice@example.test", papers)
+        await federation.peer_at(here, kind, "alice@example.test", credentials)
         flow = await only(federation.nodes[here])
         assert isinstance(flow.sender, ServerSender)
         assert (flow.sender.kind, flow.sender.peer.name) == (kind, name)

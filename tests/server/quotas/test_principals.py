@@ -123,7 +123,7 @@ async def test_server_at_its_limit_gets_503_and_local_users_are_served(pool: Net
     pool.limits = Limits(branches_per_server=3)
     async with pool:
         bob = await pool.phone("bob", FE1)
-        stolen = await pool.peer(FE1, "alice@example.test", papers=FE2)
+        stolen = await pool.peer(FE1, "alice@example.test", credentials=FE2)
         asserted = [("p-asserted-identity", "<sip:alice@example.test>")]
         await stolen.send(*(stolen.request(MESSAGE, BOB, asserted) for _ in range(4)))
         for _ in range(3):
@@ -134,16 +134,16 @@ async def test_server_at_its_limit_gets_503_and_local_users_are_served(pool: Net
 
 
 @pytest.mark.parametrize(
-    ("kind", "papers", "name"), [("server", FE2, FE2), ("partner", PARTNER_EDGE, "sip.partner.test")]
+    ("kind", "credentials", "name"), [("server", FE2, FE2), ("partner", PARTNER_EDGE, "sip.partner.test")]
 )
 @on_loop
 async def test_servers_and_partners_have_their_own_accounts(
-    federation: Network, kind: str, papers: str, name: str
+    federation: Network, kind: str, credentials: str, name: str
 ) -> None:
     federation.starts = (FE1, EDGE)
     here, port = (FE1, LinkKind.SERVER) if kind == "server" else (EDGE, LinkKind.PARTNER)
     async with federation:
-        await federation.peer_at(here, port, "erin@partner.test", papers)
+        await federation.peer_at(here, port, "erin@partner.test", credentials)
         node = federation.nodes[here]
         await until(lambda: node.accounts.fullest().get(kind))
         held = account(node, kind, name)
@@ -163,7 +163,7 @@ async def test_user_behind_another_server_has_its_own_limit_within_it(
     pool.limits = Limits(branches_per_user=3, branches_per_server=20)
     async with pool:
         bob = await pool.phone("bob", FE1)
-        other = await pool.peer(FE1, "alice@example.test", papers=FE2)
+        other = await pool.peer(FE1, "alice@example.test", credentials=FE2)
         await other.send(*(asserted(other, "alice@example.test") for _ in range(requests)))
         waiting = [await bob.request_in(MESSAGE) for _ in range(3)]
         refused = [await other.final() for _ in statuses]
@@ -189,7 +189,7 @@ async def test_forks_of_one_user_do_not_fill_the_account_of_its_server_at_anothe
     async with two_pools:
         bob = await with_contacts(two_pools, "bob", FE3, 10)
         dora = await two_pools.phone("dora", FE3)
-        fe1 = await two_pools.peer(FE3, "alice@example.test", papers=FE1)
+        fe1 = await two_pools.peer(FE3, "alice@example.test", credentials=FE1)
         await fe1.send(*(asserted(fe1, "alice@example.test") for _ in range(5)))
         assert [(await fe1.final()).status for _ in range(4)] == [503] * 4
         for _ in range(10):
@@ -207,7 +207,7 @@ async def test_partner_does_not_fill_the_account_of_an_edge_for_other_partners(f
     federation.starts = (FE1,)
     async with federation:
         bob = await with_contacts(federation, "bob", FE1, 10)
-        edge = await federation.peer(FE1, "erin@partner.test", papers=EDGE)
+        edge = await federation.peer(FE1, "erin@partner.test", credentials=EDGE)
         for name in ("erin", "frank", "grace"):
             await edge.send(*(asserted(edge, f"{name}@partner.test") for _ in range(4)))
         assert [(await edge.final()).status for _ in range(9)] == [503] * 9
@@ -364,7 +364,7 @@ async def test_strangers_leave_descriptors_for_servers_and_for_a_user(pool: Netw
             while not listener.places.silent.displaced:
                 silent.enter_context(socket.create_connection(pool.address(FE1)))
                 await asyncio.sleep(0)
-            server = await pool.peer(FE1, "alice@example.test", papers=FE2)
+            server = await pool.peer(FE1, "alice@example.test", credentials=FE2)
             assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
             await pool.phone("bob", FE1)
             await alice.silent()
@@ -382,7 +382,7 @@ async def test_users_who_have_logged_in_leave_descriptors_for_servers(pool: Netw
                 phones.append(await pool.phone(("alice", "bob", "carol")[len(phones) % 3], FE1))
             assert len(phones) > 10
             late = asyncio.create_task(pool.phone("bob", FE1))
-            server = await pool.peer(FE1, "alice@example.test", papers=FE2)
+            server = await pool.peer(FE1, "alice@example.test", credentials=FE2)
             assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
             assert (late.done(), listener.refused, node.reactor.shortage.episodes) == (False, 0, 1)
             for phone in phones[:5]:
@@ -424,8 +424,8 @@ async def test_compromised_front_end_cannot_fill_the_audit_log(managed: Managed)
         await managed.start(MGMT, FE1, FE2)
         await until(lambda: links_between(managed.nodes[MGMT], FE1))
         shown = managed.nodes[FE1].view
-        papers = read_certificates(shown.certificate), files.read_key(shown.key)
-        early = sign(request_for(FE1, files.new_key()), REQUEST, *papers).decode()
+        credentials = read_certificates(shown.certificate), files.read_key(shown.key)
+        early = sign(request_for(FE1, files.new_key()), REQUEST, *credentials).decode()
         thief, kept = managed.member(FE1), managed.master._receiver._not_granted._last
         for number in range(1, 40):
             request = early if number % 2 else "nonsense"  # so that each reason differs from the one before

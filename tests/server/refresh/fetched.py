@@ -15,7 +15,7 @@ from typing import Any, Self
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from scenarios.test_revocation import Papers, Scene, papers_of, partner_entry
+from scenarios.test_revocation import Credentials, Scene, credentials_of, partner_entry
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.admin.expiry_warnings import stock_of
 from sipmesh.server.refresh.fetcher import Fetcher
@@ -85,8 +85,8 @@ def name_lists(example: Organisation, publisher: Publisher, **entry: Any) -> Non
     example.write()
 
 
-def papers(federation: Network) -> Papers:
-    return papers_of(federation.organisations[1], PARTNER_EDGE)
+def credentials(federation: Network) -> Credentials:
+    return credentials_of(federation.organisations[1], PARTNER_EDGE)
 
 
 def ends(scene: Fetched) -> datetime:

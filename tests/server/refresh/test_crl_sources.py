@@ -8,8 +8,8 @@ from typing import Any
 
 from aiohttp import web
 
-from scenarios.test_revocation import another, leaf_of, papers_of, partner_entry, revoke
-from server.refresh.fetched import ISSUING, LISTS, Fetched, ends, fetching, papers
+from scenarios.test_revocation import another, credentials_of, leaf_of, partner_entry, revoke
+from server.refresh.fetched import ISSUING, LISTS, Fetched, credentials, ends, fetching
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.replication.crl_store import CrlStore
 from support.network import EDGE, FE1, PARTNER_EDGE, Network
@@ -41,9 +41,9 @@ async def test_every_server_fetches_our_own_crls_if_the_topology_has_a_url(examp
         example.write()
         async with Fetched(example, FE1, publisher=publisher) as scene:
             await scene.have_come()
-            await scene.link(papers_of(example, EDGE))
+            await scene.link(credentials_of(example, EDGE))
             scene.be_late(ends(scene) - datetime.now(UTC) + timedelta(minutes=1))
-            await scene.refuses(papers_of(example, EDGE), "revocation-unknown")
+            await scene.refuses(credentials_of(example, EDGE), "revocation-unknown")
 
 
 @on_loop
@@ -53,10 +53,10 @@ async def test_removed_source_is_not_fetched_and_a_new_one_is_fetched_at_once(
     example, partner = federation.organisations
     async with fetching(federation) as scene:
         await scene.have_come()
-        linked = await scene.link(papers(federation))
+        linked = await scene.link(credentials(federation))
         scene.publisher.pages["/new.crl"] = scene.publisher.pages[ISSUING]
         partner_entry(example)["crls"] = [scene.publisher.url("/root.crl"), scene.publisher.url("/new.crl")]
-        revoke(partner, leaf_of(linked.papers))
+        revoke(partner, leaf_of(linked.credentials))
         example.write()
         await until(lambda: "GET /new.crl" in scene.publisher.asked)
         assert {one.source for one in scene.fetching.supplies(datetime.now(UTC))} == {*partner_entry(example)["crls"]}
@@ -72,7 +72,7 @@ async def test_crl_with_a_new_url_stays_in_force_until_it_is_fetched(
     open_now = asyncio.Event()
     async with fetching(federation) as scene:
         await scene.have_come()
-        linked, rightful = await scene.link(papers(federation)), scene.publisher.pages[ISSUING]
+        linked, rightful = await scene.link(credentials(federation)), scene.publisher.pages[ISSUING]
 
         async def slow(request: web.Request) -> web.StreamResponse:
             await open_now.wait()
@@ -85,7 +85,7 @@ async def test_crl_with_a_new_url_stays_in_force_until_it_is_fetched(
         await scene.poke("/newroot.crl")
         await linked.stays()
         renewed = await scene.link(another(partner, PARTNER_EDGE))
-        revoke(partner, leaf_of(linked.papers))
+        revoke(partner, leaf_of(linked.credentials))
         open_now.set()
         await linked.falls()
         await renewed.stays()

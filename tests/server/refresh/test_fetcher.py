@@ -15,8 +15,8 @@ from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from scenarios.test_revocation import another, leaf_of, papers_of, revoke
-from server.refresh.fetched import ISSUING, Fetched, ends, fetching, name_lists, papers
+from scenarios.test_revocation import another, credentials_of, leaf_of, revoke
+from server.refresh.fetched import ISSUING, Fetched, credentials, ends, fetching, name_lists
 from sipmesh.demo.forge import Forge, Forged
 from sipmesh.demo.organisation import Organisation
 from sipmesh.trust.evidence import LinkKind
@@ -29,7 +29,7 @@ from support.running import on_loop, until
 async def test_crl_at_a_url_is_fetched_at_the_start_and_in_force_without_a_reload(federation: Network) -> None:
     async with fetching(federation) as scene:
         await scene.have_come()
-        await scene.link(papers(federation))
+        await scene.link(credentials(federation))
         assert not list(scene.told.events("topology in force"))
         assert {*scene.publisher.asked} == {"GET /root.crl", "GET /issuing.crl"}
 
@@ -48,11 +48,11 @@ async def test_handshake_does_not_wait_for_a_fetch_and_is_refused_until_the_crl_
         publisher.pages = {"/root.crl": content((partner.folder / "ca" / "root.crl").read_bytes), ISSUING: slow}
         name_lists(example, publisher)
         async with Fetched(example, EDGE, LinkKind.PARTNER, publisher=publisher) as scene:
-            await scene.refuses(papers(federation), "revocation-unknown")
+            await scene.refuses(credentials(federation), "revocation-unknown")
             assert "not fetched yet from http" in str(scene.told.last("link refused")["verdict"])
             open_now.set()
             await scene.have_come()
-            await scene.link(papers(federation))
+            await scene.link(credentials(federation))
 
 
 @on_loop
@@ -60,17 +60,17 @@ async def test_newly_revoked_peer_loses_its_link_with_the_next_fetch(federation:
     example, partner = federation.organisations
     async with fetching(federation) as scene:
         await scene.have_come()
-        stolen = await scene.link(papers(federation))
+        stolen = await scene.link(credentials(federation))
         renewed = await scene.link(another(partner, PARTNER_EDGE))
-        ours = await scene.link(papers_of(example, FE1), LinkKind.SERVER)
-        revoke(partner, leaf_of(stolen.papers))
+        ours = await scene.link(credentials_of(example, FE1), LinkKind.SERVER)
+        revoke(partner, leaf_of(stolen.credentials))
         await stolen.stays()
         await scene.poke()
         await stolen.falls()
         assert scene.closed("revocation lists in force") == [stolen.id]
         await renewed.stays()
         await ours.stays()
-        await scene.refuses(stolen.papers, "revoked")
+        await scene.refuses(stolen.credentials, "revoked")
 
 
 @on_loop
@@ -79,7 +79,7 @@ async def test_crl_of_an_unreachable_source_is_valid_until_its_grace_time_ends(
 ) -> None:
     async with fetching(federation) as scene:
         await scene.have_come()
-        linked = await scene.link(papers(federation))
+        linked = await scene.link(credentials(federation))
         await scene.publisher.close()
         for _ in range(3):
             await scene.poke()
@@ -90,7 +90,7 @@ async def test_crl_of_an_unreachable_source_is_valid_until_its_grace_time_ends(
         scene.be_late(left + timedelta(hours=23))
         await scene.link(another(federation.organisations[1], PARTNER_EDGE))
         scene.be_late(left + timedelta(hours=25))
-        await scene.refuses(papers(federation), "revocation-unknown")
+        await scene.refuses(credentials(federation), "revocation-unknown")
         await linked.stays()
 
 
@@ -100,9 +100,9 @@ async def test_grace_time_comes_from_the_topology(federation: Network) -> None:
         await scene.have_come()
         left = ends(scene) - datetime.now(UTC)
         scene.be_late(left - timedelta(minutes=1))
-        await scene.link(papers(federation))
+        await scene.link(credentials(federation))
         scene.be_late(left + timedelta(minutes=1))
-        await scene.refuses(papers(federation), "revocation-unknown")
+        await scene.refuses(credentials(federation), "revocation-unknown")
 
 
 @on_loop
@@ -190,7 +190,7 @@ async def test_bad_crl_does_not_replace_a_good_one(federation: Network, what: st
     _, partner = federation.organisations
     async with fetching(federation) as scene:
         await scene.have_come()
-        await scene.link(papers(federation))  # from which the edge knows the issuing CA
+        await scene.link(credentials(federation))  # from which the edge knows the issuing CA
         held, rightful = scene.held(), scene.publisher.pages[ISSUING]
         page, why = WRONG[what]
         scene.publisher.pages[ISSUING] = page(Hand(partner, held, Forge(datetime.now(UTC))))
@@ -198,11 +198,11 @@ async def test_bad_crl_does_not_replace_a_good_one(federation: Network, what: st
         assert why in scene.told.last("fetch failed: the stored list or answer stays in force")["why"]
         assert scene.held() == held
         await (await scene.link(another(partner, PARTNER_EDGE))).stays()
-        revoke(partner, leaf_of(papers(federation)))
+        revoke(partner, leaf_of(credentials(federation)))
         scene.publisher.pages[ISSUING] = rightful
         await scene.poke()
         assert scene.held() != held
-        await scene.refuses(papers(federation), "revoked")
+        await scene.refuses(credentials(federation), "revoked")
 
 
 @on_loop
@@ -211,7 +211,7 @@ async def test_issuing_ca_is_known_after_a_start_so_a_forged_crl_is_refused(fede
     example, partner = federation.organisations
     async with fetching(federation) as scene:
         await scene.have_come()
-        await scene.link(papers(federation))
+        await scene.link(credentials(federation))
         await until((example.folder / "state" / "fetched" / "issuers.pem").exists)
         hand = Hand(partner, scene.held(), Forge(datetime.now(UTC)))
     async with Publisher() as evil:
@@ -227,4 +227,4 @@ async def test_issuing_ca_is_known_after_a_start_so_a_forged_crl_is_refused(fede
             evil.pages[ISSUING] = content((partner.folder / "ca" / "issuing.crl").read_bytes)
             await again.poke()
             assert again.alarms() == []
-            await again.link(papers(federation))
+            await again.link(credentials(federation))

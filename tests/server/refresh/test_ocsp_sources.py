@@ -15,8 +15,8 @@ from cryptography import x509
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from scenarios.test_revocation import Linked, Papers, another, leaf_of, partner_entry, revoke
-from server.refresh.fetched import HOUR, SECOND, SERVERS, Fetched, papers
+from scenarios.test_revocation import Credentials, Linked, another, leaf_of, partner_entry, revoke
+from server.refresh.fetched import HOUR, SECOND, SERVERS, Fetched, credentials
 from sipmesh.demo.forge import Forge, Forged
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.refresh.ocsp_sources import FORGOTTEN
@@ -35,13 +35,13 @@ class Asked:
     responder: Responder
     partner: Organisation
 
-    async def comes(self, shown: Papers) -> Linked:
+    async def comes(self, shown: Credentials) -> Linked:
         """Connect twice: at the first time no response is known."""
         await self.scene.refuses(shown, "revocation-unknown")
         await self.asked_about(shown)
         return await self.scene.link(shown)
 
-    async def asked_about(self, shown: Papers) -> None:
+    async def asked_about(self, shown: Credentials) -> None:
         serial = f"{leaf_of(shown).serial_number:x}"
         supplies = self.scene.fetching.supplies
         await until(lambda: any(one.source.endswith(serial) for one in supplies(datetime.now(UTC))))
@@ -56,7 +56,7 @@ async def asking(federation: Network, policy: str = "ocsp", **entry: Any) -> Asy
     folder = partner.folder / "ca"
     root = Forged.read(folder / "root.pem", folder / "root.key")
     issuing = Forged.read(folder / "issuing.pem", folder / "issuing.key", root)
-    responder = Responder(issuing, known=[leaf_of(papers(federation))])
+    responder = Responder(issuing, known=[leaf_of(credentials(federation))])
     async with Publisher() as publisher:
         publisher.pages["/ocsp"] = responder.page
         urls = {"ocsp": [publisher.url("/ocsp")], "revocation": policy}
@@ -72,9 +72,9 @@ async def test_first_handshake_is_refused_and_the_next_is_accepted_after_the_ocs
     federation: Network,
 ) -> None:
     async with asking(federation) as asked:
-        linked = await asked.comes(papers(federation))
+        linked = await asked.comes(credentials(federation))
         assert asked.scene.publisher.asked == ["POST /ocsp"]
-        await asked.scene.link(papers(federation))
+        await asked.scene.link(credentials(federation))
         await linked.stays()
         told = asked.scene.told.last("link refused")
         assert "is fetching" in told["remedies"][0]
@@ -85,13 +85,13 @@ async def test_peer_revoked_by_ocsp_loses_its_link_and_others_stay(federation: N
     async with asking(federation) as asked:
         other = another(asked.partner, PARTNER_EDGE)
         asked.responder.known.append(leaf_of(other))
-        stolen, renewed = await asked.comes(papers(federation)), await asked.comes(other)
+        stolen, renewed = await asked.comes(credentials(federation)), await asked.comes(other)
         asked.responder.status = ocsp.OCSPCertStatus.REVOKED
-        await asked.asked_about(stolen.papers)
+        await asked.asked_about(stolen.credentials)
         await stolen.falls()
         assert asked.scene.closed("OCSP response in force") == [stolen.id]
         await renewed.stays()
-        await asked.scene.refuses(stolen.papers, "revoked")
+        await asked.scene.refuses(stolen.credentials, "revoked")
 
 
 WRONG_ANSWERS: dict[str, tuple[Callable[[Responder], None], str]] = {
@@ -129,25 +129,25 @@ async def test_invalid_ocsp_response_accepts_nobody(federation: Network, what: s
         rightful.known = list(asked.responder.known)
         spoil(asked.responder)
         for _ in range(2):
-            await asked.scene.refuses(papers(federation), "revocation-unknown")
-            await asked.asked_about(papers(federation))
+            await asked.scene.refuses(credentials(federation), "revocation-unknown")
+            await asked.asked_about(credentials(federation))
         if why:
             assert why in asked.scene.told.last("fetch failed: the stored list or answer stays in force")["why"]
         asked.scene.publisher.pages["/ocsp"] = rightful.page
-        await asked.asked_about(papers(federation))
-        await asked.scene.link(papers(federation))
+        await asked.asked_about(credentials(federation))
+        await asked.scene.link(credentials(federation))
 
 
 @on_loop
 async def test_expired_ocsp_response_blocks_new_links_and_existing_links_stay(federation: Network) -> None:
     async with asking(federation, grace=1) as asked:
-        linked = await asked.comes(papers(federation))
+        linked = await asked.comes(credentials(federation))
         await asked.scene.publisher.close()
         asked.scene.be_late(timedelta(hours=4, minutes=50))
-        await asked.scene.link(papers(federation))
+        await asked.scene.link(credentials(federation))
         asked.scene.be_late(timedelta(hours=5, minutes=10))
-        await asked.scene.refuses(papers(federation), "revocation-unknown")
-        await asked.asked_about(papers(federation))
+        await asked.scene.refuses(credentials(federation), "revocation-unknown")
+        await asked.asked_about(credentials(federation))
         assert linked.id in {link.id for link in asked.scene.node.pool.all()}
         asked.scene.node.pool.rejudge(asked.scene.node.dispatch.judge_again)
         await linked.stays()
@@ -157,9 +157,9 @@ async def test_expired_ocsp_response_blocks_new_links_and_existing_links_stay(fe
 async def test_ocsp_responses_survive_a_restart(federation: Network) -> None:
     example, _ = federation.organisations
     async with asking(federation) as asked:
-        await asked.comes(papers(federation))
+        await asked.comes(credentials(federation))
     async with Fetched(example, EDGE, LinkKind.PARTNER, publisher=Publisher()) as scene:
-        await scene.link(papers(federation))
+        await scene.link(credentials(federation))
 
 
 @pytest.mark.parametrize(
@@ -173,10 +173,10 @@ async def test_certificate_that_no_link_uses_is_forgotten_after_two_weeks(
 ) -> None:
     async with asking(federation) as asked:
         if linked:
-            await asked.comes(papers(federation))
+            await asked.comes(credentials(federation))
         else:
-            await asked.scene.refuses(papers(federation), "revocation-unknown")
-            await asked.asked_about(papers(federation))
+            await asked.scene.refuses(credentials(federation), "revocation-unknown")
+            await asked.asked_about(credentials(federation))
         fetching, folder = asked.scene.fetching, asked.scene.organisation.folder
         [run] = fetching._schedule._runs.values()
         [responders] = fetching._ocsp._responders.values()
@@ -192,14 +192,14 @@ async def test_source_both_requires_a_crl_and_an_ocsp_response(federation: Netwo
     async with asking(federation, "both") as asked:
         issuing = asked.partner.folder / "ca" / "issuing.pem"
         asked.scene.publisher.pages["/ocsp"] = either(asked.responder, root_responder(asked.partner, issuing))
-        await asked.scene.refuses(papers(federation), "revocation-unknown")
+        await asked.scene.refuses(credentials(federation), "revocation-unknown")
         await until(lambda: len(asked.scene.publisher.asked) == 2)
         for one in asked.scene.fetching.supplies(datetime.now(UTC)):
             await asked.scene.fetching.poke(one.source)
-        linked = await asked.scene.link(papers(federation))
-        revoke(asked.partner, leaf_of(linked.papers))  # the CRL revokes it first
+        linked = await asked.scene.link(credentials(federation))
+        revoke(asked.partner, leaf_of(linked.credentials))  # the CRL revokes it first
         await linked.falls()
-        await asked.scene.refuses(linked.papers, "revoked")
+        await asked.scene.refuses(linked.credentials, "revoked")
 
 
 def root_responder(partner: Organisation, issuing: Path) -> Responder:
@@ -226,8 +226,8 @@ async def test_responder_with_sha1_only_is_asked_with_sha1(federation: Network) 
     """As in RFC 5019; the next time SHA-1 is used first."""
     async with asking(federation) as asked:
         asked.responder.sha1_alone = True
-        await asked.comes(papers(federation))
-        await asked.asked_about(papers(federation))
+        await asked.comes(credentials(federation))
+        await asked.asked_about(credentials(federation))
         assert [one.hash_algorithm.name for one in asked.responder.asked] == ["sha256", "sha1", "sha1"]
 
 
@@ -238,5 +238,5 @@ async def test_stranger_cannot_cause_an_ocsp_request(federation: Network) -> Non
         impostor = Forge(datetime.now(UTC)).server(asked.responder.issuer, "nobody.test")
         shown = impostor.write(asked.partner.folder / "more", "nobody.test")
         await asked.scene.refuses(shown, "partner-unknown")
-        await asked.comes(papers(federation))
+        await asked.comes(credentials(federation))
         assert len(asked.responder.asked) == 1

@@ -85,7 +85,7 @@ async def test_blocked_partner_loses_its_links_and_cannot_connect(federation: Ne
         example.write()
         for name in (EDGE, FE1, FE2):
             federation.nodes[name].put_in_force(example.load())
-        federation.nodes[PARTNER_EDGE].connector.forgive()
+        federation.nodes[PARTNER_EDGE].connector.forget_failures()
         assert (await erin.message("alice@example.test", "three")).ok
 
 
@@ -157,7 +157,7 @@ async def test_changed_crl_is_in_force_at_once_without_a_reload(example: Organis
     told = Told()
     async with service_here(example, told, FE1) as (service, node):
         before, file = node.view.loaded, example.folder / "ca" / "issuing.crl"
-        serial = read_certificates(example.papers(FE2)[0])[0].serial_number
+        serial = read_certificates(example.credentials(FE2)[0])[0].serial_number
         example.ca.revoke(serial, Reason.KEY_COMPROMISE, datetime.now(UTC))
         answer = service._reading.look([file])
         assert (answer.taken, node.view.loaded) == (True, before)
@@ -209,7 +209,7 @@ async def test_change_without_an_event_is_read_after_two_equal_checks(example: O
 @on_loop
 async def test_refused_certificate_is_in_the_result(example: Organisation) -> None:
     async with service_here(example, Told(), FE1) as (service, _):
-        example.papers(FE1)[0].write_bytes(b"nothing")
+        example.credentials(FE1)[0].write_bytes(b"nothing")
         answer = service._reading.reload()
         assert answer.taken
         assert FE1 in answer.kept[0]

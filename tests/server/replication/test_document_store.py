@@ -104,7 +104,7 @@ def test_version_of_another_organisation_or_another_signer_is_refused(managed: M
     with pytest.raises(RemoteError, match="and this server belongs to"):
         store.newer(managed.version(2, organisation="Other"), in_force, now())
     with pytest.raises(RemoteError, match="which is not trusted"):
-        store.newer(managed.signed(managed.payload(2), managed.papers(FE1)), in_force, now())
+        store.newer(managed.signed(managed.payload(2), managed.credentials(FE1)), in_force, now())
     with pytest.raises(RemoteError, match="rejected"):
         store.newer(managed.signed(managed.payload(2), kind=USERS), in_force, now())
     with pytest.raises(RemoteError, match="rejected"):
@@ -198,7 +198,7 @@ def test_truncated_or_wrongly_signed_users_are_not_loaded(managed: Managed, stor
     file.write_bytes(whole[:-100])
     assert restarted(managed).users.read().documents == ()
     document = UserDocument("example.test", POOL, 9).encode()
-    file.write_bytes(managed.signed(document, managed.papers(FE1), USERS) + b"\n")
+    file.write_bytes(managed.signed(document, managed.credentials(FE1), USERS) + b"\n")
     assert restarted(managed).users.read().documents == ()
     file.write_bytes(whole)
     assert len(restarted(managed).users.read().documents) == 2
@@ -212,7 +212,7 @@ def test_other_documents_are_accepted_only_from_management(managed: Managed, sto
     with pytest.raises(RemoteError, match="rejected"):
         signed_by_management(signed, USERS, in_force, now())
     with pytest.raises(RemoteError, match="which is not trusted"):
-        signed_by_management(managed.signed(b"payload", managed.papers(FE1), REVOKED), REVOKED, in_force, now())
+        signed_by_management(managed.signed(b"payload", managed.credentials(FE1), REVOKED), REVOKED, in_force, now())
 
 
 def test_item_of_the_store_is_the_document_that_is_sent(managed: Managed, store: DocumentStore) -> None:

@@ -30,7 +30,7 @@ def grant_of(managed: Managed, server: str = FE1) -> JoinGrant:
         server=server,
         publication=managed.published(),
         anchors=tuple(x509.load_pem_x509_certificates(managed.organisation.root.read_bytes())),
-        chain=tuple(x509.load_pem_x509_certificates(managed.papers(server)[0].read_bytes())),
+        chain=tuple(x509.load_pem_x509_certificates(managed.credentials(server)[0].read_bytes())),
         lists={name: (folder / name).read_bytes() for name in LISTS},
         proof=tuple((folder / name).read_bytes() for name in LISTS),
     )
@@ -101,7 +101,7 @@ def test_topology_that_nobody_signed_is_refused(grant: JoinGrant, managed: Manag
     with pytest.raises(OperatorError, match="does not match its signature"):
         judged(replace(grant, publication=b"nothing"), tmp_path)
     with pytest.raises(OperatorError, match="the signer of the topology is rejected"):
-        judged(replace(grant, publication=managed.signed(managed.payload(2), managed.papers(EDGE))), tmp_path)
+        judged(replace(grant, publication=managed.signed(managed.payload(2), managed.credentials(EDGE))), tmp_path)
 
 
 def test_certificate_that_was_revoked_or_has_expired_is_refused(

@@ -56,7 +56,7 @@ async def test_new_crl_judges_only_links_of_newly_revoked_certificates(pool: Net
         assert node.revocation.accept_crls({file}) == []
         assert judged == []
         [between] = [link for link in node.pool.all() if link.kind is LinkKind.SERVER]
-        serial = x509.load_pem_x509_certificates(pool.papers(FE2)[0].read_bytes())[0].serial_number
+        serial = x509.load_pem_x509_certificates(pool.credentials(FE2)[0].read_bytes())[0].serial_number
         ca.revoke(serial, Reason.KEY_COMPROMISE, datetime.now(UTC))
         assert node.revocation.accept_crls({file}) == [between.id]
         assert judged == [between.remote]

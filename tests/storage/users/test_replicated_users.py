@@ -31,7 +31,7 @@ def _users(tmp_path: Path) -> Iterator[Users]:
 
 def fed(users: Users, held: ReplicatedUsers, pool: str = POOL1, since: int = 0) -> set[str]:
     """Send everything from management to a server; return the changed users."""
-    return {aor for part in users.documents(ORG, pool, POOL1, since=since) for aor in held.take(part)}
+    return {aor for part in users.documents(ORG, pool, POOL1, since=since) for aor in held.accept_document(part)}
 
 
 def spoilt(document: bytes, **changes: object) -> bytes:
@@ -61,10 +61,10 @@ def test_user_without_a_home_pool_gets_the_default_permanently(users: Users) -> 
     users.add(CAROL, "carol-pw")
     held = ReplicatedUsers(ORG, POOL1)
     assert CAROL in fed(users, held)
-    assert users.one(CAROL).pool == POOL1
+    assert users.get(CAROL).pool == POOL1
     other = ReplicatedUsers(ORG, POOL2)
     for part in users.documents(ORG, POOL2, POOL2):
-        other.take(part)
+        other.accept_document(part)
     assert other.home(CAROL) == POOL1
 
 
@@ -75,7 +75,7 @@ def test_only_changes_are_sent(users: Users) -> None:
     users.add(CAROL, "carol-pw", pool=POOL1)
     [difference] = users.documents(ORG, POOL1, POOL1, since=since)
     assert b"alice" not in difference
-    assert held.take(difference) == {CAROL}
+    assert held.accept_document(difference) == {CAROL}
     assert held.verifier(ALICE) is not None
     assert not users.documents(ORG, POOL1, POOL1, since=held.number)
 
@@ -122,11 +122,11 @@ def test_many_users_are_in_force_when_all_parts_have_arrived() -> None:
     assert [(one.part, one.parts) for one in parts] == [(1, 3), (2, 3), (3, 3)]
     held = ReplicatedUsers(ORG, POOL1)
     for part in reversed(parts[1:]):
-        assert held.take(part.encode()) == frozenset()
+        assert held.accept_document(part.encode()) == frozenset()
     assert held.number == 0
-    assert held.take(parts[0].encode()) == set(verifiers)
+    assert held.accept_document(parts[0].encode()) == set(verifiers)
     assert (held.number, held.home(BOB)) == (30, POOL2)
-    assert held.take(parts[1].encode()) == frozenset()
+    assert held.accept_document(parts[1].encode()) == frozenset()
 
 
 @pytest.mark.parametrize("count", [MOST_IN_PLACE, MOST_IN_PLACE + 1])
@@ -176,8 +176,8 @@ def test_parts_of_another_number_are_dropped(users: Users) -> None:
     held = ReplicatedUsers(ORG, POOL1)
     first, _ = UserDocument(ORG, POOL1, 30, verifiers=verifiers).divided(10)
     _, second = UserDocument(ORG, POOL1, 31, verifiers=verifiers).divided(10)
-    held.take(first.encode())
-    held.take(second.encode())
+    held.accept_document(first.encode())
+    held.accept_document(second.encode())
     assert held.number == 0
     assert fed(users, held) == {ALICE}
 
@@ -211,15 +211,15 @@ def test_foreign_older_or_inconsistent_document_changes_nothing(
     [whole] = users.documents(ORG, POOL1, POOL1)
     before = held.verifier(ALICE)
     with pytest.raises(OperatorError, match=why):
-        held.take(spoilt(whole, **changes))
+        held.accept_document(spoilt(whole, **changes))
     assert (held.number, held.verifier(ALICE)) == (number, before)
-    assert held.take(whole) == {ALICE}
+    assert held.accept_document(whole) == {ALICE}
 
 
 @pytest.mark.parametrize("document", [b"", b"[]", b"null", b"\xff", b"[" * 100_000, b'{"format":1}'])
 def test_malformed_document_is_refused(document: bytes) -> None:
     with pytest.raises(OperatorError, match="cannot be read"):
-        ReplicatedUsers(ORG, POOL1).take(document)
+        ReplicatedUsers(ORG, POOL1).accept_document(document)
 
 
 NAMES = st.text(min_size=1, max_size=8).map(lambda name: f"sip:{name}@a.test")

@@ -210,7 +210,7 @@ def test_a_user_has_a_home_that_servers_learn_and_a_move_is_a_new_generation(use
     server.refresh()
     assert [server.home(ALICE), server.home("sip:bob@example.test")] == ["pool1.example.test", ""]
     assert server.home("sip:nobody@example.test") is None
-    before, moved = users.one(ALICE), users.move(ALICE, "pool2.example.test")
+    before, moved = users.get(ALICE), users.move(ALICE, "pool2.example.test")
     assert moved.generation > before.generation
     assert (moved.pool, moved.algorithms) == ("pool2.example.test", before.algorithms)
     assert server.refresh() == {ALICE}
@@ -230,7 +230,7 @@ def test_unknown_user_is_not_moved(users: Users) -> None:
     with pytest.raises(OperatorError, match="sipmesh user list"):
         users.move(ALICE, "pool1.example.test")
     with pytest.raises(OperatorError, match="sipmesh user list"):
-        users.one(ALICE)
+        users.get(ALICE)
 
 
 def test_a_database_of_an_earlier_release_gets_the_column_and_keeps_its_users(url: str) -> None:

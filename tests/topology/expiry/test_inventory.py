@@ -97,7 +97,7 @@ def test_certificate_in_use_counts_and_one_that_waits_on_disk_is_told_with_the_c
     loaded = place.load()
     old = use(loaded, FE1, chain(FE1, DAY / 2))
     entry = server(stock(place, {(FE1, False): chain(FE1, number="c")}, old), FE1)
-    assert (entry.level, entry.paper, entry.on_disk) == (Urgency.DAY_1, leaf(FE1, DAY / 2), leaf(FE1, number="c"))
+    assert (entry.level, entry.item, entry.on_disk) == (Urgency.DAY_1, leaf(FE1, DAY / 2), leaf(FE1, number="c"))
     assert entry.note == "the certificate in use differs from the file; reload: kill -HUP 4711"
 
 
@@ -253,7 +253,7 @@ def test_signer_of_another_management_server_goes_on(place: Place) -> None:
     found = take_stock(managed(place, MG1, MG2), {}, at=NOON, signers={MG1: signer()})
     first, second = of(found, ExpiringKind.SIGNER)
     assert first.stops == f"{MG1} cannot publish; {MG2} can"
-    assert (second.paper, second.note) == (None, "unknown: its file is on another machine")
+    assert (second.item, second.note) == (None, "unknown: its file is on another machine")
     assert not second.broken
 
 
@@ -336,7 +336,7 @@ def held_for(left: timedelta) -> DatedItem:
 def test_working_source_is_listed_with_the_expiry_of_its_data(place: Place) -> None:
     _, entry = sourced(place, held_for(3 * DAY))
     assert (entry.level, entry.broken, entry.note) == (Urgency.FINE, False, "")
-    assert entry.paper == held_for(3 * DAY)
+    assert entry.item == held_for(3 * DAY)
 
 
 @pytest.mark.parametrize(

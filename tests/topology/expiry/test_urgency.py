@@ -15,8 +15,8 @@ DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 
 def of(life: timedelta, left: timedelta, *, is_list: bool = False) -> Urgency:
     """The level of something that lives *life* and has *left* of it."""
-    paper = DatedItem("CN=a", "CN=b", "1", "1", NOON + left - life, NOON + left)
-    return level(paper, NOON, is_list=is_list)
+    item = DatedItem("CN=a", "CN=b", "1", "1", NOON + left - life, NOON + left)
+    return level(item, NOON, is_list=is_list)
 
 
 @pytest.mark.parametrize("is_list", [False, True])
@@ -80,5 +80,5 @@ def test_list_that_should_be_made_each_day_is_old_from_a_day_and_a_half_on(
 
 @pytest.mark.parametrize(("begins", "found"), [(timedelta(0), Urgency.FINE), (SECOND, Urgency.PAST)])
 def test_item_that_is_not_yet_valid_is_as_urgent_as_expired(begins: timedelta, found: Urgency) -> None:
-    paper = DatedItem("CN=a", "CN=b", "1", "1", NOON + begins, NOON + 365 * DAY)
-    assert level(paper, NOON, is_list=True) is found
+    item = DatedItem("CN=a", "CN=b", "1", "1", NOON + begins, NOON + 365 * DAY)
+    assert level(item, NOON, is_list=True) is found

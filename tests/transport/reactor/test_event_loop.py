@@ -14,7 +14,7 @@ class Sleeper:
 
     def __init__(self) -> None:
         self.watched = -1
-        self.waits = self.roused = 0
+        self.waits = self.woken = 0
 
     def wait(self, timeout: float | None) -> bool:
         """Wait only for the descriptor of the loop."""
@@ -22,9 +22,9 @@ class Sleeper:
         ready, _, _ = select.select([self.watched], [], [], timeout)
         return bool(ready)
 
-    def rouse(self) -> None:
+    def wake(self) -> None:
         """Count the call."""
-        self.roused += 1
+        self.woken += 1
 
 
 def test_loop_without_a_host_runs_normally() -> None:
@@ -37,7 +37,7 @@ def test_loop_without_a_host_runs_normally() -> None:
 
 def test_loop_waits_in_its_host() -> None:
     loop, host = Loop(), Sleeper()
-    watched = loop.lodge(host)
+    watched = loop.wait_in(host)
     assert watched is not None
     host.watched = watched
     loop.run_until_complete(asyncio.sleep(0.001))
@@ -48,7 +48,7 @@ def test_loop_waits_in_its_host() -> None:
 
 def test_descriptor_of_the_loop_wakes_the_host() -> None:
     loop, host = Loop(), Sleeper()
-    host.watched = loop.lodge(host) or -1
+    host.watched = loop.wait_in(host) or -1
     reading, writing = os.pipe()
     came: asyncio.Future[bytes] = loop.create_future()
     loop.add_reader(reading, lambda: came.set_result(os.read(reading, 1)))
@@ -63,21 +63,21 @@ def test_descriptor_of_the_loop_wakes_the_host() -> None:
 
 def test_new_callback_and_new_timer_rouse_the_host() -> None:
     loop, host = Loop(), Sleeper()
-    host.watched = loop.lodge(host) or -1
+    host.watched = loop.wait_in(host) or -1
     loop.call_soon(lambda: None)
-    assert host.roused == 1
+    assert host.woken == 1
     loop.call_later(60.0, lambda: None).cancel()
-    assert host.roused == 2
+    assert host.woken == 2
     loop.leave(host)
     loop.call_soon(lambda: None)
-    assert host.roused == 2
+    assert host.woken == 2
     loop.close()
 
 
 def test_second_host_is_refused_and_cannot_remove_the_first() -> None:
     loop, first, second = Loop(), Sleeper(), Sleeper()
-    assert loop.lodge(first) is not None
-    assert loop.lodge(second) is None
+    assert loop.wait_in(first) is not None
+    assert loop.wait_in(second) is None
     loop.leave(second)
     assert loop._bed.host is first
     loop.leave(first)

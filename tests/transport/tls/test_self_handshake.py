@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sipmesh.transport.tls.self_handshake import RehearsalError, rehearse
+from sipmesh.transport.tls.self_handshake import SelfHandshakeError, check_handshake
 from sipmesh.trust.evidence import Direction
 from transport.authority import Authority
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def test_evidence_of_both_ends_is_returned(ca: Authority, here: Identity) -> None:
-    seen = rehearse(here, [ca.root], "here.test")
+    seen = check_handshake(here, [ca.root], "here.test")
     assert [evidence.direction for evidence in seen] == [Direction.OPENED, Direction.ACCEPTED]
     for evidence in seen:
         assert evidence.presented[0] == here.leaf.public_bytes(Encoding.DER)
@@ -30,14 +30,14 @@ def test_evidence_of_both_ends_is_returned(ca: Authority, here: Identity) -> Non
 def test_only_the_evidence_of_the_refusing_end_is_returned(here: Identity, tmp_path: Path) -> None:
     """The other end has seen only the alert."""
     stranger = Authority.create(tmp_path / "stranger", "Stranger")
-    [seen] = rehearse(here, [stranger.root], "here.test")
+    [seen] = check_handshake(here, [stranger.root], "here.test")
     assert seen.failure is not None
     assert seen.presented[0] == here.leaf.public_bytes(Encoding.DER)
 
 
 @pytest.mark.parametrize(("until", "ends"), [(timedelta(hours=-1), 1), (timedelta(hours=1), 2)])
 def test_expired_certificate_fails_the_handshake(ca: Authority, until: timedelta, ends: int) -> None:
-    seen = rehearse(ca.issue("here.test", until=until), [ca.root], "here.test")
+    seen = check_handshake(ca.issue("here.test", until=until), [ca.root], "here.test")
     assert len(seen) == ends
     assert (seen[0].failure is None) is (ends == 2)
 
@@ -46,7 +46,7 @@ def test_expired_certificate_fails_the_handshake(ca: Authority, until: timedelta
 def test_key_that_openssl_refuses_raises_rehearsal_error(ca: Authority, bits: int) -> None:
     short = ca.issue(f"rsa{bits}.test", key=rsa.generate_private_key(65537, bits))
     if bits == 2048:
-        assert len(rehearse(short, [ca.root], "here.test")) == 2
+        assert len(check_handshake(short, [ca.root], "here.test")) == 2
         return
-    with pytest.raises(RehearsalError, match="OpenSSL does not take it"):
-        rehearse(short, [ca.root], "here.test")
+    with pytest.raises(SelfHandshakeError, match="OpenSSL does not take it"):
+        check_handshake(short, [ca.root], "here.test")

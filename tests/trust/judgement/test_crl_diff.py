@@ -39,7 +39,7 @@ def relied_on(net: Network) -> Authority:
 def test_new_serials_are_given_with_their_issuer(net: Network) -> None:
     authority = relied_on(net)
     assert newly_revoked(authority, lists(net, LEAF, number=2), NOON) == frozenset({(issuer_of(net), LEAF)})
-    authority.relist(lists(net, LEAF, number=2))
+    authority.use_crls(lists(net, LEAF, number=2))
     assert newly_revoked(authority, lists(net, LEAF, OTHER, number=3), NOON) == frozenset({(issuer_of(net), OTHER)})
 
 

@@ -56,7 +56,7 @@ def _office() -> Office:
 
 def refused(belief: SignerVerdict, code: Code, check: str) -> None:
     """It is refused for this reason, and the check that has to see it did."""
-    assert (belief.believed, belief.code, belief.name) == (False, code, "")
+    assert (belief.is_trusted, belief.code, belief.name) == (False, code, "")
     failed = [one for one in belief.findings if not one.passed]
     assert check in [one.check for one in failed if one.judged]
     assert belief.reasons
@@ -65,7 +65,7 @@ def refused(belief: SignerVerdict, code: Code, check: str) -> None:
 
 def test_signer_of_a_management_server_is_accepted_by_name(office: Office) -> None:
     belief = office.judge(office.signer())
-    assert (belief.believed, belief.code, belief.name, belief.reasons) == (True, Code.ACCEPTED, MG1, ())
+    assert (belief.is_trusted, belief.code, belief.name, belief.reasons) == (True, Code.ACCEPTED, MG1, ())
     assert [one.check for one in belief.findings] == list(CHECKS)
     assert belief.findings[9].saw == MG1
 
@@ -92,7 +92,7 @@ def test_signer_of_another_ca_is_refused(office: Office) -> None:
     alpha = office.signer(office.network.alpha_ca)
     refused(office.judge(alpha), Code.UNTRUSTED_ISSUER, "issuer")
     refused(office.judge(office.signer(office.network.stranger)), Code.UNTRUSTED_ISSUER, "issuer")
-    assert office.judge(alpha, office.network.authority("Alpha", office.network.alpha_ca)).believed
+    assert office.judge(alpha, office.network.authority("Alpha", office.network.alpha_ca)).is_trusted
 
 
 def test_signer_that_signs_itself_is_refused(office: Office) -> None:
@@ -101,7 +101,7 @@ def test_signer_that_signs_itself_is_refused(office: Office) -> None:
 
 def test_signer_without_its_issuing_ca_in_the_chain_is_refused(office: Office) -> None:
     shown = office.signer().presented
-    assert judge_signer(shown, office.authority, MANAGERS, at=NOON, engine_errors=()).believed
+    assert judge_signer(shown, office.authority, MANAGERS, at=NOON, engine_errors=()).is_trusted
     alone = judge_signer(shown[:1], office.authority, MANAGERS, at=NOON, engine_errors=())
     refused(alone, Code.UNTRUSTED_ISSUER, "issuer")
 
@@ -125,7 +125,7 @@ def test_signer_is_accepted_within_its_validity_only(office: Office, after: time
     dated = replace(office.authority, lists=RevocationLists(map(RevocationList.load, week)))
     belief = office.judge(office.signer(), dated, at=NOON + after)
     if code is Code.ACCEPTED:
-        assert belief.believed
+        assert belief.is_trusted
     else:
         assert belief.code is code
         assert "validity" in [one.check for one in belief.findings if not one.passed]
@@ -135,7 +135,7 @@ def test_expired_issuing_ca_refuses_its_signers(office: Office) -> None:
     assert office.network.ours.issuer is not None
     ending = office.network.forge.authority("Ending CA", office.network.ours.issuer, ends=DAY)
     authority = office.network.authority("Example", ending)
-    assert office.judge(office.signer(ending), authority).believed
+    assert office.judge(office.signer(ending), authority).is_trusted
     refused(office.judge(office.signer(ending), authority, at=NOON + DAY + SECOND), Code.EXPIRED, "validity")
 
 
@@ -143,7 +143,7 @@ def test_revoked_signer_is_refused(office: Office) -> None:
     former, other = office.signer(), office.signer()
     listed = office.network.authority("Example", office.network.ours, former)
     refused(office.judge(former, listed), Code.REVOKED, "revocation")
-    assert office.judge(other, listed).believed
+    assert office.judge(other, listed).is_trusted
 
 
 def test_revoked_issuing_ca_refuses_its_signers(office: Office) -> None:
@@ -167,7 +167,7 @@ def test_missing_crl_refuses_the_signer(office: Office, missing: str) -> None:
 
 def test_crl_is_accepted_until_its_next_update_to_the_second(office: Office) -> None:
     week = NOON + 7 * DAY
-    assert office.judge(office.signer(), at=week).believed
+    assert office.judge(office.signer(), at=week).is_trusted
     refused(office.judge(office.signer(), at=week + SECOND), Code.REVOCATION_UNKNOWN, "revocation")
 
 
@@ -249,7 +249,7 @@ def test_issuing_ca_limited_to_servers_cannot_issue_signers(office: Office) -> N
     tls = office.network.forge.authority("TLS CA", ours.issuer, usages=(SERVER, CLIENT))
     both = office.network.forge.authority("Both CA", ours.issuer, usages=(SERVER, DOCUMENT_SIGNING))
     refused(office.judge(office.signer(tls), office.network.authority("Example", tls)), Code.WRONG_USAGE, "usage")
-    assert office.judge(office.signer(both), office.network.authority("Example", both)).believed
+    assert office.judge(office.signer(both), office.network.authority("Example", both)).is_trusted
 
 
 def test_issuer_that_is_not_a_ca_or_exceeds_the_path_length_is_refused(office: Office) -> None:
@@ -266,18 +266,18 @@ def test_name_constraints_apply_to_signers(office: Office) -> None:
     for permitted, believed in (("example.test", True), ("other.test", False)):
         narrow = office.network.forge.authority("Narrow CA", ours.issuer, permitted=(x509.DNSName(permitted),))
         belief = office.judge(office.signer(narrow), office.network.authority("Example", narrow))
-        assert belief.believed is believed
+        assert belief.is_trusted is believed
         assert believed or belief.code is Code.ISSUER_NOT_FOR_THIS_NAME
 
 
 def test_weak_key_is_refused(office: Office) -> None:
-    assert office.judge(office.signer(key=KeyKind.RSA_2048)).believed
+    assert office.judge(office.signer(key=KeyKind.RSA_2048)).is_trusted
     refused(office.judge(office.signer(key=KeyKind.RSA_1024)), Code.WEAK_KEY, "key")
 
 
 def test_unknown_critical_extension_is_refused(office: Office) -> None:
     unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00")
-    assert office.judge(office.signer(extra=(unknown,))).believed
+    assert office.judge(office.signer(extra=(unknown,))).is_trusted
     refused(office.judge(office.signer(critical=(unknown,))), Code.MALFORMED_CERTIFICATE, "issuing")
 
 
@@ -318,10 +318,10 @@ def test_instant_needs_a_timezone(office: Office) -> None:
     naive = NOON.replace(tzinfo=None)
     with pytest.raises(ValueError, match="timezone"):
         judge_signer(office.signer().presented, office.authority, MANAGERS, at=naive, engine_errors=())
-    assert office.judge(office.signer(), at=NOON.astimezone(timezone(timedelta(hours=9)))).believed
+    assert office.judge(office.signer(), at=NOON.astimezone(timezone(timedelta(hours=9)))).is_trusted
 
 
 def test_verdict_has_no_truth_value(office: Office) -> None:
-    with pytest.raises(TypeError, match=r"\.believed"):
+    with pytest.raises(TypeError, match=r"\.is_trusted"):
         bool(office.judge(office.signer()))
-    assert not SignerVerdict(Code.ACCEPTED, (), NOON).believed
+    assert not SignerVerdict(Code.ACCEPTED, (), NOON).is_trusted

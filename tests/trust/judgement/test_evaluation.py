@@ -117,10 +117,10 @@ def test_new_crls_are_looked_up_again(net: Network) -> None:
     before = authority.lists
     assert all(one.held is not None for one in listed)
     try:
-        authority.relist(RevocationLists())
+        authority.use_crls(RevocationLists())
         assert first.again(first.evidence, NOON).listed != listed
     finally:
-        authority.relist(before)
+        authority.use_crls(before)
 
 
 def test_partner_is_judged_on_the_partner_port(net: Network) -> None:

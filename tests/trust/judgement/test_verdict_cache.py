@@ -273,21 +273,21 @@ def test_certificate_on_a_replaced_crl_is_refused_and_another_is_not(net: Networ
     policy = Judge(net.policy(peers=net.swapped(net.fe2, authority=authority)))
     assert verdict_on(revoked, policy).accepted
     assert verdict_on(twin, policy).accepted
-    authority.relist(net.authority("Example", net.ours, revoked).lists)
+    authority.use_crls(net.authority("Example", net.ours, revoked).lists)
     before = len(engines)
     assert verdict_on(twin, policy).accepted
     assert len(engines) == before
     for _ in range(2):
         assert after(policy, revoked).code == "revoked"
         assert after(policy, twin).accepted
-    authority.relist(net.authority("Example", net.ours).lists)
+    authority.use_crls(net.authority("Example", net.ours).lists)
     assert after(policy, revoked).accepted
 
 
 def test_removed_crl_refuses_a_cached_chain(net: Network) -> None:
     authority = net.authority("Example", net.ours)
     policy = known(net.fe2_certificate(), net.policy(peers=net.swapped(net.fe2, authority=authority)))
-    authority.relist(RevocationLists())
+    authority.use_crls(RevocationLists())
     assert after(policy, net.fe2_certificate()).code == "revocation-unknown"
 
 

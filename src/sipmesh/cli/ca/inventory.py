@@ -113,7 +113,7 @@ def _show(stock: Inventory) -> None:
         if (entry.level or entry.old) and not entry.broken:
             say(entry.sentence(stock.at), style=_style(entry))
         if entry.note:
-            style = BAD if entry.broken else QUIET if entry.paper is None else WARN
+            style = BAD if entry.broken else QUIET if entry.item is None else WARN
             say(f"{entry.name}: {entry.note}", style=style)
     if stock.countdown is not None:
         say(stock.countdown.sentence(stock.at), style="bold")
@@ -122,7 +122,7 @@ def _show(stock: Inventory) -> None:
 def _table(stock: Inventory) -> Grid:
     made = table("Inventory", "what", "name", "in use", "on disk", "until", "left", "level", "what stops working")
     for entry in stock.entries:
-        item = entry.paper
+        item = entry.item
         made.add_row(
             cell(f"{entry.what}, for partners" if entry.outside else entry.what),
             cell(entry.name),
@@ -146,7 +146,7 @@ def _state(entry: InventoryEntry) -> str:
         return "refused"
     if entry.old and not entry.level:
         return "old"
-    return entry.level.word if entry.paper else "not known"
+    return entry.level.word if entry.item else "not known"
 
 
 def _style(entry: InventoryEntry) -> str:

@@ -132,7 +132,7 @@ class EntryReport:
     @classmethod
     def of(cls, entry: InventoryEntry, at: datetime) -> Self:
         """Report an entry of the inventory at the instant *at*."""
-        item = entry.paper
+        item = entry.item
         return cls(
             what=str(entry.what),
             name=entry.name,

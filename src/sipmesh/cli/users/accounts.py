@@ -181,7 +181,7 @@ def move(
     aor, home = full_address(user, loaded), chosen_home(loaded.topology, pool)
     default = _home_by_default(place)
     with place.users() as users:
-        before = users.one(aor).pool or default
+        before = users.get(aor).pool or default
         if before == home:
             raise OperatorError(f"{aor} has the home pool {home} already")
         moved = users.move(aor, home)

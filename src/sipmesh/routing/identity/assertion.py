@@ -121,7 +121,7 @@ def by_from(request: Request, sender: ServerSender, allowed: frozenset[str]) -> 
     return uri.aor
 
 
-def cleanse(response: Response, sender: Sender | None) -> None:
+def remove_foreign_assertion(response: Response, sender: Sender | None) -> None:
     """Remove P-Asserted-Identity from a response, unless its sender may assert it (RFC 3325 section 5, rule R10)."""
     if response.present & P_ASSERTED_IDENTITY and not may_assert_all(response, sender):
         response.remove(ASSERTED)

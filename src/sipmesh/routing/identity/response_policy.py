@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
-from sipmesh.routing.identity.assertion import cleanse
+from sipmesh.routing.identity.assertion import remove_foreign_assertion
 from sipmesh.routing.identity.border import IN_RESPONSES
 from sipmesh.routing.identity.realm import UNAUTHORIZED, lacks_challenge
 from sipmesh.sip.reasons import REASONS
@@ -33,7 +33,7 @@ def settle(response: Response, request: Request, sender: Sender, border: Border,
     if not repeats(response, request):
         restore(response, request)
     if response.present & P_ASSERTED_IDENTITY:
-        cleanse(response, sender)
+        remove_foreign_assertion(response, sender)
     if response.present & IN_RESPONSES:
         border.admit_response(response, sender)
     if response.status in UNAUTHORIZED and lacks_challenge(response):

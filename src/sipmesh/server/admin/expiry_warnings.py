@@ -48,7 +48,7 @@ class ExpiryWarnings:
 
 
 def _key(entry: InventoryEntry) -> Key:
-    return entry.what, entry.name, entry.outside, entry.paper.mark if entry.paper else ""
+    return entry.what, entry.name, entry.outside, entry.item.mark if entry.item else ""
 
 
 def stock_of(node: RunningServer, at: datetime) -> Inventory:
@@ -67,14 +67,14 @@ def concerning(node: RunningServer, entries: Iterable[InventoryEntry]) -> Iterat
 def tell(log: Log, entry: InventoryEntry, at: datetime) -> None:
     """Write one line of the log: an error in the last day and after the end, else a warning."""
     say = log.error if entry.broken or entry.level >= Urgency.DAY_1 else log.warning
-    paper = entry.paper
+    item = entry.item
     say(
         _event(entry),
         what=str(entry.what),
         name=entry.name,
         step=entry.level.word,
-        ends=tell_time(paper.ends) if paper else None,
-        left=tell_span(paper.ends - at) if paper else None,
+        ends=tell_time(item.ends) if item else None,
+        left=tell_span(item.ends - at) if item else None,
         stops=entry.stops,
         remedy=entry.command,
         why=entry.sentence(at),

@@ -338,9 +338,9 @@ class ServerMetrics(Collector):
         at = datetime.now(UTC)
         left: dict[tuple[str, str], float] = {}
         for entry in ending(self._node, at):
-            if entry.paper is not None:
+            if entry.item is not None:
                 what = f"{entry.what} for partners" if entry.outside else str(entry.what)
-                seconds = (entry.paper.ends - at).total_seconds()
+                seconds = (entry.item.ends - at).total_seconds()
                 left[what, entry.name] = min(seconds, left.get((what, entry.name), seconds))
         for labels, seconds in left.items():
             family.add_metric(labels, seconds)

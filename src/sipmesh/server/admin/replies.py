@@ -110,7 +110,9 @@ class StatusReply:
 
 def chain_replies(use: Use) -> tuple[ChainReply, ...]:
     """Reply with the certificates that a server presents."""
-    return tuple(ChainReply(outside, chain.file, chain.papers, chain.fault) for outside, chain in use.shown.items())
+    return tuple(
+        ChainReply(outside, chain.file, chain.certificates, chain.fault) for outside, chain in use.shown.items()
+    )
 
 
 @dataclass(frozen=True, slots=True)

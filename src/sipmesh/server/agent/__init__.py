@@ -1,5 +1,5 @@
 """The control plane on a managed server: it subscribes, verifies and applies documents, and reports its status.
 
-`agent` has the links and messages. `document_applier` and `crl_receiver` put received documents in force. `held_items` has the
+`agent` has the links and messages. `document_applier` and `crl_receiver` put received documents in force. `stored_items` has the
 documents in force. `status_reporter` reports to management.
 """

@@ -15,8 +15,8 @@ from sipmesh.distribution.subscriber import Subscriber
 from sipmesh.pki.file_error import FileError
 from sipmesh.server.agent.crl_receiver import CrlReceiver
 from sipmesh.server.agent.document_applier import DocumentApplier
-from sipmesh.server.agent.stored_items import StoredItems
 from sipmesh.server.agent.status_reporter import StatusReporter
+from sipmesh.server.agent.stored_items import StoredItems
 from sipmesh.server.replication.cert_renewal import Applicant, read_issuing
 from sipmesh.server.replication.control_links import ControlLinks, hop_to
 from sipmesh.sip.message import Request, Response, respond
@@ -58,7 +58,7 @@ class Agent:
     ) -> None:
         self._server, self._documents, self._loop, self._dial, self._log = server, documents, loop, dial, log
         self._applicant = Applicant(server.view.name, documents.state)
-        self.held = HeldItems(server, documents)
+        self.held = StoredItems(server, documents)
         self.reporter = StatusReporter(server, documents, self.held, self._applicant, own_status, loop, log)
         crls = CrlReceiver(server, documents.folder, self.held.crls, loader, self.reporter)
         self.applier = DocumentApplier(
@@ -183,7 +183,7 @@ class Agent:
         """Another version is in force: report it, and give it to the edges that are behind us in it."""
         self.reporter.report()
         self._keep_links()
-        self._notifier.take(self._server.view.trusted.get)
+        self._notifier.use_topology(self._server.view.trusted.get)
         self._notifier.changed()
 
     def items_changed(self) -> None:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from sipmesh.errors import SipmeshError
     from sipmesh.server.agent.crl_receiver import CrlReceiver
-    from sipmesh.server.agent.stored_items import StoredItems
     from sipmesh.server.agent.managed_server import Loader, ManagedServer
     from sipmesh.server.agent.status_reporter import StatusReporter
+    from sipmesh.server.agent.stored_items import StoredItems
     from sipmesh.server.log import Log
     from sipmesh.server.replication.document_store import DocumentStore
     from sipmesh.server.running.prepared_version import PreparedVersion
@@ -56,7 +56,7 @@ class DocumentApplier:
         self,
         server: ManagedServer,
         documents: DocumentStore,
-        held: HeldItems,
+        held: StoredItems,
         crls: CrlReceiver,
         applicant: Applicant,
         loader: Loader,

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sipmesh.distribution.items import Key
-    from sipmesh.server.agent.stored_items import StoredItems
     from sipmesh.server.agent.managed_server import ManagedServer
+    from sipmesh.server.agent.stored_items import StoredItems
     from sipmesh.server.log import Log
     from sipmesh.server.replication.cert_renewal import Applicant
     from sipmesh.server.replication.document_store import DocumentStore
@@ -44,7 +44,7 @@ class StatusReporter:
         self,
         server: ManagedServer,
         documents: DocumentStore,
-        held: HeldItems,
+        held: StoredItems,
         applicant: Applicant,
         own_status: Callable[[], ServerStatus],
         loop: asyncio.AbstractEventLoop,

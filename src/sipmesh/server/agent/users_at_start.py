@@ -19,12 +19,12 @@ def load_users(stored: StoredUsers, users: KnownUsers, log: Log) -> None:
         return
     for document in held.documents:
         users.apply(document)
-    if held.doubtful:
-        users.withhold(held.doubtful, held.wanted)
+    if held.possibly_changed:
+        users.withhold(held.possibly_changed, held.wanted)
     if held.fault:
         log.error(
             "stored users are incomplete: a new password may be missing, so logins are refused until management sends it",
             file=str(stored.file),
             why=held.fault,
-            refused=sorted(held.doubtful) if held.doubtful is not None else "all users",
+            refused=sorted(held.possibly_changed) if held.possibly_changed is not None else "all users",
         )

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sipmesh.errors import OperatorError
 from sipmesh.topology.expiry.validity import Chain, DatedItem
 from sipmesh.transport.tls.contexts import Identity
-from sipmesh.transport.tls.self_handshake import NOWHERE, RehearsalError, rehearse
+from sipmesh.transport.tls.self_handshake import NOWHERE, SelfHandshakeError, check_handshake
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.judgement.judge import judge
@@ -106,8 +106,8 @@ def why_not(identity: Identity, view: ServerView, at: datetime, *, outside: bool
     kind = LinkKind.PARTNER if outside else LinkKind.SERVER
     policy = view.policy_on_us(kind)
     try:
-        seen = rehearse(identity, view.loaded.authority.anchors, policy.meant_name)
-    except RehearsalError as wrong:
+        seen = check_handshake(identity, view.loaded.authority.anchors, policy.meant_name)
+    except SelfHandshakeError as wrong:
         return str(wrong)
     verdicts = (judge(replace(evidence, kind=kind), policy, at=at) for evidence in seen)
     return next((_reason(verdict) for verdict in verdicts if not verdict.accepted), "")

@@ -234,7 +234,7 @@ class Controller:
             closed = []
         self._offers.offer_version(number)
         self.network.joined = servers_of(self._server.view.loaded) - before
-        self._notifier.take(self._server.view.trusted.get)
+        self._notifier.use_topology(self._server.view.trusted.get)
         self._keep_links()
         self._changed()
         return closed

@@ -66,8 +66,8 @@ if TYPE_CHECKING:
     from sipmesh.routing.registrar.binding import Binding
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
-    from sipmesh.server.proxy.media_guard import MediaGuard
     from sipmesh.server.proxy.liveness.outages import Outages
+    from sipmesh.server.proxy.media_guard import MediaGuard
     from sipmesh.transport.link.link import Link
 
 TOO_LARGE_A_BODY: Final = 413

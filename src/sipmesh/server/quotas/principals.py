@@ -118,7 +118,7 @@ class Principals:
         """Stop counting a link as a stranger: its login waits, and waiting logins have their own limit."""
         self.strangers.remove(flow.account.name, flow.link)
 
-    def take_back(self, flow: CountedLink) -> None:
+    def count_as_stranger(self, flow: CountedLink) -> None:
         """Count a link as a stranger again, after its login has waited."""
         if flow.account.kind == "address":
             displaced = self.strangers.add(flow.account.name, flow.link)

@@ -64,7 +64,7 @@ class CrlSources:
         for named in authorities_for(self._role, loaded):
             if self._loaded is not loaded and named.files.awaited and named.owner in before:
                 named.files.carry(before[named.owner])
-                named.authority.relist(named.files.held())
+                named.authority.use_crls(named.files.held())
 
     def _wanted(self, loaded: Loaded) -> dict[str, tuple[NamedAuthority, Path]]:
         """Return each URL with its authority and file; a URL that several partners name is fetched once."""

@@ -97,7 +97,7 @@ class OcspSources:
             if named.entry.revocation is not RevocationSource.LISTS:
                 responders = before.pop(named.owner, None) or self._new(named)
                 responders.follow(named)
-                named.authority.hear(responders.all_answers)
+                named.authority.use_ocsp_responses(responders.all_answers)
                 self._responders[named.owner] = responders
         for responders in before.values():
             for job in responders.jobs.values():

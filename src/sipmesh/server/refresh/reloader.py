@@ -78,7 +78,7 @@ class Reloader:
         changed = [file for file, before in since.items() if file in loaded.lists and stamp(file) != before]
         with large_lists_later():
             for authority, lists in loaded.read_lists(changed):
-                authority.relist(lists)
+                authority.use_crls(lists)
         return [*self._node.put_prepared(version), *self._follow()]
 
     def _accept(self, changed: list[Path]) -> ReloadResult:

@@ -24,4 +24,4 @@ def why_not_trusted(signed: Signed, anchors: Sequence[x509.Certificate], at: dat
     authority = Authority("this server's anchors", tuple(anchors), RevocationLists())
     errors = path_errors(signed.chain, anchors, at)
     belief = judge_signer_of_before(signed.presented, authority, at=at, engine_errors=errors)
-    return "" if belief.believed else f"{tell_subject(signed.chain[0])}: {belief.code}: {'; '.join(belief.reasons)}"
+    return "" if belief.is_trusted else f"{tell_subject(signed.chain[0])}: {belief.code}: {'; '.join(belief.reasons)}"

@@ -181,7 +181,7 @@ class DocumentStore:
             raise _refused(
                 f"version {publication.number} after version {floor}: a server does not load an older version"
             )
-        believe(signed, in_force, at)
+        verify_signer(signed, in_force, at)
         self.known_to_exist = max(self.known_to_exist, publication.number)
         try:
             with large_lists_later():
@@ -240,12 +240,12 @@ def held_in(folder: Path) -> list[str]:
     return sorted(file.stem for file in (folder / "state").glob("*.topology"))
 
 
-def believe(signed: Signed, in_force: Loaded, at: datetime) -> None:
+def verify_signer(signed: Signed, in_force: Loaded, at: datetime) -> None:
     """Raise `RemoteError` unless the signer is one of the topology in force, valid and not revoked at time *at*."""
     authority = in_force.authority
     errors = path_errors(signed.chain, authority.anchors, at)
     belief = judge_signer(signed.presented, authority, signers_of(in_force), at=at, engine_errors=errors)
-    if not belief.believed:
+    if not belief.is_trusted:
         who = tell_subject(signed.chain[0])
         raise _refused(f"signed by {who}, which is not trusted: {belief.code}: {'; '.join(belief.reasons)}")
 
@@ -259,7 +259,7 @@ def signers_of(loaded: Loaded) -> frozenset[str]:
 def signed_by_management(jws: bytes, kind: str, in_force: Loaded, at: datetime) -> bytes:
     """Return the payload of a document of another *kind*; raises `RemoteError` if its signer is not trusted."""
     signed = _signed(jws, kind)
-    believe(signed, in_force, at)
+    verify_signer(signed, in_force, at)
     return signed.payload
 
 

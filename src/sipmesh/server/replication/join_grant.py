@@ -171,7 +171,7 @@ def must_be_signed_by_management(signed: Signed, loaded: Loaded, authority: Auth
     """
     errors = path_errors(signed.chain, authority.anchors, at)
     belief = judge_signer(signed.presented, authority, signers_of(loaded), at=at, engine_errors=errors)
-    if not belief.believed:
+    if not belief.is_trusted:
         raise OperatorError(
             f"the signer of the topology is rejected: {belief.code}: {'; '.join(belief.reasons)}; publish again on the "
             f"management server (sipmesh topology publish -m WHY), then {AGAIN}"

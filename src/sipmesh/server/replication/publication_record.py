@@ -66,7 +66,7 @@ class PublicationRecord:
         found = tuple(sorted(changed)) if changed is not None else None
         return replace(self, users=max(users, self.users), users_before=before, users_changed=found)
 
-    def doubtful(self, stored: int) -> frozenset[str] | None:
+    def possibly_changed(self, stored: int) -> frozenset[str] | None:
         """Return the users who may have changed after the *stored* number, which a server has found; None if not known.
 
         Empty if the server has everything that it has ever accepted.

@@ -41,13 +41,13 @@ LARGEST_NAMED: Final = 256 << 10
 class HeldUsers:
     """What a server finds at its start: *documents* in their order, and the *number* of the users that they lead to.
 
-    *doubtful* are the users who may have changed since; None stands for all users. *wanted* is the number that ends the doubt.
+    *possibly_changed*: the users who may have changed since; None stands for all users. *wanted* is the number that ends this.
     *fault* says what is wrong with the file; empty if nothing is.
     """
 
     documents: Sequence[UserDocument] = ()
     number: int = 0
-    doubtful: frozenset[str] | None = frozenset()
+    possibly_changed: frozenset[str] | None = frozenset()
     wanted: int = 0
     fault: str = ""
 
@@ -79,7 +79,7 @@ class StoredUsers:
         return held
 
     def _mend(self, held: HeldUsers, found: _Found) -> None:
-        if found.is_damaged and held.doubtful is None and found.number >= held.wanted:
+        if found.is_damaged and held.possibly_changed is None and found.number >= held.wanted:
             self._mark_behind()  # the record does not know of the damaged change, so that the next start would not either
         elif found.records != list(found.frames.records):
             self._log.replace(found.records)
@@ -104,15 +104,15 @@ class StoredUsers:
         """Compare what was found with the highest number that was ever accepted."""
         record = self._record.read()
         wanted = record.users if record is not None else 0
-        doubtful = record.doubtful(found.number) if record is not None else frozenset()
-        fault = found.fault or ("its end is missing" if doubtful != frozenset() else "")
+        possibly_changed = record.possibly_changed(found.number) if record is not None else frozenset()
+        fault = found.fault or ("its end is missing" if possibly_changed != frozenset() else "")
         if self._behind.exists():
-            doubtful, fault = None, "the last change of users could not be stored"
+            possibly_changed, fault = None, "the last change of users could not be stored"
         elif found.is_damaged and found.number >= wanted:
-            doubtful = None  # the damaged octets may be a change that was in force
-        if doubtful is None:  # management sends all users again
+            possibly_changed = None  # the damaged octets may be a change that was in force
+        if possibly_changed is None:  # management sends all users again
             return HeldUsers((), 0, None, wanted, fault)
-        return HeldUsers(tuple(found.documents), found.number, doubtful, wanted, fault)
+        return HeldUsers(tuple(found.documents), found.number, possibly_changed, wanted, fault)
 
     def keep(self, parts: Sequence[bytes], *, anew: bool) -> None:
         """Store a users' document in its *parts*; *anew* replaces the earlier documents, otherwise it is appended.
@@ -138,7 +138,7 @@ class StoredUsers:
         if record is None:
             return
         if record.users > self.number and changed is not None:  # an earlier change is announced, and was not stored
-            earlier = record.doubtful(self.number)
+            earlier = record.possibly_changed(self.number)
             changed = changed | earlier if earlier is not None else None
         self._record.write(record.announcing(number, self.number, changed))
 

@@ -62,11 +62,11 @@ class RevocationUpdates:
         by_serial = True
         for authority, lists in self._gatekeeper.view.loaded.read_lists(changed):
             newly = newly_revoked(authority, lists, at)
-            authority.relist(lists)
+            authority.use_crls(lists)
             if newly:
                 revoked = revoked | newly if revoked else newly
             by_serial = by_serial and newly is not None
-        self._connector.forgive()
+        self._connector.forget_failures()
         if self._control_plane is not None:
             self._control_plane.crls_changed(revoked)
         judge, pool = self._judge_again, self._pool
@@ -78,7 +78,7 @@ class RevocationUpdates:
 
         Closes the links that rely on this certificate and are refused now, and returns their ids.
         """
-        authority.hear(answers)
+        authority.use_ocsp_responses(answers)
         return self._close_relying_on([_named(*about)])
 
     def revoke(self, named: Iterable[CertificateId]) -> list[str]:
@@ -88,11 +88,11 @@ class RevocationUpdates:
         """
         revoked, loaded = frozenset(named), self._gatekeeper.view.loaded
         for authority in loaded.authorities:
-            authority.relist(authority.lists.revoking(revoked))
+            authority.use_crls(authority.lists.revoking(revoked))
         return self._close_relying_on(revoked)
 
     def _close_relying_on(self, named: Collection[CertificateId]) -> list[str]:
-        self._connector.forgive()
+        self._connector.forget_failures()
         return [link.id for link in self._pool.rejudge_relying_on(named, self._judge_again)]
 
     def is_relied_on(self, about: CertificateAndIssuer) -> bool:

@@ -337,7 +337,7 @@ class RunningServer:
         self.executor.apply_view(view, version.border)
         self.media.rules = media_rules(view)
         self.dispatch.route_by(version.names, version.decide)
-        self.connector.forgive()
+        self.connector.forget_failures()
         closed = self.pool.rejudge(self.dispatch.judge_again)
         self.flow_table.judged_anew()
         return [link.id for link in closed] + self.logins.close_changed()

@@ -74,7 +74,7 @@ class ReplicatedUsers:
         """Whether a document has arrived, now or before the last start."""
         return self._users is not None
 
-    def take(self, document: bytes) -> frozenset[str]:
+    def accept_document(self, document: bytes) -> frozenset[str]:
         """Apply a document as `apply` does, from its octets."""
         return self.apply(UserDocument.decode(document))
 
@@ -154,9 +154,9 @@ class ReplicatedUsers:
                 f"rejected: changes since number {document_part.since} were sent, and number {self.number} is in force"
             )
 
-    def withhold(self, doubtful: frozenset[str], until: int) -> None:
-        """Refuse logins of *doubtful* users, who may have changed, until the users of number *until* or later are in force."""
-        self._withheld, self._until = doubtful, until
+    def withhold(self, possibly_changed: frozenset[str], until: int) -> None:
+        """Refuse logins of the *possibly_changed* users until the users of number *until* or later are in force."""
+        self._withheld, self._until = possibly_changed, until
 
     def is_withheld(self, aor: str) -> bool:
         """Return whether *aor* may not log in yet: what is known of this user may be out of date."""

@@ -165,7 +165,7 @@ class Users:
             _row_of(db, uri.aor)
             db.execute(_users.delete().where(_users.c.aor == uri.aor))
 
-    def one(self, aor: str) -> User:
+    def get(self, aor: str) -> User:
         """Return one user as the database has it now; raises `OperatorError` for an unknown user."""
         uri = read_address(aor)
         with self._database.border(), self._engine.connect() as db:

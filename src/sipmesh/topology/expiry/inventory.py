@@ -91,7 +91,7 @@ class InventoryEntry:
         return self.broken or self.level.urgent
 
     @property
-    def paper(self) -> DatedItem | None:
+    def item(self) -> DatedItem | None:
         """The relevant item: the one in use if known, else the one on disk."""
         return self.in_use or self.on_disk
 
@@ -99,11 +99,11 @@ class InventoryEntry:
         """Give the whole entry in one sentence."""
         what = _CALLED.get(self.what, str(self.what))
         what = f"{what} {self.name}"
-        if self.broken or self.paper is None:
+        if self.broken or self.item is None:
             return f"the {what}: {self.note}"
-        left, when = self.paper.ends - at, tell_time(self.paper.ends)
-        if self.paper.begins > at:
-            begins = f"is valid only in {tell_span(self.paper.begins - at)} ({tell_time(self.paper.begins)})"
+        left, when = self.item.ends - at, tell_time(self.item.ends)
+        if self.item.begins > at:
+            begins = f"is valid only in {tell_span(self.item.begins - at)} ({tell_time(self.item.begins)})"
             why = "the clock of its issuer was ahead, or the clock here is behind"
             return f"the {what} {begins}: {self.stops}; {why}; correct the clocks, then: {self.command}"
         if self.what is ExpiringKind.SOURCE:
@@ -111,7 +111,7 @@ class InventoryEntry:
             return f"the data of the {what} {state} ({when}); then {self.stops}; {self.command}"
         if self.old and self.level is Urgency.FINE:
             made = (
-                f"was signed {tell_span(self.paper.begins - at)} ({tell_time(self.paper.begins)}), and a new list is due "
+                f"was signed {tell_span(self.item.begins - at)} ({tell_time(self.item.begins)}), and a new list is due "
                 "each day"
             )
             return f"the {what} {made}; from {when} on {self.stops}; to correct it: {self.command}"
@@ -160,12 +160,12 @@ def refuses_from(use: Use) -> ExpectedRefusal:
     a certificate expires (rule R7). CRLs of partners are not included, because they affect one partner only.
     """
     chain = use.shown.get(False)
-    if chain is None or not chain.papers:
+    if chain is None or not chain.certificates:
         return ExpectedRefusal(None, "it presents no certificate")
     ends = [
         (item.ends, "its certificate" if n == 0 else f"the issuing CA {item.subject}") for n, item in _numbered(chain)
     ]
-    for issuer in dict.fromkeys(item.issuer for item in chain.papers):
+    for issuer in dict.fromkeys(item.issuer for item in chain.certificates):
         anchors = [item.ends for item in use.anchors if item.subject == issuer]
         ends += [(max(anchors), f"the root {issuer}")] if anchors else []
         lists = [item.ends for item in use.lists if item.subject == issuer]
@@ -178,7 +178,7 @@ def refuses_from(use: Use) -> ExpectedRefusal:
 
 def _numbered(chain: Chain) -> Iterator[tuple[int, DatedItem]]:
     """Give the certificates of a chain without a root in it: roots are handled as anchors."""
-    return ((n, item) for n, item in enumerate(chain.papers) if n == 0 or item.subject != item.issuer)
+    return ((n, item) for n, item in enumerate(chain.certificates) if n == 0 or item.subject != item.issuer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +242,7 @@ class _Stock:
     def __post_init__(self) -> None:
         self.sides = dict(sides(self.loaded.topology, self.only))
         shown = {(use.server, outside): chain for use in self.uses.values() for outside, chain in use.shown.items()}
-        self.chains = {**self.disk, **{side: chain for side, chain in shown.items() if chain.papers}}
+        self.chains = {**self.disk, **{side: chain for side, chain in shown.items() if chain.certificates}}
 
     def entries(self) -> Iterator[InventoryEntry]:
         topology = self.loaded.topology
@@ -358,8 +358,8 @@ class _Stock:
     def _issuers(self) -> Iterator[InventoryEntry]:
         """Give the entries of the CAs between our roots and our servers, without duplicates."""
         chains = (*self.disk.values(), *self.signers.values())
-        on_disk = [item for chain in chains for item in chain.papers[1:]]
-        in_use = [item for use in self.uses.values() for chain in use.shown.values() for item in chain.papers[1:]]
+        on_disk = [item for chain in chains for item in chain.certificates[1:]]
+        in_use = [item for use in self.uses.values() for chain in use.shown.values() for item in chain.certificates[1:]]
         roots = {other.mark for other in _anchors(self.loaded.authority)}
         found = {item.mark: item for item in (*self.known, *on_disk, *in_use) if item.mark not in roots}
         for mark, item in found.items():
@@ -439,7 +439,7 @@ class _Stock:
     def _own_ends(self, name: str) -> Iterator[tuple[datetime, str]]:
         """Give the end of each certificate in the chain of a server."""
         chain = self.chains.get((name, False))
-        for n, item in enumerate(chain.papers if chain else ()):
+        for n, item in enumerate(chain.certificates if chain else ()):
             yield item.ends, "its certificate" if n == 0 else f"the issuing CA {item.subject}"
 
     def _common_ends(self) -> Iterator[tuple[datetime, str]]:
@@ -487,4 +487,4 @@ def _lists(authority: Authority) -> list[DatedItem]:
 
 
 def _issued(issuer: DatedItem, chain: Chain) -> bool:
-    return any(item.mark == issuer.mark for item in chain.papers[1:])
+    return any(item.mark == issuer.mark for item in chain.certificates[1:])

@@ -62,15 +62,15 @@ class DatedItem:
 class Chain:
     """The chain that a server presents, or that is in its file: the leaf first, then the CAs above it.
 
-    *file* is the file of the chain. *fault* says why the file cannot be used. If there are papers too, *fault* says why a newer
-    chain in the file is not used.
+    *file* is the file of the chain. *fault* says why the file cannot be used, or, where there are
+    certificates, why a newer chain in the file is not used.
     """
 
     file: str
-    papers: tuple[DatedItem, ...] = ()
+    certificates: tuple[DatedItem, ...] = ()
     fault: str = ""
 
     @property
     def leaf(self) -> DatedItem | None:
         """The server's own certificate, or None."""
-        return self.papers[0] if self.papers else None
+        return self.certificates[0] if self.certificates else None

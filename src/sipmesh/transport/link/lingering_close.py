@@ -73,9 +73,9 @@ class LingeringClose(Watched):
         if self.generation:
             self._reactor.unwatch(self._sock.fileno())
             self.generation = 0
-            self._reactor.bury(self)
+            self._reactor.close_later(self)
 
-    def bury(self) -> None:
+    def close_socket(self) -> None:
         """Close the socket; the reactor calls this."""
         self._reactor.leaving.discard(self)
         with suppress(OSError):

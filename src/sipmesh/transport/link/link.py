@@ -296,7 +296,7 @@ class Link(RegisteredLink):
         self._stage = None
         if self.state is not CLOSED:
             self.state, self.why, self.verdict = state_after(self.state, LinkInput.FAIL), why, verdict
-            self._reactor.bury(self)
+            self._reactor.close_later(self)
 
     def discard(self, verdict: Verdict) -> None:
         """End an accepted link that was refused; no ``link_down`` follows, because no ``link_up`` came."""
@@ -389,7 +389,7 @@ class Link(RegisteredLink):
             stage.abandon()
         if self._tls is not None:
             self._reactor.unwatch(self._tls.fileno())
-        self._reactor.bury(self)
+        self._reactor.close_later(self)
 
     # The reactor's side
 
@@ -500,7 +500,7 @@ class Link(RegisteredLink):
         if self._reactor.overload.active:
             chunk = self._refuse_early(chunk, self._reader)
         try:
-            self._reader.take(chunk)
+            self._reader.add(chunk)
             while (item := self._reader.next()) is not None:
                 if self._reader.unread:
                     self._reactor.prompt = False
@@ -615,7 +615,7 @@ class Link(RegisteredLink):
 
     # Ending
 
-    def bury(self) -> None:
+    def close_socket(self) -> None:
         """Close the socket after the batch, and report the end to the server layer."""
         refused_us = self._closed_by_peer and not self.confirmed and self.evidence is not None
         tls, self._tls = self._tls, None

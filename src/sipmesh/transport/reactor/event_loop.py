@@ -26,10 +26,10 @@ class Host(Protocol):
     def wait(self, timeout: float | None) -> bool:
         """Wait for at most *timeout* seconds; None waits without a limit.
 
-        True: a descriptor of the loop is ready. False: the time is up, or :meth:`rouse` was called meanwhile.
+        True: a descriptor of the loop is ready. False: the time is up, or :meth:`wake` was called meanwhile.
         """
 
-    def rouse(self) -> None:
+    def wake(self) -> None:
         """Make the current :meth:`wait` return after its turn, because the loop has something to do."""
 
 
@@ -54,7 +54,7 @@ class Loop(asyncio.SelectorEventLoop):
         self._bed = Bed()
         super().__init__(self._bed)
 
-    def lodge(self, host: Host) -> int | None:
+    def wait_in(self, host: Host) -> int | None:
         """Wait in *host* from now on; return the descriptor that *host* has to watch, or None if there is a host already."""
         if self._bed.host is not None:
             return None
@@ -71,7 +71,7 @@ class Loop(asyncio.SelectorEventLoop):
     ) -> asyncio.Handle:
         """See :meth:`asyncio.loop.call_soon`; a waiting host returns to run *callback*."""
         if self._bed.host is not None:
-            self._bed.host.rouse()
+            self._bed.host.wake()
         return super().call_soon(callback, *args, context=context)
 
     def call_at(
@@ -79,7 +79,7 @@ class Loop(asyncio.SelectorEventLoop):
     ) -> asyncio.TimerHandle:
         """See :meth:`asyncio.loop.call_at`; a waiting host returns, because *when* may be earlier than its timeout."""
         if self._bed.host is not None:
-            self._bed.host.rouse()
+            self._bed.host.wake()
         return super().call_at(when, callback, *args, context=context)
 
 

@@ -35,7 +35,7 @@ SETTLE_ROUNDS: Final = 8  # links that make one another fail; what is left after
 class PendingClose(Protocol):
     """Something whose socket is to be closed once the batch is over."""
 
-    def bury(self) -> None:
+    def close_socket(self) -> None:
         """Close the socket."""
 
 
@@ -65,14 +65,14 @@ class Reactor:
         self._generation = 0
         self._again: list[Watched] = []
         self._dirty: list[Watched] = []
-        self._buried: list[PendingClose] = []
+        self._closing: list[PendingClose] = []
         self._inside = False
         self._soon: asyncio.Handle | None = None
         self._closed = False
         self._most_events = self.limits.events_per_turn
-        self._roused = False
+        self._woken = False
         self.prompt = False
-        self._loop_fd = loop.lodge(self) if isinstance(loop, Loop) else None
+        self._loop_fd = loop.wait_in(self) if isinstance(loop, Loop) else None
         if self._loop_fd is None:
             loop.add_reader(self._epoll.fileno(), self._turn)
         else:
@@ -117,9 +117,9 @@ class Reactor:
         self._dirty.append(watched)
         self._finish_soon()
 
-    def bury(self, buried: PendingClose) -> None:
-        """Close the socket of *buried* at the end of this batch, or very soon if there is no batch."""
-        self._buried.append(buried)
+    def close_later(self, pending: PendingClose) -> None:
+        """Close the socket of *pending* at the end of this batch, or very soon if there is no batch."""
+        self._closing.append(pending)
         self._finish_soon()
 
     def set_alarm(self, timed: Timed, when: float) -> None:
@@ -131,11 +131,11 @@ class Reactor:
 
     def wait(self, timeout: float | None) -> bool:
         """Serve the links until the loop has something to do; see :meth:`sipmesh.transport.reactor.event_loop.Host.wait`."""
-        self._roused = False
+        self._woken = False
         until = 0.0 if timeout is None else self._clock() + timeout
         remaining = timeout
         while not self._turn(0 if self._again else remaining):
-            if self._roused:
+            if self._woken:
                 return False
             if timeout is not None:
                 remaining = until - self.now
@@ -143,9 +143,9 @@ class Reactor:
                     return False
         return True
 
-    def rouse(self) -> None:
-        """See :meth:`sipmesh.transport.reactor.event_loop.Host.rouse`."""
-        self._roused = True
+    def wake(self) -> None:
+        """See :meth:`sipmesh.transport.reactor.event_loop.Host.wake`."""
+        self._woken = True
 
     # Turns
 
@@ -218,11 +218,11 @@ class Reactor:
         self._inside = True
         for _ in range(SETTLE_ROUNDS):
             self._flush()
-            if not self._buried:
+            if not self._closing:
                 break
             self._bury()
         self._inside = False
-        if self._dirty or self._buried or self._again:
+        if self._dirty or self._closing or self._again:
             self._finish_soon()
 
     def _flush(self) -> None:
@@ -235,12 +235,12 @@ class Reactor:
                 watched.broken(error)
 
     def _bury(self) -> None:
-        buried_now, self._buried = self._buried, []
-        for buried in buried_now:
+        closing_now, self._closing = self._closing, []
+        for pending in closing_now:
             try:
-                buried.bury()
+                pending.close_socket()
             except Exception as error:  # noqa: BLE001 - see _serve
-                self._report(error, buried)
+                self._report(error, pending)
 
     # Time
 
@@ -277,7 +277,7 @@ class Reactor:
             link.close("this server stops")
         self._finish()
         for closing in list(self.leaving):
-            closing.bury()
+            closing.close_socket()
         self._closed = True
         self.probe.close()
         if isinstance(self.loop, Loop) and self._loop_fd is not None:

@@ -24,23 +24,23 @@ TURNS: Final = 16  # steps of both ends together: a handshake takes three steps 
 NOWHERE: Final = ("rehearsal", 0)
 
 
-class RehearsalError(SipmeshError):
+class SelfHandshakeError(SipmeshError):
     """OpenSSL cannot build the context; the text says why."""
 
 
-def rehearse(identity: Identity, anchors: Iterable[x509.Certificate], name: str) -> tuple[PeerEvidence, ...]:
+def check_handshake(identity: Identity, anchors: Iterable[x509.Certificate], name: str) -> tuple[PeerEvidence, ...]:
     """Connect *identity* with itself, as two of our servers would; return what each end saw of the other.
 
     The first evidence is of the end that opens the link to *name*, the second of the end that accepts it. If an end refuses,
     only its evidence is returned, with the failure: the other end has only seen an alert.
 
     Raises:
-        RehearsalError: OpenSSL does not accept the certificate or the key.
+        SelfHandshakeError: OpenSSL does not accept the certificate or the key.
     """
     try:
         context = mutual_context(identity, anchors)
     except SSL.Error as error:
-        raise RehearsalError(f"OpenSSL does not take it ({error})") from None
+        raise SelfHandshakeError(f"OpenSSL does not take it ({error})") from None
     here, there = socket.socketpair()
     for sock in (here, there):
         sock.settimeout(0)  # non-blocking

@@ -57,7 +57,7 @@ class SignerVerdict:
     remedies: tuple[str, ...] = ()
 
     @property
-    def believed(self) -> bool:
+    def is_trusted(self) -> bool:
         """Whether at least one check ran, and all checks passed."""
         return self.code is Code.ACCEPTED and bool(self.findings) and all(finding.passed for finding in self.findings)
 
@@ -69,7 +69,7 @@ class SignerVerdict:
         return tuple(f"{finding.check} wanted {finding.wanted}; saw {finding.saw}" for finding in wrong)
 
     def __bool__(self) -> NoReturn:
-        raise TypeError("ask for .believed")  # a verdict is not always an acceptance
+        raise TypeError("ask for .is_trusted")  # a verdict is not always an acceptance
 
 
 def judge_signer(

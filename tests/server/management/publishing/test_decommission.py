@@ -32,7 +32,7 @@ def followed(managed: Managed, before: Loaded, told: Told) -> list[AuditLine]:
 
 def test_removed_server_is_revoked(managed: Managed) -> None:
     before = managed.organisation.load()
-    serial = x509.load_pem_x509_certificate(managed.papers(FE2)[0].read_bytes()).serial_number
+    serial = x509.load_pem_x509_certificate(managed.credentials(FE2)[0].read_bytes()).serial_number
     managed.edit(without(FE2))
     assert servers_of(before) - servers_of(managed.organisation.load()) == {FE2}
     [line] = followed(managed, before, Told())

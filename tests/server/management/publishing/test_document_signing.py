@@ -25,11 +25,11 @@ def signed(managed: Managed, at: datetime = NOW) -> bytes:
 def test_document_is_signed_by_the_signer(managed: Managed) -> None:
     opened = open_signed(signed(managed), KIND)
     assert opened.payload == b"payload"
-    assert list(opened.chain) == read_certificates(managed.papers(f"{MGMT}.signer")[0])
+    assert list(opened.chain) == read_certificates(managed.credentials(f"{MGMT}.signer")[0])
 
 
 def test_signer_that_is_missing_is_named_with_the_command_that_helps(managed: Managed) -> None:
-    managed.papers(f"{MGMT}.signer")[0].unlink()
+    managed.credentials(f"{MGMT}.signer")[0].unlink()
     with pytest.raises(OperatorError, match="the topology cannot be signed") as refused:
         signed(managed)
     assert refused.value.problems[0].remedy == f"sipmesh ca issue {MGMT}"
@@ -41,7 +41,7 @@ def test_signer_that_has_expired_signs_nothing(managed: Managed) -> None:
 
 
 def test_signer_that_was_revoked_signs_nothing(managed: Managed) -> None:
-    serial = read_certificates(managed.papers(f"{MGMT}.signer")[0])[0].serial_number
+    serial = read_certificates(managed.credentials(f"{MGMT}.signer")[0])[0].serial_number
     managed.organisation.ca.revoke(serial, Reason.KEY_COMPROMISE, NOW)
     with pytest.raises(OperatorError, match="servers would reject a document"):
         signed(managed, datetime.now(UTC))

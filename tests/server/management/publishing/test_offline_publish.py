@@ -118,7 +118,7 @@ def test_refused_block_is_in_the_audit_log(managed: Managed) -> None:
 
 
 def test_version_without_a_signer_is_not_published(managed: Managed) -> None:
-    managed.papers(f"{MGMT}.signer")[0].unlink()
+    managed.credentials(f"{MGMT}.signer")[0].unlink()
     managed.edit(without(FE1))
     with pytest.raises(OperatorError, match="the topology cannot be signed"):
         at_rest(managed)

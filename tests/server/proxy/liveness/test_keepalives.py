@@ -128,7 +128,7 @@ async def test_quiet_link_stays_up_and_keepalives_count_as_no_messages(pool: Net
 async def test_peer_of_other_make_is_judged_once_it_has_sent_a_keepalive(pool: Network) -> None:
     """An application that opens a link to us need not know RFC 5626."""
     async with pool:
-        bot = await pool.peer(FE1, "bot", papers=BOT)
+        bot = await pool.peer(FE1, "bot", credentials=BOT)
         await asyncio.sleep(100 * SILENCE_S)
         link = link_to(pool.nodes[FE1], BOT)
         assert link.usable
@@ -144,7 +144,7 @@ async def test_server_that_is_heard_on_another_link_is_not_given_up(pool: Networ
     """One link may be cut alone. And whoever has stolen the key of a server must not be able to have it avoided."""
     async with split(pool) as (alice, bob, between):
         node = pool.nodes[FE1]
-        thief = await pool.peer(FE1, "thief", papers=FE2)
+        thief = await pool.peer(FE1, "thief", credentials=FE2)
         await until(lambda: len([one for one in node.pool.all() if FE2 in one.names]) == 2)
         [stolen] = [one for one in node.pool.all() if FE2 in one.names and one.direction is Direction.ACCEPTED]
         await thief.write(b"\r\n\r\n")

@@ -133,7 +133,7 @@ async def test_server_that_is_refused_has_answered(pool: Network) -> None:
     """A revoked certificate is no outage: the verdict says what to do."""
     async with pool:
         node = pool.nodes[FE1]
-        leaf = x509.load_pem_x509_certificates(pool.papers(FE2)[0].read_bytes())[0]
+        leaf = x509.load_pem_x509_certificates(pool.credentials(FE2)[0].read_bytes())[0]
         pool.organisations[0].ca.revoke(leaf.serial_number, Reason.KEY_COMPROMISE, datetime.now(UTC))
         node.put_in_force(pool.organisations[0].load())
         link = node.pool.obtain(Hop(FE2, LinkKind.SERVER, (pool.address(FE2, LinkKind.SERVER),)))

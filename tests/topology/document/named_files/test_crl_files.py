@@ -54,7 +54,7 @@ def test_reading_crls_does_not_change_the_authority(ca: EnterpriseCa, place: Pla
     [(authority, lists)] = loaded.read_lists({tmp_path / "ca" / "root.crl"})
     assert authority is loaded.authority
     assert authority.lists is before
-    authority.relist(lists)
+    authority.use_crls(lists)
     assert loaded.authority.lists is lists
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError, Problem, RemoteError
 from sipmesh.pki import files
-from sipmesh.server.replication.document_store import believe
+from sipmesh.server.replication.document_store import verify_signer
 from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import open_signed, sign
@@ -29,7 +29,7 @@ def sign_as(server: ServerView, payload: bytes, kind: str, at: datetime) -> byte
         ) from None
     signed = sign(payload, kind, chain, files.read_key(key_file))
     try:
-        believe(open_signed(signed, kind), server.loaded, at)
+        verify_signer(open_signed(signed, kind), server.loaded, at)
     except RemoteError as wrong:
         problem = Problem(certificate, 0, "", str(wrong), remedy)
         raise OperatorError("servers would reject a document that is signed now", (problem,)) from None

@@ -94,14 +94,14 @@ class LoginWaits:
     def _give_up(self, displaced: Attempt) -> None:
         """End the wait of an attempt that a newer attempt has replaced."""
         pending, handler = self._waiting.pop(displaced)
-        self._accounts.take_back(pending.flow)
+        self._accounts.count_as_stranger(pending.flow)
         handler.give_up_login(pending)
 
     def _resume(self, attempt: Attempt) -> None:
         """End the wait of an attempt, unless it was replaced meanwhile or its link has closed."""
         if self._failures.waited(attempt):
             pending, handler = self._waiting.pop(attempt)
-            self._accounts.take_back(pending.flow)
+            self._accounts.count_as_stranger(pending.flow)
             handler.resume_login(pending)
 
     def gone(self, flow: Flow) -> None:

@@ -32,3 +32,356 @@ from sipmesh.server.proxy.registrar.known_bindings import KnownBindings
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.sip.date import sip_date
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.rows import Row, made_row
+from sipmesh.storage.location_service.locations import Write, WriteResult
+
+if TYPE_CHECKING:
+    from sipmesh.routing.identity.dialog_token import Tokens
+    from sipmesh.server.log import Log
+    from sipmesh.server.proxy.relay import Relay
+    from sipmesh.server.quotas.limited_log import LimitedLog
+    from sipmesh.storage.location_service.locations import Locations, StoreHealth
+
+WRITE_S: Final = 3.0
+"""How long a REGISTER waits for the store; a phone repeats it after ten times as long (RFC 3261 timer F)."""
+
+MOST_WAITING: Final = 10_000
+"""Registrations that wait for the store, all users together; one above it is answered 503."""
+
+MOST_WAITING_OF_USER: Final = 32
+"""The same for one user. They are stored one after the other, so that one link could fill the room of all users."""
+
+RESTORED_AT_A_TIME: Final = 2_000
+"""Users whose rows are stored again in one go, after the store has lost them: it takes some milliseconds."""
+
+RETRY_AFTER_S: Final = "5"
+
+
+class PendingRegistration:
+    """A REGISTER of *aor* that waits for the store; *relay* sends the answer, *write* is what is being stored for it.
+
+    *counts*: it has not been answered yet, and counts for its user.
+    """
+
+    __slots__ = ("aor", "counts", "proxied", "relay", "write")
+
+    def __init__(self, proxied: ProxiedRequest, aor: str, relay: Relay) -> None:
+        self.proxied, self.aor, self.relay = proxied, aor, relay
+        self.write: Write | None = None
+        self.counts = True
+
+    def __repr__(self) -> str:
+        return f"<PendingRegistration of {self.aor} {self.proxied!r}>"
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody still waits for the answer."""
+        return self.proxied.flow.served.get(self.proxied.key) is self.proxied
+
+
+class RunningChange:
+    """A change of a user's rows that is being stored: *keys* are its rows, *next_ones* what waits until it is stored."""
+
+    __slots__ = ("keys", "next_ones")
+
+    def __init__(self, keys: frozenset[BindingKey]) -> None:
+        self.keys = keys
+        self.next_ones: list[PendingRegistration] = []
+
+    def __repr__(self) -> str:
+        return f"<RunningChange of {len(self.keys)} rows>"
+
+
+class Registrations:
+    """Registers users on their links; *clock* gives seconds of the loop, and every time is one of it.
+
+    *gruus* makes the temporary GRUUs of the pool. *sent_by* is the address of our client port in a Path. *wall* gives epoch
+    seconds (UTC), for the Date of an answer and nothing else.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        tokens: Tokens,
+        locations: Locations,
+        limits: RegistrarLimits,
+        clock: Callable[[], float],
+        log: Log,
+        peer_log: LimitedLog,
+        gruus: Gruus,
+        sent_by: str,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._gruus, self._sent_by, self._wall = gruus, sent_by, wall
+        self._date_s, self._date = -1, made_row("date", sip_date(0))
+        self._server, self._tokens, self._locations, self._limits = server, tokens, locations, limits
+        self._clock, self._log, self._peer_log = clock, log, peer_log
+        self._known = KnownBindings(server, locations.versions, locations.slot)
+        self._lookups = BindingLookups(self._known, locations, clock)
+        self._waiting: TimeoutQueue[PendingRegistration] = TimeoutQueue(WRITE_S, self._give_up)
+        self._waiting_of: Counter[str] = Counter()  # by address of record
+        self._changes: dict[str, RunningChange] = {}
+        self._to_restore: list[str] = []
+        self._is_failing = False
+        self.most_waiting, self.most_waiting_of_user = MOST_WAITING, MOST_WAITING_OF_USER
+
+    def __repr__(self) -> str:
+        return f"<Registrations of {self._server} in {self._locations!r}>"
+
+    def begin(self) -> None:
+        """Start our incarnation: what an earlier one has left behind is dead from now on."""
+        self._locations.begin(self._server, self._tokens.incarnation, self)
+
+    # Lookups
+
+    def bindings(self, aor: str) -> Sequence[Binding] | None:
+        """The live bindings of *aor* on every server of the pool; None if they are not in memory: see `look_up`."""
+        return self._known.of(aor, self._clock())
+
+    def look_up(self, aor: str, then: Then) -> None:
+        """Have *then* called with the live bindings of *aor* once they are known; with None where they cannot be read."""
+        self._lookups.look_up(aor, then)
+
+    @property
+    def store(self) -> str:
+        """The identity of the store: servers of a pool that do not share it do not know each other's users."""
+        return self._locations.identity
+
+    @property
+    def health(self) -> StoreHealth:
+        """How the store does."""
+        return self._locations.health
+
+    def here(self, most: int, after: tuple[str, str]) -> Sequence[Binding]:
+        """The bindings on links of this server in the order of their keys, *most* at most, from behind *after* on."""
+        return self._known.own_rows(most, after)
+
+    def count(self) -> int:
+        """How many bindings there are on links of this server."""
+        return len(self._known)
+
+    # REGISTER
+
+    def register(self, flow: Flow, request: Request, key: str, aor: str, relay: Relay) -> Response | None:
+        """Answer a REGISTER of *aor*, which the link has proved; None if *relay* is to send the answer later."""
+        now = self._clock()
+        held = self._known.of(aor, now)
+        refresh = flow.refresh
+        if refresh is not None and held is not None and self._is_repeated(refresh, request, aor, held):
+            return refresh.renew(request, now, self._date_row(), self._mint(1) if refresh.gives_gruu else None)
+        answer = None if held is None else self._decide(flow, request, aor, held)
+        if answer is not None and held is not None and self._is_settled(aor, answer, held):
+            flow.refresh = known_refresh(request, answer, self._limits.max_call_id_length)
+            return self._respond(request, answer)
+        if self._is_failing or not self._has_room(aor):
+            return unavailable(request)
+        pending = PendingRegistration(relay.open(flow, request, key), aor, relay)
+        self._waiting.add(pending, self._clock())
+        self._waiting_of[aor] += 1
+        if answer is None or held is None or aor in self._changes:
+            self._go_on(pending)
+        else:
+            self._store(pending, answer, held)
+        return None
+
+    def _has_room(self, aor: str) -> bool:
+        """Tell whether another REGISTER of *aor* may wait for the store."""
+        return len(self._waiting) < self.most_waiting and self._waiting_of[aor] < self.most_waiting_of_user
+
+    def _is_repeated(self, refresh: KnownRefresh, request: Request, aor: str, held: Sequence[Binding]) -> bool:
+        """Tell whether a REGISTER of *aor* repeats the one before it, while its row is still all that there is."""
+        if len(held) != 1 or held[0] is not refresh.row or refresh.row.aor != aor or aor in self._changes:
+            return False
+        return refresh.is_repeated_by(request)
+
+    def _decide(self, flow: Flow, request: Request, aor: str, held: Sequence[Binding]) -> RegistrarAnswer:
+        token = self._tokens.flow(flow.number, aor)
+        path = f"sip:{token}@{self._sent_by};transport=tls;lr;ob"
+        facts = FlowFacts(self._server, self._tokens.incarnation, flow.number, token, path, flow.service_route)
+        mint = self._mint(len(held) + 1) if "gruu" in offers(request) else None
+        return decide(request, aor, held, facts, self._limits, at=self._clock(), mint=mint)
+
+    def _mint(self, most: int) -> GruuMint:
+        """Make GRUUs for one answer, *most* temporary ones."""
+        return GruuMint(self._gruus, os.urandom(most * NONCE_BYTES))
+
+    def _date_row(self) -> Row:
+        """Give the Date of an answer, which is written once a second."""
+        now_s = int(self._wall())
+        if now_s != self._date_s:
+            self._date_s, self._date = now_s, made_row("date", sip_date(now_s))
+        return self._date
+
+    def _respond(self, request: Request, answer: RegistrarAnswer) -> Response:
+        """Write the answer to a REGISTER (RFC 3261 section 10.3 step 8: "The response SHOULD include a Date header field")."""
+        headers = (*answer.headers, ("date", self._date_row().value)) if answer.status == 200 else answer.headers  # noqa: PLR2004
+        return respond(request, answer.status, answer.reason, headers=headers)
+
+    def _is_settled(self, aor: str, answer: RegistrarAnswer, held: Sequence[Binding]) -> bool:
+        """Tell whether *answer* needs no store: it changes nothing, or renews rows that no other change is about."""
+        changes = answer.changes
+        if not changes:
+            return True
+        if not is_refresh(changes, held):
+            return False
+        running = self._changes.get(aor)
+        if running is not None and any(row.key in running.keys for row in changes.put):
+            return False
+        for row in changes.put:
+            self._known.refresh(row)
+        return True
+
+    def _go_on(self, pending: PendingRegistration) -> None:
+        running = self._changes.get(pending.aor)
+        if running is not None:
+            running.next_ones.append(pending)
+        else:
+            self._lookups.look_up(pending.aor, lambda held: self._with_rows(pending, held))
+
+    def _with_rows(self, pending: PendingRegistration, held: Sequence[Binding] | None) -> None:
+        """Decide by the rows of the user; what is to be changed is stored before it is answered."""
+        if not pending.is_awaited:
+            self._leave(pending)
+        elif held is None:
+            self._answer(pending, unavailable(pending.proxied.request))
+        elif pending.aor in self._changes:
+            self._changes[pending.aor].next_ones.append(pending)
+        else:
+            self._decide_later(pending, held)
+
+    def _decide_later(self, pending: PendingRegistration, held: Sequence[Binding]) -> None:
+        flow, request = pending.proxied.flow, pending.proxied.request
+        try:
+            answer = self._decide(flow, request, pending.aor, held)
+        except RemoteError as wrong:
+            who = flow.account.name
+            self._peer_log.warning(who, "request refused", link=flow.link.id, method=request.method, why=str(wrong))
+            self._answer(pending, respond(request, wrong.status))
+            return
+        if self._is_settled(pending.aor, answer, held):
+            self._answer(pending, self._respond(request, answer))
+        else:
+            self._store(pending, answer, held)
+
+    def _store(self, pending: PendingRegistration, answer: RegistrarAnswer, held: Sequence[Binding]) -> None:
+        changes, aor = answer.changes, pending.aor
+        drop = tuple(row for row in held if row.key in changes.drop)
+        self._changes[aor] = RunningChange(frozenset(row.key for row in (*changes.put, *drop)))
+        write = Write(aor, changes.put, drop, lambda result: self._stored(pending, answer, write, result))
+        pending.write = write
+        self._locations.write(write)
+
+    def _stored(
+        self, pending: PendingRegistration, answer: RegistrarAnswer, write: Write, result: WriteResult | None
+    ) -> None:
+        """Follow what the store has done, answer, and go on with what waits for it."""
+        running = self._changes.pop(pending.aor)
+        request = pending.proxied.request
+        if result is None:
+            response = unavailable(request)
+        elif result.lost:  # another server has stored a newer one under the same Call-ID (RFC 3261 section 10.3 step 7)
+            self._follow(pending, write, result)
+            response = respond(request, 500, "CSeq Out Of Order")
+        else:
+            self._follow(pending, write, result)
+            pending.proxied.flow.refresh = known_refresh(request, answer, self._limits.max_call_id_length)
+            response = self._respond(request, answer)
+        self._answer(pending, response)
+        for following in running.next_ones:
+            self._go_on(following)
+
+    def _follow(self, pending: PendingRegistration, write: Write, result: WriteResult) -> None:
+        """Take over what was stored; on a link that has closed meanwhile it is dropped again."""
+        made = self._known.accept_written(pending.aor, write.put, write.drop, result)
+        flow = pending.proxied.flow
+        if not made:
+            return
+        flow.registered = True
+        if flow.closed:
+            self.flow_closed(flow)
+
+    def _answer(self, pending: PendingRegistration, response: Response) -> None:
+        self._leave(pending)
+        if pending.is_awaited:
+            pending.relay.answer(pending.proxied, response)
+
+    def _leave(self, pending: PendingRegistration) -> None:
+        """Wait for *pending* no longer; called again for one that was given up, once its write has ended."""
+        self._waiting.discard(pending)
+        if not pending.counts:
+            return
+        pending.counts = False
+        self._waiting_of[pending.aor] -= 1
+        if not self._waiting_of[pending.aor]:
+            del self._waiting_of[pending.aor]
+
+    def _give_up(self, pending: PendingRegistration) -> None:
+        """The store has not taken it in time: the phone comes again, and the store need not make it any more."""
+        if pending.write is not None:
+            pending.write.withdrawn = True
+        self._answer(pending, unavailable(pending.proxied.request))
+
+    # Ends
+
+    def flow_closed(self, flow: Flow) -> None:
+        """A link is gone, and what was registered on it with it."""
+        flow.closed = True
+        if flow.registered:
+            for aor, rows in self._known.close_flow(flow.number).items():
+                self._drop(aor, rows)
+
+    def forget(self, row: Binding) -> None:
+        """Drop a row whose flow turned out to be gone, unless the device has registered elsewhere meanwhile."""
+        self._known.remove([row])
+        self._drop(row.aor, [row])
+
+    def _drop(self, aor: str, rows: Sequence[Binding]) -> None:
+        """Have rows that we give out no more removed from the store."""
+        write = Write(aor, (), tuple(rows), lambda result: self._written(write, result))
+        self._locations.write(write)
+
+    def _written(self, write: Write, result: WriteResult | None) -> None:
+        if result is not None:
+            self._known.accept_written(write.aor, write.put, write.drop, result)
+
+    def sweep(self) -> None:
+        """Drop what has ended, and answer what has waited too long; called about twice a second."""
+        now = self._clock()
+        for aor, rows in self._known.expire(now).items():
+            self._drop(aor, rows)
+        self._waiting.sweep(now)
+        self._lookups.sweep(now)
+        if self._to_restore:
+            self._restore(now)
+
+    # What the store tells
+
+    def forgotten(self) -> None:
+        """The store has lost our rows: store them again, in slices."""
+        self._to_restore = self._known.aors()
+
+    def _restore(self, now: float) -> None:
+        aors, self._to_restore = self._to_restore[:RESTORED_AT_A_TIME], self._to_restore[RESTORED_AT_A_TIME:]
+        for aor in aors:
+            rows = self._known.ours(aor, now)
+            if rows:
+                self._put_again(aor, rows)
+
+    def _put_again(self, aor: str, rows: Sequence[Binding]) -> None:
+        write = Write(aor, tuple(rows), (), lambda result: self._written(write, result), restores=True)
+        self._locations.write(write)
+
+    def store_failing(self, problem: OperatorError) -> None:
+        """The store cannot be written: refuse what it would have to take, at once."""
+        self._is_failing = True
+        self._log.error("registrations cannot be stored", why=str(problem))
+
+    def store_working(self) -> None:
+        """The store can be written again."""
+        self._is_failing = False
+        self._log.info("registrations can be stored again")
+
+
+def unavailable(request: Request) -> Response:
+    """Have the phone come again: the registrations cannot be stored now."""
+    return respond(request, 503, headers=(("Retry-After", RETRY_AFTER_S),))

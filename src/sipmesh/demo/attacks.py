@@ -12,7 +12,7 @@ from sipmesh.client.outcome import Outcome, Text
 from sipmesh.demo.attacker import Knock, knock, send_datagram, speak_plainly
 from sipmesh.demo.decoy import Decoy
 from sipmesh.demo.forge import Forged
-from sipmesh.demo.impostors import DAY, IMPOSTORS, Door, front_end, other_edge, partner_edge
+from sipmesh.demo.impostors import DAY, IMPOSTORS, AttackedListener, front_end, other_edge, partner_edge
 from sipmesh.demo.network import EDGE, EXAMPLE, FE1, OTHER, DemoNetwork
 from sipmesh.demo.people import People, connect, next_event
 from sipmesh.demo.score import Act, Score
@@ -24,9 +24,9 @@ from sipmesh.trust.judgement.verdict_report import VerdictReport
 from sipmesh.trust.verdict import LinkRefused
 
 PLACES = {
-    Door.SERVER: (FE1, LinkKind.SERVER),
-    Door.INSIDE: (EDGE, LinkKind.SERVER),
-    Door.PARTNER: (EDGE, LinkKind.PARTNER),
+    AttackedListener.SERVER: (FE1, LinkKind.SERVER),
+    AttackedListener.INSIDE: (EDGE, LinkKind.SERVER),
+    AttackedListener.PARTNER: (EDGE, LinkKind.PARTNER),
 }
 CHALLENGED, NOT_FOUND = 407, 404
 CARRIED = "forwarded"
@@ -38,7 +38,7 @@ ACCEPTED, REFUSED = "accepted", "REFUSED"
 """The result of a control."""
 
 
-async def at_the_doors(network: DemoNetwork, score: Score) -> None:
+async def at_the_listeners(network: DemoNetwork, score: Score) -> None:
     """Run the impostors that are refused before a SIP byte is read."""
     says = (
         "Each impostor connects to a port of example.test and must be refused. Its control, the same peer without the fault,"
@@ -48,9 +48,9 @@ async def at_the_doors(network: DemoNetwork, score: Score) -> None:
     await without_tls(network, act)
     await old_tls(network, act)
     for impostor in IMPOSTORS:
-        server, kind = PLACES[impostor.door]
-        papers, control = impostor.papers(network.cast), impostor.twin(network.cast)
-        await refused(network, act, impostor.title, (server, kind), papers, impostor.wanted, control=control)
+        server, kind = PLACES[impostor.listener]
+        credentials, control = impostor.credentials(network.cast), impostor.twin(network.cast)
+        await refused(network, act, impostor.title, (server, kind), credentials, impostor.wanted, control=control)
 
 
 async def without_tls(network: DemoNetwork, act: Act) -> None:
@@ -68,8 +68,10 @@ async def without_tls(network: DemoNetwork, act: Act) -> None:
 
 async def old_tls(network: DemoNetwork, act: Act) -> None:
     """Connect with TLS 1.1 and an otherwise good certificate."""
-    papers = front_end()(network.cast)
-    await refused(network, act, "TLS 1.1", (FE1, LinkKind.SERVER), papers, Code.PROTOCOL_TOO_OLD, SSL.TLS1_1_VERSION)
+    credentials = front_end()(network.cast)
+    await refused(
+        network, act, "TLS 1.1", (FE1, LinkKind.SERVER), credentials, Code.PROTOCOL_TOO_OLD, SSL.TLS1_1_VERSION
+    )
 
 
 async def refused(
@@ -77,7 +79,7 @@ async def refused(
     act: Act,
     title: str,
     place: tuple[str, LinkKind],
-    papers: Forged | None,
+    credentials: Forged | None,
     wanted: Code,
     highest: int | None = None,
     control: Forged | None = None,
@@ -85,18 +87,18 @@ async def refused(
     """Connect, and find the server's verdict on that connection; then connect with the *control*."""
     server, kind = place
     result = await asyncio.to_thread(
-        knock, network.example.address(server, kind), papers, name=server, domain=EXAMPLE, highest=highest
+        knock, network.example.address(server, kind), credentials, name=server, domain=EXAMPLE, highest=highest
     )
     verdict = await verdict_on(network, server, result)
     accepted = await is_served(network, place, control) if control is not None else None
     tell(act, title, verdict, wanted, result, control=accepted)
 
 
-async def is_served(network: DemoNetwork, place: tuple[str, LinkKind], papers: Forged | None) -> bool:
-    """Return whether a peer with the certificate *papers* gets an answer."""
+async def is_served(network: DemoNetwork, place: tuple[str, LinkKind], credentials: Forged | None) -> bool:
+    """Return whether a peer with the certificate *credentials* gets an answer."""
     server, kind = place
     address = network.example.address(server, kind)
-    return (await asyncio.to_thread(knock, address, papers, name=server, domain=EXAMPLE)).served
+    return (await asyncio.to_thread(knock, address, credentials, name=server, domain=EXAMPLE)).served
 
 
 async def verdict_on(network: DemoNetwork, server: str, knock_result: Knock) -> VerdictReport | None:
@@ -207,8 +209,10 @@ async def by_partner(network: DemoNetwork, act: Act) -> None:
     """Send as a partner with a good certificate: messages with its own From are forwarded, all others are refused."""
     for title, message, status, code in BY_PARTNER:
         address = network.example.address(EDGE, LinkKind.PARTNER)
-        papers = partner_edge()(network.cast)
-        came = await asyncio.to_thread(knock, address, papers, name="sip.example.test", domain=EXAMPLE, message=message)
+        credentials = partner_edge()(network.cast)
+        came = await asyncio.to_thread(
+            knock, address, credentials, name="sip.example.test", domain=EXAMPLE, message=message
+        )
         said = int(came.answer.split()[1]) if came.served else 0
         refusal = await newest_refusal(network, EDGE) if code is not None else None
         found, why = (refusal.code, refusal.why) if refusal is not None else (None, "")
@@ -288,9 +292,9 @@ async def on_the_way(network: DemoNetwork, people: People, score: Score) -> None
     await list_is_gone(network, act)
 
 
-async def hijack(network: DemoNetwork, people: People, act: Act, title: str, papers: Forged, wanted: Code) -> None:
+async def hijack(network: DemoNetwork, people: People, act: Act, title: str, credentials: Forged, wanted: Code) -> None:
     """Let DNS lead our edge to a decoy, and let alice write to the partner that the decoy pretends to be."""
-    with Decoy(papers) as decoy:
+    with Decoy(credentials) as decoy:
         host, port = decoy.address
         network.dns.records["_sipfederationtls._tcp.other.test", "SRV"] = [f"1 1 {port} decoy.test."]
         network.dns.records["decoy.test", "A"] = [host]
@@ -309,8 +313,8 @@ async def hijack(network: DemoNetwork, people: People, act: Act, title: str, pap
 async def between_client_and_server(network: DemoNetwork, act: Act) -> None:
     """Put a man in the middle with another certificate: the client must send nothing."""
     title = "man in the middle between client and server"
-    papers = network.cast.forge.server(network.cast.stranger, EXAMPLE, FE1)
-    with Decoy(papers, mutual=False) as decoy:
+    credentials = network.cast.forge.server(network.cast.stranger, EXAMPLE, FE1)
+    with Decoy(credentials, mutual=False) as decoy:
         trust = Trust.of_pem(network.example.root.read_bytes())
         async with UserAgent("alice@example.test", "alice-secret", trust=trust) as agent:
             try:
@@ -326,15 +330,15 @@ async def between_client_and_server(network: DemoNetwork, act: Act) -> None:
 
 async def list_is_gone(network: DemoNetwork, act: Act) -> None:
     """Make a partner's CRL missing, unreadable or too old: its peers must be refused until a good CRL is back."""
-    place, papers = (EDGE, LinkKind.PARTNER), other_edge()(network.cast)
+    place, credentials = (EDGE, LinkKind.PARTNER), other_edge()(network.cast)
     file = network.folder / OTHER / "issuing.crl"
     current = file.read_bytes()
     stale = network.cast.forge.revocations(network.cast.other, begins=-2 * DAY, ends=-DAY)
     for how, content in (("missing", None), ("unreadable", b"no list"), ("expired", stale)):
         file.unlink() if content is None else file.write_bytes(content)
         await network.ask(EDGE, "reload")
-        await refused(network, act, f"the partner's list is {how}", place, papers, Code.REVOCATION_UNKNOWN)
+        await refused(network, act, f"the partner's list is {how}", place, credentials, Code.REVOCATION_UNKNOWN)
     file.write_bytes(current)
     await network.ask(EDGE, "reload")
-    is_accepted = await is_served(network, place, papers)
+    is_accepted = await is_served(network, place, credentials)
     act.row("  control: a current list again", ACCEPTED if is_accepted else REFUSED, good=is_accepted)

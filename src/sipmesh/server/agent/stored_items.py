@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sipmesh.trust.trusted_peer import TrustedPeer
 
 
-class HeldItems:
+class StoredItems:
     """The items in force on one server.
 
     *issuing* is the present issuing CA, as announced by the server that gives us documents.
@@ -31,7 +31,7 @@ class HeldItems:
         self.issuing = ""
 
     def __repr__(self) -> str:
-        return f"<HeldItems of {self._server.view.name}, version {self.topology.number}>"
+        return f"<StoredItems of {self._server.view.name}, version {self.topology.number}>"
 
     def state(self, peer: TrustedPeer | None = None) -> ReplicationState:
         """Return what we hold, for *peer*; None stands for the server that gives us documents."""
