@@ -9,7 +9,7 @@ import pytest
 from sipmesh.routing.authentication.backoff import FailureLimits
 from sipmesh.sip.digest import answer, parse_challenge
 from sipmesh.storage.users.user_database import Users
-from support.network import FE1, Network
+from support.network import FE1, FE2, Network
 from support.peer import Peer
 from support.process import serving
 from support.running import on_jumping_loop, on_loop
@@ -62,6 +62,22 @@ async def test_two_users_may_log_in_on_one_link_and_each_speaks_for_itself(home:
             assert came.values("p-asserted-identity") == [f"<sip:{user}@example.test>"]
             await carol.reply(came, 200)
             assert (await phone.final()).status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("127.0.0.1:{port}", 480), ("fe1.example.test", 480), ("127.0.0.2:{port}", 400), (FE2, 400)]
+)
+@on_loop
+async def test_client_may_sign_this_server_in_place_of_the_request_uri(home: Network, host: str, status: int) -> None:
+    """SIPp does so in each request; what is signed for another server is worth nothing here."""
+    async with home:
+        phone = await home.peer(FE1, "alice")
+        signed = f"sip:{host.format(port=home.address(FE1)[1])}"
+        challenged = await phone.ask(phone.request("MESSAGE", "sip:bob@example.test"))
+        challenges = [parse_challenge(value) for value in challenged.values("proxy-authenticate")]
+        again = phone.request("MESSAGE", "sip:bob@example.test")
+        again.append("proxy-authorization", answer(challenges, "alice", "alice-secret", "MESSAGE", signed, "c", 1))
+        assert (await phone.ask(again)).status == status
 
 
 @on_loop

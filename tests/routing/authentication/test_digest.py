@@ -2,7 +2,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from sipmesh.routing.authentication.digest import Challenge, Proved, Refused, authenticate, claimed
+from sipmesh.routing.authentication.digest import (
+    Challenge,
+    Proved,
+    Refused,
+    authenticate,
+    claimed,
+    nothing_means_us,
+    same_resource,
+)
 from sipmesh.routing.authentication.verifier import Verifier
 from sipmesh.sip.digest import Algorithm, Nonces, answer, ha1, parse_challenge
 from sipmesh.sip.message import Request, build_request
@@ -204,6 +212,38 @@ def test_credentials_for_an_equivalent_uri_are_accepted(uri: str) -> None:
 def test_credentials_for_another_uri_are_refused(uri: str) -> None:
     server = Server(verifier())
     assert server.ask(answered(server.challenge(), uri=uri)) == Refused(400, "Digest URI Is Not The Request-URI")
+
+
+@pytest.mark.parametrize(
+    ("asked", "signed", "same"),
+    [
+        ("sip:example.test", "sip:127.0.0.1:5061", True),
+        ("sip:bob@example.test", "sip:127.0.0.1:5061", True),
+        ("sip:erin@partner.test", "sips:example.test", True),
+        ("sip:bob@example.test", "sip:bob@127.0.0.1:5061;transport=tls", True),
+        ("sips:%62ob@example.test", "sip:bob@example.test;transport=tls", True),
+        ("sip:bob@example.test", "sip:carol@127.0.0.1:5061", False),
+        ("sip:erin@partner.test", "sip:erin@127.0.0.1:5061", False),
+        ("sip:bob@example.test", "sip:127.0.0.2:5061", False),
+        ("sip:bob@example.test", "sip:other.test", False),
+        ("sip:bob@example.test", "sip:bob@other.test", False),
+    ],
+)
+def test_signed_uri_is_the_same_resource_or_this_server(asked: str, signed: str, *, same: bool) -> None:
+    """SIPp signs the address of the server in each request. Never accepted: what was signed for another server or user."""
+    request = build_request("MESSAGE", asked, [])
+    assert same_resource(signed, request, lambda uri: uri.host in {"example.test", "127.0.0.1"}) is same
+    assert same_resource(asked, request, nothing_means_us)
+
+
+def test_credentials_of_the_right_user_are_found_among_those_of_other_accounts() -> None:
+    server = Server(verifier())
+    request = answered(server.challenge())
+    [own] = request.values("authorization")
+    request.remove("authorization")
+    for value in (own.replace('username="alice"', 'username="bob"'), own):
+        request.append("authorization", value)
+    assert isinstance(server.ask(request), Proved)
 
 
 @pytest.mark.parametrize("value", ["Digest username", 'Digest username="alice", realm="example.test"'])

@@ -6,7 +6,7 @@ the same way, and the answer is another challenge.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +19,8 @@ from sipmesh.sip.uri import SipUri
 UNAUTHORIZED, PROXY_AUTHENTICATION_REQUIRED = 401, 407
 MOST_CREDENTIALS: Final = 4
 """Credentials rows that are read in one request. A client sends one for each realm that has challenged it."""
+
+MeansUs = Callable[[SipUri], bool]
 
 _HEADERS: Final = {
     UNAUTHORIZED: ("www-authenticate", "authorization"),
@@ -82,6 +84,11 @@ def status_for(request: Request) -> int:
     return UNAUTHORIZED if request.method == "REGISTER" else PROXY_AUTHENTICATION_REQUIRED
 
 
+def nothing_means_us(uri: SipUri) -> bool:  # noqa: ARG001 - the signature of `MeansUs`
+    """Give False: the URI of a digest must be equivalent to the Request-URI."""
+    return False
+
+
 def authenticate(
     request: Request,
     aor: str,
@@ -92,6 +99,7 @@ def authenticate(
     at: float,
     entropy: bytes,
     likeness: int = 0,
+    means_us: MeansUs = nothing_means_us,
 ) -> Authentication:
     """Check whether the credentials of *request* prove that its sender is *aor*.
 
@@ -105,19 +113,20 @@ def authenticate(
         entropy: At least 8 random octets, for the nonce of a challenge.
         likeness: Chooses the algorithms in a challenge to an unknown user. It is always the same number for one name, and
             others cannot compute it.
+        means_us: Tells whether a URI means this server, by its domain, a name or an address.
     """
     status = status_for(request)
     asking = _Asking(request, aor, verifier, status, likeness)
     flaw, stale = "", False
     try:
-        for credentials in asking.credentials():
+        credentials = asking.credentials()
+        if credentials is not None:
             flaw = asking.flaw(credentials)
-            if not flaw and not _same_uri(credentials.uri, request):
+            if not flaw and not same_resource(credentials.uri, request, means_us):
                 return Refused(400, "Digest URI Is Not The Request-URI")
             if not flaw and nonces.judge(credentials.nonce, credentials.nc, at, link) is NonceState.FRESH:
                 return asking.proved(credentials.algorithm)
             stale = not flaw
-            break
     except RemoteError as wrong:
         return Refused(wrong.status, "Malformed Credentials")
     return Challenge(status, asking.challenges(nonces.mint(at, entropy, link), stale=stale), stale, flaw)
@@ -141,11 +150,18 @@ class _Asking:
             return self.verifier.ha1
         return _LIKE_SOMEBODY[self.likeness % len(_LIKE_SOMEBODY)]
 
-    def credentials(self) -> Iterator[Credentials]:
-        """Give the credentials for our realm. Those for other realms are ignored."""
+    def credentials(self) -> Credentials | None:
+        """Give the credentials for our realm, those of our user first. Those for other realms are ignored.
+
+        A client with several accounts may send the credentials of each in one request.
+        """
+        found: Credentials | None = None
         for value in self.request.values(_HEADERS[self.status][1])[:MOST_CREDENTIALS]:
-            if is_digest(value) and (found := Credentials.parse(value)).realm == self.realm:
-                yield found
+            if is_digest(value) and (one := Credentials.parse(value)).realm == self.realm:
+                if one.username == user_of(self.aor):
+                    return one
+                found = found or one
+        return found
 
     def flaw(self, credentials: Credentials) -> str:
         """Give the error of the credentials, or "". An unknown user takes the same time as a wrong password."""
@@ -169,6 +185,25 @@ class _Asking:
         return tuple((name, challenge_value(self.realm, nonce, algorithm, stale=stale)) for algorithm in self.ha1)
 
 
-def _same_uri(asked: str, request: Request) -> bool:
-    """Compare the digest's URI with the Request-URI: credentials for one request are not valid for another."""
-    return asked == request.uri or SipUri.parse(asked).equivalent(request.ruri)
+def same_resource(signed: str, request: Request, means_us: MeansUs) -> bool:
+    """Tell whether the URI that was *signed* is the resource of *request* (RFC 7616 section 3.4.6, RFC 3261 section 22.4).
+
+    - It is equivalent to the Request-URI (RFC 3261 section 19.1.4).
+    - It has the same user, and both hosts mean this server: its domain, one of its names, or an address of it. Some phones sign
+      the way to the server, and write parameters into one of the two URIs only.
+    - It means this server, and has no user. SIPp and others sign that for each request. Then the digest proves the password for
+      this server, and leaves the rest to TLS: the nonce counts on this link only, and each count once.
+
+    So credentials that were made for another server, or for another user, are never accepted. Raises `RemoteError` if *signed* is
+    malformed.
+    """
+    if signed == request.uri:
+        return True
+    uri = SipUri.parse(signed)
+    if uri.equivalent(request.ruri):
+        return True
+    if not means_us(uri):
+        return False
+    return uri.user is None or (
+        means_us(request.ruri) and request.ruri.aor.partition("@")[0] == uri.aor.partition("@")[0]
+    )

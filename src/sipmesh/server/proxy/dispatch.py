@@ -322,7 +322,8 @@ class Dispatch(LinkEvents):
     def _authenticate(self, pending: PendingLogin) -> None:
         """Decide again if the credentials are right; otherwise challenge the sender again."""
         flow, request, key, aor = pending.flow, pending.request, pending.key, pending.aor
-        result = self._logins.check(flow, request, aor)
+        names, here = self.names, flow.link.local
+        result = self._logins.check(flow, request, aor, lambda uri: names.ours(uri, here))
         if isinstance(result, Proved) and flow.sender is not None:
             outcome = self.decide(request, pending.place, flow.sender)
             self._executor.carry_out(flow, request, key, outcome, pending.loop)

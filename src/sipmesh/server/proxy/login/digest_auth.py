@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
     from sipmesh.routing.authentication.backoff import LoginBackoff
+    from sipmesh.routing.authentication.digest import MeansUs
     from sipmesh.routing.identity.dialog_token import Tokens
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
@@ -56,13 +57,26 @@ class DigestAuth:
         """Whether a login of *aor* can be judged: the users are known, and this user is up to date."""
         return self.homes.knows(aor)
 
-    def check(self, flow: Flow, request: Request, aor: str) -> Authentication:
-        """Check the credentials of *request*; a link on which *aor* is logged in is not challenged again (rule R10)."""
+    def check(self, flow: Flow, request: Request, aor: str, means_us: MeansUs) -> Authentication:
+        """Check the credentials of *request*; a link on which *aor* is logged in is not challenged again (rule R10).
+
+        *means_us* tells whether a URI means this server on the link of *flow*.
+        """
         entropy = os.urandom(ENTROPY_BYTES)
         verifier, link = self.homes.verifier(aor), flow.number
         likeness = 0 if verifier is not None else self._tokens.name_hash(f"like {aor}")[0]
         at = self._loop.time()  # of this start, as the nonces are: the clock of the machine may be set
-        result = authenticate(request, aor, verifier, self._nonces, link, at=at, entropy=entropy, likeness=likeness)
+        result = authenticate(
+            request,
+            aor,
+            verifier,
+            self._nonces,
+            link,
+            at=at,
+            entropy=entropy,
+            likeness=likeness,
+            means_us=means_us,
+        )
         if isinstance(result, Proved):
             flow.proved(result.aor, result.generation)
             self._flow_table.owned(flow, result.aor)
