@@ -57,6 +57,18 @@ class ToUser:
         self.aor, self.identity, self.device, self.instead = aor, identity, device, instead
 
 
+@dataclass(frozen=True, slots=True)
+class ToContact:
+    """Find the user who has registered the Contact with *address*, and send the request to that Contact.
+
+    *asks_mates*: if nobody has registered it here, the other servers of the pool are asked. *identity* is as in `ToUser`.
+    """
+
+    address: str
+    identity: str | None
+    asks_mates: bool
+
+
 @dataclass(init=False, slots=True)
 class Forward:
     """Forward the request to *targets*. *identity* is the identity that its sender may assert, or None."""
@@ -75,7 +87,7 @@ class Drop:
     why: str
 
 
-Outcome = Answer | Prove | Register | ToUser | Forward | Drop
+Outcome = Answer | Prove | Register | ToUser | ToContact | Forward | Drop
 
 
 def attributed(outcome: Outcome, who: str | None) -> Outcome:

@@ -12,6 +12,7 @@ from sipmesh.routing.registrar.device import (
     RegisteredContact,
     contact_address,
     instance_hash,
+    is_like_a_contact,
     registration_hash,
 )
 from sipmesh.sip.uri import SipUri
@@ -47,6 +48,21 @@ def test_registration_counts_while_one_flow_has_its_call_id() -> None:
 )
 def test_contact_is_known_by_user_host_and_port(text: str, address: str) -> None:
     assert contact_address(SipUri.parse(text)) == address
+
+
+@pytest.mark.parametrize(
+    ("text", "like"),
+    [
+        ("sip:bob@192.0.2.9", True),
+        ("sip:bob@[2001:db8::1]", True),
+        ("sip:x@y.invalid;transport=ws", True),
+        ("sip:bob@phone.example.com:5070", True),
+        ("sip:bob@example.com", False),
+        ("sip:bob@invalid.example", False),
+    ],
+)
+def test_domain_of_users_is_not_taken_for_the_host_of_a_contact(text: str, *, like: bool) -> None:
+    assert is_like_a_contact(SipUri.parse(text)) is like
 
 
 def test_registered_contact_has_the_rows_with_that_address() -> None:

@@ -38,6 +38,7 @@ from routing.messages import (
     asserting,
     request,
     route,
+    row,
     servers,
     token,
 )
@@ -46,7 +47,9 @@ from sipmesh.routing.identity.dialog import NO_FLOW
 from sipmesh.routing.identity.dialog_token import Side, Tokens, owner_hash
 from sipmesh.routing.identity.route_set import take_place
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender, named_side
-from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToUser
+from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToContact, ToUser
+from sipmesh.routing.registrar.device import Instance, instance_hash, registration_hash
+from sipmesh.routing.registrar.gruu import Gruus
 from sipmesh.routing.roles.front_end import decide, to_home
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget
 from sipmesh.sip.message import Request
@@ -232,7 +235,7 @@ def test_request_from_an_edge_never_leaves_again() -> None:
     [
         ("sip:x@evil.test", 403, Code.PARTNER_BLOCKED),
         ("sip:x@stranger.test", 404, Code.NO_ROUTE),
-        ("sip:x@192.0.2.66:5061", 404, Code.NO_ROUTE),
+        ("sip:192.0.2.66:5061", 404, Code.NO_ROUTE),
         ("sip:x@sub.example.test", 404, Code.NO_ROUTE),
         ("sip:x@partner.test.evil.test", 404, Code.NO_ROUTE),
         ("sip:example.test", 404, Code.NO_ROUTE),
@@ -521,3 +524,84 @@ def test_front_end_of_the_pool_behind_an_edge_brings_partners_to_users_of_ours_o
     if not brought:
         assert isinstance(outcome, Answer)
         assert outcome.code is Code.ASSERTION_NOT_ALLOWED
+
+
+# GRUUs and registered Contacts
+
+URN = "urn:uuid:1"
+DESK_DEVICE = Instance(instance_hash(f"<{URN}>"))
+AWAY_CONTACT = "sip:bob@192.0.2.9:5070;transport=tls"
+
+
+def hidden(pool: str = POOL, key: bytes = b"key of the pool") -> str:
+    """A temporary GRUU of bob's, made in *pool*."""
+    return Gruus(key, pool).temporary(row(instance=f"<{URN}>"), bytes(12))
+
+
+def test_public_gruu_leads_to_one_device_of_its_user() -> None:
+    assert decided(request("INVITE", f"{BOB};gr={URN}"), ALICES) == ToUser(BOB, ALICE, DESK_DEVICE)
+
+
+@pytest.mark.parametrize(("sender", "who"), [(ALICES, ALICE), (MATE, ALICE), (FROM_EDGE, CAROL)])
+def test_temporary_gruu_is_opened_by_its_pool(sender: Sender, who: str) -> None:
+    outcome = decided(request("INVITE", hidden(), sender=who), sender)
+    assert outcome == ToUser(BOB, who, Instance(DESK_DEVICE.instance, registration_hash("reg-1")))
+
+
+def test_temporary_gruu_of_another_pool_goes_there_once() -> None:
+    """A front end that gets one from another front end sends it nowhere, so that it goes in no circle."""
+    outcome = decided(request("INVITE", hidden(SECOND, b"theirs")), ALICES)
+    assert (servers(outcome), outcome.identity if isinstance(outcome, Forward) else None) == (
+        {"fe9.example.test"},
+        ALICE,
+    )
+    assert refusal(decided(request("INVITE", hidden(SECOND, b"theirs")), STRANGE_FRONT_END)) == (404, Code.OTHER_HOME)
+
+
+@pytest.mark.parametrize("uri", [hidden(POOL, b"theirs"), hidden(THIRD), "sip:tgruu.x@example.test;gr", f"{BOB};gr"])
+def test_temporary_gruu_that_no_pool_of_ours_has_made_is_not_found(uri: str) -> None:
+    assert refusal(decided(request("INVITE", uri), ALICES)) == (404, Code.NO_ROUTE)
+
+
+@pytest.mark.parametrize("uri", [f"{BOB};gr={URN}", hidden()])
+def test_gruu_inside_a_dialog_leads_to_the_device_and_otherwise_to_the_flow(uri: str) -> None:
+    def asked(method: str) -> Request:
+        return request(method, uri, to_tag="2", routes=[route(token(ALICE_SIDE, BOB_SIDE))])
+
+    for method in ("BYE", "ACK"):
+        outcome = decided(asked(method), ALICES)
+        assert isinstance(outcome, ToUser)
+        assert (outcome.aor, outcome.device is not None) == (BOB, True)
+        assert outcome.instead is not None
+        assert [target.uri for target in outcome.instead.targets] == [uri]
+
+
+@pytest.mark.parametrize("uri", [f"{ALICE};gr={URN}", hidden(key=b"theirs"), "sip:bob@192.0.2.9;gr=x"])
+def test_gruu_that_is_not_of_the_other_side_stays_in_its_dialog(uri: str) -> None:
+    asked = request("BYE", uri, to_tag="2", routes=[route(token(ALICE_SIDE, BOB_SIDE))])
+    outcome = decided(asked, ALICES)
+    assert isinstance(outcome, Forward)
+    assert [target.uri for target in outcome.targets] == [uri]
+
+
+@pytest.mark.parametrize(("sender", "asks_mates"), [(ALICES, True), (MATE, False)])
+def test_contact_is_looked_for_here_and_then_at_the_other_servers_of_the_pool(
+    sender: Sender, *, asks_mates: bool
+) -> None:
+    outcome = decided(request("INVITE", AWAY_CONTACT), sender)
+    assert outcome == ToContact("bob@192.0.2.9:5070", ALICE, asks_mates)
+
+
+@pytest.mark.parametrize(
+    ("sender", "who", "uri"),
+    [
+        (STRANGE_FRONT_END, ALICE, AWAY_CONTACT),
+        (FROM_EDGE, CAROL, AWAY_CONTACT),
+        (FROM_NEWS, DESK, AWAY_CONTACT),
+        (ALICES, ALICE, "sip:192.0.2.9:5070"),
+        (ALICES, ALICE, f"sip:x@{FE2}"),
+        (ALICES, ALICE, "sip:x@127.0.0.1:5062"),
+    ],
+)
+def test_contact_is_for_users_and_names_no_server(sender: Sender, who: str, uri: str) -> None:
+    assert refusal(decided(request("INVITE", uri, sender=who), sender)) == (404, Code.NO_ROUTE)

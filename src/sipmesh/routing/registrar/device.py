@@ -12,6 +12,8 @@ from sipmesh.sip.text import ascii_lower
 from sipmesh.sip.uri import SipUri, normal_escapes
 
 HASH_BYTES: Final = 8
+_DIGITS: Final = frozenset("0123456789")
+"""No name of a host ends in a digit, so a host that does is an IPv4 address (RFC 3261 section 25.1, toplabel)."""
 
 
 def instance_hash(instance: str) -> bytes:
@@ -22,6 +24,14 @@ def instance_hash(instance: str) -> bytes:
 def registration_hash(call_id: str) -> bytes:
     """Hash the Call-ID of a registration, which tells one start of a device from the next (RFC 5627 section 5.1)."""
     return _hash(call_id)
+
+
+def is_like_a_contact(uri: SipUri) -> bool:
+    """Tell whether the host of *uri* is one that phones write into a Contact and not a domain of users.
+
+    That is an IP address, a name below ``invalid`` (RFC 7118 section 5), or any host with a port.
+    """
+    return uri.port is not None or uri.host.endswith(".invalid") or ":" in uri.host or uri.host[-1:] in _DIGITS
 
 
 def contact_address(uri: SipUri) -> str:

@@ -20,7 +20,8 @@ from sipmesh.routing.identity.dialog import (
 from sipmesh.routing.identity.dialog_token import FlowSide, FlowToken, Side, owner_hash
 from sipmesh.routing.identity.route_set import Names, RouteSet
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender, named_side
-from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToUser, attributed
+from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToContact, ToUser, attributed
+from sipmesh.routing.registrar.device import contact_address, is_like_a_contact
 from sipmesh.routing.registrar.gruu import Gruus, Opened, is_gruu, pool_of, public_device
 from sipmesh.routing.roles.options import capabilities
 from sipmesh.routing.target import Found, ServerTarget
@@ -228,12 +229,26 @@ def beyond_users(request: Request, uri: SipUri, sender: Sender, facts: FrontEndF
     if uri.host in facts.blocked:
         return Answer(403, code=Code.PARTNER_BLOCKED, why=f"{uri.host} is blocked")
     if uri.host not in facts.partner_domains or not facts.route:
-        return Answer(404, code=Code.NO_ROUTE, why=f"{uri.host} is not a domain, server or partner of this network")
+        return to_contact(uri, sender, facts, who)
     if not may_leave(sender):
         return Answer(
             403, code=Code.NO_ROUTE, why=f"requests from a partner to another partner are not forwarded ({uri.host})"
         )
     return Forward((ServerTarget(turned(facts.route, request.call_id), LinkKind.SERVER, request.uri),), who)
+
+
+def to_contact(uri: SipUri, sender: Sender, facts: FrontEndFacts, who: str | None) -> ToContact | Answer:
+    """Route a request to a Contact that a user has registered: phones without GRUU transfer calls to one.
+
+    Only a user who has logged in may address one, and a server of our pool for that user. The host is never resolved: the request
+    goes down the flow of the Contact, or nowhere. The name of a server, a partner or a domain is not a Contact.
+    """
+    address = contact_address(uri) if is_like_a_contact(uri) else ""
+    is_client = isinstance(sender, ClientSender)
+    is_mate = isinstance(sender, ServerSender) and sender.peer.role is Role.FRONT_END and sender.peer.pool == facts.pool
+    if address and (is_client or is_mate) and uri.host not in facts.inside.reserved and not facts.names.ours(uri):
+        return ToContact(address, who, asks_mates=is_client)
+    return Answer(404, code=Code.NO_ROUTE, why=f"{uri.host} is not a domain, server or partner of this network")
 
 
 def may_leave(sender: Sender) -> bool:

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.identity.border import IN_REQUESTS
-from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToUser
+from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToContact, ToUser
 from sipmesh.routing.proxy.target_set import fork
+from sipmesh.routing.registrar.device import RegisteredContact
 from sipmesh.routing.roles.front_end import to_home
+from sipmesh.routing.target import ServerTarget
 from sipmesh.server.quotas.usage import BRANCH_OCTETS
 from sipmesh.sip.message import respond
+from sipmesh.sip.text import shown
 from sipmesh.sip.transaction.key import server_key
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
@@ -73,6 +76,8 @@ class Executor:
 
     def carry_out(self, flow: Flow, request: Request, key: str, outcome: Outcome, loop: str) -> None:
         """Do what was decided about a request; *key* is its transaction, *loop* its hash for loop detection."""
+        if isinstance(outcome, ToContact):
+            outcome = self._to_contact(request, outcome)
         if isinstance(outcome, ToUser):
             found = self._to_user(flow, request, outcome)
             if found is None:
@@ -91,6 +96,17 @@ class Executor:
             self.answer(flow, request, key, Answer(403, code=Code.NOT_AUTHENTICATED, why=f"not {outcome.aor}"))
         elif isinstance(outcome, Drop):
             self._log.debug("dropped", link=flow.link.id, method=request.method, why=outcome.why)
+
+    def _to_contact(self, request: Request, outcome: ToContact) -> ToUser | Forward | Answer:
+        """Find whose Contact is addressed: of a user with a link here, or of another server of the pool, which may know it."""
+        owner = self._registrations.owner_at(outcome.address)
+        if owner:
+            return ToUser(owner, outcome.identity, RegisteredContact(outcome.address))
+        mates = self._view.pool_mates if outcome.asks_mates else ()
+        if not mates:
+            return Answer(404, code=Code.NO_ROUTE, why=f"no user has registered the Contact {shown(outcome.address)}")
+        asked = [ServerTarget((mate,), LinkKind.SERVER, request.uri) for mate in sorted(mates)]
+        return Forward(tuple(asked), outcome.identity)
 
     def _to_user(self, flow: Flow, request: Request, outcome: ToUser) -> Forward | Answer | None:
         """Find where a user is; None where the registrations have to be read first."""

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from sipmesh.server.proxy.registrar.known_bindings import KnownBindings
+from sipmesh.routing.registrar.binding import Binding
+from sipmesh.server.proxy.registrar.known_bindings import KnownBindings, address_of
 from sipmesh.storage.location_service.locations import StoredRows, WriteResult
 from storage.members import ALICE, BOB, ELSEWHERE, FE1, PHONE
 
@@ -204,3 +205,52 @@ def test_own_rows_come_page_by_page_in_the_order_of_their_keys(one: Known) -> No
         after = page[-1].key
     assert found == rows
     assert len(one.known) == 9
+
+
+CAROL = "sip:carol@example.test"
+
+
+def at(contact: str, aor: str = ALICE, flow: int = 1) -> Binding:
+    """A row of ours with that Contact."""
+    return replace(OURS, aor=aor, contact=contact, instance=None, flow=flow, token=f"{aor} {contact}")
+
+
+def test_user_of_a_contact_is_found_until_the_row_ends(one: Known) -> None:
+    """Whatever ends it: a new Contact of the instance, its time, its link, or another server that has taken it over."""
+    one.written(OURS)
+    address = address_of(OURS)
+    assert one.known.owner_at(address) == ALICE
+    moved = replace(OURS, contact="sip:alice@192.0.2.99:5070", cseq=OURS.cseq + 1)
+    one.written(moved, version=7)
+    assert (one.known.owner_at(address), one.known.owner_at("alice@192.0.2.99:5070")) == ("", ALICE)
+    one.known.close_flow(moved.flow)
+    assert one.known.owner_at("alice@192.0.2.99:5070") == ""
+    one.written(at("sip:a@192.0.2.1"), version=8)
+    one.known.expire(NOW + 601)
+    assert one.known.owner_at("a@192.0.2.1:") == ""
+    one.written(at("sip:a@192.0.2.1"), version=9)
+    one.stored()
+    assert one.known.owner_at("a@192.0.2.1:") == ""
+    assert not one.known._aors_at
+
+
+def test_row_of_another_server_is_not_found_by_its_contact(one: Known) -> None:
+    one.stored(ELSEWHERE)
+    assert one.known.owner_at(address_of(ELSEWHERE)) == ""
+
+
+def test_contact_of_several_users_is_of_the_one_whose_name_it_has(one: Known) -> None:
+    for number, aor in enumerate((ALICE, BOB, CAROL)):
+        one.written(at("sip:alice@192.0.2.1", aor), version=10 + number)
+        one.written(at("sip:x@192.0.2.1", aor, flow=number + 1), version=20 + number)
+    assert one.known.owner_at("alice@192.0.2.1:") == ALICE
+    assert one.known.owner_at("x@192.0.2.1:") == ""
+    for flow in (2, 3):
+        one.known.close_flow(flow)
+    assert one.known.owner_at("x@192.0.2.1:") == ALICE
+
+
+def test_contact_without_a_user_is_no_address(one: Known) -> None:
+    one.written(at("sip:192.0.2.1"))
+    assert one.known.owner_at("") == ""
+    one.known.close_flow(1)

@@ -11,7 +11,10 @@ from heapq import nsmallest
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.routing.authentication.verifier import user_of
 from sipmesh.routing.registrar.binding import Binding, BindingKey
+from sipmesh.routing.registrar.device import contact_address
+from sipmesh.sip.uri import SipUri
 from sipmesh.storage.location_service.locations import NOTHING_YET
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ class KnownBindings:
         self._ends: dict[BindingKey, int] = {}  # the second in which each row of ours is looked at
         self._due: dict[int, dict[BindingKey, None]] = {}
         self._swept = UNKNOWN
+        self._aors_at: dict[str, list[str]] = {}  # by the address of a Contact of ours: one for each row
 
     def __repr__(self) -> str:
         return f"<KnownBindings {len(self._ends)} here, {len(self._elsewhere)} users elsewhere>"
@@ -95,7 +99,7 @@ class KnownBindings:
         rows = self._merged(stored, own)
         for row in own:
             if row not in rows:
-                self._forget_end(row.key)
+                self._forget_row(row)
         self._keep(aor, KnownRows(self._slot_of(aor), stored.version, rows))
 
     def _merged(self, stored: StoredRows, own: Sequence[Binding]) -> list[Binding]:
@@ -125,8 +129,8 @@ class KnownBindings:
         keys = {row.key for row in made}
         kept = [row for row in known.rows if row.key not in keys and find_row(drop, row.key, row.token) is None]
         for row in known.rows:
-            if self._is_ours(row) and row not in kept and row.key not in keys:
-                self._forget_end(row.key)
+            if self._is_ours(row) and row not in kept:
+                self._forget_row(row)
         is_right = known.version in {result.before, result.after} and not result.lost
         rows = sorted([*made, *kept], key=_preference)
         for row in made:
@@ -139,6 +143,9 @@ class KnownBindings:
         aors = self._flows.setdefault(row.flow, [])
         if row.aor not in aors:
             aors.append(row.aor)
+        address = address_of(row)
+        if address:
+            self._aors_at.setdefault(address, []).append(row.aor)
         self._look_at(row)
 
     def refresh(self, row: Binding) -> None:
@@ -157,7 +164,7 @@ class KnownBindings:
             if known is not None and held is not None:
                 known.rows = [one for one in known.rows if one is not held]
                 if self._is_ours(held):
-                    self._forget_end(held.key)
+                    self._forget_row(held)
                 self._keep(row.aor, known)
 
     def close_flow(self, flow: int) -> dict[str, list[Binding]]:
@@ -201,6 +208,28 @@ class KnownBindings:
         self._ends[key] = second
         self._due.setdefault(second, {})[key] = None
 
+    def _forget_row(self, row: Binding) -> None:
+        """Look at a row of ours no more, and find nobody by its Contact."""
+        self._forget_end(row.key)
+        address = address_of(row)
+        aors = self._aors_at.get(address)
+        if aors is None or row.aor not in aors:
+            return
+        aors.remove(row.aor)
+        if not aors:
+            del self._aors_at[address]
+
+    def owner_at(self, address: str) -> str:
+        """Give the address of record whose Contact on a flow of ours has *address* (`contact_address`); "" if there is none.
+
+        A user may register any Contact, also that of somebody else. If several users have registered one, it counts for the user
+        whose name it has, and otherwise for nobody.
+        """
+        aors = set(self._aors_at.get(address, ()))
+        if len(aors) > 1:
+            aors = {aor for aor in aors if user_of(aor) == address.partition("@")[0]}
+        return aors.pop() if len(aors) == 1 else ""
+
     def _forget_end(self, key: BindingKey) -> None:
         second = self._ends.pop(key, None)
         keys = self._due.get(second) if second is not None else None
@@ -232,6 +261,11 @@ class KnownBindings:
         if aor not in self._elsewhere and len(self._elsewhere) >= self._most_kept:
             del self._elsewhere[next(iter(self._elsewhere))]
         self._elsewhere[aor] = known
+
+
+def address_of(row: Binding) -> str:
+    """Give the address of the Contact of a row."""
+    return contact_address(SipUri.parse(row.contact))
 
 
 def find_row(rows: Sequence[Binding], key: BindingKey, token: str) -> Binding | None:

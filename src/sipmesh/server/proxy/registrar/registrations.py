@@ -142,6 +142,10 @@ class Registrations:
         """Have *then* called with the live bindings of *aor* once they are known; with None where they cannot be read."""
         self._lookups.look_up(aor, then)
 
+    def owner_at(self, address: str) -> str:
+        """The user who has registered the Contact with *address* on a link of this server; "" if there is none."""
+        return self._known.owner_at(address)
+
     @property
     def store(self) -> str:
         """The identity of the store: servers of a pool that do not share it do not know each other's users."""
