@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import socket
 
-from sipmesh.transport.sockets import KEEPALIVE_IDLE_S, UNACKNOWLEDGED_MS, address_of, close_quietly, keep_alive, unread
+from sipmesh.transport.sockets import (
+    KEEPALIVE_IDLE_S,
+    PROBE_IDLE_S,
+    UNACKNOWLEDGED_MS,
+    UNANSWERED_MS,
+    address_of,
+    close_quietly,
+    keep_alive,
+    probe_often,
+    unread,
+)
 
 
 def test_socket_sends_at_once_and_detects_a_dead_peer() -> None:
@@ -14,6 +24,15 @@ def test_socket_sends_at_once_and_detects_a_dead_peer() -> None:
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEPALIVE_IDLE_S
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNACKNOWLEDGED_MS
+
+
+def test_socket_between_servers_probes_each_second() -> None:
+    with socket.socket() as sock:
+        keep_alive(sock)
+        probe_often(sock)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == PROBE_IDLE_S
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == PROBE_IDLE_S
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNANSWERED_MS
 
 
 def test_address_is_host_and_port_in_either_family() -> None:

@@ -14,7 +14,7 @@ from sipmesh.transport.handshake import Handshake
 from sipmesh.transport.link.link import Link
 from sipmesh.transport.link.state import LinkInput, LinkState
 from sipmesh.transport.resolver import NoResolver, Resolver, locate
-from sipmesh.transport.sockets import address_of, close_quietly, keep_alive
+from sipmesh.transport.sockets import address_of, close_quietly, keep_alive, probe_often
 from sipmesh.transport.watched import READ, WRITE
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind
 from sipmesh.trust.verdict import Verdict
@@ -202,6 +202,8 @@ class Dial:
         sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             keep_alive(sock)
+            if self._hop.kind is not LinkKind.CLIENT:
+                probe_often(sock)
             if self._connector.source is not None and (":" in self._connector.source) == (":" in address[0]):
                 sock.bind((self._connector.source, 0))
             sock.connect(address)

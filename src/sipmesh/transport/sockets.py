@@ -12,6 +12,12 @@ from typing import Any, Final
 KEEPALIVE_IDLE_S: Final = 60
 UNACKNOWLEDGED_MS: Final = 30_000  # a dead peer is noticed this long after the next write
 
+PROBE_IDLE_S: Final = 1
+"""Between servers the kernel probes after a second without a segment, and then each second."""
+
+UNANSWERED_MS: Final = 4_000
+"""Between servers: how long the peer's kernel may acknowledge nothing, neither octets nor probes."""
+
 COUNT_BYTES: Final = 4  # of a C int
 
 
@@ -21,6 +27,16 @@ def keep_alive(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
+
+
+def probe_often(sock: socket.socket) -> None:
+    """Detect within five seconds that the network to another server is split, in one direction or in both.
+
+    The kernel of the peer answers, so this works with servers of any make, and says nothing about a server that hangs.
+    """
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_IDLE_S)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_IDLE_S)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_MS)
 
 
 def address_of(sockaddr: Any) -> tuple[str, int]:

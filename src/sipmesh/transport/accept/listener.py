@@ -17,7 +17,7 @@ from sipmesh.transport.handshake import Handshake
 from sipmesh.transport.link.link import Link
 from sipmesh.transport.link.state import LinkInput, LinkState
 from sipmesh.transport.reactor.descriptors import OUT_OF_RESOURCES, lowest_free, most_for_clients
-from sipmesh.transport.sockets import address_of, close_quietly, keep_alive, unread
+from sipmesh.transport.sockets import address_of, close_quietly, keep_alive, probe_often, unread
 from sipmesh.transport.watched import READ, Watched
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
 
@@ -391,7 +391,9 @@ def _bind(spec: Spec, limits: Limits) -> socket.socket:
         if family is socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         keep_alive(sock)  # accepted sockets inherit it
-        if spec.kind is LinkKind.CLIENT:
+        if spec.kind is not LinkKind.CLIENT:
+            probe_often(sock)
+        else:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, limits.receive_client_bytes)
         sock.bind((spec.host, spec.port))
         sock.listen(BACKLOG)
