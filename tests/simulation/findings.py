@@ -40,10 +40,10 @@ class Findings:
         spent = time.process_time() - self.began
         faults = ", ".join(f"{count} {kind}" for kind, count in sorted(self.faults.items()))
         lines = [
-            f"{self.runs} seeds, {self.seconds / 3600:.2f} virtual hours in {spent:.0f} s of CPU",
+            f"seeds: {self.runs}, {self.seconds / 3600:.2f} virtual hours in {spent:.0f} s of CPU",
             f"{self.events} events, {self.steps} steps of the loop",
             f"{sum(self.faults.values())} faults: {faults}",
-            f"{len(self.failed)} seeds broke an invariant{': ' if self.failed else ''}"
+            f"seeds that broke an invariant: {len(self.failed)}{': ' if self.failed else ''}"
             + ", ".join(map(str, self.failed)),
             *(f"  {count} x {rule}" for rule, count in self.rules.most_common()),
         ]

@@ -18,7 +18,7 @@ def test_a_failing_seed_is_reported_and_replayed(capsys: pytest.CaptureFixture[s
     printed = capsys.readouterr().out
     assert "VIOLATION    an answered REGISTER holds: bob1" in printed
     assert "seed 1: to replay: make simulate ARGS='--seed 1 --trace'" in printed
-    assert "1 seeds broke an invariant: 1" in printed
+    assert "seeds that broke an invariant: 1: 1" in printed
 
 
 def test_faults_that_a_failure_does_not_need_are_dropped(folders: Folders) -> None:

@@ -135,10 +135,20 @@ class Executor:
         return fork(request, held, outcome.identity, view.name, view.pool_mates)
 
     def _look_up(self, flow: Flow, request: Request, key: str, outcome: ToUser, loop: str) -> None:
-        """Read the registrations of a user, and go on then; meanwhile a CANCEL or the end of the link finds the request."""
+        """Read the registrations of a user, and go on then; meanwhile a CANCEL or the end of the link finds the request.
+
+        It counts as a branch of its sender, so that nobody takes all places of requests that wait for the store.
+        """
         waiting = self._relay.open(flow, request, key)
         waiting.hold(len(request.body) + BRANCH_OCTETS)
-        self._registrations.look_up(outcome.aor, lambda held: self._found(waiting, outcome, loop, held))
+        account = waiting.account
+        account.add(1, 0)
+
+        def found(held: Sequence[Binding] | None) -> None:
+            account.add(-1, 0)
+            self._found(waiting, outcome, loop, held)
+
+        self._registrations.look_up(outcome.aor, found)
 
     def _found(self, waiting: ProxiedRequest, outcome: ToUser, loop: str, held: Sequence[Binding] | None) -> None:
         """Go on with a request whose user was looked up, unless it was taken back or its link has closed."""
