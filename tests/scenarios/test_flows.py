@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
 
 from sipmesh.demo.organisation import Organisation
+from sipmesh.routing.proxy.response_context import SILENT_S
 from sipmesh.routing.registrar.binding import Binding
 from support.bindings import bound, until_bound
 from support.network import BOT, FE1, FE2, Network
 from support.peer import Peer
 from support.process import serving, spawn
-from support.running import on_loop, until
+from support.running import on_jumping_loop, on_loop, until
 
 INSTANCE = '+sip.instance="<urn:uuid:00000000-0000-1000-8000-000a95a0e128>"'
 
@@ -135,6 +141,53 @@ async def test_other_flow_of_a_device_is_taken_where_the_first_has_failed(pool: 
         assert (await alice.final()).status == 200
 
 
+@pytest.mark.parametrize("server", [FE1, FE2])
+@on_jumping_loop
+async def test_old_link_of_a_phone_does_not_hold_up_that_its_user_is_busy(pool: Network, server: str) -> None:
+    """Without an instance, a phone that comes back leaves its old link registered, here or at the other server.
+
+    The caller hears of it after `SILENT_S`, and not after timer B (32 s).
+    """
+    async with pool, ticking(pool):
+        alice, loop = await pool.phone("alice", FE1), asyncio.get_running_loop()
+        old, new = await pool.phone("bob", server), await pool.phone("bob", FE1)
+        await alice.send(alice.request("INVITE", "sip:bob@example.test"))
+        await old.request_in("INVITE")
+        began = loop.time()
+        await new.reply(await new.request_in("INVITE"), 486)
+        assert (await alice.final()).status == 486
+        assert SILENT_S <= loop.time() - began < 2 * SILENT_S
+
+
+@pytest.mark.parametrize("server", [FE1, FE2])
+@on_jumping_loop
+async def test_phone_that_sends_100_is_waited_for(pool: Network, server: str) -> None:
+    """It may take long until it rings, such as for gathering candidates (ICE)."""
+    async with pool, ticking(pool):
+        alice = await pool.phone("alice", FE1)
+        slow, busy = await pool.phone("bob", server), await pool.phone("bob", FE1)
+        await alice.send(alice.request("INVITE", "sip:bob@example.test"))
+        asked = await slow.request_in("INVITE")
+        await slow.reply(asked, 100)
+        await busy.reply(await busy.request_in("INVITE"), 486)
+        await asyncio.sleep(3 * SILENT_S)
+        await slow.reply(asked, 200)
+        assert (await alice.final()).status == 200
+
+
+@pytest.mark.parametrize("server", [FE1, FE2])
+@on_jumping_loop
+async def test_call_goes_to_the_next_flow_of_a_device_whose_newest_is_silent(pool: Network, server: str) -> None:
+    """RFC 5626 section 7: after the timeout of one flow, the device is called on its other one."""
+    async with pool, ticking(pool):
+        alice = await pool.phone("alice", FE1)
+        first, second = await device(pool, FE1, reg_id=1), await device(pool, server, reg_id=2)
+        await alice.send(alice.request("INVITE", "sip:bob@example.test"))
+        await second.request_in("INVITE")
+        await first.reply(await first.request_in("INVITE"), 200)
+        assert (await alice.final()).status == 200
+
+
 @on_loop
 async def test_token_of_a_flow_counts_only_from_a_server_of_the_pool(pool: Network) -> None:
     async with pool:
@@ -185,6 +238,23 @@ async def test_registration_goes_with_its_link(home: Network) -> None:
         assert len(await rows(home)) == 1
         await bob.__aexit__()
         await until_bound(home.nodes[FE1], "sip:bob@example.test", 0)
+
+
+@asynccontextmanager
+async def ticking(network: Network) -> AsyncIterator[None]:
+    """Let the servers look at their deadlines twice a second, as `sipmesh serve` does."""
+
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            for node in network.nodes.values():
+                node.tick()
+
+    task = asyncio.create_task(tick())
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 async def device(network: Network, server: str, reg_id: int = 0) -> Peer:

@@ -11,6 +11,7 @@ from sipmesh.routing.proxy.response_context import (
     ELSEWHERE,
     MAX_CHALLENGE_OCTETS,
     MAX_CHALLENGES,
+    AwaitSilent,
     BranchState,
     Cancel,
     Effect,
@@ -52,6 +53,8 @@ def told(effects: list[Effect]) -> list[str]:
                 words.append("silence")
             case Forget():
                 words.append("forget")
+            case AwaitSilent():
+                words.append("await silent")
     return words
 
 
@@ -71,6 +74,10 @@ class Call:
 
     def times_out(self, number: int = 0) -> list[str]:
         return told(self.context.timed_out(number))
+
+    def leaves(self) -> list[str]:
+        """Wait no longer for silent phones."""
+        return told(self.context.leave_silent())
 
     def cancels(self) -> list[str]:
         return told(self.context.cancel(BUSY_REASON))
@@ -101,7 +108,17 @@ STATES = {
 }
 INPUTS = ["100", "180", "200", "404", "487", "603", "lost", "timeout", "cancel"]
 INVITE_TABLE = {
-    "calling": ["", "reply 180", "reply 200", "reply 404", "reply 487", "reply 603", "reply 480", "reply 408", ""],
+    "calling": [
+        "",
+        "reply 180",
+        "reply 200",
+        "reply 404",
+        "reply 487",
+        "reply 603",
+        "reply 480",
+        "reply 408",
+        "await silent",
+    ],
     "proceeding": [
         "",
         "reply 180",
@@ -114,7 +131,8 @@ INVITE_TABLE = {
         "cancel 0",
     ],
     "cancelled-before-a-provisional": [
-        *("cancel 0", "cancel 0", "reply 200", "reply 487", "reply 487", "reply 603", "reply 487", "reply 487", ""),
+        *("cancel 0", "cancel 0", "reply 200", "reply 487", "reply 487", "reply 603", "reply 487", "reply 487"),
+        "await silent",
     ],
     "cancelling": ["", "reply 180", "reply 200", "reply 487", "reply 487", "reply 603", "reply 487", "reply 487", ""],
     "late": ["", "reply 180", "reply 200", "reply 408", "reply 408", "reply 408", "reply 408", "reply 408", ""],
@@ -160,7 +178,7 @@ def test_a_branch_of_another_request(state: str, given_: str, says: str) -> None
 def test_equal_targets_run_in_parallel_and_lower_ones_wait_until_all_have_failed() -> None:
     call = Call(replace(LAPTOP, q=0.5), PHONE, DESK)
     assert call.started == ["start 0 1", "start 1 2"]
-    assert call.gets(404) == []
+    assert call.gets(404) == ["await silent"]
     assert call.gets(486, 1) == ["start 2 3"]
     assert call.gets(480, 2) == ["reply 404"]
 
@@ -224,13 +242,13 @@ def test_a_6xx_ends_the_search_but_waits_for_the_branches_that_run() -> None:
 
 def test_a_6xx_does_not_hide_a_2xx_that_comes_after_it() -> None:
     call = Call(PHONE, DESK)
-    assert call.gets(603) == []
+    assert call.gets(603) == ["await silent"]
     assert call.gets(200, 1) == ["reply 200"]
 
 
 def test_after_a_6xx_a_branch_is_cancelled_at_its_first_provisional() -> None:
     call = Call(PHONE, DESK)
-    assert call.gets(603) == []
+    assert call.gets(603) == ["await silent"]
     assert call.gets(180, 1) == ["cancel 1"]
 
 
@@ -426,9 +444,106 @@ def test_a_430_of_another_server_of_the_pool_drops_the_row_and_tries_the_next_fl
     assert call.loses(1) == ["reply 480"]
 
 
-def test_a_430_of_a_phone_or_a_partner_is_an_answer_like_any_other() -> None:
-    assert Call(SPARED).gets(430) == ["reply 430"]
-    assert Call(TWO_SERVERS).gets(430) == ["reply 430"]
+@pytest.mark.parametrize(("status", "goes_on"), [(408, True), (430, True), (404, False), (480, False), (486, False)])
+def test_next_flow_of_a_device_is_tried_after_a_408_or_430_only(status: int, *, goes_on: bool) -> None:
+    """RFC 5626 section 7. The servers of a name are no flows: the answer of one is that of all."""
+    assert Call(SPARED).gets(status) == (["start 1 2"] if goes_on else [f"reply {status}"])
+    assert Call(replace(AFAR, spares=(PHONE,))).gets(status)[-1] == ("start 1 1" if goes_on else f"reply {status}")
+    assert Call(PHONE).gets(status) == [f"reply {status}"]
+    assert Call(TWO_SERVERS).gets(status) == [f"reply {status}"]
+
+
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_next_flow_of_a_device_is_tried_after_a_timeout(method: str) -> None:
+    call = Call(SPARED, method=method)
+    assert call.times_out() == ["start 1 2"]
+    assert call.gets(200, 1) == ["reply 200"]
+
+
+def test_phone_that_rings_is_not_called_again_on_its_other_flow() -> None:
+    """Timer C: the request has arrived."""
+    call = Call(SPARED)
+    call.gets(180)
+    assert call.times_out() == ["cancel 0"]
+    assert call.gets(487) == ["reply 408"]
+
+
+# Phones that answer nothing, while there is an answer without them
+
+
+def test_busy_of_one_device_waits_a_moment_for_a_silent_one() -> None:
+    """An old link, whose phone is gone: its branch would be answered after 32 s (RFC 3261 timer B)."""
+    call = Call(PHONE, DESK)
+    assert call.gets(486) == ["await silent"]
+    assert call.leaves() == ["reply 486"]
+    assert call.leaves() == []
+    assert call.times_out(1) == []
+
+
+def test_silent_phone_that_rings_in_time_is_waited_for() -> None:
+    call = Call(PHONE, DESK)
+    call.gets(486)
+    assert call.gets(100, 1) == []
+    assert call.leaves() == []
+    assert call.gets(200, 1) == ["reply 200"]
+
+
+@pytest.mark.parametrize(("late", "effects"), [(180, ["cancel 1"]), (200, ["reply 200"]), (486, [])])
+def test_phone_that_was_left_as_silent_is_cancelled_when_it_rings(late: int, effects: list[str]) -> None:
+    """Each 2xx to an INVITE is forwarded (RFC 3261 section 16.7 item 5)."""
+    call = Call(PHONE, DESK)
+    call.gets(486)
+    call.leaves()
+    assert call.gets(late, 1) == effects
+
+
+@pytest.mark.parametrize("status", [408, 480])
+def test_answer_of_ours_for_a_lost_flow_is_no_reason_to_hurry(status: int) -> None:
+    call = Call(PHONE, DESK)
+    assert call.gets(status) == []
+    assert call.leaves() == []
+
+
+def test_phone_that_rings_and_a_server_that_is_silent_are_waited_for() -> None:
+    assert Call(PHONE, TWO_SERVERS).gets(486) == []
+    call = Call(PHONE, DESK)
+    call.gets(180, 1)
+    assert call.gets(486) == []
+    assert Call(PHONE, DESK, method="MESSAGE").gets(486) == []
+
+
+def test_other_flow_of_a_silent_device_is_tried_before_it_is_left() -> None:
+    call = Call(LAPTOP, SPARED)
+    assert call.gets(486) == ["await silent"]
+    assert call.leaves() == ["start 2 2", "await silent"]
+    assert call.leaves() == ["reply 486"]
+
+
+def test_next_group_is_called_once_the_silent_ones_are_left() -> None:
+    call = Call(PHONE, DESK, replace(LAPTOP, q=0.5))
+    call.gets(486)
+    assert call.leaves() == ["start 2 3"]
+    assert call.gets(180, 1) == ["reply 180"]
+    assert call.gets(200, 2) == ["reply 200", "cancel 1"]
+
+
+def test_caller_that_cancels_and_a_decline_wait_no_longer_for_a_silent_phone() -> None:
+    call = Call(PHONE)
+    assert call.cancels() == ["await silent"]
+    assert call.leaves() == ["reply 487"]
+    assert call.gets(180) == ["cancel 0"]
+    declined = Call(PHONE, DESK)
+    assert declined.gets(603) == ["await silent"]
+    assert declined.leaves() == ["reply 603"]
+
+
+def test_server_that_asks_for_a_flow_of_ours_hears_the_100_of_the_phone() -> None:
+    """It has answered the caller, and counts a phone that sends none as silent."""
+    call = Call(replace(PHONE, found=Found.TOKEN))
+    assert (call.context.by_token, Call(PHONE).context.by_token) == (True, False)
+    assert call.gets(100) == ["reply 100"]
+    assert call.gets(180) == ["reply 180"]
+    assert Call(PHONE).gets(100) == []
 
 
 def test_the_row_that_is_forgotten_is_the_one_that_was_tried() -> None:

@@ -14,6 +14,8 @@ from sipmesh.sip.text import octets_of
 REQUEST_TIMEOUT: Final = 408
 FLOW_FAILED: Final = 430
 TEMPORARILY_UNAVAILABLE: Final = 480
+FLOW_IS_DEAD: Final = frozenset({REQUEST_TIMEOUT, FLOW_FAILED})
+"""After these, another flow of the same device is tried; after no other response (RFC 5626 section 7)."""
 SERVER_INTERNAL_ERROR: Final = 500
 SERVICE_UNAVAILABLE: Final = 503
 CHALLENGES: Final = {401: "www-authenticate", 407: "proxy-authenticate"}
@@ -83,7 +85,19 @@ class Forget:
     target: RemoteFlowTarget
 
 
-Effect = Start | SendResponse | Silence | Cancel | Forget
+@dataclass(frozen=True, slots=True)
+class AwaitSilent:
+    """Wait `SILENT_S` for the branches that have not been answered at all, then call `ResponseContext.leave_silent`."""
+
+
+Effect = Start | SendResponse | Silence | Cancel | Forget | AwaitSilent
+
+SILENT_S: Final = 4.0
+"""Seconds for phones that answer an INVITE with nothing, once another device has refused it or the caller has cancelled it.
+
+A phone sends 100 within 0.2 s (RFC 3261 section 17.2.1), on a link that loses nothing. So the link of one that is silent is dead,
+and nobody should wait for its timer B (32 s) to hear that the user is busy.
+"""
 
 ELSEWHERE: Final = ('SIP;cause=200;text="Call completed elsewhere"',)
 """The Reason in the CANCEL to the other branches after a 2xx: their phones show no missed call (RFC 3326 section 3.1)."""
@@ -122,6 +136,7 @@ class ResponseContext:
         "answered",
         "best",
         "branches",
+        "by_token",
         "cancelled",
         "challenged",
         "challenges",
@@ -139,6 +154,7 @@ class ResponseContext:
         self.challenges: list[tuple[str, str]] = []
         self.challenged = 0  # number of challenges received, including those that were dropped
         self.answered = self.cancelled = False
+        self.by_token = False
         self.reasons: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -146,19 +162,40 @@ class ResponseContext:
 
     @staticmethod
     def of(request: Request, targets: tuple[Target, ...]) -> ResponseContext:
-        """Group *targets* by q, highest first. A group runs in parallel; the next group starts when all of it failed."""
+        """Group *targets* by q, highest first. A group runs in parallel; the next group starts when all of it failed.
+
+        *by_token*: another server of the pool has sent the request to a flow of ours. It has answered the caller with 100, and
+        needs to know whether the phone answers. So it gets the 100 of the phone in place of ours.
+        """
         if len(targets) == 1:
-            return ResponseContext(request, [targets])
+            context, target = ResponseContext(request, [targets]), targets[0]
+            context.by_token = isinstance(target, FlowTarget) and target.found is Found.TOKEN
+            return context
         ranks = sorted({target.q for target in targets})  # start() takes the last group first
         return ResponseContext(request, [tuple(t for t in targets if t.q == rank) for rank in ranks])
 
     @property
     def running(self) -> bool:
-        """Whether a branch may still answer."""
-        for branch in self.branches.values():  # noqa: SIM110 - asked for every response, and any() makes a generator
-            if branch.state is not BranchState.DONE:
+        """Whether a branch may still answer; one that has been left as silent counts again once it sends a response."""
+        for branch in self.branches.values():
+            if branch.state is not BranchState.DONE and not (branch.late and branch.state is BranchState.CALLING):
                 return True
         return False
+
+    @property
+    def _waits_for_silent(self) -> bool:
+        """Whether all that is left to wait for is phones that have not answered at all, and there is an answer without them.
+
+        480 and 408 are no such answer: we make them ourselves for other flows.
+        """
+        has_answer = self.best is not None and self.best.status not in {REQUEST_TIMEOUT, TEMPORARILY_UNAVAILABLE}
+        if not self.invite or self.answered or not (self.cancelled or has_answer):
+            return False
+        for branch in self.branches.values():
+            is_silent = branch.state is BranchState.CALLING and not isinstance(branch.target, ServerTarget)
+            if branch.state is not BranchState.DONE and not is_silent:
+                return False
+        return self.running
 
     @property
     def ended(self) -> bool:
@@ -184,12 +221,18 @@ class ResponseContext:
         if branch.state is BranchState.DONE:
             return []
         branch.state = BranchState.DONE
+        return self._failed(branch, response)
+
+    def _failed(self, branch: Branch, response: Response) -> list[Effect]:
+        """Process the final response of a branch that has failed."""
         if response.status == FLOW_FAILED and isinstance(branch.target, RemoteFlowTarget):
             return [Forget(branch.target), *self._try_next_way(branch, respond(self.request, TEMPORARILY_UNAVAILABLE))]
         if response.status == SERVICE_UNAVAILABLE:
             response = overloaded(response)
             if not isinstance(branch.target, FlowTarget):
                 return self._past_server(branch, response)
+        if response.status in FLOW_IS_DEAD and self._has_spare(branch):
+            return self._try_next_way(branch, response)
         if not branch.late:  # a late branch was already counted as a 408
             self._consider(response)
         return self._global_failure() if response.status >= 600 else self._next()  # noqa: PLR2004 - global failure
@@ -208,7 +251,7 @@ class ResponseContext:
         return self._try_next_way(branch, respond(self.request, lost_status(branch.target)))
 
     def timed_out(self, number: int) -> list[Effect]:
-        """Process the timeout of a branch (timers B, C and F): it counts as a 408.
+        """Process the timeout of a branch (timers B, C and F): it counts as a 408. Another flow of the same device is tried.
 
         "If the client transaction has received a provisional response, the proxy MUST generate a CANCEL request" (RFC 3261
         section 16.8). Then its final response is awaited for one more timer.
@@ -216,6 +259,9 @@ class ResponseContext:
         branch = self.branches[number]
         if branch.state is BranchState.DONE:
             return []
+        if not branch.late and branch.state is BranchState.CALLING and self._has_spare(branch):
+            branch.late, branch.state = True, BranchState.DONE
+            return [self._start(branch.ways)]
         if not branch.late:
             branch.late, branch.ways = True, ()
             self._consider(respond(self.request, REQUEST_TIMEOUT))
@@ -237,11 +283,31 @@ class ResponseContext:
         branch.state = BranchState.CANCELLING
         return [Cancel(number, reasons)]
 
+    def leave_silent(self) -> list[Effect]:
+        """Wait no longer for phones that have not answered at all: the link of each is dead, and counts as a 408.
+
+        Another flow of the same device is tried. One that sends a response later is cancelled.
+        """
+        if not self._waits_for_silent:
+            return []
+        started: list[Effect] = []
+        for branch in list(self.branches.values()):
+            if branch.state is BranchState.CALLING and not branch.late:
+                branch.late = True
+                if self._has_spare(branch):
+                    started.append(self._start(branch.ways))
+        return [*started, *self._next()]
+
+    def _has_spare(self, branch: Branch) -> bool:
+        """Tell whether another flow of the same device may be tried."""
+        return bool(branch.ways) and not self.ended and not isinstance(branch.target, ServerTarget)
+
     def cancel(self, reasons: tuple[str, ...] = ()) -> list[Effect]:
         """Process the sender's CANCEL (RFC 3261 section 16.10): cancel each branch, with the same *reasons*."""
         self.cancelled = True
         self.waiting.clear()
-        return self._cancel_running(reasons)
+        effects = self._cancel_running(reasons)
+        return [*effects, AwaitSilent()] if self._waits_for_silent else effects
 
     def give_up(self, retry_after_s: str) -> list[Effect]:
         """This server stops before the request has its final response: take every branch back and answer 503.
@@ -286,7 +352,11 @@ class ResponseContext:
                 branch.state = BranchState.CANCELLING
                 return [Cancel(number, self.reasons)]
         if response.status == 100 or not self.invite or self.answered or branch.state is BranchState.DONE:  # noqa: PLR2004 - Trying
-            return []
+            return (
+                [SendResponse(respond(self.request, 100))]
+                if self.by_token and self.invite and not self.answered
+                else []
+            )
         return [SendResponse(response)]
 
     def _success(self, branch: Branch, response: Response) -> list[Effect]:
@@ -318,7 +388,9 @@ class ResponseContext:
         return effects
 
     def _next(self) -> list[Effect]:
-        return [] if self.running else self.start()
+        if not self.running:
+            return self.start()
+        return [AwaitSilent()] if self._waits_for_silent else []
 
     def _conclude(self) -> list[Effect]:
         """Give the best final response, unless a final response was sent.

@@ -32,7 +32,9 @@ from sipmesh.routing.proxy.release import (
 )
 from sipmesh.routing.proxy.response_context import (
     FLOW_FAILED,
+    SILENT_S,
     TEMPORARILY_UNAVAILABLE,
+    AwaitSilent,
     Cancel,
     Effect,
     Forget,
@@ -118,6 +120,7 @@ class Relay:
         self._ringing: TimeoutQueue[SentBranch] = TimeoutQueue(Timer.C.seconds, self._timed_out)
         self._lingering: TimeoutQueue[SentBranch] = TimeoutQueue(FINAL_S, self._drop_branch)
         self._served: TimeoutQueue[ProxiedRequest] = TimeoutQueue(FINAL_S, self._drop_exchange)
+        self._silent: TimeoutQueue[ProxiedRequest] = TimeoutQueue(SILENT_S, self._leave_silent)
         self.waits, self.invite_waits = LatencyHistogram(), LatencyHistogram()
         self.unanswered = self.calls_started = 0
         self.calls_ended = [0] * 7  # first final responses to initial INVITEs, by the first digit
@@ -135,6 +138,7 @@ class Relay:
         now = self._clock()
         for expiry in (self._unanswered, self._ringing):
             expiry.sweep(now)
+        self._silent.sweep(now)
         self._lingering.sweep(now)
         self._served.sweep(now)
 
@@ -192,7 +196,8 @@ class Relay:
         proxied.context = ResponseContext.of(proxied.request, outcome.targets)
         if proxied.context.invite:
             self.calls_started += proxied.request.to.tag is None
-            self.answer(proxied, respond(proxied.request, 100))
+            if not proxied.context.by_token:
+                self.answer(proxied, respond(proxied.request, 100))
         elif proxied.request.method == "BYE":
             self.calls.ended(proxied.request.call_id)
         self._perform(proxied, proxied.context.start())
@@ -400,6 +405,9 @@ class Relay:
                 self._cancel_branch(proxied.sent.get(effect.number), effect.reasons)
             elif isinstance(effect, Forget):
                 self._forget(effect.target.binding)
+            elif isinstance(effect, AwaitSilent):
+                if proxied not in self._silent:
+                    self._silent.add(proxied, self._clock())
             else:
                 self._drop_exchange(proxied)
 
@@ -541,6 +549,12 @@ class Relay:
             self.unanswered += 1
             self._drop_branch(sent)
 
+    def _leave_silent(self, proxied: ProxiedRequest) -> None:
+        """Answer without the phones that are silent, if nothing else is left to wait for."""
+        self._silent.discard(proxied)
+        if proxied.context is not None:
+            self._perform(proxied, proxied.context.leave_silent())
+
     def _drop_branch(self, sent: SentBranch) -> None:
         sent.forget()
         if sent.due is not None:
@@ -554,6 +568,7 @@ class Relay:
         if proxied.size:
             proxied.hold(0)
         self._served.discard(proxied)
+        self._silent.discard(proxied)
         if proxied.flow.served.get(proxied.key) is proxied:
             del proxied.flow.served[proxied.key]
 
