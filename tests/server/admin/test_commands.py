@@ -125,7 +125,7 @@ async def test_refused_messages_are_told_newest_first_under_their_references(hom
     async with home:
         alice = await home.phone("alice", FE1)
         for number in range(2):
-            stolen = alice.request("MESSAGE", "sip:bob@example.test", sender=f"<sip:x{number}@example.test>;tag=1")
+            stolen = alice.request("MESSAGE", "sip:bob@example.test", sender=f"<sip:x{number}@stranger.test>;tag=1")
             warning = (await alice.ask(stolen)).first("warning") or ""
         newest, older = await asked(home, "refused-messages")
         assert newest["reference"] in warning

@@ -98,7 +98,7 @@ async def test_refused_messages_are_counted_by_code(home: Network) -> None:
     port = ask_for_figures(home.organisations[0])
     async with home, page_of(home):
         alice = await home.phone("alice", FE1)
-        stolen = alice.request("MESSAGE", "sip:bob@example.test", sender="<sip:x@example.test>;tag=1")
+        stolen = alice.request("MESSAGE", "sip:bob@example.test", sender="<sip:x@stranger.test>;tag=1")
         assert (await alice.ask(stolen)).status == 403
         assert (await figures(port))[labelled("sipmesh_messages_refused_total", code="from-not-allowed")] == 1
 
