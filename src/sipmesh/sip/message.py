@@ -12,6 +12,7 @@ from sipmesh.sip.kept import keep
 from sipmesh.sip.names import bits_of
 from sipmesh.sip.reasons import REASONS
 from sipmesh.sip.rows import LONE_LINE_BREAK, VIA, Row, flaws_in, header_rows, one_line, rows_of
+from sipmesh.sip.tel import target_uri
 from sipmesh.sip.text import ascii_upper, is_digits, octets_of, shown, text_of
 from sipmesh.sip.uri import CACHED_LENGTH, SipUri
 
@@ -58,9 +59,9 @@ class Request(Message):
 
     @property
     def ruri(self) -> SipUri:
-        """The parsed Request-URI; RemoteError 400 if it is malformed, 416 if its scheme is not SIP."""
+        """The parsed Request-URI, of a ``tel:`` URI its SIP form; RemoteError 400 if malformed, 416 for another scheme."""
         if self._ruri is None:
-            self._ruri = SipUri.parse(self.uri)
+            self._ruri = target_uri(self.uri)
         return self._ruri
 
     def set_uri(self, uri: str) -> None:

@@ -28,6 +28,7 @@ _ALPHA: Final = ALPHANUM - frozenset("0123456789")
 _MAX_PORT: Final = 65535
 _OCTETS: Final = 4
 _LARGEST_OCTET: Final = 255
+_LARGEST_ASCII: Final = 127
 SCHEMES: Final[Mapping[str, Literal["sip", "sips"]]] = {"sip": "sip", "sips": "sips"}
 # Longer texts are not cached. So the caches stay below 2 MiB, whatever a peer sends.
 CACHED_LENGTH: Final = 256
@@ -114,6 +115,14 @@ def normal_escapes(text: str) -> str:
     return first + "".join(_one_escape(part) for part in rest)
 
 
+def unescaped(text: str) -> str:
+    """Decode each escape of an ASCII character, those of reserved characters too, to read a part of a URI as plain text."""
+    if "%" not in text:
+        return text
+    first, *rest = text.split("%")
+    return first + "".join(_decoded(part) for part in rest)
+
+
 def scheme_of(text: str) -> str:
     """Give the scheme of any URI in lower case, or "" if there is none (RFC 3986 3.1)."""
     scheme, colon, _ = text.partition(":")
@@ -143,6 +152,11 @@ def _wrong(what: str, text: str) -> RemoteError:
 def _one_escape(part: str) -> str:
     character = chr(int(part[:2], 16))
     return (character if character in UNRESERVED else "%" + ascii_upper(part[:2])) + part[2:]
+
+
+def _decoded(part: str) -> str:
+    octet = int(part[:2], 16)
+    return (chr(octet) if octet <= _LARGEST_ASCII else f"%{part[:2]}") + part[2:]
 
 
 def _normal(text: str | None) -> str | None:
