@@ -15,7 +15,7 @@ from sipmesh.cli.diagnosis import explain, links, status
 from sipmesh.cli.organisation import audit, backup, drain, init, join, serve
 from sipmesh.cli.output import console, report, report_fault, say, say_verdict
 from sipmesh.cli.topology import document, partner, publish
-from sipmesh.cli.users import accounts, registrations
+from sipmesh.cli.users import accounts, aliases, registrations
 from sipmesh.errors import SipmeshError
 from sipmesh.trust.verdict import LinkRefused
 
@@ -76,6 +76,7 @@ authority.app.command("inventory")(inventory.inventory)
 authority.app.command("protect")(protect.protect)
 authority.app.add_typer(root.app, name="root")
 app.add_typer(accounts.app, name="user")
+accounts.app.add_typer(aliases.app, name="alias")
 app.add_typer(partner.app, name="partner")
 document.app.command("publish")(publish.publish)
 document.app.command("history")(publish.history)

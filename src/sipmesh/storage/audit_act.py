@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class AuditAct(StrEnum):
-    """A change of whom this network trusts."""
+    """A change of whom this network trusts, or of who is who in it."""
 
     PUBLISH = "publish"
     ROLLBACK = "rollback"
@@ -19,3 +19,4 @@ class AuditAct(StrEnum):
     FORCED = "forced"
     REFUSED = "refused"
     RESTORE = "restore"
+    ALIAS = "alias"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from routing.messages import (
@@ -6,6 +8,7 @@ from routing.messages import (
     ALICES,
     BOB,
     BOB_SIDE,
+    BOBS,
     CAROL,
     FROM_BOT,
     FROM_EDGE,
@@ -25,6 +28,7 @@ from routing.messages import (
 )
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity import assertion
+from sipmesh.routing.identity.alias import alias_keys, nobody
 from sipmesh.routing.identity.route_set import NOWHERE, RouteSet, take_place
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
 from sipmesh.routing.outcome import Answer, Prove
@@ -225,3 +229,48 @@ def test_partners_are_refused_by_the_name_that_was_proved() -> None:
     found = assertion.by_from(request(), FROM_PARTNER, PARTNERS)
     assert isinstance(found, Answer)
     assert "sip.partner.test" in found.why
+
+
+NUMBER = "tel:+49-30-123"
+
+
+def has_number(name: str) -> str:
+    """Alice has the number +4930123, the name sales in her domain, and info in another domain of ours."""
+    keys = {"tel:+4930123", "sip:sales@example.test", "sip:info@bots.test"}
+    return ALICE if keys & {*alias_keys(name)} else ""
+
+
+@pytest.mark.parametrize("sender", [NUMBER, "sip:+4930123@example.test;user=phone", "sip:Sales@example.test"])
+def test_alias_in_from_stands_for_its_user_and_for_nobody_else(sender: str) -> None:
+    """A link may prove another user, whose password is asked for; a number without domain has no realm for that."""
+    asked, theirs = request(sender=sender), replace(BOBS, owner_of=has_number)
+    assert assertion.of_client(asked, replace(ALICES, owner_of=has_number), OURS) == ALICE
+    refused = assertion.of_client(asked, theirs, OURS)
+    assert refused == Prove(ALICE, 407) if sender != NUMBER else code(refused) is Code.FROM_NOT_ALLOWED
+    assert assertion.of_client(asked, replace(ALICES, owner_of=nobody), OURS) != ALICE
+
+
+def test_before_a_login_an_alias_tells_nothing_of_its_user() -> None:
+    """A realm of another domain, or a challenge where an unknown number gets none, would tell a stranger whose it is."""
+    stranger, ours = replace(NEW_LINK, owner_of=has_number), OURS | {"bots.test"}
+    assert assertion.of_client(request(sender="sip:sales@example.test"), stranger, ours) == Prove(ALICE, 407)
+    assert assertion.of_client(request(sender="sip:info@bots.test"), stranger, ours) == Prove("sip:info@bots.test", 407)
+    for number in (NUMBER, "tel:+49309"):
+        assert code(assertion.of_client(request(sender=number), stranger, ours)) is Code.FROM_NOT_ALLOWED
+
+
+def test_inside_a_dialog_an_alias_is_its_user() -> None:
+    both = replace(BOTH, owner_of=has_number)
+    found = assertion.in_dialog(request(sender=NUMBER), place_of(NUMBER, from_a=False), both, frozenset())
+    assert found == ALICE
+
+
+def test_front_end_of_ours_may_send_as_a_number_of_our_user_and_a_partner_may_not() -> None:
+    mate, partner = replace(MATE, owner_of=has_number), replace(FROM_PARTNER, owner_of=has_number)
+    assert assertion.of_server(request(sender=NUMBER), mate, OURS) == ALICE
+    assert assertion.of_server(request("INVITE", BOB, *asserting(ALICE), sender=NUMBER), mate, OURS) == ALICE
+    assert code(assertion.of_server(request(sender=NUMBER), partner, PARTNERS)) is Code.FROM_NOT_ALLOWED
+    faked = request("INVITE", BOB, *asserting("sip:+4930123@partner.test"), sender=CAROL)
+    assert code(assertion.of_server(faked, partner, PARTNERS)) is Code.ASSERTION_NOT_ALLOWED
+    own = request("INVITE", BOB, *asserting("sip:+4930999@partner.test"), sender=CAROL)
+    assert assertion.of_server(own, partner, PARTNERS) == "sip:+4930999@partner.test"

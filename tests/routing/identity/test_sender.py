@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from routing.messages import (
     ALICE,
     ALICE_SIDE,
@@ -13,6 +17,7 @@ from routing.messages import (
     PARTNER_SIDE,
     POOL_SIDE,
 )
+from sipmesh.routing.identity.alias import alias_keys
 from sipmesh.routing.identity.dialog_token import FlowSide, owner_hash
 from sipmesh.routing.identity.sender import ClientSender, peer_side
 from sipmesh.sip.fields import NameAddr
@@ -66,3 +71,49 @@ def test_server_is_the_side_that_names_its_pool() -> None:
     assert MATE.is_side(POOL_SIDE)
     assert not FROM_EDGE.is_side(POOL_SIDE)
     assert not MATE.is_side(ALICE_SIDE)
+
+
+def owner_of(name: str) -> str:
+    """Alice has the number +4930123, and local number 42."""
+    return ALICE if {"tel:+4930123", "tel:42;phone-context=example.test"} & {*alias_keys(name)} else ""
+
+
+ALIASES = (
+    "tel:+49-30-123",
+    "sip:+4930123@example.test",
+    "sip:%2B49(30)123@example.test;user=phone",
+    "sip:42@example.test",
+    "tel:42;phone-context=EXAMPLE.test",
+)
+
+
+@pytest.mark.parametrize("uri", ALIASES)
+def test_client_speaks_as_the_aliases_of_its_own_users(uri: str) -> None:
+    """The twin has proved another user, and the third nobody."""
+    address = NameAddr.parse(f"<{uri}>")
+    for users, may in (({ALICE}, True), ({ALICE, BOB}, True), ({BOB}, False), (set(), False)):
+        sender = ClientSender(INCARNATION, 4, frozenset(users), owner_of)
+        assert sender.may_speak_as(address, frozenset()) is may
+
+
+@pytest.mark.parametrize(
+    ("uri", "ours", "theirs"),
+    [
+        ("tel:+4930123", True, False),
+        ("tel:+4930999", False, False),  # nobody's: no server may say that it is its user's
+        ("sip:+4930123@example.test", True, False),
+        ("sip:+4930123@partner.test", False, False),
+        ("sip:%2B49-30-123@partner.test;user=phone", False, False),
+        ("sip:42;phone-context=example.test@partner.test", False, False),
+        ("sip:42@partner.test", False, True),  # a local number of the partner
+        ("sip:+4930999@partner.test", False, True),
+        ("sip:carol@partner.test", False, True),
+    ],
+)
+def test_server_speaks_as_a_number_of_ours_only_if_it_speaks_for_its_user(
+    uri: str, *, ours: bool, theirs: bool
+) -> None:
+    """A number is the same in all domains: a partner's user must not call from the number of one of ours."""
+    address = NameAddr.parse(f"<{uri}>")
+    assert replace(MATE, owner_of=owner_of).may_speak_as(address, frozenset({"example.test"})) is ours
+    assert replace(FROM_PARTNER, owner_of=owner_of).may_speak_as(address, frozenset({"partner.test"})) is theirs

@@ -43,6 +43,7 @@ from routing.messages import (
     token,
 )
 from sipmesh.errors import RemoteError
+from sipmesh.routing.identity.alias import alias_keys, nobody
 from sipmesh.routing.identity.dialog import NO_FLOW
 from sipmesh.routing.identity.dialog_token import Side, Tokens, owner_hash
 from sipmesh.routing.identity.route_set import take_place
@@ -53,6 +54,7 @@ from sipmesh.routing.registrar.gruu import Gruus
 from sipmesh.routing.roles.front_end import decide, to_home
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget
 from sipmesh.sip.message import Request
+from sipmesh.sip.uri import SipUri
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 
@@ -605,3 +607,32 @@ def test_contact_is_looked_for_here_and_then_at_the_other_servers_of_the_pool(
 )
 def test_contact_is_for_users_and_names_no_server(sender: Sender, who: str, uri: str) -> None:
     assert refusal(decided(request("INVITE", uri, sender=who), sender)) == (404, Code.NO_ROUTE)
+
+
+NUMBER, LOCAL = "tel:+49-30-123", "sip:42@example.test"
+
+
+def owner_of(name: str) -> str:
+    """Alice has the number +4930123 and the name info."""
+    return ALICE if {"tel:+4930123", "sip:info@example.test"} & {*alias_keys(name)} else ""
+
+
+@pytest.mark.parametrize("to", ["sip:info@example.test", "sip:+4930123@example.test", "sip:Info@Example.test"])
+def test_alias_is_registered_by_its_user_and_by_nobody_else(to: str) -> None:
+    asked = request("REGISTER", "sip:example.test", to=to)
+    assert decided(asked, replace(ALICES, owner_of=owner_of)) == Register(ALICE)
+    assert decided(asked, replace(BOBS, owner_of=owner_of)) == Prove(ALICE, 401)
+    assert decided(asked, replace(BOBS, owner_of=nobody)) == Prove(SipUri.parse(to).aor, 401)
+
+
+def test_number_without_a_domain_is_no_address_of_record() -> None:
+    """RFC 3261 10.2: the To of a REGISTER is a SIP URI."""
+    asked = request("REGISTER", "sip:example.test", to=NUMBER)
+    assert refusal(decided(asked, replace(ALICES, owner_of=owner_of))) == (404, Code.NO_ROUTE)
+
+
+@pytest.mark.parametrize("sender", [ALICES, MATE, FROM_EDGE])
+def test_number_is_looked_up_among_our_users_whoever_calls_it(sender: Sender) -> None:
+    who = CAROL if sender is FROM_EDGE else ALICE
+    outcome = decided(request("MESSAGE", NUMBER, sender=who), sender)
+    assert outcome == ToUser("sip:+4930123@tel.invalid", who)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         (b"Max-Forwards: 70", b"Max-Forwards: 0", 483),
         (b"Max-Forwards: 70", b"Max-Forwards: many", 400),
         (b"Max-Forwards: 70", b"Max-Forwards: 70\r\nProxy-Require: teleport", 420),
-        (b"MESSAGE sip:bob@example.test", b"MESSAGE tel:+15551234", 416),
+        (b"MESSAGE sip:bob@example.test", b"MESSAGE im:bob@example.test", 416),
         (b"MESSAGE sip:bob@example.test", b"MESSAGE <sip:bob@example.test>", 400),
         (b"MESSAGE sip:bob@example.test", b"MESSAGE sip:bob@example.test?Route=%3Csip:x%3E", 400),
         (b" SIP/2.0\r\nVia", b" SIP/7.0\r\nVia", 505),

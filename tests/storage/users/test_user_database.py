@@ -17,7 +17,9 @@ from sqlalchemy import make_url
 from sipmesh.errors import OperatorError
 from sipmesh.sip.digest import Algorithm, ha1
 from sipmesh.storage.backup.create import copy_users
-from sipmesh.storage.users.user_database import Users
+from sipmesh.storage.users.replicated_users import ReplicatedUsers
+from sipmesh.storage.users.user_database import MOST_ALIASES, Users
+from sipmesh.storage.users.user_document import UserDocument
 from storage.databases import SQLITE, only_postgresql, only_sqlite, run, shell
 from support.postgres import Cluster
 
@@ -302,3 +304,122 @@ def test_password_that_postgresql_refuses_is_never_shown(cluster: Cluster, url: 
     with pytest.raises(OperatorError, match="password authentication failed") as refused:
         Users(wrong.render_as_string(hide_password=False))
     assert "not-the-secret" not in str(refused.value)
+
+
+NUMBER, LOCAL = "tel:+4930123", "tel:42;phone-context=example.test"
+
+
+def test_alias_is_known_to_a_server_after_its_next_look_and_no_link_is_closed(users: Users, server: Users) -> None:
+    """The generation stays, so that the logins on live links stay valid."""
+    users.add(ALICE, "alice-pw")
+    server.refresh()
+    before = server.verifier(ALICE)
+    assert users.add_alias("alice@example.test", "+49 30 123") == NUMBER
+    assert users.add_alias(ALICE, "42") == LOCAL
+    assert server.refresh() == {ALICE}
+    assert (server.owner(NUMBER), server.owner(LOCAL), tuple(server.aliases(ALICE))) == (ALICE, ALICE, (NUMBER, LOCAL))
+    assert server.verifier(ALICE) == before
+    assert users.remove_alias(ALICE, "+4930123") == NUMBER
+    server.refresh()
+    assert (server.owner(NUMBER), tuple(server.aliases(ALICE))) == ("", (LOCAL,))
+
+
+def test_users_are_listed_with_their_aliases(users: Users, url: str) -> None:
+    users.add(ALICE, "alice-pw")
+    users.add("bob@example.test", "bob-pw")
+    users.add_alias(ALICE, "info")
+    assert [one.aliases for one in users.list()] == [("sip:info@example.test",), ()]
+    assert users.get(ALICE).aliases == ("sip:info@example.test",)
+    later = Users(url)
+    assert later.owner("sip:info@example.test") == ALICE
+    later.close()
+
+
+@pytest.mark.parametrize("taken", ["+4930123", "info", "Info@EXAMPLE.test", "bob", "BOB", "77"])
+def test_alias_that_is_a_name_of_somebody_is_refused(users: Users, taken: str) -> None:
+    users.add(ALICE, "alice-pw")
+    users.add("bob@example.test", "bob-pw")
+    users.add("77@example.test", "bob-pw")
+    users.add_alias(ALICE, "+4930123")
+    users.add_alias(ALICE, "info")
+    with pytest.raises(OperatorError, match="is already a name of"):
+        users.add_alias("bob@example.test", taken)
+    assert users.get("bob@example.test").aliases == ()
+
+
+@pytest.mark.parametrize("name", ["info", "INFO", "42"])
+def test_user_cannot_be_added_under_the_alias_of_another(users: Users, name: str) -> None:
+    users.add(ALICE, "alice-pw")
+    users.add_alias(ALICE, "info")
+    users.add_alias(ALICE, "42")
+    with pytest.raises(OperatorError, match="sipmesh user alias list alice"):
+        users.add(f"{name}@example.test", "pw")
+    users.add("other@example.test", "pw")
+
+
+def test_aliases_of_a_removed_user_are_free_again(users: Users, server: Users) -> None:
+    users.add(ALICE, "alice-pw")
+    users.add("bob@example.test", "bob-pw")
+    users.add_alias(ALICE, "+4930123")
+    users.remove(ALICE)
+    users.add_alias("bob@example.test", "+4930123")
+    server.refresh()
+    assert (server.owner(NUMBER), tuple(server.aliases(ALICE))) == ("sip:bob@example.test", ())
+
+
+def test_alias_of_another_or_of_nobody_cannot_be_removed(users: Users) -> None:
+    users.add(ALICE, "alice-pw")
+    users.add("bob@example.test", "bob-pw")
+    users.add_alias(ALICE, "+4930123")
+    for whose in (ALICE, "bob@example.test", "nobody@example.test"):
+        with pytest.raises(OperatorError):
+            users.remove_alias(whose, "+4930124" if whose == ALICE else "+4930123")
+    with pytest.raises(OperatorError):
+        users.add_alias("nobody@example.test", "+491")
+    assert users.get(ALICE).aliases == (NUMBER,)
+
+
+@only_sqlite
+def test_user_has_as_many_aliases_as_the_limit_and_no_more(users: Users) -> None:
+    users.add(ALICE, "alice-pw")
+    for number in range(MOST_ALIASES):
+        users.add_alias(ALICE, f"+49{number}")
+    with pytest.raises(OperatorError, match="which is the limit"):
+        users.add_alias(ALICE, "+4999")
+    assert len(users.get(ALICE).aliases) == MOST_ALIASES
+
+
+def test_names_of_new_users_are_in_lower_case_and_found_in_any(users: Users) -> None:
+    assert users.add("Alice@Example.TEST", "alice-pw").aor == ALICE
+    with pytest.raises(OperatorError, match="exists already"):
+        users.add("ALICE@example.test", "other")
+    assert users.get("ALICE@example.test").aor == ALICE
+    users.remove("aLICE@example.test")
+    assert users.list() == []
+
+
+def test_document_says_the_aliases_of_all_pools_and_changes_of_them(users: Users) -> None:
+    users.add(ALICE, "alice-pw", pool="pool1")
+    users.add("bob@example.test", "bob-pw", pool="pool2")
+    users.add_alias(ALICE, "+4930123")
+    users.add_alias("bob@example.test", "info")
+    [whole] = [UserDocument.decode(part) for part in users.documents("Example", "pool1", "pool1")]
+    assert whole.aliases == {ALICE: (NUMBER,), "sip:bob@example.test": ("sip:info@example.test",)}
+    users.remove_alias(ALICE, "+4930123")
+    users.add_alias("bob@example.test", "+4930123")
+    [change] = [UserDocument.decode(part) for part in users.documents("Example", "pool1", "pool1", since=whole.number)]
+    assert (set(change.verifiers), set(change.homes)) == ({ALICE}, {"sip:bob@example.test"})
+    assert change.aliases == {"sip:bob@example.test": ("sip:info@example.test", NUMBER)}
+    replicated = ReplicatedUsers("Example", "pool1")
+    replicated.apply(whole)
+    assert replicated.apply(change) == frozenset()
+    assert (replicated.owner(NUMBER), tuple(replicated.aliases(ALICE))) == ("sip:bob@example.test", ())
+
+
+def test_aliases_are_copied_with_their_users(users: Users, tmp_path: Path) -> None:
+    users.add(ALICE, "alice-pw")
+    users.add_alias(ALICE, "+4930123")
+    other = Users(tmp_path / "other.db")
+    users.copy_to(other)
+    assert other.get(ALICE).aliases == (NUMBER,)
+    other.close()

@@ -25,6 +25,7 @@ WHOLE = UserDocument(
     verifiers={ALICE.aor: ALICE, "sip:bob@example.test": Verifier("sip:bob@example.test", 1, {Algorithm.SHA_256: SHA})},
     homes={"sip:dora@example.test": "pool2.example.test", "sip:carol@example.test": "pool3.example.test"},
     gone=frozenset({"sip:eve@example.test"}),
+    aliases={ALICE.aor: ("sip:info@example.test", "tel:+4930123"), "sip:carol@example.test": ("tel:+4930124",)},
 )
 
 
@@ -36,6 +37,7 @@ def told(**changes: Any) -> bytes:
 
 def test_document_is_read_as_it_was_written() -> None:
     assert UserDocument.decode(WHOLE.encode()) == WHOLE
+    assert UserDocument.decode(told(aliases=None)).aliases == {}  # of a release without aliases
     assert UserDocument.decode(UserDocument("Example", "pool1", 1).encode()) == UserDocument("Example", "pool1", 1)
 
 
@@ -78,6 +80,9 @@ def test_parts_together_have_all_users(most: int, ours: int, elsewhere: int, gon
         {"homes": ["pool1"]},
         {"homes": {"": ["x"]}},
         {"gone": [""]},
+        {"aliases": []},
+        {"aliases": {"": ["tel:+1"]}},
+        {"aliases": {"alice@example.test": [""]}},
     ],
     ids=str,
 )
@@ -94,3 +99,15 @@ def test_other_content_is_refused(content: bytes) -> None:
 
 def test_hashes_are_not_shown() -> None:
     assert SHA not in repr(WHOLE)
+
+
+@given(st.integers(1, 9), st.lists(st.integers(0, 5), min_size=1, max_size=12))
+def test_parts_have_each_alias_once_with_its_user(most: int, counts: list[int]) -> None:
+    """A user with more aliases than a part may have is a part alone."""
+    homes = {f"sip:u{number}@example.test": "pool2" for number in range(len(counts))}
+    aliases = {aor: tuple(f"tel:+{n}" for n in range(count)) for aor, count in zip(homes, counts, strict=True) if count}
+    parts = UserDocument("Example", "pool1", 9, homes=homes, aliases=aliases).divided(most)
+    assert {aor: keys for part in parts for aor, keys in part.aliases.items()} == aliases
+    for part in parts:
+        assert part.aliases.keys() <= part.homes.keys()
+        assert len(part.homes) == 1 or len(part.homes) + sum(map(len, part.aliases.values())) <= most

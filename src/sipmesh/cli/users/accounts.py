@@ -35,17 +35,22 @@ class Digest(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AccountReport:
-    """One user as ``sipmesh user list --json`` prints it: *pool* is the home pool, *digest* the algorithms, strongest first."""
+    """One user as ``sipmesh user list --json`` prints it: *pool* is the home pool, *digest* the algorithms, strongest first.
+
+    *aliases* are further names of the user, as ``sipmesh user alias list`` prints them.
+    """
 
     user: str
     pool: str
     digest: tuple[str, ...]
     created: datetime
+    aliases: tuple[str, ...]
 
     @classmethod
     def of(cls, user: User, default: str) -> Self:
         """Report one user; *default* is the home pool of users without one."""
-        return cls(_plain(user), user.pool or default, tuple(map(str, user.algorithms)), user.created)
+        digest, aliases = tuple(map(str, user.algorithms)), tuple(map(shown_alias, user.aliases))
+        return cls(_plain(user), user.pool or default, digest, user.created, aliases)
 
 
 Digests = Annotated[
@@ -124,6 +129,11 @@ def full_address(user: str, loaded: Loaded) -> str:
     return user
 
 
+def shown_alias(key: str) -> str:
+    """Return an alias as operators write it: a number as a tel URI, another name without its scheme."""
+    return key.removeprefix("sip:")
+
+
 def _algorithms(digest: Sequence[Digest] | None) -> tuple[Algorithm, ...]:
     """Return the algorithms, strongest first."""
     from sipmesh.sip.digest import Algorithm
@@ -150,10 +160,11 @@ def list_users(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> Non
     if as_json:
         say_json(accounts)
         return
-    made = table("", "user", "pool", "digest", "since")
+    made = table("", "user", "pool", "digest", "aliases", "since")
     for account in accounts:
         since = f"{account.created:%Y-%m-%d %H:%M}Z"
-        made.add_row(cell(account.user), cell(account.pool), cell(", ".join(account.digest)), cell(since))
+        names = map(", ".join, (account.digest, account.aliases))
+        made.add_row(cell(account.user), cell(account.pool), *map(cell, names), cell(since))
     if accounts:
         show(made)
     else:
@@ -205,7 +216,7 @@ def password(
 
 @app.command()
 def remove(user: Address, topology: TopologyFile = HERE) -> None:
-    """Remove a user. The user's live links are closed at once."""
+    """Remove a user with all aliases. The user's live links are closed at once."""
     place = Place(topology)
     aor = full_address(user, place.in_force())
     with place.users() as users:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from sipmesh.errors import RemoteError
+from sipmesh.routing.identity.alias import name_of
 from sipmesh.routing.identity.route_set import RouteSet
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
 from sipmesh.routing.outcome import Answer, Prove
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Message, Request, Response
 from sipmesh.sip.rows import P_ASSERTED_IDENTITY
+from sipmesh.sip.tel import NO_DOMAIN
 from sipmesh.sip.text import shown
 from sipmesh.sip.uri import SipUri
 from sipmesh.trust.code import Code
@@ -30,13 +32,26 @@ def asserted(message: Message) -> list[SipUri]:
 
 
 def of_client(request: Request, sender: ClientSender, domains: frozenset[str]) -> str | Answer | Prove:
-    """Give the user who sent a client's request. The link must have proved that user, or the result is Prove."""
-    uri = from_uri(request)
-    if uri is None or uri.host not in domains or uri.user is None or request.from_.has_verstat:
+    """Give the user who sent a client's request. The link must have proved that user, or the result is Prove.
+
+    From is an address of record of the user, or an alias: the identity is the user all the same.
+    """
+    uri = name_of(request.from_)
+    allowed = uri is not None and (uri.host in domains or (uri.host == NO_DOMAIN and sender.users))
+    if uri is None or not allowed or uri.user is None or request.from_.has_verstat:
         return Answer(
             403, code=Code.FROM_NOT_ALLOWED, why=f"From {shown(request.from_.uri)} is not a user of our domains"
         )
-    return uri.aor if uri.aor in sender.users else proof_of(uri.aor, 407, sender)
+    if uri.aor in sender.users:
+        return uri.aor
+    user = user_of(uri, sender)
+    if user in sender.users:
+        return user
+    if uri.host == NO_DOMAIN:
+        return Answer(
+            403, code=Code.FROM_NOT_ALLOWED, why=f"{shown(request.from_.uri)} is no number of a user of this link"
+        )
+    return proof_of(user, 407, sender)
 
 
 def proof_of(user: str, status: int, sender: ClientSender) -> Prove | Answer:
@@ -51,6 +66,20 @@ def proof_of(user: str, status: int, sender: ClientSender) -> Prove | Answer:
     return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
 
 
+def is_of_us(name: SipUri, domains: frozenset[str]) -> bool:
+    """Tell whether a name can be one of our users: it is in one of our *domains*, or a telephone number without domain."""
+    return name.host in domains or name.host == NO_DOMAIN
+
+
+def user_of(name: SipUri, sender: ClientSender) -> str:
+    """Give the user whose name *name* is; a name of nobody is given unchanged, and its login fails like that of any user.
+
+    An alias in another domain than that of its user is nobody's for others: the realm of the challenge would tell whose it is.
+    """
+    owner = sender.owner_of(name.aor)
+    return owner if owner in sender.users or owner.rpartition("@")[2] == name.host else name.aor
+
+
 def in_dialog(request: Request, route_set: RouteSet, sender: Sender, allowed: frozenset[str]) -> str | Answer | None:
     """Give the identity of a request inside a dialog, whose token has been checked for *sender*; None if there is none.
 
@@ -60,9 +89,11 @@ def in_dialog(request: Request, route_set: RouteSet, sender: Sender, allowed: fr
     if isinstance(sender, ServerSender):
         claims = asserted(request)
         return (refused_assertion(claims, sender, allowed) or claims[0].aor) if claims else None
-    uri = from_uri(request)
-    if uri is not None and uri.aor in sender.users:
-        return uri.aor
+    uri = name_of(request.from_)
+    if uri is not None and sender.users:
+        user = uri.aor if uri.aor in sender.users else user_of(uri, sender)
+        if user in sender.users:
+            return user
     token = route_set.dialog
     return sender.user_of(token.a if route_set.from_a else token.b) if token is not None else None
 
@@ -107,18 +138,18 @@ def is_anonymous(address: NameAddr) -> bool:
 def refused_assertion(claims: list[SipUri], sender: ServerSender, allowed: frozenset[str]) -> Answer | None:
     """Refuse a request if *sender* may not assert one of *claims*; None if it may assert all."""
     for uri in claims:
-        if uri.host not in allowed:
+        if not sender.may_use(uri, allowed):
             return Answer(403, code=Code.ASSERTION_NOT_ALLOWED, why=f"{sender.peer.name} may not assert {uri.aor}")
     return None
 
 
 def by_from(request: Request, sender: ServerSender, allowed: frozenset[str]) -> str | Answer:
-    """Give the identity in From; refuse a From outside the domains *allowed*."""
-    uri = from_uri(request)
-    if uri is None or uri.host not in allowed or request.from_.has_verstat:
+    """Give the identity in From; refuse a From that *sender* may not use (`ServerSender.may_use`)."""
+    uri = name_of(request.from_)
+    if uri is None or not sender.may_use(uri, allowed) or request.from_.has_verstat:
         why = f"{sender.peer.name} may not send as {shown(request.from_.uri)}"
         return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
-    return uri.aor
+    return uri.aor if uri.host != NO_DOMAIN else sender.owner_of(uri.aor)
 
 
 def remove_foreign_assertion(response: Response, sender: Sender | None) -> None:

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
+from sipmesh.routing.identity.alias import OwnerOf, name_of, nobody
 from sipmesh.routing.identity.dialog_token import FlowSide, PeerSide, Side, owner_hash
 from sipmesh.sip.fields import NameAddr
+from sipmesh.sip.tel import NO_DOMAIN
+from sipmesh.sip.uri import SipUri
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.trusted_peer import TrustedPeer
 
 NOBODY: frozenset[bytes] = frozenset()
+_MAY_BE_NUMBER: Final = frozenset("+;%")
+"""Only with one of these can the user part of a SIP URI be a number that means the same in another domain."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientSender:
     """A client's link: its number *flow* in this *incarnation* of the server, and the addresses of record proved on it.
 
-    *owners* are the hashes of *users*, as in tokens.
+    *owners* are the hashes of *users*, as in tokens. *owner_of* finds the user of an alias.
     """
 
     incarnation: int
     flow: int
     users: frozenset[str] = frozenset()
+    owner_of: OwnerOf = field(default=nobody, repr=False, compare=False)
     owners: frozenset[bytes] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -39,8 +46,13 @@ class ClientSender:
         return isinstance(side, FlowSide) and side.owner in self.owners
 
     def may_speak_as(self, address: NameAddr, allowed: frozenset[str]) -> bool:  # noqa: ARG002 - domains are for servers
-        """Tell whether this client has proved that it is the user of *address*."""
-        return address.is_sip and address.aor in self.users
+        """Tell whether this client has proved that it is the user of *address*, which may be an alias of the user."""
+        if not self.users:
+            return False
+        if address.is_sip and address.aor in self.users:
+            return True
+        name = name_of(address)
+        return name is not None and self.owner_of(name.aor) in self.users
 
     def user_of(self, side: Side) -> str | None:
         """Give the proved user that *side* means, or None."""
@@ -52,10 +64,14 @@ class ClientSender:
 
 @dataclass(frozen=True, slots=True)
 class ServerSender:
-    """A link between servers: its *kind*, and the topology entry whose identity the peer has proved."""
+    """A link between servers: its *kind*, and the topology entry whose identity the peer has proved.
+
+    *owner_of* finds the user of an alias.
+    """
 
     kind: LinkKind
     peer: TrustedPeer
+    owner_of: OwnerOf = field(default=nobody, repr=False, compare=False)
 
     def side(self, user: str) -> Side:  # noqa: ARG002 - a server is one side for all of its users
         """Give the dialog-token side of this server."""
@@ -66,8 +82,24 @@ class ServerSender:
         return peer_side(self.peer) == side
 
     def may_speak_as(self, address: NameAddr, allowed: frozenset[str]) -> bool:
-        """Tell whether *address* is in one of the domains *allowed* to this server."""
-        return address.is_sip and address.sip_uri.host in allowed
+        """Tell whether *address* is a name in one of the domains *allowed* to this server."""
+        name = name_of(address)
+        return name is not None and self.may_use(name, allowed)
+
+    def may_use(self, name: SipUri, allowed: frozenset[str]) -> bool:
+        """Tell whether this server may send as *name*, of the domains *allowed*.
+
+        A telephone number is the same in all domains. So a number that is an alias of a user is allowed to servers of that
+        user's domain only, and a ``tel:`` URI to our own front ends, which know whose it is.
+        """
+        if name.host == NO_DOMAIN:
+            return self.owner_of(name.aor).rpartition("@")[2] in allowed
+        if name.host not in allowed:
+            return False
+        if name.user is None or _MAY_BE_NUMBER.isdisjoint(name.user):
+            return True
+        owner = self.owner_of(name.aor)
+        return not owner or owner.rpartition("@")[2] in allowed
 
 
 Sender = ClientSender | ServerSender

@@ -155,15 +155,13 @@ class _Case:
         self.flow, self.limits, self.at = flow, limits, at
 
     def check_sender(self) -> None:
-        """Check steps 2 to 5: extensions, and whether the sender may change the bindings of this address.
+        """Check step 2: the extensions.
 
-        sip and sips of one address are one user, so the scheme of To is ignored.
+        Steps 3 to 5 are done: the role has found whose name To is, and the sender has proved this user.
         """
         unknown = unsupported(self.request, "require", SUPPORTED)
         if unknown:
             raise _Refused(420, "Bad Extension", ("unsupported", ", ".join(unknown)))
-        if self.request.to.sip_uri.aor != self.owner:
-            raise _Refused(403, "Not Your Address of Record")
         # RFC 5626 section 6: the flow is that of the first hop, so a proxy between the client and us may not carry it.
         if self.request.has_lower_via and is_outbound(self.request, offers(self.request)):
             raise _Refused(439, "First Hop Lacks Outbound Support")

@@ -77,7 +77,7 @@ def carry_inside(request: Request, route_set: RouteSet, other: Side, sender: Ser
 def inwards(request: Request, facts: EdgeFacts) -> Forward | Answer:
     """Route a partner's request to one of our users, by the front ends of our next hop. Refuse all others."""
     uri = request.ruri
-    if uri.host not in facts.domains or uri.user is None:
+    if not assertion.is_of_us(uri, facts.domains) or uri.user is None:
         return Answer(
             403,
             code=Code.NO_ROUTE,

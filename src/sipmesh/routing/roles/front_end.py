@@ -128,20 +128,27 @@ def may_bring(request: Request, sender: ServerSender, facts: FrontEndFacts) -> f
     """
     uri = request.ruri
     entered = sender.peer.pool != facts.pool and sender.peer.pool in facts.entrances
-    if entered and sender.peer.role is Role.FRONT_END and uri.host in facts.domains and uri.user is not None:
+    entered = entered and sender.peer.role is Role.FRONT_END
+    if entered and assertion.is_of_us(uri, facts.domains) and uri.user is not None:
         return sender.peer.asserts | facts.partner_domains
     return sender.peer.asserts
 
 
 def register(request: Request, sender: Sender, facts: FrontEndFacts) -> Outcome:
-    """Let a client register the address of record that it has proved (RFC 3261 section 10.3). Refuse servers."""
+    """Let a client register the address of record that it has proved (RFC 3261 section 10.3). Refuse servers.
+
+    To may be an alias. The registration is that of its user.
+    """
     if isinstance(sender, ServerSender):
         return Answer(403, code=Code.ROLE_NOT_ALLOWED, why=f"REGISTER from {sender.peer.name}: only clients register")
     address = assertion.sip_uri(request.to)
     if address is None or address.host not in facts.domains or not facts.names.ours(request.ruri):
         why = f"REGISTER of {shown(request.to.uri)} at {shown(request.uri)}: not a SIP domain of this network"
         return Answer(404, code=Code.NO_ROUTE, why=why)
-    return Register(address.aor) if address.aor in sender.users else assertion.proof_of(address.aor, 401, sender)
+    if address.aor in sender.users:
+        return Register(address.aor)
+    user = assertion.user_of(address, sender)
+    return Register(user) if user in sender.users else assertion.proof_of(user, 401, sender)
 
 
 def to_own_flow(request: Request, flow: FlowToken, sender: Sender, facts: FrontEndFacts) -> Outcome:
@@ -166,7 +173,7 @@ def route(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEnd
     if refused is not None:
         return refused
     uri = request.ruri
-    if uri.host in facts.domains and uri.user is not None:
+    if assertion.is_of_us(uri, facts.domains) and uri.user is not None:
         return ToUser(uri.aor, who) if not is_gruu(uri) else to_gruu(uri, request, sender, facts, who)
     return beyond_users(request, uri, sender, facts, who)
 

@@ -79,6 +79,7 @@ class Executor:
         if isinstance(outcome, ToContact):
             outcome = self._to_contact(request, outcome)
         if isinstance(outcome, ToUser):
+            outcome = self._to_owner(outcome)
             found = self._to_user(flow, request, outcome)
             if found is None:
                 self._look_up(flow, request, key, outcome, loop)
@@ -107,6 +108,13 @@ class Executor:
             return Answer(404, code=Code.NO_ROUTE, why=f"no user has registered the Contact {shown(outcome.address)}")
         asked = [ServerTarget((mate,), LinkKind.SERVER, request.uri) for mate in sorted(mates)]
         return Forward(tuple(asked), outcome.identity)
+
+    def _to_owner(self, outcome: ToUser) -> ToUser:
+        """Replace an alias by the user whose it is."""
+        if self._homes.of(outcome.aor) is not None:
+            return outcome
+        owner = self._homes.owner_of(outcome.aor) or outcome.aor
+        return ToUser(owner, outcome.identity, outcome.device, outcome.instead)
 
     def _to_user(self, flow: Flow, request: Request, outcome: ToUser) -> Forward | Answer | None:
         """Find where a user is; None where the registrations have to be read first."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.routing.identity.alias import OwnerOf, nobody
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
 from sipmesh.server.quotas.usage import NOBODY
 from sipmesh.trust.evidence import LinkKind
@@ -44,7 +45,7 @@ class Flow:
     password with which each user logged in. *mark* is the ``received`` and ``rport`` of the client's Via. *account* counts
     the requests of the link. *refresh* is the REGISTER that its phone repeats. *service_route* is the URI by which its phone
     reaches this server. *closed*: the link is gone. *refused* has the keys of INVITEs with a final refusal and without an ACK;
-    nothing else of them is kept.
+    nothing else of them is kept. *owner_of* finds the user of an alias.
     """
 
     __slots__ = (
@@ -54,6 +55,7 @@ class Flow:
         "incarnation",
         "link",
         "mark",
+        "owner_of",
         "refresh",
         "refused",
         "registered",
@@ -63,8 +65,8 @@ class Flow:
         "service_route",
     )
 
-    def __init__(self, link: Link, incarnation: int) -> None:
-        self.link, self.incarnation = link, incarnation
+    def __init__(self, link: Link, incarnation: int, owner_of: OwnerOf = nobody) -> None:
+        self.link, self.incarnation, self.owner_of = link, incarnation, owner_of
         self.served: dict[str, ProxiedRequest] = {}
         self.sent: dict[str, SentBranch] = {}
         self.generations: dict[str, int] = {}
@@ -89,9 +91,9 @@ class Flow:
         verdict = self.link.verdict
         peer = verdict.peer if verdict is not None else None
         if self.link.kind is not LinkKind.CLIENT and peer is not None:
-            self.sender = ServerSender(self.link.kind, peer)
+            self.sender = ServerSender(self.link.kind, peer, self.owner_of)
         elif self.link.kind is LinkKind.CLIENT and self.sender is None:
-            self.sender = ClientSender(self.incarnation, self.number)
+            self.sender = ClientSender(self.incarnation, self.number, owner_of=self.owner_of)
 
     @property
     def users(self) -> frozenset[str]:
@@ -115,7 +117,7 @@ class Flow:
     def proved(self, user: str, generation: int) -> None:
         """Record that *user* logged in on this link, with the password of *generation*."""
         self.generations[user] = generation
-        self.sender = ClientSender(self.incarnation, self.number, frozenset(self.generations))
+        self.sender = ClientSender(self.incarnation, self.number, frozenset(self.generations), self.owner_of)
         self.link.authenticate()
 
 

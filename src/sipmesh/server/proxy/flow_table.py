@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import LocalError
+from sipmesh.routing.identity.alias import OwnerOf, nobody
 from sipmesh.routing.identity.dialog import NO_FLOW
 from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.identity.sender import ServerSender
@@ -32,6 +33,7 @@ class FlowTable:
         self.incarnation = incarnation
         self.apply_view(view)
         self._obtain: Callable[[Hop], Link] = _nowhere
+        self._owner_of: OwnerOf = nobody
         self._flows: dict[int, Flow] = {}
         self._owners: dict[bytes, int] = {}
 
@@ -41,6 +43,10 @@ class FlowTable:
     def open_by(self, obtain: Callable[[Hop], Link]) -> None:
         """Use *obtain* to get links to servers from now on."""
         self._obtain = obtain
+
+    def name_by(self, owner_of: OwnerOf) -> None:
+        """Use *owner_of* to find the user of an alias, on links from now on."""
+        self._owner_of = owner_of
 
     def apply_view(self, view: ServerView) -> None:
         """Use the addresses of *view* from now on."""
@@ -52,7 +58,7 @@ class FlowTable:
         known = link.flow
         if isinstance(known, Flow):
             return known
-        flow = Flow(link, self.incarnation)
+        flow = Flow(link, self.incarnation, self._owner_of)
         link.flow = flow
         self._flows[flow.number] = flow
         return flow

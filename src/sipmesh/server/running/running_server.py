@@ -274,6 +274,7 @@ class RunningServer:
     def _logins(self) -> DigestAuth:
         nonces = Nonces(os.urandom(NONCE_KEY_BYTES), NONCE_LIFETIME_S)
         self.homes = HomePools(self.users, self.view)
+        self.flow_table.name_by(self.homes.owner_of)
         self.failures = LoginBackoff(FailureLimits())
         return DigestAuth(
             self.loop, self.homes, nonces, self.tokens, self.failures, self.flow_table, self.accounts, self.peer_log

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
+from sipmesh.storage.alias_index import AliasIndex
 from sipmesh.storage.users.user_document import UserDocument
 
 if TYPE_CHECKING:
@@ -19,11 +20,12 @@ MOST_IN_PLACE: Final = 2_000
 
 @dataclass(slots=True)
 class UserSet:
-    """Users by their address: verifiers of the pool's own users, and the home pools of all others."""
+    """Users by their address: verifiers of the pool's own users, the home pools of all others, and the aliases of all."""
 
     number: int = 0
     verifiers: dict[str, Verifier] = field(default_factory=dict, repr=False)
     homes: dict[str, str] = field(default_factory=dict, repr=False)
+    aliases: AliasIndex = field(default_factory=AliasIndex, repr=False)
 
     def add(self, part: UserDocument) -> None:
         """Apply the changes of one part."""
@@ -33,6 +35,8 @@ class UserSet:
             self.homes.pop(aor, None)
         self.verifiers |= part.verifiers
         self.homes |= part.homes
+        for aor in part.changed:
+            self.aliases.put(aor, part.aliases.get(aor, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,7 @@ class ReplicatedUsers:
         users = UserSet(number)
         if parts[0].since:
             users.verifiers, users.homes = dict(before.verifiers), dict(before.homes)
+            users.aliases = before.aliases.copy()
         for part in parts:
             users.add(part)
         aors = before.verifiers.keys() | users.verifiers.keys()
@@ -167,7 +172,14 @@ class ReplicatedUsers:
         users = self._users
         if users is None:
             return None
-        whole = UserDocument(self._organisation, self._pool, users.number, verifiers=users.verifiers, homes=users.homes)
+        whole = UserDocument(
+            self._organisation,
+            self._pool,
+            users.number,
+            verifiers=users.verifiers,
+            homes=users.homes,
+            aliases={aor: users.aliases.of(aor) for aor in users.aliases.users()},
+        )
         return whole.encode()
 
     def verifier(self, aor: str) -> Verifier | None:
@@ -182,6 +194,14 @@ class ReplicatedUsers:
         if users is None:
             return None
         return self._pool if aor in users.verifiers else users.homes.get(aor)
+
+    def owner(self, alias: str) -> str:
+        """Return the user of *alias*, "" if it is nobody's."""
+        return self._users.aliases.owner(alias) if self._users is not None else ""
+
+    def aliases(self, aor: str) -> Sequence[str]:
+        """Return the aliases of *aor*."""
+        return self._users.aliases.of(aor) if self._users is not None else ()
 
     def refresh(self) -> frozenset[str]:
         """Return the empty set: `take` returns the changes of a document at once."""

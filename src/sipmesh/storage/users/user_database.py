@@ -7,23 +7,27 @@ and unknown users. It asks the database at intervals for changes (`Users.refresh
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sql
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from sipmesh.errors import OperatorError
 from sipmesh.routing.authentication.verifier import Verifier, user_of
+from sipmesh.routing.identity.alias import alias_keys, folded, read_alias
 from sipmesh.routing.registrar.address_of_record import read_address
 from sipmesh.sip.digest import Algorithm, ha1
-from sipmesh.sip.uri import SipUri
+from sipmesh.sip.tel import TelUri, is_tel
+from sipmesh.sip.text import ascii_lower
+from sipmesh.sip.uri import SipUri, normal_escapes
+from sipmesh.storage.alias_index import AliasIndex
 from sipmesh.storage.database import Database
 from sipmesh.storage.users.user_document import UserDocument
 
@@ -54,6 +58,7 @@ _users = sql.Table(
     sql.Column("created", _Instant, nullable=False),
     sql.Column("pool", sql.Text),
 )
+sql.Index("users_folded", sql.func.lower(_users.c.aor))
 # One row. Each change updates it first, so that changes cannot overlap, and their numbers rise in the order of commits.
 _version = sql.Table(
     "users_version",
@@ -68,18 +73,32 @@ _changes = sql.Table(
     sql.Column("version", sql.BigInteger, primary_key=True, autoincrement=False),
     sql.Column("aor", sql.Text, nullable=False),
 )
+_aliases = sql.Table(
+    "users_aliases",
+    _schema,
+    sql.Column("alias", sql.Text, primary_key=True),
+    sql.Column("aor", sql.Text, nullable=False, index=True),
+    sql.Column("created", _Instant, nullable=False),
+)
+MOST_ALIASES: Final = 32
+"""Aliases of one user: every server of the network has them in memory."""
+
 _COLUMN_OF = {Algorithm.SHA_256: "ha1_sha256", Algorithm.MD5: "ha1_md5"}
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """One user without hashes; *pool* is the home pool, None for the topology's first front-end pool; *created* is UTC."""
+    """One user without hashes; *pool* is the home pool, None for the topology's first front-end pool; *created* is UTC.
+
+    *aliases* are the keys of the user's aliases (`sipmesh.routing.identity.alias`).
+    """
 
     aor: str
     algorithms: tuple[Algorithm, ...]
     generation: int
     created: datetime
     pool: str | None = None
+    aliases: tuple[str, ...] = ()
 
 
 _Stamp = tuple[tuple[int, int, int], ...]
@@ -89,7 +108,7 @@ _YOUNG_NS = 2_000_000_000  # far above the resolution of any file system's clock
 class Users:
     """The users of one organisation."""
 
-    __slots__ = ("_database", "_engine", "_file", "_homes", "_known", "_seen", "_stamp", "where")
+    __slots__ = ("_alias_index", "_database", "_engine", "_file", "_homes", "_known", "_seen", "_stamp", "where")
 
     def __init__(self, url: str | Path) -> None:
         """Open or create the database; a path means SQLite. Raises `OperatorError` if it cannot be used."""
@@ -98,6 +117,7 @@ class Users:
         self._stamp: _Stamp | None = None
         self._known: dict[str, Verifier] = {}
         self._homes: dict[str, str] = {}
+        self._alias_index = AliasIndex()
         self._seen = 0
         _create_tables(self._database)
         with self._database.border():
@@ -119,15 +139,17 @@ class Users:
 
         *pool* is the home pool, whose name is not checked; None means the default of the topology (`User`).
 
-        Raises `OperatorError` for an address without user or domain, for an existing user, and for an empty password.
+        The user part is kept in lower case (`folded`). Raises `OperatorError` for an address without user or domain, for an
+        existing user or a name that is an alias, and for an empty password.
         """
-        uri = read_address(aor)
+        uri = _new_address(aor)
         hashes = _hashes(uri, password, algorithms, realm)
         with self._changing(uri.aor) as (db, version):
-            if db.execute(sql.select(_users.c.aor).where(_users.c.aor == uri.aor)).first():
-                raise _wrong(
-                    f"{uri.aor} exists already", f"to change the password: sipmesh user password {uri.aor[4:]}"
-                )
+            if found := _user_like(db, uri.aor):
+                raise _wrong(f"{found} exists already", f"to change the password: sipmesh user password {found[4:]}")
+            if owner := _owner_of(db, alias_keys(uri.aor)):
+                remedy = f"to list the aliases: sipmesh user alias list {owner[4:]}"
+                raise _wrong(f"{uri.aor} is an alias of {owner}", remedy)
             row = {"aor": uri.aor, **hashes, "generation": version, "created": datetime.now(UTC), "pool": pool}
             db.execute(_users.insert().values(row))
         return _user(row)
@@ -139,7 +161,7 @@ class Users:
 
         Raises `OperatorError` for an unknown user and for an empty password.
         """
-        uri = read_address(aor)
+        uri = self._known_address(aor)
         with self._changing(uri.aor) as (db, version):
             stored = _user(_row_of(db, uri.aor))
             values = {**_hashes(uri, password, algorithms or stored.algorithms, realm), "generation": version}
@@ -151,7 +173,7 @@ class Users:
 
         Raises `OperatorError` for an unknown user.
         """
-        uri = read_address(aor)
+        uri = self._known_address(aor)
         with self._changing(uri.aor) as (db, version):
             row = _row_of(db, uri.aor)
             values = {"pool": pool, "generation": version}
@@ -159,22 +181,56 @@ class Users:
         return _user({**row, **values})
 
     def remove(self, aor: str) -> None:
-        """Remove a user; raises `OperatorError` for an unknown user."""
-        uri = read_address(aor)
+        """Remove a user with all aliases; raises `OperatorError` for an unknown user."""
+        uri = self._known_address(aor)
         with self._changing(uri.aor) as (db, _):
             _row_of(db, uri.aor)
+            db.execute(_aliases.delete().where(_aliases.c.aor == uri.aor))
             db.execute(_users.delete().where(_users.c.aor == uri.aor))
+
+    def add_alias(self, aor: str, alias: str) -> str:
+        """Give a user an alias, and return its key; the password stays valid, and so do live links.
+
+        Raises `OperatorError` for an unknown user, for text that is no alias (`read_alias`), for an alias that is the name or
+        the alias of a user, and above `MOST_ALIASES`.
+        """
+        uri = self._known_address(aor)
+        key = read_alias(alias, uri.domain)
+        with self._changing(uri.aor) as (db, _):
+            _row_of(db, uri.aor)
+            if found := _user_like(db, key) or _user_of_number(db, key) or _owner_of(db, (key,)):
+                raise _wrong(f"{key} is already a name of {found}", f"to see it: sipmesh explain {found[4:]}")
+            if len(_aliases_of(db, uri.aor)) >= MOST_ALIASES:
+                remedy = f"to remove one: sipmesh user alias remove {uri.aor[4:]} ALIAS"
+                raise _wrong(f"{uri.aor} has {MOST_ALIASES} aliases, which is the limit", remedy)
+            db.execute(_aliases.insert().values(alias=key, aor=uri.aor, created=datetime.now(UTC)))
+        return key
+
+    def remove_alias(self, aor: str, alias: str) -> str:
+        """Take an alias from a user, and return its key; raises `OperatorError` if it is not an alias of this user."""
+        uri = self._known_address(aor)
+        key = read_alias(alias, uri.domain)
+        with self._changing(uri.aor) as (db, _):
+            _row_of(db, uri.aor)
+            taken = _aliases.delete().where(_aliases.c.alias == key, _aliases.c.aor == uri.aor)
+            if not db.execute(taken).rowcount:
+                raise _wrong(
+                    f"{key} is not an alias of {uri.aor}", f"to list them: sipmesh user alias list {uri.aor[4:]}"
+                )
+        return key
 
     def get(self, aor: str) -> User:
         """Return one user as the database has it now; raises `OperatorError` for an unknown user."""
-        uri = read_address(aor)
+        uri = self._known_address(aor)
         with self._database.border(), self._engine.connect() as db:
-            return _user(_row_of(db, uri.aor))
+            return _user(_row_of(db, uri.aor), _aliases_of(db, uri.aor))
 
     def list(self) -> Sequence[User]:
         """Return all users as the database has them now, ordered by address."""
         with self._database.border(), self._engine.connect() as db:
-            return [_user(row) for row in _rows(db, sql.select(_users).order_by(_users.c.aor))]
+            aliases = _index(db, sql.select(_aliases))
+            rows = _rows(db, sql.select(_users).order_by(_users.c.aor))
+            return [_user(row, aliases.of(row["aor"])) for row in rows]
 
     def documents(self, organisation: str, pool: str, otherwise: str, *, since: int = 0) -> Sequence[bytes]:
         """Return what the servers of *pool* have to know of all users, as payloads to sign; each payload is one part.
@@ -183,7 +239,7 @@ class Users:
         the number that the servers have: the result contains only later changes, and is empty if there are none. If the changes
         are not known, as after a restore, it contains all users. Takes about a second for 100,000 users.
         """
-        rows, gone, version, since = self._changed_since(since, otherwise)
+        rows, aliases, gone, version, since = self._changed_since(since, otherwise)
         if version == since or not version:
             return []
         ours = [row for row in rows if row["pool"] == pool]
@@ -195,11 +251,14 @@ class Users:
             verifiers={row["aor"]: _verifier(row) for row in ours},
             homes={row["aor"]: row["pool"] for row in rows if row["pool"] != pool},
             gone=gone,
+            aliases={row["aor"]: keys for row in rows if (keys := aliases.of(row["aor"]))},
         )
         return [part.encode() for part in roster.divided()]
 
-    def _changed_since(self, since: int, otherwise: str) -> tuple[Sequence[dict[str, Any]], frozenset[str], int, int]:
-        """Return the rows changed since a number, the removed addresses, the present number, and the number really used.
+    def _changed_since(
+        self, since: int, otherwise: str
+    ) -> tuple[Sequence[dict[str, Any]], AliasIndex, frozenset[str], int, int]:
+        """Return the rows changed since a number, all aliases, the removed addresses, the present number, and that really used.
 
         The version is written first, as in every change: so no change happens until everything has been read.
         """
@@ -210,9 +269,11 @@ class Users:
             changes = sql.select(_changes.c.aor).where(_changes.c.version > since)
             changed = list(db.execute(changes).scalars())
             if not since or len(changed) != version - since:
-                return _rows(db, sql.select(_users).order_by(_users.c.aor)), frozenset(), version, 0
-            rows = _rows(db, sql.select(_users).where(_users.c.generation > since).order_by(_users.c.aor))
-            return rows, frozenset(changed) - {row["aor"] for row in rows}, version, since
+                rows = _rows(db, sql.select(_users).order_by(_users.c.aor))
+                return rows, _index(db, sql.select(_aliases)), frozenset(), version, 0
+            rows = _rows(db, sql.select(_users).where(_users.c.aor.in_(changes)).order_by(_users.c.aor))
+            aliases = _index(db, sql.select(_aliases).where(_aliases.c.aor.in_(changes)))
+            return rows, aliases, frozenset(changed) - {row["aor"] for row in rows}, version, since
 
     def places(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return the home pools of users ("" for users without one), and the domains of their addresses."""
@@ -241,7 +302,7 @@ class Users:
         """
         with self._database.border(), self._engine.begin() as db:
             db.execute(_version.update().values(version=_version.c.version))  # so that no change happens meanwhile
-            found = {table: _rows(db, sql.select(table)) for table in (_users, _changes, _version)}
+            found = {table: _rows(db, sql.select(table)) for table in (_users, _aliases, _changes, _version)}
         with other._database.border(), other._engine.begin() as db:
             db.execute(_version.update().values(version=_version.c.version))
             if db.execute(sql.select(_users.c.aor).limit(1)).first():
@@ -276,6 +337,14 @@ class Users:
         """
         return self._homes.get(aor, "") if aor in self._known else None
 
+    def owner(self, alias: str) -> str:
+        """Return the user of *alias* as of the last `refresh`, "" if it is nobody's."""
+        return self._alias_index.owner(alias)
+
+    def aliases(self, aor: str) -> Sequence[str]:
+        """Return the aliases of *aor* as of the last `refresh`."""
+        return self._alias_index.of(aor)
+
     def refresh(self) -> frozenset[str]:
         """Read what others have changed; returns the addresses of record that were added, changed or removed.
 
@@ -298,27 +367,40 @@ class Users:
             since = sql.select(_changes.c.aor).where(_changes.c.version > self._seen, _changes.c.version <= version)
             changed = frozenset(db.execute(since).scalars())
             rows = _rows(db, sql.select(_users).where(_users.c.aor.in_(since)))  # a query takes 65,535 values at most
-        self._replace(changed, rows, version)
+            aliases = _index(db, sql.select(_aliases).where(_aliases.c.aor.in_(since)))
+        self._replace(changed, rows, aliases, version)
         return changed
 
     def close(self) -> None:
         """Close the database."""
         self._database.close()
 
-    def _replace(self, changed: AbstractSet[str], rows: Sequence[Mapping[str, Any]], version: int) -> None:
+    def _replace(
+        self, changed: AbstractSet[str], rows: Sequence[Mapping[str, Any]], aliases: AliasIndex, version: int
+    ) -> None:
         """Replace the known users among *changed*; a reader in another thread may run between any two of the steps."""
         self._homes.update({row["aor"]: row["pool"] or "" for row in rows})
         self._known.update({row["aor"]: _verifier(row) for row in rows})
         for aor in changed - {row["aor"] for row in rows}:
             self._known.pop(aor, None)
             self._homes.pop(aor, None)
+        for aor in (*changed, *aliases.users()):
+            self._alias_index.put(aor, aliases.of(aor))
         self._seen = version
 
     def _load(self) -> None:
         with self._engine.connect() as db:
             version = db.execute(sql.select(_version.c.version)).scalar_one()
-            rows = _rows(db, sql.select(_users))
-        self._replace(frozenset(), rows, version)
+            rows, aliases = _rows(db, sql.select(_users)), _index(db, sql.select(_aliases))
+        self._replace(frozenset(), rows, aliases, version)
+
+    def _known_address(self, aor: str) -> SipUri:
+        """Parse the address of a user; if there is none, of the user whose address differs in the case of its letters."""
+        uri = read_address(aor)
+        with self._database.border(), self._engine.connect() as db:
+            exists = db.execute(sql.select(_users.c.aor).where(_users.c.aor == uri.aor)).first()
+            found = "" if exists else _user_like(db, uri.aor)
+        return read_address(found) if found else uri
 
     @contextmanager
     def _changing(self, aor: str) -> Iterator[tuple[sql.Connection, int]]:
@@ -351,6 +433,8 @@ def _create_tables(database: Database) -> None:
     with database.setting_up() as db:
         for table in _schema.sorted_tables:
             db.execute(CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                db.execute(CreateIndex(index, if_not_exists=True))
     with database.border():
         _add_pool(database.engine)
     with database.border(), suppress(IntegrityError), database.engine.begin() as db:
@@ -395,14 +479,56 @@ def _row_of(db: sql.Connection, aor: str) -> Mapping[str, Any]:
     return rows[0]
 
 
+def _new_address(aor: str) -> SipUri:
+    uri = read_address(aor)
+    return uri if uri.user is None else replace(uri, user=ascii_lower(normal_escapes(uri.user)))
+
+
+def _user_like(db: sql.Connection, aor: str) -> str:
+    """Return the user whose address differs from *aor* in the case of its letters at most, "" if there is none."""
+    same = sql.func.lower(_users.c.aor) == folded(aor)
+    return str(db.execute(sql.select(_users.c.aor).where(same)).scalar() or "")
+
+
+def _user_of_number(db: sql.Connection, key: str) -> str:
+    """Return the user whose own name is the telephone number *key*, "" if there is none.
+
+    Only a name that begins with a digit or ``+`` can be one (`alias_keys`).
+    """
+    if not is_tel(key):
+        return ""
+    number = TelUri.parse(key)
+    named = sql.select(_users.c.aor).where(_users.c.aor.like(f"sip:{number.number[0]}%"))
+    return next((aor for aor in db.execute(named).scalars() if key in alias_keys(aor)), "")
+
+
+def _owner_of(db: sql.Connection, keys: Collection[str]) -> str:
+    """Return the user who has one of *keys* as an alias, "" if nobody has."""
+    return str(db.execute(sql.select(_aliases.c.aor).where(_aliases.c.alias.in_(keys))).scalar() or "")
+
+
+def _aliases_of(db: sql.Connection, aor: str) -> Sequence[str]:
+    return _index(db, sql.select(_aliases).where(_aliases.c.aor == aor)).of(aor)
+
+
+def _index(db: sql.Connection, query: sql.Select[Any]) -> AliasIndex:
+    found: dict[str, list[str]] = {}
+    for row in _rows(db, query):
+        found.setdefault(row["aor"], []).append(row["alias"])
+    index = AliasIndex()
+    for aor, keys in found.items():
+        index.put(aor, keys)
+    return index
+
+
 def _verifier(row: Mapping[str, Any]) -> Verifier:
     hashes = {algorithm: row[column] for algorithm, column in _COLUMN_OF.items() if row[column]}
     return Verifier(row["aor"], row["generation"], hashes)
 
 
-def _user(row: Mapping[str, Any]) -> User:
+def _user(row: Mapping[str, Any], aliases: Iterable[str] = ()) -> User:
     algorithms = tuple(algorithm for algorithm, column in _COLUMN_OF.items() if row[column])
-    return User(row["aor"], algorithms, row["generation"], row["created"], row["pool"])
+    return User(row["aor"], algorithms, row["generation"], row["created"], row["pool"], tuple(aliases))
 
 
 def _wrong(reason: str, remedy: str) -> OperatorError:

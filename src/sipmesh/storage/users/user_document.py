@@ -18,7 +18,7 @@ from sipmesh.sip.digest import Algorithm
 
 FORMAT: Final = 1
 MOST_IN_A_PART: Final = 4_000
-"""Addresses in one part: a user with two digests takes 190 octets, so a signed part stays near 1 MB.
+"""Addresses and aliases in one part: a user with two digests takes 190 octets, so a signed part stays near 1 MB.
 
 The JSON of a part is read in one call, which no other thread interrupts: about 5 ms.
 """
@@ -29,13 +29,18 @@ _DIGITS: Final = {Algorithm.SHA_256: 64, Algorithm.MD5: 32}
 _HEX: Final = frozenset("0123456789abcdef")
 
 
+_Entry = tuple[str, "Verifier | str | None"]
+"""An address with what it has: the verifier of a user of this pool, another home pool, or None if the user is gone."""
+
+
 @dataclass(frozen=True, slots=True)
 class UserDocument:
     """One part of a document.
 
     *number* is the version of the users that it leads to; *since* is the version that it starts from, 0 for "from nothing".
     *verifiers* are only those of the pool's own users. *homes* has the home pool of each other address. *gone* are addresses
-    that do not exist any more. Addresses are ``sip:user@domain``.
+    that do not exist any more. *aliases* has the aliases of each address that has any: no other address of the document has
+    one. Addresses are ``sip:user@domain``.
     """
 
     organisation: str
@@ -47,6 +52,7 @@ class UserDocument:
     verifiers: Mapping[str, Verifier] = field(default_factory=dict, repr=False)
     homes: Mapping[str, str] = field(default_factory=dict, repr=False)
     gone: frozenset[str] = frozenset()
+    aliases: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
 
     @property
     def size(self) -> int:
@@ -59,13 +65,25 @@ class UserDocument:
         return frozenset((*self.verifiers, *self.homes, *self.gone))
 
     def divided(self, most: int = MOST_IN_A_PART) -> Sequence[UserDocument]:
-        """Return the same document in parts of at most *most* addresses each."""
-        rows: list[tuple[str, Verifier | str | None]] = [*self.verifiers.items(), *self.homes.items()]
+        """Return the same document in parts of at most *most* addresses and aliases each, or of one user with all aliases."""
+        rows: list[_Entry] = [*self.verifiers.items(), *self.homes.items()]
         rows += [(aor, None) for aor in sorted(self.gone)]
-        cut = [rows[begin : begin + most] for begin in range(0, max(len(rows), 1), most)]
+        cut = list(self._cut(rows, most))
         return [self._document(rows, n, len(cut)) for n, rows in enumerate(cut, 1)]
 
-    def _document(self, rows: Iterable[tuple[str, Verifier | str | None]], part: int, parts: int) -> UserDocument:
+    def _cut(self, rows: Iterable[_Entry], most: int) -> Iterator[list[_Entry]]:
+        part: list[_Entry] = []
+        size = 0
+        for row in rows:
+            needs = 1 + len(self.aliases.get(row[0], ()))
+            if part and size + needs > most:
+                yield part
+                part, size = [], 0
+            part.append(row)
+            size += needs
+        yield part
+
+    def _document(self, rows: Iterable[_Entry], part: int, parts: int) -> UserDocument:
         values = dict(rows)
         return replace(
             self,
@@ -74,6 +92,7 @@ class UserDocument:
             verifiers={aor: value for aor, value in values.items() if isinstance(value, Verifier)},
             homes={aor: value for aor, value in values.items() if isinstance(value, str)},
             gone=frozenset(aor for aor, value in values.items() if value is None),
+            aliases={aor: self.aliases[aor] for aor in values if aor in self.aliases},
         )
 
     def encode(self) -> bytes:
@@ -89,6 +108,7 @@ class UserDocument:
             "users": [_row(verifier) for verifier in self.verifiers.values()],
             "homes": _by_pool(self.homes),
             "gone": sorted(map(_bare, self.gone)),
+            "aliases": {_bare(aor): list(keys) for aor, keys in self.aliases.items()},
         }
         return json.dumps(document, separators=(",", ":")).encode()
 
@@ -122,6 +142,7 @@ class UserDocument:
                 for bare in bare_addresses
             },
             gone=frozenset(map(_full, document["gone"])),
+            aliases=_aliases(document.get("aliases", {})),  # a release without aliases has no such member
         )
         if not read.since < read.number or not read.part <= read.parts <= MOST_PARTS:
             raise ValueError("its numbers do not fit together")
@@ -131,6 +152,10 @@ class UserDocument:
 def _by_pool(homes: Mapping[str, str]) -> dict[str, list[str]]:
     ordered = sorted(homes.items(), key=lambda item: (item[1], item[0]))
     return {pool: [_bare(aor) for aor, _ in group] for pool, group in groupby(ordered, key=lambda item: item[1])}
+
+
+def _aliases(given: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    return {_full(bare): tuple(map(_text, keys)) for bare, keys in given.items()}
 
 
 def _row(verifier: Verifier) -> dict[str, str | int]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sipmesh.routing.identity.alias import alias_keys
 from sipmesh.topology.home_pools import home_by_default
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sipmesh.routing.authentication.verifier import Verifier
     from sipmesh.server.proxy.login.user_stores import KnownUsers
     from sipmesh.topology.view import ServerView
@@ -39,6 +42,23 @@ class HomePools:
         """Return the home pool of *aor*, which may be missing in the topology; None for an unknown user."""
         home = self._users.home(aor)
         return self._default if home == "" else home
+
+    def owner_of(self, name: str) -> str:
+        """Return the user whose name *name* is, "" if it is nobody's: an equal address, an alias, or one in another case.
+
+        *name* is ``sip:user@host``. It may be of any domain: a telephone number is the same in all of them.
+        """
+        if self._users.home(name) is not None:
+            return name
+        for key in alias_keys(name):
+            owner = key if self._users.home(key) is not None else self._users.owner(key)
+            if owner:
+                return owner
+        return ""
+
+    def aliases(self, aor: str) -> Sequence[str]:
+        """Return the aliases of *aor*."""
+        return self._users.aliases(aor)
 
     def elsewhere(self, aor: str) -> str:
         """Return the home pool of *aor* if it is another pool than ours; "" for our own and for unknown users."""

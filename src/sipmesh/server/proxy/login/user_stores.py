@@ -33,6 +33,12 @@ class KnownUsers(Protocol):
     def home(self, aor: str) -> str | None:
         """Return the home pool of *aor*, "" if none is set; None for an unknown user."""
 
+    def owner(self, alias: str) -> str:
+        """Return the user of *alias*, a key (`sipmesh.routing.identity.alias`); "" if it is nobody's."""
+
+    def aliases(self, aor: str) -> Sequence[str]:
+        """Return the aliases of *aor*."""
+
     @property
     def ready(self) -> bool:
         """Whether the users are known; before that, an unknown address may belong to a user."""
@@ -61,6 +67,14 @@ class NoUsers:
     def home(self, aor: str) -> str | None:
         """Return None: no user is known."""
         return None
+
+    def owner(self, alias: str) -> str:
+        """Return "": no user is known."""
+        return ""
+
+    def aliases(self, aor: str) -> Sequence[str]:
+        """Return nothing: no user is known."""
+        return ()
 
     @property
     def ready(self) -> bool:
