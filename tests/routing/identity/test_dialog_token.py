@@ -1,3 +1,5 @@
+from base64 import urlsafe_b64decode
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -156,3 +158,50 @@ def test_tokens_are_read_by_another_server_of_the_pool_if_it_has_their_key() -> 
     assert mate.read(ours.dialog(ALICE, POOL, CALL)) == DialogToken(ALICE, POOL, CALL)
     assert mate.read(ours.flow(41, "sip:alice@example.test")) is None
     assert Tokens(b"a" * 32, incarnation=8).read(ours.flow(41, "sip:alice@example.test")) == FlowToken(ALICE)
+
+
+CONTACT = "sip:alice@192.0.2.7:5061;transport=tls"
+
+
+@given(sides, sides, begun)
+def test_secret_token_is_read_as_any_other_and_shows_nobody_what_is_in_it(a: Side, b: Side, call: Begun) -> None:
+    """The hash of a user is made without a key: in clear text, a callee could compare it with those of known addresses."""
+    text = tokens.dialog(a, b, call, secret=True)
+    assert Tokens(KEY, incarnation=8).read(text) == DialogToken(a, b, call)
+    assert len(text) <= LONGEST_TOKEN
+    sealed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    for side in (a, b):
+        assert (side.owner if isinstance(side, FlowSide) else side.hash) not in sealed
+
+
+def test_answered_token_is_as_secret_as_the_first_one() -> None:
+    for secret in (True, False):
+        first = tokens.dialog(ALICE, POOL, CALL, secret=secret)
+        answered = tokens.answered(first, "2")
+        assert (answered[0] == first[0], answered != first) == (True, True)
+        assert tokens.read(answered) == DialogToken(ALICE, POOL, CALL.answered_by(tokens.tag_hash("2")))
+
+
+@given(st.integers(0, 130), st.characters(codec="ascii"))
+def test_secret_token_with_one_changed_character_is_refused(at: int, other: str) -> None:
+    text = tokens.dialog(ALICE, FlowSide(7, 42, owner_hash("sip:bob@example.test")), CALL, secret=True)
+    changed = text[:at] + other + text[at + 1 :]
+    assert (tokens.read(changed) is None) is (changed != text)
+
+
+def test_hidden_contact_is_revealed_to_its_owner_at_any_server_of_the_pool_and_to_nobody_else() -> None:
+    hidden = Tokens(b"1" * 32, 7, b"p" * 32).hide(CONTACT, ALICE.owner)
+    mate = Tokens(b"2" * 32, 9, b"p" * 32)
+    assert mate.reveal(hidden, ALICE.owner) == CONTACT
+    assert mate.reveal(hidden, owner_hash("sip:bob@example.test")) is None
+    assert Tokens(b"1" * 32, 7, b"q" * 32).reveal(hidden, ALICE.owner) is None
+    assert mate.read(hidden) is None
+    assert mate.reveal(mate.dialog(ALICE, POOL, CALL, secret=True), ALICE.owner) is None
+    assert mate.reveal("", ALICE.owner) is None
+    assert CONTACT.encode() not in urlsafe_b64decode(hidden + "=" * (-len(hidden) % 4))
+
+
+@given(st.text(max_size=300))
+def test_any_contact_is_revealed_as_it_was(uri: str) -> None:
+    text = uri.encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape")
+    assert tokens.reveal(tokens.hide(text, ALICE.owner), ALICE.owner) == text

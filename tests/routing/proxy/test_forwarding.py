@@ -145,7 +145,7 @@ def test_identity_is_the_proved_one_whatever_the_sender_wrote() -> None:
     ],
 )
 def test_identity_crosses_allowed_borders_only(kind: LinkKind, privacy: str, crosses: bool) -> None:  # noqa: FBT001 - a column
-    asked = request("MESSAGE", BOB, *([("privacy", "user"), ("privacy", privacy)] if privacy else []))
+    asked = request("MESSAGE", BOB, *([("privacy", "critical"), ("privacy", privacy)] if privacy else []))
     assert identity_for(ALICE, kind, asked) == (ALICE if crosses else None)
 
 

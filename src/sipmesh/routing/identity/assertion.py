@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from sipmesh.errors import RemoteError
+from sipmesh.routing.authentication.digest import MOST_CREDENTIALS
 from sipmesh.routing.identity.alias import name_of
+from sipmesh.routing.identity.privacy import is_anonymous
 from sipmesh.routing.identity.route_set import RouteSet
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
 from sipmesh.routing.outcome import Answer, Prove
+from sipmesh.sip.digest import Credentials, is_digest
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Message, Request, Response
 from sipmesh.sip.rows import P_ASSERTED_IDENTITY
@@ -19,10 +22,9 @@ from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 
 ASSERTED: Final = "p-asserted-identity"
+PREFERRED: Final = "p-preferred-identity"
 MOST_USERS_OF_A_LINK: Final = 256
 """Users who log in on one link: the lines of a gateway. Above it, a login gets 403."""
-
-ANONYMOUS: Final = "anonymous.invalid"
 
 
 def asserted(message: Message) -> list[SipUri]:
@@ -36,6 +38,8 @@ def of_client(request: Request, sender: ClientSender, domains: frozenset[str]) -
 
     From is an address of record of the user, or an alias: the identity is the user all the same.
     """
+    if is_anonymous(request.from_):
+        return of_hidden_client(request, sender, domains)
     uri = name_of(request.from_)
     allowed = uri is not None and (uri.host in domains or (uri.host == NO_DOMAIN and sender.users))
     if uri is None or not allowed or uri.user is None or request.from_.has_verstat:
@@ -64,6 +68,58 @@ def proof_of(user: str, status: int, sender: ClientSender) -> Prove | Answer:
         return Prove(user, status)
     why = f"this link has proved {MOST_USERS_OF_A_LINK} users, and {user} would be one more"
     return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
+
+
+def of_hidden_client(request: Request, sender: ClientSender, domains: frozenset[str]) -> str | Answer | Prove:
+    """Give the user who sent a client's request with an anonymous From: the link has proved it all the same.
+
+    On a link with several users, P-Preferred-Identity says which of them it is (RFC 3325 section 9.2), or the user part of
+    Contact. Before a login, the credentials or P-Preferred-Identity say which user is to be proved.
+    """
+    if request.from_.has_verstat:
+        return Answer(403, code=Code.FROM_NOT_ALLOWED, why="an anonymous From that says of itself that it was verified")
+    preferred = preferred_user(request, sender, domains)
+    if not sender.users:
+        return Prove(preferred or credited_user(request, domains), 407)
+    if preferred and preferred not in sender.users:
+        return proof_of(preferred, 407, sender)
+    return preferred or only_user(request, sender)
+
+
+def only_user(request: Request, sender: ClientSender) -> str | Answer:
+    """Give the user of a link with one user, or the one whom the user part of Contact names."""
+    named = [user for user in sender.users if user.startswith(f"sip:{contact_user(request)}@")]
+    for users in (list(sender.users), named):
+        if len(users) == 1:
+            return users[0]
+    why = "From is anonymous, and P-Preferred-Identity does not say which user of this link it is"
+    return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
+
+
+def preferred_user(request: Request, sender: ClientSender, domains: frozenset[str]) -> str:
+    """Give the user in P-Preferred-Identity, "" if there is none in our *domains*."""
+    for item in request.items(PREFERRED):
+        name = name_of(NameAddr.parse(item))
+        if name is not None and name.user is not None and is_of_us(name, domains):
+            user = name.aor if name.aor in sender.users else user_of(name, sender)
+            if user in sender.users or name.host in domains:
+                return user
+    return ""
+
+
+def credited_user(request: Request, domains: frozenset[str]) -> str:
+    """Give the user whose credentials a request has; without any, an address of nobody in the domain of the callee."""
+    for value in request.values("proxy-authorization")[:MOST_CREDENTIALS]:
+        if is_digest(value) and (found := Credentials.parse(value)).realm in domains:
+            return SipUri.parse(f"sip:{found.username}@{found.realm}").aor
+    host = request.ruri.host
+    return f"sip:anonymous@{host if host in domains else min(domains)}"
+
+
+def contact_user(request: Request) -> str:
+    """Give the user part of the first Contact, "" if there is none."""
+    contacts = request.contacts
+    return (contacts[0].sip_uri.user or "") if contacts and contacts[0].is_sip else ""
 
 
 def is_of_us(name: SipUri, domains: frozenset[str]) -> bool:
@@ -100,8 +156,20 @@ def in_dialog(request: Request, route_set: RouteSet, sender: Sender, allowed: fr
 
 def of_partner_inside(request: Request, sender: ServerSender) -> str | None:
     """Give the identity that an edge asserts inside a dialog: the From, if *sender* may use its domain; else None."""
+    if is_anonymous(request.from_):
+        claims = asserted(request)
+        return claims[0].aor if claims and sender.may_use(claims[0], sender.peer.asserts) else None
     uri = from_uri(request)
     return uri.aor if uri is not None and uri.host in sender.peer.asserts else None
+
+
+def of_border(request: Request, sender: ServerSender) -> str | Answer:
+    """Give the identity of a request outside dialogs at an edge: the From, or if that is anonymous what *sender* asserts.
+
+    Each assertion has been checked (`refused_assertion`). An anonymous From without one comes from nobody: refused.
+    """
+    claims = asserted(request) if is_anonymous(request.from_) and not request.from_.has_verstat else []
+    return claims[0].aor if claims else by_from(request, sender, sender.peer.asserts)
 
 
 def from_uri(request: Request) -> SipUri | None:
@@ -128,11 +196,6 @@ def of_server(request: Request, sender: ServerSender, allowed: frozenset[str]) -
         return refused
     checked = claims[0].aor if is_anonymous(request.from_) else by_from(request, sender, allowed)
     return checked if isinstance(checked, Answer) else claims[0].aor
-
-
-def is_anonymous(address: NameAddr) -> bool:
-    """Tell whether a From hides its user: its host is ``anonymous.invalid`` (RFC 3323 section 4.1.1.3)."""
-    return address.is_sip and address.sip_uri.host == ANONYMOUS
 
 
 def refused_assertion(claims: list[SipUri], sender: ServerSender, allowed: frozenset[str]) -> Answer | None:

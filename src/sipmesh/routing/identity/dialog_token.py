@@ -31,6 +31,14 @@ MOST_KNOWN: Final = 16_384
 
 _FLOW_KIND: Final = b"f"
 _DIALOG_KIND: Final = b"g"
+_SECRET_KIND: Final = b"G"
+_CONTACT_KIND: Final = b"C"
+_SECRET_START: Final = "R"  # noqa: S105 - not a password
+"""The first character of each secret token: the first six bits of its kind."""
+
+LONGEST_CONTACT: Final = 8_192
+"""Characters of a hidden Contact; no longer URI is accepted (`sip.check.MAX_URI`)."""
+
 _FLOW_TAG: Final = 0x01
 _PEER_TAG: Final = 0x02
 _FLOW: Final = Struct(f">QQ{HASH_BYTES}s")
@@ -40,6 +48,8 @@ NOBODY_YET: Final = bytes(HASH_BYTES)
 
 _UINT64_END: Final = 1 << 64
 _NAMES: Final = b"names"
+_SECRET: Final = b"secret"
+_STREAM: Final = b"stream"
 """Separates the hashes of names from the MACs that are made with the same key."""
 
 
@@ -184,11 +194,27 @@ class Tokens:
         token = FlowToken(self.flow_side(link_number, owner))
         return self._remember(self._seal(_FLOW_KIND + _pack(token.side)), token)
 
-    def dialog(self, a: Side, b: Side, begun: Begun) -> str:
-        """Make the token for our Record-Route in a dialog between *a* and *b*."""
-        return self._remember(
-            self._seal(_DIALOG_KIND + _pack(a) + _pack(b) + _pack_begun(begun)), DialogToken(a, b, begun)
-        )
+    def dialog(self, a: Side, b: Side, begun: Begun, *, secret: bool = False) -> str:
+        """Make the token for our Record-Route in a dialog between *a* and *b*.
+
+        A *secret* token is encrypted: nobody can compare the hash of a user in it with those of known addresses.
+        """
+        token, packed = DialogToken(a, b, begun), _pack(a) + _pack(b) + _pack_begun(begun)
+        if secret:
+            return self._remember(_encoded(self._encrypt(_SECRET_KIND, packed)), token)
+        return self._remember(self._seal(_DIALOG_KIND + packed), token)
+
+    def hide(self, uri: str, owner: bytes) -> str:
+        """Encrypt the Contact *uri* of the user with the hash *owner*, for `reveal` at any server of the pool."""
+        return _encoded(self._encrypt(_CONTACT_KIND, owner + uri.encode("utf-8", "surrogateescape")))
+
+    def reveal(self, text: str, owner: bytes) -> str | None:
+        """Decrypt a Contact on its way to its *owner*; None if it is not one of this user, so that nobody else learns it."""
+        sealed = _decode(text, LONGEST_CONTACT)
+        packed = self._decrypt(_CONTACT_KIND, sealed) if sealed is not None else None
+        if packed is None or packed[:HASH_BYTES] != owner:
+            return None
+        return packed[HASH_BYTES:].decode("utf-8", "surrogateescape")
 
     def begun(self, call_id: str, tag: str, caller: str, callee: str, target: str) -> Begun:
         """Hash the properties of a new dialog: Call-ID, initiator's tag, both addresses, host of the initiator's Contact."""
@@ -207,7 +233,8 @@ class Tokens:
         token = self.read(text)
         if not isinstance(token, DialogToken):
             raise LocalError(f"{text!r} is not a dialog token")
-        return self.dialog(token.a, token.b, token.begun.answered_by(self.tag_hash(tag)))
+        answered = token.begun.answered_by(self.tag_hash(tag))
+        return self.dialog(token.a, token.b, answered, secret=text.startswith(_SECRET_START))
 
     def name_hash(self, name: str) -> bytes:
         """Hash a name with the key of the pool. Others cannot search for another name with the same hash."""
@@ -226,6 +253,8 @@ class Tokens:
         sealed = _decode(text)
         if sealed is None:
             return None
+        if sealed[:1] == _SECRET_KIND:
+            return self._read_secret(text, sealed)
         payload = sealed[:-MAC_BYTES]
         if not compare_digest(self._mac(payload), sealed[-MAC_BYTES:]):
             return None
@@ -233,6 +262,38 @@ class Tokens:
         if token is not None:
             self._remember(text, token)
         return token
+
+    def _read_secret(self, text: str, sealed: bytes) -> DialogToken | None:
+        packed = self._decrypt(_SECRET_KIND, sealed)
+        token = _unpack(_DIALOG_KIND + packed) if packed is not None else None
+        if not isinstance(token, DialogToken):
+            return None
+        self._remember(text, token)
+        return token
+
+    def _encrypt(self, kind: bytes, plain: bytes) -> bytes:
+        """Encrypt and authenticate: the MAC of the plain text is the nonce of the key stream, as in SIV (RFC 5297)."""
+        mac = self._secret_mac(kind + plain)
+        return kind + self._with_stream(plain, mac) + mac
+
+    def _decrypt(self, kind: bytes, sealed: bytes) -> bytes | None:
+        """Decrypt what `_encrypt` has made; None for anything else."""
+        mac = sealed[-MAC_BYTES:]
+        plain = self._with_stream(sealed[1:-MAC_BYTES], mac)
+        is_ours = sealed[:1] == kind and compare_digest(self._secret_mac(kind + plain), mac)
+        return plain if is_ours else None
+
+    def _secret_mac(self, payload: bytes) -> bytes:
+        return blake2s(payload, key=self._pool_key, digest_size=MAC_BYTES, person=_SECRET).digest()
+
+    def _with_stream(self, octets: bytes, mac: bytes) -> bytes:
+        """Combine *octets* with the key stream of *mac*: once to encrypt, once more to decrypt."""
+        stream = bytearray()
+        while len(stream) < len(octets):
+            counter = len(stream).to_bytes(4, "big")
+            stream += blake2s(mac + counter, key=self._pool_key, person=_STREAM).digest()
+        combined = int.from_bytes(octets, "big") ^ int.from_bytes(stream[: len(octets)], "big")
+        return combined.to_bytes(len(octets), "big")
 
     def _remember(self, text: str, token: FlowToken | DialogToken) -> str:
         if len(self._known) >= MOST_KNOWN:
@@ -245,12 +306,17 @@ class Tokens:
         return blake2s(payload, key=key, digest_size=MAC_BYTES).digest()
 
     def _seal(self, payload: bytes) -> str:
-        return urlsafe_b64encode(payload + self._mac(payload)).rstrip(b"=").decode("ascii")
+        return _encoded(payload + self._mac(payload))
 
 
-def _decode(text: str) -> bytes | None:
+def _encoded(sealed: bytes) -> str:
+    """Encode as base64url without padding (RFC 4648 section 5)."""
+    return urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+
+
+def _decode(text: str, longest: int = LONGEST_TOKEN) -> bytes | None:
     """Decode base64url without padding (RFC 4648 section 5); None for a non-canonical spelling: one token has one text."""
-    if not text.isascii() or len(text) > LONGEST_TOKEN:
+    if not text.isascii() or len(text) > longest:
         return None
     raw = text.encode("ascii")
     try:

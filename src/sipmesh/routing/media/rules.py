@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.routing.identity.assertion import ANONYMOUS
 from sipmesh.routing.identity.dialog import host_of
+from sipmesh.routing.identity.privacy import ANONYMOUS
 from sipmesh.topology.document.media_policy import MediaPolicy, is_weaker, strictest
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from sipmesh.routing.identity.privacy import hides_identity, privacy_of
 from sipmesh.routing.proxy.target_set import is_sips
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, Target
 from sipmesh.sip.check import read_request_uri
@@ -21,13 +22,13 @@ from sipmesh.sip.rows import (
     Row,
     made_row,
 )
-from sipmesh.sip.text import LWS, ascii_lower
 from sipmesh.trust.evidence import LinkKind
 
 DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 """Methods that create dialogs (RFC 3261 section 12, RFC 6665, RFC 3515)."""
 
 DEFAULT_MAX_FORWARDS: Final = 70
+IDENTITY_PRIVACY: Final = frozenset({"id", "header", "user"})
 HISTORY_PRIVACY: Final = frozenset({"id", "history", "header", "user", "session"})
 
 _identity_rows: Final[dict[str, Row]] = {}
@@ -154,32 +155,32 @@ def identity_row(identity: str) -> Row:
     return row
 
 
-def identity_for(identity: str | None, kind: LinkKind, message: Message) -> str | None:
+def identity_for(identity: str | None, kind: LinkKind, request: Message) -> str | None:
     """Give the identity that may cross a link: none to partners, and none to clients if its owner asked for privacy.
 
     "If a proxy is to forward a message to a node it does not trust and the user asked for privacy of type id, it MUST
     remove all the P-Asserted-Identity header fields" (RFC 3325 section 5).
     """
-    if kind is LinkKind.PARTNER:
+    if kind is LinkKind.PARTNER or identity is None:
         return None
-    if kind is LinkKind.CLIENT and message.present & PRIVACY and wants_privacy(message):
-        return None
-    return identity
+    return None if kind is LinkKind.CLIENT and hides_identity(request) else identity
+
+
+def hides_answerer(response: Message) -> bool:
+    """Tell whether a response asks to hide who has answered (RFC 3325 section 9.3)."""
+    return bool(response.present & PRIVACY) and wants_privacy(response)
 
 
 def wants_privacy(message: Message) -> bool:
     """Tell whether Privacy asks to hide the identity (RFC 3325 section 9.3, RFC 3323 section 4.2)."""
-    return "id" in privacy_of(message)
+    return not IDENTITY_PRIVACY.isdisjoint(privacy_of(message))
 
 
 def hides_history(message: Message) -> bool:
-    """Tell whether Privacy asks to hide who redirected the call (RFC 7044 section 10.1)."""
-    return bool(message.present & PRIVACY) and not HISTORY_PRIVACY.isdisjoint(privacy_of(message))
-
-
-def privacy_of(message: Message) -> set[str]:
-    """Give the values of Privacy in lower case."""
-    return {value.strip(LWS) for value in ascii_lower(";".join(message.items("privacy"))).split(";")}
+    """Tell whether a request asks to hide who redirected the call (RFC 7044 section 10.1); an anonymous From does too."""
+    if message.present & PRIVACY and not HISTORY_PRIVACY.isdisjoint(privacy_of(message)):
+        return True
+    return hides_identity(message)
 
 
 def contact_host(request: Request) -> str:

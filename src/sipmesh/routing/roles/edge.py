@@ -55,7 +55,7 @@ def carry(request: Request, route_set: RouteSet, other: Side | None, sender: Ser
         return refused
     if other is not None:
         return carry_inside(request, route_set, other, sender, facts)
-    who = assertion.by_from(request, sender, sender.peer.asserts)
+    who = assertion.of_border(request, sender)
     if isinstance(who, Answer):
         return who
     refused = unbound(request, route_set)

@@ -18,6 +18,7 @@ from sipmesh.routing.identity.dialog import (
     unbound,
 )
 from sipmesh.routing.identity.dialog_token import FlowSide, FlowToken, Side, owner_hash
+from sipmesh.routing.identity.privacy import unmet
 from sipmesh.routing.identity.route_set import Names, RouteSet
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender, named_side
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToContact, ToUser, attributed
@@ -26,6 +27,7 @@ from sipmesh.routing.registrar.gruu import Gruus, Opened, is_gruu, pool_of, publ
 from sipmesh.routing.roles.options import capabilities
 from sipmesh.routing.target import Found, ServerTarget
 from sipmesh.sip.message import Request
+from sipmesh.sip.rows import PRIVACY
 from sipmesh.sip.text import shown
 from sipmesh.sip.uri import SipUri
 from sipmesh.trust.code import Code
@@ -101,6 +103,9 @@ def identify(request: Request, sender: Sender, facts: FrontEndFacts) -> str | An
     """Give the identity of a request outside dialogs (rule R10)."""
     if isinstance(sender, ServerSender):
         return assertion.of_server(request, sender, may_bring(request, sender, facts))
+    lacking = unmet(request) if request.present & PRIVACY else ""
+    if lacking:
+        return Answer(500, "Privacy Not Provided", why=f"critical privacy of the kind {lacking} is not provided")
     return assertion.of_client(request, sender, facts.domains)
 
 

@@ -10,6 +10,7 @@ from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.authentication.backoff import network_of
 from sipmesh.routing.authentication.digest import Proved
 from sipmesh.routing.early_refusal import CLIENT_METHODS
+from sipmesh.routing.identity.privacy import OPTION
 from sipmesh.routing.identity.route_set import Names, RouteSet, service_route, take_place
 from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.outcome import Answer, Outcome, Prove
@@ -63,6 +64,9 @@ POSTED: Final = frozenset({"SUBSCRIBE", "NOTIFY", "PUBLISH"})
 
 OF_SERVERS: Final = POSTED | {"OPTIONS"}
 """What servers of ours ask one another: never refused because of overload."""
+
+UNDERSTOOD: Final = (OPTION,)
+"""The option tags that a request may require of proxies (RFC 3261 16.3)."""
 
 OVERLOADED: Final = Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="too many requests at once")
 
@@ -343,7 +347,7 @@ class Dispatch(LinkEvents):
             return self._executor.over_its_limit(flow, request, flow.account)
         if request.max_forwards == 0:
             return Answer(483, why="no hops left")
-        if request.present & PROXY_REQUIRE and (required := unsupported(request, "proxy-require", ())):
+        if request.present & PROXY_REQUIRE and (required := unsupported(request, "proxy-require", UNDERSTOOD)):
             return Answer(420, headers=(("Unsupported", ", ".join(required)),))
         if self._relay.load >= self._max_exchanges:
             return Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="too many exchanges at once")

@@ -183,7 +183,7 @@ class Executor:
                 self._refuse_media(flow, request, key, outcome, refused)
                 return
         if request.method == "ACK":
-            self._relay.pass_ack(request, outcome)
+            self._relay.pass_ack(flow, request, outcome)
             return
         account = flow.account
         if flow.link.kind is LinkKind.SERVER:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.border import ON_THE_WAY_OUT, Border
-from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, Tokens
+from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, Tokens, owner_hash
+from sipmesh.routing.identity.privacy import (
+    answer_hides_sender,
+    hidden_contact,
+    hide_answer_fields,
+    hide_fields,
+    hides_identity,
+    hides_sender,
+    is_hidden,
+)
 from sipmesh.routing.identity.response_policy import settle
 from sipmesh.routing.identity.sender import named_side
 from sipmesh.routing.proxy.forwarding import (
@@ -16,6 +25,7 @@ from sipmesh.routing.proxy.forwarding import (
     branch_copy,
     contact_host,
     creates_dialog,
+    hides_answerer,
     hides_history,
     identity_for,
     record_routes,
@@ -44,6 +54,7 @@ from sipmesh.routing.proxy.response_context import (
     lost_status,
     ways_to,
 )
+from sipmesh.routing.proxy.target_set import is_sips
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.server.proxy.call_table import CallTable
 from sipmesh.server.proxy.flow import ProxiedRequest, SentBranch
@@ -52,7 +63,7 @@ from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.server.quotas.usage import BRANCH_OCTETS
 from sipmesh.sip.framing import MAX_HEADER, MAX_ROWS
 from sipmesh.sip.message import Message, Request, Response, respond
-from sipmesh.sip.rows import RECORD_ROUTE
+from sipmesh.sip.rows import PRIVACY, RECORD_ROUTE, VIA
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.sip.transaction.client import ClientTransaction
 from sipmesh.sip.transaction.server import ServerTransaction
@@ -202,7 +213,7 @@ class Relay:
             self.calls.ended(proxied.request.call_id)
         self._perform(proxied, proxied.context.start())
 
-    def pass_ack(self, request: Request, outcome: Forward) -> None:
+    def pass_ack(self, came_on: Flow, request: Request, outcome: Forward) -> None:
         """Send the ACK of a 2xx to the target of its INVITE; an ACK has no response, so nothing is stored (RFC 3261 16.6)."""
         for target in outcome.targets:
             for way, name in ways_to(target):
@@ -213,6 +224,7 @@ class Relay:
                     via = self._via(found.link.kind, self._branches.mint("ack"))
                     identity = identity_for(outcome.identity, found.link.kind, request)
                     copy = branch_copy(request, way, via=via, recorded=(), identity=identity)
+                    self._keep_private(copy, way, came_on, outcome.identity, found.link.kind)
                     if copy.present & ON_THE_WAY_OUT:
                         self._release(copy, found)
                     data = copy.encode()
@@ -249,12 +261,14 @@ class Relay:
         sent = flow.sent.get(response.top_via.branch or "")
         if sent is None or response.cseq.method != sent.request.method:
             return False
-        if not response.has_lower_via:
+        if not response.has_lower_via and sent.request.has_lower_via:
             raise RemoteError("a response without the Vias of its request", rule="RFC 3261 section 8.2.6.2")
         if flow.sender is None:
             raise RemoteError("a response on a link without a sender", rule="R12")
         response.pop_item("via")
         settle(response, sent.proxied.request, flow.sender, self.border, self._flow_table.view.name)
+        if flow.link.kind is LinkKind.CLIENT:
+            self._hide_answer(sent, response)
         if response.present & RECORD_ROUTE and response.status < 300:  # noqa: PLR2004 - only these create a dialog
             self._bind_answer(sent, response)
         if sent.proxied.context is not None:
@@ -302,8 +316,8 @@ class Relay:
 
     def end_call(self, flow: Flow, ack: Request, outcome: Forward) -> None:
         """End a call whose ACK was refused: with the callee by that way, and with the caller if its INVITE is known."""
-        self.pass_ack(without_body(ack), outcome)
-        self.pass_ack(bye_after_ack(ack), outcome)
+        self.pass_ack(flow, without_body(ack), outcome)
+        self.pass_ack(flow, bye_after_ack(ack), outcome)
         self.calls.ended(ack.call_id)
         for proxied in flow.served.values():
             invite = proxied.request
@@ -474,14 +488,52 @@ class Relay:
         recorded: tuple[str, ...] = ()
         if proxied.came_by is not None and creates_dialog(proxied.request):
             sides = self._came_from(proxied), self._goes_to(target, flow)
-            token = self._tokens.dialog(*sides, self._begun(proxied))
+            token = self._tokens.dialog(*sides, self._begun(proxied), secret=hides_identity(proxied.request))
             recorded = record_routes(proxied.request, token, proxied.came_by, self._listeners[kind])
         identity = identity_for(proxied.identity, kind, proxied.request)
         via = self._via(kind, branch)
         copy = branch_copy(proxied.request, target, via=via, recorded=recorded, identity=identity)
+        self._keep_private(copy, target, proxied.flow, proxied.identity, kind)
         if copy.present & ON_THE_WAY_OUT:
             self._release(copy, flow)
         return copy
+
+    def _keep_private(self, copy: Request, target: Target, came_on: Flow, identity: str | None, kind: LinkKind) -> None:
+        """Hide the sender of a request who has asked for it, and give a user its own hidden Contact back."""
+        if isinstance(target, FlowTarget) and is_hidden(copy.uri):
+            contact = self._tokens.reveal(copy.ruri.user or "", target.owner)
+            if contact is not None:
+                copy.set_uri(contact)
+        if not hides_sender(copy):
+            return
+        if came_on.link.kind is LinkKind.CLIENT:
+            self._hide_contact(copy, owner_hash(identity) if identity is not None else b"")
+        if kind is not LinkKind.SERVER:
+            ours = copy.row(VIA)
+            hide_fields(copy)
+            copy.prepend("via", ours.value)
+
+    def _hide_contact(self, message: Message, owner: bytes) -> None:
+        """Replace Contact by one that only *owner* gets back; an ACK, which has no identity here, needs none."""
+        contacts = message.contacts
+        if not owner:
+            message.remove("contact")
+        elif contacts and contacts[0].uri != "*":
+            token = self._tokens.hide(contacts[0].uri, owner)
+            message.remove("contact")
+            message.append("contact", hidden_contact(token, sips=is_sips(contacts[0].uri)))
+
+    def _hide_answer(self, sent: SentBranch, response: Response) -> None:
+        """Hide the Contact of a user in a response: of one who asks for it, and of one whose Contact the request had hidden."""
+        asks = response.present & PRIVACY and answer_hides_sender(response)
+        request = sent.proxied.request
+        if not asks and not is_hidden(request.uri):
+            return
+        for owner in sent.flow.owners:
+            if asks or self._tokens.reveal(request.ruri.user or "", owner) is not None:
+                self._hide_contact(response, owner)
+                hide_answer_fields(response)
+                return
 
     def _release(self, copy: Request, flow: Flow) -> None:
         """Remove what the peer of *flow* may not see."""
@@ -519,7 +571,8 @@ class Relay:
         return f"{self._vias[kind]}{branch}"
 
     def _reply(self, proxied: ProxiedRequest, response: Response) -> None:
-        if identity_for("", proxied.flow.link.kind, response) is None:
+        kind = proxied.flow.link.kind
+        if kind is LinkKind.PARTNER or (kind is LinkKind.CLIENT and hides_answerer(response)):
             assert_identity(response, None)
         link, data = proxied.flow.link, response.encode()
         if not link.has_room(len(data)) and link.usable:

@@ -1,0 +1,285 @@
+"""What a callee can learn about a caller who hides, and what a stranger gains by hiding: over TLS, each with its twin."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode
+
+import pytest
+
+from sipmesh.routing.identity.dialog_token import owner_hash
+from sipmesh.sip.digest import answer, parse_challenge
+from sipmesh.sip.fields import NameAddr
+from sipmesh.sip.message import Message, Request, Response
+from sipmesh.trust.evidence import LinkKind
+from support.network import BOT, EDGE, FE1, FE2, PARTNER_EDGE, PARTNER_FE, Network
+from support.peer import Peer
+from support.running import on_loop
+
+ALICE = "sip:alice@example.test"
+ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>'
+TELLING = [
+    ("user-agent", "alices phone"),
+    ("call-info", "<https://example.test/alice.png>;purpose=icon"),
+    ("alert-info", "<https://example.test/alice.wav>"),
+    ("organization", "alice and sons"),
+    ("subject", "alice calls"),
+    ("reply-to", f"<{ALICE}>"),
+    ("in-reply-to", "alice-1@phone"),
+    ("referred-by", f"<{ALICE}>"),
+    ("diversion", f"<{ALICE}>"),
+    ("history-info", f"<{ALICE}>;index=1"),
+    ("identity", "eyJhbGciOiJFUzI1NiJ9.YWxpY2U.x;info=<https://example.test/alice.pem>"),
+    ("p-preferred-identity", f"<{ALICE}>"),
+    ("p-asserted-identity", f"<{ALICE}>"),
+    ("remote-party-id", f"<{ALICE}>"),
+]
+
+
+def hidden(phone: Peer) -> str:
+    """An anonymous From of *phone*."""
+    return f"{ANONYMOUS};tag={phone.tag}"
+
+
+def tokens_in(message: Message) -> bytes:
+    """What a callee reads in the tokens of our URIs."""
+    addresses = [NameAddr.parse(item) for name in ("record-route", "contact") for item in message.items(name)]
+    users = [address.sip_uri.user or "" for address in addresses]
+    return b" ".join(urlsafe_b64decode(user + "=" * (-len(user) % 4)) for user in users if len(user) > 40)
+
+
+def tells_of_alice(message: Message, port: int) -> bool:
+    """Whether a message says who alice is, or where: in its text, or in what a callee can decode and compare."""
+    heard = message.encode().lower()
+    return b"alice" in heard or str(port).encode() in heard or owner_hash(ALICE) in tokens_in(message)
+
+
+async def invited(alice: Peer, callee: Peer, *headers: tuple[str, str], sender: str = "") -> Request:
+    """An INVITE of alice as it arrives."""
+    rows = [("route", "<sip:example.test;lr>"), *TELLING, *headers]
+    await alice.send(alice.request("INVITE", f"sip:{callee.user}", rows, sender=sender or hidden(alice)))
+    return await callee.request_in("INVITE")
+
+
+@pytest.mark.parametrize("server", [FE1, FE2])
+@pytest.mark.parametrize("privacy", ["", "id", "user;id;critical", "header"])
+@on_loop
+async def test_callee_learns_nothing_of_a_caller_who_hides(pool: Network, privacy: str, server: str) -> None:
+    """The twin asks for no privacy, and the callee is told who it is."""
+    async with pool:
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", server)
+        port = alice.address[1]
+        arrived = await invited(alice, bob, *([("privacy", privacy)] if privacy else []))
+        assert not tells_of_alice(arrived, port), arrived.encode().decode()
+        assert arrived.values("via")[1:] == []
+        assert arrived.from_.uri == "sip:anonymous@anonymous.invalid"
+        assert arrived.values("privacy") == ([privacy] if privacy else [])
+        await bob.reply(arrived, 486)
+        assert (await alice.final()).status == 486
+        await bob.request_in("ACK")
+        open_ = await invited(alice, bob, ("privacy", "none"))
+        assert tells_of_alice(open_, port)
+        assert open_.values("p-asserted-identity") == [f"<{ALICE}>"]
+
+
+@pytest.mark.parametrize("server", [FE1, FE2])
+@on_loop
+async def test_call_of_a_caller_who_hides_works_in_both_directions(pool: Network, server: str) -> None:
+    """The caller gets its own Contact in the Request-URI, although the callee has never seen it."""
+    async with pool:
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", server)
+        arrived = await invited(alice, bob)
+        contact = NameAddr.parse(alice.contact).uri
+        ringing = await answered(alice, bob, arrived)
+        back = in_dialog(bob, arrived, "INVITE", arrived.contacts[0].uri)
+        await bob.send(back)
+        again = await alice.request_in("INVITE")
+        assert again.uri == contact
+        await alice.reply(again, 200)
+        told = await bob.final()
+        assert told.status == 200
+        assert not tells_of_alice(told, alice.address[1])
+        await bob.send(in_dialog(bob, arrived, "ACK", told.contacts[0].uri, cseq=back.cseq.number))
+        assert (await alice.request_in("ACK")).uri == contact
+        await alice.send(bye := in_dialog_of_caller(alice, ringing, "BYE"))
+        ended = await bob.request_in("BYE")
+        assert not tells_of_alice(ended, alice.address[1])
+        await bob.reply(ended, 200)
+        assert (await alice.final(method="BYE")).call_id == bye.call_id
+
+
+async def answered(alice: Peer, bob: Peer, arrived: Request) -> Response:
+    """Have bob take the call; gives what alice receives."""
+    await bob.reply(arrived, 200)
+    taken = await alice.final()
+    assert taken.status == 200
+    await alice.send(in_dialog_of_caller(alice, taken, "ACK"))
+    acknowledged = await bob.request_in("ACK")
+    assert not tells_of_alice(acknowledged, alice.address[1])
+    return taken
+
+
+def in_dialog(bob: Peer, invite: Request, method: str, uri: str, *, cseq: int = 100) -> Request:
+    """A request of the callee inside the dialog of *invite*."""
+    return bob.request(
+        method,
+        uri,
+        [("route", value) for value in invite.values("record-route")],
+        sender=f"{invite.first('to')};tag={bob.tag}",
+        to=invite.first("from"),
+        call_id=invite.call_id,
+        cseq=cseq,
+    )
+
+
+def in_dialog_of_caller(alice: Peer, taken: Response, method: str) -> Request:
+    """A request of the caller inside the dialog that *taken* has made."""
+    return alice.request(
+        method,
+        taken.contacts[0].uri,
+        [("route", value) for value in reversed(taken.values("record-route"))],
+        sender=hidden(alice),
+        to=taken.first("to"),
+        call_id=taken.call_id,
+        cseq=taken.cseq.number if method == "ACK" else taken.cseq.number + 1,
+    )
+
+
+@on_loop
+async def test_hidden_contact_is_opened_for_its_owner_only(pool: Network) -> None:
+    """Bob has carol called with it, in a dialog of theirs: carol sees what bob saw. Without a dialog it is 404."""
+    async with pool:
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE1)
+        carol = await pool.phone("carol", FE1)
+        contact = (await invited(alice, bob)).contacts[0].uri
+        direct = await bob.ask(bob.request("MESSAGE", contact, to=f"<{ALICE}>"))
+        assert direct.status == 404
+        await bob.send(bob.request("INVITE", "sip:carol@example.test"))
+        call = await carol.request_in("INVITE")
+        await carol.reply(call, 200)
+        taken = await bob.final()
+        routes = [("route", value) for value in reversed(taken.values("record-route"))]
+        asked = bob.request("INFO", contact, routes, to=taken.first("to"), call_id=taken.call_id)
+        await bob.send(asked)
+        assert (await carol.request_in("INFO")).uri == contact
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ([], 480),
+        ([("p-preferred-identity", f"<{ALICE}>")], 480),
+        ([("p-preferred-identity", "<sip:bob@example.test>")], 407),  # whose password the link has to prove
+        ([("p-preferred-identity", "<sip:erin@partner.test>")], 480),  # is not ours: ignored
+        ([("p-asserted-identity", "<sip:bob@example.test>")], 480),  # of a client it is removed
+        ([("privacy", "id;critical"), ("proxy-require", "privacy")], 480),
+        ([("privacy", "session;critical")], 500),
+        ([("privacy", "id"), ("proxy-require", "privacy, teleport")], 420),
+    ],
+)
+@on_loop
+async def test_anonymous_client_is_the_user_that_its_link_has_proved(
+    home: Network, headers: list[tuple[str, str]], status: int
+) -> None:
+    async with home:
+        alice = await home.phone("alice", FE1)
+        asked = alice.request("MESSAGE", "sip:carol@example.test", headers, sender=hidden(alice))
+        assert (await alice.ask(asked)).status == status
+        assert (await alice.ask(alice.request("MESSAGE", "sip:carol@example.test"))).status == 480
+
+
+@on_loop
+async def test_stranger_gains_nothing_by_being_anonymous(home: Network) -> None:
+    """It is challenged as everybody is, whomever it names; only a password gets further, and that of its user alone."""
+    async with home:
+        stranger = await home.peer(FE1, "alice")
+        for headers in ([], [("p-preferred-identity", f"<{ALICE}>")], [("p-asserted-identity", f"<{ALICE}>")]):
+            asked = stranger.request("MESSAGE", "sip:carol@example.test", headers, sender=hidden(stranger))
+            challenged = await stranger.ask(asked)
+            assert challenged.status == 407
+        for secret, status in (("wrong", 407), ("alice-secret", 480)):
+            challenges = [parse_challenge(value) for value in challenged.values("proxy-authenticate")]
+            uri = "sip:carol@example.test"
+            row = answer(challenges, "alice", secret, "MESSAGE", uri, "cnonce", 1)
+            asked = stranger.request("MESSAGE", uri, [("proxy-authorization", row)], sender=hidden(stranger))
+            challenged = await stranger.ask(asked)
+            assert challenged.status == status
+
+
+@on_loop
+async def test_link_of_two_users_says_which_of_them_hides(home: Network) -> None:
+    async with home:
+        phone = await home.phone("alice", FE1)
+        phone.user = "bob@example.test"
+        assert (await phone.register()).status == 200
+        carol = await home.phone("carol", FE1)
+        for user in ("alice", "bob"):
+            preferred = [("p-preferred-identity", f"<sip:{user}@example.test>"), ("privacy", "none")]
+            asked = phone.request("MESSAGE", "sip:carol@example.test", preferred, sender=hidden(phone))
+            await phone.send(asked)
+            arrived = await carol.request_in("MESSAGE")
+            assert arrived.values("p-asserted-identity") == [f"<sip:{user}@example.test>"]
+            await carol.reply(arrived, 200)
+            assert (await phone.final()).status == 200
+        phone.contact = "<sip:x@192.0.2.1>"
+        asked = phone.request("MESSAGE", "sip:carol@example.test", sender=hidden(phone))
+        assert (await phone.ask(asked)).status == 403
+
+
+@pytest.mark.parametrize(
+    ("asserted", "status"),
+    [
+        (["sip:erin@partner.test"], 200),
+        ([], 403),
+        (["sip:alice@example.test"], 403),
+        (["sip:x@other.test"], 403),
+        (["tel:+4420"], 403),
+        (["sip:erin@partner.test", "sip:alice@example.test"], 403),
+    ],
+)
+@on_loop
+async def test_partner_may_hide_a_user_whom_it_asserts(federation: Network, asserted: list[str], status: int) -> None:
+    """The callee is told no more than that. Without an assertion, or with one of another's user, nobody has called."""
+    async with federation:
+        bob = await federation.phone("bob", FE1)
+        edge = await federation.peer_at(EDGE, LinkKind.PARTNER, "erin@partner.test", PARTNER_EDGE)
+        rows = [("p-asserted-identity", f"<{uri}>") for uri in asserted] + [("privacy", "id")]
+        asked = edge.request("MESSAGE", "sip:bob@example.test", rows, sender=hidden(edge))
+        await edge.send(asked)
+        if status == 200:
+            arrived = await bob.request_in("MESSAGE")
+            assert arrived.values("p-asserted-identity") == []
+            assert arrived.values("privacy") == ["id"]
+            await bob.reply(arrived, 200)
+        assert (await edge.final()).status == status
+
+
+@on_loop
+async def test_application_is_told_who_hides_and_may_hide_nobody_else(federation: Network) -> None:
+    """It is a server of ours, which gets the identity with Privacy (RFC 3325 section 7); it may assert no user itself."""
+    async with federation:
+        alice = await federation.phone("alice", FE1)
+        bot = await federation.peer(FE1, "bot", credentials=BOT)
+        bot.user = f"room@{BOT}"
+        await alice.send(alice.request("MESSAGE", f"sip:{bot.user}", [("privacy", "id")], sender=hidden(alice)))
+        arrived = await bot.request_in("MESSAGE")
+        assert arrived.values("p-asserted-identity") == [f"<{ALICE}>"]
+        assert arrived.values("privacy") == ["id"]
+        await bot.reply(arrived, 200)
+        assert (await alice.final()).status == 200
+        stolen = [("p-asserted-identity", f"<{ALICE}>"), ("privacy", "id")]
+        for rows in ([], stolen):
+            asked = bot.request("MESSAGE", "sip:bob@example.test", rows, sender=hidden(bot))
+            assert (await bot.ask(asked)).status == 403
+
+
+@on_loop
+async def test_partner_is_told_nothing_of_a_user_of_ours_who_hides(federation: Network) -> None:
+    """The partner's edge is given neither identity nor address, so that it refuses: nobody vouches for the caller there."""
+    async with federation:
+        alice, erin = await federation.phone("alice", FE1), await federation.phone("erin", PARTNER_FE)
+        rows = [*TELLING, ("privacy", "id")]
+        asked = alice.request("MESSAGE", "sip:erin@partner.test", rows, sender=hidden(alice))
+        assert (await alice.ask(asked)).status == 403
+        await alice.send(alice.request("MESSAGE", "sip:erin@partner.test"))
+        await erin.reply(await erin.request_in("MESSAGE"), 200)
+        assert (await alice.final()).status == 200
