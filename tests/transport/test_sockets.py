@@ -12,6 +12,7 @@ from sipmesh.transport.sockets import (
     address_of,
     close_quietly,
     keep_alive,
+    peeked,
     probe_often,
     unread,
 )
@@ -54,3 +55,13 @@ def test_unread_octets_are_counted_and_a_closed_socket_has_none() -> None:
         theirs.sendall(b"x" * 300)
         assert unread(ours.fileno()) == 300
     assert unread(ours.fileno()) == 0
+
+
+def test_peeked_octets_stay_in_the_socket() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert peeked(ours) == b""
+        theirs.send(b"octets")
+        assert peeked(ours) == b"octets"
+        assert ours.recv(99) == b"octets"
+    assert peeked(ours) == b""

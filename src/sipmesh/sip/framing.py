@@ -11,6 +11,7 @@ from sipmesh.sip.header import Message, content_length
 from sipmesh.sip.message import Request, Response, parse_head
 from sipmesh.sip.names import bits_of
 from sipmesh.sip.rows import LONE_LINE_BREAK, TOO_MANY, has_long_list
+from sipmesh.sip.text import ascii_lower, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -296,10 +297,19 @@ def _message(head: bytes) -> Request | Response:
     try:
         message = parse_head(head)
     except RemoteError as wrong:
-        raise FramingError.because(wrong) from None
+        raise _not_sip(head) or FramingError.because(wrong) from None
     if message.flaws & LONE_LINE_BREAK:
         raise FramingError("a lone CR or LF in the header", rule="RFC 3261 7", request=_to_answer(message))
     return message
+
+
+def _not_sip(head: bytes) -> FramingError | None:
+    """Give the error of a browser or another HTTP client on a SIP port; None for anything else."""
+    text = ascii_lower(text_of(head))
+    if not text.partition("\r\n")[0].endswith((" http/1.1", " http/1.0")):
+        return None
+    what = "a WebSocket handshake over HTTP" if "websocket" in text else "an HTTP request"
+    return FramingError(f"{what} on a SIP port", rule="RFC 3261 7.1")
 
 
 def _stream_length(message: Request | Response) -> int:

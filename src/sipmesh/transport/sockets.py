@@ -19,6 +19,7 @@ UNANSWERED_MS: Final = 4_000
 """Between servers: how long the peer's kernel may acknowledge nothing, neither octets nor probes."""
 
 COUNT_BYTES: Final = 4  # of a C int
+PEEKED: Final = 512
 
 
 def keep_alive(sock: socket.socket) -> None:
@@ -58,3 +59,11 @@ def unread(fd: int) -> int:
     except (OSError, ValueError):
         return 0
     return int.from_bytes(found, sys.byteorder)
+
+
+def peeked(sock: socket.socket) -> bytes:
+    """Return the first octets that wait to be read, without reading them; empty if there are none."""
+    try:
+        return sock.recv(PEEKED, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except OSError:
+        return b""

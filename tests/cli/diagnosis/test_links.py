@@ -14,7 +14,7 @@ from sipmesh.cli.diagnosis.links import answers_of, each, links
 from sipmesh.cli.place import Place
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
-from sipmesh.server.admin.replies import LINKS, LinkReply, LoginFailureReply, TlsReply
+from sipmesh.server.admin.replies import LINKS, ClientRefusalReply, LinkReply, LoginFailureReply, TlsReply
 from sipmesh.server.proxy.refused_message import RefusedMessage
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, LinkKind
@@ -38,7 +38,8 @@ MESSAGE = RefusedMessage("s7", FE2, "INVITE", 404, "no-route", "elsewhere.test i
 LOGIN = LoginFailureReply(
     "bob@example.test", "wrong password", "wrong-password", "192.0.2.9:1", "phone", NOON, NOON, 2, closed=False
 )
-NOTHING: Replies = {"refused": [], "refused-messages": [], "login-failures": []}
+CLIENT = ClientRefusalReply("plain-sip", "what arrived is not TLS", "192.0.2.9", NOON, NOON, 3)
+NOTHING: Replies = {"refused": [], "refused-messages": [], "login-failures": [], "client-refusals": []}
 
 
 @pytest.fixture(name="place")
@@ -73,10 +74,17 @@ def test_json_lists_the_links_of_all_servers(place: Place, capsys: pytest.Captur
 
 
 def test_each_kind_of_refusal_has_its_table(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    shown(place, {"refused": [VERDICT], "refused-messages": [MESSAGE], "login-failures": [LOGIN]}, refused=True)
+    found = {
+        "refused": [VERDICT],
+        "refused-messages": [MESSAGE],
+        "login-failures": [LOGIN],
+        "client-refusals": [CLIENT],
+    }
+    shown(place, found, refused=True)
     printed = capsys.readouterr().out
     for told in ("expired on 2026-05-31", "renew the certificate", "2026-06-01 12:00:00Z", "c0-1", "wrong password"):
         assert told in printed
+    assert "there is no port for plain SIP" in " ".join(printed.split())
     assert "check the clock" not in printed, "the first remedy is enough in a table"
     assert "sipmesh explain USER@DOMAIN" in printed
 
@@ -95,7 +103,7 @@ def test_no_refusal_is_said_in_one_line(place: Place, capsys: pytest.CaptureFixt
 def test_json_of_refusals_names_the_server_of_each(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     shown(place, {**NOTHING, "refused-messages": [MESSAGE]}, refused=True, as_json=True)
     printed = json.loads(capsys.readouterr().out)
-    assert (printed["links"], printed["logins"]) == ([], [])
+    assert (printed["links"], printed["logins"], printed["clients"]) == ([], [], [])
     assert printed["messages"][0]["server"] == FE1
     assert printed["messages"][0]["reference"] == "c0-1"
 

@@ -8,8 +8,8 @@ import pytest
 
 from sipmesh.cli.control_client import FromServer
 from sipmesh.cli.output import Grid
-from sipmesh.cli.users.login_tables import failures_table, registrations_table
-from sipmesh.server.admin.replies import BindingReply, LoginFailureReply
+from sipmesh.cli.users.login_tables import failures_table, logins_table, registrations_table, why_digest
+from sipmesh.server.admin.replies import BindingReply, LoginFailureReply, LoginReply, TlsReply
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -35,6 +35,8 @@ def test_binding_without_a_link_of_this_server_has_dashes_there() -> None:
         "contact": contact,
         "user agent": "-",
         "from": "-",
+        "TLS": "-",
+        "digest": "-",
         "expires in": "2 h",
     }
 
@@ -54,3 +56,27 @@ def test_failed_login_is_shown_with_its_last_time_and_its_server(*, closed: bool
         "wrong password",
     )
     assert row["link closed"] == told
+
+
+def test_binding_on_a_link_shows_its_tls_and_its_digest() -> None:
+    tls = TlsReply("TLSv1.3", "TLS_AES_256_GCM_SHA384", "x25519")
+    contact, user, server = "sip:alice@192.0.2.7:5061", "alice@example.test", "fe1.example.test"
+    binding = BindingReply(user, server, "c7", "192.0.2.7:4711", contact, "phone", None, tls, "MD5")
+    [row] = rows(registrations_table("title", [binding]))
+    assert (row["TLS"], row["digest"]) == ("TLSv1.3 TLS_AES_256_GCM_SHA384", "MD5")
+
+
+@pytest.mark.parametrize(
+    ("digest", "offered", "why"),
+    [
+        ("SHA-256", ("SHA-256", "MD5"), "the strongest that was offered"),
+        ("MD5", ("SHA-256", "MD5"), "the phone has not used SHA-256"),
+        ("MD5", ("MD5",), "the only algorithm of this user"),
+        ("MD5", (), "the phone has not used a stronger one"),
+    ],
+)
+def test_login_is_shown_with_the_reason_for_its_algorithm(digest: str, offered: tuple[str, ...], why: str) -> None:
+    login = LoginReply("c7", "192.0.2.7", "desk phone", digest, offered, NOON)
+    [row] = rows(logins_table("Last logins", [FromServer("fe1.example.test", login)]))
+    assert (row["at"], row["link"], row["digest"]) == ("2026-06-01 12:00:00Z", "c7", digest)
+    assert why in why_digest(login)

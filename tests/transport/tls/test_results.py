@@ -41,3 +41,16 @@ def test_alert_is_extracted_from_the_reason(reason: str, alert: str) -> None:
 def test_equal_facts_are_one_object() -> None:
     """Thousands of links refer to them."""
     assert shared_facts("TLSv1.3", "AES", "X25519", "") is shared_facts("TLSv1.3", "AES", "X25519", "")
+
+
+@pytest.mark.parametrize(
+    ("arrived", "told"),
+    [
+        (b"TER sip:x SIP/2.0\r\n", "plain SIP"),
+        (b" / HTTP/1.1\r\n", "plain HTTP"),
+        (b"\x00", "not TLS ("),
+        (b"", "not TLS ("),
+    ],
+)
+def test_octets_that_are_not_tls_are_named_by_their_protocol(arrived: bytes, told: str) -> None:
+    assert told in failed("wrong version number", opening=False, arrived=arrived).failure.text

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sipmesh.trust.verdict import Verdict
 
 LINK = re.compile(r"[csp][0-9]+")
+NUMBER = re.compile(r"tel:.+|\+[0-9(][0-9().-]*", re.IGNORECASE)
 REFERENCE = re.compile(r"[csp][0-9]+-[0-9]+")
 CERTIFICATE_SUFFIXES = {".pem", ".crt", ".cer", ".der"}
 """Endings of the names of certificate files; no name of a server has one of them."""
@@ -34,7 +35,8 @@ def explain(
         str,
         typer.Argument(
             metavar="WHAT",
-            help="host:port, a user, a certificate file, a link id of `sipmesh links`, or the reference in a refusal.",
+            help="host:port, a user or a telephone number, a certificate file, a link id of `sipmesh links`, or the reference"
+            " in a refusal.",
         ),
     ],
     *,
@@ -63,7 +65,8 @@ def explain(
 ) -> None:
     """Say why a peer is accepted or refused: each check, the wanted value, the seen value, and the remedy.
 
-    For a user (bob@example.com) it shows the home pool, the registrations, the failed logins with their reason, and the remedy.
+    For a user (bob@example.com, or an alias) it shows the home pool, the aliases, the registrations, and the last logins.
+    It also shows the logins and links that failed, each with its reason, and the remedies.
 
     Exit codes: 0 if the peer is accepted or the user is registered, 1 otherwise.
     """
@@ -74,7 +77,7 @@ def explain(
         good = _link(what, server, place, as_json=as_json)
     elif REFERENCE.fullmatch(what):
         good = _reference(what, server, place, as_json=as_json)
-    elif "@" in what:
+    elif "@" in what or NUMBER.fullmatch(what):
         good = explain_user(what, place, as_json=as_json)
     elif "/" in what or Path(what).suffix.lower() in CERTIFICATE_SUFFIXES:
         raise OperatorError(f"there is no file {what}; name a certificate, or a server as HOST:PORT")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from sipmesh.cli.control_client import FromServer, ask_all, links_table
-from sipmesh.cli.output import BAD, Grid, cell, plural, say, say_json, second, show, table
+from sipmesh.cli.output import BAD, MARKS, Grid, cell, plural, say, say_json, second, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
+from sipmesh.cli.users.client_links import client_refusals_table, link_remedies
 from sipmesh.cli.users.login_tables import failures_table
 from sipmesh.errors import OperatorError
 
@@ -75,12 +76,13 @@ def each(answers: list[FromServer[list[T]]]) -> list[FromServer[T]]:
 
 def _refusals(place: Place) -> Refusals:
     from sipmesh.cli.diagnosis.reports import Refusals
-    from sipmesh.server.admin.replies import LOGIN_FAILURES, REFUSED, REFUSED_MESSAGES
+    from sipmesh.server.admin.replies import CLIENT_REFUSALS, LOGIN_FAILURES, REFUSED, REFUSED_MESSAGES
 
     return Refusals(
         links=each(answers_of(place, REFUSED)),
         messages=each(answers_of(place, REFUSED_MESSAGES)),
         logins=each(answers_of(place, LOGIN_FAILURES)),
+        clients=each(answers_of(place, CLIENT_REFUSALS)),
     )
 
 
@@ -90,12 +92,15 @@ def _show_refused(refusals: Refusals, *, as_json: bool) -> None:
         return
     if refusals.links:
         show(_peers_table(refusals.links))
+    if refusals.clients:
+        show(client_refusals_table("Failed client links, by network and reason", refusals.clients))
+        say(*(f"  → {remedy}" for remedy in link_remedies(refusals.clients)), style=MARKS["→"])
     if refusals.messages:
         show(_messages_table(refusals.messages))
     if refusals.logins:
         show(failures_table("Failed logins", refusals.logins))
         say("Why can a user not log in? sipmesh explain USER@DOMAIN", style="dim")
-    if not refusals.links and not refusals.messages and not refusals.logins:
+    if not (refusals.links or refusals.clients or refusals.messages or refusals.logins):
         say("The servers have refused no link, message or login since they started.", style="dim")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sipmesh.cli.control_client import FromServer
     from sipmesh.cli.diagnosis.probe import Stage
-    from sipmesh.server.admin.replies import LoginFailureReply
+    from sipmesh.server.admin.replies import ClientRefusalReply, LoginFailureReply
     from sipmesh.server.proxy.refused_message import RefusedMessage
     from sipmesh.trust.judgement.verdict_report import VerdictReport
 
@@ -40,8 +40,12 @@ class FileReport:
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """What `sipmesh links --refused --json` prints: the latest refusals of every server, newest first for each."""
+    """What `sipmesh links --refused --json` prints: the latest refusals of every server, newest first for each.
+
+    *clients* are the failed links of clients, one for each network and reason.
+    """
 
     links: list[FromServer[VerdictReport]]
     messages: list[FromServer[RefusedMessage]]
     logins: list[FromServer[LoginFailureReply]]
+    clients: list[FromServer[ClientRefusalReply]]

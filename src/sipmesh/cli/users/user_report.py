@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sipmesh.cli.control_client import FromServer, ask_all
 from sipmesh.cli.output import BAD, GOOD, MARKS, WARN, say, say_json, show
-from sipmesh.cli.users.accounts import full_address
-from sipmesh.cli.users.login_tables import failures_table, registrations_table
+from sipmesh.cli.users.accounts import full_address, shown_alias
+from sipmesh.cli.users.client_links import client_refusals_table, link_remedies
+from sipmesh.cli.users.login_tables import failures_table, logins_table, registrations_table, why_digest
 from sipmesh.errors import OperatorError
 
 if TYPE_CHECKING:
     from sipmesh.cli.control_client import ServerAnswer
     from sipmesh.cli.place import Place
-    from sipmesh.server.admin.replies import BindingReply, LoginFailureReply, UserReply
+    from sipmesh.server.admin.replies import (
+        BindingReply,
+        ClientRefusalReply,
+        LoginFailureReply,
+        LoginReply,
+        UserReply,
+    )
     from sipmesh.server.typed_json import Json
+    from sipmesh.storage.users.user_database import User
     from sipmesh.topology.document.load import Loaded
 
 FRONT_END = "front-end"
+MOST_REFUSALS = 10
+"""Failed client links that are shown where none is known to be of the user."""
 
 
 @dataclass(slots=True)
@@ -27,7 +37,8 @@ class UserReport:
     """One user. *digest* is None if the user database is on another machine; *exists* is None if no server knows it either.
 
     *similar* is the address of a user with a similar name. *servers* are the servers of the home pool, *asked* the front ends
-    that have replied. The *failures* are in the order of time, the latest first.
+    that have replied. The *logins* and the *failures* are in the order of time, the latest first, and so are the *refusals* of
+    client links from any address.
     """
 
     user: str
@@ -40,6 +51,24 @@ class UserReport:
     faults: list[str] = field(default_factory=list)
     bindings: list[BindingReply] = field(default_factory=list)
     failures: list[FromServer[LoginFailureReply]] = field(default_factory=list)
+    aliases: list[str] = field(default_factory=list)
+    logins: list[FromServer[LoginReply]] = field(default_factory=list)
+    refusals: list[FromServer[ClientRefusalReply]] = field(default_factory=list)
+
+    @property
+    def addresses(self) -> set[str]:
+        """The addresses that this user has used."""
+        logins, failures = ([row.value.remote for row in self.logins], [row.value.remote for row in self.failures])
+        return {*logins, *failures, *(binding.remote.rpartition(":")[0] for binding in self.bindings if binding.remote)}
+
+    @property
+    def failed_links(self) -> list[FromServer[ClientRefusalReply]]:
+        """The failed client links that may be of this user's phone, newest first.
+
+        They come from an address of the user. If the user is not registered and has no address, each may be of its phone.
+        """
+        of_user = [row for row in self.refusals if row.value.remote in self.addresses]
+        return of_user or ([] if self.bindings or self.failures else self.refusals[:MOST_REFUSALS])
 
     @property
     def not_asked(self) -> list[str]:
@@ -54,9 +83,11 @@ class UserReport:
             return
         flaws = dict.fromkeys(failure.value.class_ for failure in self.failures)
         yield from (remedy for flaw in flaws if (remedy := self._remedy(flaw)))
+        if not self.bindings:
+            yield from link_remedies(self.failed_links)
         if self.not_asked:
             yield f"run this command on the machine of {', '.join(self.not_asked)} also: sipmesh explain {self.user}"
-        if not self.bindings and not self.failures and self.asked:
+        if not self.bindings and not self.failures and not self.failed_links and self.asked:
             yield (
                 f"no phone has tried this login at {', '.join(self.asked)} since the start. Check that the phone reaches "
                 "the client port and trusts our root. Refused links: sipmesh links --refused"
@@ -82,8 +113,11 @@ class UserReport:
             "exists": self.exists,
             "pool": self.pool or None,
             "digest": self.digest,
+            "aliases": self.aliases,
             "registrations": self.bindings,
+            "logins": self.logins,
             "failed_logins": self.failures,
+            "failed_links": self.failed_links,
             "asked": self.asked,
             "not_asked": self.not_asked,
             "faults": self.faults,
@@ -94,12 +128,23 @@ class UserReport:
 def explain_user(user: str, place: Place, *, as_json: bool) -> bool:
     """Print the report on one user; returns whether the user is registered."""
     loaded = place.in_force()
-    report = report_of(full_address(user, loaded), loaded, place)
+    report = report_of(_full_name(user, loaded), loaded, place)
     if as_json:
         say_json(report)
     else:
         _say(report)
     return bool(report.bindings)
+
+
+def _full_name(user: str, loaded: Loaded) -> str:
+    """Return the address of a user, or the SIP form of a telephone number, which is an alias."""
+    from sipmesh.routing.identity.alias import read_alias
+    from sipmesh.sip.tel import is_tel, sip_form
+
+    if "@" in user:
+        return full_address(user, loaded)
+    key = read_alias(user, loaded.topology.sip_domains[0])
+    return sip_form(key).aor if is_tel(key) else key
 
 
 def report_of(address: str, loaded: Loaded, place: Place) -> UserReport:
@@ -110,9 +155,11 @@ def report_of(address: str, loaded: Loaded, place: Place) -> UserReport:
     aor = read_address(address).aor
     report = UserReport(aor.removeprefix("sip:"), None)
     _ask_store(report, aor, loaded, place)
-    for answer in ask_all(place, USER, user=aor):
+    for answer in ask_all(place, USER, user=f"sip:{report.user}"):
         _take(report, answer)
     report.failures.sort(key=lambda failure: failure.value.last_at, reverse=True)
+    report.logins.sort(key=lambda login: login.value.at, reverse=True)
+    report.refusals.sort(key=lambda refusal: refusal.value.last_at, reverse=True)
     pool = loaded.topology.pool(report.pool)
     report.servers = [server.name for server in pool.servers] if pool is not None else []
     return report
@@ -128,13 +175,25 @@ def _ask_store(report: UserReport, aor: str, loaded: Loaded, place: Place) -> No
             known = {user.aor: user for user in users.list()}
     except OperatorError:
         return
-    user = known.get(aor)
+    user = known.get(aor) or _named_otherwise(aor, known)
     report.exists = user is not None
     if user is not None:
+        report.user, report.aliases = user.aor.removeprefix("sip:"), list(map(shown_alias, user.aliases))
         report.pool = user.pool or home_by_default(loaded.topology)
         report.digest = list(map(str, user.algorithms))
     else:
         report.similar = nearest(aor, known).removeprefix("sip:")
+
+
+def _named_otherwise(aor: str, known: Mapping[str, User]) -> User | None:
+    """Return the user whose address in lower case, or whose alias, *aor* is."""
+    from sipmesh.routing.identity.alias import alias_keys
+
+    for key in alias_keys(aor):
+        found = known.get(key) or next((user for user in known.values() if key in user.aliases), None)
+        if found is not None:
+            return found
+    return None
 
 
 def _take(report: UserReport, answer: ServerAnswer[UserReply]) -> None:
@@ -147,6 +206,10 @@ def _take(report: UserReport, answer: ServerAnswer[UserReply]) -> None:
         _take_home(report, answer.server, reply)
         _take_bindings(report, reply.bindings)
         report.failures += (FromServer(answer.server, failure) for failure in reply.failures)
+        report.logins += (FromServer(answer.server, login) for login in reply.logins)
+        report.refusals += (FromServer(answer.server, refusal) for refusal in reply.refusals)
+        if report.digest is None and reply.home is not None and reply.user:
+            report.user, report.aliases = reply.user, list(map(shown_alias, reply.aliases))
 
 
 def _take_home(report: UserReport, server: str, reply: UserReply) -> None:
@@ -179,6 +242,8 @@ def _say(report: UserReport) -> None:
         home = f", home pool {report.pool}" if report.pool else ""
         digest = f", digest {' or '.join(report.digest)}" if report.digest else ""
         say(f"{report.user} is {'a user' if report.exists else 'not known to be a user'}{home}{digest}.", style="bold")
+    if report.aliases:
+        say(f"Aliases: {', '.join(report.aliases)}")
     say(*report.faults, style=WARN)
     if report.bindings:
         say("Registered:", style=GOOD)
@@ -186,6 +251,12 @@ def _say(report: UserReport) -> None:
     else:
         asked = f" at {', '.join(report.asked)}" if report.asked else ": no front end runs here"
         say(f"Not registered{asked}.", style=BAD)
+    if report.logins:
+        show(logins_table("Last logins", report.logins))
+        say(*dict.fromkeys(f"  {why_digest(row.value)}" for row in report.logins), style="dim")
+    if report.failed_links:
+        whose = "its addresses" if report.addresses else "any address"
+        show(client_refusals_table(f"Client links that failed, from {whose}", report.failed_links))
     if report.failures:
         show(failures_table("Failed logins", report.failures))
     say(*(f"  → {remedy}" for remedy in report.remedies()), style=MARKS["→"])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sipmesh.errors import SipmeshError
 from sipmesh.routing.registrar.binding import NEVER
 from sipmesh.server.admin.replies import (
+    CLIENT_REFUSALS,
     DRAIN,
     EXPLAIN,
     FILES_CHANGED,
@@ -26,11 +27,13 @@ from sipmesh.server.admin.replies import (
     USERS_CHANGED,
     BindingReply,
     CallReply,
+    ClientRefusalReply,
     ClosedReply,
     ExplainReply,
     LinkReply,
     ListenerReply,
     LoginFailureReply,
+    LoginReply,
     OutageReply,
     RegistrationsReply,
     StatusReply,
@@ -87,6 +90,7 @@ class AdminCommands:
             REFUSED_MESSAGES.name: self.refused_messages,
             EXPLAIN.name: self.explain,
             REGISTRATIONS.name: self.registrations,
+            CLIENT_REFUSALS.name: self.client_refusals,
             LOGIN_FAILURES.name: self.login_failures,
             USER.name: self.user,
             RELOAD.name: self.reload,
@@ -192,7 +196,14 @@ class AdminCommands:
             contact=binding.contact,
             user_agent=binding.user_agent,
             expires=self._end(binding),
+            tls=TlsReply.of(link.facts) if link is not None else None,
+            digest=self._digest(binding.aor, link.id) if link is not None else "",
         )
+
+    def _digest(self, aor: str, link: str) -> str:
+        """Return the algorithm with which *aor* has logged in on a link, "" if it is not known any more."""
+        logins = self._node.logins.history.of(aor)
+        return next((str(login.algorithm) for login in logins if login.link == link), "")
 
     def _end(self, binding: Binding) -> datetime | None:
         """Return when a binding ends by the clock of this machine; only the server that has the link knows it."""
@@ -215,9 +226,17 @@ class AdminCommands:
         """Return the last failed logins of all users, newest first."""
         return list(map(LoginFailureReply.of, self._node.logins.remembered.newest(_most(asked))))
 
+    async def client_refusals(self, asked: Mapping[str, Any]) -> list[ClientRefusalReply]:
+        """Return the last client links that failed before a login, newest first."""
+        return list(map(ClientRefusalReply.of, self._node.gatekeeper.client_refusals.newest(_most(asked))))
+
     async def user(self, asked: Mapping[str, Any]) -> UserReply:
-        """Return what this server knows of one user: the home pool, its bindings in the pool, and its failed logins."""
-        node, aor, links = self._node, str(asked["user"]), self._client_links()
+        """Return what this server knows of one user, who may be named by an alias.
+
+        The reply has the home pool, the aliases, the bindings in the pool, the last logins, and those that failed.
+        """
+        node, links = self._node, self._client_links()
+        aor = node.homes.owner_of(str(asked["user"])) or str(asked["user"])
         return UserReply(
             server=node.view.name,
             pool=node.view.pool.name,
@@ -227,6 +246,10 @@ class AdminCommands:
             home=node.homes.of(aor),
             bindings=[self._binding(binding, links) for binding in await self._bindings(aor)],
             failures=list(map(LoginFailureReply.of, node.logins.remembered.of(aor))),
+            user=aor.removeprefix("sip:"),
+            aliases=tuple(node.homes.aliases(aor)),
+            logins=list(map(LoginReply.of, node.logins.history.of(aor))),
+            refusals=await self.client_refusals({}),
         )
 
     async def explain(self, asked: Mapping[str, Any]) -> ExplainReply:

@@ -295,6 +295,11 @@ class ServerMetrics(Collector):
             for flaw, count in self._node.logins.failed.items():
                 family.add_metric(("failed", flaw), count)
         yield from (registrations, family)
+        text = "Client links that failed before a login, by reason."
+        failed = CounterMetricFamily("sipmesh_client_links_failed", text, labels=("reason",))
+        for reason, count in self._node.gatekeeper.client_refusals.counts.items():
+            failed.add_metric((str(reason),), count)
+        yield failed
 
     def _store(self) -> Iterator[Metric]:
         """How the store of the bindings does; a server that registers nobody has no samples."""
@@ -329,6 +334,12 @@ class ServerMetrics(Collector):
         for digit in range(2, 7):
             family.add_metric((f"{digit}xx",), relay.calls_ended[digit])
         yield family
+        text = "Final responses to MESSAGE and REGISTER, by status class. A challenge is not counted."
+        answered = CounterMetricFamily("sipmesh_requests_answered", text, labels=("method", "class"))
+        for method, counts in relay.answered.items():
+            for digit in range(2, 7):
+                answered.add_metric((method, f"{digit}xx"), counts[digit])
+        yield answered
         up = "Calls that are up: a 2xx has passed this server, and no BYE. At most `calls_named`."
         yield GaugeMetricFamily("sipmesh_calls_up", up, value=len(relay.calls))
 

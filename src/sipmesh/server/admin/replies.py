@@ -26,6 +26,8 @@ from sipmesh.trust.judgement.verdict_report import VerdictReport
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
+    from sipmesh.server.proxy.login.client_refusals import ClientRefusal
+    from sipmesh.server.proxy.login.login_history import Login
     from sipmesh.trust.evidence import TlsFacts
 
 
@@ -154,7 +156,8 @@ class LinkReply:
 class BindingReply:
     """One binding; *link* is the id of its link and *remote* its address, if the link is up and is one of this server.
 
-    *expires* is None for a binding of another server: only that server knows when it ends.
+    *expires* is None for a binding of another server: only that server knows when it ends. *digest* is the algorithm of the
+    login on the link.
     """
 
     user: str
@@ -164,6 +167,8 @@ class BindingReply:
     contact: str
     user_agent: str
     expires: datetime | None
+    tls: TlsReply | None = None
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +214,47 @@ class LoginFailureReply:
 
 
 @dataclass(frozen=True, slots=True)
+class LoginReply:
+    """A login that succeeded: on which *link*, and with which of the algorithms *offered*, strongest first (*digest*)."""
+
+    link: str
+    remote: str
+    user_agent: str
+    digest: str
+    offered: Sequence[str]
+    at: datetime
+
+    @classmethod
+    def of(cls, login: Login) -> Self:
+        """Reply with one entry of the history of logins."""
+        offered, at = tuple(map(str, login.offered)), datetime.fromtimestamp(login.at, UTC)
+        return cls(login.link, login.remote, login.user_agent, str(login.algorithm), offered, at)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRefusalReply:
+    """The failures of client links from one network for one *reason*; *detail* is what the server saw last."""
+
+    reason: str
+    detail: str
+    remote: str
+    first_at: datetime
+    last_at: datetime
+    count: int
+
+    @classmethod
+    def of(cls, refusal: ClientRefusal) -> Self:
+        """Reply with one entry of the memory of failed client links."""
+        first, last = (datetime.fromtimestamp(at, UTC) for at in (refusal.first_at, refusal.last_at))
+        return cls(str(refusal.reason), refusal.detail, refusal.remote, first, last, refusal.count)
+
+
+@dataclass(frozen=True, slots=True)
 class UserReply:
     """What a server knows of one user: *home* is the home pool, None for an unknown user.
 
-    *ready* says whether the server has received the users from management.
+    *ready* says whether the server has received the users from management. *user* is the address of record: the question may
+    have named an alias. The *refusals* are of client links from any address, newest first.
     """
 
     server: str
@@ -223,6 +265,10 @@ class UserReply:
     home: str | None
     bindings: Sequence[BindingReply]
     failures: Sequence[LoginFailureReply]
+    user: str = ""
+    aliases: Sequence[str] = ()
+    logins: Sequence[LoginReply] = ()
+    refusals: Sequence[ClientRefusalReply] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +292,7 @@ REFUSED: Final = ControlCommand("refused", list[VerdictReport])
 REFUSED_MESSAGES: Final = ControlCommand("refused-messages", list[RefusedMessage])
 EXPLAIN: Final = ControlCommand("explain", ExplainReply)
 REGISTRATIONS: Final = ControlCommand("registrations", RegistrationsReply)
+CLIENT_REFUSALS: Final = ControlCommand("client-refusals", list[ClientRefusalReply])
 LOGIN_FAILURES: Final = ControlCommand("login-failures", list[LoginFailureReply])
 USER: Final = ControlCommand("user", UserReply)
 RELOAD: Final = ControlCommand("reload", ReloadResult)

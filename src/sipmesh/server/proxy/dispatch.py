@@ -166,6 +166,8 @@ class Dispatch(LinkEvents):
         self._outages.link_down(link, why, verdict)
         flow = self._flow_table.flow(link)
         self._flow_table.forget(flow)
+        if link.kind is LinkKind.CLIENT and link.was_up and not link.authenticated:
+            self._gatekeeper.client_ended(link, why)
         self._login_waits.gone(flow)
         self.accounts.gone(flow)
         self._registrations.flow_closed(flow)

@@ -92,6 +92,7 @@ class Executor:
         elif isinstance(outcome, Register):
             response = self._registrations.register(flow, request, key, outcome.aor, self._relay)
             if response is not None:
+                self._relay.answered["REGISTER"][response.status // 100] += 1
                 self.reply(flow, request, key, response)
         elif isinstance(outcome, Prove):
             self.answer(flow, request, key, Answer(403, code=Code.NOT_AUTHENTICATED, why=f"not {outcome.aor}"))

@@ -6,9 +6,11 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
+from heapq import merge
 from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.server.process.clock import now_utc
+from sipmesh.server.proxy.login.client_refusals import ClientRefusals, reason_of_end
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.formatting import MOST
 from sipmesh.trust.judgement.judge import Judge
@@ -17,6 +19,7 @@ from sipmesh.trust.verdict import Verdict
 
 if TYPE_CHECKING:
     from sipmesh.topology.view import ServerView
+    from sipmesh.transport.link.link import Link
     from sipmesh.trust.policy import LinkPolicy
 
 REMEMBERED_REFUSALS = 500
@@ -38,6 +41,8 @@ class Gatekeeper:
         self._judges: dict[tuple[Direction, LinkKind, str], Judge] = {}
         self._newest = 0
         self.refusals: deque[Verdict] = deque(maxlen=REMEMBERED_REFUSALS)
+        self._refusals_of_clients: deque[Verdict] = deque(maxlen=REMEMBERED_REFUSALS)
+        self.client_refusals = ClientRefusals()
         self._observer: VerdictObserver | None = None
 
     def __repr__(self) -> str:
@@ -86,8 +91,22 @@ class Gatekeeper:
         if seen is not None and len(seen.names) > MOST:
             names = (*seen.names[:MOST], f"and {len(seen.names) - MOST} more")
             verdict = replace(verdict, seen=replace(seen, names=names))
-        self.refusals.append(verdict)
+        if verdict.kind is LinkKind.CLIENT and verdict.direction is Direction.ACCEPTED:
+            self._refusals_of_clients.append(verdict)
+            self.client_refusals.refuse(verdict, self.clock().timestamp())
+        else:
+            self.refusals.append(verdict)
+
+    def client_ended(self, link: Link, why: str) -> None:
+        """Record the end of a client link on which no user has logged in, if that is a failure; *why* is by the link."""
+        reason = reason_of_end(why, link.bytes_in)
+        if reason is not None:
+            self.client_refusals.record(reason, why, link.remote[0], self.clock().timestamp())
 
     def refused(self) -> Iterable[Verdict]:
-        """Return the refusals that are kept, newest first."""
-        return reversed(self.refusals)
+        """Return the refusals that are kept, newest first. Clients, of whom anybody may be one, displace no server."""
+        return merge(reversed(self.refusals), reversed(self._refusals_of_clients), key=_instant, reverse=True)
+
+
+def _instant(verdict: Verdict) -> datetime:
+    return verdict.at

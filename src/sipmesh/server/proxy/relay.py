@@ -93,6 +93,9 @@ BAD_GATEWAY: Final = 502
 MESSAGE_TOO_LARGE: Final = 513
 REQUEST_TERMINATED: Final = 487
 
+COUNTED: Final = ("MESSAGE", "REGISTER")
+"""Methods whose final responses are counted, beside the calls."""
+
 
 def is_too_long(message: Message, size: int) -> bool:
     """Return whether a message of *size* octets has a header that a reader with our limits would refuse.
@@ -134,6 +137,7 @@ class Relay:
         self._silent: TimeoutQueue[ProxiedRequest] = TimeoutQueue(SILENT_S, self._leave_silent)
         self.waits, self.invite_waits = LatencyHistogram(), LatencyHistogram()
         self.unanswered = self.calls_started = 0
+        self.answered = {method: [0] * 7 for method in COUNTED}  # final responses, by the first digit
         self.calls_ended = [0] * 7  # first final responses to initial INVITEs, by the first digit
 
     def __repr__(self) -> str:
@@ -181,6 +185,9 @@ class Relay:
         if given is Input.PROVISIONAL:
             return
         if transaction.over:
+            counts = self.answered.get(proxied.request.method)
+            if counts is not None:
+                counts[min(response.status // 100, 6)] += 1
             self._drop_exchange(proxied)
         elif transaction.state is not before:
             self._call_ended(proxied, response.status)

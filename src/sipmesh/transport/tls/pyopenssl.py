@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from OpenSSL import SSL, crypto
 
-from sipmesh.transport.sockets import unread
-from sipmesh.transport.tls.results import RECORD, HandshakeError, Progress, TlsError, failed, lost, shared_facts
+from sipmesh.transport.sockets import peeked, unread
+from sipmesh.transport.tls.results import (
+    NOT_TLS,
+    RECORD,
+    HandshakeError,
+    Progress,
+    TlsError,
+    failed,
+    lost,
+    shared_facts,
+)
 from sipmesh.trust.evidence import EngineError
 from sipmesh.trust.path.openssl_errors import is_left_to_us
 
@@ -133,7 +142,7 @@ class PyOpenSslTls:
         if decisive:
             last = decisive[-1]
             return HandshakeError("handshake-failed", f"{last.text} (OpenSSL error {last.code} at depth {last.depth})")
-        return failed(reason, opening=self._opening)
+        return failed(reason, opening=self._opening, arrived=peeked(self._sock) if reason in NOT_TLS else b"")
 
     def verified(self, certificate: crypto.X509, code: int, depth: int) -> bool:
         """Record one step of OpenSSL's path check; False ends the handshake with the alert for that error."""

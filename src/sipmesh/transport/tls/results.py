@@ -56,11 +56,14 @@ def alert_of(reason: str) -> str:
     return alert if found else ""
 
 
-def failed(reason: str, *, opening: bool) -> HandshakeError:
-    """Map OpenSSL's *reason* (lower case, spaces) to a verdict code; *opening* is true where we opened the link."""
+def failed(reason: str, *, opening: bool, arrived: bytes = b"") -> HandshakeError:
+    """Map OpenSSL's *reason* (lower case, spaces) to a verdict code; *opening* is true where we opened the link.
+
+    *arrived* are octets of the peer that OpenSSL has not read.
+    """
     alert = alert_of(reason)
     if reason in NOT_TLS:
-        return HandshakeError("not-tls", f"what arrived is not TLS ({reason})")
+        return HandshakeError("not-tls", f"what arrived is not TLS{_protocol_of(arrived)} ({reason})")
     if reason in TOO_OLD:
         return HandshakeError("protocol-too-old", f"the peer does not speak TLS 1.2 or later ({reason})")
     if reason in NO_CERTIFICATE:
@@ -70,6 +73,13 @@ def failed(reason: str, *, opening: bool) -> HandshakeError:
     if alert:
         return HandshakeError("handshake-failed", f"the peer sent the alert '{alert}'")
     return HandshakeError("handshake-failed", reason)
+
+
+def _protocol_of(arrived: bytes) -> str:
+    """Name the protocol of the octets behind the first five, which OpenSSL has taken for a TLS record."""
+    if b"SIP/2.0" in arrived:
+        return " but plain SIP"
+    return " but plain HTTP" if b"HTTP/1." in arrived else ""
 
 
 def lost(reason: str) -> TlsError:

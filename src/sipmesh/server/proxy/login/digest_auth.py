@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication.digest import Authentication, Challenge, Proved, authenticate
 from sipmesh.server.proxy.login.login_failures import FailedLogin, LoginFailures, flaw_class
+from sipmesh.server.proxy.login.login_history import Login, LoginHistory
 from sipmesh.server.proxy.login.login_waits import TOO_MANY, attempt_of
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.trust.code import Code
@@ -46,7 +47,7 @@ class DigestAuth:
         self._loop, self.homes, self._nonces, self._failures = loop, homes, nonces, failures
         self._tokens = tokens
         self._flow_table, self._accounts, self._log = flow_table, accounts, log
-        self.remembered = LoginFailures()
+        self.remembered, self.history = LoginFailures(), LoginHistory()
         self.succeeded = 0
         self.failed: Counter[str] = Counter()  # by flaw class
 
@@ -83,6 +84,10 @@ class DigestAuth:
             self._accounts.proved(flow, result.aor)
             self._failures.proved(str(flow.number))
             self.succeeded += 1
+            offered = tuple(verifier.ha1) if verifier is not None else ()
+            agent = request.first("user-agent") or ""
+            remote = flow.link.remote[0]
+            self.history.record(Login(result.aor, flow.link.id, remote, agent, result.algorithm, offered, time.time()))
         return result
 
     def answer(self, flow: Flow, request: Request, aor: str, result: Authentication) -> Response | None:

@@ -1,0 +1,62 @@
+"""The last successful logins, to answer "how did this user log in, and with which algorithm?"; bounded for each user."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.printable import printable
+
+if TYPE_CHECKING:
+    from sipmesh.sip.digest import Algorithm
+
+LONGEST_AGENT: Final = 128
+"""Characters that are kept of a User-Agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLimits:
+    """How many logins are kept, each below 1 KiB: the newest of each user, for the users who have logged in last."""
+
+    of_a_user: int = 8
+    users: int = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A login on the link with the id *link*; *at* is in epoch seconds (UTC). *offered* are the algorithms of the challenge."""
+
+    user: str
+    link: str
+    remote: str
+    user_agent: str
+    algorithm: Algorithm
+    offered: tuple[Algorithm, ...]
+    at: float
+
+
+class LoginHistory:
+    """The newest logins on one server; a link has one entry for each of its users."""
+
+    def __init__(self, limits: HistoryLimits | None = None) -> None:
+        self._limits = limits or HistoryLimits()
+        self._users: OrderedDict[str, dict[str, Login]] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"<LoginHistory of {len(self._users)} users>"
+
+    def record(self, login: Login) -> None:
+        """Record a login; its User-Agent is made printable, and cut."""
+        logins = self._users.setdefault(login.user, {})
+        self._users.move_to_end(login.user)
+        logins.pop(login.link, None)
+        logins[login.link] = replace(login, user_agent=printable(login.user_agent, LONGEST_AGENT))
+        if len(logins) > self._limits.of_a_user:
+            del logins[next(iter(logins))]
+        if len(self._users) > self._limits.users:
+            self._users.popitem(last=False)
+
+    def of(self, user: str) -> list[Login]:
+        """Return the logins of a user, newest first."""
+        return list(reversed(self._users.get(user, {}).values()))
