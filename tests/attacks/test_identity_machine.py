@@ -477,11 +477,12 @@ OFF: dict[str, list[tuple[Any, str, Any]]] = {
 
 
 FOUND_SOON: dict[str, int] = {
-    "To is the name of the other side": 7,
-    "nothing is in a dialog without its token": 17,
-    "a server asserts only what it may": 2,
+    "To is the name of the other side": 10,
+    "nothing is in a dialog without its token": 1,
+    "a server is held to the domains of its From": 28,
+    "a server asserts only what it may": 5,
     "a flow is named by its own pool": 4,
-    "a partner reaches users alone": 28,
+    "a partner reaches users alone": 29,
     "P-Asserted-Identity of a response is held to its sender": 27,
     "a nonce is of one link": 4,
     "From is the name of its side": 15,

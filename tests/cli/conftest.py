@@ -7,12 +7,20 @@ from collections.abc import Iterator
 import pytest
 
 from cli.world import EDGE, FE1, FE2, Organisation
+from sipmesh.demo.ports import HOST, PortBlock
+
+
+@pytest.fixture(name="organisation_model", scope="session")
+def _organisation_model(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
+    """The organisation as it is copied for each test. Its copies have the same ports, which nothing else is given."""
+    block = PortBlock()
+    return Organisation.make(tmp_path_factory.mktemp("o") / "o", port=lambda: block.free_port(HOST))
 
 
 @pytest.fixture(name="organisation")
-def _organisation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organisation]:
+def _organisation(organisation_model: Organisation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organisation]:
     """A fresh organisation that nobody serves yet; what a test starts is stopped after it."""
-    made = Organisation.make(tmp_path_factory.mktemp("o") / "o")
+    made = organisation_model.copied(tmp_path_factory.mktemp("o") / "o")
     yield made
     made.stop()
 

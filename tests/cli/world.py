@@ -7,12 +7,13 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,12 +84,14 @@ class Organisation:
     ports: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, folder: Path, domain: str = DOMAIN, *, whole: bool = False) -> Organisation:
-        """Make *domain* in *folder*; *whole* with a second front end and an edge."""
+    def make(
+        cls, folder: Path, domain: str = DOMAIN, *, whole: bool = False, port: Callable[[], int] = free_port
+    ) -> Organisation:
+        """Make *domain* in *folder*; *whole* with a second front end and an edge. *port* gives the ports."""
         made = sipmesh("init", domain, "--dir", folder)
         assert made.code == 0, made.err
         organisation = cls(folder, domain)
-        organisation.choose_ports(whole=whole)
+        organisation.choose_ports(port, whole=whole)
         assert organisation.type("ca", "issue", "--all").code == 0
         organisation.publish("ports that are free")
         return organisation
@@ -101,7 +104,12 @@ class Organisation:
     def root(self) -> Path:
         return self.folder / "ca" / "root.pem"
 
-    def choose_ports(self, *, whole: bool) -> None:
+    def copied(self, folder: Path) -> Organisation:
+        """Give the same organisation in a folder of its own, on the same ports; only one of the two may run."""
+        shutil.copytree(self.folder, folder)
+        return Organisation(folder, self.domain, ports=dict(self.ports))
+
+    def choose_ports(self, port: Callable[[], int], *, whole: bool) -> None:
         """Edit the topology as an operator would."""
         text = self.file.read_text()
         plain = f"{{name: fe1.{self.domain}, address: 127.0.0.1}}"
@@ -110,8 +118,8 @@ class Organisation:
         if whole:
             text = uncommented(text)
         for host, kind, written in PORTS:
-            self.ports[f"{host}.{self.domain} {kind}"] = port = free_port()
-            text = re.sub(rf"{kind}: {written}\b", f"{kind}: {port}", text, count=1)
+            self.ports[f"{host}.{self.domain} {kind}"] = given = port()
+            text = re.sub(rf"{kind}: {written}\b", f"{kind}: {given}", text, count=1)
         self.file.write_text(text)
 
     def publish(self, why: str) -> Result:

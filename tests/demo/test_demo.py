@@ -18,25 +18,6 @@ PATIENCE_S = 120.0
 PAUSE = "Press Enter for the next act."
 
 
-def test_every_line_of_the_demo_comes_out_as_it_must(tmp_path: Path) -> None:
-    """And fits on a screen of 80 columns, in about as many lines as a person reads.
-
-    It waits for the Enter key between two acts. The standard input ends after the first one: then nothing waits.
-    """
-    findings = tmp_path / "findings.txt"
-    command = [*COMMAND, "--pause", "--findings", str(findings)]
-    done = subprocess.run(command, input="\n", capture_output=True, text=True, timeout=PATIENCE_S, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(PAUSE) == 5
-    shown = [line for line in done.stdout.replace(PAUSE, "\n").strip().splitlines() if line.strip()]
-    assert re.fullmatch(r"(\d+) of \1 results are as expected, in \d+ s\.", shown[-1]), shown[-1]
-    assert shown[-2] == f"Full findings: {findings}"
-    assert "✗" not in done.stdout
-    assert max(len(line) for line in shown if str(tmp_path.parent) not in line) <= COLUMNS
-    assert len(done.stdout.splitlines()) <= 130
-    assert findings.read_text().count("remedy:") > 20
-
-
 def descendants(pid: int) -> set[int]:
     """Return the child pids of *pid*, from the kernel."""
     found: set[int] = set()
@@ -59,16 +40,39 @@ def read_until(process: subprocess.Popen[bytes], words: bytes) -> bytes:
     return seen
 
 
-def test_a_demo_that_was_kept_stops_on_a_signal_and_leaves_no_process() -> None:
-    with subprocess.Popen([*COMMAND, "--keep"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        seen = read_until(process, b"Ctrl-C stops it")
-        assert b"carol-secret" in seen
+def test_every_line_is_as_it_must_be_and_a_demo_that_was_kept_leaves_no_process(tmp_path: Path) -> None:
+    """The lines fit on a screen of 80 columns, and are about as many as a person reads.
+
+    The demo waits for the Enter key between two acts. The standard input ends after the first one: then nothing waits.
+    """
+    findings = tmp_path / "findings.txt"
+    command = [*COMMAND, "--pause", "--keep", "--findings", str(findings)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.close()
+        printed = read_until(process, b"Ctrl-C stops it").decode()
         children = descendants(process.pid)
         assert len(children) >= 5
         process.send_signal(signal.SIGINT)
+        process.stdin = None  # it is closed
         process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+    played, _, kept = printed.partition("\nThe network goes on running")
+    assert "carol-secret" in kept
+    assert_as_it_must_be(played, findings)
+
+
+def assert_as_it_must_be(printed: str, findings: Path) -> None:
+    assert printed.count(PAUSE) == 5
+    shown = [line for line in printed.replace(PAUSE, "\n").strip().splitlines() if line.strip()]
+    assert re.fullmatch(r"(\d+) of \1 results are as expected, in \d+ s\.", shown[-1]), shown[-1]
+    assert shown[-2] == f"Full findings: {findings}"
+    assert "✗" not in printed
+    assert max(len(line) for line in shown if str(findings.parent.parent) not in line) <= COLUMNS
+    assert len(printed.splitlines()) <= 130
+    assert findings.read_text().count("remedy:") > 20
 
 
 def test_a_demo_that_is_ended_in_its_first_act_leaves_no_process() -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 
 import pytest
 
@@ -228,17 +227,16 @@ def work_of(data: bytes) -> Counter[str]:
     return work
 
 
-def assert_linear(*done: Counter[str]) -> None:
+def assert_linear(less: Counter[str], more: Counter[str]) -> None:
     """Check that the work per octet does not grow with the length of a message, except for messages in pieces."""
-    for less, more in pairwise(done):
-        for measure in ("steps", "octets"):
-            assert more[measure] / more["length"] <= 8 / 7 * less[measure] / less["length"], (measure, done)
+    for measure in ("steps", "octets"):
+        assert more[measure] / more["length"] <= 8 / 7 * less[measure] / less["length"], (measure, less, more)
 
 
 @pytest.mark.parametrize("kind", WORST)
 def test_work_grows_with_the_octets_and_no_faster(kind: str) -> None:
     """Each is longer than a start line may be, where the reader begins to look for the end of that."""
-    work = [work_of(WORST[kind](size)) for size in (16_500, 32_000, 64_000)]
+    work = [work_of(WORST[kind](size)) for size in (16_500, 64_000)]
     if (
         kind == "short messages"
     ):  # the search for the end of each walks over that one, and not over all that came with it
@@ -253,7 +251,7 @@ def test_work_grows_with_the_items_of_a_list_and_no_faster(name: str) -> None:
     """Nearly up to the bound of a list, which is 256 items: twice as many items, twice the work."""
     item = {"Via": b"SIP/2.0/TLS a;branch=z9hG4bK1", "Supported": b"t" * 16, "Require": b"t" * 16}.get(name, OURS)
     make = instead if name == "Via" else beside
-    assert_linear(*(work_of(make(name.encode() + b": " + b",".join([item] * count))) for count in (60, 120, 240)))
+    assert_linear(*(work_of(make(name.encode() + b": " + b",".join([item] * count))) for count in (60, 240)))
 
 
 @pytest.mark.parametrize("kind", ["Via, 256 entries", "folds"])
@@ -275,4 +273,4 @@ def test_work_of_a_response_grows_with_its_vias_and_no_faster() -> None:
         rows = b"".join(b"Via: SIP/2.0/TLS a;branch=z9hG4bK%d\r\n" % number for number in range(count))
         return response(200).encode().replace(b"From", rows + b"From", 1)
 
-    assert_linear(*(work_of(answer(count)) for count in (50, 100, 200)))
+    assert_linear(*(work_of(answer(count)) for count in (50, 200)))

@@ -11,13 +11,12 @@ import pytest
 
 from sipmesh.sip.framing import ReadLimits
 from sipmesh.sip.message import Request, Response
-from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind
-from support.network import FE1, FE2, Network
+from support.network import FE1, FE2, UNHURRIED, Network
 from support.peer import HungUpError, Peer
 from support.running import on_jumping_loop, on_loop, until
 
-LIMITS = Limits()
+LIMITS = UNHURRIED
 GROWTH = ReadLimits().growth
 MESSAGE = "MESSAGE"
 

@@ -10,15 +10,14 @@ import pytest
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.transaction.ack import ack_for
-from sipmesh.transport.limits import Limits
 from sipmesh.transport.link.deadlines import DOES_NOT_READ
 from sipmesh.transport.link.link import Link
-from support.network import FE1, FE2, Network
+from support.network import FE1, FE2, UNHURRIED, Network
 from support.peer import Peer
 from support.running import on_loop, until
 
 MESSAGE, BOB = "MESSAGE", "sip:bob@example.test"
-SMALL = Limits(queue_client_bytes=100_000)
+SMALL = replace(UNHURRIED, queue_client_bytes=100_000)
 """A client's queue that is smaller than the largest body of a client."""
 
 
@@ -165,7 +164,7 @@ async def test_ack_without_room_is_dropped_and_a_short_one_arrives(home: Network
 @on_loop
 async def test_peer_that_takes_no_octet_is_closed_after_its_time(home: Network) -> None:
     """The twin of a peer that reads late: it is closed for not reading, and by nobody's sending."""
-    home.limits = replace(Limits(), stall_s=0.2)
+    home.limits = replace(UNHURRIED, stall_s=0.2)
     async with home:
         alice = await home.phone("alice", FE1)
         await home.phone("bob", FE1)

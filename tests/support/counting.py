@@ -36,15 +36,20 @@ def work_counted(work: Counter[str]) -> Iterator[None]:
 
     *octets* is the length of each text whose method is called: what a method may cost that walks over it.
     """
+    steps = octets = 0  # not in *work* yet: this is called for each line
 
     def note(_frame: Any, event: str, called: Any) -> None:
-        work["steps"] += 1
-        text = getattr(called, "__self__", None) if event == "c_call" else None
-        if isinstance(text, str | bytes | bytearray) and called.__name__ not in _LOOK_AT_ONE_END:
-            work["octets"] += len(text)
+        nonlocal steps, octets
+        steps += 1
+        if event == "c_call":
+            text = getattr(called, "__self__", None)
+            if isinstance(text, str | bytes | bytearray) and called.__name__ not in _LOOK_AT_ONE_END:
+                octets += len(text)
 
     def trace(_frame: Any, event: str, _arg: Any) -> Any:
-        work["steps"] += event == "line"
+        nonlocal steps
+        if event == "line":
+            steps += 1
         return trace
 
     before, traced = sys.getprofile(), sys.gettrace()
@@ -57,3 +62,4 @@ def work_counted(work: Counter[str]) -> Iterator[None]:
         sys.setprofile(before)
         sys.settrace(traced)
         gc.enable()
+        work.update(steps=steps, octets=octets)

@@ -225,7 +225,8 @@ if __name__ == "__main__":
 
     import sipmesh.cli.main
     import sipmesh.demo.network
-    import sipmesh.server.service  # noqa: F401 - what `sipmesh serve` imports when it is called
+    import sipmesh.server.service
 
+    sipmesh.cli.main.command()
     gc.freeze()
     serve(socket.socket(fileno=int(sys.argv[1])))

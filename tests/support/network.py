@@ -42,6 +42,9 @@ POOL2, FE3, FE4 = "pool2.example.test", "fe3.example.test", "fe4.example.test"
 PARTNER_FE, PARTNER_EDGE, PARTNER_EDGES = "fe1.partner.test", "edge1.partner.test", "sip.partner.test"
 
 
+UNHURRIED = Limits(queue_age_s=60.0, queue_age_most_s=60.0)
+"""The limits, but without overload control: a burst may wait for as long as the machine is busy with other tests."""
+
 BEGAN = datetime.now(UTC)
 """When the tests were collected: organisations are issued then, so that no test is older than its certificates."""
 
@@ -141,7 +144,7 @@ class Network:
     told: dict[str, Told] = field(default_factory=dict)
     dns: NameServer = field(default_factory=lambda: NameServer({}))
     starts: tuple[str, ...] = ()
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = UNHURRIED
     stores: dict[str, Locations] = field(default_factory=dict)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _loaded: dict[Path, tuple[bytes, Loaded]] = field(default_factory=dict)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -95,10 +96,16 @@ app.command("message")(actions.message)
 app.command("call")(actions.call)
 
 
+@cache
+def command() -> Callable[..., object]:
+    """Make all commands from their functions, once in a process."""
+    return typer.main.get_command(app)
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command, and exit with its exit code."""
     try:
-        app(arguments, prog_name="sipmesh")
+        command()(arguments, prog_name="sipmesh")
     except LinkRefused as refused:
         say_verdict(refused.verdict, error=True)
     except SipmeshError as wrong:

@@ -1,6 +1,7 @@
 """Partners come, and are blocked; the operator's comments stay."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,20 @@ def _theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "ca"
 
 
+@pytest.fixture(name="open_model", scope="session")
+def _open_model(organisation_model: Organisation, tmp_path_factory: pytest.TempPathFactory) -> Organisation:
+    made = organisation_model.copied(tmp_path_factory.mktemp("o") / "o")
+    made.file.write_text(uncommented(made.file.read_text()))
+    made.publish("an edge")
+    return made
+
+
 @pytest.fixture(name="open_")
-def _open(organisation: Organisation) -> Organisation:
+def _open(open_model: Organisation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organisation]:
     """An organisation with an edge and a federation, but no partner."""
-    organisation.file.write_text(uncommented(organisation.file.read_text()))
-    organisation.publish("an edge")
-    return organisation
+    made = open_model.copied(tmp_path_factory.mktemp("o") / "o")
+    yield made
+    made.stop()
 
 
 def credentials(theirs: Path) -> tuple[str | Path, ...]:
