@@ -109,7 +109,7 @@ class Organisation:
         shutil.copytree(self.folder, folder)
         return Organisation(folder, self.domain, ports=dict(self.ports))
 
-    def choose_ports(self, port: Callable[[], int], *, whole: bool) -> None:
+    def choose_ports(self, port: Callable[[], int] = free_port, *, whole: bool) -> None:
         """Edit the topology as an operator would."""
         text = self.file.read_text()
         plain = f"{{name: fe1.{self.domain}, address: 127.0.0.1}}"
