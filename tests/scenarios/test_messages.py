@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from support.network import BOT, FE1, FE2, POOL, Network, text
+from support.network import BOT, FE1, FE2, POOL, UNHURRIED, Network, text
 from support.running import on_loop
 
 
@@ -24,10 +25,12 @@ async def test_message_arrives_the_moment_the_other_front_end_has_registered(poo
 
 @on_loop
 async def test_a_thousand_messages_at_once_all_arrive(pool: Network) -> None:
+    """There is room for all of them: on a busy machine bob's phone may read nothing until the last one was sent."""
+    pool.limits = replace(UNHURRIED, queue_client_bytes=10_000_000)
     async with pool:
         alice, bob = await pool.agent("alice", FE1), await pool.agent("bob", FE2)
         outcomes = await asyncio.gather(*(alice.message("bob@example.test", str(n)) for n in range(1000)))
-        assert all(outcome.ok for outcome in outcomes)
+        assert {(outcome.status, outcome.reason, outcome.warnings) for outcome in outcomes if not outcome.ok} == set()
         assert {(await text(bob)).text for _ in range(1000)} == set(map(str, range(1000)))
         assert not pool.nodes[FE1].flow_table.sessions()[0].served
 
