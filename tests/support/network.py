@@ -28,6 +28,7 @@ from sipmesh.storage.location_service.locations import Locations
 from sipmesh.storage.location_service.sqlite_locations import SqliteLocations
 from sipmesh.topology.document.load import Loaded, load
 from sipmesh.transport.limits import Limits
+from sipmesh.transport.reactor.reactor import Reactor
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 from support.peer import Peer
@@ -209,7 +210,9 @@ class Network:
         domain = self.of(server).domain
         trust = Trust.of_pem(self.of(server).root.read_bytes())
         settings = Settings(Manners(accept_calls=accepts, message_status=status))
-        agent = UserAgent(f"{user}@{domain}", f"{user}-secret", trust=trust, settings=settings)
+        reactor = Reactor(asyncio.get_running_loop(), UNHURRIED)
+        self._stack.callback(reactor.close)
+        agent = UserAgent(f"{user}@{domain}", f"{user}-secret", trust=trust, settings=settings, reactor=reactor)
         self._stack.push_async_callback(agent.close)
         await agent.connect(*self.address(server))
         assert (await agent.register()).status == 200
