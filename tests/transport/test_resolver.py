@@ -13,7 +13,7 @@ import pytest
 
 from sipmesh.demo.nameserver import NameServer
 from sipmesh.errors import OperatorError
-from sipmesh.routing.proxy.locate import SIPS, DnsQuestion, Locate, RecordKind, Srv
+from sipmesh.routing.proxy.locate import SIPS, DnsQuestion, Locate, Naptr, RecordKind, Srv
 from sipmesh.transport.resolver import DnsResolver, UnansweredError, locate, split_host_port
 from transport.world import WITHIN_S, on_loop
 
@@ -27,6 +27,7 @@ RECORDS = {
     ("_sips._tcp.a.test", "SRV"): ["10 5 5071 one.a.test.", "20 0 5061 a.test."],
     ("one.a.test", "A"): ["192.0.2.9"],
     ("_none._tcp.a.test", "SRV"): ["0 0 0 ."],
+    ("n.test", "NAPTR"): ['10 50 "s" "SIPS+D2T" "" _sips._tcp.a.test.'],
 }
 KNOT = """
 server:
@@ -103,6 +104,8 @@ async def test_records_are_returned_in_our_own_types(server: str, tmp_path: Path
         assert await resolver.ask(DnsQuestion("a.test", RecordKind.AAAA)) == RECORDS["a.test", "AAAA"]
         srv = await resolver.ask(DnsQuestion("_sips._tcp.a.test", RecordKind.SRV))
         assert set(srv) == {Srv(10, 5, 5071, "one.a.test"), Srv(20, 0, 5061, "a.test")}
+        naptr = Naptr(10, 50, "s", "SIPS+D2T", "", "_sips._tcp.a.test")
+        assert await resolver.ask(DnsQuestion("n.test", RecordKind.NAPTR)) == [naptr]
         assert await resolver.ask(DnsQuestion("_none._tcp.a.test", RecordKind.SRV)) == [Srv(0, 0, 0, ".")]
 
 
@@ -122,6 +125,8 @@ async def test_domain_is_located_over_dns(server: str, tmp_path: Path) -> None:
         assert found[0] == ("192.0.2.9", 5071)
         assert found[1] == ("2001:db8::1", 5061)
         assert set(found[2:]) == {("192.0.2.1", 5061), ("192.0.2.2", 5061)}
+        by_naptr = await locate(Locate("n.test", None, SIPS), resolver)
+        assert set(by_naptr) == set(found)  # the same SRV records
 
 
 @on_loop

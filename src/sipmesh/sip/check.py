@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # 8.1.1 and section 20 table 2: exactly one row of each. (Max-Forwards may be absent: 16.3 step 3.)
 _ONCE: Final[i64] = bits_of("from", "to", "call-id", "cseq")
 _SINGLE: Final[i64] = _ONCE | bits_of(
+    "max-breadth",
     "max-forwards",
     "content-length",
     "content-type",

@@ -13,15 +13,16 @@ import dns.rdatatype
 import dns.resolver
 
 from sipmesh.errors import OperatorError, SipmeshError
-from sipmesh.routing.proxy.locate import RecordKind, Srv, is_ip
-from sipmesh.sip.text import is_digits
+from sipmesh.routing.proxy.locate import Naptr, RecordKind, Srv, is_ip
+from sipmesh.sip.text import is_digits, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dns.rdtypes.IN.NAPTR import NAPTR
     from dns.rdtypes.IN.SRV import SRV
 
-    from sipmesh.routing.proxy.locate import DnsQuestion, Locate
+    from sipmesh.routing.proxy.locate import DnsQuestion, Locate, Record
 
 LIFETIME_S: Final = 5.0  # for one question, over all name servers
 CACHED: Final = 1024
@@ -35,14 +36,14 @@ class UnansweredError(SipmeshError):
 class Resolver(Protocol):
     """Answers one question at a time."""
 
-    async def ask(self, question: DnsQuestion) -> Sequence[str | Srv]:
+    async def ask(self, question: DnsQuestion) -> Sequence[Record]:
         """Return the records, empty if there are none; raises UnansweredError."""
 
 
 class NoResolver:
     """A resolver for servers whose topology gives every address."""
 
-    async def ask(self, question: DnsQuestion) -> Sequence[str | Srv]:
+    async def ask(self, question: DnsQuestion) -> Sequence[Record]:
         """Raise UnansweredError."""
         raise UnansweredError(f"no DNS server is configured to resolve {question.name}")
 
@@ -75,7 +76,7 @@ class DnsResolver:
             resolver.nameservers = [_nameserver(setting) for setting in nameservers]
         return resolver
 
-    async def ask(self, question: DnsQuestion) -> Sequence[str | Srv]:
+    async def ask(self, question: DnsQuestion) -> Sequence[Record]:
         """See :class:`Resolver`; an unknown name and a name without such records give the same empty answer."""
         try:
             name = dns.name.from_text(question.name)
@@ -88,11 +89,19 @@ class DnsResolver:
             return ()
         if question.kind is RecordKind.SRV:
             return [_srv(record) for record in answer.rrset if record.rdtype == dns.rdatatype.SRV]
+        if question.kind is RecordKind.NAPTR:
+            return [_naptr(record) for record in answer.rrset if record.rdtype == dns.rdatatype.NAPTR]
         return [record.to_text() for record in answer.rrset]
 
 
 def _srv(record: SRV) -> Srv:
     return Srv(record.priority, record.weight, record.port, record.target.to_text(omit_final_dot=True))
+
+
+def _naptr(record: NAPTR) -> Naptr:
+    flags, service, regexp = (text_of(part) for part in (record.flags, record.service, record.regexp))
+    replacement = record.replacement.to_text(omit_final_dot=True)
+    return Naptr(record.order, record.preference, flags, service, regexp, replacement)
 
 
 def _nameserver(setting: str) -> dns.nameserver.Do53Nameserver:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -13,14 +14,16 @@ from sipmesh.routing.proxy.locate import (
     SRV_MAX,
     DnsQuestion,
     Locate,
+    Naptr,
+    Record,
     RecordKind,
     Srv,
     UnlocatableError,
     is_ip,
 )
 
-A, AAAA, SRV = RecordKind.A, RecordKind.AAAA, RecordKind.SRV
-Answers = dict[tuple[str, RecordKind], list[str | Srv]]
+A, AAAA, SRV, NAPTR = RecordKind
+Answers = dict[tuple[str, RecordKind], list[Record]]
 
 
 def located(machine: Locate, answers: Answers) -> list[tuple[str, int]]:
@@ -29,6 +32,58 @@ def located(machine: Locate, answers: Answers) -> list[tuple[str, int]]:
         for question in questions:
             machine.answered(question, answers.get((question.name, question.kind), []))
     return machine.addresses()
+
+
+def asked_for_srv(*, entropy: bytes = b"") -> Locate:
+    """A search for a domain without NAPTR records."""
+    machine = Locate("a.test", None, SIPS, entropy=entropy)
+    machine.answered(DnsQuestion("a.test", NAPTR), [])
+    assert machine.questions() == (DnsQuestion("_sips._tcp.a.test", SRV),)
+    return machine
+
+
+FOR_TLS = Naptr(20, 10, "s", "SIPS+D2T", "", "_sips._tcp.b.test")
+
+
+@pytest.mark.parametrize(
+    ("records", "srv"),
+    [
+        ([FOR_TLS], "_sips._tcp.b.test"),
+        ([replace(FOR_TLS, flags="S", service="sips+d2t")], "_sips._tcp.b.test"),
+        ([FOR_TLS, replace(FOR_TLS, order=10, replacement="_sips._tcp.c.test")], "_sips._tcp.c.test"),
+        ([FOR_TLS, replace(FOR_TLS, preference=5, replacement="_sips._tcp.c.test")], "_sips._tcp.c.test"),
+        ([replace(FOR_TLS, order=1, service="SIP+D2U"), FOR_TLS], "_sips._tcp.b.test"),
+        ([replace(FOR_TLS, service="SIP+D2T")], "_sips._tcp.a.test"),
+        ([replace(FOR_TLS, flags="u")], "_sips._tcp.a.test"),
+        ([replace(FOR_TLS, regexp="!.*!sip:x@b.test!")], "_sips._tcp.a.test"),
+        ([replace(FOR_TLS, replacement=".")], "_sips._tcp.a.test"),
+        ([], "_sips._tcp.a.test"),
+    ],
+)
+def test_naptr_records_for_tls_name_the_srv_records(records: list[Record], srv: str) -> None:
+    """RFC 3263 4.1. Records for UDP and TCP without TLS are ignored (rule R1)."""
+    machine = Locate("a.test", None, SIPS)
+    machine.answered(machine.questions()[0], records)
+    assert machine.questions() == (DnsQuestion(srv, SRV),)
+
+
+def test_search_goes_on_by_srv_where_naptr_is_not_answered() -> None:
+    machine = Locate("a.test", None, SIPS)
+    machine.failed(machine.questions()[0], "NAPTR of a.test: SERVFAIL")
+    assert machine.questions() == (DnsQuestion("_sips._tcp.a.test", SRV),)
+
+
+def test_federation_asks_for_naptr_where_its_own_srv_is_missing() -> None:
+    answers: Answers = {
+        ("a.test", NAPTR): [FOR_TLS],
+        ("_sips._tcp.b.test", SRV): [Srv(1, 0, 5071, "one.test")],
+        ("one.test", A): ["192.0.2.1"],
+    }
+    assert located(Locate("a.test", None, FEDERATION), answers) == [("192.0.2.1", 5071)]
+    with pytest.raises(UnlocatableError, match="there is no SRV record _sips"):
+        located(Locate("a.test", None, FEDERATION), {("a.test", NAPTR): [FOR_TLS]})
+    both = answers | {("_sipfederationtls._tcp.a.test", SRV): [Srv(1, 0, 5061, "one.test")]}
+    assert located(Locate("a.test", None, FEDERATION), both) == [("192.0.2.1", 5061)]
 
 
 @pytest.mark.parametrize(("name", "port"), [("192.0.2.7", 5061), ("2001:db8::7", 5061)])
@@ -76,7 +131,7 @@ def test_partner_without_srv_has_no_fallback() -> None:
 
 def test_dns_timeout_is_not_a_missing_srv() -> None:
     """There is no fallback after a timeout: an attacker who can drop packets would choose the server."""
-    machine = Locate("a.test", None, SIPS)
+    machine = asked_for_srv()
     machine.failed(machine.questions()[0], "SRV of a.test: timeout")
     assert machine.questions() == ()
     with pytest.raises(UnlocatableError, match="timeout"):
@@ -98,20 +153,18 @@ def test_one_target_without_address_does_not_hide_the_others() -> None:
 
 @pytest.mark.parametrize(("count", "asked"), [(SRV_MAX, SRV_MAX), (SRV_MAX + 1, SRV_MAX)])
 def test_number_of_targets_is_bounded(count: int, asked: int) -> None:
-    machine = Locate("a.test", None, SIPS)
+    machine = asked_for_srv()
     machine.answered(machine.questions()[0], [Srv(1, 0, 5061, f"t{at}.test") for at in range(count)])
     assert len(machine.questions()) == 2 * asked
 
 
 def test_weights_share_the_first_place_in_proportion() -> None:
     """RFC 2782: 1, 2 and 1 of 4; zero gets almost nothing. Drawn from 2,000 fixed entropies, so always the same."""
-    records: list[str | Srv] = [
-        Srv(0, weight, 5061, f"w{weight}{at}.test") for at, weight in enumerate([10, 20, 10, 0])
-    ]
+    records: list[Record] = [Srv(0, weight, 5061, f"w{weight}{at}.test") for at, weight in enumerate([10, 20, 10, 0])]
     answers: Answers = {(record.target, A): ["192.0.2.1"] for record in records if isinstance(record, Srv)}
     first: Counter[str] = Counter()
     for seed in range(2000):
-        machine = Locate("a.test", None, SIPS, entropy=seed.to_bytes(4))
+        machine = asked_for_srv(entropy=seed.to_bytes(4))
         machine.answered(machine.questions()[0], records)
         first[machine.questions()[0].name] += 1
     assert located(machine, answers) == [("192.0.2.1", 5061)]

@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import Final
 
 from sipmesh.errors import LocalError
+from sipmesh.routing.proxy.breadth import breadth_of, narrowed
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.text import octets_of
@@ -98,6 +99,17 @@ SILENT_S: Final = 4.0
 A phone sends 100 within 0.2 s (RFC 3261 section 17.2.1), on a link that loses nothing. So the link of one that is silent is dead,
 and nobody should wait for its timer B (32 s) to hear that the user is busy.
 """
+WHY: Final = {
+    REQUEST_TIMEOUT: "no final response has come in time",
+    FLOW_FAILED: "the flow has failed",
+    TEMPORARILY_UNAVAILABLE: "the link of the phone is gone",
+    SERVICE_UNAVAILABLE: "no server at the next hop can be reached",
+}
+"""What happened, by the status that we make for a branch without a response. The warn-agent is a pseudonym."""
+
+TIMED_OUT: Final = ('SIP;cause=408;text="Request Timeout"',)
+"""The Reason in the CANCEL after timer C (RFC 3326)."""
+
 
 ELSEWHERE: Final = ('SIP;cause=200;text="Call completed elsewhere"',)
 """The Reason in the CANCEL to the other branches after a 2xx: their phones show no missed call (RFC 3326 section 3.1)."""
@@ -143,6 +155,7 @@ class ResponseContext:
         "invite",
         "reasons",
         "request",
+        "share",
         "waiting",
     )
 
@@ -156,6 +169,7 @@ class ResponseContext:
         self.answered = self.cancelled = False
         self.by_token = False
         self.reasons: tuple[str, ...] = ()
+        self.share = 0  # the Max-Breadth of the branches that start; 0 leaves the field of the request as it is
 
     def __repr__(self) -> str:
         return f"<ResponseContext of {self.request!r}: {self.branches}>"
@@ -166,13 +180,16 @@ class ResponseContext:
 
         *by_token*: another server of the pool has sent the request to a flow of ours. It has answered the caller with 100, and
         needs to know whether the phone answers. So it gets the 100 of the phone in place of ours.
+
+        A group larger than Max-Breadth, which must not be 0, is split (RFC 5393 section 5.3.3).
         """
         if len(targets) == 1:
             context, target = ResponseContext(request, [targets]), targets[0]
             context.by_token = isinstance(target, FlowTarget) and target.found is Found.TOKEN
             return context
         ranks = sorted({target.q for target in targets})  # start() takes the last group first
-        return ResponseContext(request, [tuple(t for t in targets if t.q == rank) for rank in ranks])
+        groups = narrowed([tuple(t for t in targets if t.q == rank) for rank in ranks], breadth_of(request))
+        return ResponseContext(request, groups)
 
     @property
     def running(self) -> bool:
@@ -209,7 +226,10 @@ class ResponseContext:
         """Start the next group of targets; if there is none, give the final response."""
         if not self.waiting or self.cancelled:
             return self._conclude()
-        return [self._start(ways_to(target)) for target in self.waiting.pop()]
+        group = self.waiting.pop()
+        if len(group) > 1 or self.share:
+            self.share = breadth_of(self.request) // len(group)
+        return [self._start(ways_to(target)) for target in group]
 
     def responded(self, number: int, response: Response) -> list[Effect]:
         """Process a response on the branch *number*."""
@@ -226,7 +246,10 @@ class ResponseContext:
     def _failed(self, branch: Branch, response: Response) -> list[Effect]:
         """Process the final response of a branch that has failed."""
         if response.status == FLOW_FAILED and isinstance(branch.target, RemoteFlowTarget):
-            return [Forget(branch.target), *self._try_next_way(branch, respond(self.request, TEMPORARILY_UNAVAILABLE))]
+            return [
+                Forget(branch.target),
+                *self._try_next_way(branch, explained(self.request, TEMPORARILY_UNAVAILABLE)),
+            ]
         if response.status == SERVICE_UNAVAILABLE:
             response = overloaded(response)
             if not isinstance(branch.target, FlowTarget):
@@ -235,7 +258,7 @@ class ResponseContext:
             return self._try_next_way(branch, response)
         if not branch.late:  # a late branch was already counted as a 408
             self._consider(response)
-        return self._global_failure() if response.status >= 600 else self._next()  # noqa: PLR2004 - global failure
+        return self._global_failure(response.status) if response.status >= 600 else self._next()  # noqa: PLR2004 - global failure
 
     def lost(self, number: int) -> list[Effect]:
         """Process the loss of a branch's link, or a link that could not be opened: try each alternative once.
@@ -248,7 +271,7 @@ class ResponseContext:
         if branch.state is not BranchState.CALLING:
             branch.ways = ()
         branch.state = BranchState.DONE
-        return self._try_next_way(branch, respond(self.request, lost_status(branch.target)))
+        return self._try_next_way(branch, explained(self.request, lost_status(branch.target)))
 
     def timed_out(self, number: int) -> list[Effect]:
         """Process the timeout of a branch (timers B, C and F): it counts as a 408. Another flow of the same device is tried.
@@ -264,10 +287,10 @@ class ResponseContext:
             return [self._start(branch.ways)]
         if not branch.late:
             branch.late, branch.ways = True, ()
-            self._consider(respond(self.request, REQUEST_TIMEOUT))
+            self._consider(explained(self.request, REQUEST_TIMEOUT))
             if self.invite and branch.state is BranchState.PROCEEDING:
                 branch.state = BranchState.CANCELLING
-                return [Cancel(number)]
+                return [Cancel(number, TIMED_OUT)]
         branch.state = BranchState.DONE
         return self._next()
 
@@ -370,10 +393,10 @@ class ResponseContext:
             return [SendResponse(response)]
         return [SendResponse(response), *self._cancel_running(ELSEWHERE)]
 
-    def _global_failure(self) -> list[Effect]:
+    def _global_failure(self, status: int) -> list[Effect]:
         """End the search after a 6xx: no new branch starts, and the running branches are cancelled."""
         self.waiting.clear()
-        return self._cancel_running() + self._next()
+        return self._cancel_running((f'SIP;cause={status};text="Refused elsewhere"',)) + self._next()
 
     def _cancel_running(self, reasons: tuple[str, ...] = ()) -> list[Effect]:
         """Cancel each INVITE branch that has got a provisional response. The others are cancelled when they get one."""
@@ -437,6 +460,11 @@ class ResponseContext:
         for name, value in self.challenges:
             merged.append(name, value)
         return merged
+
+
+def explained(request: Request, status: int) -> Response:
+    """Make our own response to *request*, with a Warning that says what happened (RFC 3261 section 20.43)."""
+    return respond(request, status, headers=(("Warning", f'399 sipmesh "{WHY[status]}"'),))
 
 
 def lost_status(target: Target) -> int:

@@ -32,7 +32,8 @@ def fork(
         return Answer(
             480, headers=warning, code=Code.NO_ROUTE, why="a sips request, and only sip contacts are registered"
         )
-    return Answer(480, why="the user is not registered")
+    warning = (("Warning", f'399 {here} "not registered"'),)
+    return Answer(480, headers=warning, why="the user is not registered")
 
 
 def is_sips(uri: str) -> bool:

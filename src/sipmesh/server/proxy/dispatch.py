@@ -15,13 +15,14 @@ from sipmesh.routing.identity.route_set import Names, RouteSet, service_route, t
 from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.outcome import Answer, Outcome, Prove
 from sipmesh.routing.proxy.branch import loop_hash
+from sipmesh.routing.proxy.breadth import EXCEEDED, breadth_of
 from sipmesh.routing.proxy.received import mark_received
 from sipmesh.server.proxy.executor import DRAINING, NO_USERS_YET, RETRY_AFTER_S
 from sipmesh.server.proxy.liveness.outages import UNREACHED
 from sipmesh.server.proxy.login.login_waits import PendingLogin
 from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
-from sipmesh.sip.rows import EVENT, PROXY_REQUIRE
+from sipmesh.sip.rows import EVENT, MAX_BREADTH, PROXY_REQUIRE
 from sipmesh.sip.transaction.ack import reasons_of
 from sipmesh.sip.transaction.key import cancelled_key, server_key
 from sipmesh.transport.link.link import LinkEvents
@@ -349,8 +350,8 @@ class Dispatch(LinkEvents):
             return self._executor.over_its_limit(flow, request, flow.account)
         if request.max_forwards == 0:
             return Answer(483, why="no hops left")
-        if request.present & PROXY_REQUIRE and (required := unsupported(request, "proxy-require", UNDERSTOOD)):
-            return Answer(420, headers=(("Unsupported", ", ".join(required)),))
+        if request.present & (MAX_BREADTH | PROXY_REQUIRE) and (refused := _not_to_be_forwarded(request)):
+            return refused
         if self._relay.load >= self._max_exchanges:
             return Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="too many exchanges at once")
         return None
@@ -361,3 +362,11 @@ class Dispatch(LinkEvents):
         self.accounts.sweep()
         self._log.sweep()
         self._registrations.sweep()
+
+
+def _not_to_be_forwarded(request: Request) -> Answer | None:
+    """Return the refusal of a request that asks for an extension, or has no breadth left; None if it has neither."""
+    required = unsupported(request, "proxy-require", UNDERSTOOD)
+    if required:
+        return Answer(420, headers=(("Unsupported", ", ".join(required)),))
+    return Answer(EXCEEDED, why="no breadth is left for a branch") if breadth_of(request) == 0 else None

@@ -88,6 +88,7 @@ TOO_LARGE_A_BODY: Final = 413
 FINAL_S: Final = Timer.F.seconds
 """Seconds; timers B, F, H, L and M all have this length (RFC 3261 17, RFC 6026)."""
 
+TRYING: Final = 100
 FIRST_FINAL: Final = 200
 BAD_GATEWAY: Final = 502
 MESSAGE_TOO_LARGE: Final = 513
@@ -287,14 +288,14 @@ class Relay:
         todo = sent.transaction.receive(given)
         refused = self._media.refused_response(sent, response) if response.body else None
         if refused is not None and todo is not Do.NOTHING:
-            self._watch(sent, given)
+            self._watch(sent, given, response.status)
             self._refuse_media(sent, context, response, refused)
             return
         if given is Input.SUCCESS and context.invite and sent.proxied.request.to.tag is None:
             self.calls.began(sent.proxied.request, sent.proxied.flow, sent.flow, self._clock())
         if todo is Do.ACK:
             sent.flow.link.send(ack_for(sent.request, response).encode())
-        self._watch(sent, given)
+        self._watch(sent, given, response.status)
         if todo is Do.NOTHING:
             return
         self._perform(sent.proxied, context.responded(sent.number, response))
@@ -341,10 +342,14 @@ class Relay:
         if flow.link.usable and flow.link.has_room(len(data)):
             flow.link.send(data)
 
-    def _watch(self, sent: SentBranch, given: Input) -> None:
-        """Move the branch to the deadline that applies now."""
+    def _watch(self, sent: SentBranch, given: Input, status: int) -> None:
+        """Move the branch to the deadline that applies now.
+
+        Timer C starts again with each response from 101 to 199, "but not 100" (RFC 3261 section 16.7 item 2).
+        """
         if given is Input.PROVISIONAL:
-            if sent.request.method == "INVITE" and sent.transaction.state is TransactionState.PROCEEDING:
+            is_ringing = sent.request.method == "INVITE" and sent.transaction.state is TransactionState.PROCEEDING
+            if is_ringing and (status > TRYING or sent.due is not self._ringing):
                 self._restart_timer_c(sent)
             return
         if sent.due is not self._lingering:  # otherwise another final response to the same INVITE
@@ -503,6 +508,8 @@ class Relay:
         self._keep_private(copy, target, proxied.flow, proxied.identity, kind)
         if copy.present & ON_THE_WAY_OUT:
             self._release(copy, flow)
+        if proxied.context is not None and proxied.context.share:
+            copy.replace("max-breadth", str(proxied.context.share))
         return copy
 
     def _keep_private(self, copy: Request, target: Target, came_on: Flow, identity: str | None, kind: LinkKind) -> None:
