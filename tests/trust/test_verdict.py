@@ -80,5 +80,5 @@ def test_codes_are_the_published_words() -> None:
         not-a-leaf malformed-certificate no-sip-identity name-mismatch ambiguous-identity not-in-topology
         role-not-allowed partner-unknown partner-blocked refused-by-peer
         from-not-allowed assertion-not-allowed not-authenticated no-route other-home
-        media-not-encrypted media-unreadable"""
+        media-not-encrypted media-unreadable identity-missing identity-invalid"""
     assert [str(code) for code in Code] == published.split()

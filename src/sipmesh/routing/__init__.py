@@ -2,6 +2,7 @@
 
 - `roles`: front end, edge, management: each decides about a request and returns an `outcome`.
 - `proxy`: forwarding (RFC 3261 section 16): target set, branches, response context.
+- `passport`: signed calls with partners (RFC 8224, RFC 8225).
 - `media`: session descriptions, and whether they keep the media secret (docs/media.md).
 - `identity`: the sender of a message, dialog tokens, the border table (docs/identity.md).
 - `registrar`, `authentication`: REGISTER and digest authentication.

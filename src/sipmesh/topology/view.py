@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.topology.document.listeners import ListenerSpec, listeners
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.topology.document.model import PARTNER_PORT
@@ -59,6 +60,7 @@ class PartnerView:
     address: str | None
     peer: TrustedPeer
     media: MediaPolicy | None = None
+    identity_policy: IdentityPolicy | None = None
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...] | None:
@@ -154,7 +156,8 @@ def _partner(partner: Partner, authority: Authority) -> PartnerView:
         client_usage=partner.client_usage,
     )
     domains = frozenset(partner.domains)
-    return PartnerView(partner.name, domains, partner.edge_address, partner.address, peer, partner.media)
+    found = partner.edge_address, partner.address, peer, partner.media, partner.identity
+    return PartnerView(partner.name, domains, *found)
 
 
 class ServerView:

@@ -42,3 +42,5 @@ class Code(StrEnum):
     OTHER_HOME = "other-home"
     MEDIA_NOT_ENCRYPTED = "media-not-encrypted"
     MEDIA_UNREADABLE = "media-unreadable"
+    IDENTITY_MISSING = "identity-missing"
+    IDENTITY_INVALID = "identity-invalid"

@@ -134,6 +134,11 @@ def test_equal_topologies_have_no_difference(place: Place) -> None:
         ),
         (
             "      client_usage: server-ok\n",
+            "      client_usage: server-ok\n      identity: required\n",
+            ["partner other.test's signatures of calls changes from none to required"],
+        ),
+        (
+            "      client_usage: server-ok\n",
             "      client_usage: server-ok\n      media: any\n",
             ["partner other.test's media changes from those of our users to any"],
         ),
@@ -346,6 +351,7 @@ RICH = {
                 "grace": 12,
                 "client_usage": "server-ok",
                 "media": "any",
+                "identity": "verify",
                 "third_party": True,
             },
         ],
@@ -359,6 +365,7 @@ RIGHT = Topology.model_validate(RICH)
 WORDS: list[Any] = [
     "new.example.test",
     "encrypted-required",
+    "required",
     "example.test",
     "192.0.2.77",
     "192.0.2.77:99",

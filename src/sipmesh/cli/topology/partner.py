@@ -15,6 +15,7 @@ from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.change import Change
 from sipmesh.cli.topology.publish import WAIT_S, Wait, publish_block, unpublished
 from sipmesh.errors import OperatorError
+from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.topology.document.names import is_url
 from sipmesh.trust.role import ClientUsage
@@ -59,6 +60,10 @@ def add(
         MediaPolicy | None,
         typer.Option(help="Media of calls with it. By default the policy for calls of our own users."),
     ] = None,
+    identity: Annotated[
+        IdentityPolicy | None,
+        typer.Option(help="Sign calls to it, verify its signatures too, or require them. By default none of it."),
+    ] = None,
     wait: Wait = WAIT_S,
     topology: TopologyFile = HERE,
 ) -> None:
@@ -83,6 +88,7 @@ def add(
         "client_usage": str(client_usage) if client_usage is not ClientUsage.STRICT else None,
         "third_party": True if third_party else None,
         "media": str(media) if media is not None else None,
+        "identity": str(identity) if identity is not None else None,
     }
     loaded = edit(topology, lambda text: add_partner(text, entry))
     say(f"{domains[0]} is a partner, through {loaded.topology.federation.route}.", style=GOOD)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from sipmesh.errors import Problem
+    from sipmesh.topology.document.identity_policy import IdentityPolicy
     from sipmesh.topology.document.media_policy import MediaPolicy
     from sipmesh.topology.document.model import Partner
     from sipmesh.trust.authority import Authority
@@ -75,6 +76,7 @@ class PartnerReport:
     crls: tuple[str, ...]
     client_usage: ClientUsage
     media: MediaPolicy | None
+    identity: IdentityPolicy | None
     third_party: bool
     left_s: int | None
 
@@ -89,6 +91,7 @@ class PartnerReport:
             crls=tuple(partner.crls),
             client_usage=partner.client_usage,
             media=partner.media,
+            identity=partner.identity,
             third_party=partner.third_party,
             left_s=_left(authority, at),
         )

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
     from sipmesh.routing.identity.border import Border
     from sipmesh.routing.registrar.binding import Binding
+    from sipmesh.server.proxy.calls.identity_service import IdentityService
+    from sipmesh.server.proxy.calls.media_guard import MediaGuard
     from sipmesh.server.proxy.flow import Flow, ProxiedRequest
     from sipmesh.server.proxy.login.home_pools import HomePools
-    from sipmesh.server.proxy.media_guard import MediaGuard
     from sipmesh.server.proxy.message_refusals import MessageRefusals
     from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.server.proxy.relay import Relay
@@ -60,11 +61,12 @@ class Executor:
         accounts: Principals,
         log: LimitedLog,
         media: MediaGuard,
+        identity: IdentityService,
     ) -> None:
         self._view, self._border = view, border
         self._relay, self._registrations, self._homes = relay, registrations, homes
         self._refusals, self._accounts, self._log = refusals, accounts, log
-        self._media = media
+        self._media, self._identity = media, identity
 
     def __repr__(self) -> str:
         return f"<Executor {self._refusals!r}>"
@@ -180,9 +182,13 @@ class Executor:
             self._border.admit_request(request, flow.sender)
         if request.body or request.method == "INVITE":
             refused = self._media.refused(flow, request, outcome)
+            if refused is None and not self._identity.is_idle:
+                refused = self._identity.refused(flow, request)
             if refused is not None:
                 self._refuse_media(flow, request, key, outcome, refused)
                 return
+            if not self._identity.is_idle:
+                self._identity.sign(flow, request)
         if request.method == "ACK":
             self._relay.pass_ack(flow, request, outcome)
             return

@@ -29,6 +29,8 @@ COARSE: Final = {
     Code.OTHER_HOME: "home",
     Code.MEDIA_NOT_ENCRYPTED: "media",
     Code.MEDIA_UNREADABLE: "media",
+    Code.IDENTITY_MISSING: "identity",
+    Code.IDENTITY_INVALID: "identity",
 }
 """The class of the reason that a refused peer learns; our log has the full reason under the same reference."""
 

@@ -77,10 +77,10 @@ if TYPE_CHECKING:
     from sipmesh.routing.outcome import Answer, Forward
     from sipmesh.routing.proxy.branch import Branches
     from sipmesh.routing.registrar.binding import Binding
+    from sipmesh.server.proxy.calls.media_guard import MediaGuard
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.liveness.outages import Outages
-    from sipmesh.server.proxy.media_guard import MediaGuard
     from sipmesh.transport.link.link import Link
 
 TOO_LARGE_A_BODY: Final = 413

@@ -22,6 +22,8 @@ from sipmesh.server.certificates.own_certificates import OwnCertificates
 from sipmesh.server.control_socket import STATE
 from sipmesh.server.process.memory_return import MemoryReturn, trim_heap
 from sipmesh.server.proxy.call_table import CallTable
+from sipmesh.server.proxy.calls.identity_service import IdentityService
+from sipmesh.server.proxy.calls.media_guard import MediaGuard
 from sipmesh.server.proxy.counters import Counters
 from sipmesh.server.proxy.dispatch import Dispatch
 from sipmesh.server.proxy.executor import Executor
@@ -33,7 +35,6 @@ from sipmesh.server.proxy.login.digest_auth import DigestAuth
 from sipmesh.server.proxy.login.home_pools import HomePools
 from sipmesh.server.proxy.login.login_waits import LoginWaits
 from sipmesh.server.proxy.login.user_stores import open_locations, open_users
-from sipmesh.server.proxy.media_guard import MediaGuard
 from sipmesh.server.proxy.message_refusals import MessageRefusals
 from sipmesh.server.proxy.registrar.registrations import Registrations
 from sipmesh.server.proxy.relay import Relay
@@ -200,6 +201,9 @@ class RunningServer:
         self.outages = Outages(self.loop, self.flow_table, self.limits, self.peer_log)
         self.liveness = Liveness(self.loop, self.limits, self.outages)
         self.refusals = MessageRefusals(view.name, self.peer_log, self.counters)
+        self.identity = IdentityService(
+            self.gatekeeper, lambda: self.certificates.presented.of(LinkKind.SERVER), self.peer_log
+        )
         self.media = MediaGuard(view.name, media_rules(view), self.refusals)
         self.relay = Relay(
             self.loop,
@@ -229,6 +233,7 @@ class RunningServer:
             accounts=self.accounts,
             log=self.peer_log,
             media=self.media,
+            identity=self.identity,
         )
         self.dispatch = Dispatch(
             names=names_of(view),
@@ -337,6 +342,7 @@ class RunningServer:
         self.homes.apply_view(view)
         self.executor.apply_view(view, version.border)
         self.media.rules = media_rules(view)
+        self.identity.apply_view(view)
         self.dispatch.route_by(version.names, version.decide)
         self.connector.forget_failures()
         closed = self.pool.rejudge(self.dispatch.judge_again)

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.topology.document.names import (
     Address,
@@ -197,6 +198,10 @@ class Partner(AuthorityEntry):
     media: MediaPolicy | None = Field(
         default=None,
         description="media of calls with this partner: any, encrypted, encrypted-required; by default as for our users",
+    )
+    identity: IdentityPolicy | None = Field(
+        default=None,
+        description="calls: sign ours; verify its signatures too; or required: refuse calls without one. By default none",
     )
     third_party: bool = Field(
         default=False,

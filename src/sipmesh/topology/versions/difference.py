@@ -379,5 +379,6 @@ _PARTNER: Mapping[str, Words | None] = {
     "address": _from_to("address", "DNS"),
     "client_usage": _usage,
     "media": _from_to("media", "those of our users"),
+    "identity": _from_to("signatures of calls", "none"),
     "third_party": _third_party,
 }

@@ -65,8 +65,12 @@ class Signed:
         return f"<Signed {len(self.payload)} octets by {tell_subject(self.chain[0])}>"
 
 
-def sign(payload: bytes, kind: str, chain: Sequence[x509.Certificate], key: ec.EllipticCurvePrivateKey) -> bytes:
+def sign(
+    payload: bytes, kind: str, chain: Sequence[x509.Certificate], key: ec.EllipticCurvePrivateKey, **more: str
+) -> bytes:
     """Sign *payload* as a document of *kind*. *chain* has the signer's certificate, then its issuers without an anchor.
+
+    *more* are further fields of the header.
 
     Raises LocalError if *key* is not that of the certificate, or is on an unsupported curve.
     """
@@ -76,18 +80,19 @@ def sign(payload: bytes, kind: str, chain: Sequence[x509.Certificate], key: ec.E
     if algorithm is None:
         raise LocalError(f"documents are not signed with keys on {key.curve.name}")
     x5c = [base64.b64encode(certificate.public_bytes(Encoding.DER)).decode() for certificate in chain]
-    return PyJWS([algorithm]).encode(payload, key, algorithm, {"typ": kind, "x5c": x5c}).encode()
+    return PyJWS([algorithm]).encode(payload, key, algorithm, {"typ": kind, "x5c": x5c, **more}).encode()
 
 
-def open_signed(jws: bytes, kind: str, largest: int = LARGEST) -> Signed:
+def open_signed(jws: bytes, kind: str, largest: int = LARGEST, more: frozenset[str] = frozenset()) -> Signed:
     """Parse a document of *kind*, and verify its signature with the first certificate in it.
 
-    *largest* is checked before anything is decoded. The key determines the algorithm; the document alone does not.
+    *more* are further fields that the header may have. *largest* is checked before anything is decoded. The key determines
+    the algorithm; the document alone does not.
 
     Raises:
         MalformedDocumentError: It is too large, is not a compact JWS, has another type, or its signature is invalid.
     """
-    header = _header(jws, largest)
+    header = _header(jws, largest, more)
     if header["typ"] != kind:
         raise MalformedDocumentError(f"it is a {_quote(header['typ'])}, not a {kind}", rule="RFC 7515 4.1.9")
     chain = _chain(header["x5c"])
@@ -119,7 +124,7 @@ def _decoded(encoded: bytes) -> bytes:
     return decoded
 
 
-def _header(jws: bytes, largest: int) -> dict[str, Any]:
+def _header(jws: bytes, largest: int, more: frozenset[str]) -> dict[str, Any]:
     """Give the protected header after all checks that need no key."""
     if len(jws) > largest:
         raise MalformedDocumentError(f"it has {len(jws)} octets, more than {largest}")
@@ -137,7 +142,7 @@ def _header(jws: bytes, largest: int) -> dict[str, Any]:
         raise MalformedDocumentError(
             f"it requires {_quote(header['crit'])}, which sipmesh does not support", rule="RFC 7515 4.1.11"
         )
-    if odd := sorted(header.keys() ^ _HEADERS):
+    if odd := sorted((header.keys() - more) ^ _HEADERS):
         faults = ", ".join(f"{_quote(name)} {'is missing' if name in _HEADERS else 'is not known'}" for name in odd)
         raise MalformedDocumentError(f"in its header {faults}", rule="RFC 7515 4.1")
     return header

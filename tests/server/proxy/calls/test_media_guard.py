@@ -12,7 +12,7 @@ from sipmesh.routing.identity.sender import Sender
 from sipmesh.routing.media.rules import MediaRules
 from sipmesh.routing.outcome import Forward
 from sipmesh.routing.target import FlowTarget, ServerTarget, Target
-from sipmesh.server.proxy.media_guard import MediaGuard
+from sipmesh.server.proxy.calls.media_guard import MediaGuard
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind

@@ -1,0 +1,1 @@
+"""PASSporT (RFC 8225): the signed statement who calls whom, and with which DTLS fingerprints (RFC 8224)."""

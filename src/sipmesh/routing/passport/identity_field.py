@@ -1,0 +1,64 @@
+"""The Identity header field (RFC 8224 section 4): a token, and the URI of its certificate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.errors import RemoteError
+from sipmesh.sip.text import LWS, split_outside
+from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed, sign
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+TYPE: Final = "passport"
+LARGEST: Final = 16_384
+"""Octets of one token: a chain of four certificates and the claims."""
+
+MOST_FIELDS: Final = 4
+INVALID: Final = 438
+BAD_INFO: Final = 436
+
+
+@dataclass(frozen=True, slots=True)
+class SignedClaims:
+    """A token whose signature is valid: the *token*, its *payload*, and the chain of its signer in DER."""
+
+    token: str
+    payload: bytes
+    chain: tuple[x509.Certificate, ...]
+    presented: tuple[bytes, ...]
+
+
+def write_field(
+    payload: bytes, domain: str, chain: Sequence[x509.Certificate], key: ec.EllipticCurvePrivateKey, algorithm: str
+) -> str:
+    """Write the value of an Identity field for the claims in *payload*.
+
+    The certificate is in the token (``x5c``), because federation needs no other server to be reached. So ``info`` and ``x5u``,
+    which RFC 8224 requires, name the domain only.
+    """
+    uri = f"sip:{domain}"
+    token = sign(payload, TYPE, chain, key, x5u=uri).decode()
+    return f"{token};info=<{uri}>;alg={algorithm}"
+
+
+def read_field(value: str) -> SignedClaims:
+    """Read one Identity field, and verify the signature with the certificate in it. It is not judged yet.
+
+    RemoteError 436 if there is no certificate in it, 438 for each other fault. The compact form is not read.
+    """
+    token, *params = split_outside(value, ";")
+    token = token.strip(LWS)
+    if not any(param.startswith("info=") for param in params):
+        raise RemoteError("an Identity without info", rule="RFC 8224 section 4", status=BAD_INFO)
+    try:
+        found = open_signed(token.encode("ascii", "replace"), TYPE, LARGEST, more=frozenset({"x5u", "ppt"}))
+    except MalformedDocumentError as wrong:
+        status = BAD_INFO if "x5c" in str(wrong) else INVALID
+        raise RemoteError(str(wrong), rule="RFC 8224 section 6.2", status=status) from None
+    return SignedClaims(token, found.payload, found.chain, found.presented)

@@ -1,0 +1,70 @@
+"""Compare the claims of a PASSporT with the request that carries it (RFC 8224 section 6.2)."""
+
+from __future__ import annotations
+
+from hashlib import blake2s
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.errors import RemoteError
+from sipmesh.routing.passport.claims import INVALID, Claims, canonical, keys_in
+
+if TYPE_CHECKING:
+    from sipmesh.sip.message import Request
+
+FRESH_S: Final = 60
+"""RFC 8224 section 6.2.1 recommends a window of 60 s."""
+
+STALE: Final = 403
+MOST_REMEMBERED: Final = 10_000
+"""Tokens of one partner that are remembered for a replay, for twice FRESH_S."""
+
+RULE: Final = "RFC 8224 section 6.2"
+
+
+def check_claims(claims: Claims, request: Request, now: int) -> None:
+    """Raise RemoteError 438 if *claims* are not those of *request*, and 403 if they are not fresh. *now* is in seconds."""
+    if abs(now - claims.iat) > FRESH_S:
+        raise RemoteError("its iat is not fresh", rule=RULE, status=STALE)
+    if claims.orig != canonical(request.from_.uri):
+        raise RemoteError("its orig is not From", rule=RULE, status=INVALID)
+    if canonical(request.to.uri) not in claims.dest:
+        raise RemoteError("its dest is not To", rule=RULE, status=INVALID)
+    if request.to.tag is None and canonical(request.uri) not in claims.dest:
+        raise RemoteError("its dest is not the Request-URI", rule=RULE, status=INVALID)
+    if claims.keys != keys_in(request):
+        raise RemoteError("the fingerprints were changed on the way", rule="RFC 8225 section 5.2.2", status=INVALID)
+
+
+class Replays:
+    """The tokens of one partner that were accepted lately, each with the dialog and the CSeq of its request."""
+
+    __slots__ = ("_seen",)
+
+    def __init__(self) -> None:
+        self._seen: dict[bytes, tuple[int, str]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Replays of {len(self._seen)} tokens>"
+
+    def is_replayed(self, token: str, request: Request, now: int) -> bool:
+        """Tell whether *token* was accepted for another request; remember it otherwise.
+
+        A request that arrives again, as after a failed link, may bring its token again. A full memory refuses new tokens: an
+        attacker must not make it forget one.
+        """
+        mark = blake2s(token.encode(), digest_size=16).digest()
+        of = f"{request.cseq.number} {request.from_.tag} {request.call_id}"
+        known = self._seen.get(mark)
+        if known is not None:
+            return known[1] != of
+        if len(self._seen) >= MOST_REMEMBERED:
+            self._forget(now)
+        if len(self._seen) >= MOST_REMEMBERED:
+            return True
+        self._seen[mark] = now, of
+        return False
+
+    def _forget(self, now: int) -> None:
+        """Remove the tokens that are not fresh any longer. The oldest come first."""
+        while self._seen and now - next(iter(self._seen.values()))[0] > 2 * FRESH_S:
+            del self._seen[next(iter(self._seen))]

@@ -1,0 +1,167 @@
+"""Signs calls of our users to partners, and verifies the signatures of partners (RFC 8224)."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Final
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from sipmesh.errors import RemoteError
+from sipmesh.routing.identity.dialog import host_of
+from sipmesh.routing.identity.sender import ClientSender, ServerSender
+from sipmesh.routing.outcome import Answer
+from sipmesh.routing.passport.claims import claims_of, read_claims
+from sipmesh.routing.passport.identity_field import MOST_FIELDS, SignedClaims, read_field, write_field
+from sipmesh.routing.passport.verification import Replays, check_claims
+from sipmesh.topology.document.identity_policy import IdentityPolicy
+from sipmesh.transport.tls.path_check import path_errors
+from sipmesh.trust.code import Code
+from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
+from sipmesh.trust.x509.sip_identity import identities
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sipmesh.server.proxy.flow import Flow
+    from sipmesh.server.proxy.gatekeeper import Gatekeeper
+    from sipmesh.server.quotas.limited_log import LimitedLog
+    from sipmesh.sip.message import Request
+    from sipmesh.topology.view import PartnerView, ServerView
+    from sipmesh.transport.tls.contexts import Identity
+    from sipmesh.trust.trusted_peer import TrustedPeer
+
+SIGNED_METHODS: Final = frozenset({"INVITE", "UPDATE"})
+USE_IDENTITY: Final = 428
+UNSUPPORTED_CREDENTIAL: Final = 437
+_ALGORITHMS: Final = {"secp256r1": "ES256", "secp384r1": "ES384"}
+_NOWHERE: Final = ("", 0)
+_VERIFIES: Final = frozenset({IdentityPolicy.VERIFY, IdentityPolicy.REQUIRED})
+
+
+class IdentityService:
+    """Signs and verifies under the topology that *gatekeeper* has in force. *own* gives our certificate and its key."""
+
+    def __init__(self, gatekeeper: Gatekeeper, own: Callable[[], Identity], log: LimitedLog) -> None:
+        self._gatekeeper, self._own, self._log = gatekeeper, own, log
+        self._replays: dict[str, Replays] = {}
+        self._is_warned = False
+        self.apply_view(gatekeeper.view)
+
+    def __repr__(self) -> str:
+        return f"<IdentityService for {len(self._partners)} partners>"
+
+    def apply_view(self, view: ServerView) -> None:
+        """Use the policies of another topology from now on."""
+        self._partners: dict[str, PartnerView] = {
+            name: partner
+            for partner in view.partners
+            if partner.identity_policy is not None
+            for name in (*partner.domains, partner.peer.name)
+        }
+        self._replays = {name: self._replays.get(name, Replays()) for name in self._partners}
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no partner has a policy about identity."""
+        return not self._partners
+
+    # Signing
+
+    def sign(self, flow: Flow, request: Request) -> None:
+        """Sign a request of one of our users to a partner whose entry asks for it.
+
+        The user has logged in on this link, and From is its address. A request that withholds its sender is not signed.
+        """
+        sender = flow.sender
+        if request.method not in SIGNED_METHODS or not isinstance(sender, ClientSender):
+            return
+        there = host_of(request.to.uri if request.to.tag is not None else request.uri)
+        if there not in self._partners or request.from_.aor not in sender.users:
+            return
+        own = self._own()
+        algorithm = _ALGORITHMS.get(own.key.curve.name) if isinstance(own.key, ec.EllipticCurvePrivateKey) else None
+        if algorithm is None or not isinstance(own.key, ec.EllipticCurvePrivateKey):
+            self._warn_of_key()
+            return
+        now = int(self._gatekeeper.clock().timestamp())
+        try:
+            payload = claims_of(request, now).encode()
+        except RemoteError:  # what cannot be read is not signed
+            return
+        request.append("identity", write_field(payload, host_of(request.from_.uri), own.chain, own.key, algorithm))
+        if not request.has("date"):  # RFC 8224 section 4.1
+            request.append("date", formatdate(now, usegmt=True))
+
+    def _warn_of_key(self) -> None:
+        if not self._is_warned:
+            self._is_warned = True
+            self._log.warning("", "calls are not signed: the key of this server is not on P-256 or P-384")
+
+    # Verification
+
+    def refused(self, flow: Flow, request: Request) -> Answer | None:
+        """Return the answer to a request of a partner whose signature is missing or wrong; None if it may pass."""
+        sender = flow.sender
+        if (
+            request.method not in SIGNED_METHODS
+            or not isinstance(sender, ServerSender)
+            or sender.kind is not LinkKind.PARTNER
+        ):
+            return None
+        partner = self._partners.get(sender.peer.name)
+        if partner is None or partner.identity_policy not in _VERIFIES:
+            return None
+        fields = request.values("identity")
+        if not fields:
+            if partner.identity_policy is not IdentityPolicy.REQUIRED or (
+                request.to.tag is not None and not request.body
+            ):
+                return None
+            return Answer(
+                USE_IDENTITY,
+                "Use Identity Header",
+                code=Code.IDENTITY_MISSING,
+                why=f"{sender.peer.name} has not signed",
+            )
+        return self._judged(fields[:MOST_FIELDS], request, sender.peer)
+
+    def _judged(self, fields: list[str], request: Request, peer: TrustedPeer) -> Answer | None:
+        """Accept if one of *fields* is valid. Otherwise the first fault is the answer."""
+        first: RemoteError | None = None
+        for field in fields:
+            try:
+                self._verify(read_field(field), request, peer)
+            except RemoteError as wrong:
+                first = first or wrong
+            else:
+                return None
+        status, why = (first.status, str(first)) if first is not None else (438, "no Identity")
+        return Answer(status, _REASONS.get(status, ""), code=Code.IDENTITY_INVALID, why=why)
+
+    def _verify(self, signed: SignedClaims, request: Request, peer: TrustedPeer) -> None:
+        """Raise RemoteError unless the signer is *peer*, may speak for the domain of From, and has signed this request."""
+        at = self._gatekeeper.clock()
+        self._judge_signer(signed, request, peer)
+        check_claims(read_claims(signed.payload), request, int(at.timestamp()))
+        if self._replays[peer.name].is_replayed(signed.token, request, int(at.timestamp())):
+            raise RemoteError("its token was used for another request", rule="RFC 8224 section 12.1", status=438)
+
+    def _judge_signer(self, signed: SignedClaims, request: Request, peer: TrustedPeer) -> None:
+        """Judge the signer's certificate as that of the partner: its anchors, its CRLs, its names (rule R8)."""
+        errors = path_errors(signed.chain, peer.authority.anchors, self._gatekeeper.clock())
+        evidence = PeerEvidence(Direction.ACCEPTED, LinkKind.PARTNER, _NOWHERE, _NOWHERE, signed.presented, errors)
+        verdict = self._gatekeeper.judge(evidence)
+        domain = host_of(request.from_.uri)
+        is_peer = verdict.accepted and verdict.peer is not None and verdict.peer.name == peer.name
+        if not is_peer or domain not in peer.asserts or domain not in identities(signed.chain[0]).usable:
+            why = f"its signer is not {peer.name} for {domain}: {verdict.code}"
+            raise RemoteError(why, rule="RFC 8224 section 6.2", status=UNSUPPORTED_CREDENTIAL)
+
+
+_REASONS: Final = {
+    403: "Stale Date",
+    436: "Bad Identity Info",
+    437: "Unsupported Credential",
+    438: "Invalid Identity Header",
+}

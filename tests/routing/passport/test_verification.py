@@ -1,0 +1,81 @@
+"""The claims are compared with the request that carries them, and a token counts for one request."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from routing.messages import ALICE, BOB, CAROL, request
+from sipmesh.errors import RemoteError
+from sipmesh.routing.passport.claims import claims_of
+from sipmesh.routing.passport.verification import FRESH_S, MOST_REMEMBERED, Replays, check_claims
+from sipmesh.sip.message import Request
+from support.descriptions import DTLS, SDES, with_body
+
+NOW = 1_700_000_000
+
+
+def signed() -> Request:
+    return with_body(request(), DTLS)
+
+
+def status(checked: Request, now: int = NOW) -> int:
+    """Check the claims of the signed request against another one."""
+    try:
+        check_claims(claims_of(signed(), NOW), checked, now)
+    except RemoteError as refused:
+        return refused.status
+    return 0
+
+
+@pytest.mark.parametrize(("late", "refused"), [(-61, 403), (-60, 0), (0, 0), (FRESH_S, 0), (FRESH_S + 1, 403)])
+def test_claims_are_fresh_for_a_minute(late: int, refused: int) -> None:
+    assert status(signed(), NOW + late) == refused
+
+
+@pytest.mark.parametrize(
+    ("checked", "refused"),
+    [
+        (with_body(request(), DTLS), 0),
+        (with_body(request(), DTLS.replace(b"AB", b"AC", 1)), 438),
+        (with_body(request(), SDES), 438),
+        (request(), 438),
+        (with_body(request(sender=CAROL), DTLS), 438),
+        (with_body(request(to=ALICE), DTLS), 438),
+        (with_body(request("INVITE", ALICE), DTLS), 438),
+        (with_body(request("INVITE", "sip:bob@192.0.2.9", to_tag="2"), DTLS), 0),
+    ],
+)
+def test_claims_are_those_of_one_call(checked: Request, refused: int) -> None:
+    """Inside a dialog the Request-URI is a Contact, which is not signed."""
+    assert status(checked) == refused
+
+
+def test_token_counts_for_one_request_which_may_come_again() -> None:
+    replays = Replays()
+    other = replace_call_id(request())
+    assert not replays.is_replayed("a", request(), NOW)
+    assert not replays.is_replayed("a", request(), NOW + 1)
+    assert replays.is_replayed("a", other, NOW + 1)
+    assert not replays.is_replayed("b", other, NOW + 1)
+
+
+def replace_call_id(changed: Request) -> Request:
+    changed.replace("call-id", "another")
+    return changed
+
+
+def test_full_memory_refuses_until_old_tokens_are_no_longer_fresh() -> None:
+    replays = Replays()
+    for number in range(MOST_REMEMBERED):
+        assert not replays.is_replayed(str(number), request("INVITE", BOB), NOW)
+    assert replays.is_replayed("one more", request(), NOW + 2 * FRESH_S)
+    assert not replays.is_replayed("one more", request(), NOW + 2 * FRESH_S + 1)
+
+
+def test_claims_without_keys_are_for_a_request_without_fingerprints() -> None:
+    claims = replace(claims_of(signed(), NOW), keys=frozenset())
+    check_claims(claims, with_body(request(), SDES), NOW)
+    with pytest.raises(RemoteError):
+        check_claims(claims, signed(), NOW)

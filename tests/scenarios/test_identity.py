@@ -1,0 +1,178 @@
+"""Calls to a partner are signed, and a proxy on the way that changes a fingerprint is found out (RFC 8224)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from sipmesh.routing.passport.identity_field import MOST_FIELDS, read_field, write_field
+from sipmesh.routing.passport.verification import FRESH_S
+from sipmesh.sip.message import Request
+from sipmesh.trust.evidence import LinkKind
+from support.descriptions import DTLS, SDES, with_body
+from support.network import EDGE, EDGES, FE1, PARTNER_EDGE, PARTNER_EDGES, PARTNER_FE, Network
+from support.peer import Peer
+from support.running import on_loop
+from support.talking import inside_of, talking
+
+ALICE = "sip:alice@example.test"
+ERIN = "sip:erin@partner.test"
+
+
+def asking(network: Network, ours: str | None, theirs: str | None) -> Network:
+    """Set what each organisation does about the identity of the other."""
+    example, partner = network.organisations
+    to_partner = f"{PARTNER_EDGES}:{partner.ports[PARTNER_EDGE][LinkKind.PARTNER]}"
+    to_us = f"{EDGES}:{example.ports[EDGE][LinkKind.PARTNER]}"
+    ours_key, theirs_key = ({} if word is None else {"identity": word} for word in (ours, theirs))
+    example.federate(EDGES, [partner.as_partner(edge=to_partner, **ours_key)])
+    partner.federate(PARTNER_EDGES, [example.as_partner(edge=to_us, **theirs_key)])
+    return network
+
+
+@pytest.mark.parametrize("is_outgoing", [True, False])
+@on_loop
+async def test_offer_is_signed_by_the_front_end_and_verified_by_the_partner(
+    federation: Network, *, is_outgoing: bool
+) -> None:
+    asking(federation, "required", "required")
+    async with federation:
+        alice, erin = await federation.phone("alice", FE1), await federation.phone("erin", PARTNER_FE)
+        caller, callee, server = (alice, erin, FE1) if is_outgoing else (erin, alice, PARTNER_FE)
+        await caller.send(with_body(caller.request("INVITE", f"sip:{callee.user}"), DTLS))
+        came = await callee.request_in("INVITE")
+        signed = read_field(came.first("identity") or "")
+        assert f'"orig":{{"uri":"sip:{caller.user}"}}'.encode() in signed.payload
+        assert signed.chain[0] == federation.nodes[server].certificates.presented.of(LinkKind.SERVER).leaf
+        assert came.has("date")
+
+
+@on_loop
+async def test_without_the_key_of_the_topology_nothing_is_signed(federation: Network) -> None:
+    async with federation:
+        alice, erin = await federation.phone("alice", FE1), await federation.phone("erin", PARTNER_FE)
+        await alice.send(with_body(alice.request("INVITE", ERIN), DTLS))
+        assert not (await erin.request_in("INVITE")).has("identity")
+
+
+async def captured(network: Network) -> tuple[Request, Peer]:
+    """What a proxy on the way sees: erin's INVITE to alice, signed by her front end. Gives alice too."""
+    erin, alice = await network.phone("erin", PARTNER_FE), await network.phone("alice", FE1)
+    await erin.send(with_body(erin.request("INVITE", ALICE), DTLS))
+    came = await alice.request_in("INVITE")
+    await alice.reply(came, 486)
+    await alice.request_in("ACK")
+    return came, alice
+
+
+async def proxy(network: Network) -> Peer:
+    """A proxy on the way, with the certificate of the partner's edge."""
+    return await network.peer_at(EDGE, LinkKind.PARTNER, "erin@partner.test", PARTNER_EDGE)
+
+
+def copy_of(seen: Request, by: Peer, *, body: bytes = DTLS, uri: str = ALICE, **changed: str) -> Request:
+    """Make the INVITE that the proxy has *seen*, as it sends it on, with what it has *changed*."""
+    given = {name: seen.first(name) or "" for name in ("from", "to", "call-id", "identity")} | changed
+    identity = [("identity", value) for value in given["identity"].split("\n") if value]
+    made = by.request(
+        "INVITE", uri, identity, sender=given["from"], to=given["to"], call_id=given["call-id"], cseq=seen.cseq.number
+    )
+    return with_body(made, body)
+
+
+OWN = DTLS.replace(b"AB", b"CD")
+
+
+@pytest.mark.parametrize(
+    ("body", "uri", "changed", "status"),
+    [
+        (OWN, ALICE, {}, 438),  # its own key
+        (SDES, ALICE, {}, 438),  # keys that it can read
+        (b"", ALICE, {}, 438),
+        (DTLS, "sip:bob@example.test", {}, 438),  # another callee
+        (DTLS, "sip:bob@example.test", {"to": "<sip:bob@example.test>"}, 438),
+        (DTLS, ALICE, {"from": "<sip:frank@partner.test>;tag=1"}, 438),  # another caller
+        (DTLS, ALICE, {"call-id": "again"}, 438),  # a replay
+        (DTLS, ALICE, {"identity": ""}, 428),
+        (OWN, ALICE, {"identity": ""}, 428),
+        (DTLS, ALICE, {"identity": "a.b.c;info=<sip:partner.test>;alg=ES256"}, 438),
+        (DTLS, ALICE, {"identity": "a.b.c"}, 436),
+    ],
+)
+@on_loop
+async def test_proxy_that_changes_a_call_is_found_out(
+    federation: Network, body: bytes, uri: str, changed: dict[str, str], status: int
+) -> None:
+    """Its certificate is right, its link is accepted, and it has a genuine signature. The same call unchanged arrives."""
+    asking(federation, "required", "sign")
+    async with federation:
+        seen, alice = await captured(federation)
+        middle = await proxy(federation)
+        refused = await middle.ask(copy_of(seen, middle, body=body, uri=uri, **changed))
+        assert refused.status == status
+        assert "refused: identity" in refused.values("warning")[-1]
+        await alice.silent()
+        await middle.send(copy_of(seen, middle))
+        assert (await alice.request_in("INVITE")).body == DTLS
+
+
+@on_loop
+async def test_wrong_signature_beside_a_right_one_does_no_harm(federation: Network) -> None:
+    asking(federation, "required", "sign")
+    async with federation:
+        seen, alice = await captured(federation)
+        middle = await proxy(federation)
+        both = f"a.b.c;info=<sip:x>\n{seen.first('identity')}"
+        await middle.send(copy_of(seen, middle, identity=both))
+        assert (await alice.request_in("INVITE")).body == DTLS
+        late = "\n".join([*MOST_FIELDS * ["a.b.c;info=<sip:x>"], seen.first("identity") or ""])
+        assert (await middle.ask(copy_of(seen, middle, identity=late))).status == 438
+
+
+@on_loop
+async def test_signer_of_another_organisation_gets_437_and_an_old_token_403(federation: Network) -> None:
+    """A genuine token of our own front end proves nothing about a user of the partner."""
+    asking(federation, "required", "sign")
+    async with federation:
+        seen, alice = await captured(federation)
+        middle = await proxy(federation)
+        ours = federation.nodes[FE1].certificates.presented.of(LinkKind.SERVER)
+        assert isinstance(ours.key, ec.EllipticCurvePrivateKey)
+        payload = read_field(seen.first("identity") or "").payload
+        forged = write_field(payload, "partner.test", ours.chain, ours.key, "ES256")
+        assert (await middle.ask(copy_of(seen, middle, identity=forged))).status == 437
+        gatekeeper = federation.nodes[EDGE].gatekeeper
+        clock = gatekeeper.clock
+        gatekeeper.clock = lambda: clock() + timedelta(seconds=FRESH_S + 2)
+        stale = await middle.ask(copy_of(seen, middle))
+        assert (stale.status, stale.reason) == (403, "Stale Date")
+        await alice.silent()
+
+
+@on_loop
+async def test_partner_that_need_not_sign_may_call_without_a_signature(federation: Network) -> None:
+    asking(federation, "verify", None)
+    async with federation:
+        alice, erin = await federation.phone("alice", FE1), await federation.phone("erin", PARTNER_FE)
+        await erin.send(with_body(erin.request("INVITE", ALICE), DTLS))
+        assert not (await alice.request_in("INVITE")).has("identity")
+
+
+@on_loop
+async def test_new_offer_inside_a_call_is_signed_too(federation: Network) -> None:
+    asking(federation, "required", "required")
+    async with federation:
+        alice, erin = await federation.phone("alice", FE1), await federation.phone("erin", PARTNER_FE)
+        came, _, dialog = await talking(alice, erin)
+        assert came.has("identity")
+        await erin.request_in("ACK")
+        for method in ("INVITE", "UPDATE"):
+            await alice.send(with_body(inside_of(dialog, alice, method), DTLS))
+            again = await erin.request_in(method)
+            assert again.has("identity")
+            await erin.reply(again, 488)
+            await alice.final(method=method)
+            if method == "INVITE":
+                await erin.request_in("ACK")

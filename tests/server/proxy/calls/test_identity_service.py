@@ -1,0 +1,94 @@
+"""Who is signed for, who has to sign, and a key that cannot sign; the whole way is in tests/scenarios/test_identity.py."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from routing.messages import ALICES, FROM_EDGE, FROM_PARTNER, NEW_LINK, request
+from sipmesh.routing.identity.sender import Sender
+from sipmesh.routing.passport.identity_field import read_field
+from sipmesh.server.proxy.calls.identity_service import IdentityService
+from sipmesh.topology.document.identity_policy import IdentityPolicy
+from sipmesh.trust.code import Code
+from support.call_signer import SIGNER
+from support.descriptions import DTLS, with_body
+from support.telling import Told
+
+CAROL = "sip:carol@partner.test"
+
+
+def service(policy: IdentityPolicy | None, key: object = SIGNER.key, told: Told | None = None) -> IdentityService:
+    partner = SimpleNamespace(domains={"partner.test"}, peer=FROM_PARTNER.peer, identity_policy=policy)
+    gatekeeper: Any = SimpleNamespace(view=SimpleNamespace(partners=(partner,)), clock=lambda: datetime.now(UTC))
+    own: Any = SimpleNamespace(chain=SIGNER.chain, key=key)
+    log: Any = (told or Told()).log
+    return IdentityService(gatekeeper, lambda: own, log)
+
+
+def flow(sender: Sender) -> Any:
+    return SimpleNamespace(sender=sender)
+
+
+@pytest.mark.parametrize(
+    ("method", "uri", "sender", "is_signed"),
+    [
+        ("INVITE", CAROL, ALICES, True),
+        ("UPDATE", CAROL, ALICES, True),
+        ("MESSAGE", CAROL, ALICES, False),
+        ("INVITE", "sip:bob@example.test", ALICES, False),
+        ("INVITE", CAROL, NEW_LINK, False),
+        ("INVITE", CAROL, FROM_EDGE, False),
+    ],
+)
+def test_calls_of_our_users_to_the_partner_are_signed(
+    method: str, uri: str, sender: Sender, *, is_signed: bool
+) -> None:
+    made = with_body(request(method, uri, to=uri), DTLS)
+    service(IdentityPolicy.SIGN).sign(flow(sender), made)
+    assert made.has("identity") is made.has("date") is is_signed
+    if is_signed:
+        assert b'"mky"' in read_field(made.first("identity") or "").payload
+
+
+def test_withheld_sender_and_unreadable_body_are_not_signed() -> None:
+    hidden = request("INVITE", CAROL, sender="sip:anonymous@anonymous.invalid")
+    for made in (hidden, with_body(request("INVITE", CAROL), b"v=1")):
+        service(IdentityPolicy.SIGN).sign(flow(ALICES), made)
+        assert not made.has("identity")
+
+
+@pytest.mark.parametrize("key", [rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP521R1())])
+def test_key_that_cannot_sign_is_named_in_the_log_once(key: object) -> None:
+    told = Told()
+    signing = service(IdentityPolicy.SIGN, key, told)
+    for _ in range(2):
+        made = request("INVITE", CAROL)
+        signing.sign(flow(ALICES), made)
+        assert not made.has("identity")
+    assert len(told.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "method", "to_tag", "sender", "status"),
+    [
+        (IdentityPolicy.REQUIRED, "INVITE", "", FROM_PARTNER, 428),
+        (IdentityPolicy.REQUIRED, "INVITE", "2", FROM_PARTNER, None),
+        (IdentityPolicy.REQUIRED, "MESSAGE", "", FROM_PARTNER, None),
+        (IdentityPolicy.REQUIRED, "INVITE", "", FROM_EDGE, None),
+        (IdentityPolicy.VERIFY, "INVITE", "", FROM_PARTNER, None),
+        (IdentityPolicy.SIGN, "INVITE", "", FROM_PARTNER, None),
+        (None, "INVITE", "", FROM_PARTNER, None),
+    ],
+)
+def test_call_without_a_signature(
+    policy: IdentityPolicy | None, method: str, to_tag: str, sender: Sender, status: int | None
+) -> None:
+    refused = service(policy).refused(flow(sender), request(method, to_tag=to_tag))
+    assert (refused and refused.status) == status
+    assert refused is None or refused.code is Code.IDENTITY_MISSING
+    assert service(policy).is_idle is (policy is None)
