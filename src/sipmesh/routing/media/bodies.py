@@ -44,7 +44,11 @@ def descriptions_in(message: Message) -> list[bytes]:
         raise RemoteError("a body with more than one Content-Type", rule=_RULE)
     _check_encoding(message.items("content-encoding"))
     found: list[bytes] = []
+    if types == [SDP]:
+        return [message.body]
     _collect(types[0] if types else "", message.body, found, [0], MAX_DEPTH)
+    if found == [message.body]:
+        return found
     if sum(_media_lines(body) for body in found) != _media_lines(message.body):
         raise RemoteError("a body with media lines outside of its session descriptions", rule=_RULE)
     return found

@@ -72,6 +72,8 @@ def read_description(octets: bytes) -> SessionDescription:
         raise RemoteError(f"a session description above {MAX_LINES} lines", rule=GRAMMAR)
     if not lines or lines[0] != "v=0":
         raise RemoteError("a session description that does not begin with v=0", rule=GRAMMAR)
+    if has_control("".join(lines)):
+        _check_characters(lines)
     found = SessionDescription()
     seen: set[str] = set()
     for at, line in enumerate(lines):
@@ -82,7 +84,7 @@ def read_description(octets: bytes) -> SessionDescription:
 def _read_line(found: SessionDescription, line: str, number: int, seen: set[str]) -> None:
     """Read line *number*. *seen* are the types of lines that may occur once."""
     kind, value = line[:1], line[2:]
-    if kind == "" or line[1:2] != "=" or has_control(line):
+    if kind == "" or line[1:2] != "=":
         raise RemoteError(f"line {number} of the session description is not a line of SDP", rule=GRAMMAR)
     if kind == "m":
         found.media.append(_media_section(value, number, len(found.media) + 1))
@@ -94,6 +96,12 @@ def _read_line(found: SessionDescription, line: str, number: int, seen: set[str]
     if kind == "a":
         name, _, given = value.partition(":")
         (found.media[-1].attributes if found.media else found.attributes).append((name, given))
+
+
+def _check_characters(lines: list[str]) -> None:
+    for at, line in enumerate(lines):
+        if has_control(line):
+            raise RemoteError(f"line {at + 1} of the session description has a control character", rule=GRAMMAR)
 
 
 def _media_section(value: str, line: int, number: int) -> MediaSection:

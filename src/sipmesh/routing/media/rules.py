@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -10,8 +11,6 @@ from sipmesh.routing.identity.privacy import ANONYMOUS
 from sipmesh.topology.document.media_policy import MediaPolicy, is_weaker, strictest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from sipmesh.sip.message import Request
 
 NO_HOST: Final = ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from cryptography import x509
+
 from sipmesh.errors import RemoteError
 from sipmesh.sip.text import LWS, split_outside
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed, sign
@@ -12,7 +14,6 @@ from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec
 
 TYPE: Final = "passport"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.identity.border import IN_REQUESTS
+from sipmesh.routing.media.judgement import NEGOTIATES
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToContact, ToUser
 from sipmesh.routing.proxy.target_set import fork
 from sipmesh.routing.registrar.device import RegisteredContact
@@ -180,7 +181,7 @@ class Executor:
     def _forward(self, flow: Flow, request: Request, key: str, outcome: Forward, loop: str) -> None:
         if request.present & IN_REQUESTS and flow.sender is not None:
             self._border.admit_request(request, flow.sender)
-        if request.body or request.method == "INVITE":
+        if request.method in NEGOTIATES and (request.body or request.method == "INVITE"):
             refused = self._media.refused(flow, request, outcome)
             if refused is None and not self._identity.is_idle:
                 refused = self._identity.refused(flow, request)

@@ -23,7 +23,7 @@ CAROL = "sip:carol@partner.test"
 
 
 def service(policy: IdentityPolicy | None, key: object = SIGNER.key, told: Told | None = None) -> IdentityService:
-    partner = SimpleNamespace(domains={"partner.test"}, peer=FROM_PARTNER.peer, identity_policy=policy)
+    partner = SimpleNamespace(domains=frozenset({"partner.test"}), peer=FROM_PARTNER.peer, identity_policy=policy)
     gatekeeper: Any = SimpleNamespace(view=SimpleNamespace(partners=(partner,)), clock=lambda: datetime.now(UTC))
     own: Any = SimpleNamespace(chain=SIGNER.chain, key=key)
     log: Any = (told or Told()).log
