@@ -278,8 +278,12 @@ async def test_partner_may_have_a_policy_of_its_own(federation: Network) -> None
         await erin.send(with_body(erin.request("INVITE", BOB), CLEAR))
         assert (await bob.request_in("INVITE")).body == CLEAR
         refused_for(await alice.ask(with_body(alice.request("INVITE", BOB), CLEAR)))
-        misleading = alice.request("INVITE", BOB, to="<sip:erin@partner.test>")
-        assert (await alice.ask(misleading)).status == 488
+        for uri in (
+            BOB,
+            bob.contact[1:-1],
+        ):  # a To that would weaken the policy of the call, which its Contact does not name
+            misleading = alice.request("INVITE", uri, to="<sip:erin@partner.test>")
+            assert (await alice.ask(misleading)).status == 488
 
 
 @on_loop

@@ -53,7 +53,8 @@ def test_lines_may_end_with_lf_alone_and_blank_lines_may_follow() -> None:
         SESSION + b"m=audio 5/x RTP/SAVP 0\r\n",
         SESSION + b"m=audio 5 RTP//SAVP 0\r\n",
         SESSION + b"m=audio 5\r\n",
-        SESSION + b"m=audio 9 a" + 64 * b"/a" + b"\r\n",
+        SESSION + b"m=audio 9 a" + 16 * b"/a" + b"\r\n",
+        SESSION + b"m=" + 33 * b"a" + b" 9 RTP/SAVP 0\r\n",
     ],
 )
 def test_what_another_reader_may_read_differently_is_refused(body: bytes) -> None:

@@ -62,10 +62,16 @@ def test_request_uri_counts_outside_a_dialog_only() -> None:
         (ALICE, OPEN, True),
         (ALICE, "tel:+4930123456", False),
         (LAB, ALICE, False),
-        ("sip:x@192.0.2.9", LAB, False),
+        ("sip:x@192.0.2.9", LAB, True),
+        ("sip:x@192.0.2.9", "sip:x@192.0.2.9", False),
     ],
 )
 def test_to_of_a_weaker_domain_misleads(uri: str, to: str, *, misleads: bool) -> None:
-    assert RULES.misleads(request("INVITE", uri, to=to)) is misleads
-    assert not RULES.misleads(request("INVITE", uri, to=to, to_tag="2"))
-    assert not MediaRules({"example.test": ANY}, {}, {}).misleads(request("INVITE", uri, to=to))
+    assert RULES.misleads(request("INVITE", uri, to=to), by_client=True) is misleads
+    assert not RULES.misleads(request("INVITE", uri, to=to, to_tag="2"), by_client=True)
+    assert not MediaRules({"example.test": ANY}, {}, {}).misleads(request("INVITE", uri, to=to), by_client=True)
+
+
+def test_request_of_a_server_for_a_contact_does_not_mislead() -> None:
+    """The front end of the caller has seen its Request-URI."""
+    assert not RULES.misleads(request("INVITE", "sip:x@192.0.2.9", to=LAB), by_client=False)

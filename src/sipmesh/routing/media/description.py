@@ -19,6 +19,9 @@ MAX_MEDIA: Final = 64
 """Media lines of one description. A call of a browser with many video streams has about 20."""
 MAX_LINES: Final = 2048
 MAX_PORT: Final = 65_535
+MAX_NAME: Final = 32
+"""Characters of a media type or a profile, which a Warning repeats. The longest profile has 19."""
+
 SHORTEST_MEDIA: Final = 3
 """Words of a media line without formats: media, port and profile."""
 
@@ -109,7 +112,7 @@ def _media_section(value: str, line: int, number: int) -> MediaSection:
     words = value.split(" ")
     if number > MAX_MEDIA:
         raise RemoteError(f"a session description with more than {MAX_MEDIA} media lines", rule=GRAMMAR)
-    if len(words) < SHORTEST_MEDIA or not is_token(words[0]) or not _is_profile(words[2]):
+    if len(words) < SHORTEST_MEDIA or not _is_name(words[0]) or not _is_profile(words[2]):
         raise RemoteError(f"line {line} of the session description is not a media line", rule=GRAMMAR)
     digits, slash, count = words[1].partition("/")
     port = bounded(digits, MAX_PORT) if is_digits(digits) else None
@@ -118,5 +121,9 @@ def _media_section(value: str, line: int, number: int) -> MediaSection:
     return MediaSection(number, words[0], port, words[2])
 
 
+def _is_name(text: str) -> bool:
+    return len(text) <= MAX_NAME and is_token(text)
+
+
 def _is_profile(text: str) -> bool:
-    return len(text) <= 64 and all(is_token(part) for part in text.split("/"))  # noqa: PLR2004 - the longest has 20
+    return len(text) <= MAX_NAME and all(is_token(part) for part in text.split("/"))

@@ -50,14 +50,15 @@ class MediaRules:
         theirs = [self.partners[host] for host in hosts if host in self.partners]
         return strictest(theirs or [self.domains.get(host, self.most) for host in hosts])
 
-    def misleads(self, request: Request) -> bool:
+    def misleads(self, request: Request, *, by_client: bool) -> bool:
         """Tell whether To of a request outside a dialog has a weaker policy than its Request-URI.
 
-        Inside the dialog, only To names the callee. So a To of another domain would weaken the policy of the call.
+        Inside the dialog, only To names the callee. So a To of another domain would weaken the policy of the call. A client may
+        address a registered Contact, whose host has no policy: then the strictest one holds.
         """
         if not self.differ or request.to.tag is not None:
             return False
-        asked = self._of(host_of(request.uri))
+        asked = self._of(host_of(request.uri)) or (self.most if by_client else None)
         named = self._of(host_of(request.to.uri)) or self.most
         return asked is not None and is_weaker(named, asked)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
@@ -90,6 +91,9 @@ FINAL_S: Final = Timer.F.seconds
 
 TRYING: Final = 100
 FIRST_FINAL: Final = 200
+MOST_SEARCHED: Final = 1_000
+"""Requests of one link among which the INVITE of a refused ACK is searched, the newest first."""
+
 BAD_GATEWAY: Final = 502
 MESSAGE_TOO_LARGE: Final = 513
 REQUEST_TERMINATED: Final = 487
@@ -327,7 +331,7 @@ class Relay:
         self.pass_ack(flow, without_body(ack), outcome)
         self.pass_ack(flow, bye_after_ack(ack), outcome)
         self.calls.ended(ack.call_id)
-        for proxied in flow.served.values():
+        for proxied in islice(reversed(flow.served.values()), MOST_SEARCHED):
             invite = proxied.request
             if invite.method == "INVITE" and invite.call_id == ack.call_id and invite.cseq.number == ack.cseq.number:
                 bye = bye_in_place_of_callee(invite, ack)

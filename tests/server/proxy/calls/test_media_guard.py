@@ -47,6 +47,17 @@ def test_requests(method: str, body: bytes, sender: Sender, target: Target, stat
     assert refused is None or refused.code is Code.MEDIA_NOT_ENCRYPTED
 
 
+def test_provisional_response_to_another_method_is_not_judged() -> None:
+    """It is not forwarded (RFC 4320 section 4.1), and no CANCEL could end its branch."""
+    update = request("UPDATE", to_tag="2")
+    proxied = SimpleNamespace(request=update, identity=None, flow=flow(ALICES))
+    sent: Any = SimpleNamespace(request=update, proxied=proxied, flow=flow(ALICES))
+    for status, is_refused in ((183, False), (200, True)):
+        came = response(status, method="UPDATE")
+        put_body(came, CLEAR)
+        assert (GUARD.refused_response(sent, came) is not None) is is_refused
+
+
 @pytest.mark.parametrize(
     ("status", "to_tag", "answer"), [(183, "", 488), (200, "", 488), (183, "2", 488), (200, "2", 481), (488, "", None)]
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.routing.identity.sender import ServerSender
+from sipmesh.routing.identity.sender import ClientSender, ServerSender
 from sipmesh.routing.media.judgement import NEGOTIATES, MediaFault, fault_in
 from sipmesh.routing.outcome import Answer
 from sipmesh.routing.target import ServerTarget
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.message_refusals import MessageRefusals
     from sipmesh.sip.message import Request, Response
 
+FIRST_FINAL: Final = 200
 FIRST_FAILURE: Final = 300
 CALL_DOES_NOT_EXIST: Final = 481
 MISLEADING: Final = MediaFault(
@@ -40,7 +41,7 @@ class MediaGuard:
         if request.method not in NEGOTIATES:
             return None
         fault: MediaFault | None = None
-        if request.method == "INVITE" and self.rules.misleads(request):
+        if request.method == "INVITE" and self.rules.misleads(request, by_client=isinstance(flow.sender, ClientSender)):
             fault = MISLEADING
         elif request.body:
             policy = self.rules.policy(request, outcome.identity, _partner_of(flow) or _partner_in(outcome))
@@ -54,12 +55,13 @@ class MediaGuard:
         section 5.1).
         """
         proxied = sent.proxied
-        if response.status >= FIRST_FAILURE or sent.request.method not in NEGOTIATES:
-            return None
+        is_answer = response.status < FIRST_FAILURE and sent.request.method in NEGOTIATES
+        if not is_answer or (response.status < FIRST_FINAL and sent.request.method != "INVITE"):
+            return None  # a 1xx to another method is not forwarded
         fault = fault_in(response, self._policy(proxied, sent), proxied.request)
         if fault is None:
             return None
-        ends_the_call = response.status >= 200 and proxied.request.to.tag is not None  # noqa: PLR2004 - success
+        ends_the_call = response.status >= FIRST_FINAL and proxied.request.to.tag is not None
         return self._answer(fault, CALL_DOES_NOT_EXIST if ends_the_call else 488)
 
     def record(self, flow: Flow, request: Request, answer: Answer) -> str:
