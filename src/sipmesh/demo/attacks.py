@@ -9,6 +9,7 @@ from OpenSSL import SSL
 from sipmesh.client.agent import UserAgent
 from sipmesh.client.judge import Trust
 from sipmesh.client.outcome import Outcome, Text
+from sipmesh.client.sdp import make_offer
 from sipmesh.demo.attacker import Knock, knock, send_datagram, speak_plainly
 from sipmesh.demo.decoy import Decoy
 from sipmesh.demo.forge import Forged
@@ -28,7 +29,7 @@ PLACES = {
     AttackedListener.INSIDE: (EDGE, LinkKind.SERVER),
     AttackedListener.PARTNER: (EDGE, LinkKind.PARTNER),
 }
-CHALLENGED, NOT_FOUND = 407, 404
+CHALLENGED, NOT_FOUND, NOT_ACCEPTABLE_HERE = 407, 404, 488
 CARRIED = "forwarded"
 LOOKS, LOOK_AGAIN_S = 100, 0.02
 LATEST = 10
@@ -238,6 +239,10 @@ async def by_client(network: DemoNetwork, people: People, act: Act) -> None:
     act.row("client: From of another user", Code.NOT_AUTHENTICATED, str(outcome.status), good=good, why=why)
     relayed = await people.alice.request("MESSAGE", bob, [("route", "<sip:victim.test;lr>")])
     await tell_message(network, act, "client: Route to a third party (open relay)", relayed, 403, Code.NO_ROUTE)
+    in_the_clear = make_offer(people.alice.party.here[0], 1).replace(b"RTP/SAVP", b"RTP/AVP")
+    refused = await (await people.alice.call(bob, in_the_clear)).answered()
+    title = "client: call with media in the clear"
+    await tell_message(network, act, title, refused, NOT_ACCEPTABLE_HERE, Code.MEDIA_NOT_ENCRYPTED)
     claim = [("p-asserted-identity", "<sip:carol@example.test>")]
     outcome = await people.alice.request("MESSAGE", bob, claim, b"who am I?")
     event = await next_event(people.bob)
