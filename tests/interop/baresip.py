@@ -41,6 +41,7 @@ module aufile.so
 module aubridge.so
 module uuid.so
 module srtp.so
+module dtls_srtp.so
 module_tmp account.so
 module_app contact.so
 module_app menu.so

@@ -11,9 +11,16 @@ from sipmesh.sip.digest import Algorithm
 from sipmesh.trust.evidence import LinkKind
 
 
-async def started(folder: Path, *servers: str) -> DemoNetwork:
-    """Start the *servers*, or all of them; dora, emil and gina are ours, fritz and hanna are the partner's."""
+async def started(folder: Path, *servers: str, identity: str = "") -> DemoNetwork:
+    """Start the *servers*, or all of them; dora, emil and gina are ours, fritz and hanna are the partner's.
+
+    *identity* is what each organisation does about signatures of the other.
+    """
     network = await DemoNetwork.build(folder)
+    for organisation in (network.example, network.partner) if identity else ():
+        federation: Any = organisation.document["federation"]
+        federation["partners"] = [entry | {"identity": identity} for entry in federation["partners"]]
+        organisation.write()
     network.example.add_users("dora", "emil", "gina", algorithms=(Algorithm.MD5,))
     network.partner.add_users("fritz", "hanna", algorithms=(Algorithm.MD5,))
     for server in (FE1, FE2, PARTNER_FE):
