@@ -11,6 +11,7 @@ from sipmesh.routing.passport.identity_field import MOST_FIELDS, read_field, wri
 from sipmesh.routing.passport.verification import FRESH_S
 from sipmesh.sip.message import Request
 from sipmesh.trust.evidence import LinkKind
+from support.call_signer import mirrored
 from support.descriptions import DTLS, SDES, with_body
 from support.network import EDGE, EDGES, FE1, PARTNER_EDGE, PARTNER_EDGES, PARTNER_FE, Network
 from support.peer import Peer
@@ -115,6 +116,20 @@ async def test_proxy_that_changes_a_call_is_found_out(
         assert "refused: identity" in refused.values("warning")[-1]
         await alice.silent()
         await middle.send(copy_of(seen, middle))
+        assert (await alice.request_in("INVITE")).body == DTLS
+
+
+@on_loop
+async def test_second_valid_signature_of_a_token_is_a_replay_too(federation: Network) -> None:
+    """Everybody can make (r, n - s) of (r, s)."""
+    asking(federation, "required", "sign")
+    async with federation:
+        seen, alice = await captured(federation)
+        middle = await proxy(federation)
+        other = mirrored(seen.first("identity") or "")
+        changed = {"identity": other, "call-id": "again"}
+        assert (await middle.ask(copy_of(seen, middle, body=DTLS, uri=ALICE, **changed))).status == 438
+        await middle.send(copy_of(seen, middle, identity=other))
         assert (await alice.request_in("INVITE")).body == DTLS
 
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sipmesh.errors import RemoteError
 from sipmesh.routing.passport.identity_field import LARGEST, TYPE, read_field, write_field
 from sipmesh.topology.versions.jose import sign
-from support.call_signer import SIGNER
+from support.call_signer import SIGNER, mirrored
 
 PAYLOAD = b'{"iat":1}'
 TOKEN_WITHOUT_X5C = urlsafe_b64encode(b'{"alg":"ES256","typ":"passport","x5u":"sip:example.test"}').decode().rstrip("=")
@@ -45,6 +45,14 @@ def test_changed_field_is_refused(old: str, new: str, status: int) -> None:
     with pytest.raises(RemoteError) as refused:
         read_field(written().replace(old, new, 1))
     assert refused.value.status == status
+
+
+def test_second_signature_with_the_same_r_has_the_same_mark() -> None:
+    """Without the key, (r, s) can be turned into (r, n - s): it must not count as another token."""
+    assert read_field(mirrored(written())).mark != read_field(written()).mark  # another signature
+    value = written()
+    assert mirrored(value) != value
+    assert read_field(mirrored(value)).mark == read_field(value).mark
 
 
 def test_other_documents_and_large_tokens_are_refused() -> None:

@@ -55,10 +55,10 @@ def test_claims_are_those_of_one_call(checked: Request, refused: int) -> None:
 def test_token_counts_for_one_request_which_may_come_again() -> None:
     replays = Replays()
     other = replace_call_id(request())
-    assert not replays.is_replayed("a", request(), NOW)
-    assert not replays.is_replayed("a", request(), NOW + 1)
-    assert replays.is_replayed("a", other, NOW + 1)
-    assert not replays.is_replayed("b", other, NOW + 1)
+    assert not replays.is_replayed(b"a", request(), NOW)
+    assert not replays.is_replayed(b"a", request(), NOW + 1)
+    assert replays.is_replayed(b"a", other, NOW + 1)
+    assert not replays.is_replayed(b"b", other, NOW + 1)
 
 
 def replace_call_id(changed: Request) -> Request:
@@ -69,9 +69,9 @@ def replace_call_id(changed: Request) -> Request:
 def test_full_memory_refuses_until_old_tokens_are_no_longer_fresh() -> None:
     replays = Replays()
     for number in range(MOST_REMEMBERED):
-        assert not replays.is_replayed(str(number), request("INVITE", BOB), NOW)
-    assert replays.is_replayed("one more", request(), NOW + 2 * FRESH_S)
-    assert not replays.is_replayed("one more", request(), NOW + 2 * FRESH_S + 1)
+        assert not replays.is_replayed(number.to_bytes(4), request("INVITE", BOB), NOW)
+    assert replays.is_replayed(b"one more", request(), NOW + 2 * FRESH_S)
+    assert not replays.is_replayed(b"one more", request(), NOW + 2 * FRESH_S + 1)
 
 
 def test_claims_without_keys_are_for_a_request_without_fingerprints() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode
 from dataclasses import dataclass
+from hashlib import blake2s
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
@@ -27,9 +29,13 @@ BAD_INFO: Final = 436
 
 @dataclass(frozen=True, slots=True)
 class SignedClaims:
-    """A token whose signature is valid: the *token*, its *payload*, and the chain of its signer in DER."""
+    """A token whose signature is valid: its *payload*, and the chain of its signer in DER.
 
-    token: str
+    *mark* is the same for each copy of the token. Everybody can turn an ECDSA signature (r, s) into a second valid one with
+    the same r. So the mark is made of what was signed and of r.
+    """
+
+    mark: bytes
     payload: bytes
     chain: tuple[x509.Certificate, ...]
     presented: tuple[bytes, ...]
@@ -62,4 +68,10 @@ def read_field(value: str) -> SignedClaims:
     except MalformedDocumentError as wrong:
         status = BAD_INFO if "x5c" in str(wrong) else INVALID
         raise RemoteError(str(wrong), rule="RFC 8224 section 6.2", status=status) from None
-    return SignedClaims(token, found.payload, found.chain, found.presented)
+    return SignedClaims(_mark(token), found.payload, found.chain, found.presented)
+
+
+def _mark(token: str) -> bytes:
+    signed, _, signature = token.rpartition(".")
+    octets = urlsafe_b64decode(signature + "=" * (-len(signature) % 4))
+    return blake2s(signed.encode() + octets[: len(octets) // 2], digest_size=16).digest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import blake2s
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
@@ -46,13 +45,12 @@ class Replays:
     def __repr__(self) -> str:
         return f"<Replays of {len(self._seen)} tokens>"
 
-    def is_replayed(self, token: str, request: Request, now: int) -> bool:
-        """Tell whether *token* was accepted for another request; remember it otherwise.
+    def is_replayed(self, mark: bytes, request: Request, now: int) -> bool:
+        """Tell whether the token with this *mark* was accepted for another request; remember it otherwise.
 
         A request that arrives again, as after a failed link, may bring its token again. A full memory refuses new tokens: an
         attacker must not make it forget one.
         """
-        mark = blake2s(token.encode(), digest_size=16).digest()
         of = f"{request.cseq.number} {request.from_.tag} {request.call_id}"
         known = self._seen.get(mark)
         if known is not None:

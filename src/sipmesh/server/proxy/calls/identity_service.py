@@ -144,7 +144,7 @@ class IdentityService:
         at = self._gatekeeper.clock()
         self._judge_signer(signed, request, peer)
         check_claims(read_claims(signed.payload), request, int(at.timestamp()))
-        if self._replays[peer.name].is_replayed(signed.token, request, int(at.timestamp())):
+        if self._replays[peer.name].is_replayed(signed.mark, request, int(at.timestamp())):
             raise RemoteError("its token was used for another request", rule="RFC 8224 section 12.1", status=438)
 
     def _judge_signer(self, signed: SignedClaims, request: Request, peer: TrustedPeer) -> None:
