@@ -28,7 +28,7 @@ def register(contact: str = INSTANCE, **headers: str) -> Request:
 
 
 def told(request: Request, *rows: Binding, flow: FlowFacts = FLOW, mint: GruuMint | None = None) -> dict[str, str]:
-    return dict(granted_headers(request, rows, flow, 60, mint, at=0.0))
+    return dict(granted_headers(request, BOB, rows, flow, 60, mint, at=0.0))
 
 
 def params(value: str) -> dict[str, str | None]:
@@ -82,7 +82,7 @@ def test_outbound_is_confirmed_where_it_is_used(contact: str, offered: str, *, u
 
 def test_no_flow_timer_is_given_if_the_limit_is_0() -> None:
     request = register(f"{INSTANCE};reg-id=1", supported="outbound")
-    assert "flow-timer" not in dict(granted_headers(request, (), FLOW, 0, None, at=0.0))
+    assert "flow-timer" not in dict(granted_headers(request, BOB, (), FLOW, 0, None, at=0.0))
 
 
 @pytest.mark.parametrize(("offered", "given"), [("gruu", True), ("path", False)])

@@ -64,6 +64,7 @@ def offers(request: Request) -> frozenset[str]:
 
 def granted_headers(
     request: Request,
+    owner: str,
     bindings: Sequence[Binding],
     flow: FlowFacts,
     flow_timer_s: int,
@@ -74,8 +75,8 @@ def granted_headers(
     """Give the fields of the 200: "Contact header field values enumerating all current bindings", and what was offered.
 
     A client that offers ``gruu`` gets GRUUs, one that offers ``path`` gets our Path, and one that uses outbound gets
-    ``Require: outbound`` and the Flow-Timer. Service-Route and P-Associated-URI have no option tag. *at* is in seconds of the
-    clock of the bindings.
+    ``Require: outbound`` and the Flow-Timer. Service-Route and P-Associated-URI have no option tag. P-Associated-URI is *owner*,
+    the user, whom To may name by an alias. *at* is in seconds of the clock of the bindings.
     """
     offered = offers(request)
     wanted = mint if "gruu" in offered else None
@@ -84,7 +85,7 @@ def granted_headers(
         headers.append(("path", f"<{flow.path}>"))
     if flow.service_route:
         headers.append(("service-route", f"<{flow.service_route}>"))
-    headers.append(("p-associated-uri", f"<{request.to.sip_uri.aor}>"))
+    headers.append(("p-associated-uri", f"<{owner}>"))
     if is_outbound(request, offered):
         headers.append(("require", "outbound"))  # RFC 5626 section 6: tells the client that outbound is used
         headers.extend([("flow-timer", str(flow_timer_s))] if flow_timer_s else [])

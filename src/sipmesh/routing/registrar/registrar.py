@@ -98,7 +98,7 @@ def decide(
     except _Refused as refused:
         return refused.registration
     bindings = case.after(changes)
-    headers = granted_headers(request, bindings, flow, limits.flow_timer_s, mint, at=at)
+    headers = granted_headers(request, owner, bindings, flow, limits.flow_timer_s, mint, at=at)
     gives_gruu = mint is not None and "gruu" in offers(request)
     return RegistrarAnswer(200, "OK", headers, changes, bindings, gives_gruu)
 
