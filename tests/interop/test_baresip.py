@@ -9,6 +9,9 @@ import pytest
 from interop.baresip import Baresip
 from interop.phones import phone
 from sipmesh.demo.network import FE1, FE2, PARTNER_FE, DemoNetwork
+from sipmesh.storage.users.user_database import Users
+from sipmesh.trust.evidence import LinkKind
+from support.peer import Peer
 
 pytestmark = pytest.mark.peer("baresip")
 
@@ -81,3 +84,67 @@ def test_a_phone_refuses_a_server_under_a_ca_that_it_does_not_know(
 
     saw = runner.run(told_by_the_server())
     assert any("unknown ca" in one for one in saw), saw
+
+
+def test_phone_is_called_by_the_number_of_its_user(network: DemoNetwork, runner: asyncio.Runner) -> None:
+    """As a phone writes a number that was dialled; a number of nobody gets 404."""
+    users = Users(network.example.load().users_url)
+    users.add_alias("emil@example.test", "+49 30 123")
+    users.close()
+    dora, emil = phone(network, "dora", FE1, records=False), phone(network, "emil", FE2, records=False)
+
+    async def play() -> str:
+        for server in (FE1, FE2):
+            await network.ask(server, "users-changed")
+        async with dora, emil:
+            await dora.registered()
+            await emil.registered()
+            await dora.command("dial", "sip:+49-30-123@example.test;user=phone")
+            await emil.event("CALL_ESTABLISHED")
+            await dora.command("hangup")
+            await emil.event("CALL_CLOSED")
+            await dora.event("CALL_CLOSED")
+            await dora.command("dial", "sip:+49-30-124@example.test;user=phone")
+            return str((await dora.event("CALL_CLOSED"))["param"])
+
+    assert "404" in runner.run(play())
+
+
+OFFER = b"""v=0\r
+o=- 1 1 IN IP4 127.0.0.1\r
+s=-\r
+c=IN IP4 127.0.0.1\r
+t=0 0\r
+m=audio 40000 RTP/SAVP 0\r
+a=rtpmap:0 PCMU/8000\r
+a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5\r
+"""
+
+
+def test_phone_ends_a_call_whose_caller_hides(network: DemoNetwork, runner: asyncio.Runner) -> None:
+    """The phone sends its BYE to a Contact that only our server can open; the caller gets its own one."""
+    emil = phone(network, "emil", FE2, records=False)
+
+    async def play() -> tuple[str, str]:
+        address = network.example.address(FE1, LinkKind.CLIENT)
+        async with emil, await Peer.open(address, "gina@example.test") as gina:
+            await emil.registered()
+            assert (await gina.register()).status == 200
+            hidden = f"<sip:anonymous@anonymous.invalid>;tag={gina.tag}"
+            media = [("content-type", "application/sdp"), ("privacy", "id")]
+            await gina.send(gina.request("INVITE", "sip:emil@example.test", media, OFFER, sender=hidden))
+            taken = await gina.final()
+            assert taken.status == 200
+            routes = [("route", value) for value in reversed(taken.values("record-route"))]
+            target, to = taken.contacts[0].uri, taken.first("to")
+            cseq, call_id = taken.cseq.number, taken.call_id
+            await gina.send(gina.request("ACK", target, routes, sender=hidden, to=to, call_id=call_id, cseq=cseq))
+            await emil.event("CALL_ESTABLISHED")
+            await emil.command("hangup")
+            bye = await gina.request_in("BYE")
+            await gina.reply(bye, 200)
+            return bye.uri, gina.contact
+
+    asked, contact = runner.run(play())
+    assert f"<{asked}>" == contact
+    assert "gina" not in emil.log

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from sipmesh.cli.control_client import FromServer
 from sipmesh.cli.place import Place
-from sipmesh.cli.users.user_report import UserReport, explain_user, report_of
+from sipmesh.cli.users.user_report import MOST_REFUSALS, UserReport, explain_user, report_of
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
-from sipmesh.server.admin.replies import BindingReply, LoginFailureReply, UserReply
+from sipmesh.server.admin.replies import (
+    BindingReply,
+    ClientRefusalReply,
+    LoginFailureReply,
+    LoginReply,
+    UserReply,
+)
 from sipmesh.trust.role import Role
 from support.managed import Managed
 from support.network import FE1, FE2, POOL
@@ -173,3 +180,55 @@ def test_operator_reads_devices_failures_and_remedies(place: Place, capsys: pyte
     assert CONTACT in told
     assert "wrong password" in told
     assert f"→ set a new password, here and on the phone: sipmesh user password {ALICE}" in told
+
+
+def failed_link(remote: str, reason: str = "plain-sip") -> FromServer[ClientRefusalReply]:
+    return FromServer(FE1, ClientRefusalReply(reason, "seen", remote, NOON, NOON, 1))
+
+
+@pytest.mark.parametrize("address", ["192.0.2.9:4711", "[2001:db8::9]:4711"])
+def test_failed_links_from_the_addresses_of_a_user_are_its_own(address: str) -> None:
+    """Of others nothing is shown, since each may be of anybody."""
+    here = address.rpartition(":")[0].strip("[]")
+    bound = BindingReply(ALICE, FE1, "c1", address, CONTACT, "phone", None)
+    found = [failed_link("192.0.2.77"), failed_link(here)]
+    report = UserReport(ALICE, exists=True, asked=[FE1], bindings=[bound], refusals=found)
+    assert [row.value.remote for row in report.failed_links] == [here]
+    assert list(report.remedies()) == [], "the user is registered"
+    away = UserReport(ALICE, exists=True, asked=[FE1], logins=[last_login(here)], refusals=found)
+    assert [row.value.remote for row in away.failed_links] == [here]
+    assert any("transport of the phone to TLS" in remedy for remedy in away.remedies())
+
+
+@pytest.mark.parametrize(("count", "shown"), [(MOST_REFUSALS, MOST_REFUSALS), (MOST_REFUSALS + 1, MOST_REFUSALS)])
+def test_for_a_user_without_an_address_the_newest_failed_links_of_all_are_shown(count: int, shown: int) -> None:
+    found = [failed_link(f"192.0.2.{number}") for number in range(count)]
+    assert len(UserReport(ALICE, exists=True, asked=[FE1], refusals=found).failed_links) == shown
+
+
+def last_login(remote: str) -> FromServer[LoginReply]:
+    return FromServer(FE1, LoginReply("c1", remote, "desk phone", "MD5", ("SHA-256", "MD5"), NOON))
+
+
+def test_user_is_found_by_an_alias_and_in_any_case(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    with place.users() as users:
+        users.add_alias(ALICE, "+49 30 123")
+        users.add_alias(ALICE, "info")
+    told = replace(reply(FE1), user=ALICE, aliases=("tel:+4930123",), logins=[last_login("192.0.2.9").value])
+    for name in ("tel:+4930123", "+49-30-123", "info@example.test", "ALICE@example.test"):
+        with answered(place.state, {FE1: {"user": told}}) as questions:
+            assert not explain_user(name, place, as_json=False)
+        assert questions[0]["user"] == f"sip:{ALICE}"
+        printed = capsys.readouterr().out
+        assert f"{ALICE} is a user" in printed
+        assert "Aliases: info@example.test, tel:+4930123" in " ".join(printed.split())
+        assert "the phone has not used SHA-256" in printed
+
+
+def test_on_another_machine_the_server_says_whose_alias_it_is(managed: Managed) -> None:
+    managed.join(FE1)
+    place = Place(managed.folder(FE1) / "topology.yaml")
+    told = replace(reply(FE1), user=ALICE, aliases=("tel:+4930123",))
+    with answered(place.state, {FE1: {"user": told}}):
+        report = report_of("sip:+4930123@tel.invalid", place.in_force(), place)
+    assert (report.user, report.aliases, report.exists) == (ALICE, ["tel:+4930123"], True)

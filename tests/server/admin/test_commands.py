@@ -194,3 +194,36 @@ async def test_what_is_known_of_a_user_is_told_with_failed_logins(home: Network)
         assert [one["flaw"] for one in told["failures"]] == ["wrong password"]
         assert (await asked(home, "user", user="sip:nobody@example.test"))["home"] is None
         assert [one["user"] for one in await asked(home, "login-failures", most=5)] == ["alice@example.test"]
+
+
+@on_loop
+async def test_user_is_told_with_aliases_tls_and_the_algorithm_of_its_login(home: Network) -> None:
+    users = Users(home.organisations[0].load().users_url)
+    users.add_alias("alice@example.test", "+49 30 123")
+    users.close()
+    async with home:
+        await home.phone("alice", FE1)
+        for name in ("sip:alice@example.test", "sip:+4930123@tel.invalid", "sip:ALICE@example.test"):
+            told = await asked(home, "user", user=name)
+            assert (told["user"], told["aliases"]) == ("alice@example.test", ["tel:+4930123"])
+            [login], [binding] = told["logins"], told["bindings"]
+            assert (login["digest"], login["offered"]) == ("SHA-256", ["SHA-256", "MD5"])
+            assert login["link"] == binding["link"]
+            assert (binding["digest"], binding["tls"]["version"]) == ("SHA-256", "TLSv1.3")
+
+
+@on_loop
+async def test_failed_client_links_are_told_by_network_and_reason_and_displace_no_server(home: Network) -> None:
+    async with home:
+        node = home.nodes[FE1]
+        await refused_at(home)
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection(*home.address(FE1))
+            writer.write(b"REGISTER sip:example.test SIP/2.0\r\n\r\n")
+            await reader.read()
+            writer.close()
+        await until(lambda: node.gatekeeper.client_refusals.counts.total() == 2)
+        [told] = await asked(home, "client-refusals")
+        assert (told["reason"], told["count"], told["remote"]) == ("plain-sip", 2, "127.0.0.1")
+        assert [one["kind"] for one in await asked(home, "refused")] == ["client", "client", "server"]
+        assert len(node.gatekeeper.refusals) == 1

@@ -341,3 +341,22 @@ async def test_calls_that_are_up_are_counted(home: Network) -> None:
         assert (await figures(port))[labelled("sipmesh_calls_up")] == 0
         await talking(alice, bob)
         assert (await figures(port))[labelled("sipmesh_calls_up")] == 1
+
+
+@on_loop
+async def test_messages_registrations_and_failed_links_are_counted(home: Network) -> None:
+    port = ask_for_figures(home.organisations[0])
+    async with home, page_of(home):
+        alice = await home.phone("alice", FE1)
+        assert (await alice.register()).status == 200
+        await alice.send(alice.request("MESSAGE", "sip:alice@example.test"))
+        await alice.reply(await alice.request_in("MESSAGE"), 200)
+        await alice.final()
+        stranger = await home.peer(FE1)
+        await stranger.write(b"GET / HTTP/1.1\r\n\r\n")
+        await stranger.hung_up()
+        await until(home.nodes[FE1].gatekeeper.client_refusals.counts.total)
+        told = await figures(port)
+        assert told[labelled("sipmesh_requests_answered_total", method="REGISTER", **{"class": "2xx"})] == 2
+        assert told[labelled("sipmesh_requests_answered_total", method="MESSAGE", **{"class": "2xx"})] == 1
+        assert told[labelled("sipmesh_client_links_failed_total", reason="http-on-sip-port")] == 1

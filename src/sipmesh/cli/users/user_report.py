@@ -59,7 +59,8 @@ class UserReport:
     def addresses(self) -> set[str]:
         """The addresses that this user has used."""
         logins, failures = ([row.value.remote for row in self.logins], [row.value.remote for row in self.failures])
-        return {*logins, *failures, *(binding.remote.rpartition(":")[0] for binding in self.bindings if binding.remote)}
+        links = [row.remote.rpartition(":")[0].strip("[]") for row in self.bindings if row.remote]
+        return {*logins, *failures, *links}
 
     @property
     def failed_links(self) -> list[FromServer[ClientRefusalReply]]:
