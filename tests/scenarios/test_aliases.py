@@ -113,6 +113,7 @@ async def test_partner_cannot_call_from_the_number_of_our_user(federation: Netwo
             "sip:+49(30)123@partner.test",
             "sip:%2B4930123@partner.test",
             "sip:+493012%33@partner.test",
+            "sip:+4930123;npdi@partner.test;user=phone",
             "tel:+4930123",
         ):
             assert await sent(edge, bob_uri := "sip:bob@example.test", theft) == 403, (theft, bob_uri)

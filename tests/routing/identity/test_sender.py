@@ -105,6 +105,10 @@ def test_client_speaks_as_the_aliases_of_its_own_users(uri: str) -> None:
         ("sip:+4930123@partner.test", False, False),
         ("sip:%2B49-30-123@partner.test;user=phone", False, False),
         ("sip:42;phone-context=example.test@partner.test", False, False),
+        ("sip:+4930123;npdi@partner.test;user=phone", False, False),
+        ("sip:+49-30-123;=@partner.test", False, False),
+        ("sip:+4930123%3Bext=1@partner.test", False, False),
+        ("sip:+4930123;ext=1@example.test", True, False),
         ("sip:42@partner.test", False, True),  # a local number of the partner
         ("sip:+4930999@partner.test", False, True),
         ("sip:carol@partner.test", False, True),

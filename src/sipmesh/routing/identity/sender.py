@@ -8,8 +8,8 @@ from typing import Final
 from sipmesh.routing.identity.alias import OwnerOf, name_of, nobody
 from sipmesh.routing.identity.dialog_token import FlowSide, PeerSide, Side, owner_hash
 from sipmesh.sip.fields import NameAddr
-from sipmesh.sip.tel import NO_DOMAIN
-from sipmesh.sip.uri import SipUri
+from sipmesh.sip.tel import NO_DOMAIN, number_in
+from sipmesh.sip.uri import SipUri, unescaped
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.trusted_peer import TrustedPeer
 
@@ -98,8 +98,13 @@ class ServerSender:
             return False
         if name.user is None or _MAY_BE_NUMBER.isdisjoint(name.user):
             return True
-        owner = self.owner_of(name.aor)
+        owner = self._owner_of_number(name.user) or self.owner_of(name.aor)
         return not owner or owner.rpartition("@")[2] in allowed
+
+    def _owner_of_number(self, user: str) -> str:
+        """Give the user of the global number in a user part, whatever parameters follow: phones show the number alone."""
+        number = number_in(unescaped(user).partition(";")[0])
+        return self.owner_of(f"sip:{number.number}@{NO_DOMAIN}") if number is not None else ""
 
 
 Sender = ClientSender | ServerSender
