@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from routing.messages import ALICES, FROM_EDGE, FROM_PARTNER, NEW_LINK, request
-from sipmesh.routing.identity.sender import Sender
+from routing.messages import ALICES, BOBS, FROM_EDGE, FROM_PARTNER, NEW_LINK, request
+from sipmesh.routing.identity.alias import alias_keys
+from sipmesh.routing.identity.sender import ClientSender, Sender
 from sipmesh.routing.passport.identity_field import read_field
 from sipmesh.server.proxy.calls.identity_service import IdentityService
 from sipmesh.topology.document.identity_policy import IdentityPolicy
@@ -53,6 +55,23 @@ def test_calls_of_our_users_to_the_partner_are_signed(
     assert made.has("identity") is made.has("date") is is_signed
     if is_signed:
         assert b'"mky"' in read_field(made.first("identity") or "").payload
+
+
+NUMBER = "sip:+4930123@example.test"
+
+
+def owner_of(name: str) -> str:
+    """Alice has the number +4930123."""
+    return "sip:alice@example.test" if "tel:+4930123" in alias_keys(name) else ""
+
+
+@pytest.mark.parametrize(("sender", "is_signed"), [(ALICES, True), (BOBS, False)])
+def test_alias_is_signed_for_its_own_user_and_as_a_number(sender: ClientSender, *, is_signed: bool) -> None:
+    made = with_body(request("INVITE", CAROL, sender=NUMBER, to=CAROL), DTLS)
+    service(IdentityPolicy.SIGN).sign(flow(replace(sender, owner_of=owner_of)), made)
+    assert made.has("identity") is is_signed
+    if is_signed:
+        assert b'"orig":{"tn":"4930123"}' in read_field(made.first("identity") or "").payload
 
 
 def test_withheld_sender_and_unreadable_body_are_not_signed() -> None:

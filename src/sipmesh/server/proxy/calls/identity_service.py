@@ -36,6 +36,7 @@ USE_IDENTITY: Final = 428
 UNSUPPORTED_CREDENTIAL: Final = 437
 _ALGORITHMS: Final = {"secp256r1": "ES256", "secp384r1": "ES384"}
 _NOWHERE: Final = ("", 0)
+NO_DOMAINS: Final[frozenset[str]] = frozenset()
 _VERIFIES: Final = frozenset({IdentityPolicy.VERIFY, IdentityPolicy.REQUIRED})
 
 
@@ -71,13 +72,17 @@ class IdentityService:
     def sign(self, flow: Flow, request: Request) -> None:
         """Sign a request of one of our users to a partner whose entry asks for it.
 
-        The user has logged in on this link, and From is its address. A request that withholds its sender is not signed.
+        The user has logged in on this link, and From is its address or alias. A request that withholds its sender is not signed.
         """
         sender = flow.sender
         if request.method not in SIGNED_METHODS or not isinstance(sender, ClientSender):
             return
         there = host_of(request.to.uri if request.to.tag is not None else request.uri)
-        if there not in self._partners or request.from_.aor not in sender.users:
+        if (
+            there not in self._partners
+            or not request.from_.is_sip
+            or not sender.may_speak_as(request.from_, NO_DOMAINS)
+        ):
             return
         own = self._own()
         algorithm = _ALGORITHMS.get(own.key.curve.name) if isinstance(own.key, ec.EllipticCurvePrivateKey) else None
