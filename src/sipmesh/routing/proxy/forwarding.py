@@ -156,14 +156,17 @@ def identity_row(identity: str) -> Row:
 
 
 def identity_for(identity: str | None, kind: LinkKind, request: Message) -> str | None:
-    """Give the identity that may cross a link: none to partners, and none to clients if its owner asked for privacy.
+    """Give the identity that may cross a link with *request*: see `released_identity`."""
+    return released_identity(identity, kind, hidden=hides_identity(request))
+
+
+def released_identity(identity: str | None, kind: LinkKind, *, hidden: bool) -> str | None:
+    """Give the identity that may cross a link: none to partners, and none to clients if its owner is *hidden*.
 
     "If a proxy is to forward a message to a node it does not trust and the user asked for privacy of type id, it MUST
     remove all the P-Asserted-Identity header fields" (RFC 3325 section 5).
     """
-    if kind is LinkKind.PARTNER or identity is None:
-        return None
-    return None if kind is LinkKind.CLIENT and hides_identity(request) else identity
+    return None if kind is LinkKind.PARTNER or (hidden and kind is LinkKind.CLIENT) else identity
 
 
 def hides_answerer(response: Message) -> bool:

@@ -28,9 +28,9 @@ from sipmesh.routing.proxy.forwarding import (
     creates_dialog,
     hides_answerer,
     hides_history,
-    identity_for,
     record_routes,
     recorded_token,
+    released_identity,
     renew_token,
 )
 from sipmesh.routing.proxy.release import (
@@ -234,9 +234,12 @@ class Relay:
                 found = self._flow_table.find(Start(0, way, name))
                 if found is not None and found.link.usable:
                     via = self._via(found.link.kind, self._branches.mint("ack"))
-                    identity = identity_for(outcome.identity, found.link.kind, request)
+                    hidden = hides_identity(request)
+                    identity = released_identity(outcome.identity, found.link.kind, hidden=hidden)
                     copy = branch_copy(request, way, via=via, recorded=(), identity=identity)
-                    self._keep_private(copy, way, came_on, outcome.identity, found.link.kind)
+                    self._open_contact(copy, way)
+                    if hidden:
+                        self._hide_sender(copy, came_on, outcome.identity, found.link.kind)
                     if copy.present & ON_THE_WAY_OUT:
                         self._release(copy, found)
                     data = copy.encode()
@@ -500,28 +503,33 @@ class Relay:
             self._perform(proxied, proxied.context.responded(start.number, refusal))
 
     def _copy(self, proxied: ProxiedRequest, target: Target, flow: Flow, branch: str) -> Request:
-        kind = flow.link.kind
+        kind, hidden = flow.link.kind, hides_identity(proxied.request)
         recorded: tuple[str, ...] = ()
         if proxied.came_by is not None and creates_dialog(proxied.request):
             sides = self._came_from(proxied), self._goes_to(target, flow)
-            token = self._tokens.dialog(*sides, self._begun(proxied), secret=hides_identity(proxied.request))
+            token = self._tokens.dialog(*sides, self._begun(proxied), secret=hidden)
             recorded = record_routes(proxied.request, token, proxied.came_by, self._listeners[kind])
-        identity = identity_for(proxied.identity, kind, proxied.request)
+        identity = released_identity(proxied.identity, kind, hidden=hidden)
         via = self._via(kind, branch)
         copy = branch_copy(proxied.request, target, via=via, recorded=recorded, identity=identity)
-        self._keep_private(copy, target, proxied.flow, proxied.identity, kind)
+        self._open_contact(copy, target)
+        if hidden:
+            self._hide_sender(copy, proxied.flow, proxied.identity, kind)
         if copy.present & ON_THE_WAY_OUT:
             self._release(copy, flow)
         if proxied.context is not None and proxied.context.share:
             copy.replace("max-breadth", str(proxied.context.share))
         return copy
 
-    def _keep_private(self, copy: Request, target: Target, came_on: Flow, identity: str | None, kind: LinkKind) -> None:
-        """Hide the sender of a request who has asked for it, and give a user its own hidden Contact back."""
+    def _open_contact(self, copy: Request, target: Target) -> None:
+        """Give a user its own hidden Contact back."""
         if isinstance(target, FlowTarget) and is_hidden(copy.uri):
             contact = self._tokens.reveal(copy.ruri.user or "", target.owner)
             if contact is not None:
                 copy.set_uri(contact)
+
+    def _hide_sender(self, copy: Request, came_on: Flow, identity: str | None, kind: LinkKind) -> None:
+        """Remove what shows the sender of a request that is to be hidden."""
         if not hides_sender(copy):
             return
         if came_on.link.kind is LinkKind.CLIENT:
