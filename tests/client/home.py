@@ -96,7 +96,7 @@ class Home(LinkEvents):
         self.nonces = Nonces(b"k" * 32, lifetime_s=60)
         self.reactor = Reactor(asyncio.get_running_loop())
         context = client_port_context(certificates.identity)
-        self.listener = Listener(self.reactor, ListenerSpec(LinkKind.CLIENT, HERE, 0, HERE), context, self)
+        self.listener = Listener(self.reactor, ListenerSpec(LinkKind.CLIENT, HERE, 0, HERE, "client"), context, self)
 
     async def __aenter__(self) -> Self:
         return self

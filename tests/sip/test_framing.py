@@ -276,12 +276,44 @@ def test_a_frame_is_one_message_and_needs_no_length() -> None:
 
 @pytest.mark.parametrize(
     ("data", "status"),
-    [(WIRE[:-1], 400), (b"hello", 400), (WIRE.replace(b": 29", b": x"), 400), (WIRE + b"x" * 131072, 513)],
+    [(WIRE[:-1], 400), (b"hello", 400), (WIRE.replace(b": 29", b": x"), 400), (WIRE + b"x" * 131072, 413)],
 )
 def test_a_frame_that_breaks_a_rule_is_refused(data: bytes, status: int) -> None:
     with pytest.raises(RemoteError) as wrong:
         parse_message(data)
     assert wrong.value.status == status
+
+
+@pytest.mark.parametrize("extra", [b"x", WIRE])
+def test_frame_with_octets_behind_its_message_is_refused_if_it_has_to_be_alone(extra: bytes) -> None:
+    """RFC 7118 section 5: a WebSocket message MUST NOT contain more than one SIP message."""
+    assert parse_message(WIRE, alone=True).encode() == WIRE
+    with pytest.raises(FramingError, match=f"{len(extra)} octets behind the body") as wrong:
+        parse_message(WIRE + extra, alone=True)
+    assert (wrong.value.status, wrong.value.request is not None) == (400, True)
+
+
+@pytest.mark.parametrize(("length", "status"), [(16_384, 0), (16_385, 414)])
+def test_start_line_of_a_frame_has_its_limit(length: int, status: int) -> None:
+    line = WIRE.partition(b"\r\n")[0]
+    data = WIRE.replace(b"example.test", b"e" * (length - len(line)) + b"example.test", 1)
+    try:
+        parse_message(data)
+    except FramingError as wrong:
+        assert wrong.status == status  # noqa: PT017 - not raising is the other outcome
+    else:
+        assert not status
+
+
+@pytest.mark.parametrize("length", [98_304, 98_305])
+def test_header_of_a_frame_has_its_limit(length: int) -> None:
+    head, _, body = WIRE.partition(b"\r\n\r\n")
+    data = head + b"\r\nX: " + b"x" * (length - len(head) - 5) + b"\r\n\r\n" + body
+    if length == 98_304:
+        assert parse_message(data).flaws
+    else:
+        with pytest.raises(FramingError, match="a header above the limit"):
+            parse_message(data)
 
 
 @pytest.mark.parametrize("size", [40_000, 131_072])

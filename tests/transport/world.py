@@ -59,6 +59,10 @@ class Spec:
     port: int = 0
     name: str = "here.test"
 
+    @property
+    def key(self) -> str:
+        return str(self.kind)
+
 
 def dns_names(der: bytes) -> frozenset[str]:
     names = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.SubjectAlternativeName)

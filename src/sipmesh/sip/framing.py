@@ -229,12 +229,7 @@ class MessageReader:
         _mark(message, head, self.limits)
         length = _stream_length(message)
         if length > self.limits.body:
-            raise FramingError(
-                f"a body of {length} octets, above {self.limits.body}",
-                rule="RFC 3261 21.4.11",
-                status=413,
-                request=_to_answer(message),
-            )
+            raise _too_much_body(length, self.limits, _to_answer(message))
         self._missing = length
         return message
 
@@ -254,16 +249,21 @@ class MessageReader:
         return f"<MessageReader {state}, expects {self.expects.name}>"
 
 
-def parse_message(data: bytes, limits: ReadLimits | None = None) -> Request | Response:
-    """Parse the only message of a WebSocket frame or a datagram. Content-Length may be absent.
+def parse_message(data: bytes, limits: ReadLimits | None = None, *, alone: bool = False) -> Request | Response:
+    """Parse the only message of a WebSocket message or a datagram. Content-Length may be absent.
 
     Raises FramingError, a RemoteError, as :class:`MessageReader` does. A body that is shorter than its Content-Length gets
-    400. Octets behind the body are dropped (RFC 3261 18.3).
+    400. Octets behind the body are dropped (RFC 3261 18.3). If *alone*, they get 400 instead: a WebSocket message has no more
+    than one SIP message (RFC 7118 section 5).
     """
     limits = limits or ReadLimits()
     head, _, body = data.lstrip(_CRLF).partition(_END)
-    if len(head) > limits.header + limits.growth or len(body) > limits.body:
-        raise FramingError("a message above the limits", rule="RFC 3261 21.5.7", status=513, request=_answerable(head))
+    if len(head) > limits.start_line and head.find(_CRLF, 0, limits.start_line + len(_CRLF)) < 0:
+        raise _too_long_a_start(_answerable(head))
+    if len(head) > limits.header + limits.growth:
+        raise _too_much_header(_answerable(head))
+    if len(body) > limits.body:
+        raise _too_much_body(len(body), limits, _answerable(head))
     message = _message(head)
     _mark(message, head, limits)
     length = _announced(message)
@@ -272,6 +272,10 @@ def parse_message(data: bytes, limits: ReadLimits | None = None) -> Request | Re
             f"a body of {len(body)} octets where {length} were announced",
             rule="RFC 3261 18.3",
             request=_to_answer(message),
+        )
+    if alone and length is not None and len(body) > length:
+        raise FramingError(
+            f"{len(body) - length} octets behind the body", rule="RFC 7118 section 5", request=_to_answer(message)
         )
     message.body = body if length is None else body[:length]
     if length is None:
@@ -333,6 +337,12 @@ def _too_long_a_start(request: Request | None) -> FramingError:
 
 def _too_much_header(request: Request | None) -> FramingError:
     return FramingError("a header above the limit", rule="RFC 3261 21.5.7", status=513, request=request)
+
+
+def _too_much_body(length: int, limits: ReadLimits, request: Request | None) -> FramingError:
+    return FramingError(
+        f"a body of {length} octets, above {limits.body}", rule="RFC 3261 21.4.11", status=413, request=request
+    )
 
 
 def _answerable(head: bytes) -> Request | None:

@@ -75,6 +75,13 @@ class PartnerView:
         return self.edge[0] if self.edge else domain
 
 
+def web_origins(topology: Topology) -> frozenset[str]:
+    """Give the web origins whose pages may open a WebSocket: those of the document, else https at each SIP domain."""
+    if topology.websocket is None:
+        return frozenset()
+    return frozenset(topology.websocket.origins or (f"https://{domain}" for domain in topology.sip_domains))
+
+
 def certificate_names(topology: Topology, server: str) -> tuple[str, ...]:
     """Give all names in the certificate of *server*, its own first.
 
@@ -179,8 +186,9 @@ class ServerView:
         self.pool = self.pools[pool.name]
         self.pool_mates = tuple(server.name for server in pool.servers if server.name != self.name)
         self.next_hop = pool.next_hop
-        self.listeners: tuple[ListenerSpec, ...] = listeners(pool, self._server)
+        self.listeners: tuple[ListenerSpec, ...] = listeners(topology, pool, self._server)
         self.trusted: Mapping[str, TrustedPeer] = MappingProxyType(self._directory.servers)
+        self.web_origins = web_origins(topology)
         self.federation_route = topology.federation.route
         self.partners = self._directory.partners
         self.blocked = frozenset(topology.federation.blocked)

@@ -113,6 +113,16 @@ class Limits:
     idle_s: float = _limit(
         7_200.0, "a client without keepalives stays until its registration expires, at most two hours"
     )
+    websocket_ping_s: float = _limit(
+        30.0, "a browser sends no keepalive, and a browser that is gone must not hold its link: the server pings it"
+    )
+    websocket_pong_s: float = _limit(30.0, "a peer that does not answer a ping is gone, or does not read")
+    websocket_fragments: int = _limit(
+        1_024, "empty fragments of a message take time, and no room that other limits see"
+    )
+    websocket_frames_per_read: int = _limit(
+        256, "a frame of no octets costs as much time as a long one: one read of 16 KiB could have 2,700"
+    )
     start_line_bytes: int = _limit(16_384, "method and Request-URI; longer is 414")
     header_bytes: int = _limit(65_536, "all header fields of one message")
     body_client_bytes: int = _limit(131_072, "what a client may send in one body")

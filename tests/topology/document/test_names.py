@@ -18,6 +18,7 @@ from sipmesh.topology.document.names import (
     fqdn_and_port,
     listen_on,
     split_port,
+    web_origin,
 )
 
 LONGEST_LABEL = "a" * 63
@@ -129,3 +130,36 @@ def test_port_alone_means_the_loopback_interface(given: object, where: str) -> N
 def test_invalid_listen_address_is_refused(given: object, reason: str) -> None:
     with pytest.raises(PydanticCustomError, match=reason):
         address_with_port(str(listen_on(given)))
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("https://Phone.example.test", "https://phone.example.test"),
+        ("https://phone.example.test:443", "https://phone.example.test"),
+        ("HTTP://localhost:8080", "http://localhost:8080"),
+        ("https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443"),
+    ],
+)
+def test_origin_is_kept_as_browsers_write_it(text: str, origin: str) -> None:
+    """RFC 6454 section 6.2: in lower case, and without the default port."""
+    assert web_origin(text) == origin
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("phone.example.test", "is not an origin"),
+        ("wss://phone.example.test", "is not an origin"),
+        ("https://*.example.test", "is not an origin"),
+        ("https://", "is not an origin"),
+        ("null", "is not an origin"),
+        ("https://phone.example.test/", "is more than an origin"),
+        ("https://phone.example.test/page", "is more than an origin"),
+        ("https://user@phone.example.test", "is more than an origin"),
+        ("https://phone.example.test:99999", "is not an origin"),
+    ],
+)
+def test_anything_but_an_origin_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(PydanticCustomError, match=reason):
+        web_origin(text)

@@ -206,6 +206,16 @@ def test_equal_topologies_have_no_difference(place: Place) -> None:
         ),
         (
             "federation:\n",
+            "websocket: {}\nfederation:\n",
+            ["front ends listen for WebSocket, and pages at https of each SIP domain may connect"],
+        ),
+        (
+            "federation:\n",
+            "websocket: {origins: ['http://localhost:8080']}\nfederation:\n",
+            ["front ends listen for WebSocket, and pages of http://localhost:8080 may connect"],
+        ),
+        (
+            "federation:\n",
             "storage: {bindings: /var/lib/b.db}\nfederation:\n",
             ["the file of the bindings changes from state/bindings.db to /var/lib/b.db"],
         ),
@@ -359,6 +369,7 @@ RICH = {
     },
     "dns": {"servers": ["192.0.2.53", "192.0.2.54"]},
     "media": {"default": "encrypted", "domains": {"example.test": "any"}},
+    "websocket": {"origins": ["https://phone.example.test", "http://localhost:8080"]},
     "storage": {"users": "sqlite:///u.db", "bindings": "s/b.db"},
 }
 RIGHT = Topology.model_validate(RICH)
@@ -378,6 +389,7 @@ WORDS: list[Any] = [
     "server-ok",
     "sqlite:///v.db",
     "http://crl.example.test/other.crl",
+    "https://page.example.test",
     "ocsp",
     "lists",
     7,

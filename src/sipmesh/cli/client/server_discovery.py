@@ -82,7 +82,6 @@ def _split(server: str) -> Server:
 def _front_ends(loaded: Loaded, aor: str) -> tuple[Server, ...]:
     """Return the client ports of the home pool of *aor*; of all front ends if the home pool is not known here."""
     from sipmesh.topology.document.listeners import listeners
-    from sipmesh.trust.evidence import LinkKind
 
     home = _home_pool(loaded, aor)
     return tuple(
@@ -90,8 +89,8 @@ def _front_ends(loaded: Loaded, aor: str) -> tuple[Server, ...]:
         for pool in loaded.topology.pools
         if home in {"", pool.name}
         for server in pool.servers
-        for spec in listeners(pool, server)
-        if spec.kind is LinkKind.CLIENT
+        for spec in listeners(loaded.topology, pool, server)
+        if spec.key == "client"
     )
 
 

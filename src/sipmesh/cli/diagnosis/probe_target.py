@@ -73,7 +73,7 @@ def known_at(loaded: Loaded, host: str, port: int | None) -> KnownListener | Non
     """Return the listener of our topology at *host* and *port*; without a port, the first one of the server."""
     for pool in loaded.topology.pools:
         for server in pool.servers:
-            for spec in listeners(pool, server):
+            for spec in listeners(loaded.topology, pool, server):
                 here = {spec.name, server.name, server.address, *({spec.host} - WILDCARDS)}
                 if host in here and (port or spec.port) == spec.port:
                     return KnownListener(server.name, spec.kind, (server.address, spec.port))

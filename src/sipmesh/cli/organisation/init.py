@@ -66,6 +66,9 @@ pools:
   #  internal_name: edge-int.{domain}
   #  next_hop: pool1.{domain}
 
+# Phones in web pages connect to front ends by secure WebSocket, on port 8443, if you add a line `websocket: {{}}` here.
+# Pages of https://{domain} may connect then; `websocket: {{origins: [...]}}` names other sites.
+
 # Federation. `sipmesh partner add` writes the partners. Without partners, no other organisation can connect.
 #federation:
 #  route: sip.{domain}

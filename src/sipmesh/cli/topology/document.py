@@ -154,7 +154,7 @@ def _show_all(loaded: Loaded) -> None:
     for pool in topology.pools:
         for server in pool.servers:
             seen = view(loaded, server.name)
-            ports = ", ".join(f"{spec.kind} {spec.port}" for spec in seen.listeners)
+            ports = ", ".join(f"{spec.key} {spec.port}" for spec in seen.listeners)
             openers = ", ".join(sorted(name for spec in seen.listeners for name in _openers(seen, str(spec.kind))))
             role = str(pool.role)
             made.add_row(*map(cell, (pool.name, role, server.name, server.address or "DNS", ports, openers)))
@@ -201,7 +201,7 @@ def _report(view: ServerView) -> ViewReport:
     from sipmesh.cli.topology.reports import ListenerReport, ViewReport
 
     listeners = [
-        ListenerReport(str(spec.kind), spec.host, spec.port, spec.name, list(_may_open(view, str(spec.kind))))
+        ListenerReport(spec.key, spec.host, spec.port, spec.name, list(_may_open(view, str(spec.kind))))
         for spec in view.listeners
     ]
     return ViewReport(view.name, str(view.role), view.pool.name, view.certificate, view.names, listeners)

@@ -27,6 +27,7 @@ from sipmesh.trust.evidence import LinkKind
 DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 """Methods that create dialogs (RFC 3261 section 12, RFC 6665, RFC 3515)."""
 
+WS: Final = "ws"
 DEFAULT_MAX_FORWARDS: Final = 70
 IDENTITY_PRIVACY: Final = frozenset({"id", "header", "user"})
 HISTORY_PRIVACY: Final = frozenset({"id", "history", "header", "user", "session"})
@@ -37,15 +38,24 @@ _MOST_IDENTITY_ROWS: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class ListenerAddress:
-    """Our host name and port for one kind of peers. It is used in our Via and Record-Route."""
+    """Our host name and port for one kind of peers. It is used in our Via and Record-Route.
+
+    *transport* is the parameter in a SIP URI; "ws" means secure WebSocket here (RFC 7118 section 5).
+    """
 
     host: str
     port: int
+    transport: str = "tls"
 
     @property
     def sent_by(self) -> str:
         """The sent-by of a Via (RFC 3261 section 20.42)."""
         return f"{self.host}:{self.port}"
+
+    @property
+    def via(self) -> str:
+        """The beginning of our Via, up to the branch."""
+        return f"SIP/2.0/{'WSS' if self.transport == WS else 'TLS'} {self.sent_by};branch="
 
 
 def creates_dialog(request: Request) -> bool:
@@ -61,12 +71,18 @@ def record_routes(
     "If the Request-URI contains a SIPS URI [...] the URI placed into the Record-Route MUST be a SIPS URI."
     """
     sides = (came_by,) if came_by == leaves_by else (came_by, leaves_by)
-    return tuple(route_to(token, side.sent_by, sips=is_sips(request.uri)) for side in sides)
+    sips = is_sips(request.uri)
+    return tuple(route_to(token, side.sent_by, sips=sips, transport=side.transport) for side in sides)
 
 
-def route_to(token: str, where: str, *, sips: bool) -> str:
-    """Write a Route or Record-Route entry for the server *where* (host and port), with *token* as its user part."""
-    return f"<sips:{token}@{where};lr>" if sips else f"<sip:{token}@{where};transport=tls;lr>"
+def route_to(token: str, where: str, *, sips: bool, transport: str = "tls") -> str:
+    """Write a Route or Record-Route entry for the server *where* (host and port), with *token* as its user part.
+
+    Over TLS, "sips" needs no transport (RFC 5630 section 3.1.3).
+    """
+    if sips and transport != WS:
+        return f"<sips:{token}@{where};lr>"
+    return f"<{'sips' if sips else 'sip'}:{token}@{where};transport={transport};lr>"
 
 
 def recorded_token(sent: Request) -> str:

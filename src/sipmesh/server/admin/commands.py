@@ -108,7 +108,7 @@ class AdminCommands:
             pid=os.getpid(),
             up_s=round(time.time() - node.started_at, 1),
             listeners=tuple(
-                ListenerReply(listener.kind, *listener.address, listener.accepted)
+                ListenerReply(listener.spec.key, *listener.address, listener.accepted)
                 for listener in node.listening.listeners
             ),
             links=len(node.pool.all()),
@@ -161,6 +161,7 @@ class AdminCommands:
             messages_out=link.messages_out,
             bytes_in=link.bytes_in,
             bytes_out=link.bytes_out,
+            port=link.port,
         )
 
     async def refused(self, asked: Mapping[str, Any]) -> list[VerdictReport]:

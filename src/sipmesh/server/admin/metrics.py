@@ -71,6 +71,7 @@ class ServerMetrics(Collector):
         yield from self._principals()
         yield from self._overload()
         yield self._ends()
+        yield self._upgrades()
         yield self._failing()
         not_taken = sum(1 for _ in self._node.certificates.presented.faults)
         yield GaugeMetricFamily(
@@ -111,7 +112,7 @@ class ServerMetrics(Collector):
 
     def _links(self) -> Metric:
         family = GaugeMetricFamily("sipmesh_links", "Links, by kind and state.", labels=("kind", "state"))
-        counts = Counter((str(link.kind), link.state.value) for link in self._node.pool.all())
+        counts = Counter((link.port, link.state.value) for link in self._node.pool.all())
         for labels, count in counts.items():
             family.add_metric(labels, count)
         return family
@@ -187,6 +188,14 @@ class ServerMetrics(Collector):
                 family.add_metric((kind,), count)
             yield family
 
+    def _upgrades(self) -> Metric:
+        """Return how many WebSockets were refused."""
+        text = "HTTP requests on a WebSocket port that were refused, by HTTP status."
+        family = CounterMetricFamily("sipmesh_websocket_refused", text, labels=("status",))
+        for status, count in self._node.counters.upgrades.items():
+            family.add_metric((str(status),), count)
+        return family
+
     def _principals(self) -> Iterator[Metric]:
         """Yield what was refused at the limits of addresses, users, servers and partners, and the highest use of each limit."""
         node = self._node
@@ -197,9 +206,9 @@ class ServerMetrics(Collector):
             labels=("limit", "kind"),
         )
         for listener in node.listening.listeners:
-            displaced.add_metric(("silent_per_address", str(listener.kind)), listener.places.silent.displaced)
+            displaced.add_metric(("silent_per_address", listener.spec.key), listener.places.silent.displaced)
             shaking = listener.places.shaking.displaced + listener.reserved.displaced
-            displaced.add_metric(("handshakes_per_address", str(listener.kind)), shaking)
+            displaced.add_metric(("handshakes_per_address", listener.spec.key), shaking)
         displaced.add_metric(("strangers_per_address", "client"), accounts.strangers.displaced)
         displaced.add_metric(("links_per_user", "client"), accounts.of_users.displaced)
         displaced.add_metric(("logins_waiting", "client"), node.failures.displaced)

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ListenerReply:
-    """One port: *accepted* counts the connections since the start."""
+    """One port: *kind* is its key in `ports` of the topology, *accepted* counts the connections since the start."""
 
-    kind: LinkKind
+    kind: str
     host: str
     port: int
     accepted: int
@@ -133,7 +133,7 @@ class TlsReply:
 
 @dataclass(frozen=True, slots=True)
 class LinkReply:
-    """One live link, with its verdict in short; *age_s* is in seconds."""
+    """One live link, with its verdict in short; *age_s* is in seconds. *port* is the kind of the port, such as "websocket"."""
 
     server: str
     id: str
@@ -150,6 +150,7 @@ class LinkReply:
     messages_out: int
     bytes_in: int
     bytes_out: int
+    port: str = ""  # a server of an older release does not say it
 
 
 @dataclass(frozen=True, slots=True)

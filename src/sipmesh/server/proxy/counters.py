@@ -16,6 +16,7 @@ class Counters:
     def __init__(self) -> None:
         self.verdicts: Counter[tuple[str, str, str]] = Counter()  # kind, direction, code
         self.messages: Counter[tuple[str, str]] = Counter()  # kind, "in" or "out"; closed links only
+        self.upgrades: Counter[int] = Counter()  # WebSockets that were refused, by HTTP status
         self.refused_messages: Counter[str] = Counter()  # by code
 
     def __repr__(self) -> str:
@@ -28,6 +29,10 @@ class Counters:
     def refused(self, code: str) -> None:
         """A message was refused."""
         self.refused_messages[code] += 1
+
+    def upgrade_refused(self, status: int) -> None:
+        """A WebSocket was refused with this HTTP status."""
+        self.upgrades[status] += 1
 
     def gone(self, link: Link) -> None:
         """A link has closed: add its counts."""

@@ -191,6 +191,14 @@ class Dispatch(LinkEvents):
         except RemoteError:
             return None
 
+    def upgrade_refused(self, link: Link, refusal: RemoteError) -> None:
+        """Record a WebSocket that was refused: the log has what the peer sent, the peer gets a sentence."""
+        self._counters.upgrade_refused(refusal.status)
+        who, remote = self._flow_table.flow(link).account.name, link.remote[0]
+        self._log.warning(
+            who, "websocket refused", link=link.id, remote=remote, status=refusal.status, why=str(refusal)
+        )
+
     # Messages
 
     def arrived(self, link: Link, message: Request | Response) -> None:

@@ -123,7 +123,7 @@ class Relay:
         forget: Callable[[Binding], None],
         tokens: Tokens,
         branches: Branches,
-        listeners: dict[LinkKind, ListenerAddress],
+        listeners: dict[str, ListenerAddress],
         border: Border,
         outages: Outages,
         calls: CallTable,
@@ -134,7 +134,7 @@ class Relay:
         self._clock: Callable[[], float] = loop.time
         self._flow_table, self._forget = flow_table, forget
         self._tokens, self._branches, self._listeners = tokens, branches, listeners
-        self._vias = {kind: f"SIP/2.0/TLS {listener.sent_by};branch=" for kind, listener in listeners.items()}
+        self._vias = {port: listener.via for port, listener in listeners.items()}
         self._unanswered: TimeoutQueue[SentBranch] = TimeoutQueue(FINAL_S, self._timed_out)
         self._ringing: TimeoutQueue[SentBranch] = TimeoutQueue(Timer.C.seconds, self._timed_out)
         self._lingering: TimeoutQueue[SentBranch] = TimeoutQueue(FINAL_S, self._drop_branch)
@@ -167,7 +167,7 @@ class Relay:
     def open(self, flow: Flow, request: Request, key: str) -> ProxiedRequest:
         """Start a server transaction for a request."""
         proxied = ProxiedRequest(flow, request, key, ServerTransaction(invite=request.method == "INVITE"))
-        proxied.came_by = self._listeners[flow.link.kind]
+        proxied.came_by = self._listeners[flow.link.port]
         flow.served[key] = proxied
         return proxied
 
@@ -233,7 +233,7 @@ class Relay:
                     continue
                 found = self._flow_table.find(Start(0, way, name))
                 if found is not None and found.link.usable:
-                    via = self._via(found.link.kind, self._branches.mint("ack"))
+                    via = self._via(found.link.port, self._branches.mint("ack"))
                     hidden = hides_identity(request)
                     identity = released_identity(outcome.identity, found.link.kind, hidden=hidden)
                     copy = branch_copy(request, way, via=via, recorded=(), identity=identity)
@@ -508,9 +508,9 @@ class Relay:
         if proxied.came_by is not None and creates_dialog(proxied.request):
             sides = self._came_from(proxied), self._goes_to(target, flow)
             token = self._tokens.dialog(*sides, self._begun(proxied), secret=hidden)
-            recorded = record_routes(proxied.request, token, proxied.came_by, self._listeners[kind])
+            recorded = record_routes(proxied.request, token, proxied.came_by, self._listeners[flow.link.port])
         identity = released_identity(proxied.identity, kind, hidden=hidden)
-        via = self._via(kind, branch)
+        via = self._via(flow.link.port, branch)
         copy = branch_copy(proxied.request, target, via=via, recorded=recorded, identity=identity)
         self._open_contact(copy, target)
         if hidden:
@@ -593,8 +593,8 @@ class Relay:
             return named_side(self._flow_table.pool_of(target.binding.server))
         return named_side(self._flow_table.side_name(flow.link))
 
-    def _via(self, kind: LinkKind, branch: str) -> str:
-        return f"{self._vias[kind]}{branch}"
+    def _via(self, port: str, branch: str) -> str:
+        return f"{self._vias[port]}{branch}"
 
     def _reply(self, proxied: ProxiedRequest, response: Response) -> None:
         kind = proxied.flow.link.kind

@@ -53,7 +53,7 @@ class Listening:
         listener = self._open_listener(spec, self._context_of(spec.kind))
         self.listeners.append(listener)
         host, port = listener.address
-        self._log.info("listening", kind=spec.kind, host=host, port=port)
+        self._log.info("listening", kind=spec.key, host=host, port=port)
 
     def _skip(self, spec: ListenerSpec, wrong: ForeignAddressError) -> None:
         if spec.kind is LinkKind.SERVER:
@@ -73,9 +73,9 @@ class Listening:
 
     def _open_missing(self, specs: Iterable[ListenerSpec]) -> None:
         """Open the ports that earlier versions could not open; the server port keeps its address."""
-        have, faults = {listener.kind for listener in self.listeners}, []
+        have, faults = {listener.spec.key for listener in self.listeners}, []
         for spec in specs:
-            if spec.kind not in have:
+            if spec.key not in have:
                 try:
                     self._open(spec)
                 except OperatorError as wrong:

@@ -14,7 +14,7 @@ from sipmesh.pki.file_error import make_folder
 from sipmesh.routing.authentication.backoff import FailureLimits, LoginBackoff
 from sipmesh.routing.identity.dialog_token import Tokens
 from sipmesh.routing.proxy.branch import Branches
-from sipmesh.routing.proxy.forwarding import ListenerAddress
+from sipmesh.routing.proxy.forwarding import WS, ListenerAddress
 from sipmesh.routing.registrar.gruu import Gruus
 from sipmesh.routing.registrar.registrar import RegistrarLimits
 from sipmesh.server.certificates.expiring_files import anchors_of, lists_of
@@ -60,6 +60,8 @@ from sipmesh.transport.limits import Limits
 from sipmesh.transport.pool import LinkPool
 from sipmesh.transport.reactor.reactor import Reactor
 from sipmesh.transport.resolver import DnsResolver
+from sipmesh.transport.websocket.link import WebSocketLink
+from sipmesh.transport.websocket.upgrade import UpgradePolicy
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
@@ -295,7 +297,12 @@ class RunningServer:
         listener.make_room, listener.is_reserved = self.accounts.make_room, self.neighbours.has
         if spec.kind is LinkKind.CLIENT:
             listener.has_room = self.accounts.has_room
+        if spec.is_websocket:
+            listener.new_link = lambda: WebSocketLink(self.reactor, self.dispatch, self._upgrade_policy)
         return listener
+
+    def _upgrade_policy(self) -> UpgradePolicy:
+        return upgrade_policy(self.view)
 
     def tick(self) -> None:
         """Sweep what has a deadline, and tell the operator of overload; called about twice a second."""
@@ -384,6 +391,13 @@ def key_files(view: ServerView) -> tuple[str, str]:
     return f"{view.name}.token-key", f"{view.pool.name}.dialog-key"
 
 
-def advertised_by(view: ServerView) -> dict[LinkKind, ListenerAddress]:
-    """Return the name and port in our Via and Record-Route, for each kind of link."""
-    return {spec.kind: ListenerAddress(spec.name, spec.port) for spec in view.listeners}
+def advertised_by(view: ServerView) -> dict[str, ListenerAddress]:
+    """Return the name and port in our Via and Record-Route, for each of our ports by its key in the topology."""
+    return {
+        spec.key: ListenerAddress(spec.name, spec.port, WS if spec.is_websocket else "tls") for spec in view.listeners
+    }
+
+
+def upgrade_policy(view: ServerView) -> UpgradePolicy:
+    """Return who may open a WebSocket here."""
+    return UpgradePolicy(frozenset(view.names), view.web_origins)

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sipmesh.topology.document.model import CLIENT_PORT, PARTNER_PORT
+from sipmesh.topology.document.model import CLIENT_PORT, PARTNER_PORT, WEBSOCKET_PORT
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from sipmesh.topology.document.model import Pool, Server
+    from sipmesh.topology.document.model import Pool, Server, Topology
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - the default if the operator names no address; the judge decides who may connect
+WEBSOCKET = "websocket"
 WILDCARDS = frozenset({ANYWHERE, "::"})
 
 PORTS_OF: dict[Role, frozenset[str]] = {
-    Role.FRONT_END: frozenset({"client", "server"}),
+    Role.FRONT_END: frozenset({"client", "server", "websocket"}),
     Role.EDGE: frozenset({"server", "partner"}),
     Role.APPLICATION: frozenset({"server"}),
     Role.MANAGEMENT: frozenset({"server"}),
@@ -26,12 +27,21 @@ PORTS_OF: dict[Role, frozenset[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class ListenerSpec:
-    """One listening socket. *host* is the IP address to bind; *name* is the host name for it in SIP."""
+    """One listening socket. *host* is the IP address to bind; *name* is the host name for it in SIP.
+
+    *kind* says what its links may do. *key* is the key of `ports` that sets its port.
+    """
 
     kind: LinkKind
     host: str
     port: int
     name: str
+    key: str
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether its links speak SIP over WebSocket (RFC 7118)."""
+        return self.key == WEBSOCKET
 
 
 def inside_bind(server: Server) -> str:
@@ -46,13 +56,17 @@ def outside_bind(server: Server) -> str:
     return server.outside.bind or server.outside.address or ANYWHERE
 
 
-def listeners(pool: Pool, server: Server) -> tuple[ListenerSpec, ...]:
+def listeners(topology: Topology, pool: Pool, server: Server) -> tuple[ListenerSpec, ...]:
     """Give all listeners of *server*. For partners, an edge has the name of its pool; else a server has its own name."""
-    specs = [ListenerSpec(LinkKind.SERVER, inside_bind(server), server.server_port, server.name)]
+    inside = inside_bind(server)
+    specs = [ListenerSpec(LinkKind.SERVER, inside, server.server_port, server.name, "server")]
     if pool.role is Role.FRONT_END:
         client = server.ports.client or CLIENT_PORT
-        specs.insert(0, ListenerSpec(LinkKind.CLIENT, inside_bind(server), client, server.name))
+        specs.insert(0, ListenerSpec(LinkKind.CLIENT, inside, client, server.name, "client"))
+    if pool.role is Role.FRONT_END and topology.websocket is not None:
+        websocket = server.ports.websocket or WEBSOCKET_PORT
+        specs.append(ListenerSpec(LinkKind.CLIENT, inside, websocket, server.name, WEBSOCKET))
     if pool.role is Role.EDGE:
         partner = server.ports.partner or PARTNER_PORT
-        specs.append(ListenerSpec(LinkKind.PARTNER, outside_bind(server), partner, pool.name))
+        specs.append(ListenerSpec(LinkKind.PARTNER, outside_bind(server), partner, pool.name, "partner"))
     return tuple(specs)

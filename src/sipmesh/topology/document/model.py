@@ -25,12 +25,14 @@ from sipmesh.topology.document.names import (
     ListenOn,
     Mebibytes,
     Port,
+    WebOrigin,
     split_port,
 )
 from sipmesh.trust.revocation.crl import RevocationSource
 from sipmesh.trust.role import ClientUsage, Role
 
 CLIENT_PORT = 5061  # sips default, RFC 3261 19.1.2
+WEBSOCKET_PORT = 8443
 SERVER_PORT = 5062
 PARTNER_PORT = 5061
 
@@ -46,6 +48,9 @@ class Ports(Part):
 
     client: Port | None = Field(
         default=None, description="phones log in on this port over TLS (front ends; default 5061)"
+    )
+    websocket: Port | None = Field(
+        default=None, description="browsers connect to this port by secure WebSocket (front ends; default 8443)"
     )
     server: Port | None = Field(default=None, description="our own servers connect to this port (default 5062)")
     partner: Port | None = Field(
@@ -263,6 +268,14 @@ class Federation(Part):
     )
 
 
+class WebSocket(Part):
+    """SIP over secure WebSocket (RFC 7118), for phones in web pages. Front ends listen for it if this part exists."""
+
+    origins: tuple[WebOrigin, ...] = Field(
+        default=(), description="web origins whose pages may connect; by default https at each SIP domain"
+    )
+
+
 class Dns(Part):
     """The DNS servers to use instead of those of the machine."""
 
@@ -290,6 +303,9 @@ class Topology(Part):
     pools: tuple[Pool, ...] = Field(min_length=1, description="all our servers, pool by pool")
     federation: Federation = Field(default=Federation(), description="our partners")
     media: AnyMedia = Field(default=Media(), description="media of our users' calls; by default encrypted-required")
+    websocket: WebSocket | None = Field(
+        default=None, description="phones in web pages; without it, front ends have no WebSocket port"
+    )
     dns: Dns | None = Field(default=None, description="DNS servers to use; by default those of the machine")
     storage: Storage = Field(default=Storage(), description="where users and registrations are stored")
 

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from sipmesh.sip.text import is_digits
+from sipmesh.sip.text import ascii_lower, is_digits
 
 # RFC 1123 2.1: letters, digits and inner hyphens, 63 octets for each label.
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_HOST = re.compile(r"[a-z0-9.:-]{1,253}")
 _LONGEST_NAME = 253  # octets of a host name in text form (RFC 1035 3.1: 255 on the wire)
 _HIGHEST_PORT = 65535
 _LONGEST_URL = 2_000  # octets
@@ -134,6 +135,25 @@ def http_url(text: str) -> str:
     return text
 
 
+def web_origin(text: str) -> str:
+    """Check a web origin (RFC 6454): scheme, host and, unless it is the default, port; returned as browsers write it."""
+    remedy = "write scheme and host, such as https://phone.example.com or http://localhost:8080"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as wrong:
+        raise _refuse(f"{text!r} is not an origin ({wrong})", remedy) from None
+    host = parts.hostname or ""
+    if parts.scheme not in {"http", "https"} or not host or not _HOST.fullmatch(host):
+        raise _refuse(f"{text!r} is not an origin", remedy)
+    default = {"http": 80, "https": 443}[parts.scheme]
+    shown = f"[{host}]" if ":" in host else host
+    origin = f"{parts.scheme}://{shown}" + (f":{port}" if port not in {None, default} else "")
+    if ascii_lower(text) not in {origin, f"{parts.scheme}://{shown}:{default}"}:
+        raise _refuse(f"{text!r} is more than an origin", f"write {origin!r}: no path and no user name")
+    return origin
+
+
 def file_or_url(text: str) -> str:
     """Check a file name or a URL."""
     return http_url(text) if is_url(text) else text
@@ -166,6 +186,10 @@ Port = Annotated[int, Field(strict=True, ge=1, le=_HIGHEST_PORT)]
 FileName = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]+$")]
 """A file name, relative to the topology's folder unless it is absolute."""
 HttpUrl = Annotated[str, AfterValidator(http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
+WebOrigin = Annotated[
+    str, AfterValidator(web_origin), WithJsonSchema({"type": "string", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+$"})
+]
+"""The origin of a web page: scheme, host and port."""
 FileOrUrl = Annotated[FileName, AfterValidator(file_or_url)]
 """A file name, or a URL from which servers fetch the file."""
 Mebibytes = Annotated[int, Field(strict=True, ge=1, le=64)]

@@ -153,8 +153,8 @@ def ports_do_not_clash(document: _Document) -> None:
     taken: dict[tuple[str, int], Loc] = {}
     for loc, pool, server in document.servers():
         mine: dict[int, list[str]] = {}
-        for spec in listeners(pool, server):
-            place: Loc = (*loc, "ports", str(spec.kind))
+        for spec in listeners(document.topology, pool, server):
+            place: Loc = (*loc, "ports", spec.key)
             host = spec.host
             if host in WILDCARDS:  # assume a machine of its own, unless the topology says which
                 host = (server.address if spec.kind is not LinkKind.PARTNER else None) or server.name
@@ -164,7 +164,7 @@ def ports_do_not_clash(document: _Document) -> None:
                 whose = document.place(first) if first != place else "another port of this server"
                 reason = f"port {spec.port} on {spec.host} is taken by {whose}"
                 document.report.add(
-                    place, reason, f"change the port of `{spec.kind}`, or the `bind` address of the server"
+                    place, reason, f"change the port of `{spec.key}`, or the `bind` address of the server"
                 )
             mine.setdefault(spec.port, []).append(spec.host)
 
@@ -176,6 +176,9 @@ def settings_fit_the_role(document: _Document) -> None:
         for name in sorted(server.ports.model_fields_set - known):
             remedy = f"remove it; ports here: {', '.join(sorted(known))}"
             document.report.add((*loc, "ports", name), f"a server of role {pool.role} has no {name} port", remedy)
+        if server.ports.websocket and pool.role is Role.FRONT_END and document.topology.websocket is None:
+            reason = "front ends have no WebSocket port while the topology has no `websocket`"
+            document.report.add((*loc, "ports", "websocket"), reason, "add `websocket: {}` to the topology")
         if server.outside and pool.role is not Role.EDGE:
             document.report.add((*loc, "outside"), "only an edge has `outside`", "remove it, or make this an edge pool")
     for loc, pool in document.pools():

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sipmesh.topology.document.load import Loaded
-    from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.model import Topology, WebSocket
     from sipmesh.trust.authority import Authority
 
 _PASSWORD = re.compile(r"(://[^:/@]*):[^@/]*@")
@@ -337,12 +337,24 @@ _NEEDED = {
     RevocationSource.ANSWERS: "an OCSP response where there is no list",
     RevocationSource.BOTH: "a revocation list and an OCSP response",
 }
+
+
+def _websocket(_whose: str, old: WebSocket | None, new: WebSocket | None) -> str:
+    if new is None:
+        return "front ends no longer listen for WebSocket"
+    pages = f"of {tell_list(new.origins)}" if new.origins else "at https of each SIP domain"
+    if old is None:
+        return f"front ends listen for WebSocket, and pages {pages} may connect"
+    return f"pages {pages} may now connect by WebSocket, and no others"
+
+
 _PER_DOMAIN = _from_to("the media of calls of single domains", "the default")
 _DNS = _from_to("the list of DNS servers to ask", "the machine's own")
 _TOPOLOGY: Mapping[str, Words | None] = {
     **dict.fromkeys(("organisation", "sip_domains", "authority", "pools", "federation", "storage", "media")),
     "sipmesh": _from_to("the format of the document"),
     "dns": lambda _, old, new: _DNS("", old and old.servers, new and new.servers),
+    "websocket": _websocket,
 }
 _MEDIA: Mapping[str, Words | None] = {
     "default": _from_to("the media of calls of our users"),
@@ -365,7 +377,7 @@ _SERVER: Mapping[str, Words | None] = {
     "metrics": _from_to("address for metrics", "none"),
 }
 _PORTS: Mapping[str, Words | None] = {
-    name: _from_to(f"{name} port", "the default") for name in ("client", "server", "partner")
+    name: _from_to(f"{name} port", "the default") for name in ("client", "websocket", "server", "partner")
 }
 _SIDE: Mapping[str, Words | None] = {
     "address": _from_to("address", "the DNS entry"),

@@ -61,6 +61,10 @@ class Spec(Protocol):
     def name(self) -> str:
         """The host name under which this listener is advertised."""
 
+    @property
+    def key(self) -> str:
+        """The name of the port, as in the topology."""
+
 
 def nobody(_address: str) -> bool:
     """Return False: no address is reserved."""
@@ -80,7 +84,7 @@ class Listener(Watched):
     handshake from then on. Addresses of servers and partners, as *is_reserved* tells, have places of their own on ports where a
     certificate is required. *has_room* tells whether a link of an address that has so many handshakes, of so many in all, may
     come up. *make_room* is asked for a descriptor when no connection here can give way: it closes a link and returns True, or
-    False.
+    False. *new_link* makes the link of an accepted connection: of another class on a WebSocket port.
     """
 
     def __init__(
@@ -94,6 +98,7 @@ class Listener(Watched):
         self.is_reserved: Callable[[str], bool] = nobody
         self.has_room: Callable[[str, int, int], bool] = everybody
         self.make_room: Callable[[], bool] = lambda: False
+        self.new_link: Callable[[], Link] = self._link
         limits = self._limits
         self._most = most_for_clients(limits.descriptors_kept)
         self.waiting = AcceptQueue()
@@ -109,7 +114,7 @@ class Listener(Watched):
     def __repr__(self) -> str:
         host, port = self.address
         return (
-            f"<Listener {self.kind} {host}:{port} for {self.spec.name}, {self.accepted} accepted,"
+            f"<Listener {self.spec.key} {host}:{port} for {self.spec.name}, {self.accepted} accepted,"
             f" {self.refused} refused, {self.handshakes} handshakes{'' if self.accepting else ', paused'}>"
         )
 
@@ -249,9 +254,12 @@ class Listener(Watched):
     def broken(self, _error: Exception) -> None:
         """Continue: one connection that failed says nothing about the next."""
 
+    def _link(self) -> Link:
+        return Link(self._reactor, self._events, self.kind, Direction.ACCEPTED)
+
     def _greet(self, connection: AcceptedConnection, budget: Budget[Greeted]) -> None:
         sock, remote = connection.sock, connection.remote
-        link = Link(self._reactor, self._events, self.kind, Direction.ACCEPTED)
+        link = self.new_link()
         link.remote = remote
         try:
             link.local = self.address if self._is_one_address else address_of(sock.getsockname())
@@ -262,7 +270,7 @@ class Listener(Watched):
         Greeting(self, link, connection, Handshake(self._reactor, self._events, link, tls)).begin(budget)
 
     def _turn_away(self, connection: AcceptedConnection, text: str) -> None:
-        link = Link(self._reactor, self._events, self.kind, Direction.ACCEPTED)
+        link = self._link()
         link.remote = connection.remote
         failure = HandshakeFailure("too-many-handshakes", text)
         close_quietly(connection.sock)

@@ -19,6 +19,7 @@ from sipmesh.transport.watched import READ, WRITE
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence, TlsFacts
 
 if TYPE_CHECKING:
+    from sipmesh.errors import RemoteError
     from sipmesh.sip.message import Request, Response
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.reactor.reactor import Reactor
@@ -61,6 +62,10 @@ class LinkEvents:
 
     def faulty(self, link: Link, fault: FramingError) -> bytes | None:
         """The stream cannot be framed any more; return what to answer before the link closes, or None."""
+        raise NotImplementedError
+
+    def upgrade_refused(self, link: Link, refusal: RemoteError) -> None:
+        """The peer of a WebSocket port has asked for no WebSocket, or may not open one; the link closes after the answer."""
         raise NotImplementedError
 
     def link_down(self, link: Link, why: str, verdict: Verdict | None) -> None:
@@ -125,6 +130,7 @@ class Link(RegisteredLink):
         "messages_in",
         "messages_out",
         "opener",
+        "port",
         "remote",
         "reserved",
         "state",
@@ -143,6 +149,9 @@ class Link(RegisteredLink):
         self.evidence: PeerEvidence | None = None  # kept where a certificate was judged, so that it can be judged again
         self.hop: Hop | None = None
         self.opener: Opener | None = None
+        self.port: str = (
+            kind  # the name of our port that it came by, or would have: our Via and Record-Route have its number
+        )
         self.remote: tuple[str, int] = ("", 0)
         self.local: tuple[str, int] = ("", 0)
         self.facts = TlsFacts()
@@ -621,13 +630,17 @@ class Link(RegisteredLink):
         tls, self._tls = self._tls, None
         if tls is not None:
             self._write_rest(tls)
-            tls.close()
+            self._leave(tls)
         self._writer.clear()
         self._reader = None
         self.generation = 0
         self._reactor.links.remove(self)
         if self._trusted or self.direction is Direction.OPENED:
             self._tell_end(refused_us=refused_us)
+
+    def _leave(self, tls: PyOpenSslTls) -> None:
+        """Close the connection; all that the socket accepts has been written."""
+        tls.close()
 
     def _write_rest(self, tls: PyOpenSslTls) -> None:
         """Write what the socket accepts, such as the answer to the message for which this link is closed."""

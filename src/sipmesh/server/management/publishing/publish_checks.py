@@ -53,4 +53,8 @@ def from_a_restart(before: Loaded, new: Loaded) -> Iterator[str]:
 
 
 def _specs(loaded: Loaded) -> dict[str, tuple[ListenerSpec, ...]]:
-    return {server.name: listeners(pool, server) for pool in loaded.topology.pools for server in pool.servers}
+    return {
+        server.name: listeners(loaded.topology, pool, server)
+        for pool in loaded.topology.pools
+        for server in pool.servers
+    }

@@ -1,0 +1,144 @@
+"""The frames of one WebSocket, read into messages within limits (RFC 6455 section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from wsproto.connection import Connection, ConnectionState, ConnectionType
+from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
+
+from sipmesh.errors import RemoteError
+
+NORMAL: Final = 1000
+GOING_AWAY: Final = 1001
+PROTOCOL_ERROR: Final = 1002
+NOT_A_MESSAGE: Final = 1007
+POLICY_VIOLATION: Final = 1008
+TOO_BIG: Final = 1009
+NO_CODE: Final = 1005
+"""Close codes of RFC 6455 section 7.4.1."""
+
+LONGEST_REASON: Final = 123
+"""Octets of the reason in a Close frame (RFC 6455 section 5.5)."""
+
+
+class FrameError(RemoteError):
+    """The WebSocket cannot be read further; *code* is the code of our Close frame."""
+
+    def __init__(self, message: str, *, code: int, rule: str) -> None:
+        super().__init__(message, rule=rule)
+        self.code = code
+
+
+class Close:
+    """The Close frame of the peer; *code* is its code (RFC 6455 section 7.1.5)."""
+
+    __slots__ = ("code",)
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+class Control:
+    """A Ping or a Pong of the peer; *answer* is the Pong frame for a Ping, and empty for a Pong."""
+
+    __slots__ = ("answer",)
+
+    def __init__(self, answer: bytes) -> None:
+        self.answer = answer
+
+
+class Frames:
+    """Reads the frames of the peer, and writes ours. No extension is agreed on, so no frame is compressed.
+
+    A message has *most_octets* in *most_fragments* at most, and one read has *most_frames* at most: tiny frames cost more time
+    than their octets suggest.
+    """
+
+    __slots__ = (
+        "_events",
+        "_fragments",
+        "_frames",
+        "_message",
+        "_most_fragments",
+        "_most_frames",
+        "_most_octets",
+        "_socket",
+    )
+
+    def __init__(self, most_octets: int, most_fragments: int, most_frames: int) -> None:
+        self._most_octets, self._most_fragments, self._most_frames = most_octets, most_fragments, most_frames
+        self._socket: Any = Connection(ConnectionType.SERVER)
+        self._message = bytearray()
+        self._fragments = self._frames = 0
+        self._events: Iterator[Any] = iter(())
+
+    def __repr__(self) -> str:
+        return f"<Frames {len(self._message)} octets of a message in {self._fragments} fragments have arrived>"
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a message has begun and is not complete."""
+        return bool(self._message or self._fragments)
+
+    def take(self, data: bytes) -> None:
+        """Add the octets of one read. Call :meth:`next` for what they complete."""
+        self._frames = 0
+        self._socket.receive_data(data)
+        self._events = self._socket.events()
+
+    def next(self) -> bytes | Control | Close | None:
+        """Give the next complete message, Ping, Pong or Close; None if nothing is complete. Raises :class:`FrameError`."""
+        for event in self._events:
+            self._frames += 1
+            if self._frames > self._most_frames:
+                text = f"more than {self._most_frames} frames in one read"
+                raise FrameError(text, code=POLICY_VIOLATION, rule="RFC 6455 section 10.4")
+            if isinstance(event, CloseConnection):
+                return self._closing(event)
+            if isinstance(event, (Ping, Pong)):
+                return Control(self._socket.send(event.response()) if isinstance(event, Ping) else b"")
+            message = self._part(event)
+            if message is not None:
+                return message
+        return None
+
+    def _closing(self, event: Any) -> Close:
+        if self._socket.state is ConnectionState.OPEN:  # wsproto reports its own finding in the same way
+            raise FrameError(str(event.reason), code=int(event.code), rule="RFC 6455 section 5")
+        return Close(NORMAL if event.code == NO_CODE else int(event.code))
+
+    def _part(self, event: Any) -> bytes | None:
+        """Add a part of a message; give the message with its last part. A frame may arrive in several parts."""
+        self._message += event.data.encode() if isinstance(event.data, str) else event.data
+        self._fragments += event.frame_finished and not event.message_finished
+        if len(self._message) > self._most_octets:
+            text = f"a message above {self._most_octets} octets"
+            raise FrameError(text, code=TOO_BIG, rule="RFC 6455 section 7.4.1")
+        if self._fragments > self._most_fragments:
+            text = f"a message in more than {self._most_fragments} fragments"
+            raise FrameError(text, code=POLICY_VIOLATION, rule="RFC 6455 section 10.4")
+        if not event.message_finished:
+            return None
+        message = bytes(self._message)
+        self._message.clear()
+        self._fragments = 0
+        return message
+
+    def frame(self, message: bytes) -> bytes:
+        """Write one message in one frame: as text if it is UTF-8, otherwise as binary (RFC 7118 section 5)."""
+        try:
+            text = message.decode()
+        except UnicodeDecodeError:
+            return bytes(self._socket.send(BytesMessage(message)))
+        return bytes(self._socket.send(TextMessage(text)))
+
+    def ping(self) -> bytes:
+        """Write a Ping frame."""
+        return bytes(self._socket.send(Ping()))
+
+    def close(self, code: int, reason: str) -> bytes:
+        """Write our Close frame; nothing may be written after it."""
+        told = reason.encode("ascii", "replace")[:LONGEST_REASON].decode("ascii")
+        return bytes(self._socket.send(CloseConnection(code, told)))
