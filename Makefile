@@ -28,6 +28,7 @@ $(COMPILED_READY): pyproject.toml hatch_build.py hatch_often.txt tools/setup too
 
 peers:
 	@tools/peers
+	@tools/browser
 	@bench/setup
 
 ##@ Use

@@ -55,9 +55,12 @@ settings.load_profile("sipmesh")
 
 COMMANDS = {
     "baresip": "baresip",
+    "certutil": "certutil",
+    "chromium": "chromium",
     "kamailio": "kamailio",
     "knot": "knotd",
     "linphone": "linphone-daemon",
+    "npm": "npm",
     "openssl": "openssl",
     "postgresql": "initdb",
     "sslscan": "sslscan",

@@ -31,7 +31,7 @@ ausrc_srate 48000
 auplay_srate 8000
 jitter_buffer_type fixed
 jitter_buffer_delay 5-10
-rtcp_mux no
+rtcp_mux {mux}
 net_interface 127.0.0.1
 dns_server {dns}
 module_path {modules}
@@ -42,7 +42,7 @@ module aubridge.so
 module uuid.so
 module srtp.so
 module dtls_srtp.so
-module_tmp account.so
+{more}module_tmp account.so
 module_app contact.so
 module_app menu.so
 module_app ctrl_tcp.so
@@ -55,8 +55,9 @@ MODULES = ("/usr/lib/baresip/modules", "/usr/lib/x86_64-linux-gnu/baresip/module
 class Baresip:
     """One phone with one account; `events` are what it told, oldest first.
 
-    With *records* it sends a tone and writes down what it hears. Version 1.1.0 does not survive a re-INVITE while it
-    does that, so a phone that takes part in one sends silence.
+    With *ice* it has what browsers need: ICE, and RTP and RTCP on one port. With *records* it sends a tone and writes down
+    what it hears. Version 1.1.0 does not survive a re-INVITE while it does that, so a phone that takes part in one sends
+    silence.
     """
 
     def __init__(self, folder: Path, user: str, password: str, domain: str, server: str, **settings: Any) -> None:
@@ -80,6 +81,7 @@ class Baresip:
         media: str = "srtp-mand",
         records: bool = True,
         refresh_s: int = 540,
+        ice: bool = False,
     ) -> None:
         self.folder.mkdir(parents=True)
         modules = next((path for path in MODULES if Path(path).is_dir()), MODULES[0])
@@ -91,11 +93,13 @@ class Baresip:
             dns=dns,
             modules=modules,
             control=self.control,
+            mux="yes" if ice else "no",
+            more="module ice.so\n" if ice else "",
         )
         account = (
             f"<sip:{self.user}@{self.domain};transport=tls>;auth_pass={password};"
             f'outbound="sip:{server};transport=tls";answermode=auto;'
-            f"{media and f'mediaenc={media};'}regint={10 * refresh_s};rwait=10\n"
+            f"{media and f'mediaenc={media};'}{'medianat=ice;' if ice else ''}regint={10 * refresh_s};rwait=10\n"
         )
         (self.folder / "config").write_text(config)
         (self.folder / "accounts").write_text(account)

@@ -1,0 +1,147 @@
+"""JsSIP and SIP.js in Chromium: they register, write, and call each other and a phone, with DTLS-SRTP and ICE."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from interop.baresip import Baresip
+from interop.chromium import BUNDLES, Chromium, WebPhone
+from interop.phones import phone
+from sipmesh.demo.network import FE1, DemoNetwork
+from sipmesh.sip.digest import Algorithm
+from support.web_peer import open_websocket, web_address
+
+pytestmark = [pytest.mark.soak, pytest.mark.peer("chromium"), pytest.mark.peer("certutil"), pytest.mark.peer("npm")]
+
+DOMAIN, STRANGE = "example.test", "strange.test"
+PACKETS = 60
+"""More than a second of audio in each direction."""
+
+
+@pytest.fixture(name="runner", scope="module")
+def _runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture(name="browser", scope="module")
+def _browser(
+    tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner
+) -> Iterator[tuple[DemoNetwork, Chromium]]:
+    """A front end that the pages of a browser may connect to."""
+    assert (BUNDLES / "done").exists(), "the pages are not bundled: make peers"
+    folder = tmp_path_factory.mktemp("b")
+    network = runner.run(_network(folder))
+    browser = Chromium(folder / "chromium", network.example.root, (DOMAIN, FE1, STRANGE), loopback=False)
+    origin = runner.run(browser.serve())
+    open_websocket(network.example, origins=[origin])
+    runner.run(network.start(FE1))
+    runner.run(browser.__aenter__())
+    yield network, browser
+    runner.run(browser.__aexit__(None, None, None))
+    runner.run(network.stop())
+
+
+async def _network(folder: Path) -> DemoNetwork:
+    network = await DemoNetwork.build(folder)
+    network.example.add_users("dora", "emil", "gina", algorithms=(Algorithm.MD5,))
+    network.dns.records[FE1, "A"] = ["127.0.0.1"]
+    return network
+
+
+async def registered(network: DemoNetwork, browser: Chromium, library: str, user: str, name: str = FE1) -> WebPhone:
+    page = await browser.page(library)
+    port = web_address(network.example, FE1)[1]
+    await page.start(f"wss://{name}:{port}", user, DOMAIN)
+    await page.until("registered")
+    return page
+
+
+async def talk(caller: WebPhone, callee: WebPhone, uri: str) -> list[dict[str, object]]:
+    """Call, wait for the media of both sides, and end the call; gives the figures of both."""
+    await caller.call(uri)
+    await callee.until("confirmed")
+    await caller.until("confirmed")
+    figures = [await one.media(PACKETS) for one in (caller, callee)]
+    await caller.hang_up()
+    await callee.until("ended")
+    return figures
+
+
+def has_audio(figures: dict[str, object]) -> bool:
+    sent, received = int(str(figures["sent"])), int(str(figures["received"]))
+    return sent > 1_000 and received > 1_000 and figures["dtls"] == "connected" and "SRTP" in str(figures["srtp"])
+
+
+@pytest.mark.parametrize(("one", "other"), [("jssip", "sipjs"), ("sipjs", "jssip")])
+def test_pages_of_two_libraries_write_and_call(
+    browser: tuple[DemoNetwork, Chromium], runner: asyncio.Runner, one: str, other: str
+) -> None:
+    async def play() -> None:
+        dora = await registered(*browser, one, "dora")
+        emil = await registered(*browser, other, "emil", DOMAIN)
+        await dora.write(f"sip:emil@{DOMAIN}", "h\u00e9llo \u2713")
+        assert await emil.until("message") == "h\u00e9llo \u2713"
+        assert await dora.until("sent") == "200"
+        figures = await talk(dora, emil, f"sip:emil@{DOMAIN}")
+        assert all(map(has_audio, figures)), figures
+        print(one, "calls", other, figures)  # noqa: T201 - `make soak` shows what was seen with -s
+        for page in (dora, emil):
+            await page.evaluate("phone.stop()")
+
+    runner.run(play())
+
+
+@pytest.mark.peer("baresip")
+@pytest.mark.parametrize("library", ["jssip", "sipjs"])
+def test_page_and_baresip_write_and_call(
+    browser: tuple[DemoNetwork, Chromium], runner: asyncio.Runner, library: str
+) -> None:
+    network = browser[0]
+    gina = phone(network, "gina", FE1, tone=440, friend=f"sip:dora@{DOMAIN}", media="dtls_srtp", ice=True)
+
+    async def play(gina: Baresip) -> None:
+        dora = await registered(*browser, library, "dora")
+        async with gina:
+            await gina.registered()
+            await dora.write(f"sip:gina@{DOMAIN}", "to a phone")
+            assert (await gina.event("MESSAGE"))["body"] == "to a phone"
+            await gina.command("message", "to a page")
+            assert await dora.until("message") == "to a page"
+            await dora.call(f"sip:gina@{DOMAIN}")
+            await gina.event("CALL_ESTABLISHED")
+            await dora.until("confirmed")
+            figures = await dora.media(PACKETS)
+            assert has_audio(figures), figures
+            await dora.hang_up()
+            await gina.event("CALL_CLOSED")
+            assert "DTLS-SRTP complete" in gina.log
+            print(library, "calls baresip", figures)  # noqa: T201 - as above
+            await gina.command("dial", f"sip:dora@{DOMAIN}")
+            await gina.event("CALL_ESTABLISHED")
+            assert has_audio(await dora.media(PACKETS))
+            await gina.command("hangup")
+            await dora.until("ended")
+        await dora.evaluate("phone.stop()")
+
+    runner.run(play(gina))
+
+
+def test_browser_refuses_a_server_under_a_name_that_its_certificate_lacks(
+    browser: tuple[DemoNetwork, Chromium], runner: asyncio.Runner
+) -> None:
+    """Under a name that the certificate has, the same page registers: what the others prove is not an accident."""
+    network, chromium = browser
+
+    async def play() -> None:
+        page = await chromium.page("jssip")
+        await page.start(f"wss://{STRANGE}:{web_address(network.example, FE1)[1]}", "dora", DOMAIN)
+        assert await page.until("disconnected") == "1006"
+        assert any("ERR_CERT_COMMON_NAME_INVALID" in line for line in chromium.console), chromium.console
+        await registered(network, chromium, "jssip", "dora")
+
+    runner.run(play())
