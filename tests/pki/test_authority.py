@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from sipmesh.errors import LocalError, OperatorError
@@ -29,6 +29,7 @@ from support.crls import published
 if TYPE_CHECKING:
     from pathlib import Path
 
+SAN = x509.SubjectAlternativeName
 NAMES = ("fe1.example.test", "pool1.example.test", "example.test")
 
 
@@ -284,3 +285,22 @@ def test_all_certificates_of_a_server_are_revoked_at_once(ca: EnterpriseCa, noon
     assert ca.revoke_servers({"fe1.example.test"}, Reason.SUPERSEDED, noon) == {}
     crl = x509.load_pem_x509_crl((ca.folder / "issuing.crl").read_bytes())
     assert {entry.serial_number for entry in crl} == serials
+
+
+@pytest.mark.parametrize("is_rsa", [False, True])
+def test_certificate_for_clients_has_the_key_and_the_addresses_that_were_asked_for(
+    ca: EnterpriseCa, noon: datetime, *, is_rsa: bool
+) -> None:
+    addresses = ("192.0.2.1", "2001:db8::1")
+    made = ca.issue_for_clients(NAMES, noon, rsa=is_rsa, addresses=addresses)
+    key, names = made.certificate.public_key(), made.certificate.extensions.get_extension_for_class(SAN).value
+    assert isinstance(key, rsa.RSAPublicKey if is_rsa else ec.EllipticCurvePublicKey)
+    assert tuple(map(str, names.get_values_for_type(x509.IPAddress))) == addresses
+    assert identities(made.certificate).usable == NAMES  # no SIP server takes an address for an identity
+    verifier = PolicyBuilder().store(Store([ca.root])).time(noon).build_server_verifier(x509.DNSName(NAMES[0]))
+    verifier.verify(made.certificate, [ca.issuing])
+
+
+def test_certificate_for_clients_is_revoked_with_the_others_of_its_server(ca: EnterpriseCa, noon: datetime) -> None:
+    made = ca.issue_for_clients(NAMES, noon, rsa=False)
+    assert made.certificate.serial_number in ca.revoke_servers({NAMES[0]}, Reason.KEY_COMPROMISE, noon)

@@ -80,6 +80,7 @@ class Authority:
         file: str = "",
         key: Key | None = None,
         key_identifier: bool = True,
+        names: Sequence[x509.GeneralName] = (),
     ) -> Identity:
         """Issue a certificate for *name*, valid from *since* to *until*, relative to now."""
         key = key or ec.generate_private_key(ec.SECP256R1())
@@ -93,7 +94,7 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now + since)
             .not_valid_after(now + until)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name), *names]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(usage(authority=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(list(usages)), critical=False)

@@ -8,7 +8,7 @@ result. After a crash at any step, the CA opens again, and its ledger has every 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import mkdtemp
@@ -35,6 +35,10 @@ from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+    from sipmesh.pki.issuance.profiles import LeafKey
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -189,6 +193,23 @@ class EnterpriseCa:
             raise LocalError(f"{role!r} is not a role")
         return self._issue(CertificateKind.SERVER, names, at, lifetime)
 
+    def issue_for_clients(
+        self,
+        names: Sequence[str],
+        at: datetime,
+        lifetime: timedelta = profiles.LEAF_LIFETIME,
+        *,
+        rsa: bool,
+        addresses: Sequence[str] = (),
+    ) -> Issued:
+        """Issue a certificate and a key that a front end presents to clients only, beside its own.
+
+        *rsa* makes an RSA key, for phones that support no other. *addresses* are IP addresses, for phones that are given one.
+        Raises LintRefusedError as `issue` does.
+        """
+        key = files.new_rsa_key() if rsa else files.new_key()
+        return self._issue(CertificateKind.SERVER, names, at, lifetime, key, addresses)
+
     def certify(
         self,
         names: Sequence[str],
@@ -210,23 +231,33 @@ class EnterpriseCa:
         """
         return self._issue(CertificateKind.SIGNER, (server_name,), at, lifetime)
 
-    def _issue(self, kind: CertificateKind, names: Sequence[str], at: datetime, lifetime: timedelta) -> Issued:
-        key = files.new_key()
+    def _issue(
+        self,
+        kind: CertificateKind,
+        names: Sequence[str],
+        at: datetime,
+        lifetime: timedelta,
+        key: ec.EllipticCurvePrivateKey | RSAPrivateKey | None = None,
+        addresses: Sequence[str] = (),
+    ) -> Issued:
+        key = key or files.new_key()
         key_pem = files.key_pem(key)  # first, so that an unusable passphrase does not leave an unused certificate
-        made = self._certify(kind, names, key.public_key(), at, lifetime)
+        made = self._certify(kind, names, key.public_key(), at, lifetime, addresses)
         return Issued(made, _pem(made) + _pem(self.shown), key_pem)
 
     def _certify(
         self,
         kind: CertificateKind,
         names: Sequence[str],
-        key: ec.EllipticCurvePublicKey,
+        key: LeafKey,
         at: datetime,
         lifetime: timedelta,
+        addresses: Sequence[str] = (),
     ) -> x509.Certificate:
         with ca_lock(self.folder):
             self._must_be_in_force(at)
-            return self._sign(self._wish(kind, names, key, at, lifetime), at)
+            wish = self._wish(kind, names, key, at, lifetime)
+            return self._sign(replace(wish, addresses=tuple(addresses)), at)
 
     def revoke(self, serial: int, reason: Reason, at: datetime) -> Record:
         """Revoke one certificate and publish the new CRL. If it is revoked already, time and reason stay the same."""
@@ -277,7 +308,7 @@ class EnterpriseCa:
         self,
         kind: CertificateKind,
         given: Sequence[str],
-        key: ec.EllipticCurvePublicKey,
+        key: LeafKey,
         at: datetime,
         lifetime: timedelta,
     ) -> CertificateProfile:

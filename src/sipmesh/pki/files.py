@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PUBLIC = 0o644
 SECRET = 0o600
 FOLDER = 0o700
+RSA_BITS = 3072  # as strong as P-256 (NIST SP 800-57 part 1, table 2)
 _OTHERS = 0o077
 
 
@@ -91,6 +92,11 @@ def sync_folder(folder: Path) -> None:
 def new_key(curve: ec.EllipticCurve | None = None) -> ec.EllipticCurvePrivateKey:
     """Make a new ECDSA key, by default on P-256."""
     return ec.generate_private_key(curve or ec.SECP256R1())
+
+
+def new_rsa_key() -> rsa.RSAPrivateKey:
+    """Make a new RSA key, for phones that support no other."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
 
 
 def key_pem(key: PrivateKeyTypes) -> bytes:

@@ -324,13 +324,14 @@ class Service:
 
 
 def key_files_of(loaded: Loaded, name: str) -> list[Path]:
-    """Return the private keys of the server *name*: its own, its next one, and on management also signer and CA."""
+    """Return the private keys of the server *name*: its own, its next one, those for clients; on management signer and CA."""
     pool = loaded.topology.pool_of(name)
     found: list[Path] = [loaded.folder / "state" / f"{name}.next-key"]
     for server in pool.servers if pool is not None else ():
         if server.name == name:
             outside = (server.outside.key,) if server.outside is not None and server.outside.key else ()
-            found += [loaded.folder / file for file in (server.key_file, *outside)]
+            of_clients = (pair.key for pair in server.client_certificates)
+            found += [loaded.folder / file for file in (server.key_file, *outside, *of_clients)]
             if pool is not None and pool.role is Role.MANAGEMENT:
                 found += [loaded.folder / server.signer_key_file, *sorted((loaded.folder / "ca").rglob("*.key"))]
     return found

@@ -239,6 +239,12 @@ class ServerView:
             return self.loaded.folder / outside.certificate, self.loaded.folder / outside.key
         return self.certificate, self.key
 
+    @property
+    def client_certificates(self) -> tuple[tuple[Path, Path], ...]:
+        """The further certificate chains for clients, each with its key; an operator brings or issues them."""
+        folder = self.loaded.folder
+        return tuple((folder / pair.certificate, folder / pair.key) for pair in self._server.client_certificates)
+
     def partner_for(self, domain: str) -> PartnerView | None:
         """Give the partner that owns *domain*; None for our own, unknown and blocked domains."""
         return next((partner for partner in self.partners if domain.lower() in partner.domains), None)

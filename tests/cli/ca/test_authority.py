@@ -1,10 +1,13 @@
 """The CA at rest; what a revocation does to running servers is in test_live."""
 
 import json
+import stat
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cli.world import FE1, MGMT, Organisation
 
@@ -132,3 +135,42 @@ def test_where_there_is_no_ca_it_is_said(organisation: Organisation, tmp_path: P
     left = organisation.type("ca", "status")
     assert left.code == 1
     assert "contains no CA" in left.err
+
+
+def test_rsa_certificate_for_clients_stands_beside_the_servers_own(organisation: Organisation) -> None:
+    own = serial_of(organisation)
+    done = organisation.type("ca", "issue", FE1, "--key", "rsa", "--address", "192.0.2.1", "--days", "90")
+    assert done.code == 0
+    assert f"client_certificates: [{{certificate: servers/{FE1}.clients-rsa.pem" in done.out
+    file = organisation.folder / "servers" / f"{FE1}.clients-rsa.pem"
+    leaf = x509.load_pem_x509_certificates(file.read_bytes())[0]
+    assert isinstance(leaf.public_key(), rsa.RSAPublicKey)
+    assert stat.S_IMODE(file.with_suffix(".key").stat().st_mode) == 0o600
+    assert serial_of(organisation) == own
+
+
+def test_certificate_for_clients_that_the_topology_names_is_in_use_at_once(organisation: Organisation) -> None:
+    organisation.type("ca", "issue", FE1, "--address", "127.0.0.1")
+    pair = f"{{certificate: servers/{FE1}.clients.pem, key: servers/{FE1}.clients.key}}"
+    text = organisation.file.read_text()
+    organisation.file.write_text(text.replace("ports: {client:", f"client_certificates: [{pair}], ports: {{client:", 1))
+    again = organisation.type("ca", "issue", FE1, "--address", "127.0.0.1")
+    assert again.code == 0, again.err
+    assert "To present it" not in again.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ((MGMT, "--key", "rsa"), "phones connect to front ends only"),
+        ((FE1, "--address", "not-an-address"), "is not an IP address"),
+        (("fe9.example.com", "--key", "rsa"), "is not a server of the topology"),
+        (("--all", "--key", "rsa"), "name a server"),
+    ],
+)
+def test_certificate_for_clients_is_of_a_front_end(
+    organisation: Organisation, arguments: tuple[str, ...], why: str
+) -> None:
+    left = organisation.type("ca", "issue", *arguments)
+    assert left.code != 0
+    assert why in left.err + left.out

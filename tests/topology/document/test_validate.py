@@ -31,6 +31,12 @@ FE3 = "servers: [fe3.example.test]"
         ("address: 127.0.0.2", "address: 127.0.0.1", "pools[0].servers[1]", "port 5061"),
         ("client: 5061, server: 5062", "client: 5061, server: 5061", "pools[0].servers[0].ports.server", "port 5061"),
         ("{client: 5061,", "{websocket: 8443, client: 5061,", "pools[0].servers[0].ports.websocket", "no `websocket`"),
+        (
+            "servers: [edge1.example.test]",
+            "servers: [{name: edge1.example.test, client_certificates: [{certificate: p.pem, key: p.key}]}]",
+            "pools[2].servers[0].client_certificates",
+            "phones do not connect to a server of role edge",
+        ),
         # next hops
         (EDGE_HOP, "next_hop: gone.example.test\n  - name: bot", "pools[2].next_hop", "is not a pool"),
         (EDGE_HOP, "next_hop: fe1.example.test\n  - name: bot", "pools[2].next_hop", "is not a pool"),

@@ -65,6 +65,24 @@ def server(found: Inventory, name: str, *, outside: bool = False) -> InventoryEn
     return next(one for one in found.entries if (one.what, one.name, one.outside) == wanted)
 
 
+def test_certificate_for_clients_is_listed_by_the_first_end_in_its_chain(place: Place) -> None:
+    """A public CA's certificate may outlive the certificate of its issuer."""
+    public = Chain("public.pem", (leaf(FE1, 80 * DAY), replace(ISSUING, ends=NOON + 5 * DAY)))
+    found = stock(place, {}, replace(use(place.load(), FE1, chain(FE1)), for_clients=(public,)))
+    (entry,) = of(found, ExpiringKind.CLIENTS)
+    assert (entry.name, entry.level, entry.urgent) == (FE1, Urgency.DAYS_7, True)
+    assert entry.sentence(NOON).startswith(f"the certificate for the clients of {FE1} expires in 5 d")
+    assert entry.command == "put a new certificate into public.pem, and its key beside it"
+
+
+@pytest.mark.parametrize("in_use", [True, False])
+def test_certificate_for_clients_that_is_rejected_is_listed_with_the_reason(place: Place, *, in_use: bool) -> None:
+    public = Chain("public.pem", (leaf(FE1),) if in_use else (), "it has expired")
+    found = stock(place, {}, replace(use(place.load(), FE1, chain(FE1)), for_clients=(public,)))
+    (entry,) = of(found, ExpiringKind.CLIENTS)
+    assert (entry.broken, "it has expired" in entry.note) == (not in_use, True)
+
+
 def of(found: Inventory, what: ExpiringKind) -> list[InventoryEntry]:
     return [one for one in found.entries if one.what is what]
 

@@ -86,6 +86,11 @@ def test_equal_topologies_have_no_difference(place: Place) -> None:
             ["fe2.example.test's address changes from 127.0.0.2 to the DNS entry"],
         ),
         (
+            ", address: 127.0.0.2",
+            ", address: 127.0.0.2, client_certificates: [{certificate: p.pem, key: p.key}]",
+            ["fe2.example.test's list of certificates for clients changes from none to certificate p.pem, key p.key"],
+        ),
+        (
             "client: 5061",
             "client: 5071",
             ["fe1.example.test's client port changes from 5061 to 5071"],
@@ -398,6 +403,7 @@ WORDS: list[Any] = [
     False,
     None,
     {"bind": "192.0.2.1"},
+    {"certificate": "new.pem", "key": "new.key"},
 ]
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from sipmesh.errors import OperatorError
 from sipmesh.transport.tls.contexts import ClientPortContext, Identity, MutualContext
+from sipmesh.transport.tls.results import HandshakeError
 from sipmesh.trust.evidence import LinkKind
 from transport.world import Node, on_loop, request, s_client
 
@@ -143,3 +148,55 @@ async def test_same_anchor_twice_is_accepted(ca: Authority, here: Identity, ther
         listener.swap(MutualContext(here, [ca.root, ca.root]))
         client.pool.obtain(client.hop("here.test", listener)).send(request())
         await server.heard.until(lambda: server.heard.messages)
+
+
+def presented_to(context: ClientPortContext, name: str | None, ciphers: str = "ALL") -> tuple[str, x509.Certificate]:
+    """Shake hands with *context* as a client of Python's own; gives the cipher and the certificate that it got."""
+    ours, theirs = socket.socketpair()
+    for sock in (ours, theirs):
+        sock.settimeout(0)
+    tls, asked = context.accepted(ours), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    asked.check_hostname, asked.verify_mode, asked.maximum_version = False, ssl.CERT_NONE, ssl.TLSVersion.TLSv1_2
+    asked.set_ciphers(ciphers)
+    peer = asked.wrap_socket(theirs, server_hostname=name, do_handshake_on_connect=False)
+    try:
+        for _ in range(8):
+            with suppress(ssl.SSLWantReadError):
+                peer.do_handshake()
+            tls.handshake()
+        cipher, der = peer.cipher(), peer.getpeercert(binary_form=True)
+        assert cipher is not None
+        assert der is not None
+        return cipher[0], x509.load_der_x509_certificate(der)
+    finally:
+        peer.close()
+        tls.close()
+
+
+def test_client_gets_the_certificate_of_the_name_that_it_asks_for(
+    ca: Authority, other_ca: Authority, here: Identity
+) -> None:
+    public = other_ca.issue("public.test")
+    context = ClientPortContext(here, [public])
+    for name, identity in (("public.test", public), ("here.test", here), ("evil.test", here), (None, here)):
+        assert presented_to(context, name)[1] == identity.leaf
+
+
+@pytest.mark.parametrize("ciphers", ["ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES256-GCM-SHA384"])
+def test_client_of_either_type_of_key_finds_a_shared_cipher(ca: Authority, here: Identity, ciphers: str) -> None:
+    """Without the second certificate, a phone that supports RSA alone is refused."""
+    other = ca.issue("here.test", file="rsa", key=rsa.generate_private_key(65537, 2048))
+    cipher, leaf = presented_to(ClientPortContext(here, [other]), "here.test", ciphers)
+    assert cipher == ciphers
+    assert leaf == (other.leaf if "RSA" in ciphers.split("-") else here.leaf)
+
+
+def test_client_that_supports_rsa_alone_is_refused_without_an_rsa_certificate(here: Identity) -> None:
+    with pytest.raises((HandshakeError, ssl.SSLError)):
+        presented_to(ClientPortContext(here), "here.test", "ECDHE-RSA-AES256-GCM-SHA384")
+
+
+def test_issuers_of_the_chosen_certificate_come_with_it(ca: Authority, other_ca: Authority, here: Identity) -> None:
+    public = other_ca.issue("public.test", file="chained")
+    chained = replace(public, chain=(public.leaf, other_ca.root))
+    assert presented_to(ClientPortContext(here, [chained]), "public.test")[1] == public.leaf

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,6 +32,14 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
 
 app = typer.Typer(help="Your certificate authority.", no_args_is_help=True)
+
+
+class KeyType(StrEnum):
+    """The types of keys that a certificate may have."""
+
+    ECDSA = "ecdsa"
+    RSA = "rsa"
+
 
 SOON = timedelta(days=7)
 """A certificate with less time than this is shown as a certificate to renew."""
@@ -109,12 +118,29 @@ def issue(
     *,
     every: Annotated[bool, typer.Option("--all", help="Issue for every server of the topology.")] = False,
     days: Annotated[int, typer.Option(min=1, max=MOST_DAYS, help="The validity of the certificate.")] = DAYS,
+    key: Annotated[
+        KeyType, typer.Option(help="The type of the key. rsa: a further certificate, for phones that support RSA only.")
+    ] = KeyType.ECDSA,
+    address: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="IP", help="A further certificate, for phones that are given this IP address. May be repeated."
+        ),
+    ] = None,
     topology: TopologyFile = HERE,
 ) -> None:
-    """Issue a certificate and a key with the server's names from the topology, and write them to their files."""
+    """Issue a certificate and a key with the server's names from the topology, and write them to their files.
+
+    With --key rsa or --address, the server keeps its own certificate, and phones get the further one beside it.
+    """
     if bool(server) == every:
         raise typer.BadParameter("name a server, or give --all")
     place = Place(topology)
+    if key is KeyType.RSA or address:
+        if every:
+            raise typer.BadParameter("name a server: a certificate for clients is issued for one front end")
+        issue_for_clients(place, server.lower(), key, address or (), days)
+        return
     loaded, ca, now = place.load(), place.ca(), datetime.now(UTC)
     before = links_of(place)
     every_name = [member.name for pool in loaded.topology.pools for member in pool.servers]
@@ -137,6 +163,48 @@ def issue(
         note(place, AuditAct.ISSUE, server=name, serial=f"{issued.serial_number:x}", days=days)
         say(f"{name}: serial {issued.serial_number:x}, valid for {plural(days, 'day')}.", style=GOOD)
     say_reloaded(reload(place, before))
+
+
+def issue_for_clients(place: Place, name: str, key: KeyType, addresses: Sequence[str], days: int) -> None:
+    """Issue a certificate that a front end presents to clients beside its own, and say how the topology names it."""
+    from sipmesh.topology.view import certificate_names, unknown_server
+
+    loaded, ca, now, before = place.load(), place.ca(), datetime.now(UTC), links_of(place)
+    pool = loaded.topology.pool_of(name)
+    if pool is None:
+        raise unknown_server(loaded.topology, name, loaded.file)
+    if pool.role is not Role.FRONT_END:
+        raise OperatorError(f"{name} is of role {pool.role}; phones connect to front ends only")
+    numbers = [ip_address_of(address) for address in addresses]
+    issued = ca.issue_for_clients(
+        certificate_names(loaded.topology, name), now, timedelta(days=days), rsa=key is KeyType.RSA, addresses=numbers
+    )
+    stem = f"servers/{name}.clients-rsa" if key is KeyType.RSA else f"servers/{name}.clients"
+    files = f"{stem}.pem", f"{stem}.key"
+    issued.write(*(loaded.folder / file for file in files))
+    number = f"{issued.certificate.serial_number:x}"
+    note(place, AuditAct.ISSUE, server=name, serial=number, days=days)
+    say(f"{name}: serial {number}, for clients, valid for {plural(days, 'day')}: {files[0]}", style=GOOD)
+    server = next(member for member in pool.servers if member.name == name)
+    if files in [(pair.certificate, pair.key) for pair in server.client_certificates]:
+        say_reloaded(reload(place, before))
+        return
+    say(
+        f"To present it, add to {name} in the topology, and publish:",
+        f"  client_certificates: [{{certificate: {files[0]}, key: {files[1]}}}]",
+    )
+
+
+def ip_address_of(text: str) -> str:
+    """Return an IP address in its normal form; raises `OperatorError` for any other text."""
+    from pydantic_core import PydanticCustomError
+
+    from sipmesh.topology.document.names import address
+
+    try:
+        return address(text)
+    except PydanticCustomError as wrong:
+        raise OperatorError(f"--address {wrong.message()}; write an IPv4 or IPv6 address") from None
 
 
 def _has_its_key_elsewhere(loaded: Loaded, generations: CaGenerations, name: str) -> bool:

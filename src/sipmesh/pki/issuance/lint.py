@@ -185,12 +185,17 @@ def usages_are_those_of_its_kind(
 def names_are_those_asked_for(
     found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate
 ) -> Iterator[str]:
-    """A server has each name as DNS name and as SIP URI, and no others (RFC 5922 7.1). A signer has one DNS name only."""
+    """A server has each name as DNS name and as SIP URI, and no others (RFC 5922 7.1), and the addresses that were asked for.
+
+    A signer has one DNS name only.
+    """
     names = extension(found, x509.SubjectAlternativeName) or x509.SubjectAlternativeName([])
     dns = names.get_values_for_type(x509.DNSName)
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     sip = [] if wish.kind is CertificateKind.SIGNER else [f"sip:{name}" for name in wish.names]
-    if (dns, uris) != (list(wish.names), sip) or len(names) != len(dns) + len(sip):
+    addresses = list(map(str, names.get_values_for_type(x509.IPAddress)))
+    extra = () if wish.kind is CertificateKind.SIGNER else wish.addresses
+    if (dns, uris, addresses) != (list(wish.names), sip, list(extra)) or len(names) != len(dns) + len(sip) + len(extra):
         how = "as DNS name alone" if wish.kind is CertificateKind.SIGNER else "each as DNS name and as SIP URI"
         yield f"its names are not those asked for, {how}"
     for name in wish.names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -15,7 +16,9 @@ from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+    LeafKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 BACKDATED = timedelta(minutes=5)  # clocks of the servers differ
 ROOT_LIFETIME = timedelta(days=3652)
@@ -45,16 +48,18 @@ class CertificateProfile:
     """The content of a certificate, without serial number and signature.
 
     *names* are host names in lower case, the server's own first. A signer has one, that of its server; CAs have none.
+    *addresses* are IP addresses beside the names, for phones that are given an address.
     *crl_url* is the URL of its issuer's CRL; empty for a root. Instants are timezone-aware.
     """
 
     kind: CertificateKind
     subject: x509.Name
     names: tuple[str, ...]
-    key: ec.EllipticCurvePublicKey
+    key: LeafKey
     not_before: datetime
     not_after: datetime
     crl_url: str = ""
+    addresses: tuple[str, ...] = ()
 
 
 def ca_name(organisation: str, kind: CertificateKind, generation: int = 1) -> x509.Name:
@@ -81,13 +86,15 @@ def validity(at: datetime, lifetime: timedelta) -> tuple[datetime, datetime]:
     return begin - BACKDATED, begin + lifetime
 
 
-def alternative_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
-    """Give each name as DNS name (for phones) and as SIP URI (for SIP servers).
+def alternative_names(names: Sequence[str], addresses: Sequence[str] = ()) -> x509.SubjectAlternativeName:
+    """Give each name as DNS name (for phones) and as SIP URI (for SIP servers), and each of *addresses*.
 
-    RFC 5922 7.1: a peer uses DNS names only if there is no SIP URI. So a name without a SIP URI would be ignored.
+    RFC 5922 7.1: a peer uses DNS names only if there is no SIP URI. So a name without a SIP URI would be ignored. No SIP server
+    takes an address for an identity.
     """
     dns: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
-    return x509.SubjectAlternativeName([*dns, *(x509.UniformResourceIdentifier(f"sip:{name}") for name in names)])
+    uris = (x509.UniformResourceIdentifier(f"sip:{name}") for name in names)
+    return x509.SubjectAlternativeName([*dns, *uris, *(x509.IPAddress(ip_address(address)) for address in addresses)])
 
 
 def signer_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
@@ -110,7 +117,7 @@ def extensions(wish: CertificateProfile, issuer: ec.EllipticCurvePublicKey) -> l
         (x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer), False),
     ]
     if wish.kind is CertificateKind.SERVER:
-        found += [(_SERVER_USAGES, False), (alternative_names(wish.names), False)]
+        found += [(_SERVER_USAGES, False), (alternative_names(wish.names, wish.addresses), False)]
     if wish.kind is CertificateKind.SIGNER:
         found += [(_SIGNER_USAGES, False), (signer_names(wish.names), False)]
     if wish.crl_url:

@@ -41,6 +41,7 @@ from sipmesh.server.admin.replies import (
     UserReply,
     WorkReply,
     chain_replies,
+    client_chain_replies,
 )
 from sipmesh.server.control_socket import Command
 from sipmesh.server.proxy.flow import Flow
@@ -118,6 +119,7 @@ class AdminCommands:
             lists=use.lists,
             sources=use.supplies,
             work=self._work(),
+            client_certificates=client_chain_replies(use),
         )
 
     def _work(self) -> WorkReply:

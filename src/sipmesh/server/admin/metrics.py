@@ -73,7 +73,7 @@ class ServerMetrics(Collector):
         yield self._ends()
         yield self._upgrades()
         yield self._failing()
-        not_taken = sum(1 for _ in self._node.certificates.presented.faults)
+        not_taken = sum(1 for _ in self._node.certificates.faults)
         yield GaugeMetricFamily(
             "sipmesh_certificates_not_taken",
             "New certificates that this server rejected; it uses the old certificates.",

@@ -102,12 +102,14 @@ class StatusReply:
     lists: tuple[DatedItem, ...]
     sources: tuple[FetchStatus, ...]
     work: WorkReply = WorkReply()  # a server of an older release does not say it
+    client_certificates: tuple[ChainReply, ...] = ()  # the same
 
     @property
     def use(self) -> Use:
         """Everything that expires and that the server uses now."""
         shown = {reply.outside: Chain(reply.file, reply.chain, reply.fault) for reply in self.certificates}
-        return Use(self.server, self.pid, shown, self.anchors, self.lists, self.sources)
+        for_clients = tuple(Chain(reply.file, reply.chain, reply.fault) for reply in self.client_certificates)
+        return Use(self.server, self.pid, shown, self.anchors, self.lists, self.sources, for_clients)
 
 
 def chain_replies(use: Use) -> tuple[ChainReply, ...]:
@@ -115,6 +117,11 @@ def chain_replies(use: Use) -> tuple[ChainReply, ...]:
     return tuple(
         ChainReply(outside, chain.file, chain.certificates, chain.fault) for outside, chain in use.shown.items()
     )
+
+
+def client_chain_replies(use: Use) -> tuple[ChainReply, ...]:
+    """Reply with the further certificates that clients get."""
+    return tuple(ChainReply(False, chain.file, chain.certificates, chain.fault) for chain in use.for_clients)  # noqa: FBT003
 
 
 @dataclass(frozen=True, slots=True)

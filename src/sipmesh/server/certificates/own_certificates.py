@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sipmesh.server.certificates.client_certificates import ClientCertificates
 from sipmesh.server.certificates.link_rotation import LinkRotation
 from sipmesh.server.certificates.presented import PresentedCertificate, PresentedCertificates
 from sipmesh.topology.expiry.impact import server_command
@@ -15,7 +16,7 @@ from sipmesh.trust.x509.sip_identity import identities
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.control_plane import ManagedControlPlane
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sipmesh.transport.pool import LinkPool
 
 LOOK_AGAIN_S = 60.0
+CLIENTS_NOT_TAKEN = "certificate for clients rejected: clients get what they got before"
 NOT_TAKEN = "new certificate rejected: the old certificate stays in use"
 
 
@@ -36,6 +38,7 @@ class OwnCertificates:
     def __init__(self, view: ServerView, loop: asyncio.AbstractEventLoop, gatekeeper: Gatekeeper, log: Log) -> None:
         self._view, self._loop, self._gatekeeper, self._log = view, loop, gatekeeper, log
         self.presented = PresentedCertificates({})
+        self.for_clients = ClientCertificates()
         self._mutual: dict[LinkKind, MutualContext] = {}
         self._control_plane: ManagedControlPlane | None = None
 
@@ -53,6 +56,7 @@ class OwnCertificates:
     def load(self) -> None:
         """Read the certificates at the start; raises `OperatorError` if a file cannot be used."""
         self.presented = PresentedCertificates.first(self._view)
+        self._present_to_clients(self.for_clients.after(self._view, self._gatekeeper.clock()))
         self._warn_of_missing_names()
 
     def _warn_of_missing_names(self) -> None:
@@ -72,7 +76,7 @@ class OwnCertificates:
     def accepting_context(self, kind: LinkKind) -> AcceptingContext:
         """Return the context of a port for links of *kind*."""
         if kind is LinkKind.CLIENT:
-            return client_port_context(self.presented.of(kind))
+            return client_port_context(self.presented.of(kind), self.for_clients.identities)
         return self._mutual_context(kind)
 
     def _mutual_context(self, kind: LinkKind) -> MutualContext:
@@ -86,10 +90,19 @@ class OwnCertificates:
     def apply_view(self, view: ServerView) -> None:
         """Present the certificates on disk, as *view* says; a certificate that peers would refuse is not used."""
         self._present(view, self.presented.after(view, datetime.now(UTC)))
+        self._present_to_clients(self.for_clients.after(view, datetime.now(UTC)))
         self._view, self._mutual = view, {}
+
+    @property
+    def faults(self) -> Iterator[str]:
+        """The reason for each certificate on disk that is not in use."""
+        yield from self.presented.faults
+        yield from (certificate.fault for certificate in self.for_clients.faults)
 
     def would_change(self, at: datetime) -> bool:
         """Return whether a certificate that was refused is valid now, for example because its validity has started."""
+        if any(self.for_clients.faults) and self.for_clients.after(self._view, at) != self.for_clients:
+            return True
         if not any(self.presented.faults):
             return False
         after = self.presented.after(self._view, at)
@@ -109,6 +122,20 @@ class OwnCertificates:
         self.presented = presented
         if changed and self._control_plane is not None:
             self._loop.call_soon(self._control_plane.certificate_changed)
+
+    def _present_to_clients(self, certificates: ClientCertificates) -> None:
+        """Use the certificates for clients from now on, and log what has changed."""
+        for file, certificate in certificates.certificates.items():
+            before = self.for_clients.certificates.get(file)
+            if certificate.fault and (before is None or before.fault != certificate.fault):
+                self._log.error(CLIENTS_NOT_TAKEN, file=str(file), why=certificate.fault)
+            elif certificate.identity is not None and (before is None or before.identity is not certificate.identity):
+                leaf = certificate.identity.leaf
+                ends = tell_time(leaf.not_valid_after_utc)
+                self._log.info(
+                    "new certificate for clients in use", file=str(file), serial=f"{leaf.serial_number:x}", ends=ends
+                )
+        self.for_clients = certificates
 
     def _log_change(self, view: ServerView, outside: bool, certificate: PresentedCertificate) -> None:  # noqa: FBT001 - a half of a Side
         before, leaf = self.presented.certificates.get(outside), certificate.identity.leaf

@@ -141,7 +141,7 @@ class Reloader:
             return ReloadResult(taken=False, closed=closed, why=wrong.message, problems=problems)
         closed += self._follow()
         self._log.info("topology in force", digest=loaded.digest[:12], closed=closed)
-        kept = list(self._node.certificates.presented.faults)  # why certificates on disk are not in use
+        kept = list(self._node.certificates.faults)  # why certificates on disk are not in use
         return ReloadResult(taken=True, closed=closed, digest=loaded.digest, kept=kept)
 
     def _follow(self, others: Iterable[Path] = ()) -> list[str]:
@@ -160,6 +160,7 @@ class Reloader:
         """Return every file that is watched."""
         view = self._node.view
         own = [path for spec in view.listeners for path in view.identity(spec.kind)]
+        own += [path for files in view.client_certificates for path in files]
         return [*view.loaded.files, *dict.fromkeys(own)]
 
     def _prompt_files(self) -> list[Path]:

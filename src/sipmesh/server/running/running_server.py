@@ -363,6 +363,7 @@ class RunningServer:
             server=self.view.name,
             pid=os.getpid(),
             shown=self.certificates.chains(),
+            for_clients=self.certificates.for_clients.chains,
             anchors=tuple(anchors_of(loaded)),
             lists=tuple(lists_of(loaded)),
             supplies=self.supplies(at),

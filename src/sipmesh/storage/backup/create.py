@@ -206,6 +206,8 @@ def _of_servers(topology: Topology) -> Iterator[str]:
             yield from (server.certificate_file, server.key_file)
             if server.outside and server.outside.certificate and server.outside.key:
                 yield from (server.outside.certificate, server.outside.key)
+            for pair in server.client_certificates:
+                yield from (pair.certificate, pair.key)
             if pool.role is Role.MANAGEMENT:
                 yield from (server.signer_certificate_file, server.signer_key_file)
 

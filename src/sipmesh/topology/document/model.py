@@ -34,6 +34,7 @@ from sipmesh.trust.role import ClientUsage, Role
 CLIENT_PORT = 5061  # sips default, RFC 3261 19.1.2
 WEBSOCKET_PORT = 8443
 SERVER_PORT = 5062
+MOST_CLIENT_CERTIFICATES = 16
 PARTNER_PORT = 5061
 
 
@@ -73,6 +74,13 @@ class Outside(Part):
     key: FileName | None = Field(default=None, description="private key of that certificate")
 
 
+class CertificateFiles(Part):
+    """A certificate chain and its private key, for phones and browsers."""
+
+    certificate: FileName = Field(description="certificate chain, leaf first, of any CA")
+    key: FileName = Field(description="private key of that certificate")
+
+
 class Server(Part):
     """One server: a mapping, or only its name if the defaults are right."""
 
@@ -89,6 +97,11 @@ class Server(Part):
         default=None, description="certificate chain, leaf first; by default servers/NAME.pem"
     )
     key: FileName | None = Field(default=None, description="private key; by default servers/NAME.key")
+    client_certificates: tuple[CertificateFiles, ...] = Field(
+        default=(),
+        max_length=MOST_CLIENT_CERTIFICATES,
+        description="more certificates for phones and browsers, such as those of a public CA: chosen by SNI and key type",
+    )
     metrics: ListenOn | None = Field(
         default=None,
         description="address:port of its metrics (Prometheus over HTTP), or a port on loopback; by default none",

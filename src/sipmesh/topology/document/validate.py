@@ -179,6 +179,9 @@ def settings_fit_the_role(document: _Document) -> None:
         if server.ports.websocket and pool.role is Role.FRONT_END and document.topology.websocket is None:
             reason = "front ends have no WebSocket port while the topology has no `websocket`"
             document.report.add((*loc, "ports", "websocket"), reason, "add `websocket: {}` to the topology")
+        if server.client_certificates and pool.role is not Role.FRONT_END:
+            reason = f"phones do not connect to a server of role {pool.role}"
+            document.report.add((*loc, "client_certificates"), reason, "remove it, or give it to a front end")
         if server.outside and pool.role is not Role.EDGE:
             document.report.add((*loc, "outside"), "only an edge has `outside`", "remove it, or make this an edge pool")
     for loc, pool in document.pools():

@@ -36,6 +36,7 @@ class ExpiringKind(StrEnum):
     """The kinds of things that expire."""
 
     SERVER = "server"
+    CLIENTS = "certificate for clients"
     SIGNER = "signer"
     ISSUING = "issuing CA"
     ROOT = "root"
@@ -44,12 +45,19 @@ class ExpiringKind(StrEnum):
     SOURCE = "source"
 
 
-_CALLED = {ExpiringKind.SERVER: "certificate of", ExpiringKind.SIGNER: "document signer of"}
+_CALLED = {
+    ExpiringKind.SERVER: "certificate of",
+    ExpiringKind.CLIENTS: "certificate for the clients of",
+    ExpiringKind.SIGNER: "document signer of",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What one running server uses now. The key of *shown* says whether the chain is for partners only."""
+    """What one running server uses now. The key of *shown* says whether the chain is for partners only.
+
+    *for_clients* are the further certificates that only clients get.
+    """
 
     server: str
     pid: int
@@ -57,6 +65,7 @@ class Use:
     anchors: tuple[DatedItem, ...] = ()
     lists: tuple[DatedItem, ...] = ()
     supplies: tuple[FetchStatus, ...] = ()
+    for_clients: tuple[Chain, ...] = ()
 
     def uses(self, item: DatedItem) -> bool:
         """Tell whether this server uses exactly this anchor or CRL."""
@@ -250,6 +259,8 @@ class _Stock:
             yield self._server(*side)
         for name, file in signer_files(topology, self.only):
             yield self._signer(name, file)
+        for use in self.uses.values():
+            yield from (self._for_clients(use.server, chain) for chain in use.for_clients)
         yield from self._issuers()
         yield from self._authority(self.loaded.authority, "")
         for partner, authority in zip(topology.federation.partners, self.loaded.partners, strict=True):
@@ -305,6 +316,22 @@ class _Stock:
             outside=outside,
             note=note or self._server_note(name, on_disk, in_use, command),
             broken=revoked or (item is None and on_disk is not None),
+        )
+
+    def _for_clients(self, name: str, chain: Chain) -> InventoryEntry:
+        """Give the entry of a certificate that clients of a running server get; the first end in its chain counts."""
+        item = min(chain.certificates, key=lambda dated: dated.ends, default=None)
+        command = f"put a new certificate into {chain.file}, and its key beside it"
+        return InventoryEntry(
+            what=ExpiringKind.CLIENTS,
+            name=name,
+            owner=self.loaded.topology.organisation,
+            level=self._level(item),
+            stops=f"phones and browsers that ask for its names refuse {name}",
+            command=command,
+            in_use=item,
+            note=f"the certificate on disk is not in use: {chain.fault}; {command}" if chain.fault else "",
+            broken=bool(chain.fault) and item is None,
         )
 
     def _signer(self, name: str, file: str) -> InventoryEntry:

@@ -374,6 +374,7 @@ _SERVER: Mapping[str, Words | None] = {
     "bind": _from_to("address to listen on", "the default"),
     "certificate": _from_to("certificate file", "the default"),
     "key": _from_to("key file", "the default"),
+    "client_certificates": _from_to("list of certificates for clients", "none"),
     "metrics": _from_to("address for metrics", "none"),
 }
 _PORTS: Mapping[str, Words | None] = {

@@ -24,11 +24,12 @@ from OpenSSL import SSL, crypto
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.files import open_key, read_private
+from sipmesh.transport.tls.certificate_choice import CertificateChoice
 from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
@@ -140,11 +141,13 @@ def _trust(context: SSL.Context, anchors: Iterable[x509.Certificate]) -> None:
     store.set_flags(crypto.X509StoreFlags.X509_STRICT)
 
 
-def _present(context: SSL.Context, identity: Identity) -> None:
-    context.use_certificate(identity.leaf)
-    for issuer in identity.chain[1:]:
+def _present(context: SSL.Context, *identities: Identity) -> None:
+    """Present *identities*; OpenSSL takes one whose type of key the peer supports, and sends the issuers of all."""
+    for identity in identities:
+        context.use_certificate(identity.leaf)
+        context.use_privatekey(identity.key)
+    for issuer in dict.fromkeys(issuer for identity in identities for issuer in identity.chain[1:]):
         context.add_extra_chain_cert(issuer)
-    context.use_privatekey(identity.key)
 
 
 class MutualContext:
@@ -190,16 +193,42 @@ class ClientContext:
 class ClientPortContext:
     """The context of a client port: it presents *identity*, and requests no certificate.
 
-    An optional certificate is not requested either: browsers end the handshake at a CertificateRequest.
+    An optional certificate is not requested either: browsers end the handshake at a CertificateRequest. *others* are further
+    certificates: `certificate_choice` chooses by the SNI, and for each type of key. Raises ``OpenSSL.SSL.Error`` for a
+    certificate that OpenSSL refuses.
     """
 
-    __slots__ = ("_context", "identity")
+    __slots__ = ("_choice", "_context", "_contexts", "identity")
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, others: Sequence[Identity] = ()) -> None:
         self.identity = identity
-        self._context = _base()
-        self._context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # thousands of idle links would keep 32 KiB each
-        _present(self._context, identity)
+        self._contexts: dict[tuple[int, ...], SSL.Context] = {}
+        self._choice = CertificateChoice(identity, others)
+        self._context = self._context_of(self._choice.by_default)
+        for other in others:
+            self._context_of((other,))
+        if others:
+            self._context.set_tlsext_servername_callback(self._on_sni)
+
+    def _context_of(self, identities: tuple[Identity, ...]) -> SSL.Context:
+        """Return the context that presents *identities*, of which each has another type of key."""
+        mark = tuple(map(id, identities))
+        context = self._contexts.get(mark)
+        if context is None:
+            context = _base()
+            context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # thousands of idle links would keep 32 KiB each
+            _present(context, *identities)
+            self._contexts[mark] = context
+        return context
+
+    def _on_sni(self, connection: SSL.Connection) -> None:
+        """Choose the certificate by the name in the ClientHello (RFC 6066 section 3); OpenSSL calls this without a name too."""
+        tls: PyOpenSslTls | None = connection.get_app_data()
+        name = (connection.get_servername() or b"").decode("ascii", "replace")
+        chosen = self._choice.of(name, tls.local_address() if tls is not None else "")
+        context = self._context_of(chosen)
+        if context is not self._context:
+            connection.set_context(context)
 
     def __repr__(self) -> str:
         return f"<ClientPortContext {self.identity.chain_path.name}>"
@@ -214,9 +243,9 @@ def mutual_context(identity: Identity, anchors: Iterable[x509.Certificate]) -> M
     return MutualContext(identity, anchors)
 
 
-def client_port_context(identity: Identity) -> ClientPortContext:
-    """Build the context of a client port."""
-    return ClientPortContext(identity)
+def client_port_context(identity: Identity, others: Sequence[Identity] = ()) -> ClientPortContext:
+    """Build the context of a client port, with *others* for the names that they hold."""
+    return ClientPortContext(identity, others)
 
 
 def client_context(anchors: Iterable[x509.Certificate]) -> ClientContext:

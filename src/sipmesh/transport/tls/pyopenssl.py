@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from OpenSSL import SSL, crypto
 
-from sipmesh.transport.sockets import peeked, unread
+from sipmesh.transport.sockets import address_of, peeked, unread
 from sipmesh.transport.tls.results import (
     NOT_TLS,
     RECORD,
@@ -115,6 +115,14 @@ class PyOpenSslTls:
     def greeted(self) -> bool:
         """Whether a complete ClientHello has arrived; OpenSSL takes the client's random from it."""
         return self._connection.client_random() is not None
+
+    def local_address(self) -> str:
+        """Return the IP address of this end; empty if the connection is gone, or is no connection over IP."""
+        try:
+            name = self._sock.getsockname()
+        except OSError:
+            return ""
+        return address_of(name)[0] if isinstance(name, tuple) else ""
 
     def handshake(self) -> Progress:
         """Take one step of the handshake; raises :class:`HandshakeError`."""

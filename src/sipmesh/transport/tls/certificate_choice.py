@@ -1,0 +1,72 @@
+"""Which of our certificates a client gets: by the name that it asks for, and one for each type of key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from sipmesh.sip.text import ascii_lower
+from sipmesh.trust.x509.sip_identity import alternative_names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sipmesh.transport.tls.contexts import Identity
+
+
+class CertificateChoice:
+    """Chooses among *own*, the certificate of the server, and *others*, in the order of the topology.
+
+    For a name in the SNI, the first of *others* that holds it counts, then *own*. For each type of key there is one at most, so
+    that a client that supports RSA only finds a certificate, too. A client without SNI, or with an IP address in it, gets a
+    certificate that holds the address that it has connected to, if there is one; otherwise *own*.
+    """
+
+    __slots__ = ("_held", "by_default")
+
+    def __init__(self, own: Identity, others: Sequence[Identity]) -> None:
+        self._held = [(identity, names_of(identity.leaf)) for identity in (*others, own)]
+        own_names = names_of(own.leaf)
+        self.by_default = one_of_each_type(
+            [own, *(identity for identity, names in self._held if shares_a_name(names, own_names))]
+        )
+
+    def __repr__(self) -> str:
+        return f"<CertificateChoice among {len(self._held)}>"
+
+    def of(self, name: str, address: str) -> tuple[Identity, ...]:
+        """Return the certificates for *name*, from the SNI or empty, at our IP *address*; never empty."""
+        wanted = ascii_lower(name)
+        found = [identity for identity, names in self._held if wanted and holds(names, wanted)]
+        found = found or [identity for identity, names in self._held if address and address in names]
+        return one_of_each_type(found) or self.by_default
+
+
+def names_of(leaf: x509.Certificate) -> frozenset[str]:
+    """Return the DNS names, in lower case, and the IP addresses of a certificate; none if they cannot be read."""
+    try:
+        names = alternative_names(leaf)
+    except ValueError:
+        return frozenset()
+    dns = (ascii_lower(name.value) for name in names if isinstance(name, x509.DNSName))
+    return frozenset((*dns, *(str(name.value) for name in names if isinstance(name, x509.IPAddress))))
+
+
+def holds(names: frozenset[str], name: str) -> bool:
+    """Tell whether *name* is among *names*; clients accept a wildcard as the first label (RFC 9525 section 6.3)."""
+    _, dot, rest = name.partition(".")
+    return name in names or (bool(dot) and f"*.{rest}" in names)
+
+
+def shares_a_name(names: frozenset[str], others: frozenset[str]) -> bool:
+    """Tell whether a certificate with *names* holds one of *others*."""
+    return any(holds(names, other) for other in others)
+
+
+def one_of_each_type(identities: Sequence[Identity]) -> tuple[Identity, ...]:
+    """Return the first certificate of each type of key, in order: OpenSSL presents one of each."""
+    found: dict[type, Identity] = {}
+    for identity in identities:
+        found.setdefault(type(identity.key), identity)
+    return tuple(found.values())

@@ -1,0 +1,94 @@
+"""Certificates for clients on a running front end: chosen by name, renewed without restart, and never on a link of servers."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from sipmesh.demo.organisation import Organisation
+from sipmesh.trust.evidence import LinkKind
+from support.network import FE1, FE2, Network
+from support.running import on_loop
+from support.web_peer import open_websocket, web_address
+from transport.authority import Authority
+
+
+@pytest.fixture(name="public")
+def _public(tmp_path: Path) -> Authority:
+    """A CA that browsers know, and our topology does not."""
+    return Authority.create(tmp_path / "public", "Public CA")
+
+
+@pytest.fixture(name="web")
+def _web(example: Organisation, public: Authority) -> Network:
+    """Two front ends; fe1 has a certificate of the public CA beside its own."""
+    public.issue("example.test", file="first")
+    document: dict[str, Any] = example.document
+    pair = {"certificate": str(public.folder / "first.pem"), "key": str(public.folder / "first.key")}
+    next(server for pool in document["pools"] for server in pool["servers"] if server["name"] == FE1)[
+        "client_certificates"
+    ] = [pair]
+    open_websocket(example)
+    return Network((example,), starts=(FE1, FE2))
+
+
+async def shown(address: tuple[str, int], name: str, credentials: tuple[Path, Path] | None = None) -> x509.Certificate:
+    """Return the certificate that a client gets which asks for *name*."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if credentials is not None:
+        context.load_cert_chain(*credentials)
+    _, writer = await asyncio.open_connection(*address, ssl=context, server_hostname=name)
+    der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.transport.abort()
+    return x509.load_der_x509_certificate(der)
+
+
+@on_loop
+async def test_clients_get_the_certificate_of_their_name_and_servers_our_own(web: Network, public: Authority) -> None:
+    async with web:
+        example = web.of(FE1)
+        for address in (web.address(FE1), web_address(example, FE1)):
+            assert (await shown(address, "example.test")).issuer == public.root.subject
+            assert (await shown(address, FE1)).issuer == example.ca.issuing.subject
+        server = web.address(FE1, LinkKind.SERVER)
+        assert (await shown(server, "example.test", web.credentials(FE2))).issuer == example.ca.issuing.subject
+
+
+@on_loop
+async def test_renewed_certificate_is_presented_without_restart_and_a_wrong_one_is_not(
+    web: Network, public: Authority
+) -> None:
+    async with web:
+        node, address = web.nodes[FE1], web.address(FE1)
+        first = await shown(address, "example.test")
+        public.issue("example.test", file="first")
+        node.put_in_force(web.of(FE1).load())
+        second = await shown(address, "example.test")
+        assert second.serial_number != first.serial_number
+        public.issue("other.test", file="first")
+        node.put_in_force(web.of(FE1).load())
+        assert await shown(address, "example.test") == second
+        line = web.told[FE1].last("certificate for clients rejected: clients get what they got before")
+        assert "holds none of the names" in line["why"]
+        assert len(list(node.certificates.faults)) == 1
+        (chain,) = node.use().for_clients
+        assert chain.fault
+
+
+@on_loop
+async def test_certificate_that_becomes_valid_is_noticed(web: Network, public: Authority) -> None:
+    """The server looks again at a certificate that was refused, as it does for its own."""
+    public.issue("example.test", file="first", since=timedelta(hours=1), until=timedelta(days=2))
+    async with web:
+        certificates = web.nodes[FE1].certificates
+        now = web.nodes[FE1].gatekeeper.clock()
+        assert certificates.for_clients.identities == ()
+        assert not certificates.would_change(now)
+        assert certificates.would_change(now + timedelta(hours=2))
