@@ -60,6 +60,10 @@ def explain(
         list[Path] | None,
         typer.Option("--ca", metavar="FILE", help="The root certificate (PEM) for the chain of that server."),
     ] = None,
+    origin: Annotated[
+        str,
+        typer.Option(metavar="URL", help="At a WebSocket port, the site of the page that connects: https://HOST."),
+    ] = "",
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -84,7 +88,7 @@ def explain(
     else:
         from sipmesh.cli.diagnosis.probe_target import Target
 
-        good = _address(Target(what, speaker, tuple(name or ()), tuple(ca or ())), place, as_json=as_json)
+        good = _address(Target(what, speaker, tuple(name or ()), tuple(ca or ()), origin), place, as_json=as_json)
     raise typer.Exit(0 if good else 1)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from sipmesh.cli.diagnosis.websocket_probe import WebSocketAim, probe_websocket
 from sipmesh.client.agent import LinkLostError
 from sipmesh.client.line import ClientLink
 from sipmesh.client.login import Login
@@ -72,7 +73,8 @@ class ProbeResult:
 class Aim:
     """What to probe, and as which client: *judge* decides about the peer, *domain* is the domain of our From address.
 
-    *advice* is what the operator can do if the peer refuses us because we present no certificate.
+    *advice* is what the operator can do if the peer refuses us because we present no certificate. *websocket* is set for a
+    WebSocket port: there the request goes over a WebSocket, on a connection of its own.
     """
 
     hop: Hop
@@ -81,6 +83,7 @@ class Aim:
     domain: str
     resolver: Resolver | None = None
     advice: tuple[str, ...] = ()
+    websocket: WebSocketAim | None = None
 
 
 class Probe(LinkEvents):
@@ -116,10 +119,21 @@ class Probe(LinkEvents):
         outcome: Outcome | None = None
         try:
             await self._up
+            if self._aim.websocket is not None:
+                return await self._look_further(link, self._aim.websocket)
             outcome = await self._ask()
         except SipmeshError as wrong:
             failed = wrong
         return self._result(link, outcome, failed)
+
+    async def _look_further(self, link: Link, aim: WebSocketAim) -> ProbeResult:
+        """Return the stages up to the verdict, then those of a WebSocket to the same address."""
+        result = self._result(link, None, None, is_sip_asked=False)
+        found = await probe_websocket(link.remote, aim, self._aim.domain)
+        result.add("WebSocket", found.upgrade, passed=found.is_open)
+        if found.is_open:
+            result.add("SIP", found.sip, passed=found.is_answered)
+        return result
 
     async def _ask(self) -> Outcome:
         if self._line is None:
@@ -131,7 +145,9 @@ class Probe(LinkEvents):
         except TimeoutError:
             raise NoAnswerError(f"no answer to OPTIONS within {PATIENCE_S:g} s") from None
 
-    def _result(self, link: Link, outcome: Outcome | None, failed: SipmeshError | None) -> ProbeResult:
+    def _result(
+        self, link: Link, outcome: Outcome | None, failed: SipmeshError | None, *, is_sip_asked: bool = True
+    ) -> ProbeResult:
         """Return the stages in order, up to the first that has failed."""
         result = ProbeResult(f"{link.remote[0]}:{link.remote[1]}" if link.remote[1] else self._aim.hop.name)
         result.verdict = self._advised(failed.verdict if isinstance(failed, LinkRefused) else self._last)
@@ -143,7 +159,7 @@ class Probe(LinkEvents):
             result.add("TLS", str(failed), passed=False)
             return result
         self._add_verdict(result, self._accepted if self._accepted is not None else self._last)
-        if self._accepted is not None:
+        if self._accepted is not None and is_sip_asked:
             self._add_response(result, outcome, failed)
         return result
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from sipmesh.cli.client.server_discovery import name_servers, trust_of
 from sipmesh.cli.diagnosis.probe import Aim
+from sipmesh.cli.diagnosis.websocket_probe import WebSocketAim
 from sipmesh.cli.place import Place
 from sipmesh.client.judge import judge_server
 from sipmesh.errors import OperatorError
 from sipmesh.routing.proxy.locate import TLS_PORT, is_ip
 from sipmesh.server.proxy.flow_table import PARTNER_SERVICE
-from sipmesh.topology.document.listeners import WILDCARDS, listeners
+from sipmesh.topology.document.listeners import WEBSOCKET, WILDCARDS, listeners
 from sipmesh.topology.document.model import PARTNER_PORT
 from sipmesh.topology.document.names import split_port
 from sipmesh.topology.view import view
@@ -39,6 +40,12 @@ class KnownListener:
     server: str
     kind: LinkKind
     address: tuple[str | None, int]
+    is_websocket: bool = False
+
+    @property
+    def port(self) -> str:
+        """What the port is called."""
+        return WEBSOCKET if self.is_websocket else str(self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,7 @@ class Target:
     speaker: str  # the server of the topology that connects, empty for a client
     names: tuple[str, ...]  # the names that are expected, if the address does not say it
     anchors: tuple[Path, ...]
+    origin: str = ""  # of the page, at a WebSocket port
 
     @property
     def split(self) -> tuple[str, int | None]:
@@ -76,7 +84,7 @@ def known_at(loaded: Loaded, host: str, port: int | None) -> KnownListener | Non
             for spec in listeners(loaded.topology, pool, server):
                 here = {spec.name, server.name, server.address, *({spec.host} - WILDCARDS)}
                 if host in here and (port or spec.port) == spec.port:
-                    return KnownListener(server.name, spec.kind, (server.address, spec.port))
+                    return KnownListener(server.name, spec.kind, (server.address, spec.port), spec.is_websocket)
     return None
 
 
@@ -92,10 +100,13 @@ def _as_client(target: Target, loaded: Loaded | None) -> tuple[Aim, str]:
 
     addresses = (known.address if known else (host, port or TLS_PORT),)
     hop = Hop(names[0], LinkKind.CLIENT, addresses=addresses)
-    what = f"{known.kind} port of {known.server}" if known else "a server that is not in the topology"
+    what = f"{known.port} port of {known.server}" if known else "a server that is not in the topology"
     resolver = _resolver(addresses, loaded)
     advice = _advice(target.what, known, loaded)
-    aimed = Aim(hop, client_context(trust.anchors), decide, names[0], resolver, advice=advice)
+    websocket = None
+    if known is not None and known.is_websocket:
+        websocket = WebSocketAim(known.server if not target.names else names[0], trust.anchors, target.origin)
+    aimed = Aim(hop, client_context(trust.anchors), decide, names[0], resolver, advice=advice, websocket=websocket)
     return aimed, f"{target.what} ({what}), as a client that expects {' or '.join(names)}"
 
 
@@ -138,7 +149,7 @@ def _as_server(target: Target, view: ServerView) -> tuple[Aim, str]:
     host, port = target.split
     known = known_at(view.loaded, host, port)
     if known is not None and known.kind is LinkKind.CLIENT:
-        raise OperatorError(f"{target.what} is the client port of {known.server}; leave out --as")
+        raise OperatorError(f"{target.what} is the {known.port} port of {known.server}; leave out --as")
     hop = (
         _inside(target, known)
         if known is not None and known.server != view.name
