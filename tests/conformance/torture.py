@@ -53,6 +53,10 @@ class Suite:
             return self.own[name].replace("\n", "\r\n").encode()
         pytest.skip(f"{path} is not on this machine (set SIPMESH_SUITES)")
 
+    def is_at_hand(self, row: Row) -> bool:
+        """Tell whether the message is on this machine, or is one that we wrote ourselves."""
+        return row.name in self.own or (SUITES / self.folder / f"{row.name}.dat").is_file()
+
     def label(self, name: str) -> str:
         """Name a test: it says when the message is not the RFC's own."""
         at_hand = (SUITES / self.folder / f"{name}.dat").is_file()

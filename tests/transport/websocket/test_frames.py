@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
@@ -18,6 +20,7 @@ from sipmesh.transport.websocket.frames import (
     FrameError,
     Frames,
 )
+from support.examples import examples
 
 OCTETS, FRAGMENTS, FRAMES = 1_000, 4, 16
 
@@ -39,7 +42,7 @@ def raw(opcode: int, payload: bytes = b"", *, fin: bool = True, masked: bool = T
 
 
 def read(reader: Frames, data: bytes) -> list[bytes | Control | Close]:
-    reader.take(data)
+    reader.add(data)
     return list(iter(reader.next, None))
 
 
@@ -170,3 +173,33 @@ def test_repr_counts() -> None:
     reader = frames()
     read(reader, raw(1, b"abc", fin=False))
     assert repr(reader) == "<Frames 3 octets of a message in 1 fragments have arrived>"
+
+
+@examples(200, 20_000)
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=20),
+            st.builds(raw, st.integers(0, 15), st.binary(max_size=130), fin=st.booleans(), masked=st.booleans()),
+        ),
+        max_size=6,
+    )
+)
+def test_any_octets_are_messages_or_one_error(pieces: list[bytes]) -> None:
+    """No octet of a client raises anything else, and what waits stays within the limits."""
+    reader = frames()
+    try:
+        read_all(reader, tuple(pieces))
+    except FrameError as wrong:
+        assert wrong.code in {PROTOCOL_ERROR, NOT_A_MESSAGE, POLICY_VIOLATION, TOO_BIG}  # noqa: PT017 - the other outcome
+    assert len(reader._message) <= OCTETS + 130
+
+
+@examples(100, 10_000)
+@given(st.binary(min_size=1, max_size=OCTETS), st.lists(st.integers(1, OCTETS), max_size=FRAGMENTS - 1))
+def test_message_comes_back_whatever_its_fragments(message: bytes, cuts: list[int]) -> None:
+    ends = sorted({cut for cut in cuts if cut < len(message)} | {len(message)})
+    parts = [message[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+    wire = [raw(0 if n else 2, part, fin=n == len(parts) - 1) for n, part in enumerate(parts)]
+    reader = frames()
+    assert [item for piece in wire for item in read(reader, piece)] == [message]

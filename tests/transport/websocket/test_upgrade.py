@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sipmesh.transport.websocket.upgrade import MOST_OCTETS, Upgrade, UpgradeError, UpgradePolicy
+from support.examples import examples
 from support.web_peer import ORIGIN, upgrade
 
 POLICY = UpgradePolicy(frozenset({"example.test", "fe1.example.test"}), frozenset({ORIGIN}))
@@ -34,8 +37,8 @@ def test_accept_is_the_hash_of_the_example_in_the_rfc() -> None:
 def test_octets_after_the_request_are_frames() -> None:
     reader = Upgrade(POLICY, HERE)
     request = upgrade() + b"\x81\x80abcd"
-    assert [reader.take(request[at : at + 1]) for at in range(len(request) - 7)] == [None] * (len(request) - 7)
-    assert reader.take(request[-7:])
+    assert [reader.add(request[at : at + 1]) for at in range(len(request) - 7)] == [None] * (len(request) - 7)
+    assert reader.add(request[-7:])
     assert reader.rest == b"\x81\x80abcd"
 
 
@@ -115,8 +118,8 @@ def test_header_at_the_limit_is_accepted_and_one_above_is_not() -> None:
     room = MOST_OCTETS - len(upgrade(cookie=""))
     reader = Upgrade(POLICY, HERE)
     request = upgrade(cookie="c" * room)
-    assert reader.take(request[:-1]) is None
-    assert reader.take(request[-1:])
+    assert reader.add(request[:-1]) is None
+    assert reader.add(request[-1:])
     late = Upgrade(POLICY, HERE)
     with pytest.raises(UpgradeError) as refused:
         late.take(upgrade(cookie="c" * (room + 2))[:-1])
@@ -125,3 +128,20 @@ def test_header_at_the_limit_is_accepted_and_one_above_is_not() -> None:
 
 def test_repr_has_the_address() -> None:
     assert repr(Upgrade(POLICY, HERE)) == "<Upgrade at 192.0.2.1>"
+
+
+@examples(200, 20_000)
+@given(st.data())
+def test_any_octets_open_a_websocket_or_are_refused(data: st.DataObject) -> None:
+    """A request with one part replaced by anything; no octet of a client raises anything else."""
+    request = upgrade(sec_websocket_key="dGhlIHNhbXBsZSBub25jZQ==")
+    begin = data.draw(st.integers(0, len(request)))
+    end = data.draw(st.integers(begin, len(request)))
+    other = request[:begin] + data.draw(st.binary(max_size=30)) + request[end:]
+    reader = Upgrade(POLICY, HERE)
+    try:
+        answer = reader.add(other)
+    except UpgradeError as refused:
+        assert refused.answer().startswith(b"HTTP/1.1 4") or refused.status == 505  # noqa: PT017 - the other outcome
+    else:
+        assert answer is None or answer.startswith(b"HTTP/1.1 101 ")
