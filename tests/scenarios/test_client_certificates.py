@@ -14,8 +14,11 @@ from cryptography import x509
 from sipmesh.demo.organisation import Organisation
 from sipmesh.trust.evidence import LinkKind
 from support.network import FE1, FE2, Network
-from support.running import on_loop
-from support.web_peer import open_websocket, web_address
+from support.peer import HungUpError
+from support.running import on_loop, until
+from support.service import serving_here
+from support.telling import Told
+from support.web_peer import WebPeer, open_websocket, upgrade, web_address
 from transport.authority import Authority
 
 
@@ -92,3 +95,29 @@ async def test_certificate_that_becomes_valid_is_noticed(web: Network, public: A
         assert certificates.for_clients.identities == ()
         assert not certificates.would_change(now)
         assert certificates.would_change(now + timedelta(hours=2))
+
+
+@on_loop
+async def test_files_are_watched_and_taken_once_certificate_and_key_fit(web: Network, public: Authority) -> None:
+    """The key is written first, as an ACME client does; nothing is told to the server."""
+    example, told = web.of(FE1), Told()
+    async with serving_here(example, told) as node:
+        address = example.address(FE1, LinkKind.CLIENT)
+        first = await shown(address, "example.test")
+        renewed = public.issue("example.test", file="renewed")
+        (public.folder / "first.key").write_bytes(renewed.key_path.read_bytes())
+        (public.folder / "first.pem").write_bytes(renewed.chain_path.read_bytes())
+        await until(lambda: [one.leaf for one in node.certificates.for_clients.identities] == [renewed.leaf])
+        assert await shown(address, "example.test") == renewed.leaf != first
+
+
+@on_loop
+async def test_page_may_use_each_name_that_is_in_a_certificate_for_clients(web: Network, public: Authority) -> None:
+    """The name is in no certificate of the enterprise CA; another name is misdirected (RFC 9110 section 15.5.20)."""
+    public.issue("example.test", file="first", names=[x509.DNSName("*.pages.test")])
+    async with web:
+        address = web_address(web.of(FE1), FE1)
+        async with await WebPeer.dial(address, "a@example.test", upgrade(host="sip.pages.test:8443")):
+            pass
+        with pytest.raises(HungUpError, match="421 Misdirected"):
+            await WebPeer.dial(address, "a@example.test", upgrade(host="sip.rebound.test:8443"))

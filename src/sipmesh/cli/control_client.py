@@ -177,7 +177,7 @@ def links_table(title: str, links: Iterable[LinkReply]) -> Grid:
         made.add_row(
             cell(link.server),
             cell(link.id, "bold"),
-            cell(f"{link.direction} {link.kind}"),
+            cell(f"{link.direction} {link.port or link.kind}"),
             cell(link.peer),
             cell(link.remote),
             _verdict_cell(link),

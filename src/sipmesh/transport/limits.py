@@ -121,7 +121,7 @@ class Limits:
         1_024, "empty fragments of a message take time, and no room that other limits see"
     )
     websocket_frames_per_read: int = _limit(
-        256, "a frame of no octets costs as much time as a long one: one read of 16 KiB could have 2,700"
+        128, "a frame of no octets costs as much time as a long one: one read of 16 KiB could have 2,700"
     )
     start_line_bytes: int = _limit(16_384, "method and Request-URI; longer is 414")
     header_bytes: int = _limit(65_536, "all header fields of one message")

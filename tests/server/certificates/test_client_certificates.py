@@ -52,7 +52,9 @@ def test_certificate_of_any_ca_with_a_name_of_ours_is_used(example: Organisation
 
 
 def test_wildcard_for_our_servers_is_used(example: Organisation, public: Authority) -> None:
-    assert ClientCertificates().after(named(example, public.issue("*.example.test")), NOW).identities
+    found = ClientCertificates().after(named(example, public.issue("*.example.test")), NOW)
+    assert found.identities
+    assert found.names == {"*.example.test"}
 
 
 def weak(public: Authority) -> Identity:

@@ -15,7 +15,7 @@ HERE = "192.0.2.1"
 
 
 def taken(request: bytes, here: str = HERE) -> bytes | None:
-    return Upgrade(POLICY, here).take(request)
+    return Upgrade(POLICY, here).add(request)
 
 
 def refusal(request: bytes, here: str = HERE) -> UpgradeError:
@@ -122,7 +122,7 @@ def test_header_at_the_limit_is_accepted_and_one_above_is_not() -> None:
     assert reader.add(request[-1:])
     late = Upgrade(POLICY, HERE)
     with pytest.raises(UpgradeError) as refused:
-        late.take(upgrade(cookie="c" * (room + 2))[:-1])
+        late.add(upgrade(cookie="c" * (room + 2))[:-1])
     assert refused.value.status == 431
 
 

@@ -155,7 +155,7 @@ def _show_all(loaded: Loaded) -> None:
         for server in pool.servers:
             seen = view(loaded, server.name)
             ports = ", ".join(f"{spec.key} {spec.port}" for spec in seen.listeners)
-            openers = ", ".join(sorted(name for spec in seen.listeners for name in _openers(seen, str(spec.kind))))
+            openers = ", ".join(sorted({name for spec in seen.listeners for name in _openers(seen, str(spec.kind))}))
             role = str(pool.role)
             made.add_row(*map(cell, (pool.name, role, server.name, server.address or "DNS", ports, openers)))
     show(made)

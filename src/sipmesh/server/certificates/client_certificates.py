@@ -56,6 +56,11 @@ class ClientCertificates:
         return tuple(one.identity for one in self.certificates.values() if one.identity is not None)
 
     @property
+    def names(self) -> frozenset[str]:
+        """All names that clients find in them."""
+        return frozenset[str]().union(*(names_of(identity.leaf) for identity in self.identities))
+
+    @property
     def chains(self) -> tuple[Chain, ...]:
         """Their chains, for the inventory."""
         return tuple(one.chain for one in self.certificates.values())

@@ -344,7 +344,7 @@ class Relay:
 
     def _send_alone(self, flow: Flow, request: Request) -> None:
         """Send a request of our own, whose response nobody waits for."""
-        request.prepend("via", self._via(flow.link.kind, self._branches.mint("own")))
+        request.prepend("via", self._via(flow.link.port, self._branches.mint("own")))
         data = request.encode()
         if flow.link.usable and flow.link.has_room(len(data)):
             flow.link.send(data)

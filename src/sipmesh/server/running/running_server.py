@@ -302,7 +302,7 @@ class RunningServer:
         return listener
 
     def _upgrade_policy(self) -> UpgradePolicy:
-        return upgrade_policy(self.view)
+        return upgrade_policy(self.view, self.certificates.for_clients.names)
 
     def tick(self) -> None:
         """Sweep what has a deadline, and tell the operator of overload; called about twice a second."""
@@ -399,6 +399,6 @@ def advertised_by(view: ServerView) -> dict[str, ListenerAddress]:
     }
 
 
-def upgrade_policy(view: ServerView) -> UpgradePolicy:
-    """Return who may open a WebSocket here."""
-    return UpgradePolicy(frozenset(view.names), view.web_origins)
+def upgrade_policy(view: ServerView, names: frozenset[str]) -> UpgradePolicy:
+    """Return who may open a WebSocket here; *names* are those in its certificates for clients."""
+    return UpgradePolicy(names.union(view.names), view.web_origins)

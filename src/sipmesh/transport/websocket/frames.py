@@ -82,7 +82,7 @@ class Frames:
         """Whether a message has begun and is not complete."""
         return bool(self._message or self._fragments)
 
-    def take(self, data: bytes) -> None:
+    def add(self, data: bytes) -> None:
         """Add the octets of one read. Call :meth:`next` for what they complete."""
         self._frames = 0
         self._socket.receive_data(data)

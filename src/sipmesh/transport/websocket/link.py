@@ -76,7 +76,7 @@ class WebSocketLink(Link):
             self._upgrade = Upgrade(self._policy(), self.local[0])
         upgrade = self._upgrade
         try:
-            answer = upgrade.take(chunk)
+            answer = upgrade.add(chunk)
         except UpgradeError as refusal:
             self._events.upgrade_refused(self, refusal)
             self._write_now(refusal.answer())
@@ -99,7 +99,7 @@ class WebSocketLink(Link):
     def _read_frames(self, frames: Frames, chunk: bytes) -> None:
         anew = False
         try:
-            frames.take(chunk)
+            frames.add(chunk)
             while (item := frames.next()) is not None:
                 anew = True
                 if isinstance(item, bytes):

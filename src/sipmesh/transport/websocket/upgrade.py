@@ -12,6 +12,7 @@ import h11
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.text import LWS, ascii_lower
+from sipmesh.transport.tls.certificate_choice import holds
 
 SUBPROTOCOL: Final = "sip"
 """The subprotocol of SIP over WebSocket (RFC 7118 section 4)."""
@@ -42,8 +43,8 @@ _REASONS: Final = {
 class UpgradePolicy:
     """Who may open a WebSocket here.
 
-    *hosts* are the names of this server, in lower case. *origins* are the web origins (RFC 6454) whose pages may connect, such
-    as ``https://phone.example.com``.
+    *hosts* are the names of this server, in lower case, with wildcards as in certificates. *origins* are the web origins
+    (RFC 6454) whose pages may connect, such as ``https://phone.example.com``.
     """
 
     hosts: frozenset[str]
@@ -87,7 +88,7 @@ class Upgrade:
     def __repr__(self) -> str:
         return f"<Upgrade at {self.here}>"
 
-    def take(self, data: bytes) -> bytes | None:
+    def add(self, data: bytes) -> bytes | None:
         """Add *data*, and give the 101 once the request is complete; None before.
 
         What follows the request is in *rest* then: the first frames. Raises :class:`UpgradeError` for any other request.
@@ -191,7 +192,7 @@ def _key(headers: dict[str, list[str]]) -> bytes:
 def _means_this_server(host: str, hosts: frozenset[str], here: str) -> None:
     """Check that Host names this server: a page that reached us by a rebound DNS name has another one."""
     name = ascii_lower(host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0])
-    if name not in hosts and name != here:
+    if not holds(hosts, name) and name != here:
         raise UpgradeError(
             f"Host is {host!r}, which is not this server",
             rule="RFC 9110 section 7.4",
