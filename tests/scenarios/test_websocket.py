@@ -165,6 +165,8 @@ async def test_refused_upgrade_is_in_the_log_and_the_metrics(web: Network) -> No
         assert (line["status"], line["remote"]) == (403, "127.0.0.1")
         assert "'https://evil.test'" in str(line["why"])
         assert web.nodes[FE1].counters.upgrades == {403: 1}
+        (refused,) = web.nodes[FE1].gatekeeper.client_refusals.newest(9)
+        assert (refused.reason, refused.remote) == ("wrong-origin", "127.0.0.1")
         await stranger(web, "alice")
 
 

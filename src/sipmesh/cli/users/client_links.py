@@ -17,7 +17,8 @@ REMEDIES: Final = {
     "plain-http": "an HTTP client without TLS has reached this SIP port: check its address and port",
     "not-tls": "set the transport of the phone to TLS: what it has sent is not TLS",
     "no-shared-cipher": "the phone has no cipher or signature in common with the server: update its firmware, or allow TLS 1.2 "
-    "with ECDHE and AES-GCM and the key type of the server's certificate (sipmesh ca inventory)",
+    "with ECDHE and AES-GCM and the key type of the server's certificate (sipmesh ca inventory). For a phone that knows RSA "
+    "only: sipmesh ca issue SERVER --key rsa",
     "protocol-too-old": "the phone is too old: update its firmware, and allow TLS 1.2 or 1.3 in its settings",
     "certificate-refused": "the phone does not accept the server's certificate: install ca/root.pem on the phone, set its clock, "
     "and give it a name of the certificate instead of an IP address",
@@ -30,6 +31,9 @@ REMEDIES: Final = {
     "handshake-failed": "read the log of the phone: it has its side of the TLS handshake",
     "http-on-sip-port": "an HTTP client has reached the SIP port: check its address and port",
     "websocket-on-sip-port": "a browser has reached the SIP port: it needs the WebSocket port of the server",
+    "no-websocket": "a browser window, or a program that is no SIP client, has reached the WebSocket port: check its URL (wss://)",
+    "wrong-host": "the page connects to a name that is in no certificate of the server: use the server's name in its URL",
+    "wrong-origin": "the page is of a site that may not connect: add its origin to `websocket: {origins: ...}` in the topology",
     "not-sip": "what the phone has sent is not SIP: check which program connects to the SIP port",
     "no-login": "the phone has a link, and has not logged in: check that its account is active, with a user and a password",
 }

@@ -194,6 +194,7 @@ class Dispatch(LinkEvents):
     def upgrade_refused(self, link: Link, refusal: RemoteError) -> None:
         """Record a WebSocket that was refused: the log has what the peer sent, the peer gets a sentence."""
         self._counters.upgrade_refused(refusal.status)
+        self._gatekeeper.upgrade_refused(link, refusal)
         who, remote = self._flow_table.flow(link).account.name, link.remote[0]
         self._log.warning(
             who, "websocket refused", link=link.id, remote=remote, status=refusal.status, why=str(refusal)

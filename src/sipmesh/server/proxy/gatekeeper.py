@@ -18,6 +18,7 @@ from sipmesh.trust.topology_version import TopologyVersion
 from sipmesh.trust.verdict import Verdict
 
 if TYPE_CHECKING:
+    from sipmesh.errors import RemoteError
     from sipmesh.topology.view import ServerView
     from sipmesh.transport.link.link import Link
     from sipmesh.trust.policy import LinkPolicy
@@ -96,6 +97,11 @@ class Gatekeeper:
             self.client_refusals.refuse(verdict, self.clock().timestamp())
         else:
             self.refusals.append(verdict)
+
+    def upgrade_refused(self, link: Link, refusal: RemoteError) -> None:
+        """Record an HTTP request that opened no WebSocket."""
+        now = self.clock().timestamp()
+        self.client_refusals.refuse_upgrade(refusal.status, str(refusal), link.remote[0], now)
 
     def client_ended(self, link: Link, why: str) -> None:
         """Record the end of a client link on which no user has logged in, if that is a failure; *why* is by the link."""

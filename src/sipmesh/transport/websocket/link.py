@@ -148,7 +148,7 @@ class WebSocketLink(Link):
         self.messages_in += result.refused
         if result.rest or result.refused > 1:
             self._code = NOT_A_MESSAGE
-            self.close("unframeable: more than one SIP message in one WebSocket message (RFC 7118 section 5)")
+            self.close("unframeable: more than one SIP message at once (RFC 7118 section 5)")
         else:
             self.send(result.answers)
         return True

@@ -87,3 +87,13 @@ def test_network_that_failed_least_recently_is_forgotten_above_the_limit(network
         refusals.record(RefusalReason.NO_LOGIN, "", f"192.0.2.{number}", number)
     assert ("192.0.2.0" in {entry.remote for entry in refusals.newest(9)}) is kept
     assert [entry.last_at for entry in refusals.newest(1)] == [networks - 1]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(403, RefusalReason.WRONG_ORIGIN), (421, RefusalReason.WRONG_HOST), (426, RefusalReason.NO_WEBSOCKET)],
+)
+def test_http_request_that_opens_no_websocket_has_its_reason(status: int, reason: RefusalReason) -> None:
+    refusals = ClientRefusals()
+    refusals.refuse_upgrade(status, "a page of the origin 'https://evil.test'", "192.0.2.1", 1.0)
+    assert [(one.reason, one.remote) for one in refusals.newest(9)] == [(reason, "192.0.2.1")]

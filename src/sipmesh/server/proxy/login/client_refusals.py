@@ -40,6 +40,9 @@ class RefusalReason(StrEnum):
     HTTP_ON_SIP_PORT = "http-on-sip-port"
     WEBSOCKET_ON_SIP_PORT = "websocket-on-sip-port"
     NOT_SIP = "not-sip"
+    NO_WEBSOCKET = "no-websocket"
+    WRONG_HOST = "wrong-host"
+    WRONG_ORIGIN = "wrong-origin"
     NO_LOGIN = "no-login"
 
 
@@ -52,6 +55,9 @@ _OF_TEXTS: Final = (
     *((f"the alert '{alert}", RefusalReason.CERTIFICATE_REFUSED) for alert in CERTIFICATE_ALERTS),
     ("closed the connection", RefusalReason.CLOSED_IN_HANDSHAKE),
 )
+_OF_UPGRADES: Final = {403: RefusalReason.WRONG_ORIGIN, 421: RefusalReason.WRONG_HOST}
+"""The reasons of HTTP requests that open no WebSocket, by HTTP status; any other is `NO_WEBSOCKET`."""
+
 _OF_CODES: Final = {
     Code.NOT_TLS: RefusalReason.NOT_TLS,
     Code.PROTOCOL_TOO_OLD: RefusalReason.PROTOCOL_TOO_OLD,
@@ -110,6 +116,10 @@ class ClientRefusals:
             known.detail, known.remote, known.last_at, known.count = text, remote, at, known.count + 1
         if len(self._networks) > self._limits.networks:
             self._networks.popitem(last=False)
+
+    def refuse_upgrade(self, status: int, detail: str, remote: str, at: float) -> None:
+        """Record an HTTP request that opened no WebSocket, by the *status* of its answer."""
+        self.record(_OF_UPGRADES.get(status, RefusalReason.NO_WEBSOCKET), detail, remote, at)
 
     def newest(self, most: int) -> list[ClientRefusal]:
         """Return the newest *most* entries, newest first."""
