@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sipmesh.printable import printable
-
-if TYPE_CHECKING:
-    from sipmesh.sip.digest import Algorithm
+from sipmesh.sip.digest import Algorithm
 
 LONGEST_AGENT: Final = 128
 """Characters that are kept of a User-Agent."""
