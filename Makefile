@@ -11,7 +11,7 @@ COMPILED_PYTHON := $(if $(filter file,$(origin PYTHON)),$(shell tools/python),$(
 SUITE := -q -n auto --dist worksteal -m "not soak" -rs --durations=10 --durations-min=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-changed mirror compiled test-compiled check format conformance soak simulate peers clean docs changelog diagrams
+.PHONY: help demo test test-changed mirror compiled test-compiled check format conformance soak simulate peers browsers clean docs changelog diagrams
 
 # A line "##@ GROUP" begins a group of this list; a comment "## TEXT" behind a target is its line.
 help: ## show this list
@@ -28,7 +28,6 @@ $(COMPILED_READY): pyproject.toml hatch_build.py hatch_often.txt tools/setup too
 
 peers:
 	@tools/peers
-	@tools/browser
 	@bench/setup
 
 ##@ Use
@@ -62,7 +61,11 @@ mirror: $(READY) peers ## how much of each module its own tests reach (ARGS="ser
 test-compiled: $(COMPILED_READY) peers ## all tests with the compiled install
 	@$(COMPILED)/bin/pytest --compiled -o pythonpath="tests ." $(SUITE) $(ARGS)
 
-soak: $(READY) peers ## the tests that take minutes each
+browsers:
+	@tools/peers browsers
+	@tools/browser
+
+soak: $(READY) peers browsers ## the tests that take minutes each
 	@SIPMESH_SOAK=1 $(BIN)/pytest -q -m "soak or more_in_soak" -rs $(ARGS)
 
 simulate: $(READY) ## the network on virtual time, seed after seed (ARGS="--minutes 10", ARGS="--seed 7 --trace", ARGS=--help)

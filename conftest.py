@@ -108,7 +108,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("peer"):
         for name in marker.args:
             if commands.found(COMMANDS[name]) is None:
-                reason = f"the real peer {name} is not installed (as root: make peers)"
+                reason = f"the real peer {name} is not installed (as root: make peers browsers)"
                 if os.environ.get("CI"):
                     pytest.fail(reason, pytrace=False)
                 pytest.skip(reason)

@@ -38,7 +38,7 @@ def _browser(
     tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner
 ) -> Iterator[tuple[DemoNetwork, Chromium]]:
     """A front end, and a browser that knows a public CA and not ours; the front end has a certificate of that CA, too."""
-    assert (BUNDLES / "done").exists(), "the pages are not bundled: make peers"
+    assert (BUNDLES / "done").exists(), "the pages are not bundled: make browsers"
     folder = tmp_path_factory.mktemp("b")
     network = runner.run(_network(folder))
     public = Authority.create(folder / "public", "Public CA")
