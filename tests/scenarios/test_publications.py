@@ -591,7 +591,7 @@ async def test_nobody_is_called_a_stranger_before_the_users_have_come(managed: M
         assert await _answer_for(mate, "alice") == 503
         await managed.start(MGMT)
         await until(lambda: managed.nodes[FE1].users.ready)
-        assert (await _answer_for(mate, "alice"), await _answer_for(mate, "stranger")) == (480, 404)
+        assert (await _answer_for(mate, "alice"), await _answer_for(mate, "stranger")) == (202, 404)
         async with await Peer.open(managed.organisation.address(FE1, LinkKind.CLIENT), f"alice@{EXAMPLE}") as phone:
             await phone.send(phone.request("REGISTER", f"sip:{EXAMPLE}"))
             assert (await phone.final()).status == 401

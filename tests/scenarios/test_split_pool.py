@@ -30,7 +30,7 @@ async def test_pool_without_a_shared_store_is_a_fault_with_a_remedy(organisation
         await network.start(MGMT, EDGE, FE1, FE2)
         await network.acknowledged(1)
         alice, _ = await network.agent("alice", FE1), await network.agent("bob", FE2)
-        assert (await alice.message(f"bob@{EXAMPLE}", "hello")).status == 480
+        assert (await alice.message(f"bob@{EXAMPLE}", "hello")).status == 202
         servers = await network.network()
         for name in (FE1, FE2):
             [fault] = servers[name]["faults"]

@@ -35,6 +35,7 @@ from sipmesh.server.proxy.dispatch import Dispatch
 from sipmesh.server.proxy.login.user_stores import NoLocations
 from sipmesh.server.service import Service
 from sipmesh.sip.message import Request
+from sipmesh.storage.message_queue import MessageQueue
 from sipmesh.transport.tls.contexts import Identity
 from sipmesh.trust.role import Role
 from support.managed import MGMT
@@ -62,8 +63,20 @@ if TYPE_CHECKING:
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.sip.message import Response
     from sipmesh.storage.location_service.locations import Locations
+    from sipmesh.storage.message_queue import StoreFaults
     from sipmesh.topology.view import ServerView
     from sipmesh.transport.link.link import Link
+
+
+class NoMessages(MessageQueue):
+    """Stores nothing: a thread with a database would run at moments that no seed decides."""
+
+    def __init__(self, *_: object) -> None:
+        super().__init__("", lambda call: call())
+
+    def begin(self, faults: StoreFaults) -> None:
+        """Start no thread."""
+
 
 RESTART_S: Final = 2.0
 """How long a supervisor waits before it starts a server again that could not start."""
@@ -126,6 +139,7 @@ class World:
         self._stack.enter_context(
             patch.object(sipmesh.server.running.running_server, "open_locations", self._open_locations)
         )
+        self._stack.enter_context(patch.object(sipmesh.server.running.running_server, "open_messages", NoMessages))
         for server in (*SERVERS, BOT):
             self.network.name(server, address_of(server))
         TableResolver.records = {

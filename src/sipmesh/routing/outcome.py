@@ -81,13 +81,21 @@ class Forward:
 
 
 @dataclass(frozen=True, slots=True)
+class Store:
+    """Store the MESSAGE for *aor*, who is not registered. *identity* is the sender as ``sip:user@domain``, or None."""
+
+    aor: str
+    identity: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Drop:
     """Drop the request: an ACK that cannot be routed gets no answer (RFC 3261 section 17.1.1.3)."""
 
     why: str
 
 
-Outcome = Answer | Prove | Register | ToUser | ToContact | Forward | Drop
+Outcome = Answer | Prove | Register | ToUser | ToContact | Forward | Store | Drop
 
 
 def attributed(outcome: Outcome, who: str | None) -> Outcome:

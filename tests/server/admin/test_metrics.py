@@ -173,6 +173,12 @@ async def test_registrations_and_logins_are_counted(home: Network) -> None:
         assert found[labelled("sipmesh_registration_batches_total")] == 1
         assert found[labelled("sipmesh_registration_writes_waiting")] == 0
         assert found[labelled("sipmesh_registration_store_failures", error="")] == 0
+        assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 202
+        found = await figures(port)
+        assert found[labelled("sipmesh_messages_stored_total", result="stored")] == 1
+        assert found[labelled("sipmesh_messages_stored_total", result="user-full")] == 0
+        assert found[labelled("sipmesh_stored_messages_delivered_total")] == 0
+        assert found[labelled("sipmesh_stored_messages_waiting")] == 0, "counted every two seconds"
         await alice.__aexit__()
         await until(lambda: home.nodes[FE1].registrations.count() == 0)
         assert (await figures(port))[labelled("sipmesh_registrations")] == 0

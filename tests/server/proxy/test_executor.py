@@ -49,4 +49,4 @@ async def test_requests_that_wait_for_the_store_are_branches_of_their_sender(
         assert (await bob.final()).status == 503
         assert node.accounts.refused == ({"user": 1} if refused else {})
         monkeypatch.undo()
-        assert (await alice.ask(alice.request("MESSAGE", CAROL))).status == 480
+        assert (await alice.ask(alice.request("MESSAGE", CAROL))).status == 202

@@ -209,7 +209,7 @@ async def test_registration_without_a_refresh_expires(home: Network) -> None:
         await asyncio.sleep(granted_s - SLACK_S)
         assert len(await bound(node, "sip:bob@example.test")) == 1
         await asyncio.sleep(2 * SLACK_S)
-        assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
+        assert (await alice.ask(alice.request("INVITE", "sip:bob@example.test"))).status == 480
 
 
 # The end of this server, and servers that do not answer

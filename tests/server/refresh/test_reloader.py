@@ -102,7 +102,7 @@ async def test_rights_of_a_live_link_follow_the_new_document(federation: Network
         example.write()
         for name in (EDGE, FE1, FE2):
             assert federation.nodes[name].put_in_force(example.load()) == []
-        assert (await theirs.ask(theirs.request("MESSAGE", "sip:alice@example.test"))).status == 480
+        assert (await theirs.ask(theirs.request("MESSAGE", "sip:alice@example.test"))).status == 202
 
 
 @on_loop

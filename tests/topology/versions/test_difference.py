@@ -224,6 +224,11 @@ def test_equal_topologies_have_no_difference(place: Place) -> None:
             "storage: {bindings: /var/lib/b.db}\nfederation:\n",
             ["the file of the bindings changes from state/bindings.db to /var/lib/b.db"],
         ),
+        (
+            "federation:\n",
+            "messages: {per_user: 0}\nfederation:\n",
+            ["the number of messages that are stored for one user changes from 200 to 0"],
+        ),
     ],
 )
 def test_each_change_has_its_own_words(place: Place, old: str, new: str, lines: list[str]) -> None:
@@ -375,7 +380,8 @@ RICH = {
     "dns": {"servers": ["192.0.2.53", "192.0.2.54"]},
     "media": {"default": "encrypted", "domains": {"example.test": "any"}},
     "websocket": {"origins": ["https://phone.example.test", "http://localhost:8080"]},
-    "storage": {"users": "sqlite:///u.db", "bindings": "s/b.db"},
+    "storage": {"users": "sqlite:///u.db", "bindings": "s/b.db", "messages": "sqlite:///m.db"},
+    "messages": {"per_user": 10, "per_sender": 5, "lifetime_days": 3},
 }
 RIGHT = Topology.model_validate(RICH)
 WORDS: list[Any] = [

@@ -16,6 +16,7 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.server.admin.expiry_warnings import concerning, stock_of
 from sipmesh.server.agent.agent import Agent
 from sipmesh.server.management.controller import Controller
+from sipmesh.storage.messages import Storing
 from sipmesh.topology.expiry.inventory import ExpiringKind
 from sipmesh.topology.expiry.urgency import Urgency
 from sipmesh.transport.link.state import LinkState
@@ -53,6 +54,7 @@ class ServerMetrics(Collector):
         yield self._refused_messages()
         yield from self._users()
         yield from self._store()
+        yield from self._stored_messages()
         yield from self._calls()
         yield GaugeMetricFamily(
             "sipmesh_requests_waiting",
@@ -333,6 +335,27 @@ class ServerMetrics(Collector):
             writes.add_metric((), health.writes)
             failures.add_metric((health.last_error if health.failures else "",), health.failures)
         yield from (waiting, batches, writes, failures)
+
+    def _stored_messages(self) -> Iterator[Metric]:
+        """Messages for users who are not registered; a server that registers nobody has no samples."""
+        stored = CounterMetricFamily(
+            "sipmesh_messages_stored",
+            "Messages to users who were not registered, by what has become of them.",
+            labels=("result",),
+        )
+        delivered = CounterMetricFamily(
+            "sipmesh_stored_messages_delivered", "Stored messages that a phone of their user has accepted.", labels=()
+        )
+        waiting = GaugeMetricFamily(
+            "sipmesh_stored_messages_waiting", "Messages in the database that this server uses.", labels=()
+        )
+        if self._node.view.role is Role.FRONT_END:
+            events = self._node.events
+            for result in Storing:
+                stored.add_metric((result.value,), events.storing.counts[result])
+            delivered.add_metric((), events.delivery.delivered)
+            waiting.add_metric((), events.messages_waiting)
+        yield from (stored, delivered, waiting)
 
     def _calls(self) -> Iterator[Metric]:
         relay = self._node.relay

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.proxy.branch import Branches
     from sipmesh.server.proxy.control_plane import ControlPlane
     from sipmesh.server.proxy.counters import Counters
+    from sipmesh.server.proxy.events.event_server import EventServer
     from sipmesh.server.proxy.executor import Executor
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
@@ -87,6 +88,7 @@ class Dispatch(LinkEvents):
         relay: Relay,
         registrations: Registrations,
         executor: Executor,
+        events: EventServer,
         logins: DigestAuth,
         login_waits: LoginWaits,
         tokens: Tokens,
@@ -101,7 +103,7 @@ class Dispatch(LinkEvents):
     ) -> None:
         self.names, self.decide = names, decide
         self._gatekeeper, self._flow_table, self._relay = gatekeeper, flow_table, relay
-        self._registrations, self._executor = registrations, executor
+        self._registrations, self._executor, self._events = registrations, executor, events
         self._logins, self._login_waits = logins, login_waits
         self._tokens, self._branches, self._log = tokens, branches, log
         self.accounts, self._max_exchanges = accounts, max_exchanges
@@ -173,6 +175,7 @@ class Dispatch(LinkEvents):
         self.accounts.gone(flow)
         self._registrations.flow_closed(flow)
         self._relay.link_down(flow)
+        self._events.link_down(flow)
         if self._control_plane is not None and link.kind is LinkKind.SERVER:
             self._control_plane.link_down(link, why)
         if not is_told and (link.kind is not LinkKind.CLIENT or link.direction is Direction.OPENED):
@@ -219,7 +222,9 @@ class Dispatch(LinkEvents):
     def _response(self, flow: Flow, response: Response) -> None:
         try:
             check_response(response)
-            if not self._relay.responded(flow, response) and self._control_plane is not None:
+            if self._relay.responded(flow, response) or self._events.responded(flow, response):
+                return
+            if self._control_plane is not None:
                 self._control_plane.responded(flow.link, response)
         except SipmeshError as wrong:
             self._log.warning(flow.account.name, "response dropped", link=flow.link.id, why=str(wrong))
@@ -371,6 +376,7 @@ class Dispatch(LinkEvents):
         self.accounts.sweep()
         self._log.sweep()
         self._registrations.sweep()
+        self._attempt("event state not swept", self._events.sweep)
 
 
 def _not_to_be_forwarded(request: Request) -> Answer | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.identity.border import IN_REQUESTS
 from sipmesh.routing.media.judgement import NEGOTIATES
-from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToContact, ToUser
+from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, Store, ToContact, ToUser
 from sipmesh.routing.proxy.target_set import fork
 from sipmesh.routing.registrar.device import RegisteredContact
 from sipmesh.routing.roles.front_end import to_home
@@ -16,6 +16,7 @@ from sipmesh.server.quotas.usage import BRANCH_OCTETS
 from sipmesh.sip.message import respond
 from sipmesh.sip.text import shown
 from sipmesh.sip.transaction.key import server_key
+from sipmesh.storage.messages import Storing
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.registrar.binding import Binding
     from sipmesh.server.proxy.calls.identity_service import IdentityService
     from sipmesh.server.proxy.calls.media_guard import MediaGuard
+    from sipmesh.server.proxy.events.event_server import EventServer
     from sipmesh.server.proxy.flow import Flow, ProxiedRequest
     from sipmesh.server.proxy.login.home_pools import HomePools
     from sipmesh.server.proxy.message_refusals import MessageRefusals
@@ -46,6 +48,13 @@ NO_REGISTRATIONS: Final = Answer(
     503, headers=(("Retry-After", RETRY_AFTER_S),), why="the registrations of the user cannot be read"
 )
 
+WHY_NOT: Final = {
+    Storing.USER_FULL: "too many messages are stored for this user, of all senders or of this one, or it is too large",
+    Storing.SENDER_FULL: "too many messages of this sender are stored",
+    Storing.FAILED: "the database of the stored messages cannot be used, or is too slow",
+}
+"""Why a MESSAGE is not stored, for the log. Its sender gets 480: the user is not registered."""
+
 
 class Executor:
     """Carries out decisions under *view*, the topology in force; *border* is computed from *view*."""
@@ -57,6 +66,7 @@ class Executor:
         border: Border,
         relay: Relay,
         registrations: Registrations,
+        events: EventServer,
         homes: HomePools,
         refusals: MessageRefusals,
         accounts: Principals,
@@ -65,7 +75,7 @@ class Executor:
         identity: IdentityService,
     ) -> None:
         self._view, self._border = view, border
-        self._relay, self._registrations, self._homes = relay, registrations, homes
+        self._relay, self._registrations, self._events, self._homes = relay, registrations, events, homes
         self._refusals, self._accounts, self._log = refusals, accounts, log
         self._media, self._identity = media, identity
 
@@ -92,11 +102,18 @@ class Executor:
             self._forward(flow, request, key, outcome, loop)
         elif isinstance(outcome, Answer):
             self.answer(flow, request, key, outcome)
-        elif isinstance(outcome, Register):
+        else:
+            self._serve_here(flow, request, key, outcome)
+
+    def _serve_here(self, flow: Flow, request: Request, key: str, outcome: Outcome) -> None:
+        """Do what is done with a request that ends at this server."""
+        if isinstance(outcome, Register):
             response = self._registrations.register(flow, request, key, outcome.aor, self._relay)
             if response is not None:
                 self._relay.answered["REGISTER"][response.status // 100] += 1
                 self.reply(flow, request, key, response)
+        elif isinstance(outcome, Store):
+            self._store(flow, request, key, outcome)
         elif isinstance(outcome, Prove):
             self.answer(flow, request, key, Answer(403, code=Code.NOT_AUTHENTICATED, why=f"not {outcome.aor}"))
         elif isinstance(outcome, Drop):
@@ -120,7 +137,7 @@ class Executor:
         owner = self._homes.owner_of(outcome.aor) or outcome.aor
         return ToUser(owner, outcome.identity, outcome.device, outcome.instead)
 
-    def _to_user(self, flow: Flow, request: Request, outcome: ToUser) -> Forward | Answer | None:
+    def _to_user(self, flow: Flow, request: Request, outcome: ToUser) -> Forward | Answer | Store | None:
         """Find where a user is; None where the registrations have to be read first."""
         home = self._homes.of(outcome.aor)
         view = self._view
@@ -135,14 +152,16 @@ class Executor:
         held = self._registrations.bindings(outcome.aor)
         if held is None and request.method == "ACK":  # it cannot wait, since nothing answers it
             return outcome.instead
-        return None if held is None else self._fork(request, outcome, held)
+        return None if held is None else self._to_bindings(request, outcome, held)
 
-    def _fork(self, request: Request, outcome: ToUser, held: Sequence[Binding]) -> Forward | Answer:
-        """Make the targets of a request for a user with the bindings *held*."""
+    def _to_bindings(self, request: Request, outcome: ToUser, held: Sequence[Binding]) -> Forward | Answer | Store:
+        """Make the targets of a request for a user with the bindings *held*; a MESSAGE is stored for a user who has none."""
         if outcome.device is not None:
             held = outcome.device.rows_of(held)
             if not held and outcome.instead is not None:
                 return outcome.instead
+        elif request.method == "MESSAGE" and self._events.is_to_store(request, outcome.aor, is_registered=bool(held)):
+            return Store(outcome.aor, outcome.identity)
         view = self._view
         return fork(request, held, outcome.identity, view.name, view.pool_mates)
 
@@ -172,11 +191,50 @@ class Executor:
             if held is None:
                 self.answer(flow, request, key, NO_REGISTRATIONS)
             else:
-                self.carry_out(flow, request, key, self._fork(request, outcome, held), loop)
+                self.carry_out(flow, request, key, self._to_bindings(request, outcome, held), loop)
         except RemoteError as wrong:
             self.refuse_malformed(flow, request, wrong)
         except SipmeshError as wrong:
             self.refuse_failed(flow, request, wrong)
+
+    def _store(self, flow: Flow, request: Request, key: str, outcome: Store) -> None:
+        """Store a MESSAGE for its user, and answer once it is on disk; meanwhile the end of the link finds the request."""
+        if request.present & IN_REQUESTS and flow.sender is not None:
+            self._border.admit_request(request, flow.sender)
+        account = self._account(flow, request, key, outcome.identity)
+        if account is None:
+            return
+        waiting = self._relay.open(flow, request, key)
+        waiting.account = account
+        waiting.hold(len(request.body) + BRANCH_OCTETS)
+        self._events.store(
+            request, outcome.aor, outcome.identity, lambda result: self._stored(waiting, outcome, result)
+        )
+
+    def _stored(self, waiting: ProxiedRequest, outcome: Store, result: Storing) -> None:
+        """Answer a MESSAGE that was stored, or was not."""
+        flow, request, key = waiting.flow, waiting.request, waiting.key
+        if flow.served.get(key) is not waiting:
+            return
+        self._relay.forget(waiting)
+        if result is Storing.STORED:
+            self.answer(flow, request, key, Answer(202))
+            return
+        self._log.warning(
+            flow.account.name, "message not stored", link=flow.link.id, to=outcome.aor, why=WHY_NOT[result]
+        )
+        self.answer(flow, request, key, Answer(480))
+
+    def _account(self, flow: Flow, request: Request, key: str, identity: str | None) -> Usage | None:
+        """Give the account of a request's sender; None if it is full, which is answered."""
+        if flow.link.kind is not LinkKind.SERVER:
+            return flow.account
+        account = self._accounts.carried(flow.account, identity, request)
+        full = account.first_full()
+        if full is None:
+            return account
+        self.answer(flow, request, key, self.over_its_limit(flow, request, full))
+        return None
 
     def _forward(self, flow: Flow, request: Request, key: str, outcome: Forward, loop: str) -> None:
         if request.present & IN_REQUESTS and flow.sender is not None:
@@ -193,13 +251,9 @@ class Executor:
         if request.method == "ACK":
             self._relay.pass_ack(flow, request, outcome)
             return
-        account = flow.account
-        if flow.link.kind is LinkKind.SERVER:
-            account = self._accounts.carried(account, outcome.identity, request)
-            full = account.first_full()
-            if full is not None:
-                self.answer(flow, request, key, self.over_its_limit(flow, request, full))
-                return
+        account = self._account(flow, request, key, outcome.identity)
+        if account is None:
+            return
         proxied = self._relay.open(flow, request, key)
         proxied.account = account
         self._relay.forward(proxied, outcome, loop)

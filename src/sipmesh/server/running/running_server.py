@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,6 +27,10 @@ from sipmesh.server.proxy.calls.identity_service import IdentityService
 from sipmesh.server.proxy.calls.media_guard import MediaGuard
 from sipmesh.server.proxy.counters import Counters
 from sipmesh.server.proxy.dispatch import Dispatch
+from sipmesh.server.proxy.events.event_server import EventServer, message_limits
+from sipmesh.server.proxy.events.message_delivery import MessageDelivery
+from sipmesh.server.proxy.events.message_storing import MessageStoring
+from sipmesh.server.proxy.events.own_requests import OwnRequests
 from sipmesh.server.proxy.executor import Executor
 from sipmesh.server.proxy.flow_table import FlowTable
 from sipmesh.server.proxy.gatekeeper import Gatekeeper
@@ -34,7 +39,7 @@ from sipmesh.server.proxy.liveness.outages import Outages
 from sipmesh.server.proxy.login.digest_auth import DigestAuth
 from sipmesh.server.proxy.login.home_pools import HomePools
 from sipmesh.server.proxy.login.login_waits import LoginWaits
-from sipmesh.server.proxy.login.user_stores import open_locations, open_users
+from sipmesh.server.proxy.login.user_stores import open_locations, open_messages, open_users
 from sipmesh.server.proxy.message_refusals import MessageRefusals
 from sipmesh.server.proxy.registrar.registrations import Registrations
 from sipmesh.server.proxy.relay import Relay
@@ -63,10 +68,9 @@ from sipmesh.transport.resolver import DnsResolver
 from sipmesh.transport.websocket.link import WebSocketLink
 from sipmesh.transport.websocket.upgrade import UpgradePolicy
 from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from sipmesh.routing.identity.border import Border
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.control_plane import ControlPlane, ManagedControlPlane
@@ -155,6 +159,7 @@ class RunningServer:
         self.tokens = Tokens(key, incarnation, pool_key)
         self.gruus = Gruus(pool_key, self.view.pool.name)
         self.users = open_users(self.view)
+        self.message_queue = open_messages(self.view, self.loop.call_soon_threadsafe)
         try:
             self.locations = locations or open_locations(self.view, self.loop.call_soon_threadsafe)
         except BaseException:
@@ -219,8 +224,20 @@ class RunningServer:
             CallTable(self.limits.calls_named),
             self.media,
         )
+        self._wire_events(branches, advertised, border)
         self._wire_dispatch(branches, border)
         self._wire_links()
+
+    def _wire_events(self, branches: Branches, advertised: dict[LinkKind, ListenerAddress], border: Border) -> None:
+        """Build the parts that store messages for users, and deliver them."""
+        clock, queue = self.loop.time, self.message_queue
+        own_requests = OwnRequests(self.view.name, clock, self.flow_table, branches, advertised, border)
+        delivery = MessageDelivery(self.view.name, queue, self.registrations, own_requests, clock, self.peer_log)
+        storing = MessageStoring(
+            queue, message_limits(self.view), clock, lambda: datetime.now(UTC), self._partner_of, delivery.start
+        )
+        self.events = EventServer(queue, own_requests, storing, delivery, self.homes, clock, self.log)
+        self.registrations.on_registered = self.events.registered
 
     def _wire_dispatch(self, branches: Branches, border: Border) -> None:
         """Build the parts that decide about messages and carry out decisions."""
@@ -230,6 +247,7 @@ class RunningServer:
             border=border,
             relay=self.relay,
             registrations=self.registrations,
+            events=self.events,
             homes=self.homes,
             refusals=self.refusals,
             accounts=self.accounts,
@@ -245,6 +263,7 @@ class RunningServer:
             relay=self.relay,
             registrations=self.registrations,
             executor=self.executor,
+            events=self.events,
             logins=self.logins,
             login_waits=LoginWaits(self.loop, self.failures, self.accounts),
             tokens=self.tokens,
@@ -317,6 +336,8 @@ class RunningServer:
         self.certificates.load()
         self.listening.start(self.view.listeners, is_managed=self.is_managed)
         self.registrations.begin()  # the ports are ours, so no other process serves under this name
+        if self.view.role is Role.FRONT_END:
+            self.events.begin()
 
     def prepare(self, loaded: Loaded) -> PreparedVersion:
         """Compute what `put_prepared` needs; a thread may do so. Raises `OperatorError` if this server is not in *loaded*."""
@@ -350,6 +371,7 @@ class RunningServer:
         self.executor.apply_view(view, version.border)
         self.media.rules = media_rules(view)
         self.identity.apply_view(view)
+        self.events.apply_view(view, version.border)
         self.dispatch.route_by(version.names, version.decide)
         self.connector.forget_failures()
         closed = self.pool.rejudge(self.dispatch.judge_again)
@@ -382,6 +404,7 @@ class RunningServer:
         await self.trials.close()
         self.liveness.close()
         self.reactor.close()
+        self.events.close()
         self.peer_log.close()
         self.locations.close()
         self.users.close()

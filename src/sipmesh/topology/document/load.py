@@ -136,7 +136,9 @@ class Loaded:
     @property
     def users_url(self) -> str:
         """The database URL of the users. A relative SQLite file is in the topology's folder."""
-        url = self.topology.storage.users
+        return self._in_folder(self.topology.storage.users)
+
+    def _in_folder(self, url: str) -> str:
         return f"{_SQLITE}{self.folder / url.removeprefix(_SQLITE)}" if url.startswith(_SQLITE) else url
 
     @property
@@ -144,6 +146,11 @@ class Loaded:
         """The file of the users; None if their database is not SQLite."""
         url = self.users_url
         return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
+
+    @property
+    def messages_url(self) -> str:
+        """The database URL of the stored messages. A relative SQLite file is in the topology's folder."""
+        return self._in_folder(self.topology.storage.messages)
 
     @property
     def bindings_file(self) -> Path:

@@ -302,6 +302,19 @@ class Storage(Part):
     bindings: FileName = Field(
         default="state/bindings.db", description="file of the pool's registrations, on a disk of this machine"
     )
+    messages: str = Field(
+        default="sqlite:///state/messages.db",
+        min_length=1,
+        description="database URL of the messages for users who are not registered; the servers of a pool share it",
+    )
+
+
+class Messages(Part):
+    """How many messages are stored for users who are not registered, and for how long."""
+
+    per_user: int = Field(default=200, ge=0, le=10_000, description="messages stored for one user; 0 stores none")
+    per_sender: int = Field(default=50, ge=1, le=10_000, description="of these, messages of one user or partner")
+    lifetime_days: int = Field(default=7, ge=1, le=366, description="days after which a stored message is removed")
 
 
 class Topology(Part):
@@ -321,6 +334,7 @@ class Topology(Part):
     )
     dns: Dns | None = Field(default=None, description="DNS servers to use; by default those of the machine")
     storage: Storage = Field(default=Storage(), description="where users and registrations are stored")
+    messages: Messages = Field(default=Messages(), description="messages stored for users who are not registered")
 
     @property
     def authorities(self) -> tuple[AuthorityEntry, ...]:

@@ -45,6 +45,7 @@ def _changes(old: Loaded, new: Loaded) -> Iterator[str]:
     yield from _partners(old, new)
     yield from _fields("", before.storage, after.storage, _STORAGE)
     yield from _fields("", before.media, after.media, _MEDIA)
+    yield from _fields("", before.messages, after.messages, _MESSAGES)
     yield from _fields("", before, after, _TOPOLOGY)
 
 
@@ -83,12 +84,16 @@ def _spell(given: object, nothing: str) -> str:
     return tell(str(given))
 
 
-def _database(_whose: str, old: str, new: str) -> str:
-    """Describe a change of the database URL without its password."""
-    before, after = (_PASSWORD.sub(r"\1:***@", url) for url in (old, new))
-    if before == after:
-        return "the database of the users is opened with another password"
-    return f"the database of the users changes from {tell(before)} to {tell(after)}"
+def _database(what: str) -> Words:
+    """Describe a change of the URL of the database *what*, without its password."""
+
+    def say(_whose: str, old: str, new: str) -> str:
+        before, after = (_PASSWORD.sub(r"\1:***@", url) for url in (old, new))
+        if before == after:
+            return f"the database of the {what} is opened with another password"
+        return f"the database of the {what} changes from {tell(before)} to {tell(after)}"
+
+    return say
 
 
 def _domains(policies: Mapping[str, MediaPolicy]) -> tuple[str, ...]:
@@ -351,7 +356,9 @@ def _websocket(_whose: str, old: WebSocket | None, new: WebSocket | None) -> str
 _PER_DOMAIN = _from_to("the media of calls of single domains", "the default")
 _DNS = _from_to("the list of DNS servers to ask", "the machine's own")
 _TOPOLOGY: Mapping[str, Words | None] = {
-    **dict.fromkeys(("organisation", "sip_domains", "authority", "pools", "federation", "storage", "media")),
+    **dict.fromkeys(
+        ("organisation", "sip_domains", "authority", "pools", "federation", "storage", "media", "messages")
+    ),
     "sipmesh": _from_to("the format of the document"),
     "dns": lambda _, old, new: _DNS("", old and old.servers, new and new.servers),
     "websocket": _websocket,
@@ -360,7 +367,16 @@ _MEDIA: Mapping[str, Words | None] = {
     "default": _from_to("the media of calls of our users"),
     "domains": lambda _, old, new: _PER_DOMAIN("", _domains(old), _domains(new)),
 }
-_STORAGE: Mapping[str, Words | None] = {"users": _database, "bindings": _from_to("the file of the bindings")}
+_STORAGE: Mapping[str, Words | None] = {
+    "users": _database("users"),
+    "bindings": _from_to("the file of the bindings"),
+    "messages": _database("stored messages"),
+}
+_MESSAGES: Mapping[str, Words | None] = {
+    "per_user": _from_to("the number of messages that are stored for one user"),
+    "per_sender": _from_to("the number of messages that are stored for one user and one sender"),
+    "lifetime_days": _from_to("the days for which a message is stored"),
+}
 _FEDERATION: Mapping[str, Words | None] = {"route": _route, "partners": None, "blocked": None}
 _POOL: Mapping[str, Words | None] = {
     **dict.fromkeys(("name", "servers", "speaks_for")),

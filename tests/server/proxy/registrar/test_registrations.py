@@ -232,7 +232,7 @@ async def test_link_that_closes_while_the_store_is_locked_unregisters_at_once_he
         with locked(home.organisations[0]):
             await alice.__aexit__()
             await until(lambda: len(home.nodes[FE1].flow_table.sessions()) == 1)
-            assert (await bob.ask(bob.request("MESSAGE", ALICE))).status == 480
+            assert (await bob.ask(bob.request("INVITE", ALICE))).status == 480
             assert rows(home.organisations[0]) == 2
         await until(lambda: rows(home.organisations[0]) == 1)
         back = await home.phone("alice", FE1)
@@ -270,7 +270,7 @@ async def test_registration_lives_until_its_end_and_is_dropped_from_the_store_th
         assert len(await bound(node, ALICE)) == 1
         await asyncio.sleep(1.1)
         assert await bound(node, ALICE) == [], "before any sweep"
-        assert (await alice.ask(alice.request("MESSAGE", ALICE))).status == 480
+        assert (await alice.ask(alice.request("INVITE", ALICE))).status == 480
         assert rows(home.organisations[0]) == 1
         await asyncio.sleep(1)
         node.dispatch.tick()

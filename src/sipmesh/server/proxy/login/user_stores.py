@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from sipmesh.errors import LocalError
 from sipmesh.storage.location_service.locations import NOTHING_YET, StoredRows, StoreHealth
 from sipmesh.storage.location_service.sqlite_locations import SqliteLocations
+from sipmesh.storage.message_queue import MessageQueue
 from sipmesh.storage.users.replicated_users import ReplicatedUsers
 from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.role import Role
@@ -140,3 +141,8 @@ def open_locations(view: ServerView, post: Post) -> Locations:
     file = view.loaded.bindings_file
     file.parent.mkdir(mode=0o700, exist_ok=True)
     return SqliteLocations(file, post)
+
+
+def open_messages(view: ServerView, post: Post) -> MessageQueue:
+    """Prepare the stored messages; *post* reaches the loop. Their database is opened with the first message."""
+    return MessageQueue(view.loaded.messages_url, post)

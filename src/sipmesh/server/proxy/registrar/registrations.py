@@ -122,6 +122,7 @@ class Registrations:
         self._waiting_of: Counter[str] = Counter()  # by address of record
         self._changes: dict[str, RunningChange] = {}
         self._to_restore: list[str] = []
+        self.on_registered: Callable[[str], None] = _nobody
         self._is_failing = False
         self.most_waiting, self.most_waiting_of_user = MOST_WAITING, MOST_WAITING_OF_USER
 
@@ -159,6 +160,10 @@ class Registrations:
     def here(self, most: int, after: tuple[str, str]) -> Sequence[Binding]:
         """The bindings on links of this server in the order of their keys, *most* at most, from behind *after* on."""
         return self._known.own_rows(most, after)
+
+    def is_here(self, aor: str) -> bool:
+        """Tell whether *aor* is registered on a link of this server."""
+        return bool(self._known.ours(aor, self._clock()))
 
     def count(self) -> int:
         """How many bindings there are on links of this server."""
@@ -303,6 +308,8 @@ class Registrations:
         flow.registered = True
         if flow.closed:
             self.flow_closed(flow)
+        else:
+            self.on_registered(pending.aor)
 
     def _answer(self, pending: PendingRegistration, response: Response) -> None:
         self._leave(pending)
@@ -384,6 +391,10 @@ class Registrations:
         """The store can be written again."""
         self._is_failing = False
         self._log.info("registrations can be stored again")
+
+
+def _nobody(_aor: str) -> None:
+    """Tell nobody that a phone has registered."""
 
 
 def unavailable(request: Request) -> Response:

@@ -1,0 +1,240 @@
+"""Delivers stored messages, in their order, once their user has registered.
+
+One server at a time delivers the messages of a user, and it sends the next one after the answer to the one before. A phone that
+answers 2xx has the message: it is removed. A server that dies in between, or an answer that is lost, makes the next server send
+the message again, with the same Call-ID and CSeq.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.errors import RemoteError
+from sipmesh.routing.events.stored_message import delivery
+from sipmesh.routing.proxy.target_set import as_sip
+from sipmesh.server.proxy.events.own_requests import NO_ANSWER
+from sipmesh.server.proxy.timeout_queue import TimeoutQueue
+from sipmesh.storage.messages import Claimed, StoredMessage, claim, extend, release, remove
+
+if TYPE_CHECKING:
+    from sipmesh.routing.registrar.binding import Binding
+    from sipmesh.server.proxy.events.own_requests import OwnRequests
+    from sipmesh.server.proxy.registrar.registrations import Registrations
+    from sipmesh.server.quotas.limited_log import LimitedLog
+    from sipmesh.storage.message_queue import MessageQueue
+
+MOST_DELIVERIES: Final = 200
+"""Users whose messages are delivered at the same time; others wait in their order."""
+
+RETRY_S: Final = 60.0
+"""How long a user waits whose phone did not answer."""
+
+LEASE_AGAIN_S: Final = 1.0
+"""How long a user waits whose messages another server delivers: that server may have lost the phone meanwhile."""
+
+UNREACHED: Final = frozenset({NO_ANSWER, 408, 430, 480, 503, 504})
+"""The phone does not have the message, and may take it later. With any other refusal it does not want this message."""
+
+REFUSED_BY_USER: Final = 600
+FIRST_REFUSAL: Final = 300
+
+
+class Delivery:
+    """The messages of one user that this server delivers.
+
+    *rows* are the bindings to try, in order; *left* are those still to try for the message that is under way. *last* is the
+    number of the last message that was dealt with. *refused*: some phone has refused the present message. *is_found*: there
+    are messages. *is_over*: another server has the lease, or the database cannot be written.
+    """
+
+    __slots__ = ("aor", "is_found", "is_over", "last", "left", "messages", "refused", "rows")
+
+    def __init__(self, aor: str) -> None:
+        self.aor, self.last = aor, 0
+        self.refused = self.is_found = self.is_over = False
+        self.rows: list[Binding] = []
+        self.left: list[Binding] = []
+        self.messages: deque[StoredMessage] = deque()
+
+    def __repr__(self) -> str:
+        return f"<Delivery to {self.aor}: {len(self.messages)} messages, {len(self.rows)} phones>"
+
+
+class MessageDelivery:
+    """Delivers what waits in *queue* for the users who register; *server* is this server."""
+
+    def __init__(
+        self,
+        server: str,
+        queue: MessageQueue,
+        registrations: Registrations,
+        own_requests: OwnRequests,
+        clock: Callable[[], float],
+        log: LimitedLog,
+    ) -> None:
+        self._server, self._queue, self._registrations = server, queue, registrations
+        self._own_requests, self._clock, self._log = own_requests, clock, log
+        self._running: dict[str, Delivery] = {}
+        self._next_ones: dict[str, None] = {}
+        self._again: set[str] = set()
+        self._retries: TimeoutQueue[str] = TimeoutQueue(RETRY_S, self.start)
+        self._held: TimeoutQueue[str] = TimeoutQueue(LEASE_AGAIN_S, self.start)
+        self._unremoved: set[int] = set()  # delivered, and still in the database, which could not be written
+        self._is_closed = False
+        self.delivered = 0
+
+    def __repr__(self) -> str:
+        return f"<MessageDelivery to {len(self._running)} users, {len(self._next_ones)} wait>"
+
+    def is_running(self, aor: str) -> bool:
+        """Tell whether messages of *aor* are being delivered: a new one then comes after them."""
+        running = self._running.get(aor)
+        return running is not None and running.is_found
+
+    def start(self, aor: str) -> None:
+        """Deliver what waits for *aor*, who is registered."""
+        if self._is_closed:
+            return
+        if aor in self._running:
+            self._again.add(aor)
+        elif len(self._running) >= MOST_DELIVERIES:
+            self._next_ones[aor] = None
+        else:
+            self._retries.discard(aor)
+            self._held.discard(aor)
+            running = self._running[aor] = Delivery(aor)
+            self._claim(running)
+
+    def look(self, aors: Iterable[str]) -> None:
+        """Deliver to those of *aors* who are registered here: the server that stored their messages may have stopped."""
+        for aor in aors:
+            if aor not in self._running and aor not in self._retries and self._registrations.is_here(aor):
+                self.start(aor)
+
+    def sweep(self) -> None:
+        """Start again what was put off."""
+        now = self._clock()
+        self._retries.sweep(now)
+        self._held.sweep(now)
+
+    def close(self) -> None:
+        """Leave what is not delivered to other servers."""
+        self._is_closed = True
+        for aor in self._running:
+            self._queue.submit(release(aor, self._server), _ignore)
+
+    def _claim(self, running: Delivery) -> None:
+        work = claim(running.aor, self._server, running.last)
+        self._queue.submit(work, lambda claimed: self._claimed(running, claimed))
+
+    def _claimed(self, running: Delivery, claimed: Claimed | None) -> None:
+        if claimed is None:
+            self._end(running, retries=True)
+        elif claimed.is_held:
+            self._held.add(running.aor, self._clock())
+            self._end(running, retries=False)
+        elif not claimed.messages:
+            self._release(running, retries=False)
+        else:
+            running.is_found = True
+            running.messages.extend(claimed.messages)
+            self._registrations.look_up(running.aor, lambda rows: self._found(running, rows))
+
+    def _found(self, running: Delivery, rows: Sequence[Binding] | None) -> None:
+        running.rows = list(rows or ())
+        self._deliver_next(running)
+
+    def _deliver_next(self, running: Delivery) -> None:
+        if running.is_over:
+            self._end(running, retries=True)
+        elif not running.rows or self._is_closed:
+            self._release(running, retries=bool(running.rows))
+        elif not running.messages:
+            self._claim(running)
+        elif running.messages[0].number in self._unremoved:
+            self._remove(running)
+        else:
+            running.left, running.refused = list(running.rows), False
+            self._try_next_phone(running)
+
+    def _try_next_phone(self, running: Delivery) -> None:
+        message = running.messages[0]
+        if running.left:
+            row = running.left.pop(0)
+            self._send(running, message, row)
+        elif running.refused:
+            self._pass_over(running)
+        else:
+            self._release(running, retries=True)
+
+    def _send(self, running: Delivery, message: StoredMessage, row: Binding) -> None:
+        try:
+            request, identity = delivery(message.octets, as_sip(row.contact))
+        except RemoteError as wrong:
+            self._log.error(running.aor, "stored message removed: it cannot be read", aor=running.aor, why=str(wrong))
+            self._remove(running)
+            return
+        self._own_requests.send_to(row, request, identity, lambda status: self._answered(running, row, status))
+
+    def _answered(self, running: Delivery, row: Binding, status: int) -> None:
+        if status in UNREACHED:
+            running.rows = [known for known in running.rows if known is not row]
+            self._try_next_phone(running)
+        elif status < FIRST_REFUSAL:
+            self.delivered += 1
+            self._remove(running)
+        elif status >= REFUSED_BY_USER:
+            self._log.info(running.aor, "stored message removed: the user refused it", aor=running.aor, status=status)
+            self._remove(running)
+        else:
+            running.refused = True
+            self._try_next_phone(running)
+
+    def _remove(self, running: Delivery) -> None:
+        """Have a message removed, and go on meanwhile: the next one must not be slower than a sender who goes on writing."""
+        message = running.messages.popleft()
+        running.last = message.number
+        self._unremoved.add(message.number)
+        work = remove(running.aor, message.number, self._server)
+        self._queue.submit(work, lambda has_lease: self._removed(running, message, has_lease))
+        self._deliver_next(running)
+
+    def _removed(self, running: Delivery, message: StoredMessage, has_lease: bool | None) -> None:  # noqa: FBT001 - the result of the work
+        if has_lease is not None:
+            self._unremoved.discard(message.number)
+        if not has_lease:
+            running.is_over = True
+
+    def _pass_over(self, running: Delivery) -> None:
+        """Leave a message that each phone has refused: another phone may take it, at its next registration."""
+        running.last = running.messages.popleft().number
+        self._log.info(running.aor, "stored message refused by each phone of its user", aor=running.aor)
+        self._queue.submit(extend(running.aor, self._server), lambda has_lease: self._go_on(running, has_lease))
+
+    def _go_on(self, running: Delivery, has_lease: bool | None) -> None:  # noqa: FBT001 - the result of the work
+        if not has_lease:
+            running.is_over = True
+        self._deliver_next(running)
+
+    def _release(self, running: Delivery, *, retries: bool) -> None:
+        self._queue.submit(release(running.aor, self._server), lambda _: self._end(running, retries=retries))
+
+    def _end(self, running: Delivery, *, retries: bool) -> None:
+        """End one delivery, and begin those that wait for it."""
+        aor = running.aor
+        del self._running[aor]
+        if retries:
+            self._retries.add(aor, self._clock())
+        if aor in self._again:
+            self._again.discard(aor)
+            self.start(aor)
+        while self._next_ones and len(self._running) < MOST_DELIVERIES and not self._is_closed:
+            following = next(iter(self._next_ones))
+            del self._next_ones[following]
+            self.start(following)
+
+
+def _ignore(_: object) -> None:
+    """Take a result that nobody needs."""

@@ -1,0 +1,103 @@
+"""Stores a MESSAGE for a user who is not registered. The sender gets 202 once the message is on disk, and not before."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.routing.events.stored_message import LARGEST, message_key, stored_octets
+from sipmesh.server.proxy.timeout_queue import TimeoutQueue
+from sipmesh.sip.text import octets_of
+from sipmesh.storage.messages import MessageLimits, NewMessage, Storing, store
+
+if TYPE_CHECKING:
+    from sipmesh.sip.message import Request
+    from sipmesh.storage.message_queue import MessageQueue, Piece
+
+WRITE_S: Final = 5.0
+"""How long a MESSAGE waits for the database."""
+
+Stored = Callable[[Storing], None]
+
+
+class PendingMessage:
+    """A MESSAGE for *aor* that waits for the database; *done* gets what has become of it."""
+
+    __slots__ = ("aor", "done", "piece")
+
+    def __init__(self, aor: str, done: Stored) -> None:
+        self.aor, self.done = aor, done
+        self.piece: Piece | None = None
+
+    def __repr__(self) -> str:
+        return f"<PendingMessage for {self.aor}>"
+
+
+class MessageStoring:
+    """Stores messages in the database of *queue*.
+
+    *clock* gives seconds of the loop, *wall* the time in UTC. *partner_of* names the partner of a domain, "" if there is none.
+    *on_stored* is called with each user who has a new message.
+    """
+
+    def __init__(
+        self,
+        queue: MessageQueue,
+        limits: MessageLimits,
+        clock: Callable[[], float],
+        wall: Callable[[], datetime],
+        partner_of: Callable[[str], str],
+        on_stored: Callable[[str], None],
+    ) -> None:
+        self._queue, self.limits, self._clock, self._wall = queue, limits, clock, wall
+        self._partner_of, self.on_stored = partner_of, on_stored
+        self._pending: TimeoutQueue[PendingMessage] = TimeoutQueue(WRITE_S, self._give_up)
+        self.counts: Counter[Storing] = Counter()
+
+    def __repr__(self) -> str:
+        return f"<MessageStoring {len(self._pending)} waiting>"
+
+    def store(self, request: Request, aor: str, identity: str | None, done: Stored) -> None:
+        """Store *request* for *aor*; *done* gets what has become of it. *identity* is its proved sender."""
+        octets = stored_octets(request, identity, self._wall())
+        limits = self.limits
+        if not limits.per_user or len(octets) > LARGEST:
+            self._end(done, Storing.USER_FULL)
+            return
+        sender = self._sender(request, identity)
+        asked_s = request.expires
+        lifetime_s = limits.lifetime_s if asked_s is None else min(asked_s, limits.lifetime_s)
+        message = NewMessage(aor, octets_of(sender), message_key(request, sender), octets, lifetime_s)
+        pending = PendingMessage(aor, done)
+        self._pending.add(pending, self._clock())
+        pending.piece = self._queue.submit(store(message, limits), lambda result: self._stored(pending, result))
+
+    def sweep(self) -> None:
+        """Give up what has waited too long for the database."""
+        self._pending.sweep(self._clock())
+
+    def _sender(self, request: Request, identity: str | None) -> str:
+        """Name who answers for a message: the user, or the partner, which may use any name in its domains."""
+        name = identity or request.from_.aor
+        domain = name.rpartition("@")[2]
+        partner = self._partner_of(domain)
+        return f"partner {partner}" if partner else name
+
+    def _stored(self, pending: PendingMessage, result: Storing | None) -> None:
+        if pending not in self._pending:
+            return
+        self._pending.discard(pending)
+        self._end(pending.done, result or Storing.FAILED)
+        if result is Storing.STORED:
+            self.on_stored(pending.aor)
+
+    def _give_up(self, pending: PendingMessage) -> None:
+        if pending.piece is not None:
+            pending.piece.withdrawn = True
+        self._end(pending.done, Storing.FAILED)
+
+    def _end(self, done: Stored, result: Storing) -> None:
+        self.counts[result] += 1
+        done(result)

@@ -1,0 +1,135 @@
+"""Requests that this server sends itself, such as MESSAGE and NOTIFY: their transactions as a client (RFC 3261 17.1.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.routing.identity.border import ON_THE_WAY_OUT
+from sipmesh.routing.identity.dialog_token import owner_hash
+from sipmesh.routing.proxy.forwarding import assert_identity, hides_history, identity_for, route_to
+from sipmesh.routing.proxy.response_context import Start
+from sipmesh.routing.target import FlowTarget, RemoteFlowTarget
+from sipmesh.server.proxy.timeout_queue import TimeoutQueue
+from sipmesh.sip.framing import MAX_HEADER, MAX_ROWS
+from sipmesh.sip.transaction.timers import Timer
+
+if TYPE_CHECKING:
+    from sipmesh.routing.identity.border import Border
+    from sipmesh.routing.proxy.branch import Branches
+    from sipmesh.routing.proxy.forwarding import ListenerAddress
+    from sipmesh.routing.registrar.binding import Binding
+    from sipmesh.server.proxy.flow import Flow
+    from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.sip.message import Request, Response
+    from sipmesh.trust.evidence import LinkKind
+
+NO_ANSWER: Final = 0
+"""The status of a request that was not sent, or got no final response."""
+
+FIRST_FINAL: Final = 200
+
+Done = Callable[[int], None]
+
+
+class OwnRequest:
+    """One request that was sent on *flow*, and waits for its final response."""
+
+    __slots__ = ("branch", "done", "flow", "method")
+
+    def __init__(self, flow: Flow, branch: str, method: str, done: Done) -> None:
+        self.flow, self.branch, self.method, self.done = flow, branch, method, done
+
+    def __repr__(self) -> str:
+        return f"<OwnRequest {self.method} {self.branch}>"
+
+
+class OwnRequests:
+    """The requests of our own that wait for a final response; *clock* gives seconds of the loop."""
+
+    def __init__(
+        self,
+        server: str,
+        clock: Callable[[], float],
+        flow_table: FlowTable,
+        branches: Branches,
+        listeners: dict[LinkKind, ListenerAddress],
+        border: Border,
+    ) -> None:
+        self._server, self._clock, self._flow_table, self._branches = server, clock, flow_table, branches
+        self._listeners, self.border = listeners, border
+        self._waiting: dict[Flow, dict[str, OwnRequest]] = {}
+        self._due: TimeoutQueue[OwnRequest] = TimeoutQueue(Timer.F.seconds, self._timed_out)
+
+    def __repr__(self) -> str:
+        return f"<OwnRequests {len(self)} waiting>"
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def send_to(self, row: Binding, request: Request, identity: str | None, done: Done) -> None:
+        """Send a request to the phone of *row*, on a link of this server or by the server of the pool that has the link.
+
+        *done* gets the status of the final response, or `NO_ANSWER`. *identity* is asserted as far as the link may carry it.
+        """
+        if row.server == self._server:
+            target: FlowTarget | RemoteFlowTarget = FlowTarget(row.flow, owner_hash(row.aor), request.uri)
+        else:
+            target = RemoteFlowTarget(row, request.uri)
+            request.prepend("route", route_to(row.token, row.server, sips=False))
+        flow = self._flow_table.find(Start(0, target))
+        if flow is None:
+            done(NO_ANSWER)
+        else:
+            assert_identity(request, identity_for(identity, flow.link.kind, request))
+            self.send(flow, request, done)
+
+    def send(self, flow: Flow, request: Request, done: Done) -> None:
+        """Send a request without a Via on *flow*; *done* gets the status of its final response, or `NO_ANSWER`."""
+        link = flow.link
+        branch = self._branches.mint("own")
+        request.prepend("via", f"SIP/2.0/TLS {self._listeners[link.kind].sent_by};branch={branch}")
+        if request.present & ON_THE_WAY_OUT:
+            domains = self._flow_table.domains_of(flow)
+            self.border.release(request, link.kind, domains, private=hides_history(request))
+        data = request.encode()
+        is_too_long = len(request.rows) > MAX_ROWS or len(data) - len(request.body) > MAX_HEADER
+        if not link.usable or is_too_long or not link.has_room(len(data)):
+            done(NO_ANSWER)
+            return
+        sent = OwnRequest(flow, branch, request.method, done)
+        self._waiting.setdefault(flow, {})[branch] = sent
+        self._due.add(sent, self._clock())
+        link.send(data)
+
+    def responded(self, flow: Flow, response: Response) -> bool:
+        """Take a response to a request of our own; False if it is to none. It counts on the link of its request only."""
+        waiting = self._waiting.get(flow) if self._waiting else None
+        sent = waiting.get(response.top_via.branch or "") if waiting is not None else None
+        if sent is None or sent.method != response.cseq.method:
+            return False
+        if response.status >= FIRST_FINAL:
+            self._forget(sent)
+            sent.done(response.status)
+        return True
+
+    def link_down(self, flow: Flow) -> None:
+        """End the requests that were sent on a link that has closed."""
+        for sent in list(self._waiting.get(flow, {}).values()):
+            self._forget(sent)
+            sent.done(NO_ANSWER)
+
+    def sweep(self) -> None:
+        """End the requests whose time is over (timer F)."""
+        self._due.sweep(self._clock())
+
+    def _timed_out(self, sent: OwnRequest) -> None:
+        self._forget(sent)
+        sent.done(NO_ANSWER)
+
+    def _forget(self, sent: OwnRequest) -> None:
+        self._due.discard(sent)
+        waiting = self._waiting.get(sent.flow, {})
+        waiting.pop(sent.branch, None)
+        if not waiting:
+            self._waiting.pop(sent.flow, None)

@@ -1,0 +1,147 @@
+"""The thread that works on the stored messages, so that the event loop never waits for their database.
+
+Work that comes during one transaction goes into the next one. The database is opened with the first work: a server starts
+without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, Final, Protocol, TypeVar
+
+import sqlalchemy as sql
+
+from sipmesh.errors import OperatorError
+from sipmesh.storage.location_service.binding_writer import Post
+from sipmesh.storage.messages import MessageStore, Work
+
+MOST_WAITING: Final = 5_000
+"""Pieces of work that wait for the database; more are refused at once."""
+
+MOST_IN_BATCH: Final = 200
+"""Pieces of work in one transaction."""
+
+CLOSING_S: Final = 2.0
+"""How long the end of a server waits for what is still to be written. Nobody was told that it is stored."""
+
+T = TypeVar("T")
+
+
+class StoreFaults(Protocol):
+    """Who hears of the database, on the loop. Each is told once."""
+
+    def store_failing(self, problem: OperatorError) -> None:
+        """The database cannot be used."""
+
+    def store_working(self) -> None:
+        """The database can be used again."""
+
+
+class Piece:
+    """One piece of work, and who waits for its result. Who sets *withdrawn* does not want it done any more.
+
+    *only_reads*: the work writes nothing.
+    """
+
+    __slots__ = ("done", "only_reads", "withdrawn", "work")
+
+    def __init__(self, work: Work[Any], done: Callable[[Any], None], *, only_reads: bool) -> None:
+        self.work, self.done, self.only_reads, self.withdrawn = work, done, only_reads, False
+
+    def __repr__(self) -> str:
+        return f"<Piece {self.work!r}>"
+
+    def run(self, db: sql.Connection) -> object:
+        """Do the work inside a transaction; None if it was withdrawn."""
+        return None if self.withdrawn else self.work(db)
+
+
+class MessageQueue:
+    """Works on the database at *url*; *post* reaches the loop, on which each result is given."""
+
+    def __init__(self, url: str | Path, post: Post, most_waiting: int = MOST_WAITING) -> None:
+        self._url, self._to_loop, self._most_waiting = url, post, most_waiting
+        self._queue: SimpleQueue[Piece | None] = SimpleQueue()
+        self._store: MessageStore | None = None
+        self._thread: Thread | None = None
+        self._faults: StoreFaults | None = None
+        self._is_failing = False
+        self.waiting = 0
+
+    def __repr__(self) -> str:
+        return f"<MessageQueue {self._store or 'closed'}, {self.waiting} waiting>"
+
+    def begin(self, faults: StoreFaults) -> None:
+        """Start the thread; *faults* hears of the database from now on."""
+        self._faults = faults
+        self._thread = Thread(target=self._run, name="stored-messages", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Work[T], done: Callable[[T | None], None], *, only_reads: bool = False) -> Piece:
+        """Have *work* done, and *done* called on the loop with its result; with None if it was not done."""
+        piece = Piece(work, done, only_reads=only_reads)
+        if self.waiting >= self._most_waiting or self._thread is None:
+            done(None)
+        else:
+            self.waiting += 1
+            self._queue.put(piece)
+        return piece
+
+    def close(self) -> None:
+        """Do what was submitted, if that takes no longer than a moment, and close the database."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join(CLOSING_S)
+            self._thread = None
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch = [first]
+            with suppress(Empty):
+                while len(batch) < MOST_IN_BATCH and (piece := self._queue.get_nowait()) is not None:
+                    batch.append(piece)
+                if len(batch) < MOST_IN_BATCH:
+                    self._queue.put(None)  # the end comes after these
+            self._carry_out(batch)
+        if self._store is not None:
+            self._store.close()
+
+    def _carry_out(self, batch: Sequence[Piece]) -> None:
+        """Do a batch; what is done with a result that fails is the loop's fault, and ends nothing here."""
+        try:
+            if self._store is None:
+                self._store = MessageStore(self._url)
+            results: Sequence[Any] = self._store.carry_out(
+                [piece.run for piece in batch], only_reads=all(piece.only_reads for piece in batch)
+            )
+        except OperatorError as wrong:
+            results = [None] * len(batch)
+            self._failed(wrong)
+        else:
+            self._worked()
+        self._post(lambda: self._tell(batch, results))
+
+    def _failed(self, wrong: OperatorError) -> None:
+        faults = self._faults
+        if not self._is_failing and faults is not None:
+            self._post(lambda: faults.store_failing(wrong))
+        self._is_failing = True
+
+    def _worked(self) -> None:
+        if self._is_failing and self._faults is not None:
+            self._post(self._faults.store_working)
+        self._is_failing = False
+
+    def _post(self, call: Callable[[], None]) -> None:
+        """Have the loop call something; after its end nobody waits for it."""
+        with suppress(RuntimeError):
+            self._to_loop(call)
+
+    def _tell(self, batch: Sequence[Piece], results: Sequence[Any]) -> None:
+        self.waiting -= len(batch)
+        for piece, result in zip(batch, results, strict=True):
+            piece.done(result)

@@ -1,0 +1,280 @@
+"""Messages for users who are not registered, in SQLite by default, in PostgreSQL if a URL says so.
+
+The servers of a pool share the database. A message that was stored survives a power cut. One server at a time delivers the
+messages of a user: it holds the lease of that user. Times are seconds since 1970, by the clock of the database.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, TypeVar
+
+import sqlalchemy as sql
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from sipmesh.storage.database import Database
+
+LEASE_S: Final = 40.0
+"""How long a server may deliver to a user without a word to the database: a phone has 32 s for each answer (timer F)."""
+
+MOST_AT_ONCE: Final = 20
+"""Messages of one user that are read at a time."""
+
+T = TypeVar("T")
+Work = Callable[[sql.Connection], T]
+"""One piece of work inside a transaction."""
+
+_schema = sql.MetaData()
+_NUMBER = sql.BigInteger().with_variant(sql.Integer(), "sqlite")
+_messages = sql.Table(
+    "stored_messages",
+    _schema,
+    sql.Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    sql.Column("aor", sql.Text, nullable=False),
+    sql.Column("sender", sql.LargeBinary, nullable=False),
+    sql.Column("key", sql.LargeBinary, nullable=False),
+    sql.Column("octets", sql.LargeBinary, nullable=False),
+    sql.Column("size", sql.BigInteger, nullable=False),
+    sql.Column("expires", sql.Float(53), nullable=False),
+    sql.UniqueConstraint("aor", "key"),
+    sqlite_autoincrement=True,  # numbers rise, and the number of a deleted message is not used again
+)
+_by_sender = sql.Index("stored_messages_by_sender", _messages.c.sender)
+_leases = sql.Table(
+    "stored_message_leases",
+    _schema,
+    sql.Column("aor", sql.Text, primary_key=True),
+    sql.Column("holder", sql.Text, nullable=False),
+    sql.Column("ends", sql.Float(53), nullable=False),
+)
+# One row. Each transaction changes it first, so that transactions cannot overlap, and numbers rise in the order of commits.
+_turn = sql.Table(
+    "stored_messages_turn",
+    _schema,
+    sql.Column("id", sql.Integer, primary_key=True, autoincrement=False),
+    sql.Column("turn", sql.BigInteger, nullable=False),
+)
+_LEASE = sql.text("""
+INSERT INTO stored_message_leases (aor, holder, ends) VALUES (:aor, :holder, :ends)
+ON CONFLICT (aor) DO UPDATE SET holder = excluded.holder, ends = excluded.ends
+WHERE stored_message_leases.holder = excluded.holder OR stored_message_leases.ends <= :now
+""")
+_FIRST_TURN = sql.text("INSERT INTO stored_messages_turn VALUES (1, 0) ON CONFLICT (id) DO NOTHING")
+
+
+@dataclass(frozen=True, slots=True)
+class MessageLimits:
+    """How much is stored. *per_user* and *per_sender* (of one sender for one user) are messages; 0 stores nothing."""
+
+    per_user: int = 200
+    per_sender: int = 50
+    lifetime_s: float = 7 * 86_400.0
+    octets_per_user: int = 4 << 20
+    all_of_sender: int = 2_000  # messages of one sender for all users
+    octets_of_sender: int = 32 << 20
+
+
+class Storing(StrEnum):
+    """What has become of a message that was to be stored; metrics have these names."""
+
+    STORED = "stored"
+    USER_FULL = "user-full"  # too much is stored for the user, by all senders or by this one
+    SENDER_FULL = "sender-full"  # too much of the sender is stored, for all users
+    FAILED = "failed"  # the database cannot be used, or too much waits for it
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message for *aor*. *sender* is the hash of who answers for it; *key* is the same for each copy of one message."""
+
+    aor: str
+    sender: bytes
+    key: bytes
+    octets: bytes
+    lifetime_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message as it is stored; lower numbers were stored earlier."""
+
+    number: int
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The next messages of a user, for who holds the lease; *is_held*: another server holds it."""
+
+    messages: tuple[StoredMessage, ...] = ()
+    is_held: bool = False
+
+
+class MessageStore:
+    """The database. Its methods block, and give the work of one transaction to `carry_out`."""
+
+    __slots__ = ("_database",)
+
+    def __init__(self, url: str | Path) -> None:
+        """Open or create the database; a path means SQLite. Raises `OperatorError` if it cannot be used."""
+        self._database = Database(url, "stored messages")
+        with self._database.setting_up() as db:
+            for table in _schema.sorted_tables:
+                db.execute(CreateTable(table, if_not_exists=True))
+            db.execute(CreateIndex(_by_sender, if_not_exists=True))
+            db.execute(_FIRST_TURN)
+
+    def __repr__(self) -> str:
+        return f"<MessageStore {self._database.where}>"
+
+    def carry_out(self, works: Sequence[Work[T]], *, only_reads: bool = False) -> list[T]:
+        """Carry out all *works* in one transaction, or none; raises `OperatorError` if the database cannot be used.
+
+        *only_reads*: none of them writes, so that the transaction waits for no other one.
+        """
+        with self._database.border(), self._database.engine.begin() as db:
+            if not only_reads:
+                db.execute(_turn.update().values(turn=_turn.c.turn + 1))
+            return [work(db) for work in works]
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+
+def store(message: NewMessage, limits: MessageLimits) -> Work[Storing]:
+    """Store a message, unless it is stored already or a limit is reached."""
+
+    def work(db: sql.Connection) -> Storing:
+        same = sql.select(_messages.c.number).where(_messages.c.aor == message.aor, _messages.c.key == message.key)
+        if db.execute(same).first() is not None:
+            return Storing.STORED
+        full = _full(db, message, limits)
+        if full is None:
+            db.execute(_messages.insert().values(_row(message, now(db))))
+        return full or Storing.STORED
+
+    return work
+
+
+def _row(message: NewMessage, at: float) -> dict[str, object]:
+    return {
+        "aor": message.aor,
+        "sender": message.sender,
+        "key": message.key,
+        "octets": message.octets,
+        "size": len(message.octets),
+        "expires": at + message.lifetime_s,
+    }
+
+
+def _full(db: sql.Connection, message: NewMessage, limits: MessageLimits) -> Storing | None:
+    """Name the limit that the message would exceed; None if there is room. What has expired does not count."""
+    size, alive = len(message.octets), _messages.c.expires > now(db)
+    for_user, of_sender = _messages.c.aor == message.aor, _messages.c.sender == message.sender
+    count, octets = _sum(db, alive, for_user)
+    if count >= limits.per_user or octets + size > limits.octets_per_user:
+        return Storing.USER_FULL
+    if _sum(db, alive, for_user, of_sender)[0] >= limits.per_sender:
+        return Storing.USER_FULL
+    count, octets = _sum(db, alive, of_sender)
+    if count >= limits.all_of_sender or octets + size > limits.octets_of_sender:
+        return Storing.SENDER_FULL
+    return None
+
+
+def _sum(db: sql.Connection, *which: sql.ColumnElement[bool]) -> tuple[int, int]:
+    """Count messages and their octets."""
+    total = sql.func.coalesce(sql.func.sum(_messages.c.size), 0)
+    count, octets = db.execute(sql.select(sql.func.count(), total).where(*which)).one()
+    return int(count), int(octets)
+
+
+def claim(aor: str, holder: str, after: int = 0) -> Work[Claimed]:
+    """Take the lease of a user for *holder*, and read the next messages above the number *after*.
+
+    Without a message nothing is taken. A server takes its own lease again: its earlier process has ended.
+    """
+
+    def work(db: sql.Connection) -> Claimed:
+        at = now(db)
+        found = db.execute(
+            sql.select(_messages.c.number, _messages.c.octets)
+            .where(_messages.c.aor == aor, _messages.c.expires > at, _messages.c.number > after)
+            .order_by(_messages.c.number)
+            .limit(MOST_AT_ONCE)
+        ).all()
+        if not found:
+            return Claimed()
+        lease = {"aor": aor, "holder": holder, "ends": at + LEASE_S, "now": at}
+        if db.execute(_LEASE, lease).rowcount:
+            return Claimed(tuple(StoredMessage(number, bytes(octets)) for number, octets in found))
+        return Claimed(is_held=True)
+
+    return work
+
+
+def extend(aor: str, holder: str) -> Work[bool]:
+    """Hold the lease longer; False if another server has it meanwhile."""
+
+    def work(db: sql.Connection) -> bool:
+        at = now(db)
+        return db.execute(_LEASE, {"aor": aor, "holder": holder, "ends": at + LEASE_S, "now": at}).rowcount > 0
+
+    return work
+
+
+def remove(aor: str, number: int, holder: str) -> Work[bool]:
+    """Remove a message that was delivered, and hold the lease longer; False if another server has the lease meanwhile."""
+
+    def work(db: sql.Connection) -> bool:
+        db.execute(_messages.delete().where(_messages.c.aor == aor, _messages.c.number == number))
+        return extend(aor, holder)(db)
+
+    return work
+
+
+def release(aor: str, holder: str) -> Work[bool]:
+    """Give the lease back, if *holder* has it."""
+
+    def work(db: sql.Connection) -> bool:
+        return db.execute(_leases.delete().where(_leases.c.aor == aor, _leases.c.holder == holder)).rowcount > 0
+
+    return work
+
+
+def counts() -> Work[dict[str, int]]:
+    """Count the messages of each user who has some; it only reads."""
+
+    def work(db: sql.Connection) -> dict[str, int]:
+        each = sql.select(_messages.c.aor, sql.func.count()).where(_messages.c.expires > now(db))
+        return {aor: int(count) for aor, count in db.execute(each.group_by(_messages.c.aor))}
+
+    return work
+
+
+def expire() -> Work[int]:
+    """Remove messages and leases that have expired; gives the number of the messages."""
+
+    def work(db: sql.Connection) -> int:
+        at = now(db)
+        db.execute(_leases.delete().where(_leases.c.ends <= at))
+        return db.execute(_messages.delete().where(_messages.c.expires <= at)).rowcount
+
+    return work
+
+
+def forget_users(aors: Collection[str]) -> Work[int]:
+    """Remove all messages for *aors*, who are no users any more; gives their number."""
+    return lambda db: sum(db.execute(_messages.delete().where(_messages.c.aor == aor)).rowcount for aor in aors)
+
+
+def now(db: sql.Connection) -> float:
+    """Give the time of the database: servers on several machines compare times with one clock."""
+    if db.dialect.name == "postgresql":
+        return float(db.execute(sql.text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+    return time.time()

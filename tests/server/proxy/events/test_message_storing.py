@@ -1,0 +1,121 @@
+"""A message for somebody who is away: 202 once it is on disk, and 480 where it cannot be."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from sipmesh.demo.organisation import Organisation
+from sipmesh.server.proxy.events.message_storing import WRITE_S
+from sipmesh.storage.messages import Storing
+from support.network import EDGE, FE1, PARTNER_FE, Network
+from support.peer import Peer
+from support.running import on_jumping_loop, on_loop
+
+BOB = "sip:bob@example.test"
+
+
+def limited(organisation: Organisation, **limits: int) -> None:
+    """Set the limits of stored messages."""
+    organisation.document["messages"] = limits
+    organisation.write()
+
+
+async def say(peer: Peer, text: bytes, *headers: tuple[str, str], to: str = BOB) -> int:
+    """Send a text; gives the status."""
+    kind = ("content-type", "text/plain")
+    return (await peer.ask(peer.request("MESSAGE", to, [kind, *headers], text))).status
+
+
+@on_loop
+async def test_message_is_in_the_database_when_its_202_is_sent(home: Network) -> None:
+    async with home:
+        alice = await home.phone("alice", FE1)
+        assert await say(alice, b"hello") == 202
+        with closing(sqlite3.connect(home.organisations[0].folder / "state" / "messages.db")) as db:
+            [[octets]] = db.execute("SELECT octets FROM stored_messages").fetchall()
+        assert octets.endswith(b"hello")
+        assert b"P-Asserted-Identity: <sip:alice@example.test>" in octets
+        assert home.nodes[FE1].events.storing.counts == {Storing.STORED: 1}
+
+
+@on_loop
+async def test_sender_past_its_share_is_refused_and_another_is_not(home: Network) -> None:
+    limited(home.organisations[0], per_user=3, per_sender=2)
+    async with home:
+        alice, carol = await home.phone("alice", FE1), await home.phone("carol", FE1)
+        assert [await say(alice, b"%d" % n) for n in range(3)] == [202, 202, 480]
+        assert [await say(carol, b"%d" % n) for n in range(2)] == [202, 480]
+        [line] = [line for line in home.told[FE1].lines if line["event"] == "message not stored"][:1]
+        assert line["to"] == BOB
+        assert "too many messages are stored" in line["why"]
+
+
+@on_loop
+async def test_limit_of_zero_stores_nothing(home: Network) -> None:
+    limited(home.organisations[0], per_user=0)
+    async with home:
+        alice = await home.phone("alice", FE1)
+        assert await say(alice, b"hello") == 480
+        assert not (home.organisations[0].folder / "state" / "messages.db").exists() or not _stored(home)
+
+
+def _stored(home: Network) -> int:
+    with closing(sqlite3.connect(home.organisations[0].folder / "state" / "messages.db")) as db:
+        [count] = db.execute("SELECT count(*) FROM stored_messages").fetchone()
+    return int(count)
+
+
+@on_loop
+async def test_large_message_is_not_stored(home: Network) -> None:
+    async with home:
+        alice = await home.phone("alice", FE1)
+        assert await say(alice, b"x" * 131_000) == 480
+        assert await say(alice, b"x" * 100_000) == 202
+
+
+@pytest.mark.parametrize("kind", ["application/im-iscomposing+xml"])
+@on_loop
+async def test_typing_is_not_stored(home: Network, kind: str) -> None:
+    async with home:
+        alice = await home.phone("alice", FE1)
+        assert (await alice.ask(alice.request("MESSAGE", BOB, [("content-type", kind)], b"<a/>"))).status == 480
+
+
+@on_loop
+async def test_partner_is_one_sender_whatever_names_it_uses(federation: Network) -> None:
+    """Otherwise a partner could take the room of everybody else with invented users."""
+    limited(federation.organisations[0], per_user=5, per_sender=2)
+    federation.organisations[1].add_users("frank")
+    async with federation:
+        erin, frank = await federation.phone("erin", PARTNER_FE), await federation.phone("frank", PARTNER_FE)
+        alice = await federation.phone("alice", FE1)
+        assert [await say(erin, b"1"), await say(frank, b"2"), await say(frank, b"3")] == [202, 202, 480]
+        assert await say(alice, b"4") == 202
+        assert federation.nodes[EDGE].relay.load == 0
+
+
+@on_jumping_loop
+async def test_database_that_another_process_has_locked_gives_no_202(home: Network) -> None:
+    """The message is withdrawn: who got 480 may send it again."""
+    async with home:
+        alice, node = await home.phone("alice", FE1), home.nodes[FE1]
+        assert await say(alice, b"first") == 202
+        file = home.organisations[0].folder / "state" / "messages.db"
+        node.loop.threads.clear()  # type: ignore[attr-defined]
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            asked = alice.request("MESSAGE", BOB, [("content-type", "text/plain")], b"second")
+            await alice.send(asked)
+            while not node.events.storing._pending:
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(WRITE_S)
+            node.dispatch.tick()
+            assert (await alice.final()).status == 480
+            other.execute("ROLLBACK")
+        while node.message_queue.waiting:
+            await asyncio.sleep(0)
+        assert node.events.storing.counts[Storing.FAILED] == 1

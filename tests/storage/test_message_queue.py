@@ -1,0 +1,140 @@
+"""The thread in front of the stored messages: results on the loop, faults that are told once, and its bounds."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from threading import Event
+
+import pytest
+import sqlalchemy as sql
+
+from sipmesh.errors import OperatorError
+from sipmesh.storage.message_queue import MessageQueue
+from sipmesh.storage.messages import Work
+
+PATIENCE_S = 10.0
+
+
+def one(db: sql.Connection) -> int:
+    return int(db.exec_driver_sql("SELECT 1").scalar_one())
+
+
+class Loop:
+    """Plays the event loop of one queue."""
+
+    def __init__(self, url: str | Path, most_waiting: int = 100) -> None:
+        self.calls: list[Callable[[], None]] = []
+        self.told: list[str] = []
+        self.queue = MessageQueue(url, self.calls.append, most_waiting)
+
+    def store_failing(self, problem: OperatorError) -> None:
+        self.told.append(f"failing: {problem}")
+
+    def store_working(self) -> None:
+        self.told.append("working")
+
+    def turn(self) -> None:
+        """Do what the thread has asked for, until nothing waits."""
+        ends = time.monotonic() + PATIENCE_S
+        while self.queue.waiting or self.calls:
+            assert time.monotonic() < ends
+            while self.calls:
+                self.calls.pop(0)()
+
+    def do(self, *works: Work[int]) -> list[int | None]:
+        results: list[int | None] = []
+        for work in works:
+            self.queue.submit(work, results.append)
+        self.turn()
+        return results
+
+
+@pytest.fixture(name="loop")
+def _loop(tmp_path: Path) -> Iterator[Loop]:
+    loop = Loop(tmp_path / "messages.db")
+    loop.queue.begin(loop)
+    yield loop
+    loop.queue.close()
+
+
+def test_results_come_in_the_order_of_the_work(loop: Loop) -> None:
+    assert loop.do(one, lambda _: 2, lambda _: 3) == [1, 2, 3]
+    assert "MessageStore" in repr(loop.queue)
+    assert loop.told == []
+
+
+def test_database_is_opened_with_the_first_work_only(tmp_path: Path) -> None:
+    loop = Loop(tmp_path / "messages.db")
+    loop.queue.begin(loop)
+    assert not (tmp_path / "messages.db").exists()
+    loop.do(one)
+    assert (tmp_path / "messages.db").stat().st_mode & 0o777 == 0o600
+    loop.queue.close()
+
+
+def test_fault_is_told_once_and_its_end_too(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    loop = Loop(folder / "messages.db")
+    loop.queue.begin(loop)
+    assert loop.do(one) == loop.do(one) == [None]
+    folder.mkdir()
+    assert loop.do(one) == [1]
+    assert [text.partition(":")[0] for text in loop.told] == ["failing", "working"]
+    loop.queue.close()
+
+
+def test_fault_in_one_transaction_fails_all_of_it_and_nothing_after_it(loop: Loop) -> None:
+    def broken(db: sql.Connection) -> int:
+        return int(db.exec_driver_sql("SELECT no_such_column").scalar_one())
+
+    assert loop.do(broken) == [None]
+    assert loop.do(one) == [1]
+
+
+def test_work_beyond_the_bound_is_refused_at_once(tmp_path: Path) -> None:
+    loop = Loop(tmp_path / "messages.db", most_waiting=1)
+    results: list[int | None] = []
+    loop.queue.submit(lambda _: 1, results.append)
+    assert results == [None], "before it has begun"
+    loop.queue.begin(loop)
+    loop.queue.submit(lambda _: 1, results.append)
+    loop.queue.submit(lambda _: 2, results.append)
+    assert results == [None, None]
+    loop.turn()
+    assert results == [None, None, 1]
+    loop.queue.close()
+
+
+def test_withdrawn_work_is_not_done(loop: Loop) -> None:
+    done: list[int] = []
+    is_withdrawn = Event()
+    loop.queue.submit(lambda _: is_withdrawn.wait(PATIENCE_S), lambda _: None)
+    withdrawn = loop.queue.submit(lambda _: done.append(1), lambda _: None)
+    withdrawn.withdrawn = True
+    is_withdrawn.set()
+    loop.turn()
+    assert done == []
+
+
+def test_end_does_what_was_submitted(loop: Loop) -> None:
+    results: list[int | None] = []
+    loop.queue.submit(lambda _: 7, results.append)
+    loop.queue.close()
+    loop.turn()
+    assert results == [7]
+    loop.queue.submit(lambda _: 8, results.append)
+    assert results == [7, None]
+
+
+def test_work_that_only_reads_does_not_wait_for_a_writer(loop: Loop, tmp_path: Path) -> None:
+    loop.do(one)
+    with closing(sqlite3.connect(tmp_path / "messages.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        results: list[int | None] = []
+        loop.queue.submit(one, results.append, only_reads=True)
+        loop.turn()
+        assert results == [1]
