@@ -89,13 +89,21 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Serve:
+    """Give a SUBSCRIBE or PUBLISH for *aor* to the notifier. *identity* is the sender as ``sip:user@domain``, or None."""
+
+    aor: str
+    identity: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Drop:
     """Drop the request: an ACK that cannot be routed gets no answer (RFC 3261 section 17.1.1.3)."""
 
     why: str
 
 
-Outcome = Answer | Prove | Register | ToUser | ToContact | Forward | Store | Drop
+Outcome = Answer | Prove | Register | ToUser | ToContact | Forward | Store | Serve | Drop
 
 
 def attributed(outcome: Outcome, who: str | None) -> Outcome:

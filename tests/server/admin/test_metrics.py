@@ -178,6 +178,7 @@ async def test_registrations_and_logins_are_counted(home: Network) -> None:
         assert found[labelled("sipmesh_messages_stored_total", result="stored")] == 1
         assert found[labelled("sipmesh_messages_stored_total", result="user-full")] == 0
         assert found[labelled("sipmesh_stored_messages_delivered_total")] == 0
+        assert found[labelled("sipmesh_subscriptions")] == found[labelled("sipmesh_publications")] == 0
         assert found[labelled("sipmesh_stored_messages_waiting")] == 0, "counted every two seconds"
         await alice.__aexit__()
         await until(lambda: home.nodes[FE1].registrations.count() == 0)

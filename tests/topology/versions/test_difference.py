@@ -382,6 +382,7 @@ RICH = {
     "websocket": {"origins": ["https://phone.example.test", "http://localhost:8080"]},
     "storage": {"users": "sqlite:///u.db", "bindings": "s/b.db", "messages": "sqlite:///m.db"},
     "messages": {"per_user": 10, "per_sender": 5, "lifetime_days": 3},
+    "presence": {"inside": "polite-block", "partners": "allow"},
 }
 RIGHT = Topology.model_validate(RICH)
 WORDS: list[Any] = [
@@ -397,6 +398,8 @@ WORDS: list[Any] = [
     "front-end",
     "management",
     "strict",
+    "block",
+    "allow",
     "server-ok",
     "sqlite:///v.db",
     "http://crl.example.test/other.crl",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from sipmesh.routing.events.packages import ALLOW_EVENTS, is_notified
 from sipmesh.routing.identity import assertion
 from sipmesh.routing.identity.dialog import (
     Inside,
@@ -21,7 +22,18 @@ from sipmesh.routing.identity.dialog_token import FlowSide, FlowToken, Side, own
 from sipmesh.routing.identity.privacy import unmet
 from sipmesh.routing.identity.route_set import Names, RouteSet
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender, named_side
-from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToContact, ToUser, attributed
+from sipmesh.routing.outcome import (
+    Answer,
+    Drop,
+    Forward,
+    Outcome,
+    Prove,
+    Register,
+    Serve,
+    ToContact,
+    ToUser,
+    attributed,
+)
 from sipmesh.routing.registrar.device import contact_address, is_like_a_contact
 from sipmesh.routing.registrar.gruu import Gruus, Opened, is_gruu, pool_of, public_device
 from sipmesh.routing.roles.options import capabilities
@@ -71,11 +83,35 @@ def decide(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEn
         other = other_side(route_set, sender)
         return onward if other is None else inside_gruu(request, other, onward, facts, None)
     other = other_side(route_set, sender)
+    if request.method == "SUBSCRIBE" and is_to_notifier(request, route_set, facts):
+        return subscribe_again(request, route_set, sender, facts)
     if request.method == "REGISTER":
         return register(request, sender, facts)
     if request.method == "OPTIONS" and other is None and request.ruri.user is None and facts.names.ours(request.ruri):
-        return capabilities(request)
+        return capabilities(request, ALLOW_EVENTS)
     return carry(request, route_set, other, sender, facts)
+
+
+def is_to_notifier(request: Request, route_set: RouteSet, facts: FrontEndFacts) -> bool:
+    """Tell whether a SUBSCRIBE may be inside a subscription to one of our users, of which a server of our pool is the notifier.
+
+    Such a dialog begins and ends at that server, so there is no token in its Route.
+    """
+    if request.to.tag is None or route_set.dialog is not None or route_set.stray:
+        return False
+    beyond, uri = route_set.beyond, request.ruri
+    is_near = beyond is None or beyond.host in facts.names.mates
+    return is_near and uri.host in facts.domains and uri.user is not None
+
+
+def subscribe_again(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEndFacts) -> Outcome:
+    """Give a SUBSCRIBE to the notifier, here or at the server of our pool that its Route names, with its proved sender."""
+    who = identify(request, sender, facts)
+    if not isinstance(who, str):
+        return who
+    if route_set.beyond is None:
+        return Serve(request.ruri.aor, who)
+    return Forward((ServerTarget((route_set.beyond.host,), LinkKind.SERVER, request.uri),), who)
 
 
 def carry(request: Request, route_set: RouteSet, other: Side | None, sender: Sender, facts: FrontEndFacts) -> Outcome:
@@ -129,9 +165,12 @@ def may_bring(request: Request, sender: ServerSender, facts: FrontEndFacts) -> f
     """Give the domains of the identities that a server may assert to us outside dialogs.
 
     An edge knows only one front-end pool, its next hop. Only the front ends of such a pool may forward requests of partners to
-    us, and only for users of our domains. Such requests do not leave our network again.
+    us, and only for users of our domains. Such requests do not leave our network again. So may the servers of our own pool
+    with what is for the notifier, which is one of them.
     """
     uri = request.ruri
+    if sender.peer.pool == facts.pool and sender.peer.role is Role.FRONT_END and is_notified(request):
+        return may_pass_on(sender, facts)
     entered = sender.peer.pool != facts.pool and sender.peer.pool in facts.entrances
     entered = entered and sender.peer.role is Role.FRONT_END
     if entered and assertion.is_of_us(uri, facts.domains) and uri.user is not None:

@@ -55,6 +55,7 @@ class ServerMetrics(Collector):
         yield from self._users()
         yield from self._store()
         yield from self._stored_messages()
+        yield from self._event_state()
         yield from self._calls()
         yield GaugeMetricFamily(
             "sipmesh_requests_waiting",
@@ -335,6 +336,19 @@ class ServerMetrics(Collector):
             writes.add_metric((), health.writes)
             failures.add_metric((health.last_error if health.failures else "",), health.failures)
         yield from (waiting, batches, writes, failures)
+
+    def _event_state(self) -> Iterator[Metric]:
+        """Subscriptions and publications of users; a server that registers nobody has no samples."""
+        subscriptions = GaugeMetricFamily(
+            "sipmesh_subscriptions", "Subscriptions of which this server is the notifier.", labels=()
+        )
+        publications = GaugeMetricFamily(
+            "sipmesh_publications", "Presence documents that devices have published at this server.", labels=()
+        )
+        if self._node.view.role is Role.FRONT_END:
+            subscriptions.add_metric((), len(self._node.events.notifier))
+            publications.add_metric((), self._node.events.notifier.publications)
+        yield from (subscriptions, publications)
 
     def _stored_messages(self) -> Iterator[Metric]:
         """Messages for users who are not registered; a server that registers nobody has no samples."""

@@ -128,6 +128,7 @@ class Dispatch(LinkEvents):
         """Refuse each request outside dialogs from now on, those among them that wait for their login."""
         self.is_draining = True
         self._login_waits.give_up()
+        self._events.drain()
 
     # Links
 

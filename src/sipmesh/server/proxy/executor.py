@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.identity.border import IN_REQUESTS
 from sipmesh.routing.media.judgement import NEGOTIATES
-from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, Store, ToContact, ToUser
+from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, Serve, Store, ToContact, ToUser
 from sipmesh.routing.proxy.target_set import fork
 from sipmesh.routing.registrar.device import RegisteredContact
 from sipmesh.routing.roles.front_end import to_home
@@ -44,6 +44,8 @@ DRAINING: Final = Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="th
 NO_USERS_YET: Final = Answer(
     503, headers=(("Retry-After", RETRY_AFTER_S),), why="management has not sent the users yet"
 )
+EVENT_METHODS: Final = frozenset({"SUBSCRIBE", "PUBLISH"})
+
 NO_REGISTRATIONS: Final = Answer(
     503, headers=(("Retry-After", RETRY_AFTER_S),), why="the registrations of the user cannot be read"
 )
@@ -114,6 +116,8 @@ class Executor:
                 self.reply(flow, request, key, response)
         elif isinstance(outcome, Store):
             self._store(flow, request, key, outcome)
+        elif isinstance(outcome, Serve):
+            self._notify(flow, request, key, outcome)
         elif isinstance(outcome, Prove):
             self.answer(flow, request, key, Answer(403, code=Code.NOT_AUTHENTICATED, why=f"not {outcome.aor}"))
         elif isinstance(outcome, Drop):
@@ -137,7 +141,7 @@ class Executor:
         owner = self._homes.owner_of(outcome.aor) or outcome.aor
         return ToUser(owner, outcome.identity, outcome.device, outcome.instead)
 
-    def _to_user(self, flow: Flow, request: Request, outcome: ToUser) -> Forward | Answer | Store | None:
+    def _to_user(self, flow: Flow, request: Request, outcome: ToUser) -> Forward | Answer | Store | Serve | None:
         """Find where a user is; None where the registrations have to be read first."""
         home = self._homes.of(outcome.aor)
         view = self._view
@@ -149,6 +153,14 @@ class Executor:
             return Answer(404, why=f"{outcome.aor} is not a user of this network")
         if home != view.pool.name:
             return to_home(request, outcome, flow.sender, home, view.servers_of(home))
+        return self._at_home(flow, request, outcome)
+
+    def _at_home(self, flow: Flow, request: Request, outcome: ToUser) -> Forward | Answer | Store | Serve | None:
+        """Find the phones of a user of our pool, or what serves the request in their place."""
+        if request.method in EVENT_METHODS and outcome.device is None:
+            served = self._events.served(request, outcome, flow.sender)
+            if served is not None:
+                return served
         held = self._registrations.bindings(outcome.aor)
         if held is None and request.method == "ACK":  # it cannot wait, since nothing answers it
             return outcome.instead
@@ -196,6 +208,18 @@ class Executor:
             self.refuse_malformed(flow, request, wrong)
         except SipmeshError as wrong:
             self.refuse_failed(flow, request, wrong)
+
+    def _notify(self, flow: Flow, request: Request, key: str, outcome: Serve) -> None:
+        """Give a request to the notifier; the NOTIFY of a new subscription follows the answer."""
+        if self._account(flow, request, key, outcome.identity) is None:
+            return
+        notifier = self._events.notifier
+        response = notifier.serve(flow, request, outcome.aor, outcome.identity)
+        if isinstance(response, Answer):
+            self.answer(flow, request, key, response)
+        else:
+            self.reply(flow, request, key, response)
+        notifier.answered(request, outcome.aor, response)
 
     def _store(self, flow: Flow, request: Request, key: str, outcome: Store) -> None:
         """Store a MESSAGE for its user, and answer once it is on disk; meanwhile the end of the link finds the request."""

@@ -30,7 +30,9 @@ from sipmesh.server.proxy.dispatch import Dispatch
 from sipmesh.server.proxy.events.event_server import EventServer, message_limits
 from sipmesh.server.proxy.events.message_delivery import MessageDelivery
 from sipmesh.server.proxy.events.message_storing import MessageStoring
+from sipmesh.server.proxy.events.notifier import Notifier
 from sipmesh.server.proxy.events.own_requests import OwnRequests
+from sipmesh.server.proxy.events.publications import Publications
 from sipmesh.server.proxy.executor import Executor
 from sipmesh.server.proxy.flow_table import FlowTable
 from sipmesh.server.proxy.gatekeeper import Gatekeeper
@@ -77,10 +79,12 @@ if TYPE_CHECKING:
     from sipmesh.storage.location_service.locations import Locations
     from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.document.watching import Watching
     from sipmesh.topology.expiry.fetch_status import FetchStatus
     from sipmesh.transport.tls.contexts import AcceptingContext
 
 NONCE_LIFETIME_S = 300.0
+TOKEN_BYTES = 12
 NONCE_KEY_BYTES = 32  # only for this start: a nonce is not valid on another server, or after a restart
 
 
@@ -236,8 +240,32 @@ class RunningServer:
         storing = MessageStoring(
             queue, message_limits(self.view), clock, lambda: datetime.now(UTC), self._partner_of, delivery.start
         )
-        self.events = EventServer(queue, own_requests, storing, delivery, self.homes, clock, self.log)
+        notifier = Notifier(
+            self.flow_table,
+            own_requests,
+            self.registrations,
+            Publications(clock, _token),
+            advertised,
+            self._watching,
+            self._partner_of,
+            self._is_ours,
+            _token,
+            clock,
+        )
+        self.events = EventServer(
+            queue, own_requests, storing, delivery, notifier, self.outages, self.view, self.homes, clock, self.log
+        )
         self.registrations.on_registered = self.events.registered
+
+    def _watching(self, _aor: str, watcher: str) -> Watching:
+        """Return what *watcher* may see of the presence of our users."""
+        presence = self.view.loaded.topology.presence
+        is_inside = watcher.rpartition("@")[2] in self.view.sip_domains
+        return presence.inside if is_inside else presence.partners
+
+    def _is_ours(self, aor: str) -> bool:
+        """Return whether *aor* may be at home in our pool."""
+        return not self.homes.knows(aor) or self.homes.of(aor) == self.view.pool.name
 
     def _wire_dispatch(self, branches: Branches, border: Border) -> None:
         """Build the parts that decide about messages and carry out decisions."""
@@ -408,6 +436,11 @@ class RunningServer:
         self.peer_log.close()
         self.locations.close()
         self.users.close()
+
+
+def _token() -> str:
+    """Return an unpredictable text for tags and entity tags."""
+    return os.urandom(TOKEN_BYTES).hex()
 
 
 def key_files(view: ServerView) -> tuple[str, str]:

@@ -28,6 +28,7 @@ from sipmesh.topology.document.names import (
     WebOrigin,
     split_port,
 )
+from sipmesh.topology.document.watching import Watching
 from sipmesh.trust.revocation.crl import RevocationSource
 from sipmesh.trust.role import ClientUsage, Role
 
@@ -317,6 +318,15 @@ class Messages(Part):
     lifetime_days: int = Field(default=7, ge=1, le=366, description="days after which a stored message is removed")
 
 
+class Presence(Part):
+    """Who may watch the presence of our users."""
+
+    inside: Watching = Field(
+        default=Watching.ALLOW, description="users of our own domains: allow, polite-block or block"
+    )
+    partners: Watching = Field(default=Watching.BLOCK, description="users of partners: allow, polite-block or block")
+
+
 class Topology(Part):
     """The whole topology document."""
 
@@ -334,6 +344,7 @@ class Topology(Part):
     )
     dns: Dns | None = Field(default=None, description="DNS servers to use; by default those of the machine")
     storage: Storage = Field(default=Storage(), description="where users and registrations are stored")
+    presence: Presence = Field(default=Presence(), description="who may watch the presence of our users")
     messages: Messages = Field(default=Messages(), description="messages stored for users who are not registered")
 
     @property

@@ -46,6 +46,7 @@ def _changes(old: Loaded, new: Loaded) -> Iterator[str]:
     yield from _fields("", before.storage, after.storage, _STORAGE)
     yield from _fields("", before.media, after.media, _MEDIA)
     yield from _fields("", before.messages, after.messages, _MESSAGES)
+    yield from _fields("", before.presence, after.presence, _PRESENCE)
     yield from _fields("", before, after, _TOPOLOGY)
 
 
@@ -357,7 +358,7 @@ _PER_DOMAIN = _from_to("the media of calls of single domains", "the default")
 _DNS = _from_to("the list of DNS servers to ask", "the machine's own")
 _TOPOLOGY: Mapping[str, Words | None] = {
     **dict.fromkeys(
-        ("organisation", "sip_domains", "authority", "pools", "federation", "storage", "media", "messages")
+        ("organisation", "sip_domains", "authority", "pools", "federation", "storage", "media", "messages", "presence")
     ),
     "sipmesh": _from_to("the format of the document"),
     "dns": lambda _, old, new: _DNS("", old and old.servers, new and new.servers),
@@ -371,6 +372,10 @@ _STORAGE: Mapping[str, Words | None] = {
     "users": _database("users"),
     "bindings": _from_to("the file of the bindings"),
     "messages": _database("stored messages"),
+}
+_PRESENCE: Mapping[str, Words | None] = {
+    "inside": _from_to("what users of our domains may see of the presence of our users"),
+    "partners": _from_to("what users of partners may see of the presence of our users"),
 }
 _MESSAGES: Mapping[str, Words | None] = {
     "per_user": _from_to("the number of messages that are stored for one user"),

@@ -5,17 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.routing.events.packages import MESSAGE_SUMMARY, is_for_notifier
 from sipmesh.routing.events.stored_message import is_storable
+from sipmesh.routing.identity.sender import ServerSender
+from sipmesh.routing.outcome import Forward, Serve
+from sipmesh.routing.target import ServerTarget
+from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.storage.messages import MessageLimits, Storing, counts, expire, forget_users
+from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.errors import OperatorError
     from sipmesh.routing.identity.border import Border
+    from sipmesh.routing.identity.sender import Sender
+    from sipmesh.routing.outcome import ToUser
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.events.message_delivery import MessageDelivery
     from sipmesh.server.proxy.events.message_storing import MessageStoring
+    from sipmesh.server.proxy.events.notifier import Notifier
     from sipmesh.server.proxy.events.own_requests import OwnRequests
     from sipmesh.server.proxy.flow import Flow
+    from sipmesh.server.proxy.liveness.outages import Outages
     from sipmesh.server.proxy.login.home_pools import HomePools
     from sipmesh.sip.message import Request, Response
     from sipmesh.storage.message_queue import MessageQueue
@@ -31,7 +41,7 @@ DAY_S: Final = 86_400.0
 
 
 class EventServer:
-    """The messages that wait for users, and the requests of our own."""
+    """The notifier, the messages that wait for users, and the requests of our own."""
 
     def __init__(
         self,
@@ -39,11 +49,15 @@ class EventServer:
         own_requests: OwnRequests,
         storing: MessageStoring,
         delivery: MessageDelivery,
+        notifier: Notifier,
+        outages: Outages,
+        view: ServerView,
         homes: HomePools,
         clock: Callable[[], float],
         log: Log,
     ) -> None:
         self._queue, self._own_requests, self.storing, self.delivery = queue, own_requests, storing, delivery
+        self.notifier, self._outages, self._view = notifier, outages, view
         self._homes, self._clock, self._log = homes, clock, log
         self._look_at = self._expire_at = 0.0
         self._waiting: dict[str, int] = {}
@@ -59,8 +73,23 @@ class EventServer:
 
     def apply_view(self, view: ServerView, border: Border) -> None:
         """Use another topology from now on."""
+        self._view = view
         self.storing.limits = message_limits(view)
         self._own_requests.border = border
+
+    def served(self, request: Request, outcome: ToUser, sender: Sender | None) -> Serve | Forward | None:
+        """Give a SUBSCRIBE or PUBLISH to the notifier of its user, which may be another server of this pool.
+
+        None: it is for the phones of the user. What another server of this pool has sent here is served here.
+        """
+        if not is_for_notifier(request, outcome.aor, outcome.identity):
+            return None
+        here, pool = self._view.name, self._view.pool
+        is_from_mate = isinstance(sender, ServerSender) and sender.peer.pool == pool.name
+        chosen = here if is_from_mate else notifier_of(outcome.aor, pool.servers, self._outages.names)
+        if chosen in {here, ""}:
+            return Serve(outcome.aor, outcome.identity)
+        return Forward((ServerTarget((chosen,), LinkKind.SERVER, request.uri),), outcome.identity)
 
     def is_to_store(self, request: Request, aor: str, *, is_registered: bool) -> bool:
         """Tell whether a MESSAGE for *aor* is to be stored: nobody is registered, or earlier ones are being delivered."""
@@ -97,12 +126,14 @@ class EventServer:
     def link_down(self, flow: Flow) -> None:
         """A link has closed."""
         self._own_requests.link_down(flow)
+        self.notifier.link_down(flow)
 
     def sweep(self) -> None:
         """Handle every deadline that has passed; called about twice a second."""
         self._own_requests.sweep()
         self.storing.sweep()
         self.delivery.sweep()
+        self.notifier.sweep()
         now = self._clock()
         if now >= self._look_at:
             self._look_at = now + LOOK_EVERY_S
@@ -119,9 +150,15 @@ class EventServer:
             return
         self._waiting = waiting
         self.delivery.look(waiting)
+        for aor in self.notifier.watched(MESSAGE_SUMMARY):
+            self.notifier.waiting(aor, waiting.get(aor, 0))
         gone = [aor for aor in waiting if self._homes.knows(aor) and self._homes.of(aor) is None]
         if gone:
             self._queue.submit(forget_users(gone), _ignore)
+
+    def drain(self) -> None:
+        """End all subscriptions, so that the watchers subscribe at another server."""
+        self.notifier.drain()
 
     def close(self) -> None:
         """Leave what is not delivered to others, and close the database."""

@@ -1,0 +1,57 @@
+"""The event packages for which a front end is the notifier (RFC 6665 section 7.2), and the requests that name them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sipmesh.sip.message import Request
+from sipmesh.sip.text import LWS, ascii_lower
+
+LONGEST_EVENT: Final = 128
+"""Characters of an Event with its parameters: it is kept with the subscription."""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """An event package: the type of its documents, and for how many seconds a subscription lasts by default.
+
+    *is_private*: only the user may subscribe to it.
+    """
+
+    name: str
+    content_type: str
+    default_expires_s: int
+    is_private: bool
+
+
+PRESENCE: Final = Package("presence", "application/pidf+xml", 3600, is_private=False)
+REG: Final = Package("reg", "application/reginfo+xml", 3600, is_private=True)
+MESSAGE_SUMMARY: Final = Package("message-summary", "application/simple-message-summary", 3600, is_private=True)
+
+PACKAGES: Final = {package.name: package for package in (PRESENCE, REG, MESSAGE_SUMMARY)}
+ALLOW_EVENTS: Final = ", ".join(sorted(PACKAGES))
+
+
+def event_type(request: Request) -> str:
+    """Give the event type in lower case and without parameters; "" if there is none."""
+    return ascii_lower((request.first("event") or "").partition(";")[0].strip(LWS))
+
+
+def package_of(request: Request) -> Package | None:
+    """Give the package that a request names, if a front end is its notifier."""
+    return PACKAGES.get(event_type(request))
+
+
+def is_notified(request: Request) -> bool:
+    """Tell whether a request can only be for the notifier: a PUBLISH, or a SUBSCRIBE to one of our packages."""
+    return request.method == "PUBLISH" or (request.method == "SUBSCRIBE" and package_of(request) is not None)
+
+
+def is_for_notifier(request: Request, aor: str, identity: str | None) -> bool:
+    """Tell whether a request for *aor* outside a dialog is for the notifier, and not for the phones of *aor*.
+
+    PUBLISH is for the notifier, whatever it names. So is a SUBSCRIBE to one of our packages. Other packages, such as dialog
+    (RFC 4235), are between phones; but a SUBSCRIBE of a user to itself would come back to the phone that has sent it.
+    """
+    return is_notified(request) or (request.method == "SUBSCRIBE" and identity == aor)

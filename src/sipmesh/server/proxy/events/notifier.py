@@ -1,0 +1,369 @@
+"""The notifier (RFC 6665 section 4.2): subscriptions to our users, and what their subscribers are told.
+
+One server of a pool is the notifier of a user, and has all publications and subscriptions of that user in memory
+(`notifier_choice`). When it ends, phones subscribe and publish again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.routing.events.packages import ALLOW_EVENTS, MESSAGE_SUMMARY, PRESENCE, REG
+from sipmesh.routing.events.pidf import compose
+from sipmesh.routing.events.reginfo import message_summary, reginfo
+from sipmesh.routing.events.subscribe import decide_publish, decide_subscribe
+from sipmesh.routing.identity.dialog_token import owner_hash
+from sipmesh.routing.outcome import Answer
+from sipmesh.routing.proxy.response_context import Start
+from sipmesh.routing.target import FlowTarget, Found, ServerTarget
+from sipmesh.server.proxy.events.due_times import DueTimes
+from sipmesh.server.proxy.events.own_requests import NO_ANSWER
+from sipmesh.server.proxy.events.subscription import Subscription
+from sipmesh.sip.message import Request, Response, respond
+from sipmesh.topology.document.watching import Watching
+from sipmesh.trust.evidence import LinkKind
+
+if TYPE_CHECKING:
+    from sipmesh.routing.events.packages import Package
+    from sipmesh.routing.proxy.forwarding import ListenerAddress
+    from sipmesh.routing.registrar.binding import Binding
+    from sipmesh.server.proxy.events.own_requests import OwnRequests
+    from sipmesh.server.proxy.events.publications import Publications
+    from sipmesh.server.proxy.flow import Flow
+    from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.server.proxy.registrar.registrations import Registrations
+
+MOST_OF_WATCHER: Final = 500
+"""Subscriptions of one user, or of one partner with all its users."""
+
+MOST_OF_USER: Final = 500
+"""Subscriptions to one user: each change of the user is a NOTIFY to each of them."""
+
+MOST: Final = 50_000
+"""Subscriptions at one server; each takes about 2 KiB."""
+
+LOOKED_AT: Final = 2_000
+"""Users whose bindings are looked at in one go: it takes some milliseconds."""
+
+FIRST_REFUSAL: Final = 300
+FULL: Final = Answer(503, headers=(("Retry-After", "60"),), why="too many subscriptions")
+UNKNOWN: Final = Answer(481, why="no such subscription, or another user has it")
+
+Seen = tuple[tuple[str, str], ...]
+"""What is known of the bindings of a user: the name and the token of each."""
+
+
+class WatchedUser:
+    """One user with subscriptions. *rows* are the bindings that subscribers were told of last, *waiting* the messages."""
+
+    __slots__ = ("is_asked", "rows", "seen", "subscriptions", "waiting")
+
+    def __init__(self) -> None:
+        self.subscriptions: list[Subscription] = []
+        self.rows: Sequence[Binding] = ()
+        self.seen: Seen | None = None
+        self.waiting = 0
+        self.is_asked = False
+
+    def __repr__(self) -> str:
+        return f"<WatchedUser {len(self.subscriptions)} subscriptions>"
+
+
+class Notifier:
+    """The subscriptions that one server keeps.
+
+    *watching* gives what a user lets a watcher see; *partner_of* the partner of a domain, "" if there is none. *token* gives an
+    unpredictable text, *clock* seconds of the loop. *is_user*: an address of record is at home in our pool.
+    """
+
+    def __init__(
+        self,
+        flow_table: FlowTable,
+        own_requests: OwnRequests,
+        registrations: Registrations,
+        publications: Publications,
+        listeners: dict[LinkKind, ListenerAddress],
+        watching: Callable[[str, str], Watching],
+        partner_of: Callable[[str], str],
+        is_user: Callable[[str], bool],
+        token: Callable[[], str],
+        clock: Callable[[], float],
+    ) -> None:
+        self._flow_table, self._own_requests, self._registrations = flow_table, own_requests, registrations
+        self._publications, self._listeners = publications, listeners
+        self._watching, self._partner_of, self._is_user = watching, partner_of, is_user
+        self._token, self._clock = token, clock
+        self._by_tag: dict[str, Subscription] = {}
+        self._users: dict[str, WatchedUser] = {}
+        self._by_watcher: dict[str, dict[str, Subscription]] = {}
+        self._of_principal: Counter[str] = Counter()
+        self._due: DueTimes[Subscription] = DueTimes()
+        self._round: list[str] = []
+
+    def __repr__(self) -> str:
+        return f"<Notifier {len(self._by_tag)} subscriptions to {len(self._users)} users>"
+
+    def __len__(self) -> int:
+        return len(self._by_tag)
+
+    @property
+    def publications(self) -> int:
+        """How many documents are published."""
+        return len(self._publications)
+
+    # Requests
+
+    def serve(self, flow: Flow, request: Request, aor: str, identity: str | None) -> Response | Answer:
+        """Answer a SUBSCRIBE or PUBLISH for *aor* of *identity*; the NOTIFY that follows a SUBSCRIBE comes after it."""
+        if request.method == "PUBLISH":
+            return self._publish(request, aor, identity)
+        if request.to.tag is not None:
+            return self._refresh(request, identity)
+        watching = self._watching(aor, identity or "") if identity != aor else Watching.ALLOW
+        granted = decide_subscribe(request, aor, identity, watching)
+        if isinstance(granted, Answer):
+            return granted
+        if self._is_full(aor, identity or ""):
+            return FULL
+        subscription = Subscription(request, aor, identity or "", granted.package, self._token(), flow)
+        subscription.principal = self._principal(subscription.watcher)
+        subscription.is_polite = watching is Watching.POLITE_BLOCK
+        if flow.link.kind is not LinkKind.CLIENT:
+            subscription.peer = flow.link.peer_name
+        self._add(subscription)
+        return self._granted(request, subscription, granted.expires_s)
+
+    def answered(self, request: Request, aor: str, response: Response | Answer) -> None:
+        """Tell what follows from a request for *aor* that was answered: nobody is told of it before its sender."""
+        if request.method == "PUBLISH":
+            self._changed(aor, (PRESENCE,))
+        elif isinstance(response, Response):
+            self._subscribed(self._by_tag.get(response.to.tag or ""))
+
+    def _subscribed(self, subscription: Subscription | None) -> None:
+        """Send the NOTIFY that follows a SUBSCRIBE which was granted (RFC 6665 section 4.2.1.2)."""
+        if subscription is None:
+            return
+        self._look(subscription.aor)
+        if subscription.ends <= self._clock():
+            self._end(subscription, "timeout")
+        elif not subscription.is_waiting:
+            self._notify(subscription, is_forced=True)
+
+    def _publish(self, request: Request, aor: str, identity: str | None) -> Answer:
+        granted = decide_publish(request, aor, identity)
+        if isinstance(granted, Answer):
+            return granted
+        return self._publications.publish(request, aor, granted)
+
+    def _refresh(self, request: Request, identity: str | None) -> Response | Answer:
+        """Refresh or end a subscription; only its watcher can (RFC 6665 section 4.2.1.4)."""
+        subscription = self._by_tag.get(request.to.tag or "")
+        if subscription is None or not subscription.is_of(request, identity):
+            return UNKNOWN
+        if request.cseq.number <= subscription.remote_cseq:
+            return Answer(500, "CSeq Out Of Order")
+        watching = Watching.ALLOW if subscription.is_polite else self._watching_of(subscription)
+        granted = decide_subscribe(request, subscription.aor, identity, watching)
+        if isinstance(granted, Answer):
+            if granted.status == 403:  # noqa: PLR2004 - forbidden since
+                self._end(subscription, "rejected")
+            return granted
+        subscription.refreshed(request)
+        return self._granted(request, subscription, granted.expires_s)
+
+    def _watching_of(self, subscription: Subscription) -> Watching:
+        if subscription.watcher == subscription.aor:
+            return Watching.ALLOW
+        return self._watching(subscription.aor, subscription.watcher)
+
+    def _granted(self, request: Request, subscription: Subscription, expires_s: int) -> Response:
+        """Answer 200. Our Record-Route leads later requests to this server of the pool, wherever they enter."""
+        subscription.ends = self._clock() + expires_s
+        self._due.put(subscription, subscription.ends)
+        here = self._listeners[subscription.flow.link.kind].sent_by
+        headers = [
+            ("record-route", f"<sip:{here};transport=tls;lr>"),
+            *(("record-route", route) for route in request.items("record-route")),
+            ("expires", str(expires_s)),
+            ("contact", f"<{subscription.aor};transport=tls>"),
+            ("allow-events", ALLOW_EVENTS),
+        ]
+        return respond(request, 200, headers=headers, to_tag=subscription.tag)
+
+    def _is_full(self, aor: str, watcher: str) -> bool:
+        user = self._users.get(aor)
+        return (
+            len(self._by_tag) >= MOST
+            or self._of_principal.get(self._principal(watcher), 0) >= MOST_OF_WATCHER
+            or (user is not None and len(user.subscriptions) >= MOST_OF_USER)
+        )
+
+    def _principal(self, watcher: str) -> str:
+        """Name who answers for a watcher: the user, or the partner, which may use any name in its domains."""
+        partner = self._partner_of(watcher.rpartition("@")[2])
+        return f"partner {partner}" if partner else watcher
+
+    def _add(self, subscription: Subscription) -> None:
+        self._by_tag[subscription.tag] = subscription
+        self._users.setdefault(subscription.aor, WatchedUser()).subscriptions.append(subscription)
+        self._by_watcher.setdefault(subscription.watcher, {})[subscription.tag] = subscription
+        self._of_principal[subscription.principal] += 1
+
+    def _remove(self, subscription: Subscription) -> None:
+        if self._by_tag.pop(subscription.tag, None) is None:
+            return
+        self._due.discard(subscription)
+        mine = self._by_watcher[subscription.watcher]
+        del mine[subscription.tag]
+        if not mine:
+            del self._by_watcher[subscription.watcher]
+        self._of_principal[subscription.principal] -= 1
+        if not self._of_principal[subscription.principal]:
+            del self._of_principal[subscription.principal]
+        user = self._users[subscription.aor]
+        user.subscriptions.remove(subscription)
+        if not user.subscriptions:
+            del self._users[subscription.aor]
+
+    # State
+
+    def waiting(self, aor: str, count: int) -> None:
+        """So many messages wait for *aor*."""
+        user = self._users.get(aor)
+        if user is not None and user.waiting != count:
+            user.waiting = count
+            self._changed(aor, (MESSAGE_SUMMARY,))
+
+    def watched(self, package: Package) -> list[str]:
+        """Give the users who have subscriptions to *package*."""
+        return [aor for aor, user in self._users.items() if any(one.package is package for one in user.subscriptions)]
+
+    def _look(self, aor: str) -> None:
+        """Compare the bindings of a watched user with those that subscribers know; read them first if they have changed."""
+        user = self._users.get(aor)
+        if user is None:
+            return
+        rows = self._registrations.bindings(aor)
+        if rows is not None:
+            self._found(aor, rows)
+        elif not user.is_asked:
+            user.is_asked = True
+            self._registrations.look_up(aor, lambda found: self._found(aor, found))
+
+    def _found(self, aor: str, rows: Sequence[Binding] | None) -> None:
+        user = self._users.get(aor)
+        if user is None:
+            return
+        user.is_asked = False
+        seen = tuple((row.key.name, row.token) for row in rows or ())
+        if rows is None or seen == user.seen:
+            return
+        user.rows, user.seen = list(rows), seen
+        self._changed(aor, (PRESENCE, REG))
+
+    def _changed(self, aor: str, packages: Sequence[Package]) -> None:
+        user = self._users.get(aor)
+        for subscription in list(user.subscriptions) if user is not None else ():
+            if subscription.package in packages:
+                self._notify(subscription)
+
+    def _body(self, subscription: Subscription) -> bytes:
+        user = self._users.get(subscription.aor)
+        rows = user.rows if user is not None else ()
+        if subscription.package is REG:
+            return reginfo(subscription.aor, rows, subscription.version)
+        if subscription.package is MESSAGE_SUMMARY:
+            return message_summary(subscription.aor, user.waiting if user is not None else 0)
+        if subscription.is_polite:
+            return compose(subscription.aor, (), is_there=False)
+        return compose(subscription.aor, self._publications.documents(subscription.aor), is_there=bool(rows))
+
+    # NOTIFY
+
+    def _notify(self, subscription: Subscription, *, is_forced: bool = False) -> None:
+        """Tell the state, unless the one before has no answer yet: then once it has. An equal state is told once only."""
+        if subscription.is_waiting:
+            subscription.is_dirty = True
+            return
+        body = self._body(subscription)
+        if body == subscription.last_body and not is_forced:
+            return
+        subscription.last_body = body
+        subscription.version += 1
+        left_s = max(1, int(subscription.ends - self._clock()))
+        subscription.is_waiting = True
+        self._send(subscription, f"active;expires={left_s}", body)
+
+    def _send(self, subscription: Subscription, state: str, body: bytes) -> None:
+        flow = self._flow_to(subscription)
+        if flow is None:
+            self._remove(subscription)
+            return
+        request = subscription.notify(state, body)
+        self._own_requests.send(flow, request, lambda status: self._answered(subscription, status))
+
+    def _flow_to(self, subscription: Subscription) -> Flow | None:
+        """Find the link to the watcher: that of its phone, the newest one of the same user, or that of the next server."""
+        uri = subscription.contact
+        if subscription.peer:
+            kind = subscription.flow.link.kind
+            return self._flow_table.find(Start(0, ServerTarget((subscription.peer,), kind, uri), subscription.peer))
+        owner = owner_hash(subscription.watcher)
+        return self._flow_table.find(Start(0, FlowTarget(subscription.flow.number, owner, uri, found=Found.DIALOG)))
+
+    def _answered(self, subscription: Subscription, status: int) -> None:
+        """End the subscription if the watcher does not know it, or cannot be reached (RFC 6665 section 4.2.2)."""
+        subscription.is_waiting = False
+        if status == NO_ANSWER or status >= FIRST_REFUSAL:
+            self._remove(subscription)
+        elif subscription.is_dirty:
+            subscription.is_dirty = False
+            self._notify(subscription)
+
+    def _end(self, subscription: Subscription, reason: str) -> None:
+        """Tell the watcher that the subscription has ended, and why (RFC 6665 section 4.1.3)."""
+        if subscription.tag not in self._by_tag:
+            return
+        body = self._body(subscription) if reason == "timeout" else b""
+        subscription.version += 1
+        self._send(subscription, f"terminated;reason={reason}", body)
+        self._remove(subscription)
+
+    # Links and timers
+
+    def link_down(self, flow: Flow) -> None:
+        """A watcher's link has closed. Its subscriptions stay if it has come back on another link before."""
+        for user in flow.users:
+            for subscription in list(self._by_watcher.get(user, {}).values()):
+                if subscription.flow is flow and self._flow_to(subscription) is None:
+                    self._remove(subscription)
+
+    def sweep(self) -> None:
+        """End what has expired, and look for changes; called about twice a second."""
+        for subscription in self._due.due(self._clock()):
+            self._end(subscription, "timeout")
+        for aor in self._publications.expire():
+            self._changed(aor, (PRESENCE,))
+        if not self._round:
+            self._round = list(self._users)
+        now_due, self._round = self._round[:LOOKED_AT], self._round[LOOKED_AT:]
+        for aor in now_due:
+            if self._is_user(aor):
+                self._look(aor)
+            else:
+                self.removed(aor)
+
+    def removed(self, aor: str) -> None:
+        """*aor* is no user any more: nobody may watch it."""
+        self._publications.forget(aor)
+        user = self._users.get(aor)
+        for subscription in list(user.subscriptions) if user is not None else ():
+            self._end(subscription, "noresource")
+
+    def drain(self) -> None:
+        """End all subscriptions: the watchers subscribe again, at another server (RFC 6665 section 4.1.3)."""
+        for subscription in list(self._by_tag.values()):
+            self._end(subscription, "deactivated")

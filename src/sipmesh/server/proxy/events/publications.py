@@ -1,0 +1,125 @@
+"""What the devices of users have published (RFC 3903): soft state in memory, which ends unless it is refreshed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.errors import RemoteError
+from sipmesh.routing.events.pidf import PresenceDocument, parse_pidf
+from sipmesh.routing.outcome import Answer
+from sipmesh.server.proxy.events.due_times import DueTimes
+
+if TYPE_CHECKING:
+    from sipmesh.routing.events.subscribe import Granted
+    from sipmesh.sip.message import Request
+
+MOST_OF_USER: Final = 10
+"""Publications of one user; of more, the one that ends first gives way, such as that of a phone that was started again."""
+
+MOST_OCTETS: Final = 256 << 20
+"""Octets of all publications; above, a new one is refused."""
+
+
+class Publication:
+    """One document of *aor* under its entity tag. *ends* is in seconds of the loop's clock, *size* in octets as published."""
+
+    __slots__ = ("aor", "document", "ends", "etag", "size")
+
+    def __init__(self, aor: str, etag: str, document: PresenceDocument, size: int, ends: float) -> None:
+        self.aor, self.etag, self.document, self.size, self.ends = aor, etag, document, size, ends
+
+    def __repr__(self) -> str:
+        return f"<Publication {self.etag}>"
+
+
+class Publications:
+    """The publications of all users. *clock* gives seconds of the loop, *token* an unpredictable text."""
+
+    def __init__(self, clock: Callable[[], float], token: Callable[[], str], most_octets: int = MOST_OCTETS) -> None:
+        self._clock, self._token, self._most_octets = clock, token, most_octets
+        self._of: dict[str, list[Publication]] = {}
+        self._due: DueTimes[Publication] = DueTimes()
+        self.octets = 0
+
+    def __repr__(self) -> str:
+        return f"<Publications {len(self)} of {len(self._of)} users>"
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def documents(self, aor: str) -> list[PresenceDocument]:
+        """Give the documents of *aor* that count now, newest first."""
+        now = self._clock()
+        return [one.document for one in reversed(self._of.get(aor, [])) if one.ends > now]
+
+    def publish(self, request: Request, aor: str, granted: Granted) -> Answer:
+        """Carry out a PUBLISH that was granted; raises `RemoteError` for a document that is malformed."""
+        tag = request.first("sip-if-match")
+        held = self._find(aor, tag) if tag is not None else None
+        if tag is not None and held is None:
+            return Answer(412)
+        if held is None and not request.body:
+            return Answer(400, "A First PUBLISH Needs A Document")
+        if request.body and not granted.expires_s and held is None:
+            parse_pidf(request.body, "")
+            return _answer(self._token(), 0)
+        return self._replace(request.body, aor, held, granted)
+
+    def _replace(self, body: bytes, aor: str, held: Publication | None, granted: Granted) -> Answer:
+        """Put a publication in place of *held*, or end it."""
+        etag = self._token()
+        document = parse_pidf(body, f"p{etag[:8]}-") if body else None
+        if document is not None and self.octets + len(body) > self._most_octets:
+            return Answer(503, headers=(("Retry-After", "60"),), why="too many octets are published")
+        if held is not None:
+            self._remove(held)
+        if granted.expires_s:
+            if document is None and held is not None:
+                document, size = held.document, held.size
+            else:
+                size = len(body)
+            if document is None:
+                raise RemoteError("a first PUBLISH without a document", rule="RFC 3903 section 6")
+            self._add(Publication(aor, etag, document, size, self._clock() + granted.expires_s))
+        return _answer(etag, granted.expires_s)
+
+    def _find(self, aor: str, etag: str) -> Publication | None:
+        now = self._clock()
+        return next((one for one in self._of.get(aor, []) if one.etag == etag and one.ends > now), None)
+
+    def _add(self, publication: Publication) -> None:
+        held = self._of.get(publication.aor, [])
+        if len(held) >= MOST_OF_USER:
+            self._remove(min(held, key=_end_of))
+        self._of.setdefault(publication.aor, []).append(publication)
+        self._due.put(publication, publication.ends)
+        self.octets += publication.size
+
+    def _remove(self, publication: Publication) -> None:
+        held = self._of[publication.aor]
+        held.remove(publication)
+        self._due.discard(publication)
+        self.octets -= publication.size
+        if not held:
+            del self._of[publication.aor]
+
+    def expire(self) -> set[str]:
+        """Remove what has ended; gives the users who lost a publication."""
+        ended = self._due.due(self._clock())
+        for publication in ended:
+            self._remove(publication)
+        return {publication.aor for publication in ended}
+
+    def forget(self, aor: str) -> None:
+        """Remove all publications of a user who was removed."""
+        for publication in list(self._of.get(aor, ())):
+            self._remove(publication)
+
+
+def _end_of(publication: Publication) -> float:
+    return publication.ends
+
+
+def _answer(etag: str, expires_s: int) -> Answer:
+    return Answer(200, headers=(("SIP-ETag", etag), ("Expires", str(expires_s))))

@@ -1,0 +1,91 @@
+"""One subscription: its dialog, its end, and the NOTIFY requests of it (RFC 6665 section 4.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.sip.message import Request, build_request
+
+if TYPE_CHECKING:
+    from sipmesh.routing.events.packages import Package
+    from sipmesh.server.proxy.flow import Flow
+
+MAX_FORWARDS: Final = "70"
+
+
+class Subscription:
+    """The subscription of *watcher* to *package* of *aor*, begun by *request*, which came on *flow*.
+
+    *tag* is ours. *ends* is in seconds of the loop's clock. *peer* is the server that has forwarded the SUBSCRIBE, "" if the
+    watcher's phone is on a link of ours. *principal* answers for the watcher. *is_polite*: the watcher sees a user who is never
+    there. *is_waiting*: a NOTIFY has no answer yet; *is_dirty*: the state has changed since.
+    """
+
+    __slots__ = (
+        "aor",
+        "call_id",
+        "contact",
+        "cseq",
+        "ends",
+        "event",
+        "flow",
+        "is_dirty",
+        "is_polite",
+        "is_waiting",
+        "last_body",
+        "local",
+        "package",
+        "peer",
+        "principal",
+        "remote",
+        "remote_cseq",
+        "remote_tag",
+        "routes",
+        "tag",
+        "version",
+        "watcher",
+    )
+
+    def __init__(self, request: Request, aor: str, watcher: str, package: Package, tag: str, flow: Flow) -> None:
+        self.aor, self.watcher, self.package, self.tag = aor, watcher, package, tag
+        self.call_id, self.remote_tag = request.call_id, request.from_.tag or ""
+        self.local, self.remote = f"<{request.to.uri}>;tag={tag}", f"<{request.from_.uri}>;tag={self.remote_tag}"
+        self.event = request.first("event") or package.name
+        self.routes = request.items("record-route")
+        self.flow, self.peer, self.principal = flow, "", watcher
+        self.contact = request.contacts[0].uri
+        self.cseq, self.remote_cseq, self.version = 0, request.cseq.number, 0
+        self.ends = 0.0
+        self.is_polite = self.is_waiting = self.is_dirty = False
+        self.last_body = b""
+
+    def __repr__(self) -> str:
+        return f"<Subscription of {self.watcher} to {self.package.name} of {self.aor}>"
+
+    def is_of(self, request: Request, watcher: str | None) -> bool:
+        """Tell whether a request inside a dialog is of this one, and of this watcher: tags alone prove nothing."""
+        return (
+            request.call_id == self.call_id and (request.from_.tag or "") == self.remote_tag and watcher == self.watcher
+        )
+
+    def refreshed(self, request: Request) -> None:
+        """Take over the target and the number of a SUBSCRIBE inside the dialog (RFC 6665 section 4.4.1)."""
+        self.remote_cseq = request.cseq.number
+        if request.contacts and request.contacts[0].is_sip:
+            self.contact = request.contacts[0].uri
+
+    def notify(self, state: str, body: bytes) -> Request:
+        """Make the next NOTIFY; *state* is its Subscription-State."""
+        self.cseq += 1
+        headers = [
+            ("max-forwards", MAX_FORWARDS),
+            *(("route", route) for route in self.routes),
+            ("from", self.local),
+            ("to", self.remote),
+            ("call-id", self.call_id),
+            ("cseq", f"{self.cseq} NOTIFY"),
+            ("contact", f"<{self.aor};transport=tls>"),
+            ("event", self.event),
+            ("subscription-state", state),
+        ]
+        return build_request("NOTIFY", self.contact, headers, body, self.package.content_type if body else None)
