@@ -232,7 +232,7 @@ class RunningServer:
         self._wire_dispatch(branches, border)
         self._wire_links()
 
-    def _wire_events(self, branches: Branches, advertised: dict[LinkKind, ListenerAddress], border: Border) -> None:
+    def _wire_events(self, branches: Branches, advertised: dict[str, ListenerAddress], border: Border) -> None:
         """Build the parts that store messages for users, and deliver them."""
         clock, queue = self.loop.time, self.message_queue
         own_requests = OwnRequests(self.view.name, clock, self.flow_table, branches, advertised, border)

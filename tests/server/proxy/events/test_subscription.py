@@ -40,5 +40,5 @@ def test_request_belongs_to_it_by_its_tags_and_its_proved_sender() -> None:
 
 def test_refresh_changes_the_target() -> None:
     made = subscription(("event", "presence"))
-    made.refreshed(request("SUBSCRIBE", BOB, ("contact", "<sip:alice@192.0.2.2>"), tag="7"))
+    made.refreshed(request("SUBSCRIBE", BOB, ("contact", "<sip:alice@192.0.2.2>"), tag="7"), cast("Flow", None))
     assert made.notify("active", b"").uri == "sip:alice@192.0.2.2"

@@ -23,7 +23,6 @@ from sipmesh.server.proxy.events.own_requests import NO_ANSWER
 from sipmesh.server.proxy.events.subscription import Subscription
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.topology.document.watching import Watching
-from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.routing.events.packages import Package
@@ -84,7 +83,7 @@ class Notifier:
         own_requests: OwnRequests,
         registrations: Registrations,
         publications: Publications,
-        listeners: dict[LinkKind, ListenerAddress],
+        listeners: dict[str, ListenerAddress],
         watching: Callable[[str, str], Watching],
         partner_of: Callable[[str], str],
         is_user: Callable[[str], bool],
@@ -120,7 +119,7 @@ class Notifier:
         if request.method == "PUBLISH":
             return self._publish(request, aor, identity)
         if request.to.tag is not None:
-            return self._refresh(request, identity)
+            return self._refresh(flow, request, identity)
         watching = self._watching(aor, identity or "") if identity != aor else Watching.ALLOW
         granted = decide_subscribe(request, aor, identity, watching)
         if isinstance(granted, Answer):
@@ -130,8 +129,6 @@ class Notifier:
         subscription = Subscription(request, aor, identity or "", granted.package, self._token(), flow)
         subscription.principal = self._principal(subscription.watcher)
         subscription.is_polite = watching is Watching.POLITE_BLOCK
-        if flow.link.kind is not LinkKind.CLIENT:
-            subscription.peer = flow.link.peer_name
         self._add(subscription)
         return self._granted(request, subscription, granted.expires_s)
 
@@ -158,7 +155,7 @@ class Notifier:
             return granted
         return self._publications.publish(request, aor, granted)
 
-    def _refresh(self, request: Request, identity: str | None) -> Response | Answer:
+    def _refresh(self, flow: Flow, request: Request, identity: str | None) -> Response | Answer:
         """Refresh or end a subscription; only its watcher can (RFC 6665 section 4.2.1.4)."""
         subscription = self._by_tag.get(request.to.tag or "")
         if subscription is None or not subscription.is_of(request, identity):
@@ -171,7 +168,7 @@ class Notifier:
             if granted.status == 403:  # noqa: PLR2004 - forbidden since
                 self._end(subscription, "rejected")
             return granted
-        subscription.refreshed(request)
+        subscription.refreshed(request, flow)
         return self._granted(request, subscription, granted.expires_s)
 
     def _watching_of(self, subscription: Subscription) -> Watching:
@@ -183,9 +180,9 @@ class Notifier:
         """Answer 200. Our Record-Route leads later requests to this server of the pool, wherever they enter."""
         subscription.ends = self._clock() + expires_s
         self._due.put(subscription, subscription.ends)
-        here = self._listeners[subscription.flow.link.kind].sent_by
+        here = self._listeners[subscription.flow.link.port]
         headers = [
-            ("record-route", f"<sip:{here};transport=tls;lr>"),
+            ("record-route", f"<sip:{here.sent_by};transport={here.transport};lr>"),
             *(("record-route", route) for route in request.items("record-route")),
             ("expires", str(expires_s)),
             ("contact", f"<{subscription.aor};transport=tls>"),

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.sip.message import Request, Response
-    from sipmesh.trust.evidence import LinkKind
 
 NO_ANSWER: Final = 0
 """The status of a request that was not sent, or got no final response."""
@@ -53,7 +52,7 @@ class OwnRequests:
         clock: Callable[[], float],
         flow_table: FlowTable,
         branches: Branches,
-        listeners: dict[LinkKind, ListenerAddress],
+        listeners: dict[str, ListenerAddress],
         border: Border,
     ) -> None:
         self._server, self._clock, self._flow_table, self._branches = server, clock, flow_table, branches
@@ -88,7 +87,7 @@ class OwnRequests:
         """Send a request without a Via on *flow*; *done* gets the status of its final response, or `NO_ANSWER`."""
         link = flow.link
         branch = self._branches.mint("own")
-        request.prepend("via", f"SIP/2.0/TLS {self._listeners[link.kind].sent_by};branch={branch}")
+        request.prepend("via", f"{self._listeners[link.port].via}{branch}")
         if request.present & ON_THE_WAY_OUT:
             domains = self._flow_table.domains_of(flow)
             self.border.release(request, link.kind, domains, private=hides_history(request))

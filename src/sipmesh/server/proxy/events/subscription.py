@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.sip.message import Request, build_request
+from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.routing.events.packages import Package
@@ -16,9 +17,9 @@ MAX_FORWARDS: Final = "70"
 class Subscription:
     """The subscription of *watcher* to *package* of *aor*, begun by *request*, which came on *flow*.
 
-    *tag* is ours. *ends* is in seconds of the loop's clock. *peer* is the server that has forwarded the SUBSCRIBE, "" if the
-    watcher's phone is on a link of ours. *principal* answers for the watcher. *is_polite*: the watcher sees a user who is never
-    there. *is_waiting*: a NOTIFY has no answer yet; *is_dirty*: the state has changed since.
+    *tag* is ours. *ends* is in seconds of the loop's clock. *flow* is the link of the newest SUBSCRIBE. *principal* answers for
+    the watcher. *is_polite*: the watcher sees a user who is never there. *is_waiting*: a NOTIFY has no answer yet; *is_dirty*:
+    the state has changed since.
     """
 
     __slots__ = (
@@ -35,7 +36,6 @@ class Subscription:
         "last_body",
         "local",
         "package",
-        "peer",
         "principal",
         "remote",
         "remote_cseq",
@@ -52,7 +52,7 @@ class Subscription:
         self.local, self.remote = f"<{request.to.uri}>;tag={tag}", f"<{request.from_.uri}>;tag={self.remote_tag}"
         self.event = request.first("event") or package.name
         self.routes = request.items("record-route")
-        self.flow, self.peer, self.principal = flow, "", watcher
+        self.flow, self.principal = flow, watcher
         self.contact = request.contacts[0].uri
         self.cseq, self.remote_cseq, self.version = 0, request.cseq.number, 0
         self.ends = 0.0
@@ -62,14 +62,21 @@ class Subscription:
     def __repr__(self) -> str:
         return f"<Subscription of {self.watcher} to {self.package.name} of {self.aor}>"
 
+    @property
+    def peer(self) -> str:
+        """The server that has forwarded the SUBSCRIBE; "" if the watcher's phone is on a link of ours."""
+        link = self.flow.link
+        return "" if link.kind is LinkKind.CLIENT else link.peer_name
+
     def is_of(self, request: Request, watcher: str | None) -> bool:
         """Tell whether a request inside a dialog is of this one, and of this watcher: tags alone prove nothing."""
         return (
             request.call_id == self.call_id and (request.from_.tag or "") == self.remote_tag and watcher == self.watcher
         )
 
-    def refreshed(self, request: Request) -> None:
-        """Take over the target and the number of a SUBSCRIBE inside the dialog (RFC 6665 section 4.4.1)."""
+    def refreshed(self, request: Request, flow: Flow) -> None:
+        """Take over the target, the number and the link of a SUBSCRIBE inside the dialog (RFC 6665 section 4.4.1)."""
+        self.flow = flow
         self.remote_cseq = request.cseq.number
         if request.contacts and request.contacts[0].is_sip:
             self.contact = request.contacts[0].uri
