@@ -49,15 +49,17 @@ module_app ctrl_tcp.so
 ctrl_tcp_listen 127.0.0.1:{control}
 """
 
+WATCHES = "module_app presence.so\nmodule_app mwi.so\n"
+
 MODULES = ("/usr/lib/baresip/modules", "/usr/lib/x86_64-linux-gnu/baresip/modules")
 
 
 class Baresip:
     """One phone with one account; `events` are what it told, oldest first.
 
-    With *ice* it has what browsers need: ICE, and RTP and RTCP on one port. With *records* it sends a tone and writes down
-    what it hears. Version 1.1.0 does not survive a re-INVITE while it does that, so a phone that takes part in one sends
-    silence.
+    With *watches* it publishes its presence, watches that of its friend, and asks for waiting messages. With *ice* it has
+    what browsers need: ICE, and RTP and RTCP on one port. With *records* it sends a tone and writes down what it hears.
+    Version 1.1.0 does not survive a re-INVITE while it does that, so a phone that takes part in one sends silence.
     """
 
     def __init__(self, folder: Path, user: str, password: str, domain: str, server: str, **settings: Any) -> None:
@@ -82,6 +84,7 @@ class Baresip:
         records: bool = True,
         refresh_s: int = 540,
         ice: bool = False,
+        watches: bool = False,
     ) -> None:
         self.folder.mkdir(parents=True)
         modules = next((path for path in MODULES if Path(path).is_dir()), MODULES[0])
@@ -94,16 +97,18 @@ class Baresip:
             modules=modules,
             control=self.control,
             mux="yes" if ice else "no",
-            more="module ice.so\n" if ice else "",
+            more=("module ice.so\n" if ice else "") + (WATCHES if watches else ""),
         )
         account = (
             f"<sip:{self.user}@{self.domain};transport=tls>;auth_pass={password};"
             f'outbound="sip:{server};transport=tls";answermode=auto;'
-            f"{media and f'mediaenc={media};'}{'medianat=ice;' if ice else ''}regint={10 * refresh_s};rwait=10\n"
+            f"{media and f'mediaenc={media};'}{'medianat=ice;' if ice else ''}regint={10 * refresh_s};rwait=10"
+            f"{';pubint=600;mwi=yes' if watches else ''}\n"
         )
         (self.folder / "config").write_text(config)
         (self.folder / "accounts").write_text(account)
-        (self.folder / "contacts").write_text(f'"friend" <{friend}>\n' if friend else "")
+        seen = ";presence=p2p" if watches else ""
+        (self.folder / "contacts").write_text(f'"friend" <{friend}>{seen}\n' if friend else "")
 
     @property
     def log(self) -> str:

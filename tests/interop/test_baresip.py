@@ -6,12 +6,13 @@ import asyncio
 
 import pytest
 
-from interop.baresip import Baresip
+from interop.baresip import PATIENCE_S, Baresip
 from interop.phones import phone
 from sipmesh.demo.network import FE1, FE2, PARTNER_FE, DemoNetwork
 from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
 from support.peer import Peer
+from support.running import LOOK_AGAIN_S
 
 pytestmark = pytest.mark.peer("baresip")
 
@@ -108,6 +109,45 @@ def test_phone_is_called_by_the_number_of_its_user(network: DemoNetwork, runner:
             return str((await dora.event("CALL_CLOSED"))["param"])
 
     assert "404" in runner.run(play())
+
+
+def test_message_to_a_phone_that_is_off_arrives_when_it_is_switched_on(
+    network: DemoNetwork, runner: asyncio.Runner
+) -> None:
+    dora = phone(network, "dora", FE1, records=False, friend="sip:emil@example.test")
+    emil = phone(network, "emil", FE2, records=False)
+
+    async def play() -> list[str]:
+        async with dora:
+            await dora.registered()
+            for text in ("first", "second"):
+                await dora.command("message", text)
+        async with emil:
+            return [(await emil.event("MESSAGE"))["body"] for _ in range(2)]
+
+    assert runner.run(play()) == ["first", "second"]
+
+
+def test_phone_sees_its_friend_come_and_go(network: DemoNetwork, runner: asyncio.Runner) -> None:
+    """It subscribes to its friend's presence and to its own waiting messages; both publish."""
+    dora = phone(network, "dora", FE1, records=False, friend="sip:emil@example.test", watches=True)
+    emil = phone(network, "emil", FE2, records=False, watches=True)
+
+    async def shows(status: str) -> None:
+        while status not in (await dora.command("contacts")).get("data", ""):
+            await asyncio.sleep(LOOK_AGAIN_S)
+
+    async def play() -> None:
+        async with asyncio.timeout(PATIENCE_S), dora:
+            await dora.registered()
+            async with emil:
+                await emil.registered()
+                await shows("Online")
+            await shows("Offline")
+
+    runner.run(play())
+    assert "PUBLISH sip:" in emil.log
+    assert "Messages-Waiting: no" in dora.log
 
 
 OFFER = b"""v=0\r
