@@ -13,7 +13,7 @@ from sipmesh.server.proxy.events import notifier as module
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.sip.message import Request, Response
 from sipmesh.storage.users.user_database import Users
-from support.network import FE1, FE2, Network
+from support.network import FE1, FE2, FE3, FE4, PARTNER_FE, Network
 from support.peer import Peer
 from support.running import LOOK_AGAIN_S, on_jumping_loop, on_loop, until
 
@@ -363,3 +363,44 @@ async def test_other_server_takes_over_when_the_notifier_is_gone(pool: Network) 
             assert not pool.nodes[other].events.notifier
         await told(alice)
         assert len(pool.nodes[other].events.notifier) == 1
+
+
+@pytest.mark.parametrize(("policy", "seen"), [("allow", b"<note>busy</note>"), ("polite-block", b"closed")])
+@on_loop
+async def test_partners_see_what_the_topology_allows(federation: Network, policy: str, seen: bytes) -> None:
+    """Through two edges, there and back, whichever front end is the notifier."""
+    federation.organisations[0].document["presence"] = {"partners": policy}
+    federation.organisations[0].write()
+    async with sweeping(federation):
+        bob, erin = await federation.phone("bob", FE2), await federation.phone("erin", PARTNER_FE)
+        assert (await bob.ask(publish(bob, BUSY))).status == 200
+        granted, first = await watch(erin, BOB)
+        assert seen in first.body
+        assert (await erin.ask(again(erin, granted, 600))).first("expires") == "600"
+        await told(erin)
+        assert (await erin.ask(again(erin, granted, 0))).status == 200
+        assert state(await told(erin)) == "terminated"
+
+
+@on_loop
+async def test_partners_see_nothing_by_default(federation: Network) -> None:
+    async with federation:
+        bob, erin = await federation.phone("bob", FE2), await federation.phone("erin", PARTNER_FE)
+        assert (await erin.ask(subscribe(erin, BOB))).status == 403
+        assert (await erin.ask(subscribe(erin, BOB, "reg"))).status == 403
+        asked = erin.request("PUBLISH", BOB, [("event", "presence"), PIDF], BUSY)
+        assert (await erin.ask(asked)).status == 403
+        await bob.silent()
+
+
+@on_loop
+async def test_users_of_another_pool_watch_and_are_watched(two_pools: Network) -> None:
+    """The home pool of the watched user has the notifier."""
+    async with sweeping(two_pools):
+        alice, bob = await two_pools.phone("alice", FE1), await two_pools.phone("bob", FE3)
+        assert (await bob.ask(publish(bob, BUSY))).status == 200
+        granted, first = await watch(alice, BOB)
+        assert b"busy" in first.body
+        assert len(two_pools.nodes[FE3].events.notifier) + len(two_pools.nodes[FE4].events.notifier) == 1
+        assert (await alice.ask(again(alice, granted, 0))).status == 200
+        assert state(await told(alice)) == "terminated"

@@ -140,13 +140,15 @@ class Notifier:
             self._subscribed(self._by_tag.get(response.to.tag or ""))
 
     def _subscribed(self, subscription: Subscription | None) -> None:
-        """Send the NOTIFY that follows a SUBSCRIBE which was granted (RFC 6665 section 4.2.1.2)."""
-        if subscription is None:
-            return
-        self._look(subscription.aor)
+        """Send the NOTIFY that follows a SUBSCRIBE which was granted (RFC 6665 section 4.2.1.2), once the bindings are known."""
+        if subscription is not None:
+            self._registrations.look_up(subscription.aor, lambda rows: self._tell_first(subscription, rows))
+
+    def _tell_first(self, subscription: Subscription, rows: Sequence[Binding] | None) -> None:
+        self._found(subscription.aor, rows)
         if subscription.ends <= self._clock():
             self._end(subscription, "timeout")
-        elif not subscription.is_waiting:
+        elif subscription.tag in self._by_tag and not subscription.is_waiting:
             self._notify(subscription, is_forced=True)
 
     def _publish(self, request: Request, aor: str, identity: str | None) -> Answer:
