@@ -24,19 +24,25 @@ class Answer:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class Prove:
     """The sender must first prove that it is *aor*. *status* of the challenge: 401 for REGISTER, 407 for others."""
 
     aor: str
     status: int
 
+    def __init__(self, aor: str, status: int) -> None:
+        self.aor, self.status = aor, status
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(init=False, slots=True)
 class Register:
     """Give the request to the registrar. Its sender has proved that it is *aor*."""
 
     aor: str
+
+    def __init__(self, aor: str) -> None:
+        self.aor = aor
 
 
 @dataclass(init=False, slots=True)

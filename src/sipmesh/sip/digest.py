@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 import struct
 from dataclasses import dataclass
 from enum import Enum, StrEnum
@@ -16,7 +17,18 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import split_list
-from sipmesh.sip.text import HEX, LWS, ascii_lower, ascii_upper, closing_quote, is_token, quote, shown, unquote
+from sipmesh.sip.text import (
+    HEX,
+    LWS,
+    ascii_lower,
+    ascii_upper,
+    closing_quote,
+    is_token,
+    octets_of,
+    quote,
+    shown,
+    unquote,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +36,8 @@ if TYPE_CHECKING:
 _RULE: Final = "RFC 7616 3.4"
 _SCHEME: Final = "digest"
 _NC_DIGITS: Final = 8
+_PLAIN_FIELD: Final = re.compile(r"""[ \t]*([A-Za-z0-9-]+)=("[^"\\]*"|[A-Za-z0-9.-]+)(?:,|\Z)""")
+"""A field whose value has no escapes and no blanks around it, with the comma behind it."""
 
 
 class Algorithm(StrEnum):
@@ -35,8 +49,10 @@ class Algorithm(StrEnum):
     def digest(self, text: str) -> str:
         """Give the hash of *text* in lower-case hex."""
         # Most phones have MD5 only (RFC 8760 2.3 keeps it for them). TLS hides the exchange.
-        name = "md5" if self is Algorithm.MD5 else "sha256"
-        return hashlib.new(name, text.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
+        octets = octets_of(text)
+        if self is Algorithm.MD5:
+            return hashlib.md5(octets, usedforsecurity=False).hexdigest()
+        return hashlib.sha256(octets, usedforsecurity=False).hexdigest()
 
 
 _STRONGEST_FIRST: Final = (Algorithm.SHA_256, Algorithm.MD5)
@@ -274,7 +290,10 @@ def _fields(value: str) -> Mapping[str, str]:
     scheme = value.partition(" ")[0].partition("\t")[0]
     if ascii_lower(scheme) != _SCHEME:
         raise RemoteError(f"not the Digest scheme: {shown(scheme)}", rule="RFC 7616 3.4")
-    fields: dict[str, str] = {}
+    fields = _plain_fields(value, len(scheme))
+    if fields is not None:
+        return fields
+    fields = {}
     for item in split_list(value[len(scheme) :]):
         name, equals, text = item.partition("=")
         name, text = ascii_lower(name.strip(LWS)), text.strip(LWS)
@@ -282,6 +301,22 @@ def _fields(value: str) -> Mapping[str, str]:
             raise RemoteError(f"a digest field that breaks the grammar: {shown(name)}", rule=_RULE)
         fields[name] = unquote(text)
     return fields
+
+
+def _plain_fields(value: str, at: int) -> dict[str, str] | None:
+    """Read the fields from the index *at* on if each is written as nearly all phones do; None leaves them to the grammar."""
+    fields: dict[str, str] = {}
+    while True:
+        found = _PLAIN_FIELD.match(value, at)
+        if found is None:
+            return None
+        name, text = ascii_lower(found.group(1)), found.group(2)
+        if name in fields:
+            return None
+        fields[name] = unquote(text)
+        at = found.end()
+        if at == len(value):
+            return fields if value[at - 1] != "," else None
 
 
 def _is_value(text: str) -> bool:

@@ -96,6 +96,8 @@ def separators(text: str, mark: str) -> list[int]:
 
 def split_outside(text: str, mark: str) -> list[str]:
     """Split *text* at each *mark* outside quotes and angle brackets. Pieces are stripped, and empty pieces are kept."""
+    if mark not in text:
+        return [text.strip(LWS)]
     if '"' not in text and "<" not in text:
         return [piece.strip(LWS) for piece in text.split(mark)]
     cuts = [-1, *separators(text, mark), len(text)]
@@ -104,6 +106,9 @@ def split_outside(text: str, mark: str) -> list[str]:
 
 def closing_quote(text: str) -> int:
     r"""Give the index of the quote that closes the string opened at ``text[0]``, or -1. ``\x`` escapes any x."""
+    end = text.find('"', 1)
+    if end > 0 and text[0] == '"' and text.find("\\", 1, end) < 0:  # nearly every string has no escapes
+        return end
     string = _STRING.match(text)
     return -1 if string is None else string.end() - 1
 

@@ -220,6 +220,10 @@ def _userinfo(userinfo: str, text: str) -> tuple[str, str | None]:
 
 
 def _clean(text: str, allowed: frozenset[str]) -> bool:
+    if (
+        text.isascii() and text.isalnum()
+    ):  # faster, and enough for nearly every text; each of the sets has these characters
+        return True
     return allowed.issuperset(text) and ("%" not in text or _escapes_whole(text))
 
 
@@ -266,12 +270,21 @@ def _host(host: str) -> str:
     """Parse a host name or an IPv4 address. The dot at the end of an absolute name is removed: the host is the same."""
     plain = ascii_lower(host).removesuffix(".")
     labels = plain.split(".")
-    if not _HOST.issuperset(plain) or not all(labels) or any(label[0] == "-" or label[-1] == "-" for label in labels):
+    if (
+        not _has_host_characters(plain)
+        or not all(labels)
+        or any(label[0] == "-" or label[-1] == "-" for label in labels)
+    ):
         raise _wrong("not a host", host)
     # A toplabel starts with a letter (RFC 3261 25.1): what ends in a number is an IPv4 address, or nothing.
     if is_digits(labels[-1]) and not (len(labels) == _OCTETS and all(map(_is_octet, labels))):
         raise _wrong("not an IPv4 address", host)
     return plain
+
+
+def _has_host_characters(plain: str) -> bool:
+    """Tell whether a host in lower case has no character that breaks the grammar; the first test is faster."""
+    return (plain.isascii() and plain.replace(".", "").isalnum()) or _HOST.issuperset(plain)
 
 
 def _is_octet(label: str) -> bool:

@@ -132,13 +132,12 @@ def authenticate(
     return Challenge(status, asking.challenges(nonces.mint(at, entropy, link), stale=stale), stale, flaw)
 
 
-@dataclass(frozen=True, slots=True)
 class _Asking:
-    request: Request
-    aor: str
-    verifier: Verifier | None
-    status: int
-    likeness: int
+    __slots__ = ("aor", "likeness", "request", "status", "verifier")
+
+    def __init__(self, request: Request, aor: str, verifier: Verifier | None, status: int, likeness: int) -> None:
+        self.request, self.aor, self.verifier = request, aor, verifier
+        self.status, self.likeness = status, likeness
 
     @property
     def realm(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Final, NamedTuple
 
@@ -45,6 +45,7 @@ class Binding:
     expires_at: float
     user_agent: str = ""
     interval_s: int = 0
+    _key: BindingKey | None = field(default=None, init=False, compare=False, repr=False)
 
     def __init__(
         self,
@@ -67,6 +68,7 @@ class Binding:
         self.call_id, self.cseq = call_id, cseq
         self.server, self.incarnation, self.flow, self.token = server, incarnation, flow, token
         self.expires_at, self.user_agent, self.interval_s = expires_at, user_agent, interval_s
+        self._key = None
 
     def renew(self, call_id: str, cseq: int, at: float) -> None:
         """Let the row live as long again from the instant *at*, by a REGISTER with that Call-ID and CSeq."""
@@ -76,7 +78,10 @@ class Binding:
     @property
     def key(self) -> BindingKey:
         """The key of this row. A row with the same key is of the same device, and replaces this row."""
-        return BindingKey(self.aor, row_name(self.contact, self.instance, self.reg_id))
+        key = self._key
+        if key is None:
+            key = self._key = BindingKey(self.aor, row_name(self.contact, self.instance, self.reg_id))
+        return key
 
 
 def row_name(contact: str, instance: str | None, reg_id: int | None) -> str:

@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 ONE_HOUR_S: Final = 3600
+NO_CHANGES: Final = Changes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class RegistrarLimits:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class RegistrarAnswer:
     """The answer to one REGISTER. *headers* are added to it. *changes* are stored before it is sent.
 
@@ -61,10 +62,22 @@ class RegistrarAnswer:
 
     status: int
     reason: str
-    headers: tuple[tuple[str, str], ...] = ()
-    changes: Changes = field(default_factory=Changes)
-    bindings: tuple[Binding, ...] = field(default=(), repr=False)
-    gives_gruu: bool = False
+    headers: tuple[tuple[str, str], ...]
+    changes: Changes
+    bindings: tuple[Binding, ...] = field(repr=False)
+    gives_gruu: bool
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        headers: tuple[tuple[str, str], ...] = (),
+        changes: Changes = NO_CHANGES,
+        bindings: tuple[Binding, ...] = (),
+        gives_gruu: bool = False,  # noqa: FBT001, FBT002 - as a dataclass would have it
+    ) -> None:
+        self.status, self.reason, self.headers = status, reason, headers
+        self.changes, self.bindings, self.gives_gruu = changes, bindings, gives_gruu
 
 
 def decide(

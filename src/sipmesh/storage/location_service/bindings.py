@@ -32,9 +32,10 @@ OPENING_S: Final = 5.0
 BUSY_TIMEOUT_S: Final = 0.25
 """How long one attempt to write waits for another process; then it is made again."""
 
-_COLUMNS = tuple(field.name for field in fields(Binding) if field.name != "expires_at")
+_FIELDS = tuple(field.name for field in fields(Binding) if field.init)
+_COLUMNS = tuple(name for name in _FIELDS if name != "expires_at")
 _LIST = ", ".join(_COLUMNS)
-_READ = ", ".join("9e999" if field.name == "expires_at" else field.name for field in fields(Binding))
+_READ = ", ".join("9e999" if name == "expires_at" else name for name in _FIELDS)
 _values_of = attrgetter(*_COLUMNS)
 
 _SCHEMA = f"""
