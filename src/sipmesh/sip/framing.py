@@ -167,6 +167,11 @@ class MessageReader:
         return self._at < len(self._held)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether the stream is between two messages, and no octet of the next one has come."""
+        return not self._held and self._pending is None and not self._more and not self._broken
+
+    @property
     def unfinished(self) -> bool:
         """Whether a message has begun and is not complete. Part of a keepalive is not a message."""
         if self._pending is not None or self._more:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sipmesh.sip.fields import Via, ViaForm
 from sipmesh.sip.message import Request
+from sipmesh.sip.rows import VIA
 
 
 class Mark:
@@ -35,3 +36,11 @@ def mark_received(request: Request, host: str, port: int, last: Mark | None = No
     mark = last if last is not None and last.form is via.form else Mark(via.form, host, port)
     request.replace_item("via", f"{mark.before};branch={via.branch}{mark.after}")
     return mark
+
+
+def via_as_sent(request: Request, mark: Mark | None) -> str:
+    """Give the value of the top Via as the client has sent it. *mark* is what `mark_received` has given for *request*."""
+    value, branch = request.row(VIA).value, request.top_via.branch
+    if mark is not None and value == f"{mark.before};branch={branch}{mark.after}":
+        return f"{mark.form.before};branch={branch}{mark.form.after}"
+    return value

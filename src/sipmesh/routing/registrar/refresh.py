@@ -20,9 +20,12 @@ DECIDES: Final = bits_of("to", "contact", "expires", "require", "supported")
 
 
 class KnownRefresh:
-    """The REGISTER with which one flow renews *row*, the only row of its address of record."""
+    """The REGISTER with which one flow renews *row*, the only row of its address of record.
 
-    __slots__ = ("_lines", "_most", "_rows", "_to", "gives_gruu", "row")
+    *renewals* counts how often it was read and not decided. *gives_gruu*: each answer has a new temporary GRUU.
+    """
+
+    __slots__ = ("_lines", "_most", "_to", "gives_gruu", "renewals", "row", "rows")
 
     def __init__(self, request: Request, answer: RegistrarAnswer, max_call_id_length: int) -> None:
         """Remember *request*, to which *answer* was given: a 200 with one binding, that of the only Contact.
@@ -30,12 +33,13 @@ class KnownRefresh:
         A longer Call-ID than *max_call_id_length* is left to the decision: the row would keep it.
         """
         self._most = max_call_id_length
+        self.renewals = 0
         self.row: Binding = answer.bindings[0]
         self._lines = deciding_lines(request)
         to = request.row(TO)
         self._to = to if request.to.tag is not None else made_row("to", f"{to.value};tag={stateless_tag(request)}")
         self.gives_gruu = answer.gives_gruu
-        self._rows = header_rows(
+        self.rows = header_rows(
             [
                 *[header for header in answer.headers if not self.gives_gruu or header[0] != "contact"],
                 ("content-length", "0"),
@@ -50,14 +54,7 @@ class KnownRefresh:
 
         Raises `RemoteError` where Call-ID or CSeq cannot be read.
         """
-        lines = self._lines
-        count = 0
-        for row in request.rows:
-            if row.bit & DECIDES:
-                if count == len(lines) or row.line != lines[count]:
-                    return False
-                count += 1
-        if count != len(lines):
+        if not self._has_lines_of(request):
             return False
         held = self.row
         if len(request.call_id) > self._most:
@@ -68,17 +65,42 @@ class KnownRefresh:
             return held.instance is None
         return request.cseq.number > held.cseq
 
+    def _has_lines_of(self, request: Request) -> bool:
+        lines = self._lines
+        count = 0
+        for row in request.rows:
+            if row.bit & DECIDES:
+                if count == len(lines) or row.line != lines[count]:
+                    return False
+                count += 1
+        return count == len(lines)
+
+    def was_renewed_by(self, request: Request) -> bool:
+        """Tell whether *request* is the one that has renewed the row last."""
+        row = self.row
+        is_last = request.call_id == row.call_id and request.cseq.number == row.cseq
+        return is_last and self._has_lines_of(request)
+
     def renew(self, request: Request, at: float, date: Row, mint: GruuMint | None = None) -> Response:
         """Renew the row by *request* from the instant *at*, in seconds of the clock of its end, and answer.
 
         *date* is the Date of the answer. *mint* is needed only if `gives_gruu`: each answer has a new temporary GRUU.
         """
         self.row.renew(request.call_id, request.cseq.number, at)
-        rows = [self._to if row.bit == TO else row for row in copied_rows(request)]
-        if self.gives_gruu:
-            rows.append(made_row("contact", contact_value(self.row, at, mint)))
-        rows.append(date)
-        return Response(200, "OK", rows + self._rows)
+        self.renewals += 1
+        return self.answer(request, at, date, mint)
+
+    def answer(self, request: Request, at: float, date: Row, mint: GruuMint | None = None) -> Response:
+        """Give the response to a REGISTER that repeats this one; the arguments are those of :meth:`renew`."""
+        return Response(200, "OK", [*self.copied(request), *self.fresh(at, date, mint), *self.rows])
+
+    def copied(self, request: Request) -> list[Row]:
+        """Give the rows of the answer that come from *request*: the first ones."""
+        return [self._to if row.bit == TO else row for row in copied_rows(request)]
+
+    def fresh(self, at: float, date: Row, mint: GruuMint | None) -> list[Row]:
+        """Give the rows of the answer that are written anew each time: after those of the request, and before *rows*."""
+        return [made_row("contact", contact_value(self.row, at, mint)), date] if self.gives_gruu else [date]
 
 
 def deciding_lines(request: Request) -> list[str]:

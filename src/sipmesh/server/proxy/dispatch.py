@@ -20,6 +20,7 @@ from sipmesh.routing.proxy.received import mark_received
 from sipmesh.server.proxy.executor import DRAINING, NO_USERS_YET, RETRY_AFTER_S
 from sipmesh.server.proxy.liveness.outages import UNREACHED
 from sipmesh.server.proxy.login.login_waits import PendingLogin
+from sipmesh.server.proxy.registrar.repeated_refresh import RefreshGate
 from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.rows import EVENT, MAX_BREADTH, PROXY_REQUIRE
@@ -111,6 +112,7 @@ class Dispatch(LinkEvents):
         self._liveness, self._outages = liveness, outages
         self.is_draining = False
         self._overload = overload
+        self._refresh_gate = RefreshGate(registrations, overload, relay, max_exchanges)
         self._control_plane: ControlPlane | None = None
 
     def __repr__(self) -> str:
@@ -123,10 +125,11 @@ class Dispatch(LinkEvents):
     def route_by(self, names: Names, decide: Decide) -> None:
         """Route by *names* and *decide*, of another topology, from now on."""
         self.names, self.decide = names, decide
+        self._refresh_gate.epoch += 1
 
     def drain(self) -> None:
         """Refuse each request outside dialogs from now on, those among them that wait for their login."""
-        self.is_draining = True
+        self.is_draining = self._refresh_gate.is_draining = True
         self._login_waits.give_up()
         self._events.drain()
 
@@ -248,6 +251,8 @@ class Dispatch(LinkEvents):
                 del flow.refused[key]
         elif proxied is None or (request.method == "ACK" and not self._relay.acknowledged(proxied)):
             self._serve(flow, request, key)
+            if flow.refresh is not None and request.method == "REGISTER":
+                self._refresh_gate.learn(flow, request)
 
     def _cancel(self, flow: Flow, request: Request) -> None:
         """Answer a CANCEL, and cancel the INVITE with the same branch on the same link (RFC 3261 9.2)."""

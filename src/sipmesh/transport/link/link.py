@@ -11,6 +11,7 @@ from sipmesh.errors import LocalError
 from sipmesh.routing.early_refusal import CLIENT_METHODS, SERVER_METHODS, refuse_early
 from sipmesh.sip.framing import FramingError, Keepalive, MessageReader
 from sipmesh.transport.link.deadlines import DOES_NOT_READ, LinkDeadlines
+from sipmesh.transport.link.repeated_message import RepeatedMessage
 from sipmesh.transport.link.state import LinkInput, LinkState, state_after
 from sipmesh.transport.link.writer import LinkWriter
 from sipmesh.transport.registry.registered_link import RegisteredLink
@@ -132,6 +133,7 @@ class Link(RegisteredLink):
         "opener",
         "port",
         "remote",
+        "repeated",
         "reserved",
         "state",
         "verdict",
@@ -158,6 +160,7 @@ class Link(RegisteredLink):
         self.confirmed = direction is Direction.ACCEPTED
         self.reserved = False  # for a purpose that both ends agreed on: the pool gives it to nobody else
         self.flow: object | None = None
+        self.repeated: RepeatedMessage | None = None  # set by the server layer
         self.why = ""
         now = self.last_in = reactor.loop.time()
         self.bytes_in = self.messages_in = self.messages_out = 0
@@ -483,7 +486,8 @@ class Link(RegisteredLink):
             count = len(chunk)
             total += count
             full = count == reactor.room.size
-            self._deliver(chunk)
+            if self.repeated is None or not self._is_repeated(self.repeated, chunk):
+                self._deliver(chunk)
             if self.state is not UP or not (busy or full):
                 break
         self.bytes_in += total
@@ -527,6 +531,13 @@ class Link(RegisteredLink):
             self._waits_for_the_rest(len(chunk), anew=self.messages_in != before)
         else:
             self._deadlines.begun_at = 0.0
+
+    def _is_repeated(self, repeated: RepeatedMessage, chunk: bytes) -> bool:
+        """Tell whether *chunk* is a message that was read before, and is answered."""
+        if self._reader is None or not self._reader.is_empty or not repeated.serves(self, chunk):
+            return False
+        self.messages_in += 1
+        return True
 
     def _refuse_early(self, chunk: bytes, reader: MessageReader) -> bytes:
         """Answer the new requests in *chunk* that are refused because of overload, and give the rest."""
@@ -632,7 +643,7 @@ class Link(RegisteredLink):
             self._write_rest(tls)
             self._leave(tls)
         self._writer.clear()
-        self._reader = None
+        self._reader = self.repeated = None
         self.generation = 0
         self._reactor.links.remove(self)
         if self._trusted or self.direction is Direction.OPENED:

@@ -33,6 +33,7 @@ from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.sip.date import sip_date
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.rows import Row, made_row
+from sipmesh.sip.text import octets_of
 from sipmesh.storage.location_service.locations import Write, WriteResult
 
 if TYPE_CHECKING:
@@ -180,8 +181,7 @@ class Registrations:
             return refresh.renew(request, now, self._date_row(), self._mint(1) if refresh.gives_gruu else None)
         answer = None if held is None else self._decide(flow, request, aor, held)
         if answer is not None and held is not None and self._is_settled(aor, answer, held):
-            flow.refresh = known_refresh(request, answer, self._limits.max_call_id_length)
-            return self._respond(request, answer)
+            return self._granted(flow, request, answer)
         if self._is_failing or not self._has_room(aor):
             return unavailable(request)
         pending = PendingRegistration(relay.open(flow, request, key), aor, relay)
@@ -192,6 +192,30 @@ class Registrations:
         else:
             self._store(pending, answer, held)
         return None
+
+    def _granted(self, flow: Flow, request: Request, answer: RegistrarAnswer) -> Response:
+        """Give the response to *answer*, and remember it for the next REGISTER of *flow*, if this is a refresh of one row."""
+        refresh = flow.refresh = known_refresh(request, answer, self._limits.max_call_id_length)
+        if refresh is None or refresh.gives_gruu:
+            return self._respond(request, answer)
+        return refresh.answer(request, self._clock(), self._date_row())
+
+    def renews(self, refresh: KnownRefresh, call_id: str, cseq: int) -> bool:
+        """Renew the row of *refresh* by a REGISTER that repeats it under *call_id*; False where it has to be decided."""
+        row, now = refresh.row, self._clock()
+        held = self._known.of(row.aor, now)
+        if held is None or len(held) != 1 or held[0] is not row or row.aor in self._changes:
+            return False
+        if call_id != row.call_id or cseq <= row.cseq:
+            return False
+        row.renew(call_id, cseq, now)
+        return True
+
+    def fresh(self, refresh: KnownRefresh) -> bytes:
+        """Write the rows of the next answer to *refresh* that are not the same in each."""
+        mint = self._mint(1) if refresh.gives_gruu else None
+        rows = refresh.fresh(self._clock(), self._date_row(), mint)
+        return octets_of("".join([f"{row.line}\r\n" for row in rows]))
 
     def _has_room(self, aor: str) -> bool:
         """Tell whether another REGISTER of *aor* may wait for the store."""
@@ -293,8 +317,7 @@ class Registrations:
             response = respond(request, 500, "CSeq Out Of Order")
         else:
             self._follow(pending, write, result)
-            pending.proxied.flow.refresh = known_refresh(request, answer, self._limits.max_call_id_length)
-            response = self._respond(request, answer)
+            response = self._granted(pending.proxied.flow, request, answer)
         self._answer(pending, response)
         for following in running.next_ones:
             self._go_on(following)

@@ -1,0 +1,93 @@
+"""Answers the REGISTER that a phone repeats from its octets, while nothing has changed by which it would be decided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sipmesh.routing.proxy.received import via_as_sent
+from sipmesh.routing.registrar.refresh_form import RefreshForm, form_of
+from sipmesh.server.proxy.flow import Flow
+from sipmesh.transport.link.repeated_message import RepeatedMessage
+
+if TYPE_CHECKING:
+    from sipmesh.routing.identity.sender import Sender
+    from sipmesh.routing.overload import OverloadControl
+    from sipmesh.routing.registrar.refresh import KnownRefresh
+    from sipmesh.server.proxy.registrar.registrations import Registrations
+    from sipmesh.server.proxy.relay import Relay
+    from sipmesh.sip.message import Request
+    from sipmesh.transport.link.link import Link
+
+
+class RefreshGate:
+    """What this server looks at before it serves a REGISTER, the same for all links.
+
+    *epoch* counts the topologies that were in force. *is_draining*: new requests are refused.
+    """
+
+    def __init__(
+        self, registrations: Registrations, overload: OverloadControl, relay: Relay, max_exchanges: int
+    ) -> None:
+        self.registrations = registrations
+        self._overload, self._relay, self._max_exchanges = overload, relay, max_exchanges
+        self.epoch = 0
+        self.is_draining = False
+
+    def __repr__(self) -> str:
+        return f"<RefreshGate of {self.registrations!r}, epoch {self.epoch}>"
+
+    def is_open(self, flow: Flow) -> bool:
+        """Tell whether a REGISTER of *flow* would be served now, whatever is in it.
+
+        Up to a loss of 1.0, overload control refuses none. A link with transactions is left to the usual way, which
+        recognises a retransmission.
+        """
+        if self.is_draining or self._overload.loss > 1.0 or flow.account.full or flow.served:
+            return False
+        return self._relay.load < self._max_exchanges
+
+    def learn(self, flow: Flow, request: Request) -> None:
+        """Remember the form of *request*, a REGISTER that was served, if it has just repeated the refresh of *flow*.
+
+        A phone whose REGISTER has no constant form is looked at ever more rarely: after 1, 2, 4, 8 times that it was read.
+        """
+        refresh = flow.refresh
+        if refresh is None or not refresh.renewals or refresh.renewals & (refresh.renewals - 1):
+            return
+        if not refresh.was_renewed_by(request):
+            return
+        form = form_of(request, via_as_sent(request, flow.mark), refresh.copied(request), refresh.rows)
+        if form is not None and flow.sender is not None:
+            flow.link.repeated = RepeatedRefresh(self, refresh, form, flow.sender)
+
+
+class RepeatedRefresh(RepeatedMessage):
+    """The REGISTER of one link that is known by its octets.
+
+    It counts while *refresh* is the last REGISTER of the link, *sender* has the rights that it had, and the topology is the same.
+    """
+
+    __slots__ = ("_epoch", "_form", "_gate", "_refresh", "_sender")
+
+    def __init__(self, gate: RefreshGate, refresh: KnownRefresh, form: RefreshForm, sender: Sender) -> None:
+        self._gate, self._refresh, self._form, self._sender = gate, refresh, form, sender
+        self._epoch = gate.epoch
+
+    def __repr__(self) -> str:
+        return f"<RepeatedRefresh {self._refresh!r}, {self._form!r}>"
+
+    def serves(self, link: Link, octets: bytes) -> bool:
+        """See :class:`RepeatedMessage`."""
+        flow, gate = link.flow, self._gate
+        if not isinstance(flow, Flow) or flow.refresh is not self._refresh or flow.sender is not self._sender:
+            return False
+        if self._epoch != gate.epoch or not gate.is_open(flow):
+            return False
+        found = self._form.read(octets)
+        if found is None:
+            return False
+        branch, number = found
+        if not gate.registrations.renews(self._refresh, self._form.call_id, int(number)):
+            return False
+        link.send(self._form.answer(branch, number, gate.registrations.fresh(self._refresh)))
+        return True
