@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.routing.early_refusal import CLIENT_METHODS, SERVER_METHODS, EarlyRefusal, refuse_early
-from sipmesh.routing.overload import OverloadControl
+from sipmesh.routing.overload import Demand, OverloadControl
 from sipmesh.sip.framing import parse_message
 from sipmesh.sip.message import Response
 
@@ -31,7 +31,7 @@ def octets(old: str = "", new: str = "", body: bytes = b"hello") -> bytes:
 def refuse(chunk: bytes, *, loss: float = 1.0, methods: frozenset[bytes] = CLIENT_METHODS) -> EarlyRefusal:
     control = OverloadControl(0.1, 0.5, 0.25)
     control.active, control.loss = True, loss
-    return refuse_early(chunk, control, methods, b"192.0.2.7", b"4711")
+    return refuse_early(chunk, control, Demand(), methods, b"192.0.2.7", b"4711")
 
 
 def test_response_repeats_what_the_rfc_asks_for() -> None:
@@ -131,6 +131,6 @@ def test_choice_of_a_request_that_is_not_plain_stays_for_the_parser() -> None:
     control = OverloadControl(0.1, 0.5, 0.25)
     control.active, control.loss = True, 0.5
     odd = octets("From:", "f:")
-    result = refuse_early(octets() + odd + octets(), control, CLIENT_METHODS, b"192.0.2.7", b"4711")
+    result = refuse_early(octets() + odd + octets(), control, Demand(), CLIENT_METHODS, b"192.0.2.7", b"4711")
     assert (result.refused, result.admitted, result.rest) == (0, 1, octets() + odd + octets())
-    assert [control.refuses_new() for _ in range(4)] == [True, False, True, False]
+    assert [control.refuses_new(Demand()) for _ in range(4)] == [True, False, True, False]

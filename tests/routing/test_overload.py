@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 
-from sipmesh.routing.overload import GENTLE, GREATEST, OverloadControl
+from sipmesh.routing.overload import GENTLE, GREATEST, Demand, OverloadControl
 
+CLOCK = count(1)
 TARGET_S, FOR_S, LIMIT_S = 0.1, 0.5, 0.25
 
 
@@ -21,7 +24,8 @@ def hold(held: OverloadControl, age_s: float, since: float, until: float) -> Non
 
 def refused(held: OverloadControl, of: int = 100) -> tuple[int, int]:
     """How many of *of* new requests, and of those that are refused last, are refused."""
-    return sum(held.refuses_new() for _ in range(of)), sum(held.refuses_last() for _ in range(of))
+    demand = Demand()
+    return sum(held.refuses_new(demand) for _ in range(of)), sum(held.refuses_last() for _ in range(of))
 
 
 @pytest.mark.parametrize(("until", "active"), [(1.48, False), (1.5, True)])
@@ -86,3 +90,66 @@ def test_overload_ends_when_nothing_is_measured(now: float, *, active: bool) -> 
     held.rest(now)
     assert held.active is active
     assert "refused>" in repr(held)
+
+
+def overloaded(loss: float) -> OverloadControl:
+    """An overload that stays at *loss*; :func:`step` begins the next step."""
+    held = control()
+    held.active, held.loss = True, loss
+    return held
+
+
+def step(held: OverloadControl, asked: dict[Demand, int]) -> dict[Demand, int]:
+    """Ask for so many requests of each principal, in turns; gives how many of each were refused, and ends the step."""
+    loss, found = held.loss, dict.fromkeys(asked, 0)
+    for turn in range(max(asked.values())):
+        for demand, wanted in asked.items():
+            if turn < wanted:
+                found[demand] += held.refuses_new(demand)
+    held.measured(LIMIT_S, next(CLOCK))
+    held.loss = loss
+    return found
+
+
+@pytest.mark.parametrize("loss", [GENTLE, 0.6, 1.0])
+def test_who_floods_sheds_no_requests_of_others(loss: float) -> None:
+    """What has to be refused is refused of the flood, and not of those who ask for little."""
+    held, flood, others = overloaded(loss), Demand(), [Demand() for _ in range(20)]
+    asked = {flood: 1_000, **dict.fromkeys(others, 3)}
+    step(held, asked)
+    for _ in range(3):
+        refused_of = step(held, asked)
+        assert [refused_of[other] for other in others] == [0] * 20
+        assert refused_of[flood] == pytest.approx(min(1_000, loss * 1_060), abs=70)
+
+
+def test_equal_principals_are_refused_alike() -> None:
+    held = overloaded(GENTLE)
+    asked = {Demand(): 50 for _ in range(20)}
+    step(held, asked)
+    refused_of = step(held, asked)
+    assert sum(refused_of.values()) == pytest.approx(200, abs=2)
+    assert max(refused_of.values()) - min(refused_of.values()) <= 2
+
+
+@pytest.mark.parametrize("flood", [0, 20])
+def test_many_who_ask_for_little_are_refused_too(flood: int) -> None:
+    """Otherwise nothing would end an overload that nobody makes alone."""
+    held = overloaded(GENTLE)
+    total = 0
+    for _ in range(5):
+        found = step(held, {**{Demand(): 1 for _ in range(1_000)}, **({Demand(): flood} if flood else {})})
+        total += sum(found.values())
+    assert total == pytest.approx(5 * (1_000 + flood) * GENTLE, abs=(1_000 + flood) * GENTLE)
+
+
+def test_share_of_a_principal_is_that_of_a_step() -> None:
+    held, flood, other = overloaded(GENTLE), Demand(), Demand()
+    step(held, {flood: 100, other: 100})
+    assert held.fair == 80
+    step(held, {flood: 100})
+    assert held.fair == 80
+    held.undo_last(flood)
+    assert "in step" in repr(flood)
+    hold(held, 0.01, 1e6, 1e6 + 9)
+    assert (held.active, held.fair) == (False, 0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 if TYPE_CHECKING:
-    from sipmesh.routing.overload import OverloadControl
+    from sipmesh.routing.overload import Demand, OverloadControl
 
 CLIENT_METHODS: Final = frozenset((b"MESSAGE", b"OPTIONS", b"SUBSCRIBE", b"PUBLISH", b"REFER", b"INFO", b"NOTIFY"))
 """Methods that are refused early on links of clients. An INVITE needs its transaction, by which its ACK is known."""
@@ -30,16 +30,19 @@ _STATUS: Final = b"SIP/2.0 503 Service Unavailable"
 _ENDS: Final = tuple(
     b"\r\nRetry-After: %d\r\nContent-Length: 0\r\n\r\n" % (RETRY_AFTER_S + more) for more in range(SPREAD)
 )
-_NOT_PLAIN: Final = re.compile(rb"\r\n(?:[ \t]|(?!Via:)[vV](?:[iI][aA])?[ \t]*:)")
-"""A line that goes on (RFC 3261 section 7.3.1), and a Via under another spelling: no Via may be missing in a response."""
+_LENGTH: Final = b"\r\nContent-Length:"
+_MOST_DIGITS: Final = 7
+"""Content-Length has no more digits than any body may have."""
 
-_LENGTH: Final = re.compile(rb"\r\nContent-Length:[ \t]*([0-9]{1,7})[ \t]*\r\n")
-"""Content-Length, with no more digits than any body may have."""
+_LENGTHS: Final = re.compile(rb"\r\n(?:l|content-length)[ \t]*:")
+"""Each row in lower case that a parser may take for Content-Length: of two, the parser decides where the message ends."""
 
-_LENGTHS: Final = re.compile(rb"\r\n(?:[lL]|(?i:content-length))[ \t]*:")
-"""Each row that a parser may take for Content-Length: where there are two, the parser decides where the message ends."""
-
-_TAG: Final = re.compile(rb"[tT][aA][gG]=")
+_VIA_NAMES: Final = frozenset((b"v", b"via"))
+_BLANKS: Final = b" \t"
+_SPACE: Final = 0x20
+_TAB: Final = 0x09
+_CAPITAL_V: Final = 0x56
+_SMALL_V: Final = 0x76
 
 _CRLF: Final = b"\r\n"
 _END: Final = b"\r\n\r\n"
@@ -58,12 +61,12 @@ class EarlyRefusal:
 
 
 def refuse_early(
-    chunk: bytes, control: OverloadControl, methods: frozenset[bytes], host: bytes, port: bytes
+    chunk: bytes, control: OverloadControl, demand: Demand, methods: frozenset[bytes], host: bytes, port: bytes
 ) -> EarlyRefusal:
     """Refuse the share of new requests in *chunk* that *control* asks for, and leave the others as they came.
 
-    *chunk* begins with a message. *methods* are those that may be refused. *host* and *port* are where the chunk is from: the
-    top Via is told (RFC 3261 section 18.2.1, RFC 3581 section 4).
+    *chunk* begins with a message. *demand* is that of its sender. *methods* are those that may be refused. *host* and *port*
+    are where the chunk is from: the top Via is told (RFC 3261 section 18.2.1, RFC 3581 section 4).
 
     A request that should be refused, but is of a dialog or not plain, ends the look at *chunk*: the requests from there on are
     not admitted, and are decided about after the parser. Otherwise a spelling that is not plain would escape each refusal.
@@ -76,10 +79,10 @@ def refuse_early(
         if end < 0:
             break
         if chunk[at : chunk.find(b" ", at, at + LONGEST_METHOD)] in methods:
-            if control.refuses_new():
+            if control.refuses_new(demand):
                 answer = unavailable(chunk, at, head_end, host, port)
                 if answer is None:
-                    control.undo_last()
+                    control.undo_last(demand)
                     break
                 answers.append(answer)
                 if kept_from < at:
@@ -96,11 +99,22 @@ def refuse_early(
 
 def message_end(chunk: bytes, at: int, head_end: int) -> int:
     """Tell where the message ends whose header is *chunk* from *at* to *head_end*; -1 if that is not plain, or not here."""
-    length = _LENGTH.search(chunk, at, head_end + len(_CRLF))
-    if length is None or len(_LENGTHS.findall(chunk, at, head_end)) != 1:
+    found = chunk.find(_LENGTH, at, head_end)
+    if found < 0 or not _has_one_length(chunk[at:head_end].lower()):
         return -1
-    end = head_end + len(_END) + int(length.group(1))
+    line_end = chunk.find(_CRLF, found + len(_CRLF))
+    digits = chunk[found + len(_LENGTH) : line_end].strip(_BLANKS)
+    if not digits.isdigit() or len(digits) > _MOST_DIGITS:
+        return -1
+    end = head_end + len(_END) + int(digits)
     return end if end <= len(chunk) else -1
+
+
+def _has_one_length(header: bytes) -> bool:
+    """Tell whether no parser finds two Content-Lengths in *header*, which is in lower case and has one."""
+    if header.count(b"\r\ncontent-length") == 1 and header.find(b"\r\nl") < 0:
+        return True
+    return len(_LENGTHS.findall(header)) == 1
 
 
 def unavailable(chunk: bytes, at: int, head_end: int, host: bytes, port: bytes) -> bytes | None:
@@ -108,35 +122,49 @@ def unavailable(chunk: bytes, at: int, head_end: int, host: bytes, port: bytes) 
 
     The response repeats what RFC 3261 section 8.2.6.2 asks for. The tag of To is the same for each copy of the request.
     """
-    if _NOT_PLAIN.search(chunk, at, head_end) is not None:
-        return None
-    from_, to = row(chunk, b"\r\nFrom:", at, head_end), row(chunk, b"\r\nTo:", at, head_end)
-    call_id, cseq = row(chunk, b"\r\nCall-ID:", at, head_end), row(chunk, b"\r\nCSeq:", at, head_end)
-    vias = _vias(chunk, at, head_end, host, port)
-    if not (from_ and to and call_id and cseq and vias) or _TAG.search(to) is not None:
+    lines = chunk[at:head_end].split(_CRLF)
+    vias = _vias(lines, host, port)
+    from_, to = _line(lines, b"From:"), _line(lines, b"To:")
+    call_id, cseq = _line(lines, b"Call-ID:"), _line(lines, b"CSeq:")
+    if not (vias and from_ and to and call_id and cseq) or b"tag=" in to.lower():
         return None
     number = crc32(vias + call_id)
-    return b"".join((_STATUS, vias, from_, to, b";tag=%08x" % number, call_id, cseq, _ENDS[number % SPREAD]))
+    rows = (_STATUS, vias, from_, b"%b;tag=%08x" % (to, number), call_id, cseq)
+    return _CRLF.join(rows) + _ENDS[number % SPREAD]
 
 
-def row(chunk: bytes, name: bytes, at: int, head_end: int) -> bytes:
-    """Give the header row that begins with *name*, with the line end before it; nothing if there is none."""
-    found = chunk.find(name, at, head_end)
-    return b"" if found < 0 else chunk[found : chunk.find(_CRLF, found + 2, head_end + 2)]
+def _line(lines: list[bytes], name: bytes) -> bytes:
+    """Give the first row that begins with *name*; nothing if there is none."""
+    for line in lines:
+        if line.startswith(name):
+            return line
+    return b""
 
 
-def _vias(chunk: bytes, at: int, head_end: int, host: bytes, port: bytes) -> bytes:
-    """Give all rows of Via, the top one with where it came from; nothing if there is none, or it is not plain."""
-    vias = _marked(row(chunk, b"\r\nVia:", at, head_end), host, port)
-    found = chunk.find(b"\r\nVia:", at, head_end)
-    while vias and (found := chunk.find(b"\r\nVia:", found + 2, head_end)) >= 0:
-        vias += chunk[found : chunk.find(_CRLF, found + 2, head_end + 2)]
-    return vias
+def _vias(lines: list[bytes], host: bytes, port: bytes) -> bytes:
+    """Give all rows of Via, the top one with where it came from; nothing if there is none, or if a row is not plain.
+
+    Not plain is a line that goes on (RFC 3261 section 7.3.1), and a Via under another spelling: no Via may be missing.
+    """
+    vias: list[bytes] = []
+    for line in lines:
+        first = line[0] if line else _SPACE
+        if first in (_SPACE, _TAB):
+            return b""
+        if first in (_CAPITAL_V, _SMALL_V):
+            if line.startswith(b"Via:"):
+                vias.append(line)
+            elif line.partition(b":")[0].rstrip(_BLANKS).lower() in _VIA_NAMES:
+                return b""
+    if not vias:
+        return b""
+    vias[0] = _marked(vias[0], host, port)
+    return _CRLF.join(vias) if vias[0] else b""
 
 
 def _marked(via: bytes, host: bytes, port: bytes) -> bytes:
     """Give the top Via with the address that the request came from; nothing if it is not plain."""
-    if not via or b"," in via or b'"' in via or b"received=" in via or b"rport=" in via:
+    if b"," in via or b'"' in via or b"received=" in via or b"rport=" in via:
         return b""
     if b";rport" in via:
         via = via.replace(b";rport", b";rport=" + port, 1)

@@ -32,25 +32,49 @@ GREATEST: Final = 1.9
 """The greatest share of all: every new request is refused, and 9 in 10 of those that are refused last."""
 
 
+LEAST_FOR_ALL: Final = 0.1
+"""The least part of the requests that goes to the fair shares, however great the loss is."""
+
+
+class Demand:
+    """How many new requests one principal has *asked* for in the *step* of that number, while there is overload."""
+
+    __slots__ = ("asked", "step")
+
+    def __init__(self) -> None:
+        self.asked = self.step = 0
+
+    def __repr__(self) -> str:
+        return f"<Demand of {self.asked} requests in step {self.step}>"
+
+
 class OverloadControl:
     """The age of the queue, and the share of requests that is refused meanwhile; times in seconds of the caller's clock.
 
     *target_s* is the age that is good, *interval_s* how long the age may stay above. Up to *limit_s* a small part of the new
     requests is refused; at twice that all may be, at four times `GREATEST`. *loss* grows up to 1 for new requests outside a
     dialog; what is above 1 is the share of REGISTER and of requests inside a dialog. *active* is looked at for each message.
+
+    Who asks for much is refused first: *fair* is how many new requests of a principal are admitted in one step, and what would be
+    refused of them is refused of principals that ask for more.
     """
 
     __slots__ = (
         "_above_since",
+        "_asked",
         "_credit",
         "_credit_last",
         "_measured_at",
+        "_owed_most",
+        "_principals",
+        "_step",
         "_stepped_at",
         "active",
         "age_s",
         "began_at",
         "ended_at",
         "episodes",
+        "fair",
         "interval_s",
         "limit_s",
         "longest_s",
@@ -71,6 +95,9 @@ class OverloadControl:
         self._above_since = -1.0
         self._measured_at = self._stepped_at = 0.0
         self._credit = self._credit_last = 0.0
+        self.fair = 0
+        self._step, self._asked, self._principals = 1, 0, 0
+        self._owed_most = 0.0
 
     def __repr__(self) -> str:
         return f"<OverloadControl {self.age_s * 1000:.0f} ms, loss {self.loss:.2f}, {self.refused} refused>"
@@ -90,8 +117,17 @@ class OverloadControl:
         elif self.active or now - self._above_since >= self.interval_s:
             self._raise(age_s, now)
 
-    def _raise(self, age_s: float, now: float) -> None:
+    def _next_step(self, now: float) -> None:
+        """Compute the fair share from what was asked for in the last step."""
         self._stepped_at = now
+        admitted = max(LEAST_FOR_ALL, 1.0 - self.loss) * self._asked
+        self.fair = int(admitted / self._principals) if self._principals else 0
+        self._owed_most = self.loss * self._asked
+        self._step += 1
+        self._asked = self._principals = 0
+
+    def _raise(self, age_s: float, now: float) -> None:
+        self._next_step(now)
         if not self.active:
             self.active = True
             self.episodes += 1
@@ -115,7 +151,7 @@ class OverloadControl:
     def _lower(self, now: float) -> None:
         if not self.active:
             return
-        self._stepped_at = now
+        self._next_step(now)
         self.loss *= LOWERED
         if self.loss < OVER:
             self._end(now)
@@ -124,6 +160,7 @@ class OverloadControl:
         self.active, self.loss = False, 0.0
         self.ended_at = now
         self._credit = self._credit_last = 0.0
+        self.fair = 0
 
     def rest(self, now: float) -> None:
         """End the overload if nothing was measured for a while: then nothing waits."""
@@ -133,17 +170,27 @@ class OverloadControl:
         if self.active:
             self._end(now)
 
-    def refuses_new(self) -> bool:
-        """Tell whether the next new request outside a dialog is refused."""
+    def refuses_new(self, demand: Demand) -> bool:
+        """Tell whether the next new request outside a dialog, of the principal with that *demand*, is refused.
+
+        The fair share of a principal is admitted, and others owe the refusal, up to what one step refuses.
+        """
+        if demand.step != self._step:
+            demand.step, demand.asked = self._step, 0
+            self._principals += 1
+        demand.asked += 1
+        self._asked += 1
         self._credit += min(self.loss, 1.0)
-        if self._credit < 1.0:
+        if self._credit < 1.0 or (demand.asked <= self.fair and self._credit <= self._owed_most):
             return False
         self._credit -= 1.0
         return True
 
-    def undo_last(self) -> None:
+    def undo_last(self, demand: Demand) -> None:
         """Take back the last True of `refuses_new`, as if it had not been asked: the next question gets the same answer."""
         self._credit += 1.0 - min(self.loss, 1.0)
+        self._asked -= 1
+        demand.asked -= 1
 
     def refuses_last(self) -> bool:
         """Tell whether the next REGISTER, or request inside a dialog, is refused."""

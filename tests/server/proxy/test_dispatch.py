@@ -308,6 +308,25 @@ async def test_request_escapes_overload_control_by_no_spelling(home: Network, ol
         assert (await alice.final()).status == 200
 
 
+@on_loop
+async def test_user_who_floods_sheds_no_request_of_another_user(home: Network) -> None:
+    """The refusals that one step owes are those of the user who asks for more than its fair share, on all of its links."""
+    async with home:
+        flood = [await home.phone("alice", FE1) for _ in range(2)]
+        bob = await home.phone("bob", FE1)
+        with overload(home.nodes[FE1], 0.5) as control:
+            control._next_step(1e9)
+            for _ in range(2):
+                asked = [peer.request("MESSAGE", "sip:nobody@example.test") for peer in flood for _ in range(50)]
+                for number, request in enumerate(asked):
+                    await flood[number // 50].send(request)
+                found = [(await flood[number // 50].final()).status for number in range(100)]
+                answered = [await bob.ask(bob.request("MESSAGE", "sip:nobody@example.test")) for _ in range(5)]
+                control._next_step(1e9)
+        assert found.count(503) == pytest.approx(52, abs=5)
+        assert [answer.status for answer in answered].count(503) == 0
+
+
 @pytest.mark.parametrize(("loss", "status", "refused"), [(1.0, 200, 0), (2.0, 503, 1)])
 @on_loop
 async def test_register_is_refused_after_all_new_requests(

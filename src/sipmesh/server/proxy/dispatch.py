@@ -315,7 +315,7 @@ class Dispatch(LinkEvents):
             return is_refused
         if was_admitted:
             return False
-        is_refused = self._overload.refuses_new()
+        is_refused = self._overload.refuses_new(link.demand)
         self._overload.refused += is_refused
         return is_refused
 

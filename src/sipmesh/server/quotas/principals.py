@@ -206,6 +206,7 @@ class Principals:
         if flow.account is not NOBODY:
             flow.account.links -= 1
         flow.account = account
+        flow.link.demand = account.demand
         if account is not NOBODY:
             account.links += 1
 

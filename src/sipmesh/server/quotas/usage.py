@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from sipmesh.routing.overload import Demand
+
 BRANCH_OCTETS: Final = 4_096
 """Octets that a branch takes beside its message: its transaction, its deadlines, the rows of its header."""
 
@@ -13,16 +15,29 @@ class Usage:
 
     *kind* is ``address``, ``user``, ``server`` or ``partner``; *name* is the principal's name. *links* are its links that
     are up. *branches* are those that wait for their final response. *octets* are in memory until its requests are over.
-    *within* is the account of the server that sends this principal's requests to us; it counts them as well. Callers
-    change the counts when they open and end links and branches; a message of a client or a partner needs no look-up.
+    *demand* is what it asks for under overload. *within* is the account of the server that sends this principal's requests to
+    us; it counts them as well. Callers change the counts when they open and end links and branches; a message of a client or
+    a partner needs no look-up.
     """
 
-    __slots__ = ("branches", "kind", "links", "most_branches", "most_octets", "name", "octets", "refused", "within")
+    __slots__ = (
+        "branches",
+        "demand",
+        "kind",
+        "links",
+        "most_branches",
+        "most_octets",
+        "name",
+        "octets",
+        "refused",
+        "within",
+    )
 
     def __init__(self, kind: str, name: str, most_branches: int, most_octets: int, within: Usage | None = None) -> None:
         self.kind, self.name, self.within = kind, name, within
         self.most_branches, self.most_octets = most_branches, most_octets
         self.links = self.branches = self.octets = self.refused = 0
+        self.demand = Demand()
 
     def __repr__(self) -> str:
         return f"<Usage {self.kind} {self.name}: {self.links} links, {self.branches} branches, {self.octets} octets>"

@@ -9,6 +9,7 @@ from mypy_extensions import mypyc_attr
 
 from sipmesh.errors import LocalError
 from sipmesh.routing.early_refusal import CLIENT_METHODS, SERVER_METHODS, refuse_early
+from sipmesh.routing.overload import Demand
 from sipmesh.sip.framing import FramingError, Keepalive, MessageReader
 from sipmesh.transport.link.deadlines import DOES_NOT_READ, LinkDeadlines
 from sipmesh.transport.link.repeated_message import RepeatedMessage
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 PING: Final = b"\r\n\r\n"
 PONG: Final = b"\r\n"
 LOOK_AGAIN_S: Final = 60.0
+NOBODYS: Final = Demand()
 A_SECOND: Final = 1.0  # a certificate is valid until the end of the second in its notAfter (RFC 5280 4.1.2.5)
 
 
@@ -122,6 +124,7 @@ class Link(RegisteredLink):
         "alarm",
         "bytes_in",
         "confirmed",
+        "demand",
         "evidence",
         "facts",
         "flow",
@@ -160,6 +163,7 @@ class Link(RegisteredLink):
         self.confirmed = direction is Direction.ACCEPTED
         self.reserved = False  # for a purpose that both ends agreed on: the pool gives it to nobody else
         self.flow: object | None = None
+        self.demand = NOBODYS  # that of its principal, set by the server layer
         self.repeated: RepeatedMessage | None = None  # set by the server layer
         self.why = ""
         now = self.last_in = reactor.loop.time()
@@ -547,7 +551,7 @@ class Link(RegisteredLink):
         host, port = self.remote
         control = self._reactor.overload
         methods = CLIENT_METHODS if self.kind is LinkKind.CLIENT else SERVER_METHODS
-        result = refuse_early(chunk, control, methods, host.encode(), str(port).encode())
+        result = refuse_early(chunk, control, self.demand, methods, host.encode(), str(port).encode())
         self.admitted = result.admitted
         if result.refused:
             control.refused += result.refused

@@ -140,7 +140,7 @@ class WebSocketLink(Link):
         """Answer a new request that is refused because of overload, as on links over TLS; several at once are no message."""
         host, port = self.remote
         control = self._reactor.overload
-        result = refuse_early(data, control, CLIENT_METHODS, host.encode(), str(port).encode())
+        result = refuse_early(data, control, self.demand, CLIENT_METHODS, host.encode(), str(port).encode())
         self.admitted = result.admitted
         if not result.refused:
             return False
