@@ -28,7 +28,7 @@ TRANSACTION = "CPyDef_relay___Relay___forward"
 TURN = "CPyDef_reactor___Reactor____turn"
 STAGES = {
     "read: TLS": ("CPyDef_pyopenssl___PyOpenSslTls___read",),
-    "frame: cut and split": ("CPyDef_framing___MessageReader___next", "CPyDef_framing___MessageReader___take"),
+    "frame: cut and split": ("CPyDef_framing___MessageReader___next", "CPyDef_framing___MessageReader___add"),
     "check: what is read of the fields": ("CPyDef_check___check_request", "CPyDef_check___check_response"),
     "edit: the copy, its octets": ("CPyDef_relay___Relay____copy", "CPyDef_header___Message___encode"),
     "write: TLS": ("CPyDef_link___Link____write",),
