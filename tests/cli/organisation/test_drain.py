@@ -19,6 +19,14 @@ def test_server_that_is_drained_has_stopped_in_order(organisation: Organisation)
     assert (again.code, "does not run on this machine" in again.err) == (1, True)
 
 
+def test_server_that_is_prepared_goes_on(organisation: Organisation) -> None:
+    organisation.serve(FE1)
+    for _ in range(2):
+        left = organisation.type("drain", FE1, "--prepare")
+        assert (left.code, f"To stop it: sipmesh drain {FE1}" in left.out) == (0, True)
+    assert organisation.servers[FE1].poll() is None
+
+
 def test_unknown_server_names_the_nearest(organisation: Organisation) -> None:
     left = organisation.type("drain", "fe2.example.com")
     assert (left.code, f"did you mean '{FE1}'?" in left.err) == (1, True)

@@ -76,6 +76,14 @@ async def test_drain_is_carried_out_and_answered_with_what_is_under_way(home: Ne
 
 
 @on_loop
+async def test_server_that_prepares_to_drain_says_so_and_serves(home: Network) -> None:
+    async with home:
+        assert (await asked(home, "prepare-drain"))["state"] == "preparing"
+        assert (await asked(home, "status"))["work"]["state"] == "preparing"
+        assert (await home.phone("alice", FE1)).user == "alice@example.test"
+
+
+@on_loop
 async def test_links_are_told_with_whoever_was_proved_on_them(pool: Network) -> None:
     async with pool:
         alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)

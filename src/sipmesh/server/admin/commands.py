@@ -18,6 +18,7 @@ from sipmesh.server.admin.replies import (
     FILES_CHANGED,
     LINKS,
     LOGIN_FAILURES,
+    PREPARE_DRAIN,
     REFUSED,
     REFUSED_MESSAGES,
     REGISTRATIONS,
@@ -98,6 +99,7 @@ class AdminCommands:
             FILES_CHANGED.name: self.files_changed,
             USERS_CHANGED.name: self.users_changed,
             DRAIN.name: self.drain,
+            PREPARE_DRAIN.name: self.prepare_drain,
         }
 
     async def status(self, _asked: Mapping[str, Any]) -> StatusReply:
@@ -126,7 +128,7 @@ class AdminCommands:
         node = self._node
         now, calls = node.loop.time(), node.relay.calls.up()
         return WorkReply(
-            state="draining" if node.dispatch.is_draining else "serving",
+            state=self._state(),
             requests_waiting=node.relay.load,
             calls_up=len(calls),
             calls=tuple(CallReply(call.caller, call.callee, round(now - call.since, 1)) for call in calls[-PAGE:]),
@@ -135,6 +137,16 @@ class AdminCommands:
                 for outage in node.outages.names.values()
             ),
         )
+
+    def _state(self) -> str:
+        if self._node.dispatch.is_draining:
+            return "draining"
+        return "preparing" if self._node.registrations.is_shortened else "serving"
+
+    async def prepare_drain(self, _asked: Mapping[str, Any]) -> WorkReply:
+        """Grant registrations for a short time from now on; the server goes on serving."""
+        self._node.registrations.shorten()
+        return self._work()
 
     async def drain(self, _asked: Mapping[str, Any]) -> WorkReply:
         """Drain the server, and stop it then; while it drains this changes nothing."""

@@ -61,7 +61,7 @@ class OutageReply:
 
 @dataclass(frozen=True, slots=True)
 class WorkReply:
-    """What a server has to do: its *state*, ``serving`` or ``draining``, and what is under way on it.
+    """What a server has to do: its *state*, ``serving``, ``preparing`` to drain or ``draining``, and what is under way on it.
 
     *requests_waiting* are branches without a final response. *calls* are the newest of the *calls_up*.
     """
@@ -307,3 +307,4 @@ RELOAD: Final = ControlCommand("reload", ReloadResult)
 FILES_CHANGED: Final = ControlCommand("files-changed", ReloadResult)
 USERS_CHANGED: Final = ControlCommand("users-changed", ClosedReply)
 DRAIN: Final = ControlCommand("drain", WorkReply)
+PREPARE_DRAIN: Final = ControlCommand("prepare-drain", WorkReply)

@@ -427,3 +427,21 @@ def rows(organisation: Organisation) -> int:
     with closing(sqlite3.connect(organisation.load().bindings_file)) as other:
         found: tuple[int] = other.execute("SELECT count(*) FROM bindings").fetchone()
     return found[0]
+
+
+@on_loop
+async def test_server_that_is_about_to_stop_grants_the_shortest_time(home: Network) -> None:
+    """Also to a phone that repeats its REGISTER, and to one that asks for more; nothing of it is stored."""
+    async with home:
+        alice, node = await home.phone("alice", FE1), home.nodes[FE1]
+        await alice.register()
+        assert not node.registrations.is_shortened
+        node.registrations.shorten()
+        written = node.registrations.health.writes
+        for _ in range(2):
+            [contact] = (await alice.register([("expires", "3600")])).contacts
+            assert contact.param("expires") == "60"
+        [contact] = (await alice.register()).contacts
+        assert contact.param("expires") == "60"
+        assert (node.registrations.is_shortened, node.registrations.health.writes) == (True, written)
+        assert (await (await home.peer(FE1, "bob")).register()).contacts[0].param("expires") == "60"

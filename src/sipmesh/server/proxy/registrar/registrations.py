@@ -11,6 +11,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError, RemoteError
@@ -134,6 +135,15 @@ class Registrations:
         """Start our incarnation: what an earlier one has left behind is dead from now on."""
         self._locations.begin(self._server, self._tokens.incarnation, self)
 
+    def shorten(self) -> None:
+        """Grant the shortest time from now on: this server is about to stop, and each phone finds out at its next refresh."""
+        self._limits = replace(self._limits, max_expires_s=self._limits.min_expires_s)
+
+    @property
+    def is_shortened(self) -> bool:
+        """Whether registrations are granted for the shortest time."""
+        return self._limits.max_expires_s == self._limits.min_expires_s
+
     # Lookups
 
     def bindings(self, aor: str) -> Sequence[Binding] | None:
@@ -224,6 +234,8 @@ class Registrations:
     def _is_repeated(self, refresh: KnownRefresh, request: Request, aor: str, held: Sequence[Binding]) -> bool:
         """Tell whether a REGISTER of *aor* repeats the one before it, while its row is still all that there is."""
         if len(held) != 1 or held[0] is not refresh.row or refresh.row.aor != aor or aor in self._changes:
+            return False
+        if refresh.row.interval_s > self._limits.max_expires_s:
             return False
         return refresh.is_repeated_by(request)
 
