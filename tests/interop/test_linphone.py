@@ -11,8 +11,13 @@ import pytest
 from interop.baresip import Baresip
 from interop.linphone import NAMESPACE, Linphone
 from interop.phones import phone
+from sipmesh.client.dialog import Dialog
 from sipmesh.demo.network import FE1, FE2, PARTNER_FE, DemoNetwork
+from sipmesh.demo.ports import HOST
 from sipmesh.trust.evidence import LinkKind
+from support.descriptions import SDES
+from support.peer import Peer
+from support.talking import inside_of
 
 pytestmark = pytest.mark.peer("baresip", "linphone")
 
@@ -73,3 +78,36 @@ def test_it_calls_and_is_called_and_both_sides_hang_up(
     runner.run(play())
     invite = dora.log.index("\nINVITE sip:")
     assert f"\nRoute: <sip:{FE1}:" in dora.log[invite : dora.log.index("\n\n", invite)].replace("\r", "")
+
+
+@pytest.mark.parametrize("kind", ["linphone", "baresip"])
+def test_contact_of_a_call_is_an_address_to_which_another_user_may_be_transferred(
+    network: DemoNetwork, runner: asyncio.Runner, kind: str
+) -> None:
+    """Linphone writes the GRUU there that it has got, and baresip the Contact that it has registered, with another port."""
+    phone_ = linphone(network) if kind == "linphone" else phone(network, "emil", FE1, records=False)
+
+    async def play() -> str:
+        async with phone_, await user_of(network, "alice") as alice, await user_of(network, "bob") as bob:
+            await phone_.registered()
+            described = [("content-type", "application/sdp")]
+            invite = alice.request("INVITE", f"sip:{phone_.user}@example.test", described, SDES)
+            await alice.send(invite)
+            answer = await alice.final()
+            assert answer.status == 200
+            dialog = Dialog.of_caller(invite, answer)
+            assert (await bob.ask(bob.request("OPTIONS", dialog.target))).status == 200
+            for method in ("ACK", "BYE"):
+                await alice.send(inside_of(dialog, alice, method))
+            assert (await alice.final(method="BYE")).status == 200
+            return dialog.target
+
+    target = runner.run(play())
+    assert (";gr=urn:uuid:" in target) is (kind == "linphone")
+
+
+async def user_of(network: DemoNetwork, user: str) -> Peer:
+    """A peer that has registered *user* at the first front end."""
+    peer = await Peer.open((HOST, network.example.ports[FE1][LinkKind.CLIENT]), f"{user}@example.test")
+    assert (await peer.register()).status == 200
+    return peer

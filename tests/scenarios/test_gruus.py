@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode
+
 import pytest
 
 from sipmesh.client.dialog import Dialog
+from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request, Response
 from sipmesh.sip.uri import SipUri
@@ -98,6 +101,24 @@ async def test_temporary_gruu_hides_its_user_and_ends_with_its_registration(pool
         for sender in (alice, carol):
             assert await told(sender, hidden) == 480
             await reached(sender, later, desk)
+
+
+@on_loop
+async def test_call_to_a_temporary_gruu_tells_the_caller_nothing_to_guess_at(pool: Network) -> None:
+    """What the caller gets has no hash of the user either: the tokens in Record-Route are encrypted."""
+    async with pool:
+        alice, desk = await pool.phone("alice", FE1), await device(pool, FE2)
+        hidden = await temporary(desk)
+        desk.contact = f"<{hidden}>"
+        alice.heard.clear()
+        await alice.send(alice.request("INVITE", hidden))
+        await desk.reply(await desk.request_in("INVITE"), 200)
+        answer = await alice.final()
+        routes = [NameAddr.parse(value).sip_uri.user or "" for value in answer.items("record-route")]
+        assert len(routes) > 1
+        for token in routes:
+            assert owner_hash(BOB) not in urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        assert b"bob" not in alice.heard
 
 
 @on_loop

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sipmesh.routing.registrar.device import Device
+from sipmesh.routing.registrar.device import Device, RegisteredContact
 from sipmesh.routing.target import Target
 from sipmesh.trust.code import Code
 
@@ -65,12 +65,12 @@ class ToUser:
 
 @dataclass(frozen=True, slots=True)
 class ToContact:
-    """Find the user who has registered the Contact with *address*, and send the request to that Contact.
+    """Find the user who has registered *contact*, and send the request to that Contact.
 
     *asks_mates*: if nobody has registered it here, the other servers of the pool are asked. *identity* is as in `ToUser`.
     """
 
-    address: str
+    contact: RegisteredContact
     identity: str | None
     asks_mates: bool
 

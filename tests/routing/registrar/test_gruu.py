@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.messages import BOB, POOL, SECOND, row
+from routing.messages import BOB, POOL, SECOND, request, row
 from sipmesh.errors import LocalError
 from sipmesh.routing.registrar.device import Instance, instance_hash, registration_hash
 from sipmesh.routing.registrar.gruu import (
@@ -18,6 +18,7 @@ from sipmesh.routing.registrar.gruu import (
     Gruus,
     Opened,
     is_gruu,
+    is_to_hidden_user,
     pool_hash,
     pool_of,
     public_device,
@@ -119,6 +120,14 @@ def test_user_with_a_very_long_address_has_no_temporary_gruu(length: int, *, mad
 def test_length_of_an_address_does_not_show() -> None:
     short = replace(ROW, aor="sip:b@example.test")
     assert len(GRUUS.temporary(short, NONCE)) == len(GRUUS.temporary(ROW, NONCE))
+
+
+def test_request_for_a_temporary_gruu_is_for_a_hidden_user() -> None:
+    """Also at the server that has the flow: there the Request-URI is the Contact, and To still has the GRUU."""
+    hidden = str(temporary())
+    assert is_to_hidden_user(request("INVITE", hidden))
+    assert is_to_hidden_user(request("INVITE", "sip:bob@192.0.2.9", to=hidden))
+    assert not is_to_hidden_user(request("INVITE", f"{BOB};gr=urn:uuid:1"))
 
 
 def test_temporary_gruu_needs_an_instance_and_entropy() -> None:

@@ -49,7 +49,7 @@ from sipmesh.routing.identity.dialog_token import Side, Tokens, owner_hash
 from sipmesh.routing.identity.route_set import take_place
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender, named_side
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToContact, ToUser
-from sipmesh.routing.registrar.device import Instance, instance_hash, registration_hash
+from sipmesh.routing.registrar.device import Instance, RegisteredContact, instance_hash, registration_hash
 from sipmesh.routing.registrar.gruu import Gruus
 from sipmesh.routing.roles.front_end import decide, to_home
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget
@@ -591,7 +591,7 @@ def test_contact_is_looked_for_here_and_then_at_the_other_servers_of_the_pool(
     sender: Sender, *, asks_mates: bool
 ) -> None:
     outcome = decided(request("INVITE", AWAY_CONTACT), sender)
-    assert outcome == ToContact("bob@192.0.2.9:5070", ALICE, asks_mates)
+    assert outcome == ToContact(RegisteredContact("bob@192.0.2.9", 5070), ALICE, asks_mates)
 
 
 @pytest.mark.parametrize(

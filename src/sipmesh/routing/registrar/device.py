@@ -35,11 +35,11 @@ def is_like_a_contact(uri: SipUri) -> bool:
 
 
 def contact_address(uri: SipUri) -> str:
-    """Give the part of a Contact URI that identifies it: user, host and port. "" if it has no user.
+    """Give the part of a Contact URI that identifies it: user and host. "" if it has no user.
 
-    Phones add parameters to the Contact that they have registered, so parameters are not compared.
+    In calls, phones write parameters that their registered Contact does not have, and baresip another port.
     """
-    return "" if uri.user is None else f"{normal_escapes(uri.user)}@{uri.host}:{uri.port or ''}"
+    return "" if uri.user is None else f"{normal_escapes(uri.user)}@{uri.host}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,22 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredContact:
-    """The rows with one Contact, by its `contact_address`."""
+    """The rows with one Contact: its `contact_address`, and its *port* if one of these rows has it."""
 
     address: str
+    port: int | None
 
     def rows_of(self, stored: Sequence[Binding]) -> list[Binding]:
         """Give the rows with this Contact among the rows of its user, in the order given."""
-        return [row for row in stored if contact_address(SipUri.parse(row.contact)) == self.address]
+        same: list[Binding] = []
+        exact: list[Binding] = []
+        for row in stored:
+            uri = SipUri.parse(row.contact)
+            if contact_address(uri) == self.address:
+                same.append(row)
+                if uri.port == self.port:
+                    exact.append(row)
+        return exact or same
 
 
 Device = Instance | RegisteredContact

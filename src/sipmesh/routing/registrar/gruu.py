@@ -23,11 +23,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sipmesh.errors import LocalError
 from sipmesh.routing.registrar.binding import Binding
 from sipmesh.routing.registrar.device import HASH_BYTES, Instance, instance_hash, registration_hash
+from sipmesh.sip.message import Request
 from sipmesh.sip.text import ascii_lower
 from sipmesh.sip.uri import SipUri
 
 GRID: Final = "gr"
 PREFIX: Final = "tgruu."
+_MARK: Final = f":{PREFIX}"
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
 BLOCK: Final = 32
@@ -72,6 +74,11 @@ def public_gruu(row: Binding) -> str:
         return ""
     urn = "".join([letter if letter in _PARAM else _escaped(letter) for letter in row.instance[1:-1]])
     return f"{_scheme_of(row)}{row.aor[4:]};{GRID}={urn}"
+
+
+def is_to_hidden_user(request: Request) -> bool:
+    """Tell whether a request is for a temporary GRUU: the caller may not learn whose it is."""
+    return _MARK in request.uri or _MARK in request.to.uri
 
 
 def pool_hash(pool: str) -> bytes:

@@ -34,7 +34,7 @@ from sipmesh.routing.outcome import (
     ToUser,
     attributed,
 )
-from sipmesh.routing.registrar.device import contact_address, is_like_a_contact
+from sipmesh.routing.registrar.device import RegisteredContact, contact_address, is_like_a_contact
 from sipmesh.routing.registrar.gruu import Gruus, Opened, is_gruu, pool_of, public_device
 from sipmesh.routing.roles.options import capabilities
 from sipmesh.routing.target import Found, ServerTarget
@@ -298,7 +298,7 @@ def to_contact(uri: SipUri, sender: Sender, facts: FrontEndFacts, who: str | Non
     is_client = isinstance(sender, ClientSender)
     is_mate = isinstance(sender, ServerSender) and sender.peer.role is Role.FRONT_END and sender.peer.pool == facts.pool
     if address and (is_client or is_mate) and uri.host not in facts.inside.reserved and not facts.names.ours(uri):
-        return ToContact(address, who, asks_mates=is_client)
+        return ToContact(RegisteredContact(address, uri.port), who, asks_mates=is_client)
     return Answer(404, code=Code.NO_ROUTE, why=f"{uri.host} is not a domain, server or partner of this network")
 
 

@@ -9,7 +9,6 @@ from sipmesh.routing.identity.border import IN_REQUESTS
 from sipmesh.routing.media.judgement import NEGOTIATES
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, Serve, Store, ToContact, ToUser
 from sipmesh.routing.proxy.target_set import fork
-from sipmesh.routing.registrar.device import RegisteredContact
 from sipmesh.routing.roles.front_end import to_home
 from sipmesh.routing.target import ServerTarget
 from sipmesh.server.quotas.usage import BRANCH_OCTETS
@@ -125,12 +124,14 @@ class Executor:
 
     def _to_contact(self, request: Request, outcome: ToContact) -> ToUser | Forward | Answer:
         """Find whose Contact is addressed: of a user with a link here, or of another server of the pool, which may know it."""
-        owner = self._registrations.owner_at(outcome.address)
+        owner = self._registrations.owner_at(outcome.contact.address)
         if owner:
-            return ToUser(owner, outcome.identity, RegisteredContact(outcome.address))
+            return ToUser(owner, outcome.identity, outcome.contact)
         mates = self._view.pool_mates if outcome.asks_mates else ()
         if not mates:
-            return Answer(404, code=Code.NO_ROUTE, why=f"no user has registered the Contact {shown(outcome.address)}")
+            return Answer(
+                404, code=Code.NO_ROUTE, why=f"no user has registered the Contact {shown(outcome.contact.address)}"
+            )
         asked = [ServerTarget((mate,), LinkKind.SERVER, request.uri) for mate in sorted(mates)]
         return Forward(tuple(asked), outcome.identity)
 

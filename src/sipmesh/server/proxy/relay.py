@@ -56,6 +56,7 @@ from sipmesh.routing.proxy.response_context import (
     ways_to,
 )
 from sipmesh.routing.proxy.target_set import is_sips
+from sipmesh.routing.registrar.gruu import is_to_hidden_user
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.server.proxy.call_table import CallTable
 from sipmesh.server.proxy.flow import ProxiedRequest, SentBranch
@@ -507,7 +508,8 @@ class Relay:
         recorded: tuple[str, ...] = ()
         if proxied.came_by is not None and creates_dialog(proxied.request):
             sides = self._came_from(proxied), self._goes_to(target, flow)
-            token = self._tokens.dialog(*sides, self._begun(proxied), secret=hidden)
+            secret = hidden or is_to_hidden_user(proxied.request)
+            token = self._tokens.dialog(*sides, self._begun(proxied), secret=secret)
             recorded = record_routes(proxied.request, token, proxied.came_by, self._listeners[flow.link.port])
         identity = released_identity(proxied.identity, kind, hidden=hidden)
         via = self._via(flow.link.port, branch)
