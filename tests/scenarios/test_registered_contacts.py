@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
+from sipmesh.demo.organisation import Organisation
 from sipmesh.demo.ports import HOST, free_port
+from sipmesh.storage.users.user_database import Users
 from support.bindings import until_bound
 from support.network import BOT, FE1, FE2, PARTNER_FE, Network
 from support.peer import Peer
@@ -113,23 +115,33 @@ async def test_contact_that_names_another_place_takes_nothing_from_it(federation
         await mallory.silent()
 
 
+@pytest.mark.parametrize("server", [FE1, FE2])
 @on_loop
-async def test_contact_that_two_users_have_registered_is_of_the_one_whose_name_it_has(pool: Network) -> None:
-    """Otherwise a user could get the transfers of another; a Contact with no such name counts for nobody."""
+async def test_user_gets_no_transfer_by_registering_the_contact_of_another(pool: Network, server: str) -> None:
+    """Wherever the two are logged in, and whether the other is registered or not. Twin: the user whose name it has."""
     async with pool:
-        alice, bob, mallory = (
-            await pool.phone("alice", FE1),
-            await pool.phone("bob", FE1),
-            await pool.peer(FE1, "carol"),
-        )
+        alice, mallory = await pool.phone("alice", FE1), await pool.peer(FE1, "carol")
+        bob = await pool.peer(server, "bob")
+        bob.contact = "<sip:bob-0x5559ac167f70@192.0.2.7:5070;transport=tls>"
         mallory.contact = bob.contact
         assert (await mallory.register()).status == 200
+        assert await told(alice, contact_of(bob)) == 404
+        assert (await bob.register()).status == 200
         await reached(alice, contact_of(bob), bob)
-        for phone in (bob, mallory):
-            phone.contact = "<sip:x7f3k@192.0.2.7;transport=ws>"
-            assert (await phone.register()).status == 200
-        assert await told(alice, "sip:x7f3k@192.0.2.7;transport=ws") == 404
         await mallory.silent()
-        await bob.__aexit__()
-        await until_bound(pool.nodes[FE1], "sip:bob@example.test", 0)
-        await reached(alice, contact_of(mallory), mallory)
+
+
+@on_loop
+async def test_contact_of_two_users_of_one_name_in_two_domains_is_no_address(example: Organisation) -> None:
+    """Only one of them is registered here, and the other one may be at another server with the same Contact."""
+    example.document["sip_domains"] = ["example.test", "second.test"]
+    example.write()
+    example.issue_all()
+    async with Network((example,), starts=(FE1, FE2)) as network:
+        alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)
+        await reached(alice, contact_of(bob), bob)
+        users = Users(example.load().users_url)
+        users.add("bob@second.test", "bob-secret")
+        users.close()
+        await network.nodes[FE1].user_updates.refresh()
+        assert await told(alice, contact_of(bob)) == 404

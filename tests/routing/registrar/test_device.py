@@ -11,6 +11,7 @@ from sipmesh.routing.registrar.device import (
     Instance,
     RegisteredContact,
     contact_address,
+    has_name_of,
     instance_hash,
     is_like_a_contact,
     registration_hash,
@@ -71,3 +72,21 @@ def test_registered_contact_has_the_rows_with_its_port_and_otherwise_those_with_
     assert RegisteredContact("bob@192.0.2.9", 5080).rows_of([one, other]) == [other]
     assert RegisteredContact("bob@192.0.2.9", 40000).rows_of([one, other]) == [one, other]
     assert RegisteredContact("bob@192.0.2.8", 5080).rows_of([one, other]) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "user", "named"),
+    [
+        ("bob@192.0.2.9", "bob", True),
+        ("Bob@192.0.2.9", "bob", True),
+        ("bob-0x5559ac167f70@192.0.2.9", "bob", True),
+        ("bob-0x5559ac167f70@192.0.2.9", "bo", False),
+        ("bob-smith@192.0.2.9", "bob", False),
+        ("bob-0xyz@192.0.2.9", "bob", False),
+        ("x7f3k@y.invalid", "bob", False),
+        ("", "bob", False),
+    ],
+)
+def test_contact_that_is_an_address_has_the_name_of_its_user(address: str, user: str, *, named: bool) -> None:
+    """Otherwise a user could register the Contact of another, and get the calls that are transferred to it."""
+    assert has_name_of(address, user) is named

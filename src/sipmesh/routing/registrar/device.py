@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2s
@@ -12,6 +13,7 @@ from sipmesh.sip.text import ascii_lower
 from sipmesh.sip.uri import SipUri, normal_escapes
 
 HASH_BYTES: Final = 8
+_NUMBER: Final = re.compile(r"-0x[0-9a-f]{1,16}\Z")
 _DIGITS: Final = frozenset("0123456789")
 """No name of a host ends in a digit, so a host that does is an IPv4 address (RFC 3261 section 25.1, toplabel)."""
 
@@ -40,6 +42,15 @@ def contact_address(uri: SipUri) -> str:
     In calls, phones write parameters that their registered Contact does not have, and baresip another port.
     """
     return "" if uri.user is None else f"{normal_escapes(uri.user)}@{uri.host}"
+
+
+def has_name_of(address: str, user: str) -> bool:
+    """Tell whether the Contact with *address* has the name of *user*; baresip appends a number in hex to it.
+
+    A user may register any Contact, also one that the phone of another user has. So only a Contact with the name of its own user
+    is an address for others.
+    """
+    return ascii_lower(_NUMBER.sub("", address.partition("@")[0])) == ascii_lower(user)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError, SipmeshError
+from sipmesh.routing.authentication.verifier import user_of
 from sipmesh.routing.identity.border import IN_REQUESTS
 from sipmesh.routing.media.judgement import NEGOTIATES
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, Serve, Store, ToContact, ToUser
@@ -125,7 +126,7 @@ class Executor:
     def _to_contact(self, request: Request, outcome: ToContact) -> ToUser | Forward | Answer:
         """Find whose Contact is addressed: of a user with a link here, or of another server of the pool, which may know it."""
         owner = self._registrations.owner_at(outcome.contact.address)
-        if owner:
+        if owner and not self._has_namesake(owner):
             return ToUser(owner, outcome.identity, outcome.contact)
         mates = self._view.pool_mates if outcome.asks_mates else ()
         if not mates:
@@ -134,6 +135,12 @@ class Executor:
             )
         asked = [ServerTarget((mate,), LinkKind.SERVER, request.uri) for mate in sorted(mates)]
         return Forward(tuple(asked), outcome.identity)
+
+    def _has_namesake(self, aor: str) -> bool:
+        """Tell whether another of our domains has a user of the same name, who may have registered the same Contact elsewhere."""
+        user = user_of(aor)
+        same = [domain for domain in self._view.sip_domains if self._homes.of(f"sip:{user}@{domain}") is not None]
+        return len(same) > 1
 
     def _to_owner(self, outcome: ToUser) -> ToUser:
         """Replace an alias by the user whose it is."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication.verifier import user_of
 from sipmesh.routing.registrar.binding import Binding, BindingKey
-from sipmesh.routing.registrar.device import contact_address
+from sipmesh.routing.registrar.device import contact_address, has_name_of
 from sipmesh.sip.uri import SipUri
 from sipmesh.storage.location_service.locations import NOTHING_YET
 
@@ -222,12 +222,9 @@ class KnownBindings:
     def owner_at(self, address: str) -> str:
         """Give the address of record whose Contact on a flow of ours has *address* (`contact_address`); "" if there is none.
 
-        A user may register any Contact, also that of somebody else. If several users have registered one, it counts for the user
-        whose name it has, and otherwise for nobody.
+        "" too if several users have one: two users of different domains with one name.
         """
         aors = set(self._aors_at.get(address, ()))
-        if len(aors) > 1:
-            aors = {aor for aor in aors if user_of(aor) == address.partition("@")[0]}
         return aors.pop() if len(aors) == 1 else ""
 
     def _forget_end(self, key: BindingKey) -> None:
@@ -264,8 +261,9 @@ class KnownBindings:
 
 
 def address_of(row: Binding) -> str:
-    """Give the address of the Contact of a row."""
-    return contact_address(SipUri.parse(row.contact))
+    """Give the address of the Contact of a row; "" if the Contact does not have the name of its user."""
+    address = contact_address(SipUri.parse(row.contact))
+    return address if has_name_of(address, user_of(row.aor)) else ""
 
 
 def find_row(rows: Sequence[Binding], key: BindingKey, token: str) -> Binding | None:
