@@ -72,7 +72,8 @@ class RemoteFlowTarget:
 class ServerTarget:
     """Servers to try in this order. *kind* is the kind of link to them.
 
-    *instead* is the target to try if none of the servers can be reached.
+    *instead* is the target to try if none of the servers can be reached. *asks*: the servers are
+    asked for a device that they may not know. Then their 404 counts only if nobody else answers, and so does their absence.
     """
 
     names: tuple[str, ...]
@@ -80,11 +81,19 @@ class ServerTarget:
     uri: str
     q: float
     instead: FlowTarget | None
+    asks: bool
 
     def __init__(
-        self, names: tuple[str, ...], kind: LinkKind, uri: str, q: float = 1.0, instead: FlowTarget | None = None
+        self,
+        names: tuple[str, ...],
+        kind: LinkKind,
+        uri: str,
+        q: float = 1.0,
+        instead: FlowTarget | None = None,
+        *,
+        asks: bool = False,
     ) -> None:
-        self.names, self.kind, self.uri, self.q, self.instead = names, kind, uri, q, instead
+        self.names, self.kind, self.uri, self.q, self.instead, self.asks = names, kind, uri, q, instead, asks
 
 
 Target = FlowTarget | RemoteFlowTarget | ServerTarget

@@ -708,3 +708,16 @@ def test_refused_provisional_response_of_a_branch_that_is_cancelled_needs_no_sec
     assert told(call.context.refuse(0, response(488), BUSY_REASON)) == []
     assert call.gets(487) == ["reply 487"]
     assert told(call.context.refuse(0, response(488), BUSY_REASON)) == []
+
+
+@pytest.mark.parametrize("first", ["404", "lost"])
+def test_server_that_does_not_know_a_contact_says_nothing_about_it(first: str) -> None:
+    """Whether it answers or is down: the answer of the phone at another server counts."""
+    here, there = (ServerTarget((name,), LinkKind.SERVER, BOB, asks=True) for name in ("a.test", "b.test"))
+    call = Call(here, there)
+    assert call.takes(first) == []
+    assert call.gets(486, 1) == ["reply 486"]
+    nowhere = Call(here, there)
+    nowhere.takes(first)
+    assert nowhere.loses(1) == ["reply 404"]
+    assert Call(ONE_SERVER).loses() == ["reply 503"]

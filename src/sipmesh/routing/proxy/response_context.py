@@ -12,6 +12,7 @@ from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTa
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.text import octets_of
 
+NOT_FOUND: Final = 404
 REQUEST_TIMEOUT: Final = 408
 FLOW_FAILED: Final = 430
 TEMPORARILY_UNAVAILABLE: Final = 480
@@ -100,6 +101,7 @@ A phone sends 100 within 0.2 s (RFC 3261 section 17.2.1), on a link that loses n
 and nobody should wait for its timer B (32 s) to hear that the user is busy.
 """
 WHY: Final = {
+    NOT_FOUND: "no server of the pool knows the device",
     REQUEST_TIMEOUT: "no final response has come in time",
     FLOW_FAILED: "the flow has failed",
     TEMPORARILY_UNAVAILABLE: "the link of the phone is gone",
@@ -153,6 +155,7 @@ class ResponseContext:
         "challenged",
         "challenges",
         "invite",
+        "is_weak",
         "reasons",
         "request",
         "share",
@@ -167,7 +170,7 @@ class ResponseContext:
         self.challenges: list[tuple[str, str]] = []
         self.challenged = 0  # number of challenges received, including those that were dropped
         self.answered = self.cancelled = False
-        self.by_token = False
+        self.by_token = self.is_weak = False  # is_weak: the best response is a 404 of a server that was only asked
         self.reasons: tuple[str, ...] = ()
         self.share = 0  # the Max-Breadth of the branches that start; 0 leaves the field of the request as it is
 
@@ -205,7 +208,11 @@ class ResponseContext:
 
         480 and 408 are no such answer: we make them ourselves for other flows.
         """
-        has_answer = self.best is not None and self.best.status not in {REQUEST_TIMEOUT, TEMPORARILY_UNAVAILABLE}
+        has_answer = (
+            self.best is not None
+            and not self.is_weak
+            and self.best.status not in {REQUEST_TIMEOUT, TEMPORARILY_UNAVAILABLE}
+        )
         if not self.invite or self.answered or not (self.cancelled or has_answer):
             return False
         for branch in self.branches.values():
@@ -257,7 +264,7 @@ class ResponseContext:
         if response.status in FLOW_IS_DEAD and self._has_spare(branch):
             return self._try_next_way(branch, response)
         if not branch.late:  # a late branch was already counted as a 408
-            self._consider(response)
+            self._consider_of(branch, response)
         return self._global_failure(response.status) if response.status >= 600 else self._next()  # noqa: PLR2004 - global failure
 
     def lost(self, number: int) -> list[Effect]:
@@ -355,7 +362,7 @@ class ResponseContext:
         """Try the next way of *branch*. If there is none, *response* is the response of this branch."""
         if branch.ways and not self.ended:
             return [self._start(branch.ways)]
-        self._consider(response)
+        self._consider_of(branch, response)
         return self._next()
 
     def _past_server(self, branch: Branch, response: Response) -> list[Effect]:
@@ -437,8 +444,15 @@ class ResponseContext:
         field_name = CHALLENGES.get(response.status)
         if field_name:
             self._keep_challenges(field_name, response.values(field_name))
-        if self.best is None or rank(response.status) < rank(self.best.status):
-            self.best = response
+        if self.best is None or self.is_weak or rank(response.status) < rank(self.best.status):
+            self.best, self.is_weak = response, False
+
+    def _consider_of(self, branch: Branch, response: Response) -> None:
+        """Keep the better response; that of a server which does not know the device gives way to any other."""
+        if not isinstance(branch.target, ServerTarget) or not branch.target.asks or response.status != NOT_FOUND:
+            self._consider(response)
+        elif self.best is None:
+            self.best, self.is_weak = response, True
 
     def _keep_challenges(self, field_name: str, values: list[str]) -> None:
         """Keep challenges up to the limits, so that one branch cannot make the response too large."""
@@ -470,11 +484,13 @@ def explained(request: Request, status: int) -> Response:
 def lost_status(target: Target) -> int:
     """Give the status for the sender of the request if the way to *target* is lost.
 
-    - 503: a server cannot be reached, even if its user was also looked up here.
+    - 503: a server cannot be reached, even if its user was also looked up here. 404 if it was only asked.
     - 430: a flow that another server or a dialog named by its token has failed (RFC 5626 section 5.3.1).
     - 480: the flow of a registered user is gone.
     """
-    if isinstance(target, ServerTarget) or (isinstance(target, FlowTarget) and target.past):
+    if isinstance(target, ServerTarget):
+        return NOT_FOUND if target.asks else SERVICE_UNAVAILABLE
+    if isinstance(target, FlowTarget) and target.past:
         return SERVICE_UNAVAILABLE
     named = isinstance(target, FlowTarget) and target.found is not Found.ROW
     return FLOW_FAILED if named else TEMPORARILY_UNAVAILABLE

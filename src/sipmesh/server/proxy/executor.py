@@ -133,7 +133,7 @@ class Executor:
             return Answer(
                 404, code=Code.NO_ROUTE, why=f"no user has registered the Contact {shown(outcome.contact.address)}"
             )
-        asked = [ServerTarget((mate,), LinkKind.SERVER, request.uri) for mate in sorted(mates)]
+        asked = [ServerTarget((mate,), LinkKind.SERVER, request.uri, asks=True) for mate in sorted(mates)]
         return Forward(tuple(asked), outcome.identity)
 
     def _has_namesake(self, aor: str) -> bool:
