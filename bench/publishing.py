@@ -73,7 +73,7 @@ class Guest:
 
     def typed(self, serial: int) -> None:
         """Revoke as an operator does."""
-        self._run.type("ca", "revoke", "--serial", f"{serial:x}")
+        self._run.type("ca", "revoke", "--serial", f"{serial:x}", anew=True)
 
     def signed(self, serial: int) -> None:
         """Write the new list, and tell nobody: management sees that its file has changed."""

@@ -154,9 +154,10 @@ async def test_route_through_ourselves_is_taken_off(pool: Network, route: str) -
     "uri", ["sip:bob@victim.example.net", f"sip:bob@{FE2}", "sip:example.test", "sip:bob@127.0.0.1"]
 )
 @on_loop
-async def test_request_uri_that_is_no_user_of_ours_leads_nowhere(home: Network, uri: str) -> None:
-    async with home:
-        alice = await home.phone("alice", FE1)
+async def test_request_uri_that_is_no_user_of_ours_leads_nowhere(pool: Network, uri: str) -> None:
+    """A server asks the others of its pool for a Contact that looks like the last one."""
+    async with pool:
+        alice = await pool.phone("alice", FE1)
         assert (await alice.ask(alice.request("MESSAGE", uri))).status == 404
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +15,7 @@ from sipmesh.sip.framing import MessageReader, ReadLimits
 from sipmesh.sip.message import Request, respond
 
 READ_SIZE = 65_536
+FAREWELL_S = 2.0
 
 
 class Decoy:
@@ -65,7 +67,16 @@ class Decoy:
         except SSL.Error:
             pass
         finally:
-            raw.close()
+            _hang_up(raw)
+
+
+def _hang_up(raw: socket.socket) -> None:
+    """Close a connection after its peer: if something was left unread, the kernel would discard the TLS alert too."""
+    with raw, suppress(OSError):
+        raw.settimeout(FAREWELL_S)
+        raw.shutdown(socket.SHUT_WR)
+        while raw.recv(READ_SIZE):
+            pass
 
 
 def _context(credentials: Forged, *, mutual: bool) -> SSL.Context:

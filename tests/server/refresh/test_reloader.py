@@ -213,6 +213,8 @@ async def test_refused_certificate_is_in_the_result(example: Organisation) -> No
         answer = service._reading.reload()
         assert answer.taken
         assert FE1 in answer.kept[0]
+        again = service._reading.look()
+        assert again.kept == answer.kept, "no file has changed, and it is still not in use"
 
 
 @on_loop

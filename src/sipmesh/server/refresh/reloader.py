@@ -85,7 +85,7 @@ class Reloader:
         """Put changed CRLs in force first; read everything again only if another file has changed as well."""
         closed = self._accept_crls(changed)
         if self._node.view.loaded.lists.issuperset(changed):
-            return ReloadResult(taken=True, closed=closed, digest=self._node.view.loaded.digest)
+            return self._taken(closed)
         return self._read_all(closed)
 
     def _accept_crls(self, changed: Collection[Path]) -> list[str]:
@@ -141,8 +141,12 @@ class Reloader:
             return ReloadResult(taken=False, closed=closed, why=wrong.message, problems=problems)
         closed += self._follow()
         self._log.info("topology in force", digest=loaded.digest[:12], closed=closed)
-        kept = list(self._node.certificates.faults)  # why certificates on disk are not in use
-        return ReloadResult(taken=True, closed=closed, digest=loaded.digest, kept=kept)
+        return self._taken(closed)
+
+    def _taken(self, closed: list[str]) -> ReloadResult:
+        """Return the result; it names the certificates on disk that are not in use, even if they were read earlier."""
+        kept = list(self._node.certificates.faults)
+        return ReloadResult(taken=True, closed=closed, digest=self._node.view.loaded.digest, kept=kept)
 
     def _follow(self, others: Iterable[Path] = ()) -> list[str]:
         """Watch our files, and *others*, from now on; a CRL that may have changed since it was read is read again.
