@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import io
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from attacks.test_two_engines import LET_PASS, OBJECTIONS
-from attacks.theatre import Theatre
+from attacks.theatre import Theatre, quiet_score, staged
 from sipmesh.demo.attacks import at_the_listeners, on_the_way
 from sipmesh.demo.impostors import IMPOSTORS
 from sipmesh.demo.network import EDGE, OTHER
-from sipmesh.demo.people import People, log_in
+from sipmesh.demo.people import People
 from sipmesh.demo.score import Score
 from sipmesh.transport.reactor.event_loop import Loop
 from sipmesh.trust.judgement.checks import CLIENT_CHECKS
@@ -86,7 +82,7 @@ class Play:
     def wrong(self) -> set[str]:
         """The lines that are not as they must be."""
         self.network.nodes[EDGE].pool.close_where(lambda link: link.meant == OTHER, "the last play is over")
-        score = Score(Console(file=io.StringIO(), width=160))
+        score = quiet_score()
         self.runner.run(self._play(score))
         assert score.right
         return set(score.wrong)
@@ -97,24 +93,10 @@ class Play:
             await on_the_way(self.network, self.people, score)
 
 
-@asynccontextmanager
-async def staged(folder: Path) -> AsyncIterator[tuple[Theatre, People]]:
-    """Start everything, and log the people in."""
-    network = await Theatre.build(folder)
-    assert isinstance(network, Theatre)
-    await network.start()
-    people = await log_in(network, Score(Console(file=io.StringIO())))
-    try:
-        yield network, people
-    finally:
-        await people.leave()
-        await network.stop()
-
-
 @pytest.fixture(name="play", scope="module")
 def _play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
     with asyncio.Runner(loop_factory=Loop) as runner:
-        context = staged(tmp_path_factory.mktemp("play"))
+        context = staged(tmp_path_factory.mktemp("play"), quiet_score())
         network, people = runner.run(context.__aenter__())
         try:
             yield Play(runner, network, people)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from sipmesh.demo.network import BOTS, DemoNetwork
+from sipmesh.demo.people import People, log_in
+from sipmesh.demo.score import Score
 from sipmesh.server.admin.commands import AdminCommands
 from sipmesh.server.control_socket import encode
 from sipmesh.server.refresh.reload_result import ReloadResult
@@ -47,3 +55,24 @@ class Theatre(DemoNetwork):
         for node in self.nodes.values():
             await node.drain()
         self.dns.close()
+
+
+def quiet_score() -> Score:
+    """A score that prints nothing."""
+    return Score(Console(file=io.StringIO(), width=160))
+
+
+@asynccontextmanager
+async def staged(folder: Path, score: Score) -> AsyncIterator[tuple[Theatre, People]]:
+    """Start everything, and log the people in."""
+    network = await Theatre.build(folder)
+    assert isinstance(network, Theatre)
+    try:
+        await network.start()
+        people = await log_in(network, score)
+        try:
+            yield network, people
+        finally:
+            await people.leave()
+    finally:
+        await network.stop()

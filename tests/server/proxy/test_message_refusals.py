@@ -1,0 +1,56 @@
+"""Refused messages: the sender gets a class and a reference, the log has the reason under the same reference."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from sipmesh.server.proxy.gatekeeper import REMEMBERED_REFUSALS
+from sipmesh.server.proxy.message_refusals import COARSE
+from sipmesh.trust.code import Code
+from support.network import FE1, Network
+from support.running import on_loop
+
+BOSS = "<sip:boss@example.test>;tag=1"
+
+
+@pytest.mark.parametrize(
+    ("uri", "sender", "coarse", "code"),
+    [
+        ("sip:bob@victim.example.net", None, "routing", Code.NO_ROUTE),
+        ("sip:bob@example.test", "<sip:erin@partner.test>;tag=1", "identity", Code.FROM_NOT_ALLOWED),
+    ],
+)
+@on_loop
+async def test_sender_learns_a_class_and_the_log_the_reason(
+    home: Network, uri: str, sender: str | None, coarse: str, code: Code
+) -> None:
+    async with home:
+        alice = await home.phone("alice", FE1)
+        refused = await alice.ask(alice.request("MESSAGE", uri, sender=sender))
+        (warning,) = refused.values("warning")
+        found = re.fullmatch(rf'399 {FE1} "refused: (\w+), reference (\S+)"', warning)
+        assert found is not None
+        told = home.nodes[FE1].refusals.newest[-1]
+        assert (found[1], found[2], told.code) == (coarse, told.reference, code)
+        line = home.told[FE1].last("message refused")
+        assert (line["reference"], line["code"], line["why"]) == (told.reference, code, told.why)
+        assert told.why not in warning
+        assert repr(home.nodes[FE1].refusals) == "<MessageRefusals: 1 messages refused>"
+
+
+@on_loop
+async def test_newest_refusals_are_kept_and_no_more(home: Network) -> None:
+    async with home:
+        alice = await home.phone("alice", FE1)
+        for _ in range(REMEMBERED_REFUSALS + 1):
+            await alice.ask(alice.request("MESSAGE", "sip:bob@victim.example.net"))
+        kept = [one.reference for one in home.nodes[FE1].refusals.newest]
+        assert len(kept) == REMEMBERED_REFUSALS
+        assert [int(one.rpartition("-")[2]) for one in kept] == list(range(2, REMEMBERED_REFUSALS + 2))
+
+
+def test_class_says_less_than_the_code() -> None:
+    assert len({*COARSE.values()}) < len(COARSE)
+    assert not {*COARSE.values()} & {str(code) for code in Code}
