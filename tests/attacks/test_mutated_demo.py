@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import pytest
 
@@ -15,6 +16,7 @@ from sipmesh.demo.impostors import IMPOSTORS
 from sipmesh.demo.network import EDGE, OTHER
 from sipmesh.demo.people import People
 from sipmesh.demo.score import Score
+from sipmesh.topology.document import yaml_tree
 from sipmesh.transport.reactor.event_loop import Loop
 from sipmesh.trust.judgement.checks import CLIENT_CHECKS
 from sipmesh.trust.judgement.judge import CHECKS
@@ -104,11 +106,16 @@ def _play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
             runner.run(context.__aexit__(None, None, None))
 
 
+PARSE = lru_cache(yaml_tree.parse)
+"""The documents of the demo stay the same while their CRLs change, and are read hundreds of times."""
+
+
 @pytest.fixture(name="quick", autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """In one process a verdict is there at once or never; and a link that hangs because a check is missing is soon given up."""
     monkeypatch.setattr("sipmesh.demo.attacks.LOOKS", 3)
     monkeypatch.setattr("sipmesh.demo.attacker.PATIENCE_S", 1.0)
+    monkeypatch.setattr(yaml_tree, "parse", PARSE)
 
 
 @pytest.fixture(name="blind")

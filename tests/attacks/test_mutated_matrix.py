@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 
 import pytest
 
@@ -16,7 +17,8 @@ from attacks.test_matrix import MATRIX, Cell, Place
 from sipmesh.server.proxy.gatekeeper import Gatekeeper
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import PeerEvidence
-from sipmesh.trust.judgement.judge import CHECKS, judge
+from sipmesh.trust.judgement.evaluation import Evaluation
+from sipmesh.trust.judgement.judge import CHECKS, _judge_in_full, judge
 from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.verdict import Verdict
 from support.network import EDGE, FE1
@@ -64,7 +66,7 @@ INTRUDERS = {"beside": 7, "without": 25}
 """Cells that come in without the role check: all that say `role-not-allowed`, less those of anchors unknown to OpenSSL there."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     """One cell as it came before the judge."""
 
@@ -74,14 +76,19 @@ class Case:
     policy: LinkPolicy
     at: datetime
 
-    @property
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """The facts that checks ask for, such as the path: each is computed once, whichever checks ask."""
+        return Evaluation(self.evidence, self.policy, self.at)
+
+    @cached_property
     def without_openssl(self) -> Case:
         """The same, had OpenSSL objected to nothing."""
         return replace(self, evidence=replace(self.evidence, engine_errors=(), failure=None))
 
     def came(self) -> Code:
         """What the judge says of it now."""
-        return judge(self.evidence, self.policy, at=self.at).code
+        return _judge_in_full(self.evaluation, None).code
 
 
 @pytest.fixture(name="cases", scope="module")
@@ -133,6 +140,7 @@ def test_with_every_check_the_matrix_is_the_same_with_openssl_and_without(cases:
     """The judge alone gives every code: it needs no refusal of OpenSSL's."""
     assert red(cases) == set()
     assert red([case.without_openssl for case in cases]) == set()
+    assert {judge(case.evidence, case.policy, at=case.at).code is case.wanted for case in cases} == {True}
 
 
 @pytest.mark.parametrize("check", CHECKS)
