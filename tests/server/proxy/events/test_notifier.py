@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 import pytest
 
 from server.proxy.events.test_message_storing import say
-from sipmesh.server.proxy.events import notifier as module
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.sip.message import Request, Response
 from sipmesh.storage.users.user_database import Users
@@ -262,11 +261,9 @@ async def test_subscribe_is_refused_for_what_it_asks(
 
 
 @on_loop
-async def test_subscriptions_of_one_watcher_have_a_limit_and_others_do_not_notice(
-    home: Network, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MOST_OF_WATCHER", 2)
+async def test_subscriptions_of_one_watcher_have_a_limit_and_others_do_not_notice(home: Network) -> None:
     async with home:
+        home.nodes[FE1].events.notifier.most_of_watcher = 2
         alice, carol = await home.phone("alice", FE1), await home.phone("carol", FE1)
         for _ in range(2):
             await watch(alice, BOB)
@@ -280,9 +277,10 @@ async def test_subscriptions_of_one_watcher_have_a_limit_and_others_do_not_notic
 
 
 @on_loop
-async def test_subscriptions_to_one_user_have_a_limit(pool: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_OF_USER", 1)
+async def test_subscriptions_to_one_user_have_a_limit(pool: Network) -> None:
     async with pool:
+        for node in pool.nodes.values():
+            node.events.notifier.most_of_user = 1
         alice, carol = await pool.phone("alice", FE1), await pool.phone("carol", FE1)
         await watch(alice, BOB)
         assert (await carol.ask(subscribe(carol, BOB))).status == 503

@@ -94,6 +94,7 @@ class Notifier:
         self._publications, self._listeners = publications, listeners
         self._watching, self._partner_of, self._is_user = watching, partner_of, is_user
         self._token, self._clock = token, clock
+        self.most_of_watcher, self.most_of_user = MOST_OF_WATCHER, MOST_OF_USER
         self._by_tag: dict[str, Subscription] = {}
         self._users: dict[str, WatchedUser] = {}
         self._by_watcher: dict[str, dict[str, Subscription]] = {}
@@ -196,8 +197,8 @@ class Notifier:
         user = self._users.get(aor)
         return (
             len(self._by_tag) >= MOST
-            or self._of_principal.get(self._principal(watcher), 0) >= MOST_OF_WATCHER
-            or (user is not None and len(user.subscriptions) >= MOST_OF_USER)
+            or self._of_principal.get(self._principal(watcher), 0) >= self.most_of_watcher
+            or (user is not None and len(user.subscriptions) >= self.most_of_user)
         )
 
     def _principal(self, watcher: str) -> str:
