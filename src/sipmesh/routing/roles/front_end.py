@@ -218,7 +218,9 @@ def route(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEnd
         return refused
     uri = request.ruri
     if assertion.is_of_us(uri, facts.domains) and uri.user is not None:
-        return ToUser(uri.aor, who) if not is_gruu(uri) else to_gruu(uri, request, sender, facts, who)
+        if uri.params and is_gruu(uri):
+            return to_gruu(uri, request, sender, facts, who)
+        return ToUser(uri.aor, who)
     return beyond_users(request, uri, sender, facts, who)
 
 
