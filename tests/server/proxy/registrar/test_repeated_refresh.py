@@ -232,3 +232,14 @@ async def test_form_goes_with_its_link(home: Network) -> None:
         with suppress(HungUpError):
             await phone.peer.receive()
         assert flow.link.repeated is None
+
+
+@on_loop
+async def test_server_that_is_about_to_stop_decides_a_repeated_register(home: Network) -> None:
+    """It grants a minute from then on, also to a phone that is known by its octets."""
+    async with home:
+        phone = await refreshing(home)
+        assert (await phone.refresh()).contacts[0].param("expires") == "600"
+        phone.node.registrations.shorten()
+        for _ in range(4):
+            assert (await phone.refresh()).contacts[0].param("expires") == "60"

@@ -216,7 +216,7 @@ class Registrations:
         held = self._known.of(row.aor, now)
         if held is None or len(held) != 1 or held[0] is not row or row.aor in self._changes:
             return False
-        if call_id != row.call_id or cseq <= row.cseq:
+        if call_id != row.call_id or cseq <= row.cseq or row.interval_s > self._limits.max_expires_s:
             return False
         row.renew(call_id, cseq, now)
         return True
