@@ -440,6 +440,35 @@ async def test_users_change_on_every_server_as_the_operator_types(managed: Manag
         await logged_in.hung_up()
 
 
+@within(60)
+async def test_aliases_change_on_every_server_as_the_operator_types_and_close_no_link(managed: Managed) -> None:
+    """Added and removed: each server of each pool follows, and the audit log has who did it."""
+
+    async def status(caller: Peer) -> int:
+        return (await caller.ask(caller.request("MESSAGE", "tel:+4930123"))).status
+
+    add_user(managed.organisation, "dora", POOL2)
+    async with managed:
+        await managed.start(MGMT, FE1, FE3)
+        await managed.acknowledged(1)
+        for name in (FE1, FE3):
+            await until(lambda name=name: managed.nodes[name].homes.of(f"sip:dora@{EXAMPLE}"))  # type: ignore[misc]
+        dora, alice = await managed.phone(FE3, "dora"), await managed.phone(FE1, "alice")
+        assert ((await dora.register()).status, (await alice.register()).status) == (200, 200)
+        assert await status(alice) == 404
+        await managed.type("user", "alias", "add", "dora", "+49-30-123")
+        for name in (FE1, FE3):
+            await until(lambda name=name: managed.nodes[name].homes.owner_of("sip:+4930123@tel.invalid"))  # type: ignore[misc]
+        await alice.send(alice.request("MESSAGE", "tel:+4930123"))
+        await dora.reply(await dora.request_in("MESSAGE"), 200)
+        assert (await alice.final()).status == 200
+        await managed.type("user", "alias", "remove", "dora", "+4930123")
+        await until(lambda: not managed.nodes[FE1].homes.owner_of("sip:+4930123@tel.invalid"))
+        assert await status(alice) == 404
+        changes = [about for act, about in audit(managed.organisation) if act == AuditAct.ALIAS]
+        assert [set(change) for change in changes] == [{"user", "added"}, {"user", "removed"}]
+
+
 # Seeing
 
 
