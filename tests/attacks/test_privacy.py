@@ -283,3 +283,54 @@ async def test_partner_is_told_nothing_of_a_user_of_ours_who_hides(federation: N
         await alice.send(alice.request("MESSAGE", "sip:erin@partner.test"))
         await erin.reply(await erin.request_in("MESSAGE"), 200)
         assert (await alice.final()).status == 200
+
+
+@pytest.mark.parametrize("answers", [[("privacy", "header")], []])
+@on_loop
+async def test_callee_who_hides_is_reached_inside_the_call_on_a_link_of_two_users(
+    home: Network, answers: list[tuple[str, str]]
+) -> None:
+    """The twin asks for nothing, and shows its Contact. Both get their own Contact in the Request-URI."""
+    async with home:
+        bob, phone = await home.phone("bob", FE1), await home.phone("carol", FE1)
+        phone.user = "alice@example.test"
+        assert (await phone.register()).status == 200
+        contact = NameAddr.parse(phone.contact).uri
+        await bob.send(bob.request("INVITE", ALICE))
+        arrived = await phone.request_in("INVITE")
+        await phone.reply(arrived, 200, [*answers, ("user-agent", "alices phone")])
+        taken = await bob.final()
+        assert (contact == taken.contacts[0].uri) is (not answers)
+        assert taken.has("user-agent") is (not answers)
+        routes = [("route", value) for value in reversed(taken.values("record-route"))]
+        target, to = taken.contacts[0].uri, taken.first("to")
+        await bob.send(bob.request("BYE", target, routes, to=to, call_id=taken.call_id))
+        assert (await phone.request_in("BYE")).uri == contact
+
+
+@pytest.mark.parametrize("server", [FE1, FE2])
+@on_loop
+async def test_callee_cannot_guess_inside_the_call_who_hides(pool: Network, server: str) -> None:
+    """By naming candidates in To or in the Request-URI: right and wrong ones get the same answers, and alice none of them."""
+    async with pool:
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", server)
+        arrived = await invited(alice, bob)
+        await answered(alice, bob, arrived)
+        hidden_target, anonymous = arrived.contacts[0].uri, arrived.first("from")
+        tag = arrived.from_.tag
+        statuses = []
+        for name in ("alice", "carol"):
+            guessed_to = in_dialog(bob, arrived, "OPTIONS", hidden_target)
+            guessed_to.replace("to", f"<sip:{name}@example.test>;tag={tag}")
+            guessed_uri = in_dialog(bob, arrived, "OPTIONS", f"sip:{name}@example.test", cseq=101)
+            elsewhere = in_dialog(
+                bob, arrived, "OPTIONS", f"sip:{name}@{alice.address[0]}:{alice.address[1]}", cseq=102
+            )
+            statuses.append([(await bob.ask(asked)).status for asked in (guessed_to, guessed_uri, elsewhere)])
+        assert statuses == [[481, 404, 404]] * 2
+        await bob.send(in_dialog(bob, arrived, "OPTIONS", hidden_target, cseq=103))
+        asked = await alice.request_in("OPTIONS")
+        assert asked.first("to") == anonymous
+        await alice.reply(asked, 200, [("user-agent", "alices phone")])
+        told = await bob.final()
+        assert not tells_of_alice(told, alice.address[1])

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.dialog_token import FlowSide, PeerSide, Side, owner_hash
+from sipmesh.routing.identity.privacy import is_anonymous, is_hidden
 from sipmesh.routing.identity.route_set import RouteSet
 from sipmesh.routing.identity.sender import Sender
 from sipmesh.routing.outcome import Answer, Drop, Forward
@@ -84,13 +85,27 @@ def refused_inside(
     if not (route_set.sent_as or sender.may_speak_as(request.from_, allowed)):
         why = f"From {shown(request.from_.uri)} is not the name of its sender in this dialog"
         return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
-    if not (route_set.sent_to or is_name_of(other, request.to, known.peers)):
+    hides = is_to_hidden_initiator(route_set)
+    if not (route_set.sent_to or (not hides and is_name_of(other, request.to, known.peers))):
         why = f"To {shown(request.to.uri)} is not the name of the other side of this dialog"
         return Answer(481, code=Code.NO_ROUTE, why=why)
+    if hides and isinstance(other, FlowSide) and is_anonymous(request.to) and not is_hidden(request.uri):
+        return Answer(
+            404, code=Code.NO_ROUTE, why="the other side hides, and the Request-URI is not its hidden Contact"
+        )
     refused = refused_target(request.ruri, route_set, other, known)
     if refused is None and route_set.beyond is not None:
         refused = refused_routes(request, route_set.beyond, route_set, other, known)
     return refused
+
+
+def is_to_hidden_initiator(route_set: RouteSet) -> bool:
+    """Tell whether a request goes to the initiator of the dialog, who hides.
+
+    Then its only name is the one in its first From, and its only address the Contact that it has shown: otherwise the other side
+    could guess names, and see by the answer which one is right.
+    """
+    return route_set.dialog is not None and route_set.dialog.secret and not route_set.from_a
 
 
 def is_name_of(side: Side, address: NameAddr, peers: Peers) -> bool:

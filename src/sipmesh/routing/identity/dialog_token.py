@@ -11,7 +11,7 @@ of a call reads it. So a token alone proves nothing:
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2s
 from hmac import compare_digest
 from struct import Struct
@@ -131,15 +131,16 @@ class Begun:
 class DialogToken:
     """Names the two sides of a dialog that this server record-routed. *a* sent the first request.
 
-    *begun* identifies the dialog. The token is not valid in a request of another dialog.
+    *begun* identifies the dialog. The token is not valid in a request of another dialog. *secret*: *a* hides who it is.
     """
 
     a: Side
     b: Side
     begun: Begun
+    secret: bool = field(compare=False)
 
-    def __init__(self, a: Side, b: Side, begun: Begun) -> None:
-        self.a, self.b, self.begun = a, b, begun
+    def __init__(self, a: Side, b: Side, begun: Begun, *, secret: bool = False) -> None:
+        self.a, self.b, self.begun, self.secret = a, b, begun, secret
 
     def other_side(self, sender: Side) -> Side | None:
         """Give the side that a request from *sender* goes to; None if *sender* is not a side of this dialog."""
@@ -157,9 +158,9 @@ def joined(first: DialogToken, second: DialogToken, through: PeerSide) -> Dialog
     if first.begun != second.begun:
         return None
     if first.b == through and second.a == through:
-        return DialogToken(first.a, second.b, first.begun)
+        return DialogToken(first.a, second.b, first.begun, secret=first.secret)
     if first.a == through and second.b == through:
-        return DialogToken(second.a, first.b, first.begun)
+        return DialogToken(second.a, first.b, first.begun, secret=first.secret)
     return None
 
 
@@ -199,7 +200,7 @@ class Tokens:
 
         A *secret* token is encrypted: nobody can compare the hash of a user in it with those of known addresses.
         """
-        token, packed = DialogToken(a, b, begun), _pack(a) + _pack(b) + _pack_begun(begun)
+        token, packed = DialogToken(a, b, begun, secret=secret), _pack(a) + _pack(b) + _pack_begun(begun)
         if secret:
             return self._remember(_encoded(self._encrypt(_SECRET_KIND, packed)), token)
         return self._remember(self._seal(_DIALOG_KIND + packed), token)
@@ -268,6 +269,7 @@ class Tokens:
         token = _unpack(_DIALOG_KIND + packed) if packed is not None else None
         if not isinstance(token, DialogToken):
             return None
+        token.secret = True
         self._remember(text, token)
         return token
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.border import ON_THE_WAY_OUT, Border
-from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, Tokens, owner_hash
+from sipmesh.routing.identity.dialog_token import Begun, DialogToken, FlowSide, Side, Tokens, owner_hash
 from sipmesh.routing.identity.privacy import (
     answer_hides_sender,
     hidden_contact,
@@ -16,6 +16,7 @@ from sipmesh.routing.identity.privacy import (
     hide_fields,
     hides_identity,
     hides_sender,
+    is_anonymous,
     is_hidden,
 )
 from sipmesh.routing.identity.response_policy import settle
@@ -552,16 +553,29 @@ class Relay:
             message.append("contact", hidden_contact(token, sips=is_sips(contacts[0].uri)))
 
     def _hide_answer(self, sent: SentBranch, response: Response) -> None:
-        """Hide the Contact of a user in a response: of one who asks for it, and of one whose Contact the request had hidden."""
-        asks = response.present & PRIVACY and answer_hides_sender(response)
+        """Hide a user in a response: one who asks for it, and one who has begun the dialog with an anonymous From.
+
+        The Contact is removed if it is not known whose it is.
+        """
+        asks = bool(response.present & PRIVACY) and answer_hides_sender(response)
+        if asks or is_anonymous(sent.proxied.request.to):
+            self._hide_contact(response, self._owner_of_answer(sent))
+            hide_answer_fields(response)
+
+    def _owner_of_answer(self, sent: SentBranch) -> bytes:
+        """Return the hash of the user who answers, on a link that may have several; empty if it is not known.
+
+        The token of a new dialog has it as the other side. In a dialog whose Contact is hidden, it is who can open this Contact.
+        """
         request = sent.proxied.request
-        if not asks and not is_hidden(request.uri):
-            return
-        for owner in sent.flow.owners:
-            if asks or self._tokens.reveal(request.ruri.user or "", owner) is not None:
-                self._hide_contact(response, owner)
-                hide_answer_fields(response)
-                return
+        if creates_dialog(request):
+            token = self._tokens.read(recorded_token(sent.request))
+            return token.b.owner if isinstance(token, DialogToken) and isinstance(token.b, FlowSide) else b""
+        owners = sent.flow.owners
+        for owner in owners:
+            if is_hidden(request.uri) and self._tokens.reveal(request.ruri.user or "", owner) is not None:
+                return owner
+        return next(iter(owners)) if len(owners) == 1 else b""
 
     def _release(self, copy: Request, flow: Flow) -> None:
         """Remove what the peer of *flow* may not see."""
