@@ -182,9 +182,9 @@ async def test_anonymous_client_is_the_user_that_its_link_has_proved(
 ) -> None:
     async with home:
         alice = await home.phone("alice", FE1)
-        asked = alice.request("MESSAGE", "sip:carol@example.test", headers, sender=hidden(alice))
+        asked = alice.request("OPTIONS", "sip:carol@example.test", headers, sender=hidden(alice))
         assert (await alice.ask(asked)).status == status
-        assert (await alice.ask(alice.request("MESSAGE", "sip:carol@example.test"))).status == 480
+        assert (await alice.ask(alice.request("OPTIONS", "sip:carol@example.test"))).status == 480
 
 
 @on_loop
@@ -193,14 +193,14 @@ async def test_stranger_gains_nothing_by_being_anonymous(home: Network) -> None:
     async with home:
         stranger = await home.peer(FE1, "alice")
         for headers in ([], [("p-preferred-identity", f"<{ALICE}>")], [("p-asserted-identity", f"<{ALICE}>")]):
-            asked = stranger.request("MESSAGE", "sip:carol@example.test", headers, sender=hidden(stranger))
+            asked = stranger.request("OPTIONS", "sip:carol@example.test", headers, sender=hidden(stranger))
             challenged = await stranger.ask(asked)
             assert challenged.status == 407
         for secret, status in (("wrong", 407), ("alice-secret", 480)):
             challenges = [parse_challenge(value) for value in challenged.values("proxy-authenticate")]
             uri = "sip:carol@example.test"
-            row = answer(challenges, "alice", secret, "MESSAGE", uri, "cnonce", 1)
-            asked = stranger.request("MESSAGE", uri, [("proxy-authorization", row)], sender=hidden(stranger))
+            row = answer(challenges, "alice", secret, "OPTIONS", uri, "cnonce", 1)
+            asked = stranger.request("OPTIONS", uri, [("proxy-authorization", row)], sender=hidden(stranger))
             challenged = await stranger.ask(asked)
             assert challenged.status == status
 
@@ -334,3 +334,19 @@ async def test_callee_cannot_guess_inside_the_call_who_hides(pool: Network, serv
         await alice.reply(asked, 200, [("user-agent", "alices phone")])
         told = await bob.final()
         assert not tells_of_alice(told, alice.address[1])
+
+
+@pytest.mark.parametrize("privacy", ["id", "none"])
+@on_loop
+async def test_stored_message_tells_no_more_of_a_sender_who_hides(home: Network, privacy: str) -> None:
+    """Delivered later by a request of our own; the twin hides nothing."""
+    async with home:
+        alice = await home.phone("alice", FE1)
+        rows = [*TELLING, ("privacy", privacy)]
+        stored = await alice.ask(alice.request("MESSAGE", "sip:bob@example.test", rows, b"hello", sender=hidden(alice)))
+        assert stored.status == 202
+        bob = await home.phone("bob", FE1)
+        arrived = await bob.request_in("MESSAGE")
+        assert arrived.body == b"hello"
+        assert tells_of_alice(arrived, alice.address[1]) is (privacy == "none")
+        assert arrived.values("p-asserted-identity") == ([f"<{ALICE}>"] if privacy == "none" else [])

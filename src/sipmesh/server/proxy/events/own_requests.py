@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.identity.border import ON_THE_WAY_OUT
 from sipmesh.routing.identity.dialog_token import owner_hash
+from sipmesh.routing.identity.privacy import hide_fields, hides_sender
 from sipmesh.routing.proxy.forwarding import assert_identity, hides_history, identity_for, route_to
 from sipmesh.routing.proxy.response_context import Start
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.sip.framing import MAX_HEADER, MAX_ROWS
 from sipmesh.sip.transaction.timers import Timer
+from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.routing.identity.border import Border
@@ -81,6 +83,8 @@ class OwnRequests:
             done(NO_ANSWER)
         else:
             assert_identity(request, identity_for(identity, flow.link.kind, request))
+            if flow.link.kind is LinkKind.CLIENT and hides_sender(request):
+                hide_fields(request)
             self.send(flow, request, done)
 
     def send(self, flow: Flow, request: Request, done: Done) -> None:
