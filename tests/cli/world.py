@@ -31,7 +31,7 @@ from support.forkserver import Forked
 
 DOMAIN = "example.com"
 MGMT, FE1, FE2, EDGE = "mgmt.example.com", "fe1.example.com", "fe2.example.com", "edge1.example.com"
-START_S = 20.0
+START_S = 60.0
 PORTS = (
     ("mgmt", "server", 5070),
     ("fe1", "client", 1),
