@@ -121,6 +121,11 @@ PARTS = {
         lambda server, _: server.load("idle", "--links", 2000),
         {"kib_per_link": "PSS, KiB per link", "baseline_kib": "PSS without links, KiB"},
     ),
+    "memory-x25519": Part(
+        "2,000 idle links of clients that offer X25519 alone, as phones do that know no ML-KEM",
+        lambda server, _: server.load("idle", "--links", 2000, "--groups", "X25519"),
+        {"kib_per_link": "PSS, KiB per link", "baseline_kib": "PSS without links, KiB"},
+    ),
     "calls": Part(
         "calls forked to two devices, 40 at once",
         lambda server, time: server.load("calls", "--links", 10, "--window", 40, *time),

@@ -17,6 +17,7 @@ struct options {
     const char *ca, *certificate, *key;       /* ours as a client; the last two for a peer */
     const char *sink_certificate, *sink_key;
     const char *uri;                          /* where messages go */
+    const char *groups;                       /* what clients offer for the key exchange; NULL: what OpenSSL offers */
     struct sockaddr_in connect, sink, listen; /* family 0: not given */
     struct in_addr from;                      /* first of the source addresses */
     bool users;                               /* messages go from user to user, not to `uri` */

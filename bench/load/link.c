@@ -77,6 +77,8 @@ static SSL_CTX *new_context(const SSL_METHOD *method, const char *certificate, c
 SSL_CTX *client_context(const char *certificate, const char *key) {
     SSL_CTX *made = new_context(TLS_client_method(), certificate, key);
     SSL_CTX_set_verify(made, SSL_VERIFY_PEER, NULL);
+    if (given.groups && SSL_CTX_set1_groups_list(made, given.groups) != 1)
+        die("%s are no groups", given.groups);
     return made;
 }
 

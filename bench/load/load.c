@@ -37,6 +37,7 @@ static const char usage[] =
     "            --links N --window N (outstanding in all) | --rate PER_SECOND; --logins --from ADDRESS --sources N\n"
     "handshakes  full mutual handshakes: --certificate FILE --key FILE --links N (in flight)\n"
     "idle        links that say one OPTIONS: --links N --from ADDRESS --sources N (addresses) --hold S\n"
+    "            --groups LIST (what each offers as groups of the key exchange, in the words of OpenSSL)\n"
     "storm       phones that log in all at once: --links N (ten of each user) --from ADDRESS --sources N\n"
     "floor       a server that only shakes hands: --listen ADDRESS:PORT --certificate FILE --key FILE --seconds S\n";
 
@@ -55,7 +56,8 @@ static unsigned whole_number(const char *text) {
 
 static void read_options(int count, char **words) {
     enum { CONNECT, CA, NAME, PID, SECONDS, WARMUP, LINKS, WINDOW, RATE, SINK, SINK_CERTIFICATE, SINK_KEY, URI, USERS,
-           CERTIFICATE, KEY, BODY, HEADERS, FROM, SOURCES, HOLD, LISTEN, LOGINS };
+           CERTIFICATE, KEY, BODY, HEADERS, FROM, SOURCES, HOLD, LISTEN, LOGINS,
+           GROUPS };
     static const struct option known[] = {
         {"connect", 1, 0, CONNECT}, {"ca", 1, 0, CA}, {"name", 1, 0, NAME}, {"pid", 1, 0, PID},
         {"seconds", 1, 0, SECONDS}, {"warmup", 1, 0, WARMUP}, {"links", 1, 0, LINKS}, {"window", 1, 0, WINDOW},
@@ -63,6 +65,7 @@ static void read_options(int count, char **words) {
         {"sink-key", 1, 0, SINK_KEY}, {"uri", 1, 0, URI}, {"users", 0, 0, USERS}, {"certificate", 1, 0, CERTIFICATE},
         {"key", 1, 0, KEY}, {"body", 1, 0, BODY}, {"headers", 1, 0, HEADERS}, {"from", 1, 0, FROM},
         {"sources", 1, 0, SOURCES}, {"hold", 1, 0, HOLD}, {"listen", 1, 0, LISTEN}, {"logins", 0, 0, LOGINS},
+        {"groups", 1, 0, GROUPS},
         {0}};
     for (int found; (found = getopt_long(count, words, "", known, NULL)) != -1;)
         switch (found) {
@@ -89,6 +92,7 @@ static void read_options(int count, char **words) {
         case SOURCES: given.sources = whole_number(optarg); break;
         case HOLD: given.hold = whole_number(optarg); break;
         case LISTEN: given.listen = loopback(optarg); break;
+        case GROUPS: given.groups = optarg; break;
         default: explain();
         }
     if (optind != count || !given.ca || !given.links || !given.window || !given.sources)
