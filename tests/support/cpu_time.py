@@ -7,17 +7,18 @@ session is charged to the first test that asks for it.
 
 from __future__ import annotations
 
-import os
-import resource
-import time
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping
-from pathlib import Path
+from os import O_RDONLY, close, listdir, read, sysconf
+from os import open as open_
+from resource import RUSAGE_CHILDREN, getrusage
+from time import process_time
 from typing import Any, Final
 
 import pytest
 
-TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
+TICK_S: Final = 1 / sysconf("SC_CLK_TCK")
+LONGEST_FILE: Final = 65_536
 ATTRIBUTE: Final = "cpu_s"
 """By this name a report, and what a worker of pytest-xdist gives at its end, carries seconds of CPU time."""
 
@@ -35,16 +36,23 @@ def _descendants(pid: str) -> Iterator[str]:
 
 def _names(folder: str) -> list[str]:
     try:
-        return os.listdir(folder)  # noqa: PTH208 - called around each test
+        return listdir(folder)  # noqa: PTH208 - called around each test
     except OSError:  # the process has ended
         return []
 
 
 def _read(path: str) -> str:
+    """Read a file of the kernel by functions that were imported: a test may have replaced those of `os` and `pathlib`."""
     try:
-        return Path(path).read_text("ascii", "replace")
+        descriptor = open_(path, O_RDONLY)
     except OSError:
         return ""
+    try:
+        return read(descriptor, LONGEST_FILE).decode("ascii", "replace")
+    except OSError:
+        return ""
+    finally:
+        close(descriptor)
 
 
 def _used_by(pid: str) -> float:
@@ -55,9 +63,9 @@ def _used_by(pid: str) -> float:
 
 def cpu_time() -> float:
     """Tell the seconds of CPU time of this process and of its descendants, except those that nobody has waited for."""
-    waited_for = resource.getrusage(resource.RUSAGE_CHILDREN)
+    waited_for = getrusage(RUSAGE_CHILDREN)
     living = sum(map(_used_by, _descendants("self")))
-    return time.process_time() + waited_for.ru_utime + waited_for.ru_stime + living
+    return process_time() + waited_for.ru_utime + waited_for.ru_stime + living
 
 
 class CpuTimes:
