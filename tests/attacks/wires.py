@@ -92,7 +92,7 @@ class Wire:
         self, world: World, node: RunningServer, kind: LinkKind, direction: Direction, meant: str = ""
     ) -> None:
         self.world, self.node, self.kind, self.direction, self.meant = world, node, kind, direction, meant
-        self.number = next(self._numbers)
+        self.number, self.port = next(self._numbers), kind.value
         self.id = f"{kind.value[0]}{self.number}"
         self.remote, self.local = (str(IPv4Address(0x0A000000 + self.number)), 40_000), ("127.0.0.1", 5061)
         self.flow: object | None = None
