@@ -246,7 +246,7 @@ async def test_t6_no_method_gets_past_the_judge(stage: Stage, method: str) -> No
 @pytest.mark.parametrize("method", ["BYE", "UPDATE", "INVITE", "MESSAGE"])
 @on_loop
 async def test_t6_inside_a_call_only_its_two_sides_are_heard(pool: Network, method: str) -> None:
-    """Everything is right but the link: tags, Call-ID, Route with its tokens."""
+    """Everything is right but the link: tags, Call-ID, Route with its tokens. Carol is asked for the password of alice."""
     async with pool:
         alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
         invite = alice.request("INVITE", "sip:bob@example.test")
@@ -254,7 +254,7 @@ async def test_t6_inside_a_call_only_its_two_sides_are_heard(pool: Network, meth
         await bob.reply(await bob.request_in("INVITE"), 200)
         dialog = Dialog.of_caller(invite, await alice.final())
         carol = await pool.phone("carol", FE1)
-        assert (await carol.ask(within(carol, dialog, invite, method))).status == 403
+        assert (await carol.ask(within(carol, dialog, invite, method))).status == 407
         await bob.silent()
         await alice.send(within(alice, dialog, invite, method))
         await bob.reply(await bob.request_in(method), 200)

@@ -142,7 +142,7 @@ async def test_user_is_gone_with_the_page(web: Network) -> None:
         alice, bob = await browser(web, "alice"), await web.phone("bob", FE1)
         alice.abort()
         await until(lambda: web.told[FE1] and not any(link.port == "websocket" for link in web.nodes[FE1].pool.all()))
-        assert (await bob.ask(bob.request("MESSAGE", "sip:alice@example.test"))).status == 480
+        assert (await bob.ask(bob.request("OPTIONS", "sip:alice@example.test"))).status == 480
 
 
 @on_loop
