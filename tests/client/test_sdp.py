@@ -1,13 +1,13 @@
 import pytest
 
-from sipmesh.client.sdp import Media, make_answer, make_offer, read_media
+from sipmesh.client.sdp import ClientMedia, make_answer, make_offer, read_media
 
 VIDEO = b"m=video 5000 RTP/AVP 96\r\n"
 
 
 def test_an_offer_has_one_audio_stream_and_ends_each_line_properly() -> None:
     offer = make_offer("127.0.0.1", 7)
-    assert read_media(offer) == [Media("audio", 9, "RTP/SAVP", ("8", "0"), "1")]
+    assert read_media(offer) == [ClientMedia("audio", 9, "RTP/SAVP", ("8", "0"), "1")]
     assert offer.startswith(b"v=0\r\no=- 7 7 IN IP4 127.0.0.1\r\n")
     assert offer.count(b"\n") == offer.count(b"\r\n")
 
@@ -19,8 +19,8 @@ def test_ipv6_address_has_its_type() -> None:
 def test_answer_has_a_line_for_each_stream_and_accepts_only_audio() -> None:
     offer = make_offer("127.0.0.1", 7) + VIDEO
     assert read_media(make_answer(offer, "127.0.0.1", 8)) == [
-        Media("audio", 9, "RTP/SAVP", ("8",), "1"),
-        Media("video", 0, "RTP/AVP", ("96",)),
+        ClientMedia("audio", 9, "RTP/SAVP", ("8",), "1"),
+        ClientMedia("video", 0, "RTP/AVP", ("96",)),
     ]
 
 
@@ -60,4 +60,4 @@ def test_each_description_has_a_key_of_its_own() -> None:
     ],
 )
 def test_a_line_that_cannot_be_read_is_left_out(line: bytes) -> None:
-    assert read_media(line + b"\r\n" + VIDEO) == [Media("video", 5000, "RTP/AVP", ("96",))]
+    assert read_media(line + b"\r\n" + VIDEO) == [ClientMedia("video", 5000, "RTP/AVP", ("96",))]

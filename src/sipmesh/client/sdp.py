@@ -23,7 +23,7 @@ CLEAR, ENCRYPTED = "RTP/AVP", "RTP/SAVP"
 
 
 @dataclass(frozen=True, slots=True)
-class Media:
+class ClientMedia:
     """One ``m=`` line: kind, port, protocol and formats. *crypto* is the tag of the offered key of `SUITE`, or ""."""
 
     kind: str
@@ -60,9 +60,9 @@ def crypto_line(tag: str) -> str:
     return f"{CRYPTO}{tag} {SUITE} inline:{b64encode(secrets.token_bytes(KEY_OCTETS)).decode()}"
 
 
-def read_media(description: bytes) -> list[Media]:
+def read_media(description: bytes) -> list[ClientMedia]:
     """Return the ``m=`` lines; an unreadable one is left out."""
-    found: list[Media] = []
+    found: list[ClientMedia] = []
     is_known = False
     for text in text_of(description).split("\n"):
         line = text.removesuffix("\r")
@@ -75,7 +75,7 @@ def read_media(description: bytes) -> list[Media]:
     return found
 
 
-def _can_be_accepted(media: Media) -> bool:
+def _can_be_accepted(media: ClientMedia) -> bool:
     return media.protocol == CLEAR or (media.protocol == ENCRYPTED and media.crypto != "")
 
 
@@ -84,12 +84,12 @@ def _tag_in(words: list[str]) -> str:
     return words[0] if len(words) > 1 and words[1] == SUITE and is_digits(words[0]) else ""
 
 
-def _read_line(words: list[str]) -> Media | None:
+def _read_line(words: list[str]) -> ClientMedia | None:
     if len(words) < 3 or has_control(" ".join(words)):  # noqa: PLR2004 - kind, port, protocol
         return None
     digits = words[1].partition("/")[0]
     port = bounded(digits, HIGHEST_PORT) if is_digits(digits) else None
-    return None if port is None else Media(words[0], port, words[2], tuple(words[3:]))
+    return None if port is None else ClientMedia(words[0], port, words[2], tuple(words[3:]))
 
 
 def _session(address: str, session: int) -> list[str]:

@@ -16,7 +16,7 @@ from sipmesh.routing.registrar.gruu import (
     LONGEST_TOKEN,
     NONCE_BYTES,
     Gruus,
-    Opened,
+    OpenedGruu,
     is_gruu,
     is_to_hidden_user,
     pool_hash,
@@ -74,7 +74,7 @@ def test_temporary_gruu_leads_to_the_instance_under_its_call_id_and_names_nobody
     assert (uri.host, uri.params) == ("example.test", (("gr", None),))
     assert "bob" not in str(uri)
     assert public_device(uri) is None
-    assert GRUUS.open(uri) == Opened(BOB, Instance(instance_hash(URN), registration_hash("reg-1")))
+    assert GRUUS.open(uri) == OpenedGruu(BOB, Instance(instance_hash(URN), registration_hash("reg-1")))
     assert temporary(nonce=bytes(NONCE_BYTES)).user != uri.user
 
 

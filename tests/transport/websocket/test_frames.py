@@ -18,15 +18,15 @@ from sipmesh.transport.websocket.frames import (
     Close,
     Control,
     FrameError,
-    Frames,
+    WebSocketFrames,
 )
 from support.examples import examples
 
 OCTETS, FRAGMENTS, FRAMES = 1_000, 4, 16
 
 
-def frames() -> Frames:
-    return Frames(OCTETS, FRAGMENTS, FRAMES)
+def frames() -> WebSocketFrames:
+    return WebSocketFrames(OCTETS, FRAGMENTS, FRAMES)
 
 
 def client() -> Connection:
@@ -41,7 +41,7 @@ def raw(opcode: int, payload: bytes = b"", *, fin: bool = True, masked: bool = T
     return first + sized + (bytes(4) if masked else b"") + payload
 
 
-def read(reader: Frames, data: bytes) -> list[bytes | Control | Close]:
+def read(reader: WebSocketFrames, data: bytes) -> list[bytes | Control | Close]:
     reader.add(data)
     return list(iter(reader.next, None))
 
@@ -53,7 +53,7 @@ def wrong(*data: bytes) -> FrameError:
     return refused.value
 
 
-def read_all(reader: Frames, data: tuple[bytes, ...]) -> None:
+def read_all(reader: WebSocketFrames, data: tuple[bytes, ...]) -> None:
     for piece in data:
         read(reader, piece)
 
@@ -172,7 +172,7 @@ def test_our_ping_is_a_ping() -> None:
 def test_repr_counts() -> None:
     reader = frames()
     read(reader, raw(1, b"abc", fin=False))
-    assert repr(reader) == "<Frames 3 octets of a message in 1 fragments have arrived>"
+    assert repr(reader) == "<WebSocketFrames 3 octets of a message in 1 fragments have arrived>"
 
 
 @examples(200, 20_000)

@@ -48,7 +48,7 @@ _LENGTH_BYTES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedGruu:
     """What a temporary GRUU leads to: the *aor* of its user, as ``sip:user@host``, and the device."""
 
     aor: str
@@ -118,7 +118,7 @@ class Gruus:
         token = urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
         return f"{_scheme_of(row)}{PREFIX}{token}@{row.aor.rpartition('@')[2]};{GRID}"
 
-    def open(self, uri: SipUri) -> Opened | None:
+    def open(self, uri: SipUri) -> OpenedGruu | None:
         """Open a temporary GRUU of this pool; None for any other URI, and for one that we have not made."""
         sealed = _decoded(uri.user or "")
         mark, nonce = sealed[:HASH_BYTES], sealed[HASH_BYTES : HASH_BYTES + NONCE_BYTES]
@@ -133,7 +133,7 @@ class Gruus:
         address = plain[at + _LENGTH_BYTES : end].decode("utf-8", "surrogateescape")
         if address.rpartition("@")[2] != uri.host:
             return None
-        return Opened(f"sip:{address}", Instance(plain[:HASH_BYTES], plain[HASH_BYTES:at]))
+        return OpenedGruu(f"sip:{address}", Instance(plain[:HASH_BYTES], plain[HASH_BYTES:at]))
 
 
 def _scheme_of(row: Binding) -> str:

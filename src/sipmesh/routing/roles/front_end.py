@@ -35,7 +35,7 @@ from sipmesh.routing.outcome import (
     attributed,
 )
 from sipmesh.routing.registrar.device import RegisteredContact, contact_address, is_like_a_contact
-from sipmesh.routing.registrar.gruu import Gruus, Opened, is_gruu, pool_of, public_device
+from sipmesh.routing.registrar.gruu import Gruus, OpenedGruu, is_gruu, pool_of, public_device
 from sipmesh.routing.roles.options import capabilities
 from sipmesh.routing.target import Found, ServerTarget
 from sipmesh.sip.message import Request
@@ -248,7 +248,7 @@ def inside_gruu(request: Request, other: Side, onward: Outcome, facts: FrontEndF
     if not (is_gruu(uri) and uri.host in facts.domains and isinstance(other, FlowSide) and isinstance(onward, Forward)):
         return onward
     device = public_device(uri)
-    opened = facts.gruus.open(uri) if device is None else Opened(uri.aor, device)
+    opened = facts.gruus.open(uri) if device is None else OpenedGruu(uri.aor, device)
     if opened is None or owner_hash(opened.aor) != other.owner:
         return onward
     return ToUser(opened.aor, who, opened.device, onward)

@@ -27,7 +27,7 @@ from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from sipmesh.server.proxy.login.client_refusals import ClientRefusal
-    from sipmesh.server.proxy.login.login_history import Login
+    from sipmesh.server.proxy.login.login_history import LoginAttempt
     from sipmesh.trust.evidence import TlsFacts
 
 
@@ -233,7 +233,7 @@ class LoginReply:
     at: datetime
 
     @classmethod
-    def of(cls, login: Login) -> Self:
+    def of(cls, login: LoginAttempt) -> Self:
         """Reply with one entry of the history of logins."""
         offered, at = tuple(map(str, login.offered)), datetime.fromtimestamp(login.at, UTC)
         return cls(login.link, login.remote, login.user_agent, str(login.algorithm), offered, at)

@@ -30,7 +30,7 @@ from sipmesh.server.proxy.dispatch import Dispatch
 from sipmesh.server.proxy.events.event_server import EventServer, message_limits
 from sipmesh.server.proxy.events.message_delivery import MessageDelivery
 from sipmesh.server.proxy.events.message_storing import MessageStoring
-from sipmesh.server.proxy.events.notifier import Notifier
+from sipmesh.server.proxy.events.notifier import EventNotifier
 from sipmesh.server.proxy.events.own_requests import OwnRequests
 from sipmesh.server.proxy.events.publications import Publications
 from sipmesh.server.proxy.executor import Executor
@@ -240,7 +240,7 @@ class RunningServer:
         storing = MessageStoring(
             queue, message_limits(self.view), clock, lambda: datetime.now(UTC), self._partner_of, delivery.start
         )
-        notifier = Notifier(
+        notifier = EventNotifier(
             self.flow_table,
             own_requests,
             self.registrations,

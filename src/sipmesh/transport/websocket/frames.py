@@ -49,7 +49,7 @@ class Control:
         self.answer = answer
 
 
-class Frames:
+class WebSocketFrames:
     """Reads the frames of the peer, and writes ours. No extension is agreed on, so no frame is compressed.
 
     A message has *most_octets* in *most_fragments* at most, and one read has *most_frames* at most: tiny frames cost more time
@@ -75,7 +75,7 @@ class Frames:
         self._events: Iterator[Any] = iter(())
 
     def __repr__(self) -> str:
-        return f"<Frames {len(self._message)} octets of a message in {self._fragments} fragments have arrived>"
+        return f"<WebSocketFrames {len(self._message)} octets of a message in {self._fragments} fragments have arrived>"
 
     @property
     def unfinished(self) -> bool:

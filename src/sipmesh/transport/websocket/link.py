@@ -19,7 +19,7 @@ from sipmesh.transport.websocket.frames import (
     Close,
     Control,
     FrameError,
-    Frames,
+    WebSocketFrames,
 )
 from sipmesh.transport.websocket.upgrade import Upgrade, UpgradeError, UpgradePolicy
 from sipmesh.trust.evidence import Direction, LinkKind
@@ -53,7 +53,7 @@ class WebSocketLink(Link):
         self.port = PORT
         self._policy = policy
         self._upgrade: Upgrade | None = None
-        self._frames: Frames | None = None
+        self._frames: WebSocketFrames | None = None
         self._code = POLICY_VIOLATION  # of our Close frame, unless something else says why
         self._told = ""
         self._pinged_at = 0.0
@@ -90,13 +90,13 @@ class WebSocketLink(Link):
         self._write_now(answer)
         limits, reading = self._reactor.limits, self._reading()
         most = reading.header + reading.growth + END_OF_HEADER + reading.body
-        self._frames = Frames(most, limits.websocket_fragments, limits.websocket_frames_per_read)
+        self._frames = WebSocketFrames(most, limits.websocket_fragments, limits.websocket_frames_per_read)
         return upgrade.rest
 
     def _reading(self) -> ReadLimits:
         return self._reactor.limits.reading(LinkKind.CLIENT)
 
-    def _read_frames(self, frames: Frames, chunk: bytes) -> None:
+    def _read_frames(self, frames: WebSocketFrames, chunk: bytes) -> None:
         anew = False
         try:
             frames.add(chunk)

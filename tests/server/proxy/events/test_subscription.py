@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from routing.messages import ALICE, BOB, request
 from sipmesh.routing.events.packages import PRESENCE
-from sipmesh.server.proxy.events.subscription import Subscription
+from sipmesh.server.proxy.events.subscription import EventSubscription
 from sipmesh.server.running.running_server import RunningServer
 from support.network import FE1, Network
 from support.running import on_loop
@@ -12,11 +12,11 @@ from support.running import on_loop
 CONTACT = ("contact", "<sip:alice@192.0.2.1:5061;transport=tls>")
 
 
-def subscription(node: RunningServer, *headers: tuple[str, str]) -> Subscription:
+def subscription(node: RunningServer, *headers: tuple[str, str]) -> EventSubscription:
     """A subscription on the only link of a server."""
     [flow] = node.flow_table.sessions()
     asked = request("SUBSCRIBE", BOB, CONTACT, *headers, tag="7")
-    return Subscription(asked, BOB, ALICE, PRESENCE, "ours", flow)
+    return EventSubscription(asked, BOB, ALICE, PRESENCE, "ours", flow)
 
 
 @on_loop

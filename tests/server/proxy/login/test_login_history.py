@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from sipmesh.server.proxy.login.login_history import LONGEST_AGENT, HistoryLimits, Login, LoginHistory
+from sipmesh.server.proxy.login.login_history import LONGEST_AGENT, HistoryLimits, LoginAttempt, LoginHistory
 from sipmesh.sip.digest import Algorithm
 
 ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
 
 
-def login(user: str = ALICE, link: str = "c1", at: float = 0.0, agent: str = "phone") -> Login:
-    return Login(user, link, "192.0.2.1", agent, Algorithm.MD5, (Algorithm.SHA_256, Algorithm.MD5), at)
+def login(user: str = ALICE, link: str = "c1", at: float = 0.0, agent: str = "phone") -> LoginAttempt:
+    return LoginAttempt(user, link, "192.0.2.1", agent, Algorithm.MD5, (Algorithm.SHA_256, Algorithm.MD5), at)
 
 
 def test_logins_of_a_user_are_told_newest_first_and_once_for_each_link() -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.events.message_delivery import MessageDelivery
     from sipmesh.server.proxy.events.message_storing import MessageStoring
-    from sipmesh.server.proxy.events.notifier import Notifier
+    from sipmesh.server.proxy.events.notifier import EventNotifier
     from sipmesh.server.proxy.events.own_requests import OwnRequests
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.liveness.outages import Outages
@@ -49,7 +49,7 @@ class EventServer:
         own_requests: OwnRequests,
         storing: MessageStoring,
         delivery: MessageDelivery,
-        notifier: Notifier,
+        notifier: EventNotifier,
         outages: Outages,
         view: ServerView,
         homes: HomePools,

@@ -20,7 +20,7 @@ from sipmesh.routing.proxy.response_context import Start
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget
 from sipmesh.server.proxy.events.due_times import DueTimes
 from sipmesh.server.proxy.events.own_requests import NO_ANSWER
-from sipmesh.server.proxy.events.subscription import Subscription
+from sipmesh.server.proxy.events.subscription import EventSubscription
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.topology.document.watching import Watching
 
@@ -60,7 +60,7 @@ class WatchedUser:
     __slots__ = ("is_asked", "rows", "seen", "subscriptions", "waiting")
 
     def __init__(self) -> None:
-        self.subscriptions: list[Subscription] = []
+        self.subscriptions: list[EventSubscription] = []
         self.rows: Sequence[Binding] = ()
         self.seen: Seen | None = None
         self.waiting = 0
@@ -70,7 +70,7 @@ class WatchedUser:
         return f"<WatchedUser {len(self.subscriptions)} subscriptions>"
 
 
-class Notifier:
+class EventNotifier:
     """The subscriptions that one server keeps.
 
     *watching* gives what a user lets a watcher see; *partner_of* the partner of a domain, "" if there is none. *token* gives an
@@ -95,15 +95,15 @@ class Notifier:
         self._watching, self._partner_of, self._is_user = watching, partner_of, is_user
         self._token, self._clock = token, clock
         self.most_of_watcher, self.most_of_user = MOST_OF_WATCHER, MOST_OF_USER
-        self._by_tag: dict[str, Subscription] = {}
+        self._by_tag: dict[str, EventSubscription] = {}
         self._users: dict[str, WatchedUser] = {}
-        self._by_watcher: dict[str, dict[str, Subscription]] = {}
+        self._by_watcher: dict[str, dict[str, EventSubscription]] = {}
         self._of_principal: Counter[str] = Counter()
-        self._due: DueTimes[Subscription] = DueTimes()
+        self._due: DueTimes[EventSubscription] = DueTimes()
         self._round: list[str] = []
 
     def __repr__(self) -> str:
-        return f"<Notifier {len(self._by_tag)} subscriptions to {len(self._users)} users>"
+        return f"<EventNotifier {len(self._by_tag)} subscriptions to {len(self._users)} users>"
 
     def __len__(self) -> int:
         return len(self._by_tag)
@@ -127,7 +127,7 @@ class Notifier:
             return granted
         if self._is_full(aor, identity or ""):
             return FULL
-        subscription = Subscription(request, aor, identity or "", granted.package, self._token(), flow)
+        subscription = EventSubscription(request, aor, identity or "", granted.package, self._token(), flow)
         subscription.principal = self._principal(subscription.watcher)
         subscription.is_polite = watching is Watching.POLITE_BLOCK
         self._add(subscription)
@@ -140,12 +140,12 @@ class Notifier:
         elif isinstance(response, Response):
             self._subscribed(self._by_tag.get(response.to.tag or ""))
 
-    def _subscribed(self, subscription: Subscription | None) -> None:
+    def _subscribed(self, subscription: EventSubscription | None) -> None:
         """Send the NOTIFY that follows a SUBSCRIBE which was granted (RFC 6665 section 4.2.1.2), once the bindings are known."""
         if subscription is not None:
             self._registrations.look_up(subscription.aor, lambda rows: self._tell_first(subscription, rows))
 
-    def _tell_first(self, subscription: Subscription, rows: Sequence[Binding] | None) -> None:
+    def _tell_first(self, subscription: EventSubscription, rows: Sequence[Binding] | None) -> None:
         self._found(subscription.aor, rows)
         if subscription.ends <= self._clock():
             self._end(subscription, "timeout")
@@ -174,12 +174,12 @@ class Notifier:
         subscription.refreshed(request, flow)
         return self._granted(request, subscription, granted.expires_s)
 
-    def _watching_of(self, subscription: Subscription) -> Watching:
+    def _watching_of(self, subscription: EventSubscription) -> Watching:
         if subscription.watcher == subscription.aor:
             return Watching.ALLOW
         return self._watching(subscription.aor, subscription.watcher)
 
-    def _granted(self, request: Request, subscription: Subscription, expires_s: int) -> Response:
+    def _granted(self, request: Request, subscription: EventSubscription, expires_s: int) -> Response:
         """Answer 200. Our Record-Route leads later requests to this server of the pool, wherever they enter."""
         subscription.ends = self._clock() + expires_s
         self._due.put(subscription, subscription.ends)
@@ -206,13 +206,13 @@ class Notifier:
         partner = self._partner_of(watcher.rpartition("@")[2])
         return f"partner {partner}" if partner else watcher
 
-    def _add(self, subscription: Subscription) -> None:
+    def _add(self, subscription: EventSubscription) -> None:
         self._by_tag[subscription.tag] = subscription
         self._users.setdefault(subscription.aor, WatchedUser()).subscriptions.append(subscription)
         self._by_watcher.setdefault(subscription.watcher, {})[subscription.tag] = subscription
         self._of_principal[subscription.principal] += 1
 
-    def _remove(self, subscription: Subscription) -> None:
+    def _remove(self, subscription: EventSubscription) -> None:
         if self._by_tag.pop(subscription.tag, None) is None:
             return
         self._due.discard(subscription)
@@ -270,7 +270,7 @@ class Notifier:
             if subscription.package in packages:
                 self._notify(subscription)
 
-    def _body(self, subscription: Subscription) -> bytes:
+    def _body(self, subscription: EventSubscription) -> bytes:
         user = self._users.get(subscription.aor)
         rows = user.rows if user is not None else ()
         if subscription.package is REG:
@@ -283,7 +283,7 @@ class Notifier:
 
     # NOTIFY
 
-    def _notify(self, subscription: Subscription, *, is_forced: bool = False) -> None:
+    def _notify(self, subscription: EventSubscription, *, is_forced: bool = False) -> None:
         """Tell the state, unless the one before has no answer yet: then once it has. An equal state is told once only."""
         if subscription.is_waiting:
             subscription.is_dirty = True
@@ -297,7 +297,7 @@ class Notifier:
         subscription.is_waiting = True
         self._send(subscription, f"active;expires={left_s}", body)
 
-    def _send(self, subscription: Subscription, state: str, body: bytes) -> None:
+    def _send(self, subscription: EventSubscription, state: str, body: bytes) -> None:
         flow = self._flow_to(subscription)
         if flow is None:
             self._remove(subscription)
@@ -305,7 +305,7 @@ class Notifier:
         request = subscription.notify(state, body)
         self._own_requests.send(flow, request, lambda status: self._answered(subscription, status))
 
-    def _flow_to(self, subscription: Subscription) -> Flow | None:
+    def _flow_to(self, subscription: EventSubscription) -> Flow | None:
         """Find the link to the watcher: that of its phone, the newest one of the same user, or that of the next server."""
         uri = subscription.contact
         if subscription.peer:
@@ -314,7 +314,7 @@ class Notifier:
         owner = owner_hash(subscription.watcher)
         return self._flow_table.find(Start(0, FlowTarget(subscription.flow.number, owner, uri, found=Found.DIALOG)))
 
-    def _answered(self, subscription: Subscription, status: int) -> None:
+    def _answered(self, subscription: EventSubscription, status: int) -> None:
         """End the subscription if the watcher does not know it, or cannot be reached (RFC 6665 section 4.2.2)."""
         subscription.is_waiting = False
         if status == NO_ANSWER or status >= FIRST_REFUSAL:
@@ -323,7 +323,7 @@ class Notifier:
             subscription.is_dirty = False
             self._notify(subscription)
 
-    def _end(self, subscription: Subscription, reason: str) -> None:
+    def _end(self, subscription: EventSubscription, reason: str) -> None:
         """Tell the watcher that the subscription has ended, and why (RFC 6665 section 4.1.3)."""
         if subscription.tag not in self._by_tag:
             return

@@ -21,7 +21,7 @@ MOST_OCTETS: Final = 256 << 20
 """Octets of all publications; above, a new one is refused."""
 
 
-class Publication:
+class EventState:
     """One document of *aor* under its entity tag. *ends* is in seconds of the loop's clock, *size* in octets as published."""
 
     __slots__ = ("aor", "document", "ends", "etag", "size")
@@ -30,7 +30,7 @@ class Publication:
         self.aor, self.etag, self.document, self.size, self.ends = aor, etag, document, size, ends
 
     def __repr__(self) -> str:
-        return f"<Publication {self.etag}>"
+        return f"<EventState {self.etag}>"
 
 
 class Publications:
@@ -38,8 +38,8 @@ class Publications:
 
     def __init__(self, clock: Callable[[], float], token: Callable[[], str], most_octets: int = MOST_OCTETS) -> None:
         self._clock, self._token, self._most_octets = clock, token, most_octets
-        self._of: dict[str, list[Publication]] = {}
-        self._due: DueTimes[Publication] = DueTimes()
+        self._of: dict[str, list[EventState]] = {}
+        self._due: DueTimes[EventState] = DueTimes()
         self.octets = 0
 
     def __repr__(self) -> str:
@@ -66,7 +66,7 @@ class Publications:
             return _answer(self._token(), 0)
         return self._replace(request.body, aor, held, granted)
 
-    def _replace(self, body: bytes, aor: str, held: Publication | None, granted: Granted) -> Answer:
+    def _replace(self, body: bytes, aor: str, held: EventState | None, granted: Granted) -> Answer:
         """Put a publication in place of *held*, or end it."""
         etag = self._token()
         document = parse_pidf(body, f"p{etag[:8]}-") if body else None
@@ -81,14 +81,14 @@ class Publications:
                 size = len(body)
             if document is None:
                 raise RemoteError("a first PUBLISH without a document", rule="RFC 3903 section 6")
-            self._add(Publication(aor, etag, document, size, self._clock() + granted.expires_s))
+            self._add(EventState(aor, etag, document, size, self._clock() + granted.expires_s))
         return _answer(etag, granted.expires_s)
 
-    def _find(self, aor: str, etag: str) -> Publication | None:
+    def _find(self, aor: str, etag: str) -> EventState | None:
         now = self._clock()
         return next((one for one in self._of.get(aor, []) if one.etag == etag and one.ends > now), None)
 
-    def _add(self, publication: Publication) -> None:
+    def _add(self, publication: EventState) -> None:
         held = self._of.get(publication.aor, [])
         if len(held) >= MOST_OF_USER:
             self._remove(min(held, key=_end_of))
@@ -96,7 +96,7 @@ class Publications:
         self._due.put(publication, publication.ends)
         self.octets += publication.size
 
-    def _remove(self, publication: Publication) -> None:
+    def _remove(self, publication: EventState) -> None:
         held = self._of[publication.aor]
         held.remove(publication)
         self._due.discard(publication)
@@ -117,7 +117,7 @@ class Publications:
             self._remove(publication)
 
 
-def _end_of(publication: Publication) -> float:
+def _end_of(publication: EventState) -> float:
     return publication.ends
 
 

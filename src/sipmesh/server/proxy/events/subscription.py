@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MAX_FORWARDS: Final = "70"
 
 
-class Subscription:
+class EventSubscription:
     """The subscription of *watcher* to *package* of *aor*, begun by *request*, which came on *flow*.
 
     *tag* is ours. *ends* is in seconds of the loop's clock. *flow* is the link of the newest SUBSCRIBE. *principal* answers for
@@ -60,7 +60,7 @@ class Subscription:
         self.last_body = b""
 
     def __repr__(self) -> str:
-        return f"<Subscription of {self.watcher} to {self.package.name} of {self.aor}>"
+        return f"<EventSubscription of {self.watcher} to {self.package.name} of {self.aor}>"
 
     @property
     def peer(self) -> str:

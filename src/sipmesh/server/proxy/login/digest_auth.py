@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication.digest import Authentication, Challenge, Proved, authenticate
 from sipmesh.server.proxy.login.login_failures import FailedLogin, LoginFailures, flaw_class
-from sipmesh.server.proxy.login.login_history import Login, LoginHistory
+from sipmesh.server.proxy.login.login_history import LoginAttempt, LoginHistory
 from sipmesh.server.proxy.login.login_waits import TOO_MANY, attempt_of
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.trust.code import Code
@@ -87,7 +87,9 @@ class DigestAuth:
             offered = tuple(verifier.ha1) if verifier is not None else ()
             agent = request.first("user-agent") or ""
             remote = flow.link.remote[0]
-            self.history.record(Login(result.aor, flow.link.id, remote, agent, result.algorithm, offered, time.time()))
+            self.history.record(
+                LoginAttempt(result.aor, flow.link.id, remote, agent, result.algorithm, offered, time.time())
+            )
         return result
 
     def answer(self, flow: Flow, request: Request, aor: str, result: Authentication) -> Response | None:

@@ -22,7 +22,7 @@ class HistoryLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class LoginAttempt:
     """A login on the link with the id *link*; *at* is in epoch seconds (UTC). *offered* are the algorithms of the challenge."""
 
     user: str
@@ -39,12 +39,12 @@ class LoginHistory:
 
     def __init__(self, limits: HistoryLimits | None = None) -> None:
         self._limits = limits or HistoryLimits()
-        self._users: OrderedDict[str, dict[str, Login]] = OrderedDict()
+        self._users: OrderedDict[str, dict[str, LoginAttempt]] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"<LoginHistory of {len(self._users)} users>"
 
-    def record(self, login: Login) -> None:
+    def record(self, login: LoginAttempt) -> None:
         """Record a login; its User-Agent is made printable, and cut."""
         logins = self._users.setdefault(login.user, {})
         self._users.move_to_end(login.user)
@@ -55,6 +55,6 @@ class LoginHistory:
         if len(self._users) > self._limits.users:
             self._users.popitem(last=False)
 
-    def of(self, user: str) -> list[Login]:
+    def of(self, user: str) -> list[LoginAttempt]:
         """Return the logins of a user, newest first."""
         return list(reversed(self._users.get(user, {}).values()))
