@@ -28,7 +28,9 @@ from sipmesh.storage.messages import (
 )
 
 BOB, CAROL, FE1, FE2 = "sip:bob@example.test", "sip:carol@example.test", "fe1", "fe2"
-LIMITS = MessageLimits(per_user=4, per_sender=3, octets_per_user=1000, all_of_sender=5, octets_of_sender=1500)
+LIMITS = MessageLimits(
+    per_user=4, per_sender=3, octets_per_user=1000, octets_per_sender=900, all_of_sender=5, octets_of_sender=1500
+)
 T = TypeVar("T")
 
 
@@ -81,8 +83,14 @@ def test_sender_fills_only_its_own_part_of_a_users_room(shelf: Shelf) -> None:
 
 def test_user_has_room_for_so_many_octets(shelf: Shelf) -> None:
     assert shelf.put(octets=b"x" * 600) is Storing.STORED
-    assert shelf.put(octets=b"x" * 401) is Storing.USER_FULL
-    assert shelf.put(octets=b"x" * 400) is Storing.STORED
+    assert shelf.put(sender=b"dora", octets=b"x" * 401) is Storing.USER_FULL
+    assert shelf.put(sender=b"dora", octets=b"x" * 400) is Storing.STORED
+
+
+def test_sender_fills_only_its_own_part_of_the_octets_of_a_user(shelf: Shelf) -> None:
+    assert shelf.put(octets=b"x" * 600) is Storing.STORED
+    assert shelf.put(octets=b"x" * 301) is Storing.USER_FULL
+    assert shelf.put(octets=b"x" * 300) is shelf.put(sender=b"dora", octets=b"x" * 100) is Storing.STORED
 
 
 def test_sender_has_a_limit_over_all_users(shelf: Shelf) -> None:

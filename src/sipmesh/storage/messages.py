@@ -74,6 +74,7 @@ class MessageLimits:
     per_sender: int = 50
     lifetime_s: float = 7 * 86_400.0
     octets_per_user: int = 4 << 20
+    octets_per_sender: int = 1 << 20  # of one sender for one user
     all_of_sender: int = 2_000  # messages of one sender for all users
     octets_of_sender: int = 32 << 20
 
@@ -179,7 +180,8 @@ def _full(db: sql.Connection, message: NewMessage, limits: MessageLimits) -> Sto
     count, octets = _sum(db, alive, for_user)
     if count >= limits.per_user or octets + size > limits.octets_per_user:
         return Storing.USER_FULL
-    if _sum(db, alive, for_user, of_sender)[0] >= limits.per_sender:
+    count, octets = _sum(db, alive, for_user, of_sender)
+    if count >= limits.per_sender or octets + size > limits.octets_per_sender:
         return Storing.USER_FULL
     count, octets = _sum(db, alive, of_sender)
     if count >= limits.all_of_sender or octets + size > limits.octets_of_sender:

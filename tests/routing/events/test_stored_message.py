@@ -8,7 +8,16 @@ import pytest
 
 from routing.messages import ALICE, BOB, CONTACT, request
 from sipmesh.errors import RemoteError
-from sipmesh.routing.events.stored_message import delivery, is_storable, message_key, stored_octets
+from sipmesh.routing.events.stored_message import (
+    LARGEST,
+    LARGEST_HEADER,
+    MOST_ROWS,
+    delivery,
+    is_deliverable,
+    is_storable,
+    message_key,
+    stored_octets,
+)
 from sipmesh.sip.message import Request
 
 AT = datetime(2026, 11, 26, 7, 0, tzinfo=UTC)
@@ -91,3 +100,23 @@ def test_key_is_the_same_for_copies_of_one_message_only() -> None:
     other = sent.copy()
     other.replace("cseq", "2 MESSAGE")
     assert message_key(other, ALICE) != message_key(sent, ALICE)
+
+
+def octets_of_size(rows: int, header: int, size: int) -> bytes:
+    head = "\r\n".join(["MESSAGE sip:bob@example.test SIP/2.0", *["a: b"] * rows]).encode()
+    return (head.ljust(header, b"b") + b"\r\n\r\n").ljust(size, b"x")
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "size", "is_small"),
+    [
+        (MOST_ROWS, 0, 0, True),
+        (MOST_ROWS + 1, 0, 0, False),
+        (1, LARGEST_HEADER, 0, True),
+        (1, LARGEST_HEADER + 1, 0, False),
+        (1, 0, LARGEST, True),
+        (1, 0, LARGEST + 1, False),
+    ],
+)
+def test_message_is_as_large_as_a_delivery_may_be(rows: int, header: int, size: int, *, is_small: bool) -> None:
+    assert is_deliverable(octets_of_size(rows, header, size)) is is_small

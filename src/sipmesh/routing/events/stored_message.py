@@ -13,11 +13,18 @@ from typing import Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.proxy.forwarding import assert_identity
+from sipmesh.sip.framing import MAX_HEADER, MAX_ROWS
 from sipmesh.sip.message import Request, parse_head
 from sipmesh.sip.text import LWS, ascii_lower, octets_of
 
 LARGEST: Final = 128 << 10
 """Octets of a stored message with its header. A client may send a body of this size, and the disk is shared by all users."""
+
+LARGEST_HEADER: Final = MAX_HEADER - 8_192
+"""Octets of the header of a stored message: the delivery has a longer Request-URI, a Via, a Route and an identity."""
+
+MOST_ROWS: Final = MAX_ROWS - 16
+"""Header rows of a stored message, for the same reason."""
 
 TYPING: Final = "application/im-iscomposing+xml"
 """Says that somebody types at the moment (RFC 3994): worth nothing later."""
@@ -77,6 +84,13 @@ def stored_octets(request: Request, identity: str | None, at: datetime) -> bytes
     if not kept.has("date"):
         kept.append("date", format_datetime(at, usegmt=True))
     return kept.encode()
+
+
+def is_deliverable(octets: bytes) -> bool:
+    """Tell whether stored *octets* are small enough to be stored, and to be sent with what the delivery adds to the header."""
+    header = octets.find(HEAD_END)
+    rows = octets.count(b"\r\n", 0, header)
+    return len(octets) <= LARGEST and header <= LARGEST_HEADER and rows <= MOST_ROWS
 
 
 def message_key(request: Request, sender: str) -> bytes:

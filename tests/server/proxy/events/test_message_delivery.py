@@ -11,6 +11,7 @@ import pytest
 from server.proxy.events.test_message_storing import BOB, say
 from sipmesh.server.proxy.events.message_delivery import RETRY_S
 from sipmesh.server.running.running_server import RunningServer
+from sipmesh.sip.framing import MAX_HEADER
 from sipmesh.sip.message import Request
 from support.network import FE1, FE2, PARTNER_FE, Network
 from support.peer import Peer
@@ -228,3 +229,20 @@ async def test_delivery_reports_pass(home: Network) -> None:
         assert (await bob.ask(imdn)).status == 202
         came = await take(await home.phone("alice", FE1))
         assert (came.first("content-type"), came.body) == ("message/imdn+xml", b"<imdn/>")
+
+
+@on_loop
+async def test_message_that_is_too_long_to_be_sent_is_passed_over(home: Network) -> None:
+    """As an earlier release has stored it."""
+    async with home:
+        alice = await home.phone("alice", FE1)
+        assert [await say(alice, text) for text in (b"1", b"2")] == [202, 202]
+        with closing(sqlite3.connect(home.organisations[0].folder / "state" / "messages.db")) as db, db:
+            long = b"\r\nSubject: " + b"x" * MAX_HEADER + b"\r\n\r\n1"
+            [octets] = db.execute("SELECT octets FROM stored_messages ORDER BY number").fetchone()
+            changed = octets.replace(b"\r\n\r\n1", long)
+            db.execute("UPDATE stored_messages SET octets = ? WHERE octets = ?", (changed, octets))
+        bob = await home.phone("bob", FE1)
+        assert (await take(bob)).body == b"2"
+        await is_over(home.nodes[FE1])
+        assert stored(home) == [b"1"]

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from sipmesh.routing.registrar.binding import Binding
-from sipmesh.server.proxy.events.own_requests import NO_ANSWER
+from sipmesh.server.proxy.events.own_requests import NO_ANSWER, TOO_LONG
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.framing import MAX_HEADER
 from sipmesh.sip.message import Request, build_request, respond
@@ -90,7 +90,7 @@ async def test_request_with_too_long_a_header_is_not_sent(home: Network) -> None
     async with home:
         bob, node = await home.phone("bob", FE1), home.nodes[FE1]
         [row] = await bound(node, BOB)
-        assert send(node, row, ("subject", "x" * MAX_HEADER)) == [NO_ANSWER]
+        assert send(node, row, ("subject", "x" * MAX_HEADER)) == [TOO_LONG]
         await bob.silent()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.routing.events.stored_message import LARGEST, message_key, stored_octets
+from sipmesh.routing.events.stored_message import is_deliverable, message_key, stored_octets
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.sip.text import octets_of
 from sipmesh.storage.messages import MessageLimits, NewMessage, Storing, store
@@ -63,7 +63,7 @@ class MessageStoring:
         """Store *request* for *aor*; *done* gets what has become of it. *identity* is its proved sender."""
         octets = stored_octets(request, identity, self._wall())
         limits = self.limits
-        if not limits.per_user or len(octets) > LARGEST:
+        if not limits.per_user or not is_deliverable(octets):
             self._end(done, Storing.USER_FULL)
             return
         sender = self._sender(request, identity)

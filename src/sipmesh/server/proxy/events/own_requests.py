@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 NO_ANSWER: Final = 0
 """The status of a request that was not sent, or got no final response."""
 
+TOO_LONG: Final = 513
+"""The status of a request whose header is longer than what we send: no later attempt would succeed."""
+
 FIRST_FINAL: Final = 200
 
 Done = Callable[[int], None]
@@ -71,7 +74,8 @@ class OwnRequests:
     def send_to(self, row: Binding, request: Request, identity: str | None, done: Done) -> None:
         """Send a request to the phone of *row*, on a link of this server or by the server of the pool that has the link.
 
-        *done* gets the status of the final response, or `NO_ANSWER`. *identity* is asserted as far as the link may carry it.
+        *done* gets the status of the final response, `NO_ANSWER` or `TOO_LONG`. *identity* is asserted as far as the link may
+        carry it.
         """
         if row.server == self._server:
             target: FlowTarget | RemoteFlowTarget = FlowTarget(row.flow, owner_hash(row.aor), request.uri)
@@ -88,7 +92,7 @@ class OwnRequests:
             self.send(flow, request, done)
 
     def send(self, flow: Flow, request: Request, done: Done) -> None:
-        """Send a request without a Via on *flow*; *done* gets the status of its final response, or `NO_ANSWER`."""
+        """Send a request without a Via on *flow*; *done* gets the status of its final response, `NO_ANSWER` or `TOO_LONG`."""
         link = flow.link
         branch = self._branches.mint("own")
         request.prepend("via", f"{self._listeners[link.port].via}{branch}")
@@ -97,8 +101,8 @@ class OwnRequests:
             self.border.release(request, link.kind, domains, private=hides_history(request))
         data = request.encode()
         is_too_long = len(request.rows) > MAX_ROWS or len(data) - len(request.body) > MAX_HEADER
-        if not link.usable or is_too_long or not link.has_room(len(data)):
-            done(NO_ANSWER)
+        if is_too_long or not link.usable or not link.has_room(len(data)):
+            done(TOO_LONG if is_too_long else NO_ANSWER)
             return
         sent = OwnRequest(flow, branch, request.method, done)
         self._waiting.setdefault(flow, {})[branch] = sent

@@ -1,0 +1,57 @@
+"""Attacks of logged-in users on stored messages and event state, each beside a twin that succeeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from server.proxy.events.test_message_delivery import is_over, take
+from server.proxy.events.test_message_storing import BOB, say
+from sipmesh.routing.events.stored_message import LARGEST_HEADER, MOST_ROWS
+from sipmesh.sip.message import Request
+from support.network import FE1, Network
+from support.peer import Peer
+from support.running import on_loop
+
+TEXT = ("content-type", "text/plain")
+ROWS = [(f"x-{number}", "1") for number in range(MOST_ROWS)]
+
+
+def long(alice: Peer, size: int) -> Request:
+    return alice.request("MESSAGE", BOB, [TEXT, ("subject", "x" * size)], b"first")
+
+
+def many(alice: Peer, count: int) -> Request:
+    return alice.request("MESSAGE", BOB, [TEXT, *ROWS[:count]], b"first")
+
+
+@pytest.mark.parametrize(
+    ("make", "size", "status", "comes"),
+    [
+        (long, LARGEST_HEADER, 480, [b"second"]),
+        (long, LARGEST_HEADER - 1024, 202, [b"first", b"second"]),
+        (many, MOST_ROWS, 480, [b"second"]),
+        (many, MOST_ROWS - 12, 202, [b"first", b"second"]),
+    ],
+)
+@on_loop
+async def test_long_header_holds_up_no_message_of_others(
+    home: Network, make: Callable[[Peer, int], Request], size: int, status: int, comes: list[bytes]
+) -> None:
+    async with home:
+        alice, carol = await home.phone("alice", FE1), await home.phone("carol", FE1)
+        assert (await alice.ask(make(alice, size))).status == status
+        assert await say(carol, b"second") == 202
+        bob = await home.phone("bob", FE1)
+        assert [(await take(bob)).body for _ in comes] == comes
+        await is_over(home.nodes[FE1])
+
+
+@on_loop
+async def test_large_messages_of_one_sender_leave_room_for_others(home: Network) -> None:
+    async with home:
+        alice, carol = await home.phone("alice", FE1), await home.phone("carol", FE1)
+        large = b"x" * 120_000
+        assert [await say(alice, large) for _ in range(9)] == [*[202] * 8, 480]
+        assert await say(carol, large) == 202
