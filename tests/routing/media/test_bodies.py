@@ -66,6 +66,9 @@ GOOD = multipart((SDP, SDES))
         (GOOD.replace(b"Content-Type: ", b"Content-Transfer-Encoding: base64\r\nContent-Type: "), MIXED, 415),
         (GOOD.replace(b"Content-Type: ", b"Content-Encoding: gzip\r\nContent-Type: "), MIXED, 415),
         (b"abc", "application/pkcs7-mime", 415),
+        (b"Content-Type: application/sdp\r\n\r\n", 'message/external-body;access-type=URL;URL="http://a.test/"', 415),
+        (multipart(("Message/External-Body;access-type=URL", b"Content-Type: application/sdp\r\n\r\n")), MIXED, 415),
+        (b"v=0", "message/partial;id=a;number=1;total=2", 415),
         (multipart(("application/pkcs7-mime;smime-type=enveloped-data", b"abc")), MIXED, 415),
     ],
 )

@@ -8,10 +8,11 @@ from routing.messages import request, response
 from sipmesh.routing.media.judgement import NEGOTIATES, MediaFault, fault_in
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.trust.code import Code
-from support.descriptions import CLEAR, DTLS, KEY, OPPORTUNISTIC, SDES, SESSION, put_body, with_body
+from support.descriptions import CLEAR, DTLS, KEY, OPPORTUNISTIC, SDES, SDP, SESSION, multipart, put_body, with_body
 
 ANY, ENCRYPTED, REQUIRED = MediaPolicy
 BROKEN = SESSION + b"m=audio 5004 RTP/SAVP 0\r\n"
+VIDEO = b"m=video 5006 RTP/AVP 96\r\n"
 
 
 def fault(body: bytes, policy: MediaPolicy, content_type: str = "application/sdp") -> MediaFault | None:
@@ -70,10 +71,23 @@ def test_answer_in_the_clear_to_an_encrypted_offer_is_refused_where_encryption_i
         (SESSION, SDES, False),
         (CLEAR, b"", False),
         (CLEAR, b"v=1", False),
+        (CLEAR + VIDEO, SDES, True),
+        (SDES + VIDEO, SDES, True),
+        (SDES + VIDEO, SDES + VIDEO, False),
+        (CLEAR, SDES + VIDEO, True),
+        (SDES + VIDEO, SDES + b"m=video 0 RTP/AVP 96\r\n", True),
     ]:
         put_body(answer, body)
         offer = with_body(request(), offered)
         assert (fault_in(answer, ENCRYPTED, offer) is not None) is refused, (body, offered)
+
+
+def test_answer_in_the_clear_needs_one_description_of_several_that_offers_it() -> None:
+    answer = response(200)
+    put_body(answer, CLEAR)
+    for other, refused in ((DTLS, True), (CLEAR, False)):
+        offer = with_body(request(), multipart((SDP, SDES), (SDP, other)), "multipart/alternative;boundary=b1")
+        assert (fault_in(answer, ENCRYPTED, offer) is not None) is refused
 
 
 def test_methods_that_agree_on_media() -> None:

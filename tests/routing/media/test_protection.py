@@ -33,6 +33,10 @@ def graded(body: bytes) -> list[Protection]:
         b"m=image 9 UDP/TLS/UDPTL t38\r\n" + FINGERPRINT,
         b"a=group:BUNDLE 0 1\r\n" + DTLS + b"a=mid:0\r\n" + FINGERPRINT + DTLS + b"a=mid:1\r\n",
         SAVP + CRYPTO + b"a=tcap:1 RTP/SAVPF\r\n",
+        SAVP + CRYPTO + b"a=acap:1 " + CRYPTO[2:],
+        SAVP + CRYPTO + b"a=acap:1 ptime:30\r\n",
+        b"m=message 9 TCP/TLS/MSRP *\r\na=path:msrps://r.test:9/a;tcp msrps://b.test:9/b;tcp\r\n",
+        b"m=application 9 TCP/WSS/BFCP *\r\na=websocket-uri:wss://b.test/\r\n",
     ],
 )
 def test_encrypted_media(body: bytes) -> None:
@@ -55,6 +59,17 @@ def test_encrypted_media(body: bytes) -> None:
         (SAVP + CRYPTO.replace(b"\r\n", b" UNENCRYPTED_SRTP\r\n"), Grade.BROKEN),
         (SAVP + CRYPTO.replace(b"\r\n", b" UNENCRYPTED_SRTCP\r\n"), Grade.BROKEN),
         (SAVP + CRYPTO.replace(b"\r\n", b" unauthenticated_srtp\r\n"), Grade.BROKEN),
+        (SAVP + CRYPTO.replace(b"\r\n", b"\tUNENCRYPTED_SRTP\r\n"), Grade.BROKEN),
+        (SAVP + CRYPTO.replace(b"\r\n", b" KDR=1\tUNENCRYPTED_SRTP\r\n"), Grade.BROKEN),
+        (SAVP + CRYPTO.replace(b"\r\n", b"\xc2\xa0KDR=1\r\n"), Grade.BROKEN),
+        (SAVP + CRYPTO + b"a= crypto :2 NULL_HMAC_SHA1_80 inline:abc\r\n", Grade.BROKEN),
+        (SAVP + CRYPTO + b"a=acap:1 crypto:1 NULL_HMAC_SHA1_80 inline:abc\r\n", Grade.BROKEN),
+        (SAVP + CRYPTO + b"a=acap:1\tcrypto:1 AES_CM_128_HMAC_SHA1_80 inline:abc UNENCRYPTED_SRTP\r\n", Grade.BROKEN),
+        (SAVP + CRYPTO + b"a=acap:1 key-mgmt:mikey abc\r\n", Grade.BROKEN),
+        (SAVP + CRYPTO + b"a=acap:1 acap:2 ptime:30\r\n", Grade.BROKEN),
+        (b"m=message 9 TCP/TLS/MSRP *\r\na=path:msrp://b.test:9/b;tcp\r\n", Grade.BROKEN),
+        (b"m=message 9 TCP/TLS/MSRP *\r\na=path:msrps://r.test:9/a;tcp MSRP://b.test:9/b;tcp\r\n", Grade.BROKEN),
+        (b"m=application 9 TCP/WSS/BFCP *\r\na=websocket-uri:ws://b.test/\r\n", Grade.BROKEN),
         (SAVP + CRYPTO + CRYPTO.replace(b"AES_CM_128_HMAC_SHA1_80", b"NULL_HMAC_SHA1_80"), Grade.BROKEN),
         (SAVP + b"a=crypto:1 AES_CM_128_HMAC_SHA1_80\r\n", Grade.BROKEN),
         (SAVP + b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:\r\n", Grade.BROKEN),
@@ -71,6 +86,7 @@ def test_encrypted_media(body: bytes) -> None:
         (DTLS + b"a=fingerprint:sha-256\r\n", Grade.BROKEN),
         (b"m=audio 0 RTP/AVP 0\r\n", Grade.DECLINED),
         (b"m=audio 0 RTP/AVP 0\r\na=bundle-only\r\n", Grade.CLEAR),
+        (b"m=audio 0 RTP/AVP 0\r\na=bundle-only \r\n", Grade.CLEAR),
     ],
 )
 def test_media_that_are_not_encrypted(body: bytes, grade: Grade) -> None:

@@ -21,8 +21,16 @@ MAX_BOUNDARY: Final = 70  # RFC 2046 section 5.1.1
 UNSUPPORTED_TYPE: Final = 415
 SDP: Final = "application/sdp"
 MULTIPART: Final = "multipart/"
-OPAQUE: Final = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted"})
-"""Types whose content is encrypted: a session description may be in it."""
+OPAQUE: Final = frozenset(
+    {
+        "application/pkcs7-mime",
+        "application/x-pkcs7-mime",
+        "application/pgp-encrypted",
+        "message/external-body",
+        "message/partial",
+    }
+)
+"""Types whose content is encrypted, or is elsewhere (RFC 4483, RFC 2046 section 5.2): it may be a session description."""
 PLAIN_ENCODINGS: Final = frozenset({"", "identity", "7bit", "8bit", "binary"})
 
 _RULE: Final = "RFC 5621 section 3"
@@ -71,7 +79,7 @@ def _collect(content_type: str, body: bytes, found: list[bytes], parts: list[int
             inner_type, content = _split_part(part)
             _collect(inner_type, content, found, parts, depth - 1)
     elif kind in OPAQUE:
-        raise RemoteError("a body that is encrypted: its media cannot be checked", rule=_RULE, status=UNSUPPORTED_TYPE)
+        raise RemoteError("a body that is encrypted or elsewhere: its media cannot be checked", rule=_RULE, status=UNSUPPORTED_TYPE)
     elif kind == SDP or _media_lines(body):
         found.append(body)
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import bounded
-from sipmesh.sip.text import has_control, is_digits, is_token, text_of
+from sipmesh.sip.text import LWS, ascii_lower, has_control, is_digits, is_token, text_of
 
 GRAMMAR: Final = "RFC 8866 section 9"
 MAX_MEDIA: Final = 64
@@ -49,6 +49,11 @@ class MediaSection:
     def values(self, name: str) -> list[str]:
         """Give the values of the attributes with exactly that name."""
         return [value for found, value in self.attributes if found == name]
+
+
+def tolerant_name(name: str) -> str:
+    """Give the name of an attribute as a phone reads it that ignores case and blanks."""
+    return ascii_lower(name.strip(LWS))
 
 
 @dataclass(slots=True)

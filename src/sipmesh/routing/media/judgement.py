@@ -82,21 +82,22 @@ def _fault(section: MediaSection, protection: Protection) -> MediaFault:
 
 
 def _fault_in_answer(answer: SessionDescription, offer: Request) -> MediaFault | None:
-    """Find media in *answer* that are in the clear, although *offer* has them encrypted (RFC 3264 section 6.1)."""
+    """Find media in *answer* that are in the clear, although *offer* has none in the clear there (RFC 3264 section 6.1)."""
     offered = _offered(offer)
-    if offered is None or len(offered.media) != len(answer.media):
-        return None
-    pairs = zip(answer.media, protections_of(answer), protections_of(offered), strict=True)
-    for section, protection, asked in pairs:
-        if protection.grade in _UNPROTECTED and asked.grade is Grade.ENCRYPTED:
+    for at, (section, protection) in enumerate(zip(answer.media, protections_of(answer), strict=True)):
+        if offered and protection.grade in _UNPROTECTED and not _is_offered_in_the_clear(offered, at):
             return _fault(section, protection)
     return None
 
 
-def _offered(offer: Request) -> SessionDescription | None:
-    """Give the offer in a request, which has been judged; None if there is none, or if there are several to choose from."""
+def _is_offered_in_the_clear(offered: list[list[Protection]], at: int) -> bool:
+    """Tell whether a description of the offer has a section in the clear at the place *at*."""
+    return any(len(sections) > at and sections[at].grade in _UNPROTECTED for sections in offered)
+
+
+def _offered(offer: Request) -> list[list[Protection]]:
+    """Give the protections in each description of a request, which has been judged; nothing if it has no offer."""
     try:
-        bodies = descriptions_in(offer)
-        return read_description(bodies[0]) if len(bodies) == 1 else None
+        return [protections_of(read_description(body)) for body in descriptions_in(offer)]
     except RemoteError:
-        return None
+        return []

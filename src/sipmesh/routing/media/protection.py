@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from sipmesh.routing.media.description import MediaSection, SessionDescription
-from sipmesh.sip.text import ascii_lower, ascii_upper, is_digits, is_token
+from sipmesh.routing.media.description import MediaSection, SessionDescription, tolerant_name
+from sipmesh.sip.text import LWS, ascii_lower, ascii_upper, is_digits, is_token
 
 INCOMPATIBLE_TRANSPORT: Final = 302
 """RFC 3261 section 20.43: "One or more transport protocols described in the session description are not available." """
@@ -128,35 +129,33 @@ def _by_profile(profile: str, *, has_fingerprint: bool, has_keys: bool) -> Prote
 
 def _is_bundle_only(section: MediaSection) -> bool:
     """Tell whether a section with port 0 is in use (RFC 8843 section 6)."""
-    return any(ascii_lower(name) == "bundle-only" for name, _ in section.attributes)
+    return any(tolerant_name(name) == "bundle-only" for name, _ in section.attributes)
 
 
 def _fault_in_attributes(attributes: list[tuple[str, str]]) -> str | None:
     """Find an attribute that weakens or hides the protection. The text contains no key."""
     for name, value in attributes:
-        known = ascii_lower(name)
-        fault = None
-        if known == "crypto":
-            fault = _fault_in_crypto(value)
-        elif known == "key-mgmt":
-            fault = "has a=key-mgmt, whose keys cannot be checked"
-        elif known == "tcap":
-            fault = _fault_in_profiles(value)
+        check = _CHECKS.get(tolerant_name(name))
+        fault = check(value) if check is not None else None
         if fault is not None:
             return fault
     return None
 
 
+def _fault_in_key_management(_value: str) -> str:
+    return "has a=key-mgmt, whose keys cannot be checked"
+
+
 def _fault_in_crypto(value: str) -> str | None:
     """Check one a=crypto: ``tag crypto-suite key-params [session-params]`` (RFC 4568 section 9.1)."""
     words = [word for word in value.split(" ") if word]
-    if len(words) < _FEWEST_WORDS or not is_digits(words[0]):
+    if len(words) < _FEWEST_WORDS or not is_digits(words[0]) or not value.isascii() or "\t" in value:
         return "has a malformed a=crypto"
     if not is_token(words[1]) or not ascii_upper(words[1]).startswith(_CIPHERS):
         return "has an a=crypto whose crypto-suite is not known to encrypt"
     if not all(len(key) > len(_INLINE) and key.startswith(_INLINE) for key in words[2].split(";")):
         return "has an a=crypto without an inline key"
-    if any(ascii_upper(word).lstrip("-").startswith(_WEAKENED) for word in words[_FEWEST_WORDS:]):
+    if any(parameter in ascii_upper(value) for parameter in _WEAKENED):
         return "has an a=crypto that switches encryption or authentication off"
     return None
 
@@ -167,6 +166,45 @@ def _fault_in_profiles(value: str) -> str | None:
         if ascii_upper(profile) not in SRTP | DTLS | TLS:
             return "has an a=tcap with a profile that is not encrypted"
     return None
+
+
+def _fault_in_capability(value: str) -> str | None:
+    """Check one a=acap: ``number attribute``, which the other phone may choose (RFC 5939 section 3.4.1)."""
+    name, given = capability_in(value)
+    return _fault_in_attributes([(name, given)]) if tolerant_name(name) != "acap" else "has an a=acap in an a=acap"
+
+
+def capability_in(value: str) -> tuple[str, str]:
+    """Give name and value of the attribute in an a=acap."""
+    name, _, given = value.replace("\t", " ").strip(LWS).partition(" ")[2].partition(":")
+    return name, given
+
+
+def _fault_in_path(value: str) -> str | None:
+    """Check one a=path: the scheme of each URI says whether MSRP runs over TLS there (RFC 4975 section 6)."""
+    if any(uri.startswith("msrp:") for uri in _words(value)):
+        return "has an a=path with a URI that is not msrps"
+    return None
+
+
+def _fault_in_websocket(value: str) -> str | None:
+    """Check one a=websocket-uri (RFC 8857 section 4.1)."""
+    return "has an a=websocket-uri that is not wss" if any(uri.startswith("ws:") for uri in _words(value)) else None
+
+
+def _words(value: str) -> list[str]:
+    return ascii_lower(value).replace("\t", " ").split(" ")
+
+
+_CHECKS: Final[dict[str, Callable[[str], str | None]]] = {
+    "acap": _fault_in_capability,
+    "crypto": _fault_in_crypto,
+    "key-mgmt": _fault_in_key_management,
+    "path": _fault_in_path,
+    "tcap": _fault_in_profiles,
+    "websocket-uri": _fault_in_websocket,
+}
+"""What is checked in an attribute of this name."""
 
 
 def _has_fingerprint(section: MediaSection, common: Common) -> bool:
