@@ -12,7 +12,7 @@ from sipmesh.routing.passport.verification import FRESH_S
 from sipmesh.sip.message import Request
 from sipmesh.trust.evidence import LinkKind
 from support.call_signer import mirrored
-from support.descriptions import DTLS, SDES, with_body
+from support.descriptions import CRYPTO, DTLS, SDES, with_body
 from support.network import EDGE, EDGES, FE1, PARTNER_EDGE, PARTNER_EDGES, PARTNER_FE, Network
 from support.peer import Peer
 from support.running import on_loop
@@ -91,6 +91,7 @@ OWN = DTLS.replace(b"AB", b"CD")
     [
         (OWN, ALICE, {}, 438),  # its own key
         (SDES, ALICE, {}, 438),  # keys that it can read
+        (DTLS.replace(b"UDP/TLS/RTP/SAVPF", b"RTP/SAVP") + CRYPTO, ALICE, {}, 438),  # the same beside the fingerprint
         (b"", ALICE, {}, 438),
         (DTLS, "sip:bob@example.test", {}, 438),  # another callee
         (DTLS, "sip:bob@example.test", {"to": "<sip:bob@example.test>"}, 438),

@@ -11,9 +11,10 @@ from sipmesh.errors import RemoteError
 from sipmesh.routing.passport.claims import claims_of
 from sipmesh.routing.passport.verification import FRESH_S, MOST_REMEMBERED, Replays, check_claims
 from sipmesh.sip.message import Request
-from support.descriptions import DTLS, SDES, with_body
+from support.descriptions import CRYPTO, DTLS, FINGERPRINT, SDES, SDP, multipart, with_body
 
 NOW = 1_700_000_000
+OTHER = FINGERPRINT.replace(b"AB", b"CD")
 
 
 def signed() -> Request:
@@ -40,6 +41,16 @@ def test_claims_are_fresh_for_a_minute(late: int, refused: int) -> None:
         (with_body(request(), DTLS), 0),
         (with_body(request(), DTLS.replace(b"AB", b"AC", 1)), 438),
         (with_body(request(), SDES), 438),
+        (with_body(request(), DTLS + OTHER.replace(b"fingerprint", b"Fingerprint")), 438),
+        (with_body(request(), DTLS + OTHER.replace(b"fingerprint", b"fingerprint ")), 438),
+        (with_body(request(), DTLS + OTHER.replace(b"a=", b"a=acap:1 ")), 438),
+        (with_body(request(), DTLS.replace(b"UDP/TLS/RTP/SAVPF", b"RTP/SAVP") + CRYPTO), 438),
+        (with_body(request(), DTLS.replace(b"UDP/TLS/RTP/SAVPF", b"RTP/SAVP") + b"a=acap:1 " + CRYPTO[2:]), 438),
+        (with_body(request(), DTLS + b"m=audio 5006 RTP/SAVP 0\r\n" + CRYPTO), 438),
+        (with_body(request(), DTLS.replace(b"UDP/TLS/RTP/SAVPF", b"RTP/AVP")), 438),
+        (with_body(request(), multipart((SDP, DTLS), (SDP, SDES)), "multipart/alternative;boundary=b1"), 438),
+        (with_body(request(), multipart((SDP, DTLS), ("text/plain", b"hi")), "multipart/mixed;boundary=b1"), 0),
+        (with_body(request(), DTLS + b"m=audio 0 RTP/AVP 0\r\n"), 0),
         (request(), 438),
         (with_body(request(sender=CAROL), DTLS), 438),
         (with_body(request(to=ALICE), DTLS), 438),

@@ -79,7 +79,9 @@ def _collect(content_type: str, body: bytes, found: list[bytes], parts: list[int
             inner_type, content = _split_part(part)
             _collect(inner_type, content, found, parts, depth - 1)
     elif kind in OPAQUE:
-        raise RemoteError("a body that is encrypted or elsewhere: its media cannot be checked", rule=_RULE, status=UNSUPPORTED_TYPE)
+        raise RemoteError(
+            "a body that is encrypted or elsewhere: its media cannot be checked", rule=_RULE, status=UNSUPPORTED_TYPE
+        )
     elif kind == SDP or _media_lines(body):
         found.append(body)
 

@@ -69,6 +69,7 @@ _CIPHERS: Final = ("AES_", "AEAD_", "ARIA_", "F8_", "SEED_")
 _WEAKENED: Final = ("UNENCRYPTED_SRTP", "UNENCRYPTED_SRTCP", "UNAUTHENTICATED_SRTP")
 """Session parameters that switch off a part of the protection (RFC 4568 section 6.3.2, 6.3.3)."""
 _INLINE: Final = "inline:"
+_OTHER_KEYS: Final = ("crypto", "key-mgmt")
 _FEWEST_WORDS: Final = 3  # tag, crypto-suite and key
 
 
@@ -76,6 +77,25 @@ def protections_of(session: SessionDescription) -> list[Protection]:
     """Tell how each media section of *session* is protected, in their order."""
     common = _common_to(session)
     return [_protection(section, common) for section in session.media]
+
+
+def is_keyed_by_fingerprints(session: SessionDescription) -> bool:
+    """Tell whether all media in use of *session* take their keys from a fingerprint, and from nothing else."""
+    common = _common_to(session)
+    return not _has_other_keys(session.attributes) and all(
+        _is_declined(section) or _is_keyed_by_fingerprint(section, common) for section in session.media
+    )
+
+
+def _is_keyed_by_fingerprint(section: MediaSection, common: Common) -> bool:
+    is_secure = ascii_upper(section.profile) in SRTP | DTLS | TLS
+    return is_secure and _has_fingerprint(section, common) and not _has_other_keys(section.attributes)
+
+
+def _has_other_keys(attributes: list[tuple[str, str]]) -> bool:
+    names = {tolerant_name(name) for name, _ in attributes}
+    names |= {tolerant_name(capability_in(value)[0]) for name, value in attributes if tolerant_name(name) == "acap"}
+    return not names.isdisjoint(_OTHER_KEYS)
 
 
 class Common:
@@ -106,7 +126,7 @@ def _common_to(session: SessionDescription) -> Common:
 
 
 def _protection(section: MediaSection, common: Common) -> Protection:
-    if section.port == 0 and not _is_bundle_only(section):
+    if _is_declined(section):
         return DECLINED
     fault = common.fault or _fault_in_attributes(section.attributes)
     if fault is not None:
@@ -127,9 +147,9 @@ def _by_profile(profile: str, *, has_fingerprint: bool, has_keys: bool) -> Prote
     return Protection(Grade.CLEAR, "is not encrypted")
 
 
-def _is_bundle_only(section: MediaSection) -> bool:
-    """Tell whether a section with port 0 is in use (RFC 8843 section 6)."""
-    return any(tolerant_name(name) == "bundle-only" for name, _ in section.attributes)
+def _is_declined(section: MediaSection) -> bool:
+    """Tell whether a section is not in use: its port is 0, and it is not bundle-only (RFC 8843 section 6)."""
+    return section.port == 0 and not any(tolerant_name(name) == "bundle-only" for name, _ in section.attributes)
 
 
 def _fault_in_attributes(attributes: list[tuple[str, str]]) -> str | None:

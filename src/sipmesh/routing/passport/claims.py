@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.media.bodies import descriptions_in
-from sipmesh.routing.media.description import read_description
+from sipmesh.routing.media.description import SessionDescription, read_description, tolerant_name
+from sipmesh.routing.media.protection import capability_in, is_keyed_by_fingerprints
 from sipmesh.sip.message import Request
 from sipmesh.sip.text import HEX, ascii_lower, ascii_upper
 from sipmesh.sip.uri import SipUri
@@ -54,13 +55,27 @@ def claims_of(request: Request, iat: int) -> Claims:
 
 
 def keys_in(request: Request) -> frozenset[Key]:
-    """Give the fingerprints of all session descriptions in the body; RemoteError if the body cannot be read."""
+    """Give the fingerprints of all session descriptions in the body, as a tolerant phone finds them.
+
+    RemoteError if the body cannot be read, or if there are fingerprints and media that take their keys from elsewhere: a
+    proxy on the way may have put these beside the signed fingerprints.
+    """
     if not request.body:
         return frozenset()
     sessions = [read_description(body) for body in descriptions_in(request)]
-    values = [value for session in sessions for value in session.values("fingerprint")]
-    values += [value for session in sessions for section in session.media for value in section.values("fingerprint")]
-    return frozenset(_key(value) for value in values)
+    keys = frozenset(_key(value) for session in sessions for value in _fingerprints(session))
+    if keys and not all(is_keyed_by_fingerprints(session) for session in sessions):
+        raise RemoteError(
+            "media with other keys beside its fingerprints", rule="RFC 8225 section 5.2.2", status=INVALID
+        )
+    return keys
+
+
+def _fingerprints(session: SessionDescription) -> list[str]:
+    """Give the value of each a=fingerprint, also of one that a=acap offers (RFC 5939)."""
+    attributes = [*session.attributes, *(pair for section in session.media for pair in section.attributes)]
+    attributes += [capability_in(value) for name, value in attributes if tolerant_name(name) == "acap"]
+    return [value for name, value in attributes if tolerant_name(name) == "fingerprint"]
 
 
 def canonical(uri: str) -> Name:

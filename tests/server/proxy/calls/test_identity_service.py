@@ -18,7 +18,7 @@ from sipmesh.server.proxy.calls.identity_service import IdentityService
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.trust.code import Code
 from support.call_signer import SIGNER
-from support.descriptions import DTLS, with_body
+from support.descriptions import CRYPTO, DTLS, with_body
 from support.telling import Told
 
 CAROL = "sip:carol@partner.test"
@@ -41,6 +41,7 @@ def flow(sender: Sender) -> Any:
     [
         ("INVITE", CAROL, ALICES, True),
         ("UPDATE", CAROL, ALICES, True),
+        ("PRACK", CAROL, ALICES, True),
         ("MESSAGE", CAROL, ALICES, False),
         ("INVITE", "sip:bob@example.test", ALICES, False),
         ("INVITE", CAROL, NEW_LINK, False),
@@ -74,9 +75,10 @@ def test_alias_is_signed_for_its_own_user_and_as_a_number(sender: ClientSender, 
         assert b'"orig":{"tn":"4930123"}' in read_field(made.first("identity") or "").payload
 
 
-def test_withheld_sender_and_unreadable_body_are_not_signed() -> None:
+def test_withheld_sender_and_a_body_that_no_signature_holds_are_not_signed() -> None:
     hidden = request("INVITE", CAROL, sender="sip:anonymous@anonymous.invalid")
-    for made in (hidden, with_body(request("INVITE", CAROL), b"v=1")):
+    mixed = with_body(request("INVITE", CAROL), DTLS + CRYPTO)
+    for made in (hidden, mixed, with_body(request("INVITE", CAROL), b"v=1")):
         service(IdentityPolicy.SIGN).sign(flow(ALICES), made)
         assert not made.has("identity")
 

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from sipmesh.transport.tls.contexts import Identity
     from sipmesh.trust.trusted_peer import TrustedPeer
 
-SIGNED_METHODS: Final = frozenset({"INVITE", "UPDATE"})
+SIGNED_METHODS: Final = frozenset({"INVITE", "UPDATE", "PRACK"})
+"""Requests that may have an offer."""
+
 USE_IDENTITY: Final = 428
 UNSUPPORTED_CREDENTIAL: Final = 437
 _ALGORITHMS: Final = {"secp256r1": "ES256", "secp384r1": "ES384"}
