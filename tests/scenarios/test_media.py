@@ -7,8 +7,10 @@ import json
 import pytest
 
 from sipmesh.client.dialog import Dialog
+from sipmesh.demo.organisation import Organisation
 from sipmesh.routing.proxy.release import LAST_CSEQ
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
 from support.descriptions import (
     CLEAR,
@@ -296,6 +298,36 @@ async def test_partner_that_answers_in_the_clear_is_released_through_its_own_ser
         refused_for(await alice.final())
         await released(erin)
         refused_for(await erin.ask(with_body(erin.request("INVITE", "sip:alice@example.test"), CLEAR)))
+
+
+@pytest.mark.parametrize("alias", ["sip:+4930123@lab.test", "sip:info@lab.test", "sip:42@lab.test"])
+@on_loop
+async def test_alias_in_a_domain_of_a_weaker_policy_weakens_no_call(example: Organisation, alias: str) -> None:
+    """Neither of the caller nor, inside the call, of the callee; with keys, the user is called under it."""
+    example.document["sip_domains"] = ["example.test", "lab.test"]
+    example.document["media"] = {"default": "encrypted-required", "domains": {"lab.test": "any"}}
+    example.write()
+    example.issue_all()
+    users = Users(example.load().users_url)
+    for name in ("lee", "kim"):
+        users.add(f"{name}@lab.test", f"{name}-secret")
+    for key in ("tel:+4930123", "sip:info@lab.test", "tel:42;phone-context=lab.test"):
+        users.add_alias("bob@example.test", key)
+    users.close()
+    async with Network((example,), starts=(FE1, FE2)) as network:
+        lee, kim = await network.phone("lee@lab.test", FE1), await network.phone("kim@lab.test", FE2)
+        bob = await network.phone("bob", FE2)
+        refused_for(await lee.ask(with_body(lee.request("INVITE", alias, to=f"<{alias}>"), CLEAR)))
+        refused_for(await lee.ask(with_body(lee.request("INVITE", BOB, to=f"<{alias}>"), CLEAR)))
+        await bob.silent()
+        await lee.send(with_body(lee.request("INVITE", alias, to=f"<{alias}>"), SDES))
+        came = await bob.request_in("INVITE")
+        assert came.body == SDES
+        await answered(bob, came, 200, CLEAR)
+        refused_for(await lee.final())
+        await released(bob)
+        await lee.send(with_body(lee.request("INVITE", "sip:kim@lab.test"), CLEAR))
+        assert (await kim.request_in("INVITE")).body == CLEAR
 
 
 @on_loop

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from routing.messages import request
@@ -52,6 +54,32 @@ def test_withheld_sender_has_the_policy_of_its_identity() -> None:
 def test_request_uri_counts_outside_a_dialog_only() -> None:
     assert RULES.policy(request("INVITE", ALICE, sender=LAB, to=LAB), None, None) is REQUIRED
     assert RULES.policy(request("INVITE", ALICE, sender=LAB, to=LAB, to_tag="2"), None, None) is ANY
+
+
+def owner_of(name: str) -> str:
+    """Two users have an alias in the domain of the other one."""
+    return {"sip:42@lab.test": ALICE, "sip:7@example.test": LAB}.get(name, "")
+
+
+@pytest.mark.parametrize(
+    ("sender", "to", "policy"),
+    [
+        (LAB, "sip:42@lab.test;user=phone", REQUIRED),
+        ("sip:42@lab.test", LAB, REQUIRED),
+        (LAB, "sip:43@lab.test", ANY),
+        (LAB, "sip:7@example.test", ANY),
+        (LAB, "sip:8@example.test", REQUIRED),
+        (LAB, "sip:42@open.test", ANY),
+    ],
+)
+def test_alias_has_the_policy_of_its_user(sender: str, to: str, policy: MediaPolicy) -> None:
+    """At the beginning and inside the dialog, where To may be any name of the callee."""
+    rules = replace(RULES, owner_of=owner_of)
+    for tag in ("", "2"):
+        asked = request("INVITE", "sip:x@192.0.2.9" if tag else to, sender=sender, to=to, to_tag=tag)
+        assert rules.policy(asked, None, None) is policy
+        assert not rules.misleads(asked, by_client=True)
+    assert rules.misleads(request("INVITE", "sip:42@lab.test", to=LAB), by_client=True)
 
 
 @pytest.mark.parametrize(

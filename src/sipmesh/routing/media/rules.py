@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.routing.identity.alias import OwnerOf, nobody
 from sipmesh.routing.identity.dialog import host_of
 from sipmesh.routing.identity.privacy import ANONYMOUS
+from sipmesh.sip.uri import SipUri
 from sipmesh.topology.document.media_policy import MediaPolicy, is_weaker, strictest
 
 if TYPE_CHECKING:
@@ -22,11 +24,13 @@ class MediaRules:
 
     *domains* has the policy of each SIP domain of ours, *partners* that of each domain of a partner. *links* has the policy
     of each name that a partner may prove on a link. *most* is the strictest policy of our domains; it holds for other hosts.
+    *owner_of* finds the user of an alias: a name in one domain may be an alias of a user of another one.
     """
 
     domains: Mapping[str, MediaPolicy]
     partners: Mapping[str, MediaPolicy]
     links: Mapping[str, MediaPolicy]
+    owner_of: OwnerOf = nobody
     most: MediaPolicy = field(init=False)
     differ: bool = field(init=False)
 
@@ -58,16 +62,23 @@ class MediaRules:
         """
         if not self.differ or request.to.tag is not None:
             return False
-        asked = self._of(host_of(request.uri)) or (self.most if by_client else None)
-        named = self._of(host_of(request.to.uri)) or self.most
+        asked = self._of(self._domain_of(request.uri)) or (self.most if by_client else None)
+        named = self._of(self._domain_of(request.to.uri)) or self.most
         return asked is not None and is_weaker(named, asked)
 
     def _hosts(self, request: Request, identity: str | None) -> list[str]:
-        hosts = [host_of(request.from_.uri), host_of(request.to.uri)]
+        hosts = [self._domain_of(request.from_.uri), self._domain_of(request.to.uri)]
         if identity is not None:
             hosts = [host for host in (*hosts, host_of(identity)) if host != ANONYMOUS]
-        asked = host_of(request.uri) if request.to.tag is None else NO_HOST
+        asked = self._domain_of(request.uri) if request.to.tag is None else NO_HOST
         return [*hosts, asked] if self._of(asked) is not None else hosts
+
+    def _domain_of(self, uri: str) -> str:
+        """Give the domain of the user whose name *uri* is, and the host of *uri* if it is nobody's."""
+        host = host_of(uri)
+        if host not in self.domains:
+            return host
+        return host_of(self.owner_of(SipUri.parse(uri).aor)) or host
 
     def _of(self, host: str) -> MediaPolicy | None:
         return self.domains.get(host) or self.partners.get(host)

@@ -18,6 +18,7 @@ from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
+    from sipmesh.routing.identity.alias import OwnerOf
     from sipmesh.routing.identity.dialog import Peers
     from sipmesh.routing.identity.route_set import RouteSet
     from sipmesh.routing.identity.sender import Sender
@@ -40,12 +41,15 @@ def border_of(view: ServerView) -> Border:
     return Border(Realms(view.sip_domains, partners), partners)
 
 
-def media_rules(view: ServerView) -> MediaRules:
-    """Return the media policies. A partner without a policy of its own has the strictest of our domains."""
+def media_rules(view: ServerView, owner_of: OwnerOf) -> MediaRules:
+    """Return the media policies; *owner_of* finds the user of an alias.
+
+    A partner without a policy of its own has the strictest of our domains.
+    """
     most = strictest(list(view.media.values()))
     partners = {domain: partner.media or most for partner in view.partners for domain in partner.domains}
     links = {name: partner.media or most for partner in view.partners for name in partner.peer.identity}
-    return MediaRules(view.media, partners, links)
+    return MediaRules(view.media, partners, links, owner_of)
 
 
 def decide_for(view: ServerView, incarnation: int, gruus: Gruus) -> Decide:

@@ -215,7 +215,7 @@ class RunningServer:
         self.identity = IdentityService(
             self.gatekeeper, lambda: self.certificates.presented.of(LinkKind.SERVER), self.peer_log
         )
-        self.media = MediaGuard(view.name, media_rules(view), self.refusals)
+        self.media = MediaGuard(view.name, media_rules(view, self.homes.owner_of), self.refusals)
         self.relay = Relay(
             self.loop,
             self.flow_table,
@@ -397,7 +397,7 @@ class RunningServer:
         self.neighbours.apply(version.addresses)
         self.homes.apply_view(view)
         self.executor.apply_view(view, version.border)
-        self.media.rules = media_rules(view)
+        self.media.rules = media_rules(view, self.homes.owner_of)
         self.identity.apply_view(view)
         self.events.apply_view(view, version.border)
         self.dispatch.route_by(version.names, version.decide)
