@@ -26,7 +26,7 @@ from sipmesh.trust.evidence import LinkKind
 from support.peer import HungUpError
 from support.web_peer import ORIGIN, WebPeer, upgrade
 from transport.websocket.test_frames import raw
-from transport.world import Heard, Node, bodies, on_loop, request
+from transport.world import WITHIN_S, Heard, Node, bodies, on_loop, request
 
 if TYPE_CHECKING:
     from sipmesh.transport.accept.listener import Listener
@@ -251,6 +251,33 @@ async def test_slow_message_is_closed(ca: Authority, here: Identity) -> None:
         assert await closed(peer) == 1008
         await node.heard.until(lambda: node.heard.down)
         assert node.heard.down[0][1] == "an incomplete message timed out"
+
+
+async def ping_on(peer: WebPeer) -> None:
+    """Send a Ping and read its Pong, until the server hangs up."""
+    while True:
+        await peer.write_octets(raw(9, b"more time"))
+        await peer.read()
+
+
+@on_loop
+async def test_pings_between_fragments_give_a_slow_message_no_more_time(ca: Authority, here: Identity) -> None:
+    limits = Limits(message_s=0.1, message_bytes_per_s=1_000_000)
+    async with Node(ca, here, limits=limits) as node, await dial(node) as peer, asyncio.timeout(WITHIN_S):
+        await peer.write_octets(raw(1, b"MESSAGE", fin=False))
+        with pytest.raises((HungUpError, OSError)):
+            await ping_on(peer)
+        await node.heard.until(lambda: node.heard.down)
+        assert node.heard.down[0][1] == "an incomplete message timed out"
+
+
+@on_loop
+async def test_pings_between_fragments_harm_no_message(ca: Authority, here: Identity) -> None:
+    async with Node(ca, here) as node, await dial(node) as peer:
+        whole = request("forth")
+        await peer.write_octets(raw(2, whole[:20], fin=False) + raw(9, b"?") + raw(0, whole[20:]))
+        await node.heard.until(lambda: node.heard.messages)
+        assert bodies(node.heard) == ["forth"]
 
 
 @on_loop

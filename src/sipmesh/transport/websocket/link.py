@@ -101,8 +101,8 @@ class WebSocketLink(Link):
         try:
             frames.add(chunk)
             while (item := frames.next()) is not None:
-                anew = True
                 if isinstance(item, bytes):
+                    anew = True  # a Ping between two fragments ends no message (RFC 6455 section 5.5)
                     self._message(item)
                 elif isinstance(item, Control):
                     self._control(item)
