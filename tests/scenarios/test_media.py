@@ -144,6 +144,18 @@ async def test_answer_in_the_clear_ends_the_call_for_both(pool: Network) -> None
 
 
 @on_loop
+async def test_callee_with_a_record_route_that_is_no_sip_uri_keeps_no_caller_waiting(pool: Network) -> None:
+    async with pool:
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
+        await alice.send(with_body(alice.request("INVITE", BOB), SDES))
+        came = await bob.request_in("INVITE")
+        came.prepend("record-route", "<tel:1>")
+        await answered(bob, came, 200, CLEAR)
+        refused_for(await alice.final())
+        await released(bob)
+
+
+@on_loop
 async def test_other_device_may_still_answer_with_keys(pool: Network) -> None:
     """A device that answers in the clear is a branch that has failed."""
     async with pool:

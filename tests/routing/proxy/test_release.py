@@ -45,6 +45,22 @@ def test_ack_and_bye_take_the_route_below_ours() -> None:
         assert made.values("reason") == ([REASON] if made.method == "BYE" else [])
 
 
+def test_record_route_that_is_no_sip_uri_ends_no_search_for_ours() -> None:
+    sent = request("INVITE")
+    answer = accepted(sent, ("record-route", "<tel:1>"), ("record-route", OURS), ("record-route", "<mailto:a@b.test>"))
+    assert ack_in_place_of_caller(sent, answer, {"token"}).items("route") == ["<tel:1>"]
+    assert len(ack_in_place_of_caller(sent, answer, {"another"}).items("route")) == 3
+
+
+def test_largest_cseq_has_none_after_it() -> None:
+    for last, after in ((LAST_CSEQ - 1, LAST_CSEQ), (LAST_CSEQ, LAST_CSEQ)):
+        invite, ack = request("INVITE"), request("ACK", to_tag="2")
+        for made in (invite, ack):
+            made.replace("cseq", f"{last} {made.method}")
+        assert bye_in_place_of_caller(invite, accepted(invite), ()).cseq.number == after
+        assert bye_after_ack(ack).cseq.number == after
+
+
 def test_inside_a_dialog_they_take_the_route_of_the_request() -> None:
     sent = request("UPDATE", "sip:bob@192.0.2.9", to_tag="2", routes=[BELOW, LOWEST])
     bye = bye_in_place_of_caller(sent, accepted(sent), ())

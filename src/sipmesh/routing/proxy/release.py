@@ -31,16 +31,21 @@ def ack_in_place_of_caller(sent: Request, response: Response, tokens: Collection
 
 def bye_in_place_of_caller(sent: Request, response: Response, tokens: Collection[str]) -> Request:
     """Build a BYE, without a Via, to the side that has sent *response*, a 2xx to the request *sent*."""
-    return _to_callee(sent, response, tokens, "BYE", sent.cseq.number + 1)
+    return _to_callee(sent, response, tokens, "BYE", _next(sent.cseq.number))
 
 
 def bye_after_ack(ack: Request) -> Request:
     """Build a BYE for the same way as an ACK of the caller."""
     bye = without_body(ack)
     bye.method = "BYE"
-    bye.replace("cseq", f"{ack.cseq.number + 1} BYE")
+    bye.replace("cseq", f"{_next(ack.cseq.number)} BYE")
     bye.append("reason", REASON)
     return bye
+
+
+def _next(cseq: int) -> int:
+    """Give the CSeq after *cseq*; the largest one is used twice, since a peer refuses lower ones only (RFC 3261 12.2.2)."""
+    return min(cseq + 1, LAST_CSEQ)
 
 
 def without_body(request: Request) -> Request:
@@ -76,7 +81,8 @@ def _routes_to_callee(sent: Request, response: Response, tokens: Collection[str]
         return [("route", value) for value in sent.items("route")]
     below: list[str] = []
     for item in response.items("record-route"):
-        if NameAddr.parse(item).sip_uri.user in tokens:
+        route = NameAddr.parse(item)
+        if route.is_sip and route.sip_uri.user in tokens:
             break
         below.insert(0, item)
     return [("route", item) for item in below]
