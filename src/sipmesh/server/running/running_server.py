@@ -175,27 +175,7 @@ class RunningServer:
         view, tokens = self.view, self.tokens
         advertised, border = advertised_by(view), border_of(view)
         branches = Branches(tokens.incarnation, frozenset(listener.sent_by for listener in advertised.values()))
-        self.reactor = Reactor(self.loop, self.limits)
-        self.reports = (
-            OverloadReport(self.reactor.overload, self.log),
-            ShortageReport(self.reactor.shortage, self.log),
-        )
-        self.memory_return = MemoryReturn(lambda: self.loop.run_in_executor(None, trim_heap))
-        self.gatekeeper = Gatekeeper(view)
-        self.flow_table = FlowTable(view, tokens.incarnation)
-        self.neighbours = KnownAddresses(view)
-        self.certificates = OwnCertificates(view, self.loop, self.gatekeeper, self.log)
-        self.accounts, self.counters = (
-            Principals(self.limits, self.neighbours, self._partner_of, self.loop.time),
-            Counters(),
-        )
-        self.peer_log = LimitedLog(
-            self.log,
-            self.loop.time,
-            each=self.limits.log_lines_per_principal,
-            total=self.limits.log_lines_in_all,
-            window_s=self.limits.log_window_s,
-        )
+        self._wire_judge(view)
         self.logins = self._logins()
         self.user_updates = UserUpdates(self.users, self.logins, self.log)
         self.registrations = Registrations(
@@ -216,11 +196,41 @@ class RunningServer:
             self.gatekeeper, lambda: self.certificates.presented.of(LinkKind.SERVER), self.peer_log
         )
         self.media = MediaGuard(view.name, media_rules(view, self.homes.owner_of), self.refusals)
-        self.relay = Relay(
+        self.relay = self._relay(branches, advertised, border)
+        self._wire_events(branches, advertised, border)
+        self._wire_dispatch(branches, border)
+        self._wire_links()
+
+    def _wire_judge(self, view: ServerView) -> None:
+        """Build what knows links and their peers: reactor, gatekeeper, accounts, log of peers."""
+        self.reactor = Reactor(self.loop, self.limits)
+        self.reports = (
+            OverloadReport(self.reactor.overload, self.log),
+            ShortageReport(self.reactor.shortage, self.log),
+        )
+        self.memory_return = MemoryReturn(lambda: self.loop.run_in_executor(None, trim_heap))
+        self.gatekeeper = Gatekeeper(view)
+        self.flow_table = FlowTable(view, self.tokens.incarnation)
+        self.neighbours = KnownAddresses(view)
+        self.certificates = OwnCertificates(view, self.loop, self.gatekeeper, self.log)
+        self.accounts, self.counters = (
+            Principals(self.limits, self.neighbours, self._partner_of, self.loop.time),
+            Counters(),
+        )
+        self.peer_log = LimitedLog(
+            self.log,
+            self.loop.time,
+            each=self.limits.log_lines_per_principal,
+            total=self.limits.log_lines_in_all,
+            window_s=self.limits.log_window_s,
+        )
+
+    def _relay(self, branches: Branches, advertised: dict[str, ListenerAddress], border: Border) -> Relay:
+        return Relay(
             self.loop,
             self.flow_table,
             self.registrations.forget,
-            tokens,
+            self.tokens,
             branches,
             advertised,
             border,
@@ -228,9 +238,6 @@ class RunningServer:
             CallTable(self.limits.calls_named),
             self.media,
         )
-        self._wire_events(branches, advertised, border)
-        self._wire_dispatch(branches, border)
-        self._wire_links()
 
     def _wire_events(self, branches: Branches, advertised: dict[str, ListenerAddress], border: Border) -> None:
         """Build the parts that store messages for users, and deliver them."""
