@@ -370,8 +370,18 @@ class World:
             self._hold_response(at, message, mark)
         elif mark is not None:
             self._hold_request(at, message, mark)
+        elif message.method == "NOTIFY":
+            self._hold_notification(at, message)
         else:
             assert message.method in {"ACK", "CANCEL"}, f"{message!r} is of nobody"
+
+    def _hold_notification(self, at: Endpoint, message: Request) -> None:
+        """A server of ours notifies those alone who have subscribed, in the dialog of their own SUBSCRIBE."""
+        assert any(
+            origin is at and asked.method == "SUBSCRIBE" and asked.call_id == message.call_id
+            for origin, asked in self.injected.values()
+            if isinstance(asked, Request)
+        ), f"{message!r} is of nobody"
 
     def _hold_request(self, at: Endpoint, request: Request, mark: str) -> None:
         origin, asked = self.injected[mark]

@@ -312,17 +312,16 @@ class Registrations:
         changes, aor = answer.changes, pending.aor
         drop = tuple(row for row in held if row.key in changes.drop)
         self._changes[aor] = RunningChange(frozenset(row.key for row in (*changes.put, *drop)))
-        write = Write(aor, changes.put, drop, lambda result: self._stored(pending, answer, write, result))
+        write = Write(aor, changes.put, drop, lambda result: self._stored(pending, answer, result))
         pending.write = write
         self._locations.write(write)
 
-    def _stored(
-        self, pending: PendingRegistration, answer: RegistrarAnswer, write: Write, result: WriteResult | None
-    ) -> None:
+    def _stored(self, pending: PendingRegistration, answer: RegistrarAnswer, result: WriteResult | None) -> None:
         """Follow what the store has done, answer, and go on with what waits for it."""
         running = self._changes.pop(pending.aor)
-        request = pending.proxied.request
-        if result is None:
+        request, write = pending.proxied.request, pending.write
+        pending.write = None  # it refers to us: no work for the garbage collector
+        if result is None or write is None:
             response = unavailable(request)
         elif result.lost:  # another server has stored a newer one under the same Call-ID (RFC 3261 section 10.3 step 7)
             self._follow(pending, write, result)
@@ -383,12 +382,12 @@ class Registrations:
 
     def _drop(self, aor: str, rows: Sequence[Binding]) -> None:
         """Have rows that we give out no more removed from the store."""
-        write = Write(aor, (), tuple(rows), lambda result: self._written(write, result))
-        self._locations.write(write)
+        drop = tuple(rows)
+        self._locations.write(Write(aor, (), drop, lambda result: self._written(aor, (), drop, result)))
 
-    def _written(self, write: Write, result: WriteResult | None) -> None:
+    def _written(self, aor: str, put: Sequence[Binding], drop: Sequence[Binding], result: WriteResult | None) -> None:
         if result is not None:
-            self._known.accept_written(write.aor, write.put, write.drop, result)
+            self._known.accept_written(aor, put, drop, result)
 
     def sweep(self) -> None:
         """Drop what has ended, and answer what has waited too long; called about twice a second."""
@@ -414,8 +413,8 @@ class Registrations:
                 self._put_again(aor, rows)
 
     def _put_again(self, aor: str, rows: Sequence[Binding]) -> None:
-        write = Write(aor, tuple(rows), (), lambda result: self._written(write, result), restores=True)
-        self._locations.write(write)
+        put = tuple(rows)
+        self._locations.write(Write(aor, put, (), lambda result: self._written(aor, put, (), result), restores=True))
 
     def store_failing(self, problem: OperatorError) -> None:
         """The store cannot be written: refuse what it would have to take, at once."""
