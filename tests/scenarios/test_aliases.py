@@ -118,6 +118,7 @@ async def test_partner_cannot_call_from_the_number_of_our_user(federation: Netwo
         ):
             assert await sent(edge, bob_uri := "sip:bob@example.test", theft) == 403, (theft, bob_uri)
         await arrives(edge, bob, "sip:bob@example.test", "sip:+4930999@partner.test;user=phone")
+        await arrives(edge, bob, "sip:bob@example.test", "sip:+%25@partner.test")
 
 
 @on_loop

@@ -93,8 +93,13 @@ def number_in(user: str, context: str = "") -> TelUri | None:
     "Even without this parameter [user=phone], recipients [...] MAY interpret the pre-@ part as a telephone number"
     (RFC 3261 19.1.1).
     """
+    return number_of(unescaped(user), context)
+
+
+def number_of(decoded: str, context: str = "") -> TelUri | None:
+    """Give the number in a user part whose escapes are decoded already; None if it is another name."""
     try:
-        return TelUri.of_subscriber(unescaped(user), context)
+        return TelUri.of_subscriber(decoded, context)
     except RemoteError:
         return None
 

@@ -109,6 +109,12 @@ def test_composed_document_has_a_limit() -> None:
     assert len(compose(BOB, [large] * 10, is_there=True)) < MAX_COMPOSED + 100
 
 
+def test_carriage_return_in_a_text_is_no_line_feed_afterwards() -> None:
+    note = composed(document(f"{TUPLE}<note>a&#13;b</note>")).find(f"{{{PIDF}}}note")
+    assert note is not None
+    assert note.text == "a\rb"
+
+
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"]), max_size=50))
 def test_text_comes_back_as_it_was(text: str) -> None:
     """No text of a user becomes an element of the composed document."""

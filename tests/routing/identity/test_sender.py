@@ -112,6 +112,8 @@ def test_client_speaks_as_the_aliases_of_its_own_users(uri: str) -> None:
         ("sip:42@partner.test", False, True),  # a local number of the partner
         ("sip:+4930999@partner.test", False, True),
         ("sip:carol@partner.test", False, True),
+        ("sip:+%25@partner.test", False, True),  # a name with a percent sign is decoded once
+        ("sip:+%252B@partner.test", False, True),
     ],
 )
 def test_server_speaks_as_a_number_of_ours_only_if_it_speaks_for_its_user(

@@ -79,9 +79,14 @@ def _written(element: Element, mark: str) -> str:
     """Write an element with our prefixes. Namespaces that we do not know get a declaration of their own."""
     name, declared = _named(element.tag)
     attributes = "".join(_attributes(element, mark))
-    inside = escape(element.text or "") + "".join(_written(child, "") + escape(child.tail or "") for child in element)
+    inside = _text(element.text) + "".join(_written(child, "") + _text(child.tail) for child in element)
     start = f"<{name}{declared}{attributes}"
     return f"{start}>{inside}</{name}>" if inside else f"{start}/>"
+
+
+def _text(text: str | None) -> str:
+    """Escape a text. A reader of XML turns each CR that is not escaped into LF (XML 1.0 section 2.11)."""
+    return escape(text or "", {"\r": "&#13;"})
 
 
 def _named(tag: str) -> tuple[str, str]:

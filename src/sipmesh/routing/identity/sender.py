@@ -8,7 +8,7 @@ from typing import Final
 from sipmesh.routing.identity.alias import OwnerOf, name_of, nobody
 from sipmesh.routing.identity.dialog_token import FlowSide, PeerSide, Side, owner_hash
 from sipmesh.sip.fields import NameAddr
-from sipmesh.sip.tel import NO_DOMAIN, number_in
+from sipmesh.sip.tel import NO_DOMAIN, number_of
 from sipmesh.sip.uri import SipUri, unescaped
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.trusted_peer import TrustedPeer
@@ -103,7 +103,7 @@ class ServerSender:
 
     def _owner_of_number(self, user: str) -> str:
         """Give the user of the global number in a user part, whatever parameters follow: phones show the number alone."""
-        number = number_in(unescaped(user).partition(";")[0])
+        number = number_of(unescaped(user).partition(";")[0])
         return self.owner_of(f"sip:{number.number}@{NO_DOMAIN}") if number is not None else ""
 
 
