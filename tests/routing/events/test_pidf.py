@@ -109,6 +109,23 @@ def test_composed_document_has_a_limit() -> None:
     assert len(compose(BOB, [large] * 10, is_there=True)) < MAX_COMPOSED + 100
 
 
+@pytest.mark.parametrize(("elements", "is_read"), [(4, True), (250, False)])
+def test_namespace_that_each_element_declares_again_counts(elements: int, *, is_read: bool) -> None:
+    """A document of 14 KiB becomes one of 3 MiB."""
+    body = f'<presence xmlns="{PIDF}" xmlns:z="{"u" * 12_000}"><note>{"<z:a/>" * elements}</note></presence>'.encode()
+    if is_read:
+        assert parse_pidf(body, "").size < MAX_COMPOSED
+    else:
+        with pytest.raises(RemoteError, match="octets"):
+            parse_pidf(body, "")
+
+
+def test_element_of_the_namespace_of_xml_keeps_its_prefix() -> None:
+    note = composed(f'<presence xmlns="{PIDF}"><note><xml:a/></note></presence>'.encode()).find(f"{{{PIDF}}}note")
+    assert note is not None
+    assert note[0].tag == "{http://www.w3.org/XML/1998/namespace}a"
+
+
 def test_carriage_return_in_a_text_is_no_line_feed_afterwards() -> None:
     note = composed(document(f"{TUPLE}<note>a&#13;b</note>")).find(f"{{{PIDF}}}note")
     assert note is not None

@@ -44,6 +44,11 @@ class PresenceDocument:
     def __init__(self, parts: tuple[str, ...]) -> None:
         self.parts = parts
 
+    @property
+    def size(self) -> int:
+        """How many octets its parts have as written: more than as published, if each element declares a namespace."""
+        return sum(len(part.encode()) for part in self.parts)
+
     def __repr__(self) -> str:
         return f"<PresenceDocument {len(self.parts)} parts>"
 
@@ -61,7 +66,10 @@ def parse_pidf(body: bytes, mark: str) -> PresenceDocument:
     if root.tag != ROOT:
         raise RemoteError("the root is not a presence element", rule=RULE)
     _check_bounds(root)
-    return PresenceDocument(tuple(_written(part, mark) for part in root))
+    document = PresenceDocument(tuple(_written(part, mark) for part in root))
+    if document.size > MAX_COMPOSED:
+        raise RemoteError(f"more than {MAX_COMPOSED} octets with its namespaces", rule=RULE)
+    return document
 
 
 def _check_bounds(root: Element) -> None:
@@ -93,6 +101,8 @@ def _named(tag: str) -> tuple[str, str]:
     """Give the name to write for *tag*, and the declaration of its namespace if it is not among `PREFIXES`."""
     space, _, local = tag.rpartition("}")
     space = space[1:]
+    if space == _XML:
+        return f"xml:{local}", ""  # this prefix needs no declaration, and no other prefix may have its namespace
     if space in PREFIXES:
         prefix = PREFIXES[space]
         return (f"{prefix}:{local}" if prefix else local), ""

@@ -277,6 +277,32 @@ async def test_subscriptions_of_one_watcher_have_a_limit_and_others_do_not_notic
 
 
 @on_loop
+async def test_watcher_takes_no_place_of_other_watchers_and_nobody_takes_those_of_the_user(home: Network) -> None:
+    async with home:
+        notifier = home.nodes[FE1].events.notifier
+        notifier.most_of_pair, notifier.most_of_user = 2, 3
+        alice, bob, carol = [await home.phone(name, FE1) for name in ("alice", "bob", "carol")]
+        for _ in range(2):
+            await watch(alice, BOB)
+        assert (await alice.ask(subscribe(alice, BOB))).status == 503
+        await watch(carol, BOB)
+        assert (await carol.ask(subscribe(carol, BOB))).status == 503
+        await watch(bob, BOB, "message-summary")
+        await watch(bob, BOB, "reg")
+        assert (await bob.ask(subscribe(bob, BOB))).status == 503
+
+
+@pytest.mark.parametrize(("octets", "status"), [(3_000, 200), (4_096, 513)])
+@on_loop
+async def test_dialog_of_a_subscription_has_a_limit(home: Network, octets: int, status: int) -> None:
+    async with home:
+        alice = await home.phone("alice", FE1)
+        route = ("record-route", f"<sip:{'a' * octets}@example.org;lr>")
+        assert (await alice.ask(subscribe(alice, BOB, "presence", route))).status == status
+        assert len(home.nodes[FE1].events.notifier) == (1 if status == 200 else 0)
+
+
+@on_loop
 async def test_subscriptions_to_one_user_have_a_limit(pool: Network) -> None:
     async with pool:
         for node in pool.nodes.values():

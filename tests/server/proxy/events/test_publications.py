@@ -9,6 +9,7 @@ import pytest
 from routing.messages import ALICE, BOB, request
 from sipmesh.errors import RemoteError
 from sipmesh.routing.events.packages import PRESENCE
+from sipmesh.routing.events.pidf import parse_pidf
 from sipmesh.routing.events.subscribe import Granted
 from sipmesh.routing.outcome import Answer
 from sipmesh.server.proxy.events.publications import MOST_OF_USER, Publications
@@ -116,7 +117,7 @@ def test_phone_that_starts_again_and_again_displaces_its_own() -> None:
 
 
 def test_all_publications_have_room_for_so_many_octets() -> None:
-    size = len(document("a"))
+    size = parse_pidf(document("a"), "ptag1-").size
     shelf = Shelf(2 * size)
     tag = tag_of(shelf.put(document("a")))
     shelf.put(document("b"))

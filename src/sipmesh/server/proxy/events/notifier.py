@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.events.packages import ALLOW_EVENTS, MESSAGE_SUMMARY, PRESENCE, REG
@@ -20,7 +21,7 @@ from sipmesh.routing.proxy.response_context import Start
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget
 from sipmesh.server.proxy.events.due_times import DueTimes
 from sipmesh.server.proxy.events.own_requests import NO_ANSWER
-from sipmesh.server.proxy.events.subscription import EventSubscription
+from sipmesh.server.proxy.events.subscription import EventSubscription, dialog_octets
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.topology.document.watching import Watching
 
@@ -40,14 +41,21 @@ MOST_OF_WATCHER: Final = 500
 MOST_OF_USER: Final = 500
 """Subscriptions to one user: each change of the user is a NOTIFY to each of them."""
 
+MOST_OF_PAIR: Final = 50
+"""Subscriptions of one user, or of one partner, to one user: nobody takes the places of other watchers."""
+
 MOST: Final = 50_000
-"""Subscriptions at one server; each takes about 2 KiB."""
+"""Subscriptions at one server; each takes a few KiB."""
+
+MOST_DIALOG_OCTETS: Final = 4_096
+"""What is kept of a SUBSCRIBE: its dialog, its route and its Contact."""
 
 LOOKED_AT: Final = 2_000
 """Users whose bindings are looked at in one go: it takes some milliseconds."""
 
 FIRST_REFUSAL: Final = 300
 FULL: Final = Answer(503, headers=(("Retry-After", "60"),), why="too many subscriptions")
+TOO_LARGE: Final = Answer(513, why="the dialog of a SUBSCRIBE is too large to be kept")
 UNKNOWN: Final = Answer(481, why="no such subscription, or another user has it")
 
 Seen = tuple[tuple[str, str], ...]
@@ -94,7 +102,7 @@ class EventNotifier:
         self._publications, self._listeners = publications, listeners
         self._watching, self._partner_of, self._is_user = watching, partner_of, is_user
         self._token, self._clock = token, clock
-        self.most_of_watcher, self.most_of_user = MOST_OF_WATCHER, MOST_OF_USER
+        self.most_of_watcher, self.most_of_user, self.most_of_pair = MOST_OF_WATCHER, MOST_OF_USER, MOST_OF_PAIR
         self._by_tag: dict[str, EventSubscription] = {}
         self._users: dict[str, WatchedUser] = {}
         self._by_watcher: dict[str, dict[str, EventSubscription]] = {}
@@ -125,6 +133,8 @@ class EventNotifier:
         granted = decide_subscribe(request, aor, identity, watching)
         if isinstance(granted, Answer):
             return granted
+        if dialog_octets(request) > MOST_DIALOG_OCTETS:
+            return TOO_LARGE
         if self._is_full(aor, identity or ""):
             return FULL
         subscription = EventSubscription(request, aor, identity or "", granted.package, self._token(), flow)
@@ -171,6 +181,8 @@ class EventNotifier:
             if granted.status == 403:  # noqa: PLR2004 - forbidden since
                 self._end(subscription, "rejected")
             return granted
+        if dialog_octets(request) > MOST_DIALOG_OCTETS:
+            return TOO_LARGE
         subscription.refreshed(request, flow)
         return self._granted(request, subscription, granted.expires_s)
 
@@ -194,11 +206,14 @@ class EventNotifier:
         return respond(request, 200, headers=headers, to_tag=subscription.tag)
 
     def _is_full(self, aor: str, watcher: str) -> bool:
-        user = self._users.get(aor)
+        """Tell whether *watcher* may have no further subscription to *aor*. Others take no place of the user's own."""
+        principal, user = self._principal(watcher), self._users.get(aor)
+        held = user.subscriptions if user is not None else []
         return (
             len(self._by_tag) >= MOST
-            or self._of_principal.get(self._principal(watcher), 0) >= self.most_of_watcher
-            or (user is not None and len(user.subscriptions) >= self.most_of_user)
+            or self._of_principal.get(principal, 0) >= self.most_of_watcher
+            or sum(one.principal == principal for one in held) >= self.most_of_pair
+            or (watcher != aor and sum(one.watcher != aor for one in held) >= self.most_of_user)
         )
 
     def _principal(self, watcher: str) -> str:
@@ -289,9 +304,10 @@ class EventNotifier:
             subscription.is_dirty = True
             return
         body = self._body(subscription)
-        if body == subscription.last_body and not is_forced:
+        digest = blake2b(body, digest_size=16).digest()
+        if digest == subscription.last_body and not is_forced:
             return
-        subscription.last_body = body
+        subscription.last_body = digest
         subscription.version += 1
         left_s = max(1, int(subscription.ends - self._clock()))
         subscription.is_waiting = True

@@ -22,7 +22,7 @@ MOST_OCTETS: Final = 256 << 20
 
 
 class EventState:
-    """One document of *aor* under its entity tag. *ends* is in seconds of the loop's clock, *size* in octets as published."""
+    """One document of *aor* under its entity tag. *ends* is in seconds of the loop's clock, *size* in octets as kept."""
 
     __slots__ = ("aor", "document", "ends", "etag", "size")
 
@@ -70,7 +70,7 @@ class Publications:
         """Put a publication in place of *held*, or end it."""
         etag = self._token()
         document = parse_pidf(body, f"p{etag[:8]}-") if body else None
-        if document is not None and self.octets + len(body) > self._most_octets:
+        if document is not None and self.octets + document.size > self._most_octets:
             return Answer(503, headers=(("Retry-After", "60"),), why="too many octets are published")
         if held is not None:
             self._remove(held)
@@ -78,7 +78,7 @@ class Publications:
             if document is None and held is not None:
                 document, size = held.document, held.size
             else:
-                size = len(body)
+                size = document.size if document is not None else 0
             if document is None:
                 raise RemoteError("a first PUBLISH without a document", rule="RFC 3903 section 6")
             self._add(EventState(aor, etag, document, size, self._clock() + granted.expires_s))

@@ -14,12 +14,18 @@ if TYPE_CHECKING:
 MAX_FORWARDS: Final = "70"
 
 
+def dialog_octets(request: Request) -> int:
+    """Give the number of characters that a subscription keeps of its SUBSCRIBE."""
+    names = ("from", "to", "call-id", "contact", "event")
+    return sum(len(request.first(name) or "") for name in names) + sum(map(len, request.items("record-route")))
+
+
 class EventSubscription:
     """The subscription of *watcher* to *package* of *aor*, begun by *request*, which came on *flow*.
 
     *tag* is ours. *ends* is in seconds of the loop's clock. *flow* is the link of the newest SUBSCRIBE. *principal* answers for
     the watcher. *is_polite*: the watcher sees a user who is never there. *is_waiting*: a NOTIFY has no answer yet; *is_dirty*:
-    the state has changed since.
+    the state has changed since. *last_body* is a digest of the last body.
     """
 
     __slots__ = (
