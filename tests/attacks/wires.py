@@ -164,6 +164,8 @@ class Endpoint:
         message.append(MARK, mark)
         self.world.injected[mark] = (self, message.copy())
         if isinstance(message, Request):
+            if message.method == "SUBSCRIBE":
+                self.world.subscribed.add((self.name, message.call_id))
             self.sent[message.top_via.branch or ""] = message.copy()
         self.wire.world.queue.append((self.wire, message.encode()))
 
@@ -247,6 +249,9 @@ class World:
         for node in self.nodes.values():
             node.registrations.begin()
             node.flow_table.open_by(self._opener(node))
+        self.subscribed: set[tuple[str, str]] = (
+            set()
+        )  # by whom and under which Call-ID; servers know it in later rounds
         self.begin()
 
     def begin(self) -> None:
@@ -377,11 +382,7 @@ class World:
 
     def _hold_notification(self, at: Endpoint, message: Request) -> None:
         """A server of ours notifies those alone who have subscribed, in the dialog of their own SUBSCRIBE."""
-        assert any(
-            origin is at and asked.method == "SUBSCRIBE" and asked.call_id == message.call_id
-            for origin, asked in self.injected.values()
-            if isinstance(asked, Request)
-        ), f"{message!r} is of nobody"
+        assert (at.name, message.call_id) in self.subscribed, f"{message!r} is of nobody"
 
     def _hold_request(self, at: Endpoint, request: Request, mark: str) -> None:
         origin, asked = self.injected[mark]
