@@ -122,8 +122,8 @@ def test_message_to_a_phone_that_is_off_arrives_when_it_is_switched_on(
             await dora.registered()
             for text in ("first", "second"):
                 await dora.command("message", text)
-        async with emil:
-            return [(await emil.event("MESSAGE"))["body"] for _ in range(2)]
+            async with emil:  # and dora stays: its commands return before its messages are sent
+                return [(await emil.event("MESSAGE"))["body"] for _ in range(2)]
 
     assert runner.run(play()) == ["first", "second"]
 
