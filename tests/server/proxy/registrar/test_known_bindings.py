@@ -111,9 +111,9 @@ def test_user_who_registers_again_and_again_leaves_nothing_behind(one: Known) ->
         row = replace(OURS, cseq=number, expires_at=NOW + 600 - number)
         one.written(row, version=10 + number)
         one.known.refresh(replace(row, expires_at=NOW + 300 - number))
-        assert sum(len(keys) for keys in one.known._due.values()) == 1
+        assert sum(len(keys) for keys in one.known._ends._buckets.values()) == 1
         one.known.remove(one.known.ours(ALICE, NOW))
-        assert not one.known._due
+        assert not one.known._ends._buckets
     one.written(OURS, version=40)
     assert one.known.expire(NOW + 601) == {ALICE: [OURS]}
 

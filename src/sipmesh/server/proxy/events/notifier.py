@@ -19,7 +19,7 @@ from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.outcome import Answer
 from sipmesh.routing.proxy.response_context import Start
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget
-from sipmesh.server.proxy.events.due_times import DueTimes
+from sipmesh.server.proxy.due_times import DueTimes
 from sipmesh.server.proxy.events.own_requests import NO_ANSWER
 from sipmesh.server.proxy.events.subscription import EventSubscription, dialog_octets
 from sipmesh.sip.message import Request, Response, respond

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError
 from sipmesh.routing.events.pidf import PresenceDocument, parse_pidf
 from sipmesh.routing.outcome import Answer
-from sipmesh.server.proxy.events.due_times import DueTimes
+from sipmesh.server.proxy.due_times import DueTimes
 
 if TYPE_CHECKING:
     from sipmesh.routing.events.subscribe import Granted

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from heapq import nsmallest
-from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication.verifier import user_of
 from sipmesh.routing.registrar.binding import Binding, BindingKey
 from sipmesh.routing.registrar.device import contact_address, has_name_of
+from sipmesh.server.proxy.due_times import DueTimes
 from sipmesh.sip.uri import SipUri
 from sipmesh.storage.location_service.locations import NOTHING_YET
 
@@ -53,9 +53,7 @@ class KnownBindings:
         self._here: dict[str, KnownRows] = {}
         self._elsewhere: dict[str, KnownRows] = {}
         self._flows: dict[int, list[str]] = {}
-        self._ends: dict[BindingKey, int] = {}  # the second in which each row of ours is looked at
-        self._due: dict[int, dict[BindingKey, None]] = {}
-        self._swept = UNKNOWN
+        self._ends: DueTimes[BindingKey] = DueTimes()  # when each row of ours is looked at
         self._aors_at: dict[str, list[str]] = {}  # by the address of a Contact of ours: one for each row
 
     def __repr__(self) -> str:
@@ -146,15 +144,14 @@ class KnownBindings:
         address = address_of(row)
         if address:
             self._aors_at.setdefault(address, []).append(row.aor)
-        self._look_at(row)
+        self._ends.put(row.key, row.expires_at)
 
     def refresh(self, row: Binding) -> None:
         """Put *row* in place of the row of ours that it renews."""
         known = self._here[row.aor]
         key = row.key
         known.rows = [row if held.key == key else held for held in known.rows]
-        if ceil(row.expires_at) < self._ends[key]:
-            self._look_at(row)
+        self._ends.advance(key, row.expires_at)
 
     def remove(self, rows: Sequence[Binding]) -> None:
         """Give *rows* out no more, such as those of a flow that is gone; each only if it is still that row."""
@@ -181,12 +178,8 @@ class KnownBindings:
     def expire(self, now: float) -> dict[str, list[Binding]]:
         """Remove the rows of ours that have ended by *now*, and give them by their address of record."""
         found: dict[str, list[Binding]] = {}
-        if self._swept == UNKNOWN:
-            self._swept = min(self._due, default=int(now))
-        while self._swept <= now:
-            for key in self._due.pop(self._swept, ()):
-                self._look(key, now, found)
-            self._swept += 1
+        for key in self._ends.due(now):
+            self._look(key, now, found)
         return found
 
     def _look(self, key: BindingKey, now: float, found: dict[str, list[Binding]]) -> None:
@@ -194,23 +187,15 @@ class KnownBindings:
         for row in self._here[key.aor].rows:
             if row.key == key and self._is_ours(row):
                 if row.expires_at > now:
-                    self._look_at(row)
+                    self._ends.put(key, row.expires_at)
                 else:
                     self.remove([row])
                     found.setdefault(key.aor, []).append(row)
                 return
 
-    def _look_at(self, row: Binding) -> None:
-        """Look at a row at its present end, and at no other time: who registers again and again leaves nothing behind."""
-        key = row.key
-        self._forget_end(key)
-        second = max(ceil(row.expires_at), self._swept)
-        self._ends[key] = second
-        self._due.setdefault(second, {})[key] = None
-
     def _forget_row(self, row: Binding) -> None:
         """Look at a row of ours no more, and find nobody by its Contact."""
-        self._forget_end(row.key)
+        self._ends.discard(row.key)
         address = address_of(row)
         aors = self._aors_at.get(address)
         if aors is None or row.aor not in aors:
@@ -226,15 +211,6 @@ class KnownBindings:
         """
         aors = set(self._aors_at.get(address, ()))
         return aors.pop() if len(aors) == 1 else ""
-
-    def _forget_end(self, key: BindingKey) -> None:
-        second = self._ends.pop(key, None)
-        keys = self._due.get(second) if second is not None else None
-        if second is None or keys is None:
-            return
-        keys.pop(key, None)
-        if not keys:
-            del self._due[second]
 
     def own_rows(self, most: int, after: tuple[str, str] = ("", "")) -> list[Binding]:
         """Give the rows of ours in the order of their keys, *most* at most, from behind the key *after* on."""

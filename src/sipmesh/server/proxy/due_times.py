@@ -31,6 +31,11 @@ class DueTimes(Generic[Held]):
         self._second_of[thing] = second
         self._buckets.setdefault(second, {})[thing] = None
 
+    def advance(self, thing: Held, at: float) -> None:
+        """Have *thing*, which is here, due *at* if that is earlier."""
+        if ceil(at) < self._second_of[thing]:
+            self.put(thing, at)
+
     def discard(self, thing: Held) -> None:
         """Remove *thing*, if it is there."""
         second = self._second_of.pop(thing, None)
@@ -44,9 +49,8 @@ class DueTimes(Generic[Held]):
     def due(self, now: float) -> list[Held]:
         """Remove and give what is due by *now*, at most a second after its time."""
         found: list[Held] = []
-        if not self._buckets:
-            self._swept = int(now)
-        self._swept = max(self._swept, min(self._buckets, default=0))
+        if not self._swept:
+            self._swept = min(self._buckets, default=int(now))
         while self._swept <= now:
             for thing in self._buckets.pop(self._swept, {}):
                 del self._second_of[thing]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sipmesh.server.proxy.events.due_times import DueTimes
+from sipmesh.server.proxy.due_times import DueTimes
 
 
 def test_each_thing_is_due_once_and_not_before_its_time() -> None:
@@ -26,6 +26,17 @@ def test_thing_that_is_put_again_has_its_new_time_only() -> None:
     times.discard("a")
     times.discard("a")
     assert times.due(2000.0) == []
+
+
+def test_thing_is_advanced_to_an_earlier_time_alone() -> None:
+    """A look that comes too early costs little; one that comes too late gives out what has ended."""
+    times: DueTimes[str] = DueTimes()
+    times.put("a", 10.0)
+    times.advance("a", 20.0)
+    assert times.due(10.0) == ["a"]
+    times.put("a", 20.0)
+    times.advance("a", 12.0)
+    assert times.due(12.0) == ["a"]
 
 
 def test_time_that_has_passed_is_due_at_the_next_look() -> None:
