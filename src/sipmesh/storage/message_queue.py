@@ -7,17 +7,16 @@ without it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Final, Protocol, TypeVar
 
 import sqlalchemy as sql
 
 from sipmesh.errors import OperatorError
-from sipmesh.storage.location_service.binding_writer import Post
 from sipmesh.storage.messages import MessageStore, Work
+from sipmesh.storage.store_thread import Post, batches, while_loop_runs
 
 MOST_WAITING: Final = 5_000
 """Pieces of work that wait for the database; more are refused at once."""
@@ -39,6 +38,10 @@ class StoreFaults(Protocol):
 
     def store_working(self) -> None:
         """The database can be used again."""
+
+
+def _ignore(_: object) -> None:
+    """Take a result that nobody needs."""
 
 
 class Piece:
@@ -64,7 +67,7 @@ class MessageQueue:
     """Works on the database at *url*; *post* reaches the loop, on which each result is given."""
 
     def __init__(self, url: str | Path, post: Post, most_waiting: int = MOST_WAITING) -> None:
-        self._url, self._to_loop, self._most_waiting = url, post, most_waiting
+        self._url, self._post, self._most_waiting = url, while_loop_runs(post), most_waiting
         self._queue: SimpleQueue[Piece | None] = SimpleQueue()
         self._store: MessageStore | None = None
         self._thread: Thread | None = None
@@ -81,7 +84,7 @@ class MessageQueue:
         self._thread = Thread(target=self._run, name="stored-messages", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Work[T], done: Callable[[T | None], None], *, only_reads: bool = False) -> Piece:
+    def submit(self, work: Work[T], done: Callable[[T | None], None] = _ignore, *, only_reads: bool = False) -> Piece:
         """Have *work* done, and *done* called on the loop with its result; with None if it was not done."""
         piece = Piece(work, done, only_reads=only_reads)
         if self.waiting >= self._most_waiting or self._thread is None:
@@ -99,13 +102,7 @@ class MessageQueue:
             self._thread = None
 
     def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
-            batch = [first]
-            with suppress(Empty):
-                while len(batch) < MOST_IN_BATCH and (piece := self._queue.get_nowait()) is not None:
-                    batch.append(piece)
-                if len(batch) < MOST_IN_BATCH:
-                    self._queue.put(None)  # the end comes after these
+        for batch in batches(self._queue, MOST_IN_BATCH):
             self._carry_out(batch)
         if self._store is not None:
             self._store.close()
@@ -135,11 +132,6 @@ class MessageQueue:
         if self._is_failing and self._faults is not None:
             self._post(self._faults.store_working)
         self._is_failing = False
-
-    def _post(self, call: Callable[[], None]) -> None:
-        """Have the loop call something; after its end nobody waits for it."""
-        with suppress(RuntimeError):
-            self._to_loop(call)
 
     def _tell(self, batch: Sequence[Piece], results: Sequence[Any]) -> None:
         self.waiting -= len(batch)

@@ -15,6 +15,7 @@ from sipmesh.storage.location_service.locations import StoreEvents, StoreHealth,
 
 if TYPE_CHECKING:
     from sipmesh.storage.location_service.bindings import BindingStore
+    from sipmesh.storage.store_thread import Post
 
 MOST_IN_BATCH: Final = 500
 """Writes in one transaction: they take some milliseconds, for which the other servers of the pool wait."""
@@ -27,9 +28,6 @@ TRY_AGAIN_S: Final = (0.05, 0.25, 0.5, 1.0, 2.0)
 
 TOLD_AFTER_S: Final = 2.0
 """A store that fails for longer is told of; another process may lock the file for a moment."""
-
-Post = Callable[[Callable[[], None]], object]
-"""Has the event loop call something soon; called from the threads of the store."""
 
 Results = Sequence[tuple[Write, WriteResult | None]]
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from threading import Thread
 from typing import Final
 
 from sipmesh.errors import OperatorError
-from sipmesh.storage.location_service.binding_writer import BindingWriter, Post, Results
+from sipmesh.storage.location_service.binding_writer import BindingWriter, Results
 from sipmesh.storage.location_service.bindings import BindingStore
 from sipmesh.storage.location_service.locations import StoredRows, StoreEvents, StoreHealth, Write
 from sipmesh.storage.location_service.version_table import slot_of
+from sipmesh.storage.store_thread import Post, batches, while_loop_runs
 
 CLOSING_S: Final = 1.0
 """How long the end of a server waits for what is still to be written; rows of a server that is gone lead nowhere."""
@@ -31,7 +31,7 @@ class SqliteLocations:
 
     def __init__(self, path: Path, post: Post, clock: Callable[[], float] = time.monotonic) -> None:
         """Open or make the file; raises `OperatorError` where it cannot be used."""
-        self._to_loop = post
+        self._post = while_loop_runs(post)
         self._reading = BindingStore(path)
         self._writing = BindingStore(path, self._reading.versions)
         self.identity = self._reading.identity
@@ -88,12 +88,7 @@ class SqliteLocations:
 
     def _read(self, server: str, incarnation: int) -> None:
         """Answer lookups, in the thread of the reader, until the store is closed."""
-        while (first := self._lookups.get()) is not None:
-            batch = [first]
-            with suppress(Empty):
-                while (lookup := self._lookups.get_nowait()) is not None:
-                    batch.append(lookup)
-                self._lookups.put(None)  # the end comes after these
+        for batch in batches(self._lookups):
             self._answer(batch, server, incarnation)
 
     def _answer(self, batch: Sequence[Lookup], server: str, incarnation: int) -> None:
@@ -106,11 +101,6 @@ class SqliteLocations:
     def _written(self, results: Results) -> None:
         """Hand results to the loop; called in the thread of the writer."""
         self._post(lambda: self._tell_written(results))
-
-    def _post(self, call: Callable[[], None]) -> None:
-        """Have the loop call something; after its end nobody waits for it."""
-        with suppress(RuntimeError):
-            self._to_loop(call)
 
     def _tell_found(self, batch: Sequence[Lookup], rows: Sequence[StoredRows | None]) -> None:
         self.lookups -= len(batch)

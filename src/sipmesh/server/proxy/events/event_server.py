@@ -141,7 +141,7 @@ class EventServer:
             self._queue.submit(counts(), lambda waiting: self._looked(waiting, before), only_reads=True)
         if now >= self._expire_at:
             self._expire_at = now + EXPIRE_EVERY_S
-            self._queue.submit(expire(), _ignore)
+            self._queue.submit(expire())
 
     def _looked(self, waiting: dict[str, int] | None, before: set[str]) -> None:
         """Take over who has messages; *before* are those who got one before the database was looked at."""
@@ -154,7 +154,7 @@ class EventServer:
             self.notifier.waiting(aor, waiting.get(aor, 0))
         gone = [aor for aor in waiting if self._homes.knows(aor) and self._homes.of(aor) is None]
         if gone:
-            self._queue.submit(forget_users(gone), _ignore)
+            self._queue.submit(forget_users(gone))
 
     def drain(self) -> None:
         """End all subscriptions, so that the watchers subscribe at another server."""
@@ -178,7 +178,3 @@ def message_limits(view: ServerView) -> MessageLimits:
     """Give the limits that the topology sets."""
     asked = view.loaded.topology.messages
     return MessageLimits(asked.per_user, asked.per_sender, asked.lifetime_days * DAY_S)
-
-
-def _ignore(_: object) -> None:
-    """Take a result that nobody needs."""

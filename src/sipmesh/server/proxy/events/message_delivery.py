@@ -123,7 +123,7 @@ class MessageDelivery:
         """Leave what is not delivered to other servers."""
         self._is_closed = True
         for aor in self._running:
-            self._queue.submit(release(aor, self._server), _ignore)
+            self._queue.submit(release(aor, self._server))
 
     def _claim(self, running: Delivery) -> None:
         work = claim(running.aor, self._server, running.last)
@@ -234,7 +234,3 @@ class MessageDelivery:
             following = next(iter(self._next_ones))
             del self._next_ones[following]
             self.start(following)
-
-
-def _ignore(_: object) -> None:
-    """Take a result that nobody needs."""

@@ -17,8 +17,8 @@ from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from sipmesh.routing.authentication.verifier import Verifier
-    from sipmesh.storage.location_service.binding_writer import Post
     from sipmesh.storage.location_service.locations import Locations, StoreEvents, Write
+    from sipmesh.storage.store_thread import Post
     from sipmesh.topology.view import ServerView
 
 
