@@ -19,6 +19,7 @@ import pytest
 from sipmesh.demo.ports import HOST
 from sipmesh.pki import files
 from sipmesh.pki.csr import request_for
+from sipmesh.server.quotas.principals import answers_for
 from sipmesh.server.quotas.usage import Usage
 from sipmesh.server.replication.cert_renewal import REQUEST
 from sipmesh.server.replication.server_status import ServerStatus
@@ -38,6 +39,14 @@ from support.running import on_jumping_loop, on_loop, until
 
 MESSAGE = "MESSAGE"
 BOB = "sip:bob@example.test"
+
+
+@pytest.mark.parametrize(
+    ("user", "name"),
+    [("sip:erin@partner.test", "partner sip.partner.test"), ("sip:alice@example.test", "sip:alice@example.test")],
+)
+def test_partner_answers_for_each_name_in_its_domains_and_a_user_for_itself(user: str, name: str) -> None:
+    assert answers_for(user, {"partner.test": "sip.partner.test", "example.test": ""}.__getitem__) == name
 
 
 # Branches and octets

@@ -25,6 +25,15 @@ LOGIN_STEPS: Final = 2
 DISPLACED: Final = "closed at a limit, without a login: a newer link from its address replaced it"
 
 
+def answers_for(user: str, partner_of: Callable[[str], str]) -> str:
+    """Name who answers for *user*: the user, or its partner, which may use any name in its domains.
+
+    *partner_of* returns the name of the partner that a domain belongs to, or "".
+    """
+    partner = partner_of(user.rpartition("@")[2])
+    return f"partner {partner}" if partner else user
+
+
 class CountedLink(Protocol):
     """What is counted of a flow: its link, the users who have logged in on it, and its account."""
 

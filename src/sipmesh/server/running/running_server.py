@@ -188,6 +188,7 @@ class RunningServer:
             self.peer_log,
             self.gruus,
             advertised[LinkKind.CLIENT].sent_by if LinkKind.CLIENT in advertised else "",
+            self._registered,
         )
         self.outages = Outages(self.loop, self.flow_table, self.limits, self.peer_log)
         self.liveness = Liveness(self.loop, self.limits, self.outages)
@@ -244,9 +245,7 @@ class RunningServer:
         clock, queue = self.loop.time, self.message_queue
         own_requests = OwnRequests(self.view.name, clock, self.flow_table, branches, advertised, border)
         delivery = MessageDelivery(self.view.name, queue, self.registrations, own_requests, clock, self.peer_log)
-        storing = MessageStoring(
-            queue, message_limits(self.view), clock, lambda: datetime.now(UTC), self._partner_of, delivery.start
-        )
+        storing = MessageStoring(queue, message_limits(self.view), clock, lambda: datetime.now(UTC), self._partner_of)
         notifier = EventNotifier(
             self.flow_table,
             own_requests,
@@ -262,7 +261,10 @@ class RunningServer:
         self.events = EventServer(
             queue, own_requests, storing, delivery, notifier, self.outages, self.view, self.homes, clock, self.log
         )
-        self.registrations.on_registered = self.events.registered
+
+    def _registered(self, aor: str) -> None:
+        """Deliver what waits for a user who has registered; the events are wired after the registrations."""
+        self.events.registered(aor)
 
     def _watching(self, _aor: str, watcher: str) -> Watching:
         """Return what *watcher* may see of the presence of our users."""

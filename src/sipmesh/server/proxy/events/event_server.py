@@ -62,7 +62,6 @@ class EventServer:
         self._look_at = self._expire_at = 0.0
         self._waiting: dict[str, int] = {}
         self._stored_since: set[str] = set()
-        storing.on_stored = self.stored
 
     def __repr__(self) -> str:
         return f"<EventServer {self.storing!r}, {self.delivery!r}>"
@@ -98,8 +97,15 @@ class EventServer:
         return self.storing.limits.per_user > 0 and is_storable(request)
 
     def store(self, request: Request, aor: str, identity: str | None, done: Callable[[Storing], None]) -> None:
-        """Store a MESSAGE for *aor*; *done* gets what has become of it."""
-        self.storing.store(request, aor, identity, done)
+        """Store a MESSAGE for *aor*, who may have registered meanwhile; *done* gets what has become of it."""
+
+        def ended(result: Storing) -> None:
+            done(result)
+            if result is Storing.STORED:
+                self._stored_since.add(aor)
+                self.delivery.start(aor)
+
+        self.storing.store(request, aor, identity, ended)
 
     @property
     def messages_waiting(self) -> int:
@@ -113,11 +119,6 @@ class EventServer:
         """
         if aor in self._waiting or aor in self._stored_since:
             self.delivery.start(aor)
-
-    def stored(self, aor: str) -> None:
-        """A message was stored for *aor*, who may have registered meanwhile."""
-        self._stored_since.add(aor)
-        self.delivery.start(aor)
 
     def responded(self, flow: Flow, response: Response) -> bool:
         """Take a response to a request of our own; False if it is to none."""

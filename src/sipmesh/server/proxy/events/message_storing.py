@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.events.stored_message import is_deliverable, message_key, stored_octets
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
+from sipmesh.server.quotas.principals import answers_for
 from sipmesh.sip.text import octets_of
 from sipmesh.storage.messages import MessageLimits, NewMessage, Storing, store
 
@@ -39,7 +40,6 @@ class MessageStoring:
     """Stores messages in the database of *queue*.
 
     *clock* gives seconds of the loop, *wall* the time in UTC. *partner_of* names the partner of a domain, "" if there is none.
-    *on_stored* is called with each user who has a new message.
     """
 
     def __init__(
@@ -49,10 +49,9 @@ class MessageStoring:
         clock: Callable[[], float],
         wall: Callable[[], datetime],
         partner_of: Callable[[str], str],
-        on_stored: Callable[[str], None],
     ) -> None:
         self._queue, self.limits, self._clock, self._wall = queue, limits, clock, wall
-        self._partner_of, self.on_stored = partner_of, on_stored
+        self._partner_of = partner_of
         self._pending: TimeoutQueue[PendingMessage] = TimeoutQueue(WRITE_S, self._give_up)
         self.counts: Counter[Storing] = Counter()
 
@@ -66,7 +65,7 @@ class MessageStoring:
         if not limits.per_user or not is_deliverable(octets):
             self._end(done, Storing.USER_FULL)
             return
-        sender = self._sender(request, identity)
+        sender = answers_for(identity or request.from_.aor, self._partner_of)
         asked_s = request.expires
         lifetime_s = limits.lifetime_s if asked_s is None else min(asked_s, limits.lifetime_s)
         message = NewMessage(aor, octets_of(sender), message_key(request, sender), octets, lifetime_s)
@@ -78,20 +77,11 @@ class MessageStoring:
         """Give up what has waited too long for the database."""
         self._pending.sweep(self._clock())
 
-    def _sender(self, request: Request, identity: str | None) -> str:
-        """Name who answers for a message: the user, or the partner, which may use any name in its domains."""
-        name = identity or request.from_.aor
-        domain = name.rpartition("@")[2]
-        partner = self._partner_of(domain)
-        return f"partner {partner}" if partner else name
-
     def _stored(self, pending: PendingMessage, result: Storing | None) -> None:
         if pending not in self._pending:
             return
         self._pending.discard(pending)
         self._end(pending.done, result or Storing.FAILED)
-        if result is Storing.STORED:
-            self.on_stored(pending.aor)
 
     def _give_up(self, pending: PendingMessage) -> None:
         if pending.piece is not None:

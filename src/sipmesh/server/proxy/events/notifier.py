@@ -22,6 +22,7 @@ from sipmesh.routing.target import FlowTarget, Found, ServerTarget
 from sipmesh.server.proxy.due_times import DueTimes
 from sipmesh.server.proxy.events.own_requests import NO_ANSWER
 from sipmesh.server.proxy.events.subscription import EventSubscription, dialog_octets
+from sipmesh.server.quotas.principals import answers_for
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.topology.document.watching import Watching
 
@@ -138,7 +139,7 @@ class EventNotifier:
         if self._is_full(aor, identity or ""):
             return FULL
         subscription = EventSubscription(request, aor, identity or "", granted.package, self._token(), flow)
-        subscription.principal = self._principal(subscription.watcher)
+        subscription.principal = answers_for(subscription.watcher, self._partner_of)
         subscription.is_polite = watching is Watching.POLITE_BLOCK
         self._add(subscription)
         return self._granted(request, subscription, granted.expires_s)
@@ -207,7 +208,7 @@ class EventNotifier:
 
     def _is_full(self, aor: str, watcher: str) -> bool:
         """Tell whether *watcher* may have no further subscription to *aor*. Others take no place of the user's own."""
-        principal, user = self._principal(watcher), self._users.get(aor)
+        principal, user = answers_for(watcher, self._partner_of), self._users.get(aor)
         held = user.subscriptions if user is not None else []
         return (
             len(self._by_tag) >= MOST
@@ -215,11 +216,6 @@ class EventNotifier:
             or sum(one.principal == principal for one in held) >= self.most_of_pair
             or (watcher != aor and sum(one.watcher != aor for one in held) >= self.most_of_user)
         )
-
-    def _principal(self, watcher: str) -> str:
-        """Name who answers for a watcher: the user, or the partner, which may use any name in its domains."""
-        partner = self._partner_of(watcher.rpartition("@")[2])
-        return f"partner {partner}" if partner else watcher
 
     def _add(self, subscription: EventSubscription) -> None:
         self._by_tag[subscription.tag] = subscription

@@ -97,8 +97,9 @@ class RunningChange:
 class Registrations:
     """Registers users on their links; *clock* gives seconds of the loop, and every time is one of it.
 
-    *gruus* makes the temporary GRUUs of the pool. *sent_by* is the address of our client port in a Path. *wall* gives epoch
-    seconds (UTC), for the Date of an answer and nothing else.
+    *gruus* makes the temporary GRUUs of the pool. *sent_by* is the address of our client port in a Path. *on_registered*
+    is called with each user of whom a phone has registered here. *wall* gives epoch seconds (UTC), for the Date of an answer
+    and nothing else.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class Registrations:
         peer_log: LimitedLog,
         gruus: Gruus,
         sent_by: str,
+        on_registered: Callable[[str], None],
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._gruus, self._sent_by, self._wall = gruus, sent_by, wall
@@ -124,7 +126,7 @@ class Registrations:
         self._waiting_of: Counter[str] = Counter()  # by address of record
         self._changes: dict[str, RunningChange] = {}
         self._to_restore: list[str] = []
-        self.on_registered: Callable[[str], None] = _nobody
+        self._on_registered = on_registered
         self._is_failing = False
         self.most_waiting, self.most_waiting_of_user = MOST_WAITING, MOST_WAITING_OF_USER
 
@@ -343,7 +345,7 @@ class Registrations:
         if flow.closed:
             self.flow_closed(flow)
         else:
-            self.on_registered(pending.aor)
+            self._on_registered(pending.aor)
 
     def _answer(self, pending: PendingRegistration, response: Response) -> None:
         self._leave(pending)
@@ -425,10 +427,6 @@ class Registrations:
         """The store can be written again."""
         self._is_failing = False
         self._log.info("registrations can be stored again")
-
-
-def _nobody(_aor: str) -> None:
-    """Tell nobody that a phone has registered."""
 
 
 def unavailable(request: Request) -> Response:
