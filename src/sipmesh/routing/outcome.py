@@ -7,10 +7,14 @@ dataclass sets each field with a function call, and would cost as much time as t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from sipmesh.routing.registrar.device import Device, RegisteredContact
 from sipmesh.routing.target import Target
 from sipmesh.trust.code import Code
+
+RETRY_AFTER_S: Final = "5"
+"""After how many seconds a sender may try again, unless something else says when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,11 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
     code: Code | None = None
     why: str = ""
+
+
+def try_later(why: str, after_s: str = RETRY_AFTER_S) -> Answer:
+    """Answer 503: the sender may try again after so many seconds (RFC 3261 section 20.33)."""
+    return Answer(503, headers=(("Retry-After", after_s),), why=why)
 
 
 @dataclass(init=False, slots=True)

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.server.proxy.executor import RETRY_AFTER_S
+from sipmesh.routing.outcome import RETRY_AFTER_S
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.trust.evidence import Direction, LinkKind
 

@@ -13,11 +13,11 @@ from sipmesh.routing.early_refusal import CLIENT_METHODS
 from sipmesh.routing.identity.privacy import OPTION
 from sipmesh.routing.identity.route_set import Names, RouteSet, service_route, take_place
 from sipmesh.routing.identity.sender import ServerSender
-from sipmesh.routing.outcome import Answer, Outcome, Prove
+from sipmesh.routing.outcome import Answer, Outcome, Prove, try_later
 from sipmesh.routing.proxy.branch import loop_hash
 from sipmesh.routing.proxy.breadth import EXCEEDED, breadth_of
 from sipmesh.routing.proxy.received import mark_received
-from sipmesh.server.proxy.executor import DRAINING, NO_USERS_YET, RETRY_AFTER_S
+from sipmesh.server.proxy.executor import DRAINING, NO_USERS_YET
 from sipmesh.server.proxy.liveness.outages import UNREACHED
 from sipmesh.server.proxy.login.login_waits import PendingLogin
 from sipmesh.server.proxy.registrar.repeated_refresh import RefreshGate
@@ -58,9 +58,7 @@ if TYPE_CHECKING:
 
 Decide = Callable[[Request, RouteSet, "Sender"], Outcome]
 
-TOO_MANY_LOGINS: Final = Answer(
-    503, headers=(("Retry-After", RETRY_AFTER_S),), why="too many logins of this user, or from this address, wait"
-)
+TOO_MANY_LOGINS: Final = try_later("too many logins of this user, or from this address, wait")
 
 POSTED: Final = frozenset({"SUBSCRIBE", "NOTIFY", "PUBLISH"})
 """The methods of our own event package; other event packages use them too."""
@@ -71,7 +69,7 @@ OF_SERVERS: Final = POSTED | {"OPTIONS"}
 UNDERSTOOD: Final = (OPTION,)
 """The option tags that a request may require of proxies (RFC 3261 16.3)."""
 
-OVERLOADED: Final = Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="too many requests at once")
+OVERLOADED: Final = try_later("too many requests at once")
 
 NOT_ITS_PACKAGE: Final = "an event package for servers of this network, and its sender is not such a server"
 
@@ -373,7 +371,7 @@ class Dispatch(LinkEvents):
         if request.present & (MAX_BREADTH | PROXY_REQUIRE) and (refused := _not_to_be_forwarded(request)):
             return refused
         if self._relay.load >= self._max_exchanges:
-            return Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="too many exchanges at once")
+            return try_later("too many exchanges at once")
         return None
 
     def tick(self) -> None:

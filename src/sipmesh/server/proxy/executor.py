@@ -8,7 +8,20 @@ from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.authentication.verifier import user_of
 from sipmesh.routing.identity.border import IN_REQUESTS
 from sipmesh.routing.media.judgement import NEGOTIATES
-from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, Serve, Store, ToContact, ToUser
+from sipmesh.routing.outcome import (
+    RETRY_AFTER_S,
+    Answer,
+    Drop,
+    Forward,
+    Outcome,
+    Prove,
+    Register,
+    Serve,
+    Store,
+    ToContact,
+    ToUser,
+    try_later,
+)
 from sipmesh.routing.proxy.target_set import fork
 from sipmesh.routing.roles.front_end import to_home
 from sipmesh.routing.target import ServerTarget
@@ -39,16 +52,11 @@ if TYPE_CHECKING:
     from sipmesh.sip.message import Request, Response
     from sipmesh.topology.view import ServerView
 
-RETRY_AFTER_S: Final = "5"
-DRAINING: Final = Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="this server is draining")
-NO_USERS_YET: Final = Answer(
-    503, headers=(("Retry-After", RETRY_AFTER_S),), why="management has not sent the users yet"
-)
+DRAINING: Final = try_later("this server is draining")
+NO_USERS_YET: Final = try_later("management has not sent the users yet")
 EVENT_METHODS: Final = frozenset({"SUBSCRIBE", "PUBLISH"})
 
-NO_REGISTRATIONS: Final = Answer(
-    503, headers=(("Retry-After", RETRY_AFTER_S),), why="the registrations of the user cannot be read"
-)
+NO_REGISTRATIONS: Final = try_later("the registrations of the user cannot be read")
 
 WHY_NOT: Final = {
     Storing.USER_FULL: "too many messages are stored for this user, of all senders or of this one, or it is too large",
@@ -349,4 +357,4 @@ class Executor:
             branches=account.branches,
             octets=account.octets,
         )
-        return Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="too many octets of its sender in memory")
+        return try_later("too many octets of its sender in memory")

@@ -16,7 +16,7 @@ from sipmesh.routing.events.pidf import compose
 from sipmesh.routing.events.reginfo import message_summary, reginfo
 from sipmesh.routing.events.subscribe import decide_publish, decide_subscribe
 from sipmesh.routing.identity.dialog_token import owner_hash
-from sipmesh.routing.outcome import Answer
+from sipmesh.routing.outcome import Answer, try_later
 from sipmesh.routing.proxy.response_context import Start
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget
 from sipmesh.server.proxy.due_times import DueTimes
@@ -55,7 +55,7 @@ LOOKED_AT: Final = 2_000
 """Users whose bindings are looked at in one go: it takes some milliseconds."""
 
 FIRST_REFUSAL: Final = 300
-FULL: Final = Answer(503, headers=(("Retry-After", "60"),), why="too many subscriptions")
+FULL: Final = try_later("too many subscriptions", after_s="60")
 TOO_LARGE: Final = Answer(513, why="the dialog of a SUBSCRIBE is too large to be kept")
 UNKNOWN: Final = Answer(481, why="no such subscription, or another user has it")
 

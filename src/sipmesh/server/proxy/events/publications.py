@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.events.pidf import PresenceDocument, parse_pidf
-from sipmesh.routing.outcome import Answer
+from sipmesh.routing.outcome import Answer, try_later
 from sipmesh.server.proxy.due_times import DueTimes
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Publications:
         etag = self._token()
         document = parse_pidf(body, f"p{etag[:8]}-") if body else None
         if document is not None and self.octets + document.size > self._most_octets:
-            return Answer(503, headers=(("Retry-After", "60"),), why="too many octets are published")
+            return try_later("too many octets are published", after_s="60")
         if held is not None:
             self._remove(held)
         if granted.expires_s:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.routing.outcome import RETRY_AFTER_S
 from sipmesh.routing.registrar.granted import GruuMint, offers
 from sipmesh.routing.registrar.gruu import NONCE_BYTES, Gruus
 from sipmesh.routing.registrar.refresh import KnownRefresh, known_refresh
@@ -55,8 +56,6 @@ MOST_WAITING_OF_USER: Final = 32
 
 RESTORED_AT_A_TIME: Final = 2_000
 """Users whose rows are stored again in one go, after the store has lost them: it takes some milliseconds."""
-
-RETRY_AFTER_S: Final = "5"
 
 
 class PendingRegistration:
