@@ -10,7 +10,6 @@ of a call reads it. So a token alone proves nothing:
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, field
 from hashlib import blake2s
 from hmac import compare_digest
@@ -18,6 +17,8 @@ from struct import Struct
 from typing import Final
 
 from sipmesh.errors import LocalError
+from sipmesh.sip import base64url
+from sipmesh.sip.text import octets_of, text_of
 
 MAC_BYTES: Final = 12
 """96 bits: a forger needs 2**95 requests on average, and each of them is a refused message."""
@@ -55,7 +56,7 @@ _STREAM: Final = b"stream"
 
 def owner_hash(name: str) -> bytes:
     """Hash an address of record, or the name of a pool or partner, to the 8 octets that a token carries."""
-    return blake2s(name.encode("utf-8", "surrogateescape"), digest_size=HASH_BYTES).digest()
+    return blake2s(octets_of(name), digest_size=HASH_BYTES).digest()
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
@@ -202,12 +203,12 @@ class Tokens:
         """
         token, packed = DialogToken(a, b, begun, secret=secret), _pack(a) + _pack(b) + _pack_begun(begun)
         if secret:
-            return self._remember(_encoded(self._encrypt(_SECRET_KIND, packed)), token)
+            return self._remember(base64url.encode(self._encrypt(_SECRET_KIND, packed)), token)
         return self._remember(self._seal(_DIALOG_KIND + packed), token)
 
     def hide(self, uri: str, owner: bytes) -> str:
         """Encrypt the Contact *uri* of the user with the hash *owner*, for `reveal` at any server of the pool."""
-        return _encoded(self._encrypt(_CONTACT_KIND, owner + uri.encode("utf-8", "surrogateescape")))
+        return base64url.encode(self._encrypt(_CONTACT_KIND, owner + octets_of(uri)))
 
     def reveal(self, text: str, owner: bytes) -> str | None:
         """Decrypt a Contact on its way to its *owner*; None if it is not one of this user, so that nobody else learns it."""
@@ -215,7 +216,7 @@ class Tokens:
         packed = self._decrypt(_CONTACT_KIND, sealed) if sealed is not None else None
         if packed is None or packed[:HASH_BYTES] != owner:
             return None
-        return packed[HASH_BYTES:].decode("utf-8", "surrogateescape")
+        return text_of(packed[HASH_BYTES:])
 
     def begun(self, call_id: str, tag: str, caller: str, callee: str, target: str) -> Begun:
         """Hash the properties of a new dialog: Call-ID, initiator's tag, both addresses, host of the initiator's Contact."""
@@ -239,8 +240,7 @@ class Tokens:
 
     def name_hash(self, name: str) -> bytes:
         """Hash a name with the key of the pool. Others cannot search for another name with the same hash."""
-        octets = name.encode("utf-8", "surrogateescape")
-        return blake2s(octets, key=self._pool_key, digest_size=HASH_BYTES, person=_NAMES).digest()
+        return blake2s(octets_of(name), key=self._pool_key, digest_size=HASH_BYTES, person=_NAMES).digest()
 
     def read(self, text: str) -> FlowToken | DialogToken | None:
         """Read a token. None if it was not made with the key of its kind. Never raises.
@@ -308,25 +308,18 @@ class Tokens:
         return blake2s(payload, key=key, digest_size=MAC_BYTES).digest()
 
     def _seal(self, payload: bytes) -> str:
-        return _encoded(payload + self._mac(payload))
-
-
-def _encoded(sealed: bytes) -> str:
-    """Encode as base64url without padding (RFC 4648 section 5)."""
-    return urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+        return base64url.encode(payload + self._mac(payload))
 
 
 def _decode(text: str, longest: int = LONGEST_TOKEN) -> bytes | None:
-    """Decode base64url without padding (RFC 4648 section 5); None for a non-canonical spelling: one token has one text."""
+    """Decode the text of a token; None for another spelling of it, because one token has one text."""
     if not text.isascii() or len(text) > longest:
         return None
-    raw = text.encode("ascii")
     try:
-        sealed = urlsafe_b64decode(raw + b"=" * (-len(raw) % 4))
+        sealed = base64url.decode(text.encode("ascii"))
     except ValueError:
         return None
-    canonical = urlsafe_b64encode(sealed).rstrip(b"=") == raw
-    return sealed if canonical and len(sealed) > MAC_BYTES else None
+    return sealed if len(sealed) > MAC_BYTES else None
 
 
 def _pack(side: Side) -> bytes:

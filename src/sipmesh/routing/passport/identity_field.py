@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode
 from dataclasses import dataclass
 from hashlib import blake2s
 from typing import TYPE_CHECKING, Final
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 
 from sipmesh.errors import RemoteError
+from sipmesh.sip import base64url
 from sipmesh.sip.text import LWS, split_outside
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed, sign
 
@@ -73,5 +73,5 @@ def read_field(value: str) -> SignedClaims:
 
 def _mark(token: str) -> bytes:
     signed, _, signature = token.rpartition(".")
-    octets = urlsafe_b64decode(signature + "=" * (-len(signature) % 4))
+    octets = base64url.decode(signature.encode())
     return blake2s(signed.encode() + octets[: len(octets) // 2], digest_size=16).digest()

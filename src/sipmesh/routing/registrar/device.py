@@ -9,7 +9,7 @@ from hashlib import blake2s
 from typing import Final
 
 from sipmesh.routing.registrar.binding import Binding
-from sipmesh.sip.text import ascii_lower
+from sipmesh.sip.text import ascii_lower, octets_of
 from sipmesh.sip.uri import SipUri, normal_escapes
 
 HASH_BYTES: Final = 8
@@ -92,4 +92,4 @@ Device = Instance | RegisteredContact
 
 
 def _hash(text: str) -> bytes:
-    return blake2s(text.encode("utf-8", "surrogateescape"), digest_size=HASH_BYTES).digest()
+    return blake2s(octets_of(text), digest_size=HASH_BYTES).digest()

@@ -11,7 +11,6 @@ Neither of them proves who a sender is: a GRUU is a name of a device, and no use
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from hashlib import blake2s
 from typing import Final
@@ -23,8 +22,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sipmesh.errors import LocalError
 from sipmesh.routing.registrar.binding import Binding
 from sipmesh.routing.registrar.device import HASH_BYTES, Instance, instance_hash, registration_hash
+from sipmesh.sip import base64url
 from sipmesh.sip.message import Request
-from sipmesh.sip.text import ascii_lower
+from sipmesh.sip.text import ascii_lower, octets_of, text_of
 from sipmesh.sip.uri import SipUri
 
 GRID: Final = "gr"
@@ -65,7 +65,7 @@ def public_device(uri: SipUri) -> Instance | None:
     value = uri.param(GRID)
     if not value:
         return None
-    return Instance(instance_hash(f"<{unquote_to_bytes(value).decode('utf-8', 'surrogateescape')}>"))
+    return Instance(instance_hash(f"<{text_of(unquote_to_bytes(value))}>"))
 
 
 def public_gruu(row: Binding) -> str:
@@ -110,13 +110,12 @@ class Gruus:
         """
         if row.instance is None or len(entropy) != NONCE_BYTES:
             raise LocalError(f"no temporary GRUU for {row.aor} with {len(entropy)} octets of entropy")
-        address = row.aor[4:].encode("utf-8", "surrogateescape")
+        address = octets_of(row.aor[4:])
         if len(address) > LONGEST_AOR:
             return ""
         plain = instance_hash(row.instance) + registration_hash(row.call_id) + _padded(address)
         sealed = self._mark + entropy + self._cipher.encrypt(entropy, plain, self._mark)
-        token = urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
-        return f"{_scheme_of(row)}{PREFIX}{token}@{row.aor.rpartition('@')[2]};{GRID}"
+        return f"{_scheme_of(row)}{PREFIX}{base64url.encode(sealed)}@{row.aor.rpartition('@')[2]};{GRID}"
 
     def open(self, uri: SipUri) -> OpenedGruu | None:
         """Open a temporary GRUU of this pool; None for any other URI, and for one that we have not made."""
@@ -130,7 +129,7 @@ class Gruus:
             return None
         at = 2 * HASH_BYTES
         end = at + _LENGTH_BYTES + int.from_bytes(plain[at : at + _LENGTH_BYTES])
-        address = plain[at + _LENGTH_BYTES : end].decode("utf-8", "surrogateescape")
+        address = text_of(plain[at + _LENGTH_BYTES : end])
         if address.rpartition("@")[2] != uri.host:
             return None
         return OpenedGruu(f"sip:{address}", Instance(plain[:HASH_BYTES], plain[HASH_BYTES:at]))
@@ -142,7 +141,7 @@ def _scheme_of(row: Binding) -> str:
 
 
 def _escaped(letter: str) -> str:
-    return "".join([f"%{octet:02X}" for octet in letter.encode("utf-8", "surrogateescape")])
+    return "".join([f"%{octet:02X}" for octet in octets_of(letter)])
 
 
 def _padded(address: bytes) -> bytes:
@@ -154,10 +153,8 @@ def _decoded(user: str) -> bytes:
     """Decode the user part of a temporary GRUU; b"" if it is none, or not in the one spelling that we write."""
     if not user.startswith(PREFIX) or len(user) > LONGEST_TOKEN or not user.isascii():
         return b""
-    text = user[len(PREFIX) :].encode("ascii")
     try:
-        sealed = urlsafe_b64decode(text + b"=" * (-len(text) % 4))
+        sealed = base64url.decode(user[len(PREFIX) :].encode("ascii"))
     except ValueError:
         return b""
-    is_whole = len(sealed) >= HASH_BYTES + NONCE_BYTES + TAG_BYTES and urlsafe_b64encode(sealed).rstrip(b"=") == text
-    return sealed if is_whole else b""
+    return sealed if len(sealed) >= HASH_BYTES + NONCE_BYTES + TAG_BYTES else b""
