@@ -57,18 +57,20 @@ def hides_identity(request: Message) -> bool:
 
     A sender with an anonymous From wants it hidden, unless Privacy is ``none``.
     """
-    if not request.present & PRIVACY:
-        return is_anonymous(request.from_)
-    asked = privacy_of(request)
-    return _NONE not in asked and (not _IDENTITY.isdisjoint(asked) or is_anonymous(request.from_))
+    return _asks_for(request, _IDENTITY)
 
 
 def hides_sender(request: Message) -> bool:
     """Tell whether the other fields that show the sender of a request are hidden as well (`INFORMATIVE`, Via, Contact)."""
+    return _asks_for(request, _SENDER)
+
+
+def _asks_for(request: Message, values: frozenset[str]) -> bool:
+    """Tell whether Privacy has one of *values*, or From is anonymous; ``none`` takes both back."""
     if not request.present & PRIVACY:
         return is_anonymous(request.from_)
     asked = privacy_of(request)
-    return _NONE not in asked and (not _SENDER.isdisjoint(asked) or is_anonymous(request.from_))
+    return _NONE not in asked and (not values.isdisjoint(asked) or is_anonymous(request.from_))
 
 
 def answer_hides_sender(response: Message) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
-from sipmesh.routing.media.bodies import descriptions_in
+from sipmesh.routing.media.bodies import UNSUPPORTED_TYPE, descriptions_in
 from sipmesh.routing.media.description import MediaSection, SessionDescription, read_description
 from sipmesh.routing.media.protection import Grade, Protection, protections_of
 from sipmesh.topology.document.media_policy import MediaPolicy
@@ -19,7 +19,6 @@ NEGOTIATES: Final = frozenset({"INVITE", "ACK", "PRACK", "UPDATE"})
 """Methods whose bodies agree on media (RFC 3261 section 13.2.1, RFC 3262, RFC 3311). No phone sends media for others."""
 
 NOT_ACCEPTABLE_HERE: Final = 488
-UNSUPPORTED_TYPE: Final = 415
 MISCELLANEOUS: Final = 399
 ACCEPTED_TYPES: Final = "application/sdp, multipart/mixed, multipart/alternative"
 _REFUSED: Final = {

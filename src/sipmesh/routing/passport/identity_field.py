@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 
 from sipmesh.errors import RemoteError
+from sipmesh.routing.passport.claims import INVALID
 from sipmesh.sip import base64url
 from sipmesh.sip.text import LWS, split_outside
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed, sign
@@ -23,7 +24,6 @@ LARGEST: Final = 16_384
 """Octets of one token: a chain of four certificates and the claims."""
 
 MOST_FIELDS: Final = 4
-INVALID: Final = 438
 BAD_INFO: Final = 436
 
 

@@ -28,6 +28,9 @@ _ONCE: Final = ("host", "origin", "sec-websocket-key", "sec-websocket-version")
 
 Headers = tuple[tuple[str, str], ...]
 
+_REQUIRED: Final[Headers] = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", VERSION))
+"""What a 426 says (RFC 9110 section 15.5.22, RFC 6455 section 4.4)."""
+
 _REASONS: Final = {
     400: "Bad Request",
     403: "Forbidden",
@@ -165,14 +168,12 @@ def _asks_for_websocket(request: Any, headers: dict[str, list[str]]) -> None:
         raise UpgradeError("a body in the request", rule="RFC 6455 section 4.1", status=400)
     upgrades = [ascii_lower(token) for token in _tokens(headers, "upgrade")]
     if "websocket" not in upgrades or "upgrade" not in [ascii_lower(token) for token in _tokens(headers, "connection")]:
-        asked = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", VERSION))
         raise UpgradeError(
-            "no upgrade to WebSocket is asked for", rule="RFC 9110 section 15.5.22", status=426, headers=asked
+            "no upgrade to WebSocket is asked for", rule="RFC 9110 section 15.5.22", status=426, headers=_REQUIRED
         )
     if _one(headers, "sec-websocket-version") != VERSION:
-        asked = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", VERSION))
         raise UpgradeError(
-            f"the WebSocket version is not {VERSION}", rule="RFC 6455 section 4.4", status=426, headers=asked
+            f"the WebSocket version is not {VERSION}", rule="RFC 6455 section 4.4", status=426, headers=_REQUIRED
         )
 
 

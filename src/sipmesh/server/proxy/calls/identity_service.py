@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from email.utils import formatdate
 from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -14,6 +13,7 @@ from sipmesh.routing.outcome import Answer
 from sipmesh.routing.passport.claims import claims_of, read_claims
 from sipmesh.routing.passport.identity_field import MOST_FIELDS, SignedClaims, read_field, write_field
 from sipmesh.routing.passport.verification import Replays, check_claims
+from sipmesh.sip.date import sip_date
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.transport.tls.path_check import path_errors
 from sipmesh.trust.code import Code
@@ -98,7 +98,7 @@ class IdentityService:
             return
         request.append("identity", write_field(payload, host_of(request.from_.uri), own.chain, own.key, algorithm))
         if not request.has("date"):  # RFC 8224 section 4.1
-            request.append("date", formatdate(now, usegmt=True))
+            request.append("date", sip_date(now))
 
     def _warn_of_key(self) -> None:
         if not self._is_warned:
