@@ -8,16 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.border import ON_THE_WAY_OUT, Border
-from sipmesh.routing.identity.dialog_token import Begun, DialogToken, FlowSide, Side, Tokens, owner_hash
+from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, Tokens
 from sipmesh.routing.identity.privacy import (
-    answer_hides_sender,
-    hidden_contact,
-    hide_answer_fields,
-    hide_fields,
     hides_identity,
-    hides_sender,
-    is_anonymous,
-    is_hidden,
 )
 from sipmesh.routing.identity.response_policy import settle
 from sipmesh.routing.identity.sender import named_side
@@ -56,17 +49,17 @@ from sipmesh.routing.proxy.response_context import (
     lost_status,
     ways_to,
 )
-from sipmesh.routing.proxy.target_set import is_sips
 from sipmesh.routing.registrar.gruu import is_to_hidden_user
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.server.proxy.call_table import CallTable
+from sipmesh.server.proxy.calls.privacy_service import PrivacyService
 from sipmesh.server.proxy.flow import ProxiedRequest, SentBranch
 from sipmesh.server.proxy.latency_histogram import LatencyHistogram
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.server.quotas.usage import BRANCH_OCTETS
 from sipmesh.sip.framing import MAX_HEADER, MAX_ROWS
 from sipmesh.sip.message import Message, Request, Response, respond
-from sipmesh.sip.rows import PRIVACY, RECORD_ROUTE, VIA
+from sipmesh.sip.rows import RECORD_ROUTE
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.sip.transaction.client import ClientTransaction
 from sipmesh.sip.transaction.server import ServerTransaction
@@ -136,6 +129,7 @@ class Relay:
         self._clock: Callable[[], float] = loop.time
         self._flow_table, self._forget = flow_table, forget
         self._tokens, self._branches, self._listeners = tokens, branches, listeners
+        self._privacy = PrivacyService(tokens)
         self._vias = {port: listener.via for port, listener in listeners.items()}
         self._unanswered: TimeoutQueue[SentBranch] = TimeoutQueue(FINAL_S, self._timed_out)
         self._ringing: TimeoutQueue[SentBranch] = TimeoutQueue(Timer.C.seconds, self._timed_out)
@@ -231,24 +225,24 @@ class Relay:
         """Send the ACK of a 2xx to the target of its INVITE; an ACK has no response, so nothing is stored (RFC 3261 16.6)."""
         for target in outcome.targets:
             for way, name in ways_to(target):
-                if self._outages.names and self._outages.forbids(_server_of(way, name), has_others=True):
-                    continue
-                found = self._flow_table.find(Start(0, way, name))
-                if found is not None and found.link.usable:
-                    via = self._via(found.link.port, self._branches.mint("ack"))
-                    hidden = hides_identity(request)
-                    identity = released_identity(outcome.identity, found.link.kind, hidden=hidden)
-                    copy = branch_copy(request, way, via=via, recorded=(), identity=identity)
-                    self._open_contact(copy, way)
-                    if hidden:
-                        self._hide_sender(copy, came_on, outcome.identity, found.link.kind)
-                    if copy.present & ON_THE_WAY_OUT:
-                        self._release(copy, found)
-                    data = copy.encode()
-                    if found.link.has_room(len(data)) and not is_too_long(copy, len(data)):
-                        found.link.send(data)
-                        self.calls.acknowledged(request.call_id)
-                        break
+                if self._send_ack(came_on, request, way, name, outcome.identity):
+                    break
+
+    def _send_ack(self, came_on: Flow, request: Request, way: Target, name: str, identity: str | None) -> bool:
+        """Send an ACK by one way to its target; False if that way cannot be used."""
+        if self._outages.names and self._outages.forbids(_server_of(way, name), has_others=True):
+            return False
+        found = self._flow_table.find(Start(0, way, name))
+        if found is None or not found.link.usable:
+            return False
+        branch = self._branches.mint("ack")
+        copy = self._copy_onto(found, request, way, branch, (), came_on, identity, hides_identity(request))
+        data = copy.encode()
+        if not found.link.has_room(len(data)) or is_too_long(copy, len(data)):
+            return False
+        found.link.send(data)
+        self.calls.acknowledged(request.call_id)
+        return True
 
     def acknowledged(self, proxied: ProxiedRequest) -> bool:
         """Process an ACK with the branch of its INVITE; return False for the ACK of a 2xx, which is forwarded to the callee.
@@ -285,7 +279,7 @@ class Relay:
         response.pop_item("via")
         settle(response, sent.proxied.request, flow.sender, self.border, self._flow_table.view.name)
         if flow.link.kind is LinkKind.CLIENT:
-            self._hide_answer(sent, response)
+            self._privacy.hide_answer(sent, response)
         if response.present & RECORD_ROUTE and response.status < 300:  # noqa: PLR2004 - only these create a dialog
             self._bind_answer(sent, response)
         if sent.proxied.context is not None:
@@ -505,77 +499,43 @@ class Relay:
             self._perform(proxied, proxied.context.responded(start.number, refusal))
 
     def _copy(self, proxied: ProxiedRequest, target: Target, flow: Flow, branch: str) -> Request:
-        kind, hidden = flow.link.kind, hides_identity(proxied.request)
+        hidden = hides_identity(proxied.request)
         recorded: tuple[str, ...] = ()
         if proxied.came_by is not None and creates_dialog(proxied.request):
             sides = self._came_from(proxied), self._goes_to(target, flow)
             secret = hidden or is_to_hidden_user(proxied.request)
             token = self._tokens.dialog(*sides, self._begun(proxied), secret=secret)
             recorded = record_routes(proxied.request, token, proxied.came_by, self._listeners[flow.link.port])
-        identity = released_identity(proxied.identity, kind, hidden=hidden)
-        via = self._via(flow.link.port, branch)
-        copy = branch_copy(proxied.request, target, via=via, recorded=recorded, identity=identity)
-        self._open_contact(copy, target)
-        if hidden:
-            self._hide_sender(copy, proxied.flow, proxied.identity, kind)
-        if copy.present & ON_THE_WAY_OUT:
-            self._release(copy, flow)
+        copy = self._copy_onto(flow, proxied.request, target, branch, recorded, proxied.flow, proxied.identity, hidden)
         if proxied.context is not None and proxied.context.share:
             copy.replace("max-breadth", str(proxied.context.share))
         return copy
 
-    def _open_contact(self, copy: Request, target: Target) -> None:
-        """Give a user its own hidden Contact back."""
-        if isinstance(target, FlowTarget) and is_hidden(copy.uri):
-            contact = self._tokens.reveal(copy.ruri.user or "", target.owner)
-            if contact is not None:
-                copy.set_uri(contact)
+    def _copy_onto(
+        self,
+        flow: Flow,
+        request: Request,
+        target: Target,
+        branch: str,
+        recorded: tuple[str, ...],
+        came_on: Flow,
+        identity: str | None,
+        hidden: bool,  # noqa: FBT001 - for each request
+    ) -> Request:
+        """Copy a request that *identity* has sent on *came_on*, as the peer of *flow* may see it.
 
-    def _hide_sender(self, copy: Request, came_on: Flow, identity: str | None, kind: LinkKind) -> None:
-        """Remove what shows the sender of a request that is to be hidden."""
-        if not hides_sender(copy):
-            return
-        if came_on.link.kind is LinkKind.CLIENT:
-            self._hide_contact(copy, owner_hash(identity) if identity is not None else b"")
-        if kind is not LinkKind.SERVER:
-            ours = copy.row(VIA)
-            hide_fields(copy)
-            copy.prepend("via", ours.value)
-
-    def _hide_contact(self, message: Message, owner: bytes) -> None:
-        """Replace Contact by one that only *owner* gets back; an ACK, which has no identity here, needs none."""
-        contacts = message.contacts
-        if not owner:
-            message.remove("contact")
-        elif contacts and contacts[0].uri != "*":
-            token = self._tokens.hide(contacts[0].uri, owner)
-            message.remove("contact")
-            message.append("contact", hidden_contact(token, sips=is_sips(contacts[0].uri)))
-
-    def _hide_answer(self, sent: SentBranch, response: Response) -> None:
-        """Hide a user in a response: one who asks for it, and one who has begun the dialog with an anonymous From.
-
-        The Contact is removed if it is not known whose it is.
+        *hidden*: the sender is hidden from clients (`hides_identity`).
         """
-        asks = bool(response.present & PRIVACY) and answer_hides_sender(response)
-        if asks or is_anonymous(sent.proxied.request.to):
-            self._hide_contact(response, self._owner_of_answer(sent))
-            hide_answer_fields(response)
-
-    def _owner_of_answer(self, sent: SentBranch) -> bytes:
-        """Return the hash of the user who answers, on a link that may have several; empty if it is not known.
-
-        The token of a new dialog has it as the other side. In a dialog whose Contact is hidden, it is who can open this Contact.
-        """
-        request = sent.proxied.request
-        if creates_dialog(request):
-            token = self._tokens.read(recorded_token(sent.request))
-            return token.b.owner if isinstance(token, DialogToken) and isinstance(token.b, FlowSide) else b""
-        owners = sent.flow.owners
-        for owner in owners:
-            if is_hidden(request.uri) and self._tokens.reveal(request.ruri.user or "", owner) is not None:
-                return owner
-        return next(iter(owners)) if len(owners) == 1 else b""
+        kind = flow.link.kind
+        released = released_identity(identity, kind, hidden=hidden)
+        via = self._via(flow.link.port, branch)
+        copy = branch_copy(request, target, via=via, recorded=recorded, identity=released)
+        self._privacy.open_contact(copy, target)
+        if hidden:
+            self._privacy.hide_sender(copy, came_on, identity, kind)
+        if copy.present & ON_THE_WAY_OUT:
+            self._release(copy, flow)
+        return copy
 
     def _release(self, copy: Request, flow: Flow) -> None:
         """Remove what the peer of *flow* may not see."""

@@ -1,1 +1,1 @@
-"""What is asked of calls: the media policy, and signatures of calls with partners."""
+"""What is asked of calls: the media policy, signatures of calls with partners, and senders who hide."""

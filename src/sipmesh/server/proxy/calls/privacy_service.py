@@ -1,0 +1,91 @@
+"""Hides who has sent a message from phones and partners, where the sender asks for it (RFC 3323 section 5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sipmesh.routing.identity.dialog_token import DialogToken, FlowSide, Tokens, owner_hash
+from sipmesh.routing.identity.privacy import (
+    answer_hides_sender,
+    hidden_contact,
+    hide_answer_fields,
+    hide_fields,
+    hides_sender,
+    is_anonymous,
+    is_hidden,
+)
+from sipmesh.routing.proxy.forwarding import creates_dialog, recorded_token
+from sipmesh.routing.proxy.target_set import is_sips
+from sipmesh.routing.target import FlowTarget, Target
+from sipmesh.sip.rows import PRIVACY, VIA
+from sipmesh.trust.evidence import LinkKind
+
+if TYPE_CHECKING:
+    from sipmesh.server.proxy.flow import Flow, SentBranch
+    from sipmesh.sip.message import Message, Request, Response
+
+
+class PrivacyService:
+    """Replaces Contacts by texts that only their owner gets back, and removes fields; *tokens* seals the texts."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    def __repr__(self) -> str:
+        return f"<PrivacyService {self._tokens!r}>"
+
+    def open_contact(self, copy: Request, target: Target) -> None:
+        """Give a user its own hidden Contact back."""
+        if isinstance(target, FlowTarget) and is_hidden(copy.uri):
+            contact = self._tokens.reveal(copy.ruri.user or "", target.owner)
+            if contact is not None:
+                copy.set_uri(contact)
+
+    def hide_sender(self, copy: Request, came_on: Flow, identity: str | None, kind: LinkKind) -> None:
+        """Remove what shows the sender from the copy of a request, for a link of that *kind*, if the sender wants it hidden.
+
+        *came_on* is the link of the request, *identity* its proved sender. The top Via of *copy* is ours, and stays.
+        """
+        if not hides_sender(copy):
+            return
+        if came_on.link.kind is LinkKind.CLIENT:
+            self._hide_contact(copy, owner_hash(identity) if identity is not None else b"")
+        if kind is not LinkKind.SERVER:
+            ours = copy.row(VIA)
+            hide_fields(copy)
+            copy.prepend("via", ours.value)
+
+    def hide_answer(self, sent: SentBranch, response: Response) -> None:
+        """Hide a user in a response: one who asks for it, and one who has begun the dialog with an anonymous From.
+
+        The Contact is removed if it is not known whose it is.
+        """
+        asks = bool(response.present & PRIVACY) and answer_hides_sender(response)
+        if asks or is_anonymous(sent.proxied.request.to):
+            self._hide_contact(response, self._owner_of_answer(sent))
+            hide_answer_fields(response)
+
+    def _hide_contact(self, message: Message, owner: bytes) -> None:
+        """Replace Contact by one that only *owner* gets back; an ACK, which has no identity here, needs none."""
+        contacts = message.contacts
+        if not owner:
+            message.remove("contact")
+        elif contacts and contacts[0].uri != "*":
+            token = self._tokens.hide(contacts[0].uri, owner)
+            message.remove("contact")
+            message.append("contact", hidden_contact(token, sips=is_sips(contacts[0].uri)))
+
+    def _owner_of_answer(self, sent: SentBranch) -> bytes:
+        """Return the hash of the user who answers, on a link that may have several; empty if it is not known.
+
+        The token of a new dialog has it as the other side. In a dialog whose Contact is hidden, it is who can open this Contact.
+        """
+        request = sent.proxied.request
+        if creates_dialog(request):
+            token = self._tokens.read(recorded_token(sent.request))
+            return token.b.owner if isinstance(token, DialogToken) and isinstance(token.b, FlowSide) else b""
+        owners = sent.flow.owners
+        for owner in owners:
+            if is_hidden(request.uri) and self._tokens.reveal(request.ruri.user or "", owner) is not None:
+                return owner
+        return next(iter(owners)) if len(owners) == 1 else b""
