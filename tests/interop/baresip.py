@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sipmesh.demo.network import die_with_parent
+from sipmesh.demo.network import die_with_parent, ended
 from sipmesh.demo.ports import free_port
 
 PATIENCE_S = 20.0
@@ -139,12 +139,7 @@ class Baresip:
     async def __aexit__(self, _type: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> None:
         if self._process.returncode is None:
             self._process.terminate()
-        try:
-            async with asyncio.timeout(5):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+        await ended(self._process)
         self._listening.cancel()
         await asyncio.gather(self._listening, return_exceptions=True)
         self._writer.close()

@@ -13,7 +13,7 @@ from typing import Any, Self
 import aiohttp
 from aiohttp import web
 
-from sipmesh.demo.network import die_with_parent
+from sipmesh.demo.network import die_with_parent, ended
 from sipmesh.demo.ports import HOST
 from support.checkout import ROOT
 
@@ -129,12 +129,7 @@ class Chromium:
         await self._session.close()
         if self._process.returncode is None:
             self._process.terminate()
-        try:
-            async with asyncio.timeout(5):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+        await ended(self._process)
         await self._pages.cleanup()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -73,6 +75,15 @@ async def proxy(network: Network) -> Peer:
     return await network.peer_at(EDGE, LinkKind.PARTNER, "erin@partner.test", PARTNER_EDGE)
 
 
+@asynccontextmanager
+async def man_in_the_middle(network: Network) -> AsyncIterator[tuple[Request, Peer, Peer]]:
+    """A network that asks partners for signatures: the INVITE that the proxy has seen, alice, and the proxy."""
+    asking(network, "required", "sign")
+    async with network:
+        seen, alice = await captured(network)
+        yield seen, alice, await proxy(network)
+
+
 def copy_of(seen: Request, by: Peer, *, body: bytes = DTLS, uri: str = ALICE, **changed: str) -> Request:
     """Make the INVITE that the proxy has *seen*, as it sends it on, with what it has *changed*."""
     given = {name: seen.first(name) or "" for name in ("from", "to", "call-id", "identity")} | changed
@@ -108,10 +119,7 @@ async def test_proxy_that_changes_a_call_is_found_out(
     federation: Network, body: bytes, uri: str, changed: dict[str, str], status: int
 ) -> None:
     """Its certificate is right, its link is accepted, and it has a genuine signature. The same call unchanged arrives."""
-    asking(federation, "required", "sign")
-    async with federation:
-        seen, alice = await captured(federation)
-        middle = await proxy(federation)
+    async with man_in_the_middle(federation) as (seen, alice, middle):
         refused = await middle.ask(copy_of(seen, middle, body=body, uri=uri, **changed))
         assert refused.status == status
         assert "refused: identity" in refused.values("warning")[-1]
@@ -123,10 +131,7 @@ async def test_proxy_that_changes_a_call_is_found_out(
 @on_loop
 async def test_second_valid_signature_of_a_token_is_a_replay_too(federation: Network) -> None:
     """Everybody can make (r, n - s) of (r, s)."""
-    asking(federation, "required", "sign")
-    async with federation:
-        seen, alice = await captured(federation)
-        middle = await proxy(federation)
+    async with man_in_the_middle(federation) as (seen, alice, middle):
         other = mirrored(seen.first("identity") or "")
         changed = {"identity": other, "call-id": "again"}
         assert (await middle.ask(copy_of(seen, middle, body=DTLS, uri=ALICE, **changed))).status == 438
@@ -136,10 +141,7 @@ async def test_second_valid_signature_of_a_token_is_a_replay_too(federation: Net
 
 @on_loop
 async def test_wrong_signature_beside_a_right_one_does_no_harm(federation: Network) -> None:
-    asking(federation, "required", "sign")
-    async with federation:
-        seen, alice = await captured(federation)
-        middle = await proxy(federation)
+    async with man_in_the_middle(federation) as (seen, alice, middle):
         both = f"a.b.c;info=<sip:x>\n{seen.first('identity')}"
         await middle.send(copy_of(seen, middle, identity=both))
         assert (await alice.request_in("INVITE")).body == DTLS
@@ -150,10 +152,7 @@ async def test_wrong_signature_beside_a_right_one_does_no_harm(federation: Netwo
 @on_loop
 async def test_signer_of_another_organisation_gets_437_and_an_old_token_403(federation: Network) -> None:
     """A genuine token of our own front end proves nothing about a user of the partner."""
-    asking(federation, "required", "sign")
-    async with federation:
-        seen, alice = await captured(federation)
-        middle = await proxy(federation)
+    async with man_in_the_middle(federation) as (seen, alice, middle):
         ours = federation.nodes[FE1].certificates.presented.of(LinkKind.SERVER)
         assert isinstance(ours.key, ec.EllipticCurvePrivateKey)
         payload = read_field(seen.first("identity") or "").payload
