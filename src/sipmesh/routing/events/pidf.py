@@ -54,7 +54,7 @@ class PresenceDocument:
 
 
 def parse_pidf(body: bytes, mark: str) -> PresenceDocument:
-    """Parse a document; raises `RemoteError` for one that is malformed, or that has a DTD or too many elements.
+    """Parse a document; raises `RemoteError` if it is malformed, or has a DTD or too many elements.
 
     *mark* goes before each id, so that ids of several devices differ. An attacker can name no file and no other document: a
     DTD is refused (entities of XML 1.0 section 4).

@@ -72,7 +72,7 @@ def keys_in(request: Request) -> frozenset[Key]:
 
 
 def _fingerprints(session: SessionDescription) -> list[str]:
-    """Give the value of each a=fingerprint, also of one that a=acap offers (RFC 5939)."""
+    """Give the value of each a=fingerprint, and of each fingerprint that a=acap offers (RFC 5939)."""
     attributes = [*session.attributes, *(pair for section in session.media for pair in section.attributes)]
     attributes += [capability_in(value) for name, value in attributes if tolerant_name(name) == "acap"]
     return [value for name, value in attributes if tolerant_name(name) == "fingerprint"]

@@ -97,7 +97,7 @@ Effect = Start | SendResponse | Silence | Cancel | Forget | AwaitSilent
 SILENT_S: Final = 4.0
 """Seconds for phones that answer an INVITE with nothing, once another device has refused it or the caller has cancelled it.
 
-A phone sends 100 within 0.2 s (RFC 3261 section 17.2.1), on a link that loses nothing. So the link of one that is silent is dead,
+A phone sends 100 within 0.2 s (RFC 3261 section 17.2.1), on a link that loses nothing. So the link of a silent phone is dead,
 and nobody should wait for its timer B (32 s) to hear that the user is busy.
 """
 WHY: Final = {
@@ -196,7 +196,7 @@ class ResponseContext:
 
     @property
     def running(self) -> bool:
-        """Whether a branch may still answer; one that has been left as silent counts again once it sends a response."""
+        """Whether a branch may still answer; a branch that was left as silent counts again once it sends a response."""
         for branch in self.branches.values():
             if branch.state is not BranchState.DONE and not (branch.late and branch.state is BranchState.CALLING):
                 return True

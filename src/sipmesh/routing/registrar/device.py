@@ -29,7 +29,7 @@ def registration_hash(call_id: str) -> bytes:
 
 
 def is_like_a_contact(uri: SipUri) -> bool:
-    """Tell whether the host of *uri* is one that phones write into a Contact and not a domain of users.
+    """Tell whether phones write such a host into a Contact, and it is no domain of users.
 
     That is an IP address, a name below ``invalid`` (RFC 7118 section 5), or any host with a port.
     """
@@ -47,7 +47,7 @@ def contact_address(uri: SipUri) -> str:
 def has_name_of(address: str, user: str) -> bool:
     """Tell whether the Contact with *address* has the name of *user*; baresip appends a number in hex to it.
 
-    A user may register any Contact, also one that the phone of another user has. So only a Contact with the name of its own user
+    A user may register any Contact, also the Contact of another user's phone. So only a Contact with the name of its own user
     is an address for others.
     """
     return ascii_lower(_NUMBER.sub("", address.partition("@")[0])) == ascii_lower(user)
