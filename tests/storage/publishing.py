@@ -11,9 +11,9 @@ from typing import Any
 import sqlalchemy as sql
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from sipmesh.database import Database
 from sipmesh.demo.forge import Forge, Wish
 from sipmesh.storage.audit import Audit
-from sipmesh.storage.database import Database
 from sipmesh.storage.history import History, Slot
 from sipmesh.topology.versions.jose import sign
 from sipmesh.topology.versions.publication import KIND, Publication

@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sql
 from sqlalchemy.exc import IntegrityError
 
+from sipmesh.database import Database
 from sipmesh.storage.append_only import guard
-from sipmesh.storage.database import Database
 from storage.databases import only_postgresql, only_sqlite
 
 

@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import IntegrityError
 
+from sipmesh.database import Database
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.storage.audit import Audit
 from sipmesh.storage.audit_act import AuditAct
-from sipmesh.storage.database import Database
 from storage.databases import POSTGRESQL, SQLITE, run, shell, tampered
 from storage.publishing import NOON
 

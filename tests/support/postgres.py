@@ -99,6 +99,16 @@ class Cluster:
         server.send_signal(signal.SIGINT)  # "fast": nobody is waited for
         server.wait(START_S)
 
+    @contextmanager
+    def hung(self) -> Iterator[None]:
+        """Let the server take no new connection; those that are open are served on."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._server.send_signal(signal.SIGCONT)
+
     def url(self, database: str) -> str:
         """The URL of a database, as an operator writes it."""
         return f"postgresql+psycopg://{OWNER}:{PASSWORD}@/{database}?host={quote(str(self.folder), safe='')}"

@@ -20,10 +20,10 @@ import sqlalchemy as sql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateTable
 
+from sipmesh.database import Database
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.storage.append_only import guard
 from sipmesh.storage.audit_act import AuditAct
-from sipmesh.storage.database import Database
 
 _schema = sql.MetaData()
 _audit = sql.Table(

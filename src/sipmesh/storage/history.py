@@ -14,11 +14,11 @@ from typing import Any
 import sqlalchemy as sql
 from sqlalchemy.schema import CreateTable
 
+from sipmesh.database import Database
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.storage.append_only import guard
 from sipmesh.storage.audit import NOTHING_ABOUT, Audit, AuditLine
 from sipmesh.storage.audit_act import AuditAct
-from sipmesh.storage.database import Database
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
 from sipmesh.topology.versions.publication import HIGHEST, KIND, Publication
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from sipmesh.database import Database
 from sipmesh.storage.audit import Audit
-from sipmesh.storage.database import Database
 from sipmesh.storage.history import History
 
 DATABASE: Final = "management.db"

@@ -19,6 +19,7 @@ import sqlalchemy as sql
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from sipmesh.database import Database
 from sipmesh.errors import OperatorError
 from sipmesh.routing.authentication.verifier import Verifier, user_of
 from sipmesh.routing.identity.alias import alias_keys, folded, read_alias
@@ -28,7 +29,6 @@ from sipmesh.sip.tel import TelUri, is_tel
 from sipmesh.sip.text import ascii_lower
 from sipmesh.sip.uri import SipUri, normal_escapes
 from sipmesh.storage.alias_index import AliasIndex
-from sipmesh.storage.database import Database
 from sipmesh.storage.users.user_document import UserDocument
 
 DEFAULT_ALGORITHMS = (Algorithm.SHA_256, Algorithm.MD5)

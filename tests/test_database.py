@@ -12,11 +12,18 @@ import pytest
 import sqlalchemy as sql
 from sqlalchemy import make_url
 
+from sipmesh.database import Database, DatabaseTimeouts
 from sipmesh.errors import OperatorError
 from sipmesh.storage.audit import Audit
-from sipmesh.storage.database import Database
 from sipmesh.storage.history import History
-from support.postgres import PASSWORD
+from storage.databases import BOTH, POSTGRESQL
+from support.postgres import PASSWORD, Cluster
+
+
+@pytest.fixture(name="url", params=BOTH)
+def _url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database: SQLite, and PostgreSQL."""
+    return str(request.getfixturevalue("postgres_url") if request.param == POSTGRESQL else f"sqlite:///{tmp_path}/x.db")
 
 
 @pytest.mark.parametrize("prefix", ["", "sqlite:///"])
@@ -113,3 +120,68 @@ def test_several_processes_may_create_tables_at_the_same_time(postgres_url: str)
 
     with ThreadPoolExecutor(4) as workers:
         list(workers.map(make, range(8)))
+
+
+def used(url: str, timeouts: DatabaseTimeouts, *statements: str) -> None:
+    """Run statements in one transaction."""
+    database = Database(url, "things", timeouts)
+    with database.border(), database.engine.begin() as db:
+        for statement in statements:
+            db.exec_driver_sql(statement)
+
+
+@pytest.mark.peer("postgresql")
+def test_statement_that_takes_too_long_is_an_error(postgres_url: str) -> None:
+    used(postgres_url, DatabaseTimeouts(statement_s=20), "SELECT pg_sleep(0.1)")
+    with pytest.raises(OperatorError, match="statement timeout; check the load of the database server"):
+        used(postgres_url, DatabaseTimeouts(statement_s=0.1), "SELECT pg_sleep(20)")
+
+
+@pytest.mark.peer("postgresql")
+def test_lock_that_another_process_holds_is_waited_for_only_so_long(postgres_url: str) -> None:
+    used(postgres_url, DatabaseTimeouts(), "CREATE TABLE t (n int)")
+    with Database(postgres_url, "things").engine.begin() as holder:
+        holder.exec_driver_sql("LOCK TABLE t")
+        with pytest.raises(OperatorError, match="lock timeout"):
+            used(postgres_url, DatabaseTimeouts(lock_s=0.1), "LOCK TABLE t")
+    used(postgres_url, DatabaseTimeouts(lock_s=0.1), "LOCK TABLE t")
+
+
+@pytest.mark.peer("postgresql")
+def test_process_that_hangs_in_a_transaction_loses_its_locks(postgres_url: str) -> None:
+    used(postgres_url, DatabaseTimeouts(), "CREATE TABLE t (n int)")
+
+    def hang() -> None:
+        hung = Database(postgres_url, "things", DatabaseTimeouts(idle_s=0.1))
+        with hung.border(), hung.engine.begin() as db:
+            db.exec_driver_sql("LOCK TABLE t")
+            used(postgres_url, DatabaseTimeouts(), "LOCK TABLE t")  # waits until the server has ended the transaction
+            db.exec_driver_sql("INSERT INTO t VALUES (1)")
+
+    with pytest.raises(OperatorError, match="cannot be used"):
+        hang()
+
+
+@pytest.mark.peer("postgresql")
+def test_server_that_hangs_itself_holds_nobody_up(postgres_url: str) -> None:
+    """The time-outs of the server do not count then, so the connection is closed here."""
+    with pytest.raises(OperatorError, match=r"it did not answer within 0\.3 s; check the load"):
+        used(postgres_url, DatabaseTimeouts(statement_s=60, use_s=0.3), "SELECT pg_sleep(60)")
+    used(postgres_url, DatabaseTimeouts(), "SELECT 1")
+
+
+@pytest.mark.peer("postgresql")
+def test_server_that_takes_no_connection_holds_nobody_up(postgres_url: str, cluster: Cluster) -> None:
+    with cluster.hung(), pytest.raises(OperatorError, match="timeout"):
+        used(postgres_url, DatabaseTimeouts(connect_s=2), "SELECT 1")
+    used(postgres_url, DatabaseTimeouts(), "SELECT 1")
+
+
+@pytest.mark.peer("postgresql")
+def test_options_in_the_url_stay_in_force(postgres_url: str) -> None:
+    url = make_url(postgres_url).update_query_dict({"options": "-c lock_timeout=77", "connect_timeout": "3"})
+    database = Database(url.render_as_string(hide_password=False), "things")
+    with database.engine.connect() as db:
+        assert db.exec_driver_sql("SHOW lock_timeout").scalar_one() == "77ms"
+        assert db.exec_driver_sql("SHOW statement_timeout").scalar_one() == "10s"
+    assert database.engine.url.query["connect_timeout"] == "3"

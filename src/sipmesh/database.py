@@ -1,15 +1,19 @@
 """A database by its path or URL: SQLite in a file that only its owner can read, or another that SQLAlchemy supports.
 
-What was committed to a file survives a power cut. Several processes may use a database at the same time.
+What was committed to a file survives a power cut. Several processes may use a database at the same time. A PostgreSQL server
+that does not answer holds nobody up for longer than its `DatabaseTimeouts`.
 """
 
 from __future__ import annotations
 
 import os
+import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sql
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -17,20 +21,49 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sipmesh.errors import OperatorError
 
 _DISK = ("disk is full", "disk I/O error", "No space left")
+_SLOW = ("timeout", "did not answer")
 _SETTING_UP = 5061  # the key of a lock: any number that no other program uses in this database
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseTimeouts:
+    """How long one use of a PostgreSQL server may take, in seconds; *connect_s* counts in whole seconds from 2.
+
+    The server applies *statement_s*, *lock_s* and *idle_s*: after *idle_s* without a statement it ends a transaction, so that a
+    process that hangs loses its locks. *use_s* holds also if the server itself hangs: then the connection is closed here.
+    """
+
+    connect_s: int = 5
+    statement_s: float = 10.0
+    lock_s: float = 5.0
+    idle_s: float = 4.0
+    use_s: float = 20.0
+
+    @property
+    def settings(self) -> str:
+        """The options of the server for one session (libpq ``options``)."""
+        given = {
+            "statement_timeout": self.statement_s,
+            "lock_timeout": self.lock_s,
+            "idle_in_transaction_session_timeout": self.idle_s,
+        }
+        return " ".join(f"-c {name}={round(seconds * 1000)}" for name, seconds in given.items())
+
+
+TIMEOUTS: Final = DatabaseTimeouts()
 
 
 class Database:
     """One database; *what* is the operator's name for it, such as ``users``."""
 
-    __slots__ = ("engine", "file", "what", "where")
+    __slots__ = ("_late", "_timeouts", "engine", "file", "what", "where")
 
-    def __init__(self, url: str | Path, what: str) -> None:
+    def __init__(self, url: str | Path, what: str, timeouts: DatabaseTimeouts = TIMEOUTS) -> None:
         """Find the database; a path means SQLite, and the file is created. Raises `OperatorError` if it cannot be used.
 
-        *where* is its URL without the password; *file* is None unless it is an SQLite file.
+        *where* is its URL without the password; *file* is None unless it is an SQLite file. *timeouts* are those of PostgreSQL.
         """
-        self.what = what
+        self.what, self._timeouts, self._late = what, timeouts, threading.local()
         parsed = self._parsed(url)
         self.where = parsed.render_as_string(hide_password=True)
         self.file = Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
@@ -74,7 +107,7 @@ class Database:
         # A new connection for each use, about one a second. A pooled connection could stay open after a `close` during another
         # use, and would not notice that the database server was restarted.
         try:
-            engine = sql.create_engine(parsed, hide_parameters=True, poolclass=sql.NullPool)
+            engine = sql.create_engine(self._bounded(parsed), hide_parameters=True, poolclass=sql.NullPool)
         except ImportError as wrong:
             remedy = "write the URL as postgresql+psycopg://…, and install the driver: pip install '.[postgresql]'"
             raise OperatorError(f"the {self.what} in {self.where} cannot be used: {wrong}; {remedy}") from wrong
@@ -82,7 +115,27 @@ class Database:
             raise self._unusable(self.where, wrong) from wrong
         if parsed.get_backend_name() == "sqlite":
             sql.event.listen(engine, "connect", _set_up_sqlite)
+        elif parsed.drivername == _PSYCOPG:
+            sql.event.listen(engine, "connect", self._begin_use)
+            sql.event.listen(engine, "close", _end_use)
         return engine
+
+    def _bounded(self, parsed: sql.URL) -> sql.URL:
+        """Return the URL with our time-outs; those that the operator has written into it stay in force."""
+        if parsed.drivername != _PSYCOPG:
+            return parsed
+        options = parsed.query.get("options", "")
+        ours = {
+            "connect_timeout": str(self._timeouts.connect_s),
+            "options": " ".join([self._timeouts.settings, options if isinstance(options, str) else " ".join(options)]),
+        }
+        return parsed.update_query_dict({**ours, **{k: v for k, v in parsed.query.items() if k != "options"}})
+
+    def _begin_use(self, connection: Any, record: Any) -> None:
+        """Close the connection in *use_s* seconds, from another thread, if it is still in use then."""
+        self._late.ended = ended = threading.Event()
+        record.info["use"] = use = _Use(os.dup(connection.fileno()), self._timeouts.use_s, ended)
+        use.start()
 
     def _create_private(self, path: Path) -> None:
         """Create the file with mode 0600; SQLite gives the same mode to its other files."""
@@ -93,6 +146,10 @@ class Database:
 
     def _unusable(self, where: str, wrong: Exception) -> OperatorError:
         reason = f"{type(wrong).__name__}: {getattr(wrong, 'orig', None) or wrong}"
+        ended: threading.Event | None = getattr(self._late, "ended", None)
+        self._late.ended = None
+        if ended is not None and ended.is_set():
+            reason = f"{type(wrong).__name__}: it did not answer within {self._timeouts.use_s:g} s"
         remedy = self._remedy(reason)
         return OperatorError(f"the {self.what} in {where} cannot be used: {reason}; {remedy}")
 
@@ -100,6 +157,8 @@ class Database:
         """Return what the operator does; SQLite says only in words that a disk is full, or that a write has failed."""
         if self.file is not None and any(words in reason for words in _DISK):
             return f"make room on the disk of {self.file.parent}, or replace the disk if it has failed"
+        if self.file is None and any(words in reason for words in _SLOW):
+            return "check the load of the database server, and the network between it and this host"
         return "check that the database exists and accepts the login of sipmesh"
 
 
@@ -109,3 +168,32 @@ def _set_up_sqlite(connection: Any, _: object) -> None:
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.close()
+
+
+_PSYCOPG = "postgresql+psycopg"
+
+
+class _Use(threading.Thread):
+    """The watch over one connection: it shuts the *descriptor*, a copy of our own, after *use_s* seconds, and sets *ended*."""
+
+    def __init__(self, descriptor: int, use_s: float, ended: threading.Event) -> None:
+        super().__init__(name="database-use", daemon=True)
+        self._descriptor, self._use_s, self._ended = descriptor, use_s, ended
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        with socket.socket(fileno=self._descriptor) as copy:
+            if not self._over.wait(self._use_s):
+                self._ended.set()
+                with suppress(OSError):
+                    copy.shutdown(socket.SHUT_RDWR)
+
+    def over(self) -> None:
+        """End the watch: the connection is closed."""
+        self._over.set()
+
+
+def _end_use(_: object, record: Any) -> None:
+    use = record.info.pop("use", None)
+    if use is not None:
+        use.over()
