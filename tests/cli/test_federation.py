@@ -69,3 +69,13 @@ def test_a_stranger_is_told_apart_from_a_partner(pair: tuple[Organisation, Organ
     port = theirs.ports[f"edge1.{PARTNER} partner"]
     told = ours.type("explain", f"127.0.0.1:{port}", "--as", EDGE, "--name", "other.test", "--json")
     assert (told.code, told.json["verdict"]["accepted"]) == (1, False)
+
+
+def test_partner_is_probed_from_our_edge_by_name(pair: tuple[Organisation, Organisation]) -> None:
+    """Only a response shows that the partner accepts us."""
+    ours, _ = pair
+    probed = ours.type("partner", "probe", PARTNER, "--json")
+    assert (probed.code, probed.json["good"]) == (0, True), probed.out
+    assert probed.json["edges"][EDGE]["verdict"]["subject"] == f"sip.{PARTNER}"
+    assert [stage["stage"] for stage in probed.json["edges"][EDGE]["stages"]] == ["TCP", "TLS", "verdict", "SIP"]
+    assert "OPTIONS answered" in ours.type("partner", "probe", PARTNER, "--as", EDGE).out

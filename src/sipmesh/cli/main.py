@@ -15,7 +15,7 @@ from sipmesh.cli.client import actions
 from sipmesh.cli.diagnosis import explain, links, status
 from sipmesh.cli.organisation import audit, backup, drain, init, join, serve
 from sipmesh.cli.output import console, report, report_fault, say, say_verdict
-from sipmesh.cli.topology import document, partner, publish
+from sipmesh.cli.topology import build, document, partner, partner_changes, partner_probe, publish
 from sipmesh.cli.users import accounts, aliases, registrations
 from sipmesh.errors import SipmeshError
 from sipmesh.trust.verdict import LinkRefused
@@ -79,6 +79,14 @@ authority.app.add_typer(root.app, name="root")
 app.add_typer(accounts.app, name="user")
 accounts.app.add_typer(aliases.app, name="alias")
 app.add_typer(partner.app, name="partner")
+partner.app.command("change")(partner_changes.change)
+partner.app.command("remove")(partner_changes.remove)
+partner.app.command("unblock")(partner_changes.unblock)
+partner.app.command("probe")(partner_probe.probe)
+document.app.add_typer(build.app, name="add")
+document.app.command("change")(build.change)
+document.app.command("remove")(build.remove)
+document.app.command("rename")(build.rename)
 document.app.command("publish")(publish.publish)
 document.app.command("history")(publish.history)
 document.app.command("diff")(publish.diff)

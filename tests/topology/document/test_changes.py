@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sipmesh.errors import OperatorError
 from sipmesh.topology.document import yaml_tree
-from sipmesh.topology.document.changes import add_partner, add_server, block_partner, edit, move_management
+from sipmesh.topology.document.changes import (
+    add_partner,
+    add_server,
+    block_partner,
+    edit,
+    edit_text,
+    move_management,
+)
 from topology.world import TOPOLOGY
 
 if TYPE_CHECKING:
@@ -83,6 +91,28 @@ def test_an_edit_is_on_disk_when_it_returns(place: Place) -> None:
     assert place.load().digest == loaded.digest
     assert stat.S_IMODE(place.file.stat().st_mode) == 0o640
     assert [file.name for file in place.file.parent.iterdir() if file.is_file()] == ["topology.yaml"]
+
+
+def test_dry_run_changes_no_file(place: Place) -> None:
+    before = place.file.read_bytes()
+    made = edit_text(place.file, lambda text: block_partner(text, "partner.test", place.file), dry_run=True)
+    assert place.file.read_bytes() == before
+    assert "+  blocked: [evil.test, partner.test, sip.partner.test]" in made.diff
+    assert [partner.name for partner in made.loaded.topology.federation.partners] == ["other.test"]
+
+
+def test_edits_at_the_same_time_lose_no_change(place: Place) -> None:
+    """The second edit starts while the first one has read the file, and waits for it."""
+    second: list[Thread] = []
+
+    def first(text: str) -> str:
+        second.append(Thread(target=edit, args=(place.file, lambda text: block_partner(text, "b.test", place.file))))
+        second[0].start()
+        return block_partner(text, "a.test", place.file)
+
+    edit(place.file, first)
+    second[0].join()
+    assert place.load().topology.federation.blocked == ("evil.test", "a.test", "b.test")
 
 
 def test_an_edit_that_would_break_the_topology_changes_nothing(place: Place) -> None:

@@ -16,6 +16,7 @@ from sipmesh.topology.document.names import (
     address_with_port,
     fqdn,
     fqdn_and_port,
+    label,
     listen_on,
     split_port,
     web_origin,
@@ -101,6 +102,17 @@ def test_a_dns_server_is_an_address_never_a_name() -> None:
     assert address_and_port("::1") == "::1"
     with pytest.raises(PydanticCustomError, match="not an IP address"):
         address_and_port("dns.example.test:53")
+
+
+@pytest.mark.parametrize("name", ["a", "Berlin", "site-1", "x" * 63])
+def test_label_is_a_short_name(name: str) -> None:
+    assert label(name) == name.lower()
+
+
+@pytest.mark.parametrize("name", ["", "a.b", "-a", "a_b", "a b", "x" * 64, "\u212a", "köln"])
+def test_other_text_is_no_label(name: str) -> None:
+    with pytest.raises(PydanticCustomError, match="is not a short name"):
+        label(name)
 
 
 @given(st.text(max_size=80))

@@ -85,6 +85,9 @@ FE3 = "servers: [fe3.example.test]"
             "not a SIP domain of ours",
         ),
         (POOL2, f"{POOL2}\n    speaks_for: [example.test]", "pools[1].speaks_for", "has no `speaks_for`"),
+        (POOL2, f"{POOL2}\n    site: berlin", "pools[1].site", "is not one of `sites`"),
+        (FE3, "servers: [{name: fe3.example.test, site: paris}]", "pools[1].servers[0].site", "is not one of `sites`"),
+        ("  # ours", "\nsites: [berlin, Berlin]", "sites[1]", "named twice"),
         (POOL2, f"{POOL2}\n    internal_name: in.example.test", "pools[1].internal_name", "only an edge pool"),
         (
             "servers: [edge1.example.test]",

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipmesh.errors import LocalError
-from sipmesh.topology.document.yaml_edit import append, remove, written
+from sipmesh.topology.document.yaml_edit import append, drop, put, remove, rewritten, written
 from sipmesh.topology.document.yaml_tree import parse
 
 if TYPE_CHECKING:
@@ -118,7 +118,80 @@ def test_missing_item_cannot_be_removed(loc: Loc) -> None:
         remove("a: [x]\n", loc)
 
 
+@pytest.mark.parametrize(
+    ("before", "loc", "value", "after"),
+    [
+        ("a: x  # c\nb: 1\n", ("a",), "new", "a: new  # c\nb: 1\n"),
+        ("a: {b: x, c: y}\n", ("a", "b"), "new", "a: {b: new, c: y}\n"),
+        ("a: {b: x}  # c\n", ("a", "c"), 5, "a: {b: x, c: 5}  # c\n"),
+        ("a: {}  # c\n", ("a", "b"), "new", "a: {b: new}  # c\n"),
+        ("a:  # c\nb: 1\n", ("a",), "new", "a: new  # c\nb: 1\n"),
+        ("a:  # c\nb: 1\n", ("a", "d"), "new", "a: {d: new}  # c\nb: 1\n"),
+        ("a:\n  b: 1\n# end\n", ("x", "y"), "new", "a:\n  b: 1\n# end\nx:\n  y: new\n"),
+        ("a: [x, y]  # c\n", ("a", 0), {"name": "x", "k": 1}, "a: [{name: x, k: 1}, y]  # c\n"),
+        ("a:\n  - x  # one\n  - y\n", ("a", 0), {"k": 1}, "a:\n  - {k: 1}  # one\n  - y\n"),
+        ("a:\n  - k: v  # c\n    l: w\n", ("a", 0, "k"), "new", "a:\n  - k: new  # c\n    l: w\n"),
+        ("a:\n  - k: v\n", ("a", 0, "m"), [1, 2], "a:\n  - k: v\n    m: [1, 2]\n"),
+        ("a:\n  - x\n  - y  # last\nb: 1\n", ("a",), "new", "a: new  # last\nb: 1\n"),
+        ("a:\n- k: v\n", ("a", 0), {"s": [{"n": [1]}], "t": 2}, "a:\n- s:\n    - n: [1]\n  t: 2\n"),
+    ],
+)
+def test_value_is_set_and_nothing_else_changes(before: str, loc: Loc, value: object, after: str) -> None:
+    assert put(before, loc, value) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "loc", "after"),
+    [
+        ("a: {b: x, c: y}\n", ("a", "b"), "a: {c: y}\n"),
+        ("a: {b: x, c: y}  # c\n", ("a", "c"), "a: {b: x}  # c\n"),
+        ("a: {b: x}\n", ("a", "b"), "a: {}\n"),
+        ("a:\n  b: x  # of b\n  # of c\n  c: y\n", ("a", "b"), "a:\n  # of c\n  c: y\n"),
+        ("a:\n  - b: x\n    c: y\n", ("a", 0, "b"), "a:\n  - c: y\n"),
+        ("a:\n  - b: x\n    c:\n      - y\nd: 1\n", ("a", 0, "c"), "a:\n  - b: x\nd: 1\n"),
+        ("a:\n  b: x\nd: 1\n", ("a", "b"), "a: {}\nd: 1\n"),
+        ("a: 1\nb:\n", ("b",), "a: 1\n"),
+    ],
+)
+def test_key_is_removed_and_nothing_else_changes(before: str, loc: Loc, after: str) -> None:
+    assert drop(before, loc) == after
+
+
+@pytest.mark.parametrize("loc", [("b",), ("a", 0), ("a", "x", "y")])
+def test_missing_key_cannot_be_removed(loc: Loc) -> None:
+    with pytest.raises(LocalError):
+        drop("a: [x]\n", loc)
+
+
+@pytest.mark.parametrize("loc", [("a", 5), ("b",), ("c", "d"), ("a", 0, "k")])
+def test_value_cannot_be_set_where_another_would_change(loc: Loc) -> None:
+    with pytest.raises(LocalError):
+        put("a: &l [x]\nb: *l\nc: 1\n" if loc != ("b",) else "a: &l [x]\n? [b]\n: 1\n- x\n", loc, "new")
+
+
+def test_document_is_written_anew_without_comments() -> None:
+    text = "a: [x  # one\n  ]\nb:\n  - c: {d: [1, 2]}\ne: |\n  f\n"
+    assert rewritten(text) == 'a: [x]\nb:\n  - c:\n      d: [1, 2]\ne: "f\\n"\n'
+    with pytest.raises(LocalError):
+        rewritten("- a\n")
+
+
 KEYS = st.text("abc", min_size=1, max_size=3)
+
+
+@given(
+    st.dictionaries(KEYS, st.text(max_size=8) | st.dictionaries(KEYS, st.text(max_size=8))), KEYS, st.text(max_size=20)
+)
+def test_value_that_is_set_is_read_back(value: dict[str, object], key: str, new: str) -> None:
+    try:
+        text = put("x:\n  a: []  # c\n", ("x", "a"), value)
+        text = put(text, ("x", "a", key), new)
+    except LocalError:
+        assert not written([value, new]).isprintable() or not written([value, new]).isascii()
+    else:
+        assert parse(text.encode(), Path("x"))[0].plain() == {"x": {"a": {**value, key: new}}}
+        assert "# c" in text
+        assert drop(text, ("x", "a", key))
 
 
 @given(

@@ -55,6 +55,19 @@ def back(place: Place, *changes: tuple[str, str]) -> list[str]:
     return list(difference(loaded(place, *changes), loaded(place)))
 
 
+def test_sites_of_pools_and_servers_have_words(place: Place) -> None:
+    assert told(
+        place,
+        ("# ours", "\nsites: [berlin, paris]"),
+        ("servers: [fe3.example.test]", "site: paris\n    servers: [{name: fe3.example.test, site: berlin}]"),
+    ) == [
+        "site berlin is added",
+        "site paris is added",
+        "fe3.example.test's site changes from that of its pool to berlin",
+        "pool pool2.example.test's site changes from none to paris",
+    ]
+
+
 def test_equal_topologies_have_no_difference(place: Place) -> None:
     """Comments, quotes, and a server in full where its name would do."""
     assert told(place) == []
@@ -104,6 +117,11 @@ def test_equal_topologies_have_no_difference(place: Place) -> None:
             "sip_domains: [example.test]",
             "sip_domains: [example.test, example.org]",
             ["example.org is added to our SIP domains"],
+        ),
+        (
+            "sip_domains: [example.test]",
+            "sites: [berlin]\nsip_domains: [example.test]",
+            ["site berlin is added"],
         ),
         (
             "organisation: Example",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sipmesh.cli.diagnosis.offline_judge import ConnectsAs
     from sipmesh.cli.diagnosis.probe import ProbeResult
     from sipmesh.cli.diagnosis.probe_target import Target
+    from sipmesh.cli.diagnosis.reports import AddressReport
     from sipmesh.server.admin.replies import LinkReply
     from sipmesh.trust.judgement.verdict_report import VerdictReport
     from sipmesh.trust.verdict import Verdict
@@ -93,6 +94,16 @@ def explain(
 
 
 def _address(target: Target, place: Place, *, as_json: bool) -> bool:
+    report, result = probed(target, place)
+    if as_json:
+        say_json(report)
+    else:
+        say_probed(report.what, result)
+    return result.good
+
+
+def probed(target: Target, place: Place) -> tuple[AddressReport, ProbeResult]:
+    """Probe an address, and return the result; raises `OperatorError` if the target makes no sense."""
     from sipmesh.cli.diagnosis.probe import Aim, Probe
     from sipmesh.cli.diagnosis.probe_target import aim
     from sipmesh.cli.diagnosis.reports import AddressReport
@@ -104,13 +115,8 @@ def _address(target: Target, place: Place, *, as_json: bool) -> bool:
         return await Probe(at).run()
 
     result = run(probe(aimed))
-    if as_json:
-        verdict = _report(result.verdict) if result.verdict is not None else None
-        say_json(AddressReport(what, result.address, result.good, result.stages, verdict))
-    else:
-        say(what, style="bold")
-        _say_result(result)
-    return result.good
+    verdict = _report(result.verdict) if result.verdict is not None else None
+    return AddressReport(what, result.address, result.good, result.stages, verdict), result
 
 
 def _report(verdict: Verdict) -> VerdictReport:
@@ -119,7 +125,9 @@ def _report(verdict: Verdict) -> VerdictReport:
     return VerdictReport.of(verdict)
 
 
-def _say_result(result: ProbeResult) -> None:
+def say_probed(what: str, result: ProbeResult) -> None:
+    """Print the stages of a probe and the verdict; *what* says what was probed, and as which client."""
+    say(what, style="bold")
     for stage in result.stages:
         say(f"  {'✓' if stage.passed else '✗'} {stage.stage:<8} {stage.told}", style=GOOD if stage.passed else BAD)
     if result.verdict is not None:

@@ -20,6 +20,14 @@ PARTNERS = "partners"
 """The folder, beside the topology, for files of partners."""
 
 
+def must_have_draft(place: Place) -> None:
+    """Raise `OperatorError` if the draft of this network is on another machine."""
+    from sipmesh.server.replication.document_store import held_in
+
+    if not place.file.exists() and held_in(place.folder):
+        raise OperatorError("the draft is on the management server; run this command there")
+
+
 class Change:
     """One change; it is made before the draft is edited, because it records the other changes of the draft.
 
@@ -27,11 +35,8 @@ class Change:
     """
 
     def __init__(self, place: Place) -> None:
-        from sipmesh.server.replication.document_store import held_in
-
         self._place = place
-        if not place.file.exists() and held_in(place.folder):
-            raise OperatorError("the draft is on the management server; run this command there")
+        must_have_draft(place)
         self._before = links_of(place)
         self._pending = unpublished(place, place.load())
 
@@ -59,8 +64,8 @@ class Change:
             say(f"{file} is copied to {copies[-1]}.", style="dim")
         return copies
 
-    def take_effect(self, why: str, wait: float) -> None:
-        """Put the edited draft in force.
+    def take_effect(self, why: str, wait: float, *, force: bool = False) -> None:
+        """Put the edited draft in force; *force* also if it breaks what the refusal names.
 
         Raises `typer.Exit` with 1 if it is not in force on every server within *wait* seconds.
         """
@@ -74,9 +79,9 @@ class Change:
             raise typer.Exit(1)
         socket = running_management(self._place)
         if socket is None:
-            say_rested(publish_at_rest(self._place, why))
+            say_rested(publish_at_rest(self._place, why, force=force))
             return
         try:
-            publish_draft(self._place, socket, why, wait)
+            publish_draft(self._place, socket, why, wait, force=force)
         finally:
             say_closed(self._place, self._before)

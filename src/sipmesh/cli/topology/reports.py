@@ -35,6 +35,20 @@ class DraftReport(CheckReport):
 
 
 @dataclass(frozen=True, slots=True)
+class EditReport:
+    """What commands that edit the draft print with ``--json``: whether the file was *written*, and the lines that change.
+
+    *unpublished* are the changes of the draft since version *published* in words; 0 means that no version is published.
+    """
+
+    file: Path
+    written: bool
+    diff: Sequence[str]
+    published: int
+    unpublished: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class OpenerReport:
     """A peer that may open a link, and the SIP domains whose users it may assert; *name* is None if no peer may."""
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import unified_diff
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import LocalError, OperatorError, Problem
@@ -12,7 +16,7 @@ from sipmesh.topology.document.names import split_port
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 Plain = dict[str, object]
@@ -85,22 +89,62 @@ def move_management(text: str, address: str, file: Path) -> str:
     return text
 
 
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A change of the text of a topology file: *loaded* is the new document, which has no problems."""
+
+    file: Path
+    before: str
+    after: str
+    loaded: Loaded
+
+    @property
+    def diff(self) -> tuple[str, ...]:
+        """The lines that change, as a unified diff; empty if the text is the same."""
+        lines = (self.before.splitlines(), self.after.splitlines())
+        return tuple(unified_diff(*lines, self.file.name, self.file.name, n=2, lineterm=""))
+
+
 def edit(file: Path, change: Callable[[str], str]) -> Loaded:
     """Apply *change* to the text of a topology file. The file is replaced only if the new document has no problems.
 
     Raises OperatorError with the problems of the new document, or if the YAML cannot be edited. The file is then unchanged.
     """
-    before = yaml_tree.read(file)
+    return edit_text(file, change).loaded
+
+
+def edit_text(file: Path, change: Callable[[str], str], *, dry_run: bool = False) -> Edit:
+    """Apply *change* as `edit` does, and return the texts from before and after; with *dry_run* the file is not replaced.
+
+    Commands that run at the same time wait for each other, so that no change is lost.
+    """
+    with _alone_in(file.parent):
+        before = yaml_tree.read(file)
+        try:
+            after = change(before.decode()).encode()
+        except (LocalError, UnicodeDecodeError) as wrong:
+            remedy = "edit the file by hand, then run: sipmesh topology check"
+            problem = Problem(file, 0, "", f"has a YAML form that sipmesh cannot edit ({wrong})", remedy)
+            raise OperatorError("the topology file is unchanged", (problem,)) from None
+        made = Edit(file, before.decode(), after.decode(), load_text(after, file))
+        if after != before and not dry_run:
+            _replace(file, after)
+    return made
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold the lock for edits in *folder*: no file is made for it."""
     try:
-        after = change(before.decode()).encode()
-    except (LocalError, UnicodeDecodeError) as wrong:
-        remedy = "edit the file by hand, then run: sipmesh topology check"
-        problem = Problem(file, 0, "", f"has a YAML form that sipmesh cannot edit ({wrong})", remedy)
-        raise OperatorError("the topology file is unchanged", (problem,)) from None
-    loaded = load_text(after, file)
-    if after != before:
-        _replace(file, after)
-    return loaded
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        yield  # reading the file says what is wrong
+        return
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
 
 
 def _replace(file: Path, content: bytes) -> None:

@@ -22,6 +22,7 @@ from sipmesh.topology.document.names import (
     FqdnAndPort,
     Hours,
     HttpUrl,
+    Label,
     ListenOn,
     Mebibytes,
     Port,
@@ -86,6 +87,7 @@ class Server(Part):
     """One server: a mapping, or only its name if the defaults are right."""
 
     name: Fqdn = Field(description="full name of the server, its identity in this network")
+    site: Label | None = Field(default=None, description="the site where it stands; by default that of its pool")
     address: Address | None = Field(
         default=None, description="the address that our servers connect to; by default DNS is used"
     )
@@ -147,6 +149,7 @@ class Pool(Part):
 
     name: Fqdn = Field(description="full name of the pool; the only server of a pool may have the same name")
     role: Role = Field(description="the role of its servers")
+    site: Label | None = Field(default=None, description="the site where its servers stand, one of `sites`")
     servers: tuple[AnyServer, ...] = Field(min_length=1, description="the servers of the pool")
     internal_name: Fqdn | None = Field(default=None, description="the name of an edge pool on its inside")
     next_hop: Fqdn | None = Field(
@@ -335,6 +338,7 @@ class Topology(Part):
         description="name of the organisation, as its certificates carry it"
     )
     sip_domains: tuple[Fqdn, ...] = Field(min_length=1, description="the domains of our users")
+    sites: tuple[Label, ...] = Field(default=(), description="the places where servers stand, such as berlin")
     authority: AuthorityEntry = Field(description="our enterprise CA")
     pools: tuple[Pool, ...] = Field(min_length=1, description="all our servers, pool by pool")
     federation: Federation = Field(default=Federation(), description="our partners")

@@ -55,6 +55,14 @@ def fqdn(text: str) -> str:
     return name
 
 
+def label(text: str) -> str:
+    """Return *text* in lower case if it is one label of a host name, such as the name of a site."""
+    name = ascii_lower(text)
+    if not _LABEL.fullmatch(name):
+        raise _refuse(f"{text!r} is not a short name", "use at most 63 letters, digits and inner hyphens")
+    return name
+
+
 def address(text: str) -> str:
     """Return the IP address *text* in its normal form, without brackets."""
     try:
@@ -183,6 +191,12 @@ ListenOn = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 1, "maximum": _HIGHEST_PORT}]}),
 ]
 Port = Annotated[int, Field(strict=True, ge=1, le=_HIGHEST_PORT)]
+Label = Annotated[
+    str,
+    AfterValidator(label),
+    WithJsonSchema({"type": "string", "pattern": r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$"}),
+]
+"""A short name, such as that of a site."""
 FileName = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]+$")]
 """A file name, relative to the topology's folder unless it is absolute."""
 HttpUrl = Annotated[str, AfterValidator(http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]

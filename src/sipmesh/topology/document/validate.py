@@ -89,7 +89,7 @@ def domains_name_no_server(document: _Document) -> None:
 def lists_name_nothing_twice(document: _Document) -> None:
     """No name is twice in a list."""
     topology, federation = document.topology, ("federation",)
-    lists: list[tuple[Loc, tuple[str, ...]]] = [(("sip_domains",), topology.sip_domains)]
+    lists: list[tuple[Loc, tuple[str, ...]]] = [(("sip_domains",), topology.sip_domains), (("sites",), topology.sites)]
     lists += [((*loc, "speaks_for"), pool.speaks_for) for loc, pool in document.pools()]
     lists += [
         ((*federation, "partners", n, "domains"), partner.domains)
@@ -268,6 +268,17 @@ def applications_speak_for_domains_of_ours(document: _Document) -> None:
                 document.report.add((*loc, "speaks_for", n), f"{domain!r} is not a SIP domain of the topology", remedy)
 
 
+def sites_are_listed(document: _Document) -> None:
+    """The site of a pool or server is one of `sites`."""
+    sites = document.topology.sites
+    places = [(loc, pool.site) for loc, pool in document.pools()]
+    places += [(loc, server.site) for loc, _, server in document.servers()]
+    for loc, site in places:
+        if site is not None and site not in sites and site not in document.unread.texts:
+            remedy = did_you_mean(site, sites, f"to add the site: sipmesh topology add site {site}")
+            document.report.add((*loc, "site"), f"{site!r} is not one of `sites`", remedy)
+
+
 def media_policies_are_for_domains_of_ours(document: _Document) -> None:
     """A media policy of a domain is for one of our SIP domains. That of a partner is in its entry."""
     ours = document.topology.sip_domains
@@ -337,6 +348,7 @@ CHECKS = (
     next_hops_lead_somewhere,
     management_is_one_server,
     applications_speak_for_domains_of_ours,
+    sites_are_listed,
     media_policies_are_for_domains_of_ours,
     federation_goes_through_an_edge,
     revocation_can_be_told,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.yaml_tree import Loc
 
 # Valid without quotes in YAML 1.1 and 1.2, inside and outside of brackets. Other values are written as JSON, which is YAML.
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*(?::[0-9]{1,5})?")
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*(?::[0-9]{1,5})?|(?:[0-9]{1,3}\.){3}[0-9]{1,3}")
 _NOT_TEXT = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 _WIDTH = 100
 """Maximum columns of a line. A longer value is written as a block."""
@@ -92,6 +92,25 @@ def remove(text: str, loc: Loc) -> str:
     return _checked(_remove(text, loc), _removed(_plain(text), loc))
 
 
+def put(text: str, loc: Loc, value: object) -> str:
+    """Set the value at *loc*: of a key, which is added if it is missing, or of an item of a list."""
+    return _checked(_put(text, loc, value), _with(_plain(text), loc, value))
+
+
+def drop(text: str, loc: Loc) -> str:
+    """Remove the key at *loc* with its value. Without the last key the mapping is ``{}``."""
+    return _checked(_drop(text, loc), _without(_plain(text), loc))
+
+
+def rewritten(text: str) -> str:
+    """Write the document *text* anew, without its comments, in a form that can be edited."""
+    plain = _plain(text)
+    if not isinstance(plain, dict):
+        raise LocalError("the document is not a mapping")
+    lines = [line for key, value in plain.items() for line in block_of_key(key, value)]
+    return _checked("\n".join([*lines, ""]), plain)
+
+
 def _checked(text: str, wanted: object) -> str:
     """Return *text* if its value is *wanted*; otherwise raise LocalError."""
     try:
@@ -128,6 +147,27 @@ def _removed(value: object, loc: Loc) -> object:
     return value
 
 
+def _with(value: object, loc: Loc, new: object) -> object:
+    """Give the expected value with *new* at *loc*."""
+    if not loc:
+        return _frozen(new)
+    if isinstance(value, tuple):
+        return tuple(_with(inner, loc[1:], new) if n == loc[0] else inner for n, inner in enumerate(value))
+    known = value if isinstance(value, dict) else {}
+    return {**known, loc[0]: _with(known.get(loc[0]), loc[1:], new)}
+
+
+def _without(value: object, loc: Loc) -> object:
+    """Give the expected value without the key at *loc*."""
+    if isinstance(value, tuple):
+        return tuple(_without(inner, loc[1:]) if n == loc[0] else inner for n, inner in enumerate(value))
+    if not isinstance(value, dict):
+        return value
+    if len(loc) == 1:
+        return {key: inner for key, inner in value.items() if key != loc[0]}
+    return {key: _without(inner, loc[1:]) if key == loc[0] else inner for key, inner in value.items()}
+
+
 def _frozen(item: object) -> object:
     if isinstance(item, dict):
         return {key: _frozen(value) for key, value in item.items()}
@@ -151,6 +191,91 @@ def _append(text: str, loc: Loc, item: object) -> str:
         return _add_item(text, node, item)
     colon = _key_end(root, loc)
     return text[:colon] + f" [{written(item)}]" + text[colon:]
+
+
+def _put(text: str, loc: Loc, value: object) -> str:
+    root = _root(text)
+    node, missing = root, loc
+    while missing and (inner := _member(node, missing[0])) is not None:
+        node, missing = inner, missing[1:]
+    if not missing:
+        return _replace(text, root, loc, value)
+    if isinstance(node, ScalarNode) and not node.value:  # a key without a value
+        return _replace(text, root, loc[: -len(missing)], _nested(missing, value))
+    if isinstance(node, MappingNode) and not node.value and node is not root:  # ``{}`` on the line of its key
+        return _replace(text, root, loc[: -len(missing)], _nested(missing, value))
+    if isinstance(node, MappingNode) and not node.flow_style:
+        return _add_lines(text, node, _block_of_path(missing, value))
+    return _add_member(text, node, str(missing[0]), _nested(missing[1:], value))
+
+
+def _block_of_path(keys: Loc, value: object) -> list[str]:
+    """Write nested keys, each on a line of its own, with the value of the last one."""
+    lines = block_of_key(keys[-1], value)
+    for key in reversed(keys[:-1]):
+        lines = [f"{key}:", *(f"  {line}" for line in lines)]
+    return lines
+
+
+def _nested(keys: Loc, value: object) -> object:
+    for key in reversed(keys):
+        value = {key: value}
+    return value
+
+
+def _replace(text: str, root: Node, loc: Loc, value: object) -> str:
+    """Replace the value at *loc*. A comment at the end of its line stays."""
+    node, above = _at(root, loc), _at(root, loc[:-1])
+    if node is None or above is None or not isinstance(above, MappingNode | SequenceNode):
+        raise LocalError(f"nothing at {loc}")
+    item = isinstance(above, SequenceNode)
+    lines = block_of_item(value) if item else block_of_key(loc[-1], value)
+    on_a_line = above.flow_style or (len(lines) == 1 and not _is_block(node))
+    if on_a_line and (item or node.start_mark.index != node.end_mark.index):
+        return text[: int(node.start_mark.index)] + written(value) + text[_end(node) :]
+    start = int((node if item else _key(above, loc[-1])).start_mark.index)
+    end = _end(node) if node.start_mark.index != node.end_mark.index else _key_end(root, loc)
+    indent = _newline(text) + " " * (start - _line_start(text, start))
+    return text[:start] + indent.join(lines) + text[end:]
+
+
+def _is_block(node: Node) -> bool:
+    return isinstance(node, MappingNode | SequenceNode) and not node.flow_style
+
+
+def _key(above: Node, key: object) -> Node:
+    """Give the node of a *key* in a mapping."""
+    for node, _ in above.value:
+        if node.value == key:
+            found: Node = node
+            return found
+    raise LocalError(f"no key {key}")
+
+
+def _drop(text: str, loc: Loc) -> str:
+    root = _root(text)
+    above = _at(root, loc[:-1])
+    if not isinstance(above, MappingNode) or _member(above, loc[-1]) is None:
+        raise LocalError(f"no key at {loc}")
+    if len(above.value) == 1 and loc[:-1]:
+        return _replace(text, root, loc[:-1], {})
+    number = next(n for n, (key, _) in enumerate(above.value) if key.value == loc[-1])
+    if above.flow_style:
+        return _drop_in_brackets(text, above.value, number)
+    key, value = above.value[number]
+    start, end = _line_start(text, key.start_mark.index), _line_end(text, max(_end(value), key.end_mark.index))
+    if not text[start : key.start_mark.index].strip():
+        return text[:start] + text[end:]
+    following = int(above.value[number + 1][0].start_mark.index)  # the key is behind the dash of a list
+    return text[: int(key.start_mark.index)] + text[following:]
+
+
+def _drop_in_brackets(text: str, members: list[tuple[Node, Node]], number: int) -> str:
+    key, value = members[number]
+    if number + 1 < len(members):
+        return text[: key.start_mark.index] + text[members[number + 1][0].start_mark.index :]
+    start = _end(members[number - 1][1]) if number else key.start_mark.index
+    return text[:start] + text[_end(value) :]
 
 
 def _remove(text: str, loc: Loc) -> str:
@@ -250,7 +375,13 @@ def _add_member(text: str, node: Node, key: str, value: object) -> str:
         raise LocalError(f"no mapping to put {key} into")
     if node.flow_style:
         return _insert_in_brackets(text, node, f"{key}: {written(value)}")
-    return _insert_lines(text, _end(node), node.start_mark.column, block_of_key(key, value))
+    return _add_lines(text, node, block_of_key(key, value))
+
+
+def _add_lines(text: str, node: Node, lines: list[str]) -> str:
+    """Add the lines of a member to a block. To the document itself they are added after its last comment."""
+    at = len(text.rstrip()) if node.start_mark.column == 0 else _end(node)
+    return _insert_lines(text, at, node.start_mark.column, lines)
 
 
 def _add_item(text: str, node: SequenceNode, item: object) -> str:

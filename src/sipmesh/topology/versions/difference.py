@@ -39,6 +39,7 @@ def difference(old: Loaded, new: Loaded) -> Sequence[str]:
 def _changes(old: Loaded, new: Loaded) -> Iterator[str]:
     before, after = old.topology, new.topology
     yield from _organisation(before, after)
+    yield from _sites(before, after)
     yield from _pools(before, after)
     yield from _authority(before.authority, after.authority, (old.authority, new.authority), "our CA")
     yield from _federation(before, after)
@@ -131,6 +132,16 @@ def _organisation(old: Topology, new: Topology) -> Iterator[str]:
     )
 
 
+def _sites(old: Topology, new: Topology) -> Iterator[str]:
+    yield from _names(
+        old.sites,
+        new.sites,
+        lambda name: f"site {name} is added",
+        lambda name: f"site {name} is removed",
+        "the sites",
+    )
+
+
 def _pools(old: Topology, new: Topology) -> Iterator[str]:
     before, after = {pool.name: pool for pool in old.pools}, {pool.name: pool for pool in new.pools}
     yield from (f"pool {name} is removed ({pool.role})" for name, pool in before.items() if name not in after)
@@ -153,7 +164,12 @@ def _home(old: Topology, new: Topology) -> Iterator[str]:
 
 def _settings(pool: Pool) -> str:
     """Describe the settings of a new pool."""
-    settings = {"next hop": pool.next_hop, "inside name": pool.internal_name, "speaks for": tell_list(pool.speaks_for)}
+    settings = {
+        "site": pool.site,
+        "next hop": pool.next_hop,
+        "inside name": pool.internal_name,
+        "speaks for": tell_list(pool.speaks_for),
+    }
     return "".join(f", {name} {value}" for name, value in settings.items() if value)
 
 
@@ -358,7 +374,18 @@ _PER_DOMAIN = _from_to("the media of calls of single domains", "the default")
 _DNS = _from_to("the list of DNS servers to ask", "the machine's own")
 _TOPOLOGY: Mapping[str, Words | None] = {
     **dict.fromkeys(
-        ("organisation", "sip_domains", "authority", "pools", "federation", "storage", "media", "messages", "presence")
+        (
+            "organisation",
+            "sip_domains",
+            "sites",
+            "authority",
+            "pools",
+            "federation",
+            "storage",
+            "media",
+            "messages",
+            "presence",
+        )
     ),
     "sipmesh": _from_to("the format of the document"),
     "dns": lambda _, old, new: _DNS("", old and old.servers, new and new.servers),
@@ -386,11 +413,13 @@ _FEDERATION: Mapping[str, Words | None] = {"route": _route, "partners": None, "b
 _POOL: Mapping[str, Words | None] = {
     **dict.fromkeys(("name", "servers", "speaks_for")),
     "role": _from_to("role"),
+    "site": _from_to("site", "none"),
     "internal_name": _from_to("inside name", "none"),
     "next_hop": _next_hop,
 }
 _SERVER: Mapping[str, Words | None] = {
     **dict.fromkeys(("name", "ports", "outside")),
+    "site": _from_to("site", "that of its pool"),
     "address": _from_to("address", "the DNS entry"),
     "bind": _from_to("address to listen on", "the default"),
     "certificate": _from_to("certificate file", "the default"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from sipmesh.errors import OperatorError
 from sipmesh.server.management.publishing.emergency_block import blocking
+from sipmesh.topology.document.load import load_text
+from sipmesh.topology.versions.difference import difference
 from sipmesh.topology.versions.publication import Draft, Publication
 from topology.world import TOPOLOGY, make_authorities
 
@@ -38,6 +41,20 @@ def test_domain_of_no_partner_is_blocked_beside_the_partners(published: tuple[Pu
     assert draft is not None
     assert {"evil.test", "worse.test"} <= set(draft.loaded.topology.federation.blocked)
     assert dict(draft.files) == dict(old.files)
+
+
+def test_form_that_cannot_be_edited_does_not_delay_the_block(published: tuple[Publication, Path]) -> None:
+    """Whoever may write the draft must not be able to leave a version in force that nobody can be blocked in."""
+    old, folder = published
+    odd = TOPOLOGY.replace("blocked: [evil.test]", "blocked: [evil.test  # comment\n    ]")
+    draft = blocking(replace(old, topology=odd), "partner.test", folder)
+    assert draft is not None
+    before, after = load_text(TOPOLOGY.encode(), folder / "topology.yaml"), draft.loaded
+    assert difference(before, after) == [
+        "partner.test is blocked",
+        "sip.partner.test is blocked",
+        "partner partner.test may no longer connect",
+    ]
 
 
 def test_domain_that_is_blocked_already_needs_no_version(published: tuple[Publication, Path]) -> None:

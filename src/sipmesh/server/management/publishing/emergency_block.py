@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.sip.text import ascii_lower
 from sipmesh.topology.document.changes import block_partner
+from sipmesh.topology.document.yaml_edit import rewritten
 from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import Draft
 
@@ -23,8 +24,9 @@ def blocking(old: Publication, name: str, folder: Path) -> Draft | None:
     A blocked partner is removed together with the anchors that only this partner has. Returns None if *name* is blocked
     already. Raises `OperatorError` if it cannot be blocked.
     """
+    file = folder / f"topology version {old.number}"
     try:
-        text = block_partner(old.topology, name, folder / f"topology version {old.number}")
+        text = _blocked(old.topology, name, file)
     except LocalError as wrong:
         remedy = "add it to `federation.blocked` in the draft, and publish the draft"
         raise OperatorError(
@@ -34,6 +36,14 @@ def blocking(old: Publication, name: str, folder: Path) -> Draft | None:
         return None
     files = _still_named(old, ascii_lower(name), folder)
     return Draft(load_published(replace(old, topology=text, files=files), folder), text, files)
+
+
+def _blocked(text: str, name: str, file: Path) -> str:
+    """Return the document with *name* blocked. A form that cannot be edited loses its comments: the block must not wait."""
+    try:
+        return block_partner(text, name, file)
+    except LocalError:
+        return block_partner(rewritten(text), name, file)
 
 
 def _still_named(old: Publication, name: str, folder: Path) -> dict[str, bytes]:

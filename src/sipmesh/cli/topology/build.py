@@ -1,0 +1,252 @@
+"""`sipmesh topology add`, `change`, `remove` and `rename`: edits of the draft by name, with comments and order kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sipmesh.cli.control_client import links_of, reload, say_reloaded
+from sipmesh.cli.output import BAD, GOOD, say, say_json
+from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
+from sipmesh.cli.topology.change import must_have_draft
+from sipmesh.cli.topology.publish import unpublished
+from sipmesh.topology.builder.outline import Kind
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from sipmesh.cli.topology.publish import Unpublished
+    from sipmesh.topology.builder.additions import NewServer
+    from sipmesh.topology.document.changes import Edit
+
+app = typer.Typer(help="Add to the draft. What the draft tells already is not asked.", no_args_is_help=True)
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the difference, and leave the draft unchanged.")]
+Site = Annotated[str, typer.Option(metavar="SITE", help="The site where it stands, one of `sites`.")]
+Addresses = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--address", metavar="ADDRESS", help="The IP address of a server, in the order of the servers. By default DNS."
+    ),
+]
+NextHop = Annotated[
+    str,
+    typer.Option(
+        metavar="POOL",
+        help="The front-end pool to which it sends requests. By default the only one, of its site or of all.",
+    ),
+]
+Named = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--server", metavar="NAME", help="A server of the pool; may be repeated. By default one, with the next number."
+    ),
+]
+
+
+def apply(topology: TopologyFile, change: Callable[[str], str], *, dry_run: bool, as_json: bool) -> None:
+    """Apply *change* to the draft, and print the difference; raises `OperatorError` with the problems of the new draft."""
+    from sipmesh.cli.topology.reports import EditReport
+    from sipmesh.topology.document.changes import edit_text
+
+    place = Place(topology)
+    must_have_draft(place)
+    before = links_of(place)
+    made = edit_text(topology, change, dry_run=dry_run)
+    pending = unpublished(place, made.loaded)
+    written = made.after != made.before and not dry_run
+    if as_json:
+        say_json(EditReport(topology, written, made.diff, pending.base, pending.changes))
+        return
+    _say_edit(made, pending, written=written)
+    if written and not pending.base:
+        say_reloaded(reload(place, before))
+
+
+def _say_edit(made: Edit, pending: Unpublished, *, written: bool) -> None:
+    for line in made.diff:
+        say(line, style={"+": GOOD, "-": BAD}.get(line[:1], ""))
+    if not made.diff:
+        say("Nothing has changed.")
+    elif not written:
+        say(f"{made.file} is unchanged (--dry-run). The new draft would be valid.")
+    elif pending.base:
+        say(f"{made.file} is changed. Version {pending.base} stays in force until you publish the draft.", style=GOOD)
+        say('  to publish the draft: sipmesh topology publish -m "why"')
+
+
+@app.command("pool")
+def add_pool(
+    name: Annotated[
+        str, typer.Argument(metavar="[POOL]", help="The name of the pool. By default the next one, such as pool2.")
+    ] = "",
+    *,
+    role: Annotated[Role, typer.Option(help="The role of its servers.")],
+    server: Named = None,
+    address: Addresses = None,
+    outside: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS", help="For an edge: the address of a server for partners, in the order of the servers."
+        ),
+    ] = None,
+    internal_name: Annotated[
+        str, typer.Option(metavar="NAME", help="For an edge: its name on the inside. By default edge-int.")
+    ] = "",
+    next_hop: NextHop = "",
+    site: Site = "",
+    dry_run: DryRun = False,
+    topology: TopologyFile = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Add a pool with its servers.
+
+    The first edge pool becomes the route to partners. Servers at an address that others have get ports that are free there.
+    """
+    from sipmesh.topology.builder.additions import NewPool, add_pool
+
+    new = NewPool(role, name, _servers(server, address, outside), internal_name, next_hop, site=site)
+    apply(topology, lambda text: add_pool(text, new, topology), dry_run=dry_run, as_json=as_json)
+
+
+def _servers(names: list[str] | None, addresses: list[str] | None, outside: list[str] | None) -> list[NewServer]:
+    """Pair names and addresses of new servers by their order."""
+    from sipmesh.topology.builder.additions import NewServer
+
+    given = [list(one or ()) for one in (names, addresses, outside)]
+    count = max(map(len, given))
+    rows = zip(*(one + [""] * (count - len(one)) for one in given), strict=True)
+    return [NewServer(name, address=address, outside=side) for name, address, side in rows]
+
+
+@app.command("server")
+def add_server(
+    name: Annotated[
+        str, typer.Argument(metavar="[SERVER]", help="Its name; fe3 is enough. By default the next one of the pool.")
+    ] = "",
+    *,
+    pool: Annotated[
+        str, typer.Option(metavar="POOL", help="Its pool. By default the pool whose servers have such names.")
+    ] = "",
+    address: Annotated[str, typer.Option(metavar="ADDRESS", help="Its IP address. By default DNS.")] = "",
+    outside: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="For an edge: the address for partners. By default the same.")
+    ] = "",
+    site: Site = "",
+    dry_run: DryRun = False,
+    topology: TopologyFile = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Add a server to a pool."""
+    from sipmesh.topology.builder.additions import NewServer, add_server
+
+    new = NewServer(name, pool, address, outside, site)
+    apply(topology, lambda text: add_server(text, new, topology), dry_run=dry_run, as_json=as_json)
+
+
+@app.command("application")
+def add_application(
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME]", help="The name of the application and its only server, such as bot.")
+    ] = "",
+    *,
+    speaks_for: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DOMAIN", help="A SIP domain of ours whose users it may assert. By default none."),
+    ] = None,
+    server: Named = None,
+    address: Addresses = None,
+    next_hop: NextHop = "",
+    site: Site = "",
+    dry_run: DryRun = False,
+    topology: TopologyFile = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Add an application: a trusted server that is no front end and no edge."""
+    from sipmesh.topology.builder.additions import NewPool, add_pool
+
+    servers = _servers(server, address, None)
+    new = NewPool(Role.APPLICATION, name, servers, "", next_hop, tuple(speaks_for or ()), site)
+    apply(topology, lambda text: add_pool(text, new, topology), dry_run=dry_run, as_json=as_json)
+
+
+@app.command("domain")
+def add_domain(
+    domain: Annotated[str, typer.Argument(help="A SIP domain of your users, such as example.com.")],
+    *,
+    dry_run: DryRun = False,
+    topology: TopologyFile = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Add a SIP domain. The certificate of each front end and edge must have it: see `sipmesh ca issue`."""
+    from sipmesh.topology.builder.additions import add_domain
+
+    apply(topology, lambda text: add_domain(text, domain, topology), dry_run=dry_run, as_json=as_json)
+
+
+@app.command("site")
+def add_site(
+    site: Annotated[str, typer.Argument(help="A short name, such as berlin.")],
+    *,
+    dry_run: DryRun = False,
+    topology: TopologyFile = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Add a site, which pools and servers can name."""
+    from sipmesh.topology.builder.additions import add_site
+
+    apply(topology, lambda text: add_site(text, site, topology), dry_run=dry_run, as_json=as_json)
+
+
+def change(
+    name: Annotated[str, typer.Argument(help="A pool or server; `network` for the keys at the top of the draft.")],
+    changes: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="KEY=VALUE...",
+            help="A key with its new value, such as ports.client=5063. KEY+=ITEM adds to a list, KEY-=ITEM takes from it, KEY="
+            " removes the key.",
+        ),
+    ],
+    *,
+    dry_run: DryRun = False,
+    topology: TopologyFile = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Change keys of a pool or server of the draft. The keys are those of the document: see `sipmesh topology schema`."""
+    from sipmesh.topology.builder.assignments import Assignment
+    from sipmesh.topology.builder.assignments import change as changed
+
+    read = [Assignment.read(one) for one in changes]
+    apply(topology, lambda text: changed(text, name, read, topology), dry_run=dry_run, as_json=as_json)
+
+
+def remove(
+    name: Annotated[str, typer.Argument(help="A pool, server, SIP domain or site.")],
+    *,
+    kind: Annotated[
+        Kind | None, typer.Option(help="What the name stands for, where two parts of the draft share it.")
+    ] = None,
+    dry_run: DryRun = False,
+    topology: TopologyFile = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Remove a pool, server, SIP domain or site from the draft. A server that leaves the topology is revoked too."""
+    from sipmesh.topology.builder.removal import remove as removed
+
+    apply(topology, lambda text: removed(text, name, topology, kind), dry_run=dry_run, as_json=as_json)
+
+
+def rename(
+    name: Annotated[str, typer.Argument(help="A pool, server, SIP domain or site.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.")],
+    *,
+    dry_run: DryRun = False,
+    topology: TopologyFile = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Rename a part of the draft wherever the draft refers to it. A renamed server needs a new certificate."""
+    from sipmesh.topology.builder.renaming import rename as renamed
+
+    apply(topology, lambda text: renamed(text, name, new, topology), dry_run=dry_run, as_json=as_json)

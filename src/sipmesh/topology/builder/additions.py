@@ -1,0 +1,177 @@
+"""Additions to the draft: pools, servers, SIP domains and sites. What can be derived from the draft is derived."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sipmesh.errors import OperatorError
+from sipmesh.topology.builder.numbering import (
+    POOL_STEMS,
+    SERVER_STEMS,
+    Numbering,
+    full_name,
+    own_domain,
+    role_of,
+    stem_of,
+)
+from sipmesh.topology.builder.outline import Entry, Kind, Outline
+from sipmesh.topology.document import yaml_edit
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+ROUTE = ("federation", "route")
+MOST_SERVERS = 64
+"""Servers that one command adds: a typing error must not fill the draft."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewServer:
+    """A server to add; whatever is empty is derived. *outside* is the address for partners of a server of an edge."""
+
+    name: str = ""
+    pool: str = ""
+    address: str = ""
+    outside: str = ""
+    site: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewPool:
+    """A pool to add; whatever is empty is derived. Without *servers* it gets one."""
+
+    role: Role
+    name: str = ""
+    servers: Sequence[NewServer] = ()
+    internal_name: str = ""
+    next_hop: str = ""
+    speaks_for: Sequence[str] = ()
+    site: str = ""
+
+
+def add_pool(text: str, new: NewPool, file: Path) -> str:
+    """Add a pool with its servers. The first edge pool becomes the route to partners.
+
+    Raises `OperatorError` if the next hop cannot be derived: the draft has more front-end pools than one.
+    """
+    outline = Outline(text, file)
+    numbering, domain = Numbering(outline), own_domain(outline)
+    name = _new_name(new.name, POOL_STEMS[new.role], domain, numbering)
+    above = name.partition(".")[2] or domain
+    entry = {
+        "name": name,
+        "role": str(new.role),
+        "site": new.site.lower(),
+        "servers": _servers_of(new, name, numbering, above),
+        "internal_name": _internal_name(new, name, above),
+        "next_hop": _next_hop(outline, new),
+        "speaks_for": [speaker.lower() for speaker in new.speaks_for],
+    }
+    text = yaml_edit.append(text, ("pools",), {key: value for key, value in entry.items() if value})
+    if new.role is Role.EDGE and outline.plain(ROUTE) is None:
+        text = yaml_edit.put(text, ROUTE, name)
+    return text
+
+
+def _servers_of(new: NewPool, pool: str, numbering: Numbering, domain: str) -> list[object]:
+    servers = [*new.servers] or [NewServer()]
+    if len(servers) > MOST_SERVERS:
+        raise OperatorError(
+            f"one command adds at most {MOST_SERVERS} servers; add the others with: sipmesh topology add server"
+        )
+    if new.role in (Role.APPLICATION, Role.MANAGEMENT) and len(servers) == 1 and not servers[0].name:
+        return [_server(servers[0], pool, new.role, numbering)]  # the only server has the name of the pool
+    stem = SERVER_STEMS[new.role]
+    return [_server(one, _new_name(one.name, stem, domain, numbering), new.role, numbering) for one in servers]
+
+
+def _new_name(name: str, stem: str, domain: str, numbering: Numbering) -> str:
+    return numbering.take(full_name(name, domain)) if name else numbering.next_name(stem, domain)
+
+
+def _server(new: NewServer, name: str, role: Role, numbering: Numbering) -> object:
+    """Give the server as the draft has it: its name only, where the defaults are right."""
+    entry: dict[str, object] = {
+        "name": name,
+        "site": new.site.lower(),
+        "address": new.address,
+        "ports": numbering.free_ports(role, new.address),
+        "outside": {"address": new.outside} if new.outside else None,
+    }
+    kept = {key: value for key, value in entry.items() if value}
+    return kept if len(kept) > 1 else name
+
+
+def _internal_name(new: NewPool, pool: str, domain: str) -> str:
+    """Give the inside name of an edge pool: sip.example.com → edge-int.example.com, sip2 → edge-int2."""
+    if new.internal_name or new.role is not Role.EDGE:
+        return full_name(new.internal_name, domain) if new.internal_name else ""
+    label = pool.partition(".")[0]
+    number = label[len(label.rstrip("0123456789")) :]
+    return f"edge-int{number}.{domain}"
+
+
+def _next_hop(outline: Outline, new: NewPool) -> str:
+    """Give the next hop: the one that was named, else the only front-end pool, of the site where the pool has one."""
+    if new.next_hop:
+        return full_name(new.next_hop, own_domain(outline))  # validation says if there is no such pool
+    if new.role not in (Role.EDGE, Role.APPLICATION):
+        return ""
+    front_ends = [pool for pool in outline.pools if role_of(pool) is Role.FRONT_END]
+    beside = [pool for pool in front_ends if new.site and pool.value.get("site") == new.site.lower()]
+    for found in (beside, front_ends):
+        if len(found) == 1:
+            return found[0].name
+    if not front_ends:
+        remedy = "to add a pool: sipmesh topology add pool --role front-end"
+        raise OperatorError(f"a pool of role {new.role} needs a front-end pool as its next hop; {remedy}")
+    names = ", ".join(pool.name for pool in front_ends)
+    raise OperatorError(f"the draft has {len(front_ends)} front-end pools; add --next-hop with one of: {names}")
+
+
+def add_server(text: str, new: NewServer, file: Path) -> str:
+    """Add a server to its pool. Raises `OperatorError` if the pool cannot be derived from the name."""
+    outline = Outline(text, file)
+    pool, numbering = _pool_for(outline, new), Numbering(outline)
+    role = role_of(pool) or Role.FRONT_END  # validation reports the role
+    domain = pool.name.partition(".")[2]
+    mates = [server.name for server in outline.servers if server.pool and server.pool.name == pool.name]
+    stem = stem_of(mates[0]) if mates else SERVER_STEMS[role]
+    domain = domain if "." in domain else own_domain(outline)
+    name = _new_name(new.name, stem or SERVER_STEMS[role], domain, numbering)
+    return yaml_edit.append(text, (*pool.loc, "servers"), _server(new, name, role, numbering))
+
+
+def _pool_for(outline: Outline, new: NewServer) -> Entry:
+    """Give the pool that was named, else the one whose servers are called alike, else the only one."""
+    if new.pool:
+        return outline.one(Kind.POOL, full_name(new.pool, own_domain(outline)))
+    carrying = [pool for pool in outline.pools if role_of(pool) is not Role.MANAGEMENT]
+    stem = stem_of(new.name.lower())
+    alike = {server.pool.name for server in outline.servers if server.pool and stem and stem_of(server.name) == stem}
+    for found in ([pool for pool in carrying if pool.name in alike], carrying):
+        if len(found) == 1:
+            return found[0]
+    names = ", ".join(pool.name for pool in carrying)
+    raise OperatorError(
+        f"the draft has {len(carrying)} pools to which it could belong; add --pool with one of: {names}"
+    )
+
+
+def add_domain(text: str, domain: str, file: Path) -> str:
+    """Add a SIP domain of ours. Raises `OperatorError` if the draft has it already."""
+    return _listed(text, Outline(text, file).domains, "sip_domains", domain)
+
+
+def add_site(text: str, site: str, file: Path) -> str:
+    """Add a site. Raises `OperatorError` if the draft has it already."""
+    return _listed(text, Outline(text, file).sites, "sites", site)
+
+
+def _listed(text: str, known: Sequence[Entry], key: str, name: str) -> str:
+    if any(entry.name == name.lower() for entry in known):
+        raise OperatorError(f"{name.lower()} is in `{key}` of the draft already")
+    return yaml_edit.append(text, (key,), name.lower())

@@ -1,0 +1,74 @@
+"""Keys of the draft are changed by name; every other character stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sipmesh.errors import OperatorError
+from sipmesh.topology.builder.assignments import NETWORK, Assignment, assign, change
+from sipmesh.topology.builder.outline import Outline
+from topology.world import TOPOLOGY
+
+FILE = Path("topology.yaml")
+
+
+def changed(name: str, *assignments: str) -> list[str]:
+    """The lines that a change adds."""
+    after = change(TOPOLOGY, name, [Assignment.read(one) for one in assignments], FILE)
+    before = TOPOLOGY.splitlines()
+    return [line.strip() for line in after.splitlines() if line not in before]
+
+
+@pytest.mark.parametrize(
+    ("name", "assignments", "lines"),
+    [
+        (
+            "fe1.example.test",
+            ["address=127.0.0.9", "ports.client=5071"],
+            ["- {name: fe1.example.test, address: 127.0.0.9, ports: {client: 5071, server: 5062}}"],
+        ),
+        ("FE2.example.test", ["address="], ["- {name: fe2.example.test}"]),
+        ("fe3.example.test", ["address=::1"], ['servers: [{name: fe3.example.test, address: "::1"}]']),
+        ("sip.example.test", ["next_hop=pool2.example.test"], ["next_hop: pool2.example.test"]),
+        ("bot.example.test", ["speaks_for-=example.test"], ["speaks_for: []"]),
+        ("bot.example.test", ["speaks_for+=example.net"], ["speaks_for: [example.test, example.net]"]),
+        ("bot.example.test", ["metrics=9105"], ["servers: [{name: bot.example.test, metrics: 9105}]"]),
+        (NETWORK, ["media.default=any"], ["media:", "default: any"]),
+        (NETWORK, ["federation.discovery=off"], ['discovery: "off"']),
+        (NETWORK, ["sip_domains+=example.net"], ["sip_domains: [example.test, example.net]  # ours"]),
+    ],
+)
+def test_key_is_changed_where_it_stands(name: str, assignments: list[str], lines: list[str]) -> None:
+    assert changed(name, *assignments) == lines
+
+
+@pytest.mark.parametrize(
+    ("name", "assignment", "why"),
+    [
+        ("fe1.example.test", "adress=127.0.0.1", "did you mean 'address'"),
+        ("sip.example.test", "nexthop=x", "did you mean 'next_hop'"),
+        ("fe11.example.test", "address=127.0.0.1", r"did you mean 'fe1\.example\.test'"),
+        ("fe1.example.test", "metrics=", "nothing to remove"),
+        ("bot.example.test", "speaks_for-=exampel.test", r"did you mean 'example\.test'"),
+        (NETWORK, "name=x", "sipmesh topology rename"),
+        (NETWORK, "servers+=x", "sipmesh topology add server"),
+        (NETWORK, "address", "write KEY=VALUE"),
+        (NETWORK, "media=[", "not YAML"),
+        (NETWORK, "organisation=x\nsipmesh: 2", "line break"),
+        (NETWORK, "organisation=!!python/name:os.system x", "is not a value"),
+        ("example.test", "address=192.0.2.1", "is not a pool or server"),
+    ],
+)
+def test_change_that_makes_no_sense_is_refused(name: str, assignment: str, why: str) -> None:
+    with pytest.raises(OperatorError, match=why):
+        changed(name, assignment)
+
+
+def test_partner_is_changed_by_its_entry() -> None:
+    entry = Outline(TOPOLOGY, FILE).partner("second.test")
+    after = assign(TOPOLOGY, entry, [Assignment.read("client_usage="), Assignment.read("domains+=third.test")])
+    assert "    - domains: [other.test, second.test, third.test]\n" in after
+    assert "server-ok" not in after
+    assert "# our oldest friend" in after
