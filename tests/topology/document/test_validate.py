@@ -127,7 +127,7 @@ def test_contradiction_is_reported_with_both_places(place: Place, old: str, new:
         (FE3, "servers: [pool2.example.test]"),  # a single server may bear its pool's name
         ("edge-int.example.test", "sip.example.test"),
         ("address: 127.0.0.2", "address: 127.0.0.1, ports: {client: 5063, server: 5064}"),
-        ("address: 127.0.0.2", "bind: 0.0.0.0"),  # another machine
+        ("address: 127.0.0.2", "bind: 0.0.0.0, machine: loopback"),
         ("[other.test, second.test]", "[other.test, third.test]"),
         ("[evil.test]", "[evil.test, worse.test]"),
         ("edge: sip.partner.test", "edge: partner.test"),

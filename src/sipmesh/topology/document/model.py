@@ -7,6 +7,7 @@ Only `document.load` returns a topology that passed both. All parts are immutabl
 from __future__ import annotations
 
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -94,6 +95,9 @@ class Server(Part):
     bind: Address | None = Field(
         default=None, description="the address to listen on; by default `address`, else every address"
     )
+    machine: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = Field(
+        default=None, description="name of the machine that it runs on, if `address` does not tell it"
+    )
     ports: Ports = Field(default=Ports(), description="ports that differ from the defaults")
     outside: Outside | None = Field(default=None, description="the side of an edge that faces partners")
     certificate: FileName | None = Field(
@@ -134,6 +138,19 @@ class Server(Part):
     def server_port(self) -> int:
         """The port on which this server accepts links from our other servers."""
         return self.ports.server or SERVER_PORT
+
+    @property
+    def runs_on(self) -> str:
+        """The machine of this server: declared, or else its address. All loopback addresses are one machine.
+
+        A server with neither has a machine of its own: servers that listen on every address rarely share one.
+        """
+        if self.machine is not None:
+            return self.machine
+        host = self.address or self.bind
+        if host is None or ip_address(host).is_unspecified:
+            return self.name
+        return "loopback" if ip_address(host).is_loopback else host
 
 
 def _in_full(given: object) -> object:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.topology.document.listeners import PORTS_OF, WILDCARDS, listeners
 from sipmesh.topology.document.report import did_you_mean
+from sipmesh.topology.document.storage.shared import what_is_not_shared
 from sipmesh.topology.document.yaml_tree import dotted
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.revocation.crl import RevocationSource
@@ -330,6 +331,15 @@ def revocation_can_be_told(document: _Document) -> None:
             document.report.add((*loc, "ocsp"), "OCSP is not used while `revocation` is 'lists'", remedy)
 
 
+def pools_share_what_they_store(document: _Document) -> None:
+    """The servers of a pool that runs on several machines share a store that all of them reach."""
+    for loc, pool in document.pools():
+        written = document.report.root.at(loc).path
+        if pool.role is Role.FRONT_END and not any(place[: len(written)] == written for place in document.unread.places):
+            for problem in what_is_not_shared(document.topology, pool):
+                document.report.add((*loc, "servers"), *problem)
+
+
 def _is_unread(document: _Document, loc: Loc) -> bool:
     """Tell whether a part in that place could not be read. Its problem is reported already."""
     written = document.written(loc)
@@ -352,5 +362,6 @@ CHECKS = (
     media_policies_are_for_domains_of_ours,
     federation_goes_through_an_edge,
     revocation_can_be_told,
+    pools_share_what_they_store,
 )
 """All checks, in the order of the rules."""

@@ -422,6 +422,7 @@ _SERVER: Mapping[str, Words | None] = {
     "site": _from_to("site", "that of its pool"),
     "address": _from_to("address", "the DNS entry"),
     "bind": _from_to("address to listen on", "the default"),
+    "machine": _from_to("machine", "that of its address"),
     "certificate": _from_to("certificate file", "the default"),
     "key": _from_to("key file", "the default"),
     "client_certificates": _from_to("list of certificates for clients", "none"),
