@@ -45,8 +45,9 @@ def with_servers(count: int) -> Callable[[dict[str, Any]], None]:
 
     def change(document: dict[str, Any]) -> None:
         for begin in range(0, count, A_POOL):
-            names = [f"fe-{n}.{EXAMPLE}" for n in range(begin, min(begin + A_POOL, count))]
-            document["pools"].append({"name": f"pool-{begin}.{EXAMPLE}", "role": "front-end", "servers": names})
+            numbers = range(begin, min(begin + A_POOL, count))
+            servers = [{"name": f"fe-{n}.{EXAMPLE}", "machine": f"host-{begin}"} for n in numbers]
+            document["pools"].append({"name": f"pool-{begin}.{EXAMPLE}", "role": "front-end", "servers": servers})
 
     return change
 

@@ -132,6 +132,7 @@ def _finish(organisation: Organisation) -> None:
     for pool in pools:
         for server in pool["servers"]:
             server["address"] = address_of(server["name"])
+            server["machine"] = pool["name"]  # the servers of a pool share a store
             server["ports"] = {kind: PORTS[LinkKind(kind)] for kind in server["ports"]}
             organisation.ports[server["name"]] = {LinkKind(kind): port for kind, port in server["ports"].items()}
     organisation.write()

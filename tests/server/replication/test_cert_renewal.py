@@ -40,7 +40,7 @@ sip_domains: [example.test]
 authority: {{anchors: [ca/root.pem], crls: [ca/root.crl, ca/issuing.crl]}}
 pools:
   - {{name: {MGMT}, role: management, servers: [{MGMT}]}}
-  - {{name: pool1.example.test, role: front-end, servers: [{FE1}, {FE2}]}}
+  - {{name: pool1.example.test, role: front-end, servers: [{{name: {FE1}, machine: a}}, {{name: {FE2}, machine: a}}]}}
   - {{name: sip.example.test, role: edge, servers: [{EDGE}], next_hop: pool1.example.test}}
 """
 NOW = datetime.now(UTC)
@@ -213,7 +213,7 @@ def test_request_with_a_certificate_of_another_ca_is_refused(place: Place, tmp_p
 
 def test_removed_server_gets_no_certificate(place: Place) -> None:
     request = place.request(FE2)
-    (place.folder / "topology.yaml").write_text(TOPOLOGY.replace(f", {FE2}", ""))
+    (place.folder / "topology.yaml").write_text(TOPOLOGY.replace(f", {{name: {FE2}, machine: a}}", ""))
     with pytest.raises(RemoteError, match="not in the topology"):
         place.grantor().asked(FE2, request, load(place.folder / "topology.yaml"), DUE)
     assert place.grantor().asked(FE2, request, place.loaded, DUE)
