@@ -54,7 +54,10 @@ def everything(place: Place) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "change",
     [
-        ("servers: [fe3.example.test]", "servers: [{name: fe3.example.test, machine: a}, {name: fe4.example.test, machine: a}]"),
+        (
+            "servers: [fe3.example.test]",
+            "servers: [{name: fe3.example.test, machine: a}, {name: fe4.example.test, machine: a}]",
+        ),
         ("      - {name: fe2.example.test, address: 127.0.0.2}\n", ""),
         ("address: 127.0.0.2", "address: 127.0.0.3"),
         ("sip_domains: [example.test]", "sip_domains: [example.test, example.org]"),

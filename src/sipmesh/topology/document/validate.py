@@ -335,7 +335,9 @@ def pools_share_what_they_store(document: _Document) -> None:
     """The servers of a pool that runs on several machines share a store that all of them reach."""
     for loc, pool in document.pools():
         written = document.report.root.at(loc).path
-        if pool.role is Role.FRONT_END and not any(place[: len(written)] == written for place in document.unread.places):
+        if pool.role is Role.FRONT_END and not any(
+            place[: len(written)] == written for place in document.unread.places
+        ):
             for problem in what_is_not_shared(document.topology, pool):
                 document.report.add((*loc, "servers"), *problem)
 
