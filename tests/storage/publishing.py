@@ -11,7 +11,8 @@ from typing import Any
 import sqlalchemy as sql
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sipmesh.database import Database
+from sipmesh.database.connection import Database
+from sipmesh.database.lease import Lease
 from sipmesh.demo.forge import Forge, Wish
 from sipmesh.storage.audit import Audit
 from sipmesh.storage.history import History, Slot
@@ -47,8 +48,9 @@ def made(slot: Slot, **changes: Any) -> bytes:
 
 def opened(url: str) -> tuple[Database, History, Audit]:
     database = Database(url, "history")
-    audit = Audit(database)
-    return database, History(database, audit), audit
+    lease = Lease(database)
+    audit = Audit(database, lease)
+    return database, History(database, audit, lease), audit
 
 
 def _publish_and_die(url: str, step: int, moment: str) -> None:

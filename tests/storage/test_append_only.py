@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sql
 from sqlalchemy.exc import IntegrityError
 
-from sipmesh.database import Database
+from sipmesh.database.connection import Database
 from sipmesh.storage.append_only import guard
 from storage.databases import only_postgresql, only_sqlite
 

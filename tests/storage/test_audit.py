@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import IntegrityError
 
-from sipmesh.database import Database
+from sipmesh.database.connection import Database
+from sipmesh.database.lease import Lease
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.storage.audit import Audit
 from sipmesh.storage.audit_act import AuditAct
@@ -27,7 +28,7 @@ IMPATIENT = {SQLITE: "?timeout=0", POSTGRESQL: "&options=-clock_timeout%3D1"}
 @pytest.fixture(name="audit")
 def _audit(url: str) -> Iterator[Audit]:
     database = Database(url, "audit log")
-    yield Audit(database)
+    yield Audit(database, Lease(database))
     database.close()
 
 
@@ -72,7 +73,7 @@ def test_lines_are_read_from_a_number_on(long: Audit) -> None:
 
 def test_reopened_log_continues_its_chain(long: Audit, url: str) -> None:
     database = Database(url, "audit log")
-    again = Audit(database)
+    again = Audit(database, Lease(database))
     assert again.head() == long.head()
     assert again.append("bob", AuditAct.BLOCK, at=NOON).seq == LINES + 1
     assert long.verify() == []
@@ -82,7 +83,7 @@ def test_reopened_log_continues_its_chain(long: Audit, url: str) -> None:
 def test_concurrent_writers_make_one_chain(url: str, audit: Audit) -> None:
     def write(who: str) -> None:
         database = Database(url, "audit log")
-        mine = Audit(database)
+        mine = Audit(database, Lease(database))
         for n in range(5):
             mine.append(who, AuditAct.JOIN, {"n": n}, at=NOON)
         database.close()
@@ -203,7 +204,7 @@ def test_instants_need_a_timezone(audit: Audit) -> None:
 
 def test_log_that_stays_locked_is_an_operator_error(url: str, audit: Audit) -> None:
     database = Database(f"{url}{IMPATIENT[make_url(url).get_backend_name()]}", "audit log")
-    other = Audit(database)
+    other = Audit(database, Lease(database))
     with audit.changing() as db:
         audit.add(db, "ada", AuditAct.BLOCK, {}, at=NOON)
         with pytest.raises(OperatorError, match="lock"):

@@ -267,11 +267,14 @@ class Managed:
         made = draft.compiled(number, "mallory (66)", "because", at=datetime.now(UTC))
         return replace(made, **changes).encode()
 
-    def signed(self, payload: bytes, credentials: Credentials | None = None, kind: str = KIND) -> bytes:
-        """Sign a payload, as management does or with other credentials."""
+    def signed(
+        self, payload: bytes, credentials: Credentials | None = None, kind: str = KIND, fencing: int = 0
+    ) -> bytes:
+        """Sign a payload, as management does or with other credentials; a leader of a pool has a *fencing* number."""
         chain, key_file = credentials or self.credentials(f"{MGMT}.signer")
         key: Any = load_pem_private_key(key_file.read_bytes(), None)
-        return sign(payload, kind, x509.load_pem_x509_certificates(chain.read_bytes()), key)
+        more = {"fencing": fencing} if fencing else {}
+        return sign(payload, kind, x509.load_pem_x509_certificates(chain.read_bytes()), key, **more)
 
     def version(self, number: int, **changes: Any) -> bytes:
         """A rightful version that management has not published."""

@@ -11,7 +11,7 @@ import sqlite3
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import LocalError, OperatorError, Problem
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sipmesh.pki.issuance.profiles import CertificateKind
+
+FENCED: Final = 10**9
+"""A CRL number is at least the fencing number of management times this, so that the CRLs of each leader follow those before."""
 
 BUSY_S = 10.0  # how long a process waits for the transaction of another process
 
@@ -153,15 +156,16 @@ class Ledger:
             db.execute("INSERT INTO lists VALUES (?, ?, ?, ?, ?)", row)
         return ListRecord(issuer, number, this_update, next_update, revoked)
 
-    def jump(self, by: int) -> None:
-        """Increase the CRL numbers by *by*, as if that many CRLs had been signed.
+    def jump(self, by: int, fencing: int = 0) -> None:
+        """Increase the CRL numbers by *by*, as if that many CRLs had been signed, and to those of *fencing*.
 
         Use it after a ledger was restored: peers may have CRLs with numbers that the ledger does not have.
         """
         with self._transaction() as db:
             db.execute(
-                "INSERT INTO lists SELECT issuer, max(number) + ?, this_update, next_update, revoked FROM lists GROUP BY issuer",
-                (by,),
+                "INSERT INTO lists SELECT issuer, max(max(number) + ?, ?), this_update, next_update, revoked"
+                " FROM lists GROUP BY issuer",
+                (by, fencing * FENCED),
             )
 
     def last_list(self, issuer: CertificateKind) -> ListRecord | None:

@@ -20,7 +20,8 @@ import sqlalchemy as sql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateTable
 
-from sipmesh.database import Database
+from sipmesh.database.connection import Database
+from sipmesh.database.lease import Lease
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.storage.append_only import guard
 from sipmesh.storage.audit_act import AuditAct
@@ -70,11 +71,14 @@ class AuditLine:
 class Audit:
     """The audit log of one organisation."""
 
-    __slots__ = ("_database",)
+    __slots__ = ("_database", "_lease")
 
-    def __init__(self, database: Database) -> None:
-        """Create missing tables; raises `OperatorError` if the database cannot be used."""
-        self._database = database
+    def __init__(self, database: Database, lease: Lease) -> None:
+        """Create missing tables; raises `OperatorError` if the database cannot be used.
+
+        Only the holder of the *lease* can change anything.
+        """
+        self._database, self._lease = database, lease
         with database.setting_up() as db:
             for table in _schema.sorted_tables:
                 db.execute(CreateTable(table, if_not_exists=True))
@@ -128,9 +132,14 @@ class Audit:
 
     @contextmanager
     def changing(self) -> Iterator[sql.Connection]:
-        """Start a change: other changes wait until it is committed, or rolled back by an exception."""
+        """Start a change: other changes wait until it is committed, or rolled back by an exception.
+
+        Raises `NotLeadingError` if another management server leads.
+        """
+        self._lease.must_lead()
         with self._database.border(), self._database.engine.begin() as db:
             db.execute(_turn.update().values(turns=_turn.c.turns + 1))
+            self._lease.enter(db)
             yield db
 
     def add(self, db: sql.Connection, who: str, act: AuditAct, about: Mapping[str, Any], *, at: datetime) -> AuditLine:

@@ -14,7 +14,8 @@ from typing import Any
 import sqlalchemy as sql
 from sqlalchemy.schema import CreateTable
 
-from sipmesh.database import Database
+from sipmesh.database.connection import Database
+from sipmesh.database.lease import Lease
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.storage.append_only import guard
 from sipmesh.storage.audit import NOTHING_ABOUT, Audit, AuditLine
@@ -75,21 +76,25 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """The number of a version that is about to be made; *previous* and *audit* are fields of its publication."""
+    """The number of a version that is about to be made; *previous* and *audit* are fields of its publication.
+
+    *fencing* is the number under which its signer leads.
+    """
 
     number: int
     previous: str
     audit: str
+    fencing: int = 0
 
 
 class History:
     """The versions of one organisation, in the database of its audit log."""
 
-    __slots__ = ("_audit", "_database")
+    __slots__ = ("_audit", "_database", "_lease")
 
-    def __init__(self, database: Database, audit: Audit) -> None:
+    def __init__(self, database: Database, audit: Audit, lease: Lease) -> None:
         """Create missing tables; raises `OperatorError` if the database cannot be used."""
-        self._database, self._audit = database, audit
+        self._database, self._audit, self._lease = database, audit, lease
         with database.setting_up() as db:
             for table in _schema.sorted_tables:
                 db.execute(CreateTable(table, if_not_exists=True))
@@ -128,7 +133,7 @@ class History:
         with self._audit.changing() as db:
             head = self._head(db)
             self._must_be(db, base, head)
-            slot = Slot(self._next(db, head), head.digest if head else "", self._audit.head_in(db))
+            slot = Slot(self._next(db, head), head.digest if head else "", self._audit.head_in(db), self._lease.fencing)
             jws = make(slot)
             version = Version(slot.number, digest_of(jws), _utc(at), who, why, bool(dangers))
             facts = {"number": version.number, "digest": version.digest, "base": base, "why": why, **about}

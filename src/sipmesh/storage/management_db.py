@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from sipmesh.database import Database
+from sipmesh.database.connection import Database
+from sipmesh.database.lease import Lease
 from sipmesh.storage.audit import Audit
 from sipmesh.storage.history import History
 
@@ -18,8 +19,9 @@ class ManagementDb:
 
     def __init__(self, folder: Path) -> None:
         self._database = Database(folder / DATABASE, "history and audit log")
-        self.audit = Audit(self._database)
-        self.history = History(self._database, self.audit)
+        self.lease = Lease(self._database)
+        self.audit = Audit(self._database, self.lease)
+        self.history = History(self._database, self.audit, self.lease)
 
     def __repr__(self) -> str:
         return f"<ManagementDb in {self._database.where}>"

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 import sqlalchemy as sql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from sipmesh.database import Database
+from sipmesh.database.connection import Database
 
 LEASE_S: Final = 40.0
 """How long a server may deliver to a user without a word to the database: a phone has 32 s for each answer (timer F)."""

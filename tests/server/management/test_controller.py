@@ -16,10 +16,11 @@ from sipmesh.server.management.server_faults import BEHIND_TOO_LONG
 from sipmesh.server.wiring import here
 from sipmesh.sip.message import Request, Response
 from sipmesh.storage.audit_act import AuditAct
+from sipmesh.storage.management_db import ManagementDb
 from support.control_plane import Plane
 from support.managed import MGMT, Managed, without
 from support.network import EDGE, FE1, FE2, FE3
-from support.running import on_jumping_loop, on_loop
+from support.running import on_jumping_loop, on_loop, until
 from support.wires import Wire
 
 
@@ -56,6 +57,22 @@ async def test_server_that_refused_a_version_gets_it_again_later(managed: Manage
         plane.controller.tick()
         plane.exchange()
         assert plane.number(FE1) == 2
+
+
+@on_jumping_loop
+async def test_restored_management_publishes_again_what_the_lost_host_has_signed(managed: Managed) -> None:
+    """A server that knows the new fencing number would refuse a version without it."""
+    management_db = ManagementDb(managed.folder(MGMT))
+    management_db.lease.jump(1000)
+    management_db.close()
+    with Plane(managed) as plane:
+        plane.connect_all()
+        await until(lambda: plane.number(MGMT) == 2)
+        await plane.settle()
+        assert {plane.number(name) for name in (FE1, EDGE)} == {2}
+        assert {managed.holding(name).fencing for name in (FE1, EDGE)} == {1000}
+        [_, line] = [line for line in plane.management_db.audit.read() if line.act == AuditAct.PUBLISH]
+        assert (line.who, line.about["why"]) == (MGMT, f"{MGMT} leads, with fencing number 1000")
 
 
 @on_jumping_loop

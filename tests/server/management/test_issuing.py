@@ -40,7 +40,7 @@ class Manager:
 @pytest.fixture(name="manager")
 def _manager(managed: Managed) -> Iterator[Manager]:
     host, management_db = Host(view(managed.organisation.load(), MGMT)), ManagementDb(managed.folder(MGMT))
-    yield Manager(managed, host, Issuing(host, management_db.audit, host.told.log), management_db)
+    yield Manager(managed, host, Issuing(host, management_db, host.told.log), management_db)
     management_db.close()
 
 

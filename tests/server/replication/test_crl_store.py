@@ -69,6 +69,25 @@ def test_missing_or_too_large_crl_is_left_out(loaded: Loaded) -> None:
     assert names == set(loaded.list_names) - {NAME, "ca/root.crl"}
 
 
+def numbered(loaded: Loaded, fencing: int, after: timedelta) -> Item:
+    """Return the next CRL of our CA, after its numbers have jumped to those of *fencing*."""
+    EnterpriseCa.open(loaded.folder / "ca").crls.jump(0, fencing)
+    return newer(loaded, after)
+
+
+def test_crl_of_an_overtaken_leader_replaces_none_whatever_its_time(loaded: Loaded) -> None:
+    """The clock of that host may be ahead. The next CRL of the leader is accepted."""
+    store, at = CrlStore(loaded.folder), NOON + 3 * HOUR
+    overtaken = newer(loaded, 3 * HOUR)
+    assert store.put(numbered(loaded, 2, HOUR), loaded, at)
+    with pytest.raises(RemoteError, match="of a management server that was overtaken"):
+        store.put(overtaken, loaded, at)
+    assert store.put(newer(loaded, 2 * HOUR), loaded, at)
+    assert (
+        store.put(numbered(loaded, 3, HOUR), loaded, at) is False
+    )  # older by its time, so it can wait for the next one
+
+
 def test_newer_crl_replaces_an_older_one_only(loaded: Loaded) -> None:
     store, at = CrlStore(loaded.folder), NOON + HOUR
     [older] = [item for item in store.items(loaded) if item.name == NAME]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from cryptography import x509
 
 from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.errors import OperatorError, RemoteError
@@ -13,7 +14,6 @@ from sipmesh.routing.authentication.verifier import Verifier
 from sipmesh.server.replication.document_store import (
     DocumentStore,
     held_in,
-    signed_by_management,
     signers_of,
 )
 from sipmesh.server.replication.revocation_push import REVOKED
@@ -208,11 +208,45 @@ def test_other_documents_are_accepted_only_from_management(managed: Managed, sto
     in_force = store.load()
     assert signers_of(in_force) == {MGMT}
     signed = managed.signed(b"payload", kind=REVOKED)
-    assert signed_by_management(signed, REVOKED, in_force, now()) == b"payload"
+    assert store.signed_by_management(signed, REVOKED, in_force, now()) == b"payload"
     with pytest.raises(RemoteError, match="rejected"):
-        signed_by_management(signed, USERS, in_force, now())
+        store.signed_by_management(signed, USERS, in_force, now())
     with pytest.raises(RemoteError, match="which is not trusted"):
-        signed_by_management(managed.signed(b"payload", managed.credentials(FE1), REVOKED), REVOKED, in_force, now())
+        store.signed_by_management(
+            managed.signed(b"payload", managed.credentials(FE1), REVOKED), REVOKED, in_force, now()
+        )
+
+
+def test_document_of_a_leader_that_was_overtaken_is_refused_for_ever(managed: Managed, store: DocumentStore) -> None:
+    """Twins: each document of the present leader is accepted, also the next leader's."""
+    in_force = store.load()
+    later, earlier = (managed.signed(managed.payload(number), fencing=led) for number, led in ((5, 3), (6, 2)))
+    assert store.newer(later, in_force, now()).number == 5
+    for opened in (store, restarted(managed)):
+        assert opened.fencing == 3
+        with pytest.raises(RemoteError, match="led with fencing number 2, and management leads with 3 now"):
+            opened.newer(earlier, in_force, now())
+        with pytest.raises(RemoteError, match="led with fencing number 0"):
+            opened.newer_users(users(managed, 3, "alice"), in_force, now())
+        signed = managed.signed(b"payload", kind=USERS, fencing=3)
+        assert opened.newer_users(signed, in_force, now()) == b"payload"
+
+
+def test_grant_of_a_leader_that_was_overtaken_is_not_installed(managed: Managed, store: DocumentStore) -> None:
+    anchors = x509.load_pem_x509_certificates(managed.organisation.root.read_bytes())
+    store.signed_by_management(managed.signed(b"payload", kind=REVOKED, fencing=7), REVOKED, store.load(), now())
+    with pytest.raises(OperatorError, match="a management server that was overtaken"):
+        store.begin(managed.signed(managed.payload(5), fencing=6), anchors)
+    store.begin(managed.signed(managed.payload(5), fencing=7), anchors)
+    assert store.load().number == 5
+
+
+def test_forged_document_raises_no_fencing_number(managed: Managed, store: DocumentStore) -> None:
+    """Otherwise anybody could shut management out."""
+    forged = managed.signed(b"payload", managed.credentials(FE1), REVOKED, fencing=9)
+    with pytest.raises(RemoteError, match="which is not trusted"):
+        store.signed_by_management(forged, REVOKED, store.load(), now())
+    assert store.fencing == 0
 
 
 def test_item_of_the_store_is_the_document_that_is_sent(managed: Managed, store: DocumentStore) -> None:

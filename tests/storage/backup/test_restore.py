@@ -18,6 +18,7 @@ from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import CertificateKind
+from sipmesh.pki.ledger import FENCED
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.backup.create import Manifest, back_up
 from sipmesh.storage.backup.restore import JUMP, Restored, restore
@@ -59,6 +60,8 @@ def test_version_number_jumps_and_the_audit_log_records_it(back: tuple[Path, Res
     assert (last.act, last.who) == (AuditAct.RESTORE, "ada (1000)")
     assert management_db.history.verify() == []
     assert restored.next_version == 2 + restored.jump
+    assert management_db.lease.fencing == restored.jump
+    assert listed(folder).number // FENCED == restored.jump
     assert management_db.history.publish(2, made, "ada", "after", at=datetime.now(UTC)).number == restored.next_version
     assert management_db.history.verify() == []
     management_db.close()

@@ -113,6 +113,10 @@ def test_no_octet_can_be_changed(data: st.DataObject) -> None:
         ({"crit": []}, "it requires []"),
         ({"b64": False}, "'b64' is not known"),
         ({"kid": "1"}, "'kid' is not known"),
+        ({"fencing": -1}, "its fencing number is -1"),
+        ({"fencing": 2**53}, "its fencing number is 9007199254740992"),
+        ({"fencing": True}, "its fencing number is True"),
+        ({"fencing": "1"}, "its fencing number is '1'"),
         ({"jwk": {}}, "'jwk' is not known"),
         ({"x5u": "https://evil.test/"}, "'x5u' is not known"),
         ({"zip": "DEF"}, "'zip' is not known"),
@@ -133,6 +137,12 @@ def test_no_octet_can_be_changed(data: st.DataObject) -> None:
 def test_each_changed_header_is_refused_with_a_reason(change: dict[str, Any], reason: str) -> None:
     """Each of them has a valid signature of the right key."""
     assert reason in refusal(forged({**rightful(), **change}))
+
+
+def test_fencing_number_is_in_the_signed_header_and_0_if_it_is_missing() -> None:
+    signed = sign(PAYLOAD, KIND, SIGNER.chain, ec_key(SIGNER), fencing=2**53 - 1)
+    assert open_signed(signed, KIND).fencing == 2**53 - 1
+    assert open_signed(sign(PAYLOAD, KIND, SIGNER.chain, ec_key(SIGNER)), KIND).fencing == 0
 
 
 @pytest.mark.parametrize("name", ["alg", "typ", "x5c"])

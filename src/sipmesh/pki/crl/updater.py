@@ -55,10 +55,10 @@ class CrlUpdater:
         made = (self._ledger.last_list(kind) for kind in CA_KINDS)
         return max((last.this_update + profiles.BACKDATED for last in made if last is not None), default=None)
 
-    def jump(self, by: int) -> None:
-        """Increase the next CRL numbers by *by* after a restore. Then both CRLs are due."""
+    def jump(self, by: int, fencing: int = 0) -> None:
+        """Increase the next CRL numbers by *by*, and to those of *fencing*, after a restore. Then both CRLs are due."""
         with ca_lock(self._folder):
-            self._ledger.jump(by)
+            self._ledger.jump(by, fencing)
 
     def has_key(self, kind: CertificateKind) -> bool:
         """Tell whether the key of a CA is in the folder. That of the root may be kept elsewhere."""

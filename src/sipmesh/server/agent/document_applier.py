@@ -14,7 +14,6 @@ from sipmesh.server.process.clock import now_utc
 from sipmesh.server.process.file_stamps import stamp
 from sipmesh.server.process.off_loop import LARGE, off_loop
 from sipmesh.server.replication.cert_renewal import CERTIFICATE, Applicant
-from sipmesh.server.replication.document_store import signed_by_management
 from sipmesh.server.replication.revocation_push import REVOKED, named_in
 from sipmesh.storage.users.user_document import UserDocument
 
@@ -76,6 +75,7 @@ class DocumentApplier:
         self._retry = StorageRetry(self._try_again, loop)
         self._queue = DocumentQueue(self._accept_large, self._applied, self._failed)
         self._complete = b""  # a large version that waits for no CRL any more
+        self._leader = documents.fencing  # the fencing number of what is held
 
     def __repr__(self) -> str:
         return (
@@ -119,6 +119,9 @@ class DocumentApplier:
     def _applied(self, item: Item) -> None:
         self._retry.stored(item)
         self._reporter.mend(item.key)
+        if self._documents.fencing > self._leader:
+            self._leader = self._documents.fencing
+            self._held.forget_earlier_leader(item)
 
     def _failed(self, peer: str, item: Item, wrong: SipmeshError) -> None:
         if isinstance(wrong, FileError):
@@ -309,12 +312,12 @@ class DocumentApplier:
             self._held.certificates_of_edges[item.name] = item
             self._follower.items_changed()
             return
-        payload = signed_by_management(item.body, CERTIFICATE, view.loaded, now_utc())
+        payload = self._documents.signed_by_management(item.body, CERTIFICATE, view.loaded, now_utc())
         if self._applicant.accept_certificate(payload, view):
             self._log.info("certificate renewed", file=str(view.certificate))
 
     def _accept_revoked(self, item: Item) -> None:
-        payload = signed_by_management(item.body, REVOKED, self._server.view.loaded, now_utc())
+        payload = self._documents.signed_by_management(item.body, REVOKED, self._server.view.loaded, now_utc())
         closed = self._server.revocation.revoke(named_in(payload))
         self._held.revoked = item
         self._log.info("pushed revocations in force", closed=closed)

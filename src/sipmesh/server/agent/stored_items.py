@@ -33,6 +33,16 @@ class StoredItems:
     def __repr__(self) -> str:
         return f"<StoredItems of {self._server.view.name}, version {self.topology.number}>"
 
+    def forget_earlier_leader(self, first: Item) -> None:
+        """Pass on no more what an earlier leader of management has signed; *first* is the first item of the present leader.
+
+        Edges would refuse it. The present leader sends its own certificates and revocations.
+        """
+        if self.revoked is not first:
+            self.revoked = None
+        kept = [item for item in self.certificates_of_edges.values() if item is first]
+        self.certificates_of_edges = {item.name: item for item in kept}
+
     def state(self, peer: TrustedPeer | None = None) -> ReplicationState:
         """Return what we hold, for *peer*; None stands for the server that gives us documents."""
         versions = {item.key: (item.number, item.digest) for item in self.items(peer)}

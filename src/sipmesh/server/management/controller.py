@@ -88,7 +88,7 @@ class Controller:
         self._folder, audit = server.view.loaded.folder, management_db.audit
         self.reports = ServerReports()
         self.network = Network(server, own_status, self.reports, self)
-        self._issuing = Issuing(server, audit, log)
+        self._issuing = Issuing(server, management_db, log)
         self._offers = Offers(server, management_db, users, self._issuing.grantor, self._changed, log)
         self._receiver = ReportReceiver(
             server, self.reports, self._issuing.grantor, lambda: self.newest, self._changed, audit, loop, log
@@ -100,6 +100,7 @@ class Controller:
         self.root_rotation = RootRotation(
             self._folder / CA, server, own_status, self.network, audit, self._root_changed, log
         )
+        self._publishing_again: asyncio.Task[None] | None = None
         self._renew_own()  # before it listens: certificates that expired while it was off must not stop it from starting
 
     def __repr__(self) -> str:
@@ -108,9 +109,12 @@ class Controller:
     def begin(self) -> None:
         """Open a link to every front end."""
         self._keep_links()
+        self._publish_if_overtaken()
 
     def close(self) -> None:
         """Open no more links, and compute no more documents."""
+        if self._publishing_again is not None:
+            self._publishing_again.cancel()
         self._links.close()
         self._offers.close()
 
@@ -189,6 +193,7 @@ class Controller:
             self._renew_own()
         if now - self._gave_again_at >= AGAIN_EVERY_S:
             self._gave_again_at = now
+            self._publish_if_overtaken()
             self._notifier.give_users_again()
             for name, report in self.reports.reports.items():
                 if report.number < self.newest:
@@ -214,6 +219,22 @@ class Controller:
     def _renew_own(self) -> None:
         self._issuing.renew_own()
         self._offers.issuing = self._issuing.shown
+
+    def _publish_if_overtaken(self) -> None:
+        """Publish the newest version again if an earlier leader, or a host that is lost, has signed it.
+
+        A server that knows our fencing number would refuse it.
+        """
+        if self._offers.fencing < self.management_db.lease.fencing:
+            self._publishing_again = self._loop.create_task(self._publish_again())
+
+    async def _publish_again(self) -> None:
+        fencing = self.management_db.lease.fencing
+        try:
+            await self.publisher.publish_again(f"{self._server.view.name} leads, with fencing number {fencing}")
+        except OperatorError as wrong:
+            why = str(wrong)
+            self._log.error("the newest version is not signed again: servers that are behind cannot load it", why=why)
 
     def _root_changed(self) -> None:
         self._renew_own()

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
     from sipmesh.server.log import Log
     from sipmesh.server.management.publishing.publisher import InForce
-    from sipmesh.storage.audit import Audit
+    from sipmesh.storage.management_db import ManagementDb
 
 
 class Issuing:
     """Issues with the CA in the folder beside the topology; *grantor* serves the requests of other servers."""
 
-    def __init__(self, server: InForce, audit: Audit, log: Log) -> None:
-        self._server, self._audit, self._log = server, audit, log
+    def __init__(self, server: InForce, management_db: ManagementDb, log: Log) -> None:
+        self._server, self._log = server, log
+        self._audit, self._lease = management_db.audit, management_db.lease
         self._folder = server.view.loaded.folder / CA
         self.grantor = Grantor(self._folder, self._sign, self._granted)
         self.shown = ""  # the certificate of the present issuing CA, in DER and base64
@@ -56,4 +57,4 @@ class Issuing:
         self._audit.append(server, AuditAct.ISSUE, about(server, certificate), at=now_utc())
 
     def _sign(self, payload: bytes, kind: str) -> bytes:
-        return sign_as(self._server.view, payload, kind, now_utc())
+        return sign_as(self._server.view, payload, kind, now_utc(), self._lease.fencing)

@@ -14,6 +14,8 @@ from sipmesh.server.replication.crl_store import CrlStore
 from sipmesh.server.replication.revocation_push import REVOKED, revoked_payload
 from sipmesh.server.replication.stored_users import USERS
 from sipmesh.topology.home_pools import home_by_default
+from sipmesh.topology.versions.jose import open_signed
+from sipmesh.topology.versions.publication import KIND
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ class Directory(Protocol):
 class Offers:
     """The items for each server. *issuing* is the certificate of the present issuing CA, in DER and base64.
 
+    *fencing* is the fencing number of the version that is given.
+
     *changed* is called when items that were not ready can be sent.
     """
 
@@ -89,6 +93,7 @@ class Offers:
     def offer_version(self, number: int) -> None:
         """Give version *number* of the history from now on; users are computed again, since home pools may differ."""
         self._topology = Item(ItemKind.TOPOLOGY, self._management_db.history.get(number).jws, number=number)
+        self.fencing = open_signed(self._topology.body, KIND).fencing
         self._of_pool.clear()
 
     def state(self, peer: TrustedPeer) -> ReplicationState:
@@ -186,7 +191,7 @@ class Offers:
         return True
 
     def _sign(self, payload: bytes, kind: str) -> bytes:
-        return sign_as(self._server.view, payload, kind, now_utc())
+        return sign_as(self._server.view, payload, kind, now_utc(), self._management_db.lease.fencing)
 
 
 def edges_behind(view: ServerView, pool: str) -> frozenset[str]:

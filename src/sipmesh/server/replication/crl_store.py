@@ -11,6 +11,7 @@ from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.errors import OperatorError, Problem, RemoteError
 from sipmesh.pki import files
 from sipmesh.pki.file_error import file_errors
+from sipmesh.pki.ledger import FENCED
 from sipmesh.server.process.file_stamps import Stamp, stamp
 from sipmesh.topology.document.named_files.crl_cache import read_content
 from sipmesh.trust.formatting import tell_time
@@ -87,6 +88,8 @@ class CrlStore:
             raise _refused(
                 item.name, f"its issuer is {new.issuer.rfc4514_string()}, and not {old.issuer.rfc4514_string()}"
             )
+        if old is not None and item.name in loaded.topology.authority.crls and _is_overtaken(new, old):
+            raise _refused(item.name, f"number {new.number} is of a management server that was overtaken")
         if old is not None and _is_valid(old, at) and not _is_newer(new, old):
             return False
         with file_errors(file):
@@ -130,6 +133,14 @@ def _may_replace(old: RevocationList, loaded: Loaded, at: datetime) -> bool:
     """
     is_known = any(issuer.subject.public_bytes() == old.issuer_der for issuer in loaded.issuers_known)
     return not is_known and not _is_valid(old, at)
+
+
+def _is_overtaken(new: RevocationList, old: RevocationList) -> bool:
+    """Return whether a CRL of our own CA has a lower fencing number than *old*, in the first digits of its number.
+
+    Its time does not count: the clock of that management server may be ahead.
+    """
+    return new.issuer_der == old.issuer_der and new.number // FENCED < old.number // FENCED
 
 
 def _is_newer(new: RevocationList, old: RevocationList) -> bool:

@@ -21,6 +21,7 @@ from sipmesh.errors import OperatorError, Problem, RemoteError
 from sipmesh.pki import files
 from sipmesh.pki.file_error import make_folder
 from sipmesh.server.replication.accepted_signer import why_not_trusted
+from sipmesh.server.replication.fencing import HighestFencing
 from sipmesh.server.replication.publication_record import PublicationRecord, PublicationRecordFile, digest
 from sipmesh.server.replication.stored_users import USERS, StoredUsers
 from sipmesh.topology.document.named_files.crl_cache import large_lists_later
@@ -51,6 +52,7 @@ class DocumentStore:
         self._highest = state / f"{name}.highest"
         self._record = PublicationRecordFile(folder, name)
         self.users = StoredUsers(state / f"{name}.users", self._record, self._pinned)
+        self._fencing = HighestFencing(folder, name)
         self.known_to_exist = 0  # the highest version that anybody has reported, accepted or not
 
     def __repr__(self) -> str:
@@ -65,6 +67,11 @@ class DocumentStore:
     def is_whole(self) -> bool:
         """Whether the files of a publication exist."""
         return all(file.exists() for file in self._files)
+
+    @property
+    def fencing(self) -> int:
+        """The highest fencing number that this server has seen; raises `OperatorError` if it cannot be read."""
+        return self._fencing.number
 
     @property
     def record(self) -> PublicationRecord | None:
@@ -89,7 +96,18 @@ class DocumentStore:
             reason = f"has had version {self.highest} in force, and this is version {publication.number}"
             problem = Problem(self._topology, 0, "", reason, "get a new grant from management: sipmesh join grant")
             raise OperatorError("a server does not load an older version", (problem,))
+        self._accept_fencing(open_signed(jws, KIND))
         self.keep(jws, load_published(publication, self.folder))
+
+    def _accept_fencing(self, signed: Signed) -> None:
+        """Note the fencing number of a publication that an operator brings; raises `OperatorError` if it is too low."""
+        try:
+            self._fencing.accept(signed)
+        except RemoteError as wrong:
+            problem = Problem(self._topology, 0, "", str(wrong), "get a new grant from management: sipmesh join grant")
+            raise OperatorError(
+                "a server loads nothing from a management server that was overtaken", (problem,)
+            ) from None
 
     def load(self) -> Loaded:
         """Load the stored publication; raises `OperatorError` if it was changed after it was accepted."""
@@ -181,7 +199,7 @@ class DocumentStore:
             raise _refused(
                 f"version {publication.number} after version {floor}: a server does not load an older version"
             )
-        verify_signer(signed, in_force, at)
+        self._accept_signer(signed, in_force, at)
         self.known_to_exist = max(self.known_to_exist, publication.number)
         try:
             with large_lists_later():
@@ -232,7 +250,22 @@ class DocumentStore:
 
     def newer_users(self, jws: bytes, in_force: Loaded, at: datetime) -> bytes:
         """Check a users' document that arrived at time *at*, and return its payload; raises `RemoteError` if it is refused."""
-        return signed_by_management(jws, USERS, in_force, at)
+        return self.signed_by_management(jws, USERS, in_force, at)
+
+    # All documents
+
+    def signed_by_management(self, jws: bytes, kind: str, in_force: Loaded, at: datetime) -> bytes:
+        """Return the payload of a document of *kind* that arrived at time *at*.
+
+        Raises `RemoteError` if its signer is not trusted, or was overtaken by another management server.
+        """
+        signed = _signed(jws, kind)
+        self._accept_signer(signed, in_force, at)
+        return signed.payload
+
+    def _accept_signer(self, signed: Signed, in_force: Loaded, at: datetime) -> None:
+        verify_signer(signed, in_force, at)
+        self._fencing.accept(signed)
 
 
 def held_in(folder: Path) -> list[str]:
@@ -254,13 +287,6 @@ def signers_of(loaded: Loaded) -> frozenset[str]:
     """Return the servers whose signature counts: those of role management."""
     pools = (pool for pool in loaded.topology.pools if pool.role is Role.MANAGEMENT)
     return frozenset(server.name for pool in pools for server in pool.servers)
-
-
-def signed_by_management(jws: bytes, kind: str, in_force: Loaded, at: datetime) -> bytes:
-    """Return the payload of a document of another *kind*; raises `RemoteError` if its signer is not trusted."""
-    signed = _signed(jws, kind)
-    verify_signer(signed, in_force, at)
-    return signed.payload
 
 
 def _signed(jws: bytes, kind: str) -> Signed:

@@ -2,7 +2,7 @@
 
 A restored CA, history and user database are older than what the network has seen since. So their numbers jump by more than can
 have been used meanwhile: by 1,000, and by one for each second since the backup was made. Serial numbers do not jump: they are
-random.
+random. The fencing number jumps too, so that servers refuse what the lost host signs if it comes back.
 """
 
 from __future__ import annotations
@@ -137,9 +137,10 @@ def _write(tar: tarfile.TarFile, entry: tarfile.TarInfo, folder: Path) -> None:
 def _jump_numbers(folder: Path, manifest: Manifest, who: str, at: datetime) -> Restored:
     """Let every number jump, record the restore in the audit log, and sign new CRLs."""
     jump = JUMP + max(0, int((at - manifest.at).total_seconds()))
+    next_version, fencing = _jump_management(folder, jump, who, at)
     missing: tuple[CertificateKind, ...] = ()
     for ca in CaGenerations(folder / CA).alive:
-        ca.crls.jump(jump)
+        ca.crls.jump(jump, fencing)
         missing += tuple(kind for kind in (CertificateKind.ROOT, CertificateKind.ISSUING) if not ca.crls.has_key(kind))
         for kind in (CertificateKind.ROOT, CertificateKind.ISSUING):
             if ca.crls.has_key(kind):
@@ -148,15 +149,17 @@ def _jump_numbers(folder: Path, manifest: Manifest, who: str, at: datetime) -> R
         users = Users(folder / manifest.users)
         users.jump(jump)
         users.close()
-    return Restored(manifest, jump, _next_version(folder, jump, who, at), missing)
+    return Restored(manifest, jump, next_version, missing)
 
 
-def _next_version(folder: Path, jump: int, who: str, at: datetime) -> int | None:
+def _jump_management(folder: Path, jump: int, who: str, at: datetime) -> tuple[int | None, int]:
+    """Return the next version and the new fencing number; None and 0 if nothing was ever published."""
     if not ManagementDb.is_in(folder):
-        return None
+        return None, 0
     management_db = ManagementDb(folder)
     try:
         head = management_db.history.head()
-        return management_db.history.jump((head.number if head else 0) + jump, who, WHY, at=at)
+        fencing = management_db.lease.jump(jump)
+        return management_db.history.jump((head.number if head else 0) + jump, who, WHY, at=at), fencing
     finally:
         management_db.close()

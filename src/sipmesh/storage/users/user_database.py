@@ -19,7 +19,7 @@ import sqlalchemy as sql
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from sipmesh.database import Database
+from sipmesh.database.connection import Database
 from sipmesh.errors import OperatorError
 from sipmesh.routing.authentication.verifier import Verifier, user_of
 from sipmesh.routing.identity.alias import alias_keys, folded, read_alias

@@ -36,6 +36,10 @@ LONGEST_CHAIN: Final = 4  # the signer, the issuing CA, and two more in a larger
 # RFC 7518 3.4: each algorithm has its own curve, so the key determines the algorithm.
 _ALGORITHMS: tuple[tuple[type[ec.EllipticCurve], str], ...] = ((ec.SECP256R1, "ES256"), (ec.SECP384R1, "ES384"))
 _HEADERS = frozenset({"alg", "typ", "x5c"})
+FENCING: Final = "fencing"
+"""The field of the header with the fencing number (`sipmesh.database.lease`); it is missing where the number is 0."""
+HIGHEST_FENCING: Final = (1 << 53) - 1  # RFC 8259 6: all JSON parsers agree on integers up to this
+OURS: Final = frozenset({FENCING})
 _COMPACT = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}", re.ASCII)
 
@@ -51,11 +55,12 @@ class MalformedDocumentError(RemoteError):
 class Signed:
     """The signed octets, and the signer: *chain* has the signer's certificate first, and no anchor.
 
-    The signature is valid. Whether the signer is trusted is not decided yet.
+    The signature is valid. Whether the signer is trusted is not decided yet. *fencing* is 0 if the document has no such number.
     """
 
     payload: bytes
     chain: tuple[x509.Certificate, ...]
+    fencing: int = 0
 
     @property
     def presented(self) -> tuple[bytes, ...]:
@@ -67,7 +72,7 @@ class Signed:
 
 
 def sign(
-    payload: bytes, kind: str, chain: Sequence[x509.Certificate], key: ec.EllipticCurvePrivateKey, **more: str
+    payload: bytes, kind: str, chain: Sequence[x509.Certificate], key: ec.EllipticCurvePrivateKey, **more: str | int
 ) -> bytes:
     """Sign *payload* as a document of *kind*. *chain* has the signer's certificate, then its issuers without an anchor.
 
@@ -84,7 +89,7 @@ def sign(
     return PyJWS([algorithm]).encode(payload, key, algorithm, {"typ": kind, "x5c": x5c, **more}).encode()
 
 
-def open_signed(jws: bytes, kind: str, largest: int = LARGEST, more: frozenset[str] = frozenset()) -> Signed:
+def open_signed(jws: bytes, kind: str, largest: int = LARGEST, more: frozenset[str] = OURS) -> Signed:
     """Parse a document of *kind*, and verify its signature with the first certificate in it.
 
     *more* are further fields that the header may have. *largest* is checked before anything is decoded. The key determines
@@ -111,7 +116,7 @@ def open_signed(jws: bytes, kind: str, largest: int = LARGEST, more: frozenset[s
         raise MalformedDocumentError(f"it cannot be read: {wrong}", rule="RFC 7515 5.2") from None
     if not is_valid:
         raise MalformedDocumentError(f"the signature of {tell_subject(chain[0])} is not valid", rule="RFC 7515 5.2")
-    return Signed(payload, chain)
+    return Signed(payload, chain, _fencing(header.get(FENCING, 0)))
 
 
 def _header(jws: bytes, largest: int, more: frozenset[str]) -> dict[str, Any]:
@@ -136,6 +141,12 @@ def _header(jws: bytes, largest: int, more: frozenset[str]) -> dict[str, Any]:
         faults = ", ".join(f"{_quote(name)} {'is missing' if name in _HEADERS else 'is not known'}" for name in odd)
         raise MalformedDocumentError(f"in its header {faults}", rule="RFC 7515 4.1")
     return header
+
+
+def _fencing(given: object) -> int:
+    if not isinstance(given, int) or isinstance(given, bool) or not 0 <= given <= HIGHEST_FENCING:
+        raise MalformedDocumentError(f"its fencing number is {_quote(given)}, not a whole number")
+    return given
 
 
 def _chain(x5c: object) -> tuple[x509.Certificate, ...]:

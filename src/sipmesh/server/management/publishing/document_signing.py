@@ -9,7 +9,7 @@ from sipmesh.pki import files
 from sipmesh.server.replication.document_store import verify_signer
 from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
-from sipmesh.topology.versions.jose import open_signed, sign
+from sipmesh.topology.versions.jose import FENCING, open_signed, sign
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from sipmesh.topology.view import ServerView
 
 
-def sign_as(server: ServerView, payload: bytes, kind: str, at: datetime) -> bytes:
-    """Return a signed document of *kind*; raises `OperatorError` if the signer is missing, or servers would refuse it."""
+def sign_as(server: ServerView, payload: bytes, kind: str, at: datetime, fencing: int = 0) -> bytes:
+    """Return a signed document of *kind*, with the *fencing* number under which *server* leads.
+
+    Raises `OperatorError` if the signer is missing, or servers would refuse it.
+    """
     certificate, key_file = server.signer
     remedy = f"sipmesh ca issue {server.name}"
     try:
@@ -27,7 +30,8 @@ def sign_as(server: ServerView, payload: bytes, kind: str, at: datetime) -> byte
         raise OperatorError(
             "the topology cannot be signed", (Problem(certificate, 0, "", str(wrong), remedy),)
         ) from None
-    signed = sign(payload, kind, chain, files.read_key(key_file))
+    more = {FENCING: fencing} if fencing else {}
+    signed = sign(payload, kind, chain, files.read_key(key_file), **more)
     try:
         verify_signer(open_signed(signed, kind), server.loaded, at)
     except RemoteError as wrong:

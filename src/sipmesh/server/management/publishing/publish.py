@@ -107,7 +107,7 @@ def publish(
             previous=slot.previous,
             audit=slot.audit,
         )
-        return must_fit(sign_as(signer, publication.encode(), KIND, at))
+        return must_fit(sign_as(signer, publication.encode(), KIND, at, slot.fencing))
 
     version = management_db.history.publish(
         request.base, make, request.who, request.why, at=at, dangers=found, act=request.act

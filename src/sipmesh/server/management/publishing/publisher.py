@@ -112,6 +112,17 @@ class Publisher:
             request = PublishRequest(draft, who, why, now_utc(), base, force, AuditAct.ROLLBACK)
             return await self._put_in_force(request, octets)
 
+    async def publish_again(self, why: str) -> PutInForce:
+        """Publish the version in force with a new number, signed now; raises `OperatorError`."""
+        async with self._audited(self._server.view.name, {"act": "publish", "why": why}):
+            base = self._server.view.loaded.number
+            old = version_of(self._management_db, base)
+            octets = len(old.topology)
+            loaded = await when_large(octets, load_published, old, self._folder)
+            draft = Draft(loaded, old.topology, old.files)
+            request = PublishRequest(draft, self._server.view.name, why, now_utc(), base)
+            return await self._put_in_force(request, octets)
+
     async def block(self, who: str, name: str) -> PutInForce:
         """Publish the version in force with one change: *name* is blocked. Raises `OperatorError`.
 

@@ -12,7 +12,8 @@ import pytest
 import sqlalchemy as sql
 from sqlalchemy import make_url
 
-from sipmesh.database import Database, DatabaseTimeouts
+from sipmesh.database.connection import Database, DatabaseTimeouts
+from sipmesh.database.lease import Lease
 from sipmesh.errors import OperatorError
 from sipmesh.storage.audit import Audit
 from sipmesh.storage.history import History
@@ -115,7 +116,8 @@ def test_several_processes_may_create_tables_at_the_same_time(postgres_url: str)
 
     def make(_: int) -> None:
         database = Database(postgres_url, "history")
-        History(database, Audit(database))
+        lease = Lease(database)
+        History(database, Audit(database, lease), lease)
         database.close()
 
     with ThreadPoolExecutor(4) as workers:

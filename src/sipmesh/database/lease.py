@@ -1,0 +1,176 @@
+"""The lease of the management pool: which server leads, with a fencing number that is higher for each new leader.
+
+Each document that management signs carries the number, and a server refuses a document with a lower number than it has seen. A
+transaction that writes calls `Lease.enter` first. So a leader that was stopped, and overtaken meanwhile, writes nothing and
+reaches nobody.
+
+A network with one management server has no holder: its number changes only if a backup is restored. Times are seconds since 1970,
+by the clock of the database.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import sqlalchemy as sql
+from sqlalchemy.schema import CreateTable
+
+from sipmesh.database.connection import Database
+from sipmesh.errors import OperatorError
+
+LEASE_S: Final = 5.0
+"""Seconds without a renewal after which another server may lead; the leader renews each second."""
+
+_schema = sql.MetaData()
+# One row. A transaction that writes locks it against a new leader until it is committed.
+_lease = sql.Table(
+    "management_lease",
+    _schema,
+    sql.Column("id", sql.Integer, primary_key=True, autoincrement=False),
+    sql.Column("holder", sql.Text, nullable=False),
+    sql.Column("fencing", sql.BigInteger, nullable=False),
+    sql.Column("until", sql.Float, nullable=False),
+    sql.Column("since", sql.Float, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseState:
+    """The lease now: *holder* leads with *fencing* since *since*; *left_s* is negative if it has expired."""
+
+    holder: str
+    fencing: int
+    since: float
+    left_s: float
+
+
+class NotLeadingError(OperatorError):
+    """Another management server leads: nothing was written."""
+
+
+class Lease:
+    """The lease in one database, for the management server *holder*; "" if there is only one management server."""
+
+    __slots__ = ("_database", "fencing", "holder")
+
+    def __init__(self, database: Database, holder: str = "") -> None:
+        """Create the missing table; raises `OperatorError` if the database cannot be used.
+
+        *fencing* is the number under which this process acts; in a pool it is 0 until `claim` has returned True.
+        """
+        self._database, self.holder, self.fencing = database, holder, 0
+        with database.setting_up() as db:
+            db.execute(CreateTable(_lease, if_not_exists=True))
+            if not holder:
+                self.fencing = self._fencing_in(db)
+
+    def __repr__(self) -> str:
+        return f"<Lease of {self.holder or 'one server'}, fencing number {self.fencing}>"
+
+    @property
+    def is_of_pool(self) -> bool:
+        """Whether several management servers share the database."""
+        return bool(self.holder)
+
+    def state(self) -> LeaseState | None:
+        """Return who leads; None if nobody ever has."""
+        with self._database.border(), self._database.engine.connect() as db:
+            return self._state_in(db)
+
+    def claim(self) -> bool:
+        """Lead from now on, or go on leading for `LEASE_S` more; False if another server leads.
+
+        Raises `OperatorError` if the database cannot be used.
+        """
+        if not self.is_of_pool:
+            return True
+        with self._database.border(), self._database.engine.begin() as db:
+            number = self._claimed(db)
+        self.fencing = number
+        return bool(number)
+
+    def _claimed(self, db: sql.Connection) -> int:
+        """Take or renew the lease; returns the fencing number, 0 if another server leads."""
+        _lock(db)
+        state, now = self._state_in(db), time_of(db)
+        if state is None:
+            row = {"id": 1, "holder": self.holder, "fencing": 1, "until": now + LEASE_S, "since": now}
+            db.execute(_lease.insert().values(row))
+            return 1
+        if state.holder == self.holder and self.fencing in (0, state.fencing):
+            db.execute(_lease.update().values(until=now + LEASE_S))
+            return state.fencing
+        if state.left_s > 0 and state.holder:
+            return 0
+        number = state.fencing + 1
+        db.execute(_lease.update().values(holder=self.holder, fencing=number, until=now + LEASE_S, since=now))
+        return number
+
+    def release(self) -> None:
+        """Let another server lead at once; nothing happens if this server does not lead."""
+        ours = (_lease.c.holder == self.holder) & (_lease.c.fencing == self.fencing)
+        with self._database.border(), self._database.engine.begin() as db:
+            db.execute(_lease.update().where(ours).values(until=0))
+        self.fencing = 0
+
+    def enter(self, db: sql.Connection) -> int:
+        """Begin a transaction that writes, and return the fencing number; no other server can lead until it ends.
+
+        Raises `NotLeadingError` if another server leads.
+        """
+        if not self.is_of_pool:
+            self.fencing = self._fencing_in(db)
+            return self.fencing
+        row = db.execute(sql.select(_lease.c.holder, _lease.c.fencing).with_for_update(read=True)).first()
+        if row is None or not self.fencing or (row.holder, row.fencing) != (self.holder, self.fencing):
+            raise self._not_leading(self._state_in(db))
+        return self.fencing
+
+    def must_lead(self) -> None:
+        """Claim the lease for a command of this host, unless this process leads; raises `NotLeadingError` if that fails."""
+        if self.is_of_pool and not self.fencing and not self.claim():
+            raise self._not_leading(self.state())
+
+    def jump(self, by: int) -> int:
+        """Raise the number by *by*, after a restore: the host that is lost may have used higher ones. Returns the number."""
+        with self._database.border(), self._database.engine.begin() as db:
+            _lock(db)
+            self.fencing = self._fencing_in(db) + by
+            db.execute(_lease.delete())
+            db.execute(
+                _lease.insert().values(id=1, holder=self.holder, fencing=self.fencing, until=0, since=time_of(db))
+            )
+        return self.fencing
+
+    def _not_leading(self, state: LeaseState | None) -> NotLeadingError:
+        if state is None or state.holder == self.holder:
+            return NotLeadingError(f"{self.holder} does not lead the management pool now; try again in a few seconds")
+        remedy = f"run this command on the host of {state.holder}"
+        return NotLeadingError(
+            f"{state.holder} leads the management pool, with fencing number {state.fencing}; {remedy}"
+        )
+
+    @staticmethod
+    def _fencing_in(db: sql.Connection) -> int:
+        return int(db.execute(sql.select(sql.func.coalesce(sql.func.max(_lease.c.fencing), 0))).scalar_one())
+
+    @staticmethod
+    def _state_in(db: sql.Connection) -> LeaseState | None:
+        row = db.execute(sql.select(_lease)).first()
+        return LeaseState(row.holder, row.fencing, row.since, row.until - time_of(db)) if row is not None else None
+
+
+def time_of(db: sql.Connection) -> float:
+    """Return the time of the database: hosts compare times with one clock."""
+    if db.dialect.name == "postgresql":
+        return float(db.execute(sql.text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+    return float(db.execute(sql.text("SELECT (julianday('now') - 2440587.5) * 86400.0")).scalar_one())
+
+
+def _lock(db: sql.Connection) -> None:
+    """Wait until no other transaction writes, and let none begin."""
+    if db.dialect.name == "postgresql":
+        db.exec_driver_sql("LOCK TABLE management_lease IN EXCLUSIVE MODE")
+    else:
+        db.execute(_lease.update().values(id=1))

@@ -1,0 +1,64 @@
+"""The highest fencing number that one server has seen: what an overtaken management server signs has a lower one.
+
+The number is beside the server's key, like the record of the last publication. So an attacker who can write only to ``state``
+cannot lower it.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from sipmesh.errors import OperatorError, Problem, RemoteError
+from sipmesh.pki import files
+from sipmesh.pki.file_error import FileError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sipmesh.topology.versions.jose import Signed
+
+SUFFIX = ".fencing"
+
+
+class HighestFencing:
+    """The number of the server *name*, in the folder of the servers' keys below *folder*."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.file = folder / "servers" / f"{name}{SUFFIX}"
+        self._number: int | None = None
+        self._stored = 0
+
+    def __repr__(self) -> str:
+        return f"<HighestFencing {self.file}>"
+
+    @property
+    def number(self) -> int:
+        """The number, 0 if no document had one; raises `OperatorError` for an unreadable file."""
+        if self._number is None:
+            self._number = self._stored = self._read()
+        return self._number
+
+    def accept(self, signed: Signed) -> None:
+        """Note the number of a document whose signer is trusted; raises `RemoteError` if another leader has a higher one.
+
+        A full disk does not keep a document out of force: the number is in memory first, and is stored with a later document.
+        """
+        number = self.number
+        if signed.fencing < number:
+            why = f"its signer led with fencing number {signed.fencing}, and management leads with {number} now"
+            raise RemoteError(f"rejected: {why}", rule="rule R5", status=488)
+        self._number = signed.fencing
+        if self._number > self._stored:
+            with suppress(FileError):
+                files.write(self.file, b"%d\n" % self._number, files.SECRET)
+                self._stored = self._number
+
+    def _read(self) -> int:
+        try:
+            return int(self.file.read_bytes())
+        except FileNotFoundError:
+            return 0
+        except (OSError, ValueError) as wrong:
+            problem = Problem(self.file, 0, "", f"cannot be read ({wrong})", "join this server again: sipmesh join")
+            raise OperatorError("it is not known which management server leads", (problem,)) from None

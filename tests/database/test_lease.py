@@ -1,0 +1,121 @@
+"""The lease: one leader, a number that only rises, and no write of a leader that was overtaken."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sql
+
+from sipmesh.database import lease as lease_module
+from sipmesh.database.connection import Database
+from sipmesh.database.lease import Lease, NotLeadingError
+from storage.databases import BOTH, POSTGRESQL
+
+A, B = "mgmt1.example.test", "mgmt2.example.test"
+
+
+@pytest.fixture(name="database", params=BOTH)
+def _database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    url = request.getfixturevalue("postgres_url") if request.param == POSTGRESQL else f"sqlite:///{tmp_path}/x.db"
+    return Database(str(url), "things")
+
+
+def expire(database: Database) -> None:
+    """Let more than `LEASE_S` pass."""
+    with database.engine.begin() as db:
+        db.execute(sql.text("UPDATE management_lease SET until = until - 10"))
+
+
+def write(database: Database, lease: Lease) -> int:
+    """Run a transaction that writes."""
+    with database.border(), database.engine.begin() as db:
+        return lease.enter(db)
+
+
+def test_first_server_leads_until_its_lease_expires(database: Database) -> None:
+    first, second = Lease(database, A), Lease(database, B)
+    assert first.claim()
+    assert not second.claim()
+    assert first.claim()
+    expire(database)
+    assert second.claim()
+    assert not first.claim()
+    assert (first.fencing, second.fencing) == (0, 2)
+    state = second.state()
+    assert state is not None
+    assert (state.holder, state.fencing) == (B, 2)
+    assert 0 < state.left_s <= lease_module.LEASE_S
+
+
+def test_overtaken_leader_writes_nothing_and_is_told_who_leads(database: Database) -> None:
+    first, second = Lease(database, A), Lease(database, B)
+    assert first.claim()
+    assert write(database, first) == 1
+    expire(database)
+    assert second.claim()
+    with pytest.raises(NotLeadingError, match=f"{B} leads the management pool, with fencing number 2; run .* {B}"):
+        write(database, first)
+    assert write(database, second) == 2
+
+
+def test_leader_whose_lease_has_expired_goes_on_if_nobody_else_leads(database: Database) -> None:
+    """Nobody else has written meanwhile, so its number may stay."""
+    first = Lease(database, A)
+    assert first.claim()
+    expire(database)
+    assert write(database, first) == 1
+    assert first.claim()
+    assert first.fencing == 1
+
+
+def test_number_that_was_overtaken_is_never_used_again(database: Database) -> None:
+    first, second = Lease(database, A), Lease(database, B)
+    numbers = []
+    for _ in range(2):
+        for lease in (first, second):
+            assert lease.claim()
+            numbers.append(lease.fencing)
+            expire(database)
+    assert numbers == [1, 2, 3, 4]
+
+
+def test_released_lease_is_free_at_once(database: Database) -> None:
+    first, second = Lease(database, A), Lease(database, B)
+    assert first.claim()
+    second.release()
+    assert not second.claim()
+    first.release()
+    assert second.claim()
+    assert second.fencing == 2
+
+
+def test_command_acts_for_the_server_of_its_host_only(database: Database) -> None:
+    server, here, there = Lease(database, A), Lease(database, A), Lease(database, B)
+    assert server.claim()
+    here.must_lead()
+    assert write(database, here) == 1
+    with pytest.raises(NotLeadingError, match=A):
+        there.must_lead()
+    expire(database)
+    there.must_lead()
+    assert there.fencing == 2
+
+
+def test_one_of_many_servers_leads(database: Database) -> None:
+    leases = [Lease(database, f"mgmt{n}.example.test") for n in range(4)]
+    with ThreadPoolExecutor(4) as workers:
+        assert sorted(workers.map(Lease.claim, leases)) == [False, False, False, True]
+
+
+def test_only_management_server_needs_no_lease(database: Database) -> None:
+    lease = Lease(database)
+    assert (lease.claim(), lease.is_of_pool, lease.state()) == (True, False, None)
+    lease.must_lead()
+    assert write(database, lease) == 0
+    assert lease.jump(1000) == 1000
+    assert Lease(database).fencing == 1000
+    pool = Lease(database, A)
+    assert pool.claim()
+    assert pool.fencing == 1001
