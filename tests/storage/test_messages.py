@@ -26,6 +26,7 @@ from sipmesh.storage.messages import (
     remove,
     store,
 )
+from storage.databases import only_postgresql, run, shell, soon
 
 BOB, CAROL, FE1, FE2 = "sip:bob@example.test", "sip:carol@example.test", "fe1", "fe2"
 LIMITS = MessageLimits(
@@ -179,3 +180,12 @@ def test_messages_outlive_the_process(url: str) -> None:
     [claimed] = second.carry_out([claim(BOB, FE1)])
     assert [one.octets for one in claimed.messages] == [b"\x00\xff"]
     second.close()
+
+
+@only_postgresql
+def test_a_server_starts_while_another_one_stores_a_message(shelf: Shelf, url: str) -> None:
+    """The other one holds the row of the turn until it commits; the server that starts must not wait for it."""
+    with shell(url) as db:
+        run(db, "UPDATE stored_messages_turn SET turn = turn + 1")
+        MessageStore(soon(url)).close()
+    assert shelf.put() is Storing.STORED

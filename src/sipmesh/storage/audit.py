@@ -10,15 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
 import sqlalchemy as sql
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.schema import CreateTable
 
 from sipmesh.database.connection import Database
 from sipmesh.database.lease import Lease
@@ -42,6 +40,7 @@ _turn = sql.Table(
     sql.Column("id", sql.Integer, primary_key=True, autoincrement=False),
     sql.Column("turns", sql.BigInteger, nullable=False),
 )
+_FIRST_TURN = "INSERT INTO audit_turn (id, turns) SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM audit_turn)"
 
 NOTHING_ABOUT: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -79,12 +78,9 @@ class Audit:
         Only the holder of the *lease* can change anything.
         """
         self._database, self._lease = database, lease
-        with database.setting_up() as db:
-            for table in _schema.sorted_tables:
-                db.execute(CreateTable(table, if_not_exists=True))
+        with database.setting_up(_schema) as db:
             guard(db, "audit", "seq")
-        with database.border(), suppress(IntegrityError), database.engine.begin() as db:
-            db.execute(_turn.insert().values(id=1, turns=0))
+            db.exec_driver_sql(_FIRST_TURN)
 
     def __repr__(self) -> str:
         return f"<Audit in {self._database.where}>"

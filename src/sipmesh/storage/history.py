@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy.schema import CreateTable
 
 from sipmesh.database.connection import Database
 from sipmesh.database.lease import Lease
@@ -95,9 +94,7 @@ class History:
     def __init__(self, database: Database, audit: Audit, lease: Lease) -> None:
         """Create missing tables; raises `OperatorError` if the database cannot be used."""
         self._database, self._audit, self._lease = database, audit, lease
-        with database.setting_up() as db:
-            for table in _schema.sorted_tables:
-                db.execute(CreateTable(table, if_not_exists=True))
+        with database.setting_up(_schema) as db:
             guard(db, "versions", "number")
 
     def __repr__(self) -> str:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import sqlalchemy as sql
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from sipmesh.database.connection import Database
 
@@ -63,7 +62,10 @@ INSERT INTO stored_message_leases (aor, holder, ends) VALUES (:aor, :holder, :en
 ON CONFLICT (aor) DO UPDATE SET holder = excluded.holder, ends = excluded.ends
 WHERE stored_message_leases.holder = excluded.holder OR stored_message_leases.ends <= :now
 """)
-_FIRST_TURN = sql.text("INSERT INTO stored_messages_turn VALUES (1, 0) ON CONFLICT (id) DO NOTHING")
+# With ON CONFLICT, PostgreSQL would wait for a message that another process is storing, and that message for the index.
+_FIRST_TURN = """
+INSERT INTO stored_messages_turn SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM stored_messages_turn)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +125,8 @@ class MessageStore:
     def __init__(self, url: str | Path) -> None:
         """Open or create the database; a path means SQLite. Raises `OperatorError` if it cannot be used."""
         self._database = Database(url, "stored messages")
-        with self._database.setting_up() as db:
-            for table in _schema.sorted_tables:
-                db.execute(CreateTable(table, if_not_exists=True))
-            db.execute(CreateIndex(_by_sender, if_not_exists=True))
-            db.execute(_FIRST_TURN)
+        with self._database.setting_up(_schema) as db:
+            db.exec_driver_sql(_FIRST_TURN)
 
     def __repr__(self) -> str:
         return f"<MessageStore {self._database.where}>"

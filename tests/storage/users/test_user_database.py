@@ -20,7 +20,7 @@ from sipmesh.storage.backup.create import copy_users
 from sipmesh.storage.users.replicated_users import ReplicatedUsers
 from sipmesh.storage.users.user_database import MOST_ALIASES, Users
 from sipmesh.storage.users.user_document import UserDocument
-from storage.databases import SQLITE, only_postgresql, only_sqlite, run, shell
+from storage.databases import SQLITE, only_postgresql, only_sqlite, run, shell, soon
 from support.postgres import Cluster
 
 ALICE = "sip:alice@example.test"
@@ -270,6 +270,15 @@ def test_more_users_may_change_than_a_query_has_parameters(users: Users, server:
         run(db, "UPDATE users_version SET version = (SELECT max(i) FROM made)")
     assert len(server.refresh()) == many
     assert server.verifier(f"sip:u{many}@example.test") is not None
+
+
+@only_postgresql
+def test_a_server_starts_while_a_command_changes_the_users(users: Users, url: str) -> None:
+    """The command holds the row of the version until it commits; the server that starts must not wait for it."""
+    with shell(url) as db:
+        run(db, "UPDATE users_version SET version = version + 1")
+        Users(soon(url)).close()
+    users.add(ALICE, "alice-pw")
 
 
 @only_postgresql

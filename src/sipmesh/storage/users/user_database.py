@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sql
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.exc import SQLAlchemyError
 
 from sipmesh.database.connection import Database
 from sipmesh.errors import OperatorError
@@ -80,6 +79,18 @@ _aliases = sql.Table(
     sql.Column("aor", sql.Text, nullable=False, index=True),
     sql.Column("created", _Instant, nullable=False),
 )
+# With ON CONFLICT, PostgreSQL would wait for a change that another process is making, and that change for the index.
+_FIRST_VERSION = """
+INSERT INTO users_version (id, version) SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM users_version)
+"""
+_POOL_COLUMN = {
+    "sqlite": "SELECT 1 FROM pragma_table_info('users') WHERE name = 'pool'",
+    "postgresql": (
+        "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('users') AND attname = 'pool' AND NOT attisdropped"
+    ),
+}
+"""By dialect, the query that has a row if the table has the column for the home pool."""
+
 MOST_ALIASES: Final = 32
 """Aliases of one user: every server of the network has them in memory."""
 
@@ -430,31 +441,24 @@ def _stamp_of(file: Path | None) -> _Stamp | None:
 
 def _create_tables(database: Database) -> None:
     """Create missing tables; several servers may do so at the same time."""
-    with database.setting_up() as db:
-        for table in _schema.sorted_tables:
-            db.execute(CreateTable(table, if_not_exists=True))
-            for index in table.indexes:
-                db.execute(CreateIndex(index, if_not_exists=True))
-    with database.border():
-        _add_pool(database.engine)
-    with database.border(), suppress(IntegrityError), database.engine.begin() as db:
-        db.execute(_version.insert().values(id=1, version=0))
+    with database.setting_up(_schema) as db:
+        _add_pool(db)
+        db.exec_driver_sql(_FIRST_VERSION)
 
 
-def _add_pool(engine: sql.Engine) -> None:
-    """Add the column for the home pool to the table of an earlier release; another process may do so at the same time."""
-    if _has_pool(engine):
+def _add_pool(db: sql.Connection) -> None:
+    """Add the column for the home pool to the table of an earlier release; with SQLite another process may do so as well."""
+    if _has_pool(db):
         return
     try:
-        with engine.begin() as db:
-            db.execute(sql.text("ALTER TABLE users ADD COLUMN pool TEXT"))
+        db.exec_driver_sql("ALTER TABLE users ADD COLUMN pool TEXT")
     except SQLAlchemyError:
-        if not _has_pool(engine):
+        if not _has_pool(db):
             raise
 
 
-def _has_pool(engine: sql.Engine) -> bool:
-    return any(column["name"] == "pool" for column in sql.inspect(engine).get_columns("users"))
+def _has_pool(db: sql.Connection) -> bool:
+    return db.exec_driver_sql(_POOL_COLUMN[db.dialect.name]).first() is not None
 
 
 def _hashes(uri: SipUri, password: str, algorithms: Collection[Algorithm], realm: str | None) -> dict[str, str | None]:
