@@ -5,10 +5,12 @@ In CI a test whose real peer is not installed fails.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 settings.register_profile("sipmesh", derandomize=True, deadline=None)
 settings.load_profile("sipmesh")
 
+YOUNG, MIDDLE, OLD = 10_000, 10, 10
+"""The thresholds of the garbage collector while tests run."""
+
 COMMANDS = {
     "baresip": "baresip",
     "certutil": "certutil",
@@ -85,6 +90,24 @@ def pytest_configure(config: pytest.Config) -> None:
     """Measure the CPU time of tests."""
     if Path("/proc/self/stat").exists():
         config.pluginmanager.register(CpuTimes(), "cpu-times")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Spare the garbage collector what collection makes: thousands of tests that live as long as the process."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Exclude what was collected from the garbage collector, as a server does with the objects of its start."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG, MIDDLE, OLD)
 
 
 def pytest_sessionfinish(exitstatus: int) -> None:

@@ -84,17 +84,19 @@ class CpuTimes:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Charge a test with what was used since the last report."""
+        """Charge a test, at its end, with what was used since the end of the test before."""
         report = yield
-        now = cpu_time()
-        setattr(report, ATTRIBUTE, now - self._before)
-        self._before = now
+        if report.when == "teardown":
+            now = cpu_time()
+            setattr(report, ATTRIBUTE, now - self._before)
+            self._before = now
         return report
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add the phases of a test: set-up, call and teardown."""
-        self._tests[report.nodeid] += getattr(report, ATTRIBUTE, 0.0)
+        """Take what a test has used; the report of its teardown has it."""
+        if report.when == "teardown":
+            self._tests[report.nodeid] += getattr(report, ATTRIBUTE, 0.0)
 
     @pytest.hookimpl
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
