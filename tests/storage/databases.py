@@ -30,12 +30,6 @@ def shell(url: str) -> Iterator[sql.Connection]:
     engine.dispose()
 
 
-def soon(url: str) -> str:
-    """Give the URL of the same PostgreSQL database, in which a statement that waits for a lock fails after ten seconds."""
-    made = sql.make_url(url).update_query_dict({"options": "-c lock_timeout=10s"})
-    return made.render_as_string(hide_password=False)
-
-
 def run(db: sql.Connection, statement: str, **values: object) -> int:
     """Run one statement, unchanged if there are no values; return the number of its rows."""
     return (db.execute(sql.text(statement), values) if values else db.exec_driver_sql(statement)).rowcount

@@ -26,7 +26,7 @@ from sipmesh.storage.messages import (
     remove,
     store,
 )
-from storage.databases import only_postgresql, run, shell, soon
+from storage.databases import only_postgresql, run, shell
 
 BOB, CAROL, FE1, FE2 = "sip:bob@example.test", "sip:carol@example.test", "fe1", "fe2"
 LIMITS = MessageLimits(
@@ -187,5 +187,5 @@ def test_a_server_starts_while_another_one_stores_a_message(shelf: Shelf, url: s
     """The other one holds the row of the turn until it commits; the server that starts must not wait for it."""
     with shell(url) as db:
         run(db, "UPDATE stored_messages_turn SET turn = turn + 1")
-        MessageStore(soon(url)).close()
+        MessageStore(url).close()
     assert shelf.put() is Storing.STORED

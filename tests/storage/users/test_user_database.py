@@ -20,7 +20,7 @@ from sipmesh.storage.backup.create import copy_users
 from sipmesh.storage.users.replicated_users import ReplicatedUsers
 from sipmesh.storage.users.user_database import MOST_ALIASES, Users
 from sipmesh.storage.users.user_document import UserDocument
-from storage.databases import SQLITE, only_postgresql, only_sqlite, run, shell, soon
+from storage.databases import SQLITE, only_postgresql, only_sqlite, run, shell
 from support.postgres import Cluster
 
 ALICE = "sip:alice@example.test"
@@ -277,7 +277,7 @@ def test_a_server_starts_while_a_command_changes_the_users(users: Users, url: st
     """The command holds the row of the version until it commits; the server that starts must not wait for it."""
     with shell(url) as db:
         run(db, "UPDATE users_version SET version = version + 1")
-        Users(soon(url)).close()
+        Users(url).close()
     users.add(ALICE, "alice-pw")
 
 
