@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import sqlalchemy as sql
-from sqlalchemy.schema import CreateTable
 
 from sipmesh.database.connection import Database
 from sipmesh.errors import OperatorError
@@ -60,8 +59,7 @@ class Lease:
         *fencing* is the number under which this process acts; in a pool it is 0 until `claim` has returned True.
         """
         self._database, self.holder, self.fencing = database, holder, 0
-        with database.setting_up() as db:
-            db.execute(CreateTable(_lease, if_not_exists=True))
+        with database.setting_up(_schema) as db:
             if not holder:
                 self.fencing = self._fencing_in(db)
 
