@@ -26,6 +26,7 @@ def _url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database: SQLite, and PostgreSQL."""
     return str(request.getfixturevalue("postgres_url") if request.param == POSTGRESQL else f"sqlite:///{tmp_path}/x.db")
 
+
 SCHEMA = sql.MetaData()
 THINGS = sql.Table("things", SCHEMA, sql.Column("name", sql.Text))
 sql.Index("things_by_name", THINGS.c.name)
