@@ -16,6 +16,7 @@ from sipmesh.cli.diagnosis import explain, links, status
 from sipmesh.cli.organisation import audit, backup, drain, init, join, serve
 from sipmesh.cli.output import console, report, report_fault, say, say_verdict
 from sipmesh.cli.topology import build, document, partner, partner_changes, partner_probe, publish
+from sipmesh.cli.topology.planning import apply, plan, verification
 from sipmesh.cli.users import accounts, aliases, registrations
 from sipmesh.errors import SipmeshError
 from sipmesh.trust.verdict import LinkRefused
@@ -87,6 +88,9 @@ document.app.add_typer(build.app, name="add")
 document.app.command("change")(build.change)
 document.app.command("remove")(build.remove)
 document.app.command("rename")(build.rename)
+document.app.command("plan")(plan.plan)
+document.app.command("apply")(apply.apply)
+document.app.command("verify")(verification.verify)
 document.app.command("publish")(publish.publish)
 document.app.command("history")(publish.history)
 document.app.command("diff")(publish.diff)

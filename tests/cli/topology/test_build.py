@@ -49,7 +49,7 @@ def test_dry_run_prints_the_difference_and_writes_nothing(organisation: Organisa
     before = organisation.file.read_bytes()
     shown = organisation.type("topology", "add", "server", "--pool", "pool1", "--dry-run")
     assert shown.code == 0
-    assert "+      - fe2.example.com" in shown.out
+    assert "+      - {name: fe2.example.com, address: 127.0.0.1" in shown.out
     assert "The new draft would be valid" in shown.out
     assert organisation.file.read_bytes() == before
 

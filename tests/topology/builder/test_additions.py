@@ -108,6 +108,14 @@ def test_server_goes_to_the_pool_whose_servers_are_called_alike() -> None:
         add_server(TOPOLOGY, NewServer("fe9"), FILE)
 
 
+def test_server_of_a_pool_on_the_loopback_address_is_there_too() -> None:
+    local = ONE_POOL.replace("[fe1.example.test]", "[{name: fe1.example.test, address: 127.0.0.1}]")
+    server = "{name: fe2.example.test, address: 127.0.0.1, ports: {client: 5063, server: 5064}}"
+    assert server in add_server(local, NewServer(), FILE)
+    elsewhere = local.replace("127.0.0.1", "192.0.2.1")
+    assert "{name: fe1.example.test, address: 192.0.2.1}, fe2.example.test]" in add_server(elsewhere, NewServer(), FILE)
+
+
 def test_only_pool_gets_the_server() -> None:
     assert "servers: [fe1.example.test, fe2.example.test]" in add_server(ONE_POOL, NewServer(), FILE)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
@@ -138,11 +138,19 @@ def add_server(text: str, new: NewServer, file: Path) -> str:
     pool, numbering = _pool_for(outline, new), Numbering(outline)
     role = role_of(pool) or Role.FRONT_END  # validation reports the role
     domain = pool.name.partition(".")[2]
-    mates = [server.name for server in outline.servers if server.pool and server.pool.name == pool.name]
-    stem = stem_of(mates[0]) if mates else SERVER_STEMS[role]
+    mates = [server for server in outline.servers if server.pool and server.pool.name == pool.name]
+    stem = stem_of(mates[0].name) if mates else SERVER_STEMS[role]
+    new = new if new.address else replace(new, address=_loopback_of(mates))
     domain = domain if "." in domain else own_domain(outline)
     name = _new_name(new.name, stem or SERVER_STEMS[role], domain, numbering)
     return yaml_edit.append(text, (*pool.loc, "servers"), _server(new, name, role, numbering))
+
+
+def _loopback_of(mates: Sequence[Entry]) -> str:
+    """Give the loopback address of all *mates*; empty if they have another one: then DNS is used."""
+    addresses = {str(server.value.get("address", "")) for server in mates}
+    only = addresses.pop() if len(addresses) == 1 else ""
+    return only if only == "::1" or only.startswith("127.") else ""
 
 
 def _pool_for(outline: Outline, new: NewServer) -> Entry:

@@ -20,10 +20,13 @@ from sipmesh.server.management.publishing.publish import (
     InUse,
     NewVersion,
     PublishRequest,
+    breaks,
+    changes_between,
     fingerprints_of,
     publish,
     read_draft,
 )
+from sipmesh.server.management.replies import Plan
 from sipmesh.server.replication.document_store import signers_of
 from sipmesh.server.replication.topology_source import version_of
 from sipmesh.storage.audit_act import AuditAct
@@ -79,6 +82,17 @@ def publish_at_rest(file: Path, who: str, why: str, at: datetime, tell: Tell, *,
     with opened(file.parent) as management_db, _audited(management_db, who, at, {"act": "publish", "why": why}):
         request = PublishRequest(read_draft(file), who, why, at, force=force)
         return _publish_next(management_db, request, file.parent, tell)
+
+
+def plan_at_rest(file: Path) -> Plan:
+    """Return what publishing the draft in *file* would change, without a running server; raises `OperatorError`."""
+    if not ManagementDb.is_in(file.parent):
+        raise OperatorError("no version is published: servers read the file; see: sipmesh topology publish --help")
+    with opened(file.parent) as management_db:
+        new, number = read_draft(file).loaded, _head(management_db).number
+        before = load_published(version_of(management_db, number), file.parent)
+    in_use, unread = _in_use(before)
+    return Plan(file.name, number, new.digest, [*changes_between(before, new), *unread], breaks(before, new, in_use))
 
 
 def block_at_rest(folder: Path, name: str, who: str, at: datetime, tell: Tell) -> Rested:

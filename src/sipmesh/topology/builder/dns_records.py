@@ -1,0 +1,106 @@
+"""The DNS records that a topology needs: SRV and NAPTR of its SIP domains, and the addresses of its servers.
+
+RFC 3263 for phones, `_sipfederationtls._tcp` for partners. DNS decides where a connection goes, and never who is there (rule R9).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.topology.document.listeners import listeners
+from sipmesh.topology.home_pools import home_by_default
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sipmesh.topology.document.model import Pool, Server, Topology
+
+PHONE_SERVICE: Final = "_sips._tcp"
+PARTNER_SERVICE: Final = "_sipfederationtls._tcp"
+TTL_S: Final = 3600
+
+
+class Purpose(StrEnum):
+    """Who asks for a record."""
+
+    PHONES = "phones"
+    PARTNERS = "partners"
+    SERVERS = "servers"
+
+
+@dataclass(frozen=True, slots=True)
+class DnsRecord:
+    """One record that must exist. *name* has no final dot; *data* is in the text form of zone files.
+
+    An empty *data* means that the topology has no address for the name: any address record will do.
+    """
+
+    name: str
+    type: str
+    data: str
+    purpose: Purpose
+
+    def __str__(self) -> str:
+        return f"{self.name}. {self.type} {self.data or '(an address that the topology does not have)'}"
+
+
+def dns_records(topology: Topology) -> Sequence[DnsRecord]:
+    """Give the records of a topology, those of each name together, in the order of the document."""
+    found = dict.fromkeys(_records(topology))
+    names = dict.fromkeys(record.name for record in found)
+    return [record for name in names for record in found if record.name == name]
+
+
+def _records(topology: Topology) -> Iterator[DnsRecord]:
+    front_ends = [pool for pool in topology.pools if pool.role is Role.FRONT_END]
+    route = topology.pool(topology.federation.route)
+    for domain in topology.sip_domains:
+        if front_ends:
+            data = f'10 50 "s" "SIPS+D2T" "" {PHONE_SERVICE}.{domain}.'
+            yield DnsRecord(domain, "NAPTR", data, Purpose.PHONES)
+        for pool in front_ends:
+            yield from _phones_to(topology, domain, pool)
+        if route is not None:
+            yield from _partners_to(topology, domain, route)
+    for pool in topology.pools:
+        for server in pool.servers:
+            purpose = Purpose.PHONES if pool.role is Role.FRONT_END else Purpose.SERVERS
+            yield _address(server.name, server.address, purpose)
+    for server in route.servers if route is not None else ():
+        outside = server.outside.address if server.outside else None
+        yield _address(route.name if route else "", outside or server.address, Purpose.PARTNERS)
+
+
+def _phones_to(topology: Topology, domain: str, pool: Pool) -> Iterator[DnsRecord]:
+    """Give the SRV records of the front ends of a pool; those of the default home pool come first (RFC 2782 priority)."""
+    priority = 1 if pool.name == home_by_default(topology) else 2
+    for server in pool.servers:
+        data = f"{priority} 1 {_port(topology, pool, server, 'client')} {server.name}."
+        yield DnsRecord(f"{PHONE_SERVICE}.{domain}", "SRV", data, Purpose.PHONES)
+
+
+def _partners_to(topology: Topology, domain: str, route: Pool) -> Iterator[DnsRecord]:
+    """Give the SRV records of the edge: partners know it by the name of its pool."""
+    for port in dict.fromkeys(_port(topology, route, server, "partner") for server in route.servers):
+        yield DnsRecord(f"{PARTNER_SERVICE}.{domain}", "SRV", f"1 1 {port} {route.name}.", Purpose.PARTNERS)
+
+
+def _port(topology: Topology, pool: Pool, server: Server, key: str) -> int:
+    return next((spec.port for spec in listeners(topology, pool, server) if spec.key == key), 0)
+
+
+def _address(name: str, address: str | None, purpose: Purpose) -> DnsRecord:
+    if not address:
+        return DnsRecord(name, "A", "", purpose)
+    return DnsRecord(name, "A" if ipaddress.ip_address(address).version == 4 else "AAAA", address, purpose)  # noqa: PLR2004
+
+
+def zone_of(name: str, topology: Topology) -> str:
+    """Give the zone for a record: the longest SIP domain that *name* is below, else the name without its first label."""
+    labels = name.split(".")
+    above = [".".join(labels[n:]) for n in range(len(labels))]
+    return next((zone for zone in above if zone in topology.sip_domains), above[min(1, len(above) - 1)])

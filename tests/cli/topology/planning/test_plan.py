@@ -1,0 +1,68 @@
+"""A plan says what a publication leads to, and changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cli.world import Organisation
+
+
+def files(organisation: Organisation) -> dict[Path, bytes]:
+    return {
+        file: file.read_bytes() for file in organisation.folder.rglob("*") if file.suffix in {".yaml", ".pem", ".crl"}
+    }
+
+
+def test_plan_of_nothing_says_so(organisation: Organisation) -> None:
+    planned = organisation.type("topology", "plan")
+    assert planned.code == 0
+    assert "The draft equals version" in planned.out
+    assert "apply" not in planned.out
+
+
+def test_plan_names_links_users_certificates_records_and_restarts(organisation: Organisation) -> None:
+    organisation.add_user("alice")
+    for line in (
+        "add domain example.net",
+        "add pool --role edge --address 127.0.0.1 --next-hop pool1",
+        "add pool --role front-end --address 192.0.2.9",
+        "change fe1.example.com ports.client=5071",
+    ):
+        assert organisation.type("topology", *line.split()).code == 0
+    before = files(organisation)
+    planned = organisation.type("topology", "plan", "--json").json
+    assert files(organisation) == before
+    assert {"opener": "fe2.example.com", "server": "edge1.example.com", "kind": "server"} in planned["links_appear"]
+    assert planned["links_die"] == planned["homes"] == planned["revoked"] == planned["dangers"] == []
+    assert {need["server"]: need["by"] for need in planned["certificates"]} == {
+        "fe1.example.com": "apply",
+        "fe2.example.com": "join",
+        "edge1.example.com": "apply",
+    }
+    needed = [f"{record['name']} {record['type']} {record['data']}" for record in planned["dns_needed"]]
+    assert "_sips._tcp.example.net SRV 1 1 5071 fe1.example.com." in needed
+    assert [line for line in planned["restarts"] if line.startswith("fe1.example.com must be restarted")]
+    told = organisation.type("topology", "plan").out
+    assert "pool1.example.com → sip.example.com: 1 server link" in told
+    assert "sipmesh topology apply" in told
+
+
+def test_plan_names_who_loses_a_home_and_who_is_revoked(organisation: Organisation) -> None:
+    assert organisation.type("topology", "add", "pool", "--role", "front-end").code == 0
+    organisation.publish("a second pool")
+    organisation.add_user("bob", "--pool", "pool2.example.com")
+    assert organisation.type("topology", "remove", "pool2.example.com").code == 0
+    planned = organisation.type("topology", "plan", "--json").json
+    assert planned["homes"] == [{"before": "pool2.example.com", "after": "", "count": 1, "users": ["bob@example.com"]}]
+    assert planned["revoked"] == ["fe2.example.com"]
+    assert "it is the home pool of users" in planned["dangers"][0]
+    told = organisation.type("topology", "plan").out
+    assert "bob@example.com" in told
+    assert "Revoked at once, and for good:\n  fe2.example.com" in told
+
+
+def test_plan_of_a_broken_draft_has_its_problems(organisation: Organisation) -> None:
+    organisation.file.write_text(organisation.file.read_text() + "nonsense: 1\n")
+    planned = organisation.type("topology", "plan")
+    assert planned.code == 1
+    assert "is not a known key" in planned.err

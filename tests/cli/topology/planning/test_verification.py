@@ -1,0 +1,97 @@
+"""What is probed after a publication, and what counts as broken."""
+
+from __future__ import annotations
+
+from cli.world import Organisation
+from sipmesh.cli.topology.planning.verification import (
+    Check,
+    Checked,
+    broken,
+    checks_for,
+    touched_by,
+    worse_reports,
+)
+from sipmesh.server.management.replies import MemberReply
+from sipmesh.topology.builder.link_changes import link_changes
+from sipmesh.topology.document.load import Loaded, load
+from sipmesh.trust.role import Role
+
+MGMT, FE1, FE2, EDGE = "mgmt.example.com", "fe1.example.com", "fe2.example.com", "edge1.example.com"
+
+
+def grown(organisation: Organisation) -> tuple[Loaded, Loaded]:
+    """The organisation before and after it gets an edge, whose certificate is here."""
+    before = load(organisation.file)
+    assert organisation.type("topology", "add", "pool", "--role", "edge", "--address", "127.0.0.1").code == 0
+    assert organisation.type("ca", "issue", EDGE).code == 0
+    return before, load(organisation.file)
+
+
+def test_links_that_appear_are_probed_from_servers_of_this_machine(organisation: Organisation) -> None:
+    before, after = grown(organisation)
+    appear = link_changes(before, after).appear
+    checks = checks_for(after, appear, ())
+    port = {server.name: server.server_port for pool in after.topology.pools for server in pool.servers}
+    assert checks == [Check(EDGE, f"{FE1}:{port[FE1]}"), Check(FE1, f"{EDGE}:{port[EDGE]}")]
+    (organisation.folder / "servers" / f"{FE1}.key").unlink()
+    assert [check.opener for check in checks_for(after, appear, ())] == [EDGE]
+
+
+def test_touched_front_end_is_probed_as_a_phone_does(organisation: Organisation) -> None:
+    organisation.type("topology", "add", "domain", "example.net")
+    after = load(organisation.file)
+    client = f"{FE1}:{organisation.ports[f'{FE1} client']}"
+    phones = [check for check in checks_for(after, (), [FE1]) if not check.opener]
+    assert phones == [Check("", client, "example.com"), Check("", client, "example.net")]
+    assert str(phones[0]) == f"a phone → {client} as example.com"
+    assert checks_for(after, (), ()) == []
+
+
+def test_only_servers_that_a_change_concerns_are_touched(organisation: Organisation) -> None:
+    before, after = grown(organisation)
+    appear = link_changes(before, after).appear
+    assert touched_by(before, before, [FE1], ()) == {FE1}
+    assert touched_by(before, after, (), appear) == {FE1, EDGE}
+    organisation.type("topology", "change", "network", "authority.grace=1")
+    assert touched_by(after, load(organisation.file), (), ()) == {MGMT, FE1, EDGE}
+
+
+def test_link_that_failed_before_is_not_broken_by_the_change() -> None:
+    one, two, three = (Check(FE1, f"{name}:5062") for name in (FE2, EDGE, MGMT))
+    before = [Checked(one, passed=False, told="refused"), Checked(two, passed=True, told="200")]
+    after = [Checked(check, passed=False, told="refused") for check in (one, two, three)]
+    assert [checked.check for checked in broken(before, after)] == [two, three]
+    assert broken(before, before) == []
+
+
+def member(server: str, error: str = "", *unanswered: str) -> MemberReply:
+    return MemberReply(
+        server=server,
+        role=Role.FRONT_END,
+        pool="pool1.example.com",
+        faults=(),
+        linked=True,
+        why_not="",
+        reached=True,
+        error=error,
+        unanswered=unanswered,
+    )
+
+
+def test_report_counts_where_it_is_worse_than_before() -> None:
+    before = [member(FE1, "", FE2), member(EDGE, "old")]
+    assert worse_reports(before, before) == []
+    assert worse_reports(before, [member(FE1, "", FE2, EDGE), member(EDGE, "new"), member(FE2, "bad")]) == [
+        f"{FE1} gets no answer from {EDGE}",
+        f"{EDGE} reports: new",
+        f"{FE2} reports: bad",
+    ]
+
+
+def test_every_link_of_this_machine_is_probed_on_demand(organisation: Organisation) -> None:
+    """Nothing runs here, so nothing answers."""
+    verified = organisation.type("topology", "verify", "--json")
+    assert verified.code == 1
+    assert {result["passed"] for result in verified.json} == {False}
+    assert {result["check"]["opener"] for result in verified.json} == {"", MGMT}
+    assert "✗ a phone → fe1.example.com" in organisation.type("topology", "verify").out

@@ -1,0 +1,56 @@
+"""The DNS records of a topology."""
+
+from __future__ import annotations
+
+from sipmesh.topology.builder.dns_records import DnsRecord, Purpose, dns_records, zone_of
+from topology.world import Place
+
+
+def lines(place: Place, purpose: Purpose) -> list[str]:
+    return [str(record) for record in dns_records(place.load().topology) if record.purpose is purpose]
+
+
+def test_phones_find_each_front_end_the_default_home_pool_first(place: Place) -> None:
+    assert lines(place, Purpose.PHONES) == [
+        'example.test. NAPTR 10 50 "s" "SIPS+D2T" "" _sips._tcp.example.test.',
+        "_sips._tcp.example.test. SRV 1 1 5061 fe1.example.test.",
+        "_sips._tcp.example.test. SRV 1 1 5061 fe2.example.test.",
+        "_sips._tcp.example.test. SRV 2 1 5061 fe3.example.test.",
+        "fe1.example.test. A 127.0.0.1",
+        "fe2.example.test. A 127.0.0.2",
+        "fe3.example.test. A (an address that the topology does not have)",
+    ]
+
+
+def test_partners_find_the_edge_by_the_name_of_its_pool(place: Place) -> None:
+    place.spoil(
+        ("[example.test]  # ours", "[example.test, example.net]"),
+        (
+            "servers: [edge1.example.test]",
+            (
+                "servers: [{name: edge1.example.test, address: 192.0.2.1, outside: {address: 2001:db8::1}},"
+                " {name: edge2.example.test, address: 192.0.2.2, ports: {partner: 5067}}]"
+            ),
+        ),
+    )
+    assert lines(place, Purpose.PARTNERS) == [
+        "_sipfederationtls._tcp.example.test. SRV 1 1 5061 sip.example.test.",
+        "_sipfederationtls._tcp.example.test. SRV 1 1 5067 sip.example.test.",
+        "_sipfederationtls._tcp.example.net. SRV 1 1 5061 sip.example.test.",
+        "_sipfederationtls._tcp.example.net. SRV 1 1 5067 sip.example.test.",
+        "sip.example.test. AAAA 2001:db8::1",
+        "sip.example.test. A 192.0.2.2",
+    ]
+
+
+def test_servers_need_addresses_only(place: Place) -> None:
+    names = [record.name for record in dns_records(place.load().topology) if record.purpose is Purpose.SERVERS]
+    assert names == ["edge1.example.test", "bot.example.test"]
+
+
+def test_zone_is_the_longest_sip_domain_above_a_name(place: Place) -> None:
+    topology = place.load().topology
+    assert zone_of("_sips._tcp.example.test", topology) == zone_of("example.test", topology) == "example.test"
+    assert zone_of("fe1.other.test", topology) == "other.test"
+    assert zone_of("test", topology) == "test"
+    assert str(DnsRecord("a.test", "A", "192.0.2.1", Purpose.SERVERS)) == "a.test. A 192.0.2.1"
