@@ -5,9 +5,19 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.errors import RemoteError
-from sipmesh.sip.check import MAX_METHOD, MAX_URI, check_request, check_response, read_request_uri, unsupported
+from sipmesh.sip.check import (
+    MAX_METHOD,
+    MAX_URI,
+    check_request,
+    check_response,
+    read_request_uri,
+    unsupported,
+    valid_items,
+    valid_tag,
+)
 from sipmesh.sip.framing import parse_message
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.rows import TOO_MANY
 
 GOOD = b"""INVITE sip:bob@example.test;transport=tls SIP/2.0
 Via: SIP/2.0/TLS a.example:5061;branch=z9hG4bK1;rport
@@ -215,3 +225,21 @@ def test_tag_has_to_be_a_token(tag: bytes, status: int | None) -> None:
 @pytest.mark.parametrize(("below", "status"), [(b"SIP/2.0/TLS b;branch=z9hG4bK2", None), (b"nonsense", 400)])
 def test_via_below_the_top_one_is_read_too(below: bytes, status: int | None) -> None:
     assert refusal(request(b"Max-Forwards", b"Via: " + below + b"\r\nMax-Forwards")) == status
+
+
+def test_valid_items_of_a_malformed_message_are_told_apart() -> None:
+    answer = respond(
+        request(), 200, headers=[("record-route", "<sip:a.test;lr>, <sip:[>, <sip:b.test;lr>")], to_tag="2"
+    )
+    assert valid_items(answer, "record-route") == ["<sip:a.test;lr>", "<sip:b.test;lr>"]
+    answer.flaws |= TOO_MANY
+    assert valid_items(answer, "record-route") == []
+
+
+@pytest.mark.parametrize(
+    ("to", "tag"), [("<sip:b@b.test>;tag=2", "2"), ("<sip:b@b.test>", None), ("<sip:", None), ("<sip:b>;tag= ", None)]
+)
+def test_valid_tag_is_none_if_it_cannot_be_read(to: str, tag: str | None) -> None:
+    answer = respond(request(), 200)
+    answer.replace("to", to)
+    assert valid_tag(answer) == tag

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
-from sipmesh.sip.fields import MAGIC
+from sipmesh.sip.fields import MAGIC, NameAddr
 from sipmesh.sip.message import VERSION, Message, Request, Response
 from sipmesh.sip.names import BITS, IMPROPER, bits_of
-from sipmesh.sip.rows import CONTACT, LONE_LINE_BREAK, TOO_MANY, Row
+from sipmesh.sip.rows import CONTACT, LONE_LINE_BREAK, TOO_MANY, Row, flaws_in
 from sipmesh.sip.text import ascii_lower, ascii_upper, is_digits, is_token, shown
 from sipmesh.sip.uri import SipUri
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from mypy_extensions import i64
-
-    from sipmesh.sip.fields import NameAddr
 
 # 8.1.1 and section 20 table 2: exactly one row of each. (Max-Forwards may be absent: 16.3 step 3.)
 _ONCE: Final[i64] = bits_of("from", "to", "call-id", "cseq")
@@ -174,6 +172,31 @@ def _check_addresses(row: Row) -> None:
             if address.uri != "*" or row.bit != CONTACT:
                 _check_address(address)
     row.checked = True
+
+
+def valid_items(message: Message, name: str) -> list[str]:
+    """Give the items of the address field *name* that are valid; none of a header that is too long."""
+    items: list[str] = []
+    if message.flaws & TOO_MANY:
+        return items
+    for item in message.items(name):
+        try:
+            _check_address(NameAddr.parse(item))
+        except RemoteError:
+            continue
+        if not flaws_in(item):
+            items.append(item)
+    return items
+
+
+def valid_tag(response: Response) -> str | None:
+    """Give the To tag of a response that may break rules; None if it has none that is valid."""
+    try:
+        to = response.to
+        _check_tag(to)
+    except RemoteError:
+        return None
+    return to.tag
 
 
 def _check_address(address: NameAddr) -> None:

@@ -103,10 +103,11 @@ class NewMessage:
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """A message as it is stored; lower numbers were stored earlier."""
+    """A message as it is stored; lower numbers were stored earlier. *sender* is the hash of who answers for it."""
 
     number: int
     octets: bytes
+    sender: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,7 @@ def claim(aor: str, holder: str, after: int = 0) -> Work[Claimed]:
     def work(db: sql.Connection) -> Claimed:
         at = now(db)
         found = db.execute(
-            sql.select(_messages.c.number, _messages.c.octets)
+            sql.select(_messages.c.number, _messages.c.octets, _messages.c.sender)
             .where(_messages.c.aor == aor, _messages.c.expires > at, _messages.c.number > after)
             .order_by(_messages.c.number)
             .limit(MOST_AT_ONCE)
@@ -213,7 +214,7 @@ def claim(aor: str, holder: str, after: int = 0) -> Work[Claimed]:
             return Claimed()
         lease = {"aor": aor, "holder": holder, "ends": at + LEASE_S, "now": at}
         if db.execute(_LEASE, lease).rowcount:
-            return Claimed(tuple(StoredMessage(number, bytes(octets)) for number, octets in found))
+            return Claimed(tuple(StoredMessage(row.number, bytes(row.octets), bytes(row.sender)) for row in found))
         return Claimed(is_held=True)
 
     return work

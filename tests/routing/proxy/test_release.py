@@ -7,14 +7,17 @@ import pytest
 from routing.messages import ALICE, BOB, request
 from sipmesh.routing.proxy.release import (
     LAST_CSEQ,
+    MALFORMED,
     REASON,
     ack_in_place_of_caller,
     bye_after_ack,
     bye_in_place_of_callee,
     bye_in_place_of_caller,
+    readable_part,
     without_body,
 )
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.rows import TOO_MANY
 from support.descriptions import SDES, with_body
 
 OURS, BELOW, LOWEST = "<sip:token@fe1.test;lr>", "<sip:t2@fe2.test;lr>", "<sip:t3@fe3.test;lr>"
@@ -90,3 +93,31 @@ def test_bye_after_an_ack_goes_the_same_way_without_a_body() -> None:
     for made in (bye, without_body(ack)):
         assert (made.body, made.first("content-length"), made.has("content-type")) == (b"", "0", False)
     assert ack.body == SDES
+
+
+def test_readable_part_has_what_can_be_read() -> None:
+    sent = request("INVITE")
+    answer = accepted(
+        sent, ("record-route", BELOW), ("record-route", "<sip:"), ("contact", "<sip:bob@"), ("x", "1"), ("cseq", "x")
+    )
+    part = readable_part(answer, sent)
+    assert (part.items("record-route"), part.items("contact"), part.has("x")) == ([BELOW], [], False)
+    assert (part.to.tag, part.cseq) == ("2", sent.cseq)
+    bye = bye_in_place_of_caller(sent, part, (), MALFORMED)
+    assert (bye.uri, bye.items("route"), bye.values("reason")) == (sent.uri, [BELOW], [MALFORMED])
+
+
+@pytest.mark.parametrize("to", ["<sip:", '<sip:bob@example.test>;tag="a b"', "<sip:bob@example.test>"])
+def test_readable_part_has_no_tag_that_cannot_be_read(to: str) -> None:
+    sent, answer = request("INVITE"), accepted(request("INVITE"))
+    answer.replace("to", to)
+    assert readable_part(answer, sent).first("to") == sent.first("to")
+
+
+def test_readable_part_has_no_flaws_and_nothing_of_a_header_that_is_too_long() -> None:
+    sent = request("INVITE")
+    answer = accepted(sent, ("record-route", f"{BELOW}, <sip:a\x01@b.test>"))
+    assert readable_part(answer, sent).items("record-route") == [BELOW]
+    answer.flaws |= TOO_MANY
+    part = readable_part(answer, sent)
+    assert (part.items("record-route"), part.to.tag) == ([], "2")

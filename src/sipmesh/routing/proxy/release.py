@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.sip.check import valid_items, valid_tag
 from sipmesh.sip.fields import NameAddr
-from sipmesh.sip.message import Request, build_request
+from sipmesh.sip.message import Request, Response, build_request, respond
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-    from sipmesh.sip.message import Response
 
 LAST_CSEQ: Final = 2**31 - 1
 """The largest CSeq (RFC 3261 section 8.1.1.5): higher than each that the other side has used, which we do not know."""
@@ -21,7 +20,23 @@ LAST_CSEQ: Final = 2**31 - 1
 REASON: Final = 'SIP;cause=488;text="Media policy"'
 """The Reason of a BYE or CANCEL after media were refused (RFC 3326)."""
 
+MALFORMED: Final = 'SIP;cause=502;text="Malformed response"'
+"""The Reason of a BYE to a callee whose 2xx cannot be forwarded."""
+
 _MAX_FORWARDS: Final = "70"
+
+
+def readable_part(response: Response, sent: Request) -> Response:
+    """Give the part of *response* that can be read: its To tag, Contact and Record-Route. The rest is as in the request *sent*.
+
+    For a response that breaks a rule, so that it cannot be forwarded.
+    """
+    fields = [(name, item) for name in ("contact", "record-route") for item in valid_items(response, name)]
+    tag = valid_tag(response)
+    part = respond(sent, response.status, headers=fields, to_tag=tag)
+    if tag is None:
+        part.replace("to", sent.first("to") or "")
+    return part
 
 
 def ack_in_place_of_caller(sent: Request, response: Response, tokens: Collection[str]) -> Request:
@@ -29,9 +44,9 @@ def ack_in_place_of_caller(sent: Request, response: Response, tokens: Collection
     return _to_callee(sent, response, tokens, "ACK", sent.cseq.number)
 
 
-def bye_in_place_of_caller(sent: Request, response: Response, tokens: Collection[str]) -> Request:
+def bye_in_place_of_caller(sent: Request, response: Response, tokens: Collection[str], reason: str = REASON) -> Request:
     """Build a BYE, without a Via, to the side that has sent *response*, a 2xx to the request *sent*."""
-    return _to_callee(sent, response, tokens, "BYE", _next(sent.cseq.number))
+    return _to_callee(sent, response, tokens, "BYE", _next(sent.cseq.number), reason)
 
 
 def bye_after_ack(ack: Request) -> Request:
@@ -65,14 +80,16 @@ def bye_in_place_of_callee(invite: Request, ack: Request) -> Request | None:
         return None
     routes = [("route", value) for value in invite.items("record-route")]
     ends = [("from", ack.first("to") or ""), ("to", ack.first("from") or "")]
-    return _request("BYE", contacts[0].uri, ends, routes, ack.call_id, LAST_CSEQ)
+    return _request("BYE", contacts[0].uri, ends, routes, ack.call_id, LAST_CSEQ, REASON)
 
 
-def _to_callee(sent: Request, response: Response, tokens: Collection[str], method: str, cseq: int) -> Request:
+def _to_callee(
+    sent: Request, response: Response, tokens: Collection[str], method: str, cseq: int, reason: str = ""
+) -> Request:
     contacts = response.contacts
     uri = contacts[0].uri if contacts and contacts[0].is_sip else sent.uri
     ends = [("from", sent.first("from") or ""), ("to", response.first("to") or "")]
-    return _request(method, uri, ends, _routes_to_callee(sent, response, tokens), sent.call_id, cseq)
+    return _request(method, uri, ends, _routes_to_callee(sent, response, tokens), sent.call_id, cseq, reason)
 
 
 def _routes_to_callee(sent: Request, response: Response, tokens: Collection[str]) -> list[tuple[str, str]]:
@@ -89,8 +106,14 @@ def _routes_to_callee(sent: Request, response: Response, tokens: Collection[str]
 
 
 def _request(
-    method: str, uri: str, ends: list[tuple[str, str]], routes: list[tuple[str, str]], call_id: str, cseq: int
+    method: str,
+    uri: str,
+    ends: list[tuple[str, str]],
+    routes: list[tuple[str, str]],
+    call_id: str,
+    cseq: int,
+    reason: str,
 ) -> Request:
-    reason = [("reason", REASON)] if method == "BYE" else []
+    why = [("reason", reason)] if reason else []
     fixed = [("max-forwards", _MAX_FORWARDS), *ends, ("call-id", call_id), ("cseq", f"{cseq} {method}")]
-    return build_request(method, uri, [*routes, *fixed, *reason])
+    return build_request(method, uri, [*routes, *fixed, *why])

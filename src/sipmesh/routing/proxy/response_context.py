@@ -19,6 +19,7 @@ TEMPORARILY_UNAVAILABLE: Final = 480
 FLOW_IS_DEAD: Final = frozenset({REQUEST_TIMEOUT, FLOW_FAILED})
 """After these, another flow of the same device is tried; after no other response (RFC 5626 section 7)."""
 SERVER_INTERNAL_ERROR: Final = 500
+BAD_GATEWAY: Final = 502
 SERVICE_UNAVAILABLE: Final = 503
 CHALLENGES: Final = {401: "www-authenticate", 407: "proxy-authenticate"}
 MAX_CHALLENGES: Final = 8
@@ -105,6 +106,7 @@ WHY: Final = {
     REQUEST_TIMEOUT: "no final response has come in time",
     FLOW_FAILED: "the flow has failed",
     TEMPORARILY_UNAVAILABLE: "the link of the phone is gone",
+    BAD_GATEWAY: "the next hop has sent a malformed response",
     SERVICE_UNAVAILABLE: "no server at the next hop can be reached",
 }
 """What happened, by the status that we make for a branch without a response. The warn-agent is a pseudonym."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.distribution.event import names_package
@@ -224,12 +225,23 @@ class Dispatch(LinkEvents):
     def _response(self, flow: Flow, response: Response) -> None:
         try:
             check_response(response)
+        except RemoteError as wrong:
+            self._malformed(flow, response, wrong)
+            return
+        try:
             if self._relay.responded(flow, response) or self._events.responded(flow, response):
                 return
             if self._control_plane is not None:
                 self._control_plane.responded(flow.link, response)
         except SipmeshError as wrong:
-            self._log.warning(flow.account.name, "response dropped", link=flow.link.id, why=str(wrong))
+            self._log.warning(flow.account.name, "response refused", link=flow.link.id, why=str(wrong))
+
+    def _malformed(self, flow: Flow, response: Response, wrong: RemoteError) -> None:
+        """End the request of a response that breaks a rule; of a request of our own, the status counts."""
+        self._log.warning(flow.account.name, "response refused", link=flow.link.id, why=str(wrong))
+        if not self._relay.malformed(flow, response):
+            with suppress(RemoteError):
+                self._events.responded(flow, response)
 
     def _attempt(self, otherwise: str, act: Callable[[], object]) -> None:
         """Do *act*, and log *otherwise* if it fails: the caller must continue."""

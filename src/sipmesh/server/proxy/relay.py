@@ -28,14 +28,17 @@ from sipmesh.routing.proxy.forwarding import (
     renew_token,
 )
 from sipmesh.routing.proxy.release import (
+    MALFORMED,
     REASON,
     ack_in_place_of_caller,
     bye_after_ack,
     bye_in_place_of_callee,
     bye_in_place_of_caller,
+    readable_part,
     without_body,
 )
 from sipmesh.routing.proxy.response_context import (
+    BAD_GATEWAY,
     FLOW_FAILED,
     SILENT_S,
     TEMPORARILY_UNAVAILABLE,
@@ -46,6 +49,7 @@ from sipmesh.routing.proxy.response_context import (
     ResponseContext,
     SendResponse,
     Start,
+    explained,
     lost_status,
     ways_to,
 )
@@ -89,7 +93,6 @@ FIRST_FINAL: Final = 200
 MOST_SEARCHED: Final = 1_000
 """Requests of one link among which the INVITE of a refused ACK is searched, the newest first."""
 
-BAD_GATEWAY: Final = 502
 MESSAGE_TOO_LARGE: Final = 513
 REQUEST_TERMINATED: Final = 487
 
@@ -272,6 +275,18 @@ class Relay:
         sent = flow.sent.get(response.top_via.branch or "")
         if sent is None or response.cseq.method != sent.request.method:
             return False
+        try:
+            self._admit(sent, response)
+        except RemoteError:
+            self._replace_malformed(sent, response)
+            raise
+        if sent.proxied.context is not None:
+            self._process_response(sent, sent.proxied.context, response)
+        return True
+
+    def _admit(self, sent: SentBranch, response: Response) -> None:
+        """Make *response* one that may be forwarded. Raises `RemoteError` if that is not possible."""
+        flow = sent.flow
         if not response.has_lower_via and sent.request.has_lower_via:
             raise RemoteError("a response without the Vias of its request", rule="RFC 3261 section 8.2.6.2")
         if flow.sender is None:
@@ -282,9 +297,58 @@ class Relay:
             self._privacy.hide_answer(sent, response)
         if response.present & RECORD_ROUTE and response.status < 300:  # noqa: PLR2004 - only these create a dialog
             self._bind_answer(sent, response)
-        if sent.proxied.context is not None:
-            self._process_response(sent, sent.proxied.context, response)
-        return True
+
+    def malformed(self, flow: Flow, response: Response) -> bool:
+        """Process a response that breaks a rule, so that it cannot be forwarded; False if no branch matches.
+
+        A CSeq that cannot be read is that of the branch, unless a CANCEL had the same branch.
+        """
+        try:
+            sent = flow.sent.get(response.top_via.branch or "")
+        except RemoteError:
+            return False
+        if sent is None:
+            return False
+        try:
+            is_ours = response.cseq.method == sent.request.method
+        except RemoteError:
+            is_ours = not sent.cancelled
+        if is_ours:
+            self._replace_malformed(sent, response)
+        return is_ours
+
+    def _replace_malformed(self, sent: SentBranch, response: Response) -> None:
+        """Put another response in place of one that breaks a rule, and release its sender.
+
+        A provisional response counts as 100. A final one becomes a 502: "The server, while acting as a gateway or proxy,
+        received an invalid response from the downstream server" (RFC 3261 section 21.5.3).
+        """
+        proxied, context = sent.proxied, sent.proxied.context
+        if context is None:
+            return
+        if TRYING <= response.status < FIRST_FINAL:
+            self._process_response(sent, context, respond(proxied.request, TRYING))
+            return
+        given = of_status(response.status) if response.status >= TRYING else Input.FAILURE
+        todo = sent.transaction.receive(given)
+        if todo is Do.NOTHING:
+            return
+        self._release(sent, given, todo, readable_part(response, sent.request))
+        self._watch(sent, given, BAD_GATEWAY)
+        self._perform(proxied, context.responded(sent.number, explained(proxied.request, BAD_GATEWAY)))
+
+    def _release(self, sent: SentBranch, given: Input, todo: Do, response: Response) -> None:
+        """Acknowledge the final *response* of a branch in place of the caller, and end the call that it has begun.
+
+        A call that was up before goes on: to its caller, the request has failed.
+        """
+        if todo is Do.ACK:
+            sent.flow.link.send(ack_for(sent.request, response).encode())
+        elif given is Input.SUCCESS and sent.request.method == "INVITE" and response.to.tag:
+            tokens = self._tokens_in(sent, response)
+            self._send_alone(sent.flow, ack_in_place_of_caller(sent.request, response, tokens))
+            if sent.request.to.tag is None:
+                self._send_alone(sent.flow, bye_in_place_of_caller(sent.request, response, tokens, MALFORMED))
 
     def _process_response(self, sent: SentBranch, context: ResponseContext, response: Response) -> None:
         given = of_status(response.status)
@@ -534,10 +598,10 @@ class Relay:
         if hidden:
             self._privacy.hide_sender(copy, came_on, identity, kind)
         if copy.present & ON_THE_WAY_OUT:
-            self._release(copy, flow)
+            self._strip(copy, flow)
         return copy
 
-    def _release(self, copy: Request, flow: Flow) -> None:
+    def _strip(self, copy: Request, flow: Flow) -> None:
         """Remove what the peer of *flow* may not see."""
         self.border.release(copy, flow.link.kind, self._flow_table.domains_of(flow), private=hides_history(copy))
 

@@ -10,9 +10,11 @@ import pytest
 
 from server.proxy.events.test_message_storing import BOB, say
 from sipmesh.server.proxy.events.message_delivery import RETRY_S
+from sipmesh.server.proxy.events.unanswered import MOST_ATTEMPTS
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.framing import MAX_HEADER
 from sipmesh.sip.message import Request
+from sipmesh.sip.transaction.timers import Timer
 from support.network import FE1, FE2, PARTNER_FE, Network
 from support.peer import Peer
 from support.running import on_jumping_loop, on_loop, until
@@ -246,3 +248,81 @@ async def test_message_that_is_too_long_to_be_sent_is_passed_over(home: Network)
         assert (await take(bob)).body == b"2"
         await is_over(home.nodes[FE1])
         assert stored(home) == [b"1"]
+
+
+async def timer_f(node: RunningServer) -> None:
+    """Let the time for an answer pass."""
+    await asyncio.sleep(Timer.F.seconds + 1)
+    node.events.sweep()
+
+
+async def retry(node: RunningServer) -> None:
+    await is_over(node)
+    await asyncio.sleep(RETRY_S)
+    node.events.sweep()
+
+
+@on_jumping_loop
+async def test_message_without_an_answer_holds_up_its_own_sender_only(home: Network) -> None:
+    """And that one for a few attempts: then those behind it come, in their order."""
+    async with home:
+        alice, carol, node = await home.phone("alice", FE1), await home.phone("carol", FE1), home.nodes[FE1]
+        for sender, text in ((alice, b"bad"), (alice, b"2"), (carol, b"3"), (alice, b"4")):
+            assert await say(sender, text) == 202
+        bob = await home.phone("bob", FE1)
+        for attempt in range(MOST_ATTEMPTS):
+            assert (await bob.request_in("MESSAGE")).body == b"bad"
+            await timer_f(node)
+            if not attempt:
+                assert (await take(bob)).body == b"3"
+            if attempt < MOST_ATTEMPTS - 1:
+                await retry(node)
+        assert [(await take(bob)).body for _ in range(2)] == [b"2", b"4"]
+        await is_over(node)
+        assert stored(home) == [b"bad"]
+
+
+@on_jumping_loop
+async def test_new_message_comes_behind_one_that_is_tried_again(home: Network) -> None:
+    async with home:
+        alice, node = await home.phone("alice", FE1), home.nodes[FE1]
+        assert await say(alice, b"1") == 202
+        bob = await home.phone("bob", FE1)
+        await bob.request_in("MESSAGE")
+        await timer_f(node)
+        await is_over(node)
+        assert await say(alice, b"2") == 202
+        assert [(await take(bob)).body for _ in range(2)] == [b"1", b"2"]
+        await is_over(node)
+        assert not node.events.delivery._undelivered
+
+
+@on_jumping_loop
+async def test_phone_that_answers_nothing_gets_two_messages_in_a_round(home: Network) -> None:
+    """It holds one place among the deliveries for a minute, however many senders have written."""
+    async with home:
+        alice, carol, node = await home.phone("alice", FE1), await home.phone("carol", FE1), home.nodes[FE1]
+        assert [await say(sender, b"%d" % n) for n in range(2) for sender in (alice, carol, carol)] == [202] * 6
+        bob = await home.phone("bob", FE1)
+        for _ in range(2):
+            await bob.request_in("MESSAGE")
+            await timer_f(node)
+        await is_over(node)
+        await bob.silent()
+        assert len(stored(home)) == 6
+
+
+@on_jumping_loop
+async def test_phone_on_a_new_link_gets_the_message_that_it_has_not_answered(home: Network) -> None:
+    async with home:
+        alice, node = await home.phone("alice", FE1), home.nodes[FE1]
+        assert await say(alice, b"1") == 202
+        bob = await home.phone("bob", FE1)
+        for _ in range(MOST_ATTEMPTS):
+            await bob.request_in("MESSAGE")
+            await timer_f(node)
+            await retry(node)
+        await bob.silent()
+        assert (await take(await home.phone("bob", FE1))).body == b"1"
+        await is_over(node)
+        assert stored(home) == []

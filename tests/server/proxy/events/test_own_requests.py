@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from sipmesh.routing.registrar.binding import Binding
-from sipmesh.server.proxy.events.own_requests import NO_ANSWER, TOO_LONG
+from sipmesh.server.proxy.events.own_requests import NO_ANSWER, REQUEST_TIMEOUT, TOO_LONG
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.framing import MAX_HEADER
 from sipmesh.sip.message import Request, build_request, respond
@@ -106,4 +106,4 @@ async def test_request_without_an_answer_ends_after_timer_f(home: Network) -> No
         assert statuses == []
         await asyncio.sleep(0.2)
         node.dispatch.tick()
-        assert statuses == [NO_ANSWER]
+        assert statuses == [REQUEST_TIMEOUT]

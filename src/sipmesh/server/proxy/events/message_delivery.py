@@ -3,6 +3,9 @@
 One server at a time delivers the messages of a user, and it sends the next one after the answer to the one before. A phone that
 answers 2xx has the message: it is removed. A server that dies in between, or an answer that is lost, makes the next server send
 the message again, with the same Call-ID and CSeq.
+
+A phone that does not answer a message, on a link that is up, holds up the messages of the same sender only: those of other
+senders are delivered meanwhile. After a few attempts the message is left where it is, and those behind it are delivered.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError
 from sipmesh.routing.events.stored_message import delivery
 from sipmesh.routing.proxy.target_set import as_sip
-from sipmesh.server.proxy.events.own_requests import NO_ANSWER
+from sipmesh.server.proxy.events.own_requests import NO_ANSWER, REQUEST_TIMEOUT
+from sipmesh.server.proxy.events.unanswered import UnansweredAttempts
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.storage.messages import Claimed, StoredMessage, claim, extend, release, remove
 
@@ -34,7 +38,7 @@ RETRY_S: Final = 60.0
 LEASE_AGAIN_S: Final = 1.0
 """How long a user waits whose messages another server delivers: that server may have lost the phone meanwhile."""
 
-UNREACHED: Final = frozenset({NO_ANSWER, 408, 430, 480, 503, 504})
+UNREACHED: Final = frozenset({NO_ANSWER, REQUEST_TIMEOUT, 430, 480, 503, 504})
 """The phone does not have the message, and may take it later. With any other refusal it does not want this message."""
 
 REFUSED_BY_USER: Final = 600
@@ -45,21 +49,46 @@ class Delivery:
     """The messages of one user that this server delivers.
 
     *rows* are the bindings to try, in order; *left* are those still to try for the message that is under way. *last* is the
-    number of the last message that was dealt with. *refused*: some phone has refused the present message. *is_found*: there
-    are messages. *is_over*: another server has the lease, or the database cannot be written.
+    number of the last message that was dealt with. *refused*: some phone has refused the present message. *unanswered*: some
+    phone has not answered it. *silent* are the flows that have not answered the last message they got. *held_back* are the
+    senders whose messages have to wait. *is_found*: there are messages. *is_over*: another server has the lease, or the
+    database cannot be written.
     """
 
-    __slots__ = ("aor", "is_found", "is_over", "last", "left", "messages", "refused", "rows")
+    __slots__ = (
+        "aor",
+        "held_back",
+        "is_found",
+        "is_over",
+        "last",
+        "left",
+        "messages",
+        "refused",
+        "rows",
+        "silent",
+        "unanswered",
+    )
 
     def __init__(self, aor: str) -> None:
         self.aor, self.last = aor, 0
-        self.refused = self.is_found = self.is_over = False
+        self.refused = self.unanswered = self.is_found = self.is_over = False
+        self.silent: set[str] = set()
+        self.held_back: set[bytes] = set()
         self.rows: list[Binding] = []
         self.left: list[Binding] = []
         self.messages: deque[StoredMessage] = deque()
 
     def __repr__(self) -> str:
         return f"<Delivery to {self.aor}: {len(self.messages)} messages, {len(self.rows)} phones>"
+
+    def pass_held_back(self) -> None:
+        """Leave the next messages, as long as their senders have to wait."""
+        while self.messages and self.messages[0].sender in self.held_back:
+            self.last = self.messages.popleft().number
+
+    def without(self, row: Binding) -> None:
+        """Send no more messages to the phone of *row*."""
+        self.rows = [known for known in self.rows if known is not row]
 
 
 class MessageDelivery:
@@ -82,6 +111,8 @@ class MessageDelivery:
         self._retries: TimeoutQueue[str] = TimeoutQueue(RETRY_S, self.start)
         self._held: TimeoutQueue[str] = TimeoutQueue(LEASE_AGAIN_S, self.start)
         self._unremoved: set[int] = set()  # delivered, and still in the database, which could not be written
+        self._undelivered: set[str] = set()  # users who have messages, and are tried again soon
+        self._attempts = UnansweredAttempts()
         self._is_closed = False
         self.delivered = 0
 
@@ -89,9 +120,9 @@ class MessageDelivery:
         return f"<MessageDelivery to {len(self._running)} users, {len(self._next_ones)} wait>"
 
     def is_running(self, aor: str) -> bool:
-        """Tell whether messages of *aor* are being delivered: a new one then comes after them."""
+        """Tell whether messages of *aor* are being delivered, or will soon be: a new one then comes after them."""
         running = self._running.get(aor)
-        return running is not None and running.is_found
+        return aor in self._undelivered or (running is not None and running.is_found)
 
     def start(self, aor: str) -> None:
         """Deliver what waits for *aor*, who is registered."""
@@ -104,6 +135,7 @@ class MessageDelivery:
         else:
             self._retries.discard(aor)
             self._held.discard(aor)
+            self._undelivered.discard(aor)
             running = self._running[aor] = Delivery(aor)
             self._claim(running)
 
@@ -136,7 +168,9 @@ class MessageDelivery:
             self._held.add(running.aor, self._clock())
             self._end(running, retries=False)
         elif not claimed.messages:
-            self._release(running, retries=False)
+            if not running.is_found:
+                self._attempts.forget(running.aor)
+            self._release(running, retries=bool(running.held_back))
         else:
             running.is_found = True
             running.messages.extend(claimed.messages)
@@ -147,23 +181,29 @@ class MessageDelivery:
         self._deliver_next(running)
 
     def _deliver_next(self, running: Delivery) -> None:
+        running.pass_held_back()
         if running.is_over:
             self._end(running, retries=True)
         elif not running.rows or self._is_closed:
-            self._release(running, retries=bool(running.rows))
+            self._release(running, retries=bool(running.rows or running.held_back))
         elif not running.messages:
             self._claim(running)
         elif running.messages[0].number in self._unremoved:
             self._remove(running)
         else:
-            running.left, running.refused = list(running.rows), False
+            running.left, running.refused, running.unanswered = list(running.rows), False, False
             self._try_next_phone(running)
 
     def _try_next_phone(self, running: Delivery) -> None:
         message = running.messages[0]
-        if running.left:
+        while running.left:
             row = running.left.pop(0)
-            self._send(running, message, row)
+            if not self._attempts.are_spent(running.aor, message.number, row.token):
+                self._send(running, message, row)
+                return
+            running.refused = True
+        if running.unanswered:
+            self._hold_back(running)
         elif running.refused:
             self._pass_over(running)
         else:
@@ -179,8 +219,12 @@ class MessageDelivery:
         self._own_requests.send_to(row, request, identity, lambda status: self._answered(running, row, status))
 
     def _answered(self, running: Delivery, row: Binding, status: int) -> None:
+        if status == REQUEST_TIMEOUT:
+            self._timed_out(running, row)
+            return
+        running.silent.discard(row.token)
         if status in UNREACHED:
-            running.rows = [known for known in running.rows if known is not row]
+            running.without(row)
             self._try_next_phone(running)
         elif status < FIRST_REFUSAL:
             self.delivered += 1
@@ -191,6 +235,31 @@ class MessageDelivery:
         else:
             running.refused = True
             self._try_next_phone(running)
+
+    def _timed_out(self, running: Delivery, row: Binding) -> None:
+        """A phone has not answered. It gets one more message, of another sender: two in a row mean that it answers nothing."""
+        number, flow = running.messages[0].number, row.token
+        self._attempts.add(running.aor, number, flow)
+        if self._attempts.are_spent(running.aor, number, flow):
+            running.refused = True
+        else:
+            running.unanswered = True
+        if flow in running.silent:
+            running.without(row)
+        running.silent.add(flow)
+        self._queue.submit(extend(running.aor, self._server), lambda has_lease: self._try_others(running, has_lease))
+
+    def _try_others(self, running: Delivery, has_lease: bool | None) -> None:  # noqa: FBT001 - the result of the work
+        if has_lease:
+            self._try_next_phone(running)
+        else:
+            self._end(running, retries=True)
+
+    def _hold_back(self, running: Delivery) -> None:
+        """Leave a message that a phone has not answered, and those of the same sender: they keep their order."""
+        running.held_back.add(running.messages[0].sender)
+        self._log.info(running.aor, "stored message not answered", aor=running.aor)
+        self._deliver_next(running)
 
     def _remove(self, running: Delivery) -> None:
         """Have a message removed, and go on meanwhile: the next one must not be slower than a sender who goes on writing."""
@@ -227,6 +296,8 @@ class MessageDelivery:
         del self._running[aor]
         if retries:
             self._retries.add(aor, self._clock())
+            if running.is_found:
+                self._undelivered.add(aor)
         if aor in self._again:
             self._again.discard(aor)
             self.start(aor)

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from sipmesh.sip.message import Request, Response
 
 NO_ANSWER: Final = 0
-"""The status of a request that was not sent, or got no final response."""
+"""The status of a request that was not sent, or whose link has closed."""
+
+REQUEST_TIMEOUT: Final = 408
+"""The status of a request that was sent on a link that is still up, and got no final response in time."""
 
 TOO_LONG: Final = 513
 """The status of a request whose header is longer than what we send: no later attempt would succeed."""
@@ -74,8 +77,8 @@ class OwnRequests:
     def send_to(self, row: Binding, request: Request, identity: str | None, done: Done) -> None:
         """Send a request to the phone of *row*, on a link of this server or by the server of the pool that has the link.
 
-        *done* gets the status of the final response, `NO_ANSWER` or `TOO_LONG`. *identity* is asserted as far as the link may
-        carry it.
+        *done* gets the status of the final response, `NO_ANSWER`, `REQUEST_TIMEOUT` or `TOO_LONG`. *identity* is asserted as
+        far as the link may carry it.
         """
         if row.server == self._server:
             target: FlowTarget | RemoteFlowTarget = FlowTarget(row.flow, owner_hash(row.aor), request.uri)
@@ -92,7 +95,7 @@ class OwnRequests:
             self.send(flow, request, done)
 
     def send(self, flow: Flow, request: Request, done: Done) -> None:
-        """Send a request without a Via on *flow*; *done* gets the status of its final response, `NO_ANSWER` or `TOO_LONG`."""
+        """Send a request without a Via on *flow*; *done* gets its status, as with `send_to`."""
         link = flow.link
         branch = self._branches.mint("own")
         request.prepend("via", f"{self._listeners[link.port].via}{branch}")
@@ -132,7 +135,7 @@ class OwnRequests:
 
     def _timed_out(self, sent: OwnRequest) -> None:
         self._forget(sent)
-        sent.done(NO_ANSWER)
+        sent.done(REQUEST_TIMEOUT)
 
     def _forget(self, sent: OwnRequest) -> None:
         self._due.discard(sent)
