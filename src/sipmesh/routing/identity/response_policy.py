@@ -70,12 +70,21 @@ def _nothing_left(rows: list[Row], start: int) -> bool:
     return True
 
 
+def is_to(response: Response, request: Request) -> bool:
+    """Tell whether *response* has the Call-ID, the CSeq and the From tag of *request*."""
+    return (
+        response.call_id == request.call_id
+        and response.cseq == request.cseq
+        and response.from_.tag == request.from_.tag
+    )
+
+
 def restore(response: Response, request: Request) -> None:
     """Copy the fields that a response repeats (RFC 3261 section 8.2.6.2) from the request into the response.
 
     Otherwise the answering peer could name another caller, or make the previous server match it with another request.
     """
-    if response.call_id != request.call_id or response.cseq != request.cseq or response.from_.tag != request.from_.tag:
+    if not is_to(response, request):
         raise RemoteError(
             "a response whose Call-ID, CSeq or From is not its request's", rule="RFC 3261 section 8.2.6.2"
         )

@@ -12,7 +12,7 @@ from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, Tokens
 from sipmesh.routing.identity.privacy import (
     hides_identity,
 )
-from sipmesh.routing.identity.response_policy import settle
+from sipmesh.routing.identity.response_policy import is_to, settle
 from sipmesh.routing.identity.sender import named_side
 from sipmesh.routing.proxy.forwarding import (
     ListenerAddress,
@@ -278,7 +278,8 @@ class Relay:
         try:
             self._admit(sent, response)
         except RemoteError:
-            self._replace_malformed(sent, response)
+            if is_to(response, sent.proxied.request):
+                self._replace_malformed(sent, response)
             raise
         if sent.proxied.context is not None:
             self._process_response(sent, sent.proxied.context, response)
