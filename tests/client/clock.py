@@ -1,10 +1,12 @@
 """An event loop with its own time: if nothing is ready, it jumps to the next timer instead of waiting."""
 
 import asyncio
-import os
 import selectors
 from collections.abc import Callable
 from typing import Any
+
+ON_THE_WAY_S = 0.02
+"""How long the kernel may take to pass on what was written to loopback, in real seconds."""
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
@@ -27,14 +29,18 @@ class JumpingSelector(selectors.DefaultSelector):
     def __init__(self, loop: JumpingLoop) -> None:
         super().__init__()
         self._loop = loop
+        self._wait_s = 0.0
 
     def select(self, timeout: float | None = None) -> list[Any]:
         """Return what is ready now; if nothing is, and no thread works, *timeout* seconds have passed."""
         is_awaited = any(works() for works in self._loop.threads)
         found = super().select(timeout if is_awaited else 0)
         if not found and timeout and not is_awaited:
-            os.sched_yield()  # on a busy machine the kernel may not have passed on yet what was written to loopback
-            found = super().select(0)
-        if not found and timeout and not is_awaited:
+            # On a busy machine the kernel may not have passed on yet what was just written to loopback.
+            found = super().select(self._wait_s)
+        if found:
+            self._wait_s = ON_THE_WAY_S
+        elif timeout and not is_awaited:
             self._loop.now += timeout
+            self._wait_s = min(ON_THE_WAY_S, timeout / 500)
         return found

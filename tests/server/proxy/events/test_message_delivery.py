@@ -142,6 +142,23 @@ async def test_message_that_one_phone_cannot_show_goes_to_the_other(home: Networ
 
 
 @on_loop
+async def test_phone_that_has_refused_a_message_does_not_get_it_again(home: Network) -> None:
+    """Neither when a server looks who has messages, nor with a later message."""
+    async with home:
+        alice, node = await home.phone("alice", FE1), home.nodes[FE1]
+        assert await say(alice, b"hello") == 202
+        desk = await device(home, "bob", FE1, 1)
+        await take(desk, 405)
+        for _ in range(2):
+            await is_over(node)
+            await look(home)
+        node.events.delivery.start(BOB)
+        await is_over(node)
+        await desk.silent()
+        assert stored(home) == [b"hello"]
+
+
+@on_loop
 async def test_user_who_declines_does_not_get_it_again(home: Network) -> None:
     async with home:
         alice = await home.phone("alice", FE1)

@@ -23,6 +23,12 @@ def test_attempts_are_spent_for_one_message_on_one_flow() -> None:
     assert not attempts.are_spent("sip:carol@example.test", 1, "flow")
 
 
+def test_refused_message_is_spent_at_once() -> None:
+    attempts = UnansweredAttempts()
+    attempts.spend(BOB, 1, "flow")
+    assert attempts.are_spent(BOB, 1, "flow")
+
+
 def test_user_without_messages_is_forgotten() -> None:
     attempts = spent()
     attempts.forget(BOB)

@@ -11,7 +11,7 @@ senders are delivered meanwhile. After a few attempts the message is left where 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
@@ -51,12 +51,14 @@ class Delivery:
     *rows* are the bindings to try, in order; *left* are those still to try for the message that is under way. *last* is the
     number of the last message that was dealt with. *refused*: some phone has refused the present message. *unanswered*: some
     phone has not answered it. *silent* are the flows that have not answered the last message they got. *held_back* are the
-    senders whose messages have to wait. *is_found*: there are messages. *is_over*: another server has the lease, or the
+    senders whose messages have to wait. *has_refused*: messages were left since each phone has refused them. *is_found*:
+    there are messages. *is_over*: another server has the lease, or the
     database cannot be written.
     """
 
     __slots__ = (
         "aor",
+        "has_refused",
         "held_back",
         "is_found",
         "is_over",
@@ -71,7 +73,7 @@ class Delivery:
 
     def __init__(self, aor: str) -> None:
         self.aor, self.last = aor, 0
-        self.refused = self.unanswered = self.is_found = self.is_over = False
+        self.refused = self.unanswered = self.has_refused = self.is_found = self.is_over = False
         self.silent: set[str] = set()
         self.held_back: set[bytes] = set()
         self.rows: list[Binding] = []
@@ -112,6 +114,7 @@ class MessageDelivery:
         self._held: TimeoutQueue[str] = TimeoutQueue(LEASE_AGAIN_S, self.start)
         self._unremoved: set[int] = set()  # delivered, and still in the database, which could not be written
         self._undelivered: set[str] = set()  # users who have messages, and are tried again soon
+        self._refused: set[str] = set()  # users with messages that none of their phones takes
         self._attempts = UnansweredAttempts()
         self._is_closed = False
         self.delivered = 0
@@ -136,13 +139,19 @@ class MessageDelivery:
             self._retries.discard(aor)
             self._held.discard(aor)
             self._undelivered.discard(aor)
+            self._refused.discard(aor)
             running = self._running[aor] = Delivery(aor)
             self._claim(running)
 
-    def look(self, aors: Iterable[str]) -> None:
-        """Deliver to those of *aors* who are registered here: the server that stored their messages may have stopped."""
+    def look(self, aors: Collection[str]) -> None:
+        """Deliver to those of *aors* who are registered here: the server that stored their messages may have stopped.
+
+        *aors* are all users with messages. What their phones have refused waits for another registration.
+        """
+        self._refused.intersection_update(aors)
         for aor in aors:
-            if aor not in self._running and aor not in self._retries and self._registrations.is_here(aor):
+            is_tried = aor in self._running or aor in self._retries or aor in self._refused
+            if not is_tried and self._registrations.is_here(aor):
                 self.start(aor)
 
     def sweep(self) -> None:
@@ -234,6 +243,7 @@ class MessageDelivery:
             self._remove(running)
         else:
             running.refused = True
+            self._attempts.spend(running.aor, running.messages[0].number, row.token)
             self._try_next_phone(running)
 
     def _timed_out(self, running: Delivery, row: Binding) -> None:
@@ -277,7 +287,8 @@ class MessageDelivery:
             running.is_over = True
 
     def _pass_over(self, running: Delivery) -> None:
-        """Leave a message that each phone has refused: another phone may take it, at its next registration."""
+        """Leave a message that each phone has refused: another phone may take it, at its registration."""
+        running.has_refused = True
         running.last = running.messages.popleft().number
         self._log.info(running.aor, "stored message refused by each phone of its user", aor=running.aor)
         self._queue.submit(extend(running.aor, self._server), lambda has_lease: self._go_on(running, has_lease))
@@ -298,6 +309,8 @@ class MessageDelivery:
             self._retries.add(aor, self._clock())
             if running.is_found:
                 self._undelivered.add(aor)
+        elif running.has_refused:
+            self._refused.add(aor)
         if aor in self._again:
             self._again.discard(aor)
             self.start(aor)

@@ -1,4 +1,4 @@
-"""How often a phone has not answered a stored message: after a few attempts, the message holds up no others."""
+"""Stored messages that a phone has refused, or has not answered a few times: it does not get them again on the same link."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ class UnansweredAttempts:
         if key not in counts and len(counts) >= MOST_OF_USER:
             del counts[next(iter(counts))]
         counts[key] = counts.get(key, 0) + 1
+
+    def spend(self, aor: str, number: int, flow: str) -> None:
+        """Make no more attempts: the phone has refused the message."""
+        for _ in range(MOST_ATTEMPTS):
+            self.add(aor, number, flow)
 
     def are_spent(self, aor: str, number: int, flow: str) -> bool:
         """Tell whether that message was sent on that flow too often."""
