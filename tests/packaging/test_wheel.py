@@ -24,6 +24,10 @@ def build(folder: Path, settings: dict[str, str]) -> subprocess.CompletedProcess
     )
 
 
+SHIPPED = {".py", ".typed", ".html", ".css", ".js", ".svg"}
+"""Suffixes of the files that belong to the package."""
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -41,7 +45,7 @@ def test_wheel_is_of_sources_alone_and_whole(tmp_path: Path, settings: dict[str,
     assert wheel.name.endswith("-py3-none-any.whl")
     inside = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
     sources = (ROOT / "src").rglob("*")
-    there = {path.relative_to(ROOT / "src").as_posix() for path in sources if path.suffix in {".py", ".typed"}}
+    there = {path.relative_to(ROOT / "src").as_posix() for path in sources if path.suffix in SHIPPED}
     assert inside == there
 
 

@@ -14,6 +14,7 @@ from sipmesh.cli.ca import authority, inventory, protect, root
 from sipmesh.cli.client import actions
 from sipmesh.cli.diagnosis import explain, links, status
 from sipmesh.cli.organisation import audit, backup, drain, init, join, serve
+from sipmesh.cli.organisation import console as web_console
 from sipmesh.cli.output import console, report, report_fault, say, say_verdict
 from sipmesh.cli.topology import build, document, partner, partner_changes, partner_probe, publish
 from sipmesh.cli.topology.planning import apply, plan, verification
@@ -98,6 +99,7 @@ document.app.command("rollback")(publish.rollback)
 app.add_typer(join.app, name="join")
 app.command("status")(status.status)
 app.add_typer(audit.app, name="audit")
+app.add_typer(web_console.app, name="console")
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("links")(links.links)

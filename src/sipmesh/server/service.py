@@ -38,8 +38,10 @@ from sipmesh.trust.role import Role
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from sipmesh.server.console.console_server import ConsoleServer
     from sipmesh.server.control_socket import Command
     from sipmesh.server.log import Log
+    from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
 
 TICK_S = 0.5
@@ -123,6 +125,7 @@ class Service:
         self._reissuing: asyncio.Task[None] | None = None
         self._expiry_warnings = ExpiryWarnings()
         self._open = AsyncExitStack()
+        self._console: ConsoleServer | None = None
         self._told_to_stop, self._hurry, self._drained = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def __repr__(self) -> str:
@@ -171,7 +174,17 @@ class Service:
         commands = AdminCommands(self._node, reload=reading.reload, look=reading.look, drain=self.drain).commands()
         if self._controller is None:
             return commands
-        return {**commands, **ManagementCommands(self._controller).commands()}
+        commands = {**commands, **ManagementCommands(self._controller).commands()}
+        self._console = console = self._console_with(commands, self._controller.management_db)
+        return {**commands, **console.commands()}
+
+    def _console_with(self, commands: Mapping[str, Command], management_db: ManagementDb) -> ConsoleServer:
+        """Make the console; only a management server imports the modules for it."""
+        from sipmesh.server.console.commands import ConsoleCommands
+        from sipmesh.server.console.console_server import ConsoleServer
+
+        further = ConsoleCommands(self._node, management_db, self._reading.look).commands()
+        return ConsoleServer(self._node, {**commands, **further}, self._log)
 
     @property
     def _controller(self) -> Controller | None:
@@ -179,7 +192,7 @@ class Service:
         return self.control_plane if isinstance(self.control_plane, Controller) else None
 
     async def start(self) -> None:
-        """Open the ports, the control socket and the metrics page.
+        """Open the ports, the control socket, the metrics page and the console.
 
         Raises `OperatorError` where that cannot be, such as while another process serves under this name. A process that drains
         has closed its ports, but it still writes to the state folder.
@@ -192,6 +205,9 @@ class Service:
         self._open.push_async_callback(self._control.close)
         await self._control.open()
         await self._open_page(self._node)
+        if self._console is not None:
+            self._open.push_async_callback(self._console.close)
+            await self._console.open()
 
     def begin(self, ready: Callable[[RunningServer], None] | None) -> None:
         """Open links to other servers, now that all servers of this process listen; then call *ready*."""
@@ -269,6 +285,8 @@ class Service:
             await self._node.user_updates.refresh()
             if self._controller is not None:
                 await self._controller.refresh_users()
+            if self._console is not None:
+                await self._console.follow()
             await _pause(self._drained)
 
     async def _look_up_neighbours(self) -> None:

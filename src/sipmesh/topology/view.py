@@ -209,6 +209,15 @@ class ServerView:
         host, port = split_port(self._server.metrics) if self._server.metrics else ("", None)
         return (host, port) if port is not None else None
 
+    @property
+    def console(self) -> tuple[str, int] | None:
+        """The address and port of the console, if this is a management server that serves one; otherwise None."""
+        console = self.loaded.topology.console
+        if console is None or self.role is not Role.MANAGEMENT:
+            return None
+        host, port = split_port(console.listen)
+        return (host, port) if port is not None else None
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """All names that this server's own certificate must have."""

@@ -407,6 +407,13 @@ RICH = {
     "storage": {"users": "sqlite:///u.db", "bindings": "s/b.db", "messages": "sqlite:///m.db"},
     "messages": {"per_user": 10, "per_sender": 5, "lifetime_days": 3},
     "presence": {"inside": "polite-block", "partners": "allow"},
+    "console": {
+        "listen": "127.0.0.1:8444",
+        "operators": [
+            {"name": "ada", "role": "viewer", "token_sha256": "0" * 64},
+            {"name": "otto", "role": "operator", "token_sha256": "1" * 64},
+        ],
+    },
 }
 RIGHT = Topology.model_validate(RICH)
 WORDS: list[Any] = [
@@ -424,6 +431,8 @@ WORDS: list[Any] = [
     "strict",
     "block",
     "allow",
+    "security-officer",
+    "2" * 64,
     "server-ok",
     "sqlite:///v.db",
     "http://crl.example.test/other.crl",
@@ -493,7 +502,8 @@ def test_every_change_is_listed(path: tuple[str | int, ...], change: Any) -> Non
         return
     names = [pool.name for pool in other.pools]
     servers = [server.name for pool in other.pools for server in pool.servers]
-    if len(set(names)) < len(names) or len(set(servers)) < len(servers):
+    operators = [operator.name for operator in other.console.operators] if other.console is not None else []
+    if any(len(set(unique)) < len(unique) for unique in (names, servers, operators)):
         return  # no such topology is ever loaded
     for old, new in ((RIGHT, other), (other, RIGHT)):
         assert bool(difference(taken(old), taken(new))) is (old != new)

@@ -12,11 +12,8 @@ from sipmesh.cli.output import BAD, GOOD, QUIET, WARN, Grid, cell, duration, say
 from sipmesh.cli.place import CA, HERE, AsJson, Place, TopologyFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from sipmesh.pki.status import CertificateStatus
-    from sipmesh.topology.expiry.inventory import Inventory, InventoryEntry, Side, Use
-    from sipmesh.topology.expiry.validity import Chain, DatedItem
+    from sipmesh.topology.expiry.inventory import Inventory, InventoryEntry, Use
+    from sipmesh.topology.expiry.validity import DatedItem
 
 FINE: Final = 0
 """Exit code: every item has more than 7 days."""
@@ -43,7 +40,7 @@ def inventory(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None
 
     2: the command line is wrong.
     """
-    from sipmesh.cli.ca.reports import InventoryReport
+    from sipmesh.server.admin.inventory_report import InventoryReport
 
     at = datetime.now(UTC)
     stock = _take(Place(topology), at)
@@ -55,42 +52,9 @@ def inventory(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None
 
 
 def _take(place: Place, at: datetime) -> Inventory:
-    from sipmesh.server.certificates.expiring_files import on_disk, signers_on_disk
-    from sipmesh.topology.expiry.inventory import take_stock
+    from sipmesh.server.certificates.network_inventory import network_inventory
 
-    loaded = place.in_force()
-    issued, signers, known = _from_ca(place, at)
-    disk, signers = {**issued, **on_disk(loaded)}, {**signers, **signers_on_disk(loaded)}
-    return take_stock(loaded, disk, _uses(place), at=at, known=known, signers=signers)
-
-
-def _from_ca(place: Place, at: datetime) -> tuple[dict[Side, Chain], dict[str, Chain], list[DatedItem]]:
-    """Return the newest certificate of each server and signer in the ledger, and the issuing CA; empty without a CA here."""
-    from sipmesh.topology.expiry.validity import DatedItem
-
-    if not (place.folder / CA / "ledger.db").exists():
-        return {}, {}, []
-    ca = place.ca()
-    issuing, status = DatedItem.of_certificate(ca.issuing), ca.status(at)
-    servers = {(name, False): chain for name, chain in _newest(status.servers, issuing).items()}
-    return servers, _newest(status.signers, issuing), [issuing]
-
-
-def _newest(issued: Iterable[CertificateStatus], issuing: DatedItem) -> dict[str, Chain]:
-    """Return the last certificate of each name that was not revoked."""
-    from cryptography import x509
-
-    from sipmesh.pki.status import CertificateState
-    from sipmesh.topology.expiry.inventory import LEDGER
-    from sipmesh.topology.expiry.validity import Chain, DatedItem
-
-    return {
-        status.record.names[0]: Chain(
-            LEDGER, (DatedItem.of_certificate(x509.load_der_x509_certificate(status.record.der)), issuing)
-        )
-        for status in issued
-        if status.record.der and status.record.names and status.state is not CertificateState.REVOKED
-    }
+    return network_inventory(place.in_force(), place.folder / CA, _uses(place), at)
 
 
 def _uses(place: Place) -> list[Use]:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sipmesh.server.replication.server_status import MOST_NAMES, MOST_REFUSALS, ServerStatus, ShownCertificate, text
+from sipmesh.server.replication.server_status import (
+    MOST_NAMES,
+    MOST_NEIGHBOURS,
+    MOST_REFUSALS,
+    Neighbour,
+    ServerStatus,
+    ShownCertificate,
+    text,
+)
 from sipmesh.topology.expiry.inventory import refuses_from
 from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.evidence import LinkKind
@@ -18,6 +26,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sipmesh.server.running.running_server import RunningServer
+    from sipmesh.transport.link.link import Link
 
 LATELY = timedelta(minutes=10)
 """The age up to which a refusal is in the report."""
@@ -46,6 +55,26 @@ def status_of(node: RunningServer) -> ServerStatus:
         anchors=tuple(sorted(anchors_in_use(node))[:MOST_NAMES]),
         bindings=node.registrations.store,
         unanswered=tuple(sorted(node.outages.names)[:MOST_NAMES]),
+        neighbours=neighbours_of(links),
+    )
+
+
+def neighbours_of(links: Sequence[Link]) -> tuple[Neighbour, ...]:
+    """Return the links to servers and partners among *links* that are up, the busiest first, `MOST_NEIGHBOURS` at most."""
+    linked = [link for link in links if link.kind is not LinkKind.CLIENT and link.peer_name]
+    linked.sort(key=lambda link: (-link.messages_in - link.messages_out, link.peer_name))
+    return tuple(map(_neighbour, linked[:MOST_NEIGHBOURS]))
+
+
+def _neighbour(link: Link) -> Neighbour:
+    seen = link.verdict.seen if link.verdict is not None else None
+    return Neighbour(
+        peer=text(link.peer_name or ""),
+        kind=str(link.kind),
+        tls=link.facts.version,
+        group=link.facts.group,
+        certificate_ends=seen.not_after if seen is not None else None,
+        messages=link.messages_in + link.messages_out,
     )
 
 

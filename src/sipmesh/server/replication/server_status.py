@@ -33,6 +33,9 @@ MOST_NAMES: Final = 10_000
 """Peers or anchors of one server: as many as a large topology has."""
 
 MOST_REFUSALS: Final = 5
+MOST_NEIGHBOURS: Final = 64
+"""Live links to servers and partners in one report: the map of the console draws them."""
+
 LONGEST_RELAYED: Final = 768 << 10
 """Octets of all relayed reports of a front end; this leaves room for its own (`distribution.notifier.LONGEST_STATUS`)."""
 
@@ -76,12 +79,26 @@ class ShownCertificate(_Part):
     under: Text
 
 
+class Neighbour(_Part):
+    """A live link of a server to another server or to a partner: the proved *peer*, and what the handshake agreed on.
+
+    *certificate_ends* is the end of the peer's certificate. *messages* counts both directions since the link is up.
+    """
+
+    peer: Name
+    kind: Name
+    tls: Name = ""
+    group: Name = ""
+    certificate_ends: Instant | None = None
+    messages: Count = 0
+
+
 class ServerFacts(_Part):
     """What a server reports and `sipmesh status` shows. *at* is the server's own clock.
 
     *refuses_from* is the instant from which the server refuses every peer if it receives nothing new, and *refuses_because* says
     why. *bindings* identifies the store in which the server keeps bindings; it is empty if the server keeps none. *unanswered*
-    names the servers that do not answer this one.
+    names the servers that do not answer this one. *neighbours* are its links to servers and partners, the busiest first.
     """
 
     digest: Hex = ""
@@ -99,6 +116,7 @@ class ServerFacts(_Part):
     anchors: Annotated[tuple[Hex, ...], Field(max_length=MOST_NAMES)] = ()
     bindings: Hex = ""
     unanswered: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = ()
+    neighbours: Annotated[tuple[Neighbour, ...], Field(max_length=MOST_NEIGHBOURS)] = ()
 
 
 class ServerStatus(ServerFacts):

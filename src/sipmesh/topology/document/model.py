@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from sipmesh.topology.document.console_role import ConsoleRole
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.topology.document.names import (
@@ -38,7 +39,11 @@ CLIENT_PORT = 5061  # sips default, RFC 3261 19.1.2
 WEBSOCKET_PORT = 8443
 SERVER_PORT = 5062
 MOST_CLIENT_CERTIFICATES = 16
+MOST_OPERATORS = 100
 PARTNER_PORT = 5061
+
+OperatorName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,31}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Part(BaseModel):
@@ -347,6 +352,25 @@ class Presence(Part):
     partners: Watching = Field(default=Watching.BLOCK, description="users of partners: allow, polite-block or block")
 
 
+class ConsoleOperator(Part):
+    """An operator or a program that uses the HTTP API with a token."""
+
+    name: OperatorName = Field(description="name of the operator, as the audit log shows it")
+    role: ConsoleRole = Field(description="what the operator may do: viewer, operator or security-officer")
+    token_sha256: Sha256 = Field(
+        description="SHA-256 of the operator's token, in hex; `sipmesh console token` makes both"
+    )
+
+
+class Console(Part):
+    """The web console and the HTTP API of the management server."""
+
+    listen: ListenOn = Field(description="address:port to listen on by HTTPS, or a port on loopback")
+    operators: tuple[ConsoleOperator, ...] = Field(
+        default=(), max_length=MOST_OPERATORS, description="who may use the HTTP API with a token"
+    )
+
+
 class Topology(Part):
     """The whole topology document."""
 
@@ -367,6 +391,9 @@ class Topology(Part):
     storage: Storage = Field(default=Storage(), description="where users and registrations are stored")
     presence: Presence = Field(default=Presence(), description="who may watch the presence of our users")
     messages: Messages = Field(default=Messages(), description="messages stored for users who are not registered")
+    console: Console | None = Field(
+        default=None, description="web console and HTTP API of the management server; by default there are none"
+    )
 
     @property
     def authorities(self) -> tuple[AuthorityEntry, ...]:

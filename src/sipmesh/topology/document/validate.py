@@ -259,6 +259,23 @@ def management_is_one_server(document: _Document) -> None:
         document.report.add(loc, f"{found[0][1].name} is management already", f"remove {pool.name}")
 
 
+def console_has_a_management_server(document: _Document) -> None:
+    """The management server serves the console; each operator has another name and another token."""
+    console = document.topology.console
+    if console is None:
+        return
+    if not any(pool.role is Role.MANAGEMENT for pool in document.topology.pools):
+        remedy = "add a pool of role management, or remove `console`"
+        document.report.add(("console",), "needs a management server, and there is none", remedy)
+    for key in ("name", "token_sha256"):
+        first: dict[str, int] = {}
+        for n, operator in enumerate(console.operators):
+            value = getattr(operator, key)
+            if first.setdefault(value, n) != n:
+                reason = f"is that of {document.place(('console', 'operators', first[value]))} too"
+                document.report.add(("console", "operators", n, key), reason, "give each operator a name and a token")
+
+
 def applications_speak_for_domains_of_ours(document: _Document) -> None:
     """An application may assert users of our SIP domains only."""
     ours = document.topology.sip_domains
@@ -359,6 +376,7 @@ CHECKS = (
     certificates_come_with_keys,
     next_hops_lead_somewhere,
     management_is_one_server,
+    console_has_a_management_server,
     applications_speak_for_domains_of_ours,
     sites_are_listed,
     media_policies_are_for_domains_of_ours,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sipmesh.topology.document.load import Loaded
-    from sipmesh.topology.document.model import Topology, WebSocket
+    from sipmesh.topology.document.model import Console, Topology, WebSocket
     from sipmesh.trust.authority import Authority
 
 _PASSWORD = re.compile(r"(://[^:/@]*):[^@/]*@")
@@ -48,6 +48,7 @@ def _changes(old: Loaded, new: Loaded) -> Iterator[str]:
     yield from _fields("", before.media, after.media, _MEDIA)
     yield from _fields("", before.messages, after.messages, _MESSAGES)
     yield from _fields("", before.presence, after.presence, _PRESENCE)
+    yield from _console(before.console, after.console)
     yield from _fields("", before, after, _TOPOLOGY)
 
 
@@ -118,6 +119,25 @@ def _order(old: Sequence[str], new: Sequence[str], what: str) -> Iterator[str]:
 
 
 # The parts of the document
+
+
+def _console(old: Console | None, new: Console | None) -> Iterator[str]:
+    """Describe the console, and who may use its API; a token is never shown."""
+    where = (old.listen if old else None, new.listen if new else None)
+    if where[0] != where[1]:
+        yield f"the console's address changes from {_spell(where[0], 'none')} to {_spell(where[1], 'none')}"
+    before = {operator.name: operator for operator in old.operators} if old else {}
+    after = {operator.name: operator for operator in new.operators} if new else {}
+    yield from (f"operator {name} may not use the console's API any more" for name in before if name not in after)
+    yield from (
+        f"operator {name} may use the console's API as {after[name].role}" for name in after if name not in before
+    )
+    yield from _order([*before], [*after], "the console's operators")
+    for name in before.keys() & after.keys():
+        if before[name].role != after[name].role:
+            yield f"operator {name}'s role changes from {before[name].role} to {after[name].role}"
+        if before[name].token_sha256 != after[name].token_sha256:
+            yield f"operator {name} gets another token for the console's API"
 
 
 def _organisation(old: Topology, new: Topology) -> Iterator[str]:
@@ -385,6 +405,7 @@ _TOPOLOGY: Mapping[str, Words | None] = {
             "media",
             "messages",
             "presence",
+            "console",
         )
     ),
     "sipmesh": _from_to("the format of the document"),

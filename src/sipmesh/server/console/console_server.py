@@ -1,0 +1,120 @@
+"""The HTTPS server of the console, on a management server."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from sipmesh.errors import OperatorError, Problem
+from sipmesh.server.console.api import Api
+from sipmesh.server.console.guard import Guard
+from sipmesh.server.console.operations import Operations
+from sipmesh.server.console.operator import CODE_LIFETIME_S, Operator
+from sipmesh.server.console.pages import LOGIN, Pages
+from sipmesh.server.console.replies import LoginCodeReply
+from sipmesh.server.control_socket import WHO, ControlCommand
+from sipmesh.topology.document.console_role import ConsoleRole
+from sipmesh.trust.evidence import LinkKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from sipmesh.server.control_socket import Command
+    from sipmesh.server.log import Log
+    from sipmesh.server.running.running_server import RunningServer
+
+GOODBYE_S: Final = 1.0
+"""Seconds for which an open request can delay the stop of the server."""
+
+LARGEST_BODY: Final = 64 << 10
+"""Octets of a form or of a JSON body."""
+
+CONSOLE_LOGIN: Final = ControlCommand("console-login", LoginCodeReply)
+
+
+class ConsoleServer:
+    """Serves the console of *node* with *commands*: those of the control socket and those of the console alone."""
+
+    def __init__(self, node: RunningServer, commands: Mapping[str, Command], log: Log) -> None:
+        self._node, self._log = node, log
+        self._guard = Guard(lambda: node.view, node.loop.time, log)
+        self._operations = Operations(commands)
+        self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
+        self._listens_as: tuple[object, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<ConsoleServer of {self._node.view.name} at {self._node.view.console}>"
+
+    async def open(self) -> None:
+        """Listen if the topology has a console; raises `OperatorError` if the address cannot be used."""
+        pages = Pages(self._operations, self._guard, lambda: self._node.view)
+        app = web.Application(middlewares=[self._guard.answer_safely], client_max_size=LARGEST_BODY)
+        app.add_routes([*Api(self._operations, self._guard).routes(), *pages.routes()])
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GOODBYE_S)
+        await self._runner.setup()
+        await self._listen()
+
+    async def follow(self) -> None:
+        """Listen again after a new version has moved the console, or after the certificate of this server was renewed."""
+        if self._listens_as == self._wanted():
+            return
+        try:
+            await self._listen()
+        except OperatorError as wrong:
+            self._log.error("the console does not listen", why=str(wrong))
+
+    def _wanted(self) -> tuple[object, ...]:
+        return (self._node.view.console, self._node.certificates.presented.of(LinkKind.SERVER).chain)
+
+    async def _listen(self) -> None:
+        self._listens_as = self._wanted()
+        site, self._site = self._site, None
+        if site is not None:
+            await site.stop()
+        console = self._node.view.console
+        if console is None or self._runner is None:
+            return
+        host, port = console
+        self._site = web.TCPSite(self._runner, host, port, ssl_context=self._context())
+        try:
+            await self._site.start()
+        except OSError as wrong:
+            self._site = None
+            remedy = "set another address for `console` in the topology"
+            where = Problem(self._node.file, 0, "console.listen", str(wrong), remedy)
+            raise OperatorError(f"no console on {host} port {port}", (where,)) from wrong
+        self._log.info("console", url=self._url())
+
+    def _context(self) -> ssl.SSLContext:
+        """Return the context for TLS 1.3 with the certificate of this server."""
+        identity = self._node.certificates.presented.of(LinkKind.SERVER)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.load_cert_chain(identity.chain_path, identity.key_path)
+        return context
+
+    def _url(self) -> str:
+        console = self._node.view.console
+        return f"https://{self._node.view.name}:{console[1]}" if console is not None else ""
+
+    async def close(self) -> None:
+        """Stop listening, and end all sessions."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    def commands(self) -> Mapping[str, Command]:
+        """Return the command of the control socket by which an operator of this machine gets a code."""
+        return {CONSOLE_LOGIN.name: self._new_code}
+
+    async def _new_code(self, asked: Mapping[str, Any]) -> LoginCodeReply:
+        """Return a code that logs in once. Whoever can open the control socket may do everything, so each role is allowed."""
+        if self._site is None or self._node.view.console is None:
+            raise OperatorError("the topology has no console: add `console: {listen: 8444}`, and publish")
+        role = ConsoleRole(asked["role"])
+        code = self._guard.operators.new_code(Operator(f"{asked[WHO]} (console)", role))
+        return LoginCodeReply(f"{self._url()}{LOGIN}", code, role, CODE_LIFETIME_S)

@@ -1,0 +1,136 @@
+"""What every request to the console passes: its host, the rate of its address, who makes it, and the headers of the answer."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from sipmesh.server.console.operator import Operator, Operators, Session, operator_of_token
+from sipmesh.server.console.request_rate import RequestRate
+from sipmesh.sip.text import ascii_lower
+
+if TYPE_CHECKING:
+    from sipmesh.server.log import Log
+    from sipmesh.topology.view import ServerView
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+COOKIE: Final = "__Host-sipmesh"
+BEARER: Final = "Bearer "
+FORM_FIELD: Final = "form_token"
+OPERATOR: Final = web.RequestKey("operator", Operator)
+SESSION: Final = web.RequestKey("session", Session)
+
+REQUESTS_A_MINUTE: Final = 600
+"""Requests of one address."""
+
+FAILURES_A_MINUTE: Final = 10
+"""Log-ins and tokens of one address that fail."""
+
+LATER: Final = {"Retry-After": "60"}
+REFRESH: Final = "X-Refresh"
+"""The header of a request that a page makes by itself: it does not keep a session from ending."""
+
+HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "no-store",
+    "Strict-Transport-Security": "max-age=31536000",
+}
+
+
+class Guard:
+    """Decides who makes a request. *clock* returns seconds that never go back; *view* returns the topology in force."""
+
+    def __init__(self, view: Callable[[], ServerView], clock: Callable[[], float], log: Log) -> None:
+        self._view, self._log = view, log
+        self.operators = Operators(clock)
+        self._requests = RequestRate(REQUESTS_A_MINUTE, clock)
+        self._failures = RequestRate(FAILURES_A_MINUTE, clock)
+
+    def __repr__(self) -> str:
+        return f"<Guard with {self.operators!r}>"
+
+    @web.middleware
+    async def answer_safely(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuse a wrong host and too many requests; set the security headers of each answer, of errors too."""
+        try:
+            self._must_be_for_us(request)
+            self._must_be_in_time(request)
+            answer = await handler(request)
+        except web.HTTPException as error:
+            error.headers.update(HEADERS)
+            raise
+        except Exception as fault:  # noqa: BLE001 - a fault of ours ends this request only
+            self._log.error("fault", what=f"the console at {request.path}", exc_info=fault)
+            raise web.HTTPInternalServerError(headers=HEADERS) from None
+        answer.headers.update(HEADERS)
+        return answer
+
+    def _must_be_for_us(self, request: web.Request) -> None:
+        """Refuse another Host: a page of another name that DNS leads here (DNS rebinding) must not read the console."""
+        view = self._view()
+        listening = view.console
+        if listening is None:
+            raise web.HTTPNotFound
+        host, port = listening
+        literal = f"[{host}]" if ":" in host else host
+        names = {view.name, literal, "localhost"}
+        if ascii_lower(request.host) not in {f"{name}:{port}" for name in names}:
+            raise web.HTTPMisdirectedRequest(text=f"this is https://{view.name}:{port}\n")
+
+    def _must_be_in_time(self, request: web.Request) -> None:
+        if not self._requests.admits(address_of(request)):
+            raise web.HTTPTooManyRequests(headers=LATER)
+
+    def identify(self, request: web.Request) -> Operator | None:
+        """Find the operator by the token or by the session of *request*; raises HTTP 401 for a token that is not valid."""
+        header = request.headers.get("Authorization", "")
+        if header:
+            return self._by_token(request, header)
+        by_person = REFRESH not in request.headers
+        session = self.operators.session(request.cookies.get(COOKIE, ""), counts=by_person)
+        if session is None:
+            return None
+        request[SESSION], request[OPERATOR] = session, session.operator
+        return session.operator
+
+    def _by_token(self, request: web.Request, header: str) -> Operator:
+        self.must_have_failures_left(request)
+        known = operator_of_token(self._view().loaded.topology, header.removeprefix(BEARER))
+        if known is None or not header.startswith(BEARER):
+            self.failed(request)
+            raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"}, text="this token is not valid\n")
+        request[OPERATOR] = known
+        return known
+
+    def must_have_failures_left(self, request: web.Request) -> None:
+        """Refuse an address that has failed too often in this minute (HTTP 429)."""
+        if self._failures.is_spent(address_of(request)):
+            raise web.HTTPTooManyRequests(headers=LATER)
+
+    def failed(self, request: web.Request) -> None:
+        """Count a failed log-in."""
+        self._failures.admits(address_of(request))
+
+
+def must_come_from_our_pages(request: web.Request, form_token: str) -> None:
+    """Refuse a request of a session that another site has caused (HTTP 403): its form has not the token of the session."""
+    session = request.get(SESSION)
+    if session is None:
+        return  # a token of the API, which no browser adds by itself
+    if not secrets.compare_digest(session.form_token, form_token):
+        raise web.HTTPForbidden(text="this form is not from a page of this session: load the page again\n")
+
+
+def address_of(request: web.Request) -> str:
+    """Return the address of the client."""
+    return request.remote or ""

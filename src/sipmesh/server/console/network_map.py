@@ -1,0 +1,279 @@
+"""The map of the network: where each server is drawn, which links there are, and what a draft would change.
+
+The map has a column for each role, a box for each pool, and a place for each server. With more servers than `MOST_SERVERS` it
+shows pools without their servers; with more than `MOST_SINGLE` it draws links between pools only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import ceil, log10, sqrt
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.trust.formatting import tell_time
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from sipmesh.server.management.replies import NetworkReply, ServerReply
+    from sipmesh.server.replication.server_status import Neighbour
+    from sipmesh.topology.document.model import Topology
+
+MOST_SERVERS: Final = 200
+MOST_SINGLE: Final = 40
+
+COLUMNS: Final = ("partner", Role.EDGE, Role.FRONT_END, Role.APPLICATION, Role.MANAGEMENT)
+WIDTH, HEIGHT, GAP, HEAD, MARGIN = 150, 30, 10, 30, 20
+"""Of a server in the drawing, between two of them, of the heading of a pool, and around a column, in pixels."""
+
+COLUMN_GAP: Final = 90
+ROWS: Final = 3
+"""A box with many servers is about this many times as high as wide, counted in servers."""
+
+
+class State(StrEnum):
+    """How a server or a link is: the map has a colour and a word for each."""
+
+    GOOD = "good"
+    BEHIND = "behind"
+    BAD = "bad"
+    UNKNOWN = "unknown"
+
+
+class Change(StrEnum):
+    """What the draft does with a part of the map."""
+
+    NONE = ""
+    APPEARS = "appears"
+    DIES = "dies"
+
+
+@dataclass(frozen=True, slots=True)
+class MapServer:
+    """A server, or a pool without its servers: *about* is what the pointer shows, one line each."""
+
+    name: str
+    label: str
+    state: State
+    change: Change
+    about: Sequence[str]
+    x: int = 0
+    y: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MapPool:
+    """A box with its servers."""
+
+    name: str
+    role: str
+    change: Change
+    servers: Sequence[MapServer]
+    x: int = 0
+    y: int = 0
+    width: int = 0
+    height: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MapLink:
+    """A line between two places: *weight* is its thickness in pixels, by the messages so far."""
+
+    one: str
+    other: str
+    state: State
+    weight: int
+    about: Sequence[str]
+    x1: int = 0
+    y1: int = 0
+    x2: int = 0
+    y2: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkMap:
+    """The whole drawing, in pixels; *note* says what it leaves out, empty if nothing."""
+
+    pools: Sequence[MapPool]
+    links: Sequence[MapLink]
+    width: int
+    height: int
+    note: str = ""
+
+
+def network_map(in_force: Topology, network: NetworkReply, draft: Topology | None = None) -> NetworkMap:
+    """Draw the topology in force with the last reports, and what *draft* changes in it."""
+    reports: dict[str, ServerReply] = {report.server: report for report in (network.master, *network.servers)}
+    pools = [*_pools(in_force, network, reports, draft), *_partners(in_force, draft)]
+    count = sum(len(pool.servers) for pool in pools)
+    note = ""
+    if count > MOST_SERVERS:
+        pools = [_folded(pool) for pool in pools]
+        note = f"The map shows pools only: the network has {count} servers and partners, more than {MOST_SERVERS}."
+    elif count > MOST_SINGLE:
+        note = f"Lines are between pools: the network has {count} servers and partners, more than {MOST_SINGLE}."
+    placed, width, height = _placed(pools)
+    links = _links(reports, placed, single=count <= MOST_SINGLE)
+    return NetworkMap(placed, links, width, height, note)
+
+
+# What there is
+
+
+def _pools(
+    in_force: Topology, network: NetworkReply, reports: Mapping[str, ServerReply], draft: Topology | None
+) -> Iterator[MapPool]:
+    now = {pool.name: pool for pool in in_force.pools}
+    new = {pool.name: pool for pool in draft.pools} if draft is not None else now
+    for name in dict.fromkeys((*now, *new)):
+        pool = new.get(name) or now[name]
+        here = {server.name for server in now[name].servers} if name in now else set()
+        there = {server.name for server in new[name].servers} if name in new else set()
+        names = list(dict.fromkeys(server.name for p in (now.get(name), new.get(name)) if p for server in p.servers))
+        servers = [_server(server, reports, network.version, _change(server, here, there)) for server in names]
+        yield MapPool(name, str(pool.role), _change(name, now, new), servers)
+
+
+def _partners(in_force: Topology, draft: Topology | None) -> Iterator[MapPool]:
+    now = {partner.name: partner for partner in in_force.federation.partners}
+    new = {partner.name: partner for partner in draft.federation.partners} if draft is not None else now
+    known = [
+        MapServer(
+            name, name, State.GOOD, _change(name, now, new), ("partner", *_scope({**new, **now}[name].identities))
+        )
+        for name in dict.fromkeys((*now, *new))
+    ]
+    if known:
+        yield MapPool("partners", "partner", Change.NONE, known)
+
+
+def _scope(names: Iterable[str]) -> Iterator[str]:
+    yield f"trusted for: {', '.join(names)}"
+
+
+def _change(name: str, now: Iterable[str], new: Iterable[str]) -> Change:
+    if name not in now:
+        return Change.APPEARS
+    return Change.NONE if name in new else Change.DIES
+
+
+def _server(name: str, reports: Mapping[str, ServerReply], newest: int, change: Change) -> MapServer:
+    report = reports.get(name)
+    return MapServer(name, name.partition(".")[0], _state(report, newest), change, list(_about(name, report)))
+
+
+def _state(report: ServerReply | None, newest: int) -> State:
+    if report is None or report.number is None:
+        return State.UNKNOWN
+    if report.faults:
+        return State.BAD
+    return State.GOOD if report.number == newest else State.BEHIND
+
+
+def _about(name: str, report: ServerReply | None) -> Iterator[str]:
+    yield name
+    if report is None or report.number is None:
+        yield "no report yet"
+        return
+    yield f"version {report.number} in force"
+    if report.certificate is not None:
+        yield f"certificate ends {tell_time(report.certificate.ends)}"
+    yield from (f"{kind} links: {count}" for kind, count in report.links.items() if count)
+    yield from (fault.what for fault in report.faults)
+
+
+def _folded(pool: MapPool) -> MapPool:
+    """Return a pool without its servers: one place says how many there are, and in which state."""
+    counts = {state: sum(server.state is state for server in pool.servers) for state in State}
+    worst = next((state for state in (State.BAD, State.UNKNOWN, State.BEHIND) if counts[state]), State.GOOD)
+    about = [pool.name, *(f"{count} {state}" for state, count in counts.items() if count)]
+    one = MapServer(pool.name, f"{len(pool.servers)} servers", worst, pool.change, about)
+    return MapPool(pool.name, pool.role, pool.change, [one])
+
+
+# Where it is drawn
+
+
+def _placed(pools: Iterable[MapPool]) -> tuple[list[MapPool], int, int]:
+    """Return the pools with their places, and the width and height of the drawing."""
+    columns: dict[str, list[MapPool]] = {str(name): [] for name in COLUMNS}
+    for pool in pools:
+        columns[pool.role].append(pool)
+    placed, x, height = list[MapPool](), MARGIN, 0
+    for column in filter(None, columns.values()):
+        y, width = MARGIN, 0
+        for pool in column:
+            box = _box(pool, x, y)
+            placed.append(box)
+            y, width = y + box.height + 2 * GAP, max(width, box.width)
+        x, height = x + width + COLUMN_GAP, max(height, y)
+    return placed, max(x - COLUMN_GAP + MARGIN, 2 * MARGIN), height
+
+
+def _box(pool: MapPool, x: int, y: int) -> MapPool:
+    across = max(1, ceil(sqrt(len(pool.servers) / ROWS)))
+    down = ceil(len(pool.servers) / across)
+    servers = [
+        MapServer(
+            server.name, server.label, server.state, server.change, server.about,
+            x + GAP + n % across * (WIDTH + GAP), y + HEAD + n // across * (HEIGHT + GAP),
+        )
+        for n, server in enumerate(pool.servers)
+    ]  # fmt: skip
+    width, height = GAP + across * (WIDTH + GAP), HEAD + down * (HEIGHT + GAP)
+    return MapPool(pool.name, pool.role, pool.change, servers, x, y, width, height)
+
+
+# The links
+
+
+@dataclass(slots=True)
+class _Line:
+    """What is known of all links between two places."""
+
+    messages: int = 0
+    state: State = State.GOOD
+    about: dict[str, None] = field(default_factory=dict)
+
+
+def _links(reports: Mapping[str, ServerReply], pools: Sequence[MapPool], *, single: bool) -> list[MapLink]:
+    places = {server.name: (server.x + WIDTH // 2, server.y + HEIGHT // 2) for pool in pools for server in pool.servers}
+    boxes = {pool.name: (pool.x + pool.width // 2, pool.y + HEAD // 2) for pool in pools}
+    pool_of = {server.name: pool.name for pool in pools for server in pool.servers}
+    pool_of |= {report.server: pool for report in reports.values() if (pool := getattr(report, "pool", ""))}
+    lines: dict[tuple[str, str], _Line] = {}
+    for report in reports.values():
+        for peer, state, messages, about in _ends(report):
+            one, other = (report.server, peer) if single else (pool_of.get(report.server, ""), pool_of.get(peer, ""))
+            if one == other:
+                continue
+            line = lines.setdefault((min(one, other), max(one, other)), _Line())
+            line.messages += messages
+            line.about[about] = None
+            line.state = State.BAD if State.BAD in (state, line.state) else line.state
+    known = places if single else boxes
+    return [
+        MapLink(one, other, line.state, _weight(line.messages), list(line.about), *known[one], *known[other])
+        for (one, other), line in lines.items()
+        if one in known and other in known
+    ]
+
+
+def _ends(report: ServerReply) -> Iterator[tuple[str, State, int, str]]:
+    """Return each end of a link that a server reports: the peer, its state, its messages, and a line about it."""
+    for neighbour in report.neighbours:
+        yield neighbour.peer, State.GOOD, neighbour.messages, _line(report.server, neighbour)
+    for peer in report.unanswered:
+        yield peer, State.BAD, 0, f"{peer} does not answer {report.server}"
+
+
+def _line(server: str, neighbour: Neighbour) -> str:
+    ends = f", certificate ends {tell_time(neighbour.certificate_ends)}" if neighbour.certificate_ends else ""
+    secured = " ".join(filter(None, (neighbour.tls, neighbour.group)))
+    return f"{server} has proved {neighbour.peer}: {secured}{ends}, {neighbour.messages} messages"
+
+
+def _weight(messages: int) -> int:
+    """Return the thickness of a line: one pixel more for ten times the messages."""
+    return 1 + round(log10(messages + 1))

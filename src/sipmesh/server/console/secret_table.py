@@ -1,0 +1,75 @@
+"""Values behind random secrets, each for a limited time; the table has the hashes of the secrets only."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Final, Generic, TypeVar
+
+T = TypeVar("T")
+
+SECRET_OCTETS: Final = 24
+"""Random octets of a secret: nobody can try that many."""
+
+
+@dataclass(slots=True)
+class _Entry(Generic[T]):
+    value: T
+    ends_at: float
+    used_at: float
+
+
+class SecretTable(Generic[T]):
+    """At most *most* values. A value ends *lifetime_s* seconds after it was added, and *idle_s* seconds after its last use.
+
+    *clock* returns seconds that never go back. A new value displaces the value that was not used for the longest time.
+    """
+
+    def __init__(self, most: int, lifetime_s: float, clock: Callable[[], float], idle_s: float = inf) -> None:
+        self._most, self._lifetime_s, self._idle_s, self._clock = most, lifetime_s, idle_s, clock
+        self._entries: dict[str, _Entry[T]] = {}
+
+    def __repr__(self) -> str:
+        return f"<SecretTable with {len(self._entries)} of {self._most} values>"
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, value: T) -> str:
+        """Return a new secret for *value*."""
+        self._remove_ended()
+        if len(self._entries) >= self._most:
+            del self._entries[min(self._entries, key=lambda key: self._entries[key].used_at)]
+        secret, now = secrets.token_urlsafe(SECRET_OCTETS), self._clock()
+        self._entries[hash_of(secret)] = _Entry(value, now + self._lifetime_s, now)
+        return secret
+
+    def use(self, secret: str, *, counts: bool = True) -> T | None:
+        """Return the value behind *secret*, None if there is none or if it has ended; without *counts* it stays idle."""
+        entry = self._entries.get(hash_of(secret))
+        if entry is None or self._has_ended(entry):
+            return None
+        if counts:
+            entry.used_at = self._clock()
+        return entry.value
+
+    def take(self, secret: str) -> T | None:
+        """Return the value behind *secret*, and remove it."""
+        value = self.use(secret)
+        self._entries.pop(hash_of(secret), None)
+        return value
+
+    def _has_ended(self, entry: _Entry[T]) -> bool:
+        now = self._clock()
+        return now >= entry.ends_at or now - entry.used_at >= self._idle_s
+
+    def _remove_ended(self) -> None:
+        self._entries = {key: entry for key, entry in self._entries.items() if not self._has_ended(entry)}
+
+
+def hash_of(secret: str) -> str:
+    """Return the SHA-256 of a secret, in hex."""
+    return hashlib.sha256(secret.encode()).hexdigest()

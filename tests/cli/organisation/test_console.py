@@ -1,0 +1,47 @@
+"""`sipmesh console`: a link that logs in once, and a token that is in force with the next version."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from support.console import Visitor, management_with_console
+from support.managed import MGMT
+from support.running import on_loop
+
+
+@on_loop
+async def test_link_logs_in_and_its_code_is_in_its_fragment_alone(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as visitor:
+        told = await network.type("console", "login", "--role", "viewer")
+        link = next(line for line in told.splitlines() if line.startswith("https://"))
+        address, _, code = link.partition("#")
+        assert address == f"https://{MGMT}:{visitor.port}/login"
+        assert (await visitor.ask("POST", "/login", data={"code": code})).status == 303
+        answer = json.loads(await network.type("console", "login", "--json"))
+        assert (answer["role"], answer["url"]) == ("operator", address)
+
+
+@on_loop
+async def test_token_is_printed_once_and_counts_from_the_next_version_on(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network:
+        told = (await network.type("console", "token", "ansible", "--role", "operator")).splitlines()
+        token = told[1].strip()
+        draft = network.organisation.file.read_text()
+        assert "ansible" in draft
+        assert token not in draft
+        async with Visitor(network, token) as program:
+            assert (await program.get("/api/v1/status")).status == 401
+            plan = await network.ask(MGMT, "plan")
+            assert plan["changes"] == ["operator ansible may use the console's API as operator"]
+            await network.ask(MGMT, "publish", why="ansible", base=plan["base"], digest=plan["digest"])
+            assert (await program.get("/api/v1/status")).status == 200
+
+
+@on_loop
+async def test_name_that_is_taken_is_refused_and_the_draft_stays(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network:
+        before = network.organisation.file.read_text()
+        told = await network.type("console", "token", "vera", code=1)
+        assert "give each operator a name and a token" in told
+        assert network.organisation.file.read_text() == before

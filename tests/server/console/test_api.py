@@ -1,0 +1,128 @@
+"""The HTTP API: each operation, and what each role may not do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sipmesh.server.console.operations import TABLE
+from support.console import Visitor, management_with_console
+from support.managed import MGMT
+from support.network import FE1
+from support.running import on_loop, until
+
+READS = [
+    operation.path for operation in TABLE if not operation.changes and operation.path not in {"version", "explain"}
+]
+
+
+@on_loop
+async def test_every_reading_operation_answers_a_viewer_and_no_stranger(tmp_path: Path) -> None:
+    async with (
+        management_with_console(tmp_path) as network,
+        Visitor(network, "vera-token") as viewer,
+        Visitor(network) as stranger,
+    ):
+        for path in READS:
+            answer = await viewer.get(f"/api/v1/{path}")
+            assert answer.status == 200, (path, answer.text)
+            assert (await stranger.get(f"/api/v1/{path}")).status == 401
+        version = await viewer.get("/api/v1/version?version=1")
+        assert (
+            "sip_domains" in version.json["result"]["topology"]
+            if "result" in version.json
+            else version.json["topology"]
+        )
+
+
+@on_loop
+async def test_parameters_that_do_not_fit_are_refused_in_words(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network, "otto-token") as operator:
+        for query in ("", "version=x", "version=0", "version=1&further=1", f"version={2**70}", "version=1&version=x"):
+            refused = await operator.get(f"/api/v1/version?{query}")
+            assert (refused.status, "parameters cannot be read" in refused.json["error"]) == (400, True), query
+        assert (await operator.get("/api/v1/version?version=99")).status == 409
+        assert (await operator.get("/api/v1/explain?id=nothing")).status == 409
+        for body in ({}, {"name": 7}, {"name": ""}, {"name": "a.test", "who": "ada"}):
+            assert (await operator.ask("POST", "/api/v1/block", json=body)).status == 400
+        assert (await operator.ask("POST", "/api/v1/block", json=[])).status == 400
+        assert (await operator.get("/api/v1/block")).status == 405
+
+
+@on_loop
+async def test_each_role_may_do_its_part_and_no_more(tmp_path: Path) -> None:
+    async with (
+        management_with_console(tmp_path) as network,
+        Visitor(network, "vera-token") as viewer,
+        Visitor(network, "otto-token") as operator,
+        Visitor(network, "sona-token") as officer,
+    ):
+        block = {"name": "evil.test"}
+        assert (await viewer.ask("POST", "/api/v1/block", json=block)).status == 403
+        assert network.number(MGMT) == 1
+        done = await operator.ask("POST", "/api/v1/block", json=block)
+        assert (done.status, network.number(MGMT)) == (200, 2)
+        back = {"version": 1, "base": 2, "why": "not yet"}
+        assert (await viewer.ask("POST", "/api/v1/rollback", json=back)).status == 403
+        assert (await operator.ask("POST", "/api/v1/rollback", json={**back, "force": True})).status == 403
+        assert (await operator.ask("POST", "/api/v1/rollback", json=back)).status == 200
+        serial = await _serial(viewer, FE1)
+        for visitor in (viewer, operator):
+            assert (await visitor.ask("POST", "/api/v1/revoke", json={"serial": serial})).status == 403
+        revoked = await officer.ask("POST", "/api/v1/revoke", json={"serial": serial, "reason": "key-compromise"})
+        assert revoked.status == 200, revoked.text
+        lines = _result(await viewer.get("/api/v1/audit"))
+        assert lines["faults"] == []
+        acts = [(line["who"], line["act"]) for line in lines["lines"][:3]]
+        assert acts == [("sona (API)", "revoke"), ("otto (API)", "rollback"), ("otto (API)", "block")]
+
+
+@on_loop
+async def test_certificate_that_is_revoked_in_the_console_counts_at_once_on_every_server(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network, "sona-token") as officer:
+        await network.start(FE1)
+        await network.acknowledged(1)
+        links = network.nodes[MGMT].pool
+        await until(lambda: any(link.peer_name == FE1 for link in links.all()))
+        serial = await _serial(officer, FE1)
+        revoked = await officer.ask("POST", "/api/v1/revoke", json={"serial": serial})
+        assert _result(revoked)["server"] == FE1
+        await until(lambda: not any(link.peer_name == FE1 and link.verdict for link in links.all()))
+
+
+@on_loop
+async def test_draft_is_planned_published_and_refused_when_it_has_changed(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network, "otto-token") as operator:
+        network.edit(lambda document: document.update(presence={"inside": "block"}))
+        plan = _result(await operator.get("/api/v1/plan"))
+        given = {"why": "nobody watches", "base": plan["base"], "digest": plan["digest"]}
+        network.edit(lambda document: document.update(presence={"inside": "allow"}))
+        changed = await operator.ask("POST", "/api/v1/publish", json=given)
+        assert (changed.status, "has changed since it was compared" in changed.json["error"]) == (409, True)
+        network.edit(lambda document: document.update(presence={"inside": "block"}))
+        done = await operator.ask("POST", "/api/v1/publish", json=given)
+        assert (done.status, network.number(MGMT)) == (200, 2), done.text
+
+
+@on_loop
+async def test_token_counts_until_a_version_without_it_is_in_force(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network, "vera-token") as viewer:
+        assert (await viewer.get("/api/v1/status")).status == 200
+
+        def remove(document: dict[str, Any]) -> None:
+            document["console"]["operators"] = document["console"]["operators"][1:]
+
+        await network.publish(remove)
+        assert (await viewer.get("/api/v1/status")).status == 401
+
+
+async def _serial(visitor: Visitor, server: str) -> str:
+    entries = _result(await visitor.get("/api/v1/certificates"))["entries"]
+    entry = next(entry for entry in entries if (entry["what"], entry["name"]) == ("server", server))
+    serial: str = (entry["in_use"] or entry["on_disk"])["number"]
+    return serial
+
+
+def _result(answer: Any) -> Any:
+    assert answer.status == 200, answer.text
+    return answer.json

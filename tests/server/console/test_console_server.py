@@ -1,0 +1,67 @@
+"""Where the console listens, with which certificate, and who gets a code."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from sipmesh.demo.ports import HOST, free_port
+from sipmesh.errors import OperatorError
+from support.console import Visitor, management_with_console
+from support.managed import MGMT, Managed, build_managed
+from support.running import on_loop, until
+
+
+@on_loop
+async def test_new_version_moves_the_console_and_ends_it(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network, "vera-token") as before:
+        assert (await before.get("/api/v1/status")).status == 200
+
+        def move(document: dict[str, Any]) -> None:
+            document["console"]["listen"] = f"{HOST}:{free_port()}"
+
+        await network.publish(move)
+        async with Visitor(network, "vera-token") as after:
+            await until(lambda: len([*network.told[MGMT].events("console")]) == 2)
+            assert (await after.get("/api/v1/status")).status == 200
+            await network.publish(lambda document: document.pop("console"))
+            assert (await after.get("/api/v1/status")).status == 404
+        with pytest.raises(OperatorError, match="has no console"):
+            await network.ask(MGMT, "console-login", role="viewer")
+
+
+@on_loop
+async def test_console_shows_the_certificate_of_the_server_and_speaks_tls_1_3_only(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network, "vera-token") as visitor:
+        old = ssl.create_default_context(cafile=str(network.organisation.root))
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await visitor.get("/", ssl=old)
+        strange = ssl.create_default_context()
+        with pytest.raises(aiohttp.ClientConnectorCertificateError):
+            await visitor.get("/", ssl=strange)
+        assert (await visitor.get("/api/v1/status")).status == 200
+
+
+@on_loop
+async def test_address_that_cannot_be_used_keeps_the_server_from_starting(tmp_path: Path) -> None:
+    organisation = build_managed(tmp_path / "o")
+    organisation.document["console"] = {"listen": "192.0.2.1:443"}
+    organisation.write()
+    async with Managed(organisation, tmp_path / "s") as network:
+        with pytest.raises(OperatorError, match=r"no console on 192\.0\.2\.1 port 443"):
+            await network.start(MGMT)
+
+
+@on_loop
+async def test_operator_of_the_machine_gets_a_code_for_a_known_role_alone(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network:
+        reply = await network.ask(MGMT, "console-login", role="viewer")
+        assert reply["url"].startswith(f"https://{MGMT}:")
+        assert reply["code"] not in reply["url"]
+        with pytest.raises(OperatorError, match="cannot be read"):
+            await network.ask(MGMT, "console-login", role="emperor")

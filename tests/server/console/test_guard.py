@@ -1,0 +1,106 @@
+"""Attacks on the console over HTTPS, each with its twin: another host, another site, guessed secrets, floods, plain HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from sipmesh.server.console.guard import COOKIE, FAILURES_A_MINUTE
+from sipmesh.server.console.secret_table import hash_of
+from support.console import Visitor, management_with_console
+from support.managed import MGMT
+from support.running import on_loop
+
+
+@on_loop
+async def test_page_of_another_name_that_dns_leads_here_reads_nothing(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network, "vera-token") as program:
+        for host in ("evil.test", f"evil.test:{program.port}", "", f"{MGMT}:1"):
+            assert (await program.get("/api/v1/status", headers={"Host": host})).status in {400, 421}
+        for host in (f"{MGMT}:{program.port}", f"localhost:{program.port}", f"127.0.0.1:{program.port}"):
+            assert (await program.get("/api/v1/status", headers={"Host": host})).status == 200
+
+
+@on_loop
+async def test_form_of_another_site_does_nothing(tmp_path: Path) -> None:
+    """The browser sends the cookie of a session; only a page of the session has its form token."""
+    async with management_with_console(tmp_path) as network, Visitor(network) as victim, Visitor(network) as thief:
+        await victim.log_in("operator")
+        await thief.log_in("viewer")
+        for forged in ("", "x", thief.form_token):
+            refused = await victim.ask(
+                "POST", "/block", data={"form_token": forged, "name": "evil.test", "sure": "yes"}
+            )
+            assert refused.status == 403
+            sent = await victim.ask(
+                "POST", "/api/v1/block", json={"name": "evil.test"}, headers={"X-Form-Token": forged}
+            )
+            assert sent.status == 403
+        assert (await victim.ask("POST", "/logout", data={})).status == 403
+        assert "evil.test" not in (await victim.get("/partners")).text
+        done = await victim.post("/block", name="evil.test", sure="yes")
+        assert (done.status, "evil.test is blocked" in done.text) == (200, True)
+        assert "evil.test" in (await victim.get("/partners")).text
+
+
+@on_loop
+async def test_cookie_is_for_this_host_over_tls_and_not_for_scripts(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as visitor:
+        code = (await network.ask(MGMT, "console-login", role="viewer"))["code"]
+        answer = await visitor.ask("POST", "/login", data={"code": code})
+        cookie = answer.headers["Set-Cookie"]
+        assert cookie.startswith(f"{COOKIE}=")
+        assert {"Secure", "HttpOnly", "SameSite=Strict", "Path=/"} <= {part.strip() for part in cookie.split(";")}
+        assert code not in str(answer.headers)
+
+
+@on_loop
+async def test_session_ends_when_the_operator_logs_out(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as visitor, Visitor(network) as copy:
+        secret = await visitor.log_in("viewer")
+        stolen = {"Cookie": f"{COOKIE}={secret}"}
+        assert (await copy.get("/status", headers=stolen)).status == 200
+        assert (await visitor.post("/logout")).status == 303
+        assert (await copy.get("/status", headers=stolen)).status == 303
+
+
+@on_loop
+async def test_guesses_are_refused_and_after_some_everything_of_that_address_that_could_be_one(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as guesser:
+        code = (await network.ask(MGMT, "console-login", role="viewer"))["code"]
+        stored = hash_of("vera-token")
+        guesses = ("wrong", stored, "vera-tokenx", "", code[:-1])
+        for guess in guesses:
+            assert (await guesser.ask("POST", "/login", data={"code": guess})).status == 401
+            token = await guesser.get("/api/v1/status", headers={"Authorization": f"Bearer {guess}"})
+            assert token.status == 401
+        assert 2 * len(guesses) == FAILURES_A_MINUTE
+        assert (await guesser.ask("POST", "/login", data={"code": code})).status == 429
+        right = await guesser.get("/api/v1/status", headers={"Authorization": "Bearer vera-token"})
+        assert right.status == 429
+
+
+@on_loop
+async def test_code_works_once(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as first, Visitor(network) as second:
+        code = (await network.ask(MGMT, "console-login", role="viewer"))["code"]
+        assert (await first.ask("POST", "/login", data={"code": code})).status == 303
+        assert (await second.ask("POST", "/login", data={"code": code})).status == 401
+
+
+@on_loop
+async def test_plain_http_and_large_bodies_get_nothing(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network, "otto-token") as program:
+        reader, writer = await asyncio.open_connection("127.0.0.1", program.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"HTTP" not in await reader.read()
+        writer.close()
+        assert (await program.ask("POST", "/api/v1/block", data=b"[" * 70_000)).status in {413, 415}
+        large = await program.ask(
+            "POST", "/api/v1/block", data=b"[" * 70_000, headers={"Content-Type": "application/json"}
+        )
+        assert large.status == 413
+        deep = await program.ask(
+            "POST", "/api/v1/block", data=b"[" * 60_000, headers={"Content-Type": "application/json"}
+        )
+        assert deep.status == 400

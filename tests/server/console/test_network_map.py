@@ -1,0 +1,141 @@
+"""The map: where servers are drawn, which links there are, and what a draft changes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from sipmesh.server.console.network_map import (
+    HEIGHT,
+    MOST_SERVERS,
+    MOST_SINGLE,
+    WIDTH,
+    Change,
+    NetworkMap,
+    State,
+    network_map,
+)
+from sipmesh.server.management.replies import MemberReply, NetworkReply, ServerReply
+from sipmesh.topology.document.model import Topology
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+MGMT, EDGE = "mgmt.example.test", "edge1.example.test"
+
+
+def topology(front_ends: int = 2, **changed: Any) -> Topology:
+    servers = [f"fe{n}.example.test" for n in range(1, front_ends + 1)]
+    authority = {"anchors": ["root.pem"], "crls": ["root.crl"]}
+    partner = {"domains": ["partner.test"], "edge": "sip.partner.test", **authority}
+    document: dict[str, Any] = {
+        "sipmesh": 1,
+        "organisation": "Example",
+        "sip_domains": ["example.test"],
+        "authority": authority,
+        "pools": [
+            {"name": MGMT, "role": "management", "servers": [MGMT]},
+            {"name": "pool1.example.test", "role": "front-end", "servers": servers},
+            {"name": "sip.example.test", "role": "edge", "servers": [EDGE], "next_hop": "pool1.example.test"},
+        ],
+        "federation": {"route": "sip.example.test", "partners": [partner]},
+    }
+    return Topology.model_validate({**document, **changed})
+
+
+def report(server: str, number: int | None = 1, *, pool: str = "pool1.example.test", **given: Any) -> MemberReply:
+    facts = {
+        "server": server,
+        "number": number,
+        "pool": pool,
+        "faults": (),
+        "linked": True,
+        "why_not": "",
+        "reached": True,
+    }
+    return MemberReply.model_validate({**facts, **given})
+
+
+def network(*members: MemberReply) -> NetworkReply:
+    master = ServerReply.model_validate({"server": MGMT, "number": 1, "faults": ()})
+    return NetworkReply(1, NOON, master, members)
+
+
+def servers_of(drawing: NetworkMap) -> dict[str, Any]:
+    return {server.name: server for pool in drawing.pools for server in pool.servers}
+
+
+def test_each_server_and_partner_has_a_place_of_its_own_in_the_drawing() -> None:
+    drawing = network_map(topology(front_ends=30), network())
+    places = [(server.x, server.y) for pool in drawing.pools for server in pool.servers]
+    assert len(places) == len(set(places)) == 33
+    assert all(0 < x <= drawing.width - WIDTH and 0 < y <= drawing.height - HEIGHT for x, y in places)
+    boxes = [(pool.x, pool.y, pool.width, pool.height) for pool in drawing.pools]
+    for pool, (x, y, width, height) in zip(drawing.pools, boxes, strict=True):
+        assert all(x < s.x and s.x + WIDTH < x + width and y < s.y and s.y + HEIGHT < y + height for s in pool.servers)
+
+
+def test_state_of_a_server_is_that_of_its_report() -> None:
+    fault = {"what": "it does not answer", "remedy": ""}
+    members = (report("fe1.example.test"), report("fe2.example.test", 0), report("fe3.example.test", faults=(fault,)))
+    found = servers_of(network_map(topology(front_ends=4), network(*members)))
+    states = [found[f"fe{n}.example.test"].state for n in range(1, 5)]
+    assert states == [State.GOOD, State.BEHIND, State.BAD, State.UNKNOWN]
+    assert "it does not answer" in found["fe3.example.test"].about
+
+
+def test_two_reports_of_one_link_are_one_line_whose_weight_grows_with_its_messages() -> None:
+    def linked(peer: str, messages: int) -> dict[str, Any]:
+        return {"neighbours": ({"peer": peer, "kind": "server", "tls": "TLSv1.3", "messages": messages},)}
+
+    members = (
+        report("fe1.example.test", **linked(EDGE, 900)),
+        report(EDGE, pool="sip.example.test", **linked("fe1.example.test", 900)),
+    )
+    (line,) = network_map(topology(), network(*members)).links
+    assert ({line.one, line.other}, line.state, line.weight) == ({"fe1.example.test", EDGE}, State.GOOD, 4)
+    assert len(line.about) == 2
+
+
+def test_server_that_does_not_answer_has_a_bad_line() -> None:
+    (line,) = network_map(topology(), network(report("fe1.example.test", unanswered=("fe2.example.test",)))).links
+    assert (line.state, line.about) == (State.BAD, ["fe2.example.test does not answer fe1.example.test"])
+
+
+def test_link_to_a_partner_leads_to_the_partner_and_one_to_nobody_of_the_map_is_left_out() -> None:
+    peers = ({"peer": "partner.test", "kind": "partner"}, {"peer": "gone.example.test", "kind": "server"})
+    drawing = network_map(topology(), network(report(EDGE, pool="sip.example.test", neighbours=peers)))
+    assert [{line.one, line.other} for line in drawing.links] == [{EDGE, "partner.test"}]
+
+
+def test_draft_makes_servers_pools_and_partners_appear_and_die() -> None:
+    draft = topology(front_ends=1, federation={"route": "sip.example.test", "partners": []})
+    found = servers_of(network_map(topology(front_ends=2), network(), draft))
+    assert [found[name].change for name in ("fe1.example.test", "fe2.example.test", "partner.test")] == [
+        Change.NONE,
+        Change.DIES,
+        Change.DIES,
+    ]
+    found = servers_of(network_map(topology(front_ends=2), network(), topology(front_ends=3)))
+    assert found["fe3.example.test"].change is Change.APPEARS
+
+
+@pytest.mark.parametrize("past", [0, 1])
+def test_lines_are_between_pools_from_some_servers_on(past: int) -> None:
+    front_ends = MOST_SINGLE - 3 + past
+    peers = ({"peer": EDGE, "kind": "server"},)
+    members = [report(f"fe{n}.example.test", neighbours=peers) for n in range(1, front_ends + 1)]
+    drawing = network_map(topology(front_ends), network(*members))
+    assert (len(drawing.links), bool(drawing.note)) == ((front_ends, False), (1, True))[past]
+
+
+@pytest.mark.parametrize("past", [0, 1])
+def test_pools_are_drawn_without_servers_beyond_the_limit(past: int) -> None:
+    front_ends = MOST_SERVERS - 3 + past
+    drawing = network_map(topology(front_ends), network(report("fe1.example.test")))
+    pool = next(pool for pool in drawing.pools if pool.name == "pool1.example.test")
+    assert len(pool.servers) == (front_ends, 1)[past]
+    assert "shows pools only" in drawing.note if past else drawing.note
+    assert drawing.width < 2500
+    if past:
+        assert (pool.servers[0].label, pool.servers[0].state) == (f"{front_ends} servers", State.UNKNOWN)

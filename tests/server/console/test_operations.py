@@ -1,0 +1,51 @@
+"""The table of operations: each needs its role, and has a command behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from sipmesh.server.console.operations import TABLE, NotAllowedError, Operation, Operations, ToPublish, operation_of
+from sipmesh.server.console.operator import Operator
+from sipmesh.topology.document.console_role import ConsoleRole
+
+
+async def answer(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    return asked
+
+
+OPERATIONS = Operations({operation.name: answer for operation in TABLE})
+PUBLISH = operation_of("publish")
+
+
+def test_names_and_paths_are_different_and_whatever_changes_something_needs_more_than_a_viewer() -> None:
+    assert len({operation.name for operation in TABLE}) == len({operation.path for operation in TABLE}) == len(TABLE)
+    assert all((operation.role is ConsoleRole.VIEWER) is not operation.changes for operation in TABLE)
+
+
+@pytest.mark.parametrize("operation", TABLE, ids=lambda operation: operation.name)
+def test_role_below_the_needed_one_is_refused(operation: Operation) -> None:
+    given = operation.given.model_construct()
+    for role in ConsoleRole:
+        run = OPERATIONS.run(operation, Operator("ada", role), given)
+        if role.may(operation.role):
+            assert asyncio.run(run)["who"] == "ada"
+        else:
+            with pytest.raises(NotAllowedError, match=f"needs the role {operation.role}"):
+                asyncio.run(run)
+
+
+def test_to_force_needs_a_security_officer() -> None:
+    forced = ToPublish(why="because", base=1, digest="d", force=True)
+    with pytest.raises(NotAllowedError, match="needs the role security-officer"):
+        asyncio.run(OPERATIONS.run(PUBLISH, Operator("otto", ConsoleRole.OPERATOR), forced))
+    done = asyncio.run(OPERATIONS.run(PUBLISH, Operator("sona", ConsoleRole.SECURITY_OFFICER), forced))
+    assert (done["force"], done["who"]) == (True, "sona")
+
+
+def test_unknown_operation_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        operation_of("format-disk")

@@ -1,0 +1,96 @@
+"""A management server with a console, and its visitors."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from sipmesh.demo.ports import HOST, free_port
+from sipmesh.server.console.guard import COOKIE
+from sipmesh.server.console.secret_table import hash_of
+from support.managed import MGMT, Managed, build_managed
+
+TOKENS = {"vera": "viewer", "otto": "operator", "sona": "security-officer"}
+"""Operators with a token for the API: the token of *vera* is ``vera-token``."""
+
+
+@asynccontextmanager
+async def management_with_console(folder: Path) -> AsyncIterator[Managed]:
+    """A management server that serves a console, alone."""
+    organisation = build_managed(folder / "o")
+    operators = [
+        {"name": name, "role": role, "token_sha256": hash_of(f"{name}-token")} for name, role in TOKENS.items()
+    ]
+    organisation.document["console"] = {"listen": f"{HOST}:{free_port()}", "operators": operators}
+    organisation.write()
+    async with Managed(organisation, folder / "s") as network:
+        await network.start(MGMT)
+        yield network
+
+
+@dataclass
+class Answer:
+    """What the console has answered."""
+
+    status: int
+    text: str
+    headers: dict[str, str]
+    json: Any = None
+
+
+class Visitor:
+    """A browser, or a program with a *token*, that trusts the enterprise CA and the name of management."""
+
+    def __init__(self, network: Managed, token: str = "") -> None:
+        self._network, self._token = network, token
+        self.form_token = ""
+
+    async def __aenter__(self) -> Self:
+        console: Any = self._network.organisation.document["console"]
+        self.port = int(console["listen"].rpartition(":")[2])
+        context = ssl.create_default_context(cafile=str(self._network.organisation.root))
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        self.session = aiohttp.ClientSession(
+            f"https://{HOST}:{self.port}",
+            headers={"Host": f"{MGMT}:{self.port}", **headers},
+            connector=aiohttp.TCPConnector(ssl=context),
+            cookie_jar=aiohttp.CookieJar(unsafe=True),
+        )
+        return self
+
+    async def __aexit__(self, _type: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> None:
+        await self.session.close()
+
+    async def ask(self, method: str, path: str, **given: Any) -> Answer:
+        """Send one request; a redirection is an answer."""
+        async with self.session.request(method, path, server_hostname=MGMT, allow_redirects=False, **given) as answer:
+            text = await answer.text()
+            json = await answer.json() if answer.content_type == "application/json" else None
+            if found := re.search(r'name="form_token" value="([^"]+)"', text):
+                self.form_token = found[1]
+            return Answer(answer.status, text, dict(answer.headers), json)
+
+    async def get(self, path: str, **given: Any) -> Answer:
+        """Read a page."""
+        return await self.ask("GET", path, **given)
+
+    async def post(self, path: str, **form: str) -> Answer:
+        """Send a form of the page that was read last."""
+        return await self.ask("POST", path, data={"form_token": self.form_token, **form})
+
+    async def log_in(self, role: str) -> str:
+        """Log in with a code that an operator of the machine has got; gives the secret of the session."""
+        code = (await self._network.ask(MGMT, "console-login", role=role))["code"]
+        answer = await self.ask("POST", "/login", data={"code": code})
+        assert (answer.status, answer.headers["Location"]) == (303, "/"), answer.text
+        cookies = {cookie.key: cookie.value for cookie in self.session.cookie_jar}
+        assert (await self.get("/")).status == 200
+        return cookies[COOKIE]
