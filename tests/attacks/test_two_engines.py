@@ -383,9 +383,9 @@ def outlived(stage: Stage, credentials: Credentials, *, after: timedelta) -> str
         async with await Peer.open(stage.world.network.address(*SERVER), credentials=files) as peer:
             await peer.silent()
             (link,) = node.pool.all()
-            assert link.evidence is not None
+            assert link.peer.evidence is not None
             policy = node.gatekeeper.policy(link.direction, link.kind, link.meant)
-            verdict = judge(link.evidence, policy, at=datetime.now(UTC) + after)
+            verdict = judge(link.peer.evidence, policy, at=datetime.now(UTC) + after)
         await stage.world.hung_up(FE1)
         return str(verdict.code)
 

@@ -25,6 +25,7 @@ from sipmesh.sip.framing import Keepalive, MessageReader, ReadLimits
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.link.link import Link
+from sipmesh.transport.link.peer import LinkPeer
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.role import Role
 from sipmesh.trust.trusted_peer import TrustedPeer
@@ -99,7 +100,9 @@ class Wire:
         self.verdict: object | None = None
         self.peer_name = ""
         self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
-        self.authenticated, self.usable, self.was_up = False, True, True
+        self.authenticated, self.usable = False, True
+        self.peer = LinkPeer(confirmed=True)
+        self.peer.accepted = True
         self.far: Wire | Endpoint | None = None
         self.reader = MessageReader(ReadLimits())
 

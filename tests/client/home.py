@@ -24,7 +24,8 @@ from sipmesh.sip.framing import FramingError
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.topology.document.listeners import ListenerSpec
 from sipmesh.transport.accept.listener import Listener
-from sipmesh.transport.link.link import Link, LinkEvents
+from sipmesh.transport.link.events import LinkEvents
+from sipmesh.transport.link.link import Link
 from sipmesh.transport.reactor.reactor import Reactor
 from sipmesh.transport.tls.contexts import Identity, client_port_context
 from sipmesh.trust.evidence import LinkKind, PeerEvidence

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sipmesh.transport.link.link import A_SECOND, LOOK_AGAIN_S, Link
+from sipmesh.transport.link.deadlines import LOOK_AGAIN_S
+from sipmesh.transport.link.link import Link
+from sipmesh.transport.link.peer import A_SECOND
 from sipmesh.trust.evidence import HandshakeFailure, LinkKind, PeerEvidence
 from transport.world import Heard, Node, Peer, dns_names, on_loop, predictable
 

@@ -263,7 +263,7 @@ async def test_opener_refused_late_learns_that_the_peer_refused_it(
         await opener.heard.until(lambda: opener.heard.down)
         _, why, verdict = opener.heard.down[0]
         assert opener.heard.up == [link]
-        assert not link.confirmed
+        assert not link.peer.confirmed
         assert verdict is not None
         assert (str(verdict.code), "unknown ca" in why) == ("refused-by-peer", True)
 
@@ -308,7 +308,7 @@ async def test_confirmed_link_that_the_peer_closes_was_not_refused(
         await opener.heard.until(lambda: opener.heard.down)
         _, why, verdict = opener.heard.down[0]
         assert verdict is not None
-        assert (verdict.accepted, link.confirmed, why) == (True, True, "closed by the peer")
+        assert (verdict.accepted, link.peer.confirmed, why) == (True, True, "closed by the peer")
         assert opener.heard.refusals == []
 
 

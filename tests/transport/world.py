@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ParamSpec, Self
 
+import pytest
 from cryptography import x509
 
 from sipmesh.sip.message import Request, build_request
@@ -19,7 +20,8 @@ from sipmesh.transport.accept.listener import Listener
 from sipmesh.transport.connector import Connector
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.limits import Limits
-from sipmesh.transport.link.link import Link, LinkEvents
+from sipmesh.transport.link.events import LinkEvents
+from sipmesh.transport.link.link import Link
 from sipmesh.transport.pool import LinkPool
 from sipmesh.transport.reactor.event_loop import Loop
 from sipmesh.transport.reactor.reactor import Reactor
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from transport.authority import Authority
 
 P = ParamSpec("P")
+both_ports = pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
 WITHIN_S = 10.0  # no wait is expected to take a tenth of this; a longer wait fails the test
 
 
@@ -296,3 +299,10 @@ async def s_client(listener: Listener, identity: Identity, *options: str, said: 
     command = ["openssl", "s_client", "-connect", f"{host}:{port}", *ours, *options]
     done = await asyncio.to_thread(subprocess.run, command, input=said, capture_output=True, timeout=WITHIN_S)
     return (done.stdout + done.stderr).decode()
+
+
+async def up(node: Node, peer_identity: Identity, kind: LinkKind) -> tuple[Link, Peer]:
+    """Bring one accepted link up, and return both of its ends."""
+    peer = await Peer.dial(node.listen(kind), node.authority, peer_identity)
+    await node.heard.until(lambda: node.heard.up)
+    return node.heard.up[-1], peer

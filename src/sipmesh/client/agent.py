@@ -27,7 +27,8 @@ from sipmesh.sip.message import Request, Response
 from sipmesh.sip.text import is_digits
 from sipmesh.transport.connector import Connector
 from sipmesh.transport.hop import Hop
-from sipmesh.transport.link.link import Link, LinkEvents
+from sipmesh.transport.link.events import LinkEvents
+from sipmesh.transport.link.link import Link
 from sipmesh.transport.reactor.reactor import Reactor
 from sipmesh.transport.resolver import Resolver
 from sipmesh.transport.tls.contexts import client_context

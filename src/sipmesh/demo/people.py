@@ -57,7 +57,7 @@ async def log_in(network: DemoNetwork, score: Score) -> People:
 
 def tls_of(agent: UserAgent) -> str:
     """Return TLS version, cipher suite and group of the agent's link."""
-    facts = agent.link.facts if agent.link is not None else None
+    facts = agent.link.peer.facts if agent.link is not None else None
     return ", ".join(filter(None, (facts.version, facts.cipher, facts.group))) if facts is not None else ""
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.limits import Limits
-    from sipmesh.transport.link.link import LinkEvents
+    from sipmesh.transport.link.events import LinkEvents
     from sipmesh.transport.reactor.reactor import Reactor
     from sipmesh.transport.tls.contexts import OpeningContext
 

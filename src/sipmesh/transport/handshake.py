@@ -10,7 +10,8 @@ from sipmesh.transport.watched import READ, WRITE
 from sipmesh.trust.evidence import HandshakeFailure, PeerEvidence
 
 if TYPE_CHECKING:
-    from sipmesh.transport.link.link import Link, LinkEvents
+    from sipmesh.transport.link.events import LinkEvents
+    from sipmesh.transport.link.link import Link
     from sipmesh.transport.reactor.reactor import Reactor
     from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
     from sipmesh.trust.verdict import Verdict

@@ -78,9 +78,9 @@ class LinkPool:
 
     @staticmethod
     def _is_refused_now(link: Link, judge: Callable[[Link, PeerEvidence], Verdict]) -> bool:
-        if link.evidence is None or link.state not in (LinkState.UP, LinkState.DRAINING):
+        if link.peer.evidence is None or link.state not in (LinkState.UP, LinkState.DRAINING):
             return False
-        return not link.judged(judge(link, link.evidence))
+        return not link.judged(judge(link, link.peer.evidence))
 
     def drain(self) -> asyncio.Future[None]:
         """Drain every link; the returned future is done once the last link has closed, which ``drain_s`` bounds.

@@ -243,7 +243,7 @@ async def test_link_under_an_old_certificate_is_replaced_before_expiry_without_m
         assert (await alice.message("bob@example.test", "three")).ok
         [new] = opened(pool)
         assert new is not old
-        assert new.confirmed
+        assert new.peer.confirmed
         assert [(await text(bob)).text for _ in range(3)] == ["one", "two", "three"]
         assert node.certificates.replace_links(end) == []
         assert opened(pool) == [new]
@@ -278,7 +278,7 @@ async def test_link_with_a_ringing_call_is_not_drained(pool: Network) -> None:
         example.issue(FE1)
         node.put_in_force(example.load())
         node.certificates.replace_links(end)
-        await until(lambda: len([link for link in opened(pool) if link.confirmed]) == 2)
+        await until(lambda: len([link for link in opened(pool) if link.peer.confirmed]) == 2)
         assert node.certificates.replace_links(end) == []
         await bob.reply(invite, 200)
         assert (await alice.final()).status == 200

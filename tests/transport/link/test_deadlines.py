@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.transport.limits import Limits
-from sipmesh.transport.link.deadlines import DOES_NOT_READ, TOO_SLOW, LinkDeadlines
+from sipmesh.transport.link.deadlines import DOES_NOT_READ, LAST_SECOND, LOOK_AGAIN_S, NO_PONG, TOO_SLOW, LinkDeadlines
 from sipmesh.trust.evidence import Direction, LinkKind
 
 LIMITS = Limits(stall_s=20, drain_s=5, authenticate_s=60, keepalive_s=240, idle_s=7200, message_s=32)
@@ -54,3 +54,43 @@ def test_drained_link_ends_also_if_its_peer_does_not_read() -> None:
     found = deadlines(LinkKind.SERVER)
     found.drain_until = 8.0
     assert bounds(found) == {"drained, but the peer did not read": 8.0}
+
+
+def test_browser_that_was_pinged_must_answer() -> None:
+    found = deadlines()
+    found.pinged_at = 3.0
+    assert bounds(found)[NO_PONG] == 3.0 + LIMITS.websocket_pong_s
+
+
+@pytest.mark.parametrize(("now", "why"), [(60.9, ""), (61.0, "not authenticated in time")])
+def test_reason_to_close_is_that_of_a_deadline_that_has_passed(now: float, why: str) -> None:
+    assert deadlines().passed(now, 0.0, LAST_IN) == why
+
+
+@pytest.mark.parametrize(
+    ("now", "valid_s", "alarm"),
+    [
+        (1.0, None, 61.0),
+        (59.0, None, 61.0),
+        (59.0, 1.5, 60.5),
+        (59.0, -1.0, 59.0 + LAST_SECOND),
+        (59.0, 1e6, 61.0),
+    ],
+)
+def test_alarm_is_at_the_first_deadline(now: float, valid_s: float | None, alarm: float) -> None:
+    assert deadlines().next_alarm(now, 0.0, LAST_IN, valid_s) == alarm
+
+
+def test_alarm_comes_each_minute_where_a_deadline_is_far() -> None:
+    found = deadlines(LinkKind.SERVER)
+    assert found.next_alarm(5.0, 0.0, LAST_IN, 1e6) == 5.0 + LOOK_AGAIN_S
+    assert found.next_alarm(5.0, 0.0, LAST_IN, None) == 0.0
+
+
+def test_deadline_of_an_unfinished_message_starts_again_only_with_another_message() -> None:
+    found = deadlines(LinkKind.SERVER)
+    assert found.wait_for_the_rest(10, 2.0, anew=False)
+    assert not found.wait_for_the_rest(5, 3.0, anew=False)
+    assert (found.begun_at, found.begun_octets) == (2.0, 15)
+    assert found.wait_for_the_rest(1, 4.0, anew=True)
+    assert (found.begun_at, found.begun_octets) == (4.0, 1)

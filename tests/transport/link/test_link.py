@@ -16,7 +16,7 @@ from sipmesh.transport.link.link import Link
 from sipmesh.transport.link.state import LinkState
 from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
-from transport.world import Node, Peer, bodies, on_loop, predictable, refused_dial, request
+from transport.world import Node, bodies, both_ports, on_loop, predictable, refused_dial, request, up
 
 if TYPE_CHECKING:
     from sipmesh.sip.message import Request, Response
@@ -24,14 +24,6 @@ if TYPE_CHECKING:
     from transport.authority import Authority
 
 UNBOUNDED = Limits(queue_stranger_bytes=1 << 26, queue_client_bytes=1 << 26, queue_server_bytes=1 << 26)
-both_ports = pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
-
-
-async def up(node: Node, peer_identity: Identity, kind: LinkKind) -> tuple[Link, Peer]:
-    """Bring one accepted link up, and return both of its ends."""
-    peer = await Peer.dial(node.listen(kind), node.authority, peer_identity)
-    await node.heard.until(lambda: node.heard.up)
-    return node.heard.up[-1], peer
 
 
 @both_ports
@@ -46,23 +38,8 @@ async def test_message_crosses_a_link_and_the_answer_comes_back(
         assert link.state is LinkState.CONNECTING
         await client.heard.until(lambda: client.heard.messages)
         assert (bodies(server.heard), bodies(client.heard)) == (["forth"], ["back"])
-        assert link.confirmed
+        assert link.peer.confirmed
         assert (link.state, link.messages_out, link.messages_in) == (LinkState.UP, 1, 1)
-
-
-@both_ports
-@on_loop
-async def test_one_byte_at_a_time_is_one_message(
-    ca: Authority, here: Identity, there: Identity, kind: LinkKind
-) -> None:
-    async with Node(ca, here) as node:
-        link, peer = await up(node, there, kind)
-        async with peer:
-            for at in range(len(request("slow"))):
-                await peer.send(request("slow")[at : at + 1])
-            await node.heard.until(lambda: node.heard.messages)
-        assert bodies(node.heard) == ["slow"]
-        assert (link.bytes_in, link.messages_in) == (len(request("slow")), 1)
 
 
 @both_ports
@@ -108,42 +85,6 @@ async def test_answers_to_messages_of_one_batch_are_written_together(
             await peer.send(sent)
             assert await peer.receive() == sent
         assert waiting == [len(request("one")), len(request("one") + request("two")), len(sent)]
-
-
-@both_ports
-@on_loop
-async def test_link_answers_a_ping_without_an_event(
-    ca: Authority, here: Identity, there: Identity, kind: LinkKind
-) -> None:
-    async with Node(ca, here) as node:
-        link, peer = await up(node, there, kind)
-        async with peer:
-            await peer.send(b"\r\n\r\n")
-            assert await peer.receive() == b"\r\n"
-        assert (node.heard.messages, link.messages_in) == ([], 0)
-
-
-@on_loop
-async def test_pong_confirms_an_opened_link(ca: Authority, here: Identity, there: Identity) -> None:
-    """RFC 5626 4.4.1: a single CRLF is the first SIP octet that comes back."""
-    async with Node(ca, here) as server, Node(ca, there) as client:
-        link = client.pool.obtain(client.hop("here.test", server.listen(LinkKind.SERVER)))
-        link.send(b"\r\n\r\n")
-        await client.heard.until(lambda: link.confirmed)
-        assert client.heard.messages == []
-
-
-@on_loop
-async def test_two_pongs_do_not_count_as_a_ping(ca: Authority, here: Identity, there: Identity) -> None:
-    """Both are CRLF CRLF on the wire; the side that opened the link is the one that pings (RFC 5626 3.5.1)."""
-    async with Node(ca, here) as server, Node(ca, there) as client:
-        link = client.pool.obtain(client.hop("here.test", server.listen(LinkKind.SERVER)))
-        await server.heard.until(lambda: server.heard.up)
-        server.heard.up[0].send(b"\r\n\r\n")
-        await client.heard.until(lambda: link.confirmed)
-        link.send(request())
-        await server.heard.until(lambda: server.heard.messages)
-        assert server.heard.up[0].bytes_in == len(request())
 
 
 @both_ports
@@ -303,36 +244,6 @@ async def test_server_link_has_no_idle_deadline(ca: Authority, here: Identity, t
 
 @both_ports
 @on_loop
-async def test_unframeable_stream_gets_its_answer_and_is_closed(
-    ca: Authority, here: Identity, there: Identity, kind: LinkKind
-) -> None:
-    """Messages that were complete before the fault are delivered first."""
-    async with Node(ca, here) as node:
-        _, peer = await up(node, there, kind)
-        node.heard.answer = b"SIP/2.0 400 Bad Request\r\n\r\n"
-        async with peer:
-            await peer.send(request("good") + b"this is no SIP\r\n\r\n")
-            assert await peer.receive() == node.heard.answer
-            assert await peer.ended() == ""
-        assert bodies(node.heard) == ["good"]
-        assert node.heard.down[0][1].startswith("unframeable: ")
-
-
-@pytest.mark.parametrize(("kind", "status"), [(LinkKind.CLIENT, 413), (LinkKind.SERVER, 0)])
-@on_loop
-async def test_server_may_send_larger_bodies_than_a_client(
-    ca: Authority, here: Identity, there: Identity, kind: LinkKind, status: int
-) -> None:
-    async with Node(ca, here, limits=Limits(body_client_bytes=1000, body_server_bytes=1001)) as node:
-        _, peer = await up(node, there, kind)
-        async with peer:
-            await peer.send(request("x" * 1001))
-            await node.heard.until(lambda: node.heard.messages or node.heard.faults)
-        assert [fault.status for fault in node.heard.faults] == ([status] if status else [])
-
-
-@both_ports
-@on_loop
 async def test_drained_link_writes_its_queue_and_accepts_nothing_more(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
@@ -386,17 +297,16 @@ async def test_no_link_comes_up_without_an_accepted_verdict(ca: Authority, here:
     async with Node(ca, here) as node:
         link, peer = await up(node, there, LinkKind.SERVER)
         async with peer:
-            assert link.evidence is not None
+            assert link.peer.evidence is not None
             new, tls = Link(node.reactor, node.heard, LinkKind.SERVER, Direction.ACCEPTED), link._tls
             evidence = PeerEvidence(*evidence_head(link), failure=HandshakeFailure("handshake-failed", "test"))
             refused = predictable(new, evidence)
             assert tls is not None
             with pytest.raises(LocalError):
-                new.come_up(tls, link.evidence, refused)
+                new.come_up(tls, link.peer.evidence, refused)
             with pytest.raises(LocalError):
-                new.come_up(tls, evidence, predictable(link, link.evidence))
-            with pytest.raises(LocalError):
-                new._deliver(request())
+                new.come_up(tls, evidence, predictable(link, link.peer.evidence))
+            assert new.state is LinkState.CONNECTING
 
 
 @on_loop
@@ -425,6 +335,21 @@ async def test_repr_tells_state_peer_and_counters(ca: Authority, here: Identity,
         assert f"<Link {link.id} opened connecting unconfirmed here.test at 127.0.0.1:" in repr(link)
         await client.heard.until(lambda: client.heard.up)
         assert "0 in, 0 out, 0 bytes waiting>" in repr(link)
+
+
+@pytest.mark.parametrize(("accepting", "down"), [(True, 0), (False, 1)])
+@on_loop
+async def test_new_verdict_keeps_the_link_up_or_closes_it(
+    ca: Authority, here: Identity, there: Identity, *, accepting: bool, down: int
+) -> None:
+    async with Node(ca, here) as node:
+        link, peer = await up(node, there, LinkKind.SERVER)
+        async with peer:
+            evidence = PeerEvidence(*evidence_head(link), failure=HandshakeFailure("handshake-failed", "test"))
+            verdict = predictable(link, link.peer.evidence if accepting and link.peer.evidence else evidence)
+            assert link.judged(verdict) is accepting
+            await node.heard.until(lambda: len(node.heard.down) == down)
+        assert link.verdict is verdict
 
 
 def answer_with(link: Link, data: bytes) -> None:

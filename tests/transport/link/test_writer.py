@@ -7,8 +7,9 @@ from typing import cast
 import pytest
 
 from sipmesh.cli.versions import built
-from sipmesh.transport.link.writer import LinkWriter
-from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
+from sipmesh.transport.link.writer import LinkWriter, why_broken
+from sipmesh.transport.tls.pyopenssl import PyOpenSslTls, Room
+from sipmesh.transport.tls.results import TlsError
 
 pytestmark = pytest.mark.skipif(built() == "compiled", reason="compiled code takes no other class for TLS")
 
@@ -29,7 +30,7 @@ class Socket:
 
 @pytest.fixture(name="writer")
 def _writer() -> LinkWriter:
-    writer = LinkWriter(100, clock=lambda: 7.0)
+    writer = LinkWriter(100, 10, clock=lambda: 7.0)
     writer.put(b"one ")
     writer.put(b"two")
     return writer
@@ -60,6 +61,33 @@ def test_cleared_queue_writes_nothing(writer: LinkWriter) -> None:
     socket = Socket(50)
     assert write(writer, socket)
     assert (socket.got, writer.pending) == (b"", 0)
+
+
+class Broken:
+    """A connection whose peer sent *octets* and then *ended*."""
+
+    def __init__(self, ended: TlsError | None, octets: bytes = b"") -> None:
+        self.ended, self.octets = ended, octets
+
+    def read(self, _room: Room) -> bytes | None:
+        """Give the octets once, then the end."""
+        octets, self.octets = self.octets, b""
+        if not octets and self.ended is not None:
+            raise self.ended
+        return octets or None
+
+
+@pytest.mark.parametrize(
+    ("ended", "why"),
+    [
+        (TlsError("peer's alert", alert="certificate_unknown"), "peer's alert"),
+        (TlsError("reset"), "broken pipe"),
+        (None, "broken pipe"),
+    ],
+)
+def test_alert_of_the_peer_is_the_reason_of_a_broken_write(ended: TlsError | None, why: str) -> None:
+    tls = cast("PyOpenSslTls", Broken(ended, b"a message"))
+    assert why_broken(tls, TlsError("broken pipe"), Room()) == why
 
 
 def test_writer_shows_what_waits(writer: LinkWriter) -> None:

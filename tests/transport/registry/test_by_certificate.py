@@ -68,9 +68,9 @@ def stand_in(reactor: Reactor, judge: Judge) -> Link:
     """A link without a connection, up under a verdict of *judge*; it closes like any other."""
     link = Link(reactor, Heard(), LinkKind.SERVER, Direction.ACCEPTED)
     link.state = LinkState.UP
-    link.evidence = PeerEvidence(Direction.ACCEPTED, LinkKind.SERVER, ("192.0.2.1", 1), ("192.0.2.2", 2))
+    link.peer.evidence = PeerEvidence(Direction.ACCEPTED, LinkKind.SERVER, ("192.0.2.1", 1), ("192.0.2.2", 2))
     reactor.links.add(link, ())
-    assert link.judged(judge(link, link.evidence))
+    assert link.judged(judge(link, link.peer.evidence))
     return link
 
 
@@ -110,8 +110,8 @@ def test_links_are_found_among_many_more_revoked_certificates(reactor: Reactor) 
 def test_new_verdict_with_another_path_replaces_the_old_one(reactor: Reactor) -> None:
     """A certificate on which a link no longer relies cannot close it."""
     link = stand_in(reactor, Judge())
-    assert link.evidence is not None
-    assert link.judged(standing(link, link.evidence, leaf(link.number), (b"cross", 9)))
+    assert link.peer.evidence is not None
+    assert link.judged(standing(link, link.peer.evidence, leaf(link.number), (b"cross", 9)))
     assert reactor.links.relying.on([ISSUING, ROOT]) == []
     assert reactor.links.relying.on([(b"cross", 9)]) == [link]
 

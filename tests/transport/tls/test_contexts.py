@@ -34,8 +34,8 @@ async def test_hybrid_group_is_negotiated(ca: Authority, here: Identity, there: 
     async with Node(ca, here) as server, Node(ca, there) as client:
         link = client.pool.obtain(client.hop("here.test", server.listen(kind)))
         await client.heard.until(lambda: client.heard.up)
-        assert (link.facts.version, link.facts.cipher) == ("TLSv1.3", "TLS_AES_256_GCM_SHA384")
-        assert link.facts.group == "X25519MLKEM768"
+        assert (link.peer.facts.version, link.peer.facts.cipher) == ("TLSv1.3", "TLS_AES_256_GCM_SHA384")
+        assert link.peer.facts.group == "X25519MLKEM768"
 
 
 @both_ports
@@ -44,7 +44,7 @@ async def test_both_ends_report_the_same_facts(ca: Authority, here: Identity, th
     async with Node(ca, here) as server, Node(ca, there) as client:
         client.pool.obtain(client.hop("here.test", server.listen(kind)))
         await server.heard.until(lambda: server.heard.up)
-        facts = server.heard.up[0].facts
+        facts = server.heard.up[0].peer.facts
         assert (facts.version, facts.cipher, facts.sni) == ("TLSv1.3", "TLS_AES_256_GCM_SHA384", "here.test")
 
 

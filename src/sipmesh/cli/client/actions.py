@@ -189,7 +189,7 @@ def _tell(
     from sipmesh.cli.client.reports import HandshakeReport, OutcomeReport
 
     proved = agent.verdict.subject if agent.verdict is not None else ""
-    facts = agent.link.facts if agent.link is not None else None
+    facts = agent.link.peer.facts if agent.link is not None else None
     if as_json:
         report = OutcomeReport(
             what=what,

@@ -21,7 +21,7 @@ from sipmesh.errors import SipmeshError
 from sipmesh.sip.message import Request, Response
 from sipmesh.sip.uri import SipUri
 from sipmesh.transport.connector import Connector
-from sipmesh.transport.link.link import LinkEvents
+from sipmesh.transport.link.events import LinkEvents
 from sipmesh.transport.reactor.reactor import Reactor
 from sipmesh.trust.verdict import LinkRefused, Verdict
 

@@ -165,11 +165,11 @@ class AdminCommands:
             kind=link.kind,
             direction=link.direction,
             state=link.state.value,
-            confirmed=link.confirmed,
+            confirmed=link.peer.confirmed,
             peer=link.peer_name or ", ".join(users) or link.meant,
             remote=f"{link.remote[0]}:{link.remote[1]}",
             code=link.verdict.code if link.verdict is not None else None,
-            tls=TlsReply.of(link.facts),
+            tls=TlsReply.of(link.peer.facts),
             age_s=round(self._node.loop.time() - link.opened_at, 1),
             messages_in=link.messages_in,
             messages_out=link.messages_out,
@@ -211,7 +211,7 @@ class AdminCommands:
             contact=binding.contact,
             user_agent=binding.user_agent,
             expires=self._end(binding),
-            tls=TlsReply.of(link.facts) if link is not None else None,
+            tls=TlsReply.of(link.peer.facts) if link is not None else None,
             digest=self._digest(binding.aor, link.id) if link is not None else "",
         )
 

@@ -71,8 +71,8 @@ def _neighbour(link: Link) -> Neighbour:
     return Neighbour(
         peer=text(link.peer_name or ""),
         kind=str(link.kind),
-        tls=link.facts.version,
-        group=link.facts.group,
+        tls=link.peer.facts.version,
+        group=link.peer.facts.group,
         certificate_ends=seen.not_after if seen is not None else None,
         messages=link.messages_in + link.messages_out,
     )

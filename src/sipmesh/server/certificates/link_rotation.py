@@ -47,7 +47,7 @@ class RetiredCertificate:
     def succeeded(self) -> bool:
         """Whether the new link is up and has received data."""
         new = self.successor
-        return new is not None and new.state is LinkState.UP and new.confirmed
+        return new is not None and new.state is LinkState.UP and new.peer.confirmed
 
 
 class LinkRotation:

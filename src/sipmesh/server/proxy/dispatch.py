@@ -27,7 +27,7 @@ from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.rows import EVENT, MAX_BREADTH, PROXY_REQUIRE
 from sipmesh.sip.transaction.ack import reasons_of
 from sipmesh.sip.transaction.key import cancelled_key, server_key
-from sipmesh.transport.link.link import LinkEvents
+from sipmesh.transport.link.events import LinkEvents
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.judgement.explain import headline
@@ -168,11 +168,11 @@ class Dispatch(LinkEvents):
         """Remove a closed link, with its flow, its bindings and its branches."""
         self._counters.gone(link)
         self._liveness.link_down(link)
-        is_told = self._outages.has(link.meant) and not link.was_up
+        is_told = self._outages.has(link.meant) and not link.peer.accepted
         self._outages.link_down(link, why, verdict)
         flow = self._flow_table.flow(link)
         self._flow_table.forget(flow)
-        if link.kind is LinkKind.CLIENT and link.was_up and not link.authenticated:
+        if link.kind is LinkKind.CLIENT and link.peer.accepted and not link.authenticated:
             self._gatekeeper.client_ended(link, why)
         self._login_waits.gone(flow)
         self.accounts.gone(flow)

@@ -23,7 +23,7 @@ from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEv
 
 if TYPE_CHECKING:
     from sipmesh.transport.limits import Limits
-    from sipmesh.transport.link.link import LinkEvents
+    from sipmesh.transport.link.events import LinkEvents
     from sipmesh.transport.reactor.reactor import Reactor
     from sipmesh.transport.tls.contexts import AcceptingContext
     from sipmesh.trust.verdict import Verdict

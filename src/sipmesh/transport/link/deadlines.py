@@ -11,22 +11,40 @@ if TYPE_CHECKING:
 
 DOES_NOT_READ: Final = "peer does not read"
 TOO_SLOW: Final = "an incomplete message timed out"
+NO_PONG: Final = "no pong"
+
+LOOK_AGAIN_S: Final = 60.0
+"""Seconds; a link has an alarm at least so often: otherwise the heap of alarms keeps links that closed long ago."""
+
+LAST_SECOND: Final = 1.0
+"""Seconds for a link whose verdict accepted a certificate in its last second."""
 
 
 class LinkDeadlines:
     """The deadlines of one link; loop times in seconds, 0.0 where a deadline does not apply.
 
     *begun_at* is when an unfinished message began, *begun_octets* how many octets of it have arrived. *drain_until* is set
-    once the link drains. *pings*: the peer has sent a keepalive. *authenticated*: a user has logged in.
+    once the link drains. *pings*: the peer has sent a keepalive. *pinged_at* is when we sent a WebSocket Ping that the peer
+    has not answered yet. *authenticated*: a user has logged in.
     """
 
-    __slots__ = ("_client", "_limits", "authenticated", "begun_at", "begun_octets", "drain_until", "opened_at", "pings")
+    __slots__ = (
+        "_client",
+        "_limits",
+        "authenticated",
+        "begun_at",
+        "begun_octets",
+        "drain_until",
+        "opened_at",
+        "pinged_at",
+        "pings",
+    )
 
     def __init__(self, limits: Limits, kind: LinkKind, direction: Direction, now: float) -> None:
         self._limits = limits
         self._client = kind is LinkKind.CLIENT and direction is Direction.ACCEPTED
         self.opened_at = now
-        self.begun_at = self.drain_until = 0.0
+        self.begun_at = self.drain_until = self.pinged_at = 0.0
         self.begun_octets = 0
         self.pings = self.authenticated = False
 
@@ -50,4 +68,38 @@ class LinkDeadlines:
             found.append((last_in + lapse, why))
             if not self.authenticated:
                 found.append((self.opened_at + limits.authenticate_s, "not authenticated in time"))
+        if self.pinged_at:
+            found.append((self.pinged_at + limits.websocket_pong_s, NO_PONG))
         return found
+
+    def passed(self, now: float, blocked_at: float, last_in: float) -> str:
+        """Return the reason to close the link at loop time *now*; empty if no deadline has passed."""
+        for when, why in self.all(blocked_at, last_in):
+            if when <= now:
+                return why
+        return ""
+
+    def next_alarm(self, now: float, blocked_at: float, last_in: float, valid_s: float | None) -> float:
+        """Return the loop time of the next alarm, at most `LOOK_AGAIN_S` after *now*; 0.0 if nothing can become due.
+
+        *valid_s* is for how many seconds the certificates of the path are valid from now on. Certificates expire by the wall
+        clock; alarms follow the loop clock, which nobody sets. So the result is true only until somebody sets the wall
+        clock, and each alarm computes it again. After a jump of the wall clock, a link may outlive its certificate by
+        `LOOK_AGAIN_S`. A link that a wrong clock has closed is opened again when it is needed.
+        """
+        times = [when for when, _ in self.all(blocked_at, last_in)]
+        if valid_s is not None:
+            times.append(now + (valid_s if valid_s > 0 else LAST_SECOND))
+        return min(*times, now + LOOK_AGAIN_S) if times else 0.0
+
+    def wait_for_the_rest(self, count: int, now: float, *, anew: bool) -> bool:
+        """Count *count* octets of an unfinished message; return whether its deadline is new.
+
+        The message has ``message_s``, plus one second for each ``message_bytes_per_s`` octets that have arrived. *anew*: the
+        octets begin another message.
+        """
+        is_new = anew or not self.begun_at
+        if is_new:
+            self.begun_at, self.begun_octets = now, 0
+        self.begun_octets += count
+        return is_new

@@ -30,6 +30,11 @@ class LinkInput(Enum):
     CLOSE = "close"  # for any other reason, by either side
 
 
+# Used for every message: a module constant is faster than an attribute of the enum.
+UP: Final = LinkState.UP
+DRAINING: Final = LinkState.DRAINING
+CLOSED: Final = LinkState.CLOSED
+
 TRANSITIONS: Final[dict[tuple[LinkState, LinkInput], LinkState]] = {
     (LinkState.CONNECTING, LinkInput.CONNECT): LinkState.CONNECTING,
     (LinkState.CONNECTING, LinkInput.GREET): LinkState.HANDSHAKE,

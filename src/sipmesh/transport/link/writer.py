@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sipmesh.transport.tls.results import TlsError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
+    from sipmesh.transport.tls.pyopenssl import PyOpenSslTls, Room
 
 
 class LinkWriter:
     """The queue of one link: it accepts whole messages, and TLS writes as many octets as the socket accepts.
 
-    *pending* counts the octets that wait, *bound* is how many may wait. *blocked_at* is the loop time in seconds at which
-    the socket became full, or accepted an octet after that; 0.0 while it is not full. *clock* returns the loop time.
+    *pending* counts the octets that wait, *bound* is how many may wait. *reserved* octets more may wait of short responses,
+    ACK and CANCEL. *blocked_at* is the loop time in seconds at which the socket became full, or accepted an octet after that;
+    0.0 while it is not full. *clock* returns the loop time.
     """
 
-    __slots__ = ("_clock", "_head", "_queue", "blocked_at", "bound", "octets", "pending")
+    __slots__ = ("_clock", "_head", "_queue", "blocked_at", "bound", "octets", "pending", "reserved")
 
-    def __init__(self, bound: int, clock: Callable[[], float]) -> None:
-        self.bound, self._clock = bound, clock
+    def __init__(self, bound: int, reserved: int, clock: Callable[[], float]) -> None:
+        self.bound, self.reserved, self._clock = bound, reserved, clock
         self.pending = self.octets = 0
         self.blocked_at = 0.0
         self._queue: list[bytes] = []
@@ -64,3 +67,14 @@ class LinkWriter:
         self._queue.clear()
         self._head = None
         self.pending = 0
+
+
+def why_broken(tls: PyOpenSslTls, lost: TlsError, room: Room) -> str:
+    """Return why a write has failed with *lost*: the alert that the peer sent before it closed is the better reason."""
+    try:
+        while tls.read(room):
+            pass
+    except TlsError as failed:
+        if failed.alert:
+            return str(failed)
+    return str(lost)

@@ -100,9 +100,9 @@ class Outages:
             return
         outage = self.names.get(link.meant)
         if outage is not None and outage.trial is link:
-            outage.trial, outage.why, outage.is_slow = None, why, link.was_up or self._was_slow(link)
+            outage.trial, outage.why, outage.is_slow = None, why, link.peer.accepted or self._was_slow(link)
             self._try_later(outage)
-        elif not link.was_up and (verdict is None or verdict.code in UNREACHED):
+        elif not link.peer.accepted and (verdict is None or verdict.code in UNREACHED):
             self._begin(link.meant, why, is_slow=self._was_slow(link))
 
     def close(self) -> None:

@@ -1,0 +1,168 @@
+"""What arrives on one link: octets become messages only under an accepted verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.errors import LocalError
+from sipmesh.routing.early_refusal import CLIENT_METHODS, SERVER_METHODS, EarlyRefusal, refuse_early
+from sipmesh.sip.framing import FramingError, Keepalive, MessageReader
+from sipmesh.transport.link.state import UP
+from sipmesh.transport.tls.results import TlsError
+from sipmesh.trust.evidence import Direction, LinkKind
+
+if TYPE_CHECKING:
+    from sipmesh.transport.link.deadlines import LinkDeadlines
+    from sipmesh.transport.link.events import LinkEvents
+    from sipmesh.transport.link.link import Link
+    from sipmesh.transport.link.repeated_message import RepeatedMessage
+    from sipmesh.transport.reactor.reactor import Reactor
+    from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
+
+CLOSED_BY_PEER: Final = "closed by the peer"
+PONG: Final = Keepalive.PONG.value
+
+
+class LinkReader:
+    """Reads one link, turn after turn, frames what it reads, and gives each message to *events*.
+
+    It keeps the octets of an unfinished message. Each call is told the link, which owns the reader.
+    """
+
+    __slots__ = ("_deadlines", "_events", "_messages", "_reactor", "_turn")
+
+    def __init__(self, reactor: Reactor, events: LinkEvents, deadlines: LinkDeadlines) -> None:
+        self._reactor, self._events, self._deadlines = reactor, events, deadlines
+        self._turn = 0  # the reactor's turn in which octets were last read
+        self._messages: MessageReader | None = None
+
+    def __repr__(self) -> str:
+        return f"<LinkReader {self._messages!r}>"
+
+    def clear(self) -> None:
+        """Drop an unfinished message."""
+        self._messages = None
+
+    def read(self, link: Link, tls: PyOpenSslTls) -> str:
+        """Deliver what has arrived, up to `Limits.turn_bytes`; return why the connection has ended, or nothing.
+
+        A link that was read in the last turn as well has more data in most cases: then reading until nothing is left costs
+        less than another turn. On a quiet link the extra read costs more. A read that does not fill the buffer has emptied TLS.
+        """
+        reactor = self._reactor
+        limit, total, full = reactor.limits.turn_bytes(link.kind), 0, False
+        busy = reactor.turns <= self._turn + 1
+        if busy:
+            reactor.prompt = False
+        self._turn = reactor.turns
+        while total < limit:
+            try:
+                chunk = tls.read(reactor.room)
+            except TlsError as lost:
+                return str(lost)
+            if chunk is None:
+                return CLOSED_BY_PEER
+            if not chunk:
+                break
+            count = len(chunk)
+            total += count
+            full = count == reactor.room.size
+            if link.repeated is None or not self._is_repeated(link, link.repeated, chunk):
+                self.deliver(link, chunk)
+            if link.state is not UP or not (busy or full):
+                break
+        link.bytes_in += total
+        link.last_in = reactor.now
+        if total >= limit:
+            reactor.probe.left(tls.unread(), limit, reactor.turns, client=link.kind is LinkKind.CLIENT)
+        if full and link.is_open and tls.pending():
+            reactor.read_again(link)
+        return ""
+
+    def _is_repeated(self, link: Link, repeated: RepeatedMessage, chunk: bytes) -> bool:
+        """Tell whether *chunk* is a message that was read before, and is answered."""
+        if self._messages is None or not self._messages.is_empty or not repeated.serves(link, chunk):
+            return False
+        link.messages_in += 1
+        return True
+
+    def deliver(self, link: Link, chunk: bytes) -> None:
+        """Frame *chunk* into messages: no octet becomes a message unless the link came up under an accepted verdict."""
+        if not link.peer.accepted:
+            raise LocalError(f"{link!r} has octets but no accepted verdict")
+        link.peer.confirmed = True
+        messages = self._messages
+        if messages is None:
+            expects = Keepalive.PING if link.direction is Direction.ACCEPTED else Keepalive.PONG
+            messages = MessageReader(self._reactor.limits.reading(link.kind), expects=expects)
+            self._messages = messages
+        before = link.messages_in
+        if self._reactor.overload.active:
+            chunk = self._refuse_early(link, chunk, messages)
+        try:
+            messages.add(chunk)
+            while (item := messages.next()) is not None:
+                if messages.unread:
+                    self._reactor.prompt = False
+                if isinstance(item, Keepalive):
+                    self._keepalive(link, item)
+                else:
+                    link.messages_in += 1
+                    self._events.arrived(link, item)
+                if not link.is_open:
+                    return
+        except FramingError as fault:
+            self._unframeable(link, fault)
+            return
+        if messages.unfinished:
+            self._wait_for_the_rest(link, len(chunk), anew=link.messages_in != before)
+        else:
+            self._deadlines.begun_at = 0.0
+
+    def _refuse_early(self, link: Link, chunk: bytes, messages: MessageReader) -> bytes:
+        """Answer the new requests in *chunk* that are refused because of overload, and give the rest."""
+        link.admitted = 0
+        if messages.unread or messages.unfinished:
+            return chunk
+        result = self._refusal(link, chunk)
+        if result.refused:
+            self._send_refusals(link, result)
+        return result.rest
+
+    def _refusal(self, link: Link, octets: bytes) -> EarlyRefusal:
+        """Decide which new requests in *octets* are refused because of overload, and count them."""
+        host, port = link.remote
+        control = self._reactor.overload
+        methods = CLIENT_METHODS if link.kind is LinkKind.CLIENT else SERVER_METHODS
+        result = refuse_early(octets, control, link.demand, methods, host.encode(), str(port).encode())
+        link.admitted = result.admitted
+        control.refused += result.refused
+        link.messages_in += result.refused
+        return result
+
+    def _send_refusals(self, link: Link, result: EarlyRefusal) -> None:
+        link.messages_out += result.refused - 1  # sending counts one
+        link.send(result.answers)
+
+    def _wait_for_the_rest(self, link: Link, count: int, *, anew: bool) -> None:
+        """Set the deadline of a message that has partly arrived, the last *count* octets included; *anew* restarts it."""
+        if self._deadlines.wait_for_the_rest(count, self._reactor.now, anew=anew):
+            link.set_alarm()
+
+    def _keepalive(self, link: Link, item: Keepalive) -> None:
+        """Answer a double CRLF with a single one, as a server MUST (RFC 5626 4.4.1)."""
+        if not self._deadlines.pings:
+            self._deadlines.pings = True
+            link.set_alarm()
+        if item is Keepalive.PING:
+            link.send_octets(self._pong())
+
+    def _pong(self) -> bytes:
+        """Return the octets that answer a keepalive."""
+        return PONG
+
+    def _unframeable(self, link: Link, fault: FramingError) -> None:
+        answer = self._events.faulty(link, fault)
+        if answer:
+            link.send(answer)
+        link.close(f"unframeable: {fault}")

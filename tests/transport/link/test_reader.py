@@ -1,0 +1,173 @@
+"""What arrives on a link, over real TLS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sipmesh.errors import LocalError
+from sipmesh.sip.framing import MessageReader
+from sipmesh.sip.message import Response
+from sipmesh.transport.limits import Limits
+from sipmesh.transport.link.deadlines import LinkDeadlines
+from sipmesh.transport.link.link import Link
+from sipmesh.transport.link.reader import LinkReader
+from sipmesh.trust.evidence import Direction, LinkKind
+from transport.world import Node, bodies, both_ports, on_loop, request, up
+
+if TYPE_CHECKING:
+    from sipmesh.transport.tls.contexts import Identity
+    from transport.authority import Authority
+
+
+@both_ports
+@on_loop
+async def test_one_byte_at_a_time_is_one_message(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    async with Node(ca, here) as node:
+        link, peer = await up(node, there, kind)
+        async with peer:
+            for at in range(len(request("slow"))):
+                await peer.send(request("slow")[at : at + 1])
+            await node.heard.until(lambda: node.heard.messages)
+        assert bodies(node.heard) == ["slow"]
+        assert (link.bytes_in, link.messages_in) == (len(request("slow")), 1)
+
+
+@both_ports
+@on_loop
+async def test_link_answers_a_ping_without_an_event(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    async with Node(ca, here) as node:
+        link, peer = await up(node, there, kind)
+        async with peer:
+            await peer.send(b"\r\n\r\n")
+            assert await peer.receive() == b"\r\n"
+        assert (node.heard.messages, link.messages_in) == ([], 0)
+
+
+@on_loop
+async def test_pong_confirms_an_opened_link(ca: Authority, here: Identity, there: Identity) -> None:
+    """RFC 5626 4.4.1: a single CRLF is the first SIP octet that comes back."""
+    async with Node(ca, here) as server, Node(ca, there) as client:
+        link = client.pool.obtain(client.hop("here.test", server.listen(LinkKind.SERVER)))
+        link.send(b"\r\n\r\n")
+        await client.heard.until(lambda: link.peer.confirmed)
+        assert client.heard.messages == []
+
+
+@on_loop
+async def test_two_pongs_do_not_count_as_a_ping(ca: Authority, here: Identity, there: Identity) -> None:
+    """Both are CRLF CRLF on the wire; the side that opened the link is the one that pings (RFC 5626 3.5.1)."""
+    async with Node(ca, here) as server, Node(ca, there) as client:
+        link = client.pool.obtain(client.hop("here.test", server.listen(LinkKind.SERVER)))
+        await server.heard.until(lambda: server.heard.up)
+        server.heard.up[0].send(b"\r\n\r\n")
+        await client.heard.until(lambda: link.peer.confirmed)
+        link.send(request())
+        await server.heard.until(lambda: server.heard.messages)
+        assert server.heard.up[0].bytes_in == len(request())
+
+
+@both_ports
+@on_loop
+async def test_unframeable_stream_gets_its_answer_and_is_closed(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    """Messages that were complete before the fault are delivered first."""
+    async with Node(ca, here) as node:
+        _, peer = await up(node, there, kind)
+        node.heard.answer = b"SIP/2.0 400 Bad Request\r\n\r\n"
+        async with peer:
+            await peer.send(request("good") + b"this is no SIP\r\n\r\n")
+            assert await peer.receive() == node.heard.answer
+            assert await peer.ended() == ""
+        assert bodies(node.heard) == ["good"]
+        assert node.heard.down[0][1].startswith("unframeable: ")
+
+
+@pytest.mark.parametrize(("kind", "status"), [(LinkKind.CLIENT, 413), (LinkKind.SERVER, 0)])
+@on_loop
+async def test_server_may_send_larger_bodies_than_a_client(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind, status: int
+) -> None:
+    async with Node(ca, here, limits=Limits(body_client_bytes=1000, body_server_bytes=1001)) as node:
+        _, peer = await up(node, there, kind)
+        async with peer:
+            await peer.send(request("x" * 1001))
+            await node.heard.until(lambda: node.heard.messages or node.heard.faults)
+        assert [fault.status for fault in node.heard.faults] == ([status] if status else [])
+
+
+@both_ports
+@on_loop
+async def test_octets_of_a_link_without_an_accepted_verdict_are_not_read(
+    ca: Authority, here: Identity, kind: LinkKind
+) -> None:
+    async with Node(ca, here) as node:
+        link = Link(node.reactor, node.heard, kind, Direction.ACCEPTED)
+        deadlines = LinkDeadlines(Limits(), kind, Direction.ACCEPTED, 0.0)
+        with pytest.raises(LocalError, match="no accepted verdict"):
+            LinkReader(node.reactor, node.heard, deadlines).deliver(link, request())
+        assert node.heard.messages == []
+
+
+@both_ports
+@on_loop
+async def test_turn_ends_at_its_limit_and_the_rest_is_read_in_the_next_turns(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    limits = Limits(turn_bytes_client=1, turn_bytes_server=1)
+    async with Node(ca, here, limits=limits) as node:
+        link, peer = await up(node, there, kind)
+        async with peer:
+            for at in range(3):
+                await peer.send(request(f"{at}" * 16_384))
+            await node.heard.until(lambda: len(node.heard.messages) == 3)
+        assert link.messages_in == 3
+
+
+@both_ports
+@on_loop
+async def test_incomplete_message_is_dropped_when_its_time_is_over(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    """A byte now and then gives no more time."""
+    async with Node(ca, here, limits=Limits(message_s=0.05)) as node:
+        _, peer = await up(node, there, kind)
+        async with peer:
+            await peer.send(request("whole") + request("part")[:-1])
+            assert await peer.ended() == ""
+        assert bodies(node.heard) == ["whole"]
+        assert node.heard.down[0][1] == "an incomplete message timed out"
+
+
+@both_ports
+@on_loop
+async def test_new_request_is_refused_under_overload_before_it_is_parsed(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    """The rest of a message whose beginning was admitted is no new request."""
+    async with Node(ca, here) as node:
+        link, peer = await up(node, there, kind)
+        async with peer:
+            await peer.send(request("begun")[:-1])
+            await node.heard.until(lambda: link.bytes_in)
+            node.reactor.overload.active, node.reactor.overload.loss = True, 1.0
+            await peer.send(request("begun")[-1:])
+            await node.heard.until(lambda: node.heard.messages)
+            node.reactor.overload.active, node.reactor.overload.loss = True, 1.0
+            await peer.send(request("new"))
+            answer = only_message_in(await peer.receive())
+        assert isinstance(answer, Response)
+        assert answer.status == 503
+        assert (bodies(node.heard), link.messages_in, node.reactor.overload.refused) == (["begun"], 2, 1)
+
+
+def only_message_in(octets: bytes) -> object:
+    reader = MessageReader()
+    reader.add(octets)
+    return reader.next()
