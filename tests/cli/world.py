@@ -21,13 +21,13 @@ from typing import Any
 from unittest import mock
 
 from sipmesh.cli.main import main
+from sipmesh.demo import forkserver
+from sipmesh.demo.forkserver import Forked
 from sipmesh.demo.nameserver import NameServer
 from sipmesh.demo.ports import free_port
 from sipmesh.errors import SipmeshError
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 from sipmesh.storage.users.user_database import Users
-from support import forkserver
-from support.forkserver import Forked
 
 DOMAIN = "example.com"
 MGMT, FE1, FE2, EDGE = "mgmt.example.com", "fe1.example.com", "fe2.example.com", "edge1.example.com"

@@ -12,8 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sipmesh.demo.network import die_with_parent, ended
+from sipmesh.demo.forkserver import die_with_parent
 from sipmesh.demo.ports import free_port
+from support.programs import ended
 
 PATIENCE_S = 20.0
 

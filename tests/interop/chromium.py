@@ -13,9 +13,10 @@ from typing import Any, Self
 import aiohttp
 from aiohttp import web
 
-from sipmesh.demo.network import die_with_parent, ended
+from sipmesh.demo.forkserver import die_with_parent
 from sipmesh.demo.ports import HOST
 from support.checkout import ROOT
+from support.programs import ended
 
 PATIENCE_S = 30.0
 LOOK_AGAIN_S = 0.05

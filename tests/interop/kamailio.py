@@ -8,10 +8,11 @@ from types import TracebackType
 from typing import Self
 
 from sipmesh.demo.forge import Forged
-from sipmesh.demo.network import die_with_parent, ended
+from sipmesh.demo.forkserver import die_with_parent
 from sipmesh.demo.organisation import Organisation
 from sipmesh.demo.ports import free_port
 from sipmesh.trust.evidence import LinkKind
+from support.programs import ended
 
 PATIENCE_S = 20.0
 

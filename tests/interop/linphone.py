@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sipmesh.demo.network import die_with_parent
+from sipmesh.demo.forkserver import die_with_parent
 
 PATIENCE_S = 20.0
 LOOK_AGAIN_S = 0.05

@@ -105,7 +105,7 @@ async def killed(network: DemoNetwork, server: str) -> None:
     """Kill a front end; nobody says goodbye."""
     process = network.servers[server]
     process.kill()
-    await process.wait()
+    await process.waited()
 
 
 def test_call_goes_on_through_the_front_end_that_was_killed_and_started_again(

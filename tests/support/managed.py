@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from sipmesh.client.agent import Settings, UserAgent
 from sipmesh.client.answering import Manners
 from sipmesh.client.judge import Trust
+from sipmesh.demo import forkserver
 from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.server.agent.agent import Agent
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
@@ -32,7 +33,6 @@ from sipmesh.transport.link.link import Link
 from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
-from support import forkserver
 from support.network import BEGAN, EDGE, EDGES, EXAMPLE, FE1, FE2, FE3, FE4, POOL, POOL2
 from support.peer import Peer
 from support.running import until

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from sipmesh.demo import forkserver
+from sipmesh.demo.forkserver import Forked
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import SipmeshError
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
-from support import forkserver
-from support.forkserver import Forked
 from support.running import LOOK_AGAIN_S
 
 

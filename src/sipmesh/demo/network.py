@@ -1,18 +1,17 @@
-"""Two organisations on loopback, each server a real process started with `sipmesh serve`, and their DNS."""
+"""Two organisations on loopback, each server a process of its own that runs `sipmesh serve`, and their DNS."""
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import signal
-import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sipmesh.demo import forkserver
 from sipmesh.demo.cast import Cast, write_partner_ca
 from sipmesh.demo.forge import SERVER_AUTH, Forge
+from sipmesh.demo.forkserver import Forked
 from sipmesh.demo.nameserver import NameServer
 from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.demo.ports import HOST
@@ -25,9 +24,7 @@ from sipmesh.trust.role import Role
 T = TypeVar("T")
 
 START_S = 20.0
-STOP_S = 15.0
 LOOK_AGAIN_S = 0.05
-PR_SET_PDEATHSIG = 1
 
 EXAMPLE, PARTNER, OTHER = "example.test", "partner.test", "other.test"
 POOL, EDGES, BOTS = "pool1.example.test", "sip.example.test", "bot.example.test"
@@ -44,7 +41,7 @@ class DemoNetwork:
     partner: Organisation
     cast: Cast
     dns: NameServer
-    servers: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+    servers: dict[str, Forked] = field(default_factory=dict)
 
     @classmethod
     async def build(cls, folder: Path) -> DemoNetwork:
@@ -85,36 +82,20 @@ class DemoNetwork:
         """Start servers, all of them by default, and wait until each answers on its control socket."""
         for name in names or (*self.example.ports, *self.partner.ports):
             if name != BOTS:
-                self.servers[name] = await self._spawn(name)
+                self.servers[name] = self._spawn(name)
         await asyncio.gather(*(self._until_ready(name) for name in names or self.servers))
 
-    async def _spawn(self, name: str) -> asyncio.subprocess.Process:
+    def _spawn(self, name: str) -> Forked:
         organisation = self.organisation_of(name)
-        log = (organisation.folder / f"{name}.log").open("ab")
-        try:
-            return await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "sipmesh",
-                "serve",
-                name,
-                "--topology",
-                str(organisation.file),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
-        finally:
-            log.close()
+        with (organisation.folder / f"{name}.log").open("ab") as log:
+            return forkserver.start(("serve", name, "--topology", str(organisation.file)), log)
 
     async def _until_ready(self, name: str) -> None:
         """Wait until the control socket answers; raises `SipmeshError` with the log if the process ended instead."""
         process = self.servers[name]
         async with asyncio.timeout(START_S):
             while True:
-                if process.returncode is not None:
+                if process.poll() is not None:
                     log = (self.organisation_of(name).folder / f"{name}.log").read_text()
                     raise SipmeshError(f"{name} did not start:\n{log}")
                 try:
@@ -127,25 +108,9 @@ class DemoNetwork:
     async def stop(self) -> None:
         """Stop every server, by its own pid, and the DNS server; no process is left."""
         for process in self.servers.values():
-            if process.returncode is None:
-                process.send_signal(signal.SIGTERM)
-        await asyncio.gather(*(ended(process) for process in self.servers.values()))
+            process.terminate()
+        await asyncio.gather(*(process.ended() for process in self.servers.values()))
         self.dns.close()
-
-
-async def ended(process: asyncio.subprocess.Process) -> None:
-    """Wait for a process that was told to stop; kill it if it does not stop in time."""
-    try:
-        async with asyncio.timeout(STOP_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to end this process when the demo ends in any way (prctl(2), Linux)."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def build_example(folder: Path) -> Organisation:

@@ -1,8 +1,9 @@
 """`sipmesh` commands as processes of their own that start at once: they are forked from a process that has imported it all.
 
-A new interpreter imports for half a second of CPU before a server begins to start, and the tests start hundreds of servers. One
-process for each process that tests has done these imports. It holds nothing else: no thread, no loop, no open file of a test.
-A command is forked from it, with the arguments, the environment, the folder and the three standard streams that it is given.
+A new interpreter imports for half a second of CPU before a server begins to start. The demo starts five servers, and the tests
+start hundreds. One process for each process that starts them has done these imports. It holds nothing else: no thread, no loop,
+no open file. A command is forked from it, with the arguments, the environment, the folder and the three standard streams that it
+is given. It ends when the process that has started it ends in any way, and its commands end with it.
 
 The processes talk over a socket pair. A request is one packet: JSON in UTF-8, with four descriptors (`SCM_RIGHTS`):
 standard input, output, error, and a socket on which the exit status is sent.
@@ -12,6 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import ctypes
+import gc
 import json
 import os
 import select
@@ -22,15 +25,26 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
-from typing import IO, Final, NoReturn
+from typing import IO, Any, Final, NoReturn
+
+from sipmesh.errors import LocalError
 
 STANDARD_STREAMS: Final = 3
 LONGEST_REQUEST: Final = 1 << 20
+STOP_S: Final = 15.0
+PR_SET_PDEATHSIG: Final = 1
+
+ENTRY: Final = "sipmesh.cli.main"
+"""The module whose function ``main`` is the command `sipmesh`."""
+
+IMPORTED: Final = (ENTRY, "sipmesh.server.service")
+"""What is imported before a command is forked; all else comes with it."""
 
 
 class Forked:
-    """A command that runs; it offers what `subprocess.Popen` does, as far as the tests use it."""
+    """A command that runs; it offers what `subprocess.Popen` does, as far as it is used."""
 
     def __init__(self, pid: int, status: socket.socket, stdin: IO[bytes] | None) -> None:
         self.pid, self.stdin = pid, stdin
@@ -50,6 +64,15 @@ class Forked:
         if status is None:
             raise subprocess.TimeoutExpired("sipmesh", timeout or 0)
         return status
+
+    async def ended(self) -> int:
+        """Wait for the end of a command that was told to stop; kill it if it does not stop in time."""
+        try:
+            async with asyncio.timeout(STOP_S):
+                return await self.waited()
+        except TimeoutError:
+            self.kill()
+            return await self.waited()
 
     async def waited(self) -> int:
         """Wait for the end, and let the loop go on meanwhile."""
@@ -90,9 +113,11 @@ class ForkServer:
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            command = (sys.executable, str(Path(__file__)), str(theirs.fileno()))
+            command = (sys.executable, "-c", f"from {__name__} import main; main({theirs.fileno()})")
             environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-            self._process = subprocess.Popen(command, env=environment, pass_fds=(theirs.fileno(),))
+            self._process = subprocess.Popen(
+                command, env=environment, pass_fds=(theirs.fileno(),), start_new_session=True
+            )
 
     def __repr__(self) -> str:
         return f"<ForkServer {self._process.pid}>"
@@ -110,14 +135,30 @@ class ForkServer:
         request = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder)}
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         reading, writing = os.pipe() if stdin else (os.open(os.devnull, os.O_RDONLY), None)
+        typed = os.fdopen(writing, "wb") if writing is not None else None
         try:
-            given = [reading, stdout.fileno(), stdout.fileno(), theirs.fileno()]
-            socket.send_fds(self._socket, [json.dumps(request).encode()], given)
+            with theirs:
+                given = [reading, stdout.fileno(), stdout.fileno(), theirs.fileno()]
+                self._ask(request, given)
+            return Forked(self._pid(ours), ours, typed)
+        except BaseException:
+            ours.close()
+            if typed is not None:
+                typed.close()
+            raise
         finally:
-            theirs.close()
             os.close(reading)
-        pid = int(ours.recv(16))
-        return Forked(pid, ours, os.fdopen(writing, "wb") if writing is not None else None)
+
+    def _ask(self, request: Mapping[str, object], given: Sequence[int]) -> None:
+        """Have a command forked with the descriptors *given*; if the fork server has ended, `_pid` finds out."""
+        with suppress(OSError):
+            socket.send_fds(self._socket, [json.dumps(request).encode()], given)
+
+    def _pid(self, status: socket.socket) -> int:
+        with suppress(ConnectionError):
+            if pid := status.recv(16):
+                return int(pid)
+        raise LocalError(f"the fork server {self._process.pid} has ended")
 
     def close(self) -> None:
         """End the process; commands that still run go on."""
@@ -137,9 +178,9 @@ def run(arguments: Sequence[str], folder: Path, typed: str, **environment: str) 
     """Run a command in *folder* with *typed* on its standard input; gives its exit status and all that it printed."""
     with tempfile.TemporaryFile() as printed:
         process = _of_this_process().start(arguments, printed, {**os.environ, **environment}, folder, stdin=True)
-        assert process.stdin is not None
-        with suppress(BrokenPipeError), process.stdin:
-            process.stdin.write(typed.encode())
+        if process.stdin is not None:
+            with suppress(BrokenPipeError), process.stdin:
+                process.stdin.write(typed.encode())
         code = process.wait()
         printed.seek(0)
         return code, printed.read().decode()
@@ -147,7 +188,7 @@ def run(arguments: Sequence[str], folder: Path, typed: str, **environment: str) 
 
 def _of_this_process() -> ForkServer:
     """Give the fork server, which is started with the first command."""
-    global _server  # noqa: PLW0603 - one for each process that tests
+    global _server  # noqa: PLW0603 - one for each process that starts commands
     if _server is None:
         _server = ForkServer()
         atexit.register(_server.close)
@@ -197,11 +238,8 @@ def _reap(running: dict[int, socket.socket]) -> None:
                 continue
 
 
-def _become(request: dict[str, object], streams: list[int]) -> NoReturn:
+def _become(request: Mapping[str, Any], streams: list[int]) -> NoReturn:
     """Turn this process, which was just forked, into the command; never returns."""
-    from sipmesh.cli.main import main
-    from sipmesh.demo.network import die_with_parent
-
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -209,24 +247,25 @@ def _become(request: dict[str, object], streams: list[int]) -> NoReturn:
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
         os.close(descriptor)
-    arguments, environment, folder = request["arguments"], request["environment"], request["folder"]
-    assert isinstance(arguments, list)
-    assert isinstance(environment, dict)
     os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(str(folder))
-    sys.argv = ["sipmesh", *arguments]
-    main()
+    os.environ.update(request["environment"])
+    os.chdir(request["folder"])
+    sys.argv = ["sipmesh", *request["arguments"]]
+    import_module(ENTRY).main()
     sys.exit(0)
 
 
-if __name__ == "__main__":
-    import gc
+def die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent ends in any way (prctl(2), Linux)."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
-    import sipmesh.cli.main
-    import sipmesh.demo.network
-    import sipmesh.server.service
 
-    sipmesh.cli.main.command()
+def main(descriptor: int) -> None:
+    """Import what commands need, and fork them as the process at the other end of the socket *descriptor* asks."""
+    gc.disable()
+    for name in IMPORTED:
+        import_module(name)
+    import_module(ENTRY).command()
     gc.freeze()
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    gc.enable()
+    serve(socket.socket(fileno=descriptor))
