@@ -13,25 +13,26 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Final
 
 from ruamel.yaml import YAML
 
-import sipmesh.cli.main
-import sipmesh.server.service  # imported before a command is forked
 from bench.bed import START_S, STOP_S, MeasurementError
+from sipmesh.demo import forkserver
+from sipmesh.demo.forkserver import Forked
 from sipmesh.errors import SipmeshError
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 
 DOMAIN = "example.test"
 MGMT = f"mgmt.{DOMAIN}"
 SERVER_PORT = 5062
+PLAIN: Final = {"COLUMNS": "160", "NO_COLOR": "1"}
+"""What the environment of a command has beside that of this process: its text is read."""
 
 Pool = tuple[str, str, tuple[str, ...], str]
 """Name, role, servers and next hop of a pool; all of them without the domain."""
@@ -72,7 +73,7 @@ class Fleet:
     folder: Path
     tell: Tell = lambda _: None
     net: str = field(default_factory=_free_net)
-    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    running: dict[str, subprocess.Popen[bytes] | Forked] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
     inside: dict[str, tuple[str, ...]] = field(default_factory=dict)  # what a server's command begins with, if anything
 
@@ -90,7 +91,7 @@ class Fleet:
     ) -> str:
         """Run a command in the folder of management, or another; raises `MeasurementError` unless it leaves with *code*.
 
-        It runs in a fork of this process, which has imported it all; *anew* starts an interpreter, as an operator does.
+        It runs in a fork of a process that has imported it all; *anew* starts an interpreter, as an operator does.
         """
         where = at or self.main
         words = list(map(str, arguments))
@@ -161,17 +162,23 @@ class Fleet:
         for server in servers:
             home = self.home(server)
             with (home / f"{server}.log").open("ab") as log:
-                self.running[server] = subprocess.Popen(
-                    [*self.inside.get(server, ()), sys.executable, "-m", "sipmesh", "serve", server],
-                    cwd=home,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env=environment(),
-                )
+                self.running[server] = self._started(server, home, log)
             self.tell(f"{home.name}$ sipmesh serve {server} &\n")
         for server in servers:
             self._wait_for(server)
+
+    def _started(self, server: str, home: Path, log: IO[bytes]) -> subprocess.Popen[bytes] | Forked:
+        """Start a server: in a fork, unless its command begins with another one."""
+        if server not in self.inside:
+            return forkserver.start(("serve", server), log, folder=home, stdin=False, **PLAIN)
+        return subprocess.Popen(
+            [*self.inside[server], sys.executable, "-m", "sipmesh", "serve", server],
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment(),
+        )
 
     def _wait_for(self, server: str) -> None:
         end = time.monotonic() + START_S
@@ -265,36 +272,12 @@ def _in_an_interpreter(words: list[str], where: Path, typed: str) -> tuple[int, 
 
 def _in_a_fork(words: list[str], where: Path, typed: str) -> tuple[int, str]:
     """Do the same without the half second of CPU time that the imports take."""
-    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as printed:
-        given.write(typed.encode())
-        given.seek(0)
-        pid = os.fork()
-        if pid == 0:
-            for number, file in enumerate((given, printed, printed)):
-                os.dup2(file.fileno(), number)
-            os._exit(_exit_code(words, where))
-        _, status = os.waitpid(pid, 0)
-        printed.seek(0)
-        return os.waitstatus_to_exitcode(status), printed.read().decode()
-
-
-def _exit_code(words: list[str], where: Path) -> int:
-    os.chdir(where)
-    os.environ.update(environment())
-    for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
-        setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - for the whole process
-    try:
-        sipmesh.cli.main.main(words)
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+    return forkserver.run(words, where, typed, **PLAIN)
 
 
 def environment() -> dict[str, str]:
     """The environment of a command that imports what this process imports."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "COLUMNS": "160", "NO_COLOR": "1"}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **PLAIN}
 
 
 def _quoted(word: str) -> str:

@@ -51,14 +51,15 @@ class Size:
 
     servers: int
     partners: int
+    repeats: int
     seconds: dict[str, float] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
     size: dict[str, float] = field(default_factory=dict)
 
-    def take(self, what: str, act: Callable[[], Any], repeats: int = REPEATS, of: int = 1) -> Any:
+    def take(self, what: str, act: Callable[[], Any], repeats: int = 0, of: int = 1) -> Any:
         """Do *act*, which does the work *of* times: the least time of some, and the calls of one more."""
         best = float("inf")
-        for _ in range(repeats):
+        for _ in range(repeats or self.repeats):
             gc.collect()
             began = time.perf_counter()
             made = act()
@@ -137,13 +138,14 @@ class Network:
 def _pools(servers: int) -> Iterator[dict[str, Any]]:
     for n, begin in enumerate(range(0, servers, A_POOL)):
         names = [f"fe{one}.{DOMAIN}" for one in range(begin, min(begin + A_POOL, servers))]
-        yield {"name": f"pool{n}.{DOMAIN}", "role": "front-end", "servers": names}
+        members = [{"name": name, "machine": f"host{n}"} for name in names]
+        yield {"name": f"pool{n}.{DOMAIN}", "role": "front-end", "servers": members}
 
 
-def measure_one(folder: Path, servers: int, partners: int) -> Size:
-    """Measure a network of this size."""
-    network, size = Network(folder, servers, partners), Size(servers, partners)
-    few = REPEATS if servers <= SERVERS[1] else 1
+def measure_one(folder: Path, servers: int, partners: int, repeats: int) -> Size:
+    """Measure a network of this size: the least time of *repeats*, of one where the network is large and the act slow."""
+    network, size = Network(folder, servers, partners), Size(servers, partners, repeats)
+    few = repeats if servers <= SERVERS[1] else 1
     tracemalloc.start()
     held = load_text(network.text, network.file)
     seen = view(held, ME)
@@ -155,7 +157,7 @@ def measure_one(folder: Path, servers: int, partners: int) -> Size:
     if not keeper.judge(evidence).accepted:
         raise ValueError("the peer is not let in")
     size.take("judge a peer that comes again", lambda: [keeper.judge(evidence) for _ in range(JUDGED)], of=JUDGED)
-    others = [network.evidence() for _ in range(REPEATS + 1)]
+    others = [network.evidence() for _ in range(repeats + 1)]
     size.take("judge a peer that was never seen", lambda: keeper.judge(others.pop()))
     draft = size.take("read the draft to be published", lambda: Draft.read(network.text, network.file), few)
     payload = size.take("compile", lambda: draft.compiled(2, "ada", "because", at=network.at).encode())
@@ -168,12 +170,12 @@ def measure_one(folder: Path, servers: int, partners: int) -> Size:
     return size
 
 
-def measure_size(folder: Path, servers: tuple[int, ...], partners: tuple[int, ...]) -> str:
+def measure_size(folder: Path, servers: tuple[int, ...], partners: tuple[int, ...], repeats: int = REPEATS) -> str:
     """Measure networks of these sizes and tell as tables: what it takes, and how much more than in the smallest."""
     sizes = []
     for n, (many, others) in enumerate(zip(servers, partners, strict=True)):
         sys.stderr.write(f"{many} servers, {others} partners\n")
-        sizes.append(measure_one(folder / str(n), many, others))
+        sizes.append(measure_one(folder / str(n), many, others, repeats))
     heads = ("", *(f"{one.servers:,} servers, {one.partners:,} partners" for one in sizes), "most, in smallest")
     text = "Milliseconds, the least of some:\n\n"
     text += table(heads, ([what, *_row([one.seconds[what] * 1e3 for one in sizes])] for what in sizes[0].seconds))

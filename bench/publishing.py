@@ -26,7 +26,7 @@ from typing import Any
 
 from bench.bed import MeasurementError
 from bench.fleet import MGMT, SERVER_PORT, SMALL, WHOLE, Fleet, fleet, full
-from bench.network_size import PARTNERS, SERVERS, measure_size
+from bench.network_size import PARTNERS, REPEATS, SERVERS, measure_size
 from bench.revocation import LONGEST_S
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.crl.builder import Reason
@@ -192,10 +192,11 @@ def main() -> int:
     parser.add_argument("--growth", action="store_true", help="how the cost grows with the network, instead")
     parser.add_argument("--servers", type=int, nargs="*", default=SERVERS, help="with --growth: the sizes")
     parser.add_argument("--partners", type=int, nargs="*", default=PARTNERS, help="with --growth: the sizes")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="with --growth: each act; the least time counts")
     given = parser.parse_args()
     if given.growth:
         with tempfile.TemporaryDirectory(prefix="sipmesh-size-") as folder:
-            sys.stdout.write(measure_size(Path(folder), tuple(given.servers), tuple(given.partners)))
+            sys.stdout.write(measure_size(Path(folder), tuple(given.servers), tuple(given.partners), given.repeats))
         return 0
     with (
         tempfile.TemporaryDirectory(prefix="sipmesh-fleet-") as folder,

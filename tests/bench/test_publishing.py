@@ -57,7 +57,7 @@ def test_publication_and_revocation_are_in_force_on_eight_servers_in_time() -> N
 
 def test_cost_of_a_handshake_does_not_grow_and_that_of_the_rest_grows_in_proportion() -> None:
     """Counted in calls, which no machine's mood can move: ten times the network takes at most ten times as many."""
-    ran = measured("--growth", "--servers", 20, 200, "--partners", 5, 50)
+    ran = measured("--growth", "--servers", 20, 200, "--partners", 5, 50, "--repeats", 1)
     table = ran.stdout.partition("Calls of functions")[2].partition("Memory")[0]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("| ")]
     ratios = {row[0]: float(row[-1]) for row in rows if row[0] and row[0] != "---"}

@@ -169,9 +169,12 @@ class ForkServer:
 _server: ForkServer | None = None
 
 
-def start(arguments: Sequence[str], stdout: IO[bytes], *, stdin: bool = False) -> Forked:
-    """Start a command in this process's folder and environment, with *stdout* for both outputs."""
-    return _of_this_process().start(arguments, stdout, os.environ, Path.cwd(), stdin=stdin)
+def start(
+    arguments: Sequence[str], stdout: IO[bytes], *, stdin: bool = False, folder: Path | None = None, **environment: str
+) -> Forked:
+    """Start a command in *folder* or in this process's, with its environment and *environment*, and *stdout* for both outputs."""
+    given = {**os.environ, **environment}
+    return _of_this_process().start(arguments, stdout, given, folder or Path.cwd(), stdin=stdin)
 
 
 def run(arguments: Sequence[str], folder: Path, typed: str, **environment: str) -> tuple[int, str]:
