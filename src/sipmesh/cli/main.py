@@ -18,6 +18,7 @@ from sipmesh.cli.organisation import console as web_console
 from sipmesh.cli.output import console, report, report_fault, say, say_verdict
 from sipmesh.cli.topology import build, document, partner, partner_changes, partner_probe, publish
 from sipmesh.cli.topology.planning import apply, plan, verification
+from sipmesh.cli.topology.simulation import simulate
 from sipmesh.cli.users import accounts, aliases, registrations
 from sipmesh.errors import SipmeshError
 from sipmesh.trust.verdict import LinkRefused
@@ -92,6 +93,7 @@ document.app.command("rename")(build.rename)
 document.app.command("plan")(plan.plan)
 document.app.command("apply")(apply.apply)
 document.app.command("verify")(verification.verify)
+document.app.command("simulate")(simulate.simulate)
 document.app.command("publish")(publish.publish)
 document.app.command("history")(publish.history)
 document.app.command("diff")(publish.diff)
