@@ -70,6 +70,7 @@ COMMANDS = {
     "postgresql": "initdb",
     "sslscan": "sslscan",
     "testssl": "testssl",
+    "unbound": "unbound",
 }
 """The command that each peer of the marker `peer` is known by."""
 

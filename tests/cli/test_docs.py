@@ -110,7 +110,7 @@ def test_every_command_can_be_typed(page: Path) -> None:
         if not words or words[0] != "sipmesh":
             continue
         name = words[1:3] if words[1] in GROUPS else words[1:2]
-        name = words[1:4] if name in (["ca", "root"], ["topology", "add"]) else name
+        name = words[1:4] if name in (["ca", "root"], ["topology", "add"], ["topology", "dns"]) else name
         name = name if not name[-1].startswith("-") else name[:-1]
         assert {word for word in words if word.startswith("-")} <= options_of(*name), line
 

@@ -17,6 +17,7 @@ from sipmesh.cli.organisation import audit, backup, drain, init, join, serve
 from sipmesh.cli.organisation import console as web_console
 from sipmesh.cli.output import console, report, report_fault, say, say_verdict
 from sipmesh.cli.topology import build, document, partner, partner_changes, partner_probe, publish
+from sipmesh.cli.topology.dns import command as dns
 from sipmesh.cli.topology.planning import apply, plan, verification
 from sipmesh.cli.topology.simulation import simulate
 from sipmesh.cli.users import accounts, aliases, registrations
@@ -87,6 +88,7 @@ partner.app.command("remove")(partner_changes.remove)
 partner.app.command("unblock")(partner_changes.unblock)
 partner.app.command("probe")(partner_probe.probe)
 document.app.add_typer(build.app, name="add")
+document.app.add_typer(dns.app, name="dns")
 document.app.command("change")(build.change)
 document.app.command("remove")(build.remove)
 document.app.command("rename")(build.rename)

@@ -55,6 +55,17 @@ def dns_records(topology: Topology) -> Sequence[DnsRecord]:
     return [record for name in names for record in found if record.name == name]
 
 
+def partner_records(topology: Topology) -> Sequence[DnsRecord]:
+    """Give the records of partners that our edges need, with any data: an edge without an address, or SRV without an edge."""
+    found = []
+    for partner in topology.federation.partners:
+        if partner.address is None and partner.edge_address is not None:
+            found.append(DnsRecord(partner.edge_address[0], "A", "", Purpose.SERVERS))
+        elif partner.address is None:
+            found += [DnsRecord(f"{PARTNER_SERVICE}.{name}", "SRV", "", Purpose.SERVERS) for name in partner.domains]
+    return found
+
+
 def _records(topology: Topology) -> Iterator[DnsRecord]:
     front_ends = [pool for pool in topology.pools if pool.role is Role.FRONT_END]
     route = topology.pool(topology.federation.route)

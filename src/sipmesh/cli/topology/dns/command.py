@@ -1,0 +1,140 @@
+"""`sipmesh topology dns` and `dns check`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sipmesh.cli.output import BAD, GOOD, WARN, cell, say, say_document, say_json, show, table
+from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
+from sipmesh.topology.builder.dns_records import DnsRecord, Purpose, dns_records
+
+if TYPE_CHECKING:
+    from sipmesh.topology.builder.dns_findings import DnsFinding
+    from sipmesh.topology.document.load import Loaded
+
+app = typer.Typer(help="The DNS records that the topology needs, and whether DNS has them.")
+
+
+class Format(StrEnum):
+    """How records are printed."""
+
+    TABLE = "table"
+    BIND = "bind"
+    NSUPDATE = "nsupdate"
+
+
+@dataclass(frozen=True, slots=True)
+class DnsReport:
+    """What ``sipmesh topology dns check --json`` prints: *servers* were asked, *good* says whether everything is right."""
+
+    servers: Sequence[str]
+    good: bool
+    findings: Sequence[DnsFinding]
+
+
+For = Annotated[
+    list[Purpose] | None,
+    typer.Option("--for", help="Only the records for phones, partners or servers. By default all."),
+]
+Version = Annotated[int, typer.Option(min=0, help="The version to use. By default 0, the draft.")]
+
+
+@app.callback(invoke_without_command=True)
+def dns(
+    context: typer.Context,
+    *,
+    style: Annotated[
+        Format, typer.Option("--format", help="A table, lines for a zone file, or a script for nsupdate.")
+    ] = Format.TABLE,
+    purpose: For = None,
+    version: Version = 0,
+    topology: TopologyFile = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Print the DNS records that the topology needs: SRV and NAPTR of the SIP domains, addresses of servers and of the edge."""
+    if context.invoked_subcommand is not None:
+        return
+    loaded = _loaded(Place(topology), version)
+    records = _records(loaded, purpose)
+    if as_json:
+        say_json(records)
+    elif style is Format.TABLE:
+        _show(records)
+    else:
+        from sipmesh.topology.builder.zone_text import bind_text, nsupdate_text
+
+        lines = (bind_text if style is Format.BIND else nsupdate_text)(records, loaded.topology)
+        say_document("\n".join([*lines, ""]))
+
+
+def _loaded(place: Place, version: int) -> Loaded:
+    from sipmesh.cli.topology.publish import loaded_version
+
+    return loaded_version(place, version) if version else place.load()
+
+
+def _records(loaded: Loaded, purpose: Sequence[Purpose] | None) -> Sequence[DnsRecord]:
+    return [record for record in dns_records(loaded.topology) if not purpose or record.purpose in purpose]
+
+
+def _show(records: Sequence[DnsRecord]) -> None:
+    made = table("", "name", "type", "data", "for")
+    for record in records:
+        made.add_row(*map(cell, (record.name, record.type, record.data or "any address", record.purpose)))
+    show(made)
+
+
+@app.command()
+def check(
+    *,
+    server: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS[:PORT]",
+            help="The name server to ask; may be repeated. By default those of the topology, else those of this machine.",
+        ),
+    ] = None,
+    purpose: For = None,
+    topology: TopologyFile = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Ask DNS for every record that the version in force needs, and for those of partners that are found by DNS.
+
+    It asks from this machine: run it on each machine whose view of DNS differs. It shows missing and stale records, the DNSSEC
+    status of each answer as the resolver says it, and what mends a difference.
+
+    Exit codes: 0 if everything is right, 1 otherwise.
+    """
+    from sipmesh.cli.topology.dns.lookups import look_up, name_servers
+    from sipmesh.topology.builder.dns_findings import State, compare, questions
+    from sipmesh.topology.builder.dns_records import partner_records
+
+    loaded = Place(topology).in_force()
+    named = loaded.topology.dns.servers if loaded.topology.dns is not None else ()
+    servers = name_servers(server or named)
+    records = [*_records(loaded, purpose)]
+    if not purpose or Purpose.SERVERS in purpose:
+        records += partner_records(loaded.topology)
+    findings = compare(records, look_up(questions(records), servers))
+    good = all(finding.state is State.GOOD for finding in findings)
+    shown = [f"{host} port {port}" for host, port in servers]
+    if as_json:
+        say_json(DnsReport(shown, good, findings))
+    else:
+        _say(findings, shown)
+    raise typer.Exit(0 if good else 1)
+
+
+def _say(findings: Sequence[DnsFinding], servers: Sequence[str]) -> None:
+    say(f"As {', '.join(servers)} say{'s' if len(servers) == 1 else ''}:", style="bold")
+    for finding in findings:
+        is_good = finding.state == "good"
+        seen = ", ".join(finding.seen) or "nothing"
+        text = f"  {'✓' if is_good else '✗'} {finding.name}. {finding.type}: {finding.state}, {finding.dnssec}: {seen}"
+        say(text, style=GOOD if is_good else WARN if finding.state == "unanswered" else BAD)
+        say(*(f"      → {line}" for line in finding.mend), style="cyan")

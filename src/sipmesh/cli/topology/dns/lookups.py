@@ -1,0 +1,99 @@
+"""DNS questions with the DNSSEC status of their answers, as one resolver says it.
+
+A validating resolver sets AD for a secure answer, and answers SERVFAIL for a bogus one unless CD is set (RFC 4035 3.2). The path
+to that resolver has to be trusted: it is a resolver of the operator's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import dns.asyncquery
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+import dns.resolver
+
+from sipmesh.errors import OperatorError
+from sipmesh.topology.builder.dns_findings import DnsAnswer, Dnssec
+from sipmesh.transport.resolver import DNS_PORT, split_host_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sipmesh.topology.builder.dns_findings import Key
+
+TIMEOUT_S: Final = 3.0
+"""For one attempt at one name server; each question has two attempts at each."""
+MOST_AT_ONCE: Final = 16
+MOST_NAME_SERVERS: Final = 4
+
+Address = tuple[str, int]
+
+
+def name_servers(settings: Sequence[str]) -> list[Address]:
+    """Return the name servers of *settings*, or those of this machine; raises `OperatorError` if there is none."""
+    if settings:
+        return [split_host_port(setting, DNS_PORT) for setting in settings][:MOST_NAME_SERVERS]
+    try:
+        system = dns.resolver.Resolver()
+    except dns.resolver.NoResolverConfiguration as wrong:
+        raise OperatorError(f"this machine has no DNS server ({wrong}); name one: --server ADDRESS") from None
+    return [(str(address), DNS_PORT) for address in system.nameservers][:MOST_NAME_SERVERS]
+
+
+def look_up(questions: Iterable[Key], servers: Sequence[Address]) -> Mapping[Key, DnsAnswer]:
+    """Ask all *questions*, some of them at the same time; the first name server that answers a question counts."""
+    return asyncio.run(_look_up(list(questions), servers))
+
+
+async def _look_up(questions: Sequence[Key], servers: Sequence[Address]) -> Mapping[Key, DnsAnswer]:
+    free = asyncio.Semaphore(MOST_AT_ONCE)
+
+    async def one(question: Key) -> DnsAnswer:
+        async with free:
+            return await _ask(question, servers)
+
+    answers = await asyncio.gather(*map(one, questions))
+    return dict(zip(questions, answers, strict=True))
+
+
+async def _ask(question: Key, servers: Sequence[Address]) -> DnsAnswer:
+    fault = "no DNS server is known"
+    for host, port in (*servers, *servers):
+        try:
+            return await _ask_at(question, host, port)
+        except (dns.exception.DNSException, OSError) as wrong:
+            fault = f"{host} port {port} does not answer ({type(wrong).__name__})"
+    return DnsAnswer(fault=fault)
+
+
+async def _ask_at(question: Key, host: str, port: int) -> DnsAnswer:
+    response = await _exchange(question, host, port)
+    status = response.rcode()
+    if status is dns.rcode.SERVFAIL:
+        unchecked = await _exchange(question, host, port, checking_disabled=True)
+        if unchecked.rcode() in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
+            return DnsAnswer(_data(unchecked, question), Dnssec.BOGUS)
+    if status not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
+        return DnsAnswer(fault=f"{host} port {port} answers {dns.rcode.to_text(status)}")
+    secure = Dnssec.SECURE if response.flags & dns.flags.AD else Dnssec.INSECURE
+    return DnsAnswer(_data(response, question), secure)
+
+
+async def _exchange(question: Key, host: str, port: int, *, checking_disabled: bool = False) -> dns.message.Message:
+    name, kind = question
+    query = dns.message.make_query(dns.name.from_text(name), kind, want_dnssec=True)
+    query.flags |= dns.flags.AD | (dns.flags.CD if checking_disabled else 0)
+    response, _ = await dns.asyncquery.udp_with_fallback(query, host, TIMEOUT_S, port)
+    return response
+
+
+def _data(response: dns.message.Message, question: Key) -> Sequence[str]:
+    """Return the records of the wanted type, also those behind a CNAME, in a fixed order."""
+    wanted = dns.rdatatype.from_text(question[1])
+    return sorted(record.to_text() for rrset in response.answer if rrset.rdtype == wanted for record in rrset)

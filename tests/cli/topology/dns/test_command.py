@@ -1,0 +1,94 @@
+"""The records are printed for zone files; DNS is asked for each, and what is wrong is told with what mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.topology.dns.dns_world import BOGUS, PLAIN, SECURE, knot, unbound
+from cli.world import Organisation
+from sipmesh.demo.ports import HOST
+
+
+@pytest.fixture(name="three", scope="module")
+def _three(organisation_model: Organisation, tmp_path_factory: pytest.TempPathFactory) -> Organisation:
+    """Users of three SIP domains, an edge, and no servers of the zone example.com that DNS would be asked for."""
+    made = organisation_model.copied(tmp_path_factory.mktemp("o") / "o")
+    for zone in (SECURE, BOGUS, PLAIN):
+        assert made.type("topology", "add", "domain", zone).code == 0
+    assert made.type("topology", "rename", "fe1", f"fe1.{PLAIN}").code == 0
+    assert made.type("topology", "apply", "-m", "three domains", "--force").code == 0
+    return made
+
+
+def zone_files(organisation: Organisation) -> dict[str, list[str]]:
+    """The zones as `topology dns` prints them."""
+    printed = organisation.type("topology", "dns", "--format", "bind")
+    assert printed.code == 0, printed.err
+    zones: dict[str, list[str]] = {}
+    for line in printed.out.splitlines():
+        if line.startswith("; zone "):
+            zones[line.split()[2]] = held = []
+        elif not line.startswith(";"):
+            held.append(line.replace(" IN ", " "))
+    return zones
+
+
+@pytest.fixture(name="resolver", scope="module")
+def _resolver(three: Organisation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A resolver for the zones with one missing, one stale and one wrong record, and a zone that does not validate."""
+    zones = {zone: list(lines) for zone, lines in zone_files(three).items()}
+    missing = [line for line in zones[SECURE] if "NAPTR" not in line]
+    zones[SECURE] = [*missing, f"_sips._tcp.{SECURE}. 60 SRV 1 1 5061 gone.{SECURE}."]
+    zones[PLAIN] = [line.replace("127.0.0.1", "192.0.2.9") for line in zones[PLAIN]]
+    folder = tmp_path_factory.mktemp("dns")
+    with knot(folder, zones) as authority, unbound(folder, authority, zones) as port:
+        yield f"{HOST}:{port}", folder
+
+
+@pytest.mark.peer("knot")
+@pytest.mark.peer("unbound")
+def test_missing_stale_wrong_and_bogus_records_are_told_apart(three: Organisation, resolver: tuple[str, Path]) -> None:
+    checked = three.type("topology", "dns", "check", "--server", resolver[0], "--for", "phones", "--json")
+    assert checked.code == 1
+    found = {(one["name"], one["type"]): (one["state"], one["dnssec"]) for one in checked.json["findings"]}
+    assert found[SECURE, "NAPTR"] == ("missing", "secure")
+    assert found[f"_sips._tcp.{SECURE}", "SRV"] == ("wrong", "secure")
+    assert found[f"_sips._tcp.{BOGUS}", "SRV"] == ("bogus", "bogus")
+    assert found[f"_sips._tcp.{PLAIN}", "SRV"] == ("good", "insecure")
+    assert found[f"fe1.{PLAIN}", "A"] == ("wrong", "insecure")
+    told = three.type("topology", "dns", "check", "--server", resolver[0], "--for", "phones").out
+    port = three.ports["fe1.example.com client"]
+    for line in (
+        f"✓ _sips._tcp.{PLAIN}. SRV: good, insecure: 1 1 {port} fe1.{PLAIN}.",
+        f"→ remove: _sips._tcp.{SECURE}. IN SRV 1 1 5061 gone.{SECURE}.",
+        f"→ add: fe1.{PLAIN}. 3600 IN A 127.0.0.1",
+        "or correct the DS record at its parent",
+    ):
+        assert line in told
+
+
+@pytest.mark.peer("knot")
+@pytest.mark.peer("unbound")
+def test_zones_as_printed_are_right(three: Organisation, tmp_path: Path) -> None:
+    """The twin of the test above."""
+    zones = zone_files(three)
+    zones.setdefault(BOGUS, [])
+    good = {zone: zones[zone] for zone in (SECURE, PLAIN, "example.com")}
+    with knot(tmp_path, good) as authority, unbound(tmp_path, authority, good) as port:
+        server = ("--server", f"{HOST}:{port}")
+        checked = three.type("topology", "dns", "check", *server, "--json")
+    wrong = [one for one in checked.json["findings"] if one["state"] != "good" and not one["name"].endswith(BOGUS)]
+    assert wrong == []
+    assert {one["dnssec"] for one in checked.json["findings"] if one["name"].endswith(SECURE)} == {"secure"}
+
+
+def test_formats_and_purposes(three: Organisation) -> None:
+    script = three.type("topology", "dns", "--format", "nsupdate", "--for", "servers").out
+    assert script.startswith("zone example.com.\nupdate delete mgmt.example.com. A\n")
+    assert "_sips" not in script
+    assert "_sips._tcp.plain.test" in three.type("topology", "dns").out
+    told = three.type("topology", "dns", "--json", "--version", "1").json
+    assert {record["name"] for record in told} >= {"_sips._tcp.example.com", "fe1.example.com"}

@@ -1,0 +1,53 @@
+"""Answers with their DNSSEC status, from real servers: Knot DNS signs, Unbound validates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from cli.topology.dns.dns_world import BOGUS, PLAIN, SECURE, knot, unbound
+from sipmesh.cli.topology.dns.lookups import look_up, name_servers
+from sipmesh.demo.ports import HOST
+from sipmesh.errors import OperatorError
+from sipmesh.topology.builder.dns_findings import DnsAnswer, Dnssec
+
+ZONES = {zone: [f"a.{zone}. 60 A 192.0.2.1", f"c.{zone}. 60 CNAME a.{zone}."] for zone in (SECURE, BOGUS, PLAIN)}
+
+
+@pytest.fixture(name="ports", scope="module")
+def _ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
+    """The ports of the authoritative server and of the resolver."""
+    folder = tmp_path_factory.mktemp("dns")
+    with knot(folder, ZONES) as authority, unbound(folder, authority, ZONES) as resolver:
+        yield authority, resolver
+
+
+@pytest.mark.peer("knot")
+@pytest.mark.peer("unbound")
+def test_answer_has_the_status_that_the_resolver_gives(ports: tuple[int, int]) -> None:
+    names = [(f"a.{zone}", "A") for zone in (SECURE, BOGUS, PLAIN)]
+    answers = look_up([*names, (f"none.{SECURE}", "A"), (f"c.{PLAIN}", "A")], [(HOST, ports[1])])
+    assert [answer.dnssec for answer in answers.values()] == [
+        Dnssec.SECURE,
+        Dnssec.BOGUS,
+        Dnssec.INSECURE,
+        Dnssec.SECURE,
+        Dnssec.INSECURE,
+    ]
+    assert [list(answer.data) for answer in answers.values()] == [["192.0.2.1"]] * 3 + [[], ["192.0.2.1"]]
+
+
+@pytest.mark.peer("knot")
+@pytest.mark.peer("unbound")
+def test_server_that_does_not_validate_says_insecure(ports: tuple[int, int]) -> None:
+    key = (f"a.{BOGUS}", "A")
+    assert look_up([key], [(HOST, ports[0])])[key] == DnsAnswer(["192.0.2.1"], Dnssec.INSECURE)
+    refused = look_up([("a.elsewhere.test", "A")], [(HOST, ports[0])])[("a.elsewhere.test", "A")]
+    assert "answers REFUSED" in refused.fault
+
+
+def test_name_servers_are_those_that_are_named() -> None:
+    assert name_servers(["192.0.2.53", "[2001:db8::1]:5353"]) == [("192.0.2.53", 53), ("2001:db8::1", 5353)]
+    with pytest.raises(OperatorError, match="no port"):
+        name_servers(["192.0.2.53:x"])
