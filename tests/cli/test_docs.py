@@ -19,7 +19,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 MADE = {"commands.md", "topology.md", "log-events.md", "contributing.md", "changelog.md"}
 """Pages that are made when the site is built (tools/docs/hooks.py); `make docs` checks the links to them."""
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-GROUPS = ("topology", "ca", "console", "user", "partner", "join")
+GROUPS = ("topology", "ca", "console", "user", "partner", "join", "management")
 
 
 def fenced(page: Path) -> Iterator[str]:

@@ -7,17 +7,28 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sipmesh.database.lease import NotLeadingError
+from sipmesh.database.shared import SharedDatabase
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.pki.issuance.profiles import CertificateKind
-from sipmesh.pki.ledger import Ledger
+from sipmesh.pki.ledger import FENCED, Ledger
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(name="ledger")
-def _ledger(tmp_path: Path) -> Ledger:
-    return Ledger.create(tmp_path / "ledger.db", {"organisation": "Example"})
+@pytest.fixture(name="ledger", params=["file", pytest.param("shared", marks=pytest.mark.peer("postgresql"))])
+def _ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
+    """A ledger in a file, and one in the database of a management pool."""
+    made = Ledger.create(tmp_path, {"organisation": "Example"})
+    if request.param == "file":
+        return made
+    shared = SharedDatabase(request.getfixturevalue("postgres_url"), "mgmt1.example.test")
+    made.copy_to(ledger := Ledger(tmp_path, shared))
+    return ledger
+
+
+only_file = pytest.mark.parametrize("ledger", ["file"], indirect=True)
 
 
 def reserve(ledger: Ledger, serial: int, at: datetime) -> None:
@@ -27,12 +38,12 @@ def reserve(ledger: Ledger, serial: int, at: datetime) -> None:
 
 
 def test_facts_are_kept(ledger: Ledger) -> None:
-    assert Ledger(ledger.file).facts() == {"organisation": "Example"}
+    assert ledger.facts() == {"organisation": "Example"}
 
 
 def test_a_reserved_certificate_is_known_before_it_exists(ledger: Ledger, noon: datetime) -> None:
     reserve(ledger, 0xABC, noon)
-    (record,) = Ledger(ledger.file).records()
+    (record,) = ledger.records()
     assert (record.serial_hex, record.der, record.names) == ("abc", None, ("fe1.example.test",))
     assert record.not_after == noon + timedelta(days=1)
 
@@ -45,7 +56,7 @@ def test_an_issued_certificate_is_kept_whole(ledger: Ledger, noon: datetime) -> 
 
 def test_a_serial_is_reserved_once(ledger: Ledger, noon: datetime) -> None:
     reserve(ledger, 0xABC, noon)
-    with pytest.raises(OperatorError, match="UNIQUE"):
+    with pytest.raises(OperatorError, match=r"(?i)unique"):
         reserve(ledger, 0xABC, noon)
 
 
@@ -72,7 +83,8 @@ def test_lists_are_numbered_by_issuer(ledger: Ledger, noon: datetime) -> None:
         ledger.reserve_list(kind, noon, noon).number
         for kind in (CertificateKind.ROOT, CertificateKind.ISSUING, CertificateKind.ISSUING)
     ]
-    assert numbers == [1, 1, 2]
+    first = ledger.fencing * FENCED or 1
+    assert numbers == [first, first, first + 1]
     assert ledger.last_list(CertificateKind.ISSUING) is not None
 
 
@@ -82,6 +94,25 @@ def test_instant_without_a_timezone_is_a_local_error(ledger: Ledger, noon: datet
     assert ledger.records() == ()
 
 
+def test_numbers_jump_for_each_issuer_that_has_a_list(ledger: Ledger, noon: datetime) -> None:
+    last = ledger.reserve_list(CertificateKind.ISSUING, noon, noon).number
+    ledger.jump(1000)
+    assert ledger.reserve_list(CertificateKind.ISSUING, noon, noon).number == last + 1001
+    ledger.jump(0, 7)
+    assert ledger.reserve_list(CertificateKind.ISSUING, noon, noon).number == 7 * FENCED + 1
+    assert ledger.last_list(CertificateKind.ROOT) is None
+
+
+@pytest.mark.peer("postgresql")
+def test_ledger_of_a_pool_is_written_by_its_leader_only(tmp_path: Path, postgres_url: str, noon: datetime) -> None:
+    leader, follower = (Ledger(tmp_path, SharedDatabase(postgres_url, f"mgmt{n}.example.test")) for n in (1, 2))
+    reserve(leader, 0xABC, noon)
+    with pytest.raises(NotLeadingError, match=r"mgmt1\.example\.test leads"):
+        reserve(follower, 0xDEF, noon)
+    assert [record.serial for record in follower.records()] == [0xABC]
+
+
+@only_file
 def test_damaged_ledger_is_an_operator_error(ledger: Ledger) -> None:
     ledger.file.write_bytes(b"no database" * 100)
     with pytest.raises(OperatorError, match="restore the ledger"):

@@ -13,7 +13,7 @@ import typer
 from sipmesh.cli.ca import authority, inventory, protect, root
 from sipmesh.cli.client import actions
 from sipmesh.cli.diagnosis import explain, links, status
-from sipmesh.cli.organisation import audit, backup, drain, init, join, serve
+from sipmesh.cli.organisation import audit, backup, drain, init, join, management, serve
 from sipmesh.cli.organisation import console as web_console
 from sipmesh.cli.output import console, report, report_fault, say, say_verdict
 from sipmesh.cli.topology import build, document, partner, partner_changes, partner_probe, publish
@@ -101,6 +101,7 @@ document.app.command("history")(publish.history)
 document.app.command("diff")(publish.diff)
 document.app.command("rollback")(publish.rollback)
 app.add_typer(join.app, name="join")
+app.add_typer(management.app, name="management")
 app.command("status")(status.status)
 app.add_typer(audit.app, name="audit")
 app.add_typer(web_console.app, name="console")

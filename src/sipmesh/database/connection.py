@@ -91,7 +91,7 @@ class Database:
         with self.border(), self.engine.begin() as db:
             if db.dialect.name == "postgresql":  # CREATE OR REPLACE fails there if another process runs it too
                 db.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SETTING_UP})")
-            for statement in _creations(schema, db.dialect.name):
+            for statement in creations(schema, db.dialect.name):
                 db.exec_driver_sql(statement)
             yield db
 
@@ -170,7 +170,7 @@ class Database:
 
 
 @cache
-def _creations(schema: sql.MetaData, dialect_name: str) -> tuple[str, ...]:
+def creations(schema: sql.MetaData, dialect_name: str) -> tuple[str, ...]:
     """Give the statements that create what is missing; a process makes their text once."""
     dialect = sql.make_url(f"{dialect_name}://").get_dialect()()
     made: list[CreateTable | CreateIndex] = []

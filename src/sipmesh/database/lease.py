@@ -51,17 +51,24 @@ class NotLeadingError(OperatorError):
 class Lease:
     """The lease in one database, for the management server *holder*; "" if there is only one management server."""
 
-    __slots__ = ("_database", "fencing", "holder")
+    __slots__ = ("__weakref__", "_database", "fencing", "holder", "is_kept")
 
     def __init__(self, database: Database, holder: str = "") -> None:
         """Create the missing table; raises `OperatorError` if the database cannot be used.
 
-        *fencing* is the number under which this process acts; in a pool it is 0 until `claim` has returned True.
+        *fencing* is the number under which this process acts; in a pool it is 0 until `claim` has returned True. *is_kept* says
+        that a running server claims the lease at intervals: then nothing else in its process does.
         """
         self._database, self.holder, self.fencing = database, holder, 0
-        with database.setting_up(_schema) as db:
-            if not holder:
-                self.fencing = self._fencing_in(db)
+        self.is_kept = False
+        self.set_up()
+
+    def set_up(self) -> None:
+        """Create the missing table; raises `OperatorError` if the database cannot be used."""
+        with self._database.setting_up(_schema) as db:
+            number = fencing_in(db)
+            if not self.is_of_pool or number < self.fencing:  # another database was put in its place
+                self.fencing = 0 if self.is_of_pool else number
 
     def __repr__(self) -> str:
         return f"<Lease of {self.holder or 'one server'}, fencing number {self.fencing}>"
@@ -118,7 +125,7 @@ class Lease:
         Raises `NotLeadingError` if another server leads.
         """
         if not self.is_of_pool:
-            self.fencing = self._fencing_in(db)
+            self.fencing = fencing_in(db)
             return self.fencing
         row = db.execute(sql.select(_lease.c.holder, _lease.c.fencing).with_for_update(read=True)).first()
         if row is None or not self.fencing or (row.holder, row.fencing) != (self.holder, self.fencing):
@@ -127,19 +134,27 @@ class Lease:
 
     def must_lead(self) -> None:
         """Claim the lease for a command of this host, unless this process leads; raises `NotLeadingError` if that fails."""
-        if self.is_of_pool and not self.fencing and not self.claim():
+        if not self.is_of_pool or self.fencing:
+            return
+        if self.is_kept or not self.claim():
             raise self._not_leading(self.state())
 
     def jump(self, by: int) -> int:
         """Raise the number by *by*, after a restore: the host that is lost may have used higher ones. Returns the number."""
         with self._database.border(), self._database.engine.begin() as db:
             _lock(db)
-            self.fencing = self._fencing_in(db) + by
+            self.fencing = fencing_in(db) + by
             db.execute(_lease.delete())
             db.execute(
                 _lease.insert().values(id=1, holder=self.holder, fencing=self.fencing, until=0, since=time_of(db))
             )
         return self.fencing
+
+    def follow(self, db: sql.Connection, fencing: int) -> None:
+        """Let the next leader have a higher number than *fencing*, in a database into which another one is copied."""
+        if fencing_in(db) < fencing or self._state_in(db) is None:
+            db.execute(_lease.delete())
+            db.execute(_lease.insert().values(id=1, holder="", fencing=fencing, until=0, since=time_of(db)))
 
     def _not_leading(self, state: LeaseState | None) -> NotLeadingError:
         if state is None or state.holder == self.holder:
@@ -150,13 +165,14 @@ class Lease:
         )
 
     @staticmethod
-    def _fencing_in(db: sql.Connection) -> int:
-        return int(db.execute(sql.select(sql.func.coalesce(sql.func.max(_lease.c.fencing), 0))).scalar_one())
-
-    @staticmethod
     def _state_in(db: sql.Connection) -> LeaseState | None:
         row = db.execute(sql.select(_lease)).first()
         return LeaseState(row.holder, row.fencing, row.since, row.until - time_of(db)) if row is not None else None
+
+
+def fencing_in(db: sql.Connection) -> int:
+    """Return the fencing number that was used last, 0 if there is none."""
+    return int(db.execute(sql.select(sql.func.coalesce(sql.func.max(_lease.c.fencing), 0))).scalar_one())
 
 
 def time_of(db: sql.Connection) -> float:

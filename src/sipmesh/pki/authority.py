@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sipmesh.database.shared import SharedDatabase
 from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.pki import files
 from sipmesh.pki.crl.builder import Reason
@@ -26,7 +27,7 @@ from sipmesh.pki.issuance import profiles
 from sipmesh.pki.issuance.issue import issue_certificate
 from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
 from sipmesh.pki.issuance.signer import CaSigner
-from sipmesh.pki.ledger import Ledger, Record
+from sipmesh.pki.ledger import FILE, Ledger, Record, organisation_of
 from sipmesh.pki.lock import ca_lock
 from sipmesh.pki.offline.cross_certificate import CROSS, cross_wish
 from sipmesh.pki.offline.root import OfflineRoot
@@ -133,12 +134,13 @@ class EnterpriseCa:
         """
         problems: list[Problem] = []
         certificates = {kind: found for kind in CA_KINDS if (found := _read(folder / f"{kind}.pem", problems))}
-        others = (folder / "ledger.db", folder / f"{CertificateKind.ISSUING}.key")
+        is_shared = SharedDatabase.find(organisation_of(folder)) is not None
+        others = (*(() if is_shared else (folder / FILE,)), folder / f"{CertificateKind.ISSUING}.key")
         missing = (file for file in others if not file.is_file())
         problems += (Problem(file, 0, "", "is missing", "restore it from your backup") for file in missing)
         if problems:
             raise OperatorError(f"the CA in {folder} is incomplete", tuple(problems))
-        return cls(folder, Ledger(folder / "ledger.db"), certificates)
+        return cls(folder, Ledger.of(folder), certificates)
 
     @property
     def organisation(self) -> str:
@@ -348,7 +350,7 @@ def _build(
     folder: Path, organisation: str, crl_base: str, at: datetime, curve: ec.EllipticCurve, generation: int
 ) -> None:
     """Make a complete CA in an empty folder."""
-    ledger = Ledger.create(folder / "ledger.db", {"organisation": organisation, "crl_base": crl_base})
+    ledger = Ledger.create(folder, {"organisation": organisation, "crl_base": crl_base})
     above: tuple[x509.Certificate, ...] = ()
     signer: CaSigner | None = None
     for kind, lifetime in (

@@ -17,6 +17,7 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.issuance.profiles import CertificateKind
+from sipmesh.pki.ledger import Ledger
 from sipmesh.pki.offline.cross_certificate import CROSS
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class CaGenerations:
     @staticmethod
     def are_in(folder: Path) -> bool:
         """Tell whether there is a CA in *folder*."""
-        return (folder / "ledger.db").is_file()
+        return Ledger.is_in(folder)
 
     @property
     def numbers(self) -> list[int]:

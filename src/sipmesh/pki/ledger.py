@@ -1,41 +1,38 @@
 """The journal of the CA. A signature is journalled before it is made, so that a crash leaves no unknown certificate.
 
-It is SQLite in WAL mode with full synchronisation. Each operation has its own connection, so that several processes (a command,
-running servers) can use one CA. Instants are ISO 8601 with a time zone. Serial numbers are hex without leading zeros.
+It is an SQLite file in the folder of the CA, or tables in the database that the management servers of a pool share; there each
+generation of the CA has its own tables. Several processes (a command, running servers) can use one CA. Instants are ISO 8601 with
+a time zone. Serial numbers are hex without leading zeros.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
+import sqlalchemy as sql
+from sqlalchemy.exc import SQLAlchemyError
+
+from sipmesh.database.connection import Database, creations
+from sipmesh.database.shared import SharedDatabase
 from sipmesh.errors import LocalError, OperatorError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from sipmesh.database.lease import Lease
     from sipmesh.pki.issuance.profiles import CertificateKind
 
+FILE: Final = "ledger.db"
+MOVED: Final = ".moved"
+"""What follows the name of a file whose content is in a shared database now."""
 FENCED: Final = 10**9
 """A CRL number is at least the fencing number of management times this, so that the CRLs of each leader follow those before."""
-
-BUSY_S = 10.0  # how long a process waits for the transaction of another process
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS certificates (
-    serial TEXT PRIMARY KEY, issuer TEXT NOT NULL, kind TEXT NOT NULL, names TEXT NOT NULL,
-    not_before TEXT NOT NULL, not_after TEXT NOT NULL, reserved_at TEXT NOT NULL,
-    der BLOB, revoked_at TEXT, reason TEXT) STRICT;
-CREATE TABLE IF NOT EXISTS lists (
-    issuer TEXT NOT NULL, number INTEGER NOT NULL, this_update TEXT NOT NULL, next_update TEXT NOT NULL,
-    revoked INTEGER NOT NULL, PRIMARY KEY (issuer, number)) STRICT;
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,27 +87,111 @@ class Ticket:
         return f"<Ticket {self.serial:x} {'spent' if self._spent else 'unspent'}>"
 
 
-class Ledger:
-    """The journal in one SQLite file. All methods raise OperatorError if the file cannot be used."""
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """The tables of one ledger, and the columns by which certificates are in the order of their issue."""
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
+    facts: sql.Table
+    certificates: sql.Table
+    lists: sql.Table
+    order: sql.ColumnElement[Any]
+
+    @property
+    def every(self) -> tuple[sql.Table, ...]:
+        """All tables."""
+        return (self.facts, self.certificates, self.lists)
+
+
+@cache
+def _tables(prefix: str) -> _Tables:
+    """Return the tables of an SQLite file, or with a *prefix* those of one generation in a shared database."""
+    schema, is_file = sql.MetaData(), not prefix
+    facts = sql.Table(
+        f"{prefix}facts",
+        schema,
+        sql.Column("key", sql.Text, primary_key=True),
+        sql.Column("value", sql.Text, nullable=False),
+        sqlite_strict=is_file,
+    )
+    # SQLite numbers rows itself; elsewhere a column does it.
+    numbered = () if is_file else (sql.Column("seq", sql.BigInteger, sql.Identity(), nullable=False),)
+    always = ("issuer", "kind", "names", "not_before", "not_after", "reserved_at")
+    certificates = sql.Table(
+        f"{prefix}certificates",
+        schema,
+        sql.Column("serial", sql.Text, primary_key=True),
+        *(sql.Column(name, sql.Text, nullable=False) for name in always),
+        sql.Column("der", sql.LargeBinary),
+        sql.Column("revoked_at", sql.Text),
+        sql.Column("reason", sql.Text),
+        *numbered,
+        sqlite_strict=is_file,
+    )
+    lists = sql.Table(
+        f"{prefix}lists",
+        schema,
+        sql.Column("issuer", sql.Text, primary_key=True),
+        sql.Column("number", sql.Integer if is_file else sql.BigInteger, primary_key=True, autoincrement=False),
+        sql.Column("this_update", sql.Text, nullable=False),
+        sql.Column("next_update", sql.Text, nullable=False),
+        sql.Column("revoked", sql.Integer, nullable=False),
+        sqlite_strict=is_file,
+    )
+    order = sql.literal_column("rowid") if is_file else certificates.c.seq
+    return _Tables(facts, certificates, lists, order)
+
+
+class Ledger:
+    """The journal of the CA in one *folder*. All methods raise OperatorError if it cannot be used."""
+
+    def __init__(self, folder: Path, shared: SharedDatabase | None = None) -> None:
+        """Use the file in *folder*, or the tables of its generation in the *shared* database."""
+        self.folder, self._shared = folder, shared
+        self._made: tuple[Database, Lease | None] | None = None
+        self._tables = _tables(f"ca{generation_of(folder)}_" if shared is not None else "")
 
     def __repr__(self) -> str:
-        return f"<Ledger {self.file}>"
+        return f"<Ledger {self._shared or self.file}>"
+
+    @property
+    def file(self) -> Path:
+        """The file, where the ledger is not in a shared database."""
+        return self.folder / FILE
 
     @classmethod
-    def create(cls, file: Path, facts: Mapping[str, str]) -> Ledger:
-        """Make an empty ledger with *facts* about its CA."""
-        ledger = cls(file)
-        with ledger._transaction() as db:
-            db.executemany("INSERT INTO facts VALUES (?, ?)", list(facts.items()))
+    def create(cls, folder: Path, facts: Mapping[str, str]) -> Ledger:
+        """Make an empty ledger with *facts* about its CA, in a file."""
+        ledger = cls(folder)
+        with ledger._writing() as db:
+            db.execute(ledger._tables.facts.insert(), [{"key": key, "value": value} for key, value in facts.items()])
         return ledger
+
+    @classmethod
+    def of(cls, folder: Path) -> Ledger:
+        """Return the ledger of the CA in *folder*: in a file, or in the database that the organisation shares.
+
+        A file is moved to the shared database first; only the leader of the management pool can do that.
+        """
+        shared = SharedDatabase.find(organisation_of(folder))
+        if shared is None:
+            return cls(folder)
+        ledger = cls(folder, shared)
+        if ledger.file.is_file():
+            cls(folder).copy_to(ledger)
+            ledger.file.rename(ledger.file.with_name(f"{FILE}{MOVED}"))
+        return ledger
+
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Return whether the CA in *folder* has a ledger here."""
+        return (folder / FILE).is_file() or (
+            (folder / "issuing.key").is_file() and SharedDatabase.find(organisation_of(folder)) is not None
+        )
 
     def facts(self) -> dict[str, str]:
         """Give the facts about the CA from its creation."""
-        with self._transaction() as db:
-            return dict(db.execute("SELECT key, value FROM facts").fetchall())
+        with self._reading() as db:
+            return {row.key: row.value for row in db.execute(sql.select(self._tables.facts))}
 
     def reserve(
         self,
@@ -122,38 +203,50 @@ class Ledger:
         at: datetime,
     ) -> Ticket:
         """Journal a certificate before it is signed; returns the ticket for one signature."""
-        row = (f"{serial:x}", issuer, kind, json.dumps(names), *map(_iso, validity), _iso(at))
-        with self._transaction() as db:
-            db.execute("INSERT INTO certificates VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)", row)
+        row = {
+            "serial": f"{serial:x}",
+            "issuer": str(issuer),
+            "kind": str(kind),
+            "names": json.dumps(names),
+            "not_before": _iso(validity[0]),
+            "not_after": _iso(validity[1]),
+            "reserved_at": _iso(at),
+        }
+        with self._writing() as db:
+            db.execute(self._tables.certificates.insert().values(row))
         return Ticket(serial, issuer)
 
     def issued(self, serial: int, der: bytes) -> None:
         """Record that the certificate was signed and passed all checks."""
-        with self._transaction() as db:
-            db.execute("UPDATE certificates SET der = ? WHERE serial = ?", (der, f"{serial:x}"))
+        table = self._tables.certificates
+        with self._writing() as db:
+            db.execute(table.update().where(table.c.serial == f"{serial:x}").values(der=der))
 
     def revoke(self, serial: int, reason: str, at: datetime) -> bool:
         """Record a revocation; False if it was revoked before: then time and reason stay the same."""
-        changed = "UPDATE certificates SET revoked_at = ?, reason = ? WHERE serial = ? AND revoked_at IS NULL"
-        with self._transaction() as db:
-            return db.execute(changed, (_iso(at), reason, f"{serial:x}")).rowcount > 0
+        table = self._tables.certificates
+        this = table.update().where(table.c.serial == f"{serial:x}", table.c.revoked_at.is_(None))
+        with self._writing() as db:
+            return db.execute(this.values(revoked_at=_iso(at), reason=str(reason))).rowcount > 0
 
     def records(self) -> tuple[Record, ...]:
         """Give all certificates, oldest first."""
-        wanted = "serial, issuer, kind, names, not_before, not_after, der, revoked_at, reason"
-        with self._transaction() as db:
-            rows = db.execute(f"SELECT {wanted} FROM certificates ORDER BY rowid").fetchall()  # noqa: S608 - a constant
+        with self._reading() as db:
+            rows = db.execute(sql.select(self._tables.certificates).order_by(self._tables.order)).all()
         return tuple(map(_record, rows))
 
     def reserve_list(self, issuer: CertificateKind, this_update: datetime, next_update: datetime) -> ListRecord:
-        """Journal a CRL before it is signed. Its number is the last number plus one, also after a crash."""
-        with self._transaction() as db:
-            number = db.execute(
-                "SELECT coalesce(max(number), 0) + 1 FROM lists WHERE issuer = ?", (issuer,)
-            ).fetchone()[0]
+        """Journal a CRL before it is signed. Its number is the last number plus one, also after a crash.
+
+        It is above all numbers of leaders with a lower fencing number.
+        """
+        table = self._tables.lists
+        highest = sql.select(sql.func.coalesce(sql.func.max(table.c.number), 0)).where(table.c.issuer == str(issuer))
+        with self._writing() as db:
+            number = max(db.execute(highest).scalar_one() + 1, self.fencing * FENCED)
             revoked = self._revocations(db, issuer)
-            row = (issuer, number, _iso(this_update), _iso(next_update), revoked)
-            db.execute("INSERT INTO lists VALUES (?, ?, ?, ?, ?)", row)
+            row = (str(issuer), number, _iso(this_update), _iso(next_update), revoked)
+            db.execute(table.insert().values(row))
         return ListRecord(issuer, number, this_update, next_update, revoked)
 
     def jump(self, by: int, fencing: int = 0) -> None:
@@ -161,61 +254,129 @@ class Ledger:
 
         Use it after a ledger was restored: peers may have CRLs with numbers that the ledger does not have.
         """
-        with self._transaction() as db:
-            db.execute(
-                "INSERT INTO lists SELECT issuer, max(max(number) + ?, ?), this_update, next_update, revoked"
-                " FROM lists GROUP BY issuer",
-                (by, fencing * FENCED),
-            )
+        table = self._tables.lists
+        newest = sql.select(table.c.issuer, sql.func.max(table.c.number).label("number")).group_by(table.c.issuer)
+        with self._writing() as db:
+            for issuer, number in db.execute(newest).all():
+                last = db.execute(sql.select(table).where(table.c.issuer == issuer, table.c.number == number)).one()
+                row = {**last._asdict(), "number": max(number + by, fencing * FENCED)}
+                db.execute(table.insert().values(row))
 
     def last_list(self, issuer: CertificateKind) -> ListRecord | None:
         """Give the newest CRL in the journal, or None."""
-        wanted = "SELECT issuer, number, this_update, next_update, revoked FROM lists WHERE issuer = ?"
-        with self._transaction() as db:
-            row = db.execute(f"{wanted} ORDER BY number DESC LIMIT 1", (issuer,)).fetchone()
-        return ListRecord(row[0], row[1], _instant(row[2]), _instant(row[3]), row[4]) if row else None
+        table = self._tables.lists
+        newest = sql.select(table).where(table.c.issuer == str(issuer)).order_by(table.c.number.desc()).limit(1)
+        with self._reading() as db:
+            row = db.execute(newest).first()
+        if row is None:
+            return None
+        return ListRecord(row.issuer, row.number, _instant(row.this_update), _instant(row.next_update), row.revoked)
 
     def revocations(self, issuer: CertificateKind) -> int:
         """Give the number of certificates of *issuer* that were ever revoked."""
-        with self._transaction() as db:
+        with self._reading() as db:
             return self._revocations(db, issuer)
 
-    @staticmethod
-    def _revocations(db: sqlite3.Connection, issuer: CertificateKind) -> int:
-        counted = "SELECT count(*) FROM certificates WHERE issuer = ? AND revoked_at IS NOT NULL"
-        return int(db.execute(counted, (issuer,)).fetchone()[0])
+    def _revocations(self, db: sql.Connection, issuer: CertificateKind) -> int:
+        table = self._tables.certificates
+        counted = sql.select(sql.func.count()).where(table.c.issuer == str(issuer), table.c.revoked_at.is_not(None))
+        return int(db.execute(counted).scalar_one())
+
+    def copy_to(self, other: Ledger) -> None:
+        """Copy everything into an empty ledger, in one transaction; a ledger with the same content stays as it is.
+
+        Raises OperatorError if *other* has any other content.
+        """
+        with self._reading() as source, other._writing() as target:
+            for mine, its in zip(self._tables.every, other._tables.every, strict=True):
+                rows, there = _rows(source, self._tables, mine), _rows(target, other._tables, its)
+                if there and there != rows:
+                    remedy = "restore the ledger from your backup"
+                    raise OperatorError(f"the ledgers {self!r} and {other!r} differ in {its.name}; {remedy}")
+                if rows and not there:
+                    target.execute(its.insert(), rows)
+
+    @property
+    def fencing(self) -> int:
+        """The fencing number under which this process uses a shared ledger, 0 for a file."""
+        lease = self._opened()[1]
+        return lease.fencing if lease is not None else 0
+
+    def _opened(self) -> tuple[Database, Lease | None]:
+        """Open the database once, and create missing tables."""
+        if self._made is None:
+            if self._shared is not None:
+                database = self._shared.open()
+                lease: Lease | None = self._shared.lease(database)
+                with database.setting_up(self._tables.facts.metadata):
+                    pass
+            else:
+                database, lease = Database(self.file, "CA's ledger"), None
+                with database.engine.begin() as db:
+                    for statement in creations(self._tables.facts.metadata, "sqlite"):
+                        db.exec_driver_sql(statement)
+            self._made = database, lease
+        return self._made
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Run one exclusive write transaction. It is durable at the end."""
-        try:
-            with closing(sqlite3.connect(self.file, timeout=BUSY_S, isolation_level=None)) as db:
-                db.execute("PRAGMA journal_mode = WAL")
-                db.execute("PRAGMA synchronous = FULL")
-                db.execute("BEGIN IMMEDIATE")
-                for statement in _SCHEMA.strip().split(";\n"):
-                    db.execute(statement)
+    def _reading(self) -> Iterator[sql.Connection]:
+        with self._border(), self._opened()[0].engine.connect() as db:
+            yield db
+
+    @contextmanager
+    def _writing(self) -> Iterator[sql.Connection]:
+        """Run one write transaction, which excludes others. It is durable at the end."""
+        with self._border():
+            database, lease = self._opened()
+            if lease is not None:
+                lease.must_lead()
+            with database.engine.begin() as db:
+                if lease is not None:
+                    lease.enter(db)
+                else:
+                    db.exec_driver_sql("BEGIN IMMEDIATE")
                 yield db
-                db.execute("COMMIT")  # an exception skips this, and closing rolls back
-        except sqlite3.Error as wrong:
+
+    @contextmanager
+    def _border(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as wrong:
             remedy = "restore the ledger from your backup, or free the disk or the lock that the message names"
+            reason = str(getattr(wrong, "orig", None) or wrong)
             raise OperatorError(
-                "the CA's ledger cannot be used", (Problem(self.file, 0, "", str(wrong), remedy),)
+                "the CA's ledger cannot be used", (Problem(self.file, 0, "", reason, remedy),)
             ) from None
 
 
-def _record(row: tuple[str, str, str, str, str, str, bytes | None, str | None, str | None]) -> Record:
-    serial, issuer, kind, names, not_before, not_after, der, revoked_at, reason = row
+def generation_of(folder: Path) -> int:
+    """Give the generation of the CA in *folder*: generations after the first are in numbered subfolders."""
+    return int(folder.name) if folder.name.isdigit() else 1
+
+
+def organisation_of(folder: Path) -> Path:
+    """Give the folder of the organisation whose CA is in *folder*."""
+    return folder.parent.parent if folder.name.isdigit() else folder.parent
+
+
+def _rows(db: sql.Connection, tables: _Tables, table: sql.Table) -> list[dict[str, Any]]:
+    """Give the rows of a table in an order that two ledgers share."""
+    order = (tables.order,) if table is tables.certificates else tuple(table.primary_key)
+    rows = [row._asdict() for row in db.execute(sql.select(table).order_by(*order))]
+    return [{name: value for name, value in row.items() if name != "seq"} for row in rows]
+
+
+def _record(row: Any) -> Record:
     return Record(
-        serial=int(serial, 16),
-        issuer=issuer,
-        kind=kind,
-        names=tuple(json.loads(names)),
-        not_before=_instant(not_before),
-        not_after=_instant(not_after),
-        der=der,
-        revoked_at=_instant(revoked_at) if revoked_at else None,
-        reason=reason,
+        serial=int(row.serial, 16),
+        issuer=row.issuer,
+        kind=row.kind,
+        names=tuple(json.loads(row.names)),
+        not_before=_instant(row.not_before),
+        not_after=_instant(row.not_after),
+        der=bytes(row.der) if row.der is not None else None,
+        revoked_at=_instant(row.revoked_at) if row.revoked_at else None,
+        reason=row.reason,
     )
 
 

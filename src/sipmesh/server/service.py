@@ -123,6 +123,7 @@ class Service:
         self._file, self._name, self._log = file, name, log
         self._reissued_at = self._replaced_at = self._warned_at = 0.0
         self._reissuing: asyncio.Task[None] | None = None
+        self._led = True  # whether this server led the management pool at the last look
         self._expiry_warnings = ExpiryWarnings()
         self._open = AsyncExitStack()
         self._console: ConsoleServer | None = None
@@ -263,6 +264,7 @@ class Service:
         async with asyncio.TaskGroup() as all_of_them:
             all_of_them.create_task(self._ticking())
             all_of_them.create_task(self._refreshing())
+            all_of_them.create_task(self._keeping_lease())
             all_of_them.create_task(self._drain_when_told())
         if self._reissuing is not None:
             await self._reissuing
@@ -288,6 +290,24 @@ class Service:
             if self._console is not None:
                 await self._console.follow()
             await _pause(self._drained)
+
+    async def _keeping_lease(self) -> None:
+        """Claim the lease of the management pool at intervals, if this is a management server."""
+        controller = self._controller
+        if controller is None:
+            return
+        while not self._drained.is_set():
+            await controller.leadership.keep()
+            self._reissue_as_leader(controller)
+            await _pause(self._drained)
+        await controller.leadership.release()
+
+    def _reissue_as_leader(self, controller: Controller) -> None:
+        """Check the CRLs soon after this server began to lead: those of the leader before have lower numbers."""
+        leads = controller.leadership.leads
+        if leads and not self._led:
+            self._reissued_at = 0.0
+        self._led = leads
 
     async def _look_up_neighbours(self) -> None:
         """Resolve at intervals the names of servers and partners in the topology."""
@@ -329,7 +349,8 @@ class Service:
     async def _reissue_lists(self) -> None:
         """Sign new CRLs each day, if this server has the folder of the CA. A thread does it: a large CRL takes a second."""
         folder = self._node.view.loaded.folder / "ca"
-        if not CaGenerations.are_in(folder):
+        follows = self._controller is not None and not self._controller.leadership.leads
+        if follows or not CaGenerations.are_in(folder):
             return
         try:
             renewed = await off_loop(lambda: CaGenerations(folder).reissue(datetime.now(UTC)))

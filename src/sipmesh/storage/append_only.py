@@ -5,7 +5,11 @@ The owner of the database can remove the triggers. Then the hashes of the rows s
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sql
+
+from sipmesh.errors import OperatorError
 
 _SQLITE = (
     (
@@ -51,3 +55,17 @@ def guard(db: sql.Connection, table: str, number: str) -> None:
     statements = _SQLITE if db.dialect.name == "sqlite" else _POSTGRESQL
     for statement in statements:
         db.exec_driver_sql(statement.format(table=table, number=number))
+
+
+def copy_rows(source: sql.Connection, target: sql.Connection, table: sql.Table, number: sql.ColumnElement[Any]) -> None:
+    """Copy the rows of *table* in the order of *number* into another database, where the table is empty.
+
+    If the table there has the same rows, nothing happens. Raises `OperatorError` if it has others.
+    """
+    rows = [row._asdict() for row in source.execute(sql.select(table).order_by(number))]
+    there = [row._asdict() for row in target.execute(sql.select(table).order_by(number))]
+    if there and there != rows:
+        remedy = "name an empty database"
+        raise OperatorError(f"the other database has {len(there)} rows in {table.name}, and they differ; {remedy}")
+    if rows and not there:
+        target.execute(table.insert(), rows)

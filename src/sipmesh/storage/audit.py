@@ -21,7 +21,7 @@ import sqlalchemy as sql
 from sipmesh.database.connection import Database
 from sipmesh.database.lease import Lease
 from sipmesh.errors import LocalError, OperatorError
-from sipmesh.storage.append_only import guard
+from sipmesh.storage.append_only import copy_rows, guard
 from sipmesh.storage.audit_act import AuditAct
 
 _schema = sql.MetaData()
@@ -137,6 +137,18 @@ class Audit:
             db.execute(_turn.update().values(turns=_turn.c.turns + 1))
             self._lease.enter(db)
             yield db
+
+    @contextmanager
+    def copying(self) -> Iterator[sql.Connection]:
+        """Start a transaction that copies another database into this one; the lease is not needed, since nothing is here yet."""
+        with self._database.border(), self._database.engine.begin() as db:
+            db.execute(_turn.update().values(turns=_turn.c.turns + 1))
+            yield db
+
+    @staticmethod
+    def copy(source: sql.Connection, target: sql.Connection) -> None:
+        """Copy all lines; raises `OperatorError` if *target* has other lines."""
+        copy_rows(source, target, _audit, _audit.c.seq)
 
     def add(self, db: sql.Connection, who: str, act: AuditAct, about: Mapping[str, Any], *, at: datetime) -> AuditLine:
         """Add a line within a change, so that the line and the change are stored together, or not at all."""

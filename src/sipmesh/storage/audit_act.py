@@ -20,3 +20,4 @@ class AuditAct(StrEnum):
     REFUSED = "refused"
     RESTORE = "restore"
     ALIAS = "alias"
+    MOVE = "move"

@@ -16,7 +16,7 @@ import sqlalchemy as sql
 from sipmesh.database.connection import Database
 from sipmesh.database.lease import Lease
 from sipmesh.errors import LocalError, OperatorError
-from sipmesh.storage.append_only import guard
+from sipmesh.storage.append_only import copy_rows, guard
 from sipmesh.storage.audit import NOTHING_ABOUT, Audit, AuditLine
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
@@ -155,6 +155,12 @@ class History:
             number = self._next(db, self._head(db))
             self._audit.add(db, who, AuditAct.RESTORE, {"next_version": number, "why": why}, at=at)
         return number
+
+    @staticmethod
+    def copy(source: sql.Connection, target: sql.Connection) -> None:
+        """Copy all versions; raises `OperatorError` if *target* has other versions."""
+        copy_rows(source, target, _versions, _versions.c.number)
+        copy_rows(source, target, _floors, _floors.c.at_least)
 
     def head(self) -> Version | None:
         """Return the newest version, None if there is none."""

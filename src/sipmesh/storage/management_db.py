@@ -1,4 +1,7 @@
-"""The permanent database of a management server: the published versions, and every change of trust."""
+"""The permanent database of management: the published versions, every change of trust, and the lease of the leader.
+
+It is a file, or a PostgreSQL database that the management servers of a pool share (`sipmesh.database.shared`).
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,31 @@ from pathlib import Path
 from typing import Final
 
 from sipmesh.database.connection import Database
-from sipmesh.database.lease import Lease
+from sipmesh.database.lease import Lease, fencing_in
+from sipmesh.database.shared import SharedDatabase
 from sipmesh.storage.audit import Audit
 from sipmesh.storage.history import History
 
+_ONE_INSTANT: Final = {"sqlite": "SERIALIZABLE", "postgresql": "REPEATABLE READ"}
 DATABASE: Final = "management.db"
 """The file of the database, in the folder of the organisation."""
 
 
 class ManagementDb:
-    """The database in *folder*; raises `OperatorError` if it cannot be used."""
+    """The database of the organisation in *folder*; raises `OperatorError` if it cannot be used.
 
-    def __init__(self, folder: Path) -> None:
-        self._database = Database(folder / DATABASE, "history and audit log")
-        self.lease = Lease(self._database)
+    *shared* is None if it is a file.
+    """
+
+    def __init__(self, folder: Path, shared: SharedDatabase | None = None, *, in_file: bool = False) -> None:
+        """Open the *shared* database, by default the one that *folder* names, or else the file in *folder*.
+
+        *in_file* opens the file also if *folder* names a database.
+        """
+        self.folder = folder
+        self.shared = shared = None if in_file else shared or SharedDatabase.find(folder)
+        self._database = shared.open() if shared is not None else Database(folder / DATABASE, "history and audit log")
+        self.lease = shared.lease(self._database) if shared is not None else Lease(self._database)
         self.audit = Audit(self._database, self.lease)
         self.history = History(self._database, self.audit, self.lease)
 
@@ -28,8 +42,19 @@ class ManagementDb:
 
     @staticmethod
     def is_in(folder: Path) -> bool:
-        """Return whether *folder* has such a database."""
-        return (folder / DATABASE).is_file()
+        """Return whether the organisation in *folder* has such a database."""
+        return (folder / DATABASE).is_file() or SharedDatabase.find(folder) is not None
+
+    def copy_to(self, other: ManagementDb) -> None:
+        """Copy all versions and audit lines into a database that has none, in one transaction; the fencing number follows.
+
+        A database that has the same content already stays as it is. Raises `OperatorError` if it has any other content.
+        """
+        with self._database.border(), self._database.engine.connect() as plain, other.audit.copying() as target:
+            source = plain.execution_options(isolation_level=_ONE_INSTANT[plain.dialect.name])
+            self.audit.copy(source, target)
+            self.history.copy(source, target)
+            other.lease.follow(target, fencing_in(source))
 
     def close(self) -> None:
         """Close the database."""

@@ -74,7 +74,7 @@ def test_ca_with_another_kind_of_key_issues_nothing(ca: EnterpriseCa, noon: date
     signer = CaSigner(CertificateKind.ISSUING, ca.folder / "issuing.key", ca.issuing)
     before = ca.certificates
     with pytest.raises(LocalError, match="ECDSA"):
-        issue_certificate(wish, signer, (rsa_ca,), Ledger(ca.folder / "ledger.db"), noon)
+        issue_certificate(wish, signer, (rsa_ca,), Ledger(ca.folder), noon)
     assert ca.certificates == before
     with pytest.raises(LocalError, match="ECDSA"):
         ecdsa_key(rsa_ca)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from sipmesh.database.shared import SharedDatabase
+from sipmesh.demo.forge import Forge, Wish
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.server.replication.document_store import DocumentStore
@@ -17,8 +20,12 @@ from sipmesh.server.replication.topology_source import (
     version_of,
 )
 from sipmesh.storage.management_db import DATABASE, ManagementDb
+from sipmesh.storage.management_move import move
+from sipmesh.topology.versions.jose import sign
+from sipmesh.topology.versions.publication import KIND
+from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
 from support.managed import MGMT, Managed
-from support.network import EDGE, FE1, FE2
+from support.network import EDGE, EXAMPLE, FE1, FE2
 
 NOW = datetime.now(UTC)
 
@@ -109,3 +116,28 @@ def test_server_beside_management_needs_the_root(managed: Managed) -> None:
     (folder / "ca/root.pem").unlink()
     with pytest.raises(OperatorError, match="it is needed to check the published ver"):
         source_of(managed.organisation.file, FE2)
+
+
+@pytest.mark.peer("postgresql")
+def test_version_in_a_shared_database_counts_only_if_management_has_signed_it(
+    managed: Managed, postgres_url: str
+) -> None:
+    """Who can write to the database can neither load a topology here, nor have its content signed by a later act."""
+    move(managed.folder(MGMT), SharedDatabase(postgres_url, MGMT), "ada", datetime.now(UTC))
+    chain = managed.credentials(f"{MGMT}.signer")
+    forge = Forge(datetime.now(UTC)).organisation(EXAMPLE)
+    wish = Wish(MGMT, dns=(MGMT,), usages=(DOCUMENT_SIGNING,), ends=timedelta(days=90))
+    mallory = Forge(datetime.now(UTC)).forge(wish, forge)
+    management_db = ManagementDb(managed.folder(MGMT))
+    assert isinstance(mallory.key, ec.EllipticCurvePrivateKey)
+    for base, signed in (
+        (1, managed.signed(managed.payload(2), chain)),
+        (2, sign(managed.payload(3), KIND, mallory.chain, mallory.key)),
+    ):
+        management_db.history.publish(base, lambda _, jws=signed: jws, "x", "y", at=datetime.now(UTC))  # type: ignore[misc]
+    assert version_of(management_db, 2).number == 2
+    with pytest.raises(OperatorError, match="was not signed by management"):
+        version_of(management_db, 3)
+    with pytest.raises(OperatorError, match="was not signed by management"):
+        source_of(managed.organisation.file, MGMT)
+    management_db.close()

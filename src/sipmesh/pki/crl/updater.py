@@ -13,6 +13,7 @@ from sipmesh.pki.crl import builder as crl
 from sipmesh.pki.issuance import profiles
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.pki.issuance.signer import CaSigner
+from sipmesh.pki.ledger import FENCED
 from sipmesh.pki.lock import ca_lock
 from sipmesh.pki.status import ListStatus
 
@@ -79,6 +80,8 @@ class CrlUpdater:
         if made is not None and made.this_update > at:  # signed by a clock that was ahead: peers do not accept it yet
             return True
         if made is None or due or made.revoked != self._ledger.revocations(kind):
+            return True
+        if self.has_key(kind) and made.number // FENCED < self._ledger.fencing:  # of the leader before
             return True
         return _number_in(self._folder / f"{kind}.crl") != made.number
 

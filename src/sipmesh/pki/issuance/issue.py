@@ -33,12 +33,12 @@ def issue_certificate(
         raise LocalError("our CAs have ECDSA keys")
     builder = profiles.builder(wish, issuer.subject if issuer else wish.subject, issuer_key)
     drafted = draft(builder, x509.random_serial_number(), issuer_key.curve)
-    lint.refuse(lint.lint(drafted, wish, issuer), ledger.file.parent)
+    lint.refuse(lint.lint(drafted, wish, issuer), ledger.folder)
     names = wish.names or (wish.subject.rfc4514_string(),)
     ticket = ledger.reserve(drafted.serial_number, signer.kind, wish.kind, names, (wish.not_before, wish.not_after), at)
     signed = signer.sign(builder, ticket)
     faults = lint.lint(signed, wish, issuer) + lint.check_signed(signed, drafted, above, at=at)
-    lint.refuse(faults, ledger.file.parent)
+    lint.refuse(faults, ledger.folder)
     ledger.issued(signed.serial_number, signed.public_bytes(Encoding.DER))
     return signed
 

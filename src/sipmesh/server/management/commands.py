@@ -44,15 +44,24 @@ class ManagementCommands:
         """Return every command by its name."""
         return {
             PLAN.name: self._plan,
-            PUBLISH.name: self._publish,
-            BLOCK.name: self._block,
-            ROLLBACK.name: self._rollback,
+            PUBLISH.name: self._by_leader(self._publish),
+            BLOCK.name: self._by_leader(self._block),
+            ROLLBACK.name: self._by_leader(self._rollback),
             HISTORY.name: self._history,
             VERSION.name: self._version,
             ACKNOWLEDGED.name: self._acknowledged,
             NETWORK.name: self._network,
-            ROOT.name: self._root,
+            ROOT.name: self._by_leader(self._root),
         }
+
+    def _by_leader(self, command: Command) -> Command:
+        """Return the command for a server that may not lead: then it is refused, with the name of the leader."""
+
+        async def asked(given: Mapping[str, Any]) -> Any:
+            self._controller.must_lead()
+            return await command(given)
+
+        return asked
 
     async def _plan(self, asked: Mapping[str, Any]) -> Plan:
         return await self._publisher.plan(str(asked.get("draft", DRAFT)))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.distribution.event import is_ours
 from sipmesh.distribution.notifier import Notifier
 from sipmesh.errors import OperatorError
 from sipmesh.server.management.issuing import Issuing
+from sipmesh.server.management.leadership import Leadership
 from sipmesh.server.management.network import Network
 from sipmesh.server.management.offers import Offers
 from sipmesh.server.management.publishing.decommission import CA, servers_of
@@ -26,7 +28,6 @@ from sipmesh.topology.versions.load_published import load_published
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Collection, Mapping
 
     from sipmesh.distribution.event import Here
@@ -101,15 +102,39 @@ class Controller:
             self._folder / CA, server, own_status, self.network, audit, self._root_changed, log
         )
         self._publishing_again: asyncio.Task[None] | None = None
-        self._renew_own()  # before it listens: certificates that expired while it was off must not stop it from starting
+        self.leadership = Leadership(management_db.lease, self, log)
+        if self.leadership.leads:
+            self._renew_own()  # before it listens: certificates that expired while it was off must not stop it from starting
 
     def __repr__(self) -> str:
         return f"<Controller {self._server.view.name}, version {self.newest}>"
 
     def begin(self) -> None:
-        """Open a link to every front end."""
+        """Open a link to every front end, if this server leads."""
         self._keep_links()
         self._publish_if_overtaken()
+
+    # The management pool
+
+    async def lead(self) -> None:
+        """Lead from now on: renew our certificates, publish what the leader before has signed again, and reach every server."""
+        self._renew_own()
+        self._keep_links()
+        self._publish_if_overtaken()
+
+    async def follow(self) -> None:
+        """Put the newest version of the leader in force here."""
+        head = await asyncio.to_thread(self.management_db.history.head)
+        if head is not None and head.number > self._server.view.loaded.number:
+            await self._apply(head.number, 0)
+
+    def step_down(self) -> None:
+        """Let another server lead: give no more documents, and receive no more reports."""
+        self._keep_links()
+
+    def must_lead(self) -> None:
+        """Raise `NotLeadingError`, which names the leader, unless this server leads."""
+        self.management_db.lease.must_lead()
 
     def close(self) -> None:
         """Open no more links, and compute no more documents."""
@@ -188,7 +213,7 @@ class Controller:
         """Renew our certificates, send the version again to servers that are behind, and log these servers."""
         self._notifier.tick()
         now = self._loop.time()
-        if now - self._renewed_at >= RENEW_EVERY_S:
+        if now - self._renewed_at >= RENEW_EVERY_S and self.leadership.leads:
             self._renewed_at = now
             self._renew_own()
         if now - self._gave_again_at >= AGAIN_EVERY_S:
@@ -225,7 +250,7 @@ class Controller:
 
         A server that knows our fencing number would refuse it.
         """
-        if self._offers.fencing < self.management_db.lease.fencing:
+        if self.leadership.leads and self._offers.fencing < self.management_db.lease.fencing:
             self._publishing_again = self._loop.create_task(self._publish_again())
 
     async def _publish_again(self) -> None:
@@ -264,5 +289,6 @@ class Controller:
         return self._loader.prepare(load_published(version_of(self.management_db, number), self._folder))
 
     def _keep_links(self) -> None:
-        self._links.keep(hops_to(self._server.view, self.network.front_ends()))
+        front_ends = self.network.front_ends() if self.leadership.leads else ()
+        self._links.keep(hops_to(self._server.view, front_ends))
         self.reports.keep(frozenset(member.name for member in self.network.members()))

@@ -10,9 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from sipmesh.database.shared import SharedDatabase
 from sipmesh.errors import OperatorError, Problem, RemoteError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.process.clock import now_utc
+from sipmesh.server.replication.accepted_signer import why_not_trusted
 from sipmesh.server.replication.document_store import DocumentStore, signers_of
 from sipmesh.storage.management_db import DATABASE, ManagementDb
 from sipmesh.topology.document.load import load
@@ -23,6 +25,8 @@ from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import KIND, Publication
 
 if TYPE_CHECKING:
+    from cryptography import x509
+
     from sipmesh.topology.document.load import Loaded
 
 
@@ -71,7 +75,7 @@ def source_of(file: Path, name: str) -> TopologySource:
     """
     folder, name = file.parent, name.lower()
     documents = DocumentStore(folder, name)
-    if ManagementDb.is_in(folder):
+    if ManagementDb.is_in(folder) and not _starts_without_database(folder, documents):
         management_db = ManagementDb(folder)
         head = management_db.history.head()
         if head is not None:
@@ -90,6 +94,12 @@ def source_of(file: Path, name: str) -> TopologySource:
         remedy = "publish it on the management server, or join this server to the network: sipmesh join"
         raise OperatorError(f"{file} is an unsigned draft; {remedy}")
     return draft
+
+
+def _starts_without_database(folder: Path, documents: DocumentStore) -> bool:
+    """Return whether a server beside management starts with its documents: its start must not need a shared database."""
+    shared = SharedDatabase.find(folder)
+    return shared is not None and shared.server != documents.name and documents.is_there
 
 
 def _must_be_followed(documents: DocumentStore, management_db: ManagementDb) -> None:
@@ -124,11 +134,29 @@ def _hold(documents: DocumentStore, management_db: ManagementDb, folder: Path) -
 
 
 def version_of(management_db: ManagementDb, number: int) -> Publication:
-    """Return one version of the history; raises `OperatorError` if it does not exist, or was changed."""
+    """Return one version of the history; raises `OperatorError` if it does not exist, or was changed.
+
+    In a shared database its signer must be one under our roots: the files of this host say which these are.
+    """
     try:
-        return Publication.decode(open_signed(management_db.history.get(number).jws, KIND).payload)
+        signed = open_signed(management_db.history.get(number).jws, KIND)
+        publication = Publication.decode(signed.payload)
     except MalformedDocumentError as wrong:
         raise OperatorError(f"version {number} in the history was changed: {wrong}") from None
+    if management_db.shared is not None:
+        why = why_not_trusted(signed, _roots(management_db.folder), publication.at)
+        if why:
+            raise OperatorError(f"version {number} in the management database was not signed by management: {why}")
+    return publication
+
+
+def _roots(folder: Path) -> list[x509.Certificate]:
+    """Return the roots of all generations of our CA, retired ones included: they have signed the older versions."""
+    files = sorted((folder / "ca").rglob("root.pem"))
+    try:
+        return [certificate for file in files for certificate in read_certificates(file)]
+    except UnusableFileError as wrong:
+        raise OperatorError(f"a root {wrong}; it is needed to check the published version") from None
 
 
 def published_in(folder: Path) -> Loaded | None:

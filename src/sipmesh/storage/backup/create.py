@@ -20,9 +20,12 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from sipmesh.database.shared import SharedDatabase
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.pki.ca_rotation import CaGenerations
+from sipmesh.pki.ledger import MOVED, Ledger
 from sipmesh.storage.backup.vault import ENTROPY_BYTES, Sealing
-from sipmesh.storage.management_db import DATABASE
+from sipmesh.storage.management_db import DATABASE, ManagementDb
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.load import load
 from sipmesh.topology.document.names import is_url
@@ -126,12 +129,24 @@ def _load_draft_or_version(document: Path) -> Loaded:
 
 def _newest_version(folder: Path) -> Publication | None:
     file = folder / DATABASE
+    if SharedDatabase.find(folder) is not None:
+        return _newest_shared(folder)
     if not file.is_file():
         return None
     with closing(sqlite3.connect(file, timeout=BUSY_S)) as db, suppress(sqlite3.Error):
         row = db.execute("SELECT jws FROM versions ORDER BY number DESC LIMIT 1").fetchone()
         return Publication.decode(open_signed(bytes(row[0]), KIND).payload) if row else None
     return None
+
+
+def _newest_shared(folder: Path) -> Publication | None:
+    management_db = ManagementDb(folder)
+    try:
+        head = management_db.history.head()
+        jws = management_db.history.get(head.number).jws if head is not None else b""
+        return Publication.decode(open_signed(jws, KIND).payload) if jws else None
+    finally:
+        management_db.close()
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int, at: datetime) -> None:
@@ -152,6 +167,9 @@ def _entries(loaded: Loaded, manifest: Manifest) -> Iterator[tuple[str, bytes, i
             yield name, _content(file), file.stat().st_mode & 0o777
     for original, name in manifest.elsewhere.items():
         yield name, _content(Path(original)), Path(original).stat().st_mode & 0o777
+    if SharedDatabase.find(folder) is not None:
+        for name, content in _exported_management(folder):
+            yield name, content, SECRET
     if loaded.users_file is None:
         yield EXPORTED_USERS, _exported(loaded.users_url), SECRET
 
@@ -161,13 +179,13 @@ def _own(folder: Path, loaded: Loaded) -> Iterator[Path]:
     yield folder / "topology.yaml"
     yield loaded.file
     yield folder / DATABASE
-    yield from (file for file in sorted((folder / CA).rglob("*")) if not _is_temporary(file))
+    yield from (file for file in sorted((folder / CA).rglob("*")) if not _is_left_out(file))
     yield from (folder / name for name in _named(loaded) if _is_inside(folder, name))
 
 
-def _is_temporary(file: Path) -> bool:
-    """Return whether a file is a lock, a temporary file, or a file of SQLite beside a database in use."""
-    return file.name.startswith(".") or file.name.endswith(_BESIDE_A_DATABASE)
+def _is_left_out(file: Path) -> bool:
+    """Return whether a file is a lock, temporary, beside an SQLite database in use, or was moved to a shared database."""
+    return file.name.startswith(".") or file.name.endswith((*_BESIDE_A_DATABASE, MOVED))
 
 
 def _elsewhere(loaded: Loaded) -> dict[str, str]:
@@ -236,6 +254,22 @@ def _exported(url: str) -> bytes:
         file = Path(folder) / EXPORTED_USERS
         copy_users(url, file)
         return snapshot(file)
+
+
+def _exported_management(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Return history, audit log and ledgers of a shared database, as the files of a host that has its own."""
+    with tempfile.TemporaryDirectory() as made:  # 0700
+        ours, copy = ManagementDb(folder), ManagementDb(Path(made))
+        ours.copy_to(copy)
+        for opened in (ours, copy):
+            opened.close()
+        yield DATABASE, snapshot(Path(made) / DATABASE)
+        generations = CaGenerations(folder / CA)
+        for number in generations.numbers:
+            source, to = generations.folder_of(number), Path(made) / f"ca-{number}"
+            to.mkdir()
+            Ledger.of(source).copy_to(ledger := Ledger(to))
+            yield (source / ledger.file.name).relative_to(folder).as_posix(), snapshot(ledger.file)
 
 
 def copy_users(source: str | Path, target: str | Path) -> int:

@@ -1,0 +1,80 @@
+"""Whether this management server leads its pool: it claims the lease at intervals, and reacts when that changes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from sipmesh.errors import OperatorError
+
+if TYPE_CHECKING:
+    from sipmesh.database.lease import Lease
+    from sipmesh.server.log import Log
+
+
+class Candidate(Protocol):
+    """What leads, or follows (`management.controller.Controller`)."""
+
+    async def lead(self) -> None:
+        """This server leads from now on."""
+
+    async def follow(self) -> None:
+        """Another server leads: put what it has published in force here."""
+
+    def step_down(self) -> None:
+        """This server does not lead any more."""
+
+
+class Leadership:
+    """The part of one server in its pool. A server alone leads for ever, and asks no database for it.
+
+    While the database cannot be used, nobody can lead: what is signed already is sent on, and nothing new is signed.
+    """
+
+    def __init__(self, lease: Lease, candidate: Candidate, log: Log) -> None:
+        """Claim the lease once; raises `OperatorError` if the database cannot be used."""
+        self._lease, self._candidate, self._log = lease, candidate, log
+        lease.is_kept = True
+        self.leads = lease.claim()
+        self.fault = ""
+
+    def __repr__(self) -> str:
+        return f"<Leadership of {self._lease.holder or 'the only server'}: {'leads' if self.leads else 'follows'}>"
+
+    async def keep(self) -> None:
+        """Claim or renew the lease, and react if another server leads now, or no other one does any more."""
+        if not self._lease.is_of_pool:
+            return
+        try:
+            leads = await asyncio.to_thread(self._lease.claim)
+            await self._change(leads=leads)
+        except OperatorError as wrong:
+            if not self.fault:
+                self._log.warning(
+                    "management database cannot be used: nothing can be published or revoked", why=str(wrong)
+                )
+            self.fault = wrong.message
+            return
+        if self.fault:
+            self._log.info("management database can be used again")
+            self.fault = ""
+
+    async def _change(self, *, leads: bool) -> None:
+        before, self.leads = self.leads, leads
+        if leads and not before:
+            self._log.warning("leads the management pool", fencing=self._lease.fencing)
+            await self._candidate.follow()
+            await self._candidate.lead()
+        elif before and not leads:
+            self._log.warning("does not lead the management pool any more")
+            self._candidate.step_down()
+        if not leads:
+            await self._candidate.follow()
+
+    async def release(self) -> None:
+        """Let another server lead at once, at the end of this process."""
+        if self.leads and self._lease.is_of_pool:
+            try:
+                await asyncio.to_thread(self._lease.release)
+            except OperatorError as wrong:
+                self._log.warning("lease not released: another server leads in a few seconds", why=str(wrong))
