@@ -184,10 +184,13 @@ def test_phone_of_nobody_is_explained_with_a_similar_user(home: Network) -> None
     assert "did you mean alice@example.test?" in told
 
 
-def test_phone_at_a_pool_that_is_not_its_users_home_is_explained_with_the_servers_to_use(two_pools: Network) -> None:
+def test_phone_that_its_home_pool_refuses_is_explained_with_the_servers_to_ask(two_pools: Network) -> None:
     async def act(network: Network) -> None:
         peer = await network.peer(FE1, "bob")
-        await peer.register()
+        await peer.register(password="wrong")
 
     told, _ = explained(two_pools, act, "bob@example.test")
-    assert "configure a server of the pool pool2.example.test on the phone: fe3.example.test, fe4.example.test" in told
+    assert (
+        "see why a server of the pool pool2.example.test has refused the login: fe3.example.test, fe4.example.test"
+        in told
+    )

@@ -297,11 +297,16 @@ async def hung_up_by_the_other(call: Call, other: Call) -> bool:
     return ended is not None and ended.ok
 
 
-async def nobody_like(network: Network, server: str, user: str) -> str:
-    """The name of no user whose challenge at *server* offers what that of *user* does: there is one for each user."""
+async def nobody_like(network: Network, server: str, user: str, pool: str = "") -> str:
+    """The name of no user whose challenge at *server* offers what that of *user* does: there is one for each user.
+
+    It is one that the *pool* challenges; "" is the pool of *server*.
+    """
     offered = await offers(network, server, user)
-    for number in range(100):
+    for number in range(200):
         name = f"nobody{number}"
+        if network.nodes[server].access.pool_for(f"sip:{name}@{EXAMPLE}") != pool:
+            continue
         if await offers(network, server, name) == offered:
             return name
     raise AssertionError(f"nobody is challenged as {user} is")

@@ -18,6 +18,9 @@ class Found(Enum):
     ROW = auto()  # by a registration on this server: the caller gets 480
     TOKEN = auto()  # by a token from another server, which has the registration: 430 (RFC 5626 section 5.3.1)
     DIALOG = auto()  # by a dialog token: the user may have returned on another link, so it is looked up again
+    PATH = (
+        auto()
+    )  # by a Path: a server of the user's home pool has sent the request, and has judged it; 430 as for TOKEN
 
 
 @dataclass(init=False, slots=True)
@@ -69,11 +72,28 @@ class RemoteFlowTarget:
 
 
 @dataclass(init=False, slots=True)
+class Carriage:
+    """How a request of a carried user goes on to the home pool: by the link *flow*, behind the Route entry *route*.
+
+    *flow* is 0 and *route* is "" for a REGISTER before its user has logged in. *path* is the token of the user's own link in our
+    Path and Record-Route.
+    """
+
+    flow: int
+    route: str
+    path: str
+
+    def __init__(self, flow: int, route: str, path: str) -> None:
+        self.flow, self.route, self.path = flow, route, path
+
+
+@dataclass(init=False, slots=True)
 class ServerTarget:
     """Servers to try in this order. *kind* is the kind of link to them.
 
     *instead* is the target to try if none of the servers can be reached. *asks*: the servers are
     asked for a device that they may not know. Then their 404 counts only if nobody else answers, and so does their absence.
+    *carries*: the request is of a user who has logged in there, by us.
     """
 
     names: tuple[str, ...]
@@ -82,6 +102,7 @@ class ServerTarget:
     q: float
     instead: FlowTarget | None
     asks: bool
+    carries: Carriage | None
 
     def __init__(
         self,
@@ -92,8 +113,10 @@ class ServerTarget:
         instead: FlowTarget | None = None,
         *,
         asks: bool = False,
+        carries: Carriage | None = None,
     ) -> None:
         self.names, self.kind, self.uri, self.q, self.instead, self.asks = names, kind, uri, q, instead, asks
+        self.carries = carries
 
 
 Target = FlowTarget | RemoteFlowTarget | ServerTarget

@@ -68,7 +68,7 @@ def asked(place: Place, user: str, *replies: UserReply) -> UserReport:
         ("unknown-user", f"log in again as {ALICE}"),
         ("wrong-user-name", "set it to alice"),
         ("wrong-algorithm", "--digest sha-256 --digest md5"),
-        ("other-home", f"configure a server of the pool {POOL} on the phone: {FE1}, {FE2}"),
+        ("other-home", f"see why a server of the pool {POOL} has refused the login: {FE1}, {FE2}"),
         ("malformed", "update its firmware"),
     ],
 )

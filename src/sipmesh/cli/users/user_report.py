@@ -102,7 +102,7 @@ class UserReport:
             "wrong-user-name": f"the phone uses another authentication name: set it to {name}",
             "wrong-algorithm": f"offer the digest algorithms that the phone supports: sipmesh user password {self.user}"
             " --digest sha-256 --digest md5",
-            "other-home": f"configure a server of the pool {self.pool} on the phone: {', '.join(self.servers)}",
+            "other-home": f"see why a server of the pool {self.pool} has refused the login: {', '.join(self.servers)}",
             "malformed": "the phone sends credentials that break RFC 7616: update its firmware",
         }
         return remedies.get(flaw, "")

@@ -62,6 +62,8 @@ class LoginBackoff:
         limits = self._limits
         of_link = self._links.current(attempt.link, at) + self.waiting_of_links.count(attempt.link)
         of_user = self._users.current(attempt.user, at) + self.waiting_of_users.count(attempt.user)
+        if attempt.through:
+            of_user = max(of_user, self._users.current(attempt.through, at))
         delay = delay_of(limits, max(of_link, of_user))
         if self._addresses.current(attempt.address, at) >= limits.address_free:
             delay = max(delay, limits.address_delay_s)
@@ -92,6 +94,8 @@ class LoginBackoff:
     def failed(self, attempt: Attempt, at: float) -> bool:
         """Count a failed login; True if its link must be closed."""
         self._users.count(attempt.user, at)
+        if attempt.through:
+            self._users.count(attempt.through, at)
         self._addresses.count(attempt.address, at)
         return self._links.count(attempt.link, at) >= self._limits.link_closes_at
 
@@ -110,13 +114,17 @@ class LoginBackoff:
 
 
 class Attempt:
-    """One login attempt: the *link*, the *address* of its peer, and the *user* claimed from that address."""
+    """One login attempt: the *link*, the *address* of its peer, and the *user* claimed from that address.
 
-    __slots__ = ("address", "link", "user")
+    *through* is the user claimed through a server of ours that carries the link: what that server says of addresses may be wrong.
+    """
 
-    def __init__(self, link: str, remote: str, aor: str) -> None:
+    __slots__ = ("address", "link", "through", "user")
+
+    def __init__(self, link: str, remote: str, aor: str, through: str = "") -> None:
         self.link, self.address = link, network_of(remote)
         self.user = f"{self.address} {aor}"
+        self.through = f"through {through} {aor}" if through else ""
 
     def __repr__(self) -> str:
         return f"<Attempt of {self.user} on {self.link}>"

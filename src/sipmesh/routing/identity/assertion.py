@@ -64,7 +64,7 @@ def proof_of(user: str, status: int, sender: ClientSender) -> Prove | Answer:
     A link may prove several users, one after the other: a telephone adapter or a gateway has one link for all of its lines. Their
     number is bounded, so that one link does not fill the memory of the server.
     """
-    if len(sender.users) < MOST_USERS_OF_A_LINK:
+    if len(sender.users) + len(sender.logins) < MOST_USERS_OF_A_LINK or user in sender.logins:
         return Prove(user, status)
     why = f"this link has proved {MOST_USERS_OF_A_LINK} users, and {user} would be one more"
     return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)

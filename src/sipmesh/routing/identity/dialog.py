@@ -53,12 +53,13 @@ class Inside:
     """The facts of the topology for requests inside dialogs.
 
     *reserved* are the host names that mean a server or a partner in a Request-URI outside dialogs. *blocked* are the blocked
-    domains.
+    domains. *accesses* are the names of our servers that may carry the links of this pool's users.
     """
 
     peers: Peers
     reserved: frozenset[str]
     blocked: frozenset[str]
+    accesses: frozenset[str] = frozenset()
 
 
 def other_side(route_set: RouteSet, sender: Sender) -> Side | None:
@@ -72,6 +73,19 @@ def other_side(route_set: RouteSet, sender: Sender) -> Side | None:
     if route_set.from_a:
         return token.b if sender.is_side(token.a) else None
     return token.a if sender.is_side(token.b) else None
+
+
+def leave_accesses(request: Request, route_set: RouteSet, other: Side | None, known: Inside) -> None:
+    """Remove the Route entries of a server that carries the user at the *other* side: the flow of the user leads there.
+
+    They are not followed, and the user may have a link of its own meanwhile.
+    """
+    if not isinstance(other, FlowSide):
+        return
+    while route_set.beyond is not None and route_set.beyond.host in known.accesses:
+        request.pop_item("route")
+        item = request.first_item("route")
+        route_set.beyond = None if item is None else NameAddr.parse(item).sip_uri
 
 
 def refused_inside(

@@ -34,6 +34,8 @@ _FLOW_KIND: Final = b"f"
 _DIALOG_KIND: Final = b"g"
 _SECRET_KIND: Final = b"G"
 _CONTACT_KIND: Final = b"C"
+_PATH_KIND: Final = b"p"
+_LOGIN_KIND: Final = b"l"
 _SECRET_START: Final = "R"  # noqa: S105 - not a password
 """The first character of each secret token: the first six bits of its kind."""
 
@@ -98,6 +100,27 @@ class FlowToken:
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
+class PathToken:
+    """Names one flow of this server in a Path (RFC 3327, RFC 5626 section 5.1). Only servers of the pool *home* may use it."""
+
+    side: FlowSide
+    home: PeerSide
+
+    def __init__(self, side: FlowSide, home: PeerSide) -> None:
+        self.side, self.home = side, home
+
+
+@dataclass(init=False, slots=True, unsafe_hash=True)
+class LoginToken:
+    """Names one carried flow of this server, on which its user has logged in: the user part of a Service-Route (RFC 3608)."""
+
+    side: FlowSide
+
+    def __init__(self, side: FlowSide) -> None:
+        self.side = side
+
+
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Begun:
     """Hashes of the properties of a dialog. All except *target* are made with the key of the pool.
 
@@ -150,6 +173,9 @@ class DialogToken:
         return self.a if sender == self.b else None
 
 
+Token = FlowToken | PathToken | LoginToken | DialogToken
+
+
 def joined(first: DialogToken, second: DialogToken, through: PeerSide) -> DialogToken | None:
     """Join the tokens of two servers of one pool, *through*, that record-routed the same dialog one after the other.
 
@@ -182,7 +208,7 @@ class Tokens:
             if not MAC_BYTES <= len(secret) <= blake2s.MAX_KEY_SIZE:
                 raise LocalError(f"a token key has {MAC_BYTES} to {blake2s.MAX_KEY_SIZE} bytes, this one {len(secret)}")
         self._key, self._pool_key, self.incarnation = key, pool_key or key, incarnation
-        self._known: dict[str, FlowToken | DialogToken] = {}
+        self._known: dict[str, Token] = {}
 
     def __repr__(self) -> str:
         return f"<Tokens incarnation={self.incarnation}>"
@@ -195,6 +221,16 @@ class Tokens:
         """Make the token for a flow of this incarnation, owned by the address of record *owner*."""
         token = FlowToken(self.flow_side(link_number, owner))
         return self._remember(self._seal(_FLOW_KIND + _pack(token.side)), token)
+
+    def path(self, link_number: int, owner: str, home: PeerSide) -> str:
+        """Make the token for a flow of this incarnation in a Path: its *owner* is a user of the pool *home*."""
+        token = PathToken(self.flow_side(link_number, owner), home)
+        return self._remember(self._seal(_PATH_KIND + _pack(token.side) + _pack(home)), token)
+
+    def login(self, link_number: int, owner: str) -> str:
+        """Make the token for a carried flow on which *owner* has logged in."""
+        token = LoginToken(self.flow_side(link_number, owner))
+        return self._remember(self._seal(_LOGIN_KIND + _pack(token.side)), token)
 
     def dialog(self, a: Side, b: Side, begun: Begun, *, secret: bool = False) -> str:
         """Make the token for our Record-Route in a dialog between *a* and *b*.
@@ -242,7 +278,7 @@ class Tokens:
         """Hash a name with the key of the pool. Others cannot search for another name with the same hash."""
         return blake2s(octets_of(name), key=self._pool_key, digest_size=HASH_BYTES, person=_NAMES).digest()
 
-    def read(self, text: str) -> FlowToken | DialogToken | None:
+    def read(self, text: str) -> Token | None:
         """Read a token. None if it was not made with the key of its kind. Never raises.
 
         The token may be of an earlier incarnation. The caller compares the incarnation before it looks up the link.
@@ -250,7 +286,7 @@ class Tokens:
         known = self._known.get(text)
         return known if known is not None else self._read(text)
 
-    def _read(self, text: str) -> FlowToken | DialogToken | None:
+    def _read(self, text: str) -> Token | None:
         sealed = _decode(text)
         if sealed is None:
             return None
@@ -297,7 +333,7 @@ class Tokens:
         combined = int.from_bytes(octets, "big") ^ int.from_bytes(stream[: len(octets)], "big")
         return combined.to_bytes(len(octets), "big")
 
-    def _remember(self, text: str, token: FlowToken | DialogToken) -> str:
+    def _remember(self, text: str, token: Token) -> str:
         if len(self._known) >= MOST_KNOWN:
             self._known.clear()
         self._known[text] = token
@@ -330,12 +366,16 @@ def _pack(side: Side) -> bytes:
     return bytes((_FLOW_TAG,)) + _FLOW.pack(side.incarnation, side.number, side.owner)
 
 
-def _unpack(payload: bytes) -> FlowToken | DialogToken | None:
+def _unpack(payload: bytes) -> Token | None:
     """Read a payload whose MAC is valid. None only for a kind that a later release may have made."""
     a, rest = _unpack_side(payload[1:])
     if payload[:1] == _FLOW_KIND and isinstance(a, FlowSide) and not rest:
         return FlowToken(a)
+    if payload[:1] == _LOGIN_KIND and isinstance(a, FlowSide) and not rest:
+        return LoginToken(a)
     b, rest = _unpack_side(rest)
+    if payload[:1] == _PATH_KIND and isinstance(a, FlowSide) and isinstance(b, PeerSide) and not rest:
+        return PathToken(a, b)
     if payload[:1] == _DIALOG_KIND and a is not None and b is not None and len(rest) == _BEGUN.size:
         dialog, caller, callee, target, answered = _BEGUN.unpack(rest)
         return DialogToken(a, b, Begun(dialog, caller, callee, target, answered))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
-from sipmesh.routing.identity.assertion import remove_foreign_assertion
-from sipmesh.routing.identity.border import IN_RESPONSES
+from sipmesh.routing.identity.assertion import ASSERTED, remove_foreign_assertion
+from sipmesh.routing.identity.border import IN_RESPONSES, TABLE
 from sipmesh.routing.identity.realm import UNAUTHORIZED, lacks_challenge
+from sipmesh.sip.digest import parse_challenge
 from sipmesh.sip.reasons import REASONS
 from sipmesh.sip.rows import CALL_ID, CSEQ, FROM, P_ASSERTED_IDENTITY, TO, VIA
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sipmesh.sip.rows import Row
 
 FORBIDDEN: Final = 403
+OF_REGISTRATIONS: Final = frozenset({"path", "service-route", "p-associated-uri"})
 _TAG: Final = ";tag="
 _REPEATED: Final[i64] = VIA | FROM | TO | CALL_ID | CSEQ
 
@@ -39,6 +41,30 @@ def settle(response: Response, request: Request, sender: Sender, border: Border,
     if response.status in UNAUTHORIZED and lacks_challenge(response):
         response.status, response.reason = FORBIDDEN, REASONS[FORBIDDEN]
         response.append("warning", f'399 {here} "refused: identity, a challenge that its sender may not make"')
+
+
+def settle_registration(response: Response, request: Request) -> None:
+    """Make the home pool's *response* to a REGISTER valid for the phone that sent *request*.
+
+    Its challenges pass if they are of the user's own domain: the phone answers to the home pool. Raises `RemoteError` if it is
+    the response to another request.
+    """
+    if not repeats(response, request):
+        restore(response, request)
+    domain = request.to.sip_uri.host if request.to.is_sip else ""
+    response.keep([row for row in response.rows if passes_to_phone(row, domain)])
+
+
+def passes_to_phone(row: Row, domain: str) -> bool:
+    """Tell whether a row of the home pool's response to a REGISTER of a user in *domain* passes."""
+    if row.name in OF_REGISTRATIONS:
+        return True
+    if row.name != "www-authenticate":
+        return row.name not in TABLE and row.name != ASSERTED
+    try:
+        return parse_challenge(row.value).realm == domain
+    except RemoteError:
+        return False
 
 
 def repeats(response: Response, request: Request) -> bool:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sipmesh.routing.identity.dialog_token import NOBODY_YET, DialogToken, FlowSide, FlowToken, PeerSide, Tokens, joined
+from sipmesh.routing.identity.dialog_token import (
+    NOBODY_YET,
+    DialogToken,
+    FlowSide,
+    FlowToken,
+    LoginToken,
+    PathToken,
+    PeerSide,
+    Token,
+    Tokens,
+    joined,
+)
 from sipmesh.sip.check import read_request_uri
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request
@@ -18,6 +29,9 @@ Address = tuple[str, int]
 NO_ADDRESS: Address = ("", 0)
 DEFAULT_PORT: Final = 5061
 NO_POOL: Final = PeerSide(b"")
+OUTBOUND: Final = ";ob"
+"""The parameter of each URI of ours that has a token of a carried flow (RFC 5626 section 5.1)."""
+
 LONGEST_SERVICE_ROUTE: Final = 256
 """Characters: it is kept with the link, and phones send it in each request."""
 
@@ -62,13 +76,16 @@ class RouteSet:
     *dialog* is a token of the dialog of the request. *from_a* and *from_b* say, by the tags, which side sent the request:
     the initiator or the answering side. *sent_as* and *sent_to* tell whether From and To are the names at the start of the
     dialog. *stray* says that the token was of another dialog, and was removed. If *beyond* is another server of our pool,
-    *past* is the user behind it.
+    *past* is the user behind it. *path* is a flow token from a Path of ours. *login* is the token of a login that another server
+    carries; it comes before all other entries.
     """
 
     dialog: DialogToken | None
     flow: FlowToken | None
     beyond: SipUri | None
     past: Past | None
+    path: PathToken | None
+    login: LoginToken | None
     from_a: bool
     from_b: bool
     sent_as: bool
@@ -81,8 +98,10 @@ class RouteSet:
         flow: FlowToken | None = None,
         beyond: SipUri | None = None,
         past: Past | None = None,
+        path: PathToken | None = None,
     ) -> None:
-        self.dialog, self.flow, self.beyond, self.past = dialog, flow, beyond, past
+        self.dialog, self.flow, self.beyond, self.past, self.path = dialog, flow, beyond, past, path
+        self.login = None
         self.from_a = self.from_b = self.sent_as = self.sent_to = self.stray = False
 
     def bind(self, request: Request, tokens: Tokens) -> None:
@@ -127,6 +146,7 @@ def take_place(request: Request, names: Names, tokens: Tokens, here: Address = N
     """
     if not request.present & ROUTE:
         return NOWHERE
+    login = take_login(request, names, tokens, here)
     token = undo_strict_routing(request, names, tokens)
     mate = stand_in(request, names, tokens) if token is None and names.mates else None
     while (route := first_route(request)) is not None:
@@ -136,27 +156,45 @@ def take_place(request: Request, names: Names, tokens: Tokens, here: Address = N
             break
         request.pop_item("route")
     route_set = place_of(token if mate is None else beside(mate, token, names.pool), route)
+    route_set.login = login
     route_set.bind(request, tokens)
     if route_set.dialog is not None and route is not None and route.host in names.mates:
         route_set.past = past(request, names, tokens, route_set.dialog)
     return route_set
 
 
-def place_of(token: FlowToken | DialogToken | None, beyond: SipUri | None) -> RouteSet:
+def take_login(request: Request, names: Names, tokens: Tokens, here: Address) -> LoginToken | None:
+    """Remove the first Route entry if it is a Service-Route of ours with the token of a login; give that token, or None.
+
+    Only such entries and those of a Path have ``ob``: no other entry is parsed here.
+    """
+    if OUTBOUND not in request.row(ROUTE).value:
+        return None
+    route = first_route(request)
+    token = tokens.read(route.user) if route is not None and route.user and names.ours(route, here) else None
+    if not isinstance(token, LoginToken):
+        return None
+    request.pop_item("route")
+    return token
+
+
+def place_of(token: Token | None, beyond: SipUri | None) -> RouteSet:
     """Make the route set of a *token*, by its kind, and of the next entry."""
     if isinstance(token, DialogToken):
         return RouteSet(dialog=token, beyond=beyond)
-    return RouteSet(flow=token, beyond=beyond)
+    if isinstance(token, PathToken):
+        return RouteSet(path=token, beyond=beyond)
+    return RouteSet(flow=token if isinstance(token, FlowToken) else None, beyond=beyond)
 
 
-def repeats(route: SipUri, token: FlowToken | DialogToken, names: Names, tokens: Tokens) -> bool:
+def repeats(route: SipUri, token: Token, names: Names, tokens: Tokens) -> bool:
     """Tell whether *route* names another server of our pool, and has the same dialog *token* as the entry before it."""
     if route.host not in names.mates or not route.user or not isinstance(token, DialogToken):
         return False
     return tokens.read(route.user) == token
 
 
-def beside(mate: DialogToken, token: FlowToken | DialogToken | None, pool: PeerSide) -> DialogToken | None:
+def beside(mate: DialogToken, token: Token | None, pool: PeerSide) -> DialogToken | None:
     """Give the dialog of a request that reached us instead of a *mate*. *token* is that of our own entries after it."""
     if token is None or token == mate:
         return mate
@@ -220,7 +258,7 @@ def first_route(request: Request) -> SipUri | None:
     return None if item is None else NameAddr.parse(item).sip_uri
 
 
-def undo_strict_routing(request: Request, names: Names, tokens: Tokens) -> FlowToken | DialogToken | None:
+def undo_strict_routing(request: Request, names: Names, tokens: Tokens) -> Token | None:
     """Restore the Request-URI that a strict router moved to the end of the Route, and give our token in it, or None.
 
     "If the Request-URI of the request contains a value this proxy previously placed into a Record-Route header field,

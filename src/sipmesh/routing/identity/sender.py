@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,16 +20,34 @@ _MAY_BE_NUMBER: Final = frozenset("+;%")
 
 
 @dataclass(frozen=True, slots=True)
+class CarriedLogin:
+    """A login of *user* at the *home* pool, by a link that this server carries.
+
+    *server* is the server of that pool that has authenticated the user, and *flow* the number of our link to it. *route* is its
+    Service-Route, with its token of the login. *path* is our token of the user's link.
+    """
+
+    user: str
+    home: str
+    server: str
+    flow: int
+    route: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClientSender:
     """A client's link: its number *flow* in this *incarnation* of the server, and the addresses of record proved on it.
 
-    *owners* are the hashes of *users*, as in tokens. *owner_of* finds the user of an alias.
+    *owners* are the hashes of *users*, as in tokens. *owner_of* finds the user of an alias. *logins* are the users whom another
+    server has authenticated; this server does not speak for them.
     """
 
     incarnation: int
     flow: int
     users: frozenset[str] = frozenset()
     owner_of: OwnerOf = field(default=nobody, repr=False, compare=False)
+    logins: Mapping[str, CarriedLogin] = field(default_factory=dict, repr=False, compare=False)
     owners: frozenset[bytes] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -25,6 +25,11 @@ def loop_hash(request: Request) -> str:
     return str(abs(hash(decisive)) >> _SPARE)
 
 
+def carried_loop(loop: str) -> str:
+    """Give the hash of a request on its way to or from a home pool: it may pass here again, routed by its home pool."""
+    return f"{loop}c"
+
+
 class Branches:
     """Makes the branches of one incarnation of a server. *sent_by* are the sent-by values of our Vias."""
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from sipmesh.routing.identity.privacy import hides_identity, privacy_of
 from sipmesh.routing.proxy.target_set import is_sips
-from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, Target
+from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.sip.check import read_request_uri
 from sipmesh.sip.header import Message
 from sipmesh.sip.kept import keep
@@ -118,6 +118,9 @@ def branch_copy(
         copy.prepend("record-route", entry)
     if isinstance(target, RemoteFlowTarget):
         copy.prepend("route", route_to(target.binding.token, target.binding.server, sips=is_sips(target.uri)))
+    elif isinstance(target, ServerTarget) and target.carries is not None:
+        if target.carries.route:
+            copy.prepend("route", f"<{target.carries.route}>")
     elif copy.present & ROUTE:
         if isinstance(target, FlowTarget):  # a client, which needs no Route entries of other servers
             for _ in range(target.past):

@@ -190,7 +190,7 @@ class ResponseContext:
         """
         if len(targets) == 1:
             context, target = ResponseContext(request, [targets]), targets[0]
-            context.by_token = isinstance(target, FlowTarget) and target.found is Found.TOKEN
+            context.by_token = isinstance(target, FlowTarget) and target.found in {Found.TOKEN, Found.PATH}
             return context
         ranks = sorted({target.q for target in targets})  # start() takes the last group first
         groups = narrowed([tuple(t for t in targets if t.q == rank) for rank in ranks], breadth_of(request))

@@ -25,6 +25,7 @@ class FlowFacts:
 
     *path* is our entry in a Path, which has the flow token (RFC 3327, RFC 5626 section 5.1). *service_route* is the URI by which
     the client reaches this server (RFC 3608). Each has no angle brackets; "" means that the answer does not have the field.
+    *is_carried*: the link is at another server, which has put its Path with ``ob`` into the REGISTER.
     """
 
     server: str
@@ -33,6 +34,7 @@ class FlowFacts:
     token: str
     path: str = ""
     service_route: str = ""
+    is_carried: bool = False
 
 
 @dataclass(frozen=True, slots=True)

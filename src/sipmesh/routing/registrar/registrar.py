@@ -176,7 +176,7 @@ class _Case:
         if unknown:
             raise _Refused(420, "Bad Extension", ("unsupported", ", ".join(unknown)))
         # RFC 5626 section 6: the flow is that of the first hop, so a proxy between the client and us may not carry it.
-        if self.request.has_lower_via and is_outbound(self.request, offers(self.request)):
+        if not self.flow.is_carried and self.request.has_lower_via and is_outbound(self.request, offers(self.request)):
             raise _Refused(439, "First Hop Lacks Outbound Support")
 
     def changes(self) -> Changes:

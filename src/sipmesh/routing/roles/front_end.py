@@ -12,6 +12,7 @@ from sipmesh.routing.identity.dialog import (
     Inside,
     acknowledge,
     across,
+    leave_accesses,
     other_side,
     refused_inside,
     to_flow,
@@ -36,6 +37,7 @@ from sipmesh.routing.outcome import (
 )
 from sipmesh.routing.registrar.device import RegisteredContact, contact_address, is_like_a_contact
 from sipmesh.routing.registrar.gruu import Gruus, OpenedGruu, is_gruu, pool_of, public_device
+from sipmesh.routing.roles.access import carried
 from sipmesh.routing.roles.options import capabilities
 from sipmesh.routing.target import Found, ServerTarget
 from sipmesh.sip.message import Request
@@ -75,14 +77,19 @@ class FrontEndFacts:
 
 def decide(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEndFacts) -> Outcome:
     """Decide what to do with *request*. Its Route entries for this server were removed, and are in *route_set*."""
-    if route_set.flow is not None:
-        return to_own_flow(request, route_set.flow, sender, facts)
+    flow = route_set.flow
+    passed = carried(request, route_set, sender, facts.incarnation) if flow is None else None
+    if flow is not None:
+        passed = to_own_flow(request, flow, sender, facts)
+    if passed is not None:
+        return passed
+    other = other_side(route_set, sender)
+    if facts.inside.accesses:
+        leave_accesses(request, route_set, other, facts.inside)
     if request.method == "ACK":
         allowed = may_speak_for_inside(sender, facts)
         onward = acknowledge(request, route_set, sender, allowed, facts.inside, facts.incarnation)
-        other = other_side(route_set, sender)
         return onward if other is None else inside_gruu(request, other, onward, facts, None)
-    other = other_side(route_set, sender)
     if request.method == "SUBSCRIBE" and is_to_notifier(request, route_set, facts):
         return subscribe_again(request, route_set, sender, facts)
     if request.method == "REGISTER":

@@ -18,7 +18,9 @@ from sipmesh.routing.outcome import Answer, Outcome, Prove, try_later
 from sipmesh.routing.proxy.branch import loop_hash
 from sipmesh.routing.proxy.breadth import EXCEEDED, breadth_of
 from sipmesh.routing.proxy.received import mark_received
+from sipmesh.server.proxy.access.end_of_flow import is_end
 from sipmesh.server.proxy.executor import DRAINING, NO_USERS_YET
+from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.proxy.liveness.outages import UNREACHED
 from sipmesh.server.proxy.login.login_waits import PendingLogin
 from sipmesh.server.proxy.registrar.repeated_refresh import RefreshGate
@@ -37,11 +39,12 @@ if TYPE_CHECKING:
     from sipmesh.routing.identity.sender import Sender
     from sipmesh.routing.overload import OverloadControl
     from sipmesh.routing.proxy.branch import Branches
+    from sipmesh.server.proxy.access.access_proxy import AccessProxy
+    from sipmesh.server.proxy.access.home_flows import HomeFlows
     from sipmesh.server.proxy.control_plane import ControlPlane
     from sipmesh.server.proxy.counters import Counters
     from sipmesh.server.proxy.events.event_server import EventServer
     from sipmesh.server.proxy.executor import Executor
-    from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.gatekeeper import Gatekeeper
     from sipmesh.server.proxy.liveness.keepalives import Liveness
@@ -99,6 +102,8 @@ class Dispatch(LinkEvents):
         liveness: Liveness,
         outages: Outages,
         overload: OverloadControl,
+        home_flows: HomeFlows,
+        access: AccessProxy,
         max_exchanges: int = 50_000,
     ) -> None:
         self.names, self.decide = names, decide
@@ -113,6 +118,7 @@ class Dispatch(LinkEvents):
         self._overload = overload
         self._refresh_gate = RefreshGate(registrations, overload, relay, max_exchanges)
         self._control_plane: ControlPlane | None = None
+        self.home_flows, self.access = home_flows, access
 
     def __repr__(self) -> str:
         return f"<Dispatch {self._relay!r}, {self._executor!r}>"
@@ -179,12 +185,25 @@ class Dispatch(LinkEvents):
         self._registrations.flow_closed(flow)
         self._relay.link_down(flow)
         self._events.link_down(flow)
+        self.home_flows.link_down(flow)
+        self.access.link_down(flow)
         if self._control_plane is not None and link.kind is LinkKind.SERVER:
             self._control_plane.link_down(link, why)
         if not is_told and (link.kind is not LinkKind.CLIENT or link.direction is Direction.OPENED):
             code = verdict.code if verdict is not None else None
             peer = link.peer_name or link.meant
             self._log.info(peer, "link closed", link=link.id, peer=peer, why=why, code=code)
+
+    def flow_ended(self, flow: Flow) -> None:
+        """Remove a carried flow that has ended, with its bindings and its branches; the link that carries it stays."""
+        flow.closed = True
+        self._flow_table.forget(flow)
+        self._login_waits.gone(flow)
+        self.access.link_down(flow)
+        self.accounts.gone(flow)
+        self._registrations.flow_closed(flow)
+        self._relay.flow_ended(flow)
+        self._events.flow_ended(flow)
 
     def faulty(self, link: Link, fault: FramingError) -> bytes | None:
         """Return the answer to a stream that cannot be framed, None if none is possible; the link closes after it."""
@@ -300,6 +319,27 @@ class Dispatch(LinkEvents):
             )
             return
         place = self._take_place(flow, request)
+        if flow.link.kind is LinkKind.SERVER and (request.method == "REGISTER" or place.login is not None):
+            self._serve_carried(flow, request, key, place, loop)
+        else:
+            self._decide(flow, request, key, place, loop)
+
+    def _serve_carried(self, flow: Flow, request: Request, key: str, place: RouteSet, loop: str) -> None:
+        """Serve a request of a client whose link is at the server at the other end of *flow*, or the end of a carried flow."""
+        if place.path is not None and is_end(request):
+            self._executor.answer(flow, request, key, self.access.told_end(flow, place.path))
+            return
+        carried = self.home_flows.flow_of(flow, request, place)
+        if isinstance(carried, Flow) and carried.account is not flow.account and carried.account.full:
+            carried = self._executor.over_its_limit(carried, request, carried.account)
+        if isinstance(carried, Answer):
+            self._executor.answer(flow, request, key, carried)
+        else:
+            self._decide(carried or flow, request, key, place, loop)
+
+    def _decide(self, flow: Flow, request: Request, key: str, place: RouteSet, loop: str) -> None:
+        if flow.sender is None:
+            return
         outcome = self.decide(request, place, flow.sender)
         if isinstance(outcome, Prove):
             self._log_in(PendingLogin(flow, request, key, place, outcome.aor, loop))
@@ -359,6 +399,12 @@ class Dispatch(LinkEvents):
     def _authenticate(self, pending: PendingLogin) -> None:
         """Decide again if the credentials are right; otherwise challenge the sender again."""
         flow, request, key, aor = pending.flow, pending.request, pending.key, pending.aor
+        home = self.access.home_of(flow, aor) if request.method == "REGISTER" else ""
+        if home:
+            refused = self.access.carry(pending, home)
+            if refused is not None:
+                self._executor.answer(flow, request, key, refused)
+            return
         names, here = self.names, flow.link.local
         result = self._logins.check(flow, request, aor, lambda uri: names.ours(uri, here))
         if isinstance(result, Proved) and flow.sender is not None:

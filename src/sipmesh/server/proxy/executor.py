@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.authentication.verifier import user_of
 from sipmesh.routing.identity.border import IN_REQUESTS
+from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.media.judgement import NEGOTIATES
 from sipmesh.routing.outcome import (
     RETRY_AFTER_S,
@@ -22,9 +23,11 @@ from sipmesh.routing.outcome import (
     ToUser,
     try_later,
 )
+from sipmesh.routing.proxy.branch import carried_loop
 from sipmesh.routing.proxy.target_set import fork
 from sipmesh.routing.roles.front_end import to_home
 from sipmesh.routing.target import ServerTarget
+from sipmesh.server.proxy.relay import is_carried
 from sipmesh.server.quotas.usage import BRANCH_OCTETS
 from sipmesh.sip.message import respond
 from sipmesh.sip.text import shown
@@ -277,6 +280,9 @@ class Executor:
         return None
 
     def _forward(self, flow: Flow, request: Request, key: str, outcome: Forward, loop: str) -> None:
+        if is_carried(outcome.targets[0]):
+            self._carry(flow, request, key, outcome, loop)
+            return
         if request.present & IN_REQUESTS and flow.sender is not None:
             self._border.admit_request(request, flow.sender)
         if request.method in NEGOTIATES and (request.body or request.method == "INVITE"):
@@ -297,6 +303,19 @@ class Executor:
         proxied = self._relay.open(flow, request, key)
         proxied.account = account
         self._relay.forward(proxied, outcome, loop)
+
+    def _carry(self, flow: Flow, request: Request, key: str, outcome: Forward, loop: str) -> None:
+        """Forward between a user's link here and the user's home pool, which judges what passes."""
+        if request.present & IN_REQUESTS and isinstance(flow.sender, ServerSender):
+            self._border.admit_request(request, flow.sender)
+        if request.method == "ACK":
+            self._relay.pass_ack(flow, request, outcome)
+            return
+        account = self._account(flow, request, key, outcome.identity)
+        if account is not None:
+            proxied = self._relay.open(flow, request, key)
+            proxied.account = account
+            self._relay.forward(proxied, outcome, carried_loop(loop))
 
     def _refuse_media(self, flow: Flow, request: Request, key: str, outcome: Forward, refused: Answer) -> None:
         """Refuse a request for its media. An ACK has no response, so its call is ended with both sides."""

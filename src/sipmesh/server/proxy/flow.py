@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.identity.alias import OwnerOf, nobody
-from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
+from sipmesh.routing.identity.dialog_token import owner_hash
+from sipmesh.routing.identity.sender import CarriedLogin, ClientSender, Sender, ServerSender
 from sipmesh.server.quotas.usage import NOBODY
 from sipmesh.trust.evidence import LinkKind
 
@@ -46,16 +47,23 @@ class Flow:
     the requests of the link. *refresh* is the REGISTER that its phone repeats. *service_route* is the URI by which its phone
     reaches this server. *closed*: the link is gone. *refused* has the keys of INVITEs with a final refusal and without an ACK;
     nothing else of them is kept. *owner_of* finds the user of an alias.
+
+    A carried flow is a client's link at another server (`sipmesh.server.proxy.access`). *carrier* is the flow of our link to that
+    server, whose transactions it shares, and *path* is the Route entry by which that server finds the client. A client's link
+    that this server carries has *logins*, and the link *upstream* by which its last REGISTER has gone.
     """
 
     __slots__ = (
         "account",
+        "carrier",
         "closed",
         "generations",
         "incarnation",
         "link",
+        "logins",
         "mark",
         "owner_of",
+        "path",
         "refresh",
         "refused",
         "registered",
@@ -63,6 +71,7 @@ class Flow:
         "sent",
         "served",
         "service_route",
+        "upstream",
     )
 
     def __init__(self, link: Link, incarnation: int, owner_of: OwnerOf = nobody) -> None:
@@ -77,6 +86,10 @@ class Flow:
         self.mark: Mark | None = None
         self.account: Usage = NOBODY
         self.refused: dict[str, None] = {}
+        self.carrier: Flow | None = None
+        self.path = ""
+        self.logins: dict[str, CarriedLogin] = {}
+        self.upstream = 0
 
     def __repr__(self) -> str:
         return f"<Flow of {self.link!r}: {len(self.served)} in, {len(self.sent)} out>"
@@ -101,6 +114,21 @@ class Flow:
         return self.sender.users if isinstance(self.sender, ClientSender) else frozenset()
 
     @property
+    def logged_in(self) -> frozenset[str]:
+        """The addresses of record that logged in on this link, here or at another pool."""
+        return self.users.union(self.logins) if self.logins else self.users
+
+    @property
+    def has_login(self) -> bool:
+        """Whether a user has logged in on this link, here or at another pool."""
+        return bool(self.users or self.logins)
+
+    @property
+    def carried_owners(self) -> frozenset[bytes]:
+        """The hashes of the users who logged in at another pool by this link, as in the tokens of its Path."""
+        return frozenset(map(owner_hash, self.logins))
+
+    @property
     def owners(self) -> frozenset[bytes]:
         """The hashes of `users`, as dialog tokens contain them."""
         return self.sender.owners if isinstance(self.sender, ClientSender) else frozenset()
@@ -117,8 +145,18 @@ class Flow:
     def proved(self, user: str, generation: int) -> None:
         """Record that *user* logged in on this link, with the password of *generation*."""
         self.generations[user] = generation
-        self.sender = ClientSender(self.incarnation, self.number, frozenset(self.generations), self.owner_of)
+        self._set_sender()
         self.link.authenticate()
+
+    def carries(self, login: CarriedLogin) -> None:
+        """Record that a server of another pool has accepted a login by this link."""
+        self.logins[login.user] = login
+        self._set_sender()
+        self.link.authenticate()
+
+    def _set_sender(self) -> None:
+        users, logins = frozenset(self.generations), dict(self.logins)
+        self.sender = ClientSender(self.incarnation, self.number, users, self.owner_of, logins)
 
 
 class ProxiedRequest:
@@ -126,7 +164,7 @@ class ProxiedRequest:
 
     *identity* is the sender, as it is asserted to the next server. *begun* is the state of the dialog that the request starts,
     once it is known. *account* counts its branches and octets; *size* is the number of octets that are counted for the request
-    itself.
+    itself. *registers* is the user whose REGISTER goes to another pool.
     """
 
     __slots__ = (
@@ -138,6 +176,7 @@ class ProxiedRequest:
         "identity",
         "key",
         "loop",
+        "registers",
         "request",
         "sent",
         "size",
@@ -150,7 +189,7 @@ class ProxiedRequest:
         self.identity: str | None = None
         self.came_by: ListenerAddress | None = None
         self.begun: Begun | None = None
-        self.loop = ""
+        self.loop = self.registers = ""
         self.sent: dict[int, SentBranch] = {}
         self.account, self.size = flow.account, 0
 
@@ -172,7 +211,8 @@ class SentBranch:
     """One branch that was sent: the link that it used, the request as it was sent (for ACK and CANCEL), and its transaction.
 
     *due* is the queue that holds its deadline. *began* is the loop time in seconds at which it was sent. *size* is the number
-    of octets that are counted for it. *waits*: the branch itself is counted.
+    of octets that are counted for it. *waits*: the branch itself is counted. *is_carried*: it passes between a user's link here
+    and the home pool of this user.
     """
 
     __slots__ = (
@@ -181,6 +221,7 @@ class SentBranch:
         "cancelled",
         "due",
         "flow",
+        "is_carried",
         "number",
         "proxied",
         "request",
@@ -200,7 +241,7 @@ class SentBranch:
     ) -> None:
         self.proxied, self.number, self.branch = proxied, number, branch
         self.flow, self.request, self.transaction = flow, request, transaction
-        self.cancelled, self.began = False, 0.0
+        self.cancelled, self.is_carried, self.began = False, False, 0.0
         self.due: TimeoutQueue[SentBranch] | None = None
         self.size, self.waits = 0, False
 

@@ -63,6 +63,14 @@ class FlowTable:
         self._flows[flow.number] = flow
         return flow
 
+    def by_number(self, number: int) -> Flow | None:
+        """Return the flow with that number, None if it has closed."""
+        return self._flows.get(number)
+
+    def add(self, flow: Flow) -> None:
+        """Know a carried flow from now on: its user has logged in."""
+        self._flows[flow.number] = flow
+
     def forget(self, flow: Flow) -> None:
         """Remove the flow of a closed link."""
         self._flows.pop(flow.number, None)
@@ -91,6 +99,8 @@ class FlowTable:
             return self._flow(target)
         if isinstance(target, RemoteFlowTarget):
             return self._server(target.binding.server)
+        if target.carries is not None and target.carries.flow:
+            return self._flows.get(target.carries.flow)
         return self._server(start.name) if target.kind is LinkKind.SERVER else self._partner(start.name)
 
     def side_name(self, link: Link) -> str:
@@ -119,6 +129,8 @@ class FlowTable:
     def _flow(self, target: FlowTarget) -> Flow | None:
         """Return the flow, or for a dialog the newest flow of its owner; never a flow of another user."""
         flow = self._flows.get(target.flow)
+        if target.found is Found.PATH:
+            return flow if flow is not None and target.owner in flow.carried_owners else None
         if flow is not None and target.owner in flow.owners:
             return flow
         return self._flows.get(self._owners.get(target.owner, NO_FLOW)) if target.found is Found.DIALOG else None

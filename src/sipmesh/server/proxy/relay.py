@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.border import ON_THE_WAY_OUT, Border
-from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, Tokens
+from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, Tokens, owner_hash
 from sipmesh.routing.identity.privacy import (
     hides_identity,
 )
-from sipmesh.routing.identity.response_policy import is_to, settle
+from sipmesh.routing.identity.response_policy import is_to, settle, settle_registration
 from sipmesh.routing.identity.sender import named_side
 from sipmesh.routing.proxy.forwarding import (
     ListenerAddress,
@@ -54,7 +54,7 @@ from sipmesh.routing.proxy.response_context import (
     ways_to,
 )
 from sipmesh.routing.registrar.gruu import is_to_hidden_user
-from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, ServerTarget, Target
+from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.server.proxy.call_table import CallTable
 from sipmesh.server.proxy.calls.privacy_service import PrivacyService
 from sipmesh.server.proxy.flow import ProxiedRequest, SentBranch
@@ -108,6 +108,21 @@ def is_too_long(message: Message, size: int) -> bool:
     return len(message.rows) > MAX_ROWS or (size > MAX_HEADER and size - len(message.body) > MAX_HEADER)
 
 
+class Access:
+    """What a relay tells of the requests that it carries between a user's link and the home pool of the user."""
+
+    def answered(self, sent: SentBranch, response: Response) -> None:
+        """The home pool has answered a REGISTER; *response* may be changed."""
+        raise NotImplementedError
+
+    def flow_failed(self, sent: SentBranch) -> None:
+        """The next server has answered 430: it does not know the flow of a request any more."""
+        raise NotImplementedError
+
+
+NO_ACCESS: Final = Access()
+
+
 class Relay:
     """All requests in progress on one server, with their deadlines.
 
@@ -128,6 +143,7 @@ class Relay:
         media: MediaGuard,
     ) -> None:
         self.border = border
+        self.access: Access = NO_ACCESS
         self._outages, self.calls, self._media = outages, calls, media
         self._clock: Callable[[], float] = loop.time
         self._flow_table, self._forget = flow_table, forget
@@ -281,20 +297,26 @@ class Relay:
             if is_to(response, sent.proxied.request):
                 self._replace_malformed(sent, response)
             raise
-        if sent.proxied.context is not None:
+        if response.status == FLOW_FAILED and (sent.is_carried or sent.flow.carrier is not None):
+            self._flow_failed(sent)
+        if sent.proxied.context is not None and sent.branch in sent.flow.sent:
             self._process_response(sent, sent.proxied.context, response)
         return True
 
     def _admit(self, sent: SentBranch, response: Response) -> None:
         """Make *response* one that may be forwarded. Raises `RemoteError` if that is not possible."""
-        flow = sent.flow
         if not response.has_lower_via and sent.request.has_lower_via:
             raise RemoteError("a response without the Vias of its request", rule="RFC 3261 section 8.2.6.2")
+        flow = sent.flow  # a carried flow shares the branches of the link by which it is reached
         if flow.sender is None:
             raise RemoteError("a response on a link without a sender", rule="R12")
         response.pop_item("via")
-        settle(response, sent.proxied.request, flow.sender, self.border, self._flow_table.view.name)
-        if flow.link.kind is LinkKind.CLIENT:
+        if sent.request.method == "REGISTER":
+            settle_registration(response, sent.proxied.request)
+            self.access.answered(sent, response)
+        else:
+            settle(response, sent.proxied.request, flow.sender, self.border, self._flow_table.view.name)
+        if flow.link.kind is LinkKind.CLIENT and not sent.is_carried:
             self._privacy.hide_answer(sent, response)
         if response.present & RECORD_ROUTE and response.status < 300:  # noqa: PLR2004 - only these create a dialog
             self._bind_answer(sent, response)
@@ -351,6 +373,13 @@ class Relay:
             if sent.request.to.tag is None:
                 self._send_alone(sent.flow, bye_in_place_of_caller(sent.request, response, tokens, MALFORMED))
 
+    def _flow_failed(self, sent: SentBranch) -> None:
+        """End a carried flow that the next server does not know any more; at its home pool, its branches fail with it."""
+        if sent.flow.carrier is not None:
+            sent.flow.link.close("its client has gone")
+        else:
+            self.access.flow_failed(sent)
+
     def _process_response(self, sent: SentBranch, context: ResponseContext, response: Response) -> None:
         given = of_status(response.status)
         todo = sent.transaction.receive(given)
@@ -388,6 +417,8 @@ class Relay:
         if not creates_dialog(sent.proxied.request):
             return ()
         token = recorded_token(sent.request)
+        if sent.is_carried:
+            return (token,)
         return token, self._tokens.answered(token, response.to.tag or "")
 
     def end_call(self, flow: Flow, ack: Request, outcome: Forward) -> None:
@@ -405,6 +436,8 @@ class Relay:
 
     def _send_alone(self, flow: Flow, request: Request) -> None:
         """Send a request of our own, whose response nobody waits for."""
+        if flow.path:
+            request.prepend("route", flow.path)
         request.prepend("via", self._via(flow.link.port, self._branches.mint("own")))
         data = request.encode()
         if flow.link.usable and flow.link.has_room(len(data)):
@@ -446,16 +479,26 @@ class Relay:
 
     # Links
 
+    def flow_ended(self, flow: Flow) -> None:
+        """End the requests and branches of a carried *flow*; the link that carries it stays."""
+        for proxied in [proxied for proxied in flow.served.values() if proxied.flow is flow]:
+            self._abandon(proxied)
+        for sent in [sent for sent in flow.sent.values() if sent.flow is flow]:
+            self._lose(sent)
+
     def link_down(self, flow: Flow) -> None:
         """Fail every branch that was sent on this link, and cancel the requests that were received on it."""
         for proxied in list(flow.served.values()):
             self._abandon(proxied)
         for sent in list(flow.sent.values()):
-            context = sent.proxied.context
-            pending = sent.transaction.pending
-            self._drop_branch(sent)
-            if context is not None and pending:
-                self._perform(sent.proxied, context.lost(sent.number))
+            self._lose(sent)
+
+    def _lose(self, sent: SentBranch) -> None:
+        """Fail a branch whose link is gone."""
+        context, pending = sent.proxied.context, sent.transaction.pending
+        self._drop_branch(sent)
+        if context is not None and pending:
+            self._perform(sent.proxied, context.lost(sent.number))
 
     def _abandon(self, proxied: ProxiedRequest) -> None:
         """Stop a request whose sender is gone: cancel an INVITE that rings; other branches run until they time out."""
@@ -528,6 +571,7 @@ class Relay:
             self._no_room(proxied, start, flow.link, size)
             return
         sent = SentBranch(proxied, start.number, branch, flow, copy, ClientTransaction(invite=copy.method == "INVITE"))
+        sent.is_carried = is_carried(start.target)
         flow.sent[branch] = proxied.sent[start.number] = sent
         if not proxied.size:
             proxied.hold(size)
@@ -567,9 +611,11 @@ class Relay:
         hidden = hides_identity(proxied.request)
         recorded: tuple[str, ...] = ()
         if proxied.came_by is not None and creates_dialog(proxied.request):
-            sides = self._came_from(proxied), self._goes_to(target, flow)
-            secret = hidden or is_to_hidden_user(proxied.request)
-            token = self._tokens.dialog(*sides, self._begun(proxied), secret=secret)
+            token = path_by(target, flow)
+            if not token:
+                sides = self._came_from(proxied), self._goes_to(target, flow)
+                secret = hidden or is_to_hidden_user(proxied.request)
+                token = self._tokens.dialog(*sides, self._begun(proxied), secret=secret)
             recorded = record_routes(proxied.request, token, proxied.came_by, self._listeners[flow.link.port])
         copy = self._copy_onto(flow, proxied.request, target, branch, recorded, proxied.flow, proxied.identity, hidden)
         if proxied.context is not None and proxied.context.share:
@@ -596,10 +642,12 @@ class Relay:
         via = self._via(flow.link.port, branch)
         copy = branch_copy(request, target, via=via, recorded=recorded, identity=released)
         self._privacy.open_contact(copy, target)
-        if hidden:
+        if hidden and not is_carried(target):
             self._privacy.hide_sender(copy, came_on, identity, kind)
-        if copy.present & ON_THE_WAY_OUT:
+        if copy.present & ON_THE_WAY_OUT and copy.method != "REGISTER":  # that goes to the home pool of its user
             self._strip(copy, flow)
+        if flow.path:
+            copy.prepend("route", flow.path)
         return copy
 
     def _strip(self, copy: Request, flow: Flow) -> None:
@@ -608,7 +656,7 @@ class Relay:
 
     def _bind_answer(self, sent: SentBranch, response: Response) -> None:
         """Put the callee's tag into our dialog token in a response, for the initiator of the dialog."""
-        if response.to.tag is not None and creates_dialog(sent.proxied.request):
+        if response.to.tag is not None and creates_dialog(sent.proxied.request) and not sent.is_carried:
             token = recorded_token(sent.request)
             renew_token(response, token, self._tokens.answered(token, response.to.tag))
 
@@ -691,6 +739,22 @@ class Relay:
         self._silent.discard(proxied)
         if proxied.flow.served.get(proxied.key) is proxied:
             del proxied.flow.served[proxied.key]
+
+
+def is_carried(target: Target) -> bool:
+    """Tell whether a branch passes between a user's link here and the home pool of this user, which judges it."""
+    if isinstance(target, FlowTarget):
+        return target.found is Found.PATH
+    return isinstance(target, ServerTarget) and target.carries is not None
+
+
+def path_by(target: Target, flow: Flow) -> str:
+    """Give the token for our Record-Route in a dialog of a carried user, which leads to its link; "" for other dialogs."""
+    if isinstance(target, ServerTarget):
+        return target.carries.path if target.carries is not None else ""
+    if isinstance(target, FlowTarget) and target.found is Found.PATH:
+        return next(login.path for login in flow.logins.values() if owner_hash(login.user) == target.owner)
+    return ""
 
 
 def _server_of(target: Target, name: str) -> str:

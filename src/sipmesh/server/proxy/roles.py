@@ -92,6 +92,14 @@ def front_end_facts(view: ServerView, incarnation: int, gruus: Gruus) -> front_e
     )
 
 
+def carriers_of(view: ServerView) -> frozenset[str]:
+    """Return the servers that may carry links of users of this pool: the front ends of other pools."""
+    if view.role is not Role.FRONT_END:
+        return frozenset()
+    pools = [pool for pool in view.pools.values() if is_other_front_end(pool, view)]
+    return frozenset(server for pool in pools for server in pool.servers)
+
+
 def is_other_front_end(pool: PoolView, view: ServerView) -> bool:
     """Tell whether *pool* is a front-end pool other than that of this server."""
     return pool.role is Role.FRONT_END and pool.name != view.pool.name
@@ -124,7 +132,8 @@ def inside_of(view: ServerView) -> Inside:
     """Return the network in the form in which requests inside dialogs are checked."""
     pools = [hosts_of(view, pool) for pool in view.pools.values()]
     partners = [partner.domains | set(reference_names(partner)) for partner in view.partners]
-    return Inside(peers_of(view), frozenset().union(*pools, *partners), view.blocked)
+    accesses = frozenset().union(*(view.trusted[server].names for server in carriers_of(view))) - view.sip_domains
+    return Inside(peers_of(view), frozenset().union(*pools, *partners), view.blocked, accesses)
 
 
 def peers_of(view: ServerView) -> Peers:

@@ -41,8 +41,8 @@ class CountedLink(Protocol):
     account: Usage
 
     @property
-    def users(self) -> frozenset[str]:
-        """The addresses of record that logged in on this link."""
+    def logged_in(self) -> frozenset[str]:
+        """The addresses of record that logged in on this link, here or at another pool."""
 
 
 class Principals:
@@ -95,6 +95,9 @@ class Principals:
         if flow.account.kind == "address":
             self.strangers.remove(flow.account.name, flow.link)
             self._move(flow, self._account("user", user))
+        elif flow.account.kind == "server":  # a carried flow, which is not counted before its login
+            flow.account = NOBODY
+            self._move(flow, self._account("user", user))
         displaced = self.of_users.add(user, flow.link)
         if displaced is not None:
             displaced.close("closed at a limit: a newer link of its user replaced it")
@@ -137,7 +140,7 @@ class Principals:
     def gone(self, flow: CountedLink) -> None:
         """Stop counting a closed link; the requests that it sent count until they are answered."""
         self.strangers.remove(flow.account.name, flow.link)
-        for user in flow.users:
+        for user in flow.logged_in:
             self.of_users.remove(user, flow.link)
         self._move(flow, NOBODY)
 

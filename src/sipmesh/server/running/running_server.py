@@ -22,6 +22,9 @@ from sipmesh.server.certificates.expiring_files import anchors_of, lists_of
 from sipmesh.server.certificates.own_certificates import OwnCertificates
 from sipmesh.server.control_socket import STATE
 from sipmesh.server.process.memory_return import MemoryReturn, trim_heap
+from sipmesh.server.proxy.access.access_proxy import AccessProxy
+from sipmesh.server.proxy.access.end_of_flow import EndOfFlow
+from sipmesh.server.proxy.access.home_flows import HomeFlows
 from sipmesh.server.proxy.call_table import CallTable
 from sipmesh.server.proxy.calls.identity_service import IdentityService
 from sipmesh.server.proxy.calls.media_guard import MediaGuard
@@ -45,7 +48,7 @@ from sipmesh.server.proxy.login.user_stores import open_locations, open_messages
 from sipmesh.server.proxy.message_refusals import MessageRefusals
 from sipmesh.server.proxy.registrar.registrations import Registrations
 from sipmesh.server.proxy.relay import Relay
-from sipmesh.server.proxy.roles import border_of, decide_for, media_rules, names_of
+from sipmesh.server.proxy.roles import border_of, carriers_of, decide_for, media_rules, names_of
 from sipmesh.server.quotas.known_addresses import KnownAddresses
 from sipmesh.server.quotas.limited_log import LimitedLog
 from sipmesh.server.quotas.overload_report import OverloadReport
@@ -76,6 +79,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.identity.border import Border
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.control_plane import ControlPlane, ManagedControlPlane
+    from sipmesh.server.proxy.flow import Flow
     from sipmesh.storage.location_service.locations import Locations
     from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.document.load import Loaded
@@ -199,7 +203,7 @@ class RunningServer:
         self.media = MediaGuard(view.name, media_rules(view, self.homes.owner_of), self.refusals)
         self.relay = self._relay(branches, advertised, border)
         self._wire_events(branches, advertised, border)
-        self._wire_dispatch(branches, border)
+        self._wire_dispatch(branches, advertised, border)
         self._wire_links()
 
     def _wire_judge(self, view: ServerView) -> None:
@@ -276,7 +280,34 @@ class RunningServer:
         """Return whether *aor* may be at home in our pool."""
         return not self.homes.knows(aor) or self.homes.of(aor) == self.view.pool.name
 
-    def _wire_dispatch(self, branches: Branches, border: Border) -> None:
+    def _carried_flow_ended(self, flow: Flow) -> None:
+        """Remove a carried flow; the dispatch is wired after what knows the flows."""
+        self.dispatch.flow_ended(flow)
+
+    def _wire_access(self, advertised: dict[str, ListenerAddress]) -> None:
+        """Build both ends of the way of users who log in at another pool than their own."""
+        end_of_flow = EndOfFlow(self.view.name, self.events.own_requests, _token, self.peer_log)
+        self.home_flows = HomeFlows(
+            self.reactor,
+            self.flow_table,
+            self.tokens,
+            os.urandom(NONCE_KEY_BYTES),
+            end_of_flow,
+            self._carried_flow_ended,
+            carriers_of(self.view),
+        )
+        self.relay.access = self.access = AccessProxy(
+            self.view,
+            self.tokens,
+            self.flow_table,
+            self.logins,
+            self.accounts,
+            self.relay,
+            end_of_flow,
+            advertised[LinkKind.SERVER],
+        )
+
+    def _wire_dispatch(self, branches: Branches, advertised: dict[str, ListenerAddress], border: Border) -> None:
         """Build the parts that decide about messages and carry out decisions."""
         view = self.view
         self.executor = Executor(
@@ -292,7 +323,10 @@ class RunningServer:
             media=self.media,
             identity=self.identity,
         )
+        self._wire_access(advertised)
         self.dispatch = Dispatch(
+            home_flows=self.home_flows,
+            access=self.access,
             names=names_of(view),
             decide=decide_for(view, self.tokens.incarnation, self.gruus),
             gatekeeper=self.gatekeeper,
@@ -405,6 +439,8 @@ class RunningServer:
         self.flow_table.apply_view(view)
         self.neighbours.apply(version.addresses)
         self.homes.apply_view(view)
+        self.access.apply_view(view)
+        self.home_flows.apply(carriers_of(view))
         self.executor.apply_view(view, version.border)
         self.media.rules = media_rules(view, self.homes.owner_of)
         self.identity.apply_view(view)

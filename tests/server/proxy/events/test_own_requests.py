@@ -27,7 +27,7 @@ def asked(uri: str, *headers: tuple[str, str]) -> Request:
 def send(node: RunningServer, row: Binding, *headers: tuple[str, str]) -> list[int]:
     """Send a request of our own; gives the list that gets its status."""
     statuses: list[int] = []
-    node.events._own_requests.send_to(row, asked(row.contact, *headers), ALICE, statuses.append)
+    node.events.own_requests.send_to(row, asked(row.contact, *headers), ALICE, statuses.append)
     return statuses
 
 
@@ -43,7 +43,7 @@ async def test_request_reaches_a_phone_here_or_at_another_server_with_the_identi
         await bob.reply(came, 200)
         await until(lambda: statuses)
         assert statuses == [200]
-        assert len(node.events._own_requests) == 0
+        assert len(node.events.own_requests) == 0
 
 
 @on_loop

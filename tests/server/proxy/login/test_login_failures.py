@@ -102,5 +102,5 @@ def test_every_flaw_that_a_login_may_have_has_a_class() -> None:
     assert authenticate.__module__ == "sipmesh.routing.authentication.digest"
     known = ("wrong password", "unknown user", "the user name is not that of the address", "MD5 was not offered")
     assert "other" not in {flaw_class(one) for one in known}
-    assert flaw_class("its home pool is pool2: the phone must log in at a server of that pool") == "other-home"
+    assert flaw_class("its home pool is pool2: fe3 has refused the login") == "other-home"
     assert flaw_class("anything else") == "other"

@@ -56,7 +56,7 @@ class EventServer:
         clock: Callable[[], float],
         log: Log,
     ) -> None:
-        self._queue, self._own_requests, self.storing, self.delivery = queue, own_requests, storing, delivery
+        self._queue, self.own_requests, self.storing, self.delivery = queue, own_requests, storing, delivery
         self.notifier, self._outages, self._view = notifier, outages, view
         self._homes, self._clock, self._log = homes, clock, log
         self._look_at = self._expire_at = 0.0
@@ -74,7 +74,7 @@ class EventServer:
         """Use another topology from now on."""
         self._view = view
         self.storing.limits = message_limits(view)
-        self._own_requests.border = border
+        self.own_requests.border = border
 
     def served(self, request: Request, outcome: ToUser, sender: Sender | None) -> Serve | Forward | None:
         """Give a SUBSCRIBE or PUBLISH to the notifier of its user, which may be another server of this pool.
@@ -122,16 +122,21 @@ class EventServer:
 
     def responded(self, flow: Flow, response: Response) -> bool:
         """Take a response to a request of our own; False if it is to none."""
-        return self._own_requests.responded(flow, response)
+        return self.own_requests.responded(flow, response)
 
     def link_down(self, flow: Flow) -> None:
         """A link has closed."""
-        self._own_requests.link_down(flow)
+        self.own_requests.link_down(flow)
+        self.notifier.link_down(flow)
+
+    def flow_ended(self, flow: Flow) -> None:
+        """End what was under way on a carried *flow*."""
+        self.own_requests.flow_ended(flow)
         self.notifier.link_down(flow)
 
     def sweep(self) -> None:
         """Handle every deadline that has passed; called about twice a second."""
-        self._own_requests.sweep()
+        self.own_requests.sweep()
         self.storing.sweep()
         self.delivery.sweep()
         self.notifier.sweep()

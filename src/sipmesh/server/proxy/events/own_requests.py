@@ -97,6 +97,8 @@ class OwnRequests:
     def send(self, flow: Flow, request: Request, done: Done) -> None:
         """Send a request without a Via on *flow*; *done* gets its status, as with `send_to`."""
         link = flow.link
+        if flow.path:
+            request.prepend("route", flow.path)
         branch = self._branches.mint("own")
         request.prepend("via", f"{self._listeners[link.port].via}{branch}")
         if request.present & ON_THE_WAY_OUT:
@@ -108,7 +110,7 @@ class OwnRequests:
             done(TOO_LONG if is_too_long else NO_ANSWER)
             return
         sent = OwnRequest(flow, branch, request.method, done)
-        self._waiting.setdefault(flow, {})[branch] = sent
+        self._waiting.setdefault(flow.carrier or flow, {})[branch] = sent
         self._due.add(sent, self._clock())
         link.send(data)
 
@@ -129,6 +131,13 @@ class OwnRequests:
             self._forget(sent)
             sent.done(NO_ANSWER)
 
+    def flow_ended(self, flow: Flow) -> None:
+        """End the requests that were sent on a carried *flow*; the link that carries it stays."""
+        for sent in list(self._waiting.get(flow.carrier or flow, {}).values()):
+            if sent.flow is flow:
+                self._forget(sent)
+                sent.done(NO_ANSWER)
+
     def sweep(self) -> None:
         """End the requests whose time is over (timer F)."""
         self._due.sweep(self._clock())
@@ -139,7 +148,8 @@ class OwnRequests:
 
     def _forget(self, sent: OwnRequest) -> None:
         self._due.discard(sent)
-        waiting = self._waiting.get(sent.flow, {})
+        by = sent.flow.carrier or sent.flow
+        waiting = self._waiting.get(by, {})
         waiting.pop(sent.branch, None)
         if not waiting:
-            self._waiting.pop(sent.flow, None)
+            self._waiting.pop(by, None)

@@ -114,12 +114,17 @@ class DigestAuth:
         self.failed[flaw_class(flaw)] += 1
         self.remembered.record(FailedLogin(aor, known, flaw, flow.link.remote[0], agent, closes), time.time())
 
+    def failed_elsewhere(self, flow: Flow, request: Request, aor: str, pool: str, server: str) -> None:
+        """Count a login that *server*, of the home *pool*, has refused; too many close the link, as those that failed here do."""
+        is_nobody = self.homes.has_users and self.homes.of(aor) is None
+        flaw = "unknown user" if is_nobody else f"its home pool is {pool}: {server} has refused the login"
+        if self._failed(flow, request, aor, flaw):
+            flow.link.drain()
+
     def _failed(self, flow: Flow, request: Request, aor: str, flaw: str) -> bool:
         """Count a failed login; return True if the link has to be closed: too many failures, and no user logged in on it."""
-        closes = self._failures.failed(attempt_of(flow, aor), self._loop.time()) and not flow.users
+        closes = self._failures.failed(attempt_of(flow, aor), self._loop.time()) and not flow.has_login
         home = self.homes.elsewhere(aor)
-        if home:
-            flaw = f"its home pool is {home}: the phone must log in at a server of that pool"
         self._remember(flow, request, aor, flaw, closes=closes)
         self._log.warning(
             flow.account.name,
@@ -140,12 +145,15 @@ class DigestAuth:
         """
         closed = []
         for flow in self._flow_table.sessions():
-            concerned = flow.users if changed is None else changed & flow.users
+            concerned = flow.logged_in if changed is None else changed & flow.logged_in
             if any(self._outdated(flow, aor) for aor in concerned):
                 flow.link.close("the user was removed, was moved to another pool, or has a new password")
                 closed.append(flow.link.id)
         return closed
 
     def _outdated(self, flow: Flow, aor: str) -> bool:
+        login = flow.logins.get(aor)
+        if login is not None:  # its home pool checks its password; an edge knows no users
+            return self.homes.has_users and self.homes.of(aor) != login.home
         verifier = self.homes.verifier(aor)
         return verifier is None or verifier.generation != flow.generations.get(aor)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.routing.identity.alias import alias_keys
 from sipmesh.topology.home_pools import home_by_default
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,12 @@ class HomePools:
     def apply_view(self, view: ServerView) -> None:
         """Use *view* from now on."""
         self._here, self._default = view.pool.name, home_by_default(view.loaded.topology)
+        self._is_front_end = view.role is Role.FRONT_END
+
+    @property
+    def has_users(self) -> bool:
+        """Whether this server knows which users there are: front ends do."""
+        return self._is_front_end
 
     @property
     def ready(self) -> bool:

@@ -69,7 +69,7 @@ class LoginWaits:
         if not request.present & CREDENTIALS:
             return False
         attempt, now = pending.attempt, self._loop.time()
-        if not flow.users and self._failures.is_closed_to(attempt, now):
+        if not flow.has_login and self._failures.is_closed_to(attempt, now):
             flow.link.close(TOO_MANY)
             return True
         delay_s = self._failures.delay_s(attempt, now)
@@ -113,5 +113,6 @@ class LoginWaits:
 
 
 def attempt_of(flow: Flow, aor: str) -> Attempt:
-    """Return the key of a login attempt as *aor* on the link of *flow*."""
-    return Attempt(str(flow.number), flow.link.remote[0], aor)
+    """Return the key of a login attempt as *aor* on the link of *flow*; a carried one counts for the server with the link too."""
+    through = flow.carrier.link.peer_name if flow.carrier is not None else ""
+    return Attempt(str(flow.number), flow.link.remote[0], aor, through)

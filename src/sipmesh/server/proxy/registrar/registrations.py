@@ -242,10 +242,21 @@ class Registrations:
 
     def _decide(self, flow: Flow, request: Request, aor: str, held: Sequence[Binding]) -> RegistrarAnswer:
         token = self._tokens.flow(flow.number, aor)
-        path = f"sip:{token}@{self._sent_by};transport=tls;lr;ob"
-        facts = FlowFacts(self._server, self._tokens.incarnation, flow.number, token, path, flow.service_route)
+        facts = FlowFacts(
+            self._server,
+            self._tokens.incarnation,
+            flow.number,
+            token,
+            flow.path[1:-1] or f"sip:{token}@{self._sent_by};transport=tls;lr;ob",
+            self._login_route(flow, aor) if flow.carrier is not None else flow.service_route,
+            flow.carrier is not None,
+        )
         mint = self._mint(len(held) + 1) if "gruu" in offers(request) else None
         return decide(request, aor, held, facts, self._limits, at=self._clock(), mint=mint)
+
+    def _login_route(self, flow: Flow, aor: str) -> str:
+        """Give the Service-Route of a carried flow: the server with the link puts it into each request of the user."""
+        return f"sip:{self._tokens.login(flow.number, aor)}@{self._server};transport=tls;lr;ob"
 
     def _mint(self, most: int) -> GruuMint:
         """Make GRUUs for one answer, *most* temporary ones."""

@@ -1,0 +1,216 @@
+"""The end with the client's link: an edge proxy of RFC 5626 for users whose home is another pool.
+
+It forwards their REGISTER with our Path, and remembers which server has accepted the login. From then on the requests of this
+user go to that server with its token. It proves nothing, and answers for nobody.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.errors import RemoteError
+from sipmesh.routing.identity.dialog import turned
+from sipmesh.routing.identity.dialog_token import PathToken
+from sipmesh.routing.identity.sender import CarriedLogin, ServerSender, named_side
+from sipmesh.routing.outcome import Answer, Forward, try_later
+from sipmesh.routing.proxy.branch import carried_loop
+from sipmesh.routing.target import Carriage, ServerTarget
+from sipmesh.server.proxy.access.carried_link import CarriedLink
+from sipmesh.server.proxy.relay import Access
+from sipmesh.sip.digest import is_digest, parse_challenge, realm_of_credentials
+from sipmesh.sip.fields import NameAddr
+from sipmesh.trust.code import Code
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from sipmesh.routing.identity.dialog_token import Tokens
+    from sipmesh.routing.proxy.forwarding import ListenerAddress
+    from sipmesh.server.proxy.access.end_of_flow import EndOfFlow
+    from sipmesh.server.proxy.flow import Flow, SentBranch
+    from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.server.proxy.login.digest_auth import DigestAuth
+    from sipmesh.server.proxy.login.login_waits import PendingLogin
+    from sipmesh.server.proxy.relay import Relay
+    from sipmesh.server.quotas.principals import Principals
+    from sipmesh.sip.message import Request, Response
+    from sipmesh.topology.view import ServerView
+
+FLOW_FAILED: Final = 430
+UNAUTHORIZED: Final = 401
+FIRST_FINAL: Final = 200
+FIRST_REDIRECT: Final = 300
+NO_HOME: Final = try_later("no server of the home pool can be reached")
+
+
+class AccessProxy(Access):
+    """The users whom one server carries. *inside* is our address for the servers of ours, as in our Path."""
+
+    def __init__(
+        self,
+        view: ServerView,
+        tokens: Tokens,
+        flow_table: FlowTable,
+        logins: DigestAuth,
+        accounts: Principals,
+        relay: Relay,
+        end_of_flow: EndOfFlow,
+        inside: ListenerAddress,
+    ) -> None:
+        self._tokens, self._flow_table, self._logins = tokens, flow_table, logins
+        self._accounts, self._relay, self._end_of_flow, self._inside = accounts, relay, end_of_flow, inside
+        self._by_upstream: dict[int, dict[int, Flow]] = {}
+        self.apply_view(view)
+
+    def __repr__(self) -> str:
+        return f"<AccessProxy {sum(map(len, self._by_upstream.values()))} links by {len(self._by_upstream)}>"
+
+    def apply_view(self, view: ServerView) -> None:
+        """Use another topology from now on."""
+        self._view = view
+        self._front_ends = sorted(pool.name for pool in view.pools.values() if pool.role is Role.FRONT_END)
+
+    def home_of(self, flow: Flow, aor: str) -> str:
+        """Give the pool that has to authenticate *aor*; "" if it is this one.
+
+        A name of nobody has a pool too, always the same: so the time of an answer does not tell whether a user exists. A flow
+        that another front end carries goes no further: pools that disagree about a home send nothing in circles.
+        """
+        view = self._view
+        if view.role is Role.EDGE:
+            return view.next_hop or ""
+        if isinstance(flow.link, CarriedLink) and view.trusted[flow.link.access].role is Role.FRONT_END:
+            return ""
+        return self.pool_for(aor)
+
+    def pool_for(self, aor: str) -> str:
+        """Give the front-end pool that challenges a name; "" for this one."""
+        view = self._view
+        home = self._logins.homes.of(aor)
+        if home is None:
+            number = int.from_bytes(self._tokens.name_hash(f"home {aor}"), "big")
+            home = self._front_ends[number % len(self._front_ends)]
+        return home if home != view.pool.name and home in self._front_ends else ""
+
+    def carry(self, pending: PendingLogin, home: str) -> Answer | None:
+        """Forward a REGISTER to a server of *home*, with our Path (RFC 3327); an Answer if there is none."""
+        flow, request, aor = pending.flow, pending.request, pending.aor
+        servers = self._view.servers_of(home)
+        if not servers:
+            return NO_HOME
+        token = self._tokens.path(flow.number, aor, named_side(home))
+        request.remove("route")
+        request.remove("path")
+        request.remove("reason")
+        request.prepend("path", f"<sip:{token}@{self._inside.sent_by};transport=tls;lr;ob>")
+        keep_credentials(request, aor.rpartition("@")[2])
+        target = self._target(flow, request, aor, token, servers)
+        proxied = self._relay.open(flow, request, pending.key)
+        proxied.registers = aor
+        self._relay.forward(proxied, Forward((target,), None), carried_loop(pending.loop))
+        return None
+
+    def _target(self, flow: Flow, request: Request, aor: str, token: str, servers: tuple[str, ...]) -> ServerTarget:
+        """Choose the server of the home pool: the one that knows the user, or that has challenged it, on the same link."""
+        login = flow.logins.get(aor)
+        if login is not None:
+            return ServerTarget(
+                (login.server,), LinkKind.SERVER, request.uri, carries=Carriage(login.flow, login.route, token)
+            )
+        upstream = self._flow_table.by_number(flow.upstream)
+        if upstream is not None and upstream.link.usable and upstream.link.peer_name in servers:
+            carriage = Carriage(upstream.number, "", token)
+            return ServerTarget((upstream.link.peer_name,), LinkKind.SERVER, request.uri, carries=carriage)
+        return ServerTarget(
+            turned(servers, request.call_id), LinkKind.SERVER, request.uri, carries=Carriage(0, "", token)
+        )
+
+    # Answers of the home pool
+
+    def answered(self, sent: SentBranch, response: Response) -> None:
+        """Remember a login that the home pool has accepted, and count one that has failed."""
+        flow, status = sent.proxied.flow, response.status
+        flow.upstream = sent.flow.number
+        if status == UNAUTHORIZED:
+            self._challenged(sent, response)
+        elif FIRST_FINAL <= status < FIRST_REDIRECT:
+            self._accepted(sent, response)
+
+    def _challenged(self, sent: SentBranch, response: Response) -> None:
+        """Count a failed login for the client, as where the password is checked."""
+        request, flow, aor = sent.proxied.request, sent.proxied.flow, sent.proxied.registers
+        is_stale = any(parse_challenge(value).stale for value in response.values("www-authenticate"))
+        if request.has("authorization") and not is_stale:
+            server = sent.flow.link.peer_name
+            self._logins.failed_elsewhere(flow, request, aor, self._flow_table.pool_of(server), server)
+
+    def _accepted(self, sent: SentBranch, response: Response) -> None:
+        flow, aor, upstream = sent.proxied.flow, sent.proxied.registers, sent.flow
+        item = response.first_item("service-route")
+        route = "" if item is None else NameAddr.parse(item).uri
+        home = self._flow_table.pool_of(upstream.link.peer_name)
+        path = self._tokens.path(flow.number, aor, named_side(home))
+        login = CarriedLogin(aor, home, upstream.link.peer_name, upstream.number, route, path)
+        if flow.closed or not flow.link.usable:
+            self._end_of_flow.tell(upstream, f"<{route}>", "the client has gone")
+            return
+        is_new = aor not in flow.logins
+        flow.carries(login)
+        self._by_upstream.setdefault(upstream.number, {})[flow.number] = flow
+        if is_new:
+            self._accounts.proved(flow, aor)
+        self._show_our_route(flow, aor, response)
+
+    def _show_our_route(self, flow: Flow, aor: str, response: Response) -> None:
+        """Replace the Service-Route of the home pool by our own: the next hop of the client, which knows the rest."""
+        response.remove("service-route")
+        if flow.carrier is not None:
+            token = self._tokens.login(flow.number, aor)
+            response.append("service-route", f"<sip:{token}@{self._inside.sent_by};transport=tls;lr;ob>")
+        elif flow.service_route:
+            response.append("service-route", f"<{flow.service_route}>")
+
+    def flow_failed(self, sent: SentBranch) -> None:
+        """Close the link of a client whose login the home pool does not know any more: the client logs in again."""
+        if sent.flow.link.kind is LinkKind.SERVER:
+            sent.proxied.flow.link.drain()
+
+    # Ends
+
+    def told_end(self, by: Flow, token: PathToken) -> Answer:
+        """Close the link of a client because its home pool has ended the flow that *token* names."""
+        if not isinstance(by.sender, ServerSender) or not by.sender.is_side(token.home):
+            why = "only the home pool of its user ends a carried flow"
+            return Answer(403, code=Code.NO_ROUTE, why=why)
+        flow = self._flow_table.by_number(token.side.number)
+        is_current = token.side.incarnation == self._tokens.incarnation
+        if flow is not None and is_current and flow.link.kind is LinkKind.CLIENT:
+            flow.link.close("its home pool has ended it")
+        return Answer(200)
+
+    def link_down(self, flow: Flow) -> None:
+        """Tell the home pools of a client that has gone; close the clients that a lost link to a home pool has carried.
+
+        What the home pool knows of them has ended with that link. They log in again.
+        """
+        for login in flow.logins.values():
+            upstream = self._flow_table.by_number(login.flow)
+            if upstream is not None:
+                self._by_upstream.get(login.flow, {}).pop(flow.number, None)
+                self._end_of_flow.tell(upstream, f"<{login.route}>", "the link of the client has closed")
+        for client in self._by_upstream.pop(flow.number, {}).values():
+            client.link.close("the link to its home pool has closed")
+
+
+def keep_credentials(request: Request, realm: str) -> None:
+    """Remove the credentials in a REGISTER that are not Digest credentials for *realm*, which the home pool checks."""
+    request.keep([row for row in request.rows if _may_go(row.name, row.value, realm)])
+
+
+def _may_go(name: str, value: str, realm: str) -> bool:
+    if name != "authorization":
+        return name != "proxy-authorization"
+    try:
+        return is_digest(value) and realm_of_credentials(value) == realm
+    except RemoteError:
+        return False

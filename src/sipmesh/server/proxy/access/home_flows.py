@@ -1,0 +1,184 @@
+"""The home pool's end: the flows of our users whose links are at another server, which carries them.
+
+A carried flow is a client's link to everything above this module: it is challenged, logs in, registers, has dialogs and limits.
+It is known by the link of the server that carries it and by the Path of that server. What it has proved counts on this link only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import blake2s
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.errors import RemoteError
+from sipmesh.routing.authentication.backoff import network_of
+from sipmesh.routing.identity.sender import ServerSender
+from sipmesh.routing.outcome import Answer, try_later
+from sipmesh.server.proxy.access.carried_link import CarriedLink
+from sipmesh.server.proxy.access.end_of_flow import is_end
+from sipmesh.server.proxy.flow import Flow
+from sipmesh.sip.fields import NameAddr
+from sipmesh.sip.text import octets_of, shown
+from sipmesh.trust.code import Code
+
+if TYPE_CHECKING:
+    from sipmesh.routing.identity.dialog_token import LoginToken, Tokens
+    from sipmesh.routing.identity.route_set import RouteSet
+    from sipmesh.server.proxy.access.end_of_flow import EndOfFlow
+    from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.sip.message import Request
+    from sipmesh.transport.reactor.reactor import Reactor
+
+MOST_OF_SERVER: Final = 50_000
+"""Carried flows with a login by one server; above it, a login gets 503. Each user has its own limit of links too."""
+
+LONGEST_PATH: Final = 512
+"""Characters of the Path of the server that carries a flow: it is kept, and goes into each request to the user."""
+
+_NUMBERS_FROM: Final = 1 << 61
+"""Flow numbers of carried flows are above those of links, and fit into the database."""
+
+FULL: Final = try_later("too many carried flows of this server")
+
+
+class HomeFlows:
+    """The carried flows of one server. *carriers* are the servers that may carry the links of our users, by name.
+
+    *ended* is called with each flow that has ended, after it was forgotten here.
+    """
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        flow_table: FlowTable,
+        tokens: Tokens,
+        key: bytes,
+        end_of_flow: EndOfFlow,
+        ended: Callable[[Flow], None],
+        carriers: frozenset[str],
+    ) -> None:
+        self._reactor, self._flow_table = reactor, flow_table
+        self._tokens, self._key = tokens, key
+        self._end_of_flow, self._ended, self.carriers = end_of_flow, ended, carriers
+        self.most_of_server = MOST_OF_SERVER
+        self._by_carrier: dict[int, dict[str, Flow]] = {}
+
+    def __repr__(self) -> str:
+        return f"<HomeFlows {len(self)} by {len(self._by_carrier)} links>"
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_carrier.values()))
+
+    def apply(self, carriers: frozenset[str]) -> None:
+        """Let these servers carry links from now on, and end the flows of all others."""
+        self.carriers = carriers
+        for flows in list(self._by_carrier.values()):
+            for flow in [flow for flow in flows.values() if not self._may_go_on(flow)]:
+                flow.link.close("its server carries no links of our users any more")
+
+    def _may_go_on(self, flow: Flow) -> bool:
+        return flow.carrier is not None and flow.carrier.link.peer_name in self.carriers
+
+    def flow_of(self, by: Flow, request: Request, place: RouteSet) -> Flow | Answer | None:
+        """Give the carried flow that a request on the link of *by* comes from; None if it is the server's own request.
+
+        An Answer refuses the request, or acknowledges the end of a flow. Raises `RemoteError` for a malformed Path.
+        """
+        sender = by.sender
+        if place.login is not None:
+            return self._logged_in(by, request, place.login)
+        if (
+            request.method != "REGISTER"
+            or not isinstance(sender, ServerSender)
+            or sender.peer.name not in self.carriers
+        ):
+            return None
+        path = self._path_of(request, sender.peer.names)
+        if not path:
+            return None
+        known = self._by_carrier.get(by.number, {}).get(path)
+        if known is None and len(self._by_carrier.get(by.number, ())) >= self.most_of_server:
+            return FULL
+        return known or self._stranger(by, request, path, sender.peer.name)
+
+    def _logged_in(self, by: Flow, request: Request, token: LoginToken) -> Flow | Answer:
+        """Give the flow with a login that *token* names: on the same link, of the same start of this server, or 430."""
+        flow = self._flow_table.by_number(token.side.number)
+        is_known = flow is not None and flow.carrier is by and token.side.incarnation == self._tokens.incarnation
+        if flow is None or not is_known or token.side.owner not in flow.owners | flow.carried_owners:
+            why = "the token in its Route names no login on this link"
+            return Answer(430, "Flow Failed", code=Code.NO_ROUTE, why=why)
+        if is_end(request):
+            self._end(flow)
+            return Answer(200)
+        if request.method == "REGISTER" and self._path_of(request, frozenset()) not in {"", flow.path}:
+            return Answer(403, code=Code.NO_ROUTE, why="the Path of a REGISTER is not that of its flow")
+        return flow
+
+    def _path_of(self, request: Request, names: frozenset[str]) -> str:
+        """Give the first Path as a Route entry, "" if there is none; it must lead to a server with one of *names*, if given."""
+        value = request.first_item("path")
+        if value is None:
+            return ""
+        uri = NameAddr.parse(value).sip_uri
+        if len(value) > LONGEST_PATH or uri.user is None or not uri.has("lr") or (names and uri.host not in names):
+            raise RemoteError(f"the Path {shown(value)} does not lead to its sender", rule="RFC 3327", status=400)
+        return f"<{uri}>"
+
+    def _stranger(self, by: Flow, request: Request, path: str, access: str) -> Flow:
+        """Make the flow of a client that has not logged in. It is not kept: each of its requests makes it again."""
+        number = self._number(by, path)
+        link = CarriedLink(self._reactor, by.link, access, number, self._keep, self._close)
+        link.remote = remote_of(request, access)
+        flow = Flow(link, self._tokens.incarnation, by.owner_of)
+        link.flow = flow
+        flow.carrier, flow.path = by, path
+        flow.served, flow.sent, flow.refused = by.served, by.sent, by.refused
+        flow.account = by.account
+        flow.came_up()
+        return flow
+
+    def _number(self, by: Flow, path: str) -> int:
+        """Give the number of a carried flow: the same for each request on it, so that its nonces count on it alone."""
+        digest = blake2s(octets_of(f"{by.number} {path}"), key=self._key, digest_size=8).digest()
+        return _NUMBERS_FROM + (int.from_bytes(digest, "big") >> 4)
+
+    def _keep(self, link: CarriedLink) -> None:
+        """Know the flow of *link* from now on: its user has logged in."""
+        flow = link.flow
+        if isinstance(flow, Flow) and flow.carrier is not None and not link.is_kept:
+            link.is_kept = True
+            self._by_carrier.setdefault(flow.carrier.number, {})[flow.path] = flow
+            self._flow_table.add(flow)
+
+    def _close(self, link: CarriedLink, why: str) -> None:
+        """End a flow that is closed here, and have its server close the link of the client."""
+        flow = link.flow
+        if isinstance(flow, Flow) and flow.carrier is not None:
+            self._end_of_flow.tell(flow.carrier, flow.path, why)
+            self._forget(flow)
+
+    def _end(self, flow: Flow) -> None:
+        """End a flow whose client has gone."""
+        link = flow.link
+        if isinstance(link, CarriedLink):
+            link.leave()
+        self._forget(flow)
+
+    def _forget(self, flow: Flow) -> None:
+        by = flow.carrier
+        if by is not None:
+            self._by_carrier.get(by.number, {}).pop(flow.path, None)
+        self._ended(flow)
+
+    def link_down(self, by: Flow) -> None:
+        """End the flows that a closed link has carried."""
+        for flow in self._by_carrier.pop(by.number, {}).values():
+            self._end(flow)
+
+
+def remote_of(request: Request, access: str) -> tuple[str, int]:
+    """Give the client's address as the server *access* has seen it: the ``received`` of the second Via (RFC 3581)."""
+    vias = request.vias
+    seen = (vias[1].param("received") or vias[1].host) if len(vias) > 1 else "a client"
+    return f"{network_of(seen[:64])} by {access}", 0
