@@ -16,7 +16,7 @@ from sipmesh.cli.diagnosis import explain, links, status
 from sipmesh.cli.organisation import audit, backup, drain, init, join, management, serve
 from sipmesh.cli.organisation import console as web_console
 from sipmesh.cli.output import console, report, report_fault, say, say_verdict
-from sipmesh.cli.topology import build, document, partner, partner_changes, partner_probe, publish
+from sipmesh.cli.topology import build, document, import_command, partner, partner_changes, partner_probe, publish
 from sipmesh.cli.topology.dns import command as dns
 from sipmesh.cli.topology.planning import apply, plan, verification
 from sipmesh.cli.topology.simulation import simulate
@@ -92,6 +92,7 @@ document.app.add_typer(dns.app, name="dns")
 document.app.command("change")(build.change)
 document.app.command("remove")(build.remove)
 document.app.command("rename")(build.rename)
+document.app.command("import")(import_command.import_topology)
 document.app.command("plan")(plan.plan)
 document.app.command("apply")(apply.apply)
 document.app.command("verify")(verification.verify)

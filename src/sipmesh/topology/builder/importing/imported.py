@@ -1,0 +1,105 @@
+"""What was read from another system's configuration, and its addition to a draft."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.errors import LocalError, OperatorError
+from sipmesh.topology.builder.additions import NewPool, add_domain, add_pool, add_site
+from sipmesh.topology.builder.outline import Outline
+from sipmesh.topology.document.changes import add_partner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+LARGEST_FILE: Final = 8 << 20
+"""Octets of a file that is imported; an export of a large network has some hundred kilobytes."""
+MOST_SERVERS: Final = 2_000
+MOST_LEFT: Final = 200
+"""Lines about what could not be taken; the rest is counted."""
+
+_NOT_LABEL = re.compile(r"[^a-z0-9-]+")
+
+
+@dataclass(slots=True)
+class Imported:
+    """The parts that were read, and what was *left* out, each with its reason. *partners* have the keys of the document."""
+
+    domains: list[str] = field(default_factory=list)
+    sites: list[str] = field(default_factory=list)
+    pools: list[NewPool] = field(default_factory=list)
+    partners: list[Mapping[str, object]] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+    def leave(self, what: str, why: str) -> None:
+        """Record that *what* could not be taken."""
+        if len(self.left) < MOST_LEFT:
+            self.left.append(f"{what}: {why}")
+        elif len(self.left) == MOST_LEFT:
+            self.left.append("further parts are not taken, and not listed here")
+
+
+def read_file(file: Path) -> bytes:
+    """Read a file to import; raises `OperatorError` if it cannot be read or is too large."""
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(LARGEST_FILE + 1)
+    except OSError as wrong:
+        raise OperatorError(f"{file} cannot be read ({wrong.strerror})") from None
+    if len(content) > LARGEST_FILE:
+        raise OperatorError(f"{file} is larger than {LARGEST_FILE} octets")
+    return content
+
+
+def site_label(name: str) -> str:
+    """Make a short name of the name of a site: ``Redmond (US)`` → ``redmond-us``; empty if nothing is left."""
+    return _NOT_LABEL.sub("-", name.lower()).strip("-")[:63].strip("-")
+
+
+def add_imported(text: str, imported: Imported, file: Path) -> str:
+    """Add the parts to the draft *text*. What the draft has already, and what cannot be added, is left out."""
+    outline = Outline(text, file)
+    known = {entry.name for entry in (*outline.domains, *outline.sites, *outline.pools)}
+    steps: list[tuple[str, Callable[[str], str]]] = []
+    steps += [(name, partial(_domain, name=name, file=file)) for name in dict.fromkeys(imported.domains)]
+    steps += [(name, partial(_site, name=name, file=file)) for name in dict.fromkeys(imported.sites)]
+    steps += [(pool.name, partial(_pool, new=pool, file=file)) for pool in imported.pools]
+    steps += [(_name_of(partner), partial(add_partner, partner=partner)) for partner in imported.partners]
+    for name, add in steps:
+        text = _added(text, name, known, imported, add)
+    return text
+
+
+def _domain(text: str, name: str, file: Path) -> str:
+    return add_domain(text, name, file)
+
+
+def _site(text: str, name: str, file: Path) -> str:
+    return add_site(text, name, file)
+
+
+def _pool(text: str, new: NewPool, file: Path) -> str:
+    return add_pool(text, new, file)
+
+
+def _name_of(partner: Mapping[str, object]) -> str:
+    domains = partner.get("domains")
+    return str(domains[0]) if isinstance(domains, list) and domains else "partner"
+
+
+def _added(text: str, name: str, known: set[str], imported: Imported, add: Callable[[str], str]) -> str:
+    if name.lower() in known:
+        imported.leave(name, "the draft has it already")
+        return text
+    known.add(name.lower())
+    try:
+        return add(text)
+    except OperatorError as wrong:
+        imported.leave(name, wrong.message)
+    except LocalError as wrong:
+        imported.leave(name, f"it cannot be written ({wrong})")
+    return text
