@@ -68,6 +68,7 @@ COMMANDS = {
     "npm": "npm",
     "openssl": "openssl",
     "postgresql": "initdb",
+    "ssh-keygen": "ssh-keygen",
     "sslscan": "sslscan",
     "testssl": "testssl",
     "unbound": "unbound",

@@ -16,7 +16,16 @@ from sipmesh.cli.diagnosis import explain, links, status
 from sipmesh.cli.organisation import audit, backup, drain, init, join, management, serve
 from sipmesh.cli.organisation import console as web_console
 from sipmesh.cli.output import console, report, report_fault, say, say_verdict
-from sipmesh.cli.topology import build, document, import_command, partner, partner_changes, partner_probe, publish
+from sipmesh.cli.topology import (
+    approvals,
+    build,
+    document,
+    import_command,
+    partner,
+    partner_changes,
+    partner_probe,
+    publish,
+)
 from sipmesh.cli.topology.dns import command as dns
 from sipmesh.cli.topology.planning import apply, plan, verification
 from sipmesh.cli.topology.simulation import simulate
@@ -97,6 +106,9 @@ document.app.command("plan")(plan.plan)
 document.app.command("apply")(apply.apply)
 document.app.command("verify")(verification.verify)
 document.app.command("simulate")(simulate.simulate)
+document.app.command("propose")(approvals.propose)
+document.app.command("review")(approvals.review)
+document.app.command("approve")(approvals.approve)
 document.app.command("publish")(publish.publish)
 document.app.command("history")(publish.history)
 document.app.command("diff")(publish.diff)

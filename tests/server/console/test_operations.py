@@ -10,7 +10,7 @@ import pytest
 
 from sipmesh.server.console.operations import TABLE, NotAllowedError, Operation, Operations, ToPublish, operation_of
 from sipmesh.server.console.operator import Operator
-from sipmesh.topology.document.console_role import ConsoleRole
+from sipmesh.topology.document.operators.console_role import ConsoleRole
 
 
 async def answer(asked: Mapping[str, Any]) -> Mapping[str, Any]:

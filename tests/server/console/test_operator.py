@@ -9,7 +9,7 @@ from sipmesh.server.console.operator import (
     Operator,
     Operators,
 )
-from sipmesh.topology.document.console_role import ConsoleRole
+from sipmesh.topology.document.operators.console_role import ConsoleRole
 
 ADA = Operator("ada (1)", ConsoleRole.OPERATOR)
 

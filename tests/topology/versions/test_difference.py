@@ -407,6 +407,14 @@ RICH = {
     "storage": {"users": "sqlite:///u.db", "bindings": "s/b.db", "messages": "sqlite:///m.db"},
     "messages": {"per_user": 10, "per_sender": 5, "lifetime_days": 3},
     "presence": {"inside": "polite-block", "partners": "allow"},
+    "approvals": {
+        "publish": 2,
+        "block": 1,
+        "operators": [
+            {"name": "ada", "key": "ssh-ed25519 AAAA"},
+            {"name": "ben", "key": "ssh-ed25519 BBBB"},
+        ],
+    },
     "console": {
         "listen": "127.0.0.1:8444",
         "operators": [
@@ -433,6 +441,7 @@ WORDS: list[Any] = [
     "allow",
     "security-officer",
     "2" * 64,
+    "ssh-ed25519 CCCC",
     "server-ok",
     "sqlite:///v.db",
     "http://crl.example.test/other.crl",
@@ -503,7 +512,8 @@ def test_every_change_is_listed(path: tuple[str | int, ...], change: Any) -> Non
     names = [pool.name for pool in other.pools]
     servers = [server.name for pool in other.pools for server in pool.servers]
     operators = [operator.name for operator in other.console.operators] if other.console is not None else []
-    if any(len(set(unique)) < len(unique) for unique in (names, servers, operators)):
+    approvers = [operator.name for operator in other.approvals.operators] if other.approvals is not None else []
+    if any(len(set(unique)) < len(unique) for unique in (names, servers, operators, approvers)):
         return  # no such topology is ever loaded
     for old, new in ((RIGHT, other), (other, RIGHT)):
         assert bool(difference(taken(old), taken(new))) is (old != new)

@@ -10,7 +10,7 @@ from sipmesh.cli.control_client import ask_one
 from sipmesh.cli.output import GOOD, duration, say, say_json
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.errors import OperatorError
-from sipmesh.topology.document.console_role import ConsoleRole
+from sipmesh.topology.document.operators.console_role import ConsoleRole
 
 app = typer.Typer(help="The web console and the HTTP API of the management server.", no_args_is_help=True)
 

@@ -40,6 +40,13 @@ def publish(
     why: Why,
     force: Force = False,
     wait: Wait = WAIT_S,
+    without_approvals: Annotated[
+        bool,
+        typer.Option(
+            "--without-approvals",
+            help="After the loss of operators' keys: servers refuse this version until each of them has joined again.",
+        ),
+    ] = False,
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -56,8 +63,10 @@ def publish(
         return
     socket = running_management(place)
     if socket is None:
-        say_rested(publish_at_rest(place, why, force=force), as_json=as_json)
+        say_rested(publish_at_rest(place, why, force=force, unapproved=without_approvals), as_json=as_json)
         return
+    if without_approvals:
+        raise OperatorError("a version without approvals is published while management is stopped: stop it first")
     publish_draft(place, socket, why, wait, force=force, as_json=as_json)
 
 
@@ -107,13 +116,13 @@ def publish_block(place: Place, name: str, wait: float) -> None:
     _follow(socket, published, wait, began, as_json=False)
 
 
-def publish_at_rest(place: Place, why: str, *, force: bool = False) -> Rested:
+def publish_at_rest(place: Place, why: str, *, force: bool = False, unapproved: bool = False) -> Rested:
     """Publish without a running management server; raises `OperatorError`."""
     from sipmesh.server.control_socket import name_of
     from sipmesh.server.management.publishing.offline_publish import publish_at_rest as at_rest
 
     who = name_of(os.getuid())
-    return at_rest(place.file, who, why, datetime.now(UTC), _say_undone, force=force)
+    return at_rest(place.file, who, why, datetime.now(UTC), _say_undone, force=force, unapproved=unapproved)
 
 
 def _say_undone(event: str, *, servers: str, why: str) -> None:

@@ -15,7 +15,7 @@ from sipmesh.server.console.operator import CODE_LIFETIME_S, Operator
 from sipmesh.server.console.pages import LOGIN, Pages
 from sipmesh.server.console.replies import LoginCodeReply
 from sipmesh.server.control_socket import WHO, ControlCommand
-from sipmesh.topology.document.console_role import ConsoleRole
+from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from sipmesh.server.management.replies import (
     VersionReply,
 )
 from sipmesh.server.typed_json import read
-from sipmesh.topology.document.console_role import ConsoleRole
+from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.topology.versions.publication import LONGEST_WHY
 from sipmesh.trust.judgement.verdict_report import VerdictReport
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.server.console.secret_table import SecretTable, hash_of
-from sipmesh.topology.document.console_role import ConsoleRole
+from sipmesh.topology.document.operators.console_role import ConsoleRole
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.model import Topology

@@ -25,6 +25,7 @@ from sipmesh.server.replication.fencing import HighestFencing
 from sipmesh.server.replication.publication_record import PublicationRecord, PublicationRecordFile, digest
 from sipmesh.server.replication.stored_users import USERS, StoredUsers
 from sipmesh.topology.document.named_files.crl_cache import large_lists_later
+from sipmesh.topology.versions.approval import NotApprovedError, must_be_approved
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
 from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import KIND, Publication
@@ -203,9 +204,22 @@ class DocumentStore:
         self.known_to_exist = max(self.known_to_exist, publication.number)
         try:
             with large_lists_later():
-                return load_published(publication, self.folder)
+                loaded = load_published(publication, self.folder)
         except OperatorError as wrong:
             raise _refused(f"version {publication.number} cannot be used: {wrong}") from None
+        self._must_be_approved(publication, loaded, in_force)
+        return loaded
+
+    def _must_be_approved(self, new: Publication, loaded: Loaded, in_force: Loaded) -> None:
+        """Raise `RemoteError` unless operators have approved a version, by the rule of the version in force."""
+        if in_force.topology.approvals is None:
+            return
+        try:
+            must_be_approved(self.publication(), in_force.topology, new, loaded.topology)
+        except NotApprovedError as wrong:
+            raise _refused(f"version {new.number} is not approved: {wrong}") from None
+        except OperatorError as wrong:
+            raise _refused(f"the version in force cannot be read, so approvals cannot be checked: {wrong}") from None
 
     def _is_unfinished(self, jws: bytes, publication: Publication, in_force: Loaded) -> bool:
         """Return whether this is the recorded version, if it could not be written or not be put in force before."""

@@ -12,7 +12,6 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from sipmesh.topology.document.console_role import ConsoleRole
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.topology.document.names import (
@@ -31,6 +30,7 @@ from sipmesh.topology.document.names import (
     WebOrigin,
     split_port,
 )
+from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.topology.document.watching import Watching
 from sipmesh.trust.revocation.crl import RevocationSource
 from sipmesh.trust.role import ClientUsage, Role
@@ -40,9 +40,14 @@ WEBSOCKET_PORT = 8443
 SERVER_PORT = 5062
 MOST_CLIENT_CERTIFICATES = 16
 MOST_OPERATORS = 100
+MOST_APPROVERS = 50
 PARTNER_PORT = 5061
 
 OperatorName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,31}$")]
+SshKey = Annotated[
+    str,
+    StringConstraints(max_length=1000, pattern=r"^(ssh-ed25519|sk-ssh-ed25519@openssh\.com) [A-Za-z0-9+/]+=*( .*)?$"),
+]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -371,6 +376,28 @@ class Console(Part):
     )
 
 
+class ApprovingOperator(Part):
+    """An operator whose signature counts as an approval."""
+
+    name: OperatorName = Field(description="name of the operator")
+    key: SshKey = Field(description="public key in the form of OpenSSH: ssh-ed25519, or of a FIDO token")
+
+
+class Approvals(Part):
+    """Servers load a new content only with the signatures of operators, beside the signature of management."""
+
+    publish: int = Field(ge=1, le=MOST_APPROVERS, description="how many operators must approve a version")
+    block: int | None = Field(
+        default=None,
+        ge=1,
+        le=MOST_APPROVERS,
+        description="how many for a version that only blocks; by default the same",
+    )
+    operators: tuple[ApprovingOperator, ...] = Field(
+        min_length=1, max_length=MOST_APPROVERS, description="the operators whose approval counts"
+    )
+
+
 class Topology(Part):
     """The whole topology document."""
 
@@ -391,6 +418,9 @@ class Topology(Part):
     storage: Storage = Field(default=Storage(), description="where users and registrations are stored")
     presence: Presence = Field(default=Presence(), description="who may watch the presence of our users")
     messages: Messages = Field(default=Messages(), description="messages stored for users who are not registered")
+    approvals: Approvals | None = Field(
+        default=None, description="operators who must approve each version; by default management alone publishes"
+    )
     console: Console | None = Field(
         default=None, description="web console and HTTP API of the management server; by default there are none"
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sipmesh.topology.document.listeners import PORTS_OF, WILDCARDS, listeners
+from sipmesh.topology.document.operators.sshsig import PublicKey, UnusableKeyError
 from sipmesh.topology.document.report import did_you_mean
 from sipmesh.topology.document.storage.shared import what_is_not_shared
 from sipmesh.topology.document.yaml_tree import dotted
@@ -20,7 +21,7 @@ from sipmesh.trust.role import Role
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sipmesh.topology.document.model import AuthorityEntry, Pool, Server, Topology
+    from sipmesh.topology.document.model import Approvals, AuthorityEntry, Pool, Server, Topology
     from sipmesh.topology.document.parse import Unread
     from sipmesh.topology.document.report import ProblemReport
     from sipmesh.topology.document.yaml_tree import Loc
@@ -276,6 +277,39 @@ def console_has_a_management_server(document: _Document) -> None:
                 document.report.add(("console", "operators", n, key), reason, "give each operator a name and a token")
 
 
+def approvals_can_be_given(document: _Document) -> None:
+    """There are enough operators with different keys, and management that publishes."""
+    rule = document.topology.approvals
+    if rule is None:
+        return
+    if not any(pool.role is Role.MANAGEMENT for pool in document.topology.pools):
+        remedy = "add a pool of role management, or remove `approvals`"
+        document.report.add(("approvals",), "needs a management server, and there is none", remedy)
+    for key, count in (("publish", rule.publish), ("block", rule.block or 0)):
+        if count > len(rule.operators):
+            reason = f"needs {count} operators, and there are {len(rule.operators)}"
+            document.report.add(("approvals", key), reason, "add operators, or ask for fewer approvals")
+    if rule.block is not None and rule.block > rule.publish:
+        document.report.add(("approvals", "block"), "is more than `publish`", "a block must not need more approvals")
+    _approvers_differ(document, rule)
+
+
+def _approvers_differ(document: _Document, rule: Approvals) -> None:
+    names: dict[str, int] = {}
+    keys: dict[bytes, int] = {}
+    for n, operator in enumerate(rule.operators):
+        place: Loc = ("approvals", "operators", n)
+        if names.setdefault(operator.name, n) != n:
+            document.report.add((*place, "name"), "is the name of another operator", "give each operator a name")
+        try:
+            blob = PublicKey.read(operator.key).blob
+        except UnusableKeyError as wrong:
+            document.report.add((*place, "key"), str(wrong), "give the line of the operator's file id_ed25519.pub")
+            continue
+        if keys.setdefault(blob, n) != n:
+            document.report.add((*place, "key"), "is the key of another operator", "each operator needs a key")
+
+
 def applications_speak_for_domains_of_ours(document: _Document) -> None:
     """An application may assert users of our SIP domains only."""
     ours = document.topology.sip_domains
@@ -377,6 +411,7 @@ CHECKS = (
     next_hops_lead_somewhere,
     management_is_one_server,
     console_has_a_management_server,
+    approvals_can_be_given,
     applications_speak_for_domains_of_ours,
     sites_are_listed,
     media_policies_are_for_domains_of_ours,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sipmesh.topology.document.load import Loaded
-    from sipmesh.topology.document.model import Console, Topology, WebSocket
+    from sipmesh.topology.document.model import Approvals, Console, Topology, WebSocket
     from sipmesh.trust.authority import Authority
 
 _PASSWORD = re.compile(r"(://[^:/@]*):[^@/]*@")
@@ -49,6 +49,7 @@ def _changes(old: Loaded, new: Loaded) -> Iterator[str]:
     yield from _fields("", before.messages, after.messages, _MESSAGES)
     yield from _fields("", before.presence, after.presence, _PRESENCE)
     yield from _console(before.console, after.console)
+    yield from _approvals(before.approvals, after.approvals)
     yield from _fields("", before, after, _TOPOLOGY)
 
 
@@ -119,6 +120,29 @@ def _order(old: Sequence[str], new: Sequence[str], what: str) -> Iterator[str]:
 
 
 # The parts of the document
+
+
+def _approvals(old: Approvals | None, new: Approvals | None) -> Iterator[str]:
+    """Describe how many operators must approve a version, and who they are."""
+    if new is None:
+        yield from () if old is None else ("versions need no approval of operators any more",)
+        return
+    numbers = (
+        ("a version", old.publish if old else None, new.publish),
+        ("a version that only blocks", old.block if old else None, new.block),
+    )
+    for what, before, after in numbers:
+        if before != after:
+            yield f"approvals for {what} change from {_spell(before, 'none')} to {_spell(after, 'those for a version')}"
+    keys = ({one.name: one.key for one in old.operators} if old else {}, {one.name: one.key for one in new.operators})
+    yield from (f"operator {name} approves no version any more" for name in keys[0] if name not in keys[1])
+    yield from (
+        f"operator {name} may approve versions, with {tell(keys[1][name])}" for name in keys[1] if name not in keys[0]
+    )
+    yield from _order([*keys[0]], [*keys[1]], "the operators who approve")
+    for name in keys[0].keys() & keys[1].keys():
+        if keys[0][name] != keys[1][name]:
+            yield f"operator {name} approves with another key: {tell(keys[1][name])}"
 
 
 def _console(old: Console | None, new: Console | None) -> Iterator[str]:
@@ -406,6 +430,7 @@ _TOPOLOGY: Mapping[str, Words | None] = {
             "messages",
             "presence",
             "console",
+            "approvals",
         )
     ),
     "sipmesh": _from_to("the format of the document"),

@@ -9,7 +9,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -37,6 +37,8 @@ LARGEST_PAYLOAD: Final = (LARGEST - LARGEST_HEADER) // 4 * 3 - 100
 
 LONGEST_BY: Final = 200  # characters: a login name and a machine
 LONGEST_WHY: Final = 2000  # characters: a few sentences
+MOST_APPROVALS: Final = 50
+LONGEST_SIGNATURE: Final = 6000  # characters of base64
 LONGEST_NAME: Final = 64  # characters of an organisation, as in its certificates
 _DIGEST = re.compile(r"(?:[0-9a-f]{64})?", re.ASCII)
 
@@ -56,7 +58,8 @@ class Publication:
     *number* counts from 1. *at* is in UTC, in whole seconds. *by* is who published it: a login on the management host.
     *forced* tells that the operator ignored a warning. *previous* is the SHA-256 in hex of the previous signed document, and
     *audit* is the head of the audit chain at that time; both may be "". *topology* is the YAML text. *files* has the content
-    of each anchor file, by its name in the text.
+    of each anchor file, by its name in the text. *serial* is the number of the content that operators have approved, and
+    *approvals* has their signatures by name (`approval`); both are left out of the payload where there are none.
     """
 
     organisation: str
@@ -69,16 +72,19 @@ class Publication:
     forced: bool = False
     previous: str = ""
     audit: str = ""
+    serial: int = 0
+    approvals: Mapping[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "files", MappingProxyType(dict(self.files)))
+        object.__setattr__(self, "approvals", MappingProxyType(dict(self.approvals)))
 
     def encode(self) -> bytes:
         """Give the payload to sign. `decode` gives an equal publication.
 
         Raises OperatorError if it is too large for the servers.
         """
-        fields = {
+        fields: dict[str, object] = {
             "format": FORMAT,
             "organisation": self.organisation,
             "number": self.number,
@@ -91,6 +97,9 @@ class Publication:
             "topology": self.topology,
             "files": {name: base64.b64encode(content).decode() for name, content in self.files.items()},
         }
+        if self.serial or self.approvals:
+            fields["serial"] = self.serial
+            fields["approvals"] = {name: base64.b64encode(blob).decode() for name, blob in self.approvals.items()}
         payload = json.dumps(fields, ensure_ascii=True, separators=(",", ":")).encode()
         if len(payload) > LARGEST_PAYLOAD:
             remedy = "name smaller files under `anchors`, each with one root only"
@@ -113,10 +122,11 @@ class Publication:
         problems = [f"`{name}` is not known" for name in sorted(fields.keys() - _FIELDS.keys())]
         found: dict[str, Any] = {}
         for name, read in _FIELDS.items():
+            if name not in fields:
+                problems += [] if name in _OPTIONAL else [f"`{name}` is missing"]
+                continue
             try:
                 found[name] = read(fields[name])
-            except KeyError:
-                problems.append(f"`{name}` is missing")
             except _MisfitError as wrong:
                 problems.append(f"`{name}` {wrong}")
         if problems:
@@ -126,6 +136,17 @@ class Publication:
 
     def __repr__(self) -> str:
         return f"<Publication {self.number} of {self.organisation} by {self.by}, {len(self.files)} files>"
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """What operators have approved: the *serial* number of the content, and their *signatures* by name."""
+
+    serial: int = 0
+    signatures: Mapping[str, bytes] = field(default_factory=dict)
+
+
+NOT_APPROVED: Final = Approved()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +168,16 @@ class Draft:
         return cls(loaded, content.decode(), anchors.files)
 
     def compiled(
-        self, number: int, by: str, why: str, *, at: datetime, forced: bool = False, previous: str = "", audit: str = ""
+        self,
+        number: int,
+        by: str,
+        why: str,
+        *,
+        at: datetime,
+        forced: bool = False,
+        previous: str = "",
+        audit: str = "",
+        approved: Approved = NOT_APPROVED,
     ) -> Publication:
         """Make the publication of this draft; raises OperatorError if *by* or *why* is empty, too long or unprintable."""
         if at.tzinfo is None:
@@ -171,6 +201,8 @@ class Draft:
             forced=forced,
             previous=previous,
             audit=audit,
+            serial=approved.serial,
+            approvals=approved.signatures,
         )
 
 
@@ -208,6 +240,24 @@ def _number(given: object) -> int:
     if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= HIGHEST:
         raise _MisfitError(f"is not a whole number from 1 to {HIGHEST}")
     return given
+
+
+def _serial(given: object) -> int:
+    return 0 if given == 0 and isinstance(given, int) and not isinstance(given, bool) else _number(given)
+
+
+def _signatures(given: object) -> dict[str, bytes]:
+    if not isinstance(given, dict) or len(given) > MOST_APPROVALS:
+        raise _MisfitError(f"is not an object with at most {MOST_APPROVALS} signatures")
+    found = {}
+    for name, text in given.items():
+        if not isinstance(text, str) or len(text) > LONGEST_SIGNATURE:
+            raise _MisfitError("has a signature that is not a short text")
+        try:
+            found[name] = base64.b64decode(text, validate=True)
+        except ValueError:
+            raise _MisfitError("has a signature that is not base64") from None
+    return found
 
 
 def _instant(given: object) -> datetime:
@@ -293,5 +343,8 @@ _FIELDS: Mapping[str, Callable[[Any], object]] = MappingProxyType(
         "audit": _digest,
         "topology": _document,
         "files": _files,
+        "serial": _serial,
+        "approvals": _signatures,
     }
 )
+_OPTIONAL: Final = frozenset({"serial", "approvals"})

@@ -73,14 +73,17 @@ class Rested:
     forced: Sequence[str]
 
 
-def publish_at_rest(file: Path, who: str, why: str, at: datetime, tell: Tell, *, force: bool) -> Rested:
+def publish_at_rest(
+    file: Path, who: str, why: str, at: datetime, tell: Tell, *, force: bool, unapproved: bool = False
+) -> Rested:
     """Sign the draft in *file* as the next version; it is in force when the management server starts.
 
     Meanwhile nobody reports which anchors are in use, so all anchors count as used. Raises `OperatorError` for a draft that
-    would break something without *force*, and if the version in force was changed or does not fit this folder.
+    would break something without *force*, and if the version in force was changed or does not fit this folder. With
+    *unapproved* no approval of operators is needed: servers refuse the version until each has joined again.
     """
     with opened(file.parent) as management_db, _audited(management_db, who, at, {"act": "publish", "why": why}):
-        request = PublishRequest(read_draft(file), who, why, at, force=force)
+        request = PublishRequest(read_draft(file), who, why, at, force=force, unapproved=unapproved)
         return _publish_next(management_db, request, file.parent, tell)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.server.management.publishing.approvals import approved
 from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.management.publishing.publish_checks import from_a_restart, must_open
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN, must_be_portable
@@ -48,7 +49,8 @@ class PublishRequest:
     """A *draft* to publish: *who* requests it, *why*, and when (*at*, with a time zone).
 
     *base* is the number of the version that the draft was compared with, 0 if there is none. *force* publishes a draft
-    although it breaks something. *act* is the entry in the audit log.
+    although it breaks something. *act* is the entry in the audit log. *unapproved* publishes without approvals: servers
+    refuse the version until each of them has joined again.
     """
 
     draft: Draft
@@ -58,6 +60,7 @@ class PublishRequest:
     base: int = 0
     force: bool = False
     act: AuditAct = AuditAct.PUBLISH
+    unapproved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,8 @@ def publish(
     - the user database does not open;
     - the draft breaks something, and the request has no *force*;
     - the signed document is larger than a link accepts;
-    - the history has a newer version than *base*.
+    - the history has a newer version than *base*;
+    - operators have not approved the draft, by the rule in force or by the new one.
     """
     draft, at = request.draft, request.at
     must_be_portable(draft.loaded)
@@ -96,6 +100,8 @@ def publish(
     if found and not request.force:
         sentences = "; ".join(found)
         raise OperatorError(f"not published, since it would break something: {sentences}; --force does it all the same")
+
+    signatures = approved(management_db, draft, unapproved=request.unapproved)
 
     def make(slot: Slot) -> bytes:
         publication = draft.compiled(
@@ -106,6 +112,7 @@ def publish(
             forced=bool(found),
             previous=slot.previous,
             audit=slot.audit,
+            approved=signatures,
         )
         return must_fit(sign_as(signer, publication.encode(), KIND, at, slot.fencing))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sipmesh.topology.document.console_role import ConsoleRole
+from sipmesh.topology.document.operators.console_role import ConsoleRole
 
 
 def test_each_role_may_do_what_the_roles_before_it_may_do() -> None:

@@ -1,0 +1,185 @@
+"""`sipmesh topology propose`, `review` and `approve`: a version counts with the signatures of operators only."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sipmesh.cli.output import GOOD, WARN, say, say_document
+from sipmesh.cli.place import HERE, Place, TopologyFile
+from sipmesh.errors import OperatorError, Problem, SipmeshError
+
+if TYPE_CHECKING:
+    from sipmesh.storage.management_db import ManagementDb
+    from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.versions.approval import Proposal
+    from sipmesh.topology.versions.publication import Draft
+
+ProposalFile = Annotated[Path, typer.Argument(metavar="PROPOSAL", help="The file that `topology propose` has written.")]
+
+
+def propose(
+    *,
+    block: Annotated[
+        str, typer.Option("--block", metavar="NAME", help="Propose the version in force with this name blocked.")
+    ] = "",
+    back_to: Annotated[
+        int, typer.Option("--version", min=0, metavar="N", help="Propose the content of this version again.")
+    ] = 0,
+    topology: TopologyFile = HERE,
+) -> None:
+    """Write the file that operators sign before the draft can be published.
+
+    The file has the whole content: the document, and the roots that it names. Give it to the operators. Put their signatures
+    into the folder `approvals` beside the topology, and publish.
+    """
+    from sipmesh.server.management.publishing.approvals import FOLDER, proposal
+    from sipmesh.server.management.publishing.offline_publish import opened
+
+    place = Place(topology)
+    with opened(place.folder) as management_db:
+        made = proposal(management_db, _draft(place, management_db, block, back_to))
+    folder = place.folder / FOLDER
+    folder.mkdir(exist_ok=True)
+    file = folder / f"proposal-{made.serial}.json"
+    file.write_bytes(made.encode())
+    say(f"{file} has to be signed by the operators. Its digest:", made.digest)
+    say(
+        f"Each operator runs: sipmesh topology review {file.name}, then sipmesh topology approve {file.name} --key FILE"
+    )
+
+
+def _draft(place: Place, management_db: ManagementDb, block: str, back_to: int) -> Draft:
+    from sipmesh.server.management.publishing.emergency_block import blocking
+    from sipmesh.server.management.publishing.publish import read_draft
+    from sipmesh.server.replication.topology_source import version_of
+    from sipmesh.topology.versions.load_published import load_published
+    from sipmesh.topology.versions.publication import Draft as NewDraft
+
+    head = management_db.history.head()
+    if head is None:
+        return read_draft(place.file)
+    if block:
+        made = blocking(version_of(management_db, head.number), block, place.folder)
+        if made is None:
+            raise OperatorError(f"{block} is blocked already")
+        return made
+    if back_to:
+        old = version_of(management_db, back_to)
+        return NewDraft(load_published(old, place.folder), old.topology, old.files)
+    return read_draft(place.file)
+
+
+def review(
+    file: ProposalFile,
+    *,
+    before: Annotated[
+        Path | None,
+        typer.Option(
+            "--before", metavar="PROPOSAL", help="The proposal that you have approved last: shows what changes."
+        ),
+    ] = None,
+) -> None:
+    """Show what a proposal would put in force. It needs no access to management.
+
+    Compare the digest with the other operators. Without `--before` the command shows the whole document. Keep each proposal that
+    you approve: then the next review shows only what changes.
+    """
+    made = _read(file)
+    loaded = _loaded(made, file)
+    say(f"Proposal {made.serial} of {made.organisation}. Its digest:", made.digest)
+    if before is None:
+        say_document(made.topology)
+        return
+    from sipmesh.topology.versions.difference import difference
+
+    old = _read(before)
+    if (old.organisation, old.serial + 1) != (made.organisation, made.serial):
+        say(f"{before.name} is proposal {old.serial} of {old.organisation}, and not the one just before.", style=WARN)
+    changes = difference(_loaded(old, before), loaded)
+    say(*([f"  {line}" for line in changes] or ["Nothing changes in its meaning."]))
+
+
+def approve(
+    file: ProposalFile,
+    *,
+    key: Annotated[
+        Path,
+        typer.Option(
+            "--key", metavar="FILE", help="Your Ed25519 key of OpenSSH; a .pub file for a key in an agent or a token."
+        ),
+    ],
+) -> None:
+    """Sign a proposal with your key, after you have reviewed it.
+
+    The signature is a file beside the proposal. Bring it into the folder `approvals` of management. The signature counts for
+    this content and this serial number only.
+    """
+    from sipmesh.topology.document.operators.sshsig import Signature, armoured
+
+    made = _read(file)
+    _loaded(made, file)
+    blob = _by_agent(made, key) if key.suffix == ".pub" else _by_file(made, key)
+    fingerprint = Signature.read(blob).key.fingerprint
+    short = "".join(letter for letter in fingerprint.removeprefix("SHA256:") if letter.isalnum())[:8]
+    signed = file.with_name(f"{file.stem}-{short}.sig")
+    signed.write_text(armoured(blob))
+    say(f"Approved: proposal {made.serial} of {made.organisation}, with {fingerprint}.", style=GOOD)
+    say(f"The signature is in {signed}.")
+
+
+def _read(file: Path) -> Proposal:
+    from sipmesh.topology.versions.approval import Proposal as Approvable
+
+    try:
+        return Approvable.decode(file.read_bytes())
+    except OSError as wrong:
+        raise OperatorError("there is no proposal", (Problem(file, 0, "", str(wrong.strerror), ""),)) from None
+
+
+def _loaded(made: Proposal, file: Path) -> Loaded:
+    """Load the document of a proposal; raises `OperatorError` with all its problems."""
+    from sipmesh.topology.document.load import load_text
+    from sipmesh.topology.document.named_files.trust_anchors import embedded_anchors
+
+    return load_text(made.topology.encode(), file, embedded_anchors(made.files))
+
+
+def _by_file(made: Proposal, file: Path) -> bytes:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+
+    from sipmesh.topology.document.operators.sshsig import sign
+    from sipmesh.topology.versions.approval import NAMESPACE
+
+    content = file.read_bytes()
+    try:
+        try:
+            key = load_ssh_private_key(content, None)
+        except (ValueError, TypeError):
+            passphrase = typer.prompt(f"Passphrase of {file}", hide_input=True, err=True)
+            key = load_ssh_private_key(content, passphrase.encode())
+    except (ValueError, TypeError) as wrong:
+        remedy = "make a key by ssh-keygen -t ed25519, or give the right passphrase"
+        raise OperatorError("the key cannot be used", (Problem(file, 0, "", str(wrong), remedy),)) from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise OperatorError(f"{file} is not an Ed25519 key: make one by ssh-keygen -t ed25519")
+    return sign(made.encode(), NAMESPACE, key)
+
+
+def _by_agent(made: Proposal, key: Path) -> bytes:
+    """Let `ssh-keygen` sign with the agent or the token; raises `SipmeshError` with what it says."""
+    from sipmesh.topology.document.operators.sshsig import unarmoured
+    from sipmesh.topology.versions.approval import NAMESPACE
+
+    command = ["ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", str(key)]
+    try:
+        done = subprocess.run(command, input=made.encode(), capture_output=True, check=False)
+    except FileNotFoundError:
+        raise SipmeshError("ssh-keygen is not installed: it signs with keys in an agent or a token") from None
+    if done.returncode:
+        raise SipmeshError(f"ssh-keygen did not sign: {done.stderr.decode(errors='replace').strip()}")
+    return unarmoured(done.stdout.decode("ascii"))

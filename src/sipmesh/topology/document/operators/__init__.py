@@ -1,0 +1,1 @@
+"""Operators in the document: what they may do in the console, and the keys with which they approve versions."""

@@ -1,0 +1,133 @@
+"""Approvals: signatures of operators under the content of a version, beside the signature of management.
+
+A network with `approvals` in its topology loads a new content only with the signatures of enough operators. So whoever takes the
+management host cannot change who is trusted. What operators sign is a proposal: the organisation, the serial number of the
+content, the document, and every file that it embeds. A server accepts a higher serial number only. So an old content, once
+approved, cannot be put in force again.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.errors import SipmeshError
+from sipmesh.topology.document.operators.sshsig import PublicKey, Signature, UnusableKeyError
+from sipmesh.trust.formatting import tell_list
+
+if TYPE_CHECKING:
+    from sipmesh.topology.document.model import Approvals, Topology
+    from sipmesh.topology.versions.publication import Publication
+
+NAMESPACE: Final = "sipmesh-topology"
+"""The namespace of the signatures (`ssh-keygen -Y sign -n`): a signature for something else does not count."""
+
+FORMAT: Final = 1
+MOST: Final = 100
+"""Signatures of one version."""
+
+
+class NotApprovedError(SipmeshError):
+    """A content has not the approvals that the version in force requires."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """The content that operators approve: *serial* is one more than that of the content in force."""
+
+    organisation: str
+    serial: int
+    topology: str
+    files: Mapping[str, bytes]
+
+    def encode(self) -> bytes:
+        """Return the octets that operators sign; the same content always gives the same octets."""
+        files = {name: base64.b64encode(content).decode() for name, content in sorted(self.files.items())}
+        fields = {
+            "sipmesh-proposal": FORMAT,
+            "organisation": self.organisation,
+            "serial": self.serial,
+            "topology": self.topology,
+            "files": files,
+        }
+        return json.dumps(fields, ensure_ascii=True, indent=1).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, octets: bytes) -> Proposal:
+        """Read a proposal; raises `NotApprovedError` unless these are exactly the octets that `encode` makes."""
+        try:
+            fields = json.loads(octets)
+            files = {str(name): base64.b64decode(content) for name, content in fields["files"].items()}
+            found = cls(str(fields["organisation"]), int(fields["serial"]), str(fields["topology"]), files)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise NotApprovedError("this is not a proposal of sipmesh topology propose") from None
+        if found.encode() != octets:
+            raise NotApprovedError("this proposal was changed: it is not what sipmesh topology propose has written")
+        return found
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of its octets in hex, by which operators compare it."""
+        return hashlib.sha256(self.encode()).hexdigest()
+
+
+def proposal_of(publication: Publication) -> Proposal:
+    """Return what operators have approved for a publication."""
+    return Proposal(publication.organisation, publication.serial, publication.topology, publication.files)
+
+
+def approvers(rule: Approvals, octets: bytes, signatures: Iterable[bytes]) -> dict[str, bytes]:
+    """Return the operators of *rule* who have signed *octets*, each with one signature."""
+    keys = {PublicKey.read(operator.key).blob: operator.name for operator in rule.operators}
+    found: dict[str, bytes] = {}
+    for blob in signatures:
+        try:
+            signature = Signature.read(blob)
+        except UnusableKeyError:
+            continue
+        name = keys.get(signature.key.blob)
+        if name is not None and name not in found and signature.is_of(octets, NAMESPACE):
+            found[name] = blob
+    return found
+
+
+def must_be_approved(held: Publication, held_topology: Topology, new: Publication, new_topology: Topology) -> None:
+    """Raise `NotApprovedError` unless the content of *new* may follow *held* by the rule of the held topology.
+
+    The same content with another number needs no new approval. A version that only blocks needs `block` approvals.
+    """
+    rule = held_topology.approvals
+    if rule is None or _is_same_content(held, new):
+        return
+    if new.serial <= held.serial:
+        raise NotApprovedError(
+            f"its content has the serial number {new.serial}, and the content in force has {held.serial}: an old content "
+            "does not count again"
+        )
+    only_blocks = is_block(held_topology, new_topology) and new.files.items() <= held.files.items()
+    needed = rule.block if only_blocks and rule.block is not None else rule.publish
+    names = approvers(rule, proposal_of(new).encode(), list(new.approvals.values())[:MOST])
+    if len(names) < needed:
+        raise NotApprovedError(f"{len(names)} of {needed} operators have approved its content{_named(names)}")
+
+
+def _named(names: Iterable[str]) -> str:
+    return f": {tell_list(sorted(names))}" if names else ""
+
+
+def is_block(held: Topology, new: Topology) -> bool:
+    """Return whether *new* only blocks: names are added to `blocked`, and partners are removed, nothing else."""
+    before, after = held.federation, new.federation
+    same = new.model_copy(update={"federation": before}) == held
+    rest = after.model_copy(update={"partners": before.partners, "blocked": before.blocked}) == before
+    fewer = [partner for partner in before.partners if partner in after.partners] == list(after.partners)
+    return same and rest and fewer and set(before.blocked) <= set(after.blocked)
+
+
+def _is_same_content(held: Publication, new: Publication) -> bool:
+    same = (held.topology, dict(held.files), held.serial) == (new.topology, dict(new.files), new.serial)
+    return same and held.organisation == new.organisation

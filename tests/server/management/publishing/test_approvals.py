@@ -1,0 +1,51 @@
+"""The folder of signatures: what is in it, and which of it belongs to a draft."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipmesh.errors import OperatorError
+from sipmesh.server.management.publishing import approvals
+from sipmesh.server.management.publishing.approvals import FOLDER, approved, proposal
+from sipmesh.storage.management_db import ManagementDb
+from sipmesh.topology.versions.publication import NOT_APPROVED, Draft
+from support.approving import Approver, approve, rule
+from support.managed import Managed
+
+ADA, BEN = Approver("ada"), Approver("ben")
+
+
+def draft(network: Managed) -> Draft:
+    return Draft.read(network.organisation.file.read_bytes(), network.organisation.file)
+
+
+def test_draft_without_a_rule_needs_no_approval(managed: Managed) -> None:
+    management_db = ManagementDb(managed.organisation.folder)
+    assert approved(management_db, draft(managed)) == NOT_APPROVED
+    management_db.close()
+
+
+def test_other_files_in_the_folder_do_no_harm(managed: Managed, monkeypatch: pytest.MonkeyPatch) -> None:
+    management_db = ManagementDb(managed.organisation.folder)
+    managed.edit(lambda document: document.update(approvals=rule(ADA, BEN)))
+    folder = managed.organisation.folder / FOLDER
+    folder.mkdir()
+    (folder / "00.sig").write_bytes(b"\xff" * 10_000)
+    (folder / "01.sig").write_text("-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n")
+    (folder / "02.sig").mkdir()
+    with pytest.raises(OperatorError, match="0 of 2"):
+        approved(management_db, draft(managed))
+    approve(managed, 1, ADA, BEN)
+    found = approved(management_db, draft(managed))
+    assert (found.serial, sorted(found.signatures)) == (1, ["ada", "ben"])
+    assert proposal(management_db, draft(managed)).serial == 1
+    monkeypatch.setattr(approvals, "MOST_FILES", 0)
+    with pytest.raises(OperatorError, match="0 of 2"):
+        approved(management_db, draft(managed))
+    management_db.close()
+
+
+def test_version_without_approvals_has_a_serial_number_of_its_own(managed: Managed) -> None:
+    management_db = ManagementDb(managed.organisation.folder)
+    assert approved(management_db, draft(managed), unapproved=True).serial == 1
+    management_db.close()

@@ -1,0 +1,116 @@
+"""Approvals without a network: what a proposal is, whose signature counts, and what only blocks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from sipmesh.topology.document.model import Topology
+from sipmesh.topology.versions.approval import (
+    NotApprovedError,
+    Proposal,
+    approvers,
+    is_block,
+    must_be_approved,
+    proposal_of,
+)
+from sipmesh.topology.versions.publication import Publication
+from support.approving import Approver, rule
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+ADA, BEN = Approver("ada"), Approver("ben")
+HELD = Publication("Example", 7, NOON, "ada", "why", "held", {"root.pem": b"root"}, serial=3)
+NEW = replace(HELD, number=8, topology="new", serial=4)
+
+
+def topology(**changed: Any) -> Topology:
+    authority = {"anchors": ["root.pem"], "crls": ["root.crl"]}
+    partner = {"domains": ["partner.test"], **authority}
+    document: dict[str, Any] = {
+        "sipmesh": 1,
+        "organisation": "Example",
+        "sip_domains": ["example.test"],
+        "authority": authority,
+        "pools": [{"name": "pool1.example.test", "role": "front-end", "servers": ["fe1.example.test"]}],
+        "federation": {"partners": [partner, {**partner, "domains": ["other.test"]}], "blocked": ["evil.test"]},
+        "approvals": rule(ADA, BEN),
+    }
+    return Topology.model_validate({**document, **changed})
+
+
+HELD_TOPOLOGY = topology()
+
+
+def signed(publication: Publication, *operators: Approver) -> Publication:
+    octets = proposal_of(publication).encode()
+    return replace(publication, approvals={operator.name: operator.signs(octets) for operator in operators})
+
+
+def test_content_with_enough_operators_may_follow_and_with_fewer_not() -> None:
+    must_be_approved(HELD, HELD_TOPOLOGY, signed(NEW, ADA, BEN), HELD_TOPOLOGY)
+    with pytest.raises(NotApprovedError, match="1 of 2 operators have approved its content: ada"):
+        must_be_approved(HELD, HELD_TOPOLOGY, signed(NEW, ADA), HELD_TOPOLOGY)
+
+
+def test_without_a_rule_management_alone_publishes() -> None:
+    must_be_approved(HELD, topology(approvals=None), NEW, HELD_TOPOLOGY)
+
+
+def test_same_content_with_another_number_needs_no_new_approval() -> None:
+    must_be_approved(HELD, HELD_TOPOLOGY, replace(HELD, number=9, why="again"), HELD_TOPOLOGY)
+    for changed in ({"files": {"root.pem": b"other"}}, {"topology": "other"}, {"serial": 4}):
+        with pytest.raises(NotApprovedError):
+            must_be_approved(HELD, HELD_TOPOLOGY, replace(HELD, number=9, **changed), HELD_TOPOLOGY)
+
+
+@pytest.mark.parametrize("serial", [0, 2, 3])
+def test_serial_number_that_is_not_higher_is_refused(serial: int) -> None:
+    with pytest.raises(NotApprovedError, match="does not count again"):
+        must_be_approved(HELD, HELD_TOPOLOGY, signed(replace(NEW, serial=serial), ADA, BEN), HELD_TOPOLOGY)
+
+
+def test_operator_counts_once_and_malformed_signatures_not_at_all() -> None:
+    octets = proposal_of(NEW).encode()
+    given = HELD_TOPOLOGY.approvals
+    assert given is not None
+    blobs = [b"", b"SSHSIG", ADA.signs(octets), ADA.signs(octets), Approver("eve").signs(octets), BEN.signs(b"")]
+    assert approvers(given, octets, blobs).keys() == {"ada"}
+
+
+def test_proposal_has_one_form() -> None:
+    proposal = Proposal("Example", 4, "a: b\n", {"b.pem": b"1", "a.pem": b"2"})
+    assert Proposal.decode(proposal.encode()) == proposal
+    assert proposal.encode() == replace(proposal, files={"a.pem": b"2", "b.pem": b"1"}).encode()
+    for wrong in (b"", b"{}", b"[1]", proposal.encode() + b" ", proposal.encode().replace(b"4", b"4.0", 1)):
+        with pytest.raises(NotApprovedError):
+            Proposal.decode(wrong)
+
+
+@pytest.mark.parametrize(
+    ("changed", "blocks"),
+    [
+        ({"blocked": ["evil.test", "more.test"]}, True),
+        ({"partners": []}, True),
+        ({"blocked": ["evil.test", "partner.test"], "partners": [1]}, True),
+        ({"blocked": []}, False),
+        ({"partners": [1, 0]}, False),
+        ({"partners": [0, 1, 1]}, False),
+        ({"route": "sip.example.test"}, False),
+    ],
+)
+def test_only_what_is_blocked_and_removed_is_a_block(changed: dict[str, Any], *, blocks: bool) -> None:
+    federation = HELD_TOPOLOGY.federation
+    partners = [federation.partners[n] for n in changed.get("partners", (0, 1))]
+    new = federation.model_copy(
+        update={**changed, "partners": tuple(partners), "blocked": tuple(changed.get("blocked", federation.blocked))}
+    )
+    assert is_block(HELD_TOPOLOGY, HELD_TOPOLOGY.model_copy(update={"federation": new})) is blocks
+
+
+def test_block_that_changes_anything_else_is_not_one() -> None:
+    federation = HELD_TOPOLOGY.federation.model_copy(update={"blocked": ("evil.test", "more.test")})
+    for more in ({"sip_domains": ("evil.test",)}, {"approvals": None}, {"organisation": "Other"}):
+        assert not is_block(HELD_TOPOLOGY, HELD_TOPOLOGY.model_copy(update={"federation": federation, **more}))
