@@ -658,6 +658,7 @@ async def test_server_whose_published_address_is_not_its_own_takes_the_version_t
         def change(document: dict[str, Any]) -> None:
             for pool in document["pools"]:
                 for server in pool["servers"]:
+                    server["machine"] = "host"
                     if server["name"] == FE1:
                         server["address"] = address
 
