@@ -29,7 +29,7 @@ from sipmesh.cli.topology import (
 from sipmesh.cli.topology.dns import command as dns
 from sipmesh.cli.topology.planning import apply, plan, verification
 from sipmesh.cli.topology.simulation import simulate
-from sipmesh.cli.users import accounts, aliases, registrations
+from sipmesh.cli.users import accounts, aliases, presence, registrations
 from sipmesh.errors import SipmeshError
 from sipmesh.trust.verdict import LinkRefused
 
@@ -91,6 +91,7 @@ authority.app.command("protect")(protect.protect)
 authority.app.add_typer(root.app, name="root")
 app.add_typer(accounts.app, name="user")
 accounts.app.add_typer(aliases.app, name="alias")
+accounts.app.add_typer(presence.app, name="presence")
 app.add_typer(partner.app, name="partner")
 partner.app.command("change")(partner_changes.change)
 partner.app.command("remove")(partner_changes.remove)

@@ -21,3 +21,4 @@ class AuditAct(StrEnum):
     RESTORE = "restore"
     ALIAS = "alias"
     MOVE = "move"
+    PRESENCE = "presence"

@@ -15,11 +15,13 @@ import sqlalchemy as sql
 from sqlalchemy import make_url
 
 from sipmesh.errors import OperatorError
+from sipmesh.routing.events.watcher_rules import MOST_RULES, NO_RULES
 from sipmesh.sip.digest import Algorithm, ha1
 from sipmesh.storage.backup.create import copy_users
 from sipmesh.storage.users.replicated_users import ReplicatedUsers
 from sipmesh.storage.users.user_database import MOST_ALIASES, Users
 from sipmesh.storage.users.user_document import UserDocument
+from sipmesh.topology.document.watching import Watching
 from storage.databases import SQLITE, only_postgresql, only_sqlite, run, shell
 from support.postgres import Cluster
 
@@ -432,3 +434,71 @@ def test_aliases_are_copied_with_their_users(users: Users, tmp_path: Path) -> No
     users.copy_to(other)
     assert other.get(ALICE).aliases == (NUMBER,)
     other.close()
+
+
+CAROL = "sip:carol@partner.test"
+
+
+def test_rule_about_a_watcher_is_known_to_a_server_after_its_next_look(users: Users, server: Users) -> None:
+    users.add(ALICE, "alice-pw")
+    server.refresh()
+    generation = server.verifier(ALICE)
+    assert users.set_watcher("alice@example.test", "Carol@partner.test", Watching.BLOCK) == CAROL
+    assert users.set_watcher(ALICE, "carol@partner.test", Watching.ALLOW) == CAROL
+    assert users.set_watcher(ALICE, "@partner.test", Watching.BLOCK) == "@partner.test"
+    assert server.refresh() == {ALICE}
+    assert server.watcher_rules(ALICE) == {CAROL: Watching.ALLOW, "@partner.test": Watching.BLOCK}
+    assert server.verifier(ALICE) == generation
+    assert users.remove_watcher(ALICE, CAROL) == CAROL
+    server.refresh()
+    assert server.watcher_rules(ALICE) == users.get(ALICE).watchers == {"@partner.test": Watching.BLOCK}
+    assert [user.watchers for user in users.list()] == [{"@partner.test": Watching.BLOCK}]
+    users.remove(ALICE)
+    users.add(ALICE, "alice-pw")
+    server.refresh()
+    assert server.watcher_rules(ALICE) == NO_RULES
+
+
+def test_rule_that_is_not_there_cannot_be_removed(users: Users) -> None:
+    users.add(ALICE, "alice-pw")
+    with pytest.raises(OperatorError, match="sipmesh user presence list alice"):
+        users.remove_watcher(ALICE, "bob")
+    with pytest.raises(OperatorError, match="is not a user"):
+        users.set_watcher("nobody@example.test", "bob", Watching.BLOCK)
+
+
+@only_sqlite
+def test_user_has_as_many_rules_as_the_limit_and_no_more(users: Users) -> None:
+    users.add(ALICE, "alice-pw")
+    with users._engine.begin() as db:
+        rows = [{"aor": ALICE, "watcher": f"sip:{n}@b.test", "rule": "block"} for n in range(MOST_RULES - 1)]
+        db.execute(sql.text("INSERT INTO users_watchers VALUES (:aor, :watcher, :rule)"), rows)
+    users.set_watcher(ALICE, "bob", Watching.BLOCK)
+    users.set_watcher(ALICE, "bob", Watching.ALLOW)
+    with pytest.raises(OperatorError, match="which is the limit"):
+        users.set_watcher(ALICE, "carol", Watching.BLOCK)
+    assert len(users.get(ALICE).watchers) == MOST_RULES
+
+
+@only_sqlite
+def test_rule_of_a_later_release_blocks(users: Users) -> None:
+    users.add(ALICE, "alice-pw")
+    with users._engine.begin() as db:
+        db.execute(sql.text("INSERT INTO users_watchers VALUES (:aor, '*', 'confirm')"), {"aor": ALICE})
+    assert users.get(ALICE).watchers == {"*": Watching.BLOCK}
+
+
+def test_document_has_the_rules_of_the_users_of_its_pool(users: Users) -> None:
+    for user, pool in ((ALICE, "pool1"), ("sip:bob@example.test", "pool2")):
+        users.add(user, "pw", pool=pool)
+        users.set_watcher(user, CAROL, Watching.BLOCK)
+    [whole] = [UserDocument.decode(part) for part in users.documents("Example", "pool1", "pool1")]
+    assert whole.watchers == {ALICE: {CAROL: Watching.BLOCK}}
+    users.remove_watcher(ALICE, CAROL)
+    [change] = [UserDocument.decode(part) for part in users.documents("Example", "pool1", "pool1", since=whole.number)]
+    replicated = ReplicatedUsers("Example", "pool1")
+    assert replicated.watcher_rules(ALICE) == NO_RULES
+    assert ALICE in replicated.apply(whole)
+    assert replicated.watcher_rules(ALICE) == {CAROL: Watching.BLOCK}
+    assert replicated.apply(change) == {ALICE}
+    assert replicated.watcher_rules(ALICE) == NO_RULES

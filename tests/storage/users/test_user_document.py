@@ -13,6 +13,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.routing.authentication.verifier import Verifier
 from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.users.user_document import MOST_PARTS, UserDocument
+from sipmesh.topology.document.watching import Watching
 
 SHA, MD5 = "ab" * 32, "cd" * 16
 BOTH = {Algorithm.SHA_256: SHA, Algorithm.MD5: MD5}
@@ -26,6 +27,7 @@ WHOLE = UserDocument(
     homes={"sip:dora@example.test": "pool2.example.test", "sip:carol@example.test": "pool3.example.test"},
     gone=frozenset({"sip:eve@example.test"}),
     aliases={ALICE.aor: ("sip:info@example.test", "tel:+4930123"), "sip:carol@example.test": ("tel:+4930124",)},
+    watchers={ALICE.aor: {"*": Watching.POLITE_BLOCK, "sip:erin@partner.test": Watching.ALLOW}},
 )
 
 
@@ -38,6 +40,8 @@ def told(**changes: Any) -> bytes:
 def test_document_is_read_as_it_was_written() -> None:
     assert UserDocument.decode(WHOLE.encode()) == WHOLE
     assert UserDocument.decode(told(aliases=None)).aliases == {}  # of a release without aliases
+    assert UserDocument.decode(told(watchers=None)).watchers == {}
+    assert UserDocument.decode(told(watchers={"a@b": {"*": "ask"}})).watchers == {"sip:a@b": {"*": Watching.BLOCK}}
     assert UserDocument.decode(UserDocument("Example", "pool1", 1).encode()) == UserDocument("Example", "pool1", 1)
 
 

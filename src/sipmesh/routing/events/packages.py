@@ -33,6 +33,10 @@ PACKAGES: Final = {package.name: package for package in (PRESENCE, REG, MESSAGE_
 ALLOW_EVENTS: Final = ", ".join(sorted(PACKAGES))
 
 
+ABOUT_USERS: Final = frozenset({PRESENCE.name, "dialog"})
+"""Packages that tell whether a user is there, or calls: a user's rules about watchers count for both (RFC 4235 section 5)."""
+
+
 def event_type(request: Request) -> str:
     """Give the event type in lower case and without parameters; "" if there is none."""
     return ascii_lower((request.first("event") or "").partition(";")[0].strip(LWS))

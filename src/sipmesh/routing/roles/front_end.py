@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sipmesh.routing.events.packages import ALLOW_EVENTS, is_notified
+from sipmesh.routing.events.packages import is_notified
 from sipmesh.routing.identity import assertion
 from sipmesh.routing.identity.dialog import (
     Inside,
@@ -38,7 +38,7 @@ from sipmesh.routing.outcome import (
 from sipmesh.routing.registrar.device import RegisteredContact, contact_address, is_like_a_contact
 from sipmesh.routing.registrar.gruu import Gruus, OpenedGruu, is_gruu, pool_of, public_device
 from sipmesh.routing.roles.access import carried
-from sipmesh.routing.roles.options import capabilities
+from sipmesh.routing.roles.options import registrar_capabilities
 from sipmesh.routing.target import Found, ServerTarget
 from sipmesh.sip.message import Request
 from sipmesh.sip.rows import PRIVACY
@@ -95,7 +95,7 @@ def decide(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEn
     if request.method == "REGISTER":
         return register(request, sender, facts)
     if request.method == "OPTIONS" and other is None and request.ruri.user is None and facts.names.ours(request.ruri):
-        return capabilities(request, ALLOW_EVENTS)
+        return registrar_capabilities(request)
     return carry(request, route_set, other, sender, facts)
 
 

@@ -176,10 +176,11 @@ class Executor:
 
     def _at_home(self, flow: Flow, request: Request, outcome: ToUser) -> Forward | Answer | Store | Serve | None:
         """Find the phones of a user of our pool, or what serves the request in their place."""
-        if request.method in EVENT_METHODS and outcome.device is None:
-            served = self._events.served(request, outcome, flow.sender)
-            if served is not None:
-                return served
+        if request.method in EVENT_METHODS:
+            served = self._events.served(request, outcome, flow.sender) if outcome.device is None else None
+            done = served or self._events.refused(request, outcome)
+            if done is not None:
+                return done
         held = self._registrations.bindings(outcome.aor)
         if held is None and request.method == "ACK":  # it cannot wait, since nothing answers it
             return outcome.instead

@@ -181,7 +181,7 @@ class RunningServer:
         branches = Branches(tokens.incarnation, frozenset(listener.sent_by for listener in advertised.values()))
         self._wire_judge(view)
         self.logins = self._logins()
-        self.user_updates = UserUpdates(self.users, self.logins, self.log)
+        self.user_updates = UserUpdates(self.users, self.logins, self._users_changed, self.log)
         self.registrations = Registrations(
             view.name,
             tokens,
@@ -266,12 +266,19 @@ class RunningServer:
             queue, own_requests, storing, delivery, notifier, self.outages, self.view, self.homes, clock, self.log
         )
 
+    def _users_changed(self, aors: frozenset[str]) -> None:
+        """Check who may watch *aors*; the events are wired after the users."""
+        self.events.notifier.rules_changed(aors)
+
     def _registered(self, aor: str) -> None:
         """Deliver what waits for a user who has registered; the events are wired after the registrations."""
         self.events.registered(aor)
 
-    def _watching(self, _aor: str, watcher: str) -> Watching:
-        """Return what *watcher* may see of the presence of our users."""
+    def _watching(self, aor: str, watcher: str) -> Watching:
+        """Return what *watcher* may see of the presence of *aor*: by a rule of *aor*, or by the default of the topology."""
+        rule = self.homes.watcher_rule(aor, watcher)
+        if rule is not None:
+            return rule
         presence = self.view.loaded.topology.presence
         is_inside = watcher.rpartition("@")[2] in self.view.sip_domains
         return presence.inside if is_inside else presence.partners

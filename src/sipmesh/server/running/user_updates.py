@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
 
 
 class UserUpdates:
-    """Applies changes of *users*, from their database or from a signed document."""
+    """Applies changes of *users*, from their database or from a signed document; *changed* is told who has changed."""
 
-    def __init__(self, users: KnownUsers, logins: DigestAuth, log: Log) -> None:
-        self._users, self._logins, self._log = users, logins, log
+    def __init__(
+        self, users: KnownUsers, logins: DigestAuth, changed: Callable[[frozenset[str]], None], log: Log
+    ) -> None:
+        self._users, self._logins, self._changed, self._log = users, logins, changed, log
 
     def __repr__(self) -> str:
         return f"<UserUpdates of {self._users!r}, number {self.number}>"
@@ -58,4 +61,7 @@ class UserUpdates:
         return self._close(changed)
 
     def _close(self, changed: frozenset[str]) -> int:
-        return len(self._logins.close_changed(changed)) if changed else 0
+        if not changed:
+            return 0
+        self._changed(changed)
+        return len(self._logins.close_changed(changed))

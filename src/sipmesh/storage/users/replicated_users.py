@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
+from sipmesh.routing.events.watcher_rules import NO_RULES, WatcherRules
 from sipmesh.storage.alias_index import AliasIndex
 from sipmesh.storage.users.user_document import UserDocument
 
@@ -20,12 +21,17 @@ MOST_IN_PLACE: Final = 2_000
 
 @dataclass(slots=True)
 class UserSet:
-    """Users by their address: verifiers of the pool's own users, the home pools of all others, and the aliases of all."""
+    """Users by their address: verifiers and rules of the pool's own users, home pools of all others, and aliases of all."""
 
     number: int = 0
     verifiers: dict[str, Verifier] = field(default_factory=dict, repr=False)
     homes: dict[str, str] = field(default_factory=dict, repr=False)
     aliases: AliasIndex = field(default_factory=AliasIndex, repr=False)
+    watchers: dict[str, WatcherRules] = field(default_factory=dict, repr=False)
+
+    def about(self, aor: str) -> tuple[Verifier | None, WatcherRules]:
+        """Return what concerns the links and the watchers of *aor*."""
+        return self.verifiers.get(aor), self.watchers.get(aor, NO_RULES)
 
     def add(self, part: UserDocument) -> None:
         """Apply the changes of one part."""
@@ -37,6 +43,8 @@ class UserSet:
         self.homes |= part.homes
         for aor in part.changed:
             self.aliases.put(aor, part.aliases.get(aor, ()))
+            self.watchers.pop(aor, None)
+        self.watchers |= part.watchers
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +125,11 @@ class ReplicatedUsers:
         users = UserSet(number)
         if parts[0].since:
             users.verifiers, users.homes = dict(before.verifiers), dict(before.homes)
-            users.aliases = before.aliases.copy()
+            users.aliases, users.watchers = before.aliases.copy(), dict(before.watchers)
         for part in parts:
             users.add(part)
         aors = before.verifiers.keys() | users.verifiers.keys()
-        changed = frozenset(aor for aor in aors if before.verifiers.get(aor) != users.verifiers.get(aor))
+        changed = frozenset(aor for aor in aors if before.about(aor) != users.about(aor))
         return UserChange(number, users=users, changed=changed)
 
     def commit(self, change: UserChange | None) -> frozenset[str]:
@@ -139,11 +147,11 @@ class ReplicatedUsers:
     def _change_in_place(self, change: UserChange) -> frozenset[str]:
         users = self._users = self._users or UserSet()
         aors = [aor for part in change.parts for aor in part.changed]
-        before = {aor: users.verifiers.get(aor) for aor in aors}
+        before = {aor: users.about(aor) for aor in aors}
         for part in change.parts:
             users.add(part)
         users.number = change.number
-        return frozenset(aor for aor in aors if before[aor] != users.verifiers.get(aor))
+        return frozenset(aor for aor in aors if before[aor] != users.about(aor))
 
     def _check(self, document_part: UserDocument) -> None:
         if (document_part.organisation, document_part.pool) != (self._organisation, self._pool):
@@ -179,6 +187,7 @@ class ReplicatedUsers:
             verifiers=users.verifiers,
             homes=users.homes,
             aliases={aor: users.aliases.of(aor) for aor in users.aliases.users()},
+            watchers=users.watchers,
         )
         return whole.encode()
 
@@ -202,6 +211,10 @@ class ReplicatedUsers:
     def aliases(self, aor: str) -> Sequence[str]:
         """Return the aliases of *aor*."""
         return self._users.aliases.of(aor) if self._users is not None else ()
+
+    def watcher_rules(self, aor: str) -> WatcherRules:
+        """Return the rules about who may see the presence of *aor*."""
+        return self._users.watchers.get(aor, NO_RULES) if self._users is not None else NO_RULES
 
     def refresh(self) -> frozenset[str]:
         """Return the empty set: `take` returns the changes of a document at once."""

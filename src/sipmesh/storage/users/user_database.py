@@ -10,7 +10,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sipmesh.database.connection import Database
 from sipmesh.errors import OperatorError
 from sipmesh.routing.authentication.verifier import Verifier, user_of
+from sipmesh.routing.events.watcher_rules import MOST_RULES, NO_RULES, WatcherRules, read_watcher
 from sipmesh.routing.identity.alias import alias_keys, folded, read_alias
 from sipmesh.routing.registrar.address_of_record import read_address
 from sipmesh.sip.digest import Algorithm, ha1
@@ -29,6 +30,7 @@ from sipmesh.sip.text import ascii_lower
 from sipmesh.sip.uri import SipUri, normal_escapes
 from sipmesh.storage.alias_index import AliasIndex
 from sipmesh.storage.users.user_document import UserDocument
+from sipmesh.topology.document.watching import Watching
 
 DEFAULT_ALGORITHMS = (Algorithm.SHA_256, Algorithm.MD5)
 """RFC 8760 2.6: the strongest first. MD5 is for browser libraries; MD5 alone is for phones that support nothing else."""
@@ -91,6 +93,13 @@ _POOL_COLUMN = {
 }
 """By dialect, the query that has a row if the table has the column for the home pool."""
 
+_watchers = sql.Table(
+    "users_watchers",
+    _schema,
+    sql.Column("aor", sql.Text, primary_key=True),
+    sql.Column("watcher", sql.Text, primary_key=True),
+    sql.Column("rule", sql.Text, nullable=False),
+)
 MOST_ALIASES: Final = 32
 """Aliases of one user: every server of the network has them in memory."""
 
@@ -101,7 +110,8 @@ _COLUMN_OF = {Algorithm.SHA_256: "ha1_sha256", Algorithm.MD5: "ha1_md5"}
 class User:
     """One user without hashes; *pool* is the home pool, None for the topology's first front-end pool; *created* is UTC.
 
-    *aliases* are the keys of the user's aliases (`sipmesh.routing.identity.alias`).
+    *aliases* are the keys of the user's aliases (`sipmesh.routing.identity.alias`), *watchers* the rules about who may see the
+    user's presence (`sipmesh.routing.events.watcher_rules`).
     """
 
     aor: str
@@ -110,6 +120,19 @@ class User:
     created: datetime
     pool: str | None = None
     aliases: tuple[str, ...] = ()
+    watchers: WatcherRules = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """The *rows* of users changed since the number *since*, 0 for all; *gone* are removed users, *version* the present number."""
+
+    rows: Sequence[dict[str, Any]]
+    aliases: AliasIndex
+    rules: Mapping[str, WatcherRules]
+    gone: frozenset[str]
+    version: int
+    since: int
 
 
 _Stamp = tuple[tuple[int, int, int], ...]
@@ -119,7 +142,18 @@ _YOUNG_NS = 2_000_000_000  # far above the resolution of any file system's clock
 class Users:
     """The users of one organisation."""
 
-    __slots__ = ("_alias_index", "_database", "_engine", "_file", "_homes", "_known", "_seen", "_stamp", "where")
+    __slots__ = (
+        "_alias_index",
+        "_database",
+        "_engine",
+        "_file",
+        "_homes",
+        "_known",
+        "_rules",
+        "_seen",
+        "_stamp",
+        "where",
+    )
 
     def __init__(self, url: str | Path) -> None:
         """Open or create the database; a path means SQLite. Raises `OperatorError` if it cannot be used."""
@@ -129,6 +163,7 @@ class Users:
         self._known: dict[str, Verifier] = {}
         self._homes: dict[str, str] = {}
         self._alias_index = AliasIndex()
+        self._rules: dict[str, WatcherRules] = {}
         self._seen = 0
         _create_tables(self._database)
         with self._database.border():
@@ -192,11 +227,12 @@ class Users:
         return _user({**row, **values})
 
     def remove(self, aor: str) -> None:
-        """Remove a user with all aliases; raises `OperatorError` for an unknown user."""
+        """Remove a user with all aliases and rules; raises `OperatorError` for an unknown user."""
         uri = self._known_address(aor)
         with self._changing(uri.aor) as (db, _):
             _row_of(db, uri.aor)
-            db.execute(_aliases.delete().where(_aliases.c.aor == uri.aor))
+            for table in (_aliases, _watchers):
+                db.execute(table.delete().where(table.c.aor == uri.aor))
             db.execute(_users.delete().where(_users.c.aor == uri.aor))
 
     def add_alias(self, aor: str, alias: str) -> str:
@@ -230,18 +266,50 @@ class Users:
                 )
         return key
 
+    def set_watcher(self, aor: str, watcher: str, rule: Watching) -> str:
+        """Say what *watcher* may see of the presence of a user, and return the key of the watcher (`read_watcher`).
+
+        Raises `OperatorError` for an unknown user, for text that is no watcher, and above `MOST_RULES`.
+        """
+        uri = self._known_address(aor)
+        key = read_watcher(watcher, uri.domain)
+        with self._changing(uri.aor) as (db, _):
+            _row_of(db, uri.aor)
+            db.execute(_watchers.delete().where(_watchers.c.aor == uri.aor, _watchers.c.watcher == key))
+            if (
+                len(_rules_in(db, sql.select(_watchers).where(_watchers.c.aor == uri.aor)).get(uri.aor, ()))
+                >= MOST_RULES
+            ):
+                remedy = f"to remove one: sipmesh user presence remove {uri.aor[4:]} WATCHER"
+                raise _wrong(f"{uri.aor} has {MOST_RULES} rules, which is the limit", remedy)
+            db.execute(_watchers.insert().values(aor=uri.aor, watcher=key, rule=str(rule)))
+        return key
+
+    def remove_watcher(self, aor: str, watcher: str) -> str:
+        """Remove a rule, and return the key of its watcher; raises `OperatorError` if there is none."""
+        uri = self._known_address(aor)
+        key = read_watcher(watcher, uri.domain)
+        with self._changing(uri.aor) as (db, _):
+            _row_of(db, uri.aor)
+            removed = _watchers.delete().where(_watchers.c.aor == uri.aor, _watchers.c.watcher == key)
+            if not db.execute(removed).rowcount:
+                remedy = f"to list the rules: sipmesh user presence list {uri.aor[4:]}"
+                raise _wrong(f"{uri.aor} has no rule for {key.removeprefix('sip:')}", remedy)
+        return key
+
     def get(self, aor: str) -> User:
         """Return one user as the database has it now; raises `OperatorError` for an unknown user."""
         uri = self._known_address(aor)
         with self._database.border(), self._engine.connect() as db:
-            return _user(_row_of(db, uri.aor), _aliases_of(db, uri.aor))
+            rules = _rules_in(db, sql.select(_watchers).where(_watchers.c.aor == uri.aor))
+            return _user(_row_of(db, uri.aor), _aliases_of(db, uri.aor), rules.get(uri.aor, NO_RULES))
 
     def list(self) -> Sequence[User]:
         """Return all users as the database has them now, ordered by address."""
         with self._database.border(), self._engine.connect() as db:
-            aliases = _index(db, sql.select(_aliases))
+            aliases, rules = _index(db, sql.select(_aliases)), _rules_in(db, sql.select(_watchers))
             rows = _rows(db, sql.select(_users).order_by(_users.c.aor))
-            return [_user(row, aliases.of(row["aor"])) for row in rows]
+            return [_user(row, aliases.of(row["aor"]), rules.get(row["aor"], NO_RULES)) for row in rows]
 
     def documents(self, organisation: str, pool: str, otherwise: str, *, since: int = 0) -> Sequence[bytes]:
         """Return what the servers of *pool* have to know of all users, as payloads to sign; each payload is one part.
@@ -250,7 +318,8 @@ class Users:
         the number that the servers have: the result contains only later changes, and is empty if there are none. If the changes
         are not known, as after a restore, it contains all users. Takes about a second for 100,000 users.
         """
-        rows, aliases, gone, version, since = self._changed_since(since, otherwise)
+        found = self._changed_since(since, otherwise)
+        rows, aliases, version = found.rows, found.aliases, found.version
         if version == since or not version:
             return []
         ours = [row for row in rows if row["pool"] == pool]
@@ -258,18 +327,17 @@ class Users:
             organisation,
             pool,
             version,
-            since,
+            found.since,
             verifiers={row["aor"]: _verifier(row) for row in ours},
             homes={row["aor"]: row["pool"] for row in rows if row["pool"] != pool},
-            gone=gone,
+            gone=found.gone,
             aliases={row["aor"]: keys for row in rows if (keys := aliases.of(row["aor"]))},
+            watchers={row["aor"]: rules for row in ours if (rules := found.rules.get(row["aor"]))},
         )
         return [part.encode() for part in roster.divided()]
 
-    def _changed_since(
-        self, since: int, otherwise: str
-    ) -> tuple[Sequence[dict[str, Any]], AliasIndex, frozenset[str], int, int]:
-        """Return the rows changed since a number, all aliases, the removed addresses, the present number, and that really used.
+    def _changed_since(self, since: int, otherwise: str) -> _Changes:
+        """Return what has changed since a number.
 
         The version is written first, as in every change: so no change happens until everything has been read.
         """
@@ -281,10 +349,12 @@ class Users:
             changed = list(db.execute(changes).scalars())
             if not since or len(changed) != version - since:
                 rows = _rows(db, sql.select(_users).order_by(_users.c.aor))
-                return rows, _index(db, sql.select(_aliases)), frozenset(), version, 0
+                aliases, rules = _index(db, sql.select(_aliases)), _rules_in(db, sql.select(_watchers))
+                return _Changes(rows, aliases, rules, frozenset(), version, 0)
             rows = _rows(db, sql.select(_users).where(_users.c.aor.in_(changes)).order_by(_users.c.aor))
             aliases = _index(db, sql.select(_aliases).where(_aliases.c.aor.in_(changes)))
-            return rows, aliases, frozenset(changed) - {row["aor"] for row in rows}, version, since
+            rules = _rules_in(db, sql.select(_watchers).where(_watchers.c.aor.in_(changes)))
+            return _Changes(rows, aliases, rules, frozenset(changed) - {row["aor"] for row in rows}, version, since)
 
     def places(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return the home pools of users ("" for users without one), and the domains of their addresses."""
@@ -313,7 +383,8 @@ class Users:
         """
         with self._database.border(), self._engine.begin() as db:
             db.execute(_version.update().values(version=_version.c.version))  # so that no change happens meanwhile
-            found = {table: _rows(db, sql.select(table)) for table in (_users, _aliases, _changes, _version)}
+            tables = (_users, _aliases, _watchers, _changes, _version)
+            found = {table: _rows(db, sql.select(table)) for table in tables}
         with other._database.border(), other._engine.begin() as db:
             db.execute(_version.update().values(version=_version.c.version))
             if db.execute(sql.select(_users.c.aor).limit(1)).first():
@@ -356,6 +427,10 @@ class Users:
         """Return the aliases of *aor* as of the last `refresh`."""
         return self._alias_index.of(aor)
 
+    def watcher_rules(self, aor: str) -> WatcherRules:
+        """Return the rules about who may see the presence of *aor* as of the last `refresh`."""
+        return self._rules.get(aor, NO_RULES)
+
     def refresh(self) -> frozenset[str]:
         """Read what others have changed; returns the addresses of record that were added, changed or removed.
 
@@ -379,7 +454,8 @@ class Users:
             changed = frozenset(db.execute(since).scalars())
             rows = _rows(db, sql.select(_users).where(_users.c.aor.in_(since)))  # a query takes 65,535 values at most
             aliases = _index(db, sql.select(_aliases).where(_aliases.c.aor.in_(since)))
-        self._replace(changed, rows, aliases, version)
+            rules = _rules_in(db, sql.select(_watchers).where(_watchers.c.aor.in_(since)))
+        self._replace(changed, rows, aliases, rules, version)
         return changed
 
     def close(self) -> None:
@@ -387,7 +463,12 @@ class Users:
         self._database.close()
 
     def _replace(
-        self, changed: AbstractSet[str], rows: Sequence[Mapping[str, Any]], aliases: AliasIndex, version: int
+        self,
+        changed: AbstractSet[str],
+        rows: Sequence[Mapping[str, Any]],
+        aliases: AliasIndex,
+        rules: Mapping[str, WatcherRules],
+        version: int,
     ) -> None:
         """Replace the known users among *changed*; a reader in another thread may run between any two of the steps."""
         self._homes.update({row["aor"]: row["pool"] or "" for row in rows})
@@ -397,13 +478,17 @@ class Users:
             self._homes.pop(aor, None)
         for aor in (*changed, *aliases.users()):
             self._alias_index.put(aor, aliases.of(aor))
+        for aor in changed - rules.keys():
+            self._rules.pop(aor, None)
+        self._rules.update(rules)
         self._seen = version
 
     def _load(self) -> None:
         with self._engine.connect() as db:
             version = db.execute(sql.select(_version.c.version)).scalar_one()
             rows, aliases = _rows(db, sql.select(_users)), _index(db, sql.select(_aliases))
-        self._replace(frozenset(), rows, aliases, version)
+            rules = _rules_in(db, sql.select(_watchers))
+        self._replace(frozenset(), rows, aliases, rules, version)
 
     def _known_address(self, aor: str) -> SipUri:
         """Parse the address of a user; if there is none, of the user whose address differs in the case of its letters."""
@@ -525,14 +610,22 @@ def _index(db: sql.Connection, query: sql.Select[Any]) -> AliasIndex:
     return index
 
 
+def _rules_in(db: sql.Connection, query: sql.Select[Any]) -> dict[str, WatcherRules]:
+    """Return the rules of each user. A rule of a later release that we do not know blocks."""
+    known, found = {str(rule): rule for rule in Watching}, dict[str, dict[str, Watching]]()
+    for row in _rows(db, query):
+        found.setdefault(row["aor"], {})[row["watcher"]] = known.get(row["rule"], Watching.BLOCK)
+    return {aor: dict(sorted(rules.items())) for aor, rules in found.items()}
+
+
 def _verifier(row: Mapping[str, Any]) -> Verifier:
     hashes = {algorithm: row[column] for algorithm, column in _COLUMN_OF.items() if row[column]}
     return Verifier(row["aor"], row["generation"], hashes)
 
 
-def _user(row: Mapping[str, Any], aliases: Iterable[str] = ()) -> User:
+def _user(row: Mapping[str, Any], aliases: Iterable[str] = (), watchers: WatcherRules = NO_RULES) -> User:
     algorithms = tuple(algorithm for algorithm, column in _COLUMN_OF.items() if row[column])
-    return User(row["aor"], algorithms, row["generation"], row["created"], row["pool"], tuple(aliases))
+    return User(row["aor"], algorithms, row["generation"], row["created"], row["pool"], tuple(aliases), watchers)
 
 
 def _wrong(reason: str, remedy: str) -> OperatorError:

@@ -14,11 +14,13 @@ from typing import Any, Final
 
 from sipmesh.errors import OperatorError
 from sipmesh.routing.authentication.verifier import Verifier
+from sipmesh.routing.events.watcher_rules import WatcherRules
 from sipmesh.sip.digest import Algorithm
+from sipmesh.topology.document.watching import Watching
 
 FORMAT: Final = 1
 MOST_IN_A_PART: Final = 4_000
-"""Addresses and aliases in one part: a user with two digests takes 190 octets, so a signed part stays near 1 MB.
+"""Addresses, aliases and rules in one part: a user with two digests takes 190 octets, so a signed part stays near 1 MB.
 
 The JSON of a part is read in one call, which no other thread interrupts: about 5 ms.
 """
@@ -40,7 +42,8 @@ class UserDocument:
     *number* is the version of the users that it leads to; *since* is the version that it starts from, 0 for "from nothing".
     *verifiers* are only those of the pool's own users. *homes* has the home pool of each other address. *gone* are addresses
     that do not exist any more. *aliases* has the aliases of each address that has any: no other address of the document has
-    one. Addresses are ``sip:user@domain``.
+    one. *watchers* has the rules about the presence of each of the pool's own users that has any. Addresses are
+    ``sip:user@domain``.
     """
 
     organisation: str
@@ -53,6 +56,7 @@ class UserDocument:
     homes: Mapping[str, str] = field(default_factory=dict, repr=False)
     gone: frozenset[str] = frozenset()
     aliases: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
+    watchers: Mapping[str, WatcherRules] = field(default_factory=dict, repr=False)
 
     @property
     def size(self) -> int:
@@ -65,7 +69,7 @@ class UserDocument:
         return frozenset((*self.verifiers, *self.homes, *self.gone))
 
     def divided(self, most: int = MOST_IN_A_PART) -> Sequence[UserDocument]:
-        """Return the same document in parts of at most *most* addresses and aliases each, or of one user with all aliases."""
+        """Return the same document in parts of at most *most* addresses, aliases and rules each, or of one user with all."""
         rows: list[_Entry] = [*self.verifiers.items(), *self.homes.items()]
         rows += [(aor, None) for aor in sorted(self.gone)]
         cut = list(self._cut(rows, most))
@@ -75,7 +79,7 @@ class UserDocument:
         part: list[_Entry] = []
         size = 0
         for row in rows:
-            needs = 1 + len(self.aliases.get(row[0], ()))
+            needs = 1 + len(self.aliases.get(row[0], ())) + len(self.watchers.get(row[0], ()))
             if part and size + needs > most:
                 yield part
                 part, size = [], 0
@@ -93,6 +97,7 @@ class UserDocument:
             homes={aor: value for aor, value in values.items() if isinstance(value, str)},
             gone=frozenset(aor for aor, value in values.items() if value is None),
             aliases={aor: self.aliases[aor] for aor in values if aor in self.aliases},
+            watchers={aor: self.watchers[aor] for aor in values if aor in self.watchers},
         )
 
     def encode(self) -> bytes:
@@ -109,6 +114,7 @@ class UserDocument:
             "homes": _by_pool(self.homes),
             "gone": sorted(map(_bare, self.gone)),
             "aliases": {_bare(aor): list(keys) for aor, keys in self.aliases.items()},
+            "watchers": {_bare(aor): dict(rules) for aor, rules in self.watchers.items()},
         }
         return json.dumps(document, separators=(",", ":")).encode()
 
@@ -143,6 +149,7 @@ class UserDocument:
             },
             gone=frozenset(map(_full, document["gone"])),
             aliases=_aliases(document.get("aliases", {})),  # a release without aliases has no such member
+            watchers=_watchers(document.get("watchers", {})),  # nor has one without these rules
         )
         if not read.since < read.number or not read.part <= read.parts <= MOST_PARTS:
             raise ValueError("its numbers do not fit together")
@@ -156,6 +163,15 @@ def _by_pool(homes: Mapping[str, str]) -> dict[str, list[str]]:
 
 def _aliases(given: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
     return {_full(bare): tuple(map(_text, keys)) for bare, keys in given.items()}
+
+
+def _watchers(given: Mapping[str, Mapping[str, str]]) -> dict[str, WatcherRules]:
+    """Read the rules. A rule of a later release that we do not know blocks."""
+    known = {str(rule): rule for rule in Watching}
+    return {
+        _full(bare): {_text(watcher): known.get(_text(rule), Watching.BLOCK) for watcher, rule in rules.items()}
+        for bare, rules in given.items()
+    }
 
 
 def _row(verifier: Verifier) -> dict[str, str | int]:

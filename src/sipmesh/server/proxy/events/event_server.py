@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.routing.events.packages import MESSAGE_SUMMARY, is_for_notifier
+from sipmesh.routing.events.packages import ABOUT_USERS, MESSAGE_SUMMARY, event_type, is_for_notifier
 from sipmesh.routing.events.stored_message import is_storable
 from sipmesh.routing.identity.sender import ServerSender
-from sipmesh.routing.outcome import Forward, Serve
+from sipmesh.routing.outcome import Answer, Forward, Serve
 from sipmesh.routing.target import ServerTarget
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.storage.messages import MessageLimits, Storing, counts, expire, forget_users
+from sipmesh.topology.document.watching import Watching
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ class EventServer:
         self._view = view
         self.storing.limits = message_limits(view)
         self.own_requests.border = border
+        self.notifier.rules_changed()
 
     def served(self, request: Request, outcome: ToUser, sender: Sender | None) -> Serve | Forward | None:
         """Give a SUBSCRIBE or PUBLISH to the notifier of its user, which may be another server of this pool.
@@ -89,6 +92,19 @@ class EventServer:
         if chosen in {here, ""}:
             return Serve(outcome.aor, outcome.identity)
         return Forward((ServerTarget((chosen,), LinkKind.SERVER, request.uri),), outcome.identity)
+
+    def refused(self, request: Request, outcome: ToUser) -> Answer | None:
+        """Refuse a SUBSCRIBE of a watcher who may not see what its package tells of the user; None for all else.
+
+        It is asked for requests to phones: for them, a user who blocks politely has no phone.
+        """
+        if request.method != "SUBSCRIBE" or event_type(request) not in ABOUT_USERS:
+            return None
+        watching = self.notifier.watching(outcome.aor, outcome.identity or "")
+        if watching is Watching.BLOCK:
+            why = f"{outcome.identity} may not watch {outcome.aor}"
+            return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
+        return Answer(480) if watching is Watching.POLITE_BLOCK else None
 
     def is_to_store(self, request: Request, aor: str, *, is_registered: bool) -> bool:
         """Tell whether a MESSAGE for *aor* is to be stored: nobody is registered, or earlier ones are being delivered."""

@@ -7,7 +7,7 @@ One server of a pool is the notifier of a user, and has all publications and sub
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
@@ -66,14 +66,13 @@ Seen = tuple[tuple[str, str], ...]
 class WatchedUser:
     """One user with subscriptions. *rows* are the bindings that subscribers were told of last, *waiting* the messages."""
 
-    __slots__ = ("is_asked", "rows", "seen", "subscriptions", "waiting")
+    __slots__ = ("rows", "seen", "subscriptions", "waiting")
 
     def __init__(self) -> None:
         self.subscriptions: list[EventSubscription] = []
         self.rows: Sequence[Binding] = ()
         self.seen: Seen | None = None
         self.waiting = 0
-        self.is_asked = False
 
     def __repr__(self) -> str:
         return f"<WatchedUser {len(self.subscriptions)} subscriptions>"
@@ -108,6 +107,8 @@ class EventNotifier:
         self._users: dict[str, WatchedUser] = {}
         self._by_watcher: dict[str, dict[str, EventSubscription]] = {}
         self._of_principal: Counter[str] = Counter()
+        self._devices: dict[str, frozenset[str]] = {}  # of each watcher of our pool, as they were looked at last
+        self._asked: set[str] = set()  # users whose bindings are being read
         self._due: DueTimes[EventSubscription] = DueTimes()
         self._round: list[str] = []
 
@@ -130,7 +131,7 @@ class EventNotifier:
             return self._publish(request, aor, identity)
         if request.to.tag is not None:
             return self._refresh(flow, request, identity)
-        watching = self._watching(aor, identity or "") if identity != aor else Watching.ALLOW
+        watching = self.watching(aor, identity or "")
         granted = decide_subscribe(request, aor, identity, watching)
         if isinstance(granted, Answer):
             return granted
@@ -153,8 +154,11 @@ class EventNotifier:
 
     def _subscribed(self, subscription: EventSubscription | None) -> None:
         """Send the NOTIFY that follows a SUBSCRIBE which was granted (RFC 6665 section 4.2.1.2), once the bindings are known."""
-        if subscription is not None:
-            self._registrations.look_up(subscription.aor, lambda rows: self._tell_first(subscription, rows))
+        if subscription is None:
+            return
+        self._registrations.look_up(subscription.aor, lambda rows: self._tell_first(subscription, rows))
+        if not subscription.device and self._is_user(subscription.watcher):
+            self._registrations.look_up(subscription.watcher, subscription.find_device)
 
     def _tell_first(self, subscription: EventSubscription, rows: Sequence[Binding] | None) -> None:
         self._found(subscription.aor, rows)
@@ -176,21 +180,17 @@ class EventNotifier:
             return UNKNOWN
         if request.cseq.number <= subscription.remote_cseq:
             return Answer(500, "CSeq Out Of Order")
-        watching = Watching.ALLOW if subscription.is_polite else self._watching_of(subscription)
+        watching = self.watching(subscription.aor, subscription.watcher)
         granted = decide_subscribe(request, subscription.aor, identity, watching)
         if isinstance(granted, Answer):
             if granted.status == 403:  # noqa: PLR2004 - forbidden since
                 self._end(subscription, "rejected")
             return granted
+        subscription.is_polite = watching is Watching.POLITE_BLOCK
         if dialog_octets(request) > MOST_DIALOG_OCTETS:
             return TOO_LARGE
         subscription.refreshed(request, flow)
         return self._granted(request, subscription, granted.expires_s)
-
-    def _watching_of(self, subscription: EventSubscription) -> Watching:
-        if subscription.watcher == subscription.aor:
-            return Watching.ALLOW
-        return self._watching(subscription.aor, subscription.watcher)
 
     def _granted(self, request: Request, subscription: EventSubscription, expires_s: int) -> Response:
         """Answer 200. Our Record-Route leads later requests to this server of the pool, wherever they enter."""
@@ -231,6 +231,7 @@ class EventNotifier:
         del mine[subscription.tag]
         if not mine:
             del self._by_watcher[subscription.watcher]
+            self._devices.pop(subscription.watcher, None)
         self._of_principal[subscription.principal] -= 1
         if not self._of_principal[subscription.principal]:
             del self._of_principal[subscription.principal]
@@ -240,6 +241,26 @@ class EventNotifier:
             del self._users[subscription.aor]
 
     # State
+
+    def watching(self, aor: str, watcher: str) -> Watching:
+        """Return what *watcher* may see of *aor*; everybody sees oneself."""
+        return Watching.ALLOW if watcher == aor else self._watching(aor, watcher)
+
+    def rules_changed(self, aors: Iterable[str] | None = None) -> None:
+        """The rules of *aors*, or of all users, may have changed: end or change the subscriptions of their watchers."""
+        for aor in list(self._users) if aors is None else aors:
+            user = self._users.get(aor)
+            for subscription in list(user.subscriptions) if user is not None else ():
+                if subscription.package is PRESENCE:
+                    self._apply_rule(subscription)
+
+    def _apply_rule(self, subscription: EventSubscription) -> None:
+        watching = self.watching(subscription.aor, subscription.watcher)
+        if watching is Watching.BLOCK:
+            self._end(subscription, "rejected")
+        elif subscription.is_polite is not (watching is Watching.POLITE_BLOCK):
+            subscription.is_polite = watching is Watching.POLITE_BLOCK
+            self._notify(subscription)
 
     def waiting(self, aor: str, count: int) -> None:
         """So many messages wait for *aor*."""
@@ -253,27 +274,36 @@ class EventNotifier:
         return [aor for aor, user in self._users.items() if any(one.package is package for one in user.subscriptions)]
 
     def _look(self, aor: str) -> None:
-        """Compare the bindings of a watched user with those that subscribers know; read them first if they have changed."""
-        user = self._users.get(aor)
-        if user is None:
-            return
+        """Compare the bindings of a user with those that were seen last; read them first if they have changed."""
         rows = self._registrations.bindings(aor)
         if rows is not None:
             self._found(aor, rows)
-        elif not user.is_asked:
-            user.is_asked = True
+        elif aor not in self._asked:
+            self._asked.add(aor)
             self._registrations.look_up(aor, lambda found: self._found(aor, found))
 
     def _found(self, aor: str, rows: Sequence[Binding] | None) -> None:
-        user = self._users.get(aor)
-        if user is None:
+        self._asked.discard(aor)
+        if rows is None:
             return
-        user.is_asked = False
-        seen = tuple((row.key.name, row.token) for row in rows or ())
-        if rows is None or seen == user.seen:
+        if aor in self._by_watcher:
+            self._follow_devices(aor, rows)
+        user = self._users.get(aor)
+        seen = tuple((row.key.name, row.token) for row in rows)
+        if user is None or seen == user.seen:
             return
         user.rows, user.seen = list(rows), seen
         self._changed(aor, (PRESENCE, REG))
+
+    def _follow_devices(self, watcher: str, rows: Sequence[Binding]) -> None:
+        """End the subscriptions of the phones of *watcher* that are no longer registered, also if their links stay."""
+        devices = frozenset(row.key.name for row in rows)
+        if devices == self._devices.get(watcher):
+            return
+        self._devices[watcher] = devices
+        for subscription in list(self._by_watcher[watcher].values()):
+            if subscription.device and subscription.device not in devices:
+                self._end(subscription, "timeout")
 
     def _changed(self, aor: str, packages: Sequence[Package]) -> None:
         user = self._users.get(aor)
@@ -360,7 +390,7 @@ class EventNotifier:
         for aor in self._publications.expire():
             self._changed(aor, (PRESENCE,))
         if not self._round:
-            self._round = list(self._users)
+            self._round = list(dict.fromkeys([*self._users, *self._by_watcher]))
         now_due, self._round = self._round[:LOOKED_AT], self._round[LOOKED_AT:]
         for aor in now_due:
             if self._is_user(aor):

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.routing.registrar.device import RegisteredContact, contact_address
+from sipmesh.routing.registrar.gruu import public_device
 from sipmesh.sip.message import Request, build_request
+from sipmesh.sip.uri import SipUri
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sipmesh.routing.events.packages import Package
+    from sipmesh.routing.registrar.binding import Binding
     from sipmesh.server.proxy.flow import Flow
 
 MAX_FORWARDS: Final = "70"
@@ -24,8 +30,9 @@ class EventSubscription:
     """The subscription of *watcher* to *package* of *aor*, begun by *request*, which came on *flow*.
 
     *tag* is ours. *ends* is in seconds of the loop's clock. *flow* is the link of the newest SUBSCRIBE. *principal* answers for
-    the watcher. *is_polite*: the watcher sees a user who is never there. *is_waiting*: a NOTIFY has no answer yet; *is_dirty*:
-    the state has changed since. *last_body* is a digest of the last body.
+    the watcher. *device* is the name of the binding of the watcher's phone, "" if it is not registered in our pool.
+    *is_polite*: the watcher sees a user who is never there. *is_waiting*: a NOTIFY has no answer yet; *is_dirty*: the state has
+    changed since. *last_body* is a digest of the last body.
     """
 
     __slots__ = (
@@ -33,6 +40,7 @@ class EventSubscription:
         "call_id",
         "contact",
         "cseq",
+        "device",
         "ends",
         "event",
         "flow",
@@ -64,6 +72,7 @@ class EventSubscription:
         self.ends = 0.0
         self.is_polite = self.is_waiting = self.is_dirty = False
         self.last_body = b""
+        self.device = ""
 
     def __repr__(self) -> str:
         return f"<EventSubscription of {self.watcher} to {self.package.name} of {self.aor}>"
@@ -73,6 +82,13 @@ class EventSubscription:
         """The server that has forwarded the SUBSCRIBE; "" if the watcher's phone is on a link of ours."""
         link = self.flow.link
         return "" if link.kind is LinkKind.CLIENT else link.peer_name
+
+    def find_device(self, rows: Sequence[Binding] | None) -> None:
+        """Find the binding of the phone among *rows*, the bindings of the watcher: by its GRUU, or by its Contact."""
+        uri = SipUri.parse(self.contact)
+        device = public_device(uri) or RegisteredContact(contact_address(uri), uri.port)
+        of_device = device.rows_of(rows or ())
+        self.device = of_device[0].key.name if of_device else ""
 
     def is_of(self, request: Request, watcher: str | None) -> bool:
         """Tell whether a request inside a dialog is of this one, and of this watcher: tags alone prove nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sipmesh.routing.events.watcher_rules import rule_for
 from sipmesh.routing.identity.alias import alias_keys
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.trust.role import Role
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from sipmesh.routing.authentication.verifier import Verifier
     from sipmesh.server.proxy.login.user_stores import KnownUsers
+    from sipmesh.topology.document.watching import Watching
     from sipmesh.topology.view import ServerView
 
 
@@ -66,6 +68,10 @@ class HomePools:
     def aliases(self, aor: str) -> Sequence[str]:
         """Return the aliases of *aor*."""
         return self._users.aliases(aor)
+
+    def watcher_rule(self, aor: str, watcher: str) -> Watching | None:
+        """Return what *aor* lets *watcher* see of its presence; None if *aor* has no rule for *watcher*."""
+        return rule_for(self._users.watcher_rules(aor), watcher)
 
     def elsewhere(self, aor: str) -> str:
         """Return the home pool of *aor* if it is another pool than ours; "" for our own and for unknown users."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import LocalError
+from sipmesh.routing.events.watcher_rules import NO_RULES, WatcherRules
 from sipmesh.storage.location_service.locations import NOTHING_YET, StoredRows, StoreHealth
 from sipmesh.storage.location_service.sqlite_locations import SqliteLocations
 from sipmesh.storage.message_queue import MessageQueue
@@ -39,6 +40,9 @@ class KnownUsers(Protocol):
 
     def aliases(self, aor: str) -> Sequence[str]:
         """Return the aliases of *aor*."""
+
+    def watcher_rules(self, aor: str) -> WatcherRules:
+        """Return the rules about who may see the presence of *aor*."""
 
     @property
     def ready(self) -> bool:
@@ -76,6 +80,10 @@ class NoUsers:
     def aliases(self, aor: str) -> Sequence[str]:
         """Return nothing: no user is known."""
         return ()
+
+    def watcher_rules(self, aor: str) -> WatcherRules:
+        """Return nothing: no user is known."""
+        return NO_RULES
 
     @property
     def ready(self) -> bool:

@@ -1,0 +1,177 @@
+"""Rules of users about watchers, on live subscriptions: over TLS, at each server, in other pools and at partners."""
+
+from __future__ import annotations
+
+import pytest
+
+from server.proxy.events.test_notifier import BOB, BUSY, again, publish, state, subscribe, sweeping, told, watch
+from sipmesh.demo.organisation import Organisation
+from sipmesh.storage.users.user_database import Users
+from sipmesh.topology.document.load import load
+from sipmesh.topology.document.watching import Watching
+from support.network import FE1, FE2, FE3, PARTNER_FE, Network
+from support.peer import Peer
+from support.running import on_loop
+
+ERIN = "erin@partner.test"
+
+
+async def rule(network: Network, watcher: str, rule: Watching | None, user: str = "bob@example.test") -> None:
+    """Set or remove a rule, and let all servers read it, as a command does."""
+    organisation: Organisation = network.organisations[0]
+    users = Users(organisation.load().users_url)
+    if rule is None:
+        users.remove_watcher(user, watcher)
+    else:
+        users.set_watcher(user, watcher, rule)
+    users.close()
+    for node in network.nodes.values():
+        await node.user_updates.refresh()
+
+
+async def published(network: Network, server: str = FE1) -> Peer:
+    bob = await network.phone("bob", server)
+    assert (await bob.ask(publish(bob, BUSY))).status == 200
+    return bob
+
+
+@on_loop
+async def test_rule_changes_live_subscriptions_at_once(pool: Network) -> None:
+    """And no subscription of another watcher."""
+    async with pool:
+        await published(pool)
+        alice, carol = await pool.phone("alice", FE1), await pool.phone("carol", FE2)
+        assert b"busy" in (await watch(alice, BOB))[1].body
+        assert b"busy" in (await watch(carol, BOB))[1].body
+        await rule(pool, "alice", Watching.POLITE_BLOCK)
+        assert b"closed" in (await told(alice)).body
+        await rule(pool, "alice", None)
+        assert b"busy" in (await told(alice)).body
+        await rule(pool, "alice", Watching.BLOCK)
+        ended = await told(alice)
+        assert (ended.first("subscription-state"), ended.body) == ("terminated;reason=rejected", b"")
+        assert (await alice.ask(subscribe(alice, BOB))).status == 403
+        await carol.silent()
+        await rule(pool, "alice", Watching.ALLOW)
+        assert b"busy" in (await watch(alice, BOB))[1].body
+
+
+@on_loop
+async def test_user_sees_oneself_whatever_the_rules_say(home: Network) -> None:
+    async with home:
+        bob = await published(home)
+        await rule(home, "*", Watching.BLOCK)
+        await rule(home, "bob", Watching.BLOCK)
+        assert b"busy" in (await watch(bob, BOB))[1].body
+
+
+@on_loop
+async def test_polite_block_is_constant_whatever_the_user_does(home: Network) -> None:
+    async with sweeping(home):
+        await rule(home, "@example.test", Watching.POLITE_BLOCK)
+        alice = await home.phone("alice", FE1)
+        granted, first = await watch(alice, BOB)
+        bob = await published(home)
+        await bob.ask(publish(bob, BUSY.replace(b"busy", b"away")))
+        await alice.send(again(alice, granted, 600))
+        assert (await alice.final()).status == 200
+        assert (await told(alice)).body == first.body
+        await bob.__aexit__()
+        await alice.silent()
+
+
+@on_loop
+async def test_topology_default_changes_live_subscriptions(home: Network) -> None:
+    """A rule of the user counts before it."""
+    async with home:
+        await published(home)
+        alice, carol = await home.phone("alice", FE1), await home.phone("carol", FE1)
+        await rule(home, "carol", Watching.ALLOW)
+        await watch(alice, BOB)
+        await watch(carol, BOB)
+        organisation, node = home.organisations[0], home.nodes[FE1]
+        organisation.document["presence"] = {"inside": "block"}
+        organisation.write()
+        node.put_in_force(load(organisation.file))
+        assert (await told(alice)).first("subscription-state") == "terminated;reason=rejected"
+        await carol.silent()
+
+
+@pytest.mark.parametrize("sender", ["erin", "Erin", "%65rin"])
+@on_loop
+async def test_partner_sees_what_the_user_allows_under_each_spelling(federation: Network, sender: str) -> None:
+    """The domain is blocked by default; the user lets one watcher of it see her, and takes that back."""
+    async with federation:
+        await published(federation, FE2)
+        erin = await federation.phone("erin", PARTNER_FE)
+        written = f"<sip:{sender}@partner.test>;tag={erin.tag}"
+        asked = erin.request("SUBSCRIBE", BOB, [("event", "presence")], sender=written)
+        assert (await erin.ask(asked)).status == 403
+        await rule(federation, ERIN, Watching.ALLOW)
+        assert b"busy" in (await watch(erin, BOB))[1].body
+        await rule(federation, ERIN, Watching.BLOCK)
+        assert (await told(erin)).first("subscription-state") == "terminated;reason=rejected"
+        asked = erin.request("SUBSCRIBE", BOB, [("event", "presence")], sender=written)
+        assert (await erin.ask(asked)).status == 403
+
+
+@on_loop
+async def test_rule_counts_for_watchers_of_another_pool(two_pools: Network) -> None:
+    async with two_pools:
+        alice = await two_pools.phone("alice", FE1)
+        await published(two_pools, FE3)
+        await watch(alice, BOB)
+        await rule(two_pools, "alice", Watching.BLOCK)
+        assert (await told(alice)).first("subscription-state") == "terminated;reason=rejected"
+        assert (await alice.ask(subscribe(alice, BOB))).status == 403
+
+
+@pytest.mark.parametrize(("watching", "status"), [(Watching.BLOCK, 403), (Watching.POLITE_BLOCK, 480)])
+@pytest.mark.parametrize("server", [FE1, FE2])
+@on_loop
+async def test_blocked_watcher_learns_nothing_from_the_phone_either(
+    pool: Network, watching: Watching, status: int, server: str
+) -> None:
+    """The dialog package (RFC 4235) is between phones. It is asked for by name, by GRUU and by Contact."""
+    async with pool:
+        alice, carol, bob = [await pool.phone(*who) for who in (("alice", server), ("carol", FE1), ("bob", FE1))]
+        await rule(pool, "alice", watching)
+        contact = bob.contact[1:-1]
+        for uri in (BOB, f"{BOB};gr=urn:uuid:1", contact) if server == FE1 else (BOB,):
+            for event in ("dialog", "presence"):
+                refused = await alice.ask(subscribe(alice, uri, event))
+                is_at_notifier = (event, uri) == ("presence", BOB)
+                assert refused.status == (200 if is_at_notifier and status == 480 else status), (uri, event)
+                if refused.status == 200:
+                    assert b"closed" in (await told(alice)).body
+        await carol.send(subscribe(carol, BOB, "dialog"))
+        await bob.reply(await bob.request_in("SUBSCRIBE"), 200, [("expires", "600")])
+        assert (await carol.final()).status == 200
+
+
+@on_loop
+async def test_partner_subscribes_to_dialogs_of_users_who_allow_it_only(federation: Network) -> None:
+    async with federation:
+        bob, erin = await federation.phone("bob", FE1), await federation.phone("erin", PARTNER_FE)
+        assert (await erin.ask(subscribe(erin, BOB, "dialog"))).status == 403
+        await rule(federation, ERIN, Watching.ALLOW)
+        await erin.send(subscribe(erin, BOB, "dialog"))
+        await bob.reply(await bob.request_in("SUBSCRIBE"), 200, [("expires", "600")])
+        assert (await erin.final()).status == 200
+
+
+@pytest.mark.parametrize("server", [FE1, FE2])
+@on_loop
+async def test_watcher_that_is_not_registered_any_more_is_told_no_more(pool: Network, server: str) -> None:
+    """Its link stays, and so do the subscriptions of its other phone."""
+    async with sweeping(pool):
+        await published(pool)
+        going, staying = await pool.phone("alice", server), await pool.phone("alice", FE1)
+        await watch(going, BOB)
+        await watch(staying, BOB)
+        assert (await going.register([("expires", "0")])).status == 200
+        assert (await told(going)).first("subscription-state") == "terminated;reason=timeout"
+        await going.silent()
+        await staying.silent()
+        assert state((await watch(going, BOB))[1]) == "active"  # without a registration, as a program does
+        await going.silent()
