@@ -46,6 +46,8 @@ def _folder_in_memory() -> Path | None:
 
 FOLDER = _folder_in_memory()
 
+gc.disable()  # until all tests are collected
+
 # Tests start hundreds of interpreters. Without byte code on disk each one compiles all of our sources, and pytest rewrites all
 # assertions in each process that tests: a tenth of the whole run.
 sys.dont_write_bytecode = False
@@ -88,6 +90,13 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         config.option.basetemp = str(FOLDER / "t")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """With ``-n auto``, run three processes on two cores: tests wait for timers and processes a quarter of their time."""
+    cores = len(os.sched_getaffinity(0))
+    return cores + cores // 2
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Measure the CPU time of tests."""
     if Path("/proc/self/stat").exists():
@@ -96,8 +105,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Spare the garbage collector what collection makes: thousands of tests that live as long as the process."""
-    gc.disable()
+    """Spare the garbage collector what imports and collection make: thousands of objects that live as long as the process."""
     try:
         return (yield)
     finally:

@@ -114,6 +114,7 @@ PARSE = lru_cache(yaml_tree.parse)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """In one process a verdict is there at once or never; and a link that hangs because a check is missing is soon given up."""
     monkeypatch.setattr("sipmesh.demo.attacks.LOOKS", 3)
+    monkeypatch.setattr("sipmesh.demo.attacks.LATEST", 2)
     monkeypatch.setattr("sipmesh.demo.attacker.PATIENCE_S", 1.0)
     monkeypatch.setattr(yaml_tree, "parse", PARSE)
 

@@ -53,9 +53,8 @@ def opened(url: str) -> tuple[Database, History, Audit]:
     return database, History(database, audit, lease), audit
 
 
-def _publish_and_die(url: str, step: int, moment: str) -> None:
+def _publish_and_die(database: Database, history: History, step: int, moment: str) -> None:
     """Publish once, and end the process at the *step*-th statement of the database."""
-    database, history, _ = opened(url)
     head = history.head()
     base, left = head.number if head else 0, [step]
 
@@ -80,12 +79,16 @@ def _publish_without_end(url: str) -> None:
 
 
 def _killed_at_every_step(url: str) -> None:
-    """Fork a publisher for each step of a publish, until one survives; return how each ended."""
+    """Fork a publisher for each step of a publish, until one survives; return how each ended.
+
+    The database is opened once: a use has a connection of its own, so that no connection is open at a fork.
+    """
+    database, history, _ = opened(url)
     for moment in ("before", "after", "commit"):
         for step in range(1, 50):
             child = os.fork()
             if child == 0:
-                _publish_and_die(url, step, moment)
+                _publish_and_die(database, history, step, moment)
                 os._exit(0)
             _, status = os.waitpid(child, 0)
             how = "killed" if os.WIFSIGNALED(status) else os.waitstatus_to_exitcode(status)
