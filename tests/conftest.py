@@ -30,6 +30,7 @@ from support.network import (
     copied,
     federate,
     federate_by_srv,
+    let_remote_users_in,
 )
 
 if TYPE_CHECKING:
@@ -102,6 +103,13 @@ def _federated_pools(two_pools_model: Organisation, partner_model: Organisation,
     for name in (EDGES, PARTNER_EDGES):
         network.dns.records[name, "A"] = ["127.0.0.1"]
     return network
+
+
+@pytest.fixture(name="remote")
+def _remote(federated_pools: Network) -> Network:
+    """The two pools, behind an edge that has a client port for remote users; and partner.test."""
+    let_remote_users_in(federated_pools.organisations[0])
+    return federated_pools
 
 
 @pytest.fixture(name="federation")

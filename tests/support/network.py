@@ -248,6 +248,17 @@ def federate(example: Organisation, partner: Organisation, **keys: object) -> No
     partner.write()
 
 
+def let_remote_users_in(example: Organisation) -> None:
+    """Give the edge a port for clients."""
+    example.ports[EDGE][LinkKind.CLIENT] = free_port()
+    pools = example.document["pools"]
+    assert isinstance(pools, list)
+    pool = next(one for one in pools if one["name"] == EDGES)
+    pool["remote_users"] = True
+    pool["servers"][0]["ports"]["client"] = example.ports[EDGE][LinkKind.CLIENT]
+    example.write()
+
+
 def federate_by_srv(example: Organisation, partner: Organisation) -> dict[tuple[str, str], list[str]]:
     """Introduce two organisations; the partner finds the two edges of *example* by SRV. Gives the DNS records for it."""
     federate(example, partner)

@@ -21,17 +21,17 @@ ORIGIN = "https://example.test"
 
 
 def open_websocket(organisation: Organisation, **part: object) -> None:
-    """Give each front end a WebSocket port; *part* has the keys of `websocket` in the topology."""
+    """Give each front end, and each edge with remote users, a WebSocket port; *part* has the keys of `websocket`."""
     document: dict[str, Any] = organisation.document
     document["websocket"] = part
     for pool in document["pools"]:
-        for server in pool["servers"] if pool["role"] == "front-end" else ():
+        for server in pool["servers"] if pool["role"] == "front-end" or pool.get("remote_users") else ():
             server["ports"]["websocket"] = free_port()
     organisation.write()
 
 
 def web_address(organisation: Organisation, name: str) -> tuple[str, int]:
-    """Where the front end *name* listens for WebSocket."""
+    """Where the server *name* listens for WebSocket."""
     document: dict[str, Any] = organisation.document
     servers = (server for pool in document["pools"] for server in pool["servers"])
     return HOST, next(server["ports"]["websocket"] for server in servers if server["name"] == name)

@@ -70,16 +70,18 @@ class Organisation:
         return self.issued_at or datetime.now(UTC)
 
     def _pool(self, plan: PoolPlan) -> dict[str, object]:
-        servers = [self._server(server, plan.role) for server in plan.servers]
+        servers = [self._server(server, plan) for server in plan.servers]
         return {"name": plan.name, "role": str(plan.role), "servers": servers, **plan.keys}
 
-    def _server(self, name: str, role: Role) -> dict[str, object]:
-        kinds = {
+    def _server(self, name: str, plan: PoolPlan) -> dict[str, object]:
+        kinds: tuple[LinkKind, ...] = {
             Role.FRONT_END: (LinkKind.CLIENT, LinkKind.SERVER),
             Role.EDGE: (LinkKind.SERVER, LinkKind.PARTNER),
             Role.APPLICATION: (LinkKind.SERVER,),
             Role.MANAGEMENT: (LinkKind.SERVER,),
-        }[role]
+        }[plan.role]
+        if plan.keys.get("remote_users"):
+            kinds += (LinkKind.CLIENT,)
         self.ports[name] = {kind: free_port(self.host) for kind in kinds}
         ports = {str(kind): port for kind, port in self.ports[name].items()}
         return {"name": name, "address": self.host, "ports": ports}

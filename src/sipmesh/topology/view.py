@@ -44,6 +44,7 @@ class PoolView:
     servers: tuple[str, ...]
     next_hop: str | None
     speaks_for: frozenset[str]
+    remote_users: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,7 +376,7 @@ class ServerView:
 
 def _pool_view(pool: Pool) -> PoolView:
     names = tuple(server.name for server in pool.servers)
-    return PoolView(pool.name, pool.role, names, pool.next_hop, frozenset(pool.speaks_for))
+    return PoolView(pool.name, pool.role, names, pool.next_hop, frozenset(pool.speaks_for), pool.remote_users)
 
 
 def view(loaded: Loaded, server: str) -> ServerView:

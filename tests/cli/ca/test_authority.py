@@ -162,7 +162,7 @@ def test_certificate_for_clients_that_the_topology_names_is_in_use_at_once(organ
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ((MGMT, "--key", "rsa"), "phones connect to front ends only"),
+        ((MGMT, "--key", "rsa"), "phones connect to front ends, and to edges with remote_users"),
         ((FE1, "--address", "not-an-address"), "is not an IP address"),
         (("fe9.example.com", "--key", "rsa"), "is not a server of the topology"),
         (("--all", "--key", "rsa"), "name a server"),

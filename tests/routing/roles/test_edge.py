@@ -35,7 +35,7 @@ from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.dialog_token import PeerSide
 from sipmesh.routing.identity.route_set import take_place
 from sipmesh.routing.identity.sender import Sender, ServerSender
-from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome
+from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove
 from sipmesh.routing.roles.edge import decide
 from sipmesh.routing.target import ServerTarget
 from sipmesh.sip.message import Request
@@ -151,9 +151,19 @@ def test_our_users_reach_partners_only(uri: str, status: int, code: Code) -> Non
 
 
 @pytest.mark.parametrize("sender", [ALICES, NEW_LINK])
-@pytest.mark.parametrize("method", ["INVITE", "REGISTER", "OPTIONS", "BYE"])
-def test_edge_refuses_clients(sender: Sender, method: str) -> None:
-    assert refusal(decided(request(method, f"sip:{EDGE}"), sender)) == (403, Code.ROLE_NOT_ALLOWED)
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "SUBSCRIBE", "BYE"])
+def test_client_without_a_carried_login_reaches_nobody(sender: Sender, method: str) -> None:
+    assert refusal(decided(request(method, BOB), sender)) == (403, Code.NOT_AUTHENTICATED)
+
+
+def test_client_logs_in_at_its_home_pool() -> None:
+    outcome = decided(request("REGISTER", "sip:example.test", to=BOB), NEW_LINK)
+    assert isinstance(outcome, Prove)
+    assert (outcome.aor, outcome.status) == (BOB, 401)
+    elsewhere = request("REGISTER", "sip:example.test", to="sip:bob@elsewhere.test")
+    assert refusal(decided(elsewhere, NEW_LINK)) == (404, Code.NO_ROUTE)
+    assert refusal(decided(request("OPTIONS", f"sip:{EDGE}"), NEW_LINK)) == (200, None)
+    assert isinstance(decided(request("ACK", BOB), NEW_LINK), Drop)
 
 
 @pytest.mark.parametrize("sender", [MATE, FROM_PARTNER, FROM_BOT])

@@ -37,6 +37,7 @@ FE3 = "servers: [fe3.example.test]"
             "pools[2].servers[0].client_certificates",
             "phones do not connect to a server of role edge",
         ),
+        (POOL2, f"{POOL2}\n    remote_users: true", "pools[1].remote_users", "only an edge pool has `remote_users`"),
         # next hops
         (EDGE_HOP, "next_hop: gone.example.test\n  - name: bot", "pools[2].next_hop", "is not a pool"),
         (EDGE_HOP, "next_hop: fe1.example.test\n  - name: bot", "pools[2].next_hop", "is not a pool"),

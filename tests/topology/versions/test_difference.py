@@ -141,6 +141,11 @@ def test_equal_topologies_have_no_difference(place: Place) -> None:
             "internal_name: inside.example.test",
             ["pool sip.example.test's inside name changes from edge-int.example.test to inside.example.test"],
         ),
+        (
+            "internal_name: edge-int.example.test",
+            "internal_name: edge-int.example.test\n    remote_users: true",
+            ["pool sip.example.test has a client port for remote users"],
+        ),
         ("blocked: [evil.test]", "blocked: [evil.test, bad.test]", ["bad.test is blocked"]),
         ("blocked: [evil.test]", "blocked: []", ["evil.test is no longer blocked"]),
         (
@@ -372,6 +377,7 @@ RICH = {
             "role": "edge",
             "servers": [{"name": "edge1.example.test", "outside": SIDE, "ports": {"partner": 5061}}],
             "internal_name": "in.example.test",
+            "remote_users": True,
             "next_hop": "pool1.example.test",
         },
         {

@@ -167,14 +167,17 @@ def issue(
 
 def issue_for_clients(place: Place, name: str, key: KeyType, addresses: Sequence[str], days: int) -> None:
     """Issue a certificate that a front end presents to clients beside its own, and say how the topology names it."""
+    from sipmesh.topology.document.listeners import has_clients
     from sipmesh.topology.view import certificate_names, unknown_server
 
     loaded, ca, now, before = place.load(), place.ca(), datetime.now(UTC), links_of(place)
     pool = loaded.topology.pool_of(name)
     if pool is None:
         raise unknown_server(loaded.topology, name, loaded.file)
-    if pool.role is not Role.FRONT_END:
-        raise OperatorError(f"{name} is of role {pool.role}; phones connect to front ends only")
+    if not has_clients(pool):
+        raise OperatorError(
+            f"{name} is of role {pool.role}; phones connect to front ends, and to edges with remote_users"
+        )
     numbers = [ip_address_of(address) for address in addresses]
     issued = ca.issue_for_clients(
         certificate_names(loaded.topology, name), now, timedelta(days=days), rsa=key is KeyType.RSA, addresses=numbers

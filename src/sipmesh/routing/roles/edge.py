@@ -1,4 +1,4 @@
-"""How an edge routes: it forwards requests between our front ends and partners, and does nothing else."""
+"""How an edge routes: it forwards requests between our front ends and partners, and carries remote users to their home pool."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from sipmesh.routing.identity.dialog import Inside, acknowledge, across, other_s
 from sipmesh.routing.identity.dialog_token import Side
 from sipmesh.routing.identity.route_set import Names, RouteSet
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
-from sipmesh.routing.outcome import Answer, Forward, Outcome, attributed
+from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, attributed
+from sipmesh.routing.roles.access import carried
 from sipmesh.routing.roles.options import capabilities
 from sipmesh.routing.target import ServerTarget
 from sipmesh.sip.message import Request
+from sipmesh.sip.text import shown
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 
@@ -36,8 +38,11 @@ class EdgeFacts:
 
 def decide(request: Request, route_set: RouteSet, sender: Sender, facts: EdgeFacts) -> Outcome:
     """Decide what to do with *request*. Its Route entries for this server were removed, and are in *route_set*."""
+    passed = carried(request, route_set, sender, facts.incarnation)
+    if passed is not None:
+        return passed
     if isinstance(sender, ClientSender):
-        return Answer(403, code=Code.ROLE_NOT_ALLOWED, why="an edge has no links with clients")
+        return of_remote_user(request, sender, facts)
     if request.method == "ACK":
         return acknowledge(request, route_set, sender, sender.peer.asserts, facts.inside, facts.incarnation)
     other = other_side(route_set, sender)
@@ -46,6 +51,22 @@ def decide(request: Request, route_set: RouteSet, sender: Sender, facts: EdgeFac
     if request.method == "OPTIONS" and other is None and request.ruri.user is None and facts.names.ours(request.ruri):
         return capabilities(request)
     return carry(request, route_set, other, sender, facts)
+
+
+def of_remote_user(request: Request, sender: ClientSender, facts: EdgeFacts) -> Answer | Prove | Drop:
+    """Have a client log in at its home pool, by a REGISTER; nothing else of a client without a login passes."""
+    if request.method == "ACK":
+        return Drop("an ACK of a client that has not logged in")
+    if request.method == "OPTIONS" and request.ruri.user is None and facts.names.ours(request.ruri):
+        return capabilities(request)
+    if request.method != "REGISTER":
+        why = "a client of an edge logs in by a REGISTER first"
+        return Answer(403, code=Code.NOT_AUTHENTICATED, why=why)
+    address = assertion.sip_uri(request.to)
+    if address is None or address.host not in facts.domains or not facts.names.ours(request.ruri):
+        why = f"REGISTER of {shown(request.to.uri)} at {shown(request.uri)}: not a SIP domain of this network"
+        return Answer(404, code=Code.NO_ROUTE, why=why)
+    return assertion.proof_of(address.aor, 401, sender)
 
 
 def carry(request: Request, route_set: RouteSet, other: Side | None, sender: ServerSender, facts: EdgeFacts) -> Outcome:

@@ -93,11 +93,20 @@ def front_end_facts(view: ServerView, incarnation: int, gruus: Gruus) -> front_e
 
 
 def carriers_of(view: ServerView) -> frozenset[str]:
-    """Return the servers that may carry links of users of this pool: the front ends of other pools."""
+    """Return the servers that may carry links to this one: the front ends of other pools, and its edges with remote users."""
     if view.role is not Role.FRONT_END:
         return frozenset()
     pools = [pool for pool in view.pools.values() if is_other_front_end(pool, view)]
+    pools += [pool for pool in view.pools.values() if pool.remote_users and pool.next_hop == view.pool.name]
     return frozenset(server for pool in pools for server in pool.servers)
+
+
+def accesses_of(view: ServerView) -> frozenset[str]:
+    """Return the names in Record-Route of all servers that may be between a user of this pool and this server."""
+    if view.role is not Role.FRONT_END:
+        return frozenset()
+    pools = [pool for pool in view.pools.values() if is_other_front_end(pool, view) or pool.remote_users]
+    return frozenset().union(*(hosts_of(view, pool) for pool in pools))
 
 
 def is_other_front_end(pool: PoolView, view: ServerView) -> bool:
@@ -132,8 +141,7 @@ def inside_of(view: ServerView) -> Inside:
     """Return the network in the form in which requests inside dialogs are checked."""
     pools = [hosts_of(view, pool) for pool in view.pools.values()]
     partners = [partner.domains | set(reference_names(partner)) for partner in view.partners]
-    accesses = frozenset().union(*(view.trusted[server].names for server in carriers_of(view))) - view.sip_domains
-    return Inside(peers_of(view), frozenset().union(*pools, *partners), view.blocked, accesses)
+    return Inside(peers_of(view), frozenset().union(*pools, *partners), view.blocked, accesses_of(view))
 
 
 def peers_of(view: ServerView) -> Peers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sipmesh.topology.document.model import CLIENT_PORT, PARTNER_PORT, WEBSOCKET_PORT
+from sipmesh.topology.document.model import CLIENT_PORT, PARTNER_PORT, REMOTE_CLIENT_PORT, WEBSOCKET_PORT
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
@@ -22,7 +22,7 @@ PORTS_OF: dict[Role, frozenset[str]] = {
     Role.APPLICATION: frozenset({"server"}),
     Role.MANAGEMENT: frozenset({"server"}),
 }
-"""The keys of `ports` that each role has (the table of links)."""
+"""The keys of `ports` that each role has (the table of links). An edge with remote users has those of a front end too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,25 @@ def outside_bind(server: Server) -> str:
     return server.outside.bind or server.outside.address or ANYWHERE
 
 
+def has_clients(pool: Pool) -> bool:
+    """Tell whether phones connect to the servers of *pool*."""
+    return pool.role is Role.FRONT_END or pool.remote_users
+
+
+def ports_of(pool: Pool) -> frozenset[str]:
+    """Give the keys of `ports` that the servers of *pool* have."""
+    return PORTS_OF[pool.role] | (PORTS_OF[Role.FRONT_END] if pool.remote_users else frozenset())
+
+
+def remote_listeners(topology: Topology, pool: Pool, server: Server) -> list[ListenerSpec]:
+    """Give the listeners of an edge for remote users, on its outside. To them it has the name of its pool."""
+    host, ports = outside_bind(server), server.ports
+    specs = [ListenerSpec(LinkKind.CLIENT, host, ports.client or REMOTE_CLIENT_PORT, pool.name, "client")]
+    if topology.websocket is not None:
+        specs.append(ListenerSpec(LinkKind.CLIENT, host, ports.websocket or WEBSOCKET_PORT, pool.name, WEBSOCKET))
+    return specs
+
+
 def listeners(topology: Topology, pool: Pool, server: Server) -> tuple[ListenerSpec, ...]:
     """Give all listeners of *server*. For partners, an edge has the name of its pool; else a server has its own name."""
     inside = inside_bind(server)
@@ -66,6 +85,8 @@ def listeners(topology: Topology, pool: Pool, server: Server) -> tuple[ListenerS
     if pool.role is Role.FRONT_END and topology.websocket is not None:
         websocket = server.ports.websocket or WEBSOCKET_PORT
         specs.append(ListenerSpec(LinkKind.CLIENT, inside, websocket, server.name, WEBSOCKET))
+    if pool.remote_users:
+        specs += remote_listeners(topology, pool, server)
     if pool.role is Role.EDGE:
         partner = server.ports.partner or PARTNER_PORT
         specs.append(ListenerSpec(LinkKind.PARTNER, outside_bind(server), partner, pool.name, "partner"))

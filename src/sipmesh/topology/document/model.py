@@ -36,6 +36,7 @@ from sipmesh.trust.revocation.crl import RevocationSource
 from sipmesh.trust.role import ClientUsage, Role
 
 CLIENT_PORT = 5061  # sips default, RFC 3261 19.1.2
+REMOTE_CLIENT_PORT = 443  # most networks of others let it pass
 WEBSOCKET_PORT = 8443
 SERVER_PORT = 5062
 MOST_CLIENT_CERTIFICATES = 16
@@ -61,10 +62,12 @@ class Ports(Part):
     """The ports of one server. A missing port has the default of its role."""
 
     client: Port | None = Field(
-        default=None, description="phones log in on this port over TLS (front ends; default 5061)"
+        default=None,
+        description="phones log in on this port over TLS (front ends, default 5061; edges with remote_users, default 443)",
     )
     websocket: Port | None = Field(
-        default=None, description="browsers connect to this port by secure WebSocket (front ends; default 8443)"
+        default=None,
+        description="browsers connect to this port by secure WebSocket (front ends, edges with remote_users; default 8443)",
     )
     server: Port | None = Field(default=None, description="our own servers connect to this port (default 5062)")
     partner: Port | None = Field(
@@ -181,6 +184,10 @@ class Pool(Part):
     internal_name: Fqdn | None = Field(default=None, description="the name of an edge pool on its inside")
     next_hop: Fqdn | None = Field(
         default=None, description="the front-end pool to which an edge or application sends requests"
+    )
+    remote_users: bool = Field(
+        default=False,
+        description="an edge pool has a client port on its outside, and carries users who log in there to their home pool",
     )
     speaks_for: tuple[Fqdn, ...] = Field(
         default=(), description="SIP domains of ours whose users an application may assert"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sipmesh.topology.document.listeners import PORTS_OF, WILDCARDS, listeners
+from sipmesh.topology.document.listeners import WILDCARDS, has_clients, listeners, ports_of
 from sipmesh.topology.document.operators.sshsig import PublicKey, UnusableKeyError
 from sipmesh.topology.document.report import did_you_mean
 from sipmesh.topology.document.storage.shared import what_is_not_shared
@@ -174,19 +174,22 @@ def ports_do_not_clash(document: _Document) -> None:
 def settings_fit_the_role(document: _Document) -> None:
     """A setting without an effect for its role is reported: the operator expects an effect."""
     for loc, pool, server in document.servers():
-        known = PORTS_OF[pool.role]
+        known = ports_of(pool)
         for name in sorted(server.ports.model_fields_set - known):
             remedy = f"remove it; ports here: {', '.join(sorted(known))}"
             document.report.add((*loc, "ports", name), f"a server of role {pool.role} has no {name} port", remedy)
-        if server.ports.websocket and pool.role is Role.FRONT_END and document.topology.websocket is None:
-            reason = "front ends have no WebSocket port while the topology has no `websocket`"
+        if server.ports.websocket and has_clients(pool) and document.topology.websocket is None:
+            reason = "servers have no WebSocket port while the topology has no `websocket`"
             document.report.add((*loc, "ports", "websocket"), reason, "add `websocket: {}` to the topology")
-        if server.client_certificates and pool.role is not Role.FRONT_END:
+        if server.client_certificates and not has_clients(pool):
             reason = f"phones do not connect to a server of role {pool.role}"
-            document.report.add((*loc, "client_certificates"), reason, "remove it, or give it to a front end")
+            remedy = "remove it, or give it to a front end, or to an edge with `remote_users`"
+            document.report.add((*loc, "client_certificates"), reason, remedy)
         if server.outside and pool.role is not Role.EDGE:
             document.report.add((*loc, "outside"), "only an edge has `outside`", "remove it, or make this an edge pool")
     for loc, pool in document.pools():
+        if pool.remote_users and pool.role is not Role.EDGE:
+            document.report.add((*loc, "remote_users"), "only an edge pool has `remote_users`", "remove it")
         if pool.internal_name and pool.role is not Role.EDGE:
             document.report.add((*loc, "internal_name"), "only an edge pool has `internal_name`", "remove it")
         if pool.speaks_for and pool.role is not Role.APPLICATION:

@@ -57,6 +57,8 @@ def lost(topology: Topology, pool: Pool, *, outside: bool, also_outside: bool) -
     effects = []
     if pool.role is Role.FRONT_END:
         effects.append(f"the users of {pool.name} cannot log in")
+    if pool.remote_users:
+        effects.append("remote users cannot log in")
     if behind:
         effects.append(f"{_count(behind, 'pool loses its next hop', 'pools lose their next hop')}: {tell_list(behind)}")
     if partners and (outside or also_outside):

@@ -213,6 +213,7 @@ def _settings(pool: Pool) -> str:
         "next hop": pool.next_hop,
         "inside name": pool.internal_name,
         "speaks for": tell_list(pool.speaks_for),
+        "a port for": "remote users" if pool.remote_users else "",
     }
     return "".join(f", {name} {value}" for name, value in settings.items() if value)
 
@@ -383,6 +384,10 @@ def _next_hop(whose: str, old: str | None, new: str | None) -> str:
     return f"{whose} sends requests to {new or 'no pool'} instead of {old or 'no pool'}"
 
 
+def _remote_users(whose: str, _old: bool, new: bool) -> str:  # noqa: FBT001 - the values of a field
+    return f"{whose} {'has a client port for remote users' if new else 'no longer has a client port for remote users'}"
+
+
 def _route(_whose: str, old: str | None, new: str | None) -> str:
     return f"partners are reached through {new or 'nothing'} instead of {old or 'nothing'}"
 
@@ -461,6 +466,7 @@ _POOL: Mapping[str, Words | None] = {
     "role": _from_to("role"),
     "site": _from_to("site", "none"),
     "internal_name": _from_to("inside name", "none"),
+    "remote_users": _remote_users,
     "next_hop": _next_hop,
 }
 _SERVER: Mapping[str, Words | None] = {

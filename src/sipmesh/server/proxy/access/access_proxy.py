@@ -111,7 +111,10 @@ class AccessProxy(Access):
         return None
 
     def _target(self, flow: Flow, request: Request, aor: str, token: str, servers: tuple[str, ...]) -> ServerTarget:
-        """Choose the server of the home pool: the one that knows the user, or that has challenged it, on the same link."""
+        """Choose the server of the home pool: the one that knows the user, or that has challenged it, on the same link.
+
+        The first is chosen by *token*, not by Call-ID: between challenge and answer nothing is kept of a carried flow.
+        """
         login = flow.logins.get(aor)
         if login is not None:
             return ServerTarget(
@@ -121,9 +124,7 @@ class AccessProxy(Access):
         if upstream is not None and upstream.link.usable and upstream.link.peer_name in servers:
             carriage = Carriage(upstream.number, "", token)
             return ServerTarget((upstream.link.peer_name,), LinkKind.SERVER, request.uri, carries=carriage)
-        return ServerTarget(
-            turned(servers, request.call_id), LinkKind.SERVER, request.uri, carries=Carriage(0, "", token)
-        )
+        return ServerTarget(turned(servers, token), LinkKind.SERVER, request.uri, carries=Carriage(0, "", token))
 
     # Answers of the home pool
 
