@@ -8,7 +8,7 @@ from typing import Final
 from sipmesh.errors import RemoteError
 from sipmesh.sip.kept import keep
 from sipmesh.sip.text import ALPHANUM, HEX, UNRESERVED, ascii_lower, shown
-from sipmesh.sip.uri import CACHED_LENGTH, SipUri, unescaped
+from sipmesh.sip.uri import CACHED_LENGTH, SipUri, has_whole_escapes, unescaped
 
 TEL: Final = "tel:"
 NO_DOMAIN: Final = "tel.invalid"
@@ -135,14 +135,15 @@ def _number(written: str, text: str) -> str:
 
 def _param(part: str, text: str) -> tuple[str, str | None]:
     name, equals, value = part.partition("=")
-    if not name or not _NAME.issuperset(name) or not _VALUE.issuperset(value) or (equals and not value):
-        raise _wrong("a parameter that breaks the grammar", text)
     name = ascii_lower(name)
+    is_valid = _VALUE.issuperset(value) and has_whole_escapes(value)
+    if name in _NUMBERS:
+        value = value.translate(_SEPARATORS)
+    if not name or not _NAME.issuperset(name) or not is_valid or (equals and not value):
+        raise _wrong("a parameter that breaks the grammar", text)
     if name == _CONTEXT:
         return name, _context(value, text)
-    if not equals:
-        return name, None
-    return name, ascii_lower(value).translate(_SEPARATORS) if name in _NUMBERS else ascii_lower(value)
+    return name, ascii_lower(value) if equals else None
 
 
 def _context(value: str, text: str) -> str:

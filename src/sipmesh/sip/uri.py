@@ -224,10 +224,11 @@ def _clean(text: str, allowed: frozenset[str]) -> bool:
         text.isascii() and text.isalnum()
     ):  # faster, and enough for nearly every text; each of the sets has these characters
         return True
-    return allowed.issuperset(text) and ("%" not in text or _escapes_whole(text))
+    return allowed.issuperset(text) and ("%" not in text or has_whole_escapes(text))
 
 
-def _escapes_whole(text: str) -> bool:
+def has_whole_escapes(text: str) -> bool:
+    """Tell whether each ``%`` of *text* begins an escape."""
     return all(len(part) > 1 and HEX.issuperset(part[:2]) for part in text.split("%")[1:])
 
 

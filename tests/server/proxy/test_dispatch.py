@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         (b"Max-Forwards: 70", b"Max-Forwards: many", 400),
         (b"Max-Forwards: 70", b"Max-Forwards: 70\r\nProxy-Require: teleport", 420),
         (b"MESSAGE sip:bob@example.test", b"MESSAGE im:bob@example.test", 416),
+        (b"MESSAGE sip:bob@example.test", b"MESSAGE tel:42;phone-context=example.test;i=%ua", 400),
         (b"Max-Forwards: 70", b"Max-Forwards: 70\r\nMax-Breadth: 0", 440),
         (b"Max-Forwards: 70", b"Max-Forwards: 70\r\nMax-Breadth: wide", 400),
         (b"Max-Forwards: 70", b"Max-Forwards: 70\r\nMax-Breadth: 9\r\nMax-Breadth: 9", 400),

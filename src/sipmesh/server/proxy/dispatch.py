@@ -258,8 +258,8 @@ class Dispatch(LinkEvents):
     def _malformed(self, flow: Flow, response: Response, wrong: RemoteError) -> None:
         """End the request of a response that breaks a rule; of a request of our own, the status counts."""
         self._log.warning(flow.account.name, "response refused", link=flow.link.id, why=str(wrong))
-        if not self._relay.malformed(flow, response):
-            with suppress(RemoteError):
+        with suppress(SipmeshError):
+            if not self._relay.malformed(flow, response):
                 self._events.responded(flow, response)
 
     def _attempt(self, otherwise: str, act: Callable[[], object]) -> None:

@@ -324,12 +324,10 @@ class Relay:
     def malformed(self, flow: Flow, response: Response) -> bool:
         """Process a response that breaks a rule, so that it cannot be forwarded; False if no branch matches.
 
-        A CSeq that cannot be read is that of the branch, unless a CANCEL had the same branch.
+        Raises `RemoteError` if its Via cannot be read. A CSeq that cannot be read is that of the branch, unless a CANCEL had
+        the same branch.
         """
-        try:
-            sent = flow.sent.get(response.top_via.branch or "")
-        except RemoteError:
-            return False
+        sent = flow.sent.get(response.top_via.branch or "")
         if sent is None:
             return False
         try:
