@@ -6,12 +6,13 @@ READY := $(VENV)/.ready
 COMPILED := .venv-compiled
 COMPILED_READY := $(COMPILED)/.ready
 DOCS_READY := $(VENV)/.docs-ready
+FUZZ_READY := $(VENV)/.fuzz-ready
 # A distribution builds its Python for speed, which others mostly are not: docs/performance.md has the figures.
 COMPILED_PYTHON := $(if $(filter file,$(origin PYTHON)),$(shell tools/python),$(PYTHON))
 SUITE := -q -n auto --dist worksteal -m "not soak" -rs --durations=10 --durations-min=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-changed mirror compiled test-compiled check format conformance soak simulate peers browsers clean docs changelog diagrams
+.PHONY: help demo test test-changed mirror compiled test-compiled check format conformance soak simulate fuzz peers browsers clean docs changelog diagrams
 
 # A line "##@ GROUP" begins a group of this list; a comment "## TEXT" behind a target is its line.
 help: ## show this list
@@ -70,6 +71,14 @@ soak: $(READY) peers browsers ## the tests that take minutes each
 
 simulate: $(READY) ## the network on virtual time, seed after seed (ARGS="--minutes 10", ARGS="--seed 7 --trace", ARGS=--help)
 	@PYTHONPATH=tests:src $(BIN)/python -m simulation $(ARGS)
+
+$(FUZZ_READY): $(READY)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --only-binary atheris --group fuzz || \
+	    echo "Atheris has no wheel for this Python: Hypothesis makes the inputs"
+	@touch $@
+
+fuzz: $(FUZZ_READY) ## octets of an attacker for each reader (ARGS="--seconds 60 --target framing", ARGS=--help)
+	@PYTHONPATH=tests:src $(BIN)/python -m fuzz $(ARGS)
 
 format: $(READY) ## format the code
 	@$(BIN)/ruff format .
