@@ -95,7 +95,7 @@ def test_management_is_restored_on_another_address_and_every_server_follows(tmp_
 
         restored = sipmesh("restore", kept, "--dir", new.folder, "--address", "127.0.0.2", "--passphrase-file", words)
         assert restored.code == 0, restored.err
-        assert '"127.0.0.2"' in new.file.read_text()
+        assert "address: 127.0.0.2" in new.file.read_text()
         version = new.type("topology", "history", "--json").json[-1]["version"]
         assert version > 1000
         new.serve(MANAGEMENT)

@@ -29,7 +29,7 @@ from sipmesh.cli.topology import (
 from sipmesh.cli.topology.dns import command as dns
 from sipmesh.cli.topology.planning import apply, plan, verification
 from sipmesh.cli.topology.simulation import simulate
-from sipmesh.cli.users import accounts, aliases, presence, registrations
+from sipmesh.cli.users import accounts, aliases, presence, registrations, user_state, user_table
 from sipmesh.errors import SipmeshError
 from sipmesh.trust.verdict import LinkRefused
 
@@ -92,6 +92,9 @@ authority.app.add_typer(root.app, name="root")
 app.add_typer(accounts.app, name="user")
 accounts.app.add_typer(aliases.app, name="alias")
 accounts.app.add_typer(presence.app, name="presence")
+accounts.app.command("disable")(user_state.disable)
+accounts.app.command("enable")(user_state.enable)
+accounts.app.command("export")(user_table.export)
 app.add_typer(partner.app, name="partner")
 partner.app.command("change")(partner_changes.change)
 partner.app.command("remove")(partner_changes.remove)

@@ -22,3 +22,4 @@ class AuditAct(StrEnum):
     ALIAS = "alias"
     MOVE = "move"
     PRESENCE = "presence"
+    USER = "user"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,7 @@ from storage.databases import SQLITE, only_postgresql, only_sqlite, run, shell
 from support.postgres import Cluster
 
 ALICE = "sip:alice@example.test"
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 @pytest.fixture(name="users")
@@ -502,3 +503,60 @@ def test_document_has_the_rules_of_the_users_of_its_pool(users: Users) -> None:
     assert replicated.watcher_rules(ALICE) == {CAROL: Watching.BLOCK}
     assert replicated.apply(change) == {ALICE}
     assert replicated.watcher_rules(ALICE) == NO_RULES
+
+
+def test_disabled_user_has_hashes_that_no_password_has(users: Users, server: Users) -> None:
+    """Of the same algorithms, so that nothing tells a disabled user from one with another password."""
+    first = users.add(ALICE, "alice-pw")
+    server.refresh()
+    before = server.verifier(ALICE)
+    assert users.disable(ALICE, NOON).generation > first.generation
+    assert server.refresh() == {ALICE}
+    after = server.verifier(ALICE)
+    assert before is not None
+    assert after is not None
+    assert after.generation > before.generation
+    assert {algorithm: len(ha1) for algorithm, ha1 in after.ha1.items()} == {
+        algorithm: len(ha1) for algorithm, ha1 in before.ha1.items()
+    }
+    assert not set(after.ha1.values()) & set(before.ha1.values())
+    assert (users.get(ALICE).disabled, [user.disabled for user in users.list()]) == (NOON, [NOON])
+    users.enable(ALICE)
+    server.refresh()
+    again = server.verifier(ALICE)
+    assert again is not None
+    assert (again.ha1, users.get(ALICE).disabled) == (before.ha1, None)
+    assert again.generation > after.generation
+
+
+def test_disabled_user_gets_no_new_password(users: Users) -> None:
+    """It would let the user in again by the way."""
+    users.add(ALICE, "alice-pw")
+    with pytest.raises(OperatorError, match="is not disabled"):
+        users.enable(ALICE)
+    users.disable(ALICE, NOON)
+    with pytest.raises(OperatorError, match="sipmesh user enable"):
+        users.set_password(ALICE, "new")
+    with pytest.raises(OperatorError, match="disabled already"):
+        users.disable(ALICE, NOON)
+
+
+def test_disabled_user_who_is_removed_comes_back_as_a_new_one(users: Users) -> None:
+    users.add(ALICE, "alice-pw")
+    users.disable(ALICE, NOON)
+    users.remove(ALICE)
+    users.add(ALICE, "other-pw")
+    assert users.get(ALICE).disabled is None
+
+
+def test_disabled_users_are_copied_as_such(users: Users, tmp_path: Path) -> None:
+    users.add(ALICE, "alice-pw")
+    users.disable(ALICE, NOON)
+    other = Users(tmp_path / "other.db")
+    users.copy_to(other)
+    assert other.get(ALICE).disabled == NOON
+    other.enable(ALICE)
+    kept = other.verifier(ALICE) or (other.refresh() and other.verifier(ALICE))
+    assert kept
+    assert kept.ha1[Algorithm.MD5] == ha1("alice", "example.test", "alice-pw", Algorithm.MD5)
+    other.close()

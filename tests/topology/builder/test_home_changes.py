@@ -30,7 +30,7 @@ def test_new_first_pool_is_the_home_of_users_without_one(place: Place) -> None:
     place.spoil(("pools:\n", f"pools:\n{first}"))
     [change] = home_changes(before, place.load().topology, USERS)
     assert str(change) == (
-        "1 user (alice@example.test) get the home pool pool0.example.test instead of pool1.example.test, and log in there"
+        "1 user (alice@example.test) get the home pool pool0.example.test instead of pool1.example.test"
     )
 
 

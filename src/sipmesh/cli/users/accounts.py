@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 import typer
 
 from sipmesh.cli.control_client import tell_users_changed
-from sipmesh.cli.output import GOOD, cell, say, say_json, show, table
+from sipmesh.cli.output import GOOD, WARN, cell, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.users.passwords import FromStdin, new_password
 from sipmesh.errors import OperatorError
@@ -37,7 +37,8 @@ class Digest(StrEnum):
 class AccountReport:
     """One user as ``sipmesh user list --json`` prints it: *pool* is the home pool, *digest* the algorithms, strongest first.
 
-    *aliases* are further names of the user, as ``sipmesh user alias list`` prints them.
+    *aliases* are further names of the user, as ``sipmesh user alias list`` prints them. *disabled* is since when the user cannot
+    log in, None for others.
     """
 
     user: str
@@ -45,12 +46,13 @@ class AccountReport:
     digest: tuple[str, ...]
     created: datetime
     aliases: tuple[str, ...]
+    disabled: datetime | None = None
 
     @classmethod
     def of(cls, user: User, default: str) -> Self:
         """Report one user; *default* is the home pool of users without one."""
         digest, aliases = tuple(map(str, user.algorithms)), tuple(map(shown_alias, user.aliases))
-        return cls(_plain(user), user.pool or default, digest, user.created, aliases)
+        return cls(_plain(user), user.pool or default, digest, user.created, aliases, user.disabled)
 
 
 Digests = Annotated[
@@ -151,22 +153,38 @@ def _in_words(algorithms: Collection[Algorithm]) -> str:
 
 
 @app.command("list")
-def list_users(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
+def list_users(
+    *,
+    registered: Annotated[
+        bool,
+        typer.Option("--registered", help="Only users with a device that is registered on a server of this machine."),
+    ] = False,
+    topology: TopologyFile = HERE,
+    as_json: AsJson = False,
+) -> None:
     """List the users."""
     place = Place(topology)
     default = _home_by_default(place)
     with place.users() as users:
         accounts = [AccountReport.of(user, default) for user in users.list()]
+    if registered:
+        from sipmesh.cli.users.registrations import registered_users
+
+        here = registered_users(place)
+        accounts = [account for account in accounts if account.user in here]
     if as_json:
         say_json(accounts)
         return
-    made = table("", "user", "pool", "digest", "aliases", "since")
+    made = table("", "user", "pool", "digest", "aliases", "since", "")
     for account in accounts:
         since = f"{account.created:%Y-%m-%d %H:%M}Z"
         names = map(", ".join, (account.digest, account.aliases))
-        made.add_row(cell(account.user), cell(account.pool), *map(cell, names), cell(since))
+        state = cell("disabled" if account.disabled else None, WARN)
+        made.add_row(cell(account.user), cell(account.pool), *map(cell, names), cell(since), state)
     if accounts:
         show(made)
+    elif registered:
+        say("No user is registered on a server of this machine.", style="dim")
     else:
         say("There are no users yet. To add a user: sipmesh user add alice", style="dim")
 
@@ -228,16 +246,35 @@ def remove(user: Address, topology: TopologyFile = HERE) -> None:
 @app.command("import")
 def import_users(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A database file of users, as `sipmesh restore` writes it.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A database file of users, as `sipmesh restore` writes it, or a table: NAME.csv."
+        ),
     ],
+    *,
+    passwords: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="For a table: a new file for the passwords of the new users, which only you can read."
+        ),
+    ] = None,
     topology: TopologyFile = HERE,
 ) -> None:
-    """Copy all users of a file to the user database of the topology, which must be empty."""
+    """Copy all users of a database file to the user database, which must be empty; or add the users of a CSV table.
+
+    A table has the column user, and if you like pool, aliases, digest and disabled. It has no passwords: each new user gets a
+    random one, written to the file of --passwords. Users that exist already are left as they are.
+    """
     from sipmesh.storage.backup.create import copy_users
 
     if not file.is_file():
         raise OperatorError(f"the file {file} does not exist")
     place = Place(topology)
+    if file.suffix.lower() == ".csv":
+        from sipmesh.cli.users.user_table import add_table
+
+        add_table(file, passwords, place)
+        return
     count = copy_users(file, place.in_force().users_url)
     tell_users_changed(place)
     say(f"{count} users are imported from {file}.", style=GOOD)

@@ -36,6 +36,14 @@ def registrations(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> 
         say("No front end runs here.", style="dim")
 
 
+def registered_users(place: Place) -> frozenset[str]:
+    """Return the users with a registered device on a server of this machine, without the scheme."""
+    from sipmesh.server.admin.replies import REGISTRATIONS
+
+    pages = [page for page in answers_of(place, REGISTRATIONS) if page.value.registers]
+    return frozenset(binding.user.removeprefix("sip:") for page in pages for binding in _all(place, page))
+
+
 def _all(place: Place, first: FromServer[RegistrationsReply]) -> Iterator[BindingReply]:
     """Yield the bindings of every page of one server."""
     from sipmesh.server.admin.replies import REGISTRATIONS

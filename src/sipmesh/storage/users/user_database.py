@@ -6,6 +6,7 @@ and unknown users. It asks the database at intervals for changes (`Users.refresh
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -81,6 +82,15 @@ _aliases = sql.Table(
     sql.Column("aor", sql.Text, nullable=False, index=True),
     sql.Column("created", _Instant, nullable=False),
 )
+# The password hashes of disabled users; meanwhile the table of users has random ones, which no password has.
+_disabled = sql.Table(
+    "users_disabled",
+    _schema,
+    sql.Column("aor", sql.Text, primary_key=True),
+    sql.Column("ha1_sha256", sql.Text),
+    sql.Column("ha1_md5", sql.Text),
+    sql.Column("since", _Instant, nullable=False),
+)
 # With ON CONFLICT, PostgreSQL would wait for a change that another process is making, and that change for the index.
 _FIRST_VERSION = """
 INSERT INTO users_version (id, version) SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM users_version)
@@ -111,7 +121,8 @@ class User:
     """One user without hashes; *pool* is the home pool, None for the topology's first front-end pool; *created* is UTC.
 
     *aliases* are the keys of the user's aliases (`sipmesh.routing.identity.alias`), *watchers* the rules about who may see the
-    user's presence (`sipmesh.routing.events.watcher_rules`).
+    user's presence (`sipmesh.routing.events.watcher_rules`). *disabled* is the instant from which the user cannot log in, or
+    None.
     """
 
     aor: str
@@ -121,6 +132,7 @@ class User:
     pool: str | None = None
     aliases: tuple[str, ...] = ()
     watchers: WatcherRules = field(default_factory=dict)
+    disabled: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +217,13 @@ class Users:
     ) -> User:
         """Change a password, and with it the generation; *algorithms* None keeps the present ones.
 
-        Raises `OperatorError` for an unknown user and for an empty password.
+        Raises `OperatorError` for an unknown or disabled user and for an empty password.
         """
         uri = self._known_address(aor)
         with self._changing(uri.aor) as (db, version):
             stored = _user(_row_of(db, uri.aor))
+            if _since(db, uri.aor) is not None:
+                raise _wrong(f"{uri.aor} is disabled", f"to enable the user first: sipmesh user enable {uri.aor[4:]}")
             values = {**_hashes(uri, password, algorithms or stored.algorithms, realm), "generation": version}
             db.execute(_users.update().where(_users.c.aor == uri.aor).values(values))
         return _user({**values, "aor": uri.aor, "created": stored.created, "pool": stored.pool})
@@ -226,12 +240,42 @@ class Users:
             db.execute(_users.update().where(_users.c.aor == uri.aor).values(values))
         return _user({**row, **values})
 
+    def disable(self, aor: str, at: datetime) -> User:
+        """Keep a user from logging in, from the instant *at*, and make logins on existing links invalid.
+
+        The hashes of the password are kept aside, and random ones take their place. Servers and documents need to know nothing
+        of it: they refuse the user as they refuse a wrong password. Raises `OperatorError` for an unknown or disabled user.
+        """
+        uri = self._known_address(aor)
+        with self._changing(uri.aor) as (db, version):
+            row = _row_of(db, uri.aor)
+            if _since(db, uri.aor) is not None:
+                raise _wrong(f"{uri.aor} is disabled already", f"to enable the user: sipmesh user enable {uri.aor[4:]}")
+            kept = {column: row[column] for column in _COLUMN_OF.values()}
+            db.execute(_disabled.insert().values(aor=uri.aor, since=at, **kept))
+            values = {**_unknown_hashes(kept), "generation": version}
+            db.execute(_users.update().where(_users.c.aor == uri.aor).values(values))
+        return _user({**row, **values})
+
+    def enable(self, aor: str) -> User:
+        """Let a disabled user log in again, with the password from before; raises `OperatorError` for any other user."""
+        uri = self._known_address(aor)
+        with self._changing(uri.aor) as (db, version):
+            row = _row_of(db, uri.aor)
+            kept = _rows(db, sql.select(_disabled).where(_disabled.c.aor == uri.aor))
+            if not kept:
+                raise _wrong(f"{uri.aor} is not disabled", "to list the users: sipmesh user list")
+            db.execute(_disabled.delete().where(_disabled.c.aor == uri.aor))
+            values = {**{column: kept[0][column] for column in _COLUMN_OF.values()}, "generation": version}
+            db.execute(_users.update().where(_users.c.aor == uri.aor).values(values))
+        return _user({**row, **values})
+
     def remove(self, aor: str) -> None:
         """Remove a user with all aliases and rules; raises `OperatorError` for an unknown user."""
         uri = self._known_address(aor)
         with self._changing(uri.aor) as (db, _):
             _row_of(db, uri.aor)
-            for table in (_aliases, _watchers):
+            for table in (_aliases, _watchers, _disabled):
                 db.execute(table.delete().where(table.c.aor == uri.aor))
             db.execute(_users.delete().where(_users.c.aor == uri.aor))
 
@@ -302,14 +346,17 @@ class Users:
         uri = self._known_address(aor)
         with self._database.border(), self._engine.connect() as db:
             rules = _rules_in(db, sql.select(_watchers).where(_watchers.c.aor == uri.aor))
-            return _user(_row_of(db, uri.aor), _aliases_of(db, uri.aor), rules.get(uri.aor, NO_RULES))
+            known = _aliases_of(db, uri.aor), rules.get(uri.aor, NO_RULES), _since(db, uri.aor)
+            return _user(_row_of(db, uri.aor), *known)
 
     def list(self) -> Sequence[User]:
         """Return all users as the database has them now, ordered by address."""
         with self._database.border(), self._engine.connect() as db:
             aliases, rules = _index(db, sql.select(_aliases)), _rules_in(db, sql.select(_watchers))
             rows = _rows(db, sql.select(_users).order_by(_users.c.aor))
-            return [_user(row, aliases.of(row["aor"]), rules.get(row["aor"], NO_RULES)) for row in rows]
+            since = {row["aor"]: row["since"] for row in _rows(db, sql.select(_disabled))}
+            found = ((row["aor"], row) for row in rows)
+            return [_user(row, aliases.of(aor), rules.get(aor, NO_RULES), since.get(aor)) for aor, row in found]
 
     def documents(self, organisation: str, pool: str, otherwise: str, *, since: int = 0) -> Sequence[bytes]:
         """Return what the servers of *pool* have to know of all users, as payloads to sign; each payload is one part.
@@ -383,7 +430,7 @@ class Users:
         """
         with self._database.border(), self._engine.begin() as db:
             db.execute(_version.update().values(version=_version.c.version))  # so that no change happens meanwhile
-            tables = (_users, _aliases, _watchers, _changes, _version)
+            tables = (_users, _aliases, _watchers, _disabled, _changes, _version)
             found = {table: _rows(db, sql.select(table)) for table in tables}
         with other._database.border(), other._engine.begin() as db:
             db.execute(_version.update().values(version=_version.c.version))
@@ -623,9 +670,26 @@ def _verifier(row: Mapping[str, Any]) -> Verifier:
     return Verifier(row["aor"], row["generation"], hashes)
 
 
-def _user(row: Mapping[str, Any], aliases: Iterable[str] = (), watchers: WatcherRules = NO_RULES) -> User:
+def _user(
+    row: Mapping[str, Any],
+    aliases: Iterable[str] = (),
+    watchers: WatcherRules = NO_RULES,
+    disabled: datetime | None = None,
+) -> User:
     algorithms = tuple(algorithm for algorithm, column in _COLUMN_OF.items() if row[column])
-    return User(row["aor"], algorithms, row["generation"], row["created"], row["pool"], tuple(aliases), watchers)
+    account = row["aor"], algorithms, row["generation"], row["created"], row["pool"]
+    return User(*account, tuple(aliases), watchers, disabled)
+
+
+def _since(db: sql.Connection, aor: str) -> datetime | None:
+    """Return since when a user is disabled, None for others."""
+    found = _rows(db, sql.select(_disabled.c.since).where(_disabled.c.aor == aor))
+    return found[0]["since"] if found else None
+
+
+def _unknown_hashes(known: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Make random hashes of the same lengths: H(A1) that is known to nobody, so that no response can be computed."""
+    return {column: secrets.token_hex(len(ha1) // 2) if ha1 else None for column, ha1 in known.items()}
 
 
 def _wrong(reason: str, remedy: str) -> OperatorError:

@@ -33,7 +33,7 @@ class HomeChange:
         who = f"{self.count} user{'' if self.count == 1 else 's'} ({', '.join(self.users)}{more})"
         if not self.after:
             return f"{who} of {self.before} cannot log in any more"
-        return f"{who} get the home pool {self.after} instead of {self.before}, and log in there"
+        return f"{who} get the home pool {self.after} instead of {self.before}"
 
 
 def home_changes(old: Topology, new: Topology, users: Iterable[tuple[str, str | None]]) -> Sequence[HomeChange]:

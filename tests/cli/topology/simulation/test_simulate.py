@@ -121,7 +121,7 @@ def test_certificate_of_a_server_elsewhere_is_that_of_the_ledger(federated: Orga
         ("edge1", FE1, f"bob@{PARTNER}", "accepted"),
         ("edge1", FE1, "alice@example.com", "from-not-allowed"),
         ("phone", FE1, "alice@example.com", "accepted"),
-        ("phone", FE2, "alice@example.com", "other-home"),
+        ("phone", FE2, "alice@example.com", "accepted"),
         ("phone", FE1, "nobody@example.com", "not-authenticated"),
         ("phone", FE1, f"bob@{PARTNER}", "not-authenticated"),
     ],

@@ -15,7 +15,7 @@ from sipmesh.routing.outcome import Answer
 from sipmesh.routing.registrar.address_of_record import read_address
 from sipmesh.sip.message import Request, parse_head
 from sipmesh.topology.builder.hops import PartyKind
-from sipmesh.topology.home_pools import home_by_default
+from sipmesh.topology.home_pools import front_end_pools, home_by_default
 from sipmesh.topology.view import view
 from sipmesh.transport.tls.path_check import path_errors
 from sipmesh.trust.code import Code
@@ -167,9 +167,11 @@ def login(loaded: Loaded, hop: LinkHop, user: str, home: str | None) -> Decision
         code, wanted, saw = Code.NOT_AUTHENTICATED, f"a user of: {', '.join(sorted(here.sip_domains))}", domain
     elif home is None:
         code, saw, remedy = Code.NOT_AUTHENTICATED, f"{user} is not a user", f"to add the user: sipmesh user add {user}"
+    elif pool not in front_end_pools(loaded.topology):
+        code, wanted, saw = Code.OTHER_HOME, "a home pool of the topology", pool
+        remedy = f"to move the user: sipmesh user move {user} --pool {here.pool.name}"
     elif pool != here.pool.name:
-        code, wanted, saw = Code.OTHER_HOME, f"the home pool {here.pool.name}", pool
-        remedy = f"log in at {pool}, or: sipmesh user move {user} --pool {here.pool.name}"
+        saw = f"the home pool {pool}, to which {here.name} carries the login; the password decides"
     remedies = (remedy,) if remedy else ()
     return Decision(here.name, f"a login of {user}", code is Code.ACCEPTED, code, "rule R10", wanted, saw, remedies)
 

@@ -1,0 +1,185 @@
+"""`sipmesh user export`, and the import of such a table: users as CSV (RFC 4180), without passwords and hashes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from sipmesh.cli.control_client import tell_users_changed
+from sipmesh.cli.output import GOOD, WARN, plural, say, say_document
+from sipmesh.cli.place import HERE, Place, TopologyFile
+from sipmesh.cli.users.accounts import AccountReport, full_address
+from sipmesh.errors import OperatorError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sipmesh.sip.digest import Algorithm
+    from sipmesh.storage.users.user_database import Users
+    from sipmesh.topology.document.load import Loaded
+
+COLUMNS: Final = ("user", "pool", "digest", "aliases", "disabled", "created")
+SECRET_COLUMNS: Final = frozenset({"password", "secret", "ha1", "ha1_md5", "ha1_sha256", "hash"})
+LARGEST_TABLE: Final = 32 << 20
+MOST_ROWS: Final = 100_000
+PASSWORD_OCTETS: Final = 15
+"""120 random bits, 20 characters: no phone and no guesser has to remember them."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewUser:
+    """One row of a table that is imported."""
+
+    line: int
+    aor: str
+    pool: str | None
+    algorithms: tuple[Algorithm, ...]
+    aliases: tuple[str, ...]
+    disabled: bool
+
+
+def export(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="A new file. By default the standard output.")
+    ] = None,
+    *,
+    topology: TopologyFile = HERE,
+) -> None:
+    """Write the users as a CSV table: home pool, digest algorithms, aliases. It has neither passwords nor their hashes."""
+    from sipmesh.topology.home_pools import home_by_default
+
+    place = Place(topology)
+    default = home_by_default(place.in_force().topology)
+    with place.users() as users:
+        accounts = [AccountReport.of(user, default) for user in users.list()]
+    written = io.StringIO()
+    table = csv.writer(written, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for one in accounts:
+        state = f"{one.disabled:%Y-%m-%dT%H:%M:%SZ}" if one.disabled else ""
+        created = f"{one.created:%Y-%m-%dT%H:%M:%SZ}"
+        table.writerow([one.user, one.pool, " ".join(one.digest), " ".join(one.aliases), state, created])
+    if file is None:
+        say_document(written.getvalue())
+        return
+    _write_new(file, written.getvalue(), 0o644)
+    say(f"{file} has {plural(len(accounts), 'user')}.", style=GOOD)
+
+
+def _write_new(file: Path, text: str, mode: int) -> None:
+    """Write a file that does not exist yet; raises `OperatorError` if it does."""
+    try:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as opened:
+            opened.write(text)
+            opened.flush()
+            os.fsync(opened.fileno())
+    except FileExistsError:
+        raise OperatorError(f"{file} exists already; name a new file") from None
+
+
+def add_table(file: Path, passwords: Path | None, place: Place) -> None:
+    """Add the users of a table. Raises `OperatorError` with every problem of it; then nothing is added."""
+    loaded = place.in_force()
+    rows = list(_read(file, loaded))
+    with place.users() as users:
+        known = {user.aor.removeprefix("sip:") for user in users.list()}
+        new = [row for row in rows if row.aor.lower() not in {name.lower() for name in known}]
+        if new and passwords is None:
+            raise OperatorError(
+                f"{plural(len(new), 'new user')} would need a password; name a new file: --passwords FILE"
+            )
+        if new and passwords is not None:
+            given = {row.aor: secrets.token_urlsafe(PASSWORD_OCTETS) for row in new}
+            lines = ["user,password", *(f"{aor},{password}" for aor, password in given.items()), ""]
+            _write_new(passwords, "\n".join(lines), 0o600)
+            faults = [fault for row in new if (fault := _add(users, row, given[row.aor]))]
+            say(f"{plural(len(new), 'user')} added; their passwords are in {passwords}.", style=GOOD)
+            say(*(f"  {fault}" for fault in faults), style=WARN)
+    tell_users_changed(place)
+    if len(rows) > len(new):
+        say(f"{plural(len(rows) - len(new), 'user')} existed already, and nothing of them is changed.", style="dim")
+
+
+def _add(users: Users, row: NewUser, password: str) -> str:
+    """Add one user with aliases; returns the problem, empty if there is none."""
+    try:
+        users.add(row.aor, password, row.algorithms, pool=row.pool)
+        for alias in row.aliases:
+            users.add_alias(row.aor, alias)
+        if row.disabled:
+            users.disable(row.aor, datetime.now(UTC))
+    except OperatorError as wrong:
+        return f"line {row.line}: {wrong.message}"
+    return ""
+
+
+def _read(file: Path, loaded: Loaded) -> Iterator[NewUser]:
+    """Read and check a table; raises `OperatorError` with all problems."""
+    problems: list[Problem] = []
+    seen: dict[str, int] = {}
+    for line, row in _rows(file):
+        try:
+            user = _user(line, row, loaded)
+        except OperatorError as wrong:
+            problems.append(Problem(file, line, "", wrong.message, "correct this line"))
+            continue
+        first = seen.setdefault(user.aor.lower(), line)
+        if first != line:
+            problems.append(
+                Problem(file, line, "user", f"{user.aor} is on line {first} already", "keep one of the two")
+            )
+        elif not problems:
+            yield user
+    if problems:
+        raise OperatorError("no user is added", tuple(problems))
+
+
+def _rows(file: Path) -> Sequence[tuple[int, dict[str, str]]]:
+    if file.stat().st_size > LARGEST_TABLE:
+        raise OperatorError(f"{file} is larger than {LARGEST_TABLE} octets")
+    try:
+        reader = csv.DictReader(io.StringIO(file.read_bytes().decode("utf-8-sig")), strict=True)
+        names = [str(name).strip().lower() for name in reader.fieldnames or ()]
+        reader.fieldnames = names
+        rows = [
+            (reader.line_num, {name: value for name, value in row.items() if isinstance(value, str)}) for row in reader
+        ]
+    except (csv.Error, UnicodeDecodeError) as wrong:
+        raise OperatorError(f"{file} is not a table in UTF-8 CSV ({wrong})") from None
+    if "user" not in names:
+        raise OperatorError(f"{file} has no column 'user'; the first line names: {', '.join(COLUMNS)}")
+    if secret := sorted(SECRET_COLUMNS & set(names)):
+        remedy = "remove the column: new users get random passwords, in the file of --passwords"
+        raise OperatorError(
+            "a table has no passwords", (Problem(file, 1, secret[0], "is a column with secrets", remedy),)
+        )
+    if len(rows) > MOST_ROWS:
+        raise OperatorError(f"{file} has more than {MOST_ROWS} rows")
+    return rows
+
+
+def _user(line: int, row: dict[str, str], loaded: Loaded) -> NewUser:
+    from sipmesh.sip.digest import Algorithm
+    from sipmesh.storage.users.user_database import DEFAULT_ALGORITHMS
+    from sipmesh.topology.home_pools import chosen_home, front_end_pools
+
+    aor, pool = full_address(row["user"].strip(), loaded), row.get("pool", "").strip()
+    if not pool and len(front_end_pools(loaded.topology)) > 1:
+        raise OperatorError(f"{aor} has no home pool; write one of: {', '.join(front_end_pools(loaded.topology))}")
+    names = row.get("digest", "").upper().split()
+    known = {str(algorithm): algorithm for algorithm in DEFAULT_ALGORITHMS}
+    if wrong := [name for name in names if name not in known]:
+        raise OperatorError(f"{wrong[0]!r} is not a digest algorithm; write {' or '.join(known)}")
+    chosen = tuple(algorithm for algorithm in (Algorithm.SHA_256, Algorithm.MD5) if str(algorithm) in names)
+    aliases = tuple(row.get("aliases", "").split())
+    home = chosen_home(loaded.topology, pool) if pool else None
+    disabled = row.get("disabled", "").strip().lower() not in {"", "no", "false", "0"}
+    return NewUser(line, aor, home, chosen or DEFAULT_ALGORITHMS, aliases, disabled)

@@ -1,0 +1,100 @@
+"""Users as a table: nothing secret goes out, and nothing secret comes in."""
+
+from __future__ import annotations
+
+import csv
+import stat
+from pathlib import Path
+
+import pytest
+
+from cli.world import DOMAIN, Organisation
+from sipmesh.storage.users.user_database import Users
+
+ALICE, BOB = f"alice@{DOMAIN}", f"bob@{DOMAIN}"
+
+
+def table(folder: Path, text: str) -> Path:
+    file = folder / "users.csv"
+    file.write_text(text)
+    return file
+
+
+def users(organisation: Organisation) -> dict[str, object]:
+    return {one["user"]: one for one in organisation.type("user", "list", "--json").json}
+
+
+def test_export_has_neither_password_nor_hash(organisation: Organisation, tmp_path: Path) -> None:
+    organisation.add_user("alice", "--digest", "md5")
+    organisation.type("user", "alias", "add", "alice", "+493012345")
+    printed = organisation.type("user", "export")
+    assert printed.code == 0
+    head, row = csv.reader(printed.out.splitlines())
+    assert head == ["user", "pool", "digest", "aliases", "disabled", "created"]
+    assert row[:5] == [ALICE, f"pool1.{DOMAIN}", "MD5", "tel:+493012345", ""]
+    held = Users(organisation.folder / "users.db")
+    verifier = held.verifier(f"sip:{ALICE}")
+    held.close()
+    assert verifier is not None
+    assert not any(ha1 in printed.out for ha1 in verifier.ha1.values())
+    assert organisation.type("user", "export", tmp_path / "out.csv").code == 0
+    assert (tmp_path / "out.csv").read_text() == printed.out
+    assert organisation.type("user", "export", tmp_path / "out.csv").code == 1
+
+
+def test_exported_table_is_imported_with_new_passwords(organisation: Organisation, tmp_path: Path) -> None:
+    given = table(tmp_path, "User,aliases,digest,disabled\nalice,+493012345 info,md5,\nBob,,,yes\n")
+    passwords = tmp_path / "passwords.csv"
+    imported = organisation.type("user", "import", given, "--passwords", passwords)
+    assert imported.code == 0, imported.err
+    assert stat.S_IMODE(passwords.stat().st_mode) == 0o600
+    rows = list(csv.DictReader(passwords.read_text().splitlines()))
+    assert [row["user"] for row in rows] == [ALICE, f"Bob@{DOMAIN}"]
+    assert len({row["password"] for row in rows}) == 2
+    assert all(row["password"] not in imported.out + imported.err for row in rows)
+    made = organisation.type("user", "list", "--json").json
+    assert [(one["user"], one["digest"], one["aliases"], bool(one["disabled"])) for one in made] == [
+        (ALICE, ["MD5"], [f"info@{DOMAIN}", "tel:+493012345"], False),
+        (BOB, ["SHA-256", "MD5"], [], True),
+    ]
+    again = organisation.type("user", "import", given, "--passwords", tmp_path / "more.csv")
+    assert (again.code, "2 users existed already" in again.out) == (0, True)
+    assert not (tmp_path / "more.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("user,password\nalice,secret\n", "a table has no passwords"),
+        ("user,HA1_md5\nalice,0\n", "a table has no passwords"),
+        ("name\nalice\n", "no column 'user'"),
+        ("user\nalice@elsewhere.test\n", "users.csv:2: elsewhere.test is not a SIP domain"),
+        ("user,pool\nalice,pool9.example.com\n", "is not a pool of the topology"),
+        ("user,digest\nalice,sha1\n", "'SHA1' is not a digest algorithm"),
+        ("user\nalice\nALICE\n", "is on line 2 already"),
+        ('user\n"x', "is not a table"),
+    ],
+)
+def test_wrong_table_adds_nobody(organisation: Organisation, tmp_path: Path, text: str, why: str) -> None:
+    passwords = tmp_path / "passwords.csv"
+    refused = organisation.type("user", "import", table(tmp_path, text), "--passwords", passwords)
+    assert refused.code == 1
+    assert why in refused.err
+    assert (users(organisation), passwords.exists()) == ({}, False)
+
+
+def test_passwords_go_to_a_new_file_only(organisation: Organisation, tmp_path: Path) -> None:
+    given = table(tmp_path, "user\nalice\n")
+    assert "--passwords FILE" in organisation.type("user", "import", given).err
+    (tmp_path / "there.csv").write_text("mine")
+    assert organisation.type("user", "import", given, "--passwords", tmp_path / "there.csv").code == 1
+    assert (users(organisation), (tmp_path / "there.csv").read_text()) == ({}, "mine")
+
+
+def test_name_that_is_taken_is_told_and_the_others_are_added(organisation: Organisation, tmp_path: Path) -> None:
+    organisation.add_user("carol")
+    organisation.type("user", "alias", "add", "carol", "info")
+    given = table(tmp_path, "user\ninfo\nalice\n")
+    imported = organisation.type("user", "import", given, "--passwords", tmp_path / "p.csv")
+    assert "line 2: " in imported.out
+    assert sorted(users(organisation)) == [ALICE, f"carol@{DOMAIN}"]
