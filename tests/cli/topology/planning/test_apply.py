@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from cli.world import Organisation, sipmesh
 from sipmesh.cli.place import Place
+from sipmesh.errors import OperatorError
+from sipmesh.server.management.replies import NetworkReply, Plan, PutInForce, ServerReply
+from sipmesh.topology.document.load import load
+from support.prepared import answered
 
 FE1, EDGE, MGMT = "fe1.example.com", "edge1.example.com", "mgmt.example.com"
 
@@ -91,3 +96,42 @@ def test_draft_that_breaks_something_is_not_applied(live: Organisation) -> None:
     assert applied.code == 1
     assert "the organisation changes its name" in applied.err
     assert (in_force(live), certificate(live, FE1)) == (number, before)
+
+
+def prepared(organisation: Organisation, **replies: object) -> dict[str, object]:
+    """The replies of a management server that publishes version 2, and cannot say what follows."""
+    draft, in_force_now = load(organisation.file), Place(organisation.file).in_force().number
+    master = ServerReply(server=MGMT, faults=())
+    return {
+        "plan": Plan("topology.yaml", in_force_now, draft.digest, ["a change"], []),
+        "network": NetworkReply(in_force_now, datetime.now(UTC), master, ()),
+        "publish": PutInForce(in_force_now + 1),
+        "acknowledged": OperatorError("it ends"),
+        **replies,
+    }
+
+
+def test_verification_that_cannot_be_finished_has_failed(organisation: Organisation) -> None:
+    """Management ends in the middle: what was not verified does not count as good."""
+    state = organisation.folder / "state"
+    number = in_force(organisation)
+    with answered(state, {MGMT: prepared(organisation, rollback=PutInForce(number + 2))}) as asked:
+        applied = organisation.type("topology", "apply", "-m", "x", "--json")
+    assert (applied.code, applied.json["rolled_back"]) == (1, number + 2)
+    assert applied.json["faults"] == [
+        "the verification could not be finished: it ends",
+        "the version with the content from before is not confirmed by every server: it ends",
+    ]
+    [taken_back] = [one for one in asked if one["command"] == "rollback"]
+    assert (taken_back["version"], taken_back["base"]) == (number, number + 1)
+
+
+def test_draft_that_changes_while_it_is_compared_is_not_applied(organisation: Organisation) -> None:
+    """Certificates must not be issued for another draft than the one that is published."""
+    number, before = in_force(organisation), certificate(organisation, FE1)
+    plan = Plan("topology.yaml", number, "0" * 64, ["a change"], [])
+    with answered(organisation.folder / "state", {MGMT: prepared(organisation, plan=plan)}) as asked:
+        applied = organisation.type("topology", "apply", "-m", "x")
+    assert (applied.code, "has changed while they were compared" in applied.err) == (1, True)
+    assert "publish" not in [one["command"] for one in asked]
+    assert certificate(organisation, FE1) == before

@@ -176,11 +176,21 @@ class Application:
         members = self._members()
         report = ApplyReport(plan.base, issued=self._issued(why, force=force))
         report.version = self._publish(why, force=force)
-        self._wait(report, wait)
-        self._verify(report, self._runnable(wanted, report.new), before, members)
+        try:
+            self._wait(report, wait)
+            self._verify(report, self._runnable(wanted, report.new), before, members)
+        except SipmeshError as wrong:  # such as a management server that ends meanwhile
+            report.faults.append(f"the verification could not be finished: {wrong}")
         if report.faults and rolls_back:
-            report.rolled_back = self._roll_back(report, why)
+            self._take_back(report, why)
         return report
+
+    def _take_back(self, report: ApplyReport, why: str) -> None:
+        try:
+            self._roll_back(report, why)
+        except SipmeshError as wrong:
+            what = "confirmed by every server" if report.rolled_back else "published"
+            report.faults.append(f"the version with the content from before is not {what}: {wrong}")
 
     def _issued(self, why: str, *, force: bool) -> Sequence[str]:
         plan = self._planned.report
@@ -233,16 +243,16 @@ class Application:
         report.faults += [f"{result.check}: {result.told}" for result in broken(before, report.checks)]
         report.faults += worse_reports(members, self._members())
 
-    def _roll_back(self, report: ApplyReport, why: str) -> int:
+    def _roll_back(self, report: ApplyReport, why: str) -> None:
         from sipmesh.server.management.replies import ACKNOWLEDGED, ROLLBACK
 
         base, reason = self._planned.report.base, f"version {report.version} ({why}) has failed its verification"
         published = ask_one(self._socket, ROLLBACK, version=base, why=reason, base=report.version, force=True)
+        report.rolled_back = published.version
         elsewhere = self._certificates.restore()
         reload(self._place, links_of(self._place))
-        ask_one(self._socket, ACKNOWLEDGED, WAIT_S + 5, version=published.version, wait_s=WAIT_S)
         report.faults += [f"{name} stays revoked; on its machine: sipmesh join request {name}" for name in elsewhere]
-        return published.version
+        ask_one(self._socket, ACKNOWLEDGED, WAIT_S + 5, version=published.version, wait_s=WAIT_S)
 
 
 SETTLE_S = 0.5

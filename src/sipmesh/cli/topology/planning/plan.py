@@ -80,8 +80,10 @@ def planned_for(place: Place) -> Planned:
     from sipmesh.topology.builder.link_changes import link_changes
 
     must_have_draft(place)
-    after, plan = place.load(), _plan(place)
-    before = _in_force(place)
+    plan = _plan(place)
+    after, before = place.load(), _in_force(place)
+    if (after.digest, before.number) != (plan.digest, plan.base):
+        raise OperatorError(f"{place.file} or the version in force has changed while they were compared; try again")
     restarts = list(from_a_restart(before, after))
     links = link_changes(before, after)
     homes, unread = _homes(before, after)
