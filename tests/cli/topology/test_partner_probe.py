@@ -38,3 +38,8 @@ def test_partner_that_cannot_be_reached_is_told_by_stage(organisation: Organisat
     assert (probed.code, probed.json["good"]) == (1, False)
     [stage] = probed.json["edges"]["edge1.example.com"]["stages"]
     assert (stage["stage"], stage["passed"]) == ("TCP", False)
+    assert organisation.type("topology", "add", "server", "--pool", "sip", "--address", "127.0.0.1").code == 0
+    organisation.publish("a second edge, on another machine")
+    told = organisation.type("partner", "probe", "127.0.0.1:1")
+    assert "✗ TCP" in told.out
+    assert "Not probed from edge2.example.com" in told.out

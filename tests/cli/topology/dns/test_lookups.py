@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
 
 from cli.topology.dns.dns_world import BOGUS, PLAIN, SECURE, knot, unbound
+from sipmesh.cli.topology.dns import lookups
 from sipmesh.cli.topology.dns.lookups import look_up, name_servers
 from sipmesh.demo.ports import HOST
 from sipmesh.errors import OperatorError
@@ -51,3 +53,13 @@ def test_name_servers_are_those_that_are_named() -> None:
     assert name_servers(["192.0.2.53", "[2001:db8::1]:5353"]) == [("192.0.2.53", 53), ("2001:db8::1", 5353)]
     with pytest.raises(OperatorError, match="no port"):
         name_servers(["192.0.2.53:x"])
+
+
+def test_silent_server_is_told_and_the_next_one_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookups, "TIMEOUT_S", 0.05)
+    key = ("a.test", "A")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind((HOST, 0))
+        fault = look_up([key], [silent.getsockname()])[key].fault
+    assert "does not answer (Timeout)" in fault
+    assert look_up([key], [])[key].fault == "no DNS server is known"

@@ -69,6 +69,7 @@ def silent_partner(live: Organisation, folder: Path) -> None:
 
 
 def test_failed_verification_takes_version_and_certificates_back(live: Organisation, tmp_path: Path) -> None:
+    text = live.file.read_text()
     silent_partner(live, tmp_path / "p")
     number, before = in_force(live), Place(live.file).in_force().topology
     kept = certificate(live, FE1), certificate(live, EDGE)
@@ -86,6 +87,17 @@ def test_failed_verification_takes_version_and_certificates_back(live: Organisat
     assert f"To go back: sipmesh topology rollback {number + 2}" in told.out
     assert in_force(live) == number + 3
     assert live.type("topology", "rollback", str(number + 2), "--force").code == 0
+    live.file.write_text(text)
+
+
+def test_result_is_told_in_words(live: Organisation) -> None:
+    text = live.file.read_text()
+    assert live.type("topology", "change", "network", "media=any").code == 0
+    applied = live.type("topology", "apply", "-m", "media")
+    assert applied.code == 0, applied.out + applied.err
+    for line in ("the media of calls of our users changes", "is published.", "The verification has passed."):
+        assert line in applied.out
+    live.file.write_text(text)
 
 
 def test_draft_that_breaks_something_is_not_applied(live: Organisation) -> None:

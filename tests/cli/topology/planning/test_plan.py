@@ -66,3 +66,18 @@ def test_plan_of_a_broken_draft_has_its_problems(organisation: Organisation) -> 
     planned = organisation.type("topology", "plan")
     assert planned.code == 1
     assert "is not a known key" in planned.err
+
+
+def test_plan_says_why_the_users_are_not_known(organisation: Organisation) -> None:
+    organisation.add_user("alice")
+    (organisation.folder / "users.db").write_bytes(b"no database")
+    assert organisation.type("topology", "add", "domain", "example.net").code == 0
+    planned = organisation.type("topology", "plan")
+    assert planned.code == 0, planned.err
+    assert "the user database could not be read" in planned.out
+
+
+def test_network_without_a_version_has_nothing_to_plan(organisation: Organisation) -> None:
+    (organisation.folder / "management.db").unlink()
+    planned = organisation.type("topology", "plan")
+    assert (planned.code, "no version is published" in planned.err) == (1, True)

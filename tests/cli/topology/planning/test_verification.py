@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from cli.world import Organisation
 from sipmesh.cli.topology.planning.verification import (
+    MOST_CHECKS,
     Check,
     Checked,
     broken,
     checks_for,
+    say_checks,
+    say_left_out,
     touched_by,
     worse_reports,
 )
 from sipmesh.server.management.replies import MemberReply
-from sipmesh.topology.builder.link_changes import link_changes
+from sipmesh.topology.builder.link_changes import AllowedLink, link_changes
 from sipmesh.topology.document.load import Loaded, load
+from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
+from topology.world import TOPOLOGY, Place, make_authorities
 
 MGMT, FE1, FE2, EDGE = "mgmt.example.com", "fe1.example.com", "fe2.example.com", "edge1.example.com"
 
@@ -95,3 +104,32 @@ def test_every_link_of_this_machine_is_probed_on_demand(organisation: Organisati
     assert {result["passed"] for result in verified.json} == {False}
     assert {result["check"]["opener"] for result in verified.json} == {"", MGMT}
     assert "✗ a phone → fe1.example.com" in organisation.type("topology", "verify").out
+
+
+@pytest.fixture(name="place")
+def _place(tmp_path: Path) -> Place:
+    """A topology with two partners, and the key of no server."""
+    place = Place(make_authorities(tmp_path) / "topology.yaml")
+    place.file.write_text(TOPOLOGY)
+    return place
+
+
+def test_partners_are_probed_from_an_edge_that_changes(place: Place) -> None:
+    (place.file.parent / "servers").mkdir()
+    (place.file.parent / "servers" / "edge1.example.test.key").touch()
+    loaded = place.load()
+    checks = checks_for(loaded, (), ["edge1.example.test"])
+    targets = [check.target for check in checks]
+    assert targets[:2] == ["fe1.example.test:5062", "fe2.example.test:5062"]
+    assert targets[2:] == ["other.test", "sip.partner.test"]
+    appear = [AllowedLink("other.test", "edge1.example.test", LinkKind.PARTNER)]
+    assert [check.target for check in checks_for(loaded, appear, ())] == ["other.test"]
+
+
+def test_links_beyond_the_limit_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    say_left_out(MOST_CHECKS)
+    assert capsys.readouterr().out == ""
+    say_left_out(MOST_CHECKS + 2)
+    assert capsys.readouterr().out.startswith("2 further links are not probed")
+    say_checks([])
+    assert "No link can be probed" in capsys.readouterr().out
