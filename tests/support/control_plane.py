@@ -84,6 +84,11 @@ class Host:
         """The number of the users in force."""
         return self.users.number if self.users is not None else 0
 
+    @property
+    def is_settled(self) -> bool:
+        """It is one process."""
+        return True
+
     def look(self, at: Collection[Path] | None = None) -> None:
         """Note which files were written."""
         self.looked += at or ()

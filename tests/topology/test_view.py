@@ -76,6 +76,15 @@ def test_each_server_asserts_what_the_table_says(views: dict[str, ServerView], p
     assert views[FE2].trusted[peer].asserts == asserts
 
 
+@pytest.mark.parametrize(("workers", "processes"), [("1", 1), ("2", 3), ("64", 65), ("auto", 65)])
+def test_peer_may_open_links_from_each_of_its_processes(place: Place, workers: str, processes: int) -> None:
+    """Its workers and their supervisor; ``auto`` may be any number."""
+    place.spoil(("servers: [edge1.example.test]", f"servers: [{{name: edge1.example.test, workers: {workers}}}]"))
+    loaded = place.load()
+    assert view(loaded, FE1).trusted[EDGE].processes == processes
+    assert view(loaded, EDGE).workers == (workers if workers == "auto" else int(workers))
+
+
 def test_an_application_asserts_nothing_by_default(place: Place) -> None:
     place.spoil(("speaks_for: [example.test]", "speaks_for: []"))
     assert view(place.load(), FE1).trusted[BOT].asserts == frozenset()

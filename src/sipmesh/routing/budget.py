@@ -57,6 +57,13 @@ class Budget(Generic[Held]):
         self.size += 1
         return displaced
 
+    def hold(self, principal: str, thing: Held) -> None:
+        """Add *thing* and displace nothing: another process has accepted it, and displaces what is too much."""
+        things = self._by_principal.setdefault(principal, {})
+        if thing not in things:
+            things[thing] = None
+            self.size += 1
+
     def displace_one(self) -> Held | None:
         """Remove and return the oldest entry of the principal with the most entries; None if there are no entries."""
         if not self._by_principal:

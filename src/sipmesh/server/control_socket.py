@@ -101,7 +101,7 @@ class ControlSocket:
         try:
             who = _peer_of(writer.get_extra_info("socket"))
             while line := await reader.readline():
-                writer.write(encode(await self._answer(line, who)))
+                writer.write(encode(await carry_out(self._commands, line, who)))
                 await writer.drain()
         except (ValueError, ConnectionError) as wrong:
             self._log.warning("control connection ended", why=str(wrong))
@@ -109,19 +109,21 @@ class ControlSocket:
             self._writers.discard(writer)
             writer.close()
 
-    async def _answer(self, line: bytes, who: str) -> Json:
-        try:
-            request = {**json.loads(line), WHO: who}
-            command = self._commands.get(str(request["command"]))
-            if command is None:
-                return {"error": f"unknown command {request['command']!r}", "known": sorted(self._commands)}
-            return {"result": await command(request)}
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as wrong:
-            return {"error": f"the request cannot be read: {wrong}"}
-        except OperatorError as wrong:
-            return {"error": wrong.message, "problems": [[*_strings(problem)] for problem in wrong.problems]}
-        except SipmeshError as wrong:
-            return {"error": str(wrong)}
+
+async def carry_out(commands: Mapping[str, Command], line: bytes, who: str) -> Json:
+    """Answer one request, which *who* has made; an error of the command is its answer."""
+    try:
+        request = {**json.loads(line), WHO: who}
+        command = commands.get(str(request["command"]))
+        if command is None:
+            return {"error": f"unknown command {request['command']!r}", "known": sorted(commands)}
+        return {"result": await command(request)}
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as wrong:
+        return {"error": f"the request cannot be read: {wrong}"}
+    except OperatorError as wrong:
+        return {"error": wrong.message, "problems": [[*_strings(problem)] for problem in wrong.problems]}
+    except SipmeshError as wrong:
+        return {"error": str(wrong)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,11 @@ async def ask(path: Path, command: str, timeout_s: float = 5.0, **given: Any) ->
                 await writer.wait_closed()
     except (OSError, TimeoutError, ValueError) as wrong:
         raise SipmeshError(f"the server of {path.name} does not answer: {str(wrong) or 'timeout'}") from wrong
+    return result_of(answer)
+
+
+def result_of(answer: Mapping[str, Any]) -> Any:
+    """Return the result in an answer; raises `OperatorError` if it has an error."""
     if "error" in answer:
         problems = (Problem(Path(file), *rest) for file, *rest in answer.get("problems", ()))
         raise OperatorError(answer["error"], tuple(problems))

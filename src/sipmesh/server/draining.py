@@ -83,6 +83,9 @@ class Draining:
         return [link for link in links if link.kind is LinkKind.CLIENT and link.direction is Direction.ACCEPTED]
 
     def _is_busy(self, link: Link) -> bool:
+        siblings = self._node.siblings
+        if siblings is not None and siblings.waits_on(link):
+            return True
         return isinstance(link.flow, Flow) and self._node.relay.waits_on(link.flow)
 
     def _end(self) -> None:

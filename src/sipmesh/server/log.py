@@ -26,8 +26,17 @@ DEEPEST: Final = 4
 """How many items of one list or mapping a line shows, and how deep they may be nested."""
 
 
+_LEVELS: dict[None, str] = {None: "info"}
+
+
+def level() -> str:
+    """Return the level from which on lines are written, for the other processes of a server."""
+    return _LEVELS[None]
+
+
 def configure(stream: TextIO = sys.stderr, *, level: str = "info") -> None:
     """Write log lines to *stream*, from *level* on; times are UTC (RFC 3339)."""
+    _LEVELS[None] = level
     terminal = stream.isatty()
     structlog.configure(
         processors=[

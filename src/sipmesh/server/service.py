@@ -7,6 +7,7 @@ judged links, as between two machines.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.files import must_be_private
 from sipmesh.server.admin.commands import AdminCommands
 from sipmesh.server.admin.expiry_warnings import ExpiryWarnings, concerning, stock_of, tell
+from sipmesh.server.admin.status_report import status_of
+from sipmesh.server.agent.agent import Agent
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ControlSocket, is_answered
 from sipmesh.server.draining import Draining
 from sipmesh.server.management.commands import ManagementCommands
@@ -29,6 +32,7 @@ from sipmesh.server.refresh.on_demand import FetchOnDemand
 from sipmesh.server.refresh.reloader import Reloader
 from sipmesh.server.replication.topology_source import source_of
 from sipmesh.server.running.running_server import RunningServer
+from sipmesh.server.running.worker_place import ALONE, WorkerPlace
 from sipmesh.server.wiring import attach_control_plane
 from sipmesh.sip.text import ascii_lower
 from sipmesh.transport.reactor.descriptors import OUT_OF_RESOURCES
@@ -41,6 +45,9 @@ if TYPE_CHECKING:
     from sipmesh.server.console.console_server import ConsoleServer
     from sipmesh.server.control_socket import Command
     from sipmesh.server.log import Log
+    from sipmesh.server.proxy.siblings.siblings import Siblings
+    from sipmesh.server.replication.server_status import ServerStatus
+    from sipmesh.server.workers.supervisor import Supervisor
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
 
@@ -73,12 +80,18 @@ def serve(file: Path, names: Sequence[str], log_of: Callable[[str], Log]) -> Non
     run(serve_all([Service(file, name, log_of(name)) for name in names]))
 
 
-async def serve_all(services: Sequence[Service], ready: Callable[[RunningServer], None] | None = None) -> None:
+async def serve_all(
+    services: Sequence[Service],
+    ready: Callable[[RunningServer], None] | None = None,
+    *,
+    obeys_signals: bool = True,
+) -> None:
     """Start all servers, call *ready* for each, serve, and drain; if one cannot start, all stop, and its error is raised."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(services[0].fault)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, services)
+    if obeys_signals:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, _stop, services)
     try:
         for service in services:
             service.read()
@@ -86,7 +99,8 @@ async def serve_all(services: Sequence[Service], ready: Callable[[RunningServer]
             service.build()  # a front end first: the loop waits in the epoll of the first server's links
         for service in services:
             await service.start()
-        loop.add_signal_handler(signal.SIGHUP, _reload, services)
+        if obeys_signals:
+            loop.add_signal_handler(signal.SIGHUP, _reload, services)
         collector = GcTuning(loop.time())
         collector.begin()
         for service in services:
@@ -127,6 +141,8 @@ class Service:
         self._expiry_warnings = ExpiryWarnings()
         self._open = AsyncExitStack()
         self._console: ConsoleServer | None = None
+        self._supervisor: Supervisor | None = None
+        self.control_plane: Controller | Agent | None = None
         self._told_to_stop, self._hurry, self._drained = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def __repr__(self) -> str:
@@ -156,23 +172,57 @@ class Service:
     def build(self) -> None:
         """Build the server; nothing listens yet."""
         loop = asyncio.get_running_loop()
-        self._node = node = RunningServer(self._file, self._name, self._log, loaded=self._loaded)
+        place = self._place_of()
+        self._node = node = RunningServer(self._file, self._name, self._log, loaded=self._loaded, place=place)
         self._open.callback(self._log.info, "stopped", server=node.view.name)
         self._open.push_async_callback(node.drain)
-        self.fetching = FetchOnDemand(node, self._look, self._log)
+        self.fetching = FetchOnDemand(node, self._look, self._log, fetches_crls=place.is_alone or place.is_supervisor)
         node.fetch_by(self.fetching)
         self._open.push_async_callback(self.fetching.close)
         self._reading = reading = Reloader(node, self._source, loop, self._log)
         self._open.callback(reading.close)
         self._clock = ClockWatch(_signed_last(node.view.loaded.folder))
-        self.control_plane = attach_control_plane(node, self._source, reading, self._log)
+        self._attach(node, node.siblings)
+
+    def _place_of(self) -> WorkerPlace:
+        """Return the place of this process: the only one of the server, or its supervisor."""
+        count = workers_of(self._loaded, ascii_lower(self._name))
+        return WorkerPlace(count=count) if count > 1 else ALONE
+
+    def _attach(self, node: RunningServer, siblings: Siblings | None) -> None:
+        """Attach the control plane, the workers if there are some, and the control socket."""
+        if siblings is not None:
+            self._supervise(node, siblings)
+        status = self._status if self._supervisor is not None else None
+        self.control_plane = attach_control_plane(node, self._source, self._reading, self._log, status)
         socket = node.state / f"{node.view.name}{SOCKET_SUFFIX}"
         self._control = ControlSocket(socket, self._commands(), self._log)
+
+    def _supervise(self, node: RunningServer, siblings: Siblings) -> None:
+        """Keep workers; the modules for it are imported only for a server that has some."""
+        from sipmesh.server.workers.supervisor import Supervisor
+
+        self._supervisor = Supervisor(node, siblings, self._log, self._settled)
+        self._open.push_async_callback(self._supervisor.close)
+
+    def _status(self) -> ServerStatus:
+        own = status_of(self._node)
+        return self._supervisor.status(own) if self._supervisor is not None else own
+
+    def _settled(self) -> None:
+        """Report to management what every worker has in force now."""
+        if isinstance(self.control_plane, Agent):
+            self.control_plane.reporter.report_soon()
 
     def _commands(self) -> Mapping[str, Command]:
         """Return the commands of the control socket: those of every server, with those of management if this is management."""
         reading = self._reading
-        commands = AdminCommands(self._node, reload=reading.reload, look=reading.look, drain=self.drain).commands()
+        own = AdminCommands(self._node, reload=reading.reload, look=reading.look, drain=self.drain)
+        if self._supervisor is not None:
+            from sipmesh.server.workers.merged_commands import MergedCommands
+
+            return MergedCommands(own, self._supervisor).commands()
+        commands = own.commands()
         if self._controller is None:
             return commands
         commands = {**commands, **ManagementCommands(self._controller).commands()}
@@ -203,6 +253,8 @@ class Service:
             where = Problem(self._control.path, 0, "", "another process answers here", remedy)
             raise OperatorError(f"{self._node.view.name} is already running or draining", (where,))
         self._node.start()
+        if self._supervisor is not None:
+            await self._supervisor.start()
         self._open.push_async_callback(self._control.close)
         await self._control.open()
         await self._open_page(self._node)
@@ -237,7 +289,7 @@ class Service:
         if node.view.metrics is not None:
             from sipmesh.server.admin.metrics import MetricsPage
 
-            page = MetricsPage(node)
+            page = MetricsPage(node, self._supervisor)
             self._open.push_async_callback(page.close)
             await page.open()
 
@@ -273,6 +325,9 @@ class Service:
     async def _drain_when_told(self) -> None:
         await self._told_to_stop.wait()
         try:
+            if self._supervisor is not None:
+                self._node.dispatch.drain()
+                await self._supervisor.drain(self._hurry)
             await Draining(self._node, self._log).run(self._hurry)
         finally:
             self._drained.set()
@@ -360,6 +415,13 @@ class Service:
             return
         if renewed:
             self._log.info("revocation lists reissued", lists=[path.name for path in renewed])
+
+
+def workers_of(loaded: Loaded, name: str) -> int:
+    """Return how many workers the server *name* has; ``auto`` is one for each CPU core that this process may use."""
+    pool = loaded.topology.pool_of(name)
+    asked = next((server.workers for server in pool.servers if server.name == name), 1) if pool is not None else 1
+    return len(os.sched_getaffinity(0)) if asked == "auto" else asked
 
 
 def key_files_of(loaded: Loaded, name: str) -> list[Path]:

@@ -17,8 +17,11 @@ from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sipmesh.server.log import Log
     from sipmesh.server.refresh.reloader import Reloader
+    from sipmesh.server.replication.server_status import ServerStatus
     from sipmesh.server.replication.topology_source import TopologySource
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.topology.view import ServerView
@@ -40,22 +43,34 @@ def attach_controller(node: RunningServer, source: PublishedVersion, reloader: R
     return controller
 
 
-def attach_agent(node: RunningServer, documents: DocumentStore, reloader: Reloader, log: Log) -> Agent:
-    """Make *node* a managed server, which starts with the users in its *documents*."""
+def attach_agent(
+    node: RunningServer,
+    documents: DocumentStore,
+    reloader: Reloader,
+    log: Log,
+    status: Callable[[], ServerStatus] | None = None,
+) -> Agent:
+    """Make *node* a managed server, which starts with the users in its *documents*; *status* is that of all its processes."""
     load_users(documents.users, node.users, log)
-    agent = Agent(
-        node, documents, reloader, partial(status_of, node), here(node.view), node.loop, node.connector.dial, log
-    )
+    own_status = status or partial(status_of, node)
+    agent = Agent(node, documents, reloader, own_status, here(node.view), node.loop, node.connector.dial, log)
     node.attach_managed(agent)
     return agent
 
 
 def attach_control_plane(
-    node: RunningServer, source: TopologySource, reloader: Reloader, log: Log
+    node: RunningServer,
+    source: TopologySource,
+    reloader: Reloader,
+    log: Log,
+    status: Callable[[], ServerStatus] | None = None,
 ) -> Controller | Agent | None:
-    """Attach the role for the *source* of a server's topology; None in a network without management."""
+    """Attach the role for the *source* of a server's topology; None in a network without management.
+
+    *status* is that of a managed server of several processes.
+    """
     if isinstance(source, PublishedVersion):
         return attach_controller(node, source, reloader, log)
     if isinstance(source, DocumentStore):
-        return attach_agent(node, source, reloader, log)
+        return attach_agent(node, source, reloader, log, status)
     return None

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.topology.document.listeners import ListenerSpec, listeners
 from sipmesh.topology.document.media_policy import MediaPolicy
-from sipmesh.topology.document.model import PARTNER_PORT
+from sipmesh.topology.document.model import MOST_WORKERS, PARTNER_PORT
 from sipmesh.topology.document.names import split_port
 from sipmesh.topology.document.report import did_you_mean
 from sipmesh.trust.authority import Authority
@@ -145,10 +145,18 @@ class TopologyEntries:
             asserts=asserts[pool.role],
             authority=authority,
             client_usage=ClientUsage.STRICT,
+            processes=processes_of(server),
         )
 
     def __repr__(self) -> str:
         return f"<TopologyEntries {len(self.servers)} servers, {len(self.partners)} partners>"
+
+
+def processes_of(server: Server) -> int:
+    """Tell how many processes a server has at most: its workers, and the one that supervises them."""
+    if server.workers == 1:
+        return 1
+    return 1 + (MOST_WORKERS if server.workers == "auto" else server.workers)
 
 
 def _partner(partner: Partner, authority: Authority) -> PartnerView:
@@ -218,6 +226,11 @@ class ServerView:
             return None
         host, port = split_port(console.listen)
         return (host, port) if port is not None else None
+
+    @property
+    def workers(self) -> int | Literal["auto"]:
+        """How many processes share the ports of this server; ``auto``: one for each CPU core of its machine."""
+        return self._server.workers
 
     @cached_property
     def names(self) -> tuple[str, ...]:

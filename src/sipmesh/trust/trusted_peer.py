@@ -26,6 +26,7 @@ class TrustedPeer:
     asserts: frozenset[str]  # SIP domains whose users it may assert (rule R10)
     authority: Authority
     client_usage: ClientUsage = ClientUsage.STRICT
+    processes: int = 1  # each of them may open as many links as a server of one process
 
     @property
     def scope(self) -> frozenset[str]:

@@ -103,6 +103,12 @@ FE3 = "servers: [fe3.example.test]"
             "only an edge has `outside`",
         ),
         (
+            "servers: [bot.example.test]",
+            "servers: [{name: bot.example.test, workers: 2}]",
+            "pools[3].servers[0].workers",
+            "a server of role application is one process",
+        ),
+        (
             FE3,
             "servers: [{name: fe3.example.test, certificate: fe3.pem}]",
             "pools[1].servers[0].certificate",

@@ -30,6 +30,11 @@ def carried_loop(loop: str) -> str:
     return f"{loop}c"
 
 
+def prefix_of(branch: str) -> str:
+    """Give the part of a branch that all branches of one `Branches` have in common."""
+    return branch[: branch.find(_BETWEEN) + 1]
+
+
 class Branches:
     """Makes the branches of one incarnation of a server. *sent_by* are the sent-by values of our Vias."""
 
@@ -40,6 +45,11 @@ class Branches:
 
     def __repr__(self) -> str:
         return f"<Branches {self._prefix}{self._count}>"
+
+    @property
+    def prefix(self) -> str:
+        """The beginning of every branch that is made here."""
+        return self._prefix
 
     def mint(self, loop: str) -> str:
         """Return a new unique branch. *loop* is the `loop_hash` of the request."""

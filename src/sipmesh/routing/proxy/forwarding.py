@@ -117,7 +117,7 @@ def branch_copy(
     for entry in recorded:
         copy.prepend("record-route", entry)
     if isinstance(target, RemoteFlowTarget):
-        copy.prepend("route", route_to(target.binding.token, target.binding.server, sips=is_sips(target.uri)))
+        copy.prepend("route", route_to(target.binding.token, target.binding.host, sips=is_sips(target.uri)))
     elif isinstance(target, ServerTarget) and target.carries is not None:
         if target.carries.route:
             copy.prepend("route", f"<{target.carries.route}>")

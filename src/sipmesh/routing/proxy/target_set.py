@@ -24,7 +24,7 @@ def fork(
     """
     sips = is_sips(request.uri)
     usable = [row for row in stored if not sips or is_sips(row.contact)]
-    reachable = [row for row in usable if row.server == here or row.server in mates]
+    reachable = [row for row in usable if row.host == here or row.host in mates]
     if reachable:
         return Forward(tuple(target_of(flows, here, sips=sips) for flows in devices(reachable)), identity)
     if stored and not usable:
@@ -64,7 +64,7 @@ def target_of(flows: Sequence[Binding], here: str, *, sips: bool) -> FlowTarget 
 def flow_of(row: Binding, here: str, *, sips: bool) -> FlowTarget | RemoteFlowTarget:
     """Make a target from one row."""
     uri = row.contact if sips else as_sip(row.contact)
-    if row.server == here:
+    if row.host == here:
         return FlowTarget(row.flow, owner_hash(row.aor), uri, row.q)
     return RemoteFlowTarget(row, uri)
 

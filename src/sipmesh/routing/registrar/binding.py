@@ -8,8 +8,16 @@ from typing import Final, NamedTuple
 
 from sipmesh.sip.text import ascii_lower
 
+WORKER_MARK: Final = "#"
+"""Stands between the name of a server and the number of one of its processes; no host name has it."""
+
 NEVER: Final = inf
 """The end of a row of another server: that server alone knows when the row ends."""
+
+
+def process_name(server: str, number: int) -> str:
+    """Name the process *number* of *server*: a row belongs to the process that has its link."""
+    return f"{server}{WORKER_MARK}{number}"
 
 
 class BindingKey(NamedTuple):
@@ -24,9 +32,10 @@ class Binding:
     """One Contact of *aor* and the flow that it registered on (RFC 3261 section 10.3, RFC 5626 section 6).
 
     *contact* is the URI as received. It becomes the Request-URI on the flow, and is never resolved. *server*, *incarnation*
-    and *flow* identify the link. *token* is the flow token that *server* made. *interval_s* is the time that was granted.
-    *expires_at* is in seconds of a clock that only *server* reads and that is never set. For every other server it is
-    `NEVER`, because the row lives until its server removes it.
+    and *flow* identify the link: *server* is the process that has it (`process_name`), and *host* the server. *token* is the
+    flow token that *server* made. *interval_s* is the time that was granted. *expires_at* is in seconds of a clock that only
+    *server* reads and that is never set. For every other server it is `NEVER`, because the row lives until its server removes
+    it.
 
     Only `renew` changes a row. The ``__init__`` is written out: one that a dataclass generates costs as much as a decision.
     """
@@ -45,6 +54,7 @@ class Binding:
     expires_at: float
     user_agent: str = ""
     interval_s: int = 0
+    host: str = field(default="", init=False, compare=False, repr=False)
     _key: BindingKey | None = field(default=None, init=False, compare=False, repr=False)
 
     def __init__(
@@ -68,6 +78,7 @@ class Binding:
         self.call_id, self.cseq = call_id, cseq
         self.server, self.incarnation, self.flow, self.token = server, incarnation, flow, token
         self.expires_at, self.user_agent, self.interval_s = expires_at, user_agent, interval_s
+        self.host = server.partition(WORKER_MARK)[0]
         self._key = None
 
     def renew(self, call_id: str, cseq: int, at: float) -> None:

@@ -202,10 +202,10 @@ class AdminCommands:
         return {link.number: link for link in self._node.pool.all() if link.kind is LinkKind.CLIENT}
 
     def _binding(self, binding: Binding, links: Mapping[int, Link]) -> BindingReply:
-        link = links.get(binding.flow) if binding.server == self._node.view.name else None
+        link = links.get(binding.flow) if binding.host == self._node.view.name else None
         return BindingReply(
             user=binding.aor.removeprefix("sip:"),
-            server=binding.server,
+            server=binding.host,
             link=link.id if link is not None else None,
             remote=tell_address(link.remote) if link is not None else None,
             contact=binding.contact,

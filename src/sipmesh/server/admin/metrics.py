@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -24,7 +24,7 @@ from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from prometheus_client import Metric
 
@@ -418,13 +418,19 @@ def ending(node: RunningServer, at: datetime) -> list[InventoryEntry]:
     return list(concerning(node, stock_of(node, at).entries))
 
 
+class Workers(Protocol):
+    """The other processes of a server (`workers.supervisor.Supervisor`)."""
+
+    async def ask_all(self, command: str, **given: Any) -> Mapping[int, Any]:
+        """Ask every process, and return the results by its number."""
+
+
 class MetricsPage:
     """The HTTP server of the metrics. It has no TLS and no password; by default it listens on the loopback address."""
 
-    def __init__(self, node: RunningServer) -> None:
-        self._node = node
-        self._registry = CollectorRegistry()
-        self._registry.register(ServerMetrics(node))
+    def __init__(self, node: RunningServer, workers: Workers | None = None) -> None:
+        self._node, self._workers = node, workers
+        self._metrics_of_node = ServerMetrics(node)
         self._runner: web.AppRunner | None = None
 
     def __repr__(self) -> str:
@@ -458,7 +464,16 @@ class MetricsPage:
             await runner.cleanup()
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        registry = CollectorRegistry()
+        registry.register(self._metrics_of_node if self._workers is None else await self._of_all(self._workers))
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _of_all(self, workers: Workers) -> Collector:
+        """Collect the metrics of all processes of this server."""
+        from sipmesh.server.admin.merged_metrics import MergedMetrics, packed
+
+        others = await workers.ask_all("metrics")
+        return MergedMetrics([packed(self._metrics_of_node.collect()), *others.values()])
 
     async def _health(self, _request: web.Request) -> web.Response:
         """Answer 503 if this server drains, or if a certificate or CRL that it needs has expired or cannot be used, else 200."""

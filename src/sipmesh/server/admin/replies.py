@@ -84,6 +84,17 @@ class ChainReply:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerReply:
+    """One worker: *starts* counts how often it was started, *up_s* are the seconds since the last start."""
+
+    number: int
+    pid: int
+    up_s: float
+    links: int
+    starts: int
+
+
+@dataclass(frozen=True, slots=True)
 class StatusReply:
     """One server, and every certificate and CRL that it uses; *up_s* is the time since its start, in seconds.
 
@@ -103,6 +114,7 @@ class StatusReply:
     sources: tuple[FetchStatus, ...]
     work: WorkReply = WorkReply()  # a server of an older release does not say it
     client_certificates: tuple[ChainReply, ...] = ()  # the same
+    workers: tuple[WorkerReply, ...] = ()  # empty for a server of one process
 
     @property
     def use(self) -> Use:

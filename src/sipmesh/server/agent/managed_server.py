@@ -62,6 +62,10 @@ class ManagedServer(Protocol):
         """The topology in force."""
 
     @property
+    def is_settled(self) -> bool:
+        """Whether everything that is in force here is so at all processes of this server."""
+
+    @property
     def gatekeeper(self) -> VersionObserver:
         """Where newer versions are reported."""
 

@@ -77,7 +77,9 @@ class StatusReporter:
         self._loop.call_soon(self.report)
 
     def report(self) -> None:
-        """Publish what this server has in force."""
+        """Publish what this server has in force; not while a process of it still lacks some of that."""
+        if not self._server.is_settled:
+            return
         self._reported_at = self._loop.time()
         own = self._status().to_json()
         relayed = relayed_reports(self._relayed, self._loop.time())

@@ -24,6 +24,7 @@ from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.proxy.liveness.outages import UNREACHED
 from sipmesh.server.proxy.login.login_waits import PendingLogin
 from sipmesh.server.proxy.registrar.repeated_refresh import RefreshGate
+from sipmesh.server.proxy.siblings.remote_link import NOT_HERE, RemoteLink
 from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.rows import EVENT, MAX_BREADTH, PROXY_REQUIRE
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.login.login_waits import LoginWaits
     from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.server.proxy.relay import Relay
+    from sipmesh.server.proxy.siblings.siblings import Siblings
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.sip.framing import FramingError
@@ -119,6 +121,7 @@ class Dispatch(LinkEvents):
         self._refresh_gate = RefreshGate(registrations, overload, relay, max_exchanges)
         self._control_plane: ControlPlane | None = None
         self.home_flows, self.access = home_flows, access
+        self._siblings: Siblings | None = None
 
     def __repr__(self) -> str:
         return f"<Dispatch {self._relay!r}, {self._executor!r}>"
@@ -126,6 +129,11 @@ class Dispatch(LinkEvents):
     def attach(self, control_plane: ControlPlane) -> None:
         """Pass links and messages about the network itself to *control_plane* from now on."""
         self._control_plane = control_plane
+
+    def attach_siblings(self, siblings: Siblings) -> None:
+        """Announce links to the other processes of this server from now on, and use theirs."""
+        self._siblings = self._executor.siblings = siblings
+        siblings.attach(self, self, self.accounts)
 
     def route_by(self, names: Names, decide: Decide) -> None:
         """Route by *names* and *decide*, of another topology, from now on."""
@@ -156,6 +164,11 @@ class Dispatch(LinkEvents):
         self._liveness.link_up(link)
         if link.verdict is not None:
             self._counters.judged(link.verdict)
+        if self._siblings is not None:
+            self._siblings.link_up(link)
+            if self._siblings.exceeds(link):
+                link.close("too many links from this peer")
+                return
         if self._control_plane is not None and link.kind is LinkKind.SERVER:
             self._control_plane.link_up(link)
         if link.kind is not LinkKind.CLIENT and link.verdict is not None:
@@ -176,17 +189,11 @@ class Dispatch(LinkEvents):
         self._liveness.link_down(link)
         is_told = self._outages.has(link.meant) and not link.peer.accepted
         self._outages.link_down(link, why, verdict)
-        flow = self._flow_table.flow(link)
-        self._flow_table.forget(flow)
         if link.kind is LinkKind.CLIENT and link.peer.accepted and not link.authenticated:
             self._gatekeeper.client_ended(link, why)
-        self._login_waits.gone(flow)
-        self.accounts.gone(flow)
-        self._registrations.flow_closed(flow)
-        self._relay.link_down(flow)
-        self._events.link_down(flow)
-        self.home_flows.link_down(flow)
-        self.access.link_down(flow)
+        if self._siblings is not None:
+            self._siblings.link_down(link, why)
+        self._forget(self._flow_table.flow(link))
         if self._control_plane is not None and link.kind is LinkKind.SERVER:
             self._control_plane.link_down(link, why)
         if not is_told and (link.kind is not LinkKind.CLIENT or link.direction is Direction.OPENED):
@@ -197,6 +204,8 @@ class Dispatch(LinkEvents):
     def flow_ended(self, flow: Flow) -> None:
         """Remove a carried flow that has ended, with its bindings and its branches; the link that carries it stays."""
         flow.closed = True
+        if self._siblings is not None:
+            self._siblings.link_down(flow.link, flow.link.why)
         self._flow_table.forget(flow)
         self._login_waits.gone(flow)
         self.access.link_down(flow)
@@ -204,6 +213,51 @@ class Dispatch(LinkEvents):
         self._registrations.flow_closed(flow)
         self._relay.flow_ended(flow)
         self._events.flow_ended(flow)
+
+    def _forget(self, flow: Flow) -> None:
+        """Remove the flow of a closed link, with its bindings and its branches."""
+        self._flow_table.forget(flow)
+        self._login_waits.gone(flow)
+        self.accounts.gone(flow)
+        self._registrations.flow_closed(flow)
+        self._relay.link_down(flow)
+        self._events.link_down(flow)
+        self.home_flows.link_down(flow)
+        self.access.link_down(flow)
+
+    # Links of other processes of this server
+
+    def remote_up(self, link: Link) -> None:
+        """Know a link of another process, which has judged it, or a flow that such a link carries."""
+        flow = self._flow_table.flow(link)
+        if isinstance(link, RemoteLink) and link.carrier:
+            by = self._flow_table.by_number(link.carrier)
+            if by is None:
+                self._flow_table.forget(flow)
+                return
+            flow.carried_by(by, link.path)
+        flow.came_up()
+        self.accounts.came_up_elsewhere(flow)
+        if self._control_plane is not None and link.kind is LinkKind.SERVER:
+            self._control_plane.link_up(link)
+
+    def remote_login(self, link: Link, user: str, generation: int) -> None:
+        """Know that *user* has logged in on a link of another process; NOT_HERE: at another pool, so it is only counted."""
+        flow = self._flow_table.flow(link)
+        if generation != NOT_HERE:
+            flow.proved(user, generation)
+            self._flow_table.owned(flow, user)
+        self.accounts.proved_elsewhere(flow, user)
+
+    def remote_down(self, link: Link, why: str) -> None:
+        """Forget a link of another process, or a flow that such a link carries."""
+        flow = self._flow_table.flow(link)
+        if flow.carrier is not None:
+            self.flow_ended(flow)
+        else:
+            self._forget(flow)
+        if self._control_plane is not None and link.kind is LinkKind.SERVER:
+            self._control_plane.link_down(link, why)
 
     def faulty(self, link: Link, fault: FramingError) -> bytes | None:
         """Return the answer to a stream that cannot be framed, None if none is possible; the link closes after it."""
@@ -249,6 +303,8 @@ class Dispatch(LinkEvents):
             return
         try:
             if self._relay.responded(flow, response) or self._events.responded(flow, response):
+                return
+            if self._siblings is not None and self._siblings.responded(flow, response):
                 return
             if self._control_plane is not None:
                 self._control_plane.responded(flow.link, response)

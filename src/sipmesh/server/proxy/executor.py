@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.message_refusals import MessageRefusals
     from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.server.proxy.relay import Relay
+    from sipmesh.server.proxy.siblings.siblings import Siblings
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.server.quotas.usage import Usage
@@ -91,6 +92,7 @@ class Executor:
         self._relay, self._registrations, self._events, self._homes = relay, registrations, events, homes
         self._refusals, self._accounts, self._log = refusals, accounts, log
         self._media, self._identity = media, identity
+        self.siblings: Siblings | None = None
 
     def __repr__(self) -> str:
         return f"<Executor {self._refusals!r}>"
@@ -231,6 +233,8 @@ class Executor:
 
     def _notify(self, flow: Flow, request: Request, key: str, outcome: Serve) -> None:
         """Give a request to the notifier; the NOTIFY of a new subscription follows the answer."""
+        if self.siblings is not None and self.siblings.hand_over(flow, request, outcome.aor):
+            return
         if self._account(flow, request, key, outcome.identity) is None:
             return
         notifier = self._events.notifier

@@ -94,6 +94,11 @@ class Flow:
     def __repr__(self) -> str:
         return f"<Flow of {self.link!r}: {len(self.served)} in, {len(self.sent)} out>"
 
+    def carried_by(self, carrier: Flow, path: str) -> None:
+        """Be a carried flow: *carrier* is the flow of the link to its server, whose transactions it shares."""
+        self.carrier, self.path = carrier, path
+        self.served, self.sent, self.refused = carrier.served, carrier.sent, carrier.refused
+
     @property
     def number(self) -> int:
         """The number of the link in this incarnation of the server; a flow token contains it."""

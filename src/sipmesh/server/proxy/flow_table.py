@@ -98,7 +98,7 @@ class FlowTable:
         if isinstance(target, FlowTarget):
             return self._flow(target)
         if isinstance(target, RemoteFlowTarget):
-            return self._server(target.binding.server)
+            return self._server(target.binding.host)
         if target.carries is not None and target.carries.flow:
             return self._flows.get(target.carries.flow)
         return self._server(start.name) if target.kind is LinkKind.SERVER else self._partner(start.name)

@@ -677,7 +677,7 @@ class Relay:
         if isinstance(target, FlowTarget):
             return FlowSide(self._tokens.incarnation, flow.number, target.owner)
         if isinstance(target, RemoteFlowTarget):
-            return named_side(self._flow_table.pool_of(target.binding.server))
+            return named_side(self._flow_table.pool_of(target.binding.host))
         return named_side(self._flow_table.side_name(flow.link))
 
     def _via(self, port: str, branch: str) -> str:
@@ -758,5 +758,5 @@ def path_by(target: Target, flow: Flow) -> str:
 def _server_of(target: Target, name: str) -> str:
     """The server of ours that a branch goes to; empty where it goes to a phone on this server or to a partner."""
     if isinstance(target, RemoteFlowTarget):
-        return target.binding.server
+        return target.binding.host
     return name if isinstance(target, ServerTarget) and target.kind is LinkKind.SERVER else ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.routing.authentication.backoff import network_of
 from sipmesh.routing.budget import Budget
-from sipmesh.server.quotas.usage import NOBODY, Usage
+from sipmesh.server.quotas.usage import NOBODY, Usage, UsageObserver
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 LOGIN_STEPS: Final = 2
 """A login takes two requests: a link may take `Limits.slow_s` for each before another link gets its place."""
+
+THROUGH: Final = " through "
+WITHOUT_IDENTITY: Final = "without an identity"
+"""How the account of a principal is named that a server carries."""
 
 DISPLACED: Final = "closed at a limit, without a login: a newer link from its address replaced it"
 
@@ -66,6 +70,9 @@ class Principals:
         self._carried: dict[tuple[str, str], Usage] = {}  # by server, and by identity or partner
         self.strangers: Budget[Link] = Budget(limits.strangers_per_address, limits.strangers_in_all)
         self.of_users: Budget[Link] = Budget(limits.links_per_user, 1 << 31)
+        self.on_login: Callable[[CountedLink, str], None] | None = None  # tells them of logins
+        self.observer: UsageObserver | None = None  # tells the other processes of this server what is used here
+        self._elsewhere: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}  # by principal, then by process
         self.refused: Counter[str] = Counter()  # requests that got 503, since the start, by kind of principal
 
     def __repr__(self) -> str:
@@ -98,9 +105,62 @@ class Principals:
         elif flow.account.kind == "server":  # a carried flow, which is not counted before its login
             flow.account = NOBODY
             self._move(flow, self._account("user", user))
+        if self.on_login is not None:
+            self.on_login(flow, user)
         displaced = self.of_users.add(user, flow.link)
         if displaced is not None:
             displaced.close("closed at a limit: a newer link of its user replaced it")
+
+    # Other processes of this server
+
+    def came_up_elsewhere(self, flow: CountedLink) -> None:
+        """Count a link of another process, which displaces one if there are too many."""
+        if flow.account is NOBODY and flow.link.kind is LinkKind.CLIENT:
+            address = network_of(flow.link.remote[0])
+            self._move(flow, self._account("address", address))
+            self.strangers.hold(address, flow.link)
+
+    def proved_elsewhere(self, flow: CountedLink, user: str) -> None:
+        """Count a link of another process for the *user* who has logged in on it."""
+        if flow.account.kind == "address":
+            self.strangers.remove(flow.account.name, flow.link)
+            self._move(flow, self._account("user", user))
+        self.of_users.hold(user, flow.link)
+
+    def used_elsewhere(self, process: int, kind: str, name: str, branches: int, octets: int) -> None:
+        """Count what a principal uses at another process; that process tells of it in steps."""
+        uses = self._elsewhere.setdefault((kind, name), {})
+        uses[process] = (branches, octets)
+        if not branches and not octets:
+            del uses[process]
+        if not uses:
+            del self._elsewhere[kind, name]
+        self._sum_up(kind, name)
+
+    def process_ended(self, process: int) -> None:
+        """Count no more what was used at a process that has ended."""
+        for kind, name in [key for key, uses in self._elsewhere.items() if process in uses]:
+            self.used_elsewhere(process, kind, name, 0, 0)
+
+    def _sum_up(self, kind: str, name: str) -> None:
+        """Put the counts of other processes into each account of a principal."""
+        who, _, server = name.partition(THROUGH)
+        carried = self._carried.get((server, "" if who == WITHOUT_IDENTITY else who))
+        for account in (self._direct.get((kind, name)), carried):
+            if account is not None:
+                self._add_elsewhere(account)
+
+    def _add_elsewhere(self, account: Usage) -> None:
+        uses = self._elsewhere.get((account.kind, account.name), {}).values()
+        account.branches_elsewhere = sum(branches for branches, _ in uses)
+        account.octets_elsewhere = sum(octets for _, octets in uses)
+
+    def _observed(self, account: Usage) -> Usage:
+        """Tell the other processes of *account* from now on, if there are any."""
+        if self.observer is not None:
+            account.observer = self.observer
+            self._add_elsewhere(account)
+        return account
 
     def carried(self, server: Usage, identity: str | None, request: Request) -> Usage:
         """Return the account of a request from one of our servers: that of its *identity*, within the server's account.
@@ -122,8 +182,8 @@ class Principals:
         server = server or within
         account = self._carried.get((server.name, name))
         if account is None:
-            label = f"{name or 'without an identity'} through {server.name}"
-            account = self._carried[server.name, name] = Usage(kind, label, *self._most(kind), within)
+            label = f"{name or WITHOUT_IDENTITY}{THROUGH}{server.name}"
+            account = self._carried[server.name, name] = self._observed(Usage(kind, label, *self._most(kind), within))
         return account
 
     def set_aside(self, flow: CountedLink) -> None:
@@ -173,7 +233,7 @@ class Principals:
         """
         now, patience = self._clock(), LOGIN_STEPS * self._limits.slow_s
         for address, oldest in self.strangers.oldest_of_each():
-            if now - oldest.opened_at >= patience:
+            if now - oldest.opened_at >= patience and oldest.is_here:
                 self.strangers.displace(address)
                 oldest.close("closed at a limit, without a login: its file descriptor was needed")
                 return True
@@ -201,7 +261,7 @@ class Principals:
     def _account(self, kind: str, name: str) -> Usage:
         account = self._direct.get((kind, name))
         if account is None:
-            account = self._direct[kind, name] = Usage(kind, name, *self._most(kind))
+            account = self._direct[kind, name] = self._observed(Usage(kind, name, *self._most(kind)))
         return account
 
     def _most(self, kind: str) -> tuple[int, int]:

@@ -10,25 +10,45 @@ BRANCH_OCTETS: Final = 4_096
 """Octets that a branch takes beside its message: its transaction, its deadlines, the rows of its header."""
 
 
+STEPS: Final = 16
+"""A change of a limit's sixteenth is told to the other processes of this server: they refuse by the sum."""
+
+
+class UsageObserver:
+    """Hears of every change of an account by one step; the other processes of this server count it."""
+
+    __slots__ = ()
+
+    def changed(self, account: Usage) -> None:
+        """The counts of *account* differ by a step from those that were told last."""
+        raise NotImplementedError
+
+
 class Usage:
     """The counts of one principal, and their limits.
 
     *kind* is ``address``, ``user``, ``server`` or ``partner``; *name* is the principal's name. *links* are its links that
     are up. *branches* are those that wait for their final response. *octets* are in memory until its requests are over.
     *demand* is what it asks for under overload. *within* is the account of the server that sends this principal's requests to
-    us; it counts them as well. Callers change the counts when they open and end links and branches; a message of a client or
-    a partner needs no look-up.
+    us; it counts them as well. *elsewhere* are the counts at other processes of this server; *observer* tells them ours, and
+    *told* are those that it told last. Callers change the counts when they open and end links and branches; a message of a
+    client or a partner needs no look-up.
     """
 
     __slots__ = (
         "branches",
+        "branches_elsewhere",
+        "branches_told",
         "demand",
         "kind",
         "links",
         "most_branches",
         "most_octets",
         "name",
+        "observer",
         "octets",
+        "octets_elsewhere",
+        "octets_told",
         "refused",
         "within",
     )
@@ -37,6 +57,8 @@ class Usage:
         self.kind, self.name, self.within = kind, name, within
         self.most_branches, self.most_octets = most_branches, most_octets
         self.links = self.branches = self.octets = self.refused = 0
+        self.branches_elsewhere = self.branches_told = self.octets_elsewhere = self.octets_told = 0
+        self.observer: UsageObserver | None = None
         self.demand = Demand()
 
     def __repr__(self) -> str:
@@ -45,7 +67,10 @@ class Usage:
     @property
     def full(self) -> bool:
         """Whether new requests are refused until some of the principal's requests are answered."""
-        return self.branches >= self.most_branches or self.octets >= self.most_octets
+        return (
+            self.branches + self.branches_elsewhere >= self.most_branches
+            or self.octets + self.octets_elsewhere >= self.most_octets
+        )
 
     def add(self, branches: int, octets: int) -> None:
         """Add *branches* and *octets*, which may be negative, to this account and to those that it is within."""
@@ -53,7 +78,17 @@ class Usage:
         while account is not None:
             account.branches += branches
             account.octets += octets
+            if account.observer is not None:
+                account.tell(account.observer)
             account = account.within
+
+    def tell(self, observer: UsageObserver) -> None:
+        """Tell the counts if they differ by a step, or are zero again."""
+        branches, octets = abs(self.branches - self.branches_told), abs(self.octets - self.octets_told)
+        is_over = not (self.branches or self.octets) and (self.branches_told or self.octets_told)
+        if is_over or branches * STEPS >= self.most_branches or octets * STEPS >= self.most_octets:
+            self.branches_told, self.octets_told = self.branches, self.octets
+            observer.changed(self)
 
     def first_full(self) -> Usage | None:
         """Return the first full account: this one, or one that it is within; None if no account is full."""

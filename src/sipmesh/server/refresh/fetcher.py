@@ -34,7 +34,8 @@ Look = Callable[[Collection[Path]], object]
 class Fetcher:
     """All sources of one server: those of our own authority, and on an edge those of partners.
 
-    *look* reads files that were written. *chance* gives a number from 0 to 1.
+    *look* reads files that were written. *chance* gives a number from 0 to 1. Without *fetches_crls*, another
+    process of this server fetches the CRLs.
     """
 
     def __init__(
@@ -44,7 +45,10 @@ class Fetcher:
         log: Log,
         http: HttpFetcher | None = None,
         chance: Callable[[], float] = random.random,
+        *,
+        fetches_crls: bool = True,
     ) -> None:
+        self._fetches_crls = fetches_crls
         loaded = node.view.loaded
         folder = loaded.folder / FETCHED
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -69,7 +73,8 @@ class Fetcher:
 
     def follow(self, loaded: Loaded) -> None:
         """Fetch what *loaded* names, which is about to be in force, and nothing else; a new source is fetched at once."""
-        self._crls.follow(loaded)
+        if self._fetches_crls:
+            self._crls.follow(loaded)
         self._ocsp.follow(loaded)
         self._gatekeeper.attach(self._ocsp)
 

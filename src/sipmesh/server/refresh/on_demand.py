@@ -19,11 +19,18 @@ if TYPE_CHECKING:
 class FetchOnDemand:
     """The sources of CRLs and OCSP responses of one server. Implements `running_server.RevocationSources`.
 
-    *look* reads files that were written.
+    *look* reads files that were written. Without *fetches_crls*, another process of this server fetches the CRLs.
     """
 
-    def __init__(self, node: RunningServer, look: Callable[[Collection[Path]], object], log: Log) -> None:
-        self._node, self._look, self._log = node, look, log
+    def __init__(
+        self,
+        node: RunningServer,
+        look: Callable[[Collection[Path]], object],
+        log: Log,
+        *,
+        fetches_crls: bool = True,
+    ) -> None:
+        self._node, self._look, self._log, self._fetches_crls = node, look, log, fetches_crls
         self.fetcher: Fetcher | None = None
 
     def __repr__(self) -> str:
@@ -36,7 +43,7 @@ class FetchOnDemand:
                 return
             from sipmesh.server.refresh.fetcher import Fetcher
 
-            self.fetcher = Fetcher(self._node, self._look, self._log)
+            self.fetcher = Fetcher(self._node, self._look, self._log, fetches_crls=self._fetches_crls)
         self.fetcher.follow(loaded)
 
     def supplies(self, at: datetime) -> tuple[FetchStatus, ...]:

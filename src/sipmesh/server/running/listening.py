@@ -49,6 +49,10 @@ class Listening:
                     raise
                 self._skip(spec, wrong)
 
+    def adopt(self, spec: ListenerSpec) -> None:
+        """Listen on one port that the supervisor of this server has opened."""
+        self._open(spec)
+
     def _open(self, spec: ListenerSpec) -> None:
         listener = self._open_listener(spec, self._context_of(spec.kind))
         self.listeners.append(listener)

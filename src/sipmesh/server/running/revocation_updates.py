@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.trust.judgement.crl_diff import newly_revoked
 
@@ -29,6 +29,16 @@ Judge = Callable[["Link", "PeerEvidence"], "Verdict"]
 CertificateAndIssuer = tuple["x509.Certificate", "x509.Certificate"]
 
 
+class RevocationFollower(Protocol):
+    """Who puts the same in force at the other processes of this server."""
+
+    def crls_changed(self, files: Collection[Path]) -> None:
+        """CRLs in *files* are in force."""
+
+    def revoked(self, named: Collection[CertificateId]) -> None:
+        """Certificates are refused from now on."""
+
+
 class RevocationUpdates:
     """Puts revocations in force: *judge_again* judges links that are up, *relying* finds them by certificate."""
 
@@ -43,6 +53,7 @@ class RevocationUpdates:
         self._gatekeeper, self._connector, self._pool = gatekeeper, connector, pool
         self._relying, self._judge_again = relying, judge_again
         self._control_plane: ControlPlane | None = None
+        self.follower: RevocationFollower | None = None
 
     def __repr__(self) -> str:
         return f"<RevocationUpdates for {self._gatekeeper!r}>"
@@ -69,6 +80,8 @@ class RevocationUpdates:
         self._connector.forget_failures()
         if self._control_plane is not None:
             self._control_plane.crls_changed(revoked)
+        if self.follower is not None:
+            self.follower.crls_changed(changed)
         judge, pool = self._judge_again, self._pool
         closed = pool.rejudge_relying_on(revoked, judge) if by_serial else pool.rejudge(judge)
         return [link.id for link in closed]
@@ -89,6 +102,8 @@ class RevocationUpdates:
         revoked, loaded = frozenset(named), self._gatekeeper.view.loaded
         for authority in loaded.authorities:
             authority.use_crls(authority.lists.revoking(revoked))
+        if self.follower is not None:
+            self.follower.revoked(revoked)
         return self._close_relying_on(revoked)
 
     def _close_relying_on(self, named: Collection[CertificateId]) -> list[str]:

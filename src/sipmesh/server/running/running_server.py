@@ -49,6 +49,7 @@ from sipmesh.server.proxy.message_refusals import MessageRefusals
 from sipmesh.server.proxy.registrar.registrations import Registrations
 from sipmesh.server.proxy.relay import Relay
 from sipmesh.server.proxy.roles import border_of, carriers_of, decide_for, media_rules, names_of
+from sipmesh.server.proxy.siblings.siblings import Siblings
 from sipmesh.server.quotas.known_addresses import KnownAddresses
 from sipmesh.server.quotas.limited_log import LimitedLog
 from sipmesh.server.quotas.overload_report import OverloadReport
@@ -58,6 +59,7 @@ from sipmesh.server.running.listening import Listening
 from sipmesh.server.running.prepared_version import PreparedVersion, prepare
 from sipmesh.server.running.revocation_updates import RevocationUpdates
 from sipmesh.server.running.user_updates import UserUpdates
+from sipmesh.server.running.worker_place import ALONE, WorkerPlace
 from sipmesh.sip.digest import Nonces
 from sipmesh.storage.keyfile import load_or_create
 from sipmesh.topology.document.load import load
@@ -67,6 +69,7 @@ from sipmesh.topology.view import view as view_of
 from sipmesh.transport.accept.listener import Listener
 from sipmesh.transport.connector import Connector
 from sipmesh.transport.limits import Limits
+from sipmesh.transport.link.link import Link
 from sipmesh.transport.pool import LinkPool
 from sipmesh.transport.reactor.reactor import Reactor
 from sipmesh.transport.resolver import DnsResolver
@@ -76,16 +79,21 @@ from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Collection, Sequence
+
     from sipmesh.routing.identity.border import Border
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.control_plane import ControlPlane, ManagedControlPlane
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.storage.location_service.locations import Locations
+    from sipmesh.storage.users.user_document import UserDocument
     from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.watching import Watching
     from sipmesh.topology.expiry.fetch_status import FetchStatus
     from sipmesh.transport.tls.contexts import AcceptingContext
+    from sipmesh.trust.x509.certificate import CertificateId
 
 NONCE_LIFETIME_S = 300.0
 TOKEN_BYTES = 12
@@ -102,10 +110,38 @@ class RevocationSources(Protocol):
         """Return the state of every source at time *at*."""
 
 
+class Ports(Protocol):
+    """The listening sockets of a server of several processes."""
+
+    def socket_for(self, spec: ListenerSpec) -> socket.socket:
+        """Return the socket of this process that listens as *spec* says; raises `OperatorError` if there is none."""
+
+
+class Follower(Protocol):
+    """Who puts the same in force at the other processes of this server."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every other process has in force what this one has."""
+
+    def version_changed(self) -> None:
+        """Another version of the topology is in force, with its certificates."""
+
+    def crls_changed(self, files: Collection[Path]) -> None:
+        """CRLs in *files* are in force."""
+
+    def revoked(self, named: Collection[CertificateId]) -> None:
+        """Certificates are refused from now on."""
+
+    def users_changed(self, document: UserDocument) -> None:
+        """A document of users is in force."""
+
+
 class RunningServer:
     """A running server. *file* is the topology, *name* the server in it; *loaded* replaces the content of *file*.
 
-    *locations* is the store of the pool's bindings, if it is not the file that the topology names.
+    *locations* is the store of the pool's bindings, if it is not the file that the topology names. *place* says which process of
+    the server this is.
     """
 
     def __init__(
@@ -117,17 +153,23 @@ class RunningServer:
         *,
         loaded: Loaded | None = None,
         locations: Locations | None = None,
+        place: WorkerPlace = ALONE,
     ) -> None:
         loaded = loaded or load(file)
+        self.place = place.begun()
+        if place.start:
+            Link.number_from(place.first_link)
         self.file, self.log = file, log
         self.view: ServerView = view_of(loaded, name)
         self.state = loaded.folder / STATE
         make_folder(self.state)
-        self.limits = limits or Limits()
+        self.limits = place.share(limits or Limits())
         self.loop = asyncio.get_running_loop()
         self.started_at = time.time()
         self.control_plane: ControlPlane | None = None
         self.is_managed = False
+        self.ports: Ports | None = None
+        self._follower: Follower | None = None
         self._sources: RevocationSources | None = None
         self._keep(locations)
         try:
@@ -152,6 +194,15 @@ class RunningServer:
         self.is_managed = True
         self.certificates.attach(control_plane)
 
+    def follow_by(self, follower: Follower) -> None:
+        """Have *follower* put in force at other processes what comes into force here; before `start`."""
+        self._follower = self.revocation.follower = self.user_updates.follower = follower
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that is in force here is so at all processes of this server."""
+        return self._follower is None or self._follower.is_settled
+
     def fetch_by(self, sources: RevocationSources) -> None:
         """Let *sources* fetch what the topology names, now and before each new version comes into force."""
         self._sources = sources
@@ -162,7 +213,7 @@ class RunningServer:
 
         Servers of a pool that share a folder share the key of dialog tokens, so that a call can continue through another server.
         """
-        incarnation = time.time_ns() // 1000
+        incarnation = self.place.incarnation
         key, pool_key = (load_or_create(self.state / name) for name in key_files(self.view))
         self.tokens = Tokens(key, incarnation, pool_key)
         self.gruus = Gruus(pool_key, self.view.pool.name)
@@ -178,12 +229,13 @@ class RunningServer:
         """Build the parts, from the judge to the pool of links; nothing listens yet."""
         view, tokens = self.view, self.tokens
         advertised, border = advertised_by(view), border_of(view)
-        branches = Branches(tokens.incarnation, frozenset(listener.sent_by for listener in advertised.values()))
+        branches = Branches(self.place.branches, frozenset(listener.sent_by for listener in advertised.values()))
         self._wire_judge(view)
         self.logins = self._logins()
         self.user_updates = UserUpdates(self.users, self.logins, self._users_changed, self.log)
         self.registrations = Registrations(
-            view.name,
+            self.place.name_of(view.name),
+            self.place.lease,
             tokens,
             self.locations,
             RegistrarLimits(),
@@ -205,6 +257,8 @@ class RunningServer:
         self._wire_events(branches, advertised, border)
         self._wire_dispatch(branches, advertised, border)
         self._wire_links()
+        self.branch_prefix = branches.prefix
+        self.siblings: Siblings | None = None if self.place.is_alone else self._siblings()
 
     def _wire_judge(self, view: ServerView) -> None:
         """Build what knows links and their peers: reactor, gatekeeper, accounts, log of peers."""
@@ -248,7 +302,8 @@ class RunningServer:
         """Build the parts that store messages for users, and deliver them."""
         clock, queue = self.loop.time, self.message_queue
         own_requests = OwnRequests(self.view.name, clock, self.flow_table, branches, advertised, border)
-        delivery = MessageDelivery(self.view.name, queue, self.registrations, own_requests, clock, self.peer_log)
+        process = self.place.name_of(self.view.name)
+        delivery = MessageDelivery(process, queue, self.registrations, own_requests, clock, self.peer_log)
         storing = MessageStoring(queue, message_limits(self.view), clock, lambda: datetime.now(UTC), self._partner_of)
         notifier = EventNotifier(
             self.flow_table,
@@ -379,10 +434,18 @@ class RunningServer:
         nonces = Nonces(os.urandom(NONCE_KEY_BYTES), NONCE_LIFETIME_S)
         self.homes = HomePools(self.users, self.view)
         self.flow_table.name_by(self.homes.owner_of)
-        self.failures = LoginBackoff(FailureLimits())
+        self.failures = LoginBackoff(self.place.share_of_waits(FailureLimits()))
         return DigestAuth(
             self.loop, self.homes, nonces, self.tokens, self.failures, self.flow_table, self.accounts, self.peer_log
         )
+
+    def _siblings(self) -> Siblings:
+        """Build what knows the other processes of this server."""
+        siblings = Siblings(self.place.number, self.reactor, self.flow_table, self.view, self.log)
+        siblings.login_failed, self.logins.failed_here = self.logins.failed_at_other_process, siblings.failed
+        self.accounts.observer, self.accounts.on_login = siblings, siblings.logged_in
+        self.dispatch.attach_siblings(siblings)
+        return siblings
 
     def _partner_of(self, domain: str) -> str:
         """Return the name of the partner that *domain* belongs to; "" for our own and for unknown domains."""
@@ -390,7 +453,8 @@ class RunningServer:
         return partner.peer.name if partner is not None else ""
 
     def _listener(self, spec: ListenerSpec, context: AcceptingContext) -> Listener:
-        listener = Listener(self.reactor, spec, context, self.dispatch)
+        sock = self.ports.socket_for(spec) if self.ports is not None else None
+        listener = Listener(self.reactor, spec, context, self.dispatch, sock=sock, accepts=not self.place.is_supervisor)
         listener.make_room, listener.is_reserved = self.accounts.make_room, self.neighbours.has
         if spec.kind is LinkKind.CLIENT:
             listener.has_room = self.accounts.has_room
@@ -409,10 +473,10 @@ class RunningServer:
             report.tick(now)
         self.memory_return.tick(len(self.reactor.links))
 
-    def start(self) -> None:
-        """Listen; raises `OperatorError` if a certificate, a key or a port cannot be used."""
+    def start(self, specs: Sequence[ListenerSpec] | None = None) -> None:
+        """Listen, or only as *specs* say; raises `OperatorError` if a certificate, a key or a port cannot be used."""
         self.certificates.load()
-        self.listening.start(self.view.listeners, is_managed=self.is_managed)
+        self.listening.start(self.view.listeners if specs is None else specs, is_managed=self.is_managed)
         self.registrations.begin()  # the ports are ours, so no other process serves under this name
         if self.view.role is Role.FRONT_END:
             self.events.begin()
@@ -436,6 +500,8 @@ class RunningServer:
             raise OperatorError(f"{view.name} would become an {view.role}: restart this server in its new role")
         if (view.listeners, view.metrics) != (self.view.listeners, self.view.metrics):
             self.log.warning("published addresses or ports differ: restart this server to use them")
+        if view.workers != self.view.workers:
+            self.log.warning("the published number of workers differs: restart this server to use it")
         self.resolver.change(*view.dns_servers)
         if self._sources is not None:
             self._sources.follow(view.loaded)
@@ -444,6 +510,8 @@ class RunningServer:
         self.listening.change(view.listeners)
         self.gatekeeper.apply_view(view)
         self.flow_table.apply_view(view)
+        if self.siblings is not None:
+            self.siblings.apply_view(view)
         self.neighbours.apply(version.addresses)
         self.homes.apply_view(view)
         self.access.apply_view(view)
@@ -456,6 +524,8 @@ class RunningServer:
         self.connector.forget_failures()
         closed = self.pool.rejudge(self.dispatch.judge_again)
         self.flow_table.judged_anew()
+        if self._follower is not None:
+            self._follower.version_changed()
         return [link.id for link in closed] + self.logins.close_changed()
 
     def use(self) -> Use:
@@ -482,6 +552,8 @@ class RunningServer:
         await self.pool.drain()
         await self.connector.close()
         await self.trials.close()
+        if self.siblings is not None:
+            self.siblings.close()
         self.liveness.close()
         self.reactor.close()
         self.events.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import OperatorError
 from sipmesh.server.process.off_loop import off_loop
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from sipmesh.storage.users.user_document import UserDocument
 
 
+class UserFollower(Protocol):
+    """Who puts the same users in force at the other processes of this server."""
+
+    def users_changed(self, document: UserDocument) -> None:
+        """A document of users is in force."""
+
+
 class UserUpdates:
     """Applies changes of *users*, from their database or from a signed document; *changed* is told who has changed."""
 
@@ -24,6 +31,7 @@ class UserUpdates:
         self, users: KnownUsers, logins: DigestAuth, changed: Callable[[frozenset[str]], None], log: Log
     ) -> None:
         self._users, self._logins, self._changed, self._log = users, logins, changed, log
+        self.follower: UserFollower | None = None
 
     def __repr__(self) -> str:
         return f"<UserUpdates of {self._users!r}, number {self.number}>"
@@ -40,13 +48,21 @@ class UserUpdates:
         """
         if not isinstance(self._users, ReplicatedUsers):
             return 0
-        return self._close(self._users.apply(document))
+        changed = self._users.apply(document)
+        self._tell(document)
+        return self._close(changed)
+
+    def _tell(self, document: UserDocument) -> None:
+        if self.follower is not None:
+            self.follower.users_changed(document)
 
     async def accept_large_document(self, document: UserDocument) -> int:
         """Apply a document as `accept_document` does; a thread computes what changes."""
         if not isinstance(self._users, ReplicatedUsers):
             return 0
-        return self._close(self._users.commit(await off_loop(self._users.plan, document)))
+        changed = self._users.commit(await off_loop(self._users.plan, document))
+        self._tell(document)
+        return self._close(changed)
 
     async def refresh(self) -> int:
         """Read changes of users, and close the links whose login is no longer valid; returns how many links that closed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from sipmesh.topology.document.report import ProblemReport
 from sipmesh.topology.document.validate import validate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
 
     from cryptography import x509
@@ -43,7 +43,8 @@ class Loaded:
     """A valid topology. Files that it names are relative to *folder*. *digest* is the SHA-256 of the document in hex.
 
     *number* is its version if it was published, otherwise 0. A published topology is not in a file: *file* is only a name for
-    messages, its anchors are embedded, and *digest* is the SHA-256 of the signed document.
+    messages, its anchors are embedded, and *digest* is the SHA-256 of the signed document. *content* is the document, and
+    *embedded* has the files that were published with it.
 
     *faults* are CRLs that could not be used. Servers run in spite of them: the judge refuses the certificates that need these
     CRLs. `check` reports them as problems.
@@ -57,6 +58,8 @@ class Loaded:
     faults: tuple[Problem, ...] = ()
     list_files: tuple[ListFiles, ...] = ()  # of our own authority, then of the partners
     number: int = 0
+    content: bytes = field(default=b"", repr=False, compare=False)
+    embedded: Mapping[str, bytes] | None = field(default=None, repr=False, compare=False)
 
     @property
     def authorities(self) -> tuple[Authority, ...]:
@@ -171,6 +174,7 @@ class _Reading:
     topology: Topology | None = None
     own: TrustMaterial | None = None
     partners: tuple[TrustMaterial, ...] = ()
+    content: bytes = b""
 
     @property
     def materials(self) -> tuple[TrustMaterial, ...]:
@@ -223,7 +227,8 @@ def _read(content: bytes, file: Path, anchors: Anchors | None) -> _Reading:
         return _Reading(report, digest)
     validate(shaped.topology, report, shaped.unread)
     read = anchors or anchors_on_disk(file.parent)
-    return _with_material(_Reading(report, digest, shaped.topology), file.parent, shaped.unread, read)
+    reading = _Reading(report, digest, shaped.topology, content=content)
+    return _with_material(reading, file.parent, shaped.unread, read)
 
 
 def _with_material(reading: _Reading, folder: Path, unread: Unread, read: Anchors) -> _Reading:
@@ -242,7 +247,7 @@ def _with_material(reading: _Reading, folder: Path, unread: Unread, read: Anchor
     anchors_are_told_apart(
         topology, own.authority if own else None, [partner.authority for partner in partners], report
     )
-    return _Reading(report, reading.digest, topology, own, partners)
+    return replace(reading, own=own, partners=partners)
 
 
 def _accept(reading: _Reading, *, faults_too: bool = False) -> Loaded:
@@ -256,4 +261,5 @@ def _accept(reading: _Reading, *, faults_too: bool = False) -> Loaded:
         raise OperatorError(f"the topology {file} has {count}", tuple(problems))
     partners = tuple(partner.authority for partner in reading.partners)
     lists = tuple(material.lists for material in reading.materials)
-    return Loaded(file, topology, reading.digest, own.authority, partners, reading.faults, lists)
+    faults, content = reading.faults, reading.content
+    return Loaded(file, topology, reading.digest, own.authority, partners, faults, lists, content=content)

@@ -42,6 +42,7 @@ SERVER_PORT = 5062
 MOST_CLIENT_CERTIFICATES = 16
 MOST_OPERATORS = 100
 MOST_APPROVERS = 50
+MOST_WORKERS = 64
 PARTNER_PORT = 5061
 
 OperatorName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,31}$")]
@@ -125,6 +126,10 @@ class Server(Part):
     metrics: ListenOn | None = Field(
         default=None,
         description="address:port of its metrics (Prometheus over HTTP), or a port on loopback; by default none",
+    )
+    workers: Annotated[int, Field(ge=1, le=MOST_WORKERS)] | Literal["auto"] = Field(
+        default=1,
+        description="processes that share the ports of a front end or an edge; auto: one for each CPU core",
     )
 
     @property

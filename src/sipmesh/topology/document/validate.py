@@ -197,6 +197,14 @@ def settings_fit_the_role(document: _Document) -> None:
             document.report.add((*loc, "speaks_for"), f"a pool of role {pool.role} has no `speaks_for`", remedy)
 
 
+def workers_fit_the_role(document: _Document) -> None:
+    """Only front ends and edges share their ports among processes."""
+    for loc, pool, server in document.servers():
+        if server.workers != 1 and pool.role not in {Role.FRONT_END, Role.EDGE}:
+            reason = f"a server of role {pool.role} is one process"
+            document.report.add((*loc, "workers"), reason, "remove it; front ends and edges may have workers")
+
+
 def certificates_come_with_keys(document: _Document) -> None:
     """Certificate and key are both set or both missing: a default key does not match another certificate."""
     for loc, _, server in document.servers():
@@ -410,6 +418,7 @@ CHECKS = (
     nobody_is_allowed_and_blocked,
     ports_do_not_clash,
     settings_fit_the_role,
+    workers_fit_the_role,
     certificates_come_with_keys,
     next_hops_lead_somewhere,
     management_is_one_server,

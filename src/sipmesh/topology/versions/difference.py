@@ -479,6 +479,7 @@ _SERVER: Mapping[str, Words | None] = {
     "key": _from_to("key file", "the default"),
     "client_certificates": _from_to("list of certificates for clients", "none"),
     "metrics": _from_to("address for metrics", "none"),
+    "workers": _from_to("number of workers"),
 }
 _PORTS: Mapping[str, Words | None] = {
     name: _from_to(f"{name} port", "the default") for name in ("client", "websocket", "server", "partner")

@@ -29,7 +29,8 @@ def load_published(publication: Publication, folder: Path, digest: str = "") -> 
     """
     content, file = publication.topology.encode(), folder / f"topology version {publication.number}"
     loaded = load_text(content, file, embedded_anchors(publication.files), also=partial(_compare, publication))
-    return replace(loaded, number=publication.number, digest=digest or loaded.digest)
+    number, digest = publication.number, digest or loaded.digest
+    return replace(loaded, number=number, digest=digest, embedded=publication.files)
 
 
 def _compare(publication: Publication, topology: Topology, report: ProblemReport) -> None:

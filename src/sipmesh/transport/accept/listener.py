@@ -6,6 +6,7 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.errors import OperatorError
@@ -84,11 +85,20 @@ class Listener(Watched):
     handshake from then on. Addresses of servers and partners, as *is_reserved* tells, have places of their own on ports where a
     certificate is required. *has_room* tells whether a link of an address that has so many handshakes, of so many in all, may
     come up. *make_room* is asked for a descriptor when no connection here can give way: it closes a link and returns True, or
-    False. *new_link* makes the link of an accepted connection: of another class on a WebSocket port.
+    False. *new_link* makes the link of an accepted connection: of another class on a WebSocket port. *sock* is a socket that is
+    bound already. Without *accepts*, other processes accept what comes on it, and this one only keeps the port.
     """
 
     def __init__(
-        self, reactor: Reactor, spec: Spec, context: AcceptingContext, events: LinkEvents, limits: Limits | None = None
+        self,
+        reactor: Reactor,
+        spec: Spec,
+        context: AcceptingContext,
+        events: LinkEvents,
+        limits: Limits | None = None,
+        *,
+        sock: socket.socket | None = None,
+        accepts: bool = True,
     ) -> None:
         self.spec, self.kind = spec, spec.kind
         self.generation, self.alarm = 0, 0.0
@@ -104,12 +114,15 @@ class Listener(Watched):
         self.waiting = AcceptQueue()
         self.places = HandshakePlaces(limits)
         self.reserved: Budget[Greeted] = Budget(limits.handshakes_per_address, limits.handshakes_in_flight)
-        self.accepting, self._beginning, self._is_short = True, False, False
+        self.accepting, self._beginning, self._is_short = accepts, False, False
         self._resume_at = 0.0
-        self._sock = _bind(spec, limits)
+        self._sock = sock if sock is not None else bind(spec, limits)
+        if sock is not None and accepts:
+            sock.listen(BACKLOG)
         self.address = address_of(self._sock.getsockname())
         self._is_one_address = not ipaddress.ip_address(self.address[0].partition("%")[0]).is_unspecified
-        reactor.watch(self._sock.fileno(), self)
+        if accepts:
+            reactor.watch(self._sock.fileno(), self)
 
     def __repr__(self) -> str:
         host, port = self.address
@@ -391,11 +404,37 @@ class Greeting:
         self.handshake.abandon()
 
 
-def _bind(spec: Spec, limits: Limits) -> socket.socket:
+def bind_shared(spec: Spec, limits: Limits, count: int) -> list[socket.socket]:
+    """Bind *count* sockets to one port, for as many processes: the kernel spreads the connections (SO_REUSEPORT).
+
+    Each process listens on its own. Raises `OperatorError` as `bind` does, also where another server of this user has the port.
+    """
+    first = bind(spec, limits)
+    host, port = address_of(first.getsockname())
+    first.close()
+    shared = PlainSpec(spec.kind, host, port, spec.name, spec.key)
+    return [bind(shared, limits, shared=True) for _ in range(count)]
+
+
+@dataclass(frozen=True, slots=True)
+class PlainSpec:
+    """The settings of a listener whose port is known."""
+
+    kind: LinkKind
+    host: str
+    port: int
+    name: str
+    key: str
+
+
+def bind(spec: Spec, limits: Limits, *, shared: bool = False) -> socket.socket:
+    """Listen on the address of *spec*; if *shared*, only bind it, beside other sockets of this user. Raises `OperatorError`."""
     family = socket.AF_INET6 if ":" in spec.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family is socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         keep_alive(sock)  # accepted sockets inherit it
@@ -404,7 +443,8 @@ def _bind(spec: Spec, limits: Limits) -> socket.socket:
         else:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, limits.receive_client_bytes)
         sock.bind((spec.host, spec.port))
-        sock.listen(BACKLOG)
+        if not shared:
+            sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         kind = ForeignAddressError if error.errno == errno.EADDRNOTAVAIL else OperatorError

@@ -67,6 +67,11 @@ class Link(RegisteredLink):
 
     _numbers: ClassVar[int] = 0
 
+    @classmethod
+    def number_from(cls, first: int) -> None:
+        """Give links numbers from *first* on, so that the processes of one server give no number twice."""
+        Link._numbers = first
+
     def __init__(self, reactor: Reactor, events: LinkEvents, kind: LinkKind, direction: Direction) -> None:
         Link._numbers += 1
         super().__init__(Link._numbers, kind, direction)
@@ -125,6 +130,11 @@ class Link(RegisteredLink):
     def meant(self) -> str:
         """The reference name of a link that we open; empty on an accepted one."""
         return self.hop.name if self.hop is not None else ""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this process has the connection, and not another process of this server."""
+        return True
 
     @property
     def usable(self) -> bool:
@@ -199,8 +209,11 @@ class Link(RegisteredLink):
             self._start(tls)
 
     def _exceeds_peer_limit(self, verdict: Verdict) -> bool:
+        if self.direction is not Direction.ACCEPTED:
+            return False
         count = self._reactor.links.accepted_from(verdict.proved, self.kind)
-        return self.direction is Direction.ACCEPTED and count > self._reactor.limits.links_accepted_per_peer
+        processes = verdict.peer.processes if verdict.peer is not None else 1
+        return count > self._reactor.limits.links_accepted_per_peer * processes
 
     def _start(self, tls: PyOpenSslTls) -> None:
         if self._writer.pending:

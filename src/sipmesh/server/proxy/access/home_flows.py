@@ -132,8 +132,7 @@ class HomeFlows:
         link.remote = remote_of(request, access)
         flow = Flow(link, self._tokens.incarnation, by.owner_of)
         link.flow = flow
-        flow.carrier, flow.path = by, path
-        flow.served, flow.sent, flow.refused = by.served, by.sent, by.refused
+        flow.carried_by(by, path)
         flow.account = by.account
         flow.came_up()
         return flow

@@ -80,11 +80,11 @@ class OwnRequests:
         *done* gets the status of the final response, `NO_ANSWER`, `REQUEST_TIMEOUT` or `TOO_LONG`. *identity* is asserted as
         far as the link may carry it.
         """
-        if row.server == self._server:
+        if row.host == self._server:
             target: FlowTarget | RemoteFlowTarget = FlowTarget(row.flow, owner_hash(row.aor), request.uri)
         else:
             target = RemoteFlowTarget(row, request.uri)
-            request.prepend("route", route_to(row.token, row.server, sips=False))
+            request.prepend("route", route_to(row.token, row.host, sips=False))
         flow = self._flow_table.find(Start(0, target))
         if flow is None:
             done(NO_ANSWER)

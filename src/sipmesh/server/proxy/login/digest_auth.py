@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.routing.authentication.backoff import Attempt
 from sipmesh.routing.authentication.digest import Authentication, Challenge, Proved, authenticate
 from sipmesh.server.proxy.login.login_failures import FailedLogin, LoginFailures, flaw_class
 from sipmesh.server.proxy.login.login_history import LoginAttempt, LoginHistory
@@ -16,6 +17,7 @@ from sipmesh.trust.code import Code
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from collections.abc import Callable
 
     from sipmesh.routing.authentication.backoff import LoginBackoff
     from sipmesh.routing.authentication.digest import MeansUs
@@ -49,6 +51,7 @@ class DigestAuth:
         self._flow_table, self._accounts, self._log = flow_table, accounts, log
         self.remembered, self.history = LoginFailures(), LoginHistory()
         self.succeeded = 0
+        self.failed_here: Callable[[str, str, str], None] | None = None  # link, address of the peer, user
         self.failed: Counter[str] = Counter()  # by flaw class
 
     def __repr__(self) -> str:
@@ -124,6 +127,8 @@ class DigestAuth:
     def _failed(self, flow: Flow, request: Request, aor: str, flaw: str) -> bool:
         """Count a failed login; return True if the link has to be closed: too many failures, and no user logged in on it."""
         closes = self._failures.failed(attempt_of(flow, aor), self._loop.time()) and not flow.has_login
+        if self.failed_here is not None:
+            self.failed_here(str(flow.number), flow.link.remote[0], aor)
         home = self.homes.elsewhere(aor)
         self._remember(flow, request, aor, flaw, closes=closes)
         self._log.warning(
@@ -138,6 +143,10 @@ class DigestAuth:
         )
         return closes
 
+    def failed_at_other_process(self, link: str, remote: str, aor: str) -> None:
+        """Count a failed login at another process of this server."""
+        self._failures.failed(Attempt(link, remote, aor), self._loop.time())
+
     def close_changed(self, changed: frozenset[str] | None = None) -> list[str]:
         """Close the links of users who were removed or moved, or whose password has changed; returns the ids of the links.
 
@@ -145,6 +154,8 @@ class DigestAuth:
         """
         closed = []
         for flow in self._flow_table.sessions():
+            if not flow.link.is_here:
+                continue
             concerned = flow.logged_in if changed is None else changed & flow.logged_in
             if any(self._outdated(flow, aor) for aor in concerned):
                 flow.link.close("the user was removed, was moved to another pool, or has a new password")

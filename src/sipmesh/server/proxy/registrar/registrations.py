@@ -96,6 +96,8 @@ class RunningChange:
 class Registrations:
     """Registers users on their links; *clock* gives seconds of the loop, and every time is one of it.
 
+    *server* and *incarnation* are those of this process in the store: each process of a server has its own lease there.
+
     *gruus* makes the temporary GRUUs of the pool. *sent_by* is the address of our client port in a Path. *on_registered*
     is called with each user of whom a phone has registered here. *wall* gives epoch seconds (UTC), for the Date of an answer
     and nothing else.
@@ -104,6 +106,7 @@ class Registrations:
     def __init__(
         self,
         server: str,
+        incarnation: int,
         tokens: Tokens,
         locations: Locations,
         limits: RegistrarLimits,
@@ -117,7 +120,8 @@ class Registrations:
     ) -> None:
         self._gruus, self._sent_by, self._wall = gruus, sent_by, wall
         self._date_s, self._date = -1, made_row("date", sip_date(0))
-        self._server, self._tokens, self._locations, self._limits = server, tokens, locations, limits
+        self._server, self._incarnation = server, incarnation
+        self._tokens, self._locations, self._limits = tokens, locations, limits
         self._clock, self._log, self._peer_log = clock, log, peer_log
         self._known = KnownBindings(server, locations.versions, locations.slot)
         self._lookups = BindingLookups(self._known, locations, clock)
@@ -134,7 +138,7 @@ class Registrations:
 
     def begin(self) -> None:
         """Start our incarnation: what an earlier one has left behind is dead from now on."""
-        self._locations.begin(self._server, self._tokens.incarnation, self)
+        self._locations.begin(self._server, self._incarnation, self)
 
     def shorten(self) -> None:
         """Grant the shortest time from now on: this server is about to stop, and each phone finds out at its next refresh."""
@@ -244,7 +248,7 @@ class Registrations:
         token = self._tokens.flow(flow.number, aor)
         facts = FlowFacts(
             self._server,
-            self._tokens.incarnation,
+            self._incarnation,
             flow.number,
             token,
             flow.path[1:-1] or f"sip:{token}@{self._sent_by};transport=tls;lr;ob",

@@ -1,0 +1,164 @@
+"""The connection between two processes of one server: a socket pair that only these two have, with frames of our own.
+
+A frame is a header and a payload. The header is the length of the payload (4 octets), the kind of the frame (1 octet) and the
+number of the link that it is about (8 octets). Frames keep their order.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.transport.watched import READ, WRITE, Watched
+
+if TYPE_CHECKING:
+    from sipmesh.transport.reactor.reactor import Reactor
+
+HEADER: Final = Struct(">IBQ")
+
+UP: Final = 1  # a link has come up
+LOGIN: Final = 2  # a user has logged in on a link
+DOWN: Final = 3  # a link has closed
+SEND: Final = 4  # write these octets on your link
+ARRIVED: Final = 5  # this message has arrived on my link, and is yours
+CLOSE: Final = 6  # close your link
+RESERVE: Final = 7  # your link is for the control plane only
+USAGE: Final = 8  # what a principal uses here
+FAILURE: Final = 9  # a login has failed here
+ORDER: Final = 10  # a command of the supervisor; the number identifies it
+REPLY: Final = 11  # the answer to an order
+
+READ_BYTES: Final = 262_144
+MOST_PENDING: Final = 16_777_216
+"""Octets that may wait for a process before messages to it are refused; as for a link between servers."""
+
+MOST_IN_ALL: Final = 4 * MOST_PENDING
+"""Octets that may wait in all; with more, the other process hangs, and the channel is closed."""
+
+Take = Callable[["WorkerChannel", int, int, bytes], None]
+"""Takes one frame: its channel, kind, number and payload."""
+
+
+class WorkerChannel(Watched):
+    """Our end of the connection to the process *number*; *take* gets each frame, *ended* hears once of the end."""
+
+    __slots__ = ("_blocked", "_dirty", "_ended", "_out", "_reactor", "_sock", "_take", "_unread", "number", "pending")
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        sock: socket.socket,
+        number: int,
+        take: Take,
+        ended: Callable[[WorkerChannel], None],
+    ) -> None:
+        self.generation = 0
+        self._reactor, self._sock, self.number = reactor, sock, number
+        self._take, self._ended = take, ended
+        self._out: list[bytes] = []
+        self._unread = bytearray()
+        self.pending = 0
+        self._blocked = self._dirty = False
+        sock.settimeout(0)
+        reactor.watch(sock.fileno(), self)
+
+    def __repr__(self) -> str:
+        return f"<WorkerChannel to {self.number}, {self.pending} octets waiting>"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the other process has not ended."""
+        return self._sock.fileno() >= 0
+
+    def has_room(self, size: int) -> bool:
+        """Tell whether a message of *size* octets may wait here."""
+        return self.is_open and self.pending + size <= MOST_PENDING
+
+    def send(self, kind: int, number: int, payload: bytes = b"") -> None:
+        """Queue one frame; all frames of a batch leave in one write."""
+        if not self.is_open:
+            return
+        self._out.append(HEADER.pack(len(payload), kind, number))
+        self._out.append(payload)
+        self.pending += HEADER.size + len(payload)
+        if self.pending > MOST_IN_ALL:
+            self.close()
+        elif not self._dirty and not self._blocked:
+            self._dirty = True
+            self._reactor.dirty(self)
+
+    # The reactor's side
+
+    def ready(self, mask: int) -> None:
+        """Read and write what is possible."""
+        if mask & WRITE:
+            self._write()
+        if mask & ~WRITE and self.is_open:
+            self._read()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self._dirty = False
+        if self.is_open and not self._blocked:
+            self._write()
+
+    def broken(self, error: Exception) -> None:  # noqa: ARG002 - the reactor has logged it
+        """Go on with the next frame: one message must not cut off all others."""
+        if self.is_open and self._unread:
+            self._reactor.read_again(self)
+
+    def _write(self) -> None:
+        waiting = b"".join(self._out)
+        try:
+            sent = self._sock.send(waiting) if waiting else 0
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.close()
+            return
+        self.pending -= sent
+        self._out = [waiting[sent:]] if sent < len(waiting) else []
+        if bool(self._out) is not self._blocked:
+            self._blocked = bool(self._out)
+            self._reactor.rewatch(self._sock.fileno(), READ | WRITE if self._blocked else READ)
+
+    def _read(self) -> None:
+        try:
+            chunk = self._sock.recv(READ_BYTES)
+        except BlockingIOError:
+            chunk = None
+        except OSError:
+            chunk = b""
+        if chunk == b"":
+            self.close()
+            return
+        if chunk is not None:
+            self._unread += chunk
+        self._take_frames()
+
+    def _take_frames(self) -> None:
+        """Hand on all whole frames; each is taken off before it is handed on, so that a bug in one does not repeat."""
+        unread, size = self._unread, HEADER.size
+        begin = 0
+        try:
+            while len(unread) - begin >= size and self.is_open:
+                length, kind, number = HEADER.unpack_from(unread, begin)
+                end = begin + size + length
+                if len(unread) < end:
+                    break
+                payload = bytes(unread[begin + size : end])
+                begin = end
+                self._take(self, kind, number, payload)
+        finally:
+            del unread[:begin]
+
+    def close(self) -> None:
+        """Close our end, and tell of it once."""
+        if not self.is_open:
+            return
+        self._reactor.unwatch(self._sock.fileno())
+        self._sock.close()
+        self._out, self.pending = [], 0
+        self._ended(self)

@@ -1,0 +1,410 @@
+"""The other processes of this server, and their links.
+
+Each process announces its links to all others. A process that forwards a request to a phone at another process does all the work
+of a proxy; only the octets cross over. A response crosses back to the process whose branch it answers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from sipmesh.errors import SipmeshError
+from sipmesh.routing.proxy.branch import prefix_of
+from sipmesh.server.proxy.events.notifier_choice import notifier_of
+from sipmesh.server.proxy.flow import Flow
+from sipmesh.server.proxy.siblings.channel import (
+    ARRIVED,
+    CLOSE,
+    DOWN,
+    FAILURE,
+    LOGIN,
+    ORDER,
+    REPLY,
+    RESERVE,
+    SEND,
+    UP,
+    USAGE,
+    WorkerChannel,
+)
+from sipmesh.server.proxy.siblings.remote_link import NOT_HERE, RemoteLink
+from sipmesh.server.quotas.usage import UsageObserver
+from sipmesh.sip.framing import FramingError, parse_message
+from sipmesh.sip.message import Request, Response, respond
+from sipmesh.trust.code import Code
+from sipmesh.trust.evidence import Direction, LinkKind
+from sipmesh.trust.finding import CheckQuestion
+from sipmesh.trust.verdict import Verdict
+
+if TYPE_CHECKING:
+    import socket
+
+    from sipmesh.server.log import Log
+    from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.server.quotas.principals import CountedLink
+    from sipmesh.server.quotas.usage import Usage
+    from sipmesh.topology.view import ServerView
+    from sipmesh.transport.link.events import LinkEvents
+    from sipmesh.transport.link.link import Link
+    from sipmesh.transport.reactor.reactor import Reactor
+
+SUPERVISOR: Final = 0
+"""The number of the process that has the control plane."""
+
+RESPONSE: Final = b"SIP/2.0"
+UNANSWERED: Final = (b"ACK ", b"CANCEL ")
+"""How requests begin for which nobody waits: an ACK has no response, and a CANCEL is about another request."""
+
+FIRST_FINAL: Final = 200
+NO_ROOM: Final = 480
+"""A phone that does not read: its flow exists, so it is not 430."""
+
+CLOSED_THERE: Final = "closed at the process that has it"
+
+
+class LinksElsewhere(Protocol):
+    """Who hears of the links of other processes (`dispatch.Dispatch`)."""
+
+    def remote_up(self, link: Link) -> None:
+        """A link of another process is up."""
+
+    def remote_login(self, link: Link, user: str, generation: int) -> None:
+        """A user has logged in on such a link, with the password of *generation*."""
+
+    def remote_down(self, link: Link, why: str) -> None:
+        """Such a link has closed."""
+
+    def arrived(self, link: Link, message: Request | Response) -> None:
+        """A message has arrived on such a link, and is for this process."""
+
+
+class CountsElsewhere(Protocol):
+    """Who hears what principals use at other processes (`quotas.principals.Principals`)."""
+
+    def used_elsewhere(self, process: int, kind: str, name: str, branches: int, octets: int) -> None:
+        """A principal has so many branches and octets at another process."""
+
+    def process_ended(self, process: int) -> None:
+        """Another process has ended, with all that was used there."""
+
+
+class Siblings(UsageObserver):
+    """The other processes of the server of *view*, by their numbers; *number* is that of this process.
+
+    *names* gives every process its name in the choice of a notifier. *order* takes the commands of the supervisor and the
+    replies to ours; *login_failed* a failed login at another process. *ended* hears of the end of a process.
+    """
+
+    def __init__(self, number: int, reactor: Reactor, flow_table: FlowTable, view: ServerView, log: Log) -> None:
+        self.number, self._reactor, self._flow_table, self._view, self._log = number, reactor, flow_table, view, log
+        self._channels: dict[int, WorkerChannel] = {}
+        self._by_branch: dict[str, WorkerChannel] = {}
+        self._links: dict[int, RemoteLink] = {}
+        self._partners: dict[
+            int, RemoteLink
+        ] = {}  # links with partners: they are counted, and used by their process only
+        self._accepted: Counter[tuple[LinkKind, str]] = Counter()  # links elsewhere, by kind and peer
+        self._awaited: dict[int, int] = {}  # requests of others that a link of ours has not answered, by its number
+        self._events: LinkEvents | None = None
+        self._elsewhere: LinksElsewhere | None = None
+        self._counts: CountsElsewhere | None = None
+        self.order: Callable[[WorkerChannel, int, int, bytes], None] = _nothing_to_order
+        self.login_failed: Callable[[str, str, str], None] = _not_counted
+        self.ended: Callable[[int], None] = _not_told
+
+    def __repr__(self) -> str:
+        return f"<Siblings of {self.number}: {sorted(self._channels)}, {len(self._links)} links>"
+
+    def attach(self, events: LinkEvents, elsewhere: LinksElsewhere, counts: CountsElsewhere) -> None:
+        """Tell *elsewhere* and *counts* of other processes from now on; *events* is asked by every link."""
+        self._events, self._elsewhere, self._counts = events, elsewhere, counts
+
+    def join(self, number: int, branch: str, sock: socket.socket) -> WorkerChannel:
+        """Talk to the process *number* from now on, whose branches begin with *branch*; it is told of our links."""
+        before = self._channels.get(number)
+        if before is not None:
+            before.close()
+        channel = WorkerChannel(self._reactor, sock, number, self._take, self._channel_ended)
+        self._channels[number] = self._by_branch[branch] = channel
+        for flow in self._flow_table.sessions():
+            if flow.link.is_here and flow.sender is not None and flow.link.usable:
+                channel.send(UP, flow.number, _announced(flow.link, flow))
+                for user in flow.logged_in:
+                    channel.send(LOGIN, flow.number, _packed(user, flow.generations.get(user, NOT_HERE)))
+        return channel
+
+    def channel(self, number: int) -> WorkerChannel | None:
+        """Return the channel to a process; None if it does not run."""
+        return self._channels.get(number)
+
+    def close(self) -> None:
+        """Close all channels."""
+        for channel in list(self._channels.values()):
+            channel.close()
+
+    def apply_view(self, view: ServerView) -> None:
+        """Give the links of servers the rights that *view* gives their peers; their own process judges them."""
+        self._view = view
+        for link in self._links.values():
+            verdict = self._verdict(link, link.peer_name) if link.peer_name else None
+            if verdict is not None:
+                link.peer.verdict = verdict
+
+    # What happens here
+
+    def link_up(self, link: Link) -> None:
+        """Announce a link of ours."""
+        self._tell_all(UP, link.number, _announced(link))
+
+    def exceeds(self, link: Link) -> bool:
+        """Tell whether a peer has opened more links to all processes together than it may; *link* is the newest."""
+        peer = link.verdict.peer if link.verdict is not None else None
+        if peer is None or link.direction is not Direction.ACCEPTED:
+            return False
+        elsewhere = self._accepted[link.kind, peer.name]
+        here = self._reactor.links.accepted_from((peer.name,), link.kind)
+        return here + elsewhere > self._reactor.limits.links_accepted_per_peer * peer.processes
+
+    def logged_in(self, flow: CountedLink, user: str) -> None:
+        """Announce a login on a link of ours, and a carried flow with its first login."""
+        if not isinstance(flow, Flow):
+            return
+        if flow.carrier is not None and flow.logged_in == {user}:
+            self._tell_all(UP, flow.number, _announced(flow.link, flow))
+        self._tell_all(LOGIN, flow.number, _packed(user, flow.generations.get(user, NOT_HERE)))
+
+    def link_down(self, link: Link, why: str) -> None:
+        """Announce the end of a link of ours."""
+        if not link.is_here:
+            return
+        self._awaited.pop(link.number, None)
+        self._tell_all(DOWN, link.number, why.encode())
+
+    def changed(self, account: Usage) -> None:
+        """Announce what a principal uses here."""
+        told = _packed(account.kind, account.name, account.branches, account.octets)
+        self._tell_all(USAGE, 0, told)
+
+    def failed(self, link: str, remote: str, aor: str) -> None:
+        """Announce a failed login."""
+        self._tell_all(FAILURE, 0, _packed(link, remote, aor))
+
+    def responded(self, flow: Flow, response: Response) -> bool:
+        """Hand on a response to the process whose branch it answers; False if it is none of another process."""
+        channel = self._by_branch.get(prefix_of(response.top_via.branch or ""))
+        if channel is None or not flow.link.is_here:
+            return False
+        if response.status >= FIRST_FINAL and flow.number in self._awaited:
+            self._answered(flow.number)
+        channel.send(ARRIVED, flow.number, response.encode())
+        return True
+
+    def _answered(self, number: int) -> None:
+        left = self._awaited[number] - 1
+        if left > 0:
+            self._awaited[number] = left
+        else:
+            del self._awaited[number]
+
+    def waits_on(self, link: Link) -> bool:
+        """Tell whether a request of another process waits for its response on a link of ours."""
+        return link.number in self._awaited
+
+    def hand_over(self, flow: Flow, request: Request, aor: str) -> bool:
+        """Hand a request on to the process that is the notifier of *aor*; False if this process is it.
+
+        What another process has handed over is served here.
+        """
+        if not flow.link.is_here:
+            return False
+        running = {str(number): number for number in (self.number, *self._channels) if number != SUPERVISOR}
+        chosen = running.get(notifier_of(aor, sorted(running), ()), self.number)
+        channel = self._channels.get(chosen)
+        if channel is None:
+            return False
+        channel.send(ARRIVED, flow.number, request.encode())
+        return True
+
+    def to_supervisor(self, link: Link, message: Request | Response) -> None:
+        """Hand on a message of the control plane."""
+        channel = self._channels.get(SUPERVISOR)
+        if channel is not None:
+            channel.send(ARRIVED, link.number, message.encode())
+
+    def _tell_all(self, kind: int, number: int, payload: bytes) -> None:
+        for channel in self._channels.values():
+            channel.send(kind, number, payload)
+
+    # What happens elsewhere
+
+    def _take(self, channel: WorkerChannel, kind: int, number: int, payload: bytes) -> None:
+        if kind == SEND:
+            self._write(channel, number, payload)
+        elif kind == ARRIVED:
+            self._arrived(number, payload)
+        elif kind == UP:
+            self._remote_up(channel, number, json.loads(payload))
+        elif kind == LOGIN:
+            user, generation = json.loads(payload)
+            self._remote_login(number, user, generation)
+        elif kind == DOWN:
+            self._remote_down(number, payload.decode())
+        elif kind in {ORDER, REPLY}:
+            self.order(channel, kind, number, payload)
+        else:
+            self._take_rare(channel, kind, number, payload)
+
+    def _take_rare(self, channel: WorkerChannel, kind: int, number: int, payload: bytes) -> None:
+        if kind == USAGE and self._counts is not None:
+            name, principal, branches, octets = json.loads(payload)
+            self._counts.used_elsewhere(channel.number, name, principal, branches, octets)
+        elif kind == FAILURE:
+            link, remote, aor = json.loads(payload)
+            self.login_failed(link, remote, aor)
+        elif kind in {CLOSE, RESERVE}:
+            flow = self._flow_table.by_number(number)
+            if flow is not None and flow.link.is_here and kind == CLOSE:
+                flow.link.close(payload.decode())
+            elif flow is not None and flow.link.is_here:
+                flow.link.reserved = True
+
+    def _write(self, channel: WorkerChannel, number: int, data: bytes) -> None:
+        """Write what another process sends on a link of ours; where the link has no room, answer in place of the phone."""
+        flow = self._flow_table.by_number(number)
+        if flow is None or not flow.link.is_here:
+            return
+        is_request = not data.startswith(RESPONSE)
+        if is_request and not flow.link.has_room(len(data)):
+            self._bounce(channel, number, data)
+            return
+        if flow.link.send(data) and is_request and not data.startswith(UNANSWERED):
+            self._awaited[number] = self._awaited.get(number, 0) + 1
+
+    def _bounce(self, channel: WorkerChannel, number: int, data: bytes) -> None:
+        request = self._parsed(data)
+        if isinstance(request, Request) and request.method != "ACK":
+            channel.send(ARRIVED, number, respond(request, NO_ROOM).encode())
+
+    def _arrived(self, number: int, data: bytes) -> None:
+        link, message = self._links.get(number), self._parsed(data)
+        if link is None or message is None or self._elsewhere is None:
+            return
+        self._elsewhere.arrived(link, message)
+        if link.reserved and not link.told_reserved:
+            link.told_reserved = True
+            channel = self._channels.get(link.worker)
+            if channel is not None:
+                channel.send(RESERVE, number)
+
+    def _parsed(self, data: bytes) -> Request | Response | None:
+        """Read a message that another process has read already, so that its limits hold."""
+        try:
+            return parse_message(data, self._reactor.limits.reading(LinkKind.SERVER))
+        except FramingError as wrong:
+            self._log.error("a message from another process cannot be read", why=str(wrong))
+            return None
+
+    def _remote_up(self, channel: WorkerChannel, number: int, facts: list[Any]) -> None:
+        if self._events is None or self._elsewhere is None or number in self._links:
+            return
+        kind, direction, port, remote, local, peer, carrier, path = facts
+        link = RemoteLink(self._reactor, self._events, LinkKind(kind), Direction(direction), number, channel)
+        link.port, link.remote, link.local = port, (remote[0], remote[1]), (local[0], local[1])
+        link.names, link.carrier, link.path = (peer,), carrier, path
+        self._count(link, 1)
+        if link.kind is LinkKind.PARTNER:
+            self._partners[number] = link
+            return
+        link.peer.verdict = self._verdict(link, peer) if peer else None
+        if peer and link.verdict is None:  # a version with this server is about to come here
+            self._partners[number] = link
+            return
+        self._links[number] = link
+        self._elsewhere.remote_up(link)
+
+    def _count(self, link: RemoteLink, change: int) -> None:
+        """Count a link that a peer has opened to another process."""
+        if link.kind is not LinkKind.CLIENT and link.direction is Direction.ACCEPTED:
+            key = link.kind, link.names[0]
+            self._accepted[key] += change
+            if not self._accepted[key]:
+                del self._accepted[key]
+
+    def _verdict(self, link: RemoteLink, peer: str) -> Verdict | None:
+        """Repeat the verdict of the process that has judged a server; None if the topology here does not have the server."""
+        trusted = self._view.trusted.get(peer)
+        if trusted is None:
+            return None
+        question = CheckQuestion("judged", "the verdict of the process that has the link", "rule R2")
+        return Verdict(
+            peer,
+            Code.ACCEPTED,
+            (question.passed(peer),),
+            datetime.now(UTC),
+            link.kind,
+            link.direction,
+            link.remote,
+            peer=trusted,
+        )
+
+    def _remote_login(self, number: int, user: str, generation: int) -> None:
+        link = self._links.get(number)
+        if link is not None and self._elsewhere is not None:
+            self._elsewhere.remote_login(link, user, generation)
+
+    def _remote_down(self, number: int, why: str) -> None:
+        partner = self._partners.pop(number, None)
+        link = self._links.pop(number, partner)
+        if link is None:
+            return
+        self._count(link, -1)
+        if partner is None and self._elsewhere is not None:
+            link.gone()
+            self._elsewhere.remote_down(link, why)
+
+    def _channel_ended(self, channel: WorkerChannel) -> None:
+        """Forget a process that has ended, and its links."""
+        if self._channels.get(channel.number) is channel:
+            del self._channels[channel.number]
+        self._by_branch = {branch: one for branch, one in self._by_branch.items() if one is not channel}
+        known = {**self._links, **self._partners}
+        for number in [number for number, link in known.items() if link.worker == channel.number]:
+            self._end(number)
+        if self._counts is not None:
+            self._counts.process_ended(channel.number)
+        self.ended(channel.number)
+
+    def _end(self, number: int) -> None:
+        try:
+            self._remote_down(number, CLOSED_THERE)
+        except SipmeshError as wrong:
+            self._log.error("the end of a link of another process is not handled", why=str(wrong))
+
+    def links(self) -> Iterable[RemoteLink]:
+        """Return the links of other processes."""
+        return list(self._links.values())
+
+
+def _announced(link: Link, flow: Flow | None = None) -> bytes:
+    by, path = (flow.carrier, flow.path) if flow is not None else (None, "")
+    kind, direction, carrier = link.kind.value, link.direction.value, by.number if by is not None else 0
+    return _packed(kind, direction, link.port, list(link.remote), list(link.local), link.peer_name, carrier, path)
+
+
+def _packed(*facts: object) -> bytes:
+    return json.dumps(facts, separators=(",", ":")).encode()
+
+
+def _nothing_to_order(channel: WorkerChannel, kind: int, number: int, payload: bytes) -> None:
+    """Take no order."""
+
+
+def _not_counted(link: str, remote: str, aor: str) -> None:
+    """Count no failure."""
+
+
+def _not_told(number: int) -> None:
+    """Do nothing."""

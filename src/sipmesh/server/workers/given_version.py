@@ -1,0 +1,54 @@
+"""The topology that a supervisor gives its workers: the one that is in force, whatever the files say meanwhile."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sipmesh.topology.document.load import load_text
+from sipmesh.topology.document.named_files.crl_cache import large_lists_later
+from sipmesh.topology.document.named_files.trust_anchors import embedded_anchors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sipmesh.topology.document.load import Loaded
+
+
+def packed(loaded: Loaded) -> dict[str, Any]:
+    """Return a topology in a form that JSON can carry."""
+    files = loaded.embedded
+    return {
+        "file": str(loaded.file),
+        "content": loaded.content.decode(),
+        "number": loaded.number,
+        "digest": loaded.digest,
+        "embedded": None if files is None else {name: b64encode(files[name]).decode() for name in files},
+    }
+
+
+def unpacked(given: Mapping[str, Any]) -> Loaded:
+    """Load what `packed` has made; the supervisor has verified its signature. Raises `OperatorError`."""
+    files = given["embedded"]
+    anchors = None if files is None else {name: b64decode(files[name]) for name in files}
+    with large_lists_later():
+        loaded = load_text(
+            given["content"].encode(), Path(given["file"]), None if anchors is None else embedded_anchors(anchors)
+        )
+    return replace(loaded, number=given["number"], digest=given["digest"], embedded=anchors)
+
+
+class GivenVersion:
+    """The source of a worker's topology: what the supervisor has given last. Implements `TopologySource`."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self.given = given
+
+    def __repr__(self) -> str:
+        return f"<GivenVersion {self.given['number']} {self.given['digest'][:12]}>"
+
+    def load(self) -> Loaded:
+        """Load it; raises `OperatorError`."""
+        return unpacked(self.given)

@@ -1,0 +1,220 @@
+"""The commands of the control socket of a server of several processes: each reply is made of those of its workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from sipmesh.errors import OperatorError, SipmeshError
+from sipmesh.server.admin.commands import MOST_REFUSALS, PAGE, AdminCommands
+from sipmesh.server.admin.replies import (
+    CLIENT_REFUSALS,
+    DRAIN,
+    EXPLAIN,
+    FILES_CHANGED,
+    LINKS,
+    LOGIN_FAILURES,
+    PREPARE_DRAIN,
+    REFUSED,
+    REFUSED_MESSAGES,
+    REGISTRATIONS,
+    RELOAD,
+    STATUS,
+    USER,
+    USERS_CHANGED,
+    BindingReply,
+    ClientRefusalReply,
+    ClosedReply,
+    ExplainReply,
+    LinkReply,
+    ListenerReply,
+    LoginFailureReply,
+    RegistrationsReply,
+    StatusReply,
+    UserReply,
+    WorkerReply,
+    WorkReply,
+)
+
+if TYPE_CHECKING:
+    from sipmesh.server.control_socket import Command, ControlCommand
+    from sipmesh.server.proxy.refused_message import RefusedMessage
+    from sipmesh.server.refresh.reload_result import ReloadResult
+    from sipmesh.server.workers.supervisor import Supervisor
+    from sipmesh.trust.judgement.verdict_report import VerdictReport
+
+T = TypeVar("T")
+
+OF_THE_SOCKET: Final = frozenset({"command", "who"})
+
+
+class MergedCommands:
+    """The commands of a server whose workers *supervisor* keeps; *own* are those of the supervisor's process."""
+
+    def __init__(self, own: AdminCommands, supervisor: Supervisor) -> None:
+        self._own, self._supervisor = own, supervisor
+
+    def __repr__(self) -> str:
+        return f"<MergedCommands of {self._supervisor!r}>"
+
+    def commands(self) -> Mapping[str, Command]:
+        """Return every command by its name."""
+        return {
+            STATUS.name: self.status,
+            LINKS.name: self.links,
+            REFUSED.name: self.refused,
+            REFUSED_MESSAGES.name: self.refused_messages,
+            EXPLAIN.name: self.explain,
+            REGISTRATIONS.name: self.registrations,
+            CLIENT_REFUSALS.name: self.client_refusals,
+            LOGIN_FAILURES.name: self.login_failures,
+            USER.name: self.user,
+            RELOAD.name: self.reload,
+            FILES_CHANGED.name: self.files_changed,
+            USERS_CHANGED.name: self.users_changed,
+            DRAIN.name: self._own.drain,
+            PREPARE_DRAIN.name: self.prepare_drain,
+        }
+
+    async def _replies(self, command: ControlCommand[T], asked: Mapping[str, Any]) -> dict[int, T]:
+        """Ask every worker, and return the typed replies by the number of the worker."""
+        given = {key: value for key, value in asked.items() if key not in OF_THE_SOCKET}
+        replies = await self._supervisor.ask_all(command.name, **given)
+        return {number: command.parse(reply, f"worker {number}") for number, reply in replies.items()}
+
+    async def status(self, asked: Mapping[str, Any]) -> StatusReply:
+        """Return the status of the whole server, with its workers."""
+        own, replies = await self._own.status(asked), await self._replies(STATUS, asked)
+        others = list(replies.values())
+        sources = {source.source: source for status in (*others, own) for source in status.sources}
+        starts = self._supervisor.starts
+        return replace(
+            own,
+            links=own.links + sum(status.links for status in others),
+            listeners=tuple(_listener(one, others) for one in own.listeners),
+            sources=tuple(sources.values()),
+            work=_work(own.work, [status.work for status in others]),
+            workers=tuple(
+                WorkerReply(number, status.pid, status.up_s, status.links, starts(number))
+                for number, status in sorted(replies.items())
+            ),
+        )
+
+    async def prepare_drain(self, asked: Mapping[str, Any]) -> WorkReply:
+        """Have every worker grant registrations for a short time from now on."""
+        own = await self._own.prepare_drain(asked)
+        return _work(own, list((await self._replies(PREPARE_DRAIN, asked)).values()))
+
+    async def links(self, asked: Mapping[str, Any]) -> list[LinkReply]:
+        """Return every live link of every process."""
+        return await self._own.links(asked) + await self._joined(LINKS, asked)
+
+    async def _joined(self, command: ControlCommand[list[T]], asked: Mapping[str, Any]) -> list[T]:
+        return [one for reply in (await self._replies(command, asked)).values() for one in reply]
+
+    async def refused(self, asked: Mapping[str, Any]) -> list[VerdictReport]:
+        """Return the latest refusals of peers, newest first."""
+        found = await self._own.refused(asked) + await self._joined(REFUSED, asked)
+        return _newest(found, asked, lambda verdict: verdict.at)
+
+    async def refused_messages(self, asked: Mapping[str, Any]) -> list[RefusedMessage]:
+        """Return the latest refused messages of each process, newest first."""
+        return await self._own.refused_messages(asked) + await self._joined(REFUSED_MESSAGES, asked)
+
+    async def client_refusals(self, asked: Mapping[str, Any]) -> list[ClientRefusalReply]:
+        """Return the last client links that failed before a login, newest first."""
+        return _newest(await self._joined(CLIENT_REFUSALS, asked), asked, lambda refusal: refusal.last_at)
+
+    async def login_failures(self, asked: Mapping[str, Any]) -> list[LoginFailureReply]:
+        """Return the last failed logins of all users, newest first."""
+        return _newest(await self._joined(LOGIN_FAILURES, asked), asked, lambda failure: failure.last_at)
+
+    async def registrations(self, asked: Mapping[str, Any]) -> RegistrationsReply:
+        """Return a page of the bindings of one worker after the other; ``after`` has the worker as its third part."""
+        after = list(map(str, asked.get("after") or ("", "", "")))
+        worker = int(after[2]) if len(after) > 2 and after[2] else 1  # noqa: PLR2004 - the third part
+        replies = await self._replies(REGISTRATIONS, {**asked, "after": after[:2]})
+        reply = replies.get(worker)
+        registers = any(one.registers for one in replies.values())
+        bindings = reply.bindings if reply is not None else ()
+        if reply is not None and reply.next is not None:
+            return RegistrationsReply(bindings, [*reply.next, str(worker)], registers)
+        following = min((number for number in replies if number > worker), default=None)
+        return RegistrationsReply(bindings, None if following is None else ["", "", str(following)], registers)
+
+    async def user(self, asked: Mapping[str, Any]) -> UserReply:
+        """Return what the server knows of one user."""
+        replies = list((await self._replies(USER, asked)).values())
+        if not replies:
+            raise SipmeshError("no worker of this server answers")
+        refusals = [one for reply in replies for one in reply.refusals]
+        return replace(
+            replies[0],
+            bindings=_bindings([one for reply in replies for one in reply.bindings]),
+            failures=[one for reply in replies for one in reply.failures],
+            logins=[one for reply in replies for one in reply.logins],
+            refusals=_newest(refusals, {}, lambda refusal: refusal.last_at),
+        )
+
+    async def explain(self, asked: Mapping[str, Any]) -> ExplainReply:
+        """Return the verdict on one live link, of whichever process; raises `SipmeshError` if there is no such link."""
+        try:
+            return await self._own.explain(asked)
+        except SipmeshError as missing:
+            try:
+                return next(iter((await self._replies(EXPLAIN, asked)).values()))
+            except (OperatorError, StopIteration):
+                raise missing from None
+
+    async def reload(self, asked: Mapping[str, Any]) -> ReloadResult:
+        """Read all files again, and wait until every worker has in force what was read."""
+        return await self._followed(await self._own.reload(asked))
+
+    async def files_changed(self, asked: Mapping[str, Any]) -> ReloadResult:
+        """Read the files that have changed, and wait until every worker has them in force."""
+        return await self._followed(await self._own.files_changed(asked))
+
+    async def _followed(self, result: ReloadResult) -> ReloadResult:
+        await self._supervisor.quiet()
+        return replace(result, closed=[*result.closed, *self._supervisor.take_closed()])
+
+    async def users_changed(self, asked: Mapping[str, Any]) -> ClosedReply:
+        """Read the changes of users at every process."""
+        own = await self._own.users_changed(asked)
+        return ClosedReply(own.closed + sum(one.closed for one in (await self._replies(USERS_CHANGED, asked)).values()))
+
+
+def _listener(own: ListenerReply, others: Iterable[StatusReply]) -> ListenerReply:
+    """Return a port with the connections that all workers have accepted."""
+    accepted = sum(one.accepted for status in others for one in status.listeners if one.kind == own.kind)
+    return replace(own, accepted=own.accepted + accepted)
+
+
+def _work(own: WorkReply, others: Sequence[WorkReply]) -> WorkReply:
+    everyone = [own, *others]
+    down = {outage.server: outage for work in everyone for outage in work.servers_down}
+    calls = sorted((call for work in everyone for call in work.calls), key=lambda call: -call.age_s)
+    return WorkReply(
+        state=own.state,
+        requests_waiting=sum(work.requests_waiting for work in everyone),
+        calls_up=sum(work.calls_up for work in everyone),
+        calls=tuple(calls[-PAGE:]),
+        servers_down=tuple(down.values()),
+    )
+
+
+def _bindings(found: Iterable[BindingReply]) -> list[BindingReply]:
+    """Return each binding once: as the process that has its link shows it, if one does."""
+    best: dict[tuple[str, str], BindingReply] = {}
+    for binding in found:
+        key = binding.server, binding.contact
+        if key not in best or best[key].link is None:
+            best[key] = binding
+    return list(best.values())
+
+
+def _newest(found: Iterable[T], asked: Mapping[str, Any], at: Callable[[T], datetime]) -> list[T]:
+    most = int(asked.get("most", MOST_REFUSALS))
+    return sorted(found, key=lambda one: at(one).astimezone(UTC), reverse=True)[:most]

@@ -1,0 +1,367 @@
+"""The workers of one server: started, replaced when they end, and told what comes into force."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sipmesh.errors import OperatorError, SipmeshError
+from sipmesh.routing.proxy.branch import Branches
+from sipmesh.server.replication.server_status import ServerStatus
+from sipmesh.server.workers.given_version import packed
+from sipmesh.server.workers.held_ports import HeldPorts
+from sipmesh.server.workers.merged_status import merged_status
+from sipmesh.server.workers.orders import Orders, WorkerEndedError
+from sipmesh.server.workers.worker_process import WorkerProcess
+
+if TYPE_CHECKING:
+    from sipmesh.server.log import Log
+    from sipmesh.server.proxy.siblings.siblings import Siblings
+    from sipmesh.server.running.running_server import RunningServer
+    from sipmesh.server.running.worker_place import WorkerPlace
+    from sipmesh.storage.users.user_document import UserDocument
+    from sipmesh.trust.x509.certificate import CertificateId
+
+START_S: Final = 60.0
+"""Seconds for the start of a worker, which reads the topology, the CRLs and the users."""
+
+ALIVE_EVERY_S: Final = 1.0
+REPORT_TURNS: Final = 5
+"""How many of these questions are one for the report to management, which takes a worker some milliseconds."""
+
+ALIVE_S: Final = 5.0
+"""A worker that answers nothing for so long is killed and replaced: its clients connect again."""
+
+REVOKE_S: Final = 3.0
+"""A worker that has not put a revocation in force by then is killed: its links end with it (rule R7)."""
+
+FOLLOW_S: Final = 30.0
+"""The same for versions, CRLs and users: a large CRL takes seconds to read."""
+
+ASK_S: Final = 4.0
+"""How long a command of the control socket waits for a worker."""
+
+FIRST_PAUSE_S: Final = 0.1
+LONGEST_PAUSE_S: Final = 10.0
+"""Seconds until a worker is replaced; the pause doubles if it has ended soon after its start."""
+
+SOON_S: Final = 30.0
+MOST_CLOSED: Final = 1_000
+"""Ids of closed links that are kept for the next reply of the control socket."""
+
+MOST_PUSHED: Final = 10_000
+"""Pushed revocations that a new worker is told: those that no CRL may have yet. The oldest are forgotten."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    """The place of one worker: the process that has it, and the pause before the next one, in seconds."""
+
+    process: WorkerProcess | None = None
+    pause: float = FIRST_PAUSE_S
+    starts: int = 0
+
+
+class Supervisor:
+    """The workers of *node*, which itself has no port. Implements `running_server.Follower`.
+
+    *settled* is called when all workers have in force what this process has.
+    """
+
+    def __init__(self, node: RunningServer, siblings: Siblings, log: Log, settled: Callable[[], None]) -> None:
+        self._node, self._siblings, self._log, self._settled = node, siblings, log, settled
+        self._ports = HeldPorts(node.place.count, node.limits, self._port_opened)
+        node.ports = self._ports
+        node.follow_by(self)
+        self._orders = Orders(siblings, {})
+        siblings.ended = self._orders.ended
+        self._slots = {number: _Slot() for number in range(1, node.place.count + 1)}
+        self._starts = 0
+        self._seed = secrets.randbelow(1 << 32)
+        self._pushed: dict[CertificateId, None] = {}
+        self._following: Counter[int] = Counter()
+        self.closed: list[str] = []
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_ending = False
+
+    def __repr__(self) -> str:
+        return f"<Supervisor of {self._node.view.name}: {len(self.serving)} of {len(self._slots)} workers serve>"
+
+    @property
+    def serving(self) -> list[WorkerProcess]:
+        """The workers that serve."""
+        found = (slot.process for slot in self._slots.values())
+        return [process for process in found if process is not None and process.is_serving]
+
+    def starts(self, number: int) -> int:
+        """Return how often the worker *number* was started."""
+        return self._slots[number].starts
+
+    # Start and end
+
+    async def start(self) -> None:
+        """Start all workers, and wait until they serve; raises `OperatorError` if one cannot."""
+        await asyncio.gather(*(self._start(number) for number in self._slots))
+        for number in self._slots:
+            self._run(self._keep(number))
+        self._run(self._watch())
+
+    async def drain(self, hurry: asyncio.Event) -> None:
+        """Have all workers drain and end; once *hurry* is set they end at once."""
+        self._is_ending = True
+        limits = self._node.limits
+        await self.ask_all("drain")
+        ends = [slot.process.ended() for slot in self._slots.values() if slot.process is not None]
+        everything, hurrying = asyncio.gather(*ends), asyncio.ensure_future(hurry.wait())
+        limit_s = limits.stop_s + 2 * limits.drain_s
+        await asyncio.wait((everything, hurrying), timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+        hurrying.cancel()
+        if not everything.done():
+            await self.ask_all("hurry")
+            await asyncio.wait((everything,), timeout=limits.drain_s)
+        self._kill_all()
+        await everything
+
+    async def close(self) -> None:
+        """End everything at once; does nothing after `drain`."""
+        self._is_ending = True
+        self._kill_all()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for slot in self._slots.values():
+            if slot.process is not None:
+                await slot.process.ended()
+        self._orders.close()
+        self._ports.close()
+
+    def _kill_all(self) -> None:
+        for slot in self._slots.values():
+            if slot.process is not None:
+                slot.process.kill()
+
+    async def _start(self, number: int) -> None:
+        """Start one worker, connect it with all others, and let it serve; raises `OperatorError` if it does not."""
+        self._starts += 1
+        start, slot, place = self._starts, self._slots[number], self._node.place
+        facts = {
+            "name": self._node.view.name,
+            "file": str(self._node.file),
+            "number": number,
+            "count": place.count,
+            "start": start,
+            "incarnation": place.incarnation,
+        }
+        try:
+            process = slot.process = await WorkerProcess.spawn(number, start, facts, self._seed)
+        except OSError as wrong:
+            raise OperatorError(f"worker {number} cannot be started: {wrong.strerror}") from wrong
+        slot.starts += 1
+        process.give_version(packed(self._node.view.loaded))
+        self._connect(process)
+        for key in self._ports.keys:
+            self._give_port(process, key)
+        revoked = [[issuer.hex(), serial] for issuer, serial in self._pushed]
+        try:
+            await self._orders.ask(number, "serve", START_S, revoked=revoked, ports=self._ports.keys)
+        except (SipmeshError, TimeoutError) as wrong:
+            process.kill()
+            await process.ended()
+            why = str(wrong) or "it does not answer"
+            raise OperatorError(f"worker {number} of {self._node.view.name} cannot start: {why}") from wrong
+        process.is_serving = True
+
+    def _connect(self, process: WorkerProcess) -> None:
+        """Give a new worker a channel to us and to every other worker, and them one to it."""
+        place = self._node.place
+        branch = _branch_prefix(place, process.start)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process.give({"process": 0, "branch": self._node.branch_prefix}, theirs.fileno())
+        self._siblings.join(process.number, branch, ours)
+        for other in (slot.process for slot in self._slots.values()):
+            if other is not None and other is not process:
+                one, two = socket.socketpair()
+                with one, two:
+                    branch_of_other = _branch_prefix(place, other.start)
+                    process.give({"process": other.number, "branch": branch_of_other}, one.fileno())
+                    other.give({"process": process.number, "branch": branch}, two.fileno())
+
+    def _give_port(self, process: WorkerProcess, key: str) -> None:
+        host, port = self._ports.address(key)
+        process.give({"port": key, "host": host, "number": port}, self._ports.of(key, process.number).fileno())
+
+    def _port_opened(self, key: str) -> None:
+        for slot in self._slots.values():
+            if slot.process is not None:
+                self._give_port(slot.process, key)
+
+    async def _keep(self, number: int) -> None:
+        """Replace the worker *number* each time that it ends."""
+        slot = self._slots[number]
+        while slot.process is not None and not self._is_ending:
+            status = await slot.process.ended()
+            if self._is_ending:
+                return
+            self._tell_end(slot, slot.process, status)
+            while not await self._is_replaced(number, slot):
+                slot.pause = min(2 * slot.pause, LONGEST_PAUSE_S)
+
+    def _tell_end(self, slot: _Slot, process: WorkerProcess, status: int) -> None:
+        """Log the end of a worker, and choose the pause before the next one."""
+        process.is_serving = False
+        lived_s = time.time() - process.started_at
+        slot.pause = min(2 * slot.pause, LONGEST_PAUSE_S) if lived_s < SOON_S else FIRST_PAUSE_S
+        self._log.error(
+            "a worker has ended and is replaced",
+            worker=process.number,
+            pid=process.pid,
+            status=status,
+            after_s=round(lived_s, 1),
+            pause_s=slot.pause,
+        )
+
+    async def _is_replaced(self, number: int, slot: _Slot) -> bool:
+        """Start a worker after the pause; False if it cannot start. Then nobody waits at its sockets."""
+        await asyncio.sleep(slot.pause)
+        try:
+            await self._start(number)
+        except OperatorError as wrong:
+            self._log.error("a worker cannot be replaced: sipmesh tries again", worker=number, why=str(wrong))
+            with suppress(OperatorError):  # the next start says that the port is taken
+                self._ports.renew(number)
+            return False
+        return True
+
+    async def _watch(self) -> None:
+        """Kill each worker that does not answer: it hangs, and its clients wait."""
+        for turn in count():
+            reports = self._node.is_managed and turn % REPORT_TURNS == 0
+            await asyncio.gather(*(self._look_at(process, reports=reports) for process in self.serving))
+            await asyncio.sleep(ALIVE_EVERY_S)
+
+    async def _look_at(self, process: WorkerProcess, *, reports: bool) -> None:
+        try:
+            status = await self._orders.ask(process.number, "alive", ALIVE_S, reports=reports)
+            process.status = ServerStatus.model_validate(status) if status is not None else process.status
+        except TimeoutError:
+            self._log.error("a worker does not answer and is killed", worker=process.number, pid=process.pid)
+            process.kill()
+        except SipmeshError:
+            return
+
+    def _run(self, work: Any) -> None:
+        task = self._node.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def status(self, own: ServerStatus) -> ServerStatus:
+        """Return the report of the whole server; *own* is that of this process."""
+        return merged_status(own, [process.status for process in self.serving if process.status is not None])
+
+    # Questions
+
+    async def ask_all(self, command: str, **given: Any) -> Mapping[int, Any]:
+        """Ask every worker that serves, and return the results by number; without those that end meanwhile or do not answer.
+
+        Raises `OperatorError` if every worker has refused.
+        """
+        processes = [process.number for process in self.serving]
+        asked = (self._orders.ask(number, command, ASK_S, **given) for number in processes)
+        results = await asyncio.gather(*asked, return_exceptions=True)
+        found = {
+            number: result
+            for number, result in zip(processes, results, strict=True)
+            if not isinstance(result, BaseException)
+        }
+        refusals = [result for result in results if isinstance(result, OperatorError)]
+        if refusals and not found:
+            raise refusals[0]
+        return found
+
+    # What comes into force
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every worker has in force what this process has."""
+        return not self._following
+
+    def take_closed(self) -> list[str]:
+        """Return the ids of the links that workers have closed since the last call, for what came into force."""
+        closed, self.closed = self.closed, []
+        return closed
+
+    async def quiet(self) -> None:
+        """Wait until `is_settled`; a worker that hangs is killed before long."""
+        await self._quiet.wait()
+
+    def version_changed(self) -> None:
+        """Have every worker put the version in force."""
+        self._follow("version", FOLLOW_S, version=packed(self._node.view.loaded))
+
+    def crls_changed(self, files: Collection[Path]) -> None:
+        """Have every worker read changed CRLs."""
+        self._follow("crls", FOLLOW_S, files=sorted(map(str, files)))
+
+    def revoked(self, named: Collection[CertificateId]) -> None:
+        """Have every worker refuse certificates."""
+        self._pushed |= dict.fromkeys(named)
+        while len(self._pushed) > MOST_PUSHED:
+            del self._pushed[next(iter(self._pushed))]
+        self._follow("revoke", REVOKE_S, revoked=[[issuer.hex(), serial] for issuer, serial in named])
+
+    def users_changed(self, document: UserDocument) -> None:
+        """Have every worker put users in force."""
+        self._follow("users", FOLLOW_S, document=document.encode().decode())
+
+    def _follow(self, command: str, limit_s: float, **given: Any) -> None:
+        for slot in self._slots.values():
+            if slot.process is not None:
+                self._quiet.clear()
+                self._following[slot.process.number] += 1
+                self._run(self._followed(slot.process, command, limit_s, given))
+
+    async def _followed(self, process: WorkerProcess, command: str, limit_s: float, given: Mapping[str, Any]) -> None:
+        """Wait until one worker has something in force; a worker that cannot put it in force is replaced."""
+        with suppress(WorkerEndedError):
+            await self._put_in_force(process, command, limit_s, given)
+        self._has_followed(process.number)
+
+    async def _put_in_force(
+        self, process: WorkerProcess, command: str, limit_s: float, given: Mapping[str, Any]
+    ) -> None:
+        try:
+            closed = await self._orders.ask(process.number, command, limit_s, **given)
+            self.closed = [*self.closed, *closed][-MOST_CLOSED:]
+        except WorkerEndedError:
+            raise
+        except (SipmeshError, TimeoutError) as wrong:
+            why = str(wrong) or f"no answer within {limit_s:g} s"
+            self._log.error(
+                "a worker cannot follow and is killed", worker=process.number, pid=process.pid, what=command, why=why
+            )
+            process.kill()
+            await process.ended()
+
+    def _has_followed(self, number: int) -> None:
+        self._following[number] -= 1
+        self._following += Counter()
+        if self.is_settled:
+            self._quiet.set()
+            self._settled()
+
+
+def _branch_prefix(place: WorkerPlace, start: int) -> str:
+    """Return how the branches of the worker with that *start* begin."""
+    return Branches(replace(place, start=start).branches, frozenset()).prefix

@@ -1,0 +1,87 @@
+"""One process of a worker, as its supervisor sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sipmesh.server.log import level
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sipmesh.server.replication.server_status import ServerStatus
+
+MODULE: Final = "sipmesh.server.worker"
+
+
+class WorkerProcess:
+    """A worker that was started. *channel* is our end of its first channel; descriptors reach it by another socket pair.
+
+    Both sockets are inherited: no other process can open them, or take the place of one of the two.
+    """
+
+    def __init__(self, number: int, start: int, process: asyncio.subprocess.Process, giving: socket.socket) -> None:
+        self.number, self.start, self._process, self._giving = number, start, process, giving
+        self.started_at = time.time()
+        self.is_serving = False
+        self.status: ServerStatus | None = None
+
+    def __repr__(self) -> str:
+        return f"<WorkerProcess {self.number}, process {self.pid}>"
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
+    @classmethod
+    async def spawn(cls, number: int, start: int, facts: Mapping[str, Any], seed: int) -> WorkerProcess:
+        """Start a worker; *facts* tell it what it is. *seed* is that of `hash`, by which all workers find loops."""
+        giving, given = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
+        arguments = json.dumps({**facts, "given": given.fileno(), "level": level()})
+        with given:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",  # the folder in which the server was started has no modules
+                "-m",
+                MODULE,
+                arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=(given.fileno(),),
+                env=environment,
+                cwd=Path.cwd(),
+            )
+        giving.settimeout(0)
+        return cls(number, start, process, giving)
+
+    def give(self, what: Mapping[str, Any], descriptor: int) -> None:
+        """Give the worker a descriptor, and say what it is; a worker that has ended gets nothing."""
+        with suppress(OSError):
+            socket.send_fds(self._giving, [json.dumps(what).encode()], [descriptor])
+
+    def give_version(self, version: Mapping[str, Any]) -> None:
+        """Give the worker the topology with which it starts: a file in memory, because a version may be large."""
+        with os.fdopen(os.memfd_create("version"), "wb") as file:
+            file.write(json.dumps(version).encode())
+            file.flush()
+            self.give({"version": True}, file.fileno())
+
+    def kill(self) -> None:
+        """End it at once: it does not answer."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def ended(self) -> int:
+        """Wait for its end, and return its exit status: negative for a signal."""
+        status = await self._process.wait()
+        self._giving.close()
+        return status

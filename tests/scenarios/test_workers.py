@@ -1,0 +1,200 @@
+"""A server of two workers, as an operator starts it: phones on both, one identity, one control socket."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from datetime import UTC, datetime
+from urllib.request import urlopen
+
+import pytest
+from cryptography import x509
+
+from sipmesh.demo.organisation import Organisation
+from sipmesh.demo.ports import free_port
+from sipmesh.errors import SipmeshError
+from sipmesh.pki.crl.builder import Reason
+from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
+from sipmesh.sip.message import Request
+from support.network import EDGE, FE1, FE2
+from support.peer import Peer
+from support.process import spawn
+from support.running import LOOK_AGAIN_S, on_loop
+from support.workers import two_workers
+
+ONE, TWO = 1, 2
+
+
+async def pass_message(sender: Peer, receiver: Peer) -> None:
+    """See that a message of *sender* arrives at *receiver*, and its answer at *sender*."""
+    await sender.send(sender.request("MESSAGE", f"sip:{receiver.user}", body=b"hello"))
+    message = await receiver.request_in("MESSAGE")
+    assert message.body == b"hello"
+    await receiver.reply(message, 200)
+    assert (await sender.final()).status == 200
+
+
+async def call(caller: Peer, callee: Peer) -> tuple[Request, Request]:
+    """Set up a call; returns a BYE of either side that is not sent yet."""
+    invite = caller.request("INVITE", f"sip:{callee.user}")
+    await caller.send(invite)
+    came = await callee.request_in("INVITE")
+    accepted = await callee.reply(came, 200)
+    answer = await caller.final()
+    routes = tuple(reversed(tuple(answer.items("record-route"))))
+    contact = str(answer.first("contact")).strip("<>")
+    common = {"call_id": invite.call_id, "to": str(answer.first("to")), "sender": str(invite.first("from"))}
+    route = [("route", value) for value in routes]
+    ack = caller.request("ACK", contact, route, cseq=invite.cseq.number, **common)  # type: ignore[arg-type]
+    await caller.send(ack)
+    await callee.request_in("ACK")
+    bye = caller.request("BYE", contact, route, **common)  # type: ignore[arg-type]
+    back = [("route", value) for value in came.items("record-route")]
+    to_caller = str(came.first("contact")).strip("<>")
+    turned = {"call_id": invite.call_id, "to": str(came.first("from")), "sender": str(accepted.first("to"))}
+    return bye, callee.request("BYE", to_caller, back, **turned)  # type: ignore[arg-type]
+
+
+@on_loop
+async def test_phones_of_both_workers_reach_each_other_and_phones_of_another_server(example: Organisation) -> None:
+    async with two_workers(example, FE2) as two:
+        alice, bob = await two.phone("alice", ONE), await two.phone("bob", TWO)
+        carol = await two.network.phone("carol", FE2)
+        for sender, receiver in (
+            (alice, bob),
+            (bob, alice),
+            (carol, alice),
+            (carol, bob),
+            (alice, carol),
+            (bob, carol),
+        ):
+            await pass_message(sender, receiver)
+        for caller, callee, hangs_up in ((alice, bob, 0), (bob, alice, 1), (carol, bob, 1), (alice, carol, 0)):
+            byes = await call(caller, callee)
+            sender, receiver = ((caller, callee), (callee, caller))[hangs_up]
+            await sender.send(byes[hangs_up])
+            await receiver.reply(await receiver.request_in("BYE"), 200)
+            assert (await sender.final(method="BYE")).status == 200
+
+
+@on_loop
+async def test_operator_sees_one_server(example: Organisation) -> None:
+    """Links, verdicts, users, metrics and the status are those of both workers."""
+    metrics = free_port()
+    async with two_workers(example, metrics=metrics) as two:
+        alice, bob = await two.phone("alice", ONE), await two.phone("bob", TWO)
+        await pass_message(alice, bob)
+        links = await two.server.ask("links")
+        assert {link["peer"] for link in links} == {"sip:alice@example.test", "sip:bob@example.test"}
+        for link in links:
+            assert (await two.server.ask("explain", id=link["id"]))["lines"]
+        with pytest.raises(SipmeshError, match="no live link"):
+            await two.server.ask("explain", id="c5")
+        status = await two.server.ask("status")
+        assert (status["links"], [one["links"] for one in status["workers"]]) == (2, [1, 1])
+        rows = []
+        after = None
+        while True:
+            page = await two.server.ask("registrations", **({"after": after} if after else {}))
+            rows += page["bindings"]
+            if (after := page["next"]) is None:
+                break
+        assert {(row["user"], row["server"]) for row in rows} == {
+            ("alice@example.test", FE1),
+            ("bob@example.test", FE1),
+        }
+        [binding] = (await two.server.ask("user", user="sip:bob@example.test"))["bindings"]
+        assert binding["link"] is not None
+        text = (await asyncio.to_thread(urlopen, f"http://127.0.0.1:{metrics}/metrics")).read().decode()
+        assert "sipmesh_registrations 2.0" in text
+        assert 'sipmesh_messages_total{direction="in",kind="client"}' in text
+
+
+@on_loop
+async def test_revoked_server_loses_its_links_at_every_worker_and_no_other_server_does(example: Organisation) -> None:
+    async with two_workers(example) as two:
+        revoked = [await two.connected("x", worker, FE2) for worker in (ONE, TWO)]
+        others = [await two.connected("x", worker, EDGE) for worker in (ONE, TWO)]
+        leaf = x509.load_pem_x509_certificates(two.network.credentials(FE2)[0].read_bytes())[0]
+        example.ca.revoke(leaf.serial_number, Reason.KEY_COMPROMISE, datetime.now(UTC))
+        await two.server.ask("files-changed")
+        assert not [link for link in await two.server.ask("links") if link["peer"] == FE2]
+        async with asyncio.timeout(10):
+            for peer in revoked:
+                await peer.hung_up()
+        for peer in others:
+            await peer.ask(peer.request("OPTIONS", "sip:example.test"))
+
+
+@on_loop
+async def test_worker_that_hangs_keeps_no_revoked_peer(example: Organisation) -> None:
+    """The operator gets an answer once no worker serves the peer any more: a stopped one was killed and replaced."""
+    async with two_workers(example) as two:
+        revoked = await two.connected("x", TWO, FE2)
+        await two.signal(TWO, signal.SIGSTOP)
+        leaf = x509.load_pem_x509_certificates(two.network.credentials(FE2)[0].read_bytes())[0]
+        example.ca.revoke(leaf.serial_number, Reason.KEY_COMPROMISE, datetime.now(UTC))
+        await ask(example.folder / "state" / f"{FE1}{SOCKET_SUFFIX}", "files-changed", 30.0)
+        await revoked.hung_up()
+        await two.replaced(TWO)
+
+
+@on_loop
+async def test_killed_worker_takes_only_its_links_with_it_and_is_replaced(example: Organisation) -> None:
+    """The file of the topology is broken meanwhile: the new worker gets the version in force."""
+    async with two_workers(example) as two:
+        alice, bob, carol = await two.phone("alice", ONE), await two.phone("bob", TWO), await two.phone("carol", ONE)
+        bye, _ = await call(alice, bob)
+        example.file.write_text(example.file.read_text() + "nonsense: 1\n")
+        await two.signal(TWO, signal.SIGKILL)
+        await bob.hung_up()
+        refused = await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))
+        assert refused.status == 480
+        await pass_message(alice, carol)
+        again = await two.network.phone("bob", FE1)
+        await alice.send(bye)
+        await again.reply(await again.request_in("BYE"), 200)
+        assert (await alice.final(method="BYE")).status == 200
+        await two.replaced(TWO)
+        assert two.server.log.count("a worker has ended and is replaced") == 1
+        back = await two.phone("carol", 3)
+        await pass_message(alice, back)
+
+
+@on_loop
+async def test_drained_server_answers_what_is_under_way_at_every_worker(example: Organisation) -> None:
+    async with two_workers(example) as two:
+        alice, bob = await two.phone("alice", ONE), await two.phone("bob", TWO)
+        pids = [await two.pid(worker) for worker in (ONE, TWO)]
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        message = await bob.request_in("MESSAGE")
+        two.server.started.send_signal(signal.SIGTERM)
+        while two.server.log.count('"event": "draining"') < 2:
+            await asyncio.sleep(LOOK_AGAIN_S)
+        assert (await bob.ask(bob.request("OPTIONS", "sip:example.test"))).status == 503
+        await bob.reply(message, 200)
+        assert (await alice.final()).status == 200
+        await alice.hung_up()
+        await bob.hung_up()
+        assert await two.server.started.waited() == 0
+        for pid in pids:
+            with pytest.raises(ProcessLookupError):
+                os.kill(pid, 0)
+
+
+@pytest.mark.soak
+@on_loop
+async def test_workers_end_with_their_supervisor(example: Organisation) -> None:
+    """Nobody would tell them of a revocation; and the server can start again at once."""
+    async with two_workers(example) as two:
+        alice, bob = await two.phone("alice", ONE), await two.phone("bob", TWO)
+        await two.server.end(signal.SIGKILL)
+        await alice.hung_up()
+        await bob.hung_up()
+        again = await spawn(example, FE1)
+        try:
+            await again.ready()
+        finally:
+            again.started.kill()
+            await again.started.waited()

@@ -1,0 +1,85 @@
+"""Two workers of one front end in the loop of a test, each on ports of its own, so that a test chooses the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+from sipmesh.demo.organisation import Organisation
+from sipmesh.server.proxy.siblings.siblings import Siblings
+from sipmesh.server.running.running_server import RunningServer
+from sipmesh.server.running.worker_place import WorkerPlace
+from sipmesh.server.workers.held_ports import GivenPorts
+from sipmesh.trust.evidence import LinkKind
+from support.network import FE1, UNHURRIED
+from support.peer import Peer
+from support.telling import Told
+
+ONE, TWO = 1, 2
+
+
+@dataclass
+class Pair:
+    """Workers 1 and 2 of the first front end of *example*."""
+
+    example: Organisation
+    nodes: dict[int, RunningServer] = field(default_factory=dict)
+    told: dict[int, Told] = field(default_factory=dict)
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    def start(self, number: int, incarnation: int) -> None:
+        """Start one worker on ports that the kernel chooses."""
+        told = self.told[number] = Told()
+        place = WorkerPlace(number, 2, number, incarnation)
+        node = self.nodes[number] = RunningServer(self.example.file, FE1, told.log, UNHURRIED, place=place)
+        node.ports = ports = GivenPorts()
+        specs = []
+        for spec in node.view.listeners:
+            sock = socket.socket()
+            sock.bind((spec.host, 0))
+            ports.give(spec.key, sock)
+            specs.append(replace(spec, port=sock.getsockname()[1]))
+        node.start(specs)
+
+    def connect(self) -> None:
+        """Connect the two."""
+        first, second = socket.socketpair()
+        self.siblings(ONE).join(TWO, self.nodes[TWO].branch_prefix, first)
+        self.siblings(TWO).join(ONE, self.nodes[ONE].branch_prefix, second)
+
+    def siblings(self, worker: int) -> Siblings:
+        """What a worker knows of the other."""
+        siblings = self.nodes[worker].siblings
+        assert siblings is not None
+        return siblings
+
+    async def peer(self, user: str, worker: int, credentials: str | None = None) -> Peer:
+        """A peer at the client port of *worker*, or with the *credentials* of a server of ours at its server port."""
+        kind = LinkKind.CLIENT if credentials is None else LinkKind.SERVER
+        port = next(one.port for one in self.nodes[worker].listening.listeners if one.kind is kind)
+        shown = None if credentials is None else self.example.credentials(credentials)
+        peer = await Peer.open(("127.0.0.1", port), f"{user}@example.test", shown)
+        return await self.stack.enter_async_context(peer)
+
+    async def phone(self, user: str, worker: int) -> Peer:
+        """A phone that has registered at *worker*."""
+        peer = await self.peer(user, worker)
+        assert (await peer.register()).status == 200
+        return peer
+
+
+@asynccontextmanager
+async def pair_of(example: Organisation) -> AsyncIterator[Pair]:
+    """Run two workers that are connected."""
+    pair, incarnation = Pair(example), time.time_ns() // 1000
+    async with pair.stack:
+        for number in (ONE, TWO):
+            pair.start(number, incarnation)
+            pair.stack.push_async_callback(pair.nodes[number].drain)
+        pair.connect()
+        await asyncio.sleep(0)
+        yield pair
