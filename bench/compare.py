@@ -34,6 +34,9 @@ from bench.table import number, table
 
 Start = Callable[..., AbstractContextManager[Server]]
 OURS, NOTHING = "sipmesh", "—"
+ONE_PROCESS = "one-process"
+"""sipmesh without workers."""
+
 PEERS = ("--links", 4)
 LOGINS = 1_000
 QUIET = 0.1
@@ -138,6 +141,27 @@ PARTS = {
             "per_s": "calls a second",
         },
     ),
+    "workers": Part(
+        "messages of users to another server, saturated, two workers",
+        lambda server, time: server.messages(*time),
+        PER_TRANSACTION,
+        (ONE_PROCESS,),
+        ("--workers", 2),
+    ),
+    "workers-rate": Part(
+        "messages of users to another server, 1,000 a second, two workers",
+        lambda server, time: server.messages("--rate", 1000, *time),
+        PER_TRANSACTION,
+        (ONE_PROCESS,),
+        ("--workers", 2),
+    ),
+    "workers-calls": Part(
+        "calls forked to two devices, 40 at once, two workers: most calls cross",
+        lambda server, time: server.load("calls", "--links", 10, "--window", 40, *time),
+        {"server_us": "server CPU, µs per call", "p50_ms": "whole call, p50, ms", "p99_ms": "whole call, p99, ms"},
+        (ONE_PROCESS,),
+        ("--workers", 2),
+    ),
     "storm": Part(
         "500 phones behind one address log in at once",
         lambda server, _: server.storm(500, 1),
@@ -160,7 +184,7 @@ PARTS = {
 }
 """What each measures is said in its title; the floor is a server in C that only shakes hands and answers a keep-alive."""
 
-STARTS: dict[str, Start] = {OURS: sipmesh, "Kamailio": kamailio, "floor": floor}
+STARTS: dict[str, Start] = {OURS: sipmesh, ONE_PROCESS: sipmesh, "Kamailio": kamailio, "floor": floor}
 
 NOTES = """\
 Medians of {pairs} runs each, taken in turns; a ratio is the median over those turns, with the least and the greatest.
