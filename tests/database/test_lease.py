@@ -103,6 +103,16 @@ def test_command_acts_for_the_server_of_its_host_only(database: Database) -> Non
     assert there.fencing == 2
 
 
+def test_each_server_reports_what_it_has_in_force(database: Database) -> None:
+    first, second = Lease(database, A), Lease(database, B)
+    assert first.claim()
+    first.report(7)
+    second.report(6)
+    members = second.report(8)
+    assert [(one.server, one.fencing, one.version) for one in members] == [(A, 1, 7), (B, 0, 8)]
+    assert all(0 <= one.heard_s < 60 for one in members)
+
+
 def test_one_of_many_servers_leads(database: Database) -> None:
     leases = [Lease(database, f"mgmt{n}.example.test") for n in range(4)]
     with ThreadPoolExecutor(4) as workers:

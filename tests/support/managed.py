@@ -41,7 +41,7 @@ from support.telling import Told
 MGMT = MGMT_POOL = "mgmt.example.test"
 MGMT2 = "mgmt2.example.test"
 
-FOLDERS = {MGMT: "m", FE1: "f1", FE2: "f2", FE3: "f3", FE4: "f4", EDGE: "e"}
+FOLDERS = {MGMT: "m", MGMT2: "m2", FE1: "f1", FE2: "f2", FE3: "f3", FE4: "f4", EDGE: "e"}
 """Short names: a control socket has a path of 107 bytes at most."""
 
 Credentials = tuple[Path, Path]

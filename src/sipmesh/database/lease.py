@@ -34,6 +34,26 @@ _lease = sql.Table(
 )
 
 
+# What each server has said of itself last.
+_members = sql.Table(
+    "management_pool",
+    _schema,
+    sql.Column("server", sql.Text, primary_key=True),
+    sql.Column("heard", sql.Float, nullable=False),
+    sql.Column("version", sql.BigInteger, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolMember:
+    """A management server: *version* was in force on it *heard_s* seconds ago. *fencing* is 0 unless it leads."""
+
+    server: str
+    fencing: int
+    version: int
+    heard_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class LeaseState:
     """The lease now: *holder* leads with *fencing* since *since*; *left_s* is negative if it has expired."""
@@ -112,6 +132,20 @@ class Lease:
         db.execute(_lease.update().values(holder=self.holder, fencing=number, until=now + LEASE_S, since=now))
         return number
 
+    def report(self, version: int) -> list[PoolMember]:
+        """Note that this server works and has *version* in force; returns all servers that ever did so."""
+        with self._database.border(), self._database.engine.begin() as db:
+            now = time_of(db)
+            row = {"server": self.holder, "heard": now, "version": version}
+            if not db.execute(_members.update().where(_members.c.server == self.holder).values(row)).rowcount:
+                db.execute(_members.insert().values(row))
+            state = self._state_in(db)
+            leads = {state.holder: state.fencing} if state is not None else {}
+            rows = db.execute(sql.select(_members).order_by(_members.c.server)).all()
+        return [
+            PoolMember(row.server, leads.get(row.server, 0), row.version, max(0.0, now - row.heard)) for row in rows
+        ]
+
     def release(self) -> None:
         """Let another server lead at once; nothing happens if this server does not lead."""
         ours = (_lease.c.holder == self.holder) & (_lease.c.fencing == self.fencing)
@@ -157,7 +191,7 @@ class Lease:
             db.execute(_lease.insert().values(id=1, holder="", fencing=fencing, until=0, since=time_of(db)))
 
     def _not_leading(self, state: LeaseState | None) -> NotLeadingError:
-        if state is None or state.holder == self.holder:
+        if state is None or state.holder in ("", self.holder):
             return NotLeadingError(f"{self.holder} does not lead the management pool now; try again in a few seconds")
         remedy = f"run this command on the host of {state.holder}"
         return NotLeadingError(

@@ -342,6 +342,7 @@ class Service:
             await self._node.user_updates.refresh()
             if self._controller is not None:
                 await self._controller.refresh_users()
+                await self._controller.replicate()
             if self._console is not None:
                 await self._console.follow()
             await _pause(self._drained)

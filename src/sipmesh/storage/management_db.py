@@ -13,6 +13,7 @@ from sipmesh.database.lease import Lease, fencing_in
 from sipmesh.database.shared import SharedDatabase
 from sipmesh.storage.audit import Audit
 from sipmesh.storage.history import History
+from sipmesh.storage.management_files import ManagementFiles
 
 _ONE_INSTANT: Final = {"sqlite": "SERIALIZABLE", "postgresql": "REPEATABLE READ"}
 DATABASE: Final = "management.db"
@@ -36,6 +37,11 @@ class ManagementDb:
         self.lease = shared.lease(self._database) if shared is not None else Lease(self._database)
         self.audit = Audit(self._database, self.lease)
         self.history = History(self._database, self.audit, self.lease)
+
+    @property
+    def files(self) -> ManagementFiles:
+        """The files that the leader of a pool gives to the other servers."""
+        return ManagementFiles(self._database, self.lease)
 
     def __repr__(self) -> str:
         return f"<ManagementDb in {self._database.where}>"

@@ -13,7 +13,7 @@ import typer
 from sipmesh.cli.diagnosis.status import status
 from sipmesh.cli.place import Place
 from sipmesh.errors import OperatorError
-from sipmesh.server.management.replies import MemberReply, NetworkReply, ServerReply
+from sipmesh.server.management.replies import ManagerReply, MemberReply, NetworkReply, ServerReply
 from sipmesh.server.management.server_faults import Fault
 from sipmesh.server.replication.server_status import ShownCertificate
 from sipmesh.trust.role import Role
@@ -35,10 +35,16 @@ def _place(managed: Managed) -> Place:
     return Place(managed.organisation.file)
 
 
-def shown(place: Place, *servers: MemberReply, as_json: bool = False, links: bool = False) -> None:
+def shown(
+    place: Place,
+    *servers: MemberReply,
+    as_json: bool = False,
+    links: bool = False,
+    managers: tuple[ManagerReply, ...] = (),
+) -> None:
     """Show the status of a network at version 3 with these managed servers."""
     master = ServerReply(server=MGMT, number=3, faults=())
-    network = NetworkReply(3, NOON, master, servers)
+    network = NetworkReply(3, NOON, master, servers, managers)
     with answered(place.state, {MGMT: {"network": network}}):
         status(topology=place.file, as_json=as_json, links=links)
 
@@ -53,9 +59,18 @@ def test_network_without_a_fault_is_shown_and_ends_with_0(place: Place, capsys: 
     shown(place, member(FE1, certificate=expires, links={"client": 2, "server": 0, "partner": 1}), member(EDGE, by=FE1))
     printed = capsys.readouterr().out
     assert "3 of 3 servers without a fault." in printed
+    assert "management pool" not in printed
     assert "2026-06-30 12:00Z (29 d)" in row(printed, FE1)
     assert "2 client, 1 partner" in row(printed, FE1)
     assert row(printed, EDGE).rstrip().endswith(f"good, reported by {FE1}")
+
+
+def test_servers_of_a_management_pool_are_shown(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    managers = (ManagerReply(MGMT, 7, 3, 0.4), ManagerReply("mgmt2.example.test", 0, 3, 1.2))
+    shown(place, member(FE1), managers=managers)
+    printed = capsys.readouterr().out
+    assert f"{MGMT} leads the management pool, with fencing number 7: version 3, heard 0 s ago." in printed
+    assert "mgmt2.example.test follows: version 3, heard 1 s ago." in printed
 
 
 def test_fault_of_several_servers_is_printed_once_and_ends_with_1(

@@ -13,7 +13,8 @@ import pytest
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.management.network import Member, Network
 from sipmesh.server.management.network_reply import encoded_status, network_reply
-from sipmesh.server.management.replies import Acknowledgement
+from sipmesh.server.management.replies import Acknowledgement, ManagerReply
+from sipmesh.server.management.server_faults import Fault
 from sipmesh.server.management.server_reports import ServerReports
 from sipmesh.server.replication.server_status import ServerStatus
 from sipmesh.server.typed_json import plain
@@ -35,6 +36,14 @@ class Links:
     def why_not(self, server: str) -> str:
         """Return why there is no link."""
         return "" if server in self.linked else "connection refused"
+
+    def managers(self) -> list[ManagerReply]:
+        """Return nothing: there is one management server."""
+        return []
+
+    def pool_faults(self) -> list[Fault]:
+        """Return nothing, as `managers`."""
+        return []
 
 
 @dataclass

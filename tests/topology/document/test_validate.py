@@ -228,3 +228,57 @@ def test_no_crl_is_required_with_ocsp(place: Place) -> None:
     loaded, warnings = place.check()
     assert not loaded.faults
     assert not warnings
+
+
+POSTGRESQL = "postgresql+psycopg://sipmesh@db.example.test/m"
+TWO_MANAGERS = (
+    "pools:\n",
+    """pools:
+  - name: managers.example.test
+    role: management
+    servers: [{name: m1.example.test, address: 127.0.0.8}, {name: m2.example.test, address: 127.0.0.9}]
+""",
+)
+
+
+@pytest.mark.parametrize(
+    ("storage", "is_shared"),
+    [
+        (f"storage: {{users: '{POSTGRESQL}', management: '{POSTGRESQL}'}}\n", True),
+        (f"storage: {{users: '{POSTGRESQL}'}}\n", False),
+        (f"storage: {{management: '{POSTGRESQL}'}}\n", False),
+        ("", False),
+    ],
+)
+def test_several_management_servers_need_databases_that_they_share(
+    place: Place, storage: str, *, is_shared: bool
+) -> None:
+    place.spoil(TWO_MANAGERS, ("federation:\n", f"{storage}federation:\n"))
+    if is_shared:
+        assert place.load().topology.storage.management == POSTGRESQL
+        return
+    [problem] = [one for one in place.problems() if one.field == "pools[0].servers"]
+    assert "need a database that they share" in problem.reason
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("postgresql+psycopg://sipmesh:secret@db.example.test/m", "contains a password"),
+        ("postgresql+psycopg:///m?host=db&password=secret", "contains a password"),
+        ("sqlite:///management.db", "is no PostgreSQL database"),
+        ("postgresql://db.example.test/m", "is no PostgreSQL database"),
+        (POSTGRESQL, ""),
+        ("postgresql+psycopg://db.example.test:5433/m?sslmode=verify-full", ""),
+    ],
+)
+def test_database_of_management_is_named_without_a_password(place: Place, url: str, reason: str) -> None:
+    """Each server gets the document."""
+    place.spoil(("federation:\n", f"storage: {{management: '{url}'}}\nfederation:\n"))
+    if not reason:
+        assert place.load().topology.storage.management == url
+        return
+    [problem] = place.problems()
+    assert problem.field == "storage.management"
+    assert reason in problem.reason
+    assert "secret" not in f"{problem.reason} {problem.remedy}"

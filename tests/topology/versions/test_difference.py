@@ -410,7 +410,12 @@ RICH = {
     "dns": {"servers": ["192.0.2.53", "192.0.2.54"]},
     "media": {"default": "encrypted", "domains": {"example.test": "any"}},
     "websocket": {"origins": ["https://phone.example.test", "http://localhost:8080"]},
-    "storage": {"users": "sqlite:///u.db", "bindings": "s/b.db", "messages": "sqlite:///m.db"},
+    "storage": {
+        "users": "sqlite:///u.db",
+        "management": "postgresql+psycopg://db/m",
+        "bindings": "s/b.db",
+        "messages": "sqlite:///m.db",
+    },
     "messages": {"per_user": 10, "per_sender": 5, "lifetime_days": 3},
     "presence": {"inside": "polite-block", "partners": "allow"},
     "approvals": {

@@ -72,6 +72,9 @@ def _show(network: NetworkReply, servers: Sequence[ServerReply]) -> None:
             _state(server),
         )
     show(made)
+    for manager in network.managers:
+        part = f"leads the management pool, with fencing number {manager.fencing}" if manager.fencing else "follows"
+        say(f"{manager.server} {part}: version {manager.version}, heard {manager.heard_s:.0f} s ago.")
     good = sum(1 for server in servers if not server.faults)
     style = GOOD if good == len(servers) else WARN
     say(f"{good} of {plural(len(servers), 'server')} without a fault.", style=style)

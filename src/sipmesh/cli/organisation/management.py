@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from datetime import UTC, datetime
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 
@@ -14,12 +16,10 @@ from sipmesh.cli.place import HERE, Place, TopologyFile
 from sipmesh.cli.topology.publish import managers, running_management
 from sipmesh.errors import OperatorError
 
+AGAIN_S: Final = 0.5
+"""Seconds between two looks for what the leader seals."""
+
 app = typer.Typer(help="The database of management, and the servers that share it.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keep `move` a command of a group."""
 
 
 @app.command()
@@ -44,9 +44,43 @@ def move(
     named = managers(place)
     if len(named) != 1:
         raise OperatorError("the topology does not name one management server; its data cannot be moved")
+    move_to(place.folder, SharedDatabase(_given(url), named[0]), name_of(os.getuid()), datetime.now(UTC))
+    say(f"The data of management is in PostgreSQL now. {FILE} has the URL.", style=GOOD)
+    say(f"Start the server again: sipmesh serve {named[0]}")
+
+
+@app.command()
+def join(
+    server: Annotated[str, typer.Argument(help="The management server of this machine.")],
+    url: Annotated[
+        str, typer.Argument(help="The URL of the database of the pool; - reads it from the standard input.")
+    ],
+    *,
+    folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="The folder of the server.")] = Path(),
+    wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait for the leader.")] = 60.0,
+) -> None:
+    """Add a server that has joined the network to the management pool.
+
+    The leader seals the CA to the key of the server, and the server stores it. Before this, publish a version with the server in
+    the management pool, and let the server join: sipmesh join.
+    """
+    from sipmesh.database.shared import SharedDatabase
+    from sipmesh.server.management.pool.joining import join_pool
+    from sipmesh.topology.document.names import fqdn
+
+    shared, until = SharedDatabase(_given(url), fqdn(server)), time.monotonic() + wait
+    while not join_pool(folder, shared):
+        if time.monotonic() >= until:
+            raise OperatorError(
+                "the leader has not sealed the CA for this server yet; see its log, and repeat this command"
+            )
+        time.sleep(AGAIN_S)
+    say(f"{shared.server} has the CA. Start it: sipmesh serve {shared.server}", style=GOOD)
+
+
+def _given(url: str) -> str:
+    """Return the URL, read from the standard input where it is ``-``; raises `OperatorError` for another kind of database."""
     text = sys.stdin.readline().strip() if url == "-" else url
     if not text.startswith("postgresql+psycopg://"):
         raise OperatorError("the URL names no PostgreSQL database; write it as postgresql+psycopg://USER@HOST/DATABASE")
-    move_to(place.folder, SharedDatabase(text, named[0]), name_of(os.getuid()), datetime.now(UTC))
-    say(f"The data of management is in PostgreSQL now. {FILE} has the URL.", style=GOOD)
-    say(f"Start the server again: sipmesh serve {named[0]}")
+    return text

@@ -49,8 +49,8 @@ class ManagementCommands:
             ROLLBACK.name: self._by_leader(self._rollback),
             HISTORY.name: self._history,
             VERSION.name: self._version,
-            ACKNOWLEDGED.name: self._acknowledged,
-            NETWORK.name: self._network,
+            ACKNOWLEDGED.name: self._by_leader(self._acknowledged),
+            NETWORK.name: self._by_leader(self._network),
             ROOT.name: self._by_leader(self._root),
         }
 

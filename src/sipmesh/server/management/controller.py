@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
+from sipmesh.database.lease import NotLeadingError
 from sipmesh.distribution.event import is_ours
 from sipmesh.distribution.notifier import Notifier
-from sipmesh.errors import OperatorError
+from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.server.management.issuing import Issuing
-from sipmesh.server.management.leadership import Leadership
 from sipmesh.server.management.network import Network
 from sipmesh.server.management.offers import Offers
+from sipmesh.server.management.pool.file_replication import FileGiver, FileReceiver
+from sipmesh.server.management.pool.leadership import Leadership
 from sipmesh.server.management.publishing.decommission import CA, servers_of
 from sipmesh.server.management.publishing.publisher import Publisher
+from sipmesh.server.management.replies import ManagerReply
 from sipmesh.server.management.report_receiver import ReportReceiver
 from sipmesh.server.management.root_rotation import RootRotation
-from sipmesh.server.management.server_faults import BEHIND_TOO_LONG
+from sipmesh.server.management.server_faults import BEHIND_TOO_LONG, Fault
 from sipmesh.server.management.server_reports import ServerReports
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.process.file_stamps import NO_STAMPS, stamp
 from sipmesh.server.process.off_loop import when_large
 from sipmesh.server.replication.control_links import ControlLinks, hops_to
+from sipmesh.server.replication.document_store import DocumentStore, signers_of
 from sipmesh.server.replication.topology_source import version_of
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.topology.versions.load_published import load_published
@@ -47,6 +51,9 @@ if TYPE_CHECKING:
 
 RENEW_EVERY_S = 600.0
 """Seconds between two checks of management's own certificates; it renews them in the last third of their life."""
+
+SILENT_S = 30.0
+"""Seconds after which a management server that says nothing is a fault."""
 
 AGAIN_EVERY_S = 30.0
 """Seconds after which a version is sent again to servers that refused it: a full disk may have room by then."""
@@ -102,6 +109,9 @@ class Controller:
             self._folder / CA, server, own_status, self.network, audit, self._root_changed, log
         )
         self._publishing_again: asyncio.Task[None] | None = None
+        self._giver = FileGiver(management_db)
+        self._files = FileReceiver(management_db, DocumentStore(self._folder, server.view.name))
+        self._file_fault = ""
         self.leadership = Leadership(management_db.lease, self, log)
         if self.leadership.leads:
             self._renew_own()  # before it listens: certificates that expired while it was off must not stop it from starting
@@ -120,24 +130,78 @@ class Controller:
         """Lead from now on: renew our certificates, publish what the leader before has signed again, and reach every server."""
         self._renew_own()
         self._keep_links()
-        self._publish_if_overtaken()
+        if self._offers.fencing < self.management_db.lease.fencing:
+            await self._publish_again()
 
     async def follow(self) -> None:
-        """Put the newest version of the leader in force here."""
+        """Put the newest version of the leader in force here, and store the files that it has sealed for this server."""
+        await self._exchange(self._receive_files, "file of the CA received")
         head = await asyncio.to_thread(self.management_db.history.head)
         if head is not None and head.number > self._server.view.loaded.number:
             await self._apply(head.number, 0)
+
+    async def replicate(self) -> None:
+        """Seal what has changed in the CA for the other management servers, if this server leads."""
+        if self.leadership.leads and self.management_db.lease.is_of_pool:
+            await self._exchange(lambda: self._giver.give(self._server.view), "file of the CA sealed")
+
+    def _receive_files(self) -> list[str]:
+        view = self._server.view
+        return self._files.receive(view.loaded, view.certificate, view.key)
+
+    async def _exchange(self, exchange: Callable[[], list[str]], event: str) -> None:
+        """Give or receive files in a thread; a fault is logged once, and the next call tries again."""
+        fault = ""
+        try:
+            for name in await asyncio.to_thread(exchange):
+                self._log.info(event, file=name)
+        except (OperatorError, RemoteError) as wrong:
+            fault = str(wrong)
+            if fault != self._file_fault:
+                self._log.warning("files of the CA are not exchanged", why=fault)
+        self._file_fault = fault
+
+    @property
+    def version(self) -> int:
+        """The version that is in force here."""
+        return self._server.view.loaded.number
+
+    def managers(self) -> list[ManagerReply]:
+        """Return the servers of the management pool, as they have said of themselves; empty if there is only this one."""
+        named = signers_of(self._server.view.loaded)
+        members = [member for member in self.leadership.members if member.server in named]
+        return [ManagerReply(one.server, one.fencing, one.version, round(one.heard_s, 1)) for one in members]
+
+    def pool_faults(self) -> list[Fault]:
+        """Return what is wrong with the management pool."""
+        leadership = self.leadership
+        faults = (
+            [Fault(leadership.fault, "nothing can be published or revoked until it answers")]
+            if leadership.fault
+            else []
+        )
+        faults += [Fault(self._file_fault, "until then another server cannot take over")] if self._file_fault else []
+        named = signers_of(self._server.view.loaded)
+        for member in leadership.members:
+            if member.heard_s > SILENT_S and member.server in named:
+                what = f"{member.server} of the management pool has said nothing for {member.heard_s:.0f} s"
+                faults.append(Fault(what, f"start it on its host: sipmesh serve {member.server}"))
+        return faults
 
     def step_down(self) -> None:
         """Let another server lead: give no more documents, and receive no more reports."""
         self._keep_links()
 
     def must_lead(self) -> None:
-        """Raise `NotLeadingError`, which names the leader, unless this server leads."""
+        """Raise `NotLeadingError`, which names the leader, unless this server leads and has taken over completely."""
         self.management_db.lease.must_lead()
+        if not self.leadership.is_ready:
+            name = self._server.view.name
+            raise NotLeadingError(f"{name} is taking over the management pool; try again in a few seconds")
 
     def close(self) -> None:
         """Open no more links, and compute no more documents."""
+        self.leadership.close()
         if self._publishing_again is not None:
             self._publishing_again.cancel()
         self._links.close()

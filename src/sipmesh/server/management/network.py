@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from sipmesh.server.management.replies import Acknowledgement
+from sipmesh.server.management.replies import Acknowledgement, ManagerReply
 from sipmesh.server.management.server_faults import Known, apart, reported_faults
 from sipmesh.server.process.clock import now_utc
 from sipmesh.trust.role import Role
@@ -51,6 +51,7 @@ class NetworkStatus:
     status: ServerStatus
     faults: Sequence[Fault]
     members: Sequence[MemberStatus]
+    managers: Sequence[ManagerReply] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class Snapshot:
     manager: str
     ours: ServerStatus
     known: Sequence[tuple[Member, Known]]
+    managers: Sequence[ManagerReply] = ()
+    pool_faults: Sequence[Fault] = ()
 
     def status(self) -> NetworkStatus:
         """Return every server with its faults."""
@@ -70,8 +73,8 @@ class Snapshot:
         for member, known in self.known:
             stores = [split[known.pool]] if known.pool in split else []
             statuses.append(MemberStatus(known, member.role, [*known.faults(self.newest, self.at), *stores]))
-        faults = list(reported_faults(self.manager, self.ours))
-        return NetworkStatus(self.newest, self.at, self.manager, self.ours, faults, statuses)
+        faults = [*reported_faults(self.manager, self.ours), *self.pool_faults]
+        return NetworkStatus(self.newest, self.at, self.manager, self.ours, faults, statuses, self.managers)
 
 
 class Reach(Protocol):
@@ -83,6 +86,12 @@ class Reach(Protocol):
 
     def why_not(self, server: str) -> str:
         """Return why there is no link to *server*; empty if there is one, or if there should be none."""
+
+    def managers(self) -> Sequence[ManagerReply]:
+        """Return the servers of the management pool; empty if there is one management server."""
+
+    def pool_faults(self) -> Sequence[Fault]:
+        """Return what is wrong with the management pool."""
 
 
 class Network:
@@ -148,7 +157,8 @@ class Network:
         """Return what is known of all servers now; a thread can compute the status from it."""
         linked = frozenset(self._reach.linked)
         known = [(member, self._known(member, linked)) for member in self.members()]
-        return Snapshot(newest, now_utc(), self._server.view.name, self._own_status(), known)
+        name, pool = self._server.view.name, self._reach
+        return Snapshot(newest, now_utc(), name, self._own_status(), known, pool.managers(), pool.pool_faults())
 
     def _known(self, member: Member, linked: AbstractSet[str]) -> Known:
         name, reports = member.name, self._reports

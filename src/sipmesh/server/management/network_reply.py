@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sipmesh.server.management.network import MemberStatus, Network, NetworkStatus
     from sipmesh.server.management.server_faults import Known
 
+_NONE: Final = '"servers": []'
 ROUGH_OCTETS: Final = 500
 """Of one server in the encoded status; it only decides whether a thread is worth it."""
 
@@ -24,7 +25,8 @@ def network_reply(status: NetworkStatus) -> NetworkReply:
     """Return management itself and every other server."""
     manager = {**status.status.facts(), "server": status.manager, "faults": status.faults}
     members = (_member(member, status.at) for member in status.members)
-    return NetworkReply(status.version, status.at, ServerReply.model_validate(manager), tuple(members))
+    master = ServerReply.model_validate(manager)
+    return NetworkReply(status.version, status.at, master, tuple(members), tuple(status.managers))
 
 
 async def encoded_status(network: Network, newest: int) -> bytes:
@@ -37,7 +39,7 @@ def _encoded(status: NetworkStatus) -> bytes:
     """Return `network_reply` as JSON. Each server is encoded alone: one call for thousands would let no other thread run."""
     head = json.dumps(network_reply(replace(status, members=())), default=plain)
     members = ", ".join(json.dumps(_member(member, status.at), default=plain) for member in status.members)
-    return (head.removesuffix("[]}") + f"[{members}]}}").encode()
+    return head.replace(_NONE, f"{_NONE[:-1]}{members}]", 1).encode()
 
 
 def _member(member: MemberStatus, at: datetime) -> MemberReply:

@@ -135,13 +135,27 @@ class MemberReply(ServerReply):
 
 
 @dataclass(frozen=True, slots=True)
+class ManagerReply:
+    """A server of the management pool: *version* was in force on it *heard_s* seconds ago. *fencing* is 0 unless it leads."""
+
+    server: str
+    fencing: int
+    version: int
+    heard_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkReply:
-    """Every server at the instant *at*, against the newest *version*: management itself (*master*), then all others."""
+    """Every server at the instant *at*, against the newest *version*: management itself (*master*), then all others.
+
+    *managers* are the servers of a management pool; empty if there is one management server.
+    """
 
     version: int
     at: AwareDatetime
     master: ServerReply
     servers: tuple[MemberReply, ...]
+    managers: tuple[ManagerReply, ...] = ()
 
 
 PLAN: Final = ControlCommand("plan", Plan)

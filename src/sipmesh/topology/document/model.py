@@ -342,6 +342,11 @@ class Storage(Part):
     """Where users and registrations are stored."""
 
     users: str = Field(default="sqlite:///users.db", min_length=1, description="database URL of the users")
+    management: str | None = Field(
+        default=None,
+        min_length=1,
+        description="database that the management servers share, without its password; by default files on one host",
+    )
     bindings: FileName = Field(
         default="state/bindings.db", description="file of the pool's registrations, on a disk of this machine"
     )

@@ -6,6 +6,7 @@ missing, because that part has its own problem.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -260,13 +261,15 @@ def _front_ends(document: _Document) -> str:
     return ", ".join(named) or "there is no such pool yet; add a pool"
 
 
-def management_is_one_server(document: _Document) -> None:
-    """There is one management server: two would each sign a next version, and these would conflict."""
+def management_is_one_pool(document: _Document) -> None:
+    """There is one management pool. Several servers need a database that they share: it says which of them leads."""
+    storage = document.topology.storage
+    shared = is_postgresql(storage.management) and is_postgresql(storage.users)
     found = [(loc, pool) for loc, pool in document.pools() if pool.role is Role.MANAGEMENT]
     for loc, pool in found:
-        if len(pool.servers) > 1:
-            remedy = "keep one; if its machine is lost, restore a backup on another machine: sipmesh restore"
-            document.report.add((*loc, "servers"), "a network has one management server", remedy)
+        if len(pool.servers) > 1 and not shared:
+            remedy = "keep one, or name PostgreSQL databases in `storage.management` and `storage.users`"
+            document.report.add((*loc, "servers"), "several management servers need a database that they share", remedy)
     for loc, pool in found[1:]:
         document.report.add(loc, f"{found[0][1].name} is management already", f"remove {pool.name}")
 
@@ -319,6 +322,26 @@ def _approvers_differ(document: _Document, rule: Approvals) -> None:
             continue
         if keys.setdefault(blob, n) != n:
             document.report.add((*place, "key"), "is the key of another operator", "each operator needs a key")
+
+
+def management_database_is_public(document: _Document) -> None:
+    """The document goes to each server: it names the database of management without a password."""
+    url, loc = document.topology.storage.management, ("storage", "management")
+    if url is None:
+        return
+    if not is_postgresql(url):
+        document.report.add(loc, "is no PostgreSQL database", "write it as postgresql+psycopg://USER@HOST/DATABASE")
+    elif _PASSWORD_IN_URL.search(url):
+        remedy = "remove the password; `sipmesh management move` and `management join` keep it on the management hosts"
+        document.report.add(loc, "contains a password, which each server would get", remedy)
+
+
+def is_postgresql(url: str | None) -> bool:
+    """Tell whether a database URL names a PostgreSQL server."""
+    return url is not None and url.startswith("postgresql+psycopg://")
+
+
+_PASSWORD_IN_URL = re.compile(r"^[^:]+://[^/@]*:[^/@]*@|[?&]password=")
 
 
 def applications_speak_for_domains_of_ours(document: _Document) -> None:
@@ -421,7 +444,8 @@ CHECKS = (
     workers_fit_the_role,
     certificates_come_with_keys,
     next_hops_lead_somewhere,
-    management_is_one_server,
+    management_is_one_pool,
+    management_database_is_public,
     console_has_a_management_server,
     approvals_can_be_given,
     applications_speak_for_domains_of_ours,

@@ -448,6 +448,7 @@ _MEDIA: Mapping[str, Words | None] = {
 }
 _STORAGE: Mapping[str, Words | None] = {
     "users": _database("users"),
+    "management": _from_to("the database of management"),
     "bindings": _from_to("the file of the bindings"),
     "messages": _database("stored messages"),
 }

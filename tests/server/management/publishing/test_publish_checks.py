@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from sipmesh.database.shared import SharedDatabase
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
-from sipmesh.server.management.publishing.publish_checks import from_a_restart, must_open
+from sipmesh.server.management.publishing.publish_checks import from_a_restart, must_open, must_share
 from sipmesh.topology.document.load import Loaded
 from support.network import FE1, FE2
 
@@ -42,3 +43,24 @@ def test_server_with_a_new_address_needs_a_restart(example: Organisation) -> Non
     assert FE1 in told
     assert "5999" in told
     assert FE2 not in told
+
+
+def test_draft_must_name_the_database_that_this_host_uses(example: Organisation) -> None:
+    """User, password and options are those of a host."""
+    shared = SharedDatabase(
+        "postgresql+psycopg://sipmesh:secret@db.example.test/m?sslmode=verify-full", "mgmt.example.test"
+    )
+    must_share(example.load(), None)
+    must_share(example.load(), shared)
+    for url, uses in (("//db.example.test/m", shared), ("//me@db.example.test:5432/m", shared)):
+        example.document["storage"] = {"management": f"postgresql+psycopg:{url}"}
+        example.write()
+        must_share(example.load(), uses)
+        with pytest.raises(OperatorError, match="move the data there first"):
+            must_share(example.load(), None)
+    for url in ("//other.example.test/m", "//db.example.test/n", "//db.example.test:5433/m"):
+        example.document["storage"] = {"management": f"postgresql+psycopg:{url}"}
+        example.write()
+        with pytest.raises(OperatorError, match=r"storage\.management") as refused:
+            must_share(example.load(), shared)
+        assert "secret" not in str(refused.value)

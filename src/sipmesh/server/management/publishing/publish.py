@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.server.management.publishing.approvals import approved
 from sipmesh.server.management.publishing.document_signing import sign_as
-from sipmesh.server.management.publishing.publish_checks import from_a_restart, must_open
+from sipmesh.server.management.publishing.publish_checks import from_a_restart, must_open, must_share
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN, must_be_portable
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.home_pools import home_by_default
@@ -88,6 +88,7 @@ def publish(
 
     - a CRL has a path that other servers cannot use;
     - the user database does not open;
+    - it names another database of management than this host uses;
     - the draft breaks something, and the request has no *force*;
     - the signed document is larger than a link accepts;
     - the history has a newer version than *base*;
@@ -96,6 +97,7 @@ def publish(
     draft, at = request.draft, request.at
     must_be_portable(draft.loaded)
     must_open(draft.loaded, before)
+    must_share(draft.loaded, management_db.shared)
     found = breaks(before, draft.loaded, in_use) if before is not None else ()
     if found and not request.force:
         sentences = "; ".join(found)

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy import make_url
+
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.listeners import listeners
@@ -13,6 +15,7 @@ from sipmesh.topology.document.listeners import listeners
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sipmesh.database.shared import SharedDatabase
     from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.document.load import Loaded
 
@@ -36,6 +39,28 @@ def must_open(new: Loaded, in_force: Loaded | None = None) -> None:
         Users(new.users_url).close()
     except OperatorError as wrong:
         raise _unusable(new, wrong.message) from None
+
+
+def must_share(new: Loaded, shared: SharedDatabase | None) -> None:
+    """Check that management of this host uses the database that *new* names, if it names one; raises `OperatorError`.
+
+    User, password and options are not compared: they are those of a host.
+    """
+    named = new.topology.storage.management
+    if named is None:
+        return
+    if shared is None or _place_of(named) != _place_of(shared.url):
+        remedy = "move the data there first: sipmesh management move; or name the database that this host uses"
+        reason = "is not the database that management of this host uses"
+        raise OperatorError(
+            "the management database of the draft cannot be used",
+            (Problem(new.file, 0, "storage.management", reason, remedy),),
+        )
+
+
+def _place_of(url: str) -> tuple[object, ...]:
+    parsed = make_url(url)
+    return parsed.host or parsed.query.get("host"), parsed.port or 5432, parsed.database
 
 
 def _unusable(new: Loaded, why: str) -> OperatorError:

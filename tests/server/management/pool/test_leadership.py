@@ -11,8 +11,8 @@ import sqlalchemy as sql
 from sipmesh.database.connection import Database
 from sipmesh.database.lease import Lease, NotLeadingError
 from sipmesh.errors import OperatorError
-from sipmesh.server.management.leadership import Leadership
-from support.running import on_loop
+from sipmesh.server.management.pool.leadership import Leadership
+from support.running import on_loop, until
 from support.telling import Told
 
 A, B = "mgmt1.example.test", "mgmt2.example.test"
@@ -21,6 +21,8 @@ AWAY = "management database cannot be used: nothing can be published or revoked"
 
 class Candidate:
     """Notes what it is told."""
+
+    version = 7
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -58,7 +60,8 @@ async def test_second_server_follows_until_the_first_does_not_renew_its_lease(da
     expire(database)
     await follower.keep()
     await leader.keep()
-    assert (leader.leads, follower.leads) == (False, True)
+    assert (leader.leads, follower.leads, leader.is_ready) == (False, True, False)
+    await until(lambda: follower.is_ready)
     assert (first.told, second.told) == (["step down", "follow"], ["follow", "follow", "lead"])
     assert [line["fencing"] for line in told.events("leads the management pool")] == [2]
 

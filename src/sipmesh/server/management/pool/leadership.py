@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Protocol
 from sipmesh.errors import OperatorError
 
 if TYPE_CHECKING:
-    from sipmesh.database.lease import Lease
+    from sipmesh.database.lease import Lease, PoolMember
     from sipmesh.server.log import Log
 
 
 class Candidate(Protocol):
     """What leads, or follows (`management.controller.Controller`)."""
+
+    @property
+    def version(self) -> int:
+        """The version that is in force on this server."""
 
     async def lead(self) -> None:
         """This server leads from now on."""
@@ -28,6 +32,8 @@ class Candidate(Protocol):
 class Leadership:
     """The part of one server in its pool. A server alone leads for ever, and asks no database for it.
 
+    *leads* is set first, and *is_ready* when the server has taken over completely.
+
     While the database cannot be used, nobody can lead: what is signed already is sent on, and nothing new is signed.
     """
 
@@ -35,8 +41,10 @@ class Leadership:
         """Claim the lease once; raises `OperatorError` if the database cannot be used."""
         self._lease, self._candidate, self._log = lease, candidate, log
         lease.is_kept = True
-        self.leads = lease.claim()
+        self.leads = self.is_ready = lease.claim()
         self.fault = ""
+        self._taking_over: asyncio.Task[None] | None = None
+        self.members: list[PoolMember] = []
 
     def __repr__(self) -> str:
         return f"<Leadership of {self._lease.holder or 'the only server'}: {'leads' if self.leads else 'follows'}>"
@@ -46,7 +54,7 @@ class Leadership:
         if not self._lease.is_of_pool:
             return
         try:
-            leads = await asyncio.to_thread(self._lease.claim)
+            leads, self.members = await asyncio.to_thread(self._claim, self._candidate.version)
             await self._change(leads=leads)
         except OperatorError as wrong:
             if not self.fault:
@@ -59,20 +67,41 @@ class Leadership:
             self._log.info("management database can be used again")
             self.fault = ""
 
+    def _claim(self, version: int) -> tuple[bool, list[PoolMember]]:
+        return self._lease.claim(), self._lease.report(version)
+
     async def _change(self, *, leads: bool) -> None:
         before, self.leads = self.leads, leads
         if leads and not before:
             self._log.warning("leads the management pool", fencing=self._lease.fencing)
-            await self._candidate.follow()
-            await self._candidate.lead()
+            self._taking_over = asyncio.create_task(self._take_over())
         elif before and not leads:
+            self.is_ready = False
+            if self._taking_over is not None:
+                self._taking_over.cancel()
             self._log.warning("does not lead the management pool any more")
             self._candidate.step_down()
         if not leads:
             await self._candidate.follow()
 
+    async def _take_over(self) -> None:
+        """Take over as the leader, while the lease is renewed."""
+        try:
+            await self._candidate.follow()
+            await self._candidate.lead()
+            self.is_ready = True
+        except OperatorError as wrong:
+            self._log.error("cannot take over the management pool", why=str(wrong))
+
+    def close(self) -> None:
+        """End this server's part: nothing in its process claims the lease at intervals any more, or acts under its number."""
+        if self._taking_over is not None:
+            self._taking_over.cancel()
+        if self._lease.is_of_pool:
+            self._lease.is_kept, self._lease.fencing = False, 0
+
     async def release(self) -> None:
-        """Let another server lead at once, at the end of this process."""
+        """Let another server lead at once, at the end of this server."""
         if self.leads and self._lease.is_of_pool:
             try:
                 await asyncio.to_thread(self._lease.release)

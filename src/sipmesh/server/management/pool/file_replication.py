@@ -1,0 +1,215 @@
+"""The CA of a management pool is on each of its hosts: the leader seals each file to the other servers, by the shared database.
+
+A file is sealed to the key in the certificate of a management server. That certificate must be in the ledger, signed by our
+issuing CA, valid and not revoked, and the server must be a management server of the topology in force. So the database reads no
+key, and who can write to it cannot have one sealed for somebody else. The sealed file is signed as a document of management: the
+other server verifies signer and fencing number before it opens and writes the file.
+
+The leader also renews the certificates of the other management servers, for the key that they have.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from base64 import b64decode, b64encode
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.pki import files
+from sipmesh.pki.ca_rotation import CaGenerations
+from sipmesh.pki.issuance.profiles import CertificateKind
+from sipmesh.pki.keys.sealing import NotSealedForUsError, seal, unseal
+from sipmesh.server.management.publishing.decommission import CA
+from sipmesh.server.management.publishing.document_signing import sign_as
+from sipmesh.server.process.clock import now_utc
+from sipmesh.server.replication.cert_renewal import about, is_due
+from sipmesh.server.replication.crl_store import is_portable
+from sipmesh.server.replication.document_store import DocumentStore, signers_of
+from sipmesh.storage.audit_act import AuditAct
+from sipmesh.storage.management_files import StoredFile
+from sipmesh.topology.view import certificate_names
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from sipmesh.storage.management_db import ManagementDb
+    from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.view import ServerView
+
+KIND: Final = "sipmesh-management-file"
+CERTIFICATE: Final = "certificate"
+"""The name of the certificate chain of the receiving server; all other names are paths below ``ca``."""
+
+GIVEN: Final = (".pem", ".key", ".crl", ".json")
+LOOK_EVERY_S: Final = 10.0
+"""Seconds after which the leader looks for new management servers and due certificates, also if no file has changed."""
+
+
+class FileGiver:
+    """The leader's side, in the folder of *view*."""
+
+    def __init__(self, management_db: ManagementDb) -> None:
+        self._management_db = management_db
+        self._seen: object = None
+
+    def __repr__(self) -> str:
+        return f"<FileGiver of {self._management_db!r}>"
+
+    def give(self, view: ServerView) -> list[str]:
+        """Seal what has changed for each other management server; returns what was given, as ``SERVER: FILE``.
+
+        Blocks for the database. Raises `OperatorError`.
+        """
+        others = sorted(signers_of(view.loaded) - {view.name})
+        held = _files_of(view.loaded.folder)
+        fencing = self._management_db.lease.fencing
+        now = (others, fencing, sorted((name, sha256(content).digest()) for name, content in held.items()))
+        looked = (now, int(time.monotonic() / LOOK_EVERY_S))
+        if not others or looked == self._seen:
+            return []
+        given = [f"{server}: {name}" for server in others for name in self._give(view, server, held, fencing)]
+        self._seen = looked
+        return given
+
+    def _give(self, view: ServerView, server: str, held: Mapping[str, bytes], fencing: int) -> list[str]:
+        found = self._certificate_of(view, server)
+        if found is None:
+            return []
+        chain, key = found
+        stored, number = self._management_db.files, self._management_db.files.next_number()
+        before = stored.digests(server)
+        changed: list[StoredFile] = []
+        for name, content in {**held, CERTIFICATE: chain}.items():
+            digest = _digest(fencing, key, name, content)
+            if before.get(name) != digest:
+                at = number + len(changed)
+                payload = _payload(server, name, at, content, key)
+                changed.append(StoredFile(name, at, digest, sign_as(view, payload, KIND, now_utc(), fencing)))
+        stored.put(server, changed)
+        return [file.name for file in changed]
+
+    def _certificate_of(self, view: ServerView, server: str) -> tuple[bytes, ec.EllipticCurvePublicKey] | None:
+        """Return the chain in PEM and the key of another management server; None if it has no certificate that counts."""
+        generations, at = CaGenerations(view.loaded.folder / CA), now_utc()
+        records = [
+            record
+            for record in generations.records()
+            if record.kind == CertificateKind.SERVER
+            and record.names[0] == server
+            and record.revoked_at is None
+            and record.der is not None
+            and record.not_before <= at < record.not_after
+        ]
+        if not records or records[-1].der is None:
+            return None
+        leaf, ca = x509.load_der_x509_certificate(records[-1].der), generations.current
+        key = leaf.public_key()
+        if not _is_issued_here(leaf, generations) or not isinstance(key, ec.EllipticCurvePublicKey):
+            return None
+        if is_due(leaf, at) or not _is_issued_by(leaf, ca.issuing):
+            names = certificate_names(view.loaded.topology, server)
+            leaf = ca.certify(names, Role.MANAGEMENT, key, at).certificate
+            self._management_db.audit.append(view.name, AuditAct.ISSUE, about(server, leaf), at=at)
+        return leaf.public_bytes(Encoding.PEM) + ca.shown.public_bytes(Encoding.PEM), key
+
+
+class FileReceiver:
+    """The side of a server that follows, in the folder of *documents*."""
+
+    def __init__(self, management_db: ManagementDb, documents: DocumentStore) -> None:
+        self._management_db, self._documents, self._number = management_db, documents, 0
+
+    def __repr__(self) -> str:
+        return f"<FileReceiver of {self._documents.name}, number {self._number}>"
+
+    def receive(self, in_force: Loaded, certificate: Path, key_file: Path) -> list[str]:
+        """Write the files that the leader has sealed for this server since the last call; returns their names.
+
+        *certificate* and *key_file* are those of this server. Blocks for the database. Raises `OperatorError`, and
+        `RemoteError` for a file that does not come from the leader; the files before it are written.
+        """
+        written = []
+        for row in self._management_db.files.since(self._documents.name, self._number):
+            payload = self._documents.signed_by_management(row.document, KIND, in_force, now_utc())
+            name, content = _opened(payload, self._documents.name, row.number, files.read_key(key_file))
+            if self._write(name, content, certificate):
+                written.append(name)
+            self._number = row.number
+        return written
+
+    def _write(self, name: str, content: bytes, certificate: Path) -> bool:
+        """Write one file; return False if it has this content already."""
+        file = certificate if name == CERTIFICATE else self._documents.folder / name
+        if name != CERTIFICATE and not _may_be_given(PurePosixPath(name)):
+            raise RemoteError(f"a file with the name {name!r}", rule="rule R6", status=488)
+        with suppress(FileNotFoundError):
+            if file.read_bytes() == content:
+                return False
+        file.parent.mkdir(parents=True, exist_ok=True)
+        files.write(file, content, files.SECRET if file.suffix == ".key" else files.PUBLIC)
+        return True
+
+
+def _files_of(folder: Path) -> dict[str, bytes]:
+    """Return the files of the CA that each management host must have, by their path below *folder*; the generations last."""
+    found = {file.relative_to(folder).as_posix(): file for file in sorted((folder / CA).rglob("*")) if file.is_file()}
+    names = [name for name in found if _may_be_given(PurePosixPath(name))]
+    return {name: found[name].read_bytes() for name in sorted(names, key=lambda name: (name.endswith(".json"), name))}
+
+
+def _may_be_given(path: PurePosixPath) -> bool:
+    is_ours = path.parts[:1] == (CA,) and is_portable(str(path))
+    return is_ours and path.suffix in GIVEN and not path.name.startswith(".")
+
+
+def _digest(fencing: int, key: ec.EllipticCurvePublicKey, name: str, content: bytes) -> str:
+    """Return what identifies a row: a new leader, a new key and a new content each make a new one."""
+    parts = (str(fencing).encode(), key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo), name.encode())
+    return sha256(b"".join(sha256(part).digest() for part in (*parts, content))).hexdigest()
+
+
+def _payload(server: str, name: str, number: int, content: bytes, key: ec.EllipticCurvePublicKey) -> bytes:
+    sealed = seal(content, key, f"{server}\n{name}\n{number}")
+    return json.dumps({"server": server, "name": name, "number": number, "sealed": b64encode(sealed).decode()}).encode()
+
+
+def _opened(payload: bytes, server: str, number: int, key: ec.EllipticCurvePrivateKey) -> tuple[str, bytes]:
+    """Return name and content of a signed file; raises `RemoteError` if it is not for *server*, or has another number."""
+    try:
+        document = json.loads(payload)
+        name, sealed = str(document["name"]), b64decode(document["sealed"], validate=True)
+        if (document["server"], document["number"]) != (server, number):
+            raise RemoteError(f"a file for {document['server']}", rule="rule R6", status=488)
+        return name, unseal(sealed, key, f"{server}\n{name}\n{number}")
+    except (ValueError, KeyError, TypeError):
+        raise RemoteError("a file of the CA that cannot be read", rule="rule R6", status=488) from None
+    except NotSealedForUsError:
+        raise OperatorError(f"a file of the CA is sealed to another key than that of {server}") from None
+
+
+def _is_issued_here(leaf: x509.Certificate, generations: CaGenerations) -> bool:
+    """Return whether one of our CAs has signed a certificate, and its CRL does not list it: the ledger alone does not count."""
+    for ca in generations.alive:
+        if _is_issued_by(leaf, ca.issuing):
+            crl = x509.load_pem_x509_crl((ca.folder / "issuing.crl").read_bytes())
+            return crl.get_revoked_certificate_by_serial_number(leaf.serial_number) is None
+    return False
+
+
+def _is_issued_by(leaf: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        leaf.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True

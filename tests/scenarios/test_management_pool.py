@@ -1,0 +1,71 @@
+"""Two management servers on one PostgreSQL database: one leads, the other takes over, and nothing that was overtaken counts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sipmesh.errors import OperatorError
+from sipmesh.pki.ca_rotation import CaGenerations
+from sipmesh.pki.crl.builder import Reason
+from sipmesh.storage.management_db import ManagementDb
+from support.managed import MGMT, MGMT2
+from support.network import EDGE, FE1, FE2
+from support.pool import Pool, build_pool
+from support.running import on_loop, until
+
+pytestmark = pytest.mark.peer("postgresql")
+
+
+@pytest.fixture(name="pool")
+def _pool(tmp_path: Path, postgres_url: str) -> Pool:
+    organisation, entry = build_pool(tmp_path / "m")
+    return Pool.make(organisation, entry, tmp_path, postgres_url)
+
+
+@on_loop
+async def test_second_server_takes_over_publishes_and_revokes_and_the_first_follows_it(pool: Pool) -> None:
+    network = pool.network
+    async with network:
+        await network.start(MGMT, FE1, EDGE)
+        await network.in_force(2, FE1, EDGE)
+        pool.join()
+        await pool.join_pool()
+        ca, copy = network.folder(MGMT) / "ca", network.folder(MGMT2) / "ca"
+        for name in ("root.pem", "root.key", "issuing.pem", "issuing.key"):
+            assert (copy / name).read_bytes() == (ca / name).read_bytes()
+        assert (copy / "issuing.key").stat().st_mode & 0o777 == 0o600
+        await network.start(MGMT2)
+        assert (pool.leads(MGMT), pool.leads(MGMT2)) == (True, False)
+        assert await pool.publish(MGMT) == 3
+        await network.in_force(3)
+        with pytest.raises(OperatorError, match=f"{MGMT} leads the management pool, with fencing number"):
+            await pool.publish(MGMT2)
+        await until(lambda: all(member.version == 3 for member in pool.controller(MGMT).leadership.members))
+        told = await network.ask(MGMT, "network")
+        assert [(one["server"], one["version"], one["fencing"] > 0) for one in told["managers"]] == [
+            (MGMT, 3, True),
+            (MGMT2, 3, False),
+        ]
+        await network.stop(MGMT)  # as a crash: the lease is not released
+        await until(lambda: pool.leads(MGMT2))
+        await network.in_force(4, MGMT2, FE1, EDGE)
+        assert await pool.publish(MGMT2) == 5
+        await network.in_force(5, MGMT2, FE1, EDGE)
+        generations = CaGenerations(copy)
+        revoked = generations.revoke_servers((FE2,), Reason.KEY_COMPROMISE, datetime.now(UTC))
+        assert revoked
+        crl = (copy / "issuing.crl").read_bytes()
+        await until(lambda: (network.folder(FE1) / "ca" / "issuing.crl").read_bytes() == crl)
+        await network.start(MGMT)
+        assert not pool.leads(MGMT)
+        assert network.number(MGMT) == 5
+        await until(lambda: (ca / "issuing.crl").read_bytes() == crl)
+        with pytest.raises(OperatorError, match=MGMT2):
+            await pool.publish(MGMT)
+        history = ManagementDb(network.folder(MGMT2))
+        assert history.history.verify() == []
+        assert [version.number for version in history.history.list()] == [1, 2, 3, 4, 5]
+        history.close()

@@ -1,0 +1,201 @@
+"""The CA reaches each management host sealed, and neither the database nor who can write to it gets a key or plants a file."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sql
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sipmesh.database.shared import SharedDatabase
+from sipmesh.demo.forge import Forge, Wish
+from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.pki import files
+from sipmesh.pki.crl.builder import Reason
+from sipmesh.server.management.pool import file_replication
+from sipmesh.server.management.pool.file_replication import KIND, FileGiver, FileReceiver, _payload
+from sipmesh.server.replication.document_store import DocumentStore
+from sipmesh.storage.management_db import ManagementDb
+from sipmesh.storage.management_files import StoredFile
+from sipmesh.topology.versions.jose import open_signed
+from sipmesh.topology.view import ServerView, view
+from support.managed import MGMT, MGMT2
+from support.network import EXAMPLE, FE1
+from support.pool import Pool, build_pool
+
+pytestmark = pytest.mark.peer("postgresql")
+
+
+@dataclass
+class Ends:
+    """Both ends: the leader's view and the folder of the other server, which has joined the network only."""
+
+    pool: Pool
+    leader: ManagementDb
+    follower: ManagementDb
+    view: ServerView
+    giver: FileGiver
+    receiver: FileReceiver
+
+    def give(self) -> list[str]:
+        return self.giver.give(self.view)
+
+    def receive(self) -> list[str]:
+        certificate, key = self.folder / "servers" / f"{MGMT2}.pem", self.folder / "servers" / f"{MGMT2}.key"
+        return self.receiver.receive(self.view.loaded, certificate, key)
+
+    @property
+    def folder(self) -> Path:
+        return self.pool.network.folder(MGMT2)
+
+    def rows(self) -> list[StoredFile]:
+        return list(self.leader.files.since(MGMT2, 0))
+
+    def plant(self, name: str, document: bytes) -> None:
+        """Write a row as who can write to the database."""
+        engine = sql.create_engine(self.pool.url, poolclass=sql.NullPool)
+        statement = "INSERT INTO management_files VALUES (:server, :name, 999, '', :document)"
+        with engine.begin() as db:
+            db.execute(sql.text(statement), {"server": MGMT2, "name": name, "document": document})
+        engine.dispose()
+
+
+@pytest.fixture(name="ends")
+def _ends(tmp_path: Path, postgres_url: str) -> Iterator[Ends]:
+    organisation, entry = build_pool(tmp_path / "m")
+    pool = Pool.make(organisation, entry, tmp_path, postgres_url)
+    pool.join()
+    leader = ManagementDb(organisation.folder)
+    leader.lease.must_lead()
+    documents = DocumentStore(pool.network.folder(MGMT2), MGMT2)
+    follower = ManagementDb(documents.folder, SharedDatabase(postgres_url, MGMT2))
+    ours = view(organisation.load(), MGMT)
+    yield Ends(pool, leader, follower, ours, FileGiver(leader), FileReceiver(follower, documents))
+    leader.close()
+    follower.close()
+
+
+def test_each_file_of_the_ca_arrives_and_only_what_changes_is_sealed_again(ends: Ends) -> None:
+    given = ends.give()
+    assert f"{MGMT2}: ca/issuing.key" in given
+    assert ends.give() == []
+    received = ends.receive()
+    assert {"ca/issuing.key", "ca/root.key", "ca/root.pem", "ca/issuing.pem"} <= set(received)
+    assert ends.receive() == []
+    key = ends.folder / "ca" / "issuing.key"
+    assert key.read_bytes() == (ends.view.loaded.folder / "ca" / "issuing.key").read_bytes()
+    assert key.stat().st_mode & 0o777 == 0o600
+    ends.pool.network.organisation.ca.crls.publish(datetime.now(UTC))
+    assert ends.give() == [f"{MGMT2}: ca/issuing.crl"]
+    assert ends.receive() == ["ca/issuing.crl"]
+
+
+def test_database_has_no_key_in_the_clear(ends: Ends) -> None:
+    ends.give()
+    secrets = [file.read_bytes() for file in (ends.view.loaded.folder / "ca").glob("*.key")]
+    assert secrets
+    for row in ends.rows():
+        signed = open_signed(row.document, KIND)
+        sealed = b64decode(json.loads(signed.payload)["sealed"])
+        assert not any(secret[:60] in part for secret in secrets for part in (row.document, signed.payload, sealed))
+
+
+def test_nothing_is_sealed_for_a_key_without_a_certificate_that_counts(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row in the ledger is not enough: the issuing CA must have signed it, and its CRL must not list it."""
+    theirs = Forge(datetime.now(UTC)).organisation(EXAMPLE)
+    forged = Forge(datetime.now(UTC)).forge(Wish(MGMT2, dns=(MGMT2,), ends=timedelta(days=9)), theirs)
+    ledger = ends.pool.network.organisation.ca
+    real = next(
+        record for record in reversed(ledger.certificates) if record.names[0] == MGMT2 and record.kind == "server"
+    )
+    assert real.der is not None
+    engine = sql.create_engine(ends.pool.url, poolclass=sql.NullPool)
+
+    def replaced(der: bytes) -> None:
+        with engine.begin() as db:
+            update = sql.text("UPDATE ca1_certificates SET der = :der WHERE serial = :serial")
+            db.execute(update, {"der": der, "serial": real.serial_hex})
+
+    replaced(forged.certificate.public_bytes(Encoding.DER))
+    assert ends.give() == []
+    replaced(real.der)
+    ends.giver = FileGiver(ends.leader)
+    assert ends.give()
+    ledger.revoke(real.serial, Reason.KEY_COMPROMISE, datetime.now(UTC))
+    with engine.begin() as db:
+        db.exec_driver_sql("UPDATE ca1_certificates SET revoked_at = NULL, reason = NULL")
+    engine.dispose()
+    ends.giver = FileGiver(ends.leader)
+    assert ends.give() == []
+
+
+def test_planted_file_is_refused_and_those_of_the_leader_are_written(ends: Ends) -> None:
+    network = ends.pool.network
+    ends.give()
+    ends.receive()
+    theirs = x509.load_pem_x509_certificates((ends.folder / "servers" / f"{MGMT2}.pem").read_bytes())[0]
+    public = files.read_key(ends.folder / "servers" / f"{MGMT2}.key").public_key()
+    assert theirs.public_key() == public
+    payload = _payload(MGMT2, "ca/root.pem", 999, b"another root", public)
+    fencing = ends.leader.lease.fencing
+    outside = _payload(MGMT2, "ca/../servers/x.key", 999, b"x", public)
+    for document in (
+        network.signed(payload, network.credentials(FE1), KIND, fencing),
+        network.signed(payload, kind=KIND, fencing=fencing - 1),
+        network.signed(_payload(MGMT, "ca/root.pem", 999, b"x", public), kind=KIND, fencing=fencing),
+        network.signed(_payload(MGMT2, "ca/root.pem", 998, b"x", public), kind=KIND, fencing=fencing),
+        network.signed(outside, kind=KIND, fencing=fencing),
+        network.signed(b"[]", kind=KIND, fencing=fencing),
+        b"nothing",
+    ):
+        ends.plant("planted", document)
+        with pytest.raises(RemoteError):
+            ends.receive()
+        with sql.create_engine(ends.pool.url, poolclass=sql.NullPool).begin() as db:
+            db.exec_driver_sql("DELETE FROM management_files WHERE name = 'planted'")
+    assert (ends.folder / "ca" / "root.pem").read_bytes() == (ends.view.loaded.folder / "ca" / "root.pem").read_bytes()
+    ends.plant("planted", network.signed(payload, kind=KIND, fencing=fencing))
+    assert ends.receive() == ["ca/root.pem"]
+
+
+def test_server_with_another_key_is_told_so(ends: Ends) -> None:
+    ends.give()
+    files.write(ends.folder / "servers" / f"{MGMT2}.key", files.key_pem(files.new_key()), files.SECRET)
+    with pytest.raises(OperatorError, match="sealed to another key"):
+        ends.receive()
+
+
+def test_certificate_of_the_other_server_is_renewed_for_its_key(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends.give()
+    ends.receive()
+    before = x509.load_pem_x509_certificates((ends.folder / "servers" / f"{MGMT2}.pem").read_bytes())[0]
+    monkeypatch.setattr(file_replication, "is_due", lambda leaf, _: leaf == before)
+    ends.giver = FileGiver(ends.leader)
+    assert f"{MGMT2}: certificate" in ends.give()
+    ends.receive()
+    after = x509.load_pem_x509_certificates((ends.folder / "servers" / f"{MGMT2}.pem").read_bytes())[0]
+    assert after.serial_number != before.serial_number
+    assert after.public_key() == before.public_key()
+    assert ends.pool.network.organisation.ca.certificates[-1].serial == after.serial_number
+    assert ends.leader.audit.read()[-1].about["server"] == MGMT2
+
+
+def test_overtaken_leader_seals_nothing(ends: Ends) -> None:
+    assert ends.give()
+    with sql.create_engine(ends.pool.url, poolclass=sql.NullPool).begin() as db:
+        db.exec_driver_sql("UPDATE management_lease SET until = 0")
+    assert ends.follower.lease.claim()
+    ends.pool.network.organisation.file.touch()
+    ends.giver = FileGiver(ends.leader)
+    (ends.view.loaded.folder / "ca" / "notes.pem").write_bytes(b"changed")
+    with pytest.raises(OperatorError, match=f"{MGMT2} leads"):
+        ends.give()

@@ -1,0 +1,88 @@
+"""A management pool: two management servers in folders of their own, on one PostgreSQL database."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sipmesh.database.shared import SharedDatabase
+from sipmesh.demo.organisation import Organisation, PoolPlan
+from sipmesh.server.management.pool.joining import join_pool
+from sipmesh.server.management.publishing.offline_publish import publish_at_rest
+from sipmesh.storage.backup.create import copy_users
+from sipmesh.storage.management_db import ManagementDb
+from sipmesh.storage.management_move import move
+from sipmesh.trust.role import Role
+from support.managed import MGMT, MGMT2, Managed, build_managed, servers_of
+from support.postgres import PASSWORD
+from support.running import until
+
+MANAGERS = "managers.example.test"
+
+
+def build_pool(folder: Path) -> tuple[Organisation, dict[str, Any]]:
+    """example.test with certificates of two management servers, and the entry of the second, which is not in the topology."""
+    organisation = build_managed(folder)
+    document: dict[str, Any] = organisation.document
+    document["pools"][0]["name"] = MANAGERS
+    organisation.write()
+    servers = servers_of(organisation.document, MANAGERS)
+    servers.append(entry := organisation._server(MGMT2, PoolPlan(MANAGERS, Role.MANAGEMENT, (MGMT2,))))
+    organisation.document["storage"] = {"users": "postgresql+psycopg:///x", "management": "postgresql+psycopg:///x"}
+    organisation.write()
+    organisation.issue(MGMT2)
+    servers.remove(entry)
+    del organisation.document["storage"]
+    organisation.write()
+    return organisation, entry
+
+
+@dataclass
+class Pool:
+    """The *network*, whose first management server has moved its data to the database at *url*."""
+
+    network: Managed
+    url: str
+
+    @classmethod
+    def make(cls, organisation: Organisation, entry: dict[str, Any], where: Path, url: str) -> Pool:
+        """Publish a version with both management servers; the second has not joined yet."""
+        network = Managed(organisation, where)
+        move(organisation.folder, SharedDatabase(url, MGMT), "ada (1)", datetime.now(UTC))
+        copy_users(organisation.load().users_url, url)
+        servers_of(organisation.document, MANAGERS).append(entry)
+        public = url.replace(f":{PASSWORD}@", "@")
+        organisation.document["storage"] = {"users": url, "management": public}
+        organisation.write()
+        publish_at_rest(organisation.file, "ada (1)", "two", datetime.now(UTC), lambda *_, **__: None, force=True)
+        made = ManagementDb(organisation.folder)
+        made.lease.release()
+        made.close()
+        return cls(network, url)
+
+    def join(self) -> None:
+        """Let the second server join the network as on a machine of its own: with its key, and without that of its signer."""
+        self.network.join(MGMT2)
+        shutil.copy(self.network.organisation.file, self.network.folder(MGMT2) / "topology.yaml")
+
+    async def join_pool(self) -> None:
+        """Let it join the pool, once the leader has sealed the CA for it."""
+        shared = SharedDatabase(self.url, MGMT2)
+        await until(lambda: join_pool(self.network.folder(MGMT2), shared))
+
+    def controller(self, name: str) -> Any:
+        """The controller of a management server that runs."""
+        return self.network.services[name].control_plane
+
+    def leads(self, name: str) -> bool:
+        """Whether a server leads."""
+        return bool(self.controller(name).leadership.leads)
+
+    async def publish(self, name: str) -> int:
+        """Publish the draft on the host of *name*."""
+        plan = await self.network.ask(name, "plan")
+        told = await self.network.ask(name, "publish", why="why", base=plan["base"], digest=plan["digest"])
+        return int(told["version"])
