@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +27,11 @@ from support.prepared import answered
 from support.running import PATIENCE_S, until
 
 Act = Callable[[Network], Awaitable[None]]
+PAGE = Path(__file__).parents[2] / "docs/howto/phones.md"
+FIRST, LAST = "<!-- failing phones: tests/scenarios/test_failing_phones.py -->", "<!-- end of failing phones -->"
+HEAD = "\n| the phone | reason | what to do |\n| --- | --- | --- |"
+WRITES = "SIPMESH_WRITE_PAGES"
+"""A variable of the environment: with it, the tests write their rows into the page."""
 GET = b"GET /phone.cfg HTTP/1.1\r\nHost: fe1.example.test\r\n\r\n"
 UPGRADE = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: sip\r\n\r\n"
 PLAIN = b"REGISTER sip:example.test SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.1\r\n\r\n"
@@ -85,8 +93,11 @@ def registering(peer: Peer, *headers: tuple[str, str]) -> Request:
     )
 
 
-def explained(network: Network, act: Act, user: str = "alice@example.test") -> tuple[str, list[str]]:
-    """Let a phone fail, and type ``sipmesh explain`` about its user then."""
+def explained(network: Network, act: Act, title: str, user: str = "alice@example.test") -> tuple[str, list[str]]:
+    """Let a phone fail, and type ``sipmesh explain`` about its user then. *title* says on the page what the phone does.
+
+    "" if the page does not have this phone.
+    """
 
     async def failing() -> UserReply:
         async with asyncio.timeout(PATIENCE_S), network:
@@ -101,8 +112,46 @@ def explained(network: Network, act: Act, user: str = "alice@example.test") -> t
     folder = network.organisations[0].folder
     with answered(folder / "state", {FE1: {"user": reply}}):
         told = sipmesh("explain", user, topology=network.organisations[0].file)
+        report = sipmesh("explain", user, "--json", topology=network.organisations[0].file).json
     assert told.code == 1
+    if title:
+        check_page(title, report)
     return " ".join(told.out.split()), [refusal.reason for refusal in reply.refusals]
+
+
+def check_page(title: str, report: dict[str, Any]) -> None:
+    """The page has the row of this phone, as the command prints it now."""
+    seen = [row["reason"] for row in report["failed_links"]] + [row["flaw"] for row in report["failed_logins"]]
+    remedies = [remedy for remedy in report["remedies"] if not remedy.startswith("run this command on")]
+    cells = (title, "; ".join(seen), "; ".join(remedies))
+    row = f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+    text = PAGE.read_text()
+    before, found, rest = text.partition(FIRST)
+    assert found, f"{PAGE} has no table of failing phones"
+    rows, _, after = rest.partition(LAST)
+    if WRITES in os.environ and row not in rows:
+        kept = [line for line in rows.split(HEAD)[-1].splitlines() if line and not line.startswith(f"| {title} |")]
+        PAGE.write_text("\n".join([before + FIRST, HEAD, *kept, row, "", LAST]) + after)
+        return
+    assert row in rows, f"write the page again: {WRITES}=1 pytest -n 0 {Path(__file__).name}"
+
+
+TITLES = {
+    "plain-sip": "speaks SIP without TLS",
+    "plain-http": "sends HTTP without TLS to the SIP port",
+    "not-tls": "sends something that is not TLS",
+    "http-on-sip-port": "sends HTTP inside TLS to the SIP port",
+    "websocket-on-sip-port": "opens a WebSocket at the SIP port",
+    "not-sip": "sends something inside TLS that is not SIP",
+    "no-shared-cipher": "knows RSA only",
+    "protocol-too-old": "knows TLS 1.1 at most",
+    "certificate-refused": "does not trust our root",
+    "closed-without-a-byte": "closes the link after the handshake",
+    "wrong password": "has a wrong password",
+    "user name is not": "has another authentication name",
+    "malformed": "sends malformed credentials",
+}
+"""What each phone does, by what is seen of it."""
 
 
 def nothing() -> ReloadResult:
@@ -146,7 +195,7 @@ def test_phone_that_gets_no_link_is_explained_with_its_remedy(
     home: Network, act: Act, reason: str, remedy: str
 ) -> None:
     """Nobody knows whose phone it is: for a user who is not registered, each such link is shown."""
-    told, reasons = explained(home, act)
+    told, reasons = explained(home, act, TITLES[reason])
     assert "Not registered" in told
     assert reasons == [reason]
     assert remedy in told
@@ -161,7 +210,7 @@ def test_phone_that_gets_no_link_is_explained_with_its_remedy(
     ],
 )
 def test_phone_that_cannot_log_in_is_explained_with_its_remedy(home: Network, act: Act, why: str, remedy: str) -> None:
-    told, _ = explained(home, act)
+    told, _ = explained(home, act, TITLES[why])
     assert why in told
     assert remedy in told
 
@@ -170,7 +219,9 @@ def test_phone_that_knows_md5_only_is_explained_where_the_user_has_sha_256_alone
     users = Users(home.organisations[0].load().users_url)
     users.set_password("alice@example.test", "alice-secret", [Algorithm.SHA_256])
     users.close()
-    told, _ = explained(home, lambda n: logs_in(n, "alice", "alice-secret", md5=True))
+    told, _ = explained(
+        home, lambda n: logs_in(n, "alice", "alice-secret", md5=True), "knows MD5 only, and its user has SHA-256 alone"
+    )
     assert "was not offered" in told
     assert "--digest sha-256 --digest md5" in told
 
@@ -180,7 +231,7 @@ def test_phone_of_nobody_is_explained_with_a_similar_user(home: Network) -> None
         peer = await network.peer(FE1, "alise")
         assert (await peer.register(password="x")).status == 401
 
-    told, _ = explained(home, act, "alise@example.test")
+    told, _ = explained(home, act, "logs in as a user who does not exist", "alise@example.test")
     assert "did you mean alice@example.test?" in told
 
 
@@ -189,7 +240,7 @@ def test_phone_that_its_home_pool_refuses_is_explained_with_the_servers_to_ask(t
         peer = await network.peer(FE1, "bob")
         await peer.register(password="wrong")
 
-    told, _ = explained(two_pools, act, "bob@example.test")
+    told, _ = explained(two_pools, act, "", "bob@example.test")
     assert (
         "see why a server of the pool pool2.example.test has refused the login: fe3.example.test, fe4.example.test"
         in told
