@@ -86,11 +86,14 @@ def test_registered_user_is_listed_with_server_link_contact_device_and_end(runni
             assert row["link"] in {one["id"] for one in links if one["server"] == FE2 and "alice" in one["peer"]}
             shown = (await asyncio.to_thread(running.type, "registrations")).out
             assert f"{FE2}: 1 registration" in shown
+            listed = await asyncio.to_thread(running.type, "user", "list", "--registered", "--json")
+            assert [one["user"] for one in listed.json] == [f"alice@{DOMAIN}"]
             code, told_of = await asyncio.to_thread(explained, running, "alice")
             assert (code, "Registered:" in told_of, FE2 in told_of) == (0, True, True)
 
     asyncio.run(scene())
     assert [one for one in running.type("registrations", "--json").json if one["user"] == f"alice@{DOMAIN}"] == []
+    assert "No user is registered" in running.type("user", "list", "--registered").out
 
 
 def test_failed_logins_are_among_the_refusals_and_cannot_act_on_the_terminal(running: Organisation) -> None:
