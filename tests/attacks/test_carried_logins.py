@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from sipmesh.routing.identity.sender import named_side
+from sipmesh.trust.evidence import LinkKind
 from support.carrying import carrier, credentials, logged_in, path_of, registration, route_in
 from support.network import EDGE, FE1, FE2, FE3, FE4, POOL2, Network
 from support.peer import Peer
-from support.running import on_jumping_loop, on_loop
+from support.running import on_jumping_loop, on_loop, until
 
 BOB, DORA, ALICE = "sip:bob@example.test", "sip:dora@example.test", "sip:alice@example.test"
 END = ("reason", 'SIP;cause=430;text="Flow Failed"')
@@ -308,6 +309,39 @@ async def test_guesses_through_one_server_wait_whatever_address_it_names(two_poo
         peer.user, began = f"{user}@example.test", loop.time()
         await logged_in(peer, path_of(FE1))
         assert round(loop.time() - began, 1) == (8.0 if user == "bob" else 0.0)
+
+
+@on_jumping_loop
+async def test_login_that_waits_is_forgotten_with_the_link_that_carries_it(two_pools: Network) -> None:
+    async with two_pools:
+        node = two_pools.nodes[FE3]
+        async with await Peer.open(
+            two_pools.address(FE3, LinkKind.SERVER), "bob@example.test", two_pools.credentials(FE1)
+        ) as peer:
+            path = path_of(FE1)
+            challenged = await peer.ask(registration(peer, path))
+            for _ in range(3):
+                await peer.send(registration(peer, path, [credentials(peer, challenged, "wrong")]))
+            await until(lambda: len(node.failures.waiting))
+        await until(lambda: not len(node.failures.waiting))
+        assert len(node.home_flows) == 0
+        again = await carrier(two_pools, FE3, FE1, "bob")
+        assert await logged_in(again, path_of(FE1))
+
+
+@on_jumping_loop
+async def test_two_logins_of_one_flow_that_have_waited_are_one_flow(two_pools: Network) -> None:
+    async with two_pools:
+        peer, path, node = await carrier(two_pools, FE3, FE1, "bob"), path_of(FE1), two_pools.nodes[FE3]
+        for _ in range(3):
+            challenged = await peer.ask(registration(peer, path))
+            assert (await peer.ask(registration(peer, path, [credentials(peer, challenged, "wrong")]))).status == 401
+        nonces = [await peer.ask(registration(peer, path)) for _ in range(2)]
+        for challenged in nonces:
+            await peer.send(registration(peer, path, [credentials(peer, challenged)]))
+        assert [(await peer.final()).status for _ in nonces] == [200, 200]
+        assert (len(node.home_flows), rows_of(two_pools, FE3, BOB)) == (1, 1)
+        assert len(node.accounts.of_users) == 1
 
 
 @on_jumping_loop

@@ -155,10 +155,12 @@ class AccessProxy(Access):
         if flow.closed or not flow.link.usable:
             self._end_of_flow.tell(upstream, f"<{route}>", "the client has gone")
             return
-        is_new = aor not in flow.logins
+        before = flow.logins.get(aor)
         flow.carries(login)
+        if before is not None and all(other.flow != before.flow for other in flow.logins.values()):
+            self._by_upstream.get(before.flow, {}).pop(flow.number, None)
         self._by_upstream.setdefault(upstream.number, {})[flow.number] = flow
-        if is_new:
+        if before is None:
             self._accounts.proved(flow, aor)
         self._show_our_route(flow, aor, response)
 

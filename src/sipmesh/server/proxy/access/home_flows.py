@@ -147,7 +147,11 @@ class HomeFlows:
         flow = link.flow
         if isinstance(flow, Flow) and flow.carrier is not None and not link.is_kept:
             link.is_kept = True
-            self._by_carrier.setdefault(flow.carrier.number, {})[flow.path] = flow
+            known = self._by_carrier.setdefault(flow.carrier.number, {})
+            before = known.get(flow.path)
+            if before is not None:  # both have waited for their login: the flow is the same
+                self._end(before)
+            known[flow.path] = flow
             self._flow_table.add(flow)
 
     def _close(self, link: CarriedLink, why: str) -> None:

@@ -105,7 +105,11 @@ class LoginWaits:
             handler.resume_login(pending)
 
     def gone(self, flow: Flow) -> None:
-        """Forget the attempts of a closed link."""
+        """Forget the attempts of a closed link, and those on the flows that it carried."""
+        carried = [attempt for attempt, (pending, _) in self._waiting.items() if pending.flow.carrier is flow]
+        for attempt in carried:
+            self._failures.waited(attempt)
+            del self._waiting[attempt]
         link = str(flow.number)
         for attempt in self._failures.waiting_of_links.of(link):
             self._waiting.pop(attempt, None)
