@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,12 @@ def test_command_has_its_folder_environment_and_input(example: Organisation) -> 
     code, printed = forkserver.run(WAITS, example.folder, "dora-secret\n", COLUMNS="200")
     assert (code, "exists already" in printed) == (1, True), printed
     assert (Path.cwd(), dict(os.environ)) == before
+
+
+def test_what_is_imported_before_a_fork_is_there() -> None:
+    """The names are texts, since the demo is below the commands: a module that moves must be renamed here as well."""
+    for name in forkserver.IMPORTED:
+        assert find_spec(name) is not None
 
 
 def test_command_that_is_killed_has_the_status_of_its_signal(example: Organisation) -> None:

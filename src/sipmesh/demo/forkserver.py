@@ -39,8 +39,14 @@ PR_SET_PDEATHSIG: Final = 1
 ENTRY: Final = "sipmesh.cli.main"
 """The module whose function ``main`` is the command `sipmesh`."""
 
-IMPORTED: Final = (ENTRY, "sipmesh.server.service")
-"""What is imported before a command is forked; all else comes with it."""
+IMPORTED: Final = (
+    ENTRY,
+    "sipmesh.server.service",
+    "sipmesh.server.log",
+    "sipmesh.server.console.console_server",
+    "typer.rich_utils",
+)
+"""What is imported before a command is forked: also what a command imports only if it needs it. All else comes with it."""
 
 
 class Forked:
