@@ -527,12 +527,12 @@ async def test_nobody_outside_speaks_of_the_network_itself(federation: Network, 
                 for uri in ("sip:alice@example.test", "sip:example.test"):
                     asked = sender.request(method, uri, [(field, event)])
                     assert (await sender.ask(asked)).status == 489
-            asked = sender.request(method, "sip:alice@example.test", [("event", "dialog")])
+            asked = sender.request(method, "sip:alice@example.test", [("event", "conference")])
             if method == "PUBLISH":  # the front end is its server, and has no such package
                 assert (await sender.ask(asked)).status == 489
                 continue
             await sender.send(asked)
             came = await alice.request_in(method)
-            assert came.first("event") == "dialog"
+            assert came.first("event") == "conference"
             await alice.reply(came, 200)
             assert (await sender.final()).status == 200

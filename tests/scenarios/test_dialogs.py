@@ -176,7 +176,7 @@ async def test_one_device_may_ring_under_several_tags(ends: Ends) -> None:
 @pytest.mark.parametrize(
     ("method", "status", "headers"),
     [
-        ("SUBSCRIBE", 200, (("event", "dialog"), ("expires", "600"))),
+        ("SUBSCRIBE", 200, (("event", "conference"), ("expires", "600"))),
         ("REFER", 202, (("refer-to", "<sip:alice@example.test>"),)),
     ],
     ids=["SUBSCRIBE", "REFER"],
