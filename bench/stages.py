@@ -30,8 +30,11 @@ STAGES = {
     "read: TLS": ("CPyDef_pyopenssl___PyOpenSslTls___read",),
     "frame: cut and split": ("CPyDef_framing___MessageReader___next", "CPyDef_framing___MessageReader___add"),
     "check: what is read of the fields": ("CPyDef_check___check_request", "CPyDef_check___check_response"),
-    "edit: the copy, its octets": ("CPyDef_relay___Relay____copy", "CPyDef_header___Message___encode"),
-    "write: TLS": ("CPyDef_link___Link____write",),
+    "edit: the copy, its octets": (
+        "CPyDef_branch_requests___BranchRequests___make",
+        "CPyDef_header___Message___encode",
+    ),
+    "write: TLS": ("CPyDef_link___link___Link____write",),
 }
 ROUTE = "CPyDef_dispatch___Dispatch___arrived"
 INSIDE_ROUTE = ("check: what is read of the fields", "edit: the copy, its octets", "write: TLS")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from routing.messages import BOB, FE2, row
-from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget
+from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target, server_of
 from sipmesh.trust.evidence import LinkKind
 
 
@@ -23,3 +25,16 @@ def test_targets_are_equal_by_what_they_lead_to() -> None:
         (FE2,), LinkKind.SERVER, BOB, 1.0, FlowTarget(42, b"owner", BOB)
     )
     assert FlowTarget(42, b"owner", BOB) != FlowTarget(42, b"another", BOB)
+
+
+@pytest.mark.parametrize(
+    ("target", "server"),
+    [
+        (FlowTarget(42, b"owner", BOB), ""),
+        (RemoteFlowTarget(row(server=FE2), BOB), FE2),
+        (ServerTarget((FE2,), LinkKind.SERVER, BOB), FE2),
+        (ServerTarget((FE2,), LinkKind.PARTNER, BOB), ""),
+    ],
+)
+def test_branch_goes_to_a_server_of_ours_or_to_none(target: Target, server: str) -> None:
+    assert server_of(target, FE2) == server

@@ -8,7 +8,6 @@ import pytest
 
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
-from sipmesh.routing.proxy.release import LAST_CSEQ
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
@@ -127,35 +126,6 @@ async def test_early_media_in_the_clear_cancel_the_branch(pool: Network) -> None
 
 
 @on_loop
-async def test_answer_in_the_clear_ends_the_call_for_both(pool: Network) -> None:
-    async with pool:
-        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
-        for body in (CLEAR, SDES):
-            await alice.send(with_body(alice.request("INVITE", BOB), SDES))
-            came = await bob.request_in("INVITE")
-            await answered(bob, came, 200, body)
-            response = await alice.final(method="INVITE")
-            if body == SDES:
-                assert (response.status, response.body) == (200, SDES)
-                await bob.silent()
-            else:
-                refused_for(response)
-                await released(bob)
-
-
-@on_loop
-async def test_callee_with_a_record_route_that_is_no_sip_uri_keeps_no_caller_waiting(pool: Network) -> None:
-    async with pool:
-        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
-        await alice.send(with_body(alice.request("INVITE", BOB), SDES))
-        came = await bob.request_in("INVITE")
-        came.prepend("record-route", "<tel:1>")
-        await answered(bob, came, 200, CLEAR)
-        refused_for(await alice.final())
-        await released(bob)
-
-
-@on_loop
 async def test_other_device_may_still_answer_with_keys(pool: Network) -> None:
     """A device that answers in the clear is a branch that has failed."""
     async with pool:
@@ -211,28 +181,6 @@ async def test_answer_in_a_prack_is_judged(home: Network) -> None:
         refused_for(await alice.ask(with_body(inside_of(dialog, alice, "PRACK"), CLEAR)))
         await alice.send(with_body(inside_of(dialog, alice, "PRACK"), SDES))
         assert (await bob.request_in("PRACK")).body == SDES
-
-
-@pytest.mark.parametrize("body", [CLEAR, SDES])
-@on_loop
-async def test_answer_in_the_clear_in_an_ack_ends_the_call_for_both(pool: Network, body: bytes) -> None:
-    """An ACK has no response: both sides get a BYE."""
-    async with pool:
-        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
-        invite = alice.request("INVITE", BOB)
-        await alice.send(invite)
-        await answered(bob, await bob.request_in("INVITE"), 200, SDES)
-        dialog = Dialog.of_caller(invite, await alice.final())
-        await alice.send(with_body(inside_of(dialog, alice, "ACK"), body))
-        if body == SDES:
-            assert (await bob.request_in("ACK")).body == SDES
-            await bob.silent()
-            return
-        await released(bob)
-        bye = await alice.request_in("BYE")
-        assert (bye.from_.tag, bye.to.tag, bye.cseq.number) == (bob.tag, alice.tag, LAST_CSEQ)
-        await alice.reply(bye, 200)
-        await alice.silent()
 
 
 @on_loop

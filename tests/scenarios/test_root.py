@@ -180,7 +180,7 @@ def be_quick(network: Managed) -> None:
     """Let links be quiet after a moment, and an answered INVITE keep its link busy for no longer."""
     for one in network.nodes.values():
         one.certificates.rotation.quiet_s = 0.02
-        for kept in (one.dispatch._relay._lingering, one.dispatch._relay._served):
+        for kept in (one.relay.client_transactions.lingering, one.relay.server_transactions.ending):
             kept.seconds = 0.1
 
 

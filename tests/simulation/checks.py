@@ -340,8 +340,8 @@ class Checks:
         """Name everything that a server keeps, how much there is of it, and how much there may be at rest."""
         flows, relay, links = node.flow_table.sessions(), node.relay, len(node.reactor.links)
         yield "branches that wait", relay.load, 0
-        yield "branches that linger", len(relay._lingering), 0
-        yield "requests that linger", len(relay._served), 0
+        yield "branches that linger", len(relay.client_transactions.lingering), 0
+        yield "requests that linger", len(relay.server_transactions.ending), 0
         yield "requests", sum(len(flow.served) for flow in flows), 0
         yield "branches", sum(len(flow.sent) for flow in flows), 0
         yield "refused INVITEs", sum(len(flow.refused) for flow in flows), 40

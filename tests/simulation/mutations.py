@@ -11,11 +11,12 @@ from unittest.mock import patch
 
 import sipmesh.pki.files
 import sipmesh.server.proxy.dispatch
-import sipmesh.server.proxy.relay
+import sipmesh.server.proxy.transactions.branch_requests
 from sipmesh.routing.proxy import forwarding
 from sipmesh.server.proxy.registrar.known_bindings import KnownBindings
 from sipmesh.server.proxy.registrar.registrations import Registrations
 from sipmesh.server.proxy.relay import Relay
+from sipmesh.server.proxy.transactions.client_transactions import ClientTransactions
 from sipmesh.server.replication.control_links import ControlLinks
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.server.running.user_updates import UserUpdates
@@ -63,7 +64,7 @@ def _older_versions_are_stored() -> AbstractContextManager[Any]:
 
 
 def _cancel_is_lost() -> AbstractContextManager[Any]:
-    return patch.object(Relay, "_cancel_branch", lambda *_: None)
+    return patch.object(ClientTransactions, "cancel", lambda *_: None)
 
 
 def _retransmission_is_new() -> AbstractContextManager[Any]:
@@ -98,7 +99,7 @@ def _client_asserts_identity() -> AbstractContextManager[Any]:
             copied.replace("p-asserted-identity", claimed)
         return copied
 
-    return patch.object(sipmesh.server.proxy.relay, "branch_copy", branch_copy)
+    return patch.object(sipmesh.server.proxy.transactions.branch_requests, "branch_copy", branch_copy)
 
 
 def _removed_users_stay() -> AbstractContextManager[Any]:
@@ -129,12 +130,12 @@ def _no_fsync() -> AbstractContextManager[Any]:
 def _answered_branches_stay() -> AbstractContextManager[Any]:
     """Keep a branch after its transaction has ended."""
 
-    def drop(self: Relay, sent: SentBranch) -> None:
+    def drop(self: ClientTransactions, sent: SentBranch) -> None:
         sent.forget()
         if sent.due is not None:
             sent.due.discard(sent)
 
-    return patch.object(Relay, "_drop_branch", drop)
+    return patch.object(ClientTransactions, "drop", drop)
 
 
 def _rows_of_another_user() -> AbstractContextManager[Any]:

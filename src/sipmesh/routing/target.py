@@ -120,3 +120,17 @@ class ServerTarget:
 
 
 Target = FlowTarget | RemoteFlowTarget | ServerTarget
+
+
+def server_of(target: Target, name: str) -> str:
+    """Return the server of ours that a branch goes to by *name*; empty where it goes to a phone here, or to a partner."""
+    if isinstance(target, RemoteFlowTarget):
+        return target.binding.host
+    return name if isinstance(target, ServerTarget) and target.kind is LinkKind.SERVER else ""
+
+
+def is_carried(target: Target) -> bool:
+    """Tell whether a branch passes between a user's link here and the home pool of this user, which judges it."""
+    if isinstance(target, FlowTarget):
+        return target.found is Found.PATH
+    return isinstance(target, ServerTarget) and target.carries is not None

@@ -63,7 +63,7 @@ class ServerMetrics(Collector):
             value=self._waiting(),
         )
         yield self._waits()
-        unanswered = self._node.relay.unanswered
+        unanswered = self._node.relay.client_transactions.unanswered
         yield CounterMetricFamily(
             "sipmesh_requests_unanswered",
             "Branches (client transactions) that timed out without a response.",
@@ -156,8 +156,8 @@ class ServerMetrics(Collector):
     def _waits(self) -> Metric:
         text = "Seconds from a forwarded request to its final response."
         family = HistogramMetricFamily("sipmesh_request_seconds", text, labels=("method",))
-        relay = self._node.relay
-        for method, waits in (("INVITE", relay.invite_waits), ("other", relay.waits)):
+        sent = self._node.relay.client_transactions
+        for method, waits in (("INVITE", sent.invite_waits), ("other", sent.waits)):
             buckets = [("+Inf" if bound == inf else f"{bound:g}", float(count)) for bound, count in waits.up_to()]
             family.add_metric((method,), buckets, waits.total)
         return family
@@ -378,11 +378,11 @@ class ServerMetrics(Collector):
         text = "First final responses to these calls, by status class."
         family = CounterMetricFamily("sipmesh_calls_answered", text, labels=("class",))
         for digit in range(2, 7):
-            family.add_metric((f"{digit}xx",), relay.calls_ended[digit])
+            family.add_metric((f"{digit}xx",), relay.server_transactions.calls_ended[digit])
         yield family
         text = "Final responses to MESSAGE and REGISTER, by status class. A challenge is not counted."
         answered = CounterMetricFamily("sipmesh_requests_answered", text, labels=("method", "class"))
-        for method, counts in relay.answered.items():
+        for method, counts in relay.server_transactions.answered.items():
             for digit in range(2, 7):
                 answered.add_metric((method, f"{digit}xx"), counts[digit])
         yield answered

@@ -334,7 +334,7 @@ class Dispatch(LinkEvents):
         elif proxied is None and flow.refused and key in flow.refused:
             if request.method == "ACK":
                 del flow.refused[key]
-        elif proxied is None or (request.method == "ACK" and not self._relay.acknowledged(proxied)):
+        elif proxied is None or (request.method == "ACK" and not self._relay.server_transactions.acknowledged(proxied)):
             self._serve(flow, request, key)
             if flow.refresh is not None and request.method == "REGISTER":
                 self._refresh_gate.learn(flow, request)
@@ -484,7 +484,7 @@ class Dispatch(LinkEvents):
             return Answer(483, why="no hops left")
         if request.present & (MAX_BREADTH | PROXY_REQUIRE) and (refused := _not_to_be_forwarded(request)):
             return refused
-        if self._relay.load >= self._max_exchanges:
+        if self._relay.client_transactions.load >= self._max_exchanges:
             return try_later("too many exchanges at once")
         return None
 

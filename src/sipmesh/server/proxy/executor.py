@@ -26,8 +26,7 @@ from sipmesh.routing.outcome import (
 from sipmesh.routing.proxy.branch import carried_loop
 from sipmesh.routing.proxy.target_set import fork
 from sipmesh.routing.roles.front_end import to_home
-from sipmesh.routing.target import ServerTarget
-from sipmesh.server.proxy.relay import is_carried
+from sipmesh.routing.target import ServerTarget, is_carried
 from sipmesh.server.quotas.usage import BRANCH_OCTETS
 from sipmesh.sip.message import respond
 from sipmesh.sip.text import shown
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 
     from sipmesh.routing.identity.border import Border
     from sipmesh.routing.registrar.binding import Binding
+    from sipmesh.server.proxy.calls.call_release import CallRelease
     from sipmesh.server.proxy.calls.identity_service import IdentityService
     from sipmesh.server.proxy.calls.media_guard import MediaGuard
     from sipmesh.server.proxy.events.event_server import EventServer
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.server.proxy.relay import Relay
     from sipmesh.server.proxy.siblings.siblings import Siblings
+    from sipmesh.server.proxy.transactions.ack_forwarder import AckForwarder
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.server.quotas.usage import Usage
@@ -79,6 +80,8 @@ class Executor:
         view: ServerView,
         border: Border,
         relay: Relay,
+        acks: AckForwarder,
+        release: CallRelease,
         registrations: Registrations,
         events: EventServer,
         homes: HomePools,
@@ -93,6 +96,7 @@ class Executor:
         self._refusals, self._accounts, self._log = refusals, accounts, log
         self._media, self._identity = media, identity
         self.siblings: Siblings | None = None
+        self._transactions, self._acks, self._release = relay.server_transactions, acks, release
 
     def __repr__(self) -> str:
         return f"<Executor {self._refusals!r}>"
@@ -100,7 +104,7 @@ class Executor:
     def apply_view(self, view: ServerView, border: Border) -> None:
         """Use another topology from now on."""
         self._view, self._border = view, border
-        self._relay.border = border
+        self._relay.requests.border = border
 
     def carry_out(self, flow: Flow, request: Request, key: str, outcome: Outcome, loop: str) -> None:
         """Do what was decided about a request; *key* is its transaction, *loop* its hash for loop detection."""
@@ -123,9 +127,9 @@ class Executor:
     def _serve_here(self, flow: Flow, request: Request, key: str, outcome: Outcome) -> None:
         """Do what is done with a request that ends at this server."""
         if isinstance(outcome, Register):
-            response = self._registrations.register(flow, request, key, outcome.aor, self._relay)
+            response = self._registrations.register(flow, request, key, outcome.aor, self._transactions)
             if response is not None:
-                self._relay.answered["REGISTER"][response.status // 100] += 1
+                self._transactions.answered["REGISTER"][response.status // 100] += 1
                 self.reply(flow, request, key, response)
         elif isinstance(outcome, Store):
             self._store(flow, request, key, outcome)
@@ -204,7 +208,7 @@ class Executor:
 
         It counts as a branch of its sender, so that nobody takes all places of requests that wait for the store.
         """
-        waiting = self._relay.open(flow, request, key)
+        waiting = self._transactions.open(flow, request, key)
         waiting.hold(len(request.body) + BRANCH_OCTETS)
         account = waiting.account
         account.add(1, 0)
@@ -220,7 +224,7 @@ class Executor:
         flow, request, key = waiting.flow, waiting.request, waiting.key
         if flow.served.get(key) is not waiting:
             return
-        self._relay.forget(waiting)
+        self._transactions.drop(waiting)
         try:
             if held is None:
                 self.answer(flow, request, key, NO_REGISTRATIONS)
@@ -252,7 +256,7 @@ class Executor:
         account = self._account(flow, request, key, outcome.identity)
         if account is None:
             return
-        waiting = self._relay.open(flow, request, key)
+        waiting = self._transactions.open(flow, request, key)
         waiting.account = account
         waiting.hold(len(request.body) + BRANCH_OCTETS)
         self._events.store(
@@ -264,7 +268,7 @@ class Executor:
         flow, request, key = waiting.flow, waiting.request, waiting.key
         if flow.served.get(key) is not waiting:
             return
-        self._relay.forget(waiting)
+        self._transactions.drop(waiting)
         if result is Storing.STORED:
             self.answer(flow, request, key, Answer(202))
             return
@@ -300,12 +304,12 @@ class Executor:
             if not self._identity.is_idle:
                 self._identity.sign(flow, request)
         if request.method == "ACK":
-            self._relay.pass_ack(flow, request, outcome)
+            self._acks.forward(flow, request, outcome)
             return
         account = self._account(flow, request, key, outcome.identity)
         if account is None:
             return
-        proxied = self._relay.open(flow, request, key)
+        proxied = self._transactions.open(flow, request, key)
         proxied.account = account
         self._relay.forward(proxied, outcome, loop)
 
@@ -314,11 +318,11 @@ class Executor:
         if request.present & IN_REQUESTS and isinstance(flow.sender, ServerSender):
             self._border.admit_request(request, flow.sender)
         if request.method == "ACK":
-            self._relay.pass_ack(flow, request, outcome)
+            self._acks.forward(flow, request, outcome)
             return
         account = self._account(flow, request, key, outcome.identity)
         if account is not None:
-            proxied = self._relay.open(flow, request, key)
+            proxied = self._transactions.open(flow, request, key)
             proxied.account = account
             self._relay.forward(proxied, outcome, carried_loop(loop))
 
@@ -326,7 +330,7 @@ class Executor:
         """Refuse a request for its media. An ACK has no response, so its call is ended with both sides."""
         if request.method == "ACK":
             self._refusals.record(flow, request, refused)
-            self._relay.end_call(flow, request, outcome)
+            self._release.end_call(flow, request, outcome)
         else:
             self.answer(flow, request, key, refused)
 
@@ -365,7 +369,7 @@ class Executor:
         response = respond(request, 500, headers=(("Retry-After", RETRY_AFTER_S),))
         held = flow.served.get(server_key(request))
         if held is not None:
-            self._relay.answer(held, response)
+            self._transactions.answer(held, response)
         else:
             flow.link.send(response.encode())
 

@@ -1,46 +1,17 @@
-"""Carries out what routing decided: sends branches, responses, CANCEL and ACK (RFC 3261 16)."""
+"""Carries out what routing decided: sends branches, responses and CANCEL (RFC 3261 16)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
-from sipmesh.routing.identity.border import ON_THE_WAY_OUT, Border
-from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, Tokens, owner_hash
-from sipmesh.routing.identity.privacy import (
-    hides_identity,
-)
 from sipmesh.routing.identity.response_policy import is_to, settle, settle_registration
-from sipmesh.routing.identity.sender import named_side
-from sipmesh.routing.proxy.forwarding import (
-    ListenerAddress,
-    assert_identity,
-    branch_copy,
-    contact_host,
-    creates_dialog,
-    hides_answerer,
-    hides_history,
-    record_routes,
-    recorded_token,
-    released_identity,
-    renew_token,
-)
-from sipmesh.routing.proxy.release import (
-    MALFORMED,
-    REASON,
-    ack_in_place_of_caller,
-    bye_after_ack,
-    bye_in_place_of_callee,
-    bye_in_place_of_caller,
-    readable_part,
-    without_body,
-)
+from sipmesh.routing.proxy.forwarding import assert_identity, hides_answerer
+from sipmesh.routing.proxy.release import REASON, readable_part
 from sipmesh.routing.proxy.response_context import (
     BAD_GATEWAY,
     FLOW_FAILED,
-    SILENT_S,
     TEMPORARILY_UNAVAILABLE,
     AwaitSilent,
     Cancel,
@@ -51,61 +22,35 @@ from sipmesh.routing.proxy.response_context import (
     Start,
     explained,
     lost_status,
-    ways_to,
 )
-from sipmesh.routing.registrar.gruu import is_to_hidden_user
-from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
-from sipmesh.server.proxy.call_table import CallTable
-from sipmesh.server.proxy.calls.privacy_service import PrivacyService
-from sipmesh.server.proxy.flow import ProxiedRequest, SentBranch
-from sipmesh.server.proxy.latency_histogram import LatencyHistogram
-from sipmesh.server.proxy.timeout_queue import TimeoutQueue
-from sipmesh.server.quotas.usage import BRANCH_OCTETS
-from sipmesh.sip.framing import MAX_HEADER, MAX_ROWS
-from sipmesh.sip.message import Message, Request, Response, respond
+from sipmesh.routing.target import is_carried, server_of
+from sipmesh.server.proxy.transactions.message_size import is_too_long
+from sipmesh.sip.message import Response, respond
 from sipmesh.sip.rows import RECORD_ROUTE
-from sipmesh.sip.transaction.ack import ack_for, cancel_for
-from sipmesh.sip.transaction.client import ClientTransaction
-from sipmesh.sip.transaction.server import ServerTransaction
-from sipmesh.sip.transaction.state import Do, Input, TransactionState, of_status
-from sipmesh.sip.transaction.timers import Timer
+from sipmesh.sip.transaction.ack import ack_for
+from sipmesh.sip.transaction.state import Do, Input, of_status
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
-
     from sipmesh.routing.outcome import Answer, Forward
-    from sipmesh.routing.proxy.branch import Branches
     from sipmesh.routing.registrar.binding import Binding
+    from sipmesh.server.proxy.call_table import CallTable
+    from sipmesh.server.proxy.calls.call_release import CallRelease
     from sipmesh.server.proxy.calls.media_guard import MediaGuard
-    from sipmesh.server.proxy.flow import Flow
+    from sipmesh.server.proxy.flow import Flow, ProxiedRequest, SentBranch
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.liveness.outages import Outages
+    from sipmesh.server.proxy.transactions.branch_requests import BranchRequests
+    from sipmesh.server.proxy.transactions.client_transactions import ClientTransactions
+    from sipmesh.server.proxy.transactions.privacy_service import PrivacyService
+    from sipmesh.server.proxy.transactions.server_transactions import ServerTransactions
     from sipmesh.transport.link.link import Link
 
-TOO_LARGE_A_BODY: Final = 413
-
-FINAL_S: Final = Timer.F.seconds
-"""Seconds; timers B, F, H, L and M all have this length (RFC 3261 17, RFC 6026)."""
-
 TRYING: Final = 100
-FIRST_FINAL: Final = 200
-MOST_SEARCHED: Final = 1_000
-"""Requests of one link among which the INVITE of a refused ACK is searched, the newest first."""
-
+TOO_LARGE_A_BODY: Final = 413
 MESSAGE_TOO_LARGE: Final = 513
 REQUEST_TERMINATED: Final = 487
-
-COUNTED: Final = ("MESSAGE", "REGISTER")
-"""Methods whose final responses are counted, beside the calls."""
-
-
-def is_too_long(message: Message, size: int) -> bool:
-    """Return whether a message of *size* octets has a header that a reader with our limits would refuse.
-
-    Every hop adds to a message. So each server checks what it sends; otherwise the next hop would close the link.
-    """
-    return len(message.rows) > MAX_ROWS or (size > MAX_HEADER and size - len(message.body) > MAX_HEADER)
+FIRST_FINAL: Final = 200
 
 
 class Access:
@@ -124,109 +69,62 @@ NO_ACCESS: Final = Access()
 
 
 class Relay:
-    """All requests in progress on one server, with their deadlines.
+    """The way of each request through this server: from its server transaction to its branches, and of the responses back.
 
-    *forget* is told the bindings whose flow is gone. *border* is the border of the topology in force.
+    *clock* gives loop time in seconds. *forget* is told the bindings whose flow is gone. *calls* are the calls that are up.
     """
 
     def __init__(
         self,
-        loop: AbstractEventLoop,
+        clock: Callable[[], float],
         flow_table: FlowTable,
         forget: Callable[[Binding], None],
-        tokens: Tokens,
-        branches: Branches,
-        listeners: dict[str, ListenerAddress],
-        border: Border,
+        requests: BranchRequests,
+        privacy: PrivacyService,
+        server_transactions: ServerTransactions,
+        client_transactions: ClientTransactions,
         outages: Outages,
         calls: CallTable,
         media: MediaGuard,
+        release: CallRelease,
     ) -> None:
-        self.border = border
+        self.server_transactions, self.client_transactions = server_transactions, client_transactions
+        self.requests, self.calls = requests, calls
         self.access: Access = NO_ACCESS
-        self._outages, self.calls, self._media = outages, calls, media
-        self._clock: Callable[[], float] = loop.time
-        self._flow_table, self._forget = flow_table, forget
-        self._tokens, self._branches, self._listeners = tokens, branches, listeners
-        self._privacy = PrivacyService(tokens)
-        self._vias = {port: listener.via for port, listener in listeners.items()}
-        self._unanswered: TimeoutQueue[SentBranch] = TimeoutQueue(FINAL_S, self._timed_out)
-        self._ringing: TimeoutQueue[SentBranch] = TimeoutQueue(Timer.C.seconds, self._timed_out)
-        self._lingering: TimeoutQueue[SentBranch] = TimeoutQueue(FINAL_S, self._drop_branch)
-        self._served: TimeoutQueue[ProxiedRequest] = TimeoutQueue(FINAL_S, self._drop_exchange)
-        self._silent: TimeoutQueue[ProxiedRequest] = TimeoutQueue(SILENT_S, self._leave_silent)
-        self.waits, self.invite_waits = LatencyHistogram(), LatencyHistogram()
-        self.unanswered = self.calls_started = 0
-        self.answered = {method: [0] * 7 for method in COUNTED}  # final responses, by the first digit
-        self.calls_ended = [0] * 7  # first final responses to initial INVITEs, by the first digit
+        self._clock, self._flow_table, self._forget = clock, flow_table, forget
+        self._privacy, self._outages, self._media, self._release = privacy, outages, media, release
+        self.calls_started = 0
 
     def __repr__(self) -> str:
-        return f"<Relay {len(self._unanswered)} unanswered, {len(self._ringing)} ringing, {len(self._served)} ending>"
+        return f"<Relay {self.client_transactions!r}, {self.server_transactions!r}>"
 
     @property
     def load(self) -> int:
         """How many branches wait for their final response."""
-        return len(self._unanswered) + len(self._ringing)
+        return self.client_transactions.load
 
     def sweep(self) -> None:
         """Handle every deadline that has passed."""
         now = self._clock()
-        for expiry in (self._unanswered, self._ringing):
-            expiry.sweep(now)
-        self._silent.sweep(now)
-        self._lingering.sweep(now)
-        self._served.sweep(now)
+        while (sent := self.client_transactions.pop_timed_out(now)) is not None:
+            self._timed_out(sent)
+        while (proxied := self.server_transactions.silent.pop_expired(now)) is not None:
+            self._leave_silent(proxied)
+        self.client_transactions.sweep(now)
+        self.server_transactions.sweep(now)
+
+    def _timed_out(self, sent: SentBranch) -> None:
+        """Handle timers B, C and F: no final response has arrived."""
+        context = sent.proxied.context
+        self._perform(sent.proxied, context.timed_out(sent.number) if context is not None else [])
+        self.client_transactions.timed_out(sent)
+
+    def _leave_silent(self, proxied: ProxiedRequest) -> None:
+        """Answer without the phones that are silent, if nothing else is left to wait for."""
+        if proxied.context is not None:
+            self._perform(proxied, proxied.context.leave_silent())
 
     # Requests in
-
-    def open(self, flow: Flow, request: Request, key: str) -> ProxiedRequest:
-        """Start a server transaction for a request."""
-        proxied = ProxiedRequest(flow, request, key, ServerTransaction(invite=request.method == "INVITE"))
-        proxied.came_by = self._listeners[flow.link.port]
-        flow.served[key] = proxied
-        return proxied
-
-    def answer(self, proxied: ProxiedRequest, response: Response, data: bytes = b"") -> None:
-        """Send a response, our own or a forwarded one, and end the server transaction if the response ends it.
-
-        *data* is the encoded response, if it is known already. A response that is too long becomes a 502: what made it too long
-        is the fault of its sender.
-        """
-        data = data or response.encode()
-        if is_too_long(response, len(data)):
-            if response.status < FIRST_FINAL:
-                return
-            response = respond(proxied.request, BAD_GATEWAY)
-            data = response.encode()
-        transaction, given = proxied.transaction, of_status(response.status)
-        before = transaction.state
-        if transaction.receive(given) is Do.SEND:
-            proxied.flow.link.send(data)
-        if given is Input.PROVISIONAL:
-            return
-        if transaction.over:
-            counts = self.answered.get(proxied.request.method)
-            if counts is not None:
-                counts[min(response.status // 100, 6)] += 1
-            self._drop_exchange(proxied)
-        elif transaction.state is not before:
-            self._call_ended(proxied, response.status)
-
-    def _call_ended(self, proxied: ProxiedRequest, status: int) -> None:
-        """Count the final response of an INVITE; keep only its key for the ACK if it was refused, otherwise drop its body."""
-        if proxied.context is not None and proxied.request.to.tag is None:
-            self.calls_ended[min(status // 100, 6)] += 1
-        if proxied.transaction.state is TransactionState.COMPLETED:
-            proxied.flow.refuse(proxied.key)
-            self._drop_exchange(proxied)
-            return
-        proxied.hold(max(0, proxied.size - len(proxied.request.body)))
-        proxied.request.body = b""
-        self._served.add(proxied, self._clock())
-
-    def forget(self, proxied: ProxiedRequest) -> None:
-        """Serve a request no longer that has waited for something, and is about to be carried out."""
-        self._drop_exchange(proxied)
 
     def forward(self, proxied: ProxiedRequest, outcome: Forward, loop: str) -> None:
         """Send the request to its targets."""
@@ -235,50 +133,17 @@ class Relay:
         if proxied.context.invite:
             self.calls_started += proxied.request.to.tag is None
             if not proxied.context.by_token:
-                self.answer(proxied, respond(proxied.request, 100))
+                self.server_transactions.answer(proxied, respond(proxied.request, 100))
         elif proxied.request.method == "BYE":
             self.calls.ended(proxied.request.call_id)
         self._perform(proxied, proxied.context.start())
-
-    def pass_ack(self, came_on: Flow, request: Request, outcome: Forward) -> None:
-        """Send the ACK of a 2xx to the target of its INVITE; an ACK has no response, so nothing is stored (RFC 3261 16.6)."""
-        for target in outcome.targets:
-            for way, name in ways_to(target):
-                if self._send_ack(came_on, request, way, name, outcome.identity):
-                    break
-
-    def _send_ack(self, came_on: Flow, request: Request, way: Target, name: str, identity: str | None) -> bool:
-        """Send an ACK by one way to its target; False if that way cannot be used."""
-        if self._outages.names and self._outages.forbids(_server_of(way, name), has_others=True):
-            return False
-        found = self._flow_table.find(Start(0, way, name))
-        if found is None or not found.link.usable:
-            return False
-        branch = self._branches.mint("ack")
-        copy = self._copy_onto(found, request, way, branch, (), came_on, identity, hides_identity(request))
-        data = copy.encode()
-        if not found.link.has_room(len(data)) or is_too_long(copy, len(data)):
-            return False
-        found.link.send(data)
-        self.calls.acknowledged(request.call_id)
-        return True
-
-    def acknowledged(self, proxied: ProxiedRequest) -> bool:
-        """Process an ACK with the branch of its INVITE; return False for the ACK of a 2xx, which is forwarded to the callee.
-
-        The ACK of another final response ends the server transaction.
-        """
-        is_ours = proxied.transaction.receive(Input.ACK) is not Do.PASS
-        if proxied.transaction.over:
-            self._drop_exchange(proxied)
-        return is_ours
 
     def cancel(self, proxied: ProxiedRequest, reasons: tuple[str, ...]) -> None:
         """Cancel an INVITE for *reasons*, its Reason header fields (RFC 3326); it may still wait for its targets."""
         if proxied.context is not None:
             self._perform(proxied, proxied.context.cancel(reasons))
         else:
-            self.answer(proxied, respond(proxied.request, REQUEST_TERMINATED))
+            self.server_transactions.answer(proxied, respond(proxied.request, REQUEST_TERMINATED))
 
     # Responses in
 
@@ -315,19 +180,21 @@ class Relay:
             settle_registration(response, sent.proxied.request)
             self.access.answered(sent, response)
         else:
-            settle(response, sent.proxied.request, flow.sender, self.border, self._flow_table.view.name)
+            settle(response, sent.proxied.request, flow.sender, self.requests.border, self._flow_table.view.name)
         if flow.link.kind is LinkKind.CLIENT and not sent.is_carried:
             self._privacy.hide_answer(sent, response)
         if response.present & RECORD_ROUTE and response.status < 300:  # noqa: PLR2004 - only these create a dialog
-            self._bind_answer(sent, response)
+            self.requests.bind_answer(sent, response)
 
     def malformed(self, flow: Flow, response: Response) -> bool:
         """Process a response that breaks a rule, so that it cannot be forwarded; False if no branch matches.
 
-        Raises `RemoteError` if its Via cannot be read. A CSeq that cannot be read is that of the branch, unless a CANCEL had
-        the same branch.
+        A CSeq that cannot be read is that of the branch, unless a CANCEL had the same branch.
         """
-        sent = flow.sent.get(response.top_via.branch or "")
+        try:
+            sent = flow.sent.get(response.top_via.branch or "")
+        except RemoteError:
+            return False
         if sent is None:
             return False
         try:
@@ -354,22 +221,13 @@ class Relay:
         todo = sent.transaction.receive(given)
         if todo is Do.NOTHING:
             return
-        self._release(sent, given, todo, readable_part(response, sent.request))
-        self._watch(sent, given, BAD_GATEWAY)
-        self._perform(proxied, context.responded(sent.number, explained(proxied.request, BAD_GATEWAY)))
-
-    def _release(self, sent: SentBranch, given: Input, todo: Do, response: Response) -> None:
-        """Acknowledge the final *response* of a branch in place of the caller, and end the call that it has begun.
-
-        A call that was up before goes on: to its caller, the request has failed.
-        """
+        answer = readable_part(response, sent.request)
         if todo is Do.ACK:
-            sent.flow.link.send(ack_for(sent.request, response).encode())
-        elif given is Input.SUCCESS and sent.request.method == "INVITE" and response.to.tag:
-            tokens = self._tokens_in(sent, response)
-            self._send_alone(sent.flow, ack_in_place_of_caller(sent.request, response, tokens))
-            if sent.request.to.tag is None:
-                self._send_alone(sent.flow, bye_in_place_of_caller(sent.request, response, tokens, MALFORMED))
+            sent.flow.link.send(ack_for(sent.request, answer).encode())
+        elif given is Input.SUCCESS and sent.request.method == "INVITE" and answer.to.tag:
+            self._release.release_malformed(sent, answer)
+        self.client_transactions.responded(sent, given, BAD_GATEWAY)
+        self._perform(proxied, context.responded(sent.number, explained(proxied.request, BAD_GATEWAY)))
 
     def _flow_failed(self, sent: SentBranch) -> None:
         """End a carried flow that the next server does not know any more; at its home pool, its branches fail with it."""
@@ -383,14 +241,14 @@ class Relay:
         todo = sent.transaction.receive(given)
         refused = self._media.refused_response(sent, response) if response.body else None
         if refused is not None and todo is not Do.NOTHING:
-            self._watch(sent, given, response.status)
+            self.client_transactions.responded(sent, given, response.status)
             self._refuse_media(sent, context, response, refused)
             return
         if given is Input.SUCCESS and context.invite and sent.proxied.request.to.tag is None:
             self.calls.began(sent.proxied.request, sent.proxied.flow, sent.flow, self._clock())
         if todo is Do.ACK:
             sent.flow.link.send(ack_for(sent.request, response).encode())
-        self._watch(sent, given, response.status)
+        self.client_transactions.responded(sent, given, response.status)
         if todo is Do.NOTHING:
             return
         self._perform(sent.proxied, context.responded(sent.number, response))
@@ -404,76 +262,8 @@ class Relay:
         if response.status < FIRST_FINAL:
             self._perform(proxied, context.refuse(sent.number, refusal, (REASON,)))
             return
-        tokens = self._tokens_in(sent, response)
-        if sent.request.method == "INVITE":
-            self._send_alone(sent.flow, ack_in_place_of_caller(sent.request, response, tokens))
-        self._send_alone(sent.flow, bye_in_place_of_caller(sent.request, response, tokens))
+        self._release.release_callee(sent, response)
         self._perform(proxied, context.responded(sent.number, refusal))
-
-    def _tokens_in(self, sent: SentBranch, response: Response) -> tuple[str, ...]:
-        """Return the tokens that our Record-Route in *response* may have: as it was sent, and with the callee's tag."""
-        if not creates_dialog(sent.proxied.request):
-            return ()
-        token = recorded_token(sent.request)
-        if sent.is_carried:
-            return (token,)
-        return token, self._tokens.answered(token, response.to.tag or "")
-
-    def end_call(self, flow: Flow, ack: Request, outcome: Forward) -> None:
-        """End a call whose ACK was refused: with the callee by that way, and with the caller if its INVITE is known."""
-        self.pass_ack(flow, without_body(ack), outcome)
-        self.pass_ack(flow, bye_after_ack(ack), outcome)
-        self.calls.ended(ack.call_id)
-        for proxied in islice(reversed(flow.served.values()), MOST_SEARCHED):
-            invite = proxied.request
-            if invite.method == "INVITE" and invite.call_id == ack.call_id and invite.cseq.number == ack.cseq.number:
-                bye = bye_in_place_of_callee(invite, ack)
-                if bye is not None:
-                    self._send_alone(flow, bye)
-                return
-
-    def _send_alone(self, flow: Flow, request: Request) -> None:
-        """Send a request of our own, whose response nobody waits for."""
-        if flow.path:
-            request.prepend("route", flow.path)
-        request.prepend("via", self._via(flow.link.port, self._branches.mint("own")))
-        data = request.encode()
-        if flow.link.usable and flow.link.has_room(len(data)):
-            flow.link.send(data)
-
-    def _watch(self, sent: SentBranch, given: Input, status: int) -> None:
-        """Move the branch to the deadline that applies now.
-
-        Timer C starts again with each response from 101 to 199, "but not 100" (RFC 3261 section 16.7 item 2).
-        """
-        if given is Input.PROVISIONAL:
-            is_ringing = sent.request.method == "INVITE" and sent.transaction.state is TransactionState.PROCEEDING
-            if is_ringing and (status > TRYING or sent.due is not self._ringing):
-                self._restart_timer_c(sent)
-            return
-        if sent.due is not self._lingering:  # otherwise another final response to the same INVITE
-            waits = self.invite_waits if sent.request.method == "INVITE" else self.waits
-            waits.add(self._clock() - sent.began)
-        if sent.transaction.over:
-            self._drop_branch(sent)
-        else:
-            sent.settle()
-            self._await(sent, self._lingering)
-
-    def _restart_timer_c(self, sent: SentBranch) -> None:
-        """Restart timer C, unless the branch was cancelled: then its final response is due."""
-        if not sent.cancelled:
-            self._await(sent, self._ringing)
-
-    def _await(self, sent: SentBranch, until: TimeoutQueue[SentBranch]) -> None:
-        """Give the branch a new deadline, in place of its present one; its waiting time starts with its first deadline."""
-        now = self._clock()
-        if sent.due is None:
-            sent.began = now
-        else:
-            sent.due.discard(sent)
-        sent.due = until
-        until.add(sent, now)
 
     # Links
 
@@ -494,13 +284,13 @@ class Relay:
     def _lose(self, sent: SentBranch) -> None:
         """Fail a branch whose link is gone."""
         context, pending = sent.proxied.context, sent.transaction.pending
-        self._drop_branch(sent)
+        self.client_transactions.drop(sent)
         if context is not None and pending:
             self._perform(sent.proxied, context.lost(sent.number))
 
     def _abandon(self, proxied: ProxiedRequest) -> None:
         """Stop a request whose sender is gone: cancel an INVITE that rings; other branches run until they time out."""
-        self._drop_exchange(proxied)
+        self.server_transactions.drop(proxied)
         if proxied.context is not None and proxied.context.invite and not proxied.context.answered:
             self._perform(proxied, proxied.context.cancel())
 
@@ -520,7 +310,7 @@ class Relay:
             for proxied in list(flow.served.values()):
                 if proxied.context is None:  # its user is being looked up, or its registration stored
                     headers = (("Retry-After", retry_after_s),)
-                    self.answer(proxied, respond(proxied.request, 503, headers=headers))
+                    self.server_transactions.answer(proxied, respond(proxied.request, 503, headers=headers))
                     given_up += 1
                 elif not proxied.context.answered:
                     self._perform(proxied, proxied.context.give_up(retry_after_s))
@@ -537,14 +327,15 @@ class Relay:
             elif isinstance(effect, SendResponse):
                 self._reply(proxied, effect.response)
             elif isinstance(effect, Cancel):
-                self._cancel_branch(proxied.sent.get(effect.number), effect.reasons)
+                sent = proxied.sent.get(effect.number)
+                if sent is not None:
+                    self.client_transactions.cancel(sent, effect.reasons)
             elif isinstance(effect, Forget):
                 self._forget(effect.target.binding)
             elif isinstance(effect, AwaitSilent):
-                if proxied not in self._silent:
-                    self._silent.add(proxied, self._clock())
+                self.server_transactions.await_silent(proxied)
             else:
-                self._drop_exchange(proxied)
+                self.server_transactions.drop(proxied)
 
     def _start(self, proxied: ProxiedRequest, start: Start) -> None:
         if self._outages.names and self._is_forbidden(proxied, start):
@@ -554,9 +345,9 @@ class Relay:
         if flow is None or not flow.link.usable:
             self._unreachable(proxied, start)
             return
-        branch = self._branches.mint(proxied.loop)
+        branch = self.requests.branches.mint(proxied.loop)
         try:
-            copy = self._copy(proxied, start.target, flow, branch)
+            copy = self.requests.make(proxied, start.target, flow, branch)
         except RemoteError:  # the request was checked when it arrived
             self._unreachable(proxied, start)
             return
@@ -564,24 +355,17 @@ class Relay:
         size = len(data)
         if is_too_long(copy, size):
             self._refuse_branch(proxied, start, MESSAGE_TOO_LARGE)
-            return
-        if not flow.link.has_room(size):
+        elif flow.link.has_room(size):
+            carried = is_carried(start.target)
+            self.client_transactions.send(proxied, start.number, branch, flow, copy, data, is_carried=carried)
+        else:
             self._no_room(proxied, start, flow.link, size)
-            return
-        sent = SentBranch(proxied, start.number, branch, flow, copy, ClientTransaction(invite=copy.method == "INVITE"))
-        sent.is_carried = is_carried(start.target)
-        flow.sent[branch] = proxied.sent[start.number] = sent
-        if not proxied.size:
-            proxied.hold(size)
-        sent.count(size + BRANCH_OCTETS)
-        self._await(sent, self._unanswered)
-        flow.link.send(data)
 
     def _is_forbidden(self, proxied: ProxiedRequest, start: Start) -> bool:
         """Tell whether a branch may not go to its server, which does not answer at the moment (RFC 3263 section 4.3)."""
         context = proxied.context
         has_others = context is not None and bool(context.branches[start.number].ways)
-        return self._outages.forbids(_server_of(start.target, start.name), has_others=has_others)
+        return self._outages.forbids(server_of(start.target, start.name), has_others=has_others)
 
     def _unreachable(self, proxied: ProxiedRequest, start: Start) -> None:
         if proxied.context is not None:
@@ -605,84 +389,6 @@ class Relay:
             refusal = respond(proxied.request, status)
             self._perform(proxied, proxied.context.responded(start.number, refusal))
 
-    def _copy(self, proxied: ProxiedRequest, target: Target, flow: Flow, branch: str) -> Request:
-        hidden = hides_identity(proxied.request)
-        recorded: tuple[str, ...] = ()
-        if proxied.came_by is not None and creates_dialog(proxied.request):
-            token = path_by(target, flow)
-            if not token:
-                sides = self._came_from(proxied), self._goes_to(target, flow)
-                secret = hidden or is_to_hidden_user(proxied.request)
-                token = self._tokens.dialog(*sides, self._begun(proxied), secret=secret)
-            recorded = record_routes(proxied.request, token, proxied.came_by, self._listeners[flow.link.port])
-        copy = self._copy_onto(flow, proxied.request, target, branch, recorded, proxied.flow, proxied.identity, hidden)
-        if proxied.context is not None and proxied.context.share:
-            copy.replace("max-breadth", str(proxied.context.share))
-        return copy
-
-    def _copy_onto(
-        self,
-        flow: Flow,
-        request: Request,
-        target: Target,
-        branch: str,
-        recorded: tuple[str, ...],
-        came_on: Flow,
-        identity: str | None,
-        hidden: bool,  # noqa: FBT001 - for each request
-    ) -> Request:
-        """Copy a request that *identity* has sent on *came_on*, as the peer of *flow* may see it.
-
-        *hidden*: the sender is hidden from clients (`hides_identity`).
-        """
-        kind = flow.link.kind
-        released = released_identity(identity, kind, hidden=hidden)
-        via = self._via(flow.link.port, branch)
-        copy = branch_copy(request, target, via=via, recorded=recorded, identity=released)
-        self._privacy.open_contact(copy, target)
-        if hidden and not is_carried(target):
-            self._privacy.hide_sender(copy, came_on, identity, kind)
-        if copy.present & ON_THE_WAY_OUT and copy.method != "REGISTER":  # that goes to the home pool of its user
-            self._strip(copy, flow)
-        if flow.path:
-            copy.prepend("route", flow.path)
-        return copy
-
-    def _strip(self, copy: Request, flow: Flow) -> None:
-        """Remove what the peer of *flow* may not see."""
-        self.border.release(copy, flow.link.kind, self._flow_table.domains_of(flow), private=hides_history(copy))
-
-    def _bind_answer(self, sent: SentBranch, response: Response) -> None:
-        """Put the callee's tag into our dialog token in a response, for the initiator of the dialog."""
-        if response.to.tag is not None and creates_dialog(sent.proxied.request) and not sent.is_carried:
-            token = recorded_token(sent.request)
-            renew_token(response, token, self._tokens.answered(token, response.to.tag))
-
-    def _begun(self, proxied: ProxiedRequest) -> Begun:
-        """Return the state of the dialog that the request starts; it is the same on all branches."""
-        begun, request = proxied.begun, proxied.request
-        if begun is None:
-            target = contact_host(request)
-            caller, callee = request.from_.aor, request.to.aor
-            begun = proxied.begun = self._tokens.begun(request.call_id, request.from_.tag or "", caller, callee, target)
-        return begun
-
-    def _came_from(self, proxied: ProxiedRequest) -> Side:
-        sender = proxied.flow.sender
-        if sender is None:
-            raise RemoteError("a request on a link without a sender", rule="R12", status=403)
-        return sender.side(proxied.identity or "")
-
-    def _goes_to(self, target: Target, flow: Flow) -> Side:
-        if isinstance(target, FlowTarget):
-            return FlowSide(self._tokens.incarnation, flow.number, target.owner)
-        if isinstance(target, RemoteFlowTarget):
-            return named_side(self._flow_table.pool_of(target.binding.host))
-        return named_side(self._flow_table.side_name(flow.link))
-
-    def _via(self, port: str, branch: str) -> str:
-        return f"{self._vias[port]}{branch}"
-
     def _reply(self, proxied: ProxiedRequest, response: Response) -> None:
         kind = proxied.flow.link.kind
         if kind is LinkKind.PARTNER or (kind is LinkKind.CLIENT and hides_answerer(response)):
@@ -694,69 +400,4 @@ class Relay:
             status = 500 if link.can_hold(len(data)) else MESSAGE_TOO_LARGE
             response = respond(proxied.request, status)
             data = response.encode()
-        self.answer(proxied, response, data)
-
-    def _cancel_branch(self, sent: SentBranch | None, reasons: tuple[str, ...]) -> None:
-        """Send CANCEL after the INVITE; the final response to the INVITE is due within 64*T1 then."""
-        if sent is None or not sent.transaction.pending:
-            return
-        sent.cancelled = True
-        self._await(sent, self._unanswered)
-        sent.flow.link.send(cancel_for(sent.request, reasons).encode())
-
-    # Ends
-
-    def _timed_out(self, sent: SentBranch) -> None:
-        """Handle timers B, C and F: no final response has arrived."""
-        context = sent.proxied.context
-        effects = context.timed_out(sent.number) if context is not None else []
-        self._perform(sent.proxied, effects)
-        if sent not in self._unanswered:  # otherwise a CANCEL has just been sent, and the INVITE will be answered
-            self.unanswered += 1
-            self._drop_branch(sent)
-
-    def _leave_silent(self, proxied: ProxiedRequest) -> None:
-        """Answer without the phones that are silent, if nothing else is left to wait for."""
-        self._silent.discard(proxied)
-        if proxied.context is not None:
-            self._perform(proxied, proxied.context.leave_silent())
-
-    def _drop_branch(self, sent: SentBranch) -> None:
-        sent.forget()
-        if sent.due is not None:
-            sent.due.discard(sent)
-        if sent.branch in sent.flow.sent:
-            del sent.flow.sent[sent.branch]
-        if sent.number in sent.proxied.sent:
-            del sent.proxied.sent[sent.number]
-
-    def _drop_exchange(self, proxied: ProxiedRequest) -> None:
-        if proxied.size:
-            proxied.hold(0)
-        self._served.discard(proxied)
-        self._silent.discard(proxied)
-        if proxied.flow.served.get(proxied.key) is proxied:
-            del proxied.flow.served[proxied.key]
-
-
-def is_carried(target: Target) -> bool:
-    """Tell whether a branch passes between a user's link here and the home pool of this user, which judges it."""
-    if isinstance(target, FlowTarget):
-        return target.found is Found.PATH
-    return isinstance(target, ServerTarget) and target.carries is not None
-
-
-def path_by(target: Target, flow: Flow) -> str:
-    """Give the token for our Record-Route in a dialog of a carried user, which leads to its link; "" for other dialogs."""
-    if isinstance(target, ServerTarget):
-        return target.carries.path if target.carries is not None else ""
-    if isinstance(target, FlowTarget) and target.found is Found.PATH:
-        return next(login.path for login in flow.logins.values() if owner_hash(login.user) == target.owner)
-    return ""
-
-
-def _server_of(target: Target, name: str) -> str:
-    """The server of ours that a branch goes to; empty where it goes to a phone on this server or to a partner."""
-    if isinstance(target, RemoteFlowTarget):
-        return target.binding.host
-    return name if isinstance(target, ServerTarget) and target.kind is LinkKind.SERVER else ""
+        self.server_transactions.answer(proxied, response, data)

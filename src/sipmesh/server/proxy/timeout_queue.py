@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Held = TypeVar("Held")
 
 
 class TimeoutQueue(Generic[Held]):
-    """Calls *expired* for each item that was in the queue for *seconds*; adding an item again restarts its time."""
+    """Gives each item back once it was in the queue for *seconds*; adding an item again restarts its time."""
 
-    __slots__ = ("_expired", "_held", "seconds")
+    __slots__ = ("_held", "seconds")
 
-    def __init__(self, seconds: float, expired: Callable[[Held], None]) -> None:
-        self.seconds, self._expired = seconds, expired
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
         self._held: dict[Held, float] = {}
 
     def __repr__(self) -> str:
@@ -36,11 +35,15 @@ class TimeoutQueue(Generic[Held]):
         if thing in self._held:
             del self._held[thing]
 
-    def sweep(self, now: float) -> None:
-        """Remove all items whose time is over, and call *expired* for each, oldest first."""
-        while self._held:
-            thing = next(iter(self._held))
-            if self._held[thing] > now:
-                return
-            del self._held[thing]
-            self._expired(thing)
+    def pop_expired(self, now: float) -> Held | None:
+        """Remove and return the oldest item whose time is over at loop time *now*; None if there is none.
+
+        Whoever handles an item may add and discard others before the next call.
+        """
+        if not self._held:
+            return None
+        thing = next(iter(self._held))
+        if self._held[thing] > now:
+            return None
+        del self._held[thing]
+        return thing

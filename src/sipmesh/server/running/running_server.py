@@ -26,6 +26,7 @@ from sipmesh.server.proxy.access.access_proxy import AccessProxy
 from sipmesh.server.proxy.access.end_of_flow import EndOfFlow
 from sipmesh.server.proxy.access.home_flows import HomeFlows
 from sipmesh.server.proxy.call_table import CallTable
+from sipmesh.server.proxy.calls.call_release import CallRelease
 from sipmesh.server.proxy.calls.identity_service import IdentityService
 from sipmesh.server.proxy.calls.media_guard import MediaGuard
 from sipmesh.server.proxy.counters import Counters
@@ -50,6 +51,11 @@ from sipmesh.server.proxy.registrar.registrations import Registrations
 from sipmesh.server.proxy.relay import Relay
 from sipmesh.server.proxy.roles import border_of, carriers_of, decide_for, media_rules, names_of
 from sipmesh.server.proxy.siblings.siblings import Siblings
+from sipmesh.server.proxy.transactions.ack_forwarder import AckForwarder
+from sipmesh.server.proxy.transactions.branch_requests import BranchRequests
+from sipmesh.server.proxy.transactions.client_transactions import ClientTransactions
+from sipmesh.server.proxy.transactions.privacy_service import PrivacyService
+from sipmesh.server.proxy.transactions.server_transactions import ServerTransactions
 from sipmesh.server.quotas.known_addresses import KnownAddresses
 from sipmesh.server.quotas.limited_log import LimitedLog
 from sipmesh.server.quotas.overload_report import OverloadReport
@@ -285,17 +291,22 @@ class RunningServer:
         )
 
     def _relay(self, branches: Branches, advertised: dict[str, ListenerAddress], border: Border) -> Relay:
+        clock, calls, privacy = self.loop.time, CallTable(self.limits.calls_named), PrivacyService(self.tokens)
+        requests = BranchRequests(self.flow_table, self.tokens, branches, advertised, border, privacy)
+        self.acks = AckForwarder(self.flow_table, requests, self.outages, calls)
+        self.release = CallRelease(requests, self.acks, calls)
         return Relay(
-            self.loop,
+            clock,
             self.flow_table,
             self.registrations.forget,
-            self.tokens,
-            branches,
-            advertised,
-            border,
+            requests,
+            privacy,
+            ServerTransactions(clock, advertised),
+            ClientTransactions(clock),
             self.outages,
-            CallTable(self.limits.calls_named),
+            calls,
             self.media,
+            self.release,
         )
 
     def _wire_events(self, branches: Branches, advertised: dict[str, ListenerAddress], border: Border) -> None:
@@ -376,6 +387,8 @@ class RunningServer:
             view=view,
             border=border,
             relay=self.relay,
+            acks=self.acks,
+            release=self.release,
             registrations=self.registrations,
             events=self.events,
             homes=self.homes,

@@ -105,7 +105,7 @@ class AccessProxy(Access):
         request.prepend("path", f"<sip:{token}@{self._inside.sent_by};transport=tls;lr;ob>")
         keep_credentials(request, aor.rpartition("@")[2])
         target = self._target(flow, request, aor, token, servers)
-        proxied = self._relay.open(flow, request, pending.key)
+        proxied = self._relay.server_transactions.open(flow, request, pending.key)
         proxied.registers = aor
         self._relay.forward(proxied, Forward((target,), None), carried_loop(pending.loop))
         return None

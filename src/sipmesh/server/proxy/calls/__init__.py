@@ -1,1 +1,1 @@
-"""What is asked of calls: the media policy, signatures of calls with partners, and senders who hide."""
+"""What is asked of calls: the media policy, which may end them, and signatures of calls with partners."""

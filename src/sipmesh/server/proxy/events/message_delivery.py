@@ -110,8 +110,8 @@ class MessageDelivery:
         self._running: dict[str, Delivery] = {}
         self._next_ones: dict[str, None] = {}
         self._again: set[str] = set()
-        self._retries: TimeoutQueue[str] = TimeoutQueue(RETRY_S, self.start)
-        self._held: TimeoutQueue[str] = TimeoutQueue(LEASE_AGAIN_S, self.start)
+        self._retries: TimeoutQueue[str] = TimeoutQueue(RETRY_S)
+        self._held: TimeoutQueue[str] = TimeoutQueue(LEASE_AGAIN_S)
         self._unremoved: set[int] = set()  # delivered, and still in the database, which could not be written
         self._undelivered: set[str] = set()  # users who have messages, and are tried again soon
         self._refused: set[str] = set()  # users with messages that none of their phones takes
@@ -157,8 +157,9 @@ class MessageDelivery:
     def sweep(self) -> None:
         """Start again what was put off."""
         now = self._clock()
-        self._retries.sweep(now)
-        self._held.sweep(now)
+        for due in (self._retries, self._held):
+            while (aor := due.pop_expired(now)) is not None:
+                self.start(aor)
 
     def close(self) -> None:
         """Leave what is not delivered to other servers."""

@@ -52,7 +52,7 @@ class MessageStoring:
     ) -> None:
         self._queue, self.limits, self._clock, self._wall = queue, limits, clock, wall
         self._partner_of = partner_of
-        self._pending: TimeoutQueue[PendingMessage] = TimeoutQueue(WRITE_S, self._give_up)
+        self._pending: TimeoutQueue[PendingMessage] = TimeoutQueue(WRITE_S)
         self.counts: Counter[Storing] = Counter()
 
     def __repr__(self) -> str:
@@ -75,7 +75,9 @@ class MessageStoring:
 
     def sweep(self) -> None:
         """Give up what has waited too long for the database."""
-        self._pending.sweep(self._clock())
+        now = self._clock()
+        while (pending := self._pending.pop_expired(now)) is not None:
+            self._give_up(pending)
 
     def _stored(self, pending: PendingMessage, result: Storing | None) -> None:
         if pending not in self._pending:

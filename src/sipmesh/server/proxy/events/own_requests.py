@@ -66,7 +66,7 @@ class OwnRequests:
         self._server, self._clock, self._flow_table, self._branches = server, clock, flow_table, branches
         self._listeners, self.border = listeners, border
         self._waiting: dict[Flow, dict[str, OwnRequest]] = {}
-        self._due: TimeoutQueue[OwnRequest] = TimeoutQueue(Timer.F.seconds, self._timed_out)
+        self._due: TimeoutQueue[OwnRequest] = TimeoutQueue(Timer.F.seconds)
 
     def __repr__(self) -> str:
         return f"<OwnRequests {len(self)} waiting>"
@@ -140,7 +140,9 @@ class OwnRequests:
 
     def sweep(self) -> None:
         """End the requests whose time is over (timer F)."""
-        self._due.sweep(self._clock())
+        now = self._clock()
+        while (own := self._due.pop_expired(now)) is not None:
+            self._timed_out(own)
 
     def _timed_out(self, sent: OwnRequest) -> None:
         self._forget(sent)

@@ -38,7 +38,7 @@ class BindingLookups:
         self._known, self._locations, self._clock, self._most_waiting = known, locations, clock, most_waiting
         self._waiting: dict[str, list[Then]] = {}
         self._reads: dict[str, int] = {}
-        self._due: TimeoutQueue[str] = TimeoutQueue(LOOKUP_S, self._give_up)
+        self._due: TimeoutQueue[str] = TimeoutQueue(LOOKUP_S)
         self.count = 0
 
     def __repr__(self) -> str:
@@ -92,4 +92,5 @@ class BindingLookups:
 
     def sweep(self, now: float) -> None:
         """Give up the lookups that have taken too long."""
-        self._due.sweep(now)
+        while (aor := self._due.pop_expired(now)) is not None:
+            self._give_up(aor)

@@ -41,7 +41,7 @@ from sipmesh.storage.location_service.locations import Write, WriteResult
 if TYPE_CHECKING:
     from sipmesh.routing.identity.dialog_token import Tokens
     from sipmesh.server.log import Log
-    from sipmesh.server.proxy.relay import Relay
+    from sipmesh.server.proxy.transactions.server_transactions import ServerTransactions
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.storage.location_service.locations import Locations, StoreHealth
 
@@ -59,15 +59,15 @@ RESTORED_AT_A_TIME: Final = 2_000
 
 
 class PendingRegistration:
-    """A REGISTER of *aor* that waits for the store; *relay* sends the answer, *write* is what is being stored for it.
+    """A REGISTER of *aor* that waits for the store; *transactions* sends the answer, *write* is what is being stored for it.
 
     *counts*: it has not been answered yet, and counts for its user.
     """
 
-    __slots__ = ("aor", "counts", "proxied", "relay", "write")
+    __slots__ = ("aor", "counts", "proxied", "transactions", "write")
 
-    def __init__(self, proxied: ProxiedRequest, aor: str, relay: Relay) -> None:
-        self.proxied, self.aor, self.relay = proxied, aor, relay
+    def __init__(self, proxied: ProxiedRequest, aor: str, transactions: ServerTransactions) -> None:
+        self.proxied, self.aor, self.transactions = proxied, aor, transactions
         self.write: Write | None = None
         self.counts = True
 
@@ -125,7 +125,7 @@ class Registrations:
         self._clock, self._log, self._peer_log = clock, log, peer_log
         self._known = KnownBindings(server, locations.versions, locations.slot)
         self._lookups = BindingLookups(self._known, locations, clock)
-        self._waiting: TimeoutQueue[PendingRegistration] = TimeoutQueue(WRITE_S, self._give_up)
+        self._waiting: TimeoutQueue[PendingRegistration] = TimeoutQueue(WRITE_S)
         self._waiting_of: Counter[str] = Counter()  # by address of record
         self._changes: dict[str, RunningChange] = {}
         self._to_restore: list[str] = []
@@ -187,8 +187,10 @@ class Registrations:
 
     # REGISTER
 
-    def register(self, flow: Flow, request: Request, key: str, aor: str, relay: Relay) -> Response | None:
-        """Answer a REGISTER of *aor*, which the link has proved; None if *relay* is to send the answer later."""
+    def register(
+        self, flow: Flow, request: Request, key: str, aor: str, transactions: ServerTransactions
+    ) -> Response | None:
+        """Answer a REGISTER of *aor*, which the link has proved; None if *transactions* is to send the answer later."""
         now = self._clock()
         held = self._known.of(aor, now)
         refresh = flow.refresh
@@ -199,7 +201,7 @@ class Registrations:
             return self._granted(flow, request, answer)
         if self._is_failing or not self._has_room(aor):
             return unavailable(request)
-        pending = PendingRegistration(relay.open(flow, request, key), aor, relay)
+        pending = PendingRegistration(transactions.open(flow, request, key), aor, transactions)
         self._waiting.add(pending, self._clock())
         self._waiting_of[aor] += 1
         if answer is None or held is None or aor in self._changes:
@@ -364,7 +366,7 @@ class Registrations:
     def _answer(self, pending: PendingRegistration, response: Response) -> None:
         self._leave(pending)
         if pending.is_awaited:
-            pending.relay.answer(pending.proxied, response)
+            pending.transactions.answer(pending.proxied, response)
 
     def _leave(self, pending: PendingRegistration) -> None:
         """Wait for *pending* no longer; called again for one that was given up, once its write has ended."""
@@ -410,7 +412,8 @@ class Registrations:
         now = self._clock()
         for aor, rows in self._known.expire(now).items():
             self._drop(aor, rows)
-        self._waiting.sweep(now)
+        while (pending := self._waiting.pop_expired(now)) is not None:
+            self._give_up(pending)
         self._lookups.sweep(now)
         if self._to_restore:
             self._restore(now)

@@ -1,0 +1,162 @@
+"""The request of each branch: a copy of the received request, as the peer of its link may see it (RFC 3261 16.6)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sipmesh.errors import RemoteError
+from sipmesh.routing.identity.border import ON_THE_WAY_OUT, Border
+from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, Tokens, owner_hash
+from sipmesh.routing.identity.privacy import hides_identity
+from sipmesh.routing.identity.sender import named_side
+from sipmesh.routing.proxy.forwarding import (
+    ListenerAddress,
+    branch_copy,
+    contact_host,
+    creates_dialog,
+    hides_history,
+    record_routes,
+    recorded_token,
+    released_identity,
+    renew_token,
+)
+from sipmesh.routing.registrar.gruu import is_to_hidden_user
+from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target, is_carried
+
+if TYPE_CHECKING:
+    from sipmesh.routing.proxy.branch import Branches
+    from sipmesh.server.proxy.flow import Flow, ProxiedRequest, SentBranch
+    from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.server.proxy.transactions.privacy_service import PrivacyService
+    from sipmesh.sip.message import Request, Response
+
+
+class BranchRequests:
+    """Makes the requests of branches; *border* is the border of the topology in force. *branches* mints branch parameters."""
+
+    def __init__(
+        self,
+        flow_table: FlowTable,
+        tokens: Tokens,
+        branches: Branches,
+        listeners: dict[str, ListenerAddress],
+        border: Border,
+        privacy: PrivacyService,
+    ) -> None:
+        self.border = border
+        self.branches = branches
+        self._flow_table, self._tokens = flow_table, tokens
+        self._listeners, self._privacy = listeners, privacy
+        self._vias = {port: listener.via for port, listener in listeners.items()}
+
+    def __repr__(self) -> str:
+        return f"<BranchRequests {self.border!r}>"
+
+    def make(self, proxied: ProxiedRequest, target: Target, flow: Flow, branch: str) -> Request:
+        """Copy a received request for *target*, to be sent on *flow*. Raises `RemoteError` without a sender."""
+        hidden = hides_identity(proxied.request)
+        recorded: tuple[str, ...] = ()
+        if proxied.came_by is not None and creates_dialog(proxied.request):
+            token = path_by(target, flow)
+            if not token:
+                sides = self._came_from(proxied), self._goes_to(target, flow)
+                secret = hidden or is_to_hidden_user(proxied.request)
+                token = self._tokens.dialog(*sides, self._begun(proxied), secret=secret)
+            recorded = record_routes(proxied.request, token, proxied.came_by, self._listeners[flow.link.port])
+        copy = self._copy_onto(flow, proxied.request, target, branch, recorded, proxied.flow, proxied.identity, hidden)
+        if proxied.context is not None and proxied.context.share:
+            copy.replace("max-breadth", str(proxied.context.share))
+        return copy
+
+    def make_ack(self, ack: Request, came_on: Flow, target: Target, flow: Flow, identity: str | None) -> Request:
+        """Copy the ACK of a 2xx that *identity* has sent on *came_on*; it belongs to no transaction (RFC 3261 17.1.1.3)."""
+        return self._copy_onto(flow, ack, target, self.branches.mint("ack"), (), came_on, identity, hides_identity(ack))
+
+    def add_via(self, flow: Flow, request: Request) -> None:
+        """Give a request of our own its Via, and the Route of a carried *flow*."""
+        if flow.path:
+            request.prepend("route", flow.path)
+        request.prepend("via", self._via(flow.link.port, self.branches.mint("own")))
+
+    def _copy_onto(
+        self,
+        flow: Flow,
+        request: Request,
+        target: Target,
+        branch: str,
+        recorded: tuple[str, ...],
+        came_on: Flow,
+        identity: str | None,
+        hidden: bool,  # noqa: FBT001 - for each request
+    ) -> Request:
+        """Copy a request that *identity* has sent on *came_on*, as the peer of *flow* may see it.
+
+        *hidden*: the sender is hidden from clients (`hides_identity`).
+        """
+        kind = flow.link.kind
+        released = released_identity(identity, kind, hidden=hidden)
+        via = self._via(flow.link.port, branch)
+        copy = branch_copy(request, target, via=via, recorded=recorded, identity=released)
+        self._privacy.open_contact(copy, target)
+        if hidden and not is_carried(target):
+            self._privacy.hide_sender(copy, came_on, identity, kind)
+        if copy.present & ON_THE_WAY_OUT and copy.method != "REGISTER":  # that goes to the home pool of its user
+            self._strip(copy, flow)
+        if flow.path:
+            copy.prepend("route", flow.path)
+        return copy
+
+    def _strip(self, copy: Request, flow: Flow) -> None:
+        """Remove what the peer of *flow* may not see."""
+        self.border.release(copy, flow.link.kind, self._flow_table.domains_of(flow), private=hides_history(copy))
+
+    def _begun(self, proxied: ProxiedRequest) -> Begun:
+        """Return the state of the dialog that the request starts; it is the same on all branches."""
+        begun, request = proxied.begun, proxied.request
+        if begun is None:
+            target = contact_host(request)
+            caller, callee = request.from_.aor, request.to.aor
+            begun = proxied.begun = self._tokens.begun(request.call_id, request.from_.tag or "", caller, callee, target)
+        return begun
+
+    def _came_from(self, proxied: ProxiedRequest) -> Side:
+        sender = proxied.flow.sender
+        if sender is None:
+            raise RemoteError("a request on a link without a sender", rule="R12", status=403)
+        return sender.side(proxied.identity or "")
+
+    def _goes_to(self, target: Target, flow: Flow) -> Side:
+        if isinstance(target, FlowTarget):
+            return FlowSide(self._tokens.incarnation, flow.number, target.owner)
+        if isinstance(target, RemoteFlowTarget):
+            return named_side(self._flow_table.pool_of(target.binding.host))
+        return named_side(self._flow_table.side_name(flow.link))
+
+    def _via(self, port: str, branch: str) -> str:
+        return f"{self._vias[port]}{branch}"
+
+    # The dialog tokens in responses
+
+    def bind_answer(self, sent: SentBranch, response: Response) -> None:
+        """Put the callee's tag into our dialog token in a response, for the initiator of the dialog."""
+        if response.to.tag is not None and creates_dialog(sent.proxied.request) and not sent.is_carried:
+            token = recorded_token(sent.request)
+            renew_token(response, token, self._tokens.answered(token, response.to.tag))
+
+    def tokens_in(self, sent: SentBranch, response: Response) -> tuple[str, ...]:
+        """Return the tokens that our Record-Route in *response* may have: as it was sent, and with the callee's tag."""
+        if not creates_dialog(sent.proxied.request):
+            return ()
+        token = recorded_token(sent.request)
+        if sent.is_carried:
+            return (token,)
+        return token, self._tokens.answered(token, response.to.tag or "")
+
+
+def path_by(target: Target, flow: Flow) -> str:
+    """Give the token for our Record-Route in a dialog of a carried user, which leads to its link; "" for other dialogs."""
+    if isinstance(target, ServerTarget):
+        return target.carries.path if target.carries is not None else ""
+    if isinstance(target, FlowTarget) and target.found is Found.PATH:
+        return next(login.path for login in flow.logins.values() if owner_hash(login.user) == target.owner)
+    return ""

@@ -1,0 +1,117 @@
+"""The requests that this server has received and still serves: its server transactions (RFC 3261 17.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.routing.proxy.response_context import BAD_GATEWAY, SILENT_S
+from sipmesh.server.proxy.flow import ProxiedRequest
+from sipmesh.server.proxy.timeout_queue import TimeoutQueue
+from sipmesh.server.proxy.transactions.message_size import is_too_long
+from sipmesh.sip.message import Response, respond
+from sipmesh.sip.transaction.server import ServerTransaction
+from sipmesh.sip.transaction.state import Do, Input, TransactionState, of_status
+from sipmesh.sip.transaction.timers import Timer
+
+if TYPE_CHECKING:
+    from sipmesh.routing.proxy.forwarding import ListenerAddress
+    from sipmesh.server.proxy.flow import Flow
+    from sipmesh.sip.message import Request
+
+FIRST_FINAL: Final = 200
+
+COUNTED: Final = ("MESSAGE", "REGISTER")
+"""Methods whose final responses are counted, beside the calls."""
+
+
+class ServerTransactions:
+    """Starts, answers and ends server transactions; each is kept by its flow.
+
+    *ending* has the INVITEs that were accepted, until timer L ends them (RFC 6026). *silent* has the requests that wait for
+    phones that answer nothing.
+    """
+
+    def __init__(self, clock: Callable[[], float], listeners: dict[str, ListenerAddress]) -> None:
+        self._clock, self._listeners = clock, listeners
+        self.ending: TimeoutQueue[ProxiedRequest] = TimeoutQueue(Timer.L.seconds)
+        self.silent: TimeoutQueue[ProxiedRequest] = TimeoutQueue(SILENT_S)
+        self.answered = {method: [0] * 7 for method in COUNTED}  # final responses, by the first digit
+        self.calls_ended = [0] * 7  # first final responses to initial INVITEs, by the first digit
+
+    def __repr__(self) -> str:
+        return f"<ServerTransactions {len(self.ending)} ending, {len(self.silent)} waiting for silent phones>"
+
+    def open(self, flow: Flow, request: Request, key: str) -> ProxiedRequest:
+        """Start a server transaction for a request."""
+        proxied = ProxiedRequest(flow, request, key, ServerTransaction(invite=request.method == "INVITE"))
+        proxied.came_by = self._listeners[flow.link.port]
+        flow.served[key] = proxied
+        return proxied
+
+    def answer(self, proxied: ProxiedRequest, response: Response, data: bytes = b"") -> None:
+        """Send a response, our own or a forwarded one, and end the server transaction if the response ends it.
+
+        *data* is the encoded response, if it is known already. A response that is too long becomes a 502: what made it too long
+        is the fault of its sender.
+        """
+        data = data or response.encode()
+        if is_too_long(response, len(data)):
+            if response.status < FIRST_FINAL:
+                return
+            response = respond(proxied.request, BAD_GATEWAY)
+            data = response.encode()
+        transaction, given = proxied.transaction, of_status(response.status)
+        before = transaction.state
+        if transaction.receive(given) is Do.SEND:
+            proxied.flow.link.send(data)
+        if given is Input.PROVISIONAL:
+            return
+        if transaction.over:
+            counts = self.answered.get(proxied.request.method)
+            if counts is not None:
+                counts[min(response.status // 100, 6)] += 1
+            self.drop(proxied)
+        elif transaction.state is not before:
+            self._call_ended(proxied, response.status)
+
+    def _call_ended(self, proxied: ProxiedRequest, status: int) -> None:
+        """Count the final response of an INVITE; keep only its key for the ACK if it was refused, otherwise drop its body."""
+        if proxied.context is not None and proxied.request.to.tag is None:
+            self.calls_ended[min(status // 100, 6)] += 1
+        if proxied.transaction.state is TransactionState.COMPLETED:
+            proxied.flow.refuse(proxied.key)
+            self.drop(proxied)
+            return
+        proxied.hold(max(0, proxied.size - len(proxied.request.body)))
+        proxied.request.body = b""
+        self.ending.add(proxied, self._clock())
+
+    def acknowledged(self, proxied: ProxiedRequest) -> bool:
+        """Process an ACK with the branch of its INVITE; return False for the ACK of a 2xx, which is forwarded to the callee.
+
+        The ACK of another final response ends the server transaction.
+        """
+        is_ours = proxied.transaction.receive(Input.ACK) is not Do.PASS
+        if proxied.transaction.over:
+            self.drop(proxied)
+        return is_ours
+
+    def await_silent(self, proxied: ProxiedRequest) -> None:
+        """Wait for phones that answer nothing, for `SILENT_S` from the first call on."""
+        if proxied not in self.silent:
+            self.silent.add(proxied, self._clock())
+
+    def sweep(self, now: float) -> None:
+        """End the INVITEs whose timer L has fired."""
+        while (proxied := self.ending.pop_expired(now)) is not None:
+            self.drop(proxied)
+
+    def drop(self, proxied: ProxiedRequest) -> None:
+        """Serve a request no longer."""
+        if proxied.size:
+            proxied.hold(0)
+        self.ending.discard(proxied)
+        self.silent.discard(proxied)
+        if proxied.flow.served.get(proxied.key) is proxied:
+            del proxied.flow.served[proxied.key]

@@ -1,0 +1,119 @@
+"""Received requests: what answers them, what ends them, and what is left of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from routing.messages import request
+from sipmesh.routing.proxy.response_context import SILENT_S
+from sipmesh.server.proxy.flow import Flow
+from sipmesh.server.proxy.transactions.server_transactions import ServerTransactions
+from sipmesh.sip.framing import MAX_ROWS
+from sipmesh.sip.message import Response, respond
+from sipmesh.sip.transaction.ack import ack_for, cancel_for
+from sipmesh.sip.transaction.timers import Timer
+from support.network import FE1, Network
+from support.peer import Peer
+from support.running import on_jumping_loop, on_loop, until
+from support.ticking import SLACK_S, is_idle, ticking
+
+FINAL_S = Timer.L.seconds
+
+
+@asynccontextmanager
+async def serving(home: Network) -> AsyncIterator[tuple[ServerTransactions, Flow, Peer]]:
+    """The transactions of a front end, with the flow of a phone."""
+    async with home:
+        alice = await home.phone("alice", FE1)
+        node = home.nodes[FE1]
+        await until(lambda: [one for one in node.flow_table.sessions() if one.users])
+        [flow] = node.flow_table.sessions()
+        yield node.relay.server_transactions, flow, alice
+
+
+def overlong(status: int) -> Response:
+    response = respond(request(), status)
+    while len(response.rows) <= MAX_ROWS:
+        response.append("x-row", "1")
+    return response
+
+
+@on_loop
+async def test_final_response_is_sent_counted_and_ends_a_message(home: Network) -> None:
+    async with serving(home) as (transactions, flow, alice):
+        proxied = transactions.open(flow, request("MESSAGE"), "key")
+        assert flow.served == {"key": proxied}
+        proxied.hold(100)
+        transactions.answer(proxied, respond(proxied.request, 404))
+        assert (await alice.final()).status == 404
+        assert (flow.served, proxied.account.octets, transactions.answered["MESSAGE"][4]) == ({}, 0, 1)
+
+
+@pytest.mark.parametrize(("status", "sent"), [(200, 502), (183, None)])
+@on_loop
+async def test_response_that_no_reader_accepts_is_replaced_or_dropped(
+    home: Network, status: int, sent: int | None
+) -> None:
+    """What made it too long is the fault of its sender."""
+    async with serving(home) as (transactions, flow, alice):
+        transactions.answer(transactions.open(flow, request("INVITE"), "key"), overlong(status))
+        if sent is None:
+            await alice.silent()
+        else:
+            assert (await alice.final()).status == sent
+
+
+@on_loop
+async def test_wait_for_silent_phones_begins_once(home: Network) -> None:
+    async with serving(home) as (transactions, flow, _):
+        proxied = transactions.open(flow, request("INVITE"), "key")
+        transactions.await_silent(proxied)
+        transactions.await_silent(proxied)
+        assert len(transactions.silent) == 1
+        assert "1 waiting" in repr(transactions)
+        assert transactions.silent.seconds == SILENT_S
+        transactions.drop(proxied)
+        assert len(transactions.silent) == 0
+
+
+@on_jumping_loop
+async def test_accepted_call_is_forgotten_after_half_a_minute_with_or_without_ack(home: Network) -> None:
+    async with ticking(home) as (node, alice, bob):
+        await alice.send(alice.request("INVITE", "sip:bob@example.test"))
+        await bob.reply(await bob.request_in("INVITE"), 200)
+        assert (await alice.final()).status == 200
+        assert not is_idle(node)
+        await asyncio.sleep(FINAL_S + SLACK_S)
+        assert is_idle(node)
+
+
+@on_jumping_loop
+async def test_refused_call_keeps_only_a_key_for_its_ack(home: Network) -> None:
+    """Its ACK ends here, and is not forwarded to the callee like the ACK of a 2xx."""
+    async with ticking(home) as (node, alice, bob):
+        invite = alice.request("INVITE", "sip:bob@example.test", body=b"x" * 1_000)
+        await alice.send(invite)
+        await bob.reply(await bob.request_in("INVITE"), 486)
+        refused = await alice.final()
+        assert refused.status == 486
+        assert is_idle(node)
+        await bob.request_in("ACK")  # our ACK for its 486
+        await alice.send(ack_for(invite, refused))
+        await alice.silent()
+        await bob.silent()
+
+
+@on_jumping_loop
+async def test_cancelled_call_ends_with_487_even_if_the_phone_is_silent(home: Network) -> None:
+    async with ticking(home) as (node, alice, bob):
+        invite = alice.request("INVITE", "sip:bob@example.test")
+        await alice.send(invite)
+        await bob.reply(await bob.request_in("INVITE"), 180)
+        began = node.loop.time()
+        await alice.send(cancel_for(invite))
+        assert (await alice.final(method="INVITE")).status == 487
+        assert FINAL_S <= node.loop.time() - began <= FINAL_S + SLACK_S
