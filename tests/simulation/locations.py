@@ -56,14 +56,13 @@ class VirtualLocations(MemoryLocations):
     def __repr__(self) -> str:
         return f"<VirtualLocations of {self.server}, {len(self._waiting)} writes wait>"
 
-    def begin(self, server: str, incarnation: int, events: StoreEvents) -> int:
+    def begin(self, server: str, incarnation: int, events: StoreEvents) -> None:
         """Start *incarnation* of *server*; raises `OperatorError` while the store is locked."""
         if self.store.locks:
             raise OperatorError("the bindings cannot be written: database is locked")
         self._leases = LeaseWatch(server)
-        dropped = super().begin(server, incarnation, events)
+        super().begin(server, incarnation, events)
         self._renew()
-        return dropped
 
     def _delay_s(self) -> float:
         process = CURRENT.get()

@@ -43,7 +43,7 @@ class Member:
         self.calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self.locations = make(self.calls.put)
         self.told: list[str] = []
-        self.dropped = self.locations.begin(server, incarnation, self)
+        self.locations.begin(server, incarnation, self)
 
     def forgotten(self) -> None:
         """See `StoreEvents`."""

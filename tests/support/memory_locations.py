@@ -46,6 +46,7 @@ class MemoryLocations:
     """The view of one server. *post* says when a call is made: at once, unless it is a loop's ``call_soon``."""
 
     identity = "memory"
+    knows_absence = True
 
     def __init__(self, store: MemoryStore, post: Callable[[Callable[[], None]], object] = lambda call: call()) -> None:
         self.store, self._post = store, post
@@ -57,11 +58,18 @@ class MemoryLocations:
         """Give the slot of an address of record."""
         return slot_of(aor)
 
-    def begin(self, server: str, incarnation: int, events: StoreEvents) -> int:
+    def is_behind(self) -> bool:
+        """Return False: the versions are shared."""
+        return False
+
+    def restored(self) -> None:
+        """Do nothing."""
+
+    def begin(self, server: str, incarnation: int, events: StoreEvents) -> None:
         """Start *incarnation* of *server*."""
         self.server, self.incarnation, self._events = server, incarnation, events
         self.store.incarnations[server] = incarnation
-        return self.store.drop_server(server)
+        self.store.drop_server(server)
 
     def find(self, aor: str, found: Callable[[StoredRows | None], None]) -> None:
         """Read the rows of one address of record."""

@@ -22,12 +22,14 @@ class StoredRows:
     """The live rows of one address of record: the highest q first, among equals the one that was stored last.
 
     *version* is that of its slot, from before the rows were read. *remembered* is False if the store does not know our
-    incarnation: our own rows are missing there, and are about to be stored again.
+    incarnation: our own rows are missing there, and are about to be stored again. *complete* is False if rows of another server
+    may be missing: then a user without rows may be registered all the same.
     """
 
     rows: tuple[Binding, ...]
     version: int
     remembered: bool = True
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +112,27 @@ class Locations(Protocol):
     def health(self) -> StoreHealth:
         """How the store does."""
 
+    @property
+    def knows_absence(self) -> bool:
+        """Whether a user without rows in memory has none: news of a change cannot be late. Otherwise the store is asked."""
+
+    def is_behind(self) -> bool:
+        """Tell whether news of a change may have come that `versions` do not show yet; asked unless `knows_absence`."""
+
     def slot(self, aor: str) -> int:
         """Give the slot of one address of record; several may share one."""
 
-    def begin(self, server: str, incarnation: int, events: StoreEvents) -> int:
-        """Start *incarnation* of *server*: from now on rows of earlier ones are dead. Returns how many were dropped."""
+    def begin(self, server: str, incarnation: int, events: StoreEvents) -> None:
+        """Start *incarnation* of *server*: from now on rows of earlier ones are dead."""
 
     def find(self, aor: str, found: Callable[[StoredRows | None], None]) -> None:
         """Read the rows of one address of record; *found* gets None where the store cannot be read."""
 
     def write(self, write: Write) -> None:
         """Make one change; it is tried until it is made or withdrawn. Changes of one server are made in their order."""
+
+    def restored(self) -> None:
+        """Say that our rows were written again after `StoreEvents.forgotten`; those writes may still wait."""
 
     def close(self) -> None:
         """End our incarnation with all its rows, if that takes no longer than a moment, and let go of the store."""

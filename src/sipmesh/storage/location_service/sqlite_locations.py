@@ -29,6 +29,8 @@ Lookup = tuple[str, Callable[[StoredRows | None], None]]
 class SqliteLocations:
     """The bindings of the servers of one host. *post* reaches the loop; *clock* gives seconds and is never set."""
 
+    knows_absence = True
+
     def __init__(self, path: Path, post: Post, clock: Callable[[], float] = time.monotonic) -> None:
         """Open or make the file; raises `OperatorError` where it cannot be used."""
         self._post = while_loop_runs(post)
@@ -54,9 +56,16 @@ class SqliteLocations:
         """Give the slot of one address of record."""
         return slot_of(aor)
 
-    def begin(self, server: str, incarnation: int, events: StoreEvents) -> int:
+    def is_behind(self) -> bool:
+        """Return False: the versions are in memory that all servers share."""
+        return False
+
+    def restored(self) -> None:
+        """Do nothing: the file is never without the rows of a server that has not lost them itself."""
+
+    def begin(self, server: str, incarnation: int, events: StoreEvents) -> None:
         """Start *incarnation* of *server*, and the threads; raises `OperatorError` where the file cannot be written."""
-        dropped = self._writing.begin(server, incarnation)
+        self._writing.begin(server, incarnation)
         self._writer.begin(server, incarnation, events, self._post)
         self._threads = [
             Thread(target=self._read, args=(server, incarnation), name="bindings-reader", daemon=True),
@@ -64,7 +73,6 @@ class SqliteLocations:
         ]
         for thread in self._threads:
             thread.start()
-        return dropped
 
     def find(self, aor: str, found: Callable[[StoredRows | None], None]) -> None:
         """Read the rows of one address of record; *found* gets None where the file cannot be read."""

@@ -130,3 +130,20 @@ def test_only_so_many_requests_wait(one: Lookups, most: int, given: list[None]) 
     one.ask()
     one.ask(BOB)
     assert one.given == given
+
+
+@pytest.mark.parametrize(("complete", "given"), [(True, []), (False, None)])
+def test_no_rows_are_given_only_if_no_other_server_can_have_some(
+    one: Lookups, given: list[Binding] | None, *, complete: bool
+) -> None:
+    """A REGISTER needs no proof: what it changes is compared in the store."""
+    one.ask()
+    one.lookups.look_up(ALICE, one.given.append, needs_proof=False)
+    one.store.reads.pop(0)(StoredRows((), one.store.versions[0], complete=complete))
+    assert one.given == [given, []]
+
+
+def test_rows_that_were_found_need_no_proof(one: Lookups) -> None:
+    one.ask()
+    one.store.reads.pop(0)(StoredRows((ELSEWHERE,), one.store.versions[0], complete=False))
+    assert one.given == [[ELSEWHERE]]

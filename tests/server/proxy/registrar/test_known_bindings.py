@@ -55,6 +55,22 @@ def test_what_was_read_counts_until_somebody_changes_it(one: Known) -> None:
     assert one.known.of(ALICE, NOW) is None
 
 
+def test_rows_are_read_again_while_news_of_a_late_store_was_not_read(one: Known) -> None:
+    behind = [False]
+    one.known = KnownBindings(FE1, one.versions, lambda aor: int(aor == BOB), is_behind=lambda: behind[0])
+    one.stored(ELSEWHERE)
+    assert one.known.of(ALICE, NOW) == [ELSEWHERE]
+    behind[0] = True
+    assert one.known.of(ALICE, NOW) is None
+
+
+def test_late_store_is_asked_each_time_for_a_user_without_rows(one: Known) -> None:
+    one.known = KnownBindings(FE1, one.versions, lambda aor: int(aor == BOB), is_behind=lambda: False)
+    one.stored()
+    assert one.known.of(ALICE, NOW) is None
+    assert one.known.kept(ALICE, NOW) == []
+
+
 def test_that_there_is_no_row_is_known_as_well(one: Known) -> None:
     one.stored()
     assert one.known.of(ALICE, NOW) == []

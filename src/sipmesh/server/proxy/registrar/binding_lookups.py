@@ -36,7 +36,7 @@ class BindingLookups:
         most_waiting: int = MOST_WAITING,
     ) -> None:
         self._known, self._locations, self._clock, self._most_waiting = known, locations, clock, most_waiting
-        self._waiting: dict[str, list[Then]] = {}
+        self._waiting: dict[str, list[tuple[Then, bool]]] = {}
         self._reads: dict[str, int] = {}
         self._due: TimeoutQueue[str] = TimeoutQueue(LOOKUP_S)
         self.count = 0
@@ -44,8 +44,11 @@ class BindingLookups:
     def __repr__(self) -> str:
         return f"<BindingLookups {self.count} waiting>"
 
-    def look_up(self, aor: str, then: Then) -> None:
-        """Have *then* called with the live rows of *aor*: now if they are in memory, else once they have been read."""
+    def look_up(self, aor: str, then: Then, *, needs_proof: bool = True) -> None:
+        """Have *then* called with the live rows of *aor*: now if they are in memory, else once they have been read.
+
+        *needs_proof*: it gets None instead of no rows while another server may have rows that the store lacks.
+        """
         rows = self._known.of(aor, self._clock())
         if rows is not None:
             then(rows)
@@ -55,7 +58,7 @@ class BindingLookups:
             return
         self.count += 1
         waiting = self._waiting.setdefault(aor, [])
-        waiting.append(then)
+        waiting.append((then, needs_proof))
         if len(waiting) == 1:
             self._due.add(aor, self._clock())
             self._read(aor)
@@ -74,21 +77,19 @@ class BindingLookups:
             self._read(aor)
             return
         self._known.accept_stored(aor, stored)
-        now = self._clock()
-        rows = self._known.of(aor, now) if is_current else self._known.kept(aor, now)
-        self._go_on(aor, rows)
+        self._go_on(aor, self._known.kept(aor, self._clock()), is_proved=stored.complete)
 
     def _give_up(self, aor: str) -> None:
         """Go on without the store: by the rows of our own flows, if there are any."""
         self._go_on(aor, self._known.ours(aor, self._clock()) or None)
 
-    def _go_on(self, aor: str, rows: Sequence[Binding] | None) -> None:
+    def _go_on(self, aor: str, rows: Sequence[Binding] | None, *, is_proved: bool = True) -> None:
         self._due.discard(aor)
         self._reads.pop(aor, None)
         waiting = self._waiting.pop(aor, [])
         self.count -= len(waiting)
-        for then in waiting:
-            then(rows)
+        for then, needs_proof in waiting:
+            then(rows if rows or is_proved or not needs_proof else None)
 
     def sweep(self, now: float) -> None:
         """Give up the lookups that have taken too long."""

@@ -43,13 +43,20 @@ class KnownBindings:
     """What *server* knows of the bindings of its pool; times are in seconds of the loop's clock.
 
     *versions* are the store's, by the slot that *slot_of* gives. At most *most_kept* addresses of record without a flow of
-    ours are kept; the one that was read first gives way.
+    ours are kept; the one that was read first gives way. *is_behind* is for a store whose news can be late: while it is true,
+    all rows are read again, and a user without rows is looked up each time.
     """
 
     def __init__(
-        self, server: str, versions: Sequence[int], slot_of: Callable[[str], int], most_kept: int = MOST_KEPT
+        self,
+        server: str,
+        versions: Sequence[int],
+        slot_of: Callable[[str], int],
+        most_kept: int = MOST_KEPT,
+        is_behind: Callable[[], bool] | None = None,
     ) -> None:
         self._server, self._versions, self._slot_of, self._most_kept = server, versions, slot_of, most_kept
+        self._is_behind = is_behind
         self._here: dict[str, KnownRows] = {}
         self._elsewhere: dict[str, KnownRows] = {}
         self._flows: dict[int, list[str]] = {}
@@ -64,6 +71,17 @@ class KnownBindings:
 
     def of(self, aor: str, now: float) -> Sequence[Binding] | None:
         """Give the live rows of *aor*; None if they have to be read."""
+        if self._is_behind is not None:
+            return self._of_late_store(aor, now)
+        return self._of(aor, now)
+
+    def _of_late_store(self, aor: str, now: float) -> Sequence[Binding] | None:
+        """Give rows that are surely of now, and never that there are none: that is for the store to say."""
+        if self._is_behind is not None and self._is_behind():
+            return None
+        return self._of(aor, now) or None
+
+    def _of(self, aor: str, now: float) -> Sequence[Binding] | None:
         known = self._here.get(aor)
         if known is None:
             known = self._elsewhere.get(aor)

@@ -123,7 +123,8 @@ class Registrations:
         self._server, self._incarnation = server, incarnation
         self._tokens, self._locations, self._limits = tokens, locations, limits
         self._clock, self._log, self._peer_log = clock, log, peer_log
-        self._known = KnownBindings(server, locations.versions, locations.slot)
+        is_behind = None if locations.knows_absence else locations.is_behind
+        self._known = KnownBindings(server, locations.versions, locations.slot, is_behind=is_behind)
         self._lookups = BindingLookups(self._known, locations, clock)
         self._waiting: TimeoutQueue[PendingRegistration] = TimeoutQueue(WRITE_S)
         self._waiting_of: Counter[str] = Counter()  # by address of record
@@ -173,6 +174,12 @@ class Registrations:
         """How the store does."""
         return self._locations.health
 
+    @property
+    def fault(self) -> str:
+        """Why the store cannot be used now; "" if it can."""
+        health = self._locations.health
+        return health.last_error if health.failing_since is not None else ""
+
     def here(self, most: int, after: tuple[str, str]) -> Sequence[Binding]:
         """The bindings on links of this server in the order of their keys, *most* at most, from behind *after* on."""
         return self._known.own_rows(most, after)
@@ -193,6 +200,8 @@ class Registrations:
         """Answer a REGISTER of *aor*, which the link has proved; None if *transactions* is to send the answer later."""
         now = self._clock()
         held = self._known.of(aor, now)
+        if held is None and self._is_failing:
+            held = self._known.ours(aor, now) or None
         refresh = flow.refresh
         if refresh is not None and held is not None and self._is_repeated(refresh, request, aor, held):
             return refresh.renew(request, now, self._date_row(), self._mint(1) if refresh.gives_gruu else None)
@@ -299,7 +308,7 @@ class Registrations:
         if running is not None:
             running.next_ones.append(pending)
         else:
-            self._lookups.look_up(pending.aor, lambda held: self._with_rows(pending, held))
+            self._lookups.look_up(pending.aor, lambda held: self._with_rows(pending, held), needs_proof=False)
 
     def _with_rows(self, pending: PendingRegistration, held: Sequence[Binding] | None) -> None:
         """Decide by the rows of the user; what is to be changed is stored before it is answered."""
@@ -423,6 +432,8 @@ class Registrations:
     def forgotten(self) -> None:
         """The store has lost our rows: store them again, in slices."""
         self._to_restore = self._known.aors()
+        if not self._to_restore:
+            self._locations.restored()
 
     def _restore(self, now: float) -> None:
         aors, self._to_restore = self._to_restore[:RESTORED_AT_A_TIME], self._to_restore[RESTORED_AT_A_TIME:]
@@ -430,6 +441,8 @@ class Registrations:
             rows = self._known.ours(aor, now)
             if rows:
                 self._put_again(aor, rows)
+        if not self._to_restore:
+            self._locations.restored()
 
     def _put_again(self, aor: str, rows: Sequence[Binding]) -> None:
         put = tuple(rows)
