@@ -74,6 +74,7 @@ COMMANDS = {
     "sslscan": "sslscan",
     "testssl": "testssl",
     "unbound": "unbound",
+    "valkey": "valkey-server",
 }
 """The command that each peer of the marker `peer` is known by."""
 

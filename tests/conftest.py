@@ -36,6 +36,7 @@ from support.network import (
 if TYPE_CHECKING:
     from client.home import Certificates
     from support.postgres import Cluster
+    from support.valkey_server import ValkeyServer
 
 
 @pytest.fixture(name="cluster", scope="session")
@@ -156,3 +157,12 @@ def _certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     from client.home import Certificates
 
     return Certificates.make(tmp_path_factory.mktemp("home"), "home.example.test", "example.test")
+
+
+@pytest.fixture(name="valkey")
+def _valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
+    """A Valkey of this test, without a login."""
+    from support.valkey_server import ValkeyServer
+
+    with ValkeyServer(tmp_path / "valkey") as server:
+        yield server

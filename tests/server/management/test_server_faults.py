@@ -52,6 +52,11 @@ def test_lag_is_a_fault_after_the_threshold() -> None:
     assert faults(one, NOON + SECOND, newest=2) == []
 
 
+def test_store_of_registrations_that_cannot_be_used_is_a_fault() -> None:
+    [fault] = faults(known(bindings_fault="valkeys://a.example.test: WRONGPASS"))
+    assert fault == "its registrations cannot be stored: valkeys://a.example.test: WRONGPASS"
+
+
 def test_version_that_was_never_published_is_a_fault() -> None:
     """Management has lost its history, or somebody sends a false report."""
     assert faults(known(number=4)) == ["has version 4, but the newest published version is 3"]

@@ -248,7 +248,7 @@ def test_equal_topologies_have_no_difference(place: Place) -> None:
         (
             "federation:\n",
             "storage: {bindings: /var/lib/b.db}\nfederation:\n",
-            ["the file of the bindings changes from state/bindings.db to /var/lib/b.db"],
+            ["the store of the bindings changes from state/bindings.db to /var/lib/b.db"],
         ),
         (
             "federation:\n",

@@ -54,6 +54,7 @@ def status_of(node: RunningServer) -> ServerStatus:
         refused=tuple(text(headline(verdict)) for verdict in refusals[:MOST_REFUSALS]),
         anchors=tuple(sorted(anchors_in_use(node))[:MOST_NAMES]),
         bindings=node.registrations.store,
+        bindings_fault=text(node.registrations.fault),
         unanswered=tuple(sorted(node.outages.names)[:MOST_NAMES]),
         neighbours=neighbours_of(links),
     )

@@ -108,6 +108,9 @@ def reported_faults(server: str, status: ServerStatus) -> Iterator[Fault]:
     if status.certificate_fault:
         remedy = f"on the machine of {server}: sipmesh ca inventory"
         yield Fault(f"new certificate rejected: {status.certificate_fault}", remedy)
+    if status.bindings_fault:
+        remedy = f"repair the store of the registrations, or the way to it; {server} stores its registrations again by itself"
+        yield Fault(f"its registrations cannot be stored: {status.bindings_fault}", remedy)
     for other in status.unanswered:
         remedy = f"check that {other} runs, and that its server port is reachable from the machine of {server}"
         yield Fault(f"{other} does not answer it", remedy)
@@ -129,5 +132,6 @@ def _apart(pool: str, groups: list[list[str]]) -> Fault:
     names = "; ".join(tell_list(sorted(group)) for group in sorted(groups))
     what = f"{pool} has {len(groups)} separate registration stores ({names})"
     lost = "a user who is registered at a server of one store is unreachable through the others"
-    remedy = "run all servers of a pool in the same folder of the same machine, or define a pool for each machine"
+    remedy = "run all servers of a pool in one folder of one machine, or name one store in `storage.bindings`, or define a pool"
+    remedy += " for each machine"
     return Fault(f"{what}: {lost}", remedy)

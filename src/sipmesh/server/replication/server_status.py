@@ -97,8 +97,9 @@ class ServerFacts(_Part):
     """What a server reports and `sipmesh status` shows. *at* is the server's own clock.
 
     *refuses_from* is the instant from which the server refuses every peer if it receives nothing new, and *refuses_because* says
-    why. *bindings* identifies the store in which the server keeps bindings; it is empty if the server keeps none. *unanswered*
-    names the servers that do not answer this one. *neighbours* are its links to servers and partners, the busiest first.
+    why. *bindings* identifies the store in which the server keeps bindings; it is empty if the server keeps none, or has not
+    reached it yet. *bindings_fault* says why that store cannot be used. *unanswered* names the servers that do not answer.
+    *neighbours* are its links to servers and partners, the busiest first.
     """
 
     digest: Hex = ""
@@ -115,6 +116,7 @@ class ServerFacts(_Part):
     refused: Annotated[tuple[Text, ...], Field(max_length=MOST_REFUSALS)] = ()
     anchors: Annotated[tuple[Hex, ...], Field(max_length=MOST_NAMES)] = ()
     bindings: Hex = ""
+    bindings_fault: Text = ""
     unanswered: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = ()
     neighbours: Annotated[tuple[Neighbour, ...], Field(max_length=MOST_NEIGHBOURS)] = ()
 

@@ -31,6 +31,7 @@ from sipmesh.topology.document.names import (
     split_port,
 )
 from sipmesh.topology.document.operators.console_role import ConsoleRole
+from sipmesh.topology.document.storage.valkey_url import FileOrStore
 from sipmesh.topology.document.watching import Watching
 from sipmesh.trust.revocation.crl import RevocationSource
 from sipmesh.trust.role import ClientUsage, Role
@@ -338,6 +339,26 @@ class Dns(Part):
     servers: tuple[AddressAndPort, ...] = Field(min_length=1, description="address or address:port of each DNS server")
 
 
+class Valkey(Part):
+    """How servers log in to the Valkey or Redis that `storage.bindings` names. The files are on each server."""
+
+    user: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = Field(
+        default=None, description="ACL user; by default `default`"
+    )
+    password_file: FileName | None = Field(
+        default=None,
+        description="file with the password, mode 0600; by default the environment has it (SIPMESH_VALKEY_PASSWORD)",
+    )
+    anchors: tuple[FileName, ...] = Field(
+        default=(), description="PEM files of the CA of its certificate, for valkeys://"
+    )
+    certificate: FileName | None = Field(default=None, description="certificate chain that servers present to it")
+    key: FileName | None = Field(default=None, description="private key of that certificate")
+    sentinel: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = Field(
+        default=None, description="name of the primary: the addresses in `bindings` are those of Sentinels then"
+    )
+
+
 class Storage(Part):
     """Where users and registrations are stored."""
 
@@ -347,9 +368,12 @@ class Storage(Part):
         min_length=1,
         description="database that the management servers share, without its password; by default files on one host",
     )
-    bindings: FileName = Field(
-        default="state/bindings.db", description="file of the pool's registrations, on a disk of this machine"
+    bindings: FileOrStore = Field(
+        default="state/bindings.db",
+        description="the pool's registrations: a file on a disk of this machine, or a store that several machines share, "
+        "valkeys://HOST:PORT (valkey:// on this machine)",
     )
+    valkey: Valkey = Field(default=Valkey(), description="login and certificates for a store of registrations")
     messages: str = Field(
         default="sqlite:///state/messages.db",
         min_length=1,

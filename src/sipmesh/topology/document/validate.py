@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sipmesh.topology.document.listeners import WILDCARDS, has_clients, listeners, ports_of
+from sipmesh.topology.document.names import is_url
 from sipmesh.topology.document.operators.sshsig import PublicKey, UnusableKeyError
 from sipmesh.topology.document.report import did_you_mean
 from sipmesh.topology.document.storage.shared import what_is_not_shared
+from sipmesh.topology.document.storage.valkey_url import valkey_url
 from sipmesh.topology.document.yaml_tree import dotted
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.revocation.crl import RevocationSource
@@ -427,6 +429,29 @@ def pools_share_what_they_store(document: _Document) -> None:
                 document.report.add((*loc, "servers"), *problem)
 
 
+def store_settings_fit(document: _Document) -> None:
+    """A store over TLS has anchors, and its settings are for a store: who trusts no CA is refused by every certificate."""
+    storage, loc = document.topology.storage, ("storage", "valkey")
+    if _is_unread(document, ("storage", "bindings")) or _is_unread(document, loc):
+        return
+    if not is_url(storage.bindings):
+        if storage.valkey.model_fields_set:
+            remedy = "remove it, or write `bindings: valkeys://HOST:PORT`"
+            document.report.add(loc, "has no effect while `bindings` is a file", remedy)
+        return
+    tls = valkey_url(storage.bindings).tls
+    if tls and not storage.valkey.anchors:
+        remedy = "name the PEM file of the CA that has issued the store's certificate: `valkey: {anchors: [ca.pem]}`"
+        document.report.add(("storage", "bindings"), "needs `valkey.anchors` for TLS", remedy)
+    if not tls and storage.valkey.anchors:
+        document.report.add(
+            (*loc, "anchors"), "has no effect without TLS", "write valkeys:// in `bindings`, or remove it"
+        )
+    if bool(storage.valkey.certificate) != bool(storage.valkey.key):
+        given, lacking = ("certificate", "key") if storage.valkey.certificate else ("key", "certificate")
+        document.report.add((*loc, given), f"needs `{lacking}` also", f"name both files: add `{lacking}`")
+
+
 def _is_unread(document: _Document, loc: Loc) -> bool:
     """Tell whether a part in that place could not be read. Its problem is reported already."""
     written = document.written(loc)
@@ -454,5 +479,6 @@ CHECKS = (
     federation_goes_through_an_edge,
     revocation_can_be_told,
     pools_share_what_they_store,
+    store_settings_fit,
 )
 """All checks, in the order of the rules."""

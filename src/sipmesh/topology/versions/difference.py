@@ -45,6 +45,7 @@ def _changes(old: Loaded, new: Loaded) -> Iterator[str]:
     yield from _federation(before, after)
     yield from _partners(old, new)
     yield from _fields("", before.storage, after.storage, _STORAGE)
+    yield from _fields("", before.storage.valkey, after.storage.valkey, _VALKEY)
     yield from _fields("", before.media, after.media, _MEDIA)
     yield from _fields("", before.messages, after.messages, _MESSAGES)
     yield from _fields("", before.presence, after.presence, _PRESENCE)
@@ -449,8 +450,17 @@ _MEDIA: Mapping[str, Words | None] = {
 _STORAGE: Mapping[str, Words | None] = {
     "users": _database("users"),
     "management": _from_to("the database of management"),
-    "bindings": _from_to("the file of the bindings"),
+    "bindings": _from_to("the store of the bindings"),
+    "valkey": None,
     "messages": _database("stored messages"),
+}
+_VALKEY: Mapping[str, Words | None] = {
+    "user": _from_to("the user of the store of the bindings", "the default"),
+    "password_file": _from_to("the password file of the store of the bindings", "the environment"),
+    "anchors": _from_to("the list of anchors of the store of the bindings", "none"),
+    "certificate": _from_to("the certificate for the store of the bindings", "none"),
+    "key": _from_to("the key file for the store of the bindings", "none"),
+    "sentinel": _from_to("the name of the primary of the store of the bindings", "none"),
 }
 _PRESENCE: Mapping[str, Words | None] = {
     "inside": _from_to("what users of our domains may see of the presence of our users"),

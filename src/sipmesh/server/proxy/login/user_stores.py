@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
-from sipmesh.errors import LocalError
+from sipmesh.errors import LocalError, OperatorError
 from sipmesh.routing.events.watcher_rules import NO_RULES, WatcherRules
 from sipmesh.storage.location_service.locations import NOTHING_YET, StoredRows, StoreHealth
 from sipmesh.storage.location_service.sqlite_locations import SqliteLocations
+from sipmesh.storage.location_service.valkey.settings import ValkeySettings
 from sipmesh.storage.message_queue import MessageQueue
 from sipmesh.storage.users.replicated_users import ReplicatedUsers
 from sipmesh.storage.users.user_database import Users
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.authentication.verifier import Verifier
     from sipmesh.storage.location_service.locations import Locations, StoreEvents, Write
     from sipmesh.storage.store_thread import Post
+    from sipmesh.topology.document.storage.valkey_url import ValkeyUrl
     from sipmesh.topology.view import ServerView
 
 
@@ -102,6 +105,7 @@ class NoLocations:
     """The bindings of a server without registrations: always empty; storing one raises LocalError."""
 
     identity = ""
+    knows_absence = True
     versions: Sequence[int] = (NOTHING_YET,)
 
     def __init__(self) -> None:
@@ -114,9 +118,12 @@ class NoLocations:
         """Give the only slot, in which there is nobody."""
         return 0
 
-    def begin(self, server: str, incarnation: int, events: StoreEvents) -> int:
-        """Drop nothing."""
-        return 0
+    def is_behind(self) -> bool:
+        """Return False: nothing changes."""
+        return False
+
+    def begin(self, server: str, incarnation: int, events: StoreEvents) -> None:
+        """Do nothing."""
 
     def find(self, aor: str, found: Callable[[StoredRows | None], None]) -> None:
         """Give no row."""
@@ -125,6 +132,9 @@ class NoLocations:
     def write(self, write: Write) -> None:
         """Refuse; raises `LocalError`."""
         raise LocalError(f"a server without registrations was to store {write!r}")
+
+    def restored(self) -> None:
+        """Do nothing."""
 
     def close(self) -> None:
         """Do nothing."""
@@ -146,9 +156,33 @@ def open_locations(view: ServerView, post: Post) -> Locations:
     """Open the bindings that the role of a server needs; *post* reaches its loop. Raises `OperatorError` as `open_users`."""
     if view.role is not Role.FRONT_END:
         return NoLocations()
+    if view.loaded.valkey_url is not None:
+        return open_valkey(view, view.loaded.valkey_url)
     file = view.loaded.bindings_file
     file.parent.mkdir(mode=0o700, exist_ok=True)
     return SqliteLocations(file, post)
+
+
+def open_valkey(view: ServerView, url: ValkeyUrl) -> Locations:
+    """Prepare the store of a pool across machines; it is connected later. Raises `OperatorError` if its files cannot be read."""
+    if find_spec("hiredis") is None:
+        raise OperatorError(f"{url} cannot be used without hiredis; install it: pip install 'sipmesh[valkey]'")
+    from sipmesh.storage.location_service.valkey.valkey_locations import ValkeyLocations
+
+    part, folder = view.loaded.topology.storage.valkey, view.loaded.folder
+    settings = ValkeySettings(
+        url,
+        view.organisation,
+        view.pool.name,
+        frozenset(view.pool.servers),
+        part.user,
+        folder / part.password_file if part.password_file else None,
+        tuple(folder / file for file in part.anchors),
+        folder / part.certificate if part.certificate else None,
+        folder / part.key if part.key else None,
+        part.sentinel,
+    )
+    return ValkeyLocations(settings)
 
 
 def open_messages(view: ServerView, post: Post) -> MessageQueue:

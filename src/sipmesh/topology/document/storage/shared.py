@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.topology.document.names import is_url
+from sipmesh.topology.document.storage.valkey_url import valkey_url
 from sipmesh.trust.formatting import tell_list
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.model import Pool, Topology
 
 SQLITE: Final = "sqlite:"
+STORE: Final = "otherwise write `storage: {bindings: valkeys://HOST:PORT}` with a Valkey that all of them reach"
 ONE_MACHINE: Final = "if these servers run on one machine, give each the same `machine`"
 
 
@@ -23,8 +26,13 @@ def what_is_not_shared(topology: Topology, pool: Pool) -> Iterator[tuple[str, st
     if len(machines) == 1:
         return
     several = f"its servers run on different machines ({tell_list(machines)})"
-    remedy = f"{ONE_MACHINE}; otherwise define a pool for each machine"
-    yield f"{several}, and its registrations are in a file: {topology.storage.bindings!r}", remedy
+    if not is_url(topology.storage.bindings):
+        yield (
+            f"{several}, and its registrations are in a file: {topology.storage.bindings!r}",
+            f"{ONE_MACHINE}; {STORE}",
+        )
+    elif valkey_url(topology.storage.bindings).is_on_this_machine:
+        yield f"{several}, and each has its own {topology.storage.bindings}", f"{ONE_MACHINE}; {STORE}"
     if topology.messages.per_user and topology.storage.messages.startswith(SQLITE):
         remedy = f"{ONE_MACHINE}; otherwise name a PostgreSQL database in `storage.messages`, or write"
         yield f"{several}, and its stored messages are in a file", f"{remedy} `messages: {{per_user: 0}}`"

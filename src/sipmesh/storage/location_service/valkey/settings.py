@@ -1,0 +1,66 @@
+"""What a server needs to reach the store of its pool: addresses, login, TLS, and the names of the pool."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sipmesh.errors import OperatorError
+from sipmesh.storage.keyfile import read_secret
+from sipmesh.topology.document.storage.valkey_url import ValkeyUrl
+
+PASSWORD_VARIABLE: Final = "SIPMESH_VALKEY_PASSWORD"  # noqa: S105 - a name
+"""The variable of the environment that has the password if the topology names no file."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValkeySettings:
+    """The store of *pool*, whose front ends are *servers*; *sentinel* is the name that Sentinels have for the primary.
+
+    *user* is the ACL user; with none, and without a password, there is no login. All files are read at each connection.
+    """
+
+    url: ValkeyUrl
+    organisation: str
+    pool: str
+    servers: frozenset[str]
+    user: str | None = None
+    password_file: Path | None = None
+    anchors: tuple[Path, ...] = ()
+    certificate: Path | None = None
+    key: Path | None = None
+    sentinel: str | None = None
+
+    def login(self) -> tuple[str, str] | None:
+        """Give user and password; None for a store without a login. Raises `OperatorError` if the file cannot be read."""
+        password = os.environ.get(PASSWORD_VARIABLE, "")
+        if self.password_file is not None:
+            password = read_secret(self.password_file).decode("utf-8", "replace").strip()
+        if not password:
+            if self.user is None:
+                return None
+            raise OperatorError(f"no password for {self.url}: name `password_file`, or set {PASSWORD_VARIABLE}")
+        return self.user or "default", password
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Make the TLS context; None for a URL without TLS. Raises `OperatorError` if a file cannot be used."""
+        if not self.url.tls:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            for file in self.anchors:
+                context.load_verify_locations(file)
+            if self.certificate is not None:
+                context.load_cert_chain(self.certificate, self.key, password=_no_passphrase)
+        except (OSError, ssl.SSLError, OperatorError) as wrong:
+            raise OperatorError(f"a TLS file for {self.url} cannot be used: {wrong}") from wrong
+        return context
+
+
+def _no_passphrase() -> str:
+    """Refuse an encrypted key: OpenSSL would ask the terminal."""
+    raise OperatorError("the key is encrypted; name a key without a passphrase")

@@ -1,0 +1,150 @@
+"""A pool on two machines whose registrations are in Valkey: what users see, also while the store is away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sipmesh.demo.organisation import Organisation
+from sipmesh.server.admin.status_report import status_of as status_report
+from support.network import FE1, FE2
+from support.peer import Peer
+from support.running import on_loop, until
+from support.two_hosts import TwoHosts
+from support.valkey_server import ValkeyServer
+
+pytestmark = pytest.mark.peer("valkey")
+MOVES = 10
+BOB = "sip:bob@example.test"
+
+
+@pytest.fixture(name="hosts")
+def _hosts(example: Organisation, tmp_path: Path, valkey: ValkeyServer) -> TwoHosts:
+    return TwoHosts.of_pool(example, tmp_path, valkey)
+
+
+async def reaches(sender: Peer, receiver: Peer) -> None:
+    """See that a message arrives, at the first attempt."""
+    await sender.send(sender.request("MESSAGE", f"sip:{receiver.user}"))
+    await receiver.reply(await receiver.request_in("MESSAGE"), 200)
+    assert (await sender.final()).status == 200
+
+
+async def status_of(sender: Peer, user: str) -> int:
+    """Send a message, and give the status of its answer."""
+    return (await sender.ask(sender.request("MESSAGE", user))).status
+
+
+@on_loop
+async def test_user_who_moves_between_machines_is_found_the_moment_the_register_is_answered(hosts: TwoHosts) -> None:
+    """One device registers here and there, while both servers have its last place in memory."""
+    async with hosts as network:
+        await network.connected()
+        here, there = await network.phone("alice", FE1), await network.phone("carol", FE2)
+        for number in range(MOVES):
+            bob = await network.peer((FE1, FE2)[number % 2], "bob")
+            contact, bob.contact = bob.contact, f'{bob.contact};+sip.instance="<urn:uuid:1>"'
+            assert (await bob.register()).status == 200
+            bob.contact = contact
+            for sender in (here, there):
+                await reaches(sender, bob)
+
+
+@on_loop
+async def test_second_device_at_another_machine_gets_the_next_call_too(hosts: TwoHosts) -> None:
+    """The rows in memory were right a moment ago."""
+    async with hosts as network:
+        await network.connected()
+        alice, first = await network.phone("alice", FE1), await network.phone("bob", FE1)
+        await reaches(alice, first)
+        second = await network.phone("bob", FE2)
+        await alice.send(alice.request("OPTIONS", BOB))
+        for phone in (first, second):
+            await phone.reply(await phone.request_in("OPTIONS"), 486 if phone is first else 200)
+        assert (await alice.final()).status == 200
+
+
+@on_loop
+async def test_user_who_is_registered_nowhere_gets_480_once_all_servers_have_said_so(hosts: TwoHosts) -> None:
+    async with hosts as network:
+        await network.connected()
+        alice = await network.phone("alice", FE1)
+        assert await status_of(alice, BOB) == 480
+
+
+@on_loop
+async def test_store_that_is_away_is_told_once_and_costs_new_registrations_only(
+    hosts: TwoHosts, valkey: ValkeyServer
+) -> None:
+    """Users on one machine, and those whose place is known, go on; who is not known is not said to be away."""
+    async with hosts as network:
+        await network.connected()
+        alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)
+        valkey.kill()
+        await until(lambda: list(network.told[FE1].events("registrations cannot be stored")))
+        await reaches(alice, bob)
+        assert (await bob.register()).status == 200
+        assert await status_of(alice, "sip:carol@example.test") == 503
+        assert f"valkey://127.0.0.1:{valkey.port}" in status_report(network.nodes[FE1]).bindings_fault
+        newcomer = await (await network.peer(FE1, "carol")).register()
+        assert (newcomer.status, bool(newcomer.values("retry-after"))) == (503, True)
+        [line] = network.told[FE1].events("registrations cannot be stored")
+        assert f"valkey://127.0.0.1:{valkey.port}" in line["why"]
+        valkey.start()
+        await until(lambda: list(network.told[FE1].events("registrations can be stored again")))
+        assert (await network.phone("carol", FE2)).user
+        assert status_report(network.nodes[FE1]).bindings_fault == ""
+
+
+@on_loop
+async def test_empty_store_has_every_registration_again_without_any_phone(
+    hosts: TwoHosts, valkey: ValkeyServer
+) -> None:
+    async with hosts as network:
+        await network.connected()
+        alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE2)
+        await reaches(alice, bob)
+        valkey.kill()
+        await until(lambda: not network.store_of(FE1).is_connected and not network.store_of(FE2).is_connected)
+        valkey.start()
+        await network.connected()
+        await reaches(alice, bob)
+        await reaches(bob, alice)
+        assert await status_of(alice, "sip:carol@example.test") == 480
+
+
+@on_loop
+async def test_nobody_is_said_to_be_away_before_each_server_has_stored_its_rows_again(
+    hosts: TwoHosts, valkey: ValkeyServer
+) -> None:
+    """fe2 cannot reach the new store yet; its user is not known at fe1, and is there all the same."""
+    async with hosts as network:
+        await network.connected()
+        alice = await network.phone("alice", FE1)
+        assert (await network.phone("bob", FE2)).user
+        network.store_of(FE2).close()
+        valkey.kill()
+        await until(lambda: not network.store_of(FE1).is_connected)
+        valkey.start()
+        await until(lambda: network.store_of(FE1).is_connected)
+        assert await status_of(alice, BOB) == 503
+
+
+@on_loop
+async def test_store_that_hangs_is_found_out_and_used_again_when_it_goes_on(
+    hosts: TwoHosts, valkey: ValkeyServer
+) -> None:
+    async with hosts as network:
+        await network.connected()
+        alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)
+        valkey.hang()
+        try:
+            await reaches(alice, bob)
+            await until(lambda: not network.store_of(FE1).is_connected)
+            await reaches(alice, bob)
+        finally:
+            valkey.go_on()
+        await network.connected()
+        carol = await network.phone("carol", FE2)
+        await reaches(alice, carol)

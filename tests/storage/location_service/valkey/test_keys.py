@@ -1,0 +1,44 @@
+"""The keys of one pool are those of no other pool, whatever an organisation is called."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipmesh.storage.location_service.valkey.keys import Keys, plain
+
+
+@pytest.mark.parametrize(
+    ("organisation", "prefix"),
+    [
+        ("Example", b"sipmesh:{Example/p.test}:"),
+        ("A B/c", b"sipmesh:{A%20B%2Fc/p.test}:"),
+        ("*?[]{}\\", b"sipmesh:{%2A%3F%5B%5D%7B%7D%5C/p.test}:"),
+        ("Ärzte", b"sipmesh:{%C3%84rzte/p.test}:"),
+    ],
+)
+def test_every_key_begins_with_organisation_and_pool(organisation: str, prefix: bytes) -> None:
+    """No character of the name ends the part in braces, or is a pattern of an ACL."""
+    keys = Keys(organisation, "p.test")
+    made = [
+        keys.servers,
+        keys.leases,
+        keys.identity,
+        keys.number,
+        keys.dead,
+        keys.bindings("sip:a@b"),
+        keys.rows_of("fe"),
+    ]
+    assert all(key.startswith(prefix) for key in made)
+    assert len(set(made)) == len(made)
+
+
+def test_key_of_rows_names_its_user() -> None:
+    keys = Keys("Example", "p.test")
+    assert keys.aor(keys.bindings("sip:alice@example.test")) == "sip:alice@example.test"
+    assert keys.aor(keys.servers) is None
+    assert Keys("Other", "p.test").aor(keys.bindings("sip:alice@example.test")) is None
+
+
+def test_octets_that_are_no_text_are_escaped() -> None:
+    assert plain("sip:ü@example.test") == "sip:ü@example.test"
+    assert plain(b"sip:\xff@example.test".decode("utf-8", "surrogateescape")) == "sip:\\udcff@example.test"

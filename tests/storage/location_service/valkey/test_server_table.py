@@ -1,0 +1,64 @@
+"""When the store proves that a user is not registered, at each threshold and one step past it."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipmesh.storage.location_service.valkey.server_table import REJOINED_WITHIN_S, KnownServer, ServerTable, read_entry
+from storage.members import FE1, FE2
+
+RUN, OTHER_RUN = "a" * 40, "b" * 40
+NOW = 1_000.0
+
+
+def table(entry: str = "", age_s: float = 1_000.0) -> ServerTable:
+    """What fe1 knows of fe2, in a store of that age."""
+    made = ServerTable(FE1, frozenset({FE1, FE2}))
+    made.joined(RUN, age_s, NOW)
+    made.replace({FE2.encode(): entry.encode()} if entry else {})
+    return made
+
+
+@pytest.mark.parametrize(
+    ("entry", "complete"),
+    [(f"3 {RUN} 1", True), (f"3 {RUN} 0", False), (f"3 {OTHER_RUN} 1", False), ("", True), ("nonsense", True)],
+)
+def test_rows_are_complete_if_each_server_has_joined_this_process_of_the_store(entry: str, *, complete: bool) -> None:
+    """A server without an entry has ended in an old store."""
+    assert table(entry).is_complete(NOW) is complete
+
+
+@pytest.mark.parametrize("entry", [f"3 {RUN} 0", f"3 {OTHER_RUN} 1"])
+def test_server_that_does_not_store_its_rows_again_is_gone_after_half_a_minute(entry: str) -> None:
+    assert not table(entry).is_complete(NOW + REJOINED_WITHIN_S - 0.1)
+    assert table(entry).is_complete(NOW + REJOINED_WITHIN_S)
+
+
+@pytest.mark.parametrize(("age_s", "missing_s"), [(0.0, REJOINED_WITHIN_S), (10.0, 20.0), (40.0, 0.0), (-5.0, 30.0)])
+def test_server_without_an_entry_may_come_while_the_store_is_young(age_s: float, missing_s: float) -> None:
+    young = table(age_s=age_s)
+    assert young.is_complete(NOW + missing_s)
+    if missing_s:
+        assert not young.is_complete(NOW + missing_s - 0.1)
+
+
+def test_rows_count_under_the_incarnation_that_their_server_has_now() -> None:
+    known = table(f"3 {RUN} 1")
+    assert known.is_live(FE2, 3)
+    assert not known.is_live(FE2, 2)
+    assert not known.is_live("fe9.example.test", 3)
+    assert known.incarnations() == {FE2: 3}
+
+
+def test_names_that_are_no_server_of_the_pool_are_not_read() -> None:
+    known = table()
+    known.replace({b"evil.test": f"9 {RUN} 1".encode(), FE1.encode(): f"9 {RUN} 1".encode(), b"\xff": b""})
+    assert known.incarnations() == {}
+
+
+@pytest.mark.parametrize(
+    "entry", [None, 7, b"", b"3", b"3 1", f"-3 {RUN} 1".encode(), f"3 {RUN} 2".encode(), f"{'9' * 17} {RUN} 1".encode()]
+)
+def test_entry_that_does_not_fit_is_none(entry: object) -> None:
+    assert read_entry(entry) is None
+    assert read_entry(f"3 {RUN} 1".encode()) == KnownServer(3, RUN, complete=True)
