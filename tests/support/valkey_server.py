@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import hiredis
 
-from sipmesh.demo.network import die_with_parent
+from sipmesh.demo.forkserver import die_with_parent
 from sipmesh.demo.ports import free_port
 from support.running import LOOK_AGAIN_S
 
