@@ -24,7 +24,7 @@ def build(folder: Path, settings: dict[str, str]) -> subprocess.CompletedProcess
     )
 
 
-SHIPPED = {".py", ".typed", ".html", ".css", ".js", ".svg"}
+SHIPPED = {".py", ".typed", ".lua", ".html", ".css", ".js", ".svg"}
 """Suffixes of the files that belong to the package."""
 
 
