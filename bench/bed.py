@@ -19,7 +19,7 @@ RESULTS = HERE / "results"
 LOAD = HERE / "load" / "load"
 
 HOST = "127.0.76.1"  # as kamailio.cfg and tls.cfg have it
-CLIENT_PORT, SERVER_PORT = 5061, 5071
+CLIENT_PORT, SERVER_PORT, VALKEY_PORT = 5061, 5071, 6379
 SINK_HOST, SINK_PORT = "127.0.76.2", 5081
 
 START_S, STOP_S = 60.0, 20.0
@@ -121,6 +121,22 @@ def sipmesh(pki: Path, run: Path, *size: object) -> Iterator[Server]:
     """Run sipmesh, with an organisation of the given size (options of organisation.py)."""
     command = [HERE / "sut", "--pki", pki, "--run", run, *WHERE, *SINK_AT, *size]
     with _running(command, CLIENT_PORT, pki, run) as server:
+        yield server
+
+
+@contextmanager
+def on_valkey(pki: Path, run: Path, *size: object) -> Iterator[Server]:
+    """Run sipmesh with its registrations in a Valkey, which runs beside the load."""
+    found = shutil.which("valkey-server")
+    if found is None:
+        raise MeasurementError("valkey-server is not installed")
+    run.mkdir(parents=True, exist_ok=True)
+    where = ("--bind", HOST, "--port", VALKEY_PORT, "--protected-mode", "no", "--save", "", "--dir", run)
+    command = pinned(list(map(str, (found, *where))), first=False)
+    with (
+        started(command, (HOST, VALKEY_PORT), run / "valkey.log"),
+        sipmesh(pki, run, *size, "--store", f"valkey://{HOST}:{VALKEY_PORT}") as server,
+    ):
         yield server
 
 

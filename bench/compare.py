@@ -26,6 +26,7 @@ from bench.bed import (
     floor,
     has_kamailio,
     kamailio,
+    on_valkey,
     sipmesh,
 )
 from bench.growth import SERIES, measure_growth
@@ -33,7 +34,7 @@ from bench.pki import make_pki
 from bench.table import number, table
 
 Start = Callable[..., AbstractContextManager[Server]]
-OURS, NOTHING = "sipmesh", "—"
+OURS, VALKEY, NOTHING = "sipmesh", "sipmesh on Valkey", "—"
 ONE_PROCESS = "one-process"
 """sipmesh without workers."""
 
@@ -162,6 +163,25 @@ PARTS = {
         (ONE_PROCESS,),
         ("--workers", 2),
     ),
+    "store-register": Part(
+        "refreshes, registrations in a file beside Valkey",
+        lambda server, time: server.load("registers", "--window", 20, *time),
+        {"server_us": "server CPU, µs per REGISTER", "p99_ms": "p99, ms"},
+        (VALKEY,),
+    ),
+    "store-login": Part(
+        "first logins, registrations in a file beside Valkey",
+        lambda server, _: server.load("registers", "--logins", "--links", LOGINS, "--window", 40),
+        {"server_us": "server CPU, µs per login", "p99_ms": "p99, ms"},
+        (VALKEY,),
+        ("--users", LOGINS),
+    ),
+    "store-message": Part(
+        "messages of users to users, registrations in a file beside Valkey",
+        lambda server, time: server.load("messages", "--users", *time),
+        {"server_us": "server CPU, µs per request", "p99_ms": "p99, ms"},
+        (VALKEY,),
+    ),
     "storm": Part(
         "500 phones behind one address log in at once",
         lambda server, _: server.storm(500, 1),
@@ -184,7 +204,13 @@ PARTS = {
 }
 """What each measures is said in its title; the floor is a server in C that only shakes hands and answers a keep-alive."""
 
-STARTS: dict[str, Start] = {OURS: sipmesh, ONE_PROCESS: sipmesh, "Kamailio": kamailio, "floor": floor}
+STARTS: dict[str, Start] = {
+    OURS: sipmesh,
+    ONE_PROCESS: sipmesh,
+    VALKEY: on_valkey,
+    "Kamailio": kamailio,
+    "floor": floor,
+}
 
 NOTES = """\
 Medians of {pairs} runs each, taken in turns; a ratio is the median over those turns, with the least and the greatest.
@@ -231,7 +257,7 @@ def measure(parts: list[str], pairs: int, seconds: int, folder: Path) -> Taken:
             for server in servers:
                 sys.stderr.write(f"{name} {turn}/{pairs}: {server}\n")
                 start: Callable[..., AbstractContextManager[Server]] = STARTS[server]
-                options = part.options if server == OURS else ()
+                options = part.options if server in {OURS, VALKEY} else ()
                 with start(folder / "pki", folder / server, *options) as running:
                     taken.keep(name, server, part.work(running, ("--seconds", seconds)))
                     taken.interpreter = os.path.relpath(running.command[0]) if server == OURS else taken.interpreter

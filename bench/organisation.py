@@ -114,6 +114,8 @@ def write(given: argparse.Namespace) -> None:
     for stale in (*folder.glob("users.db*"), *folder.glob("state/bindings.db*")):
         stale.unlink()
     document = topology(given.pki.resolve(), given)
+    if given.store:
+        document["storage"] = {"bindings": given.store}
     add_servers(document, given.servers)
     if given.partners:
         add_partners(document, given.partners, folder.resolve() / "partners")
@@ -122,7 +124,8 @@ def write(given: argparse.Namespace) -> None:
         YAML().dump(document, stream)
     loaded = load(file)
     add_users(loaded, given.users)
-    add_bindings(loaded, given.bindings)
+    if not given.store:
+        add_bindings(loaded, given.bindings)
 
 
 def main() -> None:
@@ -139,6 +142,7 @@ def main() -> None:
     parser.add_argument("--sink-port", type=int, default=5081)
     parser.add_argument("--users", type=int, default=100)
     parser.add_argument("--bindings", type=int, default=0, help="bindings of other users, there from the start")
+    parser.add_argument("--store", help="valkey:// URL of the registrations, in place of a file")
     parser.add_argument("--servers", type=int, default=0, help="further servers in the topology")
     parser.add_argument("--partners", type=int, default=0, help="partners in the topology, each with its own CA")
     write(parser.parse_args())

@@ -112,8 +112,11 @@ class ValkeyLocations:
         self._timer = self._loop.call_later(TICK_S, self._tick)
 
     def find(self, aor: str, found: Callable[[StoredRows | None], None]) -> None:
-        """Read the rows of one address of record; *found* gets None where the store cannot be read."""
-        if self._ready is None:
+        """Read the rows of one address of record; *found* gets None where the store cannot be read.
+
+        During the first attempt to connect, lookups wait for it: a server that has just started is asked at once.
+        """
+        if self._ready is None and self.health.failures:
             self._loop.call_soon(found, None)
             return
         self._finds.append((aor, found))
