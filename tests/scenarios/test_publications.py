@@ -613,7 +613,7 @@ async def test_nobody_is_called_a_stranger_before_the_users_have_come(managed: M
         await managed.start(FE1)
         managed.holding(FE1).users.file.unlink(missing_ok=True)
         async with await Peer.open(managed.organisation.address(FE1, LinkKind.CLIENT), f"alice@{EXAMPLE}") as phone:
-            await phone.send(phone.request("REGISTER", f"sip:{EXAMPLE}"))
+            await phone.send(phone.request("REGISTER", f"sip:{EXAMPLE}", to=f"<sip:alice@{EXAMPLE}>"))
             early = await phone.final()
             assert (early.status, early.first("retry-after")) == (503, "5")
         mate = await managed.peer(FE1, FE2)
@@ -622,7 +622,7 @@ async def test_nobody_is_called_a_stranger_before_the_users_have_come(managed: M
         await until(lambda: managed.nodes[FE1].users.ready)
         assert (await _answer_for(mate, "alice"), await _answer_for(mate, "stranger")) == (202, 404)
         async with await Peer.open(managed.organisation.address(FE1, LinkKind.CLIENT), f"alice@{EXAMPLE}") as phone:
-            await phone.send(phone.request("REGISTER", f"sip:{EXAMPLE}"))
+            await phone.send(phone.request("REGISTER", f"sip:{EXAMPLE}", to=f"<sip:alice@{EXAMPLE}>"))
             assert (await phone.final()).status == 401
 
 
