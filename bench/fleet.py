@@ -52,6 +52,11 @@ WHOLE: tuple[Pool, ...] = (
 Tell = Callable[[str], object]
 
 
+def _name(server: Any) -> str:
+    """Return the name of a server, which may be written as its name only."""
+    return str(server["name"] if isinstance(server, dict) else server)
+
+
 def full(name: str) -> str:
     """The full name of a server or pool."""
     return f"{name}.{DOMAIN}"
@@ -156,6 +161,18 @@ class Fleet:
             if mark is None:
                 raise MeasurementError(f"join grant shows no fingerprint:\n{granted}")
             self.type("join", "accept", f"{server}.join", "--fingerprint", re.sub(r"\s", "", mark.group(1)), at=home)
+            self._share_store(server)
+
+    def _share_store(self, server: str) -> None:
+        """Let a server keep its registrations in the file of the first server of its pool: all are on this machine."""
+        document = YAML().load(self.main / "topology.yaml")
+        names = next(
+            names for pool in document["pools"] if server in (names := [_name(one) for one in pool["servers"]])
+        )
+        file = self.home(server) / "state" / "bindings.db"
+        if names[0] != server and not file.is_symlink():
+            file.parent.mkdir(mode=0o700, exist_ok=True)
+            file.symlink_to(self.home(names[0]) / "state" / "bindings.db")
 
     def serve(self, *servers: str) -> None:
         """Start servers and wait until each answers."""
