@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from pathlib import Path
 
-from sipmesh.server.console.guard import COOKIE, FAILURES_A_MINUTE
+from sipmesh.demo.ports import HOST
+from sipmesh.server.console.guard import COOKIE, FAILURES_A_MINUTE, FORM
 from sipmesh.server.console.secret_table import hash_of
 from support.console import Visitor, management_with_console
-from support.managed import MGMT
+from support.managed import MGMT, Managed
 from support.running import on_loop
 
 
@@ -104,3 +106,38 @@ async def test_plain_http_and_large_bodies_get_nothing(tmp_path: Path) -> None:
             "POST", "/api/v1/block", data=b"[" * 60_000, headers={"Content-Type": "application/json"}
         )
         assert deep.status == 400
+
+
+@on_loop
+async def test_octets_that_are_not_text_are_a_wrong_secret_and_no_fault(tmp_path: Path) -> None:
+    """A stranger sends them in each place where a secret is read; the twin is a person with a session."""
+    async with management_with_console(tmp_path) as network, Visitor(network) as stranger, Visitor(network) as known:
+        await known.log_in("viewer")
+        assert await _status(network, known, b"Authorization: Bearer \xff\xe9") == 401
+        assert await _status(network, known, b"Cookie: " + COOKIE.encode() + b"=\xff") == 303
+        for kind, body, status in (
+            (FORM, b"code=\xff\xfe", 400),
+            (f"{FORM}; charset=klingon", b"code=x", 400),
+            ("multipart/form-data; boundary=b", b"no part", 401),
+            ("multipart/form-data", b"no boundary", 401),
+            ("multipart/form-data; boundary=b", b"--b\r\nContent-Transfer-Encoding: x\r\n\r\nx\r\n--b--\r\n", 401),
+        ):
+            sent = await stranger.ask("POST", "/login", data=body, headers={"Content-Type": kind})
+            assert sent.status == status, (kind, body)
+        assert (await known.ask("POST", "/logout", data={"form_token": "\xe9"})).status == 403
+        sent = await known.ask("POST", "/api/v1/block", json={"name": "x"}, headers={"X-Form-Token": "\xe9"})
+        assert sent.status == 403
+        assert not [*network.told[MGMT].events("fault")]
+        assert (await known.get("/")).status == 200
+        assert (await known.post("/logout")).status == 303
+
+
+async def _status(network: Managed, visitor: Visitor, field: bytes) -> int:
+    """The status of a GET with a header field in octets that no HTTP client would send."""
+    trusted = ssl.create_default_context(cafile=str(network.organisation.root))
+    reader, writer = await asyncio.open_connection(HOST, visitor.port, ssl=trusted, server_hostname=MGMT)
+    try:
+        writer.write(b"GET / HTTP/1.1\r\nHost: %b:%d\r\n%b\r\n\r\n" % (MGMT.encode(), visitor.port, field))
+        return int((await reader.readline()).split()[1])
+    finally:
+        writer.close()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from sipmesh.server.console.operator import Operator, Operators, Session, operator_of_token
 from sipmesh.server.console.request_rate import RequestRate
+from sipmesh.server.console.secret_table import hash_of
 from sipmesh.sip.text import ascii_lower
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 COOKIE: Final = "__Host-sipmesh"
 BEARER: Final = "Bearer "
 FORM_FIELD: Final = "form_token"
+FORM: Final = "application/x-www-form-urlencoded"
 OPERATOR: Final = web.RequestKey("operator", Operator)
 SESSION: Final = web.RequestKey("session", Session)
 
@@ -127,8 +129,22 @@ def must_come_from_our_pages(request: web.Request, form_token: str) -> None:
     session = request.get(SESSION)
     if session is None:
         return  # a token of the API, which no browser adds by itself
-    if not secrets.compare_digest(session.form_token, form_token):
+    if not secrets.compare_digest(hash_of(session.form_token), hash_of(form_token)):
         raise web.HTTPForbidden(text="this form is not from a page of this session: load the page again\n")
+
+
+async def form_of(request: web.Request) -> Mapping[str, str]:
+    """Return the fields of a form; raises HTTP 400 for one that cannot be read.
+
+    Our pages send no files, so a body of another type has no fields.
+    """
+    if request.content_type != FORM:
+        return {}
+    try:
+        fields = await request.post()
+    except (ValueError, LookupError):  # octets that are not of its charset, or an unknown charset
+        raise web.HTTPBadRequest(text="the form cannot be read\n") from None
+    return {name: value for name, value in fields.items() if isinstance(value, str)}
 
 
 def address_of(request: web.Request) -> str:

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.server.admin.replies import EXPLAIN, LINKS, REFUSED
-from sipmesh.server.console.guard import COOKIE, FORM_FIELD, OPERATOR, SESSION, Guard, must_come_from_our_pages
+from sipmesh.server.console.guard import COOKIE, FORM_FIELD, OPERATOR, SESSION, Guard, form_of, must_come_from_our_pages
 from sipmesh.server.console.network_map import HEIGHT, WIDTH, network_map
 from sipmesh.server.console.operations import (
     AUDIT,
@@ -115,7 +115,7 @@ class Pages:
     async def _log_in(self, request: web.Request) -> web.StreamResponse:
         """Begin a session with a code. The code is in the body, so it is in no URL and in no log of one."""
         self._guard.must_have_failures_left(request)
-        code = str((await request.post()).get("code", "")).strip(" ")
+        code = (await form_of(request)).get("code", "").strip(" ")
         secret = self._guard.operators.log_in(code)
         if secret is None:
             self._guard.failed(request)
@@ -126,7 +126,7 @@ class Pages:
 
     async def _log_out(self, request: web.Request) -> web.StreamResponse:
         if self._guard.identify(request) is not None:
-            must_come_from_our_pages(request, str((await request.post()).get(FORM_FIELD, "")))
+            must_come_from_our_pages(request, (await form_of(request)).get(FORM_FIELD, ""))
             self._guard.operators.log_out(request.cookies.get(COOKIE, ""))
         answer = _see(LOGIN)
         answer.del_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="Strict")
@@ -150,7 +150,7 @@ class Pages:
         async def answer(request: web.Request) -> web.StreamResponse:
             if self._guard.identify(request) is None:
                 return _see(LOGIN)
-            form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+            form = await form_of(request)
             must_come_from_our_pages(request, form.get(FORM_FIELD, ""))
             try:
                 back, told = await act(request, form)

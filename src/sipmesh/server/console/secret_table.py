@@ -71,5 +71,5 @@ class SecretTable(Generic[T]):
 
 
 def hash_of(secret: str) -> str:
-    """Return the SHA-256 of a secret, in hex."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    """Return the SHA-256 of a secret, in hex; a header field of a client may have octets that are not UTF-8."""
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
