@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -16,7 +17,9 @@ from sipmesh.server.management.server_faults import BEHIND_TOO_LONG
 from sipmesh.server.wiring import here
 from sipmesh.sip.message import Request, Response
 from sipmesh.storage.audit_act import AuditAct
+from sipmesh.storage.history import Slot
 from sipmesh.storage.management_db import ManagementDb
+from support.approving import Approver, approve, drafted, rule
 from support.control_plane import Plane
 from support.managed import MGMT, Managed, without
 from support.network import EDGE, FE1, FE2, FE3
@@ -156,3 +159,37 @@ def test_server_that_is_behind_for_too_long_is_logged_with_its_reason(
             assert last.act == AuditAct.PUBLISH
 
     falls_behind()
+
+
+@on_loop
+async def test_server_that_follows_refuses_a_version_without_the_approvals_of_operators(managed: Managed) -> None:
+    """Who has the host of another management server signs as management, and writes to the database of the pool."""
+    ada, ben = Approver("ada"), Approver("ben")
+    with Plane(managed) as plane:
+        managed.edit(lambda document: document.update(approvals=rule(ada, ben)))
+        approve(managed, 1, ada, ben)
+        await plane.publish()
+        managed.edit(lambda document: document["sip_domains"].append("evil.test"))
+        octets = drafted(managed, 2).encode()
+        for approvers in ((), (ada,)):
+            _store(plane, approvals={operator.name: operator.signs(octets) for operator in approvers})
+            await plane.controller.follow()
+            await plane.controller.follow()
+            assert plane.number(MGMT) == 2
+            assert "is not approved" in plane.controller.pool_faults()[-1].what
+        assert len([*plane.hosts[MGMT].told.events("a version of the management pool is refused")]) == 2
+        _store(plane, approvals={operator.name: operator.signs(octets) for operator in (ada, ben)})
+        await plane.controller.follow()
+        assert (plane.number(MGMT), plane.controller.pool_faults()) == (5, [])
+
+
+def _store(plane: Plane, **changes: Any) -> None:
+    """Store the draft as the next version, as another management server does."""
+    history = plane.management_db.history
+    head = history.head()
+    assert head is not None
+
+    def make(slot: Slot) -> bytes:
+        return plane.managed.version(slot.number, serial=2, **changes)
+
+    history.publish(head.number, make, "eve (1)", "why", at=datetime.now(UTC))

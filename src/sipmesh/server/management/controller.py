@@ -26,7 +26,7 @@ from sipmesh.server.process.file_stamps import NO_STAMPS, stamp
 from sipmesh.server.process.off_loop import when_large
 from sipmesh.server.replication.control_links import ControlLinks, hops_to
 from sipmesh.server.replication.document_store import DocumentStore, signers_of
-from sipmesh.server.replication.topology_source import version_of
+from sipmesh.server.replication.topology_source import newest_approved, version_of
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.topology.versions.load_published import load_published
 from sipmesh.trust.role import Role
@@ -111,7 +111,7 @@ class Controller:
         self._publishing_again: asyncio.Task[None] | None = None
         self._giver = FileGiver(management_db)
         self._files = FileReceiver(management_db, DocumentStore(self._folder, server.view.name))
-        self._file_fault = ""
+        self._file_fault = self._version_fault = ""
         self.leadership = Leadership(management_db.lease, self, log)
         if self.leadership.leads:
             self._renew_own()  # before it listens: certificates that expired while it was off must not stop it from starting
@@ -136,9 +136,20 @@ class Controller:
     async def follow(self) -> None:
         """Put the newest version of the leader in force here, and store the files that it has sealed for this server."""
         await self._exchange(self._receive_files, "file of the CA received")
-        head = await asyncio.to_thread(self.management_db.history.head)
-        if head is not None and head.number > self._server.view.loaded.number:
-            await self._apply(head.number, 0)
+        held = self._server.view.loaded
+        number, why = await asyncio.to_thread(self._newest_approved, held)
+        if why and why != self._version_fault:
+            self._log.error("a version of the management pool is refused", why=why)
+        self._version_fault = why
+        if number > held.number:
+            await self._apply(number, 0)
+
+    def _newest_approved(self, held: Loaded) -> tuple[int, str]:
+        """Return the version to put in force here after *held*, and why the newest one is refused; empty if it is not."""
+        head = self.management_db.history.head()
+        if head is None or head.number <= held.number:
+            return held.number, ""
+        return newest_approved(self.management_db, held)
 
     async def replicate(self) -> None:
         """Seal what has changed in the CA for the other management servers, if this server leads."""
@@ -181,6 +192,10 @@ class Controller:
             else []
         )
         faults += [Fault(self._file_fault, "until then another server cannot take over")] if self._file_fault else []
+        if self._version_fault:
+            faults.append(
+                Fault(self._version_fault, "ask who published it; let operators approve it, or publish another")
+            )
         named = signers_of(self._server.view.loaded)
         for member in leadership.members:
             if member.heard_s > SILENT_S and member.server in named:

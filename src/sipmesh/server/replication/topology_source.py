@@ -20,6 +20,7 @@ from sipmesh.storage.management_db import DATABASE, ManagementDb
 from sipmesh.topology.document.load import load
 from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
+from sipmesh.topology.versions.approval import NotApprovedError, must_be_approved
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
 from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import KIND, Publication
@@ -148,6 +149,30 @@ def version_of(management_db: ManagementDb, number: int) -> Publication:
         if why:
             raise OperatorError(f"version {number} in the management database was not signed by management: {why}")
     return publication
+
+
+def newest_approved(management_db: ManagementDb, held: Loaded) -> tuple[int, str]:
+    """Return the newest version of the history that may follow *held*, and why a newer one may not, empty if there is none.
+
+    Each version needs the approvals that the one before it requires. One that has too few is left out: another management server
+    has signed it, or somebody who has taken the host of one.
+    """
+    if held.topology.approvals is None:
+        head = management_db.history.head()
+        return (head.number if head is not None else held.number), ""
+    before, topology, why = version_of(management_db, held.number), held.topology, ""
+    if (before.topology.encode(), before.files) != (held.content, held.embedded):
+        return held.number, f"version {held.number} in the history is not the one in force here"
+    for number in (version.number for version in management_db.history.list() if version.number > held.number):
+        new = version_of(management_db, number)
+        loaded = load_published(new, held.folder).topology
+        try:
+            must_be_approved(before, topology, new, loaded)
+        except NotApprovedError as wrong:
+            why = f"version {number} is not approved: {wrong}"
+            continue
+        before, topology, why = new, loaded, ""
+    return before.number, why
 
 
 def _roots(folder: Path) -> list[x509.Certificate]:
