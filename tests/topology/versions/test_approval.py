@@ -10,6 +10,7 @@ import pytest
 
 from sipmesh.topology.document.model import Topology
 from sipmesh.topology.versions.approval import (
+    FARTHEST_BLOCK,
     NotApprovedError,
     Proposal,
     approvers,
@@ -17,7 +18,7 @@ from sipmesh.topology.versions.approval import (
     must_be_approved,
     proposal_of,
 )
-from sipmesh.topology.versions.publication import Publication
+from sipmesh.topology.versions.publication import HIGHEST, Publication
 from support.approving import Approver, rule
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -114,3 +115,15 @@ def test_block_that_changes_anything_else_is_not_one() -> None:
     federation = HELD_TOPOLOGY.federation.model_copy(update={"blocked": ("evil.test", "more.test")})
     for more in ({"sip_domains": ("evil.test",)}, {"approvals": None}, {"organisation": "Other"}):
         assert not is_block(HELD_TOPOLOGY, HELD_TOPOLOGY.model_copy(update={"federation": federation, **more}))
+
+
+def test_operators_of_a_block_cannot_use_up_the_serial_numbers() -> None:
+    """The highest number would be the last one: a block of one operator may be a small step, a version of all any step."""
+    held = topology(approvals=rule(ADA, BEN, block=1))
+    small, large = (replace(NEW, serial=HELD.serial + step) for step in (FARTHEST_BLOCK, FARTHEST_BLOCK + 1))
+    must_be_approved(HELD, held, signed(small, ADA), held)
+    for serial in (large.serial, HIGHEST):
+        far = replace(NEW, serial=serial)
+        with pytest.raises(NotApprovedError, match="1 of 2"):
+            must_be_approved(HELD, held, signed(far, ADA), held)
+    must_be_approved(HELD, held, signed(large, ADA, BEN), held)

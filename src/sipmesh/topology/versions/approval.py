@@ -30,6 +30,9 @@ FORMAT: Final = 1
 MOST: Final = 100
 """Signatures of one version."""
 
+FARTHEST_BLOCK: Final = 1000
+"""How much higher than in force the serial number of a version may be for which `block` approvals are enough."""
+
 
 class NotApprovedError(SipmeshError):
     """A content has not the approvals that the version in force requires."""
@@ -98,7 +101,8 @@ def approvers(rule: Approvals, octets: bytes, signatures: Iterable[bytes]) -> di
 def must_be_approved(held: Publication, held_topology: Topology, new: Publication, new_topology: Topology) -> None:
     """Raise `NotApprovedError` unless the content of *new* may follow *held* by the rule of the held topology.
 
-    The same content with another number needs no new approval. A version that only blocks needs `block` approvals.
+    The same content with another number needs no new approval. A version that only blocks needs `block` approvals; few operators
+    cannot use up the serial numbers by it, so that no later content would count.
     """
     rule = held_topology.approvals
     if rule is None or _is_same_content(held, new):
@@ -109,7 +113,8 @@ def must_be_approved(held: Publication, held_topology: Topology, new: Publicatio
             "does not count again"
         )
     only_blocks = is_block(held_topology, new_topology) and new.files.items() <= held.files.items()
-    needed = rule.block if only_blocks and rule.block is not None else rule.publish
+    is_near = new.serial <= held.serial + FARTHEST_BLOCK
+    needed = rule.block if only_blocks and is_near and rule.block is not None else rule.publish
     names = approvers(rule, proposal_of(new).encode(), list(new.approvals.values())[:MOST])
     if len(names) < needed:
         raise NotApprovedError(f"{len(names)} of {needed} operators have approved its content{_named(names)}")
