@@ -76,6 +76,16 @@ def test_value_that_does_not_fit_makes_no_row(place: int, value: object) -> None
     assert read_row(ALICE, NAME, changed(place, value)) is None
 
 
+@pytest.mark.parametrize(("end", "is_row"), [("\ud800", False), ("é", True)])
+@pytest.mark.parametrize("part", [INSTANCE, AGENT])
+def test_text_that_has_no_octets_makes_no_row(part: int, end: str, *, is_row: bool) -> None:
+    """A surrogate that JSON has escaped could not be written into a message."""
+    values = json.loads(value_of(PHONE))
+    values[part] += end
+    name = f"{values[INSTANCE]};{values[REG_ID]}".encode("utf-8", "backslashreplace")
+    assert (read_row(ALICE, name, b"7 " + json.dumps(values).encode()) is not None) is is_row
+
+
 @pytest.mark.parametrize(
     "value",
     [

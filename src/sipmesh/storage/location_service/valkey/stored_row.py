@@ -23,11 +23,11 @@ MOST_ROWS: Final = 20
 
 _LARGEST: Final = 2**53
 _VALUE = re.compile(rb"([0-9]{1,16}) (\[.*\])", re.DOTALL)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # and surrogates, which no message can have
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,144}")
 _CALL_ID = re.compile(r"[\x21-\x7e]{1,1024}")
-_INSTANCE = re.compile(r"[^\x00-\x20\x7f\"\\]{1,1024}")
-_CONTACT = re.compile(r"[^\x00-\x20\x7f<>\"]{1,4096}")
+_INSTANCE = re.compile(r"[^\x00-\x20\x7f\"\\\ud800-\udfff]{1,1024}")
+_CONTACT = re.compile(r"[^\x00-\x20\x7f<>\"\ud800-\udfff]{1,4096}")
 
 
 @dataclass(frozen=True, slots=True)
