@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
@@ -12,10 +14,10 @@ from sipmesh.sip.message import Response
 from sipmesh.sip.transaction.ack import cancel_for
 from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind
-from support.carrying import logged_in, path_of
+from support.carrying import credentials, logged_in, path_of, registration
 from support.network import EDGE, FE2, FE3, Network
 from support.peer import Peer
-from support.running import on_loop, until
+from support.running import on_jumping_loop, on_loop, until
 from support.siblings import ONE, TWO, pair_of
 from support.talking import inside_of, talking
 
@@ -224,6 +226,22 @@ async def test_failed_logins_at_one_worker_delay_those_at_the_other(example: Org
         flow = next(flow for flow in pair.nodes[ONE].flow_table.sessions() if flow.link.is_here)
         attempt = attempt_of(flow, "sip:alice@example.test")
         await until(lambda: pair.nodes[TWO].failures.delay_s(attempt, pair.nodes[TWO].loop.time()) > 0)
+
+
+@on_jumping_loop
+async def test_guesses_through_one_server_delay_those_at_the_other_worker(two_pools: Network) -> None:
+    """A stolen front end has a link to each worker, and invents an address for each guess; another user does not wait."""
+    async with pair_of(two_pools.organisations[0]) as pair:
+        loop, took = asyncio.get_running_loop(), []
+        carriers = {worker: await pair.peer("alice", worker, FE3) for worker in (ONE, TWO)}
+        for number, worker in enumerate((ONE, ONE, ONE, TWO, TWO)):
+            peer, path, host = carriers[worker], path_of(FE3), f"192.0.2.{number + 1}"
+            peer.user = "carol@example.test" if number == 4 else "alice@example.test"
+            challenged = await peer.ask(registration(peer, path, host=host))
+            guess, began = credentials(peer, challenged, "wrong"), loop.time()
+            assert (await peer.ask(registration(peer, path, [guess], host))).status == 401
+            took.append(round(loop.time() - began, 1))
+        assert took == [0.0, 0.0, 0.5, 1.0, 0.0]
 
 
 @on_loop

@@ -51,7 +51,8 @@ class DigestAuth:
         self._flow_table, self._accounts, self._log = flow_table, accounts, log
         self.remembered, self.history = LoginFailures(), LoginHistory()
         self.succeeded = 0
-        self.failed_here: Callable[[str, str, str], None] | None = None  # link, address of the peer, user
+        self.failed_here: Callable[[str, str, str, str], None] | None = None
+        """Told of each failed login: link, address of the peer, user, and the server that carries the link or ""."""
         self.failed: Counter[str] = Counter()  # by flaw class
 
     def __repr__(self) -> str:
@@ -128,7 +129,8 @@ class DigestAuth:
         """Count a failed login; return True if the link has to be closed: too many failures, and no user logged in on it."""
         closes = self._failures.failed(attempt_of(flow, aor), self._loop.time()) and not flow.has_login
         if self.failed_here is not None:
-            self.failed_here(str(flow.number), flow.link.remote[0], aor)
+            through = flow.carrier.link.peer_name if flow.carrier is not None else ""
+            self.failed_here(str(flow.number), flow.link.remote[0], aor, through)
         home = self.homes.elsewhere(aor)
         self._remember(flow, request, aor, flaw, closes=closes)
         self._log.warning(
@@ -143,9 +145,9 @@ class DigestAuth:
         )
         return closes
 
-    def failed_at_other_process(self, link: str, remote: str, aor: str) -> None:
-        """Count a failed login at another process of this server."""
-        self._failures.failed(Attempt(link, remote, aor), self._loop.time())
+    def failed_at_other_process(self, link: str, remote: str, aor: str, through: str) -> None:
+        """Count a failed login at another process of this server; *through* is the server that carries the link, or ""."""
+        self._failures.failed(Attempt(link, remote, aor, through), self._loop.time())
 
     def close_changed(self, changed: frozenset[str] | None = None) -> list[str]:
         """Close the links of users who were removed or moved, or whose password has changed; returns the ids of the links.

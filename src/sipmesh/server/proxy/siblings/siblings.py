@@ -112,7 +112,7 @@ class Siblings(UsageObserver):
         self._elsewhere: LinksElsewhere | None = None
         self._counts: CountsElsewhere | None = None
         self.order: Callable[[WorkerChannel, int, int, bytes], None] = _nothing_to_order
-        self.login_failed: Callable[[str, str, str], None] = _not_counted
+        self.login_failed: Callable[[str, str, str, str], None] = _not_counted
         self.ended: Callable[[int], None] = _not_told
 
     def __repr__(self) -> str:
@@ -188,9 +188,9 @@ class Siblings(UsageObserver):
         told = _packed(account.kind, account.name, account.branches, account.octets)
         self._tell_all(USAGE, 0, told)
 
-    def failed(self, link: str, remote: str, aor: str) -> None:
-        """Announce a failed login."""
-        self._tell_all(FAILURE, 0, _packed(link, remote, aor))
+    def failed(self, link: str, remote: str, aor: str, through: str) -> None:
+        """Announce a failed login; *through* is the server that carries the link, or ""."""
+        self._tell_all(FAILURE, 0, _packed(link, remote, aor, through))
 
     def responded(self, flow: Flow, response: Response) -> bool:
         """Hand on a response to the process whose branch it answers; False if it is none of another process."""
@@ -262,8 +262,8 @@ class Siblings(UsageObserver):
             name, principal, branches, octets = json.loads(payload)
             self._counts.used_elsewhere(channel.number, name, principal, branches, octets)
         elif kind == FAILURE:
-            link, remote, aor = json.loads(payload)
-            self.login_failed(link, remote, aor)
+            link, remote, aor, through = json.loads(payload)
+            self.login_failed(link, remote, aor, through)
         elif kind in {CLOSE, RESERVE}:
             flow = self._flow_table.by_number(number)
             if flow is not None and flow.link.is_here and kind == CLOSE:
@@ -402,7 +402,7 @@ def _nothing_to_order(channel: WorkerChannel, kind: int, number: int, payload: b
     """Take no order."""
 
 
-def _not_counted(link: str, remote: str, aor: str) -> None:
+def _not_counted(link: str, remote: str, aor: str, through: str) -> None:
     """Count no failure."""
 
 
