@@ -265,6 +265,19 @@ async def test_only_the_carrying_link_ends_a_flow_at_home(two_pools: Network) ->
         assert (await peer.ask(peer.request("MESSAGE", ALICE, [route]))).status == 430
 
 
+@pytest.mark.parametrize(("answered", "told"), [(430, 480), (486, 486)])
+@on_loop
+async def test_callee_does_not_end_the_link_of_a_carried_caller(two_pools: Network, answered: int, told: int) -> None:
+    """430 tells the server with the link that the login is gone, so only its home pool says it."""
+    async with two_pools:
+        bob, dora = await two_pools.phone("bob", FE1), await two_pools.phone("dora", FE3)
+        for status, expected in ((answered, told), (200, 200)):
+            await bob.send(bob.request("MESSAGE", DORA))
+            await dora.reply(await dora.request_in("MESSAGE"), status)
+            assert (await bob.final()).status == expected
+        assert rows_of(two_pools, FE3, BOB) + rows_of(two_pools, FE4, BOB) == 1
+
+
 # 4. Limits
 
 

@@ -390,6 +390,9 @@ class Relay:
             self._perform(proxied, proxied.context.responded(start.number, refusal))
 
     def _reply(self, proxied: ProxiedRequest, response: Response) -> None:
+        if response.status == FLOW_FAILED and proxied.flow.carrier is not None:
+            # to the server with the link it says that the login is unknown here: another flow has failed
+            response = explained(proxied.request, TEMPORARILY_UNAVAILABLE)
         kind = proxied.flow.link.kind
         if kind is LinkKind.PARTNER or (kind is LinkKind.CLIENT and hides_answerer(response)):
             assert_identity(response, None)
