@@ -371,6 +371,22 @@ async def test_failed_logins_at_the_wrong_pool_close_the_link_and_wait_there_too
         assert (await (await two_pools.peer(FE1, "bob")).register()).status == 200
 
 
+@pytest.mark.parametrize("claimed", ["", ";received=192.0.2.77"])
+@on_loop
+async def test_guess_counts_at_home_for_the_address_from_which_it_came(two_pools: Network, claimed: str) -> None:
+    """A guesser cannot use up the attempts of another address."""
+    async with two_pools:
+        guesser = await two_pools.peer(FE1, "bob")
+        challenged = await guesser.ask(guesser.request("REGISTER", "sip:example.test", to=f"<{BOB}>"))
+        guess = guesser.request(
+            "REGISTER", "sip:example.test", [credentials(guesser, challenged, "wrong")], to=f"<{BOB}>"
+        )
+        guess.replace("via", f"SIP/2.0/TLS 127.0.0.1:5061;branch=z9hG4bK-guess{claimed}")
+        assert (await guesser.ask(guess)).status == 401
+        told = [line for name in (FE3, FE4) for line in two_pools.told[name].events("login failed")]
+        assert [line["remote"] for line in told] == [f"127.0.0.1 by {FE1}"]
+
+
 @on_loop
 async def test_credentials_for_other_realms_do_not_go_to_the_home_pool(two_pools: Network) -> None:
     async with two_pools:

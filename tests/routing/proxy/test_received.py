@@ -13,6 +13,8 @@ from sipmesh.routing.proxy.received import mark_received
         ("10.0.0.1:5061;rport;branch=z9hG4bKx", "10.0.0.1:5061;branch=z9hG4bKx;received=192.0.2.9;rport=4711"),
         ("192.0.2.9:5061;branch=z9hG4bKx", "192.0.2.9:5061;branch=z9hG4bKx"),
         ("192.0.2.9;rport;branch=z9hG4bKx", "192.0.2.9;branch=z9hG4bKx;received=192.0.2.9;rport=4711"),
+        ("192.0.2.9;branch=z9hG4bKx;received=8.8.8.8", "192.0.2.9;branch=z9hG4bKx;received=192.0.2.9"),
+        ("192.0.2.9 ;branch=z9hG4bKx;received=8.8.8.8", "192.0.2.9;branch=z9hG4bKx;received=192.0.2.9"),
         ("phone.invalid;branch=z9hG4bKx;received=8.8.8.8", "phone.invalid;branch=z9hG4bKx;received=192.0.2.9"),
     ],
 )

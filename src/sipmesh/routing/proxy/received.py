@@ -24,11 +24,12 @@ class Mark:
 def mark_received(request: Request, host: str, port: int, last: Mark | None = None) -> Mark | None:
     """Add ``received`` if the top Via has another host than *host*, and fill in ``rport`` if the client asked for it.
 
+    A ``received`` that the client has written is replaced: other servers take it for what we have seen.
     The response always goes back on the same link. The client learns its public address from it. *last* is the result for
     the previous request on this link.
     """
     via = request.top_via
-    if via.host == host and not via.asks_for_port:
+    if via.host == host and not via.asks_for_port and not _claims_address(via):
         return last
     if via.form is None:
         request.replace_item("via", str(via.received(host, port)))
@@ -36,6 +37,11 @@ def mark_received(request: Request, host: str, port: int, last: Mark | None = No
     mark = last if last is not None and last.form is via.form else Mark(via.form, host, port)
     request.replace_item("via", f"{mark.before};branch={via.branch}{mark.after}")
     return mark
+
+
+def _claims_address(via: Via) -> bool:
+    """Tell whether its sender has written ``received`` into a Via."""
+    return (via if via.form is None else via.form.others).has("received")
 
 
 def via_as_sent(request: Request, mark: Mark | None) -> str:
