@@ -8,7 +8,7 @@ from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.server.proxy.login.login_waits import attempt_of
-from sipmesh.server.proxy.siblings.channel import ARRIVED, CLOSE, ORDER, SEND
+from sipmesh.server.proxy.siblings.channel import ARRIVED, CLOSE, MOST_IN_ALL, ORDER, SEND
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.message import Response
 from sipmesh.sip.transaction.ack import cancel_for
@@ -251,6 +251,39 @@ async def test_request_for_a_phone_that_does_not_read_is_answered_by_its_worker(
         flow = next(flow for flow in pair.nodes[TWO].flow_table.sessions() if flow.link.is_here)
         flow.link._writer.bound = 10
         assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
+
+
+@on_loop
+async def test_responses_of_a_phone_do_not_end_the_channel_to_another_worker(example: Organisation) -> None:
+    """A worker that is behind loses responses; a closed channel would never be opened again."""
+    async with pair_of(example) as pair:
+        alice, bob = await pair.phone("alice", ONE), await pair.phone("bob", TWO)
+        channel = pair.siblings(TWO).channel(ONE)
+        assert channel is not None
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        message = await bob.request_in("MESSAGE")
+        channel.pending += MOST_IN_ALL
+        await bob.reply(message, 486)
+        assert (await bob.ask(bob.request("OPTIONS", "sip:example.test"))).status == 200
+        assert channel.is_open
+        channel.pending -= MOST_IN_ALL
+        await bob.reply(message, 200)
+        assert (await alice.final()).status == 200
+
+
+@on_loop
+async def test_subscription_is_refused_while_the_worker_of_its_notifier_is_behind(example: Organisation) -> None:
+    async with pair_of(example) as pair:
+        at = ONE if notifier_of("sip:bob@example.test", ["1", "2"], ()) == "2" else TWO
+        alice = await pair.phone("alice", at)
+        channel = pair.siblings(at).channel(ONE + TWO - at)
+        assert channel is not None
+        asked = (("event", "presence"), ("contact", "<sip:alice@host>"), ("expires", "60"))
+        channel.pending += MOST_IN_ALL
+        assert (await alice.ask(alice.request("SUBSCRIBE", "sip:bob@example.test", asked))).status == 503
+        channel.pending -= MOST_IN_ALL
+        assert channel.is_open
+        assert (await alice.ask(alice.request("SUBSCRIBE", "sip:bob@example.test", asked))).status != 503
 
 
 @on_loop

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sipmesh.errors import SipmeshError
+from sipmesh.routing.outcome import RETRY_AFTER_S
 from sipmesh.routing.proxy.branch import prefix_of
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.server.proxy.flow import Flow
@@ -193,13 +194,18 @@ class Siblings(UsageObserver):
         self._tell_all(FAILURE, 0, _packed(link, remote, aor, through))
 
     def responded(self, flow: Flow, response: Response) -> bool:
-        """Hand on a response to the process whose branch it answers; False if it is none of another process."""
+        """Hand on a response to the process whose branch it answers; False if it is none of another process.
+
+        If too much waits for that process, the response is lost: a phone may send any number of them.
+        """
         channel = self._by_branch.get(prefix_of(response.top_via.branch or ""))
         if channel is None or not flow.link.is_here:
             return False
         if response.status >= FIRST_FINAL and flow.number in self._awaited:
             self._answered(flow.number)
-        channel.send(ARRIVED, flow.number, response.encode())
+        data = response.encode()
+        if channel.has_room(len(data)):
+            channel.send(ARRIVED, flow.number, data)
         return True
 
     def _answered(self, number: int) -> None:
@@ -225,7 +231,11 @@ class Siblings(UsageObserver):
         channel = self._channels.get(chosen)
         if channel is None:
             return False
-        channel.send(ARRIVED, flow.number, request.encode())
+        data = request.encode()
+        if channel.has_room(len(data)):
+            channel.send(ARRIVED, flow.number, data)
+        else:
+            flow.link.send(respond(request, 503, headers=(("Retry-After", RETRY_AFTER_S),)).encode())
         return True
 
     def to_supervisor(self, link: Link, message: Request | Response) -> None:
