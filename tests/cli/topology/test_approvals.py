@@ -47,7 +47,8 @@ async def test_two_operators_approve_what_a_third_proposes(managed: Managed, tmp
         await managed.type("topology", "propose")
         shown = await managed.type("topology", "review", f"{FOLDER}/proposal-2.json", "--before", proposal)
         assert "polite-block" in shown
-        assert "sip_domains" not in shown
+        assert "+presence:" in shown
+        assert "+sip_domains" not in shown
         await managed.type("topology", "propose", "--block", "evil.test")
         for key, typed in (("ada", "secret words\n"), ("ben", "")):
             await managed.type(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
+from difflib import unified_diff
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -101,6 +103,19 @@ def review(
         say(f"{before.name} is proposal {old.serial} of {old.organisation}, and not the one just before.", style=WARN)
     changes = difference(_loaded(old, before), loaded)
     say(*([f"  {line}" for line in changes] or ["Nothing changes in its meaning."]))
+    say("The lines of the document that change, and the roots:")
+    say_document("".join(_changed_lines(old, made)))
+
+
+def _changed_lines(old: Proposal, made: Proposal) -> Iterator[str]:
+    """Return the changed lines of the document with those around them, and each embedded file that changes."""
+    lines = (old.topology.splitlines(keepends=True), made.topology.splitlines(keepends=True))
+    yield from (line if line.endswith("\n") else f"{line}\n" for line in unified_diff(*lines, "before", "proposed"))
+    for name in sorted(old.files.keys() | made.files.keys()):
+        before, after = old.files.get(name), made.files.get(name)
+        if before != after:
+            state = "is removed" if after is None else "is new" if before is None else "has another content"
+            yield f"the embedded file {name!r} {state}\n"
 
 
 def approve(

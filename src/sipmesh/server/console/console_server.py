@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from sipmesh.errors import OperatorError, Problem
+from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.server.console.api import Api
 from sipmesh.server.console.guard import Guard
+from sipmesh.server.console.listener import ConsoleListener
 from sipmesh.server.console.operations import Operations
 from sipmesh.server.console.operator import CODE_LIFETIME_S, Operator
 from sipmesh.server.console.pages import LOGIN, Pages
@@ -43,7 +44,7 @@ class ConsoleServer:
         self._guard = Guard(lambda: node.view, node.loop.time, log)
         self._operations = Operations(commands)
         self._runner: web.AppRunner | None = None
-        self._site: web.TCPSite | None = None
+        self._listener: ConsoleListener | None = None
         self._listens_as: tuple[object, ...] = ()
 
     def __repr__(self) -> str:
@@ -72,18 +73,19 @@ class ConsoleServer:
 
     async def _listen(self) -> None:
         self._listens_as = self._wanted()
-        site, self._site = self._site, None
-        if site is not None:
-            await site.stop()
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            await listener.close()
         console = self._node.view.console
         if console is None or self._runner is None:
             return
         host, port = console
-        self._site = web.TCPSite(self._runner, host, port, ssl_context=self._context())
+        server = self._runner.server
+        if server is None:
+            raise LocalError("the runner of the console is not set up")
         try:
-            await self._site.start()
+            self._listener = ConsoleListener(host, port, self._context(), server)
         except OSError as wrong:
-            self._site = None
             remedy = "set another address for `console` in the topology"
             where = Problem(self._node.file, 0, "console.listen", str(wrong), remedy)
             raise OperatorError(f"no console on {host} port {port}", (where,)) from wrong
@@ -103,6 +105,8 @@ class ConsoleServer:
 
     async def close(self) -> None:
         """Stop listening, and end all sessions."""
+        if self._listener is not None:
+            await self._listener.close()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
@@ -113,7 +117,7 @@ class ConsoleServer:
 
     async def _new_code(self, asked: Mapping[str, Any]) -> LoginCodeReply:
         """Return a code that logs in once. Whoever can open the control socket may do everything, so each role is allowed."""
-        if self._site is None or self._node.view.console is None:
+        if self._listener is None or self._node.view.console is None:
             raise OperatorError("the topology has no console: add `console: {listen: 8444}`, and publish")
         role = ConsoleRole(asked["role"])
         code = self._guard.operators.new_code(Operator(f"{asked[WHO]} (console)", role))

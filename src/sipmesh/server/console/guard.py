@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from sipmesh.routing.authentication.backoff import network_of
 from sipmesh.server.console.operator import Operator, Operators, Session, operator_of_token
 from sipmesh.server.console.request_rate import RequestRate
 from sipmesh.server.console.secret_table import hash_of
@@ -148,5 +149,5 @@ async def form_of(request: web.Request) -> Mapping[str, str]:
 
 
 def address_of(request: web.Request) -> str:
-    """Return the address of the client."""
-    return request.remote or ""
+    """Return the address of the client; of an IPv6 address the /64, which a site has as a whole."""
+    return network_of(request.remote or "")

@@ -1,0 +1,96 @@
+"""The port of the console: a bounded number of connections, each for a bounded time.
+
+A connection that sends nothing, or half a request, uses a descriptor of the process that has the links to all servers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.routing.authentication.backoff import network_of
+
+if TYPE_CHECKING:
+    from aiohttp.web_protocol import RequestHandler
+
+MOST_CONNECTIONS: Final = 128
+MOST_OF_ADDRESS: Final = 32
+HANDSHAKE_S: Final = 5.0
+LAST_REQUEST_S: Final = 30.0
+"""Seconds after which a connection is closed with the next response; a browser opens another one."""
+
+LONGEST_S: Final = 60.0
+"""Seconds after which a connection is closed, whatever it does."""
+
+LOOK_EVERY_S: Final = 0.5
+BACKLOG: Final = 64
+
+
+class ConsoleListener:
+    """Accepts connections at *host* and *port*; *make* returns the handler of a connection. Raises OSError as `bind` does."""
+
+    def __init__(
+        self, host: str, port: int, context: ssl.SSLContext, make: Callable[[], RequestHandler[object]]
+    ) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        self._socket.setblocking(False)  # noqa: FBT003 - the method has no keyword
+        self._context, self._make = context, make
+        self._of_address = Counter[str]()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._accepting = asyncio.get_running_loop().create_task(self._accept())
+
+    def __repr__(self) -> str:
+        return f"<ConsoleListener with {len(self._tasks)} connections>"
+
+    async def close(self) -> None:
+        """Stop listening; connections end by themselves, or with their server."""
+        self._accepting.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._accepting
+        self._socket.close()
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connected, remote = await loop.sock_accept(self._socket)
+            except OSError:  # the peer is gone already, or there is no free descriptor
+                await asyncio.sleep(LOOK_EVERY_S)
+                continue
+            address = network_of(str(remote[0]))
+            if len(self._tasks) >= MOST_CONNECTIONS or self._of_address[address] >= MOST_OF_ADDRESS:
+                connected.close()
+                continue
+            self._of_address[address] += 1
+            task = loop.create_task(self._serve(connected))
+            self._tasks.add(task)
+            task.add_done_callback(lambda task, address=address: self._ended(task, address))
+
+    def _ended(self, task: asyncio.Task[None], address: str) -> None:
+        self._tasks.discard(task)
+        self._of_address -= Counter((address,))
+
+    async def _serve(self, connected: socket.socket) -> None:
+        """Serve one connection until it ends, or its time is over."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            transport, handler = await loop.connect_accepted_socket(
+                self._make, connected, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_S
+            )
+        except (OSError, ssl.SSLError):
+            connected.close()
+            return
+        while not transport.is_closing():
+            age_s = loop.time() - began
+            if age_s >= LONGEST_S:
+                transport.abort()
+            elif age_s >= LAST_REQUEST_S:
+                handler.keep_alive(False)  # noqa: FBT003 - the method of aiohttp has no keyword
+            await asyncio.sleep(LOOK_EVERY_S)

@@ -1,0 +1,58 @@
+"""Connections to the console: how many there are, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+
+import pytest
+
+from sipmesh.server.console import listener
+from support.console import Visitor, management_with_console
+from support.managed import MGMT, Managed
+from support.running import on_loop
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def connected(network: Managed, port: int) -> Streams:
+    context = ssl.create_default_context(cafile=str(network.organisation.root))
+    return await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=MGMT)
+
+
+@on_loop
+async def test_connection_that_sends_nothing_or_half_a_request_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "LONGEST_S", 0.5)
+    async with management_with_console(tmp_path) as network, Visitor(network, "vera-token") as visitor:
+        streams = [await connected(network, visitor.port) for _ in range(2)]
+        streams[0][1].write(b"GET / HTTP/1.1\r\nHost: x")
+        for reader, writer in streams:
+            assert await reader.read() == b""
+            writer.close()
+        assert (await visitor.get("/api/v1/status")).status == 200
+
+
+@pytest.mark.parametrize("limit", ["MOST_CONNECTIONS", "MOST_OF_ADDRESS"])
+@on_loop
+async def test_connections_beyond_the_limit_are_closed_and_room_comes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(listener, limit, 2)
+    async with management_with_console(tmp_path) as network, Visitor(network, "vera-token") as visitor:
+        held = [await connected(network, visitor.port) for _ in range(2)]
+        with pytest.raises(OSError):  # noqa: PT011 - reset or closed, as the kernel says
+            await connected(network, visitor.port)
+        for _, writer in held:
+            writer.close()
+
+        async def answered() -> bool:
+            try:
+                return (await visitor.get("/api/v1/status")).status == 200
+            except OSError:
+                return False
+
+        while not await answered():
+            await asyncio.sleep(0.05)
