@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from sipmesh.routing.identity.route_set import NOWHERE
 from sipmesh.routing.identity.sender import named_side
 from sipmesh.trust.evidence import LinkKind
 from support.carrying import carrier, credentials, logged_in, path_of, registration, route_in
@@ -355,6 +356,24 @@ async def test_two_logins_of_one_flow_that_have_waited_are_one_flow(two_pools: N
         assert [(await peer.final()).status for _ in nonces] == [200, 200]
         assert (len(node.home_flows), rows_of(two_pools, FE3, BOB)) == (1, 1)
         assert len(node.accounts.of_users) == 1
+
+
+@pytest.mark.parametrize("is_stranger", [True, False])
+@on_loop
+async def test_end_of_a_request_without_a_login_ends_the_login_on_its_flow_too(
+    two_pools: Network, *, is_stranger: bool
+) -> None:
+    """Both have one number and one client, whose link is closed: nothing of the login is left behind."""
+    async with two_pools:
+        peer, path, node = await carrier(two_pools, FE3, FE1, "bob"), path_of(FE1), two_pools.nodes[FE3]
+        asked = registration(peer, path)
+        await peer.ask(asked)
+        (by,) = [flow for flow in node.flow_table.sessions() if flow.link.peer_name == FE1]
+        stranger = node.home_flows.flow_of(by, asked, NOWHERE)
+        await logged_in(peer, path)
+        flow = stranger if is_stranger else node.flow_table.by_number(stranger.number)  # type: ignore[union-attr]
+        flow.link.close("too many failed logins")  # type: ignore[union-attr]
+        assert (len(node.home_flows), len(node.accounts.of_users), rows_of(two_pools, FE3, BOB)) == (0, 0, 0)
 
 
 @on_jumping_loop

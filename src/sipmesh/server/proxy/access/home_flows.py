@@ -159,6 +159,9 @@ class HomeFlows:
         flow = link.flow
         if isinstance(flow, Flow) and flow.carrier is not None:
             self._end_of_flow.tell(flow.carrier, flow.path, why)
+            known = self._by_carrier.get(flow.carrier.number, {}).get(flow.path)
+            if known is not None and known is not flow:  # another request of this client has logged in meanwhile
+                self._end(known)
             self._forget(flow)
 
     def _end(self, flow: Flow) -> None:
