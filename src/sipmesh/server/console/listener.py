@@ -11,6 +11,7 @@ import ssl
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication.backoff import network_of
@@ -34,9 +35,7 @@ BACKLOG: Final = 64
 class ConsoleListener:
     """Accepts connections at *host* and *port*; *make* returns the handler of a connection. Raises OSError as `bind` does."""
 
-    def __init__(
-        self, host: str, port: int, context: ssl.SSLContext, make: Callable[[], RequestHandler[object]]
-    ) -> None:
+    def __init__(self, host: str, port: int, context: ssl.SSLContext, make: Callable[[], RequestHandler]) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family, backlog=BACKLOG)
         self._socket.setblocking(False)  # noqa: FBT003 - the method has no keyword
@@ -70,9 +69,9 @@ class ConsoleListener:
             self._of_address[address] += 1
             task = loop.create_task(self._serve(connected))
             self._tasks.add(task)
-            task.add_done_callback(lambda task, address=address: self._ended(task, address))
+            task.add_done_callback(partial(self._ended, address))
 
-    def _ended(self, task: asyncio.Task[None], address: str) -> None:
+    def _ended(self, address: str, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._of_address -= Counter((address,))
 

@@ -162,7 +162,7 @@ def newest_approved(management_db: ManagementDb, held: Loaded) -> tuple[int, str
         return (head.number if head is not None else held.number), ""
     before, topology, why = version_of(management_db, held.number), held.topology, ""
     if (before.topology.encode(), before.files) != (held.content, held.embedded):
-        return held.number, f"version {held.number} in the history is not the one in force here"
+        return held.number, f"version {held.number} in the history differs from that version in force here"
     for number in (version.number for version in management_db.history.list() if version.number > held.number):
         new = version_of(management_db, number)
         loaded = load_published(new, held.folder).topology
