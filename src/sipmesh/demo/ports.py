@@ -80,7 +80,9 @@ def _first_ephemeral() -> int:
 
 
 def _is_free(host: str, port: int) -> bool:
+    """Tell whether nobody listens; connections of an earlier server that linger in the kernel (TIME_WAIT) do no harm."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError:
