@@ -21,7 +21,7 @@ def draft(network: Managed) -> Draft:
 
 def test_draft_without_a_rule_needs_no_approval(managed: Managed) -> None:
     management_db = ManagementDb(managed.organisation.folder)
-    assert approved(management_db, draft(managed)) == NOT_APPROVED
+    assert approved(management_db, draft(managed), None) == NOT_APPROVED
     management_db.close()
 
 
@@ -34,18 +34,18 @@ def test_other_files_in_the_folder_do_no_harm(managed: Managed, monkeypatch: pyt
     (folder / "01.sig").write_text("-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n")
     (folder / "02.sig").mkdir()
     with pytest.raises(OperatorError, match="0 of 2"):
-        approved(management_db, draft(managed))
+        approved(management_db, draft(managed), None)
     approve(managed, 1, ADA, BEN)
-    found = approved(management_db, draft(managed))
+    found = approved(management_db, draft(managed), None)
     assert (found.serial, sorted(found.signatures)) == (1, ["ada", "ben"])
     assert proposal(management_db, draft(managed)).serial == 1
     monkeypatch.setattr(approvals, "MOST_FILES", 0)
     with pytest.raises(OperatorError, match="0 of 2"):
-        approved(management_db, draft(managed))
+        approved(management_db, draft(managed), None)
     management_db.close()
 
 
 def test_version_without_approvals_has_a_serial_number_of_its_own(managed: Managed) -> None:
     management_db = ManagementDb(managed.organisation.folder)
-    assert approved(management_db, draft(managed), unapproved=True).serial == 1
+    assert approved(management_db, draft(managed), None, unapproved=True).serial == 1
     management_db.close()

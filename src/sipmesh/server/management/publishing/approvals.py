@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import OperatorError
 from sipmesh.server.replication.topology_source import version_of
 from sipmesh.topology.document.operators.sshsig import LARGEST, UnusableKeyError, unarmoured
-from sipmesh.topology.versions.approval import (
-    NotApprovedError,
-    Proposal,
-    approvers,
-    must_be_approved,
-    proposal_of,
-)
-from sipmesh.topology.versions.load_published import load_published
+from sipmesh.topology.versions.approval import NotApprovedError, Proposal, approvers, must_be_approved
 from sipmesh.topology.versions.publication import NOT_APPROVED, Approved
 
 if TYPE_CHECKING:
@@ -41,8 +34,11 @@ def proposal(management_db: ManagementDb, draft: Draft) -> Proposal:
 
 
 def _proposed(newest: Publication | None, draft: Draft) -> Proposal:
-    serial = newest.serial + 1 if newest is not None else 1
-    return Proposal(draft.loaded.topology.organisation, serial, draft.topology, draft.files)
+    return Proposal(draft.loaded.topology.organisation, _next_serial(newest), draft.topology, draft.files)
+
+
+def _next_serial(newest: Publication | None) -> int:
+    return newest.serial + 1 if newest is not None else 1
 
 
 def _newest(management_db: ManagementDb) -> Publication | None:
@@ -50,17 +46,18 @@ def _newest(management_db: ManagementDb) -> Publication | None:
     return version_of(management_db, head.number) if head is not None else None
 
 
-def approved(management_db: ManagementDb, draft: Draft, *, unapproved: bool = False) -> Approved:
+def approved(management_db: ManagementDb, draft: Draft, before: Loaded | None, *, unapproved: bool = False) -> Approved:
     """Return the approvals with which *draft* may be published; with *unapproved* a new serial number without any.
 
-    Without `approvals` in both documents there are none. The rule of the version in force must be met, since servers check it,
-    and the new rule too: else nobody could publish after it. Raises `OperatorError` with what is missing.
+    *before* is the version in force, None for the first one. Without `approvals` in both documents there are none. The rule of
+    the version in force must be met, since servers check it, and the new rule too: else nobody could publish after it. Raises
+    `OperatorError` with what is missing.
     """
-    newest, new = _newest(management_db), draft.loaded.topology.approvals
-    old = load_published(newest, draft.loaded.folder).topology if newest is not None else None
-    rules = [rule for rule in (old.approvals if old is not None else None, new) if rule is not None]
+    newest, new = _newest(management_db), draft.loaded.topology
+    old_rule = before.topology.approvals if before is not None else None
+    rules = [rule for rule in (old_rule, new.approvals) if rule is not None]
     if unapproved:
-        return Approved(newest.serial + 1 if newest is not None else 1)
+        return Approved(_next_serial(newest))
     if not rules:
         return Approved(newest.serial) if newest is not None and newest.serial else NOT_APPROVED
     if newest is not None and (newest.topology, dict(newest.files)) == (draft.topology, dict(draft.files)):
@@ -68,26 +65,20 @@ def approved(management_db: ManagementDb, draft: Draft, *, unapproved: bool = Fa
     wanted = _proposed(newest, draft)
     found = Approved(wanted.serial, _signed(rules, wanted, draft.loaded))
     try:
-        _check(newest, draft, old.approvals if old is not None else None, new, found)
+        if newest is not None and before is not None:
+            must_be_approved(newest, before.topology, _as_published(draft, found), new)
+        if new.approvals is not None and new.approvals != old_rule:
+            _must_meet(new.approvals, wanted, found)
     except NotApprovedError as wrong:
         remedy = "sipmesh topology propose writes what operators sign; put their signatures into the folder approvals"
         raise OperatorError(f"not published, since operators have not approved it: {wrong}; {remedy}") from None
     return found
 
 
-def _check(
-    newest: Publication | None, draft: Draft, old: Approvals | None, new: Approvals | None, found: Approved
-) -> None:
-    publication = _as_published(draft, found)
-    if newest is not None and old is not None:
-        must_be_approved(
-            newest, load_published(newest, draft.loaded.folder).topology, publication, draft.loaded.topology
-        )
-    if new is not None and new != old:
-        octets = proposal_of(publication).encode()
-        count = len(approvers(new, octets, found.signatures.values()))
-        if count < new.publish:
-            raise NotApprovedError(f"{count} of {new.publish} operators of the new rule have approved it")
+def _must_meet(rule: Approvals, wanted: Proposal, found: Approved) -> None:
+    count = len(approvers(rule, wanted.encode(), found.signatures.values()))
+    if count < rule.publish:
+        raise NotApprovedError(f"{count} of {rule.publish} operators of the new rule have approved it")
 
 
 def _as_published(draft: Draft, found: Approved) -> Publication:

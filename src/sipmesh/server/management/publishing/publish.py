@@ -103,7 +103,7 @@ def publish(
         sentences = "; ".join(found)
         raise OperatorError(f"not published, since it would break something: {sentences}; --force does it all the same")
 
-    signatures = approved(management_db, draft, unapproved=request.unapproved)
+    signatures = approved(management_db, draft, before, unapproved=request.unapproved)
 
     def make(slot: Slot) -> bytes:
         publication = draft.compiled(
