@@ -11,10 +11,9 @@ from aiohttp import web
 from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.server.console.guard import OPERATOR, Guard, must_come_from_our_pages
 from sipmesh.server.console.openapi import openapi_document
-from sipmesh.server.console.operations import TABLE, NotAllowedError, Operation, Operations
+from sipmesh.server.console.operations import TABLE, NotAllowedError, Operation, Operations, typed
 from sipmesh.server.control_socket import encode
 from sipmesh.server.typed_json import UnreadableJsonError, read
-from sipmesh.sip.text import is_digits
 
 if TYPE_CHECKING:
     from sipmesh.server.console.guard import Handler
@@ -69,8 +68,7 @@ class Api:
 async def _parameters(request: web.Request, operation: Operation) -> Mapping[str, Any]:
     """Return the parameters: of a change the JSON object in the body, otherwise those of the query; raises HTTP errors."""
     if not operation.changes:
-        numbers = {name for name, part in operation.given.model_fields.items() if "int" in str(part.annotation)}
-        return {name: _number(value) if name in numbers else value for name, value in request.query.items()}
+        return typed(operation.given, request.query)
     must_come_from_our_pages(request, request.headers.get(FORM_HEADER, ""))
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="send application/json\n")
@@ -81,10 +79,6 @@ async def _parameters(request: web.Request, operation: Operation) -> Mapping[str
     if not isinstance(body, dict):
         raise web.HTTPBadRequest(text="the body is not a JSON object\n")
     return body
-
-
-def _number(text: str) -> int | str:
-    return int(text) if is_digits(text) and len(text) < len(str(2**64)) else text
 
 
 def _error(status: int, why: str, problems: list[str] | None = None) -> web.Response:

@@ -21,6 +21,7 @@ from sipmesh.server.console.replies import (
     UserListReply,
 )
 from sipmesh.server.control_socket import WHO
+from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.users.user_database import Users as UserDatabase
@@ -41,8 +42,6 @@ MOST_LINES: Final = 500
 
 MOST_USERS: Final = 1000
 """Users in one reply."""
-
-CA: Final = "ca"
 
 
 class ConsoleCommands:

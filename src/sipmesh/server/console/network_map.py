@@ -7,7 +7,7 @@ shows pools without their servers; with more than `MOST_SINGLE` it draws links b
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import ceil, log10, sqrt
 from typing import TYPE_CHECKING, Final
@@ -189,7 +189,7 @@ def _folded(pool: MapPool) -> MapPool:
     worst = next((state for state in (State.BAD, State.UNKNOWN, State.BEHIND) if counts[state]), State.GOOD)
     about = [pool.name, *(f"{count} {state}" for state, count in counts.items() if count)]
     one = MapServer(pool.name, f"{len(pool.servers)} servers", worst, pool.change, about)
-    return MapPool(pool.name, pool.role, pool.change, [one])
+    return replace(pool, servers=[one])
 
 
 # Where it is drawn
@@ -215,14 +215,11 @@ def _box(pool: MapPool, x: int, y: int) -> MapPool:
     across = max(1, ceil(sqrt(len(pool.servers) / ROWS)))
     down = ceil(len(pool.servers) / across)
     servers = [
-        MapServer(
-            server.name, server.label, server.state, server.change, server.about,
-            x + GAP + n % across * (WIDTH + GAP), y + HEAD + n // across * (HEIGHT + GAP),
-        )
+        replace(server, x=x + GAP + n % across * (WIDTH + GAP), y=y + HEAD + n // across * (HEIGHT + GAP))
         for n, server in enumerate(pool.servers)
-    ]  # fmt: skip
+    ]
     width, height = GAP + across * (WIDTH + GAP), HEAD + down * (HEIGHT + GAP)
-    return MapPool(pool.name, pool.role, pool.change, servers, x, y, width, height)
+    return replace(pool, servers=servers, x=x, y=y, width=width, height=height)
 
 
 # The links

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -27,6 +27,7 @@ from sipmesh.server.management.replies import (
     VersionReply,
 )
 from sipmesh.server.typed_json import read
+from sipmesh.sip.text import is_digits
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.topology.versions.publication import LONGEST_WHY
 from sipmesh.trust.judgement.verdict_report import VerdictReport
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
 
 VIEWER, OPERATOR, OFFICER = ConsoleRole.VIEWER, ConsoleRole.OPERATOR, ConsoleRole.SECURITY_OFFICER
 
-Run = Callable[[Mapping[str, Any]], Awaitable[Any]]
+LONGEST_NUMBER: Final = len(str(2**53))
+"""Digits of a parameter: no number of ours is higher (RFC 8259 section 6)."""
+
 Why = Annotated[str, Field(min_length=1, max_length=LONGEST_WHY)]
 Number = Annotated[int, Field(ge=1, le=2**53)]
 
@@ -171,6 +174,19 @@ class Operations:
         """Run the operation *name* with parameters as plain values."""
         operation = operation_of(name)
         return await self.run(operation, operator, read(operation.given, given))
+
+
+def typed(given: type[Given], texts: Mapping[str, str]) -> Mapping[str, str | int]:
+    """Return parameters that came as texts, of a query or a form, with the numbers of *given* as numbers.
+
+    A text that is no number, or is longer than any, stays as it is, for the operation to refuse.
+    """
+    numbers = {name for name, part in given.model_fields.items() if part.annotation is int}
+    return {name: int(text) if name in numbers and _is_number(text) else text for name, text in texts.items()}
+
+
+def _is_number(text: str) -> bool:
+    return is_digits(text) and len(text) <= LONGEST_NUMBER
 
 
 def operation_of(name: str) -> Operation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from math import log1p
 from pathlib import Path
@@ -25,6 +25,8 @@ from sipmesh.server.console.operations import (
     USERS,
     NotAllowedError,
     Operations,
+    operation_of,
+    typed,
 )
 from sipmesh.server.console.operations import (
     OPERATOR as OPERATOR_ROLE,
@@ -45,7 +47,6 @@ from sipmesh.server.management.replies import (
 )
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.server.typed_json import UnreadableJsonError, read
-from sipmesh.sip.text import is_digits
 from sipmesh.trust.formatting import tell_span, tell_time
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Pages:
         self._templates = Environment(
             loader=PackageLoader("sipmesh.server.console"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
-        self._templates.filters |= {"time": tell_time, "span": _span, "length_of_time": _length_of_time}
+        self._templates.filters |= {"time": tell_time, "span": tell_span, "length_of_time": _length_of_time}
         self._templates.globals |= {"WIDTH": WIDTH, "HEIGHT": HEIGHT}
 
     def __repr__(self) -> str:
@@ -226,8 +227,9 @@ class Pages:
         return "versions.html", {"plan": plan, "wrong": wrong, "versions": list(reversed(versions))}
 
     async def _version(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
-        number = _whole(request.match_info["number"])
-        return "version.html", {"number": number, "published": await self._read(request, VERSION.name, version=number)}
+        number = request.match_info["number"]
+        given = typed(operation_of(VERSION.name).given, {"version": number})
+        return "version.html", {"number": number, "published": await self._read(request, VERSION.name, **given)}
 
     async def _certificates(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         stock = await self._read(request, CERTIFICATES)
@@ -256,15 +258,17 @@ class Pages:
     # What forms do
 
     async def _publish(self, request: web.Request, form: Mapping[str, str]) -> tuple[str, str]:
-        given = {"why": form.get("why", ""), "base": _whole(form.get("base", "")), "digest": form.get("digest", "")}
-        done = await self._read(request, PUBLISH.name, **given, force=form.get("force") == "yes")
+        done = await self._do(request, PUBLISH.name, form, ("why", "base", "digest"))
         return "/versions", f"Version {done.version} is published and in force on management."
 
     async def _roll_back(self, request: web.Request, form: Mapping[str, str]) -> tuple[str, str]:
-        given = {"version": _whole(form.get("version", "")), "base": _whole(form.get("base", ""))}
-        force = form.get("force") == "yes"
-        done = await self._read(request, ROLLBACK.name, **given, why=form.get("why", ""), force=force)
-        return "/versions", f"Version {done.version} is published: it has the content of version {given['version']}."
+        done = await self._do(request, ROLLBACK.name, form, ("version", "base", "why"))
+        return "/versions", f"Version {done.version} is published: it has the content of version {form['version']}."
+
+    async def _do(self, request: web.Request, name: str, form: Mapping[str, str], fields: Sequence[str]) -> Any:
+        """Run an operation with *fields* of a form; a box says whether to force it."""
+        given = typed(operation_of(name).given, {field: form.get(field, "") for field in fields})
+        return await self._read(request, name, **given, force=form.get("force") == "yes")
 
     async def _block(self, request: web.Request, form: Mapping[str, str]) -> tuple[str, str]:
         _must_be_sure(form)
@@ -282,15 +286,6 @@ class Pages:
 def _see(path: str) -> web.Response:
     """Lead the browser to another page, which it gets with GET (RFC 9110 section 15.4.4)."""
     return web.Response(status=303, headers={"Location": path})
-
-
-def _whole(text: str) -> int | str:
-    """Read a number; other text is returned as it is, for the operation to refuse."""
-    return int(text) if is_digits(text) and len(text) < len(str(2**53)) else text
-
-
-def _span(seconds: float) -> str:
-    return tell_span(seconds)
 
 
 def _length_of_time(seconds: float) -> float:
