@@ -51,7 +51,7 @@ class AccountReport:
     @classmethod
     def of(cls, user: User, default: str) -> Self:
         """Report one user; *default* is the home pool of users without one."""
-        digest, aliases = tuple(map(str, user.algorithms)), tuple(map(shown_alias, user.aliases))
+        digest, aliases = tuple(map(str, user.algorithms)), tuple(map(shown_name, user.aliases))
         return cls(_plain(user), user.pool or default, digest, user.created, aliases, user.disabled)
 
 
@@ -131,8 +131,8 @@ def full_address(user: str, loaded: Loaded) -> str:
     return user
 
 
-def shown_alias(key: str) -> str:
-    """Return an alias as operators write it: a number as a tel URI, another name without its scheme."""
+def shown_name(key: str) -> str:
+    """Return a name of a user as operators write it: a number as a tel URI, another name without its scheme."""
     return key.removeprefix("sip:")
 
 

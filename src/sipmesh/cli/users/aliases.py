@@ -11,7 +11,7 @@ from sipmesh.cli.control_client import tell_users_changed
 from sipmesh.cli.output import GOOD, cell, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.remote_servers import note
-from sipmesh.cli.users.accounts import Address, full_address, shown_alias
+from sipmesh.cli.users.accounts import Address, full_address, shown_name
 
 app = typer.Typer(help="Further names of a user: telephone numbers, or other SIP names.", no_args_is_help=True)
 
@@ -43,7 +43,7 @@ def add(user: Address, alias: Alias, *, topology: TopologyFile = HERE) -> None:
         key = users.add_alias(aor, _full_alias(alias, place))
     note(place, AuditAct.ALIAS, user=aor, added=key)
     tell_users_changed(place)
-    say(f"{shown_alias(key)} is an alias of {aor}.", style=GOOD)
+    say(f"{shown_name(key)} is an alias of {aor}.", style=GOOD)
 
 
 @app.command()
@@ -57,7 +57,7 @@ def remove(user: Address, alias: Alias, *, topology: TopologyFile = HERE) -> Non
         key = users.remove_alias(aor, alias)
     note(place, AuditAct.ALIAS, user=aor, removed=key)
     tell_users_changed(place)
-    say(f"{shown_alias(key)} is no alias of {aor} any more.", style=GOOD)
+    say(f"{shown_name(key)} is no alias of {aor} any more.", style=GOOD)
 
 
 @app.command("list")
@@ -71,7 +71,7 @@ def list_aliases(
     place = Place(topology)
     with place.users() as users:
         found = [users.get(full_address(user, place.in_force()))] if user else users.list()
-    rows = [AliasReport(one.aor.removeprefix("sip:"), shown_alias(key)) for one in found for key in one.aliases]
+    rows = [AliasReport(one.aor.removeprefix("sip:"), shown_name(key)) for one in found for key in one.aliases]
     if as_json:
         say_json(rows)
         return

@@ -11,7 +11,7 @@ from sipmesh.cli.control_client import tell_users_changed
 from sipmesh.cli.output import GOOD, cell, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.remote_servers import note
-from sipmesh.cli.users.accounts import Address, full_address
+from sipmesh.cli.users.accounts import Address, full_address, shown_name
 from sipmesh.topology.document.watching import Watching
 
 app = typer.Typer(help="Who may see the presence of a user.", no_args_is_help=True)
@@ -61,7 +61,7 @@ def set_rule(
         key = users.set_watcher(aor, watcher, rule)
     note(place, AuditAct.PRESENCE, user=aor, watcher=key, rule=str(rule))
     tell_users_changed(place)
-    say(f"{_shown(key)} watches {aor}: {rule}.", style=GOOD)
+    say(f"{shown_name(key)} watches {aor}: {rule}.", style=GOOD)
 
 
 @app.command()
@@ -75,7 +75,7 @@ def remove(user: Address, watcher: Watcher, *, topology: TopologyFile = HERE) ->
         key = users.remove_watcher(aor, watcher)
     note(place, AuditAct.PRESENCE, user=aor, watcher=key, removed=True)
     tell_users_changed(place)
-    say(f"{aor} has no rule for {_shown(key)} any more.", style=GOOD)
+    say(f"{aor} has no rule for {shown_name(key)} any more.", style=GOOD)
 
 
 @app.command("list")
@@ -91,7 +91,7 @@ def list_rules(
     with place.users() as users:
         found = [users.get(full_address(user, loaded))] if user else users.list()
     rows = [
-        RuleReport(one.aor.removeprefix("sip:"), _shown(key), rule)
+        RuleReport(one.aor.removeprefix("sip:"), shown_name(key), rule)
         for one in found
         for key, rule in one.watchers.items()
     ]
@@ -105,7 +105,3 @@ def list_rules(
         show(made)
     default = loaded.topology.presence
     say(f"Without a rule: {default.inside} for users of your domains, {default.partners} for partners.", style="dim")
-
-
-def _shown(key: str) -> str:
-    return key.removeprefix("sip:")

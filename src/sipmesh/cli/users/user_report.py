@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.cli.control_client import FromServer, ask_all
 from sipmesh.cli.output import BAD, GOOD, MARKS, WARN, say, say_json, show
-from sipmesh.cli.users.accounts import full_address, shown_alias
+from sipmesh.cli.users.accounts import full_address, shown_name
 from sipmesh.cli.users.client_links import client_refusals_table, link_remedies
 from sipmesh.cli.users.login_tables import failures_table, logins_table, registrations_table, why_digest
 from sipmesh.errors import OperatorError
@@ -179,7 +179,7 @@ def _ask_store(report: UserReport, aor: str, loaded: Loaded, place: Place) -> No
     user = known.get(aor) or _named_otherwise(aor, known)
     report.exists = user is not None
     if user is not None:
-        report.user, report.aliases = user.aor.removeprefix("sip:"), list(map(shown_alias, user.aliases))
+        report.user, report.aliases = user.aor.removeprefix("sip:"), list(map(shown_name, user.aliases))
         report.pool = user.pool or home_by_default(loaded.topology)
         report.digest = list(map(str, user.algorithms))
     else:
@@ -210,7 +210,7 @@ def _take(report: UserReport, answer: ServerAnswer[UserReply]) -> None:
         report.logins += (FromServer(answer.server, login) for login in reply.logins)
         report.refusals += (FromServer(answer.server, refusal) for refusal in reply.refusals)
         if report.digest is None and reply.home is not None and reply.user:
-            report.user, report.aliases = reply.user, list(map(shown_alias, reply.aliases))
+            report.user, report.aliases = reply.user, list(map(shown_name, reply.aliases))
 
 
 def _take_home(report: UserReport, server: str, reply: UserReply) -> None:
