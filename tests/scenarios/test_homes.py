@@ -7,7 +7,6 @@ import asyncio
 import pytest
 
 from sipmesh.server.running.running_server import RunningServer
-from sipmesh.sip.transaction.ack import cancel_for
 from sipmesh.storage.users.user_database import Users
 from support.bindings import bound
 from support.network import (
@@ -28,7 +27,7 @@ from support.network import (
     text,
 )
 from support.running import on_jumping_loop, on_loop
-from support.talking import inside_of, talking
+from support.talking import call_is_taken_back, inside_of, talking
 
 ASSERTED = "p-asserted-identity"
 WRONG = (
@@ -104,16 +103,7 @@ async def test_ack_crosses_both_pools_so_that_the_callee_stops_repeating_its_ans
 async def test_call_to_the_other_pool_can_be_taken_back(two_pools: Network) -> None:
     async with two_pools:
         alice, bob = await two_pools.phone("alice", FE1), await two_pools.phone("bob", FE3)
-        invite = alice.request("INVITE", "sip:bob@example.test")
-        await alice.send(invite)
-        came = await bob.request_in("INVITE")
-        await bob.reply(came, 180)
-        await alice.send(cancel_for(invite))
-        cancelled = await bob.request_in("CANCEL")
-        assert cancelled.top_via.branch == came.top_via.branch
-        await bob.reply(came, 487)
-        await bob.request_in("ACK")
-        assert {(await alice.final()).status for _ in range(2)} == {200, 487}
+        await call_is_taken_back(alice, bob)
 
 
 @on_loop

@@ -7,8 +7,6 @@ import asyncio
 import pytest
 
 from sipmesh.demo.ports import HOST
-from sipmesh.sip.transaction.ack import cancel_for
-from sipmesh.storage.users.user_database import Users
 from support.bindings import bound
 from support.network import (
     FE1,
@@ -16,7 +14,6 @@ from support.network import (
     FE3,
     FE4,
     PARTNER_FE,
-    POOL,
     Network,
     hung_up_by_the_other,
     inside,
@@ -25,7 +22,8 @@ from support.network import (
 )
 from support.peer import Peer
 from support.running import on_loop, until
-from support.talking import inside_of, talking
+from support.talking import call_is_taken_back, inside_of, talking
+from support.user_changes import change_bob
 
 ASSERTED = "p-asserted-identity"
 BOB = "sip:bob@example.test"
@@ -89,16 +87,7 @@ async def test_partner_and_carried_user_reach_each_other(federated_pools: Networ
 async def test_call_to_a_carried_user_can_be_taken_back(two_pools: Network) -> None:
     async with two_pools:
         dora, bob = await two_pools.phone("dora", FE3), await two_pools.phone("bob", FE1)
-        invite = dora.request("INVITE", BOB)
-        await dora.send(invite)
-        came = await bob.request_in("INVITE")
-        await bob.reply(came, 180)
-        await dora.send(cancel_for(invite))
-        cancelled = await bob.request_in("CANCEL")
-        assert cancelled.top_via.branch == came.top_via.branch
-        await bob.reply(came, 487)
-        await bob.request_in("ACK")
-        assert {(await dora.final()).status for _ in range(2)} == {200, 487}
+        await call_is_taken_back(dora, bob)
 
 
 @on_loop
@@ -296,16 +285,7 @@ async def test_dialog_goes_on_when_the_carried_user_comes_back_at_home(two_pools
 async def test_changed_user_is_cut_off_at_the_server_that_carries_the_link(two_pools: Network, change: str) -> None:
     async with two_pools:
         bob, dora = await two_pools.phone("bob", FE1), await two_pools.phone("dora", FE1)
-        users = Users(two_pools.organisations[0].load().users_url)
-        if change == "password":
-            users.set_password("bob@example.test", "another")
-        elif change == "remove":
-            users.remove("bob@example.test")
-        else:
-            users.move("bob@example.test", POOL)
-        users.close()
-        for name in (FE3, FE4):
-            await two_pools.nodes[name].user_updates.refresh()
+        await change_bob(two_pools, change)
         await bob.hung_up()
         await until(lambda: rows_at_home(two_pools) == 1)
         await dora.silent()

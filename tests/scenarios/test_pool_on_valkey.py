@@ -11,6 +11,7 @@ from sipmesh.server.admin.status_report import status_of as status_report
 from support.network import FE1, FE2
 from support.peer import Peer
 from support.running import on_loop, until
+from support.talking import device_is_found_wherever_it_moves, reaches
 from support.two_hosts import TwoHosts
 from support.valkey_server import ValkeyServer
 
@@ -24,13 +25,6 @@ def _hosts(example: Organisation, tmp_path: Path, valkey: ValkeyServer) -> TwoHo
     return TwoHosts.of_pool(example, tmp_path, valkey)
 
 
-async def reaches(sender: Peer, receiver: Peer) -> None:
-    """See that a message arrives, at the first attempt."""
-    await sender.send(sender.request("MESSAGE", f"sip:{receiver.user}"))
-    await receiver.reply(await receiver.request_in("MESSAGE"), 200)
-    assert (await sender.final()).status == 200
-
-
 async def status_of(sender: Peer, user: str) -> int:
     """Send a message, and give the status of its answer."""
     return (await sender.ask(sender.request("MESSAGE", user))).status
@@ -42,13 +36,7 @@ async def test_user_who_moves_between_machines_is_found_the_moment_the_register_
     async with hosts as network:
         await network.connected()
         here, there = await network.phone("alice", FE1), await network.phone("carol", FE2)
-        for number in range(MOVES):
-            bob = await network.peer((FE1, FE2)[number % 2], "bob")
-            contact, bob.contact = bob.contact, f'{bob.contact};+sip.instance="<urn:uuid:1>"'
-            assert (await bob.register()).status == 200
-            bob.contact = contact
-            for sender in (here, there):
-                await reaches(sender, bob)
+        await device_is_found_wherever_it_moves(network, (here, there), MOVES)
 
 
 @on_loop

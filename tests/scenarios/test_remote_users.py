@@ -13,7 +13,6 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.sip.transaction.ack import cancel_for
-from sipmesh.storage.users.user_database import Users
 from support.network import (
     EDGE,
     EDGES,
@@ -21,7 +20,6 @@ from support.network import (
     FE3,
     FE4,
     PARTNER_FE,
-    POOL,
     Network,
     hung_up_by_the_other,
     inside,
@@ -31,6 +29,7 @@ from support.network import (
 from support.peer import Peer
 from support.running import on_loop, until
 from support.talking import inside_of, talking
+from support.user_changes import change_bob
 from support.web_peer import WebPeer, open_websocket, web_address
 from transport.authority import Authority
 
@@ -152,16 +151,7 @@ async def test_registration_ends_with_the_link_at_each_server(remote: Network, u
 async def test_changed_user_is_cut_off_at_the_edge(remote: Network, change: str) -> None:
     async with remote:
         bob, alice = await remote.phone("bob", EDGE), await remote.phone("alice", EDGE)
-        users = Users(remote.organisations[0].load().users_url)
-        if change == "password":
-            users.set_password("bob@example.test", "another")
-        elif change == "remove":
-            users.remove("bob@example.test")
-        else:
-            users.move("bob@example.test", POOL)
-        users.close()
-        for name in (FE3, FE4):
-            await remote.nodes[name].user_updates.refresh()
+        await change_bob(remote, change)
         await bob.hung_up()
         await until(lambda: bindings(remote) == 1)
         await alice.silent()

@@ -10,19 +10,12 @@ import pytest
 
 from sipmesh.demo.organisation import Organisation
 from support.network import FE1, FE2, Network
-from support.peer import Peer
 from support.process import serving
 from support.running import on_loop
+from support.talking import device_is_found_wherever_it_moves, reaches
 
 BOB = "sip:bob@example.test"
 MOVES = 10
-
-
-async def reaches(sender: Peer, receiver: Peer) -> None:
-    """See that a message arrives, at the first attempt."""
-    await sender.send(sender.request("MESSAGE", f"sip:{receiver.user}"))
-    await receiver.reply(await receiver.request_in("MESSAGE"), 200)
-    assert (await sender.final()).status == 200
 
 
 @on_loop
@@ -32,13 +25,7 @@ async def test_user_who_moves_between_servers_is_found_at_once_wherever_the_200_
     """One device that registers here and there, while both servers have its last place in memory."""
     async with Network((example,), starts=(FE1,)) as network, serving(example, FE2):
         here, there = await network.phone("alice", FE1), await network.phone("carol", FE2)
-        for number in range(MOVES):
-            bob = await network.peer((FE1, FE2)[number % 2], "bob")
-            contact, bob.contact = bob.contact, f'{bob.contact};+sip.instance="<urn:uuid:1>"'
-            assert (await bob.register()).status == 200
-            bob.contact = contact
-            for sender in (here, there):
-                await reaches(sender, bob)
+        await device_is_found_wherever_it_moves(network, (here, there), MOVES)
 
 
 @on_loop
