@@ -135,7 +135,7 @@ def must_come_from_our_pages(request: web.Request, form_token: str) -> None:
 
 
 async def form_of(request: web.Request) -> Mapping[str, str]:
-    """Return the fields of a form; raises HTTP 400 for one that cannot be read.
+    """Return the fields of a form; raises HTTP 400 if the form cannot be read.
 
     Our pages send no files, so a body of another type has no fields.
     """

@@ -111,7 +111,7 @@ class AccessProxy(Access):
         return None
 
     def _target(self, flow: Flow, request: Request, aor: str, token: str, servers: tuple[str, ...]) -> ServerTarget:
-        """Choose the server of the home pool: the one that knows the user, or that has challenged it, on the same link.
+        """Choose the server of the home pool that knows the user, or that has challenged the user, on the same link.
 
         The first is chosen by *token*, not by Call-ID: between challenge and answer nothing is kept of a carried flow.
         """
@@ -129,7 +129,7 @@ class AccessProxy(Access):
     # Answers of the home pool
 
     def answered(self, sent: SentBranch, response: Response) -> None:
-        """Remember a login that the home pool has accepted, and count one that has failed."""
+        """Remember a login that the home pool has accepted, and count a login that has failed."""
         flow, status = sent.proxied.flow, response.status
         flow.upstream = sent.flow.number
         if status == UNAUTHORIZED:
