@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -255,15 +256,16 @@ def revoke(
     """Revoke certificates: sign a new revocation list, send it to all running servers, and close the links."""
     if bool(server) == bool(serial):
         raise typer.BadParameter("name a server, or give a --serial")
+    from sipmesh.server.management.revoking import revoke as revoke_certificate
+
     place = Place(topology)
     generations, now = place.generations(), datetime.now(UTC)
     valid = [] if serial else _valid_of(generations, server.lower(), now)
     serials = [_read_serial(serial)] if serial else [record.serial for record in valid]
     before = links_of(place)
     for number in serials:
-        record = generations.owner_of(number).revoke(number, reason, now)
+        record = revoke_certificate(generations, number, reason, now, partial(note, place))
         what = f"the document signer of {record.names[0]}" if record.kind == CertificateKind.SIGNER else record.names[0]
-        note(place, AuditAct.REVOKE, server=record.names[0], serial=record.serial_hex, because=str(record.reason))
         say(f"Revoked: serial {record.serial_hex} of {what} ({record.reason}).", style=GOOD)
     _say_in_force(place, before)
     if server:

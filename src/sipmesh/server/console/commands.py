@@ -22,6 +22,7 @@ from sipmesh.server.console.replies import (
 )
 from sipmesh.server.control_socket import WHO
 from sipmesh.server.management.publishing.decommission import CA
+from sipmesh.server.management.revoking import revoke
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.users.user_database import Users as UserDatabase
@@ -110,7 +111,9 @@ def _revoke(folder: Path, management_db: ManagementDb, who: str, serial: int, re
     if not CaGenerations.are_in(folder):
         raise OperatorError("the CA is on another machine: revoke the certificate there, by `sipmesh ca revoke`")
     at = datetime.now(UTC)
-    record = CaGenerations(folder).owner_of(serial).revoke(serial, reason, at)
-    about = {"server": record.names[0], "serial": record.serial_hex, "because": str(record.reason)}
-    management_db.audit.append(who, AuditAct.REVOKE, about, at=at)
+
+    def note(act: AuditAct, /, **about: object) -> None:
+        management_db.audit.append(who, act, about, at=at)
+
+    record = revoke(CaGenerations(folder), serial, reason, at, note)
     return RevokedReply(record.names[0], record.serial_hex, str(record.reason), 0)
