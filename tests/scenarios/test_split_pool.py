@@ -36,6 +36,7 @@ async def test_pool_without_a_shared_store_is_a_fault_with_a_remedy(organisation
             [fault] = servers[name]["faults"]
             assert "pool1.example.test has 2 separate registration stores" in fault["what"]
             assert "define a pool for each machine" in fault["remedy"]
+        await until(lambda: not network.nodes[MGMT].outages.names)  # management dials before the others listen
         printed = await network.type("status", code=1)
         assert f"✗ {FE1}, {FE2}: pool1.example.test has 2 separate registration stores" in printed
         assert "2 of 4 servers without a fault" in printed
