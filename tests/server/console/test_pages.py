@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from sipmesh.server.console.guard import HEADERS
+from support.approving import Approver, approve, rule
 from support.console import Visitor, management_with_console
 from support.managed import MGMT
 from support.network import FE1
@@ -100,3 +101,17 @@ async def test_draft_with_a_problem_is_told_and_the_map_is_shown_all_the_same(tm
         network.organisation.file.write_text("sipmesh: 1\nnonsense: yes\n")
         assert "The draft cannot be shown" in (await viewer.get("/")).text
         assert "nonsense" in (await viewer.get("/versions")).text
+
+
+@on_loop
+async def test_draft_that_operators_must_approve_is_shown_with_who_has(tmp_path: Path) -> None:
+    ada, ben = Approver("ada"), Approver("ben")
+    async with management_with_console(tmp_path) as network, Visitor(network) as viewer:
+        await viewer.log_in("viewer")
+        network.edit(lambda document: document.update(approvals=rule(ada, ben)))
+        approve(network, 1, ada)
+        need = "by the new version, 2 of ada, ben must approve; {} of 2 {} approved: {}"
+        missing = f'<li class="wrong">{need.format(1, "has", "ada")}</li>'
+        assert missing in (await viewer.get("/versions")).text
+        approve(network, 1, ben)
+        assert f"<li>{need.format(2, 'have', 'ada, ben')}</li>" in (await viewer.get("/versions")).text

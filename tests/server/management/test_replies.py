@@ -24,6 +24,7 @@ from sipmesh.server.management.replies import (
     VersionReply,
 )
 from sipmesh.server.typed_json import read
+from sipmesh.topology.versions.approval import ApprovalNeed
 
 FE1 = "fe1.example.test"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -36,7 +37,7 @@ def written(reply: object) -> Any:
 @pytest.mark.parametrize(
     ("command", "reply"),
     [
-        (PLAN, Plan("topology.yaml", 1, "d1", ["x"], [])),
+        (PLAN, Plan("topology.yaml", 1, "d1", ["x"], [], [ApprovalNeed("the new version", 1, ["ada"], [])])),
         (PUBLISH, PutInForce(2, ["x"], [], ["s1"])),
         (ACKNOWLEDGED, Acknowledgement(2, [FE1], [], 5)),
         (ROOT, RootStep(2, "CN=Root", [1])),

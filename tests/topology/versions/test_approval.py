@@ -11,11 +11,13 @@ import pytest
 from sipmesh.topology.document.model import Topology
 from sipmesh.topology.versions.approval import (
     FARTHEST_BLOCK,
+    ApprovalNeed,
     NotApprovedError,
     Proposal,
     approvers,
     is_block,
     must_be_approved,
+    needed_approvals,
     proposal_of,
 )
 from sipmesh.topology.versions.publication import HIGHEST, Publication
@@ -127,3 +129,20 @@ def test_operators_of_a_block_cannot_use_up_the_serial_numbers() -> None:
         with pytest.raises(NotApprovedError, match="1 of 2"):
             must_be_approved(HELD, held, signed(far, ADA), held)
     must_be_approved(HELD, held, signed(large, ADA, BEN), held)
+
+
+def test_block_needs_fewer_operators_only_if_the_rule_says_so() -> None:
+    blocks = topology(federation={**HELD_TOPOLOGY.federation.model_dump(), "blocked": ["evil.test", "worse.test"]})
+    fewer = topology(approvals=rule(ADA, BEN, block=1)).approvals
+    assert fewer is not None
+    assert HELD_TOPOLOGY.approvals is not None
+    assert needed_approvals(fewer, HELD, HELD_TOPOLOGY, NEW, blocks) == 1
+    assert needed_approvals(fewer, HELD, HELD_TOPOLOGY, NEW, topology(organisation="Other")) == 2
+    assert needed_approvals(HELD_TOPOLOGY.approvals, HELD, HELD_TOPOLOGY, NEW, blocks) == 2
+
+
+def test_need_says_who_must_approve_and_who_has() -> None:
+    need = ApprovalNeed("the version in force", 2, ["ada", "ben", "cyd"], ["ada"])
+    assert str(need) == "by the version in force, 2 of ada, ben, cyd must approve; 1 of 2 has approved: ada"
+    assert not need.is_met
+    assert ApprovalNeed("the new version", 1, ["ada"], ["ada"]).is_met

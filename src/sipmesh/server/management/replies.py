@@ -7,7 +7,7 @@ time zone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import AwareDatetime
@@ -15,6 +15,7 @@ from pydantic import AwareDatetime
 from sipmesh.server.control_socket import ControlCommand
 from sipmesh.server.management.server_faults import Fault
 from sipmesh.server.replication.server_status import Count, ServerFacts
+from sipmesh.topology.versions.approval import ApprovalNeed
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 class Plan:
     """What the publication of the draft in the file *draft* would change: *base* is the version in force.
 
-    *digest* is that of the draft. *dangers* says what the new version would break.
+    *digest* is that of the draft. *dangers* says what the new version would break. *approvals* says which operators must approve
+    it, and who has.
     """
 
     draft: str
@@ -34,6 +36,7 @@ class Plan:
     digest: str
     changes: Sequence[str]
     dangers: Sequence[str]
+    approvals: Sequence[ApprovalNeed] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +36,26 @@ FARTHEST_BLOCK: Final = 1000
 
 class NotApprovedError(SipmeshError):
     """A content has not the approvals that the version in force requires."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalNeed:
+    """How many of *operators* must approve a content by the *rule* of one version, and who has *approved* it so far."""
+
+    rule: str
+    needed: int
+    operators: Sequence[str]
+    approved: Sequence[str]
+
+    @property
+    def is_met(self) -> bool:
+        """Whether enough operators have approved."""
+        return len(self.approved) >= self.needed
+
+    def __str__(self) -> str:
+        names = f": {tell_list(self.approved)}" if self.approved else ""
+        told = f"{self.needed} of {tell_list(self.operators)} must approve; {len(self.approved)} of {self.needed}"
+        return f"by {self.rule}, {told} {'has' if len(self.approved) == 1 else 'have'} approved{names}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +132,19 @@ def must_be_approved(held: Publication, held_topology: Topology, new: Publicatio
             f"its content has the serial number {new.serial}, and the content in force has {held.serial}: an old content "
             "does not count again"
         )
-    only_blocks = is_block(held_topology, new_topology) and new.files.items() <= held.files.items()
-    is_near = new.serial <= held.serial + FARTHEST_BLOCK
-    needed = rule.block if only_blocks and is_near and rule.block is not None else rule.publish
+    needed = needed_approvals(rule, held, held_topology, new, new_topology)
     names = approvers(rule, proposal_of(new).encode(), list(new.approvals.values())[:MOST])
     if len(names) < needed:
         raise NotApprovedError(f"{len(names)} of {needed} operators have approved its content{_named(names)}")
+
+
+def needed_approvals(
+    rule: Approvals, held: Publication, held_topology: Topology, new: Publication, new_topology: Topology
+) -> int:
+    """Return how many operators must approve *new* after *held*: fewer for a content that only blocks, if *rule* says so."""
+    only_blocks = is_block(held_topology, new_topology) and new.files.items() <= held.files.items()
+    is_near = new.serial <= held.serial + FARTHEST_BLOCK
+    return rule.block if only_blocks and is_near and rule.block is not None else rule.publish
 
 
 def _named(names: Iterable[str]) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from cli.world import Organisation
+from sipmesh.server.management.publishing.approvals import FOLDER
+from sipmesh.topology.versions.approval import Proposal
+from support.approving import Approver, put, rule
 
 
 def files(organisation: Organisation) -> dict[Path, bytes]:
@@ -81,3 +85,31 @@ def test_network_without_a_version_has_nothing_to_plan(organisation: Organisatio
     (organisation.folder / "management.db").unlink()
     planned = organisation.type("topology", "plan")
     assert (planned.code, "no version is published" in planned.err) == (1, True)
+
+
+def test_plan_says_who_must_approve_and_who_has(organisation: Organisation) -> None:
+    """Nothing is applied before enough operators have approved, and no certificate is issued either."""
+    ada, ben = Approver("ada"), Approver("ben")
+    part = json.dumps({"approvals": rule(ada, ben)})[1:-1]
+    text = organisation.file.read_text()
+    organisation.file.write_text(f"{text}\n{part}\n")
+    assert organisation.type("topology", "add", "domain", "example.net").code == 0
+    before = files(organisation)
+    octets = propose(organisation)
+    put(organisation.folder, octets, ada)
+    told = organisation.type("topology", "plan").out
+    assert "by the new version, 2 of ada, ben must approve; 1 of 2 has approved: ada" in told
+    assert "operators must approve it first: sipmesh topology propose" in told
+    refused = organisation.type("topology", "apply", "-m", "approvals")
+    assert (refused.code, files(organisation)) == (1, before)
+    assert "not applied: by the new version, 2 of ada, ben must approve" in refused.err
+    put(organisation.folder, octets, ben)
+    [need] = organisation.type("topology", "plan", "--json").json["approvals"]
+    assert need == {"rule": "the new version", "needed": 2, "operators": ["ada", "ben"], "approved": ["ada", "ben"]}
+    assert organisation.type("topology", "apply", "-m", "approvals").code == 0
+
+
+def propose(organisation: Organisation) -> Proposal:
+    """Have the draft proposed."""
+    assert organisation.type("topology", "propose").code == 0
+    return Proposal.decode((organisation.folder / FOLDER / "proposal-1.json").read_bytes())

@@ -6,8 +6,9 @@ import pytest
 
 from sipmesh.errors import OperatorError
 from sipmesh.server.management.publishing import approvals
-from sipmesh.server.management.publishing.approvals import FOLDER, approved, proposal
+from sipmesh.server.management.publishing.approvals import FOLDER, approval_needs, approved, proposal
 from sipmesh.storage.management_db import ManagementDb
+from sipmesh.topology.versions.approval import ApprovalNeed
 from sipmesh.topology.versions.publication import NOT_APPROVED, Draft
 from support.approving import Approver, approve, rule
 from support.managed import Managed
@@ -48,4 +49,24 @@ def test_other_files_in_the_folder_do_no_harm(managed: Managed, monkeypatch: pyt
 def test_version_without_approvals_has_a_serial_number_of_its_own(managed: Managed) -> None:
     management_db = ManagementDb(managed.organisation.folder)
     assert approved(management_db, draft(managed), None, unapproved=True).serial == 1
+    management_db.close()
+
+
+def test_needs_are_those_of_the_rule_in_force_and_of_a_new_rule(managed: Managed) -> None:
+    """The rule in force counts for the next version, and operators who are new must show that their keys work."""
+    management_db = ManagementDb(managed.organisation.folder)
+    before = draft(managed).loaded
+    assert approval_needs(management_db, draft(managed), before) == ()
+    managed.edit(lambda document: document.update(approvals=rule(ADA, BEN)))
+    approve(managed, 1, ADA)
+    assert approval_needs(management_db, draft(managed), before) == [
+        ApprovalNeed("the new version", 2, ["ada", "ben"], ["ada"])
+    ]
+    with_rule = draft(managed).loaded
+    managed.edit(lambda document: document.update(approvals=rule(BEN, publish=1)))
+    approve(managed, 1, BEN)
+    assert approval_needs(management_db, draft(managed), with_rule) == [
+        ApprovalNeed("the version in force", 2, ["ada", "ben"], ["ben"]),
+        ApprovalNeed("the new version", 1, ["ben"], ["ben"]),
+    ]
     management_db.close()

@@ -80,6 +80,7 @@ def apply(
     planned = planned_for(place)
     if not as_json:
         say_plan(planned)
+    _must_be_approved(planned)
     socket = running_management(place)
     if socket is None:
         _apply_at_rest(place, planned, why, force=force, as_json=as_json)
@@ -90,6 +91,12 @@ def apply(
     else:
         _say_report(report)
     raise typer.Exit(1 if report.faults else 0)
+
+
+def _must_be_approved(planned: Planned) -> None:
+    """Raise `OperatorError` if approvals are missing, before a certificate is issued; publishing checks them again."""
+    if missing := [str(need) for need in planned.report.approvals if not need.is_met]:
+        raise OperatorError(f"not applied: {'; '.join(missing)}; to ask operators: sipmesh topology propose")
 
 
 def _apply_at_rest(place: Place, planned: Planned, why: str, *, force: bool, as_json: bool) -> None:

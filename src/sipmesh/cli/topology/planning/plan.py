@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.builder.home_changes import HomeChange
     from sipmesh.topology.builder.link_changes import AllowedLink
     from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.versions.approval import ApprovalNeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class PlanReport:
     """What ``sipmesh topology plan --json`` prints: what follows if the draft becomes the version after *base*.
 
     *revoked* are servers that leave the topology: their certificates are revoked at once, and no rollback brings them back.
-    *restarts* says which servers have to be restarted. *users_unread* says why the homes of users are not known.
+    *restarts* says which servers have to be restarted. *users_unread* says why the homes of users are not known. *approvals*
+    says which operators must approve the draft, and who has.
     """
 
     base: int
@@ -46,6 +48,7 @@ class PlanReport:
     dns_unused: Sequence[DnsRecord]
     revoked: Sequence[str]
     restarts: Sequence[str]
+    approvals: Sequence[ApprovalNeed] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +61,18 @@ class Planned:
 
 
 def plan(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
-    """Show what publishing the draft would do: links, users, certificates, DNS records, restarts. Nothing is changed.
+    """Show what publishing the draft would do: links, users, certificates, DNS records, restarts, approvals.
 
-    `sipmesh topology apply` does it, verifies it, and goes back if the verification fails.
+    It changes nothing. `sipmesh topology apply` does it, verifies it, and goes back if the verification fails.
     """
     planned = planned_for(Place(topology))
     if as_json:
         say_json(planned.report)
         return
     say_plan(planned)
-    if planned.report.changes:
+    if any(not need.is_met for need in planned.report.approvals):
+        say("  operators must approve it first: sipmesh topology propose")
+    elif planned.report.changes:
         say('  to do this: sipmesh topology apply -m "why"')
 
 
@@ -102,6 +107,7 @@ def planned_for(place: Place) -> Planned:
         dns_unused=[record for record in old if record not in new],
         revoked=sorted(servers_of(before) - servers_of(after)),
         restarts=restarts,
+        approvals=plan.approvals,
     )
     return Planned(report, before, after)
 
@@ -173,6 +179,7 @@ def say_plan(planned: Planned) -> None:
     _part("DNS records that have no use any more:", list(map(str, report.dns_unused)))
     _part("Revoked at once, and for good:", report.revoked, WARN)
     _part("From a restart only:", report.restarts, WARN)
+    _part("Approvals of operators:", list(map(str, report.approvals)), WARN)
 
 
 def _unread(report: PlanReport) -> Sequence[str]:

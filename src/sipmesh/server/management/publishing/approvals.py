@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import OperatorError
 from sipmesh.server.replication.topology_source import version_of
 from sipmesh.topology.document.operators.sshsig import LARGEST, UnusableKeyError, unarmoured
-from sipmesh.topology.versions.approval import NotApprovedError, Proposal, approvers, must_be_approved
+from sipmesh.topology.versions.approval import (
+    ApprovalNeed,
+    NotApprovedError,
+    Proposal,
+    approvers,
+    must_be_approved,
+    needed_approvals,
+)
 from sipmesh.topology.versions.publication import NOT_APPROVED, Approved
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from sipmesh.storage.management_db import ManagementDb
@@ -54,13 +61,12 @@ def approved(management_db: ManagementDb, draft: Draft, before: Loaded | None, *
     `OperatorError` with what is missing.
     """
     newest, new = _newest(management_db), draft.loaded.topology
-    old_rule = before.topology.approvals if before is not None else None
-    rules = [rule for rule in (old_rule, new.approvals) if rule is not None]
+    old_rule, rules = _old_rule(before), _rules(before, draft)
     if unapproved:
         return Approved(_next_serial(newest))
     if not rules:
         return Approved(newest.serial) if newest is not None and newest.serial else NOT_APPROVED
-    if newest is not None and (newest.topology, dict(newest.files)) == (draft.topology, dict(draft.files)):
+    if newest is not None and _is_content_of(newest, draft):
         return Approved(newest.serial, newest.approvals)
     wanted = _proposed(newest, draft)
     found = Approved(wanted.serial, _signed(rules, wanted, draft.loaded))
@@ -73,6 +79,47 @@ def approved(management_db: ManagementDb, draft: Draft, before: Loaded | None, *
         remedy = "sipmesh topology propose writes what operators sign; put their signatures into the folder approvals"
         raise OperatorError(f"not published, since operators have not approved it: {wrong}; {remedy}") from None
     return found
+
+
+def approval_needs(management_db: ManagementDb, draft: Draft, before: Loaded) -> Sequence[ApprovalNeed]:
+    """Return what *draft* needs of operators after *before*, the version in force; empty if it needs nothing of them.
+
+    The rule in force counts, and a new rule in the draft too.
+    """
+    newest, rules = _newest(management_db), _rules(before, draft)
+    if newest is None or not rules or _is_content_of(newest, draft):
+        return ()
+    wanted = _proposed(newest, draft)
+    found = Approved(wanted.serial, _signed(rules, wanted, draft.loaded))
+    return [
+        _need(rule, wanted, found, "the version in force", _needed(rule, newest, before, draft, found))
+        if rule == _old_rule(before)
+        else _need(rule, wanted, found, "the new version", rule.publish)
+        for rule in rules
+    ]
+
+
+def _needed(rule: Approvals, newest: Publication, before: Loaded, draft: Draft, found: Approved) -> int:
+    return needed_approvals(rule, newest, before.topology, _as_published(draft, found), draft.loaded.topology)
+
+
+def _need(rule: Approvals, wanted: Proposal, found: Approved, by: str, needed: int) -> ApprovalNeed:
+    names = approvers(rule, wanted.encode(), found.signatures.values())
+    return ApprovalNeed(by, needed, [operator.name for operator in rule.operators], sorted(names))
+
+
+def _old_rule(before: Loaded | None) -> Approvals | None:
+    return before.topology.approvals if before is not None else None
+
+
+def _rules(before: Loaded | None, draft: Draft) -> list[Approvals]:
+    """Return the rule in force and the rule of the draft, those that exist, each once."""
+    rules = (_old_rule(before), draft.loaded.topology.approvals)
+    return list(dict.fromkeys(rule for rule in rules if rule is not None))
+
+
+def _is_content_of(newest: Publication, draft: Draft) -> bool:
+    return (newest.topology, dict(newest.files)) == (draft.topology, dict(draft.files))
 
 
 def _must_meet(rule: Approvals, wanted: Proposal, found: Approved) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
+from sipmesh.server.management.publishing.approvals import approval_needs
 from sipmesh.server.management.publishing.decommission import Tell, follow_up
 from sipmesh.server.management.publishing.emergency_block import blocking
 from sipmesh.server.management.publishing.publish import (
@@ -92,10 +93,12 @@ def plan_at_rest(file: Path) -> Plan:
     if not ManagementDb.is_in(file.parent):
         raise OperatorError("no version is published: servers read the file; see: sipmesh topology publish --help")
     with opened(file.parent) as management_db:
-        new, number = read_draft(file).loaded, _head(management_db).number
+        draft, number = read_draft(file), _head(management_db).number
         before = load_published(version_of(management_db, number), file.parent)
-    in_use, unread = _in_use(before)
-    return Plan(file.name, number, new.digest, [*changes_between(before, new), *unread], breaks(before, new, in_use))
+        needs = approval_needs(management_db, draft, before)
+    new, (in_use, unread) = draft.loaded, _in_use(before)
+    changes = [*changes_between(before, new), *unread]
+    return Plan(file.name, number, new.digest, changes, breaks(before, new, in_use), needs)
 
 
 def block_at_rest(folder: Path, name: str, who: str, at: datetime, tell: Tell) -> Rested:

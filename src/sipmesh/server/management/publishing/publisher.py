@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.server.management.publishing.approvals import approval_needs
 from sipmesh.server.management.publishing.decommission import follow_up
 from sipmesh.server.management.publishing.emergency_block import blocking
 from sipmesh.server.management.publishing.publish import (
@@ -85,9 +86,10 @@ class Publisher:
         return await when_large(self._octets(name), self._plan, name, in_force, anchors)
 
     def _plan(self, name: str, in_force: Loaded, anchors: frozenset[str]) -> Plan:
-        new = self._read_draft(name).loaded
+        draft = self._read_draft(name)
+        new, needs = draft.loaded, approval_needs(self._management_db, draft, in_force)
         found = breaks(in_force, new, self._in_use(anchors))
-        return Plan(name, in_force.number, new.digest, changes_between(in_force, new), found)
+        return Plan(name, in_force.number, new.digest, changes_between(in_force, new), found, needs)
 
     async def publish(
         self, who: str, why: str, base: int, digest: str, *, force: bool, name: str = DRAFT
