@@ -50,7 +50,7 @@ check: $(READY) ## what CI checks first: format, lint, types, import order, text
 	@$(BIN)/python tools/mirror.py --names
 
 test: $(READY) peers ## all tests; as root on Debian or Ubuntu, real phones and servers are installed
-	@$(BIN)/pytest $(SUITE) $(ARGS)
+	@tools/run_tests $(BIN)/pytest $(SUITE) $(ARGS)
 
 test-changed: $(READY) ## the tests that a change touches, from where the branch left main (SINCE=REVISION, DEPTH=2)
 	@tests="$$($(BIN)/python tools/changed.py --since $(or $(SINCE),main) --depth $(or $(DEPTH),1))" && \
@@ -60,7 +60,7 @@ mirror: $(READY) peers ## how much of each module its own tests reach (ARGS="ser
 	@$(BIN)/python tools/mirror.py $(ARGS)
 
 test-compiled: $(COMPILED_READY) peers ## all tests with the compiled install
-	@$(COMPILED)/bin/pytest --compiled -o pythonpath="tests ." $(SUITE) $(ARGS)
+	@tools/run_tests $(COMPILED)/bin/pytest --compiled -o pythonpath="tests ." $(SUITE) $(ARGS)
 
 browsers:
 	@tools/peers browsers
