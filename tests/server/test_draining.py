@@ -12,7 +12,7 @@ from sipmesh.client.dialog import Dialog
 from sipmesh.server.draining import Draining
 from sipmesh.sip.message import Request
 from sipmesh.transport.limits import Limits
-from support.network import FE1, FE2, Network
+from support.network import FE1, FE2, FE3, FE4, Network
 from support.peer import Peer
 from support.running import on_loop, until
 from support.talking import inside_of, talking
@@ -120,6 +120,32 @@ async def test_phones_are_let_go_one_after_the_other(home: Network) -> None:
         assert [link.usable for link in node.pool.all()].count(False) == 1
         assert steps.step()
         assert [link.usable for link in node.pool.all()].count(True) == 2
+
+
+@on_loop
+async def test_phones_that_another_pool_carries_are_let_go_one_after_the_other(two_pools: Network) -> None:
+    """One of them in the first step, and none while a request for it is under way. It logs in at the other server of its pool."""
+    two_pools.limits = Limits(released_per_s=20)
+    two_pools.starts = (FE1, FE3)
+    async with two_pools:
+        bob, dora, alice = [await two_pools.phone(*who) for who in (("bob", FE1), ("dora", FE1), ("alice", FE1))]
+        two_pools.start(FE4)
+        came = await under_way(alice, bob)
+        node = two_pools.nodes[FE3]
+        assert len(node.home_flows) == 2
+        node.dispatch.drain()
+        steps = Draining(node, two_pools.told[FE3].log)
+        assert steps.step()
+        await dora.hung_up()
+        assert (await two_pools.phone("dora", FE1)).user == "dora@example.test"
+        assert steps.step()
+        assert len(node.home_flows) == 1
+        await bob.reply(came, 200)
+        assert (await alice.final()).status == 200
+        await until(lambda: not steps.step() and not node.home_flows.links())
+        await bob.hung_up()
+        await two_pools.phone("bob", FE1)
+        assert len(two_pools.nodes[FE4].home_flows) == 2
 
 
 @on_loop

@@ -79,8 +79,10 @@ class Draining:
         return bool(phones or acks or relay.load)
 
     def _phones(self) -> list[Link]:
+        """Give the links of phones: those to this server, and those that other servers carry to it."""
         links = self._node.pool.all()
-        return [link for link in links if link.kind is LinkKind.CLIENT and link.direction is Direction.ACCEPTED]
+        phones = [link for link in links if link.kind is LinkKind.CLIENT and link.direction is Direction.ACCEPTED]
+        return phones + self._node.home_flows.links()
 
     def _is_busy(self, link: Link) -> bool:
         siblings = self._node.siblings

@@ -297,11 +297,13 @@ class Relay:
     # The end of this server
 
     def waits_on(self, flow: Flow) -> bool:
-        """Tell whether a final response is still to come or to go on *flow*."""
+        """Tell whether a final response is still to come or to go on *flow*; carried flows share their transactions."""
         for proxied in flow.served.values():
-            if not proxied.is_answered:
+            if proxied.flow is flow and not proxied.is_answered:
                 return True
-        return any(sent.waits and not sent.proxied.is_answered for sent in flow.sent.values())
+        return any(
+            sent.flow is flow and sent.waits and not sent.proxied.is_answered for sent in flow.sent.values()
+        )
 
     def give_up(self, retry_after_s: str) -> int:
         """Answer 503 to each request that still waits for its final response; gives their number."""

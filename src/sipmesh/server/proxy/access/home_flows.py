@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.access.end_of_flow import EndOfFlow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.sip.message import Request
+    from sipmesh.transport.link.link import Link
     from sipmesh.transport.reactor.reactor import Reactor
 
 MOST_OF_SERVER: Final = 50_000
@@ -68,6 +69,10 @@ class HomeFlows:
 
     def __len__(self) -> int:
         return sum(map(len, self._by_carrier.values()))
+
+    def links(self) -> list[Link]:
+        """Return the links of the carried flows with a login, those of the oldest link between servers first."""
+        return [flow.link for flows in self._by_carrier.values() for flow in flows.values()]
 
     def apply(self, carriers: frozenset[str]) -> None:
         """Let these servers carry links from now on, and end the flows of all others."""
