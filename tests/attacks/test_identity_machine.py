@@ -428,7 +428,7 @@ def mac_of_no_link(nonces: Nonces, made: bytes, _link: int) -> bytes:
 
 
 def anywhere(request: Request, facts: EdgeFacts) -> Forward:
-    return Forward((ServerTarget(facts.next_hop, LinkKind.SERVER, request.uri),), None)
+    return Forward((ServerTarget(tuple(facts.next_hop), LinkKind.SERVER, request.uri),), None)
 
 
 def to_any_flow(request: Request, flow: FlowToken, _sender: Sender, facts: FrontEndFacts) -> Outcome:

@@ -15,6 +15,7 @@ from sipmesh.routing.roles.edge import EdgeFacts
 from sipmesh.routing.roles.front_end import FrontEndFacts
 from sipmesh.routing.target import ServerTarget
 from sipmesh.sip.message import Request, Response, build_request, respond
+from sipmesh.topology.server_choice import ServerChoice
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.revocation.crl import RevocationLists
@@ -116,18 +117,19 @@ FRONT_END = FrontEndFacts(
     pool=POOL,
     entrances=frozenset({POOL, SECOND}),
     applications={BOT: (BOT,), NEWS: (NEWS,)},
-    route=(EDGE, "edge2.example.test"),
+    route=ServerChoice(((EDGE, "edge2.example.test"),)),
     partner_domains=PARTNERS,
     blocked=BLOCKED,
     inside=Inside(PEERS, RESERVED, BLOCKED),
     incarnation=INCARNATION,
     gruus=Gruus(b"key of the pool", POOL),
     pools={pool_hash(SECOND): SECOND},
+    homes={SECOND: ServerChoice((("fe9.example.test",),))},
 )
 AT_EDGE = EdgeFacts(
     names=Names(frozenset({EDGE, EDGES, "example.test"}), frozenset()),
     domains=OURS,
-    next_hop=(FE1, FE2),
+    next_hop=ServerChoice(((FE1, FE2),)),
     partners={"partner.test": PARTNER_EDGE, "partner.example": PARTNER_EDGE, "other.test": "other.test"},
     blocked=BLOCKED,
     inside=Inside(

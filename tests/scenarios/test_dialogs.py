@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pytest
 
 from sipmesh.client.dialog import Dialog
-from sipmesh.routing.identity.dialog import turned
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request, Response
+from sipmesh.topology.server_choice import turned
 from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, EDGE2, FE1, FE2, FE3, PARTNER_EDGE, PARTNER_FE, Network
 from support.peer import Headers, Peer

@@ -161,9 +161,21 @@ def test_a_view_has_what_a_server_needs_at_hand(views: dict[str, ServerView], tm
     assert seen.addresses[FE2] == ("127.0.0.2", 5062)
     assert seen.addresses[FE3] == (None, 5062)
     assert seen.federation_route == "sip.example.test"
-    assert seen.servers_of("sip.example.test") == (EDGE,)
-    assert seen.servers_of("gone.example.test") == ()
+    assert tuple(seen.choice_of("sip.example.test")) == (EDGE,)
+    assert not seen.choice_of("gone.example.test")
     assert views[EDGE].next_hop == "pool1.example.test"
+
+
+def test_servers_of_the_own_site_are_tried_first_and_a_server_without_a_site_has_no_preference(place: Place) -> None:
+    place.spoil(
+        ("sip_domains:", "sites: [berlin, paris]\nsip_domains:"),
+        ("  - name: pool1.example.test\n", "  - name: pool1.example.test\n    site: paris\n"),
+        ("{name: fe2.example.test,", "{name: fe2.example.test, site: berlin,"),
+        ("servers: [fe3.example.test]", "site: berlin\n    servers: [fe3.example.test]"),
+    )
+    loaded = place.load()
+    choices = [view(loaded, name).choice_of("pool1.example.test").groups for name in (FE1, FE2, FE3, EDGE)]
+    assert choices == [((FE1,), (FE2,)), ((FE2,), (FE1,)), ((FE2,), (FE1,)), ((FE1, FE2),)]
 
 
 def test_an_edge_may_show_partners_another_certificate(place: Place, tmp_path: Path) -> None:

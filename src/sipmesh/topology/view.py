@@ -17,6 +17,7 @@ from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.topology.document.model import MOST_WORKERS, PARTNER_PORT
 from sipmesh.topology.document.names import split_port
 from sipmesh.topology.document.report import did_you_mean
+from sipmesh.topology.server_choice import NO_SERVERS, ServerChoice
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.policy import LinkPolicy
@@ -276,10 +277,15 @@ class ServerView:
         """Give the partner with *name*, which is one of its domains or its edge, or None."""
         return next((partner for partner in self.partners if name.lower() in partner.peer.identity), None)
 
-    def servers_of(self, pool: str) -> tuple[str, ...]:
-        """Give the servers of a pool; empty if there is no such pool."""
-        found = self.pools.get(pool)
-        return found.servers if found else ()
+    def choice_of(self, pool: str) -> ServerChoice:
+        """Give the servers of a pool, those at the site of this server first; empty if there is no such pool."""
+        return self._choices.get(pool, NO_SERVERS)
+
+    @cached_property
+    def _choices(self) -> Mapping[str, ServerChoice]:
+        sites = self.loaded.topology.site_of_each
+        here = sites[self.name]
+        return {name: ServerChoice.near(here, pool.servers, sites) for name, pool in self.pools.items()}
 
     @property
     def edition(self) -> TopologyVersion:

@@ -39,7 +39,6 @@ from sipmesh.routing.identity.dialog import (
     refused_routes,
     refused_target,
     to_flow,
-    turned,
     unbound,
 )
 from sipmesh.routing.identity.dialog_token import DialogToken, FlowSide, PeerSide, Side, owner_hash
@@ -190,18 +189,6 @@ def test_ack_with_another_from_is_dropped() -> None:
 def test_only_requests_outside_dialogs_need_no_token(route_set: RouteSet, to_tag: str, status: int | None) -> None:
     refused = unbound(request(to_tag=to_tag), route_set)
     assert (refused.status if refused else None) == status
-
-
-def test_servers_are_rotated_by_the_call_id() -> None:
-    names = ("a", "b", "c")
-    firsts = {turned(names, f"call-{number}")[0] for number in range(50)}
-    assert firsts == set(names)
-    assert turned(names, "call-1") == turned(names, "call-1")
-    assert sorted(turned(names, "call\udcff")) == ["a", "b", "c"]
-
-
-def test_rotation_of_no_servers_is_empty() -> None:
-    assert turned((), "call-1") == ()
 
 
 @pytest.mark.parametrize(("uri", "host"), [("sip:a@B.test:5", "b.test"), ("tel:+1", ""), ("sip:[", ""), ("", "")])

@@ -55,6 +55,7 @@ from sipmesh.routing.roles.front_end import decide, to_home
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget
 from sipmesh.sip.message import Request
 from sipmesh.sip.uri import SipUri
+from sipmesh.topology.server_choice import NO_SERVERS, ServerChoice
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 
@@ -252,7 +253,7 @@ def test_unknown_hosts_are_refused(sender: Sender, uri: str, status: int, code: 
 
 def test_without_a_federation_route_no_partner_is_reached() -> None:
     asked = request("INVITE", CAROL)
-    outcome = decide(asked, take_place(asked, FRONT_END.names, TOKENS), ALICES, replace(FRONT_END, route=()))
+    outcome = decide(asked, take_place(asked, FRONT_END.names, TOKENS), ALICES, replace(FRONT_END, route=NO_SERVERS))
     assert refusal(outcome) == (404, Code.NO_ROUTE)
 
 
@@ -479,7 +480,7 @@ def test_no_request_whatever_leads_to_a_host_that_is_no_server_of_ours(
 
 
 TO_BOB = ToUser(BOB, ALICE)
-SECOND_SERVERS = ("fe3.example.test", "fe4.example.test")
+SECOND_SERVERS = ServerChoice((("fe3.example.test", "fe4.example.test"),))
 
 
 @pytest.mark.parametrize("sender", [ALICES, FROM_EDGE, FROM_BOT])
@@ -500,7 +501,7 @@ def test_request_that_a_front_end_sent_goes_to_no_third_pool(sender: Sender) -> 
 
 
 def test_user_of_a_removed_pool_is_not_found() -> None:
-    outcome = to_home(request(), TO_BOB, ALICES, THIRD, ())
+    outcome = to_home(request(), TO_BOB, ALICES, THIRD, NO_SERVERS)
     assert isinstance(outcome, Answer)
     assert (outcome.status, outcome.code) == (404, Code.OTHER_HOME)
 

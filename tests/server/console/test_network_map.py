@@ -84,6 +84,14 @@ def test_state_of_a_server_is_that_of_its_report() -> None:
     assert "it does not answer" in found["fe3.example.test"].about
 
 
+def test_place_of_a_server_names_its_site() -> None:
+    placed = topology(sites=["berlin"])
+    pools = [pool.model_copy(update={"site": "berlin"} if pool.name == MGMT else {}) for pool in placed.pools]
+    found = servers_of(network_map(placed.model_copy(update={"pools": tuple(pools)}), network()))
+    assert found[MGMT].about[:2] == [MGMT, "site berlin"]
+    assert "site" not in " ".join(found[EDGE].about)
+
+
 def test_two_reports_of_one_link_are_one_line_whose_weight_grows_with_its_messages() -> None:
     def linked(peer: str, messages: int) -> dict[str, Any]:
         return {"neighbours": ({"peer": peer, "kind": "server", "tls": "TLSv1.3", "messages": messages},)}

@@ -11,7 +11,7 @@ from sipmesh.routing.registrar.gruu import Gruus, pool_hash
 from sipmesh.server.proxy.roles import applications, decide_for, edge_facts, front_end_facts, names_of, peers_of
 from sipmesh.topology.view import ServerView, view
 from sipmesh.trust.evidence import LinkKind
-from support.network import BOT, EDGE, EDGES, EXAMPLE, FE1, FE2, PARTNER, PARTNER_EDGES, POOL, POOL2, Network
+from support.network import BOT, EDGE, EDGES, EXAMPLE, FE1, FE2, FE3, FE4, PARTNER, PARTNER_EDGES, POOL, POOL2, Network
 
 GRUUS = Gruus(b"key of the pool", POOL)
 
@@ -26,7 +26,7 @@ def test_front_end_routes_by_its_domains_its_edges_and_its_applications(federati
     assert facts.domains == {EXAMPLE}
     assert facts.pool == POOL
     assert facts.entrances == {POOL}
-    assert facts.route == (EDGE,)
+    assert tuple(facts.route) == (EDGE,)
     assert facts.partner_domains == {PARTNER}
     assert facts.blocked == {"evil.test"}
     assert facts.applications == {BOT: (BOT,)}
@@ -36,16 +36,17 @@ def test_front_end_routes_by_its_domains_its_edges_and_its_applications(federati
 def test_front_end_finds_the_other_pools_by_their_temporary_gruus(two_pools: Network) -> None:
     facts = front_end_facts(seen_from(two_pools, FE1), 7, GRUUS)
     assert facts.pools == {pool_hash(POOL2): POOL2}
+    assert {name: tuple(choice) for name, choice in facts.homes.items()} == {POOL2: (FE3, FE4)}
 
 
 def test_front_end_without_federation_has_no_route_to_partners(home: Network) -> None:
     facts = front_end_facts(seen_from(home, FE1), 7, GRUUS)
-    assert (facts.route, facts.partner_domains, facts.blocked) == ((), frozenset(), frozenset())
+    assert (tuple(facts.route), facts.partner_domains, facts.blocked) == ((), frozenset(), frozenset())
 
 
 def test_edge_routes_inwards_to_its_pool_and_outwards_to_partners_by_name(federation: Network) -> None:
     facts = edge_facts(seen_from(federation, EDGE), 7)
-    assert facts.next_hop == (FE1, FE2)
+    assert tuple(facts.next_hop) == (FE1, FE2)
     assert facts.partners == {PARTNER: PARTNER_EDGES}
     assert facts.domains == {EXAMPLE}
     assert facts.blocked == {"evil.test"}

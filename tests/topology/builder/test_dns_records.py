@@ -22,6 +22,20 @@ def test_phones_find_each_front_end_the_default_home_pool_first(place: Place) ->
     ]
 
 
+def test_phones_try_the_servers_of_a_pool_at_its_own_site_first(place: Place) -> None:
+    place.spoil(
+        ("sip_domains:", "sites: [berlin, paris]\nsip_domains:"),
+        ("  - name: pool1.example.test\n", "  - name: pool1.example.test\n    site: paris\n"),
+        ("{name: fe2.example.test,", "{name: fe2.example.test, site: berlin,"),
+    )
+    priorities = [line.split()[2:] for line in lines(place, Purpose.PHONES) if " SRV " in line]
+    assert priorities == [
+        ["1", "1", "5061", "fe1.example.test."],
+        ["2", "1", "5061", "fe2.example.test."],
+        ["3", "1", "5061", "fe3.example.test."],
+    ]
+
+
 def test_partners_find_the_edge_by_the_name_of_its_pool(place: Place) -> None:
     place.spoil(
         ("[example.test]  # ours", "[example.test, example.net]"),

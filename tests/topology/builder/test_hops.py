@@ -42,6 +42,20 @@ def test_way_has_a_link_for_each_border(topology: Topology, start: str, end: str
     assert way(topology, start, end) == links
 
 
+def test_way_leads_through_the_servers_of_the_own_site(place: Place) -> None:
+    place.spoil(
+        ("sip_domains:", "sites: [berlin, paris]\nsip_domains:"),
+        ("  - name: pool1.example.test\n", "  - name: pool1.example.test\n    site: paris\n"),
+        ("{name: fe2.example.test,", "{name: fe2.example.test, site: berlin,"),
+        ("servers: [fe3.example.test]", "site: berlin\n    servers: [fe3.example.test]"),
+        ("servers: [edge1.example.test]", "site: berlin\n    servers: [edge1.example.test]"),
+    )
+    topology = place.load().topology
+    assert way(topology, "fe3", "pool1.example.test") == ["fe3 server fe2"]
+    assert way(topology, "partner.test", "example.test")[1] == "edge1 server fe2"
+    assert way(topology, "phone", "example.test") == ["phone client fe1"]
+
+
 def test_stranger_may_come_as_a_partner(topology: Topology) -> None:
     assert way(topology, "evil.test", "example.test", as_partner=True) == ["evil.test partner edge1"]
     [hop] = hops(topology, "fe1", "edge1", as_partner=True)

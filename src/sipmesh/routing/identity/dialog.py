@@ -7,7 +7,6 @@ other side.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -244,12 +243,6 @@ def unbound(request: Request, route_set: RouteSet) -> Answer | None:
             why="the token in its Route belongs to another dialog, or to neither side of this dialog",
         )
     return None
-
-
-def turned(names: tuple[str, ...], call_id: str) -> tuple[str, ...]:
-    """Rotate the order of equal servers by the Call-ID: calls are distributed, and one call stays on one server."""
-    start = zlib.crc32(call_id.encode(errors="surrogateescape")) % len(names) if names else 0
-    return names[start:] + names[:start]
 
 
 def host_of(uri: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sipmesh.routing.identity import assertion
-from sipmesh.routing.identity.dialog import Inside, acknowledge, across, other_side, refused_inside, turned, unbound
+from sipmesh.routing.identity.dialog import Inside, acknowledge, across, other_side, refused_inside, unbound
 from sipmesh.routing.identity.dialog_token import Side
 from sipmesh.routing.identity.route_set import Names, RouteSet
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
@@ -15,6 +15,7 @@ from sipmesh.routing.roles.options import capabilities
 from sipmesh.routing.target import ServerTarget
 from sipmesh.sip.message import Request
 from sipmesh.sip.text import shown
+from sipmesh.topology.server_choice import ServerChoice
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 
@@ -29,7 +30,7 @@ class EdgeFacts:
 
     names: Names
     domains: frozenset[str]
-    next_hop: tuple[str, ...]
+    next_hop: ServerChoice
     partners: dict[str, str]
     blocked: frozenset[str]
     inside: Inside
@@ -104,7 +105,7 @@ def inwards(request: Request, facts: EdgeFacts) -> Forward | Answer:
             code=Code.NO_ROUTE,
             why=f"a partner sent a request for {uri.host}: requests of partners may reach our domains only",
         )
-    return Forward((ServerTarget(turned(facts.next_hop, request.call_id), LinkKind.SERVER, request.uri),), None)
+    return Forward((ServerTarget(facts.next_hop.turned(request.call_id), LinkKind.SERVER, request.uri),), None)
 
 
 def outwards(request: Request, facts: EdgeFacts) -> Forward | Answer:

@@ -16,13 +16,12 @@ from sipmesh.routing.identity.dialog import (
     other_side,
     refused_inside,
     to_flow,
-    turned,
     unbound,
 )
 from sipmesh.routing.identity.dialog_token import FlowSide, FlowToken, Side, owner_hash
 from sipmesh.routing.identity.privacy import unmet
 from sipmesh.routing.identity.route_set import Names, RouteSet
-from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender, named_side
+from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
 from sipmesh.routing.outcome import (
     Answer,
     Drop,
@@ -44,6 +43,7 @@ from sipmesh.sip.message import Request
 from sipmesh.sip.rows import PRIVACY
 from sipmesh.sip.text import shown
 from sipmesh.sip.uri import SipUri
+from sipmesh.topology.server_choice import ServerChoice
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
@@ -58,7 +58,7 @@ class FrontEndFacts:
     *pool* is its own pool. *entrances* are the front-end pools that edges forward requests to. *applications* maps the names
     of application servers and pools to their servers. *route* are the edges to partners, and *partner_domains* the domains
     of these partners. *gruus* opens the temporary GRUUs of its pool. *pools* maps the hash in one to another
-    front-end pool.
+    front-end pool, and *homes* has the servers of each such pool.
     """
 
     names: Names
@@ -66,13 +66,14 @@ class FrontEndFacts:
     pool: str
     entrances: frozenset[str]
     applications: dict[str, tuple[str, ...]]
-    route: tuple[str, ...]
+    route: ServerChoice
     partner_domains: frozenset[str]
     blocked: frozenset[str]
     inside: Inside
     incarnation: int
     gruus: Gruus
     pools: Mapping[bytes, str]
+    homes: Mapping[str, ServerChoice]
 
 
 def decide(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEndFacts) -> Outcome:
@@ -242,7 +243,7 @@ def to_gruu(uri: SipUri, request: Request, sender: Sender, facts: FrontEndFacts,
     home = facts.pools.get(pool_of(uri))
     if home is None:
         return Answer(404, code=Code.NO_ROUTE, why="no server of this network has made this temporary GRUU")
-    return to_home(request, ToUser(uri.aor, who), sender, home, facts.inside.peers[named_side(home)].names)
+    return to_home(request, ToUser(uri.aor, who), sender, home, facts.homes[home])
 
 
 def inside_gruu(request: Request, other: Side, onward: Outcome, facts: FrontEndFacts, who: str | None) -> Outcome:
@@ -261,7 +262,7 @@ def inside_gruu(request: Request, other: Side, onward: Outcome, facts: FrontEndF
     return ToUser(opened.aor, who, opened.device, onward)
 
 
-def to_home(request: Request, outcome: ToUser, sender: Sender, home: str, servers: tuple[str, ...]) -> Forward | Answer:
+def to_home(request: Request, outcome: ToUser, sender: Sender, home: str, servers: ServerChoice) -> Forward | Answer:
     """Send a request to the *servers* of *home*, the home pool of its user, which is another pool than ours.
 
     A request from another front end is refused: a pool accepts requests only for its own users. So pools that disagree about
@@ -274,7 +275,7 @@ def to_home(request: Request, outcome: ToUser, sender: Sender, home: str, server
         return Answer(
             404, code=Code.OTHER_HOME, why=f"{outcome.aor} has the home pool {home}, which is no longer in the topology"
         )
-    target = ServerTarget(turned(servers, request.call_id), LinkKind.SERVER, request.uri)
+    target = ServerTarget(servers.turned(request.call_id), LinkKind.SERVER, request.uri)
     return Forward((target,), outcome.identity)
 
 
@@ -294,7 +295,7 @@ def beyond_users(request: Request, uri: SipUri, sender: Sender, facts: FrontEndF
         return Answer(
             403, code=Code.NO_ROUTE, why=f"requests from a partner to another partner are not forwarded ({uri.host})"
         )
-    return Forward((ServerTarget(turned(facts.route, request.call_id), LinkKind.SERVER, request.uri),), who)
+    return Forward((ServerTarget(facts.route.turned(request.call_id), LinkKind.SERVER, request.uri),), who)
 
 
 def to_contact(uri: SipUri, sender: Sender, facts: FrontEndFacts, who: str | None) -> ToContact | Answer:

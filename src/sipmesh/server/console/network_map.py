@@ -126,12 +126,15 @@ def _pools(
 ) -> Iterator[MapPool]:
     now = {pool.name: pool for pool in in_force.pools}
     new = {pool.name: pool for pool in draft.pools} if draft is not None else now
+    sites = in_force.site_of_each | (draft.site_of_each if draft is not None else {})
     for name in dict.fromkeys((*now, *new)):
         pool = new.get(name) or now[name]
         here = {server.name for server in now[name].servers} if name in now else set()
         there = {server.name for server in new[name].servers} if name in new else set()
         names = list(dict.fromkeys(server.name for p in (now.get(name), new.get(name)) if p for server in p.servers))
-        servers = [_server(server, reports, network.version, _change(server, here, there)) for server in names]
+        servers = [
+            _server(server, sites[server], reports, network.version, _change(server, here, there)) for server in names
+        ]
         yield MapPool(name, str(pool.role), _change(name, now, new), servers)
 
 
@@ -158,9 +161,10 @@ def _change(name: str, now: Iterable[str], new: Iterable[str]) -> Change:
     return Change.NONE if name in new else Change.DIES
 
 
-def _server(name: str, reports: Mapping[str, ServerReply], newest: int, change: Change) -> MapServer:
+def _server(name: str, site: str, reports: Mapping[str, ServerReply], newest: int, change: Change) -> MapServer:
     report = reports.get(name)
-    return MapServer(name, name.partition(".")[0], _state(report, newest), change, list(_about(name, report)))
+    about = [name, *([f"site {site}"] if site else []), *_about(report)]
+    return MapServer(name, name.partition(".")[0], _state(report, newest), change, about)
 
 
 def _state(report: ServerReply | None, newest: int) -> State:
@@ -171,8 +175,7 @@ def _state(report: ServerReply | None, newest: int) -> State:
     return State.GOOD if report.number == newest else State.BEHIND
 
 
-def _about(name: str, report: ServerReply | None) -> Iterator[str]:
-    yield name
+def _about(report: ServerReply | None) -> Iterator[str]:
     if report is None or report.number is None:
         yield "no report yet"
         return

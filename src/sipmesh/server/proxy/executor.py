@@ -177,7 +177,7 @@ class Executor:
         if home is None or flow.sender is None:
             return Answer(404, why=f"{outcome.aor} is not a user of this network")
         if home != view.pool.name:
-            return to_home(request, outcome, flow.sender, home, view.servers_of(home))
+            return to_home(request, outcome, flow.sender, home, view.choice_of(home))
         return self._at_home(flow, request, outcome)
 
     def _at_home(self, flow: Flow, request: Request, outcome: ToUser) -> Forward | Answer | Store | Serve | None:

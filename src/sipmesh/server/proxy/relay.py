@@ -301,9 +301,7 @@ class Relay:
         for proxied in flow.served.values():
             if proxied.flow is flow and not proxied.is_answered:
                 return True
-        return any(
-            sent.flow is flow and sent.waits and not sent.proxied.is_answered for sent in flow.sent.values()
-        )
+        return any(sent.flow is flow and sent.waits and not sent.proxied.is_answered for sent in flow.sent.values())
 
     def give_up(self, retry_after_s: str) -> int:
         """Answer 503 to each request that still waits for its final response; gives their number."""

@@ -82,13 +82,14 @@ def front_end_facts(view: ServerView, incarnation: int, gruus: Gruus) -> front_e
         pool=view.pool.name,
         entrances=frozenset(p.next_hop for p in view.pools.values() if p.role is Role.EDGE and p.next_hop),
         applications=applications(view),
-        route=view.servers_of(view.federation_route or ""),
+        route=view.choice_of(view.federation_route or ""),
         partner_domains=frozenset(domain for partner in view.partners for domain in partner.domains),
         blocked=view.blocked,
         inside=inside_of(view),
         incarnation=incarnation,
         gruus=gruus,
         pools={pool_hash(pool.name): pool.name for pool in view.pools.values() if is_other_front_end(pool, view)},
+        homes={pool.name: view.choice_of(pool.name) for pool in view.pools.values() if is_other_front_end(pool, view)},
     )
 
 
@@ -119,7 +120,7 @@ def edge_facts(view: ServerView, incarnation: int) -> edge.EdgeFacts:
     return edge.EdgeFacts(
         names=names_of(view),
         domains=view.sip_domains,
-        next_hop=view.servers_of(view.next_hop or ""),
+        next_hop=view.choice_of(view.next_hop or ""),
         partners={domain: partner.meant_name(domain) for partner in view.partners for domain in partner.domains},
         blocked=view.blocked,
         inside=inside_of(view),

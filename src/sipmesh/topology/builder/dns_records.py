@@ -87,11 +87,21 @@ def _records(topology: Topology) -> Iterator[DnsRecord]:
 
 
 def _phones_to(topology: Topology, domain: str, pool: Pool) -> Iterator[DnsRecord]:
-    """Give the SRV records of the front ends of a pool; those of the default home pool come first (RFC 2782 priority)."""
-    priority = 1 if pool.name == home_by_default(topology) else 2
+    """Give the SRV records of the front ends of a pool, with their priority (RFC 2782)."""
     for server in pool.servers:
-        data = f"{priority} 1 {_port(topology, pool, server, 'client')} {server.name}."
+        data = f"{_priority(topology, server)} 1 {_port(topology, pool, server, 'client')} {server.name}."
         yield DnsRecord(f"{PHONE_SERVICE}.{domain}", "SRV", data, Purpose.PHONES)
+
+
+def _priority(topology: Topology, server: Server) -> int:
+    """Give the priority of a front end: the default home pool comes first, and the servers of a pool at its own site."""
+    ranks = {
+        one.name: (known.name != home_by_default(topology), one.site not in {None, known.site})
+        for known in topology.pools
+        if known.role is Role.FRONT_END
+        for one in known.servers
+    }
+    return 1 + sorted(set(ranks.values())).index(ranks[server.name])
 
 
 def _partners_to(topology: Topology, domain: str, route: Pool) -> Iterator[DnsRecord]:

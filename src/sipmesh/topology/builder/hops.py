@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
 from sipmesh.topology.document.report import did_you_mean
+from sipmesh.topology.server_choice import ServerChoice
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
@@ -46,7 +47,7 @@ class LinkHop:
 
 
 def hops(topology: Topology, start: str, end: str, *, as_partner: bool = False) -> Sequence[LinkHop]:
-    """Give the links from *start* to *end*; in a pool of several servers those through its first one.
+    """Give the links from *start* to *end*; in a pool of several servers those through its first one at the opener's site.
 
     A name that is not in the topology is a stranger, who connects as a server, or with *as_partner* as a partner. Raises
     `OperatorError` if *end* is not in the topology, or there is no way.
@@ -59,7 +60,7 @@ def hops(topology: Topology, start: str, end: str, *, as_partner: bool = False) 
         return [LinkHop(opener, _front_end(topology, end), LinkKind.CLIENT)]
     if opener.kind is PartyKind.PARTNER:
         return _from_partner(topology, opener, end)
-    target = _target(topology, end)
+    target = _target(topology, end, opener)
     if target.kind is PartyKind.PARTNER:
         return _to_partner(topology, opener, target)
     return [LinkHop(opener, target, LinkKind.SERVER)]
@@ -79,8 +80,8 @@ def _party(topology: Topology, name: str) -> Party:
     return Party(PartyKind.STRANGER, wanted)
 
 
-def _target(topology: Topology, name: str) -> Party:
-    """Give the party of that name; a pool or one of our SIP domains stands for the first server of its pool."""
+def _target(topology: Topology, name: str, opener: Party | None = None) -> Party:
+    """Give the party of that name; a pool or a SIP domain of ours stands for the server that *opener* tries first."""
     wanted = name.lower()
     found = _party(topology, wanted)
     if found.kind in (PartyKind.SERVER, PartyKind.PARTNER):
@@ -90,7 +91,7 @@ def _target(topology: Topology, name: str) -> Party:
         pool = next((one for one in topology.pools if one.role is Role.FRONT_END), None)
     if pool is None:
         raise _unknown(topology, name)
-    return _first(pool)
+    return _first(topology, pool, opener)
 
 
 def _unknown(topology: Topology, name: str) -> OperatorError:
@@ -111,13 +112,14 @@ def _front_end(topology: Topology, name: str) -> Party:
 def _outside_hop(topology: Topology, opener: Party, end: str, *, as_partner: bool) -> LinkHop:
     target = _target(topology, end)
     if as_partner and end.lower() in topology.sip_domains:
-        target = _first(_route(topology))
+        target = _first(topology, _route(topology))
     return LinkHop(opener, target, LinkKind.PARTNER if as_partner else LinkKind.SERVER)
 
 
 def _from_partner(topology: Topology, opener: Party, end: str) -> Sequence[LinkHop]:
     target, route = _target(topology, end), _route(topology)
-    edge = target if _is_of(topology, target, Role.EDGE) else _first(route)
+    edge = target if _is_of(topology, target, Role.EDGE) else _first(topology, route)
+    target = _target(topology, end, edge)
     entry = LinkHop(opener, edge, LinkKind.PARTNER)
     if target == edge:
         return [entry]
@@ -130,10 +132,11 @@ def _to_partner(topology: Topology, opener: Party, target: Party) -> Sequence[Li
     pool = topology.pool_of(opener.name)
     if pool is not None and pool.role is Role.EDGE:
         return [LinkHop(opener, target, LinkKind.PARTNER)]
-    edge, found = _first(_route(topology)), []
+    found = []
     if pool is not None and pool.role is Role.APPLICATION and (hop := topology.pool(pool.next_hop)) is not None:
-        found = [LinkHop(opener, _first(hop), LinkKind.SERVER)]
-        opener = _first(hop)
+        found = [LinkHop(opener, _first(topology, hop, opener), LinkKind.SERVER)]
+        opener = found[0].target
+    edge = _first(topology, _route(topology), opener)
     return [*found, LinkHop(opener, edge, LinkKind.SERVER), LinkHop(edge, target, LinkKind.PARTNER)]
 
 
@@ -151,5 +154,9 @@ def _route(topology: Topology) -> Pool:
     return route
 
 
-def _first(pool: Pool) -> Party:
-    return Party(PartyKind.SERVER, pool.servers[0].name)
+def _first(topology: Topology, pool: Pool, opener: Party | None = None) -> Party:
+    """Give the server of *pool* that *opener* tries first: one at its own site, if there is one."""
+    sites = topology.site_of_each
+    here = sites.get(opener.name, "") if opener is not None else ""
+    choice = ServerChoice.near(here, (server.name for server in pool.servers), sites)
+    return Party(PartyKind.SERVER, next(iter(choice)))

@@ -471,6 +471,11 @@ class Topology(Part):
         """Our own authority, then the partners, in the order of the document."""
         return (self.authority, *self.federation.partners)
 
+    @property
+    def site_of_each(self) -> dict[str, str]:
+        """The site of each server: its own, or else that of its pool; "" without one."""
+        return {server.name: server.site or pool.site or "" for pool in self.pools for server in pool.servers}
+
     def pool(self, name: str | None) -> Pool | None:
         """Give the pool with that name, or None."""
         return next((pool for pool in self.pools if pool.name == name), None)

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from client.clock import JumpingLoop
-from sipmesh.routing.identity.dialog import turned
 from sipmesh.server.proxy.liveness.keepalives import LONGEST_LOOK_S, LOOK_S, SILENT
 from sipmesh.server.running.running_server import RunningServer
+from sipmesh.topology.server_choice import turned
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.link.link import Link
 from sipmesh.trust.evidence import Direction, LinkKind

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
-from sipmesh.routing.identity.dialog import turned
 from sipmesh.routing.identity.dialog_token import PathToken
 from sipmesh.routing.identity.sender import CarriedLogin, ServerSender, named_side
 from sipmesh.routing.outcome import Answer, Forward, try_later
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.relay import Relay
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.sip.message import Request, Response
+    from sipmesh.topology.server_choice import ServerChoice
     from sipmesh.topology.view import ServerView
 
 FLOW_FAILED: Final = 430
@@ -95,7 +95,7 @@ class AccessProxy(Access):
     def carry(self, pending: PendingLogin, home: str) -> Answer | None:
         """Forward a REGISTER to a server of *home*, with our Path (RFC 3327); an Answer if there is none."""
         flow, request, aor = pending.flow, pending.request, pending.aor
-        servers = self._view.servers_of(home)
+        servers = self._view.choice_of(home)
         if not servers:
             return NO_HOME
         token = self._tokens.path(flow.number, aor, named_side(home))
@@ -110,7 +110,7 @@ class AccessProxy(Access):
         self._relay.forward(proxied, Forward((target,), None), carried_loop(pending.loop))
         return None
 
-    def _target(self, flow: Flow, request: Request, aor: str, token: str, servers: tuple[str, ...]) -> ServerTarget:
+    def _target(self, flow: Flow, request: Request, aor: str, token: str, servers: ServerChoice) -> ServerTarget:
         """Choose the server of the home pool that knows the user, or that has challenged the user, on the same link.
 
         The first is chosen by *token*, not by Call-ID: between challenge and answer nothing is kept of a carried flow.
@@ -124,7 +124,7 @@ class AccessProxy(Access):
         if upstream is not None and upstream.link.usable and upstream.link.peer_name in servers:
             carriage = Carriage(upstream.number, "", token)
             return ServerTarget((upstream.link.peer_name,), LinkKind.SERVER, request.uri, carries=carriage)
-        return ServerTarget(turned(servers, token), LinkKind.SERVER, request.uri, carries=Carriage(0, "", token))
+        return ServerTarget(servers.turned(token), LinkKind.SERVER, request.uri, carries=Carriage(0, "", token))
 
     # Answers of the home pool
 
