@@ -130,6 +130,7 @@ async def test_phones_that_another_pool_carries_are_let_go_one_after_the_other(t
     async with two_pools:
         bob, dora, alice = [await two_pools.phone(*who) for who in (("bob", FE1), ("dora", FE1), ("alice", FE1))]
         two_pools.start(FE4)
+        await until(lambda: not two_pools.nodes[FE1].outages.has(FE4))
         came = await under_way(alice, bob)
         node = two_pools.nodes[FE3]
         assert len(node.home_flows) == 2
