@@ -112,3 +112,11 @@ def test_contact_has_the_seconds_that_are_left_rounded_up(expires_at: float, lef
     """Of a row of another server only the granted time is known."""
     held = replace(row(), expires_at=expires_at, interval_s=600)
     assert params(contact_value(held, 0.0))["expires"] == str(left_s)
+
+
+@pytest.mark.parametrize("at", [424.4, 848.9, 1023.9])
+def test_new_registration_is_granted_no_second_too_many(at: float) -> None:
+    """The sum of two floats may be rounded up: on a monotonic clock, most often soon after the machine has started."""
+    held = replace(row(), expires_at=at + 600, interval_s=600)
+    assert held.expires_at - at > 600
+    assert params(contact_value(held, at))["expires"] == "600"

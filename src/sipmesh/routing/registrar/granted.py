@@ -102,7 +102,7 @@ def is_outbound(request: Request, offered: frozenset[str]) -> bool:
 
 
 def contact_value(binding: Binding, at: float, mint: GruuMint | None = None, number: int = 0) -> str:
-    """Write one Contact of the 200. Its expires is in whole seconds, rounded up.
+    """Write one Contact of the 200. Its expires is in whole seconds, rounded up to the granted time at most.
 
     For a row of another server it is the granted time, because only that server knows how much is left.
     """
@@ -113,6 +113,8 @@ def contact_value(binding: Binding, at: float, mint: GruuMint | None = None, num
         parts.append(f'+sip.instance="{binding.instance}"')
     if binding.reg_id is not None:
         parts.append(f"reg-id={binding.reg_id}")
-    left_s = binding.interval_s if binding.expires_at == NEVER else max(0, ceil(binding.expires_at - at))
+    left_s = binding.interval_s
+    if binding.expires_at != NEVER:
+        left_s = max(0, min(left_s, ceil(binding.expires_at - at)))  # a float sum may exceed the granted time a little
     parts.append(f"expires={left_s}")
     return ";".join(parts) + (mint.params(binding, number) if mint is not None else "")
