@@ -24,7 +24,7 @@ def test_links_of_one_kind_share_one_object_of_read_limits() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "first", "later"),
-    [(LinkKind.CLIENT, 98_304, 1_048_576), (LinkKind.SERVER, 16_777_216, 16_777_216)],
+    [(LinkKind.CLIENT, 49_152, 1_048_576), (LinkKind.SERVER, 16_777_216, 16_777_216)],
 )
 def test_client_may_queue_more_once_it_has_logged_in(kind: LinkKind, first: int, later: int) -> None:
     limits = Limits()
@@ -33,3 +33,17 @@ def test_client_may_queue_more_once_it_has_logged_in(kind: LinkKind, first: int,
 
 def test_queue_before_a_login_is_never_longer_than_after_it() -> None:
     assert Limits(queue_client_bytes=1_000).queue_bytes_at_first(LinkKind.CLIENT) == 1_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "later"), [(LinkKind.CLIENT, 49_152, 229_376), (LinkKind.SERVER, 5_098_304, 5_098_304)]
+)
+def test_client_may_send_more_once_it_has_logged_in(kind: LinkKind, first: int, later: int) -> None:
+    limits = Limits()
+    sizes = [one.header + one.growth + one.body for one in (limits.reading_at_first(kind), limits.reading(kind))]
+    assert sizes == [first, later]
+
+
+def test_message_before_a_login_is_never_larger_than_after_it() -> None:
+    reading = Limits(header_bytes=1_000, body_client_bytes=100).reading_at_first(LinkKind.CLIENT)
+    assert (reading.header, reading.body) == (1_000, 100)

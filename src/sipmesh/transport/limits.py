@@ -63,7 +63,7 @@ class Limits:
     busy_bytes: int = _limit(262_144, "a link with this much unsent is worth a second one beside it")
     queue_client_bytes: int = _limit(1_048_576, "a client that does not read must not fill our memory")
     queue_stranger_bytes: int = _limit(
-        98_304, "before a login only a response waits, which may repeat a header of 64 KiB"
+        49_152, "before a login only a response waits, which may repeat a header of 32 KiB"
     )
     queue_server_bytes: int = _limit(16_777_216, "the same for a server, which carries many users and bodies of 5 MB")
     queue_reserved_bytes: int = _limit(
@@ -125,7 +125,13 @@ class Limits:
     )
     start_line_bytes: int = _limit(16_384, "method and Request-URI; longer is 414")
     header_bytes: int = _limit(65_536, "all header fields of one message")
+    header_stranger_bytes: int = _limit(
+        32_768, "before a login: a REGISTER or an INVITE with credentials has a few thousand, and what is begun is held"
+    )
     body_client_bytes: int = _limit(131_072, "what a client may send in one body")
+    body_stranger_bytes: int = _limit(
+        16_384, "before a login: a REGISTER has no body, and a larger one cannot wait for its login"
+    )
     body_server_bytes: int = _limit(5_000_000, "what another server may forward in one body")
 
     def turn_bytes(self, kind: LinkKind) -> int:
@@ -149,11 +155,22 @@ class Limits:
         body = self.body_client_bytes if kind is LinkKind.CLIENT else self.body_server_bytes
         return shared_limits(self.start_line_bytes, self.header_bytes, body)
 
+    def reading_at_first(self, kind: LinkKind) -> ReadLimits:
+        """Return the same for an accepted link on which nobody has logged in yet: a stranger may fill little memory.
+
+        A header of a client has not grown on its way, so a longer one ends the link at once.
+        """
+        if kind is not LinkKind.CLIENT:
+            return self.reading(kind)
+        header = min(self.header_stranger_bytes, self.header_bytes)
+        body = min(self.body_stranger_bytes, self.body_client_bytes)
+        return shared_limits(self.start_line_bytes, header, body, growth=0)
+
 
 @lru_cache(maxsize=64)
-def shared_limits(start_line: int, header: int, body: int) -> ReadLimits:
+def shared_limits(start_line: int, header: int, body: int, growth: int = ReadLimits().growth) -> ReadLimits:
     """Return one shared object for equal limits, because every link refers to one."""
-    return ReadLimits(start_line=start_line, header=header, body=body)
+    return ReadLimits(start_line=start_line, header=header, growth=growth, body=body)
 
 
 def reasons() -> dict[str, str]:

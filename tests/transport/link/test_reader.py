@@ -102,6 +102,25 @@ async def test_server_may_send_larger_bodies_than_a_client(
         assert [fault.status for fault in node.heard.faults] == ([status] if status else [])
 
 
+@pytest.mark.parametrize("is_user", [False, True])
+@pytest.mark.parametrize(("header", "body", "status"), [(0, 16_385, 413), (32_769, 0, 513)])
+@on_loop
+async def test_stranger_may_send_less_than_a_user(
+    ca: Authority, here: Identity, there: Identity, header: int, body: int, status: int, *, is_user: bool
+) -> None:
+    """The limits of a user count from the next message on, also if the reader has read messages of the stranger."""
+    async with Node(ca, here) as node:
+        link, peer = await up(node, there, LinkKind.CLIENT)
+        async with peer:
+            await peer.send(request("first"))
+            await node.heard.until(lambda: node.heard.messages)
+            if is_user:
+                link.authenticate()
+            await peer.send(request("x" * body).replace(b"Max-Forwards", b"X: " + b"x" * header + b"\r\nMax-Forwards"))
+            await node.heard.until(lambda: node.heard.faults or len(node.heard.messages) == 2)
+        assert [fault.status for fault in node.heard.faults] == ([] if is_user else [status])
+
+
 @both_ports
 @on_loop
 async def test_octets_of_a_link_without_an_accepted_verdict_are_not_read(

@@ -16,6 +16,7 @@ from sipmesh.transport.limits import Limits
 from sipmesh.transport.link.deadlines import LinkDeadlines
 from sipmesh.transport.websocket.link import WebSocketLink
 from sipmesh.transport.websocket.reader import WebSocketReader
+from sipmesh.trust.evidence import LinkKind
 from support.peer import HungUpError
 from support.web_peer import WebPeer, upgrade
 from transport.websocket.test_frames import raw
@@ -138,6 +139,28 @@ async def test_message_without_end_closes_before_it_fills_memory(ca: Authority, 
         await node.heard.until(lambda: node.heard.down)
         assert "a message above" in node.heard.down[0][1]
         assert node.heard.up[0].bytes_in < 200_000
+
+
+@pytest.mark.parametrize("is_user", [False, True])
+@on_loop
+async def test_unfinished_message_of_a_stranger_holds_less_memory(
+    ca: Authority, here: Identity, *, is_user: bool
+) -> None:
+    """As much as on a link over TLS: a header and a body before a login."""
+    first = Limits().reading_at_first(LinkKind.CLIENT)
+    begun = first.header + first.body + 100
+    async with Node(ca, here) as node, await dial(node) as peer:
+        link = await first_link(node)
+        await peer.write(request("first"))
+        await node.heard.until(lambda: node.heard.messages)
+        if is_user:
+            link.authenticate()
+        await peer.write_octets(raw(2, b"x" * begun, fin=False))
+        if is_user:
+            await node.heard.until(lambda: link.bytes_in > begun)
+            assert link.is_open
+        else:
+            assert await closed(peer) == 1009
 
 
 @on_loop

@@ -252,9 +252,10 @@ class Link(RegisteredLink):
         return False
 
     def authenticate(self) -> None:
-        """A user has logged in: the link may stay, and its queue gets the full size of a client queue."""
+        """A user has logged in: the link may stay, and its queue and its messages may be as large as those of a client."""
         limits = self._reactor.limits
         self._deadlines.authenticated = True
+        self._reader.logged_in(self)
         self._writer.bound, self._writer.reserved = limits.queue_bytes(self.kind), limits.queue_reserved_bytes
 
     # The caller's side

@@ -12,6 +12,7 @@ from sipmesh.transport.tls.results import TlsError
 from sipmesh.trust.evidence import Direction, LinkKind
 
 if TYPE_CHECKING:
+    from sipmesh.sip.framing import ReadLimits
     from sipmesh.transport.link.deadlines import LinkDeadlines
     from sipmesh.transport.link.events import LinkEvents
     from sipmesh.transport.link.link import Link
@@ -38,6 +39,18 @@ class LinkReader:
 
     def __repr__(self) -> str:
         return f"<LinkReader {self._messages!r}>"
+
+    def limits(self, link: Link) -> ReadLimits:
+        """Return the limits of one message on *link* now: those of a stranger until its user has logged in."""
+        limits = self._reactor.limits
+        if self._deadlines.authenticated or link.direction is Direction.OPENED:
+            return limits.reading(link.kind)
+        return limits.reading_at_first(link.kind)
+
+    def logged_in(self, link: Link) -> None:
+        """Apply the limits of a user from now on; a message that has begun goes on."""
+        if self._messages is not None:
+            self._messages.limits = self.limits(link)
 
     def clear(self) -> None:
         """Drop an unfinished message."""
@@ -94,7 +107,7 @@ class LinkReader:
         messages = self._messages
         if messages is None:
             expects = Keepalive.PING if link.direction is Direction.ACCEPTED else Keepalive.PONG
-            messages = MessageReader(self._reactor.limits.reading(link.kind), expects=expects)
+            messages = MessageReader(self.limits(link), expects=expects)
             self._messages = messages
         before = link.messages_in
         if self._reactor.overload.active:

@@ -53,7 +53,7 @@ class WebSocketFrames:
     """Reads the frames of the peer, and writes ours. No extension is agreed on, so no frame is compressed.
 
     A message has *most_octets* in *most_fragments* at most, and one read has *most_frames* at most: tiny frames cost more time
-    than their octets suggest.
+    than their octets suggest. *most_octets* may be changed.
     """
 
     __slots__ = (
@@ -63,12 +63,12 @@ class WebSocketFrames:
         "_message",
         "_most_fragments",
         "_most_frames",
-        "_most_octets",
         "_socket",
+        "most_octets",
     )
 
     def __init__(self, most_octets: int, most_fragments: int, most_frames: int) -> None:
-        self._most_octets, self._most_fragments, self._most_frames = most_octets, most_fragments, most_frames
+        self.most_octets, self._most_fragments, self._most_frames = most_octets, most_fragments, most_frames
         self._socket: Any = Connection(ConnectionType.SERVER)
         self._message = bytearray()
         self._fragments = self._frames = 0
@@ -113,8 +113,8 @@ class WebSocketFrames:
         """Add a part of a message; give the message with its last part. A frame may arrive in several parts."""
         self._message += event.data.encode() if isinstance(event.data, str) else event.data
         self._fragments += event.frame_finished and not event.message_finished
-        if len(self._message) > self._most_octets:
-            text = f"a message above {self._most_octets} octets"
+        if len(self._message) > self.most_octets:
+            text = f"a message above {self.most_octets} octets"
             raise FrameError(text, code=TOO_BIG, rule="RFC 6455 section 7.4.1")
         if self._fragments > self._most_fragments:
             text = f"a message in more than {self._most_fragments} fragments"

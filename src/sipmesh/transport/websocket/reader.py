@@ -20,7 +20,6 @@ from sipmesh.transport.websocket.frames import (
     WebSocketFrames,
 )
 from sipmesh.transport.websocket.upgrade import Upgrade, UpgradeError, UpgradePolicy
-from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.sip.framing import ReadLimits
@@ -81,13 +80,15 @@ class WebSocketReader(LinkReader):
         self._deadlines.begun_at = 0.0
         self._upgrade = None
         link.send_octets(answer)
-        limits, reading = self._reactor.limits, self._reading()
-        most = reading.header + reading.growth + END_OF_HEADER + reading.body
+        limits = self._reactor.limits
+        most = most_octets(self.limits(link))
         self.frames = WebSocketFrames(most, limits.websocket_fragments, limits.websocket_frames_per_read)
         return upgrade.rest
 
-    def _reading(self) -> ReadLimits:
-        return self._reactor.limits.reading(LinkKind.CLIENT)
+    def logged_in(self, link: Link) -> None:
+        """See :meth:`LinkReader.logged_in`."""
+        if self.frames is not None:
+            self.frames.most_octets = most_octets(self.limits(link))
 
     def _read_frames(self, link: Link, frames: WebSocketFrames, chunk: bytes) -> None:
         anew = False
@@ -121,7 +122,7 @@ class WebSocketReader(LinkReader):
         if self._reactor.overload.active and self._is_refused_early(link, data):
             return
         try:
-            message = parse_message(data, self._reading(), alone=True)
+            message = parse_message(data, self.limits(link), alone=True)
         except FramingError as fault:
             self.code, self.reason = TOO_BIG if fault.status in TOO_LARGE else NOT_A_MESSAGE, str(fault)
             self._unframeable(link, fault)
@@ -154,3 +155,8 @@ class WebSocketReader(LinkReader):
     def _closed_by(self, link: Link, close: Close) -> None:
         self.code = close.code if close.code != GOING_AWAY else NORMAL
         link.close(CLOSED_BY_PEER)
+
+
+def most_octets(limits: ReadLimits) -> int:
+    """Return how many octets a WebSocket message may have."""
+    return limits.header + limits.growth + END_OF_HEADER + limits.body
