@@ -296,6 +296,19 @@ async def test_flows_by_one_server_are_bounded(two_pools: Network) -> None:
 
 
 @on_loop
+async def test_flows_by_one_server_are_bounded_over_all_its_links(two_pools: Network) -> None:
+    """Many links of one server carry no more than one; another server has its own room, and an ended flow makes room."""
+    async with two_pools:
+        two_pools.nodes[FE3].home_flows.most_of_server = 1
+        first, second = await carrier(two_pools, FE3, FE1, "bob"), await carrier(two_pools, FE3, FE1, "dora")
+        route = ("route", await logged_in(first, path_of(FE1)))
+        assert (await second.ask(registration(second, path_of(FE1)))).status == 503
+        assert await logged_in(await carrier(two_pools, FE3, FE2, "dora"), path_of(FE2))
+        assert (await first.ask(first.request("REGISTER", f"sip:{FE3}", [route, END]))).status == 200
+        assert await logged_in(second, path_of(FE1))
+
+
+@on_loop
 async def test_strangers_on_carried_flows_leave_nothing_behind(two_pools: Network) -> None:
     async with two_pools:
         peer, node = await carrier(two_pools, FE3, FE1, "bob"), two_pools.nodes[FE3]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from sipmesh.routing.authentication.backoff import FailureLimits
 from sipmesh.trust.evidence import LinkKind
 from support.carrying import carrier, credentials, logged_in, path_of, registration
-from support.network import EDGE, FE1, PARTNER_EDGE, PARTNER_FE, Network
-from support.running import on_loop
+from support.network import EDGE, FE1, FE2, FE3, FE4, PARTNER_EDGE, PARTNER_FE, Network
+from support.peer import Peer
+from support.running import on_jumping_loop, on_loop
 
 ALICE, CAROL = "sip:alice@example.test", "sip:carol@example.test"
 
@@ -86,6 +90,58 @@ async def test_partner_cannot_use_the_flow_of_a_remote_user(remote: Network) -> 
         await erin.send(erin.request("MESSAGE", ALICE))
         await alice.reply(await alice.request_in("MESSAGE"), 200)
         assert (await erin.final()).status == 200
+
+
+async def guesses(guesser: Peer, via: str = "") -> None:
+    """Fail one login; *via* is what the guesser writes below its Via."""
+    user = guesser.user.partition("@")[0]
+    asked = guesser.request("REGISTER", "sip:example.test", to=f"<sip:{guesser.user}>")
+    proof = credentials(guesser, await guesser.ask(asked), "wrong")
+    guess = guesser.request("REGISTER", "sip:example.test", [proof], to=f"<sip:{user}@example.test>")
+    if via:
+        guess.append("via", via)
+    assert (await guesser.ask(guess)).status == 401
+
+
+FORGED_VIAS = [
+    "",
+    "SIP/2.0/TLS 127.0.0.9;branch=z9hG4bK-x;received=127.0.0.9",
+    f"SIP/2.0/TLS {EDGE}:5062;branch=z9hG4bK-x",
+]
+
+
+@pytest.mark.parametrize("via", FORGED_VIAS)
+@pytest.mark.parametrize(("user", "between"), [("alice", f"by {EDGE}"), ("bob", f"by {EDGE} by {{fe}}")])
+@on_loop
+async def test_guess_at_an_edge_counts_at_home_for_the_address_that_the_edge_has_seen(
+    remote: Network, user: str, between: str, via: str
+) -> None:
+    """One pool behind the edge, and two: no Via of the guesser names another address."""
+    async with remote:
+        guesser = await remote.peer_from("127.0.0.7", EDGE, user)
+        await guesses(guesser, via)
+        told = {str(line["remote"]) for name in remote.nodes for line in remote.told[name].events("login failed")}
+        inside = {f"127.0.0.7 {between.format(fe=name)}" for name in (FE1, FE2)}
+        assert told - {"127.0.0.7", f"127.0.0.7 by {EDGE}"} <= inside
+        assert len(told) == 2 + (user == "bob")
+
+
+@on_jumping_loop
+async def test_guesser_at_an_edge_delays_no_other_address_behind_it(remote: Network) -> None:
+    """Each address has attempts of its own at the home pool, also two pools away: the pool does not see the edge's as one."""
+    async with remote:
+        loop = asyncio.get_running_loop()
+        for name in (FE2, FE4):  # one way home, so that all guesses count there
+            await remote.stop(name)
+        remote.nodes[FE3].failures._limits = FailureLimits(address_free=4)
+        for _ in range(4):
+            await guesses(await remote.peer_from("127.0.0.7", EDGE, "dora"))
+        took = {}
+        for address in ("127.0.0.7", "127.0.0.8"):
+            phone, began = await remote.peer_from(address, EDGE, "bob"), loop.time()
+            assert (await phone.register()).status == 200
+            took[address] = round(loop.time() - began, 1)
+        assert took == {"127.0.0.7": 2.0, "127.0.0.8": 0.0}
 
 
 @on_loop

@@ -111,7 +111,7 @@ async def test_phone_learns_its_path_the_next_hop_and_outbound(two_pools: Networ
         assert given.status == 200
         (path,) = given.values("path")
         assert f"@{FE1}:" in path
-        assert path.endswith(";lr;ob>")
+        assert path.endswith(";lr;ob;received=127.0.0.1>")
         assert given.values("service-route") == ["<sip:example.test;transport=tls;lr>"]
         assert given.values("p-associated-uri") == [f"<{BOB}>"]
         assert (given.values("require"), given.values("flow-timer")) == (["outbound"], ["60"])

@@ -24,15 +24,11 @@ async def carrier(network: Network, at: str, server: str, user: str) -> Peer:
     return await network.peer(at, user, server)
 
 
-def registration(peer: Peer, path: str, headers: Iterable[tuple[str, str]] = (), host: str = "192.0.2.1") -> Request:
-    """A REGISTER of the peer's user, with *path* and the Via of a phone at *host*."""
+def registration(peer: Peer, path: str, headers: Iterable[tuple[str, str]] = (), host: str = "") -> Request:
+    """A REGISTER of the peer's user, with *path* and in it the address of its phone, *host*, if the server tells it."""
     domain = peer.user.partition("@")[2]
-    request = peer.request("REGISTER", f"sip:{domain}", [("path", path), *headers], to=f"<sip:{peer.user}>")
-    ours = request.values("via")[0]
-    request.remove("via")
-    request.prepend("via", f"SIP/2.0/TLS {host}:5061;branch=z9hG4bK-phone;received={host}")
-    request.prepend("via", ours)
-    return request
+    seen = path.replace(">", f";received={host}>") if host else path
+    return peer.request("REGISTER", f"sip:{domain}", [("path", seen), *headers], to=f"<sip:{peer.user}>")
 
 
 def credentials(peer: Peer, challenged: Response, password: str | None = None) -> tuple[str, str]:

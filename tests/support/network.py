@@ -230,6 +230,11 @@ class Network:
         who = user if "@" in user else f"{user}@{self.of(server).domain}"
         return await self._stack.enter_async_context(await Peer.open(self.address(server, kind), who, shown))
 
+    async def peer_from(self, address: str, server: str, user: str) -> Peer:
+        """A peer at the client port of *server*, from another *address* of this machine."""
+        who = f"{user}@{self.of(server).domain}"
+        return await self._stack.enter_async_context(await Peer.open(self.address(server), who, source=address))
+
     async def phone(self, user: str, server: str, *headers: tuple[str, str]) -> Peer:
         """A peer that has registered *user* at *server*."""
         peer = await self.peer(server, user)

@@ -43,14 +43,22 @@ class Peer:
 
     @classmethod
     async def open(
-        cls, address: tuple[str, int], user: str = "nobody@nowhere.test", credentials: tuple[Path, Path] | None = None
+        cls,
+        address: tuple[str, int],
+        user: str = "nobody@nowhere.test",
+        credentials: tuple[Path, Path] | None = None,
+        source: str | None = None,
     ) -> Self:
-        """Connect, with *credentials* (chain and key) where the port asks for them; whom it meets is not checked."""
+        """Connect, with *credentials* (chain and key) where the port asks for them, from the address *source* if it is given.
+
+        Whom it meets is not checked.
+        """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         if credentials is not None:
             context.load_cert_chain(*credentials)
-        reader, writer = await asyncio.open_connection(*address, ssl=context)
+        local = None if source is None else (source, 0)
+        reader, writer = await asyncio.open_connection(*address, ssl=context, local_addr=local)
         return cls(reader, writer, user)
 
     async def __aenter__(self) -> Self:

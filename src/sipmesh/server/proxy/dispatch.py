@@ -204,6 +204,7 @@ class Dispatch(LinkEvents):
     def flow_ended(self, flow: Flow) -> None:
         """Remove a carried flow that has ended, with its bindings and its branches; the link that carries it stays."""
         flow.closed = True
+        self.home_flows.flow_ended(flow)
         if self._siblings is not None:
             self._siblings.link_down(flow.link, flow.link.why)
         self._flow_table.forget(flow)
@@ -236,6 +237,7 @@ class Dispatch(LinkEvents):
                 self._flow_table.forget(flow)
                 return
             flow.carried_by(by, link.path)
+            self.home_flows.count(flow)
         flow.came_up()
         self.accounts.came_up_elsewhere(flow)
         if self._control_plane is not None and link.kind is LinkKind.SERVER:

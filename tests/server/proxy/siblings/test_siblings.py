@@ -312,6 +312,20 @@ async def test_new_worker_is_told_of_the_links_that_are_up(example: Organisation
 
 
 @on_loop
+async def test_flows_by_one_server_are_bounded_over_all_workers(two_pools: Network) -> None:
+    """A flow at another worker takes room until it ends."""
+    async with pair_of(two_pools.organisations[0]) as pair:
+        first, second = await pair.peer("alice", ONE, FE3), await pair.peer("carol", TWO, FE3)
+        pair.nodes[TWO].home_flows.most_of_server = 1
+        await logged_in(first, path_of(FE3))
+        await until(lambda: len(pair.nodes[TWO].accounts.of_users) == 1)
+        assert (await second.ask(registration(second, path_of(FE3)))).status == 503
+        await first.__aexit__()
+        await until(lambda: not pair.nodes[TWO].accounts.of_users)
+        await logged_in(second, path_of(FE3))
+
+
+@on_loop
 async def test_flow_that_another_pool_carries_is_reached_from_either_worker(two_pools: Network) -> None:
     """The link of the server that carries it is at one worker; the request comes to the other one."""
     async with pair_of(two_pools.organisations[0]) as pair:

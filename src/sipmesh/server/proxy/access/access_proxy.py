@@ -15,6 +15,7 @@ from sipmesh.routing.outcome import Answer, Forward, try_later
 from sipmesh.routing.proxy.branch import carried_loop
 from sipmesh.routing.target import Carriage, ServerTarget
 from sipmesh.server.proxy.access.carried_link import CarriedLink
+from sipmesh.server.proxy.access.client_address import received_parameter
 from sipmesh.server.proxy.relay import Access
 from sipmesh.sip.digest import is_digest, parse_challenge, realm_of_credentials
 from sipmesh.sip.fields import NameAddr
@@ -102,7 +103,8 @@ class AccessProxy(Access):
         request.remove("route")
         request.remove("path")
         request.remove("reason")
-        request.prepend("path", f"<sip:{token}@{self._inside.sent_by};transport=tls;lr;ob>")
+        received = received_parameter(flow.link.remote[0])
+        request.prepend("path", f"<sip:{token}@{self._inside.sent_by};transport=tls;lr;ob{received}>")
         keep_credentials(request, aor.rpartition("@")[2])
         target = self._target(flow, request, aor, token, servers)
         proxied = self._relay.server_transactions.open(flow, request, pending.key)

@@ -11,10 +11,10 @@ from hashlib import blake2s
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
-from sipmesh.routing.authentication.backoff import network_of
 from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.outcome import Answer, try_later
 from sipmesh.server.proxy.access.carried_link import CarriedLink
+from sipmesh.server.proxy.access.client_address import client_address
 from sipmesh.server.proxy.access.end_of_flow import is_end
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.sip.fields import NameAddr
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sipmesh.transport.reactor.reactor import Reactor
 
 MOST_OF_SERVER: Final = 50_000
-"""Carried flows with a login by one server; above it, a login gets 503. Each user has its own limit of links too."""
+"""Carried flows with a login by one server on all its links, at all processes of ours; above it, a login gets 503."""
 
 LONGEST_PATH: Final = 512
 """Characters of the Path of the server that carries a flow: it is kept, and goes into each request to the user."""
@@ -63,6 +63,7 @@ class HomeFlows:
         self._end_of_flow, self._ended, self.carriers = end_of_flow, ended, carriers
         self.most_of_server = MOST_OF_SERVER
         self._by_carrier: dict[int, dict[str, Flow]] = {}
+        self._of_server: dict[str, set[int]] = {}  # numbers of flows by the name of their server, of all its links
 
     def __repr__(self) -> str:
         return f"<HomeFlows {len(self)} by {len(self._by_carrier)} links>"
@@ -102,9 +103,9 @@ class HomeFlows:
         if not path:
             return None
         known = self._by_carrier.get(by.number, {}).get(path)
-        if known is None and len(self._by_carrier.get(by.number, ())) >= self.most_of_server:
+        if known is None and len(self._of_server.get(sender.peer.name, ())) >= self.most_of_server:
             return FULL
-        return known or self._stranger(by, request, path, sender.peer.name)
+        return known or self._stranger(by, path, sender.peer.name)
 
     def _logged_in(self, by: Flow, request: Request, token: LoginToken) -> Flow | Answer:
         """Give the flow with a login that *token* names: on the same link, of the same start of this server, or 430."""
@@ -130,11 +131,11 @@ class HomeFlows:
             raise RemoteError(f"the Path {shown(value)} does not lead to its sender", rule="RFC 3327", status=400)
         return f"<{uri}>"
 
-    def _stranger(self, by: Flow, request: Request, path: str, access: str) -> Flow:
+    def _stranger(self, by: Flow, path: str, access: str) -> Flow:
         """Make the flow of a client that has not logged in. It is not kept: each of its requests makes it again."""
         number = self._number(by, path)
         link = CarriedLink(self._reactor, by.link, access, number, self._keep, self._close)
-        link.remote = remote_of(request, access)
+        link.remote = client_address(path, access), 0
         flow = Flow(link, self._tokens.incarnation, by.owner_of)
         link.flow = flow
         flow.carried_by(by, path)
@@ -158,6 +159,20 @@ class HomeFlows:
                 self._end(before)
             known[flow.path] = flow
             self._flow_table.add(flow)
+            self.count(flow)
+
+    def count(self, flow: Flow) -> None:
+        """Count a flow with a login for its server; one at another process of this server counts too."""
+        if flow.carrier is not None:
+            self._of_server.setdefault(flow.carrier.link.peer_name, set()).add(flow.number)
+
+    def flow_ended(self, flow: Flow) -> None:
+        """Count a flow no more."""
+        server = flow.carrier.link.peer_name if flow.carrier is not None else ""
+        numbers = self._of_server.get(server, set())
+        numbers.discard(flow.number)
+        if not numbers:
+            self._of_server.pop(server, None)
 
     def _close(self, link: CarriedLink, why: str) -> None:
         """End a flow that is closed here, and have its server close the link of the client."""
@@ -186,10 +201,3 @@ class HomeFlows:
         """End the flows that a closed link has carried."""
         for flow in self._by_carrier.pop(by.number, {}).values():
             self._end(flow)
-
-
-def remote_of(request: Request, access: str) -> tuple[str, int]:
-    """Give the client's address as the server *access* has seen it: the ``received`` of the second Via (RFC 3581)."""
-    vias = request.vias
-    seen = (vias[1].param("received") or vias[1].host) if len(vias) > 1 else "a client"
-    return f"{network_of(seen[:64])} by {access}", 0
