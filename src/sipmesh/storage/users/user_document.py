@@ -25,7 +25,9 @@ MOST_IN_A_PART: Final = 4_000
 The JSON of a part is read in one call, which no other thread interrupts: about 5 ms.
 """
 
-MOST_PARTS: Final = 1_000
+MOST_PARTS: Final = 10_000
+"""Of one document: 40 million users."""
+
 _KEYS: Final = {Algorithm.SHA_256: "sha256", Algorithm.MD5: "md5"}
 _DIGITS: Final = {Algorithm.SHA_256: 64, Algorithm.MD5: 32}
 _HEX: Final = frozenset("0123456789abcdef")
