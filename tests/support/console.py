@@ -14,8 +14,8 @@ from typing import Any, Self
 import aiohttp
 
 from sipmesh.demo.ports import HOST, free_port
-from sipmesh.server.console.guard import COOKIE
-from sipmesh.server.console.secret_table import hash_of
+from sipmesh.server.console.access.guard import COOKIE
+from sipmesh.server.console.access.secret_table import hash_of
 from support.managed import MGMT, Managed, build_managed
 
 TOKENS = {"vera": "viewer", "otto": "operator", "sona": "security-officer"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from sipmesh.server.console.guard import HEADERS
+from sipmesh.server.console.access.guard import HEADERS
 from support.approving import Approver, approve, rule
 from support.console import Visitor, management_with_console
 from support.managed import MGMT

@@ -58,7 +58,7 @@ def token(
     """
     import secrets
 
-    from sipmesh.server.console.secret_table import hash_of
+    from sipmesh.server.console.access.secret_table import hash_of
     from sipmesh.topology.document import yaml_edit
     from sipmesh.topology.document.changes import edit
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from sipmesh.errors import OperatorError, SipmeshError
-from sipmesh.server.console.guard import OPERATOR, Guard, must_come_from_our_pages
+from sipmesh.server.console.access.guard import OPERATOR, Guard, must_come_from_our_pages
 from sipmesh.server.console.openapi import openapi_document
 from sipmesh.server.console.operations import TABLE, NotAllowedError, Operation, Operations, typed
 from sipmesh.server.control_socket import encode
 from sipmesh.server.typed_json import UnreadableJsonError, read
 
 if TYPE_CHECKING:
-    from sipmesh.server.console.guard import Handler
+    from sipmesh.server.console.access.guard import Handler
 
 PREFIX: Final = "/api/v1/"
 FORM_HEADER: Final = "X-Form-Token"  # a page of the console sends it, other sites cannot

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from sipmesh.errors import LocalError, OperatorError, Problem
+from sipmesh.server.console.access.guard import Guard
+from sipmesh.server.console.access.listener import ConsoleListener
+from sipmesh.server.console.access.operator import CODE_LIFETIME_S, Operator
 from sipmesh.server.console.api import Api
-from sipmesh.server.console.guard import Guard
-from sipmesh.server.console.listener import ConsoleListener
 from sipmesh.server.console.operations import Operations
-from sipmesh.server.console.operator import CODE_LIFETIME_S, Operator
 from sipmesh.server.console.pages import LOGIN, Pages
 from sipmesh.server.console.replies import LoginCodeReply
 from sipmesh.server.control_socket import WHO, ControlCommand

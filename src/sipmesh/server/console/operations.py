@@ -33,7 +33,7 @@ from sipmesh.topology.versions.publication import LONGEST_WHY
 from sipmesh.trust.judgement.verdict_report import VerdictReport
 
 if TYPE_CHECKING:
-    from sipmesh.server.console.operator import Operator
+    from sipmesh.server.console.access.operator import Operator
     from sipmesh.server.control_socket import Command
 
 VIEWER, OPERATOR, OFFICER = ConsoleRole.VIEWER, ConsoleRole.OPERATOR, ConsoleRole.SECURITY_OFFICER

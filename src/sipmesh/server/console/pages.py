@@ -14,7 +14,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.server.admin.replies import EXPLAIN, LINKS, REFUSED
-from sipmesh.server.console.guard import COOKIE, FORM_FIELD, OPERATOR, SESSION, Guard, form_of, must_come_from_our_pages
+from sipmesh.server.console.access.guard import (
+    COOKIE,
+    FORM_FIELD,
+    OPERATOR,
+    SESSION,
+    Guard,
+    form_of,
+    must_come_from_our_pages,
+)
 from sipmesh.server.console.network_map import HEIGHT, WIDTH, network_map
 from sipmesh.server.console.operations import (
     AUDIT,
@@ -50,7 +58,7 @@ from sipmesh.server.typed_json import UnreadableJsonError, read
 from sipmesh.trust.formatting import tell_span, tell_time
 
 if TYPE_CHECKING:
-    from sipmesh.server.console.guard import Handler
+    from sipmesh.server.console.access.guard import Handler
     from sipmesh.topology.document.model import Topology
     from sipmesh.topology.view import ServerView
 

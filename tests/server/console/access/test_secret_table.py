@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sipmesh.server.console.secret_table import SecretTable, hash_of
+from sipmesh.server.console.access.secret_table import SecretTable, hash_of
 
 
 class Clock:

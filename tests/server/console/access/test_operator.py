@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sipmesh.server.console.operator import (
+from sipmesh.server.console.access.operator import (
     CODE_LIFETIME_S,
     SESSION_IDLE_S,
     SESSION_LIFETIME_S,

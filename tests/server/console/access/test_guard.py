@@ -7,8 +7,8 @@ import ssl
 from pathlib import Path
 
 from sipmesh.demo.ports import HOST
-from sipmesh.server.console.guard import COOKIE, FAILURES_A_MINUTE, FORM
-from sipmesh.server.console.secret_table import hash_of
+from sipmesh.server.console.access.guard import COOKIE, FAILURES_A_MINUTE, FORM
+from sipmesh.server.console.access.secret_table import hash_of
 from support.console import Visitor, management_with_console
 from support.managed import MGMT, Managed
 from support.running import on_loop

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.server.console.secret_table import SecretTable, hash_of
+from sipmesh.server.console.access.secret_table import SecretTable, hash_of
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from sipmesh.routing.authentication.backoff import network_of
-from sipmesh.server.console.operator import Operator, Operators, Session, operator_of_token
-from sipmesh.server.console.request_rate import RequestRate
-from sipmesh.server.console.secret_table import hash_of
+from sipmesh.server.console.access.operator import Operator, Operators, Session, operator_of_token
+from sipmesh.server.console.access.request_rate import RequestRate
+from sipmesh.server.console.access.secret_table import hash_of
 from sipmesh.sip.text import ascii_lower
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.server.console import request_rate
-from sipmesh.server.console.request_rate import RequestRate
+from sipmesh.server.console.access.request_rate import RequestRate
 
 
 def test_address_has_its_number_of_requests_each_minute_and_others_do_not_notice() -> None:
