@@ -212,3 +212,17 @@ def test_log_that_stays_locked_is_an_operator_error(url: str, audit: Audit) -> N
         assert other.read() == [], "who only reads is not held up"
     assert [line.who for line in other.read()] == ["ada"]
     database.close()
+
+
+def test_page_has_the_newest_lines_below_a_number_and_says_whether_there_are_older_ones(long: Audit) -> None:
+    newest = long.page(2**53, 2)
+    assert ([line.seq for line in newest.lines], newest.faults, newest.is_last) == ([5, 4], [], False)
+    older = long.page(4, 3)
+    assert ([line.seq for line in older.lines], older.faults, older.is_last) == ([3, 2, 1], [], True)
+    assert long.page(1, 3).lines == []
+
+
+def test_page_names_the_lines_in_it_that_were_changed(long: Audit, url: str) -> None:
+    tampered(url, "UPDATE audit SET line = replace(line, 'fe3', 'fe9') WHERE seq = 4")
+    assert long.page(2**53, 2).faults == ["line 4: its text does not match its hash"]
+    assert long.page(4, 3).faults == []

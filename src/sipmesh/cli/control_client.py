@@ -9,25 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from sipmesh.cli.output import BAD, GOOD, WARN, Cell, Grid, cell, duration, plural, say, show, table
-from sipmesh.errors import SipmeshError
 
 if TYPE_CHECKING:
     from sipmesh.cli.place import Place
+    from sipmesh.server.admin.local_servers import ServerAnswer
     from sipmesh.server.admin.replies import LinkReply
     from sipmesh.server.control_socket import ControlCommand
     from sipmesh.server.refresh.reload_result import ReloadResult
     from sipmesh.server.typed_json import Json
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class ServerAnswer(Generic[T]):
-    """The answer of one server: its *reply*, or the *fault* for which there is none."""
-
-    server: str
-    reply: T | None = None
-    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,29 +42,9 @@ def ask_all(
 
     *timeout_s* is in seconds. A server that refuses, or does not answer in time, is an answer with a fault.
     """
-    return asyncio.run(_ask_all(place.state, command, timeout_s, given))
+    from sipmesh.server.admin.local_servers import ask_running
 
-
-async def _ask_all(
-    state: Path, command: ControlCommand[T], timeout_s: float, given: dict[str, object]
-) -> list[ServerAnswer[T]]:
-    from sipmesh.server.control_socket import running
-
-    answers = await asyncio.gather(*(_ask(socket, command, timeout_s, given) for socket in running(state)))
-    return [answer for answer in answers if answer is not None]
-
-
-async def _ask(
-    socket: Path, command: ControlCommand[T], timeout_s: float, given: dict[str, object]
-) -> ServerAnswer[T] | None:
-    from sipmesh.server.control_socket import SOCKET_SUFFIX
-
-    server = socket.name.removesuffix(SOCKET_SUFFIX)
-    try:
-        return ServerAnswer(server, await command.ask(socket, timeout_s, **given))
-    except SipmeshError as wrong:
-        gone = isinstance(wrong.__cause__, ConnectionRefusedError | FileNotFoundError)
-        return None if gone else ServerAnswer(server, fault=str(wrong))
+    return asyncio.run(ask_running(place.state, command, given, timeout_s))
 
 
 def ask_one(path: Path, command: ControlCommand[T], timeout_s: float = 5.0, /, **given: object) -> T:

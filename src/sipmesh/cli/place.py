@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from sipmesh.errors import OperatorError, Problem
 if TYPE_CHECKING:
     from sipmesh.pki.authority import EnterpriseCa
     from sipmesh.pki.ca_rotation import CaGenerations
+    from sipmesh.storage.users.accounts import Accounts
     from sipmesh.storage.users.user_database import Users
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
@@ -114,3 +116,12 @@ class Place:
             yield users
         finally:
             users.close()
+
+    @contextmanager
+    def accounts(self) -> Iterator[Accounts]:
+        """Open the accounts of users, whose changes are lines in the audit log; raises `OperatorError` as `users` does."""
+        from sipmesh.cli.topology.remote_servers import note
+        from sipmesh.storage.users.accounts import Accounts
+
+        with self.users() as users:
+            yield Accounts(users, self.in_force().topology, partial(note, self))

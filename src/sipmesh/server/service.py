@@ -233,9 +233,18 @@ class Service:
         """Make the console; only a management server imports the modules for it."""
         from sipmesh.server.console.commands import ConsoleCommands
         from sipmesh.server.console.console_server import ConsoleServer
+        from sipmesh.server.console.live_commands import LiveCommands
+        from sipmesh.server.console.user_commands import UserCommands
 
-        further = ConsoleCommands(self._node, management_db, self._reading.look).commands()
-        return ConsoleServer(self._node, {**commands, **further}, self._log)
+        further = (
+            ConsoleCommands(self._node, management_db, self._reading.look),
+            UserCommands(self._node, management_db),
+            LiveCommands(self._node),
+        )
+        table = dict(commands)
+        for part in further:
+            table.update(part.commands())
+        return ConsoleServer(self._node, table, self._log)
 
     @property
     def _controller(self) -> Controller | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -67,6 +67,18 @@ class AuditLine:
         return f"<AuditLine {self.seq} {self.act} by {self.who} {self.hash[:12]}>"
 
 
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """Some *lines* that follow each other, newest first; *faults* says which of them were changed.
+
+    *is_last*: there are no older lines.
+    """
+
+    lines: Sequence[AuditLine]
+    faults: Sequence[str]
+    is_last: bool
+
+
 class Audit:
     """The audit log of one organisation."""
 
@@ -106,6 +118,21 @@ class Audit:
         """Return every line after number *since*, oldest first; raises `OperatorError` for an unreadable line."""
         with self._database.border(), self._database.engine.connect() as db:
             return [_line(*row) for row in db.execute(_lines().where(_audit.c.seq > since))]
+
+    def page(self, before: int, most: int) -> AuditPage:
+        """Return the newest lines with a number below *before*, at most *most*, newest first, with the faults among them.
+
+        The work is bounded by *most*; `verify` reads the whole log. Raises `OperatorError` for an unreadable line.
+        """
+        newest = sql.select(_audit.c.seq, _audit.c.line, _audit.c.previous, _audit.c.hash).where(_audit.c.seq < before)
+        with self._database.border(), self._database.engine.connect() as db:
+            rows = [tuple(row) for row in db.execute(newest.order_by(_audit.c.seq.desc()).limit(most + 1))]
+        faults: list[str] = []
+        last, hash_before = (rows[most][0], rows[most][3]) if len(rows) > most else (0, "")
+        for row in reversed(rows[:most]):
+            faults += (f"line {row[0]}: {why}" for why in _misfits(last, hash_before, row))
+            last, hash_before = row[0], row[3]
+        return AuditPage([_line(*row) for row in rows[:most]], faults, is_last=len(rows) <= most)
 
     def verify(self, heads: Mapping[str, str] = NOTHING_ABOUT) -> list[str]:
         """Return the faults of the log, one sentence for each, which names the line; empty if there are none.

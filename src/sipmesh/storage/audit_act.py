@@ -1,8 +1,9 @@
-"""The kinds of lines in the audit log."""
+"""The kinds of lines in the audit log, and who writes them."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Protocol
 
 
 class AuditAct(StrEnum):
@@ -23,3 +24,10 @@ class AuditAct(StrEnum):
     MOVE = "move"
     PRESENCE = "presence"
     USER = "user"
+
+
+class Note(Protocol):
+    """Writes a line into the audit log."""
+
+    def __call__(self, act: AuditAct, /, **about: object) -> object:
+        """Write what *act* is about."""

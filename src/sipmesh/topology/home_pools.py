@@ -37,3 +37,17 @@ def chosen_home(topology: Topology, pool: str) -> str:
         raise OperatorError(f"{name} is a pool of role {other.role}; a home pool is one of: {tell_list(known)}")
     remedy = did_you_mean(name, known, f"the front-end pools are {tell_list(known)}")
     raise OperatorError(f"{name!r} is not a pool of the topology; {remedy}")
+
+
+def home_of_new_user(topology: Topology, pool: str, user: str) -> str | None:
+    """Give the home pool of a new *user*, None for the default; *pool* is what the operator has named, "" for nothing.
+
+    Raises `OperatorError` for an unknown pool, and if a choice of pools needs a name.
+    """
+    if pool:
+        return chosen_home(topology, pool)
+    known = front_end_pools(topology)
+    if len(known) > 1:
+        remedy = f"add --pool with one of: {', '.join(known)}"
+        raise OperatorError(f"{user} has a choice of {len(known)} home pools; {remedy}")
+    return None

@@ -93,6 +93,8 @@ async def test_links_are_told_with_whoever_was_proved_on_them(pool: Network) -> 
         assert (await alice.final()).status == 200
         links = {one["peer"]: one for one in await asked(pool, "links")}
         assert set(links) == {"sip:alice@example.test", FE2, ""}
+        [newest] = await asked(pool, "links", most=1)
+        assert newest["age_s"] == min(one["age_s"] for one in links.values())
         to_mate = links[FE2]
         assert (to_mate["kind"], to_mate["direction"], to_mate["state"], to_mate["code"]) == (
             *("server", "opened", "up"),

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from sipmesh.server.console.access.operator import Operator
-from sipmesh.server.console.operations import TABLE, NotAllowedError, Operation, Operations, ToPublish, operation_of
+from sipmesh.server.console.operations import TABLE, NotAllowedError, Operation, Operations, operation_of
+from sipmesh.server.console.parameters import ToPublish
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 
 

@@ -306,19 +306,17 @@ def crl(topology: TopologyFile = HERE) -> None:
     A running server with the CA folder does this itself, each day. A root whose key is on another machine is left out; its list
     needs `ca root request`.
     """
+    from sipmesh.server.management.revoking import sign_crls
+
     place = Place(topology)
     now, before = datetime.now(UTC), links_of(place)
-    for ca in place.generations().alive:
-        for kind in (CertificateKind.ROOT, CertificateKind.ISSUING):
-            if kind is CertificateKind.ROOT and not ca.crls.has_key(kind):
-                list_file = ca.folder / "root.crl"
-                say(
-                    f"{list_file}: not signed. The root's key is on another machine: sipmesh ca root request list FILE",
-                    style="dim",
-                )
-                continue
-            file, number = ca.crls.publish(now, kind), _number(ca, kind, now)
-            note(place, AuditAct.LIST, file=str(file.relative_to(place.folder)), number=number)
+    for file, kind, number in sign_crls(place.generations(), now, partial(note, place)):
+        if number is None:
+            say(
+                f"{file}: not signed. The root's key is on another machine: sipmesh ca root request list FILE",
+                style="dim",
+            )
+        else:
             say(f"{file}: revocation list {number} of the {kind} CA.", style=GOOD)
     _say_in_force(place, before)
 
@@ -328,7 +326,3 @@ def _say_in_force(place: Place, before: Sequence[LinkReply]) -> None:
     reloaded = reload(place, before, changed_only=True)
     say_reloaded(reloaded)
     say_given(place, reloaded.servers)
-
-
-def _number(ca: EnterpriseCa, kind: object, now: datetime) -> int | None:
-    return next((status.made.number for status in ca.status(now).lists if status.kind == kind and status.made), None)

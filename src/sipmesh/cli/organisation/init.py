@@ -14,7 +14,7 @@ from sipmesh.cli.ca.authority import issue_for
 from sipmesh.cli.output import GOOD, say
 from sipmesh.cli.place import CA, HERE, Place
 from sipmesh.cli.topology.publish import publish_first
-from sipmesh.cli.users.accounts import Digests, add_user
+from sipmesh.cli.users.accounts import Digests, algorithms_of
 from sipmesh.cli.users.passwords import FromStdin, new_password
 from sipmesh.errors import OperatorError, Problem
 
@@ -110,7 +110,8 @@ def init(
     try:
         _build(beside, name, _organisation(organisation or name), _address(address))
         if user:
-            add_user(Place(beside / HERE), user, password, digest)
+            with Place(beside / HERE).accounts() as accounts:
+                accounts.add(user, password, algorithms_of(digest))
         beside.chmod(FOLDER_MODE)
         beside.rename(target)
     finally:

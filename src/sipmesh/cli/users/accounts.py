@@ -15,13 +15,13 @@ from sipmesh.cli.output import GOOD, WARN, cell, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.users.passwords import FromStdin, new_password
 from sipmesh.errors import OperatorError
+from sipmesh.topology.user_address import full_address
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from sipmesh.sip.digest import Algorithm
     from sipmesh.storage.users.user_database import User
-    from sipmesh.topology.document.load import Loaded
 
 app = typer.Typer(help="The users of your SIP domains.", no_args_is_help=True)
 
@@ -86,49 +86,18 @@ def add(
     topology: TopologyFile = HERE,
 ) -> None:
     """Add a user."""
+    from sipmesh.topology.home_pools import home_of_new_user
+
     place = Place(topology)
     loaded = place.in_force()
-    aor = full_address(user, loaded)
-    home = new_home(loaded, pool, aor)
-    made = add_user(place, aor, new_password(aor, from_stdin=password_stdin), digest, home)
+    aor = full_address(user, loaded.topology)
+    home_of_new_user(loaded.topology, pool, aor)  # an error comes before the question for the password
+    password = new_password(aor, from_stdin=password_stdin)
+    with place.accounts() as accounts:
+        made = accounts.add(aor, password, algorithms_of(digest), pool)
     tell_users_changed(place)
-    at = f" at {home}" if home else ""
+    at = f" at {made.pool}" if made.pool else ""
     say(f"{_plain(made)} may log in{at} ({_in_words(made.algorithms)}).", style=GOOD)
-
-
-def add_user(place: Place, user: str, password: str, digest: Sequence[Digest] | None, pool: str | None = None) -> User:
-    """Add a user to the user database; *pool* is the home pool, None if the topology has one front-end pool only."""
-    from sipmesh.storage.users.user_database import DEFAULT_ALGORITHMS
-
-    aor = full_address(user, place.in_force())
-    with place.users() as users:
-        return users.add(aor, password, _algorithms(digest) or DEFAULT_ALGORITHMS, pool=pool)
-
-
-def new_home(loaded: Loaded, pool: str, aor: str) -> str | None:
-    """Return the home pool of a new user; raises `OperatorError` for an unknown pool, and if a choice of pools needs --pool."""
-    from sipmesh.topology.home_pools import chosen_home, front_end_pools
-
-    if pool:
-        return chosen_home(loaded.topology, pool)
-    known = front_end_pools(loaded.topology)
-    if len(known) > 1:
-        remedy = f"add --pool with one of: {', '.join(known)}"
-        raise OperatorError(f"{aor} has a choice of {len(known)} home pools; {remedy}")
-    return None
-
-
-def full_address(user: str, loaded: Loaded) -> str:
-    """Return the address with its domain; raises `OperatorError` for a domain that the topology does not have."""
-    domains = loaded.topology.sip_domains
-    if "@" not in user:
-        if len(domains) > 1:
-            raise OperatorError(f"{user!r} has no domain; write {user}@ with one of: {', '.join(domains)}")
-        user = f"{user}@{domains[0]}"
-    host = user.rpartition("@")[2].lower()
-    if host not in domains:
-        raise OperatorError(f"{host} is not a SIP domain of the topology; it has: {', '.join(domains)}")
-    return user
 
 
 def shown_name(key: str) -> str:
@@ -136,7 +105,7 @@ def shown_name(key: str) -> str:
     return key.removeprefix("sip:")
 
 
-def _algorithms(digest: Sequence[Digest] | None) -> tuple[Algorithm, ...]:
+def algorithms_of(digest: Sequence[Digest] | None) -> tuple[Algorithm, ...]:
     """Return the algorithms, strongest first."""
     from sipmesh.sip.digest import Algorithm
 
@@ -203,19 +172,11 @@ def move(
     topology: TopologyFile = HERE,
 ) -> None:
     """Move a user to another home pool. The user's live links are closed at once, and phones log in at the new pool."""
-    from sipmesh.topology.home_pools import chosen_home
-
     place = Place(topology)
-    loaded = place.in_force()
-    aor, home = full_address(user, loaded), chosen_home(loaded.topology, pool)
-    default = _home_by_default(place)
-    with place.users() as users:
-        before = users.get(aor).pool or default
-        if before == home:
-            raise OperatorError(f"{aor} has the home pool {home} already")
-        moved = users.move(aor, home)
+    with place.accounts() as accounts:
+        moved, before = accounts.move(user, pool)
     tell_users_changed(place)
-    say(f"{_plain(moved)} has moved from {before} to {home}.", style=GOOD)
+    say(f"{_plain(moved)} has moved from {before} to {moved.pool}.", style=GOOD)
 
 
 @app.command()
@@ -224,10 +185,9 @@ def password(
 ) -> None:
     """Change a password. The user's live links are closed at once."""
     place = Place(topology)
-    aor = full_address(user, place.in_force())
-    new = new_password(aor, from_stdin=password_stdin)
-    with place.users() as users:
-        changed = users.set_password(aor, new, _algorithms(digest) or None)
+    new = new_password(full_address(user, place.in_force().topology), from_stdin=password_stdin)
+    with place.accounts() as accounts:
+        changed = accounts.set_password(user, new, algorithms_of(digest))
     tell_users_changed(place)
     say(f"{_plain(changed)} has a new password ({_in_words(changed.algorithms)}).", style=GOOD)
 
@@ -236,9 +196,8 @@ def password(
 def remove(user: Address, topology: TopologyFile = HERE) -> None:
     """Remove a user with all aliases. The user's live links are closed at once."""
     place = Place(topology)
-    aor = full_address(user, place.in_force())
-    with place.users() as users:
-        users.remove(aor)
+    with place.accounts() as accounts:
+        aor = accounts.remove(user)
     tell_users_changed(place)
     say(f"{aor} is removed.", style=GOOD)
 

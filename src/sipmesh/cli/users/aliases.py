@@ -10,8 +10,8 @@ import typer
 from sipmesh.cli.control_client import tell_users_changed
 from sipmesh.cli.output import GOOD, cell, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
-from sipmesh.cli.topology.remote_servers import note
-from sipmesh.cli.users.accounts import Address, full_address, shown_name
+from sipmesh.cli.users.accounts import Address, shown_name
+from sipmesh.topology.user_address import full_address
 
 app = typer.Typer(help="Further names of a user: telephone numbers, or other SIP names.", no_args_is_help=True)
 
@@ -35,13 +35,9 @@ class AliasReport:
 @app.command()
 def add(user: Address, alias: Alias, *, topology: TopologyFile = HERE) -> None:
     """Give a user an alias. Others reach the user under it, and only this user may send under it."""
-    from sipmesh.storage.audit_act import AuditAct
-
     place = Place(topology)
-    aor = full_address(user, place.in_force())
-    with place.users() as users:
-        key = users.add_alias(aor, _full_alias(alias, place))
-    note(place, AuditAct.ALIAS, user=aor, added=key)
+    with place.accounts() as accounts:
+        aor, key = accounts.add_alias(user, alias)
     tell_users_changed(place)
     say(f"{shown_name(key)} is an alias of {aor}.", style=GOOD)
 
@@ -49,13 +45,9 @@ def add(user: Address, alias: Alias, *, topology: TopologyFile = HERE) -> None:
 @app.command()
 def remove(user: Address, alias: Alias, *, topology: TopologyFile = HERE) -> None:
     """Take an alias from a user. From now on a call to it gets 404, and a message from it gets 403."""
-    from sipmesh.storage.audit_act import AuditAct
-
     place = Place(topology)
-    aor = full_address(user, place.in_force())
-    with place.users() as users:
-        key = users.remove_alias(aor, alias)
-    note(place, AuditAct.ALIAS, user=aor, removed=key)
+    with place.accounts() as accounts:
+        aor, key = accounts.remove_alias(user, alias)
     tell_users_changed(place)
     say(f"{shown_name(key)} is no alias of {aor} any more.", style=GOOD)
 
@@ -70,7 +62,7 @@ def list_aliases(
     """List the aliases of all users, or of one user."""
     place = Place(topology)
     with place.users() as users:
-        found = [users.get(full_address(user, place.in_force()))] if user else users.list()
+        found = [users.get(full_address(user, place.in_force().topology))] if user else users.list()
     rows = [AliasReport(one.aor.removeprefix("sip:"), shown_name(key)) for one in found for key in one.aliases]
     if as_json:
         say_json(rows)
@@ -82,11 +74,3 @@ def list_aliases(
         show(made)
     else:
         say("There are no aliases. To add one: sipmesh user alias add alice +493012345", style="dim")
-
-
-def _full_alias(alias: str, place: Place) -> str:
-    """Return *alias*; raises `OperatorError` for a SIP name in a domain that the topology does not have."""
-    if "@" in alias:
-        scheme = "sip:" if alias.lower().startswith("sip:") else ""
-        full_address(alias[len(scheme) :].partition(";")[0].partition("?")[0], place.in_force())
-    return alias

@@ -11,8 +11,9 @@ from sipmesh.cli.control_client import tell_users_changed
 from sipmesh.cli.output import GOOD, cell, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.remote_servers import note
-from sipmesh.cli.users.accounts import Address, full_address, shown_name
+from sipmesh.cli.users.accounts import Address, shown_name
 from sipmesh.topology.document.watching import Watching
+from sipmesh.topology.user_address import full_address
 
 app = typer.Typer(help="Who may see the presence of a user.", no_args_is_help=True)
 
@@ -56,7 +57,7 @@ def set_rule(
     from sipmesh.storage.audit_act import AuditAct
 
     place = Place(topology)
-    aor = full_address(user, place.in_force())
+    aor = full_address(user, place.in_force().topology)
     with place.users() as users:
         key = users.set_watcher(aor, watcher, rule)
     note(place, AuditAct.PRESENCE, user=aor, watcher=key, rule=str(rule))
@@ -70,7 +71,7 @@ def remove(user: Address, watcher: Watcher, *, topology: TopologyFile = HERE) ->
     from sipmesh.storage.audit_act import AuditAct
 
     place = Place(topology)
-    aor = full_address(user, place.in_force())
+    aor = full_address(user, place.in_force().topology)
     with place.users() as users:
         key = users.remove_watcher(aor, watcher)
     note(place, AuditAct.PRESENCE, user=aor, watcher=key, removed=True)
@@ -89,7 +90,7 @@ def list_rules(
     place = Place(topology)
     loaded = place.in_force()
     with place.users() as users:
-        found = [users.get(full_address(user, loaded))] if user else users.list()
+        found = [users.get(full_address(user, loaded.topology))] if user else users.list()
     rows = [
         RuleReport(one.aor.removeprefix("sip:"), shown_name(key), rule)
         for one in found

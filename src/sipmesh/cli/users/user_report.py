@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from sipmesh.cli.control_client import FromServer, ask_all
 from sipmesh.cli.output import BAD, GOOD, MARKS, WARN, say, say_json, show
-from sipmesh.cli.users.accounts import full_address, shown_name
+from sipmesh.cli.users.accounts import shown_name
 from sipmesh.cli.users.client_links import client_refusals_table, link_remedies
 from sipmesh.cli.users.login_tables import failures_table, logins_table, registrations_table, why_digest
 from sipmesh.errors import OperatorError
+from sipmesh.topology.user_address import full_address
 
 if TYPE_CHECKING:
-    from sipmesh.cli.control_client import ServerAnswer
     from sipmesh.cli.place import Place
+    from sipmesh.server.admin.local_servers import ServerAnswer
     from sipmesh.server.admin.replies import (
         BindingReply,
         ClientRefusalReply,
@@ -143,7 +144,7 @@ def _full_name(user: str, loaded: Loaded) -> str:
     from sipmesh.sip.tel import is_tel, sip_form
 
     if "@" in user:
-        return full_address(user, loaded)
+        return full_address(user, loaded.topology)
     key = read_alias(user, loaded.topology.sip_domains[0])
     return sip_form(key).aor if is_tel(key) else key
 

@@ -16,8 +16,9 @@ import typer
 from sipmesh.cli.control_client import tell_users_changed
 from sipmesh.cli.output import GOOD, WARN, plural, say, say_document
 from sipmesh.cli.place import HERE, Place, TopologyFile
-from sipmesh.cli.users.accounts import AccountReport, full_address
+from sipmesh.cli.users.accounts import AccountReport
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.topology.user_address import full_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -171,7 +172,7 @@ def _user(line: int, row: dict[str, str], loaded: Loaded) -> NewUser:
     from sipmesh.storage.users.user_database import DEFAULT_ALGORITHMS
     from sipmesh.topology.home_pools import chosen_home, front_end_pools
 
-    aor, pool = full_address(row["user"].strip(), loaded), row.get("pool", "").strip()
+    aor, pool = full_address(row["user"].strip(), loaded.topology), row.get("pool", "").strip()
     if not pool and len(front_end_pools(loaded.topology)) > 1:
         raise OperatorError(f"{aor} has no home pool; write one of: {', '.join(front_end_pools(loaded.topology))}")
     names = row.get("digest", "").upper().split()

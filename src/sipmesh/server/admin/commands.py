@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from heapq import nlargest
 from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import SipmeshError
@@ -153,9 +154,12 @@ class AdminCommands:
         self._drain()
         return self._work()
 
-    async def links(self, _asked: Mapping[str, Any]) -> list[LinkReply]:
-        """Return every live link with its verdict in short."""
-        return [self._link(link) for link in self._node.pool.all()]
+    async def links(self, asked: Mapping[str, Any]) -> list[LinkReply]:
+        """Return every live link with its verdict in short; with ``most`` only so many, the newest first."""
+        links: Sequence[Link] = self._node.pool.all()
+        if "most" in asked:
+            links = nlargest(_most(asked), links, key=lambda link: link.opened_at)
+        return [self._link(link) for link in links]
 
     def _link(self, link: Link) -> LinkReply:
         users = sorted(link.flow.users) if isinstance(link.flow, Flow) else []

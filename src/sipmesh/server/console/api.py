@@ -11,7 +11,8 @@ from aiohttp import web
 from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.server.console.access.guard import OPERATOR, Guard, must_come_from_our_pages
 from sipmesh.server.console.openapi import openapi_document
-from sipmesh.server.console.operations import TABLE, NotAllowedError, Operation, Operations, typed
+from sipmesh.server.console.operations import TABLE, NotAllowedError, Operation, Operations
+from sipmesh.server.console.parameters import typed
 from sipmesh.server.control_socket import encode
 from sipmesh.server.typed_json import UnreadableJsonError, read
 

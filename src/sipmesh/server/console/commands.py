@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -10,23 +11,21 @@ from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.certificates.network_inventory import network_inventory
-from sipmesh.server.console.operations import AUDIT, CERTIFICATES, PARTNERS, REVOKE, USERS
+from sipmesh.server.console.operations import AUDIT, AUDIT_CHECK, CERTIFICATES, PARTNERS, REVOKE, SIGN_CRLS
 from sipmesh.server.console.replies import (
+    AuditCheckReply,
     AuditEntry,
     AuditReply,
     CertificatesReply,
     PartnerReply,
     RevokedReply,
-    UserEntry,
-    UserListReply,
+    SignedListsReply,
 )
 from sipmesh.server.control_socket import WHO
 from sipmesh.server.management.publishing.decommission import CA
-from sipmesh.server.management.revoking import revoke
+from sipmesh.server.management.revoking import revoke, sign_crls
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.storage.audit_act import AuditAct
-from sipmesh.storage.users.user_database import Users as UserDatabase
-from sipmesh.topology.home_pools import home_by_default
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,15 +33,16 @@ if TYPE_CHECKING:
     from sipmesh.server.control_socket import Command
     from sipmesh.server.refresh.reload_result import ReloadResult
     from sipmesh.server.running.running_server import RunningServer
+    from sipmesh.storage.audit_act import Note
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.expiry.inventory import Use
 
-MOST_LINES: Final = 500
+MOST_LINES: Final = 100
 """Lines of the audit log in one reply."""
 
-MOST_USERS: Final = 1000
-"""Users in one reply."""
+CHECK_AGAIN_S: Final = 60.0
+"""Seconds until the whole audit log is read again: with many lines this takes seconds."""
 
 
 class ConsoleCommands:
@@ -50,6 +50,8 @@ class ConsoleCommands:
 
     def __init__(self, node: RunningServer, management_db: ManagementDb, look: Callable[[], ReloadResult]) -> None:
         self._node, self._management_db, self._look = node, management_db, look
+        self._check: asyncio.Task[AuditCheckReply] | None = None
+        self._checked_at = 0.0
 
     def __repr__(self) -> str:
         return f"<ConsoleCommands of {self._node.view.name}>"
@@ -58,21 +60,27 @@ class ConsoleCommands:
         """Return every operation by its name."""
         return {
             AUDIT: self._audit,
+            AUDIT_CHECK: self._audit_check,
             CERTIFICATES: self._certificates,
-            USERS: self._users,
             PARTNERS: self._partners,
             REVOKE: self._revoke,
+            SIGN_CRLS: self._sign_crls,
         }
 
     async def _audit(self, asked: Mapping[str, Any]) -> AuditReply:
-        return await off_loop(_read_audit, self._management_db, int(asked["since"]))
+        return await off_loop(_read_audit, self._management_db, int(asked["since"]), int(asked["before"]))
+
+    async def _audit_check(self, _asked: Mapping[str, Any]) -> AuditCheckReply:
+        """Read the whole log once in a minute at most: all who ask meanwhile get the result of the same check."""
+        now = self._node.loop.time()
+        if self._check is None or now - self._checked_at >= CHECK_AGAIN_S:
+            self._checked_at = now
+            self._check = self._node.loop.create_task(off_loop(_check_audit, self._management_db))
+        return await asyncio.shield(self._check)
 
     async def _certificates(self, _asked: Mapping[str, Any]) -> CertificatesReply:
         node, at = self._node, datetime.now(UTC)
         return await off_loop(_read_certificates, node.view.loaded, node.use(), at)
-
-    async def _users(self, _asked: Mapping[str, Any]) -> UserListReply:
-        return await off_loop(_read_users, self._node.view.loaded)
 
     async def _partners(self, _asked: Mapping[str, Any]) -> list[PartnerReply]:
         federation = self._node.view.loaded.topology.federation
@@ -87,33 +95,51 @@ class ConsoleCommands:
         closed = len(self._look().closed)
         return RevokedReply(reply.server, reply.serial, reply.reason, closed)
 
+    async def _sign_crls(self, asked: Mapping[str, Any]) -> SignedListsReply:
+        """Sign new CRLs, write the audit log, and use them here; all servers receive them."""
+        folder = self._node.view.loaded.folder / CA
+        files = await off_loop(_sign_crls, folder, self._management_db, str(asked[WHO]))
+        return SignedListsReply(files, len(self._look().closed))
 
-def _read_audit(management_db: ManagementDb, since: int) -> AuditReply:
-    lines = management_db.audit.read(since)[-MOST_LINES:]
-    return AuditReply([AuditEntry.of(line) for line in reversed(lines)], management_db.history.verify())
+
+def _read_audit(management_db: ManagementDb, since: int, before: int) -> AuditReply:
+    page = management_db.audit.page(before, MOST_LINES)
+    lines = [AuditEntry.of(line) for line in page.lines if line.seq > since]
+    is_last = page.is_last or len(lines) < len(page.lines)
+    return AuditReply(lines, page.faults, None if is_last else lines[-1].seq)
+
+
+def _check_audit(management_db: ManagementDb) -> AuditCheckReply:
+    at = datetime.now(UTC)
+    return AuditCheckReply(at, management_db.history.verify())
 
 
 def _read_certificates(loaded: Loaded, use: Use, at: datetime) -> CertificatesReply:
     return CertificatesReply.of(network_inventory(loaded, loaded.folder / CA, [use], at))
 
 
-def _read_users(loaded: Loaded) -> UserListReply:
-    users, default = UserDatabase(loaded.users_url), home_by_default(loaded.topology) or ""
-    try:
-        known = sorted(users.list(), key=lambda user: user.aor)
-    finally:
-        users.close()
-    return UserListReply([UserEntry.of(user, default) for user in known[:MOST_USERS]], len(known))
-
-
 def _revoke(folder: Path, management_db: ManagementDb, who: str, serial: int, reason: Reason) -> RevokedReply:
     """Revoke in the CA in *folder*; raises `OperatorError` if there is no CA, or no such certificate."""
-    if not CaGenerations.are_in(folder):
-        raise OperatorError("the CA is on another machine: revoke the certificate there, by `sipmesh ca revoke`")
     at = datetime.now(UTC)
+    record = revoke(_generations(folder), serial, reason, at, noting(management_db, who))
+    return RevokedReply(record.names[0], record.serial_hex, str(record.reason), 0)
+
+
+def _sign_crls(folder: Path, management_db: ManagementDb, who: str) -> list[str]:
+    signed = sign_crls(_generations(folder), datetime.now(UTC), noting(management_db, who))
+    return [str(file.relative_to(folder.parent)) for file, _, number in signed if number is not None]
+
+
+def _generations(folder: Path) -> CaGenerations:
+    if not CaGenerations.are_in(folder):
+        raise OperatorError("the CA is on another machine: use the command there, such as `sipmesh ca revoke`")
+    return CaGenerations(folder)
+
+
+def noting(management_db: ManagementDb, who: str) -> Note:
+    """Return what writes lines of the operator *who* into the audit log."""
 
     def note(act: AuditAct, /, **about: object) -> None:
-        management_db.audit.append(who, act, about, at=at)
+        management_db.audit.append(who, act, about, at=datetime.now(UTC))
 
-    record = revoke(CaGenerations(folder), serial, reason, at, note)
-    return RevokedReply(record.names[0], record.serial_hex, str(record.reason), 0)
+    return note

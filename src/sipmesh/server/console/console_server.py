@@ -13,7 +13,8 @@ from sipmesh.server.console.access.listener import ConsoleListener
 from sipmesh.server.console.access.operator import CODE_LIFETIME_S, Operator
 from sipmesh.server.console.api import Api
 from sipmesh.server.console.operations import Operations
-from sipmesh.server.console.pages import LOGIN, Pages
+from sipmesh.server.console.pages.frame import LOGIN, Frame
+from sipmesh.server.console.pages.routes import page_routes
 from sipmesh.server.console.replies import LoginCodeReply
 from sipmesh.server.control_socket import WHO, ControlCommand
 from sipmesh.topology.document.operators.console_role import ConsoleRole
@@ -52,9 +53,9 @@ class ConsoleServer:
 
     async def open(self) -> None:
         """Listen if the topology has a console; raises `OperatorError` if the address cannot be used."""
-        pages = Pages(self._operations, self._guard, lambda: self._node.view)
+        frame = Frame(self._operations, self._guard, lambda: self._node.view)
         app = web.Application(middlewares=[self._guard.answer_safely], client_max_size=LARGEST_BODY)
-        app.add_routes([*Api(self._operations, self._guard).routes(), *pages.routes()])
+        app.add_routes([*Api(self._operations, self._guard).routes(), *page_routes(frame)])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GOODBYE_S)
         await self._runner.setup()
         await self._listen()

@@ -4,15 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from sipmesh.pki.crl.builder import Reason
-from sipmesh.server.admin.replies import EXPLAIN, LINKS, REFUSED, ExplainReply, LinkReply
-from sipmesh.server.console.replies import AuditReply, CertificatesReply, PartnerReply, RevokedReply, UserListReply
+from sipmesh.server.admin.replies import (
+    EXPLAIN,
+    LINKS,
+    REFUSED,
+    REGISTRATIONS,
+    USER,
+    ExplainReply,
+    LinkReply,
+)
+from sipmesh.server.console.parameters import (
+    Given,
+    Lines,
+    LinkId,
+    NewHome,
+    NewPassword,
+    NewUser,
+    Nothing,
+    ToAwait,
+    ToBlock,
+    ToPublish,
+    ToRevoke,
+    ToRollBack,
+    UserAlias,
+    UserName,
+    VersionNumber,
+)
+from sipmesh.server.console.replies import (
+    AuditCheckReply,
+    AuditReply,
+    CertificatesReply,
+    DevicesReply,
+    PartnerReply,
+    RevokedReply,
+    SignedListsReply,
+    UserChangeReply,
+    UserDetailReply,
+    UserListReply,
+    VerdictsReply,
+)
 from sipmesh.server.control_socket import WHO
 from sipmesh.server.management.replies import (
+    ACKNOWLEDGED,
     BLOCK,
     HISTORY,
     NETWORK,
@@ -20,6 +55,7 @@ from sipmesh.server.management.replies import (
     PUBLISH,
     ROLLBACK,
     VERSION,
+    Acknowledgement,
     NetworkReply,
     Plan,
     PublicationReply,
@@ -27,9 +63,7 @@ from sipmesh.server.management.replies import (
     VersionReply,
 )
 from sipmesh.server.typed_json import read
-from sipmesh.sip.text import is_digits
 from sipmesh.topology.document.operators.console_role import ConsoleRole
-from sipmesh.topology.versions.publication import LONGEST_WHY
 from sipmesh.trust.judgement.verdict_report import VerdictReport
 
 if TYPE_CHECKING:
@@ -37,71 +71,6 @@ if TYPE_CHECKING:
     from sipmesh.server.control_socket import Command
 
 VIEWER, OPERATOR, OFFICER = ConsoleRole.VIEWER, ConsoleRole.OPERATOR, ConsoleRole.SECURITY_OFFICER
-
-LONGEST_NUMBER: Final = len(str(2**53))
-"""Digits of a parameter: no number of ours is higher (RFC 8259 section 6)."""
-
-Why = Annotated[str, Field(min_length=1, max_length=LONGEST_WHY)]
-Number = Annotated[int, Field(ge=1, le=2**53)]
-
-
-class Given(BaseModel):
-    """The parameters of an operation; an unknown one is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Nothing(Given):
-    """No parameters."""
-
-
-class VersionNumber(Given):
-    """The number of a published version."""
-
-    version: Number
-
-
-class LinkId(Given):
-    """The id of a live link of the management server."""
-
-    id: Annotated[str, Field(min_length=1, max_length=64)]
-
-
-class After(Given):
-    """Only what has a higher number than *since*."""
-
-    since: Annotated[int, Field(ge=0, le=2**53)] = 0
-
-
-class ToPublish(Given):
-    """What to publish: *base* and *digest* are those of the plan that the operator has read."""
-
-    why: Why
-    base: Annotated[int, Field(ge=0, le=2**53)]
-    digest: Annotated[str, Field(min_length=1, max_length=64)]
-    force: bool = False
-
-
-class ToRollBack(Given):
-    """The *version* to go back to, and *base*, the version in force."""
-
-    version: Number
-    base: Number
-    why: Annotated[str, Field(max_length=LONGEST_WHY)] = ""
-    force: bool = False
-
-
-class ToBlock(Given):
-    """The domain or edge to block."""
-
-    name: Annotated[str, Field(min_length=1, max_length=253)]
-
-
-class ToRevoke(Given):
-    """The certificate to revoke: *serial* is hexadecimal."""
-
-    serial: Annotated[str, Field(pattern="^[0-9A-Fa-f]{1,40}$")]
-    reason: Reason = Reason.UNSPECIFIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,24 +95,52 @@ class Operation:
 
 
 AUDIT, CERTIFICATES, USERS, PARTNERS, REVOKE = "audit", "certificates", "users", "partners", "revoke"
+AUDIT_CHECK, SIGN_CRLS, VERDICTS = "audit-check", "sign-crls", "verdicts"
+USER_ADD, USER_PASSWORD, USER_MOVE, USER_REMOVE = "user-add", "user-password", "user-move", "user-remove"
+USER_DISABLE, USER_ENABLE, ALIAS_ADD, ALIAS_REMOVE = "user-disable", "user-enable", "alias-add", "alias-remove"
 
-TABLE: Final = (
+_READS: Final = (
     Operation(NETWORK.name, "status", VIEWER, "Every server and its last report.", Nothing, NetworkReply),
     Operation(HISTORY.name, "versions", VIEWER, "Every published version.", Nothing, list[VersionReply]),
     Operation(VERSION.name, "version", VIEWER, "One published version.", VersionNumber, PublicationReply),
     Operation(PLAN.name, "plan", VIEWER, "What the publication of the draft would change.", Nothing, Plan),
+    Operation(
+        ACKNOWLEDGED.name, "acknowledged", VIEWER, "Which servers have a version in force.", ToAwait, Acknowledgement
+    ),
     Operation(CERTIFICATES, CERTIFICATES, VIEWER, "Everything that expires.", Nothing, CertificatesReply),
     Operation(USERS, USERS, VIEWER, "The users.", Nothing, UserListReply),
+    Operation(USER.name, "user", VIEWER, "One user, and what the servers know of the user.", UserName, UserDetailReply),
+    Operation(REGISTRATIONS.name, "registrations", VIEWER, "The registered devices.", Nothing, DevicesReply),
     Operation(PARTNERS, PARTNERS, VIEWER, "The partners.", Nothing, list[PartnerReply]),
     Operation(LINKS.name, "links", VIEWER, "Live links of the management server.", Nothing, list[LinkReply]),
     Operation(REFUSED.name, "refused", VIEWER, "Peers that management refused.", Nothing, list[VerdictReport]),
+    Operation(VERDICTS, VERDICTS, VIEWER, "The last verdicts of the servers, newest first.", Nothing, VerdictsReply),
     Operation(EXPLAIN.name, "explain", VIEWER, "The verdict on one live link.", LinkId, ExplainReply),
-    Operation(AUDIT, AUDIT, VIEWER, "The audit log, and whether its chain is intact.", After, AuditReply),
+    Operation(AUDIT, AUDIT, VIEWER, "A page of the audit log, newest first.", Lines, AuditReply),
+    Operation(AUDIT_CHECK, "audit/check", VIEWER, "Whether the whole audit log is intact.", Nothing, AuditCheckReply),
+)
+_CHANGES: Final = (
     Operation(PUBLISH.name, "publish", OPERATOR, "Publish the draft.", ToPublish, PutInForce, changes=True),
     Operation(ROLLBACK.name, "rollback", OPERATOR, "Go back to a version.", ToRollBack, PutInForce, changes=True),
     Operation(BLOCK.name, "block", OPERATOR, "Block a partner at once.", ToBlock, PutInForce, changes=True),
     Operation(REVOKE, REVOKE, OFFICER, "Revoke a certificate at once.", ToRevoke, RevokedReply, changes=True),
+    Operation(SIGN_CRLS, "sign-crls", OPERATOR, "Sign new CRLs.", Nothing, SignedListsReply, changes=True),
+    Operation(USER_ADD, "user/add", OPERATOR, "Add a user.", NewUser, UserChangeReply, changes=True),
+    Operation(
+        USER_PASSWORD, "user/password", OPERATOR, "Change a password.", NewPassword, UserChangeReply, changes=True
+    ),
+    Operation(
+        USER_MOVE, "user/move", OPERATOR, "Change the home pool of a user.", NewHome, UserChangeReply, changes=True
+    ),
+    Operation(USER_DISABLE, "user/disable", OPERATOR, "Disable a user.", UserName, UserChangeReply, changes=True),
+    Operation(USER_ENABLE, "user/enable", OPERATOR, "Enable a user again.", UserName, UserChangeReply, changes=True),
+    Operation(USER_REMOVE, "user/remove", OPERATOR, "Remove a user.", UserName, UserChangeReply, changes=True),
+    Operation(ALIAS_ADD, "user/alias/add", OPERATOR, "Add an alias.", UserAlias, UserChangeReply, changes=True),
+    Operation(
+        ALIAS_REMOVE, "user/alias/remove", OPERATOR, "Remove an alias.", UserAlias, UserChangeReply, changes=True
+    ),
 )
+TABLE: Final = _READS + _CHANGES
 """Every operation. The console has no other way to do anything."""
 
 
@@ -174,19 +171,6 @@ class Operations:
         """Run the operation *name* with parameters as plain values."""
         operation = operation_of(name)
         return await self.run(operation, operator, read(operation.given, given))
-
-
-def typed(given: type[Given], texts: Mapping[str, str]) -> Mapping[str, str | int]:
-    """Return parameters that came as texts, of a query or a form, with the numbers of *given* as numbers.
-
-    A text that is no number, or is longer than any, stays as it is, for the operation to refuse.
-    """
-    numbers = {name for name, part in given.model_fields.items() if part.annotation is int}
-    return {name: int(text) if name in numbers and _is_number(text) else text for name, text in texts.items()}
-
-
-def _is_number(text: str) -> bool:
-    return is_digits(text) and len(text) <= LONGEST_NUMBER
 
 
 def operation_of(name: str) -> Operation:

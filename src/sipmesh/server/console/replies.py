@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from sipmesh.server.admin.inventory_report import CountdownReport, EntryReport
+from sipmesh.server.admin.replies import BindingReply, LinkReply, UserReply
+from sipmesh.trust.judgement.verdict_report import VerdictReport
 
 if TYPE_CHECKING:
     from sipmesh.storage.audit import AuditLine
@@ -35,9 +37,21 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class AuditReply:
-    """The newest lines, newest first; *faults* says where the chain of hashes is broken, empty if it is intact."""
+    """A page of lines, newest first; *faults* says which of these lines were changed.
+
+    *before* is the parameter for the next page, None if there are no older lines.
+    """
 
     lines: Sequence[AuditEntry]
+    faults: Sequence[str]
+    before: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditCheckReply:
+    """The whole audit log and all versions, as read at the instant *at*: *faults* is empty if they are intact."""
+
+    at: datetime
     faults: Sequence[str]
 
 
@@ -61,19 +75,24 @@ class CertificatesReply:
 
 @dataclass(frozen=True, slots=True)
 class UserEntry:
-    """One user: *pool* is the home pool, *digest* the algorithms, strongest first; *created* is UTC."""
+    """One user: *pool* is the home pool, *digest* the algorithms, strongest first; *created* is UTC.
+
+    *disabled* is since when the user cannot log in, None for others.
+    """
 
     user: str
     pool: str
     digest: Sequence[str]
     aliases: Sequence[str]
     created: datetime
+    disabled: datetime | None = None
 
     @classmethod
     def of(cls, user: User, default: str) -> Self:
         """Show one user; *default* is the home pool of users without one."""
         aliases = [alias.removeprefix("sip:") for alias in user.aliases]
-        return cls(user.aor.removeprefix("sip:"), user.pool or default, [*user.algorithms], aliases, user.created)
+        name, digest = user.aor.removeprefix("sip:"), [*user.algorithms]
+        return cls(name, user.pool or default, digest, aliases, user.created, user.disabled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +101,81 @@ class UserListReply:
 
     users: Sequence[UserEntry]
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserChangeReply:
+    """A changed user: *what* has changed, in a word, and how many live links this has *closed* on this machine."""
+
+    user: str
+    what: str
+    closed: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserDetailReply:
+    """One user: the account, and what each server on this machine knows of the user; *faults* are servers without an answer."""
+
+    account: UserEntry
+    servers: Sequence[UserReply]
+    faults: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DevicesReply:
+    """The registered devices on the servers of this machine, at most the first 500 of each.
+
+    *servers* are those that have answered, *more* those that have more devices, *faults* those without an answer.
+    """
+
+    bindings: Sequence[BindingReply]
+    servers: Sequence[str]
+    more: Sequence[str]
+    faults: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictEntry:
+    """One verdict of *server* at the instant *at*; *link* is the id of the live link, "" if the peer was refused."""
+
+    at: datetime
+    server: str
+    code: str
+    peer: str
+    kind: str
+    direction: str
+    remote: str
+    link: str
+    remedies: Sequence[str]
+
+    @classmethod
+    def refused(cls, server: str, verdict: VerdictReport) -> Self:
+        """Show a refusal."""
+        where = (str(verdict.kind), str(verdict.direction), verdict.remote)
+        return cls(verdict.at, server, str(verdict.code), verdict.subject, *where, "", verdict.remedies)
+
+    @classmethod
+    def accepted(cls, link: LinkReply, now: datetime) -> Self:
+        """Show a live link, whose verdict was made when the link was opened."""
+        where = (str(link.kind), str(link.direction), link.remote)
+        at = now - timedelta(seconds=link.age_s)
+        return cls(at, link.server, str(link.code), link.peer, *where, link.id, ())
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictsReply:
+    """The last verdicts, newest first, of the servers on this machine; *faults* are servers without an answer."""
+
+    verdicts: Sequence[VerdictEntry]
+    faults: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedListsReply:
+    """The files with the new CRLs, and how many links they have *closed* here."""
+
+    files: Sequence[str]
+    closed: int
 
 
 @dataclass(frozen=True, slots=True)

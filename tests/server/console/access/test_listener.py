@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sipmesh.server.console import listener
+from sipmesh.server.console.access import listener
 from support.console import Visitor, management_with_console
 from support.managed import MGMT, Managed
 from support.running import on_loop

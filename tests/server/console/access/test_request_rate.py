@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sipmesh.server.console import request_rate
+from sipmesh.server.console.access import request_rate
 from sipmesh.server.console.access.request_rate import RequestRate
 
 

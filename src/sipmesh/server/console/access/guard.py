@@ -37,6 +37,9 @@ LATER: Final = {"Retry-After": "60"}
 REFRESH: Final = "X-Refresh"
 """The header of a request that a page makes by itself: it does not keep a session from ending."""
 
+REFRESH_FIELD: Final = "refresh"
+"""The same in the query, for a browser without JavaScript."""
+
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -99,7 +102,7 @@ class Guard:
         header = request.headers.get("Authorization", "")
         if header:
             return self._by_token(request, header)
-        by_person = REFRESH not in request.headers
+        by_person = REFRESH not in request.headers and REFRESH_FIELD not in request.query
         session = self.operators.session(request.cookies.get(COOKIE, ""), counts=by_person)
         if session is None:
             return None

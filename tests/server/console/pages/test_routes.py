@@ -20,9 +20,13 @@ PAGES = (
     "/versions/1",
     "/certificates",
     "/users",
+    "/users/alice@example.test",
+    "/registrations",
     "/partners",
     "/refused",
+    "/verdicts",
     "/audit",
+    "/audit/check",
 )
 
 
@@ -39,7 +43,7 @@ async def test_every_page_is_shown_to_a_viewer_and_to_no_stranger(tmp_path: Path
             assert HEADERS.items() <= refused.headers.items()
         assert "alice@example.test" in (await viewer.get("/users")).text
         assert FE1 in (await viewer.get("/")).text
-        assert "The chain of hashes is intact" in (await viewer.get("/audit")).text
+        assert "The chain of hashes is intact" in (await viewer.get("/audit/check")).text
 
 
 @on_loop

@@ -1,0 +1,29 @@
+"""Every path of the pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from sipmesh.server.console.pages.forms import FORMS
+from sipmesh.server.console.pages.live import LivePages
+from sipmesh.server.console.pages.login import LoginPages
+from sipmesh.server.console.pages.network import NetworkPages
+
+if TYPE_CHECKING:
+    from sipmesh.server.console.pages.frame import Frame
+
+STATIC: Final = Path(__file__).parent.parent / "static"
+
+
+def page_routes(frame: Frame) -> list[web.RouteDef | web.StaticDef]:
+    """Return every page, every form, and the static files."""
+    shown = {**NetworkPages(frame).pages(), **LivePages(frame).pages()}
+    return [
+        *LoginPages(frame).routes(),
+        web.static("/static", STATIC),
+        *(web.get(path, frame.page(show)) for path, show in shown.items()),
+        *(web.post(form.path, frame.form(form.act(frame))) for form in FORMS),
+    ]

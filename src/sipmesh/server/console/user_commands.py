@@ -1,0 +1,156 @@
+"""The operations on users: the console changes them by the same functions as the commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from sipmesh.server.admin.local_servers import ask_running
+from sipmesh.server.admin.replies import USER, USERS_CHANGED
+from sipmesh.server.console.commands import noting
+from sipmesh.server.console.operations import (
+    ALIAS_ADD,
+    ALIAS_REMOVE,
+    USER_ADD,
+    USER_DISABLE,
+    USER_ENABLE,
+    USER_MOVE,
+    USER_PASSWORD,
+    USER_REMOVE,
+    USERS,
+)
+from sipmesh.server.console.replies import UserChangeReply, UserDetailReply, UserEntry, UserListReply
+from sipmesh.server.control_socket import STATE, WHO, Command
+from sipmesh.server.process.off_loop import off_loop
+from sipmesh.storage.users.accounts import Accounts
+from sipmesh.storage.users.user_database import Users as UserDatabase
+from sipmesh.topology.home_pools import home_by_default
+from sipmesh.topology.user_address import full_address
+
+if TYPE_CHECKING:
+    from sipmesh.server.running.running_server import RunningServer
+    from sipmesh.storage.management_db import ManagementDb
+    from sipmesh.topology.document.load import Loaded
+
+MOST_USERS: Final = 1000
+"""Users in one reply."""
+
+Change = Callable[[Accounts, Mapping[str, Any]], str]
+"""Changes a user as asked, and returns what has changed, in words."""
+
+
+class UserCommands:
+    """The operations on the users of *node*'s network; each change is a line in the audit log of *management_db*."""
+
+    def __init__(self, node: RunningServer, management_db: ManagementDb) -> None:
+        self._node, self._management_db = node, management_db
+
+    def __repr__(self) -> str:
+        return f"<UserCommands of {self._node.view.name}>"
+
+    def commands(self) -> Mapping[str, Command]:
+        """Return every operation by its name."""
+        changes = {name: self._changing(change) for name, change in CHANGES.items()}
+        return {USERS: self._users, USER.name: self._user, **changes}
+
+    async def _users(self, _asked: Mapping[str, Any]) -> UserListReply:
+        return await off_loop(_read_users, self._node.view.loaded)
+
+    async def _user(self, asked: Mapping[str, Any]) -> UserDetailReply:
+        """Return the account, and what every server of this machine knows of the user."""
+        loaded = self._node.view.loaded
+        account = await off_loop(_read_user, loaded, str(asked["user"]))
+        answers = await ask_running(loaded.folder / STATE, USER, {"user": f"sip:{account.user}"})
+        servers = [answer.reply for answer in answers if answer.reply is not None]
+        return UserDetailReply(
+            account, servers, [f"{answer.server}: {answer.fault}" for answer in answers if answer.fault]
+        )
+
+    def _changing(self, change: Change) -> Command:
+        async def changed(asked: Mapping[str, Any]) -> UserChangeReply:
+            loaded = self._node.view.loaded
+            what = await off_loop(self._change, loaded, change, asked)
+            answers = await ask_running(loaded.folder / STATE, USERS_CHANGED, {})
+            closed = sum(answer.reply.closed for answer in answers if answer.reply is not None)
+            user = full_address(str(asked["user"]), loaded.topology)
+            return UserChangeReply(user, what, closed)
+
+        return changed
+
+    def _change(self, loaded: Loaded, change: Change, asked: Mapping[str, Any]) -> str:
+        """Change one user; only the leader of a management pool may, since the change is a line in the audit log."""
+        self._management_db.lease.must_lead()
+        with _opened(loaded) as users:
+            return change(Accounts(users, loaded.topology, noting(self._management_db, str(asked[WHO]))), asked)
+
+
+def _add(accounts: Accounts, asked: Mapping[str, Any]) -> str:
+    made = accounts.add(str(asked["user"]), str(asked["password"]), pool=str(asked["pool"]))
+    return f"added, with digest {' or '.join(made.algorithms)}"
+
+
+def _set_password(accounts: Accounts, asked: Mapping[str, Any]) -> str:
+    accounts.set_password(str(asked["user"]), str(asked["password"]))
+    return "given a new password"
+
+
+def _move(accounts: Accounts, asked: Mapping[str, Any]) -> str:
+    moved, before = accounts.move(str(asked["user"]), str(asked["pool"]))
+    return f"moved from {before} to {moved.pool}"
+
+
+def _remove(accounts: Accounts, asked: Mapping[str, Any]) -> str:
+    accounts.remove(str(asked["user"]))
+    return "removed"
+
+
+def _disable(accounts: Accounts, asked: Mapping[str, Any]) -> str:
+    accounts.disable(str(asked["user"]), datetime.now(UTC))
+    return "disabled"
+
+
+def _enable(accounts: Accounts, asked: Mapping[str, Any]) -> str:
+    accounts.enable(str(asked["user"]))
+    return "enabled"
+
+
+def _add_alias(accounts: Accounts, asked: Mapping[str, Any]) -> str:
+    return f"given the alias {accounts.add_alias(str(asked['user']), str(asked['alias']))[1]}"
+
+
+def _remove_alias(accounts: Accounts, asked: Mapping[str, Any]) -> str:
+    return f"without the alias {accounts.remove_alias(str(asked['user']), str(asked['alias']))[1]}"
+
+
+CHANGES: Final[Mapping[str, Change]] = {
+    USER_ADD: _add,
+    USER_PASSWORD: _set_password,
+    USER_MOVE: _move,
+    USER_REMOVE: _remove,
+    USER_DISABLE: _disable,
+    USER_ENABLE: _enable,
+    ALIAS_ADD: _add_alias,
+    ALIAS_REMOVE: _remove_alias,
+}
+
+
+@contextmanager
+def _opened(loaded: Loaded) -> Iterator[UserDatabase]:
+    users = UserDatabase(loaded.users_url)
+    try:
+        yield users
+    finally:
+        users.close()
+
+
+def _read_users(loaded: Loaded) -> UserListReply:
+    with _opened(loaded) as users:
+        known, default = users.list(), home_by_default(loaded.topology)
+    return UserListReply([UserEntry.of(user, default) for user in known[:MOST_USERS]], len(known))
+
+
+def _read_user(loaded: Loaded, user: str) -> UserEntry:
+    with _opened(loaded) as users:
+        return UserEntry.of(users.get(full_address(user, loaded.topology)), home_by_default(loaded.topology))

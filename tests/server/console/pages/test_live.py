@@ -1,0 +1,39 @@
+"""The pages about users and the audit log: pages of it, and its check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sipmesh.server.console import commands
+from sipmesh.storage.audit_act import AuditAct
+from support.console import Visitor, management_with_console
+from support.network import BEGAN
+from support.running import on_loop
+
+
+@on_loop
+async def test_audit_log_is_shown_in_pages_of_bounded_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "MOST_LINES", 3)
+    async with management_with_console(tmp_path) as network, Visitor(network) as viewer:
+        audit = network.master.management_db.audit
+        newest = [audit.append("ada", AuditAct.LIST, {"file": f"f{n}.crl"}, at=BEGAN) for n in range(5)][-1].seq
+        await viewer.log_in("viewer")
+        first = (await viewer.get("/audit")).text
+        assert all(f'<th scope="row">{newest - back}</th>' in first for back in range(3))
+        assert f'<th scope="row">{newest - 3}</th>' not in first
+        assert f'href="/audit?before={newest - 2}"' in first
+        older = (await viewer.get(f"/audit?before={newest - 2}")).text
+        assert f'<th scope="row">{newest - 3}</th>' in older
+        assert "Older lines" not in (await viewer.get("/audit?before=2")).text
+        for odd in ("x", "0", "-1", str(2**60)):
+            assert (await viewer.get(f"/audit?before={odd}")).status == 400
+
+
+@on_loop
+async def test_check_of_the_whole_log_is_made_once_for_all_who_ask(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network, "vera-token") as viewer:
+        first = (await viewer.get("/api/v1/audit/check")).json
+        second = (await viewer.get("/api/v1/audit/check")).json
+        assert (first["faults"], first["at"]) == ([], second["at"])

@@ -1,0 +1,22 @@
+"""The pages about the network: the map, one server, and one version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from support.console import Visitor, management_with_console
+from support.managed import MGMT
+from support.network import FE1
+from support.running import on_loop
+
+
+@on_loop
+async def test_page_of_a_server_shows_it_and_only_its_own_console_has_the_live_links(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as viewer:
+        await network.start(FE1)
+        await network.acknowledged(1)
+        await viewer.log_in("viewer")
+        assert "Live links of this server" in (await viewer.get(f"/servers/{MGMT}")).text
+        front_end = (await viewer.get(f"/servers/{FE1}")).text
+        assert ("Version in force" in front_end, "Live links of this server" in front_end) == (True, False)
+        assert "sip_domains" in (await viewer.get("/versions/1")).text

@@ -1,0 +1,65 @@
+"""Changes of users by name: each is checked against the topology, and is a line in the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sipmesh.errors import OperatorError
+from sipmesh.sip.digest import Algorithm
+from sipmesh.storage.audit_act import AuditAct
+from sipmesh.storage.users.accounts import Accounts
+from sipmesh.storage.users.user_database import Users
+from support.managed import build_managed, second_pool
+from support.network import BEGAN, POOL, POOL2
+
+Noted = list[tuple[AuditAct, dict[str, Any]]]
+
+
+@pytest.fixture
+def noted() -> Noted:
+    return []
+
+
+@pytest.fixture
+def accounts(tmp_path: Path, noted: Noted) -> Iterator[Accounts]:
+    loaded = build_managed(tmp_path, second_pool()).load()
+    users = Users(loaded.users_url)
+    yield Accounts(users, loaded.topology, lambda act, /, **about: noted.append((act, about)))
+    users.close()
+
+
+def test_each_change_is_noted_with_the_full_address(accounts: Accounts, noted: Noted) -> None:
+    assert accounts.add("carol", "secret", (Algorithm.MD5,), POOL).algorithms == (Algorithm.MD5,)
+    accounts.set_password("carol", "other")
+    assert accounts.move("carol", POOL2)[1] == POOL
+    accounts.disable("carol", BEGAN)
+    accounts.enable("carol")
+    assert accounts.add_alias("carol", "+4930123")[1] == accounts.remove_alias("carol", "+4930123")[1]
+    assert accounts.remove("carol") == "carol@example.test"
+    carol = "carol@example.test"
+    assert noted == [
+        (AuditAct.USER, {"added": carol}),
+        (AuditAct.USER, {"password": carol}),
+        (AuditAct.USER, {"moved": carol, "before": POOL, "to": POOL2}),
+        (AuditAct.USER, {"disabled": carol}),
+        (AuditAct.USER, {"enabled": carol}),
+        (AuditAct.ALIAS, {"user": carol, "added": "tel:+4930123"}),
+        (AuditAct.ALIAS, {"user": carol, "removed": "tel:+4930123"}),
+        (AuditAct.USER, {"removed": carol}),
+    ]
+
+
+def test_what_is_refused_is_not_noted(accounts: Accounts, noted: Noted) -> None:
+    with pytest.raises(OperatorError, match="has a choice of 2 home pools"):
+        accounts.add("carol", "secret")
+    with pytest.raises(OperatorError, match=r"evil\.test is not a SIP domain"):
+        accounts.add_alias("alice", "sip:info@evil.test;user=phone")
+    with pytest.raises(OperatorError, match="has the home pool"):
+        accounts.move("alice", POOL)
+    with pytest.raises(OperatorError, match="not disabled"):
+        accounts.enable("alice")
+    assert noted == []
