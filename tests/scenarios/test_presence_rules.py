@@ -9,7 +9,7 @@ from sipmesh.demo.organisation import Organisation
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.load import load
 from sipmesh.topology.document.watching import Watching
-from support.network import FE1, FE2, FE3, PARTNER_FE, Network
+from support.network import FE1, FE2, FE3, FE4, PARTNER_FE, Network
 from support.peer import Peer
 from support.running import on_loop
 
@@ -175,3 +175,63 @@ async def test_watcher_that_is_not_registered_any_more_is_told_no_more(pool: Net
         await staying.silent()
         assert state((await watch(going, BOB))[1]) == "active"  # without a registration, as a program does
         await going.silent()
+
+
+async def remove(network: Network, user: str) -> None:
+    """Remove a user; the servers of the second pool read it at once."""
+    users = Users(network.organisations[0].load().users_url)
+    users.remove(f"{user}@example.test")
+    users.close()
+    for name in (FE3, FE4):
+        await network.nodes[name].user_updates.refresh()
+
+
+@on_loop
+async def test_subscriptions_of_a_removed_user_of_another_pool_end_at_once(two_pools: Network) -> None:
+    """And no subscription of another watcher of that pool."""
+    async with two_pools:
+        await published(two_pools, FE3)
+        alice, carol = await two_pools.phone("alice", FE1), await two_pools.phone("carol", FE1)
+        await watch(alice, BOB)
+        await watch(carol, BOB)
+        await remove(two_pools, "alice")
+        assert (await told(alice)).first("subscription-state") == "terminated;reason=rejected"
+        await carol.silent()
+        assert sum(len(two_pools.nodes[name].events.notifier) for name in (FE3, FE4)) == 1
+
+
+@on_loop
+async def test_subscriptions_to_a_removed_user_end_at_once_in_another_pool(two_pools: Network) -> None:
+    """What the user has published goes too: the next user of that name does not show it."""
+    async with two_pools:
+        await published(two_pools, FE3)
+        alice = await two_pools.phone("alice", FE1)
+        await watch(alice, BOB)
+        await remove(two_pools, "bob")
+        assert (await told(alice)).first("subscription-state") == "terminated;reason=noresource"
+        assert sum(two_pools.nodes[name].events.notifier.publications for name in (FE3, FE4)) == 0
+
+
+@pytest.mark.parametrize("change", ["removed", "blocked", "none"])
+@on_loop
+async def test_subscriptions_of_a_partner_end_with_the_partner(federation: Network, change: str) -> None:
+    """At a server which the partner's link does not end at."""
+    organisation = federation.organisations[0]
+    organisation.document["presence"] = {"partners": "allow"}
+    organisation.write()
+    async with federation:
+        await published(federation, FE2)
+        erin, alice = await federation.phone("erin", PARTNER_FE), await federation.phone("alice", FE1)
+        await watch(erin, BOB)
+        await watch(alice, BOB)
+        part = organisation.document["federation"]
+        assert isinstance(part, dict)
+        if change != "none":
+            part["partners"] = []
+            part["blocked"] = ["partner.test"] if change == "blocked" else []
+        organisation.write()
+        for name in (FE1, FE2):
+            federation.nodes[name].put_in_force(load(organisation.file))
+        kept = 2 if change == "none" else 1
+        assert sum(len(federation.nodes[name].events.notifier) for name in (FE1, FE2)) == kept
+        await alice.silent()

@@ -325,6 +325,7 @@ class RunningServer:
             self._watching,
             self._partner_of,
             self._is_ours,
+            self._may_exist,
             _token,
             clock,
         )
@@ -352,6 +353,15 @@ class RunningServer:
     def _is_ours(self, aor: str) -> bool:
         """Return whether *aor* may be at home in our pool."""
         return not self.homes.knows(aor) or self.homes.of(aor) == self.view.pool.name
+
+    def _may_exist(self, aor: str) -> bool:
+        """Return whether *aor* may be an address of somebody: of a user of ours, or in a domain that a peer may assert."""
+        domain = aor.rpartition("@")[2]
+        if domain in self.view.sip_domains:
+            return not self.homes.knows(aor) or self.homes.of(aor) is not None
+        if domain in self.view.blocked:
+            return False
+        return bool(self._partner_of(domain)) or any(domain in peer.asserts for peer in self.view.trusted.values())
 
     def _carried_flow_ended(self, flow: Flow) -> None:
         """Remove a carried flow; the dispatch is wired after what knows the flows."""

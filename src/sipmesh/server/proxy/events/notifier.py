@@ -82,7 +82,8 @@ class EventNotifier:
     """The subscriptions that one server keeps.
 
     *watching* gives what a user lets a watcher see; *partner_of* the partner of a domain, "" if there is none. *token* gives an
-    unpredictable text, *clock* seconds of the loop. *is_user*: an address of record is at home in our pool.
+    unpredictable text, *clock* seconds of the loop. *is_user*: an address of record is at home in our pool. *may_exist*: an
+    address may be that of a watcher: a user of ours, or of somebody who may assert its domain.
     """
 
     def __init__(
@@ -95,12 +96,14 @@ class EventNotifier:
         watching: Callable[[str, str], Watching],
         partner_of: Callable[[str], str],
         is_user: Callable[[str], bool],
+        may_exist: Callable[[str], bool],
         token: Callable[[], str],
         clock: Callable[[], float],
     ) -> None:
         self._flow_table, self._own_requests, self._registrations = flow_table, own_requests, registrations
         self._publications, self._listeners = publications, listeners
-        self._watching, self._partner_of, self._is_user = watching, partner_of, is_user
+        self._watching, self._partner_of = watching, partner_of
+        self._is_user, self._may_exist = is_user, may_exist
         self._token, self._clock = token, clock
         self.most_of_watcher, self.most_of_user, self.most_of_pair = MOST_OF_WATCHER, MOST_OF_USER, MOST_OF_PAIR
         self._by_tag: dict[str, EventSubscription] = {}
@@ -247,12 +250,26 @@ class EventNotifier:
         return Watching.ALLOW if watcher == aor else self._watching(aor, watcher)
 
     def rules_changed(self, aors: Iterable[str] | None = None) -> None:
-        """The rules of *aors*, or of all users, may have changed: end or change the subscriptions of their watchers."""
-        for aor in list(self._users) if aors is None else aors:
+        """The rules of *aors*, or of all users, may have changed, or *aors* were removed.
+
+        End or change the subscriptions of their watchers, and end the subscriptions to and of users who were removed, and of
+        users of a partner that was removed.
+        """
+        for aor in list(dict.fromkeys([*self._users, *self._by_watcher])) if aors is None else aors:
+            if not self._may_exist(aor):
+                self._watcher_removed(aor)
+            if not self._is_user(aor):
+                self.removed(aor)
+                continue
             user = self._users.get(aor)
             for subscription in list(user.subscriptions) if user is not None else ():
                 if subscription.package is PRESENCE:
                     self._apply_rule(subscription)
+
+    def _watcher_removed(self, watcher: str) -> None:
+        """End all subscriptions of a watcher who does not exist any more."""
+        for subscription in list(self._by_watcher.get(watcher, {}).values()):
+            self._end(subscription, "rejected")
 
     def _apply_rule(self, subscription: EventSubscription) -> None:
         watching = self.watching(subscription.aor, subscription.watcher)
