@@ -11,7 +11,7 @@ from sipmesh.routing.identity.route_set import Names, RouteSet
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, attributed
 from sipmesh.routing.roles.access import carried
-from sipmesh.routing.roles.options import capabilities
+from sipmesh.routing.roles.options import capabilities, registrar_capabilities
 from sipmesh.routing.target import ServerTarget
 from sipmesh.sip.message import Request
 from sipmesh.sip.text import shown
@@ -59,7 +59,7 @@ def of_remote_user(request: Request, sender: ClientSender, facts: EdgeFacts) -> 
     if request.method == "ACK":
         return Drop("an ACK of a client that has not logged in")
     if request.method == "OPTIONS" and request.ruri.user is None and facts.names.ours(request.ruri):
-        return capabilities(request)
+        return registrar_capabilities(request)  # of the home pool, to which everything of a user goes
     if request.method != "REGISTER":
         why = "a client of an edge logs in by a REGISTER first"
         return Answer(403, code=Code.NOT_AUTHENTICATED, why=why)
