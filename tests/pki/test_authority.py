@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from sipmesh.errors import LocalError, OperatorError
@@ -123,6 +125,41 @@ def test_a_signer_is_in_the_ledger_as_one_and_can_be_revoked(ca: EnterpriseCa, n
     assert [one.record.kind for one in status.certificates] == ["root", "issuing", "signer"]
     ca.revoke(serial, Reason.KEY_COMPROMISE, noon)
     assert serial in published(ca).serials
+
+
+def test_an_operator_has_a_name_of_its_own_kind_for_clients_alone_and_can_be_revoked(
+    ca: EnterpriseCa, noon: datetime
+) -> None:
+    issued = ca.issue_operator("ada", noon)
+    usages = issued.certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    names = issued.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert (list(usages), list(names)) == (
+        [ExtendedKeyUsageOID.CLIENT_AUTH],
+        [x509.UniformResourceIdentifier("sipmesh-operator:ada")],
+    )
+    assert identities(issued.certificate).usable == ()
+    issued.certificate.verify_directly_issued_by(ca.issuing)
+    assert [one.record.names for one in ca.status(noon).operators] == [("ada",)]
+    ca.revoke(issued.certificate.serial_number, Reason.SUPERSEDED, noon)
+    assert issued.certificate.serial_number in published(ca).serials
+
+
+def test_file_of_an_operator_opens_with_its_passphrase_alone(ca: EnterpriseCa, noon: datetime) -> None:
+    issued = ca.issue_operator("ada", noon)
+    sealed = issued.pkcs12("ada", "correct horse")
+    key, certificate, issuers = load_key_and_certificates(sealed, b"correct horse")
+    assert key is not None
+    assert (certificate, issuers) == (issued.certificate, [ca.issuing])
+    with pytest.raises(ValueError, match="password"):
+        load_key_and_certificates(sealed, b"wrong")
+
+
+@pytest.mark.parametrize("name", ["", "a da", "sip:ada", "ada@example.test", "a" * 33, "-ada", "*"])
+def test_name_that_no_operator_can_have_is_never_certified(ca: EnterpriseCa, noon: datetime, name: str) -> None:
+    before = ca.certificates
+    with pytest.raises(LintRefusedError):
+        ca.issue_operator(name, noon)
+    assert ca.certificates == before
 
 
 @pytest.mark.parametrize("name", ["mg1", "*.example.test", "10.0.0.1", ""])

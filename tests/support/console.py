@@ -7,29 +7,33 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.demo.ports import HOST, free_port
+from sipmesh.pki.ca_rotation import CaGenerations
+from sipmesh.pki.files import key_pem
 from sipmesh.server.console.access.guard import COOKIE
 from sipmesh.server.console.access.secret_table import hash_of
-from support.managed import MGMT, Managed, build_managed
+from support.managed import MGMT, Credentials, Managed, build_managed
 
 TOKENS = {"vera": "viewer", "otto": "operator", "sona": "security-officer"}
 """Operators with a token for the API: the token of *vera* is ``vera-token``."""
 
 
 @asynccontextmanager
-async def management_with_console(folder: Path) -> AsyncIterator[Managed]:
-    """A management server that serves a console, alone."""
+async def management_with_console(folder: Path, **further: Any) -> AsyncIterator[Managed]:
+    """A management server that serves a console, alone; *further* keys are those of ``console`` in the topology."""
     organisation = build_managed(folder / "o")
     operators = [
         {"name": name, "role": role, "token_sha256": hash_of(f"{name}-token")} for name, role in TOKENS.items()
     ]
-    organisation.document["console"] = {"listen": f"{HOST}:{free_port()}", "operators": operators}
+    organisation.document["console"] = {"listen": f"{HOST}:{free_port()}", "operators": operators, **further}
     organisation.write()
     async with Managed(organisation, folder / "s") as network:
         await network.start(MGMT)
@@ -47,16 +51,21 @@ class Answer:
 
 
 class Visitor:
-    """A browser, or a program with a *token*, that trusts the enterprise CA and the name of management."""
+    """A browser, or a program with a *token*, that trusts the enterprise CA and the name of management.
 
-    def __init__(self, network: Managed, token: str = "") -> None:
-        self._network, self._token = network, token
+    It shows the certificate of its *credentials*, chain and key, where it is asked for one.
+    """
+
+    def __init__(self, network: Managed, token: str = "", credentials: Credentials | None = None) -> None:
+        self._network, self._token, self._credentials = network, token, credentials
         self.form_token = ""
 
     async def __aenter__(self) -> Self:
         console: Any = self._network.organisation.document["console"]
         self.port = int(console["listen"].rpartition(":")[2])
         context = ssl.create_default_context(cafile=str(self._network.organisation.root))
+        if self._credentials is not None:
+            context.load_cert_chain(*self._credentials)
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         self.session = aiohttp.ClientSession(
             f"https://{HOST}:{self.port}",
@@ -94,3 +103,12 @@ class Visitor:
         cookies = {cookie.key: cookie.value for cookie in self.session.cookie_jar}
         assert (await self.get("/")).status == 200
         return cookies[COOKIE]
+
+
+def operator_credentials(network: Managed, name: str, folder: Path) -> Credentials:
+    """Issue a certificate for the operator *name*; gives the files with its chain and its key."""
+    issued = CaGenerations(network.organisation.folder / "ca").current.issue_operator(name, datetime.now(UTC))
+    chain, key = folder / f"{name}.pem", folder / f"{name}.key"
+    chain.write_bytes(b"".join(one.public_bytes(Encoding.PEM) for one in (issued.certificate, *issued.issuers)))
+    key.write_bytes(key_pem(issued.key))
+    return chain, key

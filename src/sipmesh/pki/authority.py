@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
 from sipmesh.database.shared import SharedDatabase
 from sipmesh.errors import LocalError, OperatorError, Problem
@@ -71,6 +72,23 @@ class Certified:
 
     certificate: x509.Certificate
     chain: bytes
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Operator:
+    """A new certificate of an operator with its key and its issuers, nearest first. Nothing is in a file yet."""
+
+    certificate: x509.Certificate
+    issuers: tuple[x509.Certificate, ...]
+    key: ec.EllipticCurvePrivateKey
+
+    def pkcs12(self, name: str, passphrase: str) -> bytes:
+        """Return all of it for a browser, encrypted with *passphrase* (RFC 7292, with PBES2 and AES-256)."""
+        sealed = BestAvailableEncryption(passphrase.encode())
+        return serialize_key_and_certificates(name.encode(), self.key, self.certificate, self.issuers, sealed)
+
+    def __repr__(self) -> str:
+        return f"<Operator {self.certificate.subject.rfc4514_string()} {self.certificate.serial_number:x}>"
 
 
 class EnterpriseCa:
@@ -233,6 +251,16 @@ class EnterpriseCa:
         """
         return self._issue(CertificateKind.SIGNER, (server_name,), at, lifetime)
 
+    def issue_operator(self, name: str, at: datetime, lifetime: timedelta = profiles.OPERATOR_LIFETIME) -> Operator:
+        """Issue the certificate and a new key by which the operator *name* logs in to the console.
+
+        The key is returned and not written: the caller gives it to the operator. Raises LintRefusedError if the profile does not
+        allow the certificate. Then nothing was signed.
+        """
+        key = files.new_key()
+        made = self._certify(CertificateKind.OPERATOR, (name,), key.public_key(), at, lifetime)
+        return Operator(made, (self.shown,), key)
+
     def _issue(
         self,
         kind: CertificateKind,
@@ -303,6 +331,7 @@ class EnterpriseCa:
             authorities=tuple(CertificateStatus.of(r, at) for r in records if r.kind in CA_KINDS),
             servers=tuple(CertificateStatus.of(r, at) for r in records if r.kind == CertificateKind.SERVER),
             signers=tuple(CertificateStatus.of(r, at) for r in records if r.kind == CertificateKind.SIGNER),
+            operators=tuple(CertificateStatus.of(r, at) for r in records if r.kind == CertificateKind.OPERATOR),
             lists=self.crls.status(at),
         )
 

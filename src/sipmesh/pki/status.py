@@ -75,9 +75,10 @@ class CaStatus:
     authorities: tuple[CertificateStatus, ...]
     servers: tuple[CertificateStatus, ...]
     signers: tuple[CertificateStatus, ...]
+    operators: tuple[CertificateStatus, ...]
     lists: tuple[ListStatus, ...]
 
     @property
     def certificates(self) -> tuple[CertificateStatus, ...]:
         """All certificates: the CAs first, then those that they issued."""
-        return (*self.authorities, *self.servers, *self.signers)
+        return (*self.authorities, *self.servers, *self.signers, *self.operators)

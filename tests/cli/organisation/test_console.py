@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
+
 from support.console import Visitor, management_with_console
 from support.managed import MGMT
 from support.running import on_loop
@@ -33,7 +35,7 @@ async def test_token_is_printed_once_and_counts_from_the_next_version_on(tmp_pat
         async with Visitor(network, token) as program:
             assert (await program.get("/api/v1/status")).status == 401
             plan = await network.ask(MGMT, "plan")
-            assert plan["changes"] == ["operator ansible may use the console's API as operator"]
+            assert plan["changes"] == ["operator ansible may use the console as operator"]
             await network.ask(MGMT, "publish", why="ansible", base=plan["base"], digest=plan["digest"])
             assert (await program.get("/api/v1/status")).status == 200
 
@@ -45,3 +47,23 @@ async def test_name_that_is_taken_is_refused_and_the_draft_stays(tmp_path: Path)
         told = await network.type("console", "token", "vera", code=1)
         assert "give each operator a name and a token" in told
         assert network.organisation.file.read_text() == before
+
+
+@on_loop
+async def test_certificate_is_issued_in_a_sealed_file_and_its_operator_is_in_the_draft(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network:
+        file = network.organisation.folder / "operators" / "ada.p12"
+        given = ("console", "certificate", "ada", "--role", "operator", "--password-stdin")
+        told = await network.type(*given, typed="correct horse\n")
+        assert "ada is in the draft as operator" in told
+        assert "set `client_certificates: true`" in told
+        assert file.stat().st_mode & 0o777 == 0o600
+        key, certificate, issuers = load_key_and_certificates(file.read_bytes(), b"correct horse")
+        assert key is not None
+        assert certificate is not None
+        assert len(issuers) == 1
+        assert "exists already" in await network.type(*given, typed="other\n", code=1)
+        audit = network.master.management_db.audit.read()[-1]
+        assert (audit.act, audit.about["operator"]) == ("issue", "ada")
+        await network.type("ca", "revoke", "ada")
+        assert "is a server of the topology" in await network.type("console", "certificate", MGMT, code=1)

@@ -77,6 +77,7 @@ def profiled(kind: CertificateKind, crl_url: str = "http://crl.test/x.crl") -> d
         (CertificateKind.ISSUING, True, 0),
         (CertificateKind.SERVER, False, None),
         (CertificateKind.SIGNER, False, None),
+        (CertificateKind.OPERATOR, False, None),
     ],
 )
 def test_each_kind_has_its_constraints_and_its_key_usage(
@@ -98,6 +99,7 @@ def test_each_kind_has_its_constraints_and_its_key_usage(
         (CertificateKind.ISSUING, None),
         (CertificateKind.SERVER, SERVER_AND_CLIENT),
         (CertificateKind.SIGNER, {DOCUMENT_SIGNING}),
+        (CertificateKind.OPERATOR, {ExtendedKeyUsageOID.CLIENT_AUTH}),
     ],
 )
 def test_only_a_server_may_use_its_key_in_a_handshake(

@@ -432,6 +432,7 @@ RICH = {
             {"name": "ada", "role": "viewer", "token_sha256": "0" * 64},
             {"name": "otto", "role": "operator", "token_sha256": "1" * 64},
         ],
+        "client_certificates": True,
     },
 }
 RIGHT = Topology.model_validate(RICH)

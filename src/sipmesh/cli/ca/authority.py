@@ -247,7 +247,10 @@ def issue_for(
 @app.command()
 def revoke(
     server: Annotated[
-        str, typer.Argument(help="Revoke every valid certificate of this server, its document signer included.")
+        str,
+        typer.Argument(
+            help="Revoke every valid certificate of this server, its document signer included, or operator."
+        ),
     ] = "",
     serial: Annotated[str, typer.Option(metavar="HEX", help="Revoke the certificate with this serial only.")] = "",
     reason: Annotated[Reason, typer.Option(help="The reason that the revocation list gives.")] = Reason.UNSPECIFIED,
@@ -275,6 +278,9 @@ def revoke(
 
 
 def _for_a_new_one(place: Place, name: str) -> str:
+    issued = [record.kind for record in place.generations().records() if name in record.names[:1]]
+    if CertificateKind.OPERATOR in issued:
+        return f"sipmesh console certificate {name}"
     with suppress(OperatorError):  # the topology may not name the server now, or may have problems
         if _has_its_key_elsewhere(place.load(), place.generations(), name):
             return f"on its machine: sipmesh join request {name}"
@@ -290,7 +296,7 @@ def _read_serial(text: str) -> int:
 
 def _valid_of(generations: CaGenerations, name: str, now: datetime) -> list[Record]:
     """Return the valid certificates of a server; raises `OperatorError` if there is none to revoke."""
-    leaves = {CertificateKind.SERVER, CertificateKind.SIGNER}
+    leaves = {CertificateKind.SERVER, CertificateKind.SIGNER, CertificateKind.OPERATOR}
     issued = [record for record in generations.records() if record.kind in leaves and name in record.names[:1]]
     valid = [record for record in issued if record.revoked_at is None and record.not_after > now]
     if not valid:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sipmesh.cli.control_client import ask_one
-from sipmesh.cli.output import GOOD, duration, say, say_json
+from sipmesh.cli.output import GOOD, duration, plural, say, say_json
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
-from sipmesh.errors import OperatorError
+from sipmesh.cli.topology.remote_servers import note
+from sipmesh.cli.users.passwords import FromStdin, new_password
+from sipmesh.errors import OperatorError, Problem
+from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 
 app = typer.Typer(help="The web console and the HTTP API of the management server.", no_args_is_help=True)
@@ -68,3 +73,57 @@ def token(
     say(f"{name} is in the draft as {role}. The token, which is not shown again:", style=GOOD)
     say(made)
     say("To put it in force: sipmesh topology publish -m WHY")
+
+
+@app.command()
+def certificate(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the operator, such as ada.")],
+    *,
+    role: RoleOption = ConsoleRole.VIEWER,
+    days: Annotated[int, typer.Option(min=1, max=397, help="The validity of the certificate.")] = 90,
+    file: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="The new file; operators/NAME.p12 by default.")
+    ] = None,
+    password_stdin: FromStdin = False,
+    topology: TopologyFile = HERE,
+) -> None:
+    """Issue a certificate with which an operator logs in to the console, with its key, in a file for the browser.
+
+    The certificate says who the operator is. The topology says what the operator may do: a new name is added to the draft. To
+    take the access away, remove the operator from `console.operators` and publish, or use `sipmesh ca revoke NAME`.
+    """
+    from sipmesh.pki import files
+
+    place = Place(topology)
+    ca, now = place.ca(), datetime.now(UTC)
+    if place.load().topology.pool_of(name) is not None:
+        raise OperatorError(f"{name} is a server of the topology: give the operator another name")
+    target = file or place.folder / "operators" / f"{name}.p12"
+    if target.exists():
+        problem = Problem(target, 0, "", "exists already", "name another file with --out, or remove it")
+        raise OperatorError("no certificate was issued", (problem,))
+    passphrase = new_password(f"the new file {target.name}", from_stdin=password_stdin)
+    issued = ca.issue_operator(name, now, timedelta(days=days))
+    serial = f"{issued.certificate.serial_number:x}"
+    note(place, AuditAct.ISSUE, operator=name, serial=serial, days=days)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.write(target, issued.pkcs12(name, passphrase), files.SECRET)
+    say(f"{name}: serial {serial}, valid for {plural(days, 'day')}: {target}", style=GOOD)
+    _into_draft(place, name, role)
+
+
+def _into_draft(place: Place, name: str, role: ConsoleRole) -> None:
+    """Add a new operator to the draft, and say what is to do for the certificate to count."""
+    from sipmesh.topology.document import yaml_edit
+    from sipmesh.topology.document.changes import edit
+
+    console = place.load().topology.console
+    known = {operator.name: operator.role for operator in console.operators} if console is not None else {}
+    if name not in known:
+        operator = {"name": name, "role": str(role)}
+        edit(place.file, lambda text: yaml_edit.append(text, ("console", "operators"), operator))
+        say(f"{name} is in the draft as {role}. To put it in force: sipmesh topology publish -m WHY")
+    elif known[name] != role:
+        say(f"{name} is in the draft as {known[name]}, which stays: change it under `console.operators`.")
+    if console is None or not console.client_certificates:
+        say("The console does not ask for certificates: set `client_certificates: true` under `console`, and publish.")

@@ -5,6 +5,7 @@ The rules are written independently of `profiles`, from the RFCs. So an error in
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -43,14 +44,17 @@ _EXTENSIONS = {
     CertificateKind.ISSUING: _CA_EXTENSIONS | {ExtensionOID.CRL_DISTRIBUTION_POINTS},
     CertificateKind.SERVER: _LEAF_EXTENSIONS,
     CertificateKind.SIGNER: _LEAF_EXTENSIONS,
+    CertificateKind.OPERATOR: _LEAF_EXTENSIONS,
 }
 _PATH_LENGTH = {
     CertificateKind.ROOT: 1,
     CertificateKind.ISSUING: 0,
     CertificateKind.SERVER: None,
     CertificateKind.SIGNER: None,
+    CertificateKind.OPERATOR: None,
 }
-_LEAVES = (CertificateKind.SERVER, CertificateKind.SIGNER)
+_LEAVES = (CertificateKind.SERVER, CertificateKind.SIGNER, CertificateKind.OPERATOR)
+_OPERATOR = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}", re.ASCII)
 # The engine requires a usage for TLS, which a signer must not have. A rule below checks the usage of a signer.
 _SIGNER_POLICY = ExtensionPolicy.webpki_defaults_ee().require_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, None)
 
@@ -173,13 +177,18 @@ def it_is_a_ca_or_it_is_not(
 def usages_are_those_of_its_kind(
     found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate
 ) -> Iterator[str]:
-    """Each server opens and accepts links, so it has both TLS usages (rule R2). A signer only signs (RFC 9336 3)."""
+    """Each server opens and accepts links, so it has both TLS usages (rule R2). A signer only signs (RFC 9336 3).
+
+    An operator only logs in, so a server's client does not take the certificate for that of a server.
+    """
     usages = extension(found, x509.ExtendedKeyUsage)
     both = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
     if wish.kind is CertificateKind.SERVER and (usages is None or set(usages) != both):
         yield "its usages are not serverAuth and clientAuth"
     if wish.kind is CertificateKind.SIGNER and (usages is None or list(usages) != [DOCUMENT_SIGNING]):
         yield "its usage is not documentSigning alone"
+    if wish.kind is CertificateKind.OPERATOR and (usages is None or list(usages) != [ExtendedKeyUsageOID.CLIENT_AUTH]):
+        yield "its usage is not clientAuth alone"
 
 
 def names_are_those_asked_for(
@@ -187,8 +196,11 @@ def names_are_those_asked_for(
 ) -> Iterator[str]:
     """A server has each name as DNS name and as SIP URI, and no others (RFC 5922 7.1), and the addresses that were asked for.
 
-    A signer has one DNS name only.
+    A signer has one DNS name only, an operator one URI only.
     """
+    if wish.kind is CertificateKind.OPERATOR:
+        yield from _names_of_operator(found, wish)
+        return
     names = extension(found, x509.SubjectAlternativeName) or x509.SubjectAlternativeName([])
     dns = names.get_values_for_type(x509.DNSName)
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
@@ -208,6 +220,17 @@ def names_are_those_asked_for(
     common = [str(entry.value) for entry in found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if wish.kind in _LEAVES and not set(common) <= set(wish.names[:1]):
         yield "its common name is not its first name"
+
+
+def _names_of_operator(found: x509.Certificate, wish: CertificateProfile) -> Iterator[str]:
+    names = list(extension(found, x509.SubjectAlternativeName) or ())
+    if names != [x509.UniformResourceIdentifier(f"sipmesh-operator:{name}") for name in wish.names] or wish.addresses:
+        yield "its name is not the one asked for, as URI alone"
+    if len(wish.names) != 1 or not _OPERATOR.fullmatch(wish.names[0]):
+        yield "it does not name one operator"
+    common = [str(entry.value) for entry in found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    if not set(common) <= set(wish.names):
+        yield "its common name is not its name"
 
 
 def its_list_can_be_found(found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate) -> Iterator[str]:

@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
+from sipmesh.trust.x509.operator_name import operator_uri
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,17 +26,19 @@ ROOT_LIFETIME = timedelta(days=3652)
 ISSUING_LIFETIME = timedelta(days=1826)
 LEAF_LIFETIME = timedelta(days=30)
 SIGNER_LIFETIME = timedelta(days=90)  # longer than a server: it signs rarely
+OPERATOR_LIFETIME = timedelta(days=90)  # a person renews it by hand
 LONGEST_LEAF_LIFETIME = timedelta(days=397)  # the limit of public CAs; certificates that are valid longer are forgotten
 LONGEST_COMMON_NAME = 64  # RFC 5280 A.1 ub-common-name
 
 
 class CertificateKind(StrEnum):
-    """The four kinds of certificates in an enterprise CA."""
+    """The five kinds of certificates in an enterprise CA."""
 
     ROOT = "root"
     ISSUING = "issuing"
     SERVER = "server"
     SIGNER = "signer"  # signs the documents of a management server, and is not accepted on a link
+    OPERATOR = "operator"  # logs an operator in to the console, and is not accepted on a link
 
     @property
     def is_ca(self) -> bool:
@@ -47,7 +50,8 @@ class CertificateKind(StrEnum):
 class CertificateProfile:
     """The content of a certificate, without serial number and signature.
 
-    *names* are host names in lower case, the server's own first. A signer has one, that of its server; CAs have none.
+    *names* are host names in lower case, the server's own first. A signer has one, that of its server. An operator has one, which
+    is no host name. CAs have none.
     *addresses* are IP addresses beside the names, for phones that are given an address.
     *crl_url* is the URL of its issuer's CRL; empty for a root. Instants are timezone-aware.
     """
@@ -102,8 +106,14 @@ def signer_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
     return x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
 
 
+def _operator_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
+    """Give the name of an operator as URI. Without a SIP URI and a DNS name, it is the identity of no server (RFC 5922 7.1)."""
+    return x509.SubjectAlternativeName([x509.UniformResourceIdentifier(operator_uri(name)) for name in names])
+
+
 _SERVER_USAGES = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
 _SIGNER_USAGES = x509.ExtendedKeyUsage([DOCUMENT_SIGNING])
+_OPERATOR_USAGES = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
 
 
 def extensions(wish: CertificateProfile, issuer: ec.EllipticCurvePublicKey) -> list[tuple[x509.ExtensionType, bool]]:
@@ -120,6 +130,8 @@ def extensions(wish: CertificateProfile, issuer: ec.EllipticCurvePublicKey) -> l
         found += [(_SERVER_USAGES, False), (alternative_names(wish.names, wish.addresses), False)]
     if wish.kind is CertificateKind.SIGNER:
         found += [(_SIGNER_USAGES, False), (signer_names(wish.names), False)]
+    if wish.kind is CertificateKind.OPERATOR:
+        found += [(_OPERATOR_USAGES, False), (_operator_names(wish.names), False)]
     if wish.crl_url:
         found.append((_distribution_point(wish.crl_url), False))
     return found

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "/api/v1/"
 FORM_HEADER: Final = "X-Form-Token"  # a page of the console sends it, other sites cannot
+UNKNOWN: Final = "log in, send a token of the topology as Authorization: Bearer, or use a certificate of an operator"
 BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, CONFLICT = 400, 401, 403, 409
 
 
@@ -46,9 +47,9 @@ class Api:
 
     def _handler(self, operation: Operation) -> Handler:
         async def answer(request: web.Request) -> web.StreamResponse:
-            operator = self._guard.identify(request)
+            operator = self._guard.identify_program(request)
             if operator is None:
-                return _error(UNAUTHORIZED, "log in, or send a token of the topology as Authorization: Bearer")
+                return _error(UNAUTHORIZED, UNKNOWN)
             try:
                 given = read(operation.given, await _parameters(request, operation))
                 result = await self._operations.run(operation, request[OPERATOR], given)

@@ -6,27 +6,36 @@ import ssl
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import LocalError, OperatorError, Problem
+from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.console.access.guard import Guard
 from sipmesh.server.console.access.listener import ConsoleListener
 from sipmesh.server.console.access.operator import CODE_LIFETIME_S, Operator
+from sipmesh.server.console.access.operator_certificate import OperatorCertificates
 from sipmesh.server.console.api import Api
 from sipmesh.server.console.operations import Operations
 from sipmesh.server.console.pages.frame import LOGIN, Frame
 from sipmesh.server.console.pages.routes import page_routes
 from sipmesh.server.console.replies import LoginCodeReply
 from sipmesh.server.control_socket import WHO, ControlCommand
+from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
     from typing import Any
 
+    from cryptography import x509
+
+    from sipmesh.server.certificates.own_certificates import OwnCertificates
     from sipmesh.server.control_socket import Command
     from sipmesh.server.log import Log
     from sipmesh.server.running.running_server import RunningServer
+    from sipmesh.topology.view import ServerView
 
 GOODBYE_S: Final = 1.0
 """Seconds for which an open request can delay the stop of the server."""
@@ -42,7 +51,9 @@ class ConsoleServer:
 
     def __init__(self, node: RunningServer, commands: Mapping[str, Command], log: Log) -> None:
         self._node, self._log = node, log
-        self._guard = Guard(lambda: node.view, node.loop.time, log)
+        self._issuers: Sequence[x509.Certificate] = ()
+        certificates = OperatorCertificates(lambda: node.view, lambda: self._issuers, node.gatekeeper.clock)
+        self._guard = Guard(lambda: node.view, node.loop.time, log, certificates)
         self._operations = Operations(commands)
         self._runner: web.AppRunner | None = None
         self._listener: ConsoleListener | None = None
@@ -70,7 +81,9 @@ class ConsoleServer:
             self._log.error("the console does not listen", why=str(wrong))
 
     def _wanted(self) -> tuple[object, ...]:
-        return (self._node.view.console, self._node.certificates.presented.of(LinkKind.SERVER).chain)
+        view = self._node.view
+        asks = (_asks_for_certificates(view), view.loaded.authority.anchors)
+        return (view.console, self._node.certificates.presented.of(LinkKind.SERVER).chain, asks)
 
     async def _listen(self) -> None:
         self._listens_as = self._wanted()
@@ -98,7 +111,21 @@ class ConsoleServer:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.load_cert_chain(identity.chain_path, identity.key_path)
+        context.num_tickets = 0  # each connection proves its certificate
+        if _asks_for_certificates(self._node.view):
+            self._ask_for_certificates(context)
         return context
+
+    def _ask_for_certificates(self, context: ssl.SSLContext) -> None:
+        """Ask the other end for a certificate of our own authority; whoever has none logs in by other means.
+
+        OpenSSL refuses another authority, an expired certificate and a wrong signature; each request is judged then.
+        """
+        anchors = self._node.view.loaded.authority.anchors
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        context.load_verify_locations(cadata="".join(a.public_bytes(Encoding.PEM).decode() for a in anchors))
+        self._issuers = _issuing(self._node.view.loaded.folder / CA, self._node.certificates)
 
     def _url(self) -> str:
         console = self._node.view.console
@@ -123,3 +150,15 @@ class ConsoleServer:
         role = ConsoleRole(asked["role"])
         code = self._guard.operators.new_code(Operator(f"{asked[WHO]} (console)", role))
         return LoginCodeReply(f"{self._url()}{LOGIN}", code, role, CODE_LIFETIME_S)
+
+
+def _asks_for_certificates(view: ServerView) -> bool:
+    console = view.loaded.topology.console
+    return console is not None and console.client_certificates
+
+
+def _issuing(folder: Path, certificates: OwnCertificates) -> Sequence[x509.Certificate]:
+    """Return the certificates of our issuing CAs: those of the CA in *folder*, or that of our own certificate."""
+    if CaGenerations.are_in(folder):
+        return [ca.issuing for ca in CaGenerations(folder).alive]
+    return certificates.presented.of(LinkKind.SERVER).chain[1:]

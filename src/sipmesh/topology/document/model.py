@@ -399,12 +399,12 @@ class Presence(Part):
 
 
 class ConsoleOperator(Part):
-    """An operator or a program that uses the HTTP API with a token."""
+    """An operator who logs in with a certificate, or a program that uses the HTTP API with a token."""
 
     name: OperatorName = Field(description="name of the operator, as the audit log shows it")
     role: ConsoleRole = Field(description="what the operator may do: viewer, operator or security-officer")
-    token_sha256: Sha256 = Field(
-        description="SHA-256 of the operator's token, in hex; `sipmesh console token` makes both"
+    token_sha256: Sha256 | None = Field(
+        default=None, description="SHA-256 of the operator's token, in hex; `sipmesh console token` makes both"
     )
 
 
@@ -413,7 +413,11 @@ class Console(Part):
 
     listen: ListenOn = Field(description="address:port to listen on by HTTPS, or a port on loopback")
     operators: tuple[ConsoleOperator, ...] = Field(
-        default=(), max_length=MOST_OPERATORS, description="who may use the HTTP API with a token"
+        default=(), max_length=MOST_OPERATORS, description="who may use the console and its HTTP API, and as what"
+    )
+    client_certificates: bool = Field(
+        default=False,
+        description="ask browsers and programs for a certificate of an operator (`sipmesh console certificate`)",
     )
 
 

@@ -293,7 +293,7 @@ def console_has_a_management_server(document: _Document) -> None:
         first: dict[str, int] = {}
         for n, operator in enumerate(console.operators):
             value = getattr(operator, key)
-            if first.setdefault(value, n) != n:
+            if value is not None and first.setdefault(value, n) != n:
                 reason = f"is that of {document.place(('console', 'operators', first[value]))} too"
                 document.report.add(("console", "operators", n, key), reason, "give each operator a name and a token")
 

@@ -151,18 +151,20 @@ def _console(old: Console | None, new: Console | None) -> Iterator[str]:
     where = (old.listen if old else None, new.listen if new else None)
     if where[0] != where[1]:
         yield f"the console's address changes from {_spell(where[0], 'none')} to {_spell(where[1], 'none')}"
+    asks = (old is not None and old.client_certificates, new is not None and new.client_certificates)
+    if asks[0] != asks[1]:
+        yield f"the console {'asks' if asks[1] else 'does not ask'} for certificates of operators"
     before = {operator.name: operator for operator in old.operators} if old else {}
     after = {operator.name: operator for operator in new.operators} if new else {}
-    yield from (f"operator {name} may not use the console's API any more" for name in before if name not in after)
-    yield from (
-        f"operator {name} may use the console's API as {after[name].role}" for name in after if name not in before
-    )
+    yield from (f"operator {name} may not use the console any more" for name in before if name not in after)
+    yield from (f"operator {name} may use the console as {after[name].role}" for name in after if name not in before)
     yield from _order([*before], [*after], "the console's operators")
     for name in before.keys() & after.keys():
         if before[name].role != after[name].role:
             yield f"operator {name}'s role changes from {before[name].role} to {after[name].role}"
         if before[name].token_sha256 != after[name].token_sha256:
-            yield f"operator {name} gets another token for the console's API"
+            word = "gets another" if after[name].token_sha256 else "loses the"
+            yield f"operator {name} {word} token for the console's API"
 
 
 def _organisation(old: Topology, new: Topology) -> Iterator[str]:

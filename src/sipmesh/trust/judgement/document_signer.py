@@ -103,16 +103,22 @@ def judge_signer(
     """
     if at.tzinfo is None:
         raise ValueError("the instant of a decision needs a timezone")
-    evaluation = _SignerCase(
-        tuple(chain), tuple(engine_errors), _policy(authority, managers, here, grace), authority, at
-    )
-    asked = checks_of or CHECKS
-    table = asked if evaluation.leaf is not None else {name: asked[name] for name in _WITHOUT_CERTIFICATE}
+    policy = _policy(authority, managers, here, grace)
+    evaluation = CaseWithoutLink(tuple(chain), tuple(engine_errors), policy, authority, at)
+    return decide(evaluation, checks_of or CHECKS, _ADVICE)
+
+
+def decide(
+    evaluation: Evaluation, checks_of: Mapping[str, Callable[[Evaluation], Finding | None]], advice: Mapping[Code, str]
+) -> SignerVerdict:
+    """Ask every check of *checks_of*; *advice* has the remedies that differ from those for the peer of a link."""
+    table = checks_of if evaluation.leaf is not None else {name: checks_of[name] for name in _WITHOUT_CERTIFICATE}
     found = tuple(finding for check in table.values() if (finding := ask(check, evaluation)) is not None)
-    code = choose(found)
+    code, at = choose(found), evaluation.at
     if code is Code.ACCEPTED:
         return SignerVerdict(code, found, at, next(iter(evaluation.proved), ""))
-    return SignerVerdict(code, found, at, remedies=_remedies(code, evaluation))
+    told = (advice[code],) if code in advice else remedies(code, evaluation)
+    return SignerVerdict(code, found, at, remedies=told)
 
 
 def judge_signer_of_before(
@@ -146,7 +152,7 @@ def _policy(authority: Authority, managers: Collection[str], here: str, grace: t
     return LinkPolicy(LinkKind.SERVER, here, frozenset(), TrustedPeers(entries), grace=grace)
 
 
-class _SignerCase(Evaluation):
+class CaseWithoutLink(Evaluation):
     """A case without a link. It uses the one authority for all names of the certificate."""
 
     def __init__(
@@ -163,6 +169,7 @@ class _SignerCase(Evaluation):
 
     @cached_property
     def counted(self) -> tuple[Authority, ...]:
+        """The one authority."""
         return (self.authority,)
 
 
@@ -231,13 +238,6 @@ CHECKS: Mapping[str, Callable[[Evaluation], Finding | None]] = MappingProxyType(
 )
 _CHECKS_OF_BEFORE = MappingProxyType({name: check for name, check in CHECKS.items() if name != "revocation"})
 _WITHOUT_CERTIFICATE = ("engine", "certificate")
-
-
-def _remedies(code: Code, evaluation: Evaluation) -> tuple[str, ...]:
-    """Give the remedies for a signer. Most are the same as for the peer of a link."""
-    if code in _ADVICE:
-        return (_ADVICE[code],)
-    return remedies(code, evaluation)
 
 
 _ADVICE = {

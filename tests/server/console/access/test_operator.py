@@ -6,6 +6,7 @@ from sipmesh.server.console.access.operator import (
     CODE_LIFETIME_S,
     SESSION_IDLE_S,
     SESSION_LIFETIME_S,
+    CodeLogin,
     Operator,
     Operators,
 )
@@ -22,7 +23,7 @@ def test_code_begins_one_session() -> None:
     assert operators.log_in(code) is None
     session = operators.session(secret)
     assert session is not None
-    assert session.operator == ADA
+    assert session.login == CodeLogin(ADA)
     operators.log_out(secret)
     assert operators.session(secret) is None
 

@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from sipmesh.routing.authentication.backoff import network_of
-from sipmesh.server.console.access.operator import Operator, Operators, Session, operator_of_token
+from sipmesh.server.console.access.operator import (
+    Operator,
+    Operators,
+    Session,
+    operator_of_certificate,
+    operator_of_token,
+)
+from sipmesh.server.console.access.operator_certificate import certificate_of
 from sipmesh.server.console.access.request_rate import RequestRate
 from sipmesh.server.console.access.secret_table import hash_of
 from sipmesh.sip.text import ascii_lower
 
 if TYPE_CHECKING:
+    from sipmesh.server.console.access.operator_certificate import OperatorCertificates
     from sipmesh.server.log import Log
     from sipmesh.topology.view import ServerView
 
@@ -34,6 +42,7 @@ FAILURES_A_MINUTE: Final = 10
 """Log-ins and tokens of one address that fail."""
 
 LATER: Final = {"Retry-After": "60"}
+FETCH_SITE: Final = "Sec-Fetch-Site"
 REFRESH: Final = "X-Refresh"
 """The header of a request that a page makes by itself: it does not keep a session from ending."""
 
@@ -54,10 +63,19 @@ HEADERS: Final = {
 
 
 class Guard:
-    """Decides who makes a request. *clock* returns seconds that never go back; *view* returns the topology in force."""
+    """Decides who makes a request. *clock* returns seconds that never go back; *view* returns the topology in force.
 
-    def __init__(self, view: Callable[[], ServerView], clock: Callable[[], float], log: Log) -> None:
-        self._view, self._log = view, log
+    *certificates* judges the certificates of connections.
+    """
+
+    def __init__(
+        self,
+        view: Callable[[], ServerView],
+        clock: Callable[[], float],
+        log: Log,
+        certificates: OperatorCertificates,
+    ) -> None:
+        self._view, self._log, self.certificates = view, log, certificates
         self.operators = Operators(clock)
         self._requests = RequestRate(REQUESTS_A_MINUTE, clock)
         self._failures = RequestRate(FAILURES_A_MINUTE, clock)
@@ -106,8 +124,41 @@ class Guard:
         session = self.operators.session(request.cookies.get(COOKIE, ""), counts=by_person)
         if session is None:
             return None
-        request[SESSION], request[OPERATOR] = session, session.operator
-        return session.operator
+        operator = session.login.operator(self._view().loaded.topology, lambda: self.certificates.proved_by(request))
+        if operator is None:  # the topology has the operator no more, or the certificate was revoked
+            self.operators.log_out(request.cookies.get(COOKIE, ""))
+            return None
+        request[SESSION], request[OPERATOR] = session, operator
+        return operator
+
+    def identify_program(self, request: web.Request) -> Operator | None:
+        """Find the operator as `identify` does, or by the certificate of the connection.
+
+        A browser adds the certificate to requests that another site has caused. Raises HTTP 403 for those: a program sends no
+        Sec-Fetch-Site, or it is of our own pages (Fetch Metadata Request Headers, W3C, section 2.3).
+        """
+        known = self.identify(request)
+        if known is not None or certificate_of(request) is None:
+            return known
+        if request.headers.get(FETCH_SITE, "none") not in ("none", "same-origin"):
+            raise web.HTTPForbidden(text="another site has caused this request\n")
+        return self.by_certificate(request)
+
+    def by_certificate(self, request: web.Request) -> Operator | None:
+        """Find the operator by the certificate of the connection, None without one that is accepted."""
+        self.must_have_failures_left(request)
+        presented = certificate_of(request)
+        if presented is None:
+            return None
+        verdict = self.certificates.judge(presented)
+        found = operator_of_certificate(self._view().loaded.topology, verdict.name) if verdict.is_trusted else None
+        if found is None:
+            self.failed(request)
+            why = "; ".join(verdict.reasons) or f"{verdict.name} is not an operator of the topology in force"
+            self._log.warning("operator refused", address=address_of(request), code=str(verdict.code), why=why)
+            return None
+        request[OPERATOR] = found
+        return found
 
     def _by_token(self, request: web.Request, header: str) -> Operator:
         self.must_have_failures_left(request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.server.console.access.secret_table import SecretTable, hash_of
 from sipmesh.topology.document.operators.console_role import ConsoleRole
@@ -28,11 +28,43 @@ class Operator:
     role: ConsoleRole
 
 
+class Login(Protocol):
+    """What a session stands on."""
+
+    def operator(self, topology: Topology, proved: Callable[[], str]) -> Operator | None:
+        """Return the operator by the topology in force, None if the log-in is not valid any more.
+
+        *proved* returns the name of the operator whose certificate the connection has proved, "" if there is none.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class CodeLogin:
+    """A log-in with a code, which an operator of this machine has made for one role."""
+
+    known: Operator
+
+    def operator(self, topology: Topology, proved: Callable[[], str]) -> Operator | None:  # noqa: ARG002
+        """Return the operator: whoever opens the control socket may do everything."""
+        return self.known
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateLogin:
+    """A log-in with the certificate of the operator *name*: each connection of the session has to prove it again."""
+
+    name: str
+
+    def operator(self, topology: Topology, proved: Callable[[], str]) -> Operator | None:
+        """Return the operator if the connection proves the name, and the topology has the operator."""
+        return operator_of_certificate(topology, self.name) if proved() == self.name else None
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One log-in of a browser. *form_token* is in each form of its pages, so that no other site can send one."""
 
-    operator: Operator
+    login: Login
     form_token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
 
 
@@ -56,7 +88,11 @@ class Operators:
     def log_in(self, code: str) -> str | None:
         """Begin a session; returns its secret, or None if *code* is not valid."""
         operator = self._codes.take(code)
-        return self._sessions.add(Session(operator)) if operator is not None else None
+        return self.begin(CodeLogin(operator)) if operator is not None else None
+
+    def begin(self, login: Login) -> str:
+        """Begin a session that stands on *login*; returns its secret."""
+        return self._sessions.add(Session(login))
 
     def session(self, secret: str, *, counts: bool = True) -> Session | None:
         """Return the session behind *secret*, None if there is none; with *counts* this is a use of it."""
@@ -73,6 +109,15 @@ def operator_of_token(topology: Topology, token: str) -> Operator | None:
         return None
     found, digest = None, hash_of(token)
     for operator in topology.console.operators:
-        if secrets.compare_digest(operator.token_sha256, digest):
+        if operator.token_sha256 is not None and secrets.compare_digest(operator.token_sha256, digest):
             found = Operator(f"{operator.name} (API)", operator.role)
     return found
+
+
+def operator_of_certificate(topology: Topology, name: str) -> Operator | None:
+    """Return the operator *name* of the topology in force, whose certificate was accepted; None if there is none."""
+    console = topology.console
+    if console is None or not console.client_certificates:
+        return None
+    found = next((operator for operator in console.operators if operator.name == name), None)
+    return Operator(f"{name} (certificate)", found.role) if found is not None else None

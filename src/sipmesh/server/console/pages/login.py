@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from sipmesh.server.console.access.guard import COOKIE, FORM_FIELD, form_of, must_come_from_our_pages
+from sipmesh.server.console.access.operator import CertificateLogin
 from sipmesh.server.console.pages.frame import LOGIN, see
+
+CERTIFICATE: Final = "/login/certificate"
+CODE_NOT_VALID: Final = "This code is not valid: it was used, it is older than five minutes, or it is misspelt."
+CERTIFICATE_NOT_VALID: Final = (
+    "Your browser has shown no certificate of an operator, or it was refused: see the server log."
+)
 
 if TYPE_CHECKING:
     from sipmesh.server.console.pages.frame import Frame
@@ -27,11 +34,21 @@ class LoginPages:
         return [
             web.get(LOGIN, self._login_form),
             web.post(LOGIN, self._log_in),
+            web.post(CERTIFICATE, self._log_in_by_certificate),
             web.post("/logout", self._log_out),
         ]
 
     async def _login_form(self, request: web.Request) -> web.Response:
-        return self._frame.render(request, "login.html", {"failed": False})
+        return self._shown(request)
+
+    def _shown(self, request: web.Request, failed: str = "", status: int = 200) -> web.Response:
+        console = self._frame.view().loaded.topology.console
+        values = {
+            "failed": failed,
+            "asks": console is not None and console.client_certificates,
+            "proved": self._guard.certificates.proved_by(request),
+        }
+        return self._frame.render(request, "login.html", values, status=status)
 
     async def _log_in(self, request: web.Request) -> web.StreamResponse:
         """Begin a session with a code. The code is in the body, so it is in no URL and in no log of one."""
@@ -40,10 +57,18 @@ class LoginPages:
         secret = self._guard.operators.log_in(code)
         if secret is None:
             self._guard.failed(request)
-            return self._frame.render(request, "login.html", {"failed": True}, status=401)
-        answer = see("/")
-        begin_session(answer, secret)
-        return answer
+            return self._shown(request, CODE_NOT_VALID, status=401)
+        return _begun(secret)
+
+    async def _log_in_by_certificate(self, request: web.Request) -> web.StreamResponse:
+        """Begin a session for the operator whose certificate the connection has proved.
+
+        A form of another site can send this: it logs the operator in as the operator, and reads no answer.
+        """
+        operator = self._guard.by_certificate(request)
+        if operator is None:
+            return self._shown(request, CERTIFICATE_NOT_VALID, status=401)
+        return _begun(self._guard.operators.begin(CertificateLogin(self._guard.certificates.proved_by(request))))
 
     async def _log_out(self, request: web.Request) -> web.StreamResponse:
         if self._guard.identify(request) is not None:
@@ -54,6 +79,8 @@ class LoginPages:
         return answer
 
 
-def begin_session(answer: web.Response, secret: str) -> None:
+def _begun(secret: str) -> web.Response:
     """Give the browser the *secret* of its session, in a cookie that no script reads and no other site sends."""
+    answer = see("/")
     answer.set_cookie(COOKIE, secret, path="/", secure=True, httponly=True, samesite="Strict")
+    return answer
