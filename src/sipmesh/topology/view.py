@@ -84,6 +84,11 @@ def web_origins(topology: Topology) -> frozenset[str]:
     return frozenset(topology.websocket.origins or (f"https://{domain}" for domain in topology.sip_domains))
 
 
+def has_web_phone(topology: Topology, pool: Pool) -> bool:
+    """Tell whether the servers of *pool* serve the web phone: front ends, if the document says so."""
+    return topology.websocket is not None and topology.websocket.phone and pool.role is Role.FRONT_END
+
+
 def certificate_names(topology: Topology, server: str) -> tuple[str, ...]:
     """Give all names in the certificate of *server*, its own first.
 
@@ -199,6 +204,7 @@ class ServerView:
         self.listeners: tuple[ListenerSpec, ...] = listeners(topology, pool, self._server)
         self.trusted: Mapping[str, TrustedPeer] = MappingProxyType(self._directory.servers)
         self.web_origins = web_origins(topology)
+        self.has_web_phone = has_web_phone(topology, pool)
         self.federation_route = topology.federation.route
         self.partners = self._directory.partners
         self.blocked = frozenset(topology.federation.blocked)

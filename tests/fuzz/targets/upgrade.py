@@ -9,9 +9,17 @@ import h11
 
 from fuzz.cuts import in_chunks
 from fuzz.target import PropertyError, Target, require
-from sipmesh.transport.websocket.upgrade import MOST_OCTETS, Upgrade, UpgradeError, UpgradePolicy
+from sipmesh.transport.websocket.http_request import UpgradeError
+from sipmesh.transport.websocket.pages import Page
+from sipmesh.transport.websocket.upgrade import MOST_OCTETS, Upgrade, UpgradePolicy
 
 POLICY: Final = UpgradePolicy(frozenset({"fe1.example.test"}), frozenset({"https://phone.example.test"}))
+
+PAGES: Final = {"/phone": Page("text/html", b"page", '"1"')}
+WITH_PAGES: Final = UpgradePolicy(POLICY.hosts, POLICY.origins, PAGES)
+PAGE: Final = (
+    b'GET /phone HTTP/1.1\r\nHost: fe1.example.test\r\nAccept-Encoding: gzip;q=0.5\r\nIf-None-Match: "1"\r\n\r\n'
+)
 
 
 def check(data: bytes) -> None:
@@ -21,19 +29,24 @@ def check(data: bytes) -> None:
     status, answer, rest = _answered([data])
     cut_status, cut_answer, _ = _answered(in_chunks(data))
     require((status, answer) == (cut_status, cut_answer) or len(data) > MOST_OCTETS, f"{status} and {cut_status}")
+    page, paged, _ = _answered([data], WITH_PAGES)
+    require(
+        page in {200, 304, 404, 405, 406, status} or paged.startswith(f"HTTP/1.1 {page} ".encode()), f"the page {page}"
+    )
+    require(status != 101 or page == 101, "pages take away a WebSocket")
     require(data.endswith(rest), "octets after the request that did not come")
     if answer:
         _check_response(status, answer)
 
 
-def _answered(chunks: Iterable[bytes]) -> tuple[int, bytes, bytes]:
+def _answered(chunks: Iterable[bytes], policy: UpgradePolicy = POLICY) -> tuple[int, bytes, bytes]:
     """Give the status, the answer and the octets after the request; the status is 0 if the request is not complete."""
-    upgrade = Upgrade(POLICY, "192.0.2.1")
+    upgrade = Upgrade(policy, "192.0.2.1")
     try:
         for chunk in chunks:
             answer = upgrade.add(chunk)
             if answer is not None:
-                return 101, answer, upgrade.rest
+                return int(answer.split(maxsplit=2)[1]), answer, upgrade.rest
     except UpgradeError as refused:
         require(str(refused), "a refusal without a reason")
         return refused.status, refused.answer(), b""
@@ -68,6 +81,9 @@ TARGET: Final = Target(
     check=check,
     seeds=(
         GOOD,
+        PAGE,
+        PAGE.replace(b"GET", b"HEAD"),
+        PAGE.replace(b"/phone", b"/phone/../x"),
         GOOD + b"\x81\x80\x00\x00\x00\x00",
         GOOD.replace(b"fe1", b"fe2"),
         GOOD.replace(b"https://phone", b"https://evil"),

@@ -247,6 +247,13 @@ def test_equal_topologies_have_no_difference(place: Place) -> None:
         ),
         (
             "federation:\n",
+            "websocket: {phone: true}\nfederation:\n",
+            [
+                "front ends listen for WebSocket, and pages at https of each SIP domain may connect. They serve the web phone",
+            ],
+        ),
+        (
+            "federation:\n",
             "storage: {bindings: /var/lib/b.db}\nfederation:\n",
             ["the store of the bindings changes from state/bindings.db to /var/lib/b.db"],
         ),
@@ -409,7 +416,7 @@ RICH = {
     },
     "dns": {"servers": ["192.0.2.53", "192.0.2.54"]},
     "media": {"default": "encrypted", "domains": {"example.test": "any"}},
-    "websocket": {"origins": ["https://phone.example.test", "http://localhost:8080"]},
+    "websocket": {"origins": ["https://phone.example.test", "http://localhost:8080"], "phone": True},
     "storage": {
         "users": "sqlite:///u.db",
         "management": "postgresql+psycopg://db/m",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import ssl
 import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -15,7 +17,9 @@ from sipmesh.sip.message import Request
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.link.deadlines import LinkDeadlines
 from sipmesh.transport.websocket.link import WebSocketLink
+from sipmesh.transport.websocket.pages import Page
 from sipmesh.transport.websocket.reader import WebSocketReader
+from sipmesh.transport.websocket.upgrade import UpgradePolicy
 from sipmesh.trust.evidence import LinkKind
 from support.peer import HungUpError
 from support.web_peer import WebPeer, upgrade
@@ -39,6 +43,44 @@ async def test_refused_upgrade_is_told_and_closes_the_link(ca: Authority, here: 
         assert [refusal.status for refusal in heard.upgrades] == [403]
         async with await dial(node, listener):
             await heard.until(lambda: len(heard.up) == 2)
+
+
+LARGE = Page("text/html", os.urandom(80_000), '"1"')
+SERVES = UpgradePolicy(POLICY.hosts, POLICY.origins, {"/phone": LARGE})
+ASKED = b"GET /phone HTTP/1.1\r\nHost: example.test\r\n\r\n"
+
+
+@on_loop
+async def test_page_comes_whole_and_the_link_ends_with_it(ca: Authority, here: Identity) -> None:
+    """A request behind it is not read: neither a second page nor a WebSocket."""
+    heard = HeardUpgrades()
+    async with Node(ca, here, heard=heard) as node:
+        listener = listen(node, SERVES)
+        for behind in (b"", ASKED, upgrade() + raw(1, request("in")), b"\x00" * 20_000):
+            async with await WebPeer.begin(listener.address, "a@example.test", ASKED + behind) as peer:
+                with suppress(ConnectionError, ssl.SSLError):
+                    await peer.read_all()
+                head, _, body = bytes(peer.heard).partition(b"\r\n\r\n")
+                assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+                assert body == LARGE.body
+        await heard.until(lambda: len(heard.down) == 4)
+        assert {why for _, why, _ in heard.down} == {"drained"}
+        assert (heard.messages, heard.upgrades) == ([], [])
+        async with await dial(node, listener):
+            await heard.until(lambda: len(heard.up) == 5)
+
+
+@on_loop
+async def test_peer_that_reads_no_page_is_closed_in_time(ca: Authority, here: Identity) -> None:
+    """The page is in memory of this link for a bounded time, also if there is no room for it in the kernel."""
+    page = Page("text/html", bytes(64_000_000), '"1"')  # more than the kernel holds
+    limits = Limits(queue_stranger_bytes=1 << 27, queue_client_bytes=1 << 27, drain_s=0.2, farewell_s=0.1)
+    async with Node(ca, here, limits=limits) as node:
+        listener = listen(node, UpgradePolicy(POLICY.hosts, POLICY.origins, {"/phone": page}))
+        async with await WebPeer.begin(listener.address, "a@example.test", ASKED) as peer:
+            peer._reader._transport.pause_reading()  # type: ignore[attr-defined] # asyncio has no public name for it
+            await node.heard.until(lambda: node.heard.down)
+            assert node.heard.down[0][1] == "drained, but the peer did not read"
 
 
 @on_loop

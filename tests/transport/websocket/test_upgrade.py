@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sipmesh.transport.websocket.upgrade import MOST_OCTETS, Upgrade, UpgradeError, UpgradePolicy
+from sipmesh.transport.websocket.http_request import UpgradeError
+from sipmesh.transport.websocket.upgrade import MOST_OCTETS, Upgrade, UpgradePolicy
 from support.examples import examples
 from support.web_peer import ORIGIN, upgrade
 

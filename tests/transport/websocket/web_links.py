@@ -29,9 +29,9 @@ class HeardUpgrades(Heard):
         self.upgrades.append(refusal)
 
 
-def listen(node: Node) -> Listener:
+def listen(node: Node, policy: UpgradePolicy = POLICY) -> Listener:
     listener = node.listen(LinkKind.CLIENT)
-    listener.new_link = lambda: WebSocketLink(node.reactor, node.heard, lambda: POLICY)
+    listener.new_link = lambda: WebSocketLink(node.reactor, node.heard, lambda: policy)
     return listener
 
 

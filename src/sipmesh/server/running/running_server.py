@@ -66,6 +66,7 @@ from sipmesh.server.running.prepared_version import PreparedVersion, prepare
 from sipmesh.server.running.revocation_updates import RevocationUpdates
 from sipmesh.server.running.user_updates import UserUpdates
 from sipmesh.server.running.worker_place import ALONE, WorkerPlace
+from sipmesh.server.web_phone.files import web_phone
 from sipmesh.sip.digest import Nonces
 from sipmesh.storage.keyfile import load_or_create
 from sipmesh.topology.document.load import load
@@ -80,6 +81,7 @@ from sipmesh.transport.pool import LinkPool
 from sipmesh.transport.reactor.reactor import Reactor
 from sipmesh.transport.resolver import DnsResolver
 from sipmesh.transport.websocket.link import WebSocketLink
+from sipmesh.transport.websocket.pages import NO_PAGES
 from sipmesh.transport.websocket.upgrade import UpgradePolicy
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
@@ -603,5 +605,6 @@ def advertised_by(view: ServerView) -> dict[str, ListenerAddress]:
 
 
 def upgrade_policy(view: ServerView, names: frozenset[str]) -> UpgradePolicy:
-    """Return who may open a WebSocket here; *names* are those in its certificates for clients."""
-    return UpgradePolicy(names.union(view.names), view.web_origins)
+    """Return who may open a WebSocket here, and which pages there are; *names* are those in its certificates for clients."""
+    pages = web_phone() if view.has_web_phone else NO_PAGES
+    return UpgradePolicy(names.union(view.names), view.web_origins, pages)

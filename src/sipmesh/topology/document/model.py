@@ -331,6 +331,9 @@ class WebSocket(Part):
     origins: tuple[WebOrigin, ...] = Field(
         default=(), description="web origins whose pages may connect; by default https at each SIP domain"
     )
+    phone: bool = Field(
+        default=False, description="front ends serve the web phone at /phone of this port; by default they do not"
+    )
 
 
 class Dns(Part):

@@ -418,8 +418,16 @@ def _websocket(_whose: str, old: WebSocket | None, new: WebSocket | None) -> str
         return "front ends no longer listen for WebSocket"
     pages = f"of {tell_list(new.origins)}" if new.origins else "at https of each SIP domain"
     if old is None:
-        return f"front ends listen for WebSocket, and pages {pages} may connect"
-    return f"pages {pages} may now connect by WebSocket, and no others"
+        also = ". They serve the web phone" if new.phone else ""
+        return f"front ends listen for WebSocket, and pages {pages} may connect{also}"
+    if old.origins != new.origins:
+        also = f". {_web_phone(new)}" if old.phone != new.phone else ""
+        return f"pages {pages} may now connect by WebSocket, and no others{also}"
+    return _web_phone(new)
+
+
+def _web_phone(part: WebSocket) -> str:
+    return "Front ends serve the web phone" if part.phone else "Front ends no longer serve the web phone"
 
 
 _PER_DOMAIN = _from_to("the media of calls of single domains", "the default")

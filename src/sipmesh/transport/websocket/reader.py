@@ -19,7 +19,8 @@ from sipmesh.transport.websocket.frames import (
     FrameError,
     WebSocketFrames,
 )
-from sipmesh.transport.websocket.upgrade import Upgrade, UpgradeError, UpgradePolicy
+from sipmesh.transport.websocket.http_request import UpgradeError
+from sipmesh.transport.websocket.upgrade import Upgrade, UpgradePolicy
 
 if TYPE_CHECKING:
     from sipmesh.sip.framing import ReadLimits
@@ -38,10 +39,11 @@ class WebSocketReader(LinkReader):
     """Reads one WebSocket. *policy* gives who may open one at the time of the upgrade.
 
     *frames* exist from the upgrade on. *code* and *reason* are those of our Close frame, which tells the peer what was wrong
-    with its own octets.
+    with its own octets. After a page (`sipmesh.transport.websocket.pages`) nothing more is read: the link ends once the page is
+    written.
     """
 
-    __slots__ = ("_policy", "_upgrade", "code", "frames", "reason")
+    __slots__ = ("_policy", "_served", "_upgrade", "code", "frames", "reason")
 
     def __init__(
         self, reactor: Reactor, events: LinkEvents, deadlines: LinkDeadlines, policy: Callable[[], UpgradePolicy]
@@ -49,6 +51,7 @@ class WebSocketReader(LinkReader):
         super().__init__(reactor, events, deadlines)
         self._policy = policy
         self._upgrade: Upgrade | None = None
+        self._served = False
         self.frames: WebSocketFrames | None = None
         self.code, self.reason = POLICY_VIOLATION, ""
 
@@ -56,6 +59,8 @@ class WebSocketReader(LinkReader):
         """Read the upgrade, then frames; as on each link, no octet is read before an accepted verdict."""
         if not link.peer.accepted:
             raise LocalError(f"{link!r} has octets but no accepted verdict")
+        if self._served:
+            return
         self._deadlines.pinged_at = 0.0
         if self.frames is None:
             chunk = self._read_upgrade(link, chunk)
@@ -80,6 +85,10 @@ class WebSocketReader(LinkReader):
         self._deadlines.begun_at = 0.0
         self._upgrade = None
         link.send_octets(answer)
+        if not upgrade.opens:
+            self._served = True
+            link.drain()
+            return b""
         limits = self._reactor.limits
         most = most_octets(self.limits(link))
         self.frames = WebSocketFrames(most, limits.websocket_fragments, limits.websocket_frames_per_read)

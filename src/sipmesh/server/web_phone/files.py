@@ -1,0 +1,70 @@
+"""The files of the web phone, read into memory once.
+
+``tools/web_phone`` makes them with npm. An install without npm has none: then the page says so.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from sipmesh.transport.websocket.pages import CHECKED, FOREVER, PHONE, Page, Pages
+
+BUNDLE: Final = Path(__file__).with_name("bundle")
+"""The folder into which ``tools/web_phone`` writes."""
+
+INDEX: Final = "index.html"
+LICENCES: Final = "licences.txt"
+NAMED_BY_HASH: Final = {
+    "phone.css": "text/css; charset=utf-8",
+    "phone.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+"""Files whose name has a hash of their octets, with their media type: a browser keeps them, and never has an old one."""
+
+NOT_BUILT: Final = (
+    "The web phone was not built when sipmesh was installed on this server: it needs npm.\n"
+    "Operator: install npm, install sipmesh again, and restart this server.\n"
+)
+
+
+@cache
+def web_phone() -> Pages:
+    """Return the pages of the web phone as it is installed."""
+    return read_pages(BUNDLE)
+
+
+def read_pages(folder: Path) -> Pages:
+    """Return the pages that *folder* has; one page that says so if the web phone was not built."""
+    names = (INDEX, LICENCES, *NAMED_BY_HASH)
+    try:
+        files = {name: (folder / name).read_bytes() for name in names}
+    except FileNotFoundError:
+        return _at_phone(_page("text/plain; charset=utf-8", NOT_BUILT.encode(), status=503))
+    index, pages = files[INDEX], {}
+    for name, content_type in NAMED_BY_HASH.items():
+        path = _path_by_hash(name, files[name])
+        pages[path] = _page(content_type, files[name], FOREVER)
+        index = index.replace(f'"{PHONE}/{name}"'.encode(), f'"{path}"'.encode())
+    pages[f"{PHONE}/{LICENCES}"] = _page("text/plain; charset=utf-8", files[LICENCES])
+    return {**pages, **_at_phone(_page("text/html; charset=utf-8", index))}
+
+
+def _at_phone(page: Page) -> dict[str, Page]:
+    return dict.fromkeys((PHONE, f"{PHONE}/"), page)
+
+
+def _path_by_hash(name: str, content: bytes) -> str:
+    stem, _, suffix = name.rpartition(".")
+    return f"{PHONE}/{stem}-{_hash_of(content)}.{suffix}"
+
+
+def _page(content_type: str, content: bytes, cache: str = CHECKED, *, status: int = 200) -> Page:
+    return Page(content_type, gzip.compress(content, mtime=0), f'"{_hash_of(content)}"', cache, status)
+
+
+def _hash_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]

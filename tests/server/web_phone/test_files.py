@@ -1,0 +1,88 @@
+"""The files of the web phone, as they are installed."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+
+from sipmesh.server.web_phone.files import LICENCES, NAMED_BY_HASH, NOT_BUILT, read_pages
+from sipmesh.transport.limits import Limits
+from sipmesh.transport.websocket.pages import CHECKED, FOREVER, Pages
+from support.checkout import ROOT
+
+SOURCE = ROOT / "web_phone"
+
+
+@pytest.fixture(name="built")
+def _built(tmp_path: Path) -> Path:
+    """A bundle: the page of the source, and a script."""
+    for name in ("index.html", "phone.css", "icon.svg"):
+        (tmp_path / name).write_bytes((SOURCE / name).read_bytes())
+    (tmp_path / "phone.js").write_text("let one;")
+    (tmp_path / LICENCES).write_text("MIT")
+    return tmp_path
+
+
+def index(pages: Pages) -> str:
+    return gzip.decompress(pages["/phone"].body).decode()
+
+
+def test_page_names_its_files_by_their_octets(built: Path) -> None:
+    pages = read_pages(built)
+    assert set(pages) > {"/phone", "/phone/", "/phone/licences.txt"}
+    files = {path for path, page in pages.items() if page.cache == FOREVER}
+    assert len(files) == len(NAMED_BY_HASH)
+    assert all(f'"{path}"' in index(pages) for path in files)
+    assert all(f'"/phone/{name}"' not in index(pages) for name in NAMED_BY_HASH)
+    assert pages["/phone"].cache == CHECKED
+
+
+def test_changed_file_has_another_name_and_changes_the_page(built: Path) -> None:
+    before = read_pages(built)
+    (built / "phone.js").write_text("let two;")
+    after = read_pages(built)
+    assert len(set(before) ^ set(after)) == 2
+    assert before["/phone"].etag != after["/phone"].etag
+    assert read_pages(built) == after
+
+
+@pytest.mark.parametrize("missing", ["phone.js", "index.html"])
+def test_phone_that_was_not_built_says_so(built: Path, missing: str) -> None:
+    (built / missing).unlink()
+    pages = read_pages(built)
+    assert set(pages) == {"/phone", "/phone/"}
+    assert pages["/phone"].status == 503
+    assert index(pages) == NOT_BUILT
+
+
+def test_page_has_no_script_and_no_style_of_its_own(built: Path) -> None:
+    """The policy of the page refuses them."""
+    page = index(read_pages(built))
+    assert page.count("<script") == 1
+    assert "></script>" in page
+    assert "<style" not in page
+    assert "style=" not in page
+    assert not re.search(r"\son\w+=", page)
+
+
+def test_sources_make_no_html_of_text() -> None:
+    """Texts of others become text nodes. The policy of the page refuses the rest too (Trusted Types)."""
+    for source in SOURCE.glob("*.js"):
+        text = source.read_text()
+        assert not any(
+            word in text for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(")
+        )
+
+
+def test_lock_file_names_no_registry() -> None:
+    lock = (SOURCE / "package-lock.json").read_text()
+    assert "resolved" not in lock
+    assert lock.count('"integrity"') > 5
+
+
+def test_each_file_fits_the_queue_of_a_client_without_a_login(built: Path) -> None:
+    """The script of JsSIP has some 60 KiB; what is built is looked at where there is npm (tests/interop)."""
+    assert all(len(page.body) < Limits().queue_stranger_bytes for page in read_pages(built).values())
