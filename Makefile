@@ -65,6 +65,7 @@ test-compiled: $(COMPILED_READY) peers ## all tests with the compiled install
 browsers:
 	@tools/peers browsers
 	@tools/browser
+	@tools/web_phone || [ $$? = 3 ]
 
 soak: $(READY) peers browsers ## the tests that take minutes each
 	@SIPMESH_SOAK=1 $(BIN)/pytest -q -m "soak or more_in_soak" -rs $(ARGS)
@@ -85,7 +86,7 @@ format: $(READY) ## format the code
 	@$(BIN)/ruff check --fix .
 
 clean: ## remove what make has made
-	rm -rf $(VENV) $(COMPILED) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(COMPILED) build src/sipmesh/server/web_phone/bundle .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 ##@ Measure
 

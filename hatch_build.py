@@ -2,6 +2,9 @@
 
 ``SIPMESH_COMPILE=0`` wants a wheel of sources alone, ``SIPMESH_COMPILE=1`` takes it for an error if nothing can be compiled.
 An editable install runs from source.
+
+A wheel also gets the web phone, where there is npm (``tools/web_phone``); without it, the servers say that it was not built.
+``SIPMESH_WEB_PHONE=0`` does not build it, ``SIPMESH_WEB_PHONE=1`` takes it for an error if it cannot be built.
 """
 
 from __future__ import annotations
@@ -71,6 +74,11 @@ __attribute__((cold)) void CPy_TypeError(const char *, PyObject *);
 OFTEN = Path("hatch_often.txt")
 """The functions that every message or every call runs through, as `python -m bench.stages --often` has found them."""
 
+WEB_PHONE = "tools/web_phone"
+WEB_PHONE_S = 300
+WITHOUT_NPM = 3
+BUNDLE = HOME / "server/web_phone/bundle/phone.js"
+
 PROBE = "#include <stdlib.h>\n#include <Python.h>\n"
 
 
@@ -80,9 +88,12 @@ class CustomBuildHook(BuildHookInterface[Any]):
     _folder: TemporaryDirectory[str] | None = None
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile, if that is wanted and possible."""
+        """Build the web phone and compile, if that is wanted and possible."""
         wanted = os.environ.get("SIPMESH_COMPILE", "")
-        if version == "editable" or wanted == "0":
+        if version == "editable":
+            return
+        self._add_web_phone(os.environ.get("SIPMESH_WEB_PHONE", ""))
+        if wanted == "0":
             return
         self._folder = TemporaryDirectory(prefix="sipmesh-")
         try:
@@ -95,10 +106,32 @@ class CustomBuildHook(BuildHookInterface[Any]):
         build_data["force_include"].update(built)
         build_data["pure_python"], build_data["infer_tag"] = False, True
 
+    def _add_web_phone(self, wanted: str) -> None:
+        obstacle = "" if wanted == "0" else build_web_phone()
+        if obstacle and wanted == "1":
+            raise CannotBuildError(obstacle)
+        if obstacle:
+            self.app.display_warning(f"sipmesh has no web phone: {obstacle}")
+
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
         """Leave nothing behind but the wheel."""
         if self._folder is not None:
             self._folder.cleanup()
+
+
+def build_web_phone() -> str:
+    """Build the web phone in the package, or use what is built already; return why there is none, or nothing."""
+    try:
+        built = subprocess.run([WEB_PHONE], capture_output=True, text=True, check=False, timeout=WEB_PHONE_S)
+    except (OSError, subprocess.TimeoutExpired) as failed:
+        return str(failed)
+    if built.returncode == WITHOUT_NPM:
+        return "" if BUNDLE.exists() else "there is no npm"
+    return built.stderr.strip() or "npm has failed" if built.returncode else ""
+
+
+class CannotBuildError(Exception):
+    """The web phone cannot be built here."""
 
 
 class CannotCompileError(Exception):

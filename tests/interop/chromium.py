@@ -44,6 +44,7 @@ class Chromium:
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self.console: list[str] = []
+        self._pages: web.AppRunner | None = None
 
     async def serve(self) -> str:
         """Serve the pages; gives their origin."""
@@ -113,15 +114,19 @@ class Chromium:
 
     async def page(self, library: str) -> WebPhone:
         """Open a page with a phone of *library*, in a profile of its own."""
+        phone = WebPhone(self, await self.target())
+        await phone.go(f"{self.origin}/{library}/page.html")
+        return phone
+
+    async def target(self) -> str:
+        """Open an empty page in a profile of its own; gives its session."""
         context = (await self.command("Target.createBrowserContext"))["browserContextId"]
         target = await self.command("Target.createTarget", url="about:blank", browserContextId=context)
         attached = await self.command("Target.attachToTarget", targetId=target["targetId"], flatten=True)
-        phone = WebPhone(self, attached["sessionId"])
+        session = str(attached["sessionId"])
         for domain in ("Runtime", "Log", "Page"):
-            await self.command(f"{domain}.enable", phone.session)
-        await self.command("Page.navigate", phone.session, url=f"{self.origin}/{library}/page.html")
-        await phone.evaluate("new Promise(done => document.readyState === 'complete' ? done() : onload = () => done())")
-        return phone
+            await self.command(f"{domain}.enable", session)
+        return session
 
     async def __aexit__(self, _type: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> None:
         self._listening.cancel()
@@ -131,11 +136,12 @@ class Chromium:
         if self._process.returncode is None:
             self._process.terminate()
         await ended(self._process)
-        await self._pages.cleanup()
+        if self._pages is not None:
+            await self._pages.cleanup()
 
 
-class WebPhone:
-    """A phone in a page."""
+class BrowserPage:
+    """A page of the browser."""
 
     def __init__(self, browser: Chromium, session: str) -> None:
         self._browser, self.session = browser, session
@@ -151,6 +157,15 @@ class WebPhone:
                 f"{wrong.get('exception', {}).get('description', wrong['text'])} {self._browser.console}"
             )
         return found["result"].get("value")
+
+    async def go(self, url: str) -> None:
+        """Navigate to *url*, and wait until it is loaded."""
+        await self._browser.command("Page.navigate", self.session, url=url)
+        await self.evaluate("new Promise(done => document.readyState === 'complete' ? done() : onload = () => done())")
+
+
+class WebPhone(BrowserPage):
+    """A phone in a page of the tests."""
 
     async def start(self, server: str, user: str, domain: str) -> None:
         """Connect by WebSocket, and register."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,13 +19,14 @@ NO_COMPILER = {"CC": "/nowhere/cc"}
 def build(folder: Path, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Build a wheel into *folder*."""
     environment = {name: value for name, value in os.environ.items() if name not in {"CC", "SIPMESH_COMPILE"}}
+    environment["SIPMESH_WEB_PHONE"] = "0"  # a test does not ask npm's registry; what is built already is shipped
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     return subprocess.run(
         command, cwd=ROOT, env=environment | settings, capture_output=True, text=True, check=False, timeout=120
     )
 
 
-SHIPPED = {".py", ".typed", ".lua", ".html", ".css", ".js", ".svg"}
+SHIPPED = {".py", ".typed", ".lua", ".html", ".css", ".js", ".svg", ".txt"}
 """Suffixes of the files that belong to the package."""
 
 
@@ -54,3 +56,16 @@ def test_who_insists_on_a_compiled_wheel_hears_what_is_missing(tmp_path: Path) -
     assert done.returncode != 0
     assert "there is no /nowhere/cc" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_npm_the_web_phone_is_left_out(tmp_path: Path) -> None:
+    """Exit code 3 tells the hook of the wheel that npm is missing, and nothing has failed."""
+    (tmp_path / "bin").mkdir()
+    dirname = shutil.which("dirname")
+    assert dirname is not None
+    (tmp_path / "bin" / "dirname").symlink_to(dirname)
+    bundle = tmp_path / "bundle"
+    ran = subprocess.run(
+        [ROOT / "tools" / "web_phone", bundle], env={"PATH": str(tmp_path / "bin")}, check=False, capture_output=True
+    )
+    assert (ran.returncode, ran.stderr, bundle.exists()) == (3, b"", False)

@@ -68,6 +68,7 @@ pools:
 
 # Phones in web pages connect to front ends by secure WebSocket, on port 8443, if you add a line `websocket: {{}}` here.
 # Pages of https://{domain} may connect then; `websocket: {{origins: [...]}}` names other sites.
+# `websocket: {{phone: true}}` serves a phone for browsers, at https://SERVER:8443/phone.
 
 # Federation. `sipmesh partner add` writes the partners. Without partners, no other organisation can connect.
 #federation:

@@ -1,0 +1,342 @@
+"""The web phone in Chromium, as front ends serve it: two browsers, a phone, a caller of a partner, and an attacker."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from interop.baresip import Baresip
+from interop.chromium import Chromium
+from interop.phone_page import PhonePage
+from interop.phones import phone
+from sipmesh.demo.network import FE1, FE2, PARTNER_FE, DemoNetwork
+from sipmesh.demo.people import connect
+from sipmesh.server.web_phone.files import BUNDLE, read_pages
+from sipmesh.sip.digest import Algorithm
+from sipmesh.transport.limits import Limits
+from sipmesh.trust.evidence import LinkKind
+from support.descriptions import DTLS, SDP
+from support.peer import Peer
+from support.web_peer import open_websocket, web_address
+
+pytestmark = [pytest.mark.soak, pytest.mark.peer("chromium"), pytest.mark.peer("certutil"), pytest.mark.peer("npm")]
+
+ALICE, BOB, ERIN, GINA = "alice@example.test", "bob@example.test", "erin@partner.test", "gina@example.test"
+PACKETS = 60
+"""More than a second of audio in each direction."""
+
+MARKUP = "<img src=x onerror=injected++><script>injected++</script>"
+INJECTED = "injected + document.querySelectorAll('#phone img, #phone script, #phone iframe').length"
+Place = tuple[DemoNetwork, Chromium]
+
+
+@pytest.fixture(name="place", scope="module")
+def _place(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -> Iterator[Place]:
+    """Both organisations, with the web phone on the front ends of example.test, and a browser that trusts its root."""
+    assert (BUNDLE / "phone.js").exists(), "the web phone is not built: make browsers"
+    folder = tmp_path_factory.mktemp("w")
+    network = runner.run(DemoNetwork.build(folder))
+    network.example.add_users("gina", algorithms=(Algorithm.MD5,))
+    network.dns.records[FE1, "A"] = ["127.0.0.1"]
+    open_websocket(network.example, phone=True)
+    runner.run(network.start())
+    browser = Chromium(folder / "chromium", network.example.root, (FE1, FE2), loopback=False)
+    runner.run(browser.__aenter__())
+    yield network, browser
+    runner.run(browser.__aexit__(None, None, None))
+    runner.run(network.stop())
+
+
+async def opened(place: Place, server: str = FE1) -> PhonePage:
+    network, browser = place
+    return await PhonePage.open(browser, f"https://{server}:{web_address(network.example, server)[1]}/phone")
+
+
+async def logged_in(place: Place, address: str, server: str = FE1) -> PhonePage:
+    page = await opened(place, server)
+    await page.log_in(address, f"{address.partition('@')[0]}-secret")
+    await page.shows("phone", address)
+    return page
+
+
+async def at_phone(network: DemoNetwork, user: str) -> Peer:
+    """A phone of *user* over TLS, at the first front end, that writes what it likes."""
+    peer = await Peer.open(network.example.address(FE1, LinkKind.CLIENT), user)
+    assert (await peer.register()).status == 200
+    return peer
+
+
+async def left(*pages: PhonePage) -> None:
+    for page in pages:
+        await page.press("log-out")
+        await page.shows("login")
+
+
+def has_audio(figures: dict[str, object]) -> bool:
+    sent, received = int(str(figures["sent"])), int(str(figures["received"]))
+    return sent > 1_000 and received > 1_000 and figures["dtls"] == "connected" and "SRTP" in str(figures["srtp"])
+
+
+def test_two_browsers_see_each_other_write_and_call(place: Place, runner: asyncio.Runner) -> None:
+    """Each at its own front end; the media go from browser to browser."""
+
+    async def play() -> None:
+        alice, bob = await logged_in(place, ALICE), await logged_in(place, BOB, FE2)
+        await alice.add_contact(BOB)
+        await alice.sees(BOB, "open")
+        await alice.add_contact("carol@example.test")
+        await alice.sees("carol@example.test", "closed")
+        await alice.choose(BOB)
+        await alice.write("h\u00e9llo \u2713")
+        await bob.sees(ALICE, "open")  # who has written is in the list
+        await bob.choose(ALICE)
+        await bob.shows("messages", "h\u00e9llo \u2713")
+        await bob.write("hello back")
+        await alice.shows("messages", "hello back")
+        await alice.press("dial")
+        await bob.shows("incoming", ALICE)
+        await bob.shows("incoming", "Your organisation")
+        await bob.press("answer")
+        for page in (alice, bob):
+            await page.shows("call-state", "Connected")
+        figures = [await page.media(PACKETS) for page in (alice, bob)]
+        assert all(map(has_audio, figures)), figures
+        print("web phone calls web phone", figures)  # noqa: T201 - `make soak` shows what was seen with -s
+        for page in (alice, bob):
+            await page.shows("call-media", "encrypted")
+        await alice.press("mute")
+        await alice.until("connections.at(-1).getSenders().every(sender => !sender.track.enabled)")
+        await alice.press("mute")
+        await alice.until("connections.at(-1).getSenders().every(sender => sender.track.enabled)")
+        await bob.press("hang-up")
+        await alice.shows("messages", "The call has ended.")
+        await left(bob)
+        await alice.sees(BOB, "closed")
+        await left(alice)
+
+    runner.run(play())
+
+
+def test_called_user_declines_and_the_caller_is_told(place: Place, runner: asyncio.Runner) -> None:
+    async def play() -> None:
+        alice, bob = await logged_in(place, ALICE), await logged_in(place, BOB)
+        await alice.add_contact(BOB)
+        await alice.choose(BOB)
+        await alice.press("dial")
+        await bob.shows("incoming", ALICE)
+        await bob.press("decline")
+        await alice.shows("messages", "This user is busy.")
+        await alice.press("dial")
+        await bob.shows("incoming", ALICE)
+        await alice.press("hang-up")
+        await bob.shows("status", "The call was ended before it was answered.")
+        await left(bob)
+        await alice.press("dial")
+        await alice.shows("messages", "This user is not there at the moment.")
+        await left(alice)
+
+    runner.run(play())
+
+
+def test_wrong_password_is_told_in_a_sentence(place: Place, runner: asyncio.Runner) -> None:
+    async def play() -> None:
+        page = await opened(place)
+        for address in (ALICE, "nobody@example.test"):  # what is told does not say whether the user exists
+            await page.log_in(address, "wrong")
+            await page.shows("login-error", "The address or the password is wrong.")
+            assert not await page.evaluate("document.getElementById('phone').checkVisibility()")
+        await page.log_in("no address", "wrong")
+        await page.shows("login-error", "Write your address, such as alice@example.com.")
+        await page.log_in(ALICE, "alice-secret")
+        await page.shows("phone", ALICE)
+        await left(page)
+
+    runner.run(play())
+
+
+def test_caller_of_a_partner_shows_its_organisation(place: Place, runner: asyncio.Runner) -> None:
+    """The organisation is what the edge has proved. What a caller writes of itself is shown as its own words."""
+
+    async def play() -> None:
+        network = place[0]
+        alice = await logged_in(place, ALICE)
+        erin = await connect(network, "erin", PARTNER_FE)
+        async with erin:
+            assert (await erin.register()).ok
+            assert (await erin.message(f"sip:{ALICE}", "from a partner")).ok
+            await alice.choose(ERIN)
+            await alice.shows("messages", "from a partner")
+            call = erin.invite(f"sip:{ALICE}", DTLS)
+            await alice.shows("incoming", ERIN)
+            await alice.shows("incoming", "Organisation partner.test. Proved by your server.")
+            await call.cancel()
+            await alice.until("document.getElementById('incoming').hidden")
+        await left(alice)
+
+    runner.run(play())
+
+
+def test_claims_of_a_caller_do_not_change_the_padlock(place: Place, runner: asyncio.Runner) -> None:
+    """Bob writes the name, the subject and the asserted identity of somebody else. The padlock says bob."""
+
+    async def play() -> None:
+        alice = await logged_in(place, ALICE)
+        async with await at_phone(place[0], BOB) as bob:
+            claims = [
+                ("p-asserted-identity", f"<sip:{ERIN}>"),
+                ("remote-party-id", f"<sip:{ERIN}>"),
+                ("subject", "the bank"),
+                ("content-type", SDP),
+            ]
+            sender = f'"{ERIN}" <sip:{BOB}>;tag={bob.tag}'
+            invite = bob.request("INVITE", f"sip:{ALICE}", claims, DTLS, sender=sender)
+            await bob.send(invite)
+            await alice.shows("incoming", f"Calls itself: \u201c{ERIN}\u201d (not checked)")
+            await alice.shows("incoming", "Subject: \u201cthe bank\u201d (not checked)")
+            who = await alice.evaluate("document.querySelector('#incoming .who').innerText")
+            assert who == BOB
+            assert "Your organisation, example.test" in await alice.text("incoming")
+            await alice.press("decline")
+            assert (await bob.final(method="INVITE")).status == 486
+            hidden = [("privacy", "id"), ("content-type", SDP)]
+            await bob.send(bob.request("INVITE", f"sip:{ALICE}", hidden, DTLS))
+            await alice.shows("incoming", "Hidden caller")
+            assert BOB not in await alice.text("incoming")
+            await alice.press("decline")
+        await left(alice)
+
+    runner.run(play())
+
+
+NOTE = MARKUP.replace("<", "&lt;").replace(">", "&gt;")
+PIDF = (
+    f'<?xml version="1.0"?><presence xmlns="urn:ietf:params:xml:ns:pidf" entity="sip:{BOB}">'
+    f'<tuple id="t1"><status><basic>open</basic></status><note>{NOTE}</note></tuple></presence>'
+)
+
+
+def test_markup_of_an_attacker_is_text(place: Place, runner: asyncio.Runner) -> None:
+    """Display name, subject, message, note of presence, reason phrase and session description; each is shown, and none runs."""
+
+    async def play() -> None:
+        alice = await logged_in(place, ALICE)
+        async with await at_phone(place[0], BOB) as bob:
+            published = [("event", "presence"), ("expires", "600"), ("content-type", "application/pidf+xml")]
+            assert (await bob.ask(bob.request("PUBLISH", f"sip:{BOB}", published, PIDF.encode()))).status == 200
+            await alice.add_contact(BOB)
+            await alice.shows("contacts", MARKUP)
+            sender = f'"{MARKUP}" <sip:{BOB}>;tag={bob.tag}'
+            written = [("subject", MARKUP), ("content-type", "text/plain")]
+            await bob.ask(bob.request("MESSAGE", f"sip:{ALICE}", written, f"text {MARKUP}".encode(), sender=sender))
+            await alice.choose(BOB)
+            await alice.shows("messages", f"text {MARKUP}")
+            await alice.shows("messages", f"Subject: {MARKUP}")
+            html = [("content-type", "text/html")]
+            await bob.ask(bob.request("MESSAGE", f"sip:{ALICE}", html, f"page {MARKUP}".encode()))
+            await alice.shows("messages", "(a message of the type text/html")
+            called = [("subject", MARKUP), ("content-type", SDP)]
+            offer = DTLS.replace(b"s=-", f"s={MARKUP}".encode())
+            await bob.send(bob.request("INVITE", f"sip:{ALICE}", called, offer, sender=sender))
+            await alice.shows("incoming", f"Calls itself: \u201c{MARKUP}\u201d (not checked)")
+            await alice.shows("incoming", f"Subject: \u201c{MARKUP}\u201d")
+            await alice.press("answer")  # which reads the session description
+            await alice.until("document.getElementById('incoming').hidden")
+            assert await alice.evaluate(INJECTED) == 0
+        await left(alice)
+
+    runner.run(play())
+
+
+def test_page_refuses_markup_and_scripts_even_of_its_own(place: Place, runner: asyncio.Runner) -> None:
+    """What would be the second barrier, if a text was ever made into HTML: Trusted Types, and no inline script."""
+
+    async def play() -> None:
+        page = await opened(place)
+        tried = (
+            "(() => { try { document.body.innerHTML = '<b>x</b>'; return 'made'; } catch (e) { return e.name; } })()"
+        )
+        assert await page.evaluate(tried) == "TypeError"
+        inline = "document.createElement('button').setAttribute('onclick', 'injected++')"
+        assert await page.evaluate(tried.replace("document.body.innerHTML = '<b>x</b>'", inline)) == "TypeError"
+        assert await page.evaluate("injected") == 0
+        elsewhere = "fetch('https://example.com/').then(() => 'sent', e => e.name)"
+        assert await page.evaluate(elsewhere) == "TypeError"
+
+    runner.run(play())
+
+
+@pytest.mark.peer("baresip")
+def test_web_phone_and_baresip_call_each_other(place: Place, runner: asyncio.Runner) -> None:
+    network = place[0]
+    gina = phone(network, "gina", FE1, tone=440, friend=f"sip:{ALICE}", media="dtls_srtp", ice=True)
+
+    async def play(gina: Baresip) -> None:
+        alice = await logged_in(place, ALICE)
+        async with gina:
+            await gina.registered()
+            await alice.add_contact(GINA)
+            await alice.choose(GINA)
+            await alice.write("to a phone")
+            assert (await gina.event("MESSAGE"))["body"] == "to a phone"
+            await alice.press("dial")
+            await gina.event("CALL_ESTABLISHED")
+            await alice.shows("call-state", "Connected")
+            figures = await alice.media(PACKETS)
+            assert has_audio(figures), figures
+            print("web phone calls baresip", figures)  # noqa: T201 - as above
+            await alice.press("hang-up")
+            await gina.event("CALL_CLOSED")
+            await gina.command("dial", f"sip:{ALICE}")
+            await alice.shows("incoming", GINA)
+            await alice.press("answer")
+            await gina.event("CALL_ESTABLISHED")
+            await alice.shows("call-state", "Connected")
+            assert has_audio(await alice.media(PACKETS))
+            await gina.command("hangup")
+            await alice.shows("messages", "The call has ended.")
+        await left(alice)
+
+    runner.run(play(gina))
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_page_fits_its_window_and_names_its_fields(
+    place: Place, runner: asyncio.Runner, tmp_path: Path, width: int
+) -> None:
+    """No page is wider than the window; a screen reader has a name for each field and button; the keyboard reaches them."""
+
+    async def play() -> None:
+        page = await opened(place)
+        await page.resize(width, 800, dark=width == 400)
+        await page.log_in(ALICE, "alice-secret")
+        await page.shows("phone", ALICE)
+        await page.add_contact(f"{'x' * 60}@example.test")
+        await page.choose(f"{'x' * 60}@example.test")
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        fields = "[...document.querySelectorAll('input')].filter(field => !field.labels.length).map(field => field.id)"
+        assert await page.evaluate(fields) == []
+        names = "button => (button.innerText || button.getAttribute('aria-label') || '').trim()"
+        assert (
+            await page.evaluate(
+                f"[...document.querySelectorAll('button')].filter(b => !({names})(b) && b.checkVisibility()).length"
+            )
+            == 0
+        )
+        reached = "[...document.querySelectorAll('button, input, a')].every(e => e.tabIndex === 0)"
+        assert await page.evaluate(reached)
+        await page.picture(tmp_path / "page.png")
+        await left(page)
+
+    runner.run(play())
+
+
+def test_each_built_file_fits_the_queue_of_a_client_without_a_login() -> None:
+    """A page is one answer, which has to wait as a whole for a slow browser."""
+    sizes = {path: len(page.body) for path, page in read_pages(BUNDLE).items()}
+    assert max(sizes.values()) + 2_000 < Limits().queue_stranger_bytes, sizes
+    script = next(page for path, page in read_pages(BUNDLE).items() if path.endswith(".js"))
+    assert b"innerHTML" not in gzip.decompress(script.body)

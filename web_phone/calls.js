@@ -1,0 +1,120 @@
+// One call at a time: audio with DTLS-SRTP and ICE.
+import { claimedName, provedSender, uriOf } from "./address.js";
+import { proofOfCallee, proofOfSender } from "./proof.js";
+import { reasonOf } from "./reasons.js";
+import { Ring } from "./ring.js";
+import { by } from "./text.js";
+
+const AUDIO = { mediaConstraints: { audio: true, video: false }, pcConfig: { iceServers: [] } };
+const BUSY = { status_code: 486 };
+const EACH_MS = 1_000;
+
+function listen(connection) {
+  connection.addEventListener("track", (event) => {
+    by("heard").srcObject = event.streams[0] ?? new MediaStream([event.track]);
+  });
+}
+
+async function isEncrypted(connection) {
+  const reports = [...(await connection.getStats()).values()];
+  return reports.some((report) => report.type === "transport" && report.dtlsState === "connected" && report.srtpCipher);
+}
+
+export class Calls {
+  // *ended* gets the address of the other side, empty if it hides, and a sentence.
+  constructor(own, ended) {
+    Object.assign(this, { own, ended, session: null, address: "", ring: new Ring() });
+    by("answer").onclick = () => this.answer();
+    by("decline").onclick = () => this.session?.terminate(BUSY);
+    by("hang-up").onclick = () => this.session?.terminate();
+    by("mute").onclick = () => this.mute();
+  }
+
+  call(agent, address) {
+    if (this.session) return;
+    this.address = address;
+    by("call-proof").replaceChildren(proofOfCallee(address, this.own));
+    this.state("Calling\u2026");
+    agent.call(uriOf(address), AUDIO);
+  }
+
+  // Take a session that JsSIP has made: ours, or that of a caller. A second caller hears that we are busy.
+  begin({ session, request, originator }) {
+    if (this.session) {
+      session.terminate(BUSY);
+      return;
+    }
+    this.session = session;
+    if (session.connection) listen(session.connection);
+    session.on("peerconnection", ({ peerconnection }) => listen(peerconnection));
+    session.on("progress", () => originator === "local" && this.state("Ringing\u2026"));
+    session.on("confirmed", () => this.connected());
+    session.on("ended", () => this.end("The call has ended."));
+    session.on("failed", (event) => this.end(reasonOf(event)));
+    if (originator === "remote") this.offer(request);
+  }
+
+  offer(request) {
+    this.address = provedSender(request);
+    const claims = [["Calls itself", claimedName(request)], ["Subject", request.getHeader("Subject")]];
+    by("incoming-proof").replaceChildren(proofOfSender(this.address, this.own, claims));
+    by("call-proof").replaceChildren(proofOfSender(this.address, this.own));
+    by("incoming").hidden = false;
+    by("incoming").focus(); // not its button: whoever is writing a message would answer with the next key
+    by("dial").disabled = true;
+    this.ring.start();
+  }
+
+  answer() {
+    this.ring.stop();
+    by("incoming").hidden = true;
+    this.state("Connecting\u2026");
+    this.session.answer(AUDIO);
+  }
+
+  state(text) {
+    by("call-state").textContent = text;
+    by("dial").disabled = true;
+    if (!by("call").hidden) return;
+    by("call").hidden = false;
+    by("hang-up").focus();
+  }
+
+  connected() {
+    this.state("Connected");
+    const began = Date.now();
+    const { connection } = this.session;
+    const tick = async () => {
+      const seconds = Math.floor((Date.now() - began) / EACH_MS);
+      by("call-time").textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+      if (await isEncrypted(connection)) by("call-media").textContent = "Audio is encrypted to the other side (DTLS-SRTP)";
+    };
+    this.timer = setInterval(tick, EACH_MS);
+    void tick();
+  }
+
+  mute() {
+    const muted = !this.session?.isMuted().audio;
+    if (!this.session) return;
+    if (muted) this.session.mute({ audio: true });
+    else this.session.unmute({ audio: true });
+    by("mute").setAttribute("aria-pressed", String(muted));
+    by("mute").textContent = muted ? "Muted" : "Mute";
+  }
+
+  end(text) {
+    clearInterval(this.timer);
+    this.ring.stop();
+    for (const id of ["incoming", "call"]) by(id).hidden = true;
+    for (const id of ["call-time", "call-media"]) by(id).textContent = "";
+    by("mute").setAttribute("aria-pressed", "false");
+    by("mute").textContent = "Mute";
+    by("heard").srcObject = null;
+    by("dial").disabled = false;
+    const { address } = this;
+    this.session = null;
+    this.address = "";
+    this.ended(address, text);
+    (by("conversation").hidden ? by("add") : by("text")).focus();
+  }
+}

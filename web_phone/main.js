@@ -1,0 +1,136 @@
+// The web phone: log in, contacts with presence, messages, calls.
+import JsSIP from "jssip";
+import { readAddress, uriOf } from "./address.js";
+import { Calls } from "./calls.js";
+import { Contacts } from "./contacts.js";
+import { Conversation } from "./conversation.js";
+import { reasonOfLogin } from "./reasons.js";
+import { by } from "./text.js";
+
+const EXPIRES_S = 600;
+const SAY_MS = 8_000;
+
+let agent = null;
+let saying = 0;
+
+function say(text) {
+  by("status").textContent = text;
+  clearTimeout(saying);
+  saying = setTimeout(() => (by("status").textContent = ""), SAY_MS);
+}
+
+function show(screen) {
+  for (const id of ["login", "phone"]) by(id).hidden = id !== screen;
+}
+
+function toLogin(text) {
+  agent?.removeAllListeners();
+  agent?.stop();
+  agent = null;
+  by("log-in").disabled = false;
+  by("login-error").textContent = text;
+  show("login");
+  by(text ? "password" : "address").focus();
+}
+
+function state(text, name) {
+  by("me-state").textContent = text;
+  by("me-dot").className = `dot ${name}`;
+}
+
+function agentOf(address, password) {
+  const sockets = [new JsSIP.WebSocketInterface(`wss://${location.host}/`)];
+  return new JsSIP.UA({ sockets, uri: uriOf(address), password, register_expires: EXPIRES_S, session_timers: false, user_agent: "sipmesh web phone" });
+}
+
+function logIn(address, password) {
+  by("login-error").textContent = "";
+  by("log-in").disabled = true;
+  agent = agentOf(address, password);
+  let entered = false;
+  agent.once("registered", () => {
+    entered = true;
+    by("password").value = "";
+    enter(address);
+  });
+  agent.on("registrationFailed", (event) => entered || toLogin(reasonOfLogin(event)));
+  agent.on("disconnected", () => entered || toLogin("The server cannot be reached."));
+  agent.start();
+}
+
+function enter(address) {
+  const contacts = new Contacts(address, (chosen) => {
+    conversation.open(chosen);
+    by("text").focus();
+  });
+  const conversation = new Conversation(contacts, say);
+  const calls = new Calls(address, (peer, text) => {
+    if (peer) conversation.add(peer, { text, note: true });
+    say(text);
+  });
+  follow(agent, contacts, conversation, calls);
+  wire(contacts, conversation, calls);
+  by("me").textContent = address;
+  state("available", "open");
+  show("phone");
+  conversation.close();
+  contacts.follow(agent);
+  by("add").focus();
+}
+
+function follow(own, contacts, conversation, calls) {
+  own.on("registered", () => {
+    state("available", "open");
+    contacts.follow(own);
+  });
+  const lost = () => {
+    state("connecting\u2026", "wait");
+    contacts.unknown();
+  };
+  own.on("disconnected", lost);
+  own.on("unregistered", lost);
+  own.on("registrationFailed", (event) => toLogin(reasonOfLogin(event)));
+  own.on("newMessage", ({ originator, request }) => originator === "remote" && conversation.receive(request));
+  own.on("newRTCSession", (event) => calls.begin(event));
+}
+
+function onSubmit(form, act) {
+  by(form).onsubmit = (event) => {
+    event.preventDefault();
+    act();
+  };
+}
+
+function wire(contacts, conversation, calls) {
+  onSubmit("add-form", () => {
+    const address = readAddress(by("add").value);
+    by("add-error").textContent = address ? "" : "Write an address such as bob@example.com.";
+    if (!address) return;
+    by("add").value = "";
+    contacts.add(address);
+    contacts.store();
+  });
+  onSubmit("write-form", () => {
+    conversation.send(agent, contacts.current, by("text").value);
+    by("text").value = "";
+  });
+  by("dial").onclick = () => calls.call(agent, contacts.current);
+  by("remove").onclick = () => {
+    const address = contacts.current;
+    conversation.close();
+    contacts.remove(address);
+  };
+  by("back").onclick = () => conversation.close();
+  by("log-out").onclick = () => {
+    calls.session?.terminate();
+    toLogin("");
+  };
+}
+
+onSubmit("login-form", () => {
+  const address = readAddress(by("address").value);
+  if (address) logIn(address, by("password").value);
+  else by("login-error").textContent = "Write your address, such as alice@example.com.";
+});
+window.addEventListener("pagehide", () => agent?.stop());
+toLogin("");
