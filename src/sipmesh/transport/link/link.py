@@ -318,6 +318,11 @@ class Link(RegisteredLink):
             self._write(self._tls)
         return self.state is not CLOSED and writer.pending + size <= limit
 
+    def end_with(self, octets: bytes) -> None:
+        """Write *octets*, and close. All links share them, so they take no memory here, and no bound of the queue counts."""
+        self._writer.put(octets)
+        self.drain()
+
     def drain(self) -> None:
         """Accept no new message, write what waits, then close; at the latest after ``drain_s``."""
         state = state_after(self.state, LinkInput.DRAIN)

@@ -6,7 +6,6 @@ A request gets one answer, and the connection closes. The files are in memory: n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from sipmesh.sip.text import ascii_lower
@@ -47,15 +46,34 @@ SECURITY: Final[Headers] = (
 """What each page says to the browser: no script but ours, no frame around it, and the microphone for us alone."""
 
 
-@dataclass(frozen=True, slots=True)
 class Page:
-    """One file. *body* is compressed with gzip; *etag* changes with it (RFC 9110 section 8.8.3)."""
+    """One file. *body* is compressed with gzip; *etag* changes with it (RFC 9110 section 8.8.3).
 
-    content_type: str
-    body: bytes
-    etag: str
-    cache: str = CHECKED
-    status: int = 200
+    *whole* is the answer to a GET, and *head* its header. All links share these octets, so a page that waits costs no memory.
+    """
+
+    __slots__ = ("body", "cache", "content_type", "etag", "head", "status", "whole")
+
+    def __init__(self, content_type: str, body: bytes, etag: str, cache: str = CHECKED, status: int = 200) -> None:
+        self.content_type, self.body, self.etag, self.cache, self.status = content_type, body, etag, cache, status
+        length: Headers = (("Content-Encoding", GZIP), ("Content-Length", str(len(body))))
+        self.head = written(status, (*self.headers, *length))
+        self.whole = self.head + body
+
+    def __repr__(self) -> str:
+        return f"<Page {self.content_type} of {len(self.body)} octets>"
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields of each answer, without those of the body."""
+        return (
+            ("Content-Type", self.content_type),
+            ("Cache-Control", self.cache),
+            ("ETag", self.etag),
+            ("Vary", "Accept-Encoding"),
+            *SECURITY,
+            ("Connection", "close"),
+        )
 
 
 Pages = Mapping[str, Page]
@@ -82,11 +100,10 @@ def page_answer(request: Any, fields: Fields, pages: Pages, hosts: frozenset[str
         _must_be_a_read(request, fields)
         must_mean_this_server(first(fields, "host"), hosts, here)
         page = _page_at(request.target.decode("latin-1"), pages)
-        head, body = _answer(page, fields)
+        return _answer(page, fields, is_head=is_head)
     except UpgradeError as wrong:
         wrong.is_head = is_head
         raise
-    return head if is_head else head + body
 
 
 def _must_be_a_read(request: Any, fields: Fields) -> None:
@@ -103,25 +120,13 @@ def _page_at(target: str, pages: Pages) -> Page:
     return page
 
 
-def _answer(page: Page, fields: Fields) -> tuple[bytes, bytes]:
-    """Return the header and the body of the answer; a browser that has the page gets no body."""
+def _answer(page: Page, fields: Fields, *, is_head: bool) -> bytes:
+    """Return the answer with *page*; a browser that has it gets no body."""
     if _is_known(fields, page):
-        return written(304, _headers_of(page)), b""
+        return written(304, page.headers)
     if not _accepts_gzip(fields):
         raise PageError("pages are compressed with gzip only", rule="RFC 9110 section 12.5.3", status=406)
-    length: Headers = (("Content-Encoding", GZIP), ("Content-Length", str(len(page.body))))
-    return written(page.status, (*_headers_of(page), *length)), page.body
-
-
-def _headers_of(page: Page) -> Headers:
-    return (
-        ("Content-Type", page.content_type),
-        ("Cache-Control", page.cache),
-        ("ETag", page.etag),
-        ("Vary", "Accept-Encoding"),
-        *SECURITY,
-        ("Connection", "close"),
-    )
+    return page.head if is_head else page.whole
 
 
 def _is_known(fields: Fields, page: Page) -> bool:

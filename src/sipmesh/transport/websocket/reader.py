@@ -84,11 +84,11 @@ class WebSocketReader(LinkReader):
             return b""
         self._deadlines.begun_at = 0.0
         self._upgrade = None
-        link.send_octets(answer)
         if not upgrade.opens:
             self._served = True
-            link.drain()
+            link.end_with(answer)
             return b""
+        link.send_octets(answer)
         limits = self._reactor.limits
         most = most_octets(self.limits(link))
         self.frames = WebSocketFrames(most, limits.websocket_fragments, limits.websocket_frames_per_read)
