@@ -12,6 +12,7 @@ from sipmesh.server.proxy.siblings.channel import ARRIVED, CLOSE, MOST_IN_ALL, O
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.message import Response
 from sipmesh.sip.transaction.ack import cancel_for
+from sipmesh.sip.transaction.timers import Timer
 from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind
 from support.carrying import credentials, logged_in, path_of, registration
@@ -251,6 +252,27 @@ async def test_request_for_a_phone_that_does_not_read_is_answered_by_its_worker(
         flow = next(flow for flow in pair.nodes[TWO].flow_table.sessions() if flow.link.is_here)
         flow.link._writer.bound = 10
         assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
+
+
+@on_loop
+async def test_phone_that_never_answers_the_other_worker_is_awaited_as_long_as_its_transaction(
+    example: Organisation,
+) -> None:
+    """A draining server waits for the link no longer. A phone that answers is awaited until then."""
+    async with pair_of(example) as pair:
+        alice, bob = await pair.phone("alice", ONE), await pair.phone("bob", TWO)
+        link = next(flow.link for flow in pair.nodes[TWO].flow_table.sessions() if flow.link.is_here)
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        message = await bob.request_in("MESSAGE")
+        assert pair.siblings(TWO).waits_on(link)
+        await bob.reply(message, 200)
+        assert (await alice.final()).status == 200
+        assert not pair.siblings(TWO).waits_on(link)
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        await bob.request_in("MESSAGE")
+        assert pair.siblings(TWO).waits_on(link)
+        ended = asyncio.get_running_loop().time() + Timer.F.seconds
+        assert not pair.siblings(TWO)._awaited.is_awaited(link.number, ended)
 
 
 @on_loop

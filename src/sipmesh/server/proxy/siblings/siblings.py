@@ -17,6 +17,7 @@ from sipmesh.routing.outcome import RETRY_AFTER_S
 from sipmesh.routing.proxy.branch import prefix_of
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.server.proxy.flow import Flow
+from sipmesh.server.proxy.siblings.awaited_requests import AwaitedRequests
 from sipmesh.server.proxy.siblings.channel import (
     ARRIVED,
     CLOSE,
@@ -59,7 +60,6 @@ RESPONSE: Final = b"SIP/2.0"
 UNANSWERED: Final = (b"ACK ", b"CANCEL ")
 """How requests begin for which nobody waits: an ACK has no response, and a CANCEL is about another request."""
 
-FIRST_FINAL: Final = 200
 NO_ROOM: Final = 480
 """A phone that does not read: its flow exists, so it is not 430."""
 
@@ -108,7 +108,7 @@ class Siblings(UsageObserver):
             int, RemoteLink
         ] = {}  # links with partners: they are counted, and used by their process only
         self._accepted: Counter[tuple[LinkKind, str]] = Counter()  # links elsewhere, by kind and peer
-        self._awaited: dict[int, int] = {}  # requests of others that a link of ours has not answered, by its number
+        self._awaited = AwaitedRequests()
         self._events: LinkEvents | None = None
         self._elsewhere: LinksElsewhere | None = None
         self._counts: CountsElsewhere | None = None
@@ -181,7 +181,7 @@ class Siblings(UsageObserver):
         """Announce the end of a link of ours."""
         if not link.is_here:
             return
-        self._awaited.pop(link.number, None)
+        self._awaited.link_closed(link.number)
         self._tell_all(DOWN, link.number, why.encode())
 
     def changed(self, account: Usage) -> None:
@@ -198,26 +198,19 @@ class Siblings(UsageObserver):
 
         If too much waits for that process, the response is lost: a phone may send any number of them.
         """
-        channel = self._by_branch.get(prefix_of(response.top_via.branch or ""))
+        branch = response.top_via.branch or ""
+        channel = self._by_branch.get(prefix_of(branch))
         if channel is None or not flow.link.is_here:
             return False
-        if response.status >= FIRST_FINAL and flow.number in self._awaited:
-            self._answered(flow.number)
+        self._awaited.responded(flow.number, branch, response.status, self._reactor.loop.time())
         data = response.encode()
         if channel.has_room(len(data)):
             channel.send(ARRIVED, flow.number, data)
         return True
 
-    def _answered(self, number: int) -> None:
-        left = self._awaited[number] - 1
-        if left > 0:
-            self._awaited[number] = left
-        else:
-            del self._awaited[number]
-
     def waits_on(self, link: Link) -> bool:
         """Tell whether a request of another process waits for its response on a link of ours."""
-        return link.number in self._awaited
+        return self._awaited.is_awaited(link.number, self._reactor.loop.time())
 
     def hand_over(self, flow: Flow, request: Request, aor: str) -> bool:
         """Hand a request on to the process that is the notifier of *aor*; False if this process is it.
@@ -291,7 +284,7 @@ class Siblings(UsageObserver):
             self._bounce(channel, number, data)
             return
         if flow.link.send(data) and is_request and not data.startswith(UNANSWERED):
-            self._awaited[number] = self._awaited.get(number, 0) + 1
+            self._awaited.sent(number, data, self._reactor.loop.time())
 
     def _bounce(self, channel: WorkerChannel, number: int, data: bytes) -> None:
         request = self._parsed(data)
@@ -379,7 +372,9 @@ class Siblings(UsageObserver):
         """Forget a process that has ended, and its links."""
         if self._channels.get(channel.number) is channel:
             del self._channels[channel.number]
-        self._by_branch = {branch: one for branch, one in self._by_branch.items() if one is not channel}
+        for branch in [branch for branch, one in self._by_branch.items() if one is channel]:
+            del self._by_branch[branch]
+            self._awaited.process_ended(branch)
         known = {**self._links, **self._partners}
         for number in [number for number, link in known.items() if link.worker == channel.number]:
             self._end(number)

@@ -1,0 +1,88 @@
+"""The requests of other processes that were written on links of this process and have no final response yet."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from sipmesh.routing.proxy.branch import prefix_of
+from sipmesh.server.proxy.timeout_queue import TimeoutQueue
+from sipmesh.sip.transaction.timers import Timer
+
+FIRST_FINAL: Final = 200
+
+_BRANCH = re.compile(rb"\r\n(?:via|v)[ \t]*:[^\r\n]*?;[ \t]*branch[ \t]*=[ \t]*([^;,\s]+)", re.IGNORECASE)
+"""The branch of the first Via, which the other process has written."""
+
+_INVITE = b"INVITE "
+
+_Request = tuple[int, str]
+
+
+class AwaitedRequests:
+    """Requests by the number of their link and by their branch; each *now* is in seconds of the loop.
+
+    A request without a final response ends with its transaction: after timer C for an INVITE, else after timer F (RFC 3261
+    table 4). It also ends with its link, or with the process that has sent it.
+    """
+
+    __slots__ = ("_invites", "_of_link", "_others")
+
+    def __init__(self) -> None:
+        self._of_link: dict[int, set[str]] = {}
+        self._invites: TimeoutQueue[_Request] = TimeoutQueue(Timer.C.seconds)
+        self._others: TimeoutQueue[_Request] = TimeoutQueue(Timer.F.seconds)
+
+    def __repr__(self) -> str:
+        return f"<AwaitedRequests {len(self)} on {len(self._of_link)} links>"
+
+    def __len__(self) -> int:
+        return len(self._invites) + len(self._others)
+
+    def sent(self, number: int, data: bytes, now: float) -> None:
+        """A request with the octets *data* was written on the link *number*."""
+        self._expire(now)
+        found = _BRANCH.search(data)
+        if found is None:
+            return
+        branch = found[1].decode("ascii", "replace")
+        self._of_link.setdefault(number, set()).add(branch)
+        (self._invites if data.startswith(_INVITE) else self._others).add((number, branch), now)
+
+    def responded(self, number: int, branch: str, status: int, now: float) -> None:
+        """A response to *branch* has come on the link *number*: a final one ends the wait, another one starts timer C again."""
+        if status >= FIRST_FINAL:
+            self._end((number, branch))
+        elif (number, branch) in self._invites:
+            self._invites.add((number, branch), now)
+
+    def link_closed(self, number: int) -> None:
+        """The link *number* is gone."""
+        for branch in tuple(self._of_link.get(number, ())):
+            self._end((number, branch))
+
+    def process_ended(self, prefix: str) -> None:
+        """The process whose branches begin with *prefix* is gone."""
+        for number, branches in list(self._of_link.items()):
+            for branch in [branch for branch in branches if prefix_of(branch) == prefix]:
+                self._end((number, branch))
+
+    def is_awaited(self, number: int, now: float) -> bool:
+        """Tell whether a request on the link *number* waits for its final response."""
+        self._expire(now)
+        return number in self._of_link
+
+    def _expire(self, now: float) -> None:
+        for queue in (self._invites, self._others):
+            while (request := queue.pop_expired(now)) is not None:
+                self._end(request)
+
+    def _end(self, request: _Request) -> None:
+        number, branch = request
+        self._invites.discard(request)
+        self._others.discard(request)
+        branches = self._of_link.get(number)
+        if branches is not None:
+            branches.discard(branch)
+            if not branches:
+                del self._of_link[number]
