@@ -27,6 +27,12 @@ class Member:
         """See `StoreEvents`."""
         self.told.append("forgotten")
 
+    def doubted(self) -> None:
+        """See `StoreEvents`."""
+
+    def changed(self, aor: str) -> None:
+        """See `StoreEvents`."""
+
     def store_failing(self, _problem: OperatorError) -> None:
         """See `StoreEvents`."""
         self.told.append("failing")

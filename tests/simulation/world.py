@@ -161,7 +161,7 @@ class World:
         """Return the bindings of a pool."""
         return self.stores.setdefault(pool, PoolStore(identity=pool.encode().hex()))
 
-    def _open_locations(self, view: ServerView, _post: object) -> Locations:
+    def _open_locations(self, view: ServerView, *_: object) -> Locations:
         if view.role is not Role.FRONT_END:
             return NoLocations()
         return VirtualLocations(self.store(view.pool.name), self.loop)

@@ -43,11 +43,19 @@ class Member:
         self.calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self.locations = make(self.calls.put)
         self.told: list[str] = []
+        self.changes: list[str] = []
         self.locations.begin(server, incarnation, self)
 
     def forgotten(self) -> None:
         """See `StoreEvents`."""
         self.told.append("forgotten")
+
+    def doubted(self) -> None:
+        """See `StoreEvents`."""
+
+    def changed(self, aor: str) -> None:
+        """See `StoreEvents`."""
+        self.changes.append(aor)
 
     def store_failing(self, problem: OperatorError) -> None:
         """See `StoreEvents`."""
@@ -85,11 +93,16 @@ class Member:
         return self.locations.versions[self.locations.slot(aor)]
 
     def write(
-        self, put: Sequence[Binding] = (), drop: Sequence[Binding] = (), *, restores: bool = False
+        self,
+        put: Sequence[Binding] = (),
+        drop: Sequence[Binding] = (),
+        *,
+        restores: bool = False,
+        unregisters: bool = False,
     ) -> WriteResult | None:
         """Make one change."""
         told: list[WriteResult | None] = []
         [aor] = {row.aor for row in (*put, *drop)}
-        self.locations.write(Write(aor, tuple(put), tuple(drop), told.append, restores))
+        self.locations.write(Write(aor, tuple(put), tuple(drop), told.append, restores, unregisters=unregisters))
         self.until(lambda: told)
         return told[0]

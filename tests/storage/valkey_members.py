@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from sipmesh.storage.location_service.valkey.seal import Seal
 from sipmesh.storage.location_service.valkey.settings import ValkeySettings
 from sipmesh.storage.location_service.valkey.valkey_locations import ValkeyLocations
 from sipmesh.topology.document.storage.valkey_url import valkey_url
@@ -15,6 +16,8 @@ from support.running import LOOK_AGAIN_S
 from support.valkey_server import ValkeyServer
 
 ORGANISATION, POOL = "Example", "pool1.example.test"
+POOL_KEY = bytes(range(32))
+SEAL = Seal(POOL_KEY)
 
 
 class ValkeyMember(Member):
@@ -23,7 +26,7 @@ class ValkeyMember(Member):
     def __init__(
         self, loop: asyncio.AbstractEventLoop, settings: ValkeySettings, server: str, incarnation: int
     ) -> None:
-        self.loop, self.told = loop, []
+        self.loop, self.told, self.changes = loop, [], []
         self.restores: list[Callable[[], None]] = []
         self.store = ValkeyLocations(settings)
         self.locations = self.store
@@ -49,6 +52,12 @@ class ValkeyMember(Member):
         self.until(lambda: not self.store.is_behind())
         return super().version(aor)
 
+    def changed(self, aor: str) -> None:
+        """Store the rows of this server again, as a test says."""
+        super().changed(aor)
+        for restore in self.restores:
+            restore()
+
     def forgotten(self) -> None:
         """Store the rows of this server again, as a test says."""
         super().forgotten()
@@ -60,7 +69,7 @@ class ValkeyMember(Member):
 def settings_of(server: ValkeyServer, **changes: object) -> ValkeySettings:
     """The settings for a server of a test."""
     settings = ValkeySettings(
-        valkey_url(f"valkey://127.0.0.1:{server.port}"), ORGANISATION, POOL, frozenset({FE1, FE2})
+        valkey_url(f"valkey://127.0.0.1:{server.port}"), ORGANISATION, POOL, frozenset({FE1, FE2}), POOL_KEY
     )
     return replace(settings, **changes)  # type: ignore[arg-type]
 

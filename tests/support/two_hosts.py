@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from sipmesh.demo.organisation import Organisation
+from sipmesh.storage.keyfile import load_or_create
 from sipmesh.storage.location_service.valkey.valkey_locations import ValkeyLocations
-from support.network import FE1, FE2, Network
+from support.network import FE1, FE2, POOL, Network
 from support.running import LOOK_AGAIN_S, until
 from support.valkey_server import ValkeyServer
 
@@ -27,6 +28,9 @@ class TwoHosts(Network):
         scheme = "valkeys" if store.tls else "valkey"
         document["storage"] = {"bindings": f"{scheme}://127.0.0.1:{store.port}", "valkey": valkey}
         document["messages"] = {"per_user": 0}
+        state = organisation.folder / "state"
+        state.mkdir(exist_ok=True)
+        load_or_create(state / f"{POOL}.dialog-key")  # each host gets a copy
         hosts = [_host(organisation, folder / name, document) for name in ("h1", "h2")]
         return cls(tuple(hosts), starts=(FE1, FE2))
 

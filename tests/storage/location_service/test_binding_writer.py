@@ -36,6 +36,12 @@ class Bench:
         """See `StoreEvents`."""
         self.told.append("forgotten")
 
+    def doubted(self) -> None:
+        """See `StoreEvents`."""
+
+    def changed(self, aor: str) -> None:
+        """See `StoreEvents`."""
+
     def store_failing(self, problem: OperatorError) -> None:
         """See `StoreEvents`."""
         self.told.append(str(problem))

@@ -228,7 +228,8 @@ class RunningServer:
         self.users = open_users(self.view)
         self.message_queue = open_messages(self.view, self.loop.call_soon_threadsafe)
         try:
-            self.locations = locations or open_locations(self.view, self.loop.call_soon_threadsafe)
+            post = self.loop.call_soon_threadsafe
+            self.locations = locations or open_locations(self.view, post, pool_key, self.place.count)
         except BaseException:
             self.users.close()
             raise

@@ -24,12 +24,16 @@ class StoredRows:
     *version* is that of its slot, from before the rows were read. *remembered* is False if the store does not know our
     incarnation: our own rows are missing there, and are about to be stored again. *complete* is False if rows of another server
     may be missing: then a user without rows may be registered all the same.
+
+    *removed* are the names of rows that a REGISTER at another server has removed. It is None where nobody but the servers of
+    the pool can write: then every row of ours that is missing was removed or replaced.
     """
 
     rows: tuple[Binding, ...]
     version: int
     remembered: bool = True
     complete: bool = True
+    removed: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,8 @@ class Write:
 
     A row of *drop* is removed only as it was seen, which its token says. *restores* marks rows that were stored before: each
     gives way to a row that has taken its place. *done* is called on the loop, with None if the write was not made. Who sets
-    *withdrawn* no longer needs the write; it may be made all the same.
+    *withdrawn* no longer needs the write; it may be made all the same. *unregisters*: a user has removed the rows of *drop*, so
+    that their servers must not store them again.
     """
 
     aor: str
@@ -60,6 +65,7 @@ class Write:
     done: Callable[[WriteResult | None], None]
     restores: bool = False
     withdrawn: bool = False
+    unregisters: bool = False
 
 
 class StoreEvents(Protocol):
@@ -67,6 +73,12 @@ class StoreEvents(Protocol):
 
     def forgotten(self) -> None:
         """The store has lost our rows, such as after this process was stopped for long: store them again."""
+
+    def doubted(self) -> None:
+        """Rows of ours may be missing from the store, which could not be followed for a while: read them all again."""
+
+    def changed(self, aor: str) -> None:
+        """Another server has changed the rows of *aor*, or somebody else has."""
 
     def store_failing(self, problem: OperatorError) -> None:
         """The store cannot be written. Told once; it goes on trying."""
@@ -80,7 +92,7 @@ class StoreHealth:
     """How the store does. *waiting* writes are not answered yet; *batches* transactions have made *writes*.
 
     *failing_since* is in seconds of the store's clock, which is never set; None while the store can be written. *failures* are
-    the attempts since then, *last_error* is what the newest one has said.
+    the attempts since then, *last_error* is what the newest one has said. *warning* is a fault with which the store works.
     """
 
     waiting: int = 0
@@ -89,6 +101,7 @@ class StoreHealth:
     failing_since: float | None = None
     failures: int = 0
     last_error: str = ""
+    warning: str = ""
 
 
 class Locations(Protocol):

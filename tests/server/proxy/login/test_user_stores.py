@@ -28,7 +28,7 @@ def seen_from(network: Network, server: str) -> ServerView:
 
 def opened(seen: ServerView) -> tuple[KnownUsers, Locations]:
     """Both stores of a server that has no loop."""
-    return open_users(seen), open_locations(seen, lambda call: call())
+    return open_users(seen), open_locations(seen, lambda call: call(), bytes(32))
 
 
 def test_front_end_opens_both_stores(home: Network) -> None:

@@ -34,8 +34,13 @@ class Lookups:
     def __init__(self) -> None:
         self.now, self.store = 100.0, Asked()
         self.known = KnownBindings(FE1, self.store.versions, self.store.slot)
-        self.lookups = BindingLookups(self.known, self.store, lambda: self.now)
+        self.lookups = BindingLookups(self.known, self.store, lambda: self.now, self.missing)
         self.given: list[Sequence[Binding] | None] = []
+        self.again: list[Binding] = []
+
+    def missing(self, _aor: str, rows: list[Binding]) -> None:
+        """Take note of rows that have to be stored again."""
+        self.again += rows
 
     def ask(self, aor: str = ALICE) -> None:
         """Look a user up."""
@@ -126,7 +131,7 @@ def test_rows_of_our_own_flows_stand_in_where_the_store_cannot_be_read(one: Look
 
 @pytest.mark.parametrize(("most", "given"), [(2, []), (1, [None])])
 def test_only_so_many_requests_wait(one: Lookups, most: int, given: list[None]) -> None:
-    one.lookups = BindingLookups(one.known, one.store, lambda: one.now, most)
+    one.lookups = BindingLookups(one.known, one.store, lambda: one.now, one.missing, most)
     one.ask()
     one.ask(BOB)
     assert one.given == given
@@ -147,3 +152,22 @@ def test_rows_that_were_found_need_no_proof(one: Lookups) -> None:
     one.ask()
     one.store.reads.pop(0)(StoredRows((ELSEWHERE,), one.store.versions[0], complete=False))
     assert one.given == [[ELSEWHERE]]
+
+
+def test_check_reads_what_is_known_and_tells_of_rows_of_ours_that_are_missing(one: Lookups) -> None:
+    """Who asks meanwhile waits for the same read."""
+    ours = replace(PHONE, expires_at=one.now + 600)
+    one.known.accept_written(ALICE, (ours,), (), WriteResult(frozenset(), 5, 5))
+    one.lookups.check(ALICE)
+    one.lookups.check(ALICE)
+    [read] = one.store.reads
+    read(StoredRows((), one.store.versions[0], removed=frozenset()))
+    assert one.again == [ours]
+    one.store.reads.clear()
+    one.change()
+    one.lookups.check(ALICE)
+    one.ask()
+    [read] = one.store.reads
+    read(StoredRows((ours,), one.store.versions[0], removed=frozenset()))
+    assert one.given == [[ours]]
+    assert one.again == [ours]

@@ -29,10 +29,18 @@ class Known:
         before, self.versions[slot] = self.versions[slot], version
         self.known.accept_written(rows[0].aor, rows, (), WriteResult(frozenset(), before, version))
 
-    def stored(self, *rows: object, aor: str = ALICE, remembered: bool = True) -> None:
-        """The rows of a user were read."""
+    def stored(
+        self,
+        *rows: object,
+        aor: str = ALICE,
+        remembered: bool = True,
+        removed: frozenset[str] | None = None,
+        now: float = NOW,
+    ) -> list[Binding]:
+        """The rows of a user were read; gives those that have to be stored again."""
         found = tuple(row for row in rows if isinstance(row, type(PHONE)))
-        self.known.accept_stored(aor, StoredRows(found, self.versions[int(aor == BOB)], remembered))
+        stored = StoredRows(found, self.versions[int(aor == BOB)], remembered, removed=removed)
+        return self.known.accept_stored(aor, stored, now)
 
 
 @pytest.fixture(name="one")
@@ -273,3 +281,54 @@ def test_contact_without_a_user_is_no_address(one: Known) -> None:
     one.written(at("sip:192.0.2.1"))
     assert one.known.owner_at("") == ""
     one.known.close_flow(1)
+
+
+NOTHING: frozenset[str] = frozenset()
+NAME = OURS.key.name
+
+
+def test_row_of_ours_that_nobody_has_removed_is_kept_and_stored_again(one: Known) -> None:
+    """A store that says who has removed what; in a store of ours alone, each missing row was removed."""
+    one.written(OURS)
+    one.versions[0] = 7
+    assert one.stored(removed=NOTHING) == [OURS]
+    assert one.known.of(ALICE, NOW) == [OURS]
+    one.versions[0] = 8
+    assert one.stored(removed=frozenset({NAME})) == []
+    assert one.known.of(ALICE, NOW) == []
+    one.written(OURS, version=9)
+    one.versions[0] = 10
+    assert one.stored(removed=None) == []
+    assert one.known.of(ALICE, NOW) == []
+
+
+def test_row_of_ours_that_another_server_has_replaced_counts_again_if_that_row_vanishes(one: Known) -> None:
+    one.written(OURS)
+    one.versions[0] = 7
+    assert one.stored(ELSEWHERE, removed=NOTHING) == []
+    assert one.known.of(ALICE, NOW) == [ELSEWHERE]
+    assert one.known.has_rows_of(ALICE)
+    assert not len(one.known)
+    one.versions[0] = 8
+    assert one.stored(removed=NOTHING) == [OURS]
+    assert one.known.of(ALICE, NOW) == [OURS]
+    assert one.known.close_flow(OURS.flow) == {ALICE: [OURS]}
+
+
+@pytest.mark.parametrize("ends", ["removed", "closed", "written"])
+def test_row_aside_ends_with_what_would_have_ended_it(one: Known, ends: str) -> None:
+    one.written(OURS)
+    one.stored(ELSEWHERE, removed=NOTHING)
+    if ends == "closed":
+        one.known.close_flow(OURS.flow)
+    elif ends == "written":
+        one.known.accept_written(ALICE, (), (ELSEWHERE,), WriteResult(frozenset(), 6, 6))
+    assert one.stored(removed=frozenset({NAME} if ends == "removed" else ())) == []
+    assert not one.known.has_rows_of(ALICE)
+
+
+def test_row_that_only_claims_to_be_ours_is_not_given_out_and_ours_is_stored_again(one: Known) -> None:
+    one.written(OURS)
+    one.versions[0] = 7
+    assert one.stored(replace(OURS, token="another"), removed=NOTHING) == [OURS]
+    assert one.known.of(ALICE, NOW) == [OURS]

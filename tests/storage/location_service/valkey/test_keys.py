@@ -23,7 +23,6 @@ def test_every_key_begins_with_organisation_and_pool(organisation: str, prefix: 
         keys.servers,
         keys.leases,
         keys.identity,
-        keys.number,
         keys.dead,
         keys.bindings("sip:a@b"),
         keys.rows_of("fe"),

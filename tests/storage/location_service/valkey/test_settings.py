@@ -19,7 +19,7 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 def settings(url: str = "valkey://127.0.0.1", **keys: object) -> ValkeySettings:
-    return ValkeySettings(valkey_url(url), "Example", "pool1.example.test", frozenset(), **keys)  # type: ignore[arg-type]
+    return ValkeySettings(valkey_url(url), "Example", "pool1.example.test", frozenset(), bytes(32), **keys)  # type: ignore[arg-type]
 
 
 def secret_file(folder: Path, mode: int = 0o600) -> Path:

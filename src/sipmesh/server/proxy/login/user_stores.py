@@ -152,18 +152,21 @@ def open_users(view: ServerView) -> KnownUsers:
     return Users(view.loaded.users_url)
 
 
-def open_locations(view: ServerView, post: Post) -> Locations:
-    """Open the bindings that the role of a server needs; *post* reaches its loop. Raises `OperatorError` as `open_users`."""
+def open_locations(view: ServerView, post: Post, pool_key: bytes, workers: int = 0) -> Locations:
+    """Open the bindings that the role of a server needs; *post* reaches its loop. Raises `OperatorError` as `open_users`.
+
+    *pool_key* is a key that all servers of the pool have. This process is one of a server with *workers*, 0 without.
+    """
     if view.role is not Role.FRONT_END:
         return NoLocations()
     if view.loaded.valkey_url is not None:
-        return open_valkey(view, view.loaded.valkey_url)
+        return open_valkey(view, view.loaded.valkey_url, pool_key, workers)
     file = view.loaded.bindings_file
     file.parent.mkdir(mode=0o700, exist_ok=True)
     return SqliteLocations(file, post)
 
 
-def open_valkey(view: ServerView, url: ValkeyUrl) -> Locations:
+def open_valkey(view: ServerView, url: ValkeyUrl, pool_key: bytes, workers: int) -> Locations:
     """Prepare the store of a pool across machines; it is connected later. Raises `OperatorError` if its files cannot be read."""
     if find_spec("hiredis") is None:
         raise OperatorError(f"{url} cannot be used without hiredis; install it: pip install 'sipmesh[valkey]'")
@@ -175,6 +178,8 @@ def open_valkey(view: ServerView, url: ValkeyUrl) -> Locations:
         view.organisation,
         view.pool.name,
         frozenset(view.pool.servers),
+        pool_key,
+        workers,
         part.user,
         folder / part.password_file if part.password_file else None,
         tuple(folder / file for file in part.anchors),

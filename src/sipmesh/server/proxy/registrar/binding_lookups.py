@@ -26,15 +26,20 @@ Then = Callable[["Sequence[Binding] | None"], None]
 
 
 class BindingLookups:
-    """Reads what is not in memory; *clock* gives seconds of the loop. At most *most_waiting* requests wait at a time."""
+    """Reads what is not in memory; *clock* gives seconds of the loop. At most *most_waiting* requests wait at a time.
+
+    *missing* is called with the rows of ours that somebody has removed from the store.
+    """
 
     def __init__(
         self,
         known: KnownBindings,
         locations: Locations,
         clock: Callable[[], float],
+        missing: Callable[[str, list[Binding]], None],
         most_waiting: int = MOST_WAITING,
     ) -> None:
+        self._missing = missing
         self._known, self._locations, self._clock, self._most_waiting = known, locations, clock, most_waiting
         self._waiting: dict[str, list[tuple[Then, bool]]] = {}
         self._reads: dict[str, int] = {}
@@ -53,6 +58,14 @@ class BindingLookups:
         if rows is not None:
             then(rows)
             return
+        self._wait(aor, then, needs_proof=needs_proof)
+
+    def check(self, aor: str) -> None:
+        """Read the rows of *aor* again, whatever is known of them: rows of ours may be missing there."""
+        if aor not in self._waiting:
+            self._wait(aor, _nobody_waits, needs_proof=False)
+
+    def _wait(self, aor: str, then: Then, *, needs_proof: bool) -> None:
         if self.count >= self._most_waiting:
             then(None)
             return
@@ -76,7 +89,9 @@ class BindingLookups:
         if not is_current and aor in self._waiting and self._reads.get(aor, 0) < MOST_READS:
             self._read(aor)
             return
-        self._known.accept_stored(aor, stored)
+        again = self._known.accept_stored(aor, stored, self._clock())
+        if again:
+            self._missing(aor, again)
         self._go_on(aor, self._known.kept(aor, self._clock()), is_proved=stored.complete)
 
     def _give_up(self, aor: str) -> None:
@@ -95,3 +110,7 @@ class BindingLookups:
         """Give up the lookups that have taken too long."""
         while (aor := self._due.pop_expired(now)) is not None:
             self._give_up(aor)
+
+
+def _nobody_waits(_rows: Sequence[Binding] | None) -> None:
+    """Do nothing with the rows."""

@@ -2,6 +2,10 @@
 
 Rows of our own flows are kept until they end, and are right whatever the store says of their times. Rows of other servers
 count as long as nobody has changed the rows of their address of record, which the store's versions tell.
+
+Who can write to the store may remove rows, and put old ones in their place. So a row of ours ends by the store only if a REGISTER
+has removed it. A row that was replaced by that of another server is kept aside: it counts again if that row is gone without a
+REGISTER (`displaced_rows`).
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from sipmesh.routing.authentication.verifier import user_of
 from sipmesh.routing.registrar.binding import Binding, BindingKey
 from sipmesh.routing.registrar.device import contact_address, has_name_of
 from sipmesh.server.proxy.due_times import DueTimes
+from sipmesh.server.proxy.registrar.displaced_rows import DisplacedRows
 from sipmesh.sip.uri import SipUri
 from sipmesh.storage.location_service.locations import NOTHING_YET
 
@@ -62,6 +67,7 @@ class KnownBindings:
         self._flows: dict[int, list[str]] = {}
         self._ends: DueTimes[BindingKey] = DueTimes()  # when each row of ours is looked at
         self._aors_at: dict[str, list[str]] = {}  # by the address of a Contact of ours: one for each row
+        self._displaced = DisplacedRows()
 
     def __repr__(self) -> str:
         return f"<KnownBindings {len(self._ends)} here, {len(self._elsewhere)} users elsewhere>"
@@ -108,15 +114,36 @@ class KnownBindings:
         """Tell whether nobody has changed the rows of *aor* since they were read."""
         return self._versions[self._slot_of(aor)] == stored.version
 
-    def accept_stored(self, aor: str, stored: StoredRows) -> None:
-        """Keep what was read. A row of ours that is missing there was replaced or removed by another server."""
+    def accept_stored(self, aor: str, stored: StoredRows, now: float) -> list[Binding]:
+        """Keep what was read at the instant *now*. Gives the rows of ours that have to be stored again.
+
+        A row of ours that is missing there was replaced by another server, or removed by a REGISTER. If neither can be seen,
+        somebody else has removed it.
+        """
         before = self._here.get(aor)
         own = [row for row in before.rows if self._is_ours(row)] if before is not None else []
         rows = self._merged(stored, own)
-        for row in own:
-            if row not in rows:
+        missing = [row for row in own if row not in rows]
+        again = self._put_aside(stored, missing) if stored.removed is not None else []
+        for row in missing:
+            if row not in again:
                 self._forget_row(row)
+        back = self._displaced.come_back(aor, stored, rows, now)
+        for row in back:
+            self._add(row)
+        if again or back:
+            rows = sorted([*rows, *again, *back], key=_preference)
         self._keep(aor, KnownRows(self._slot_of(aor), stored.version, rows))
+        return [*again, *back]
+
+    def _put_aside(self, stored: StoredRows, missing: Sequence[Binding]) -> list[Binding]:
+        """Put rows of ours aside that another server has replaced; gives those that nobody has replaced or removed."""
+        taken = {row.key for row in stored.rows if not self._is_ours(row)}
+        removed = stored.removed or frozenset()
+        for row in missing:
+            if row.key in taken and row.key.name not in removed:
+                self._displaced.add(row)
+        return [row for row in missing if row.key not in taken and row.key.name not in removed]
 
     def _merged(self, stored: StoredRows, own: Sequence[Binding]) -> list[Binding]:
         """Put our rows as we know them in place of what is stored of them; rows that are about to be dropped go."""
@@ -143,6 +170,7 @@ class KnownBindings:
             known = KnownRows(self._slot_of(aor), version, [])
         made = [row for row in put if row.key not in result.lost]
         keys = {row.key for row in made}
+        self._displaced.discard(aor, keys.union(row.key for row in drop))
         kept = [row for row in known.rows if row.key not in keys and find_row(drop, row.key, row.token) is None]
         for row in known.rows:
             if self._is_ours(row) and row not in kept:
@@ -186,6 +214,7 @@ class KnownBindings:
         """Remove the rows of a flow that has closed, and give them by their address of record."""
         found: dict[str, list[Binding]] = {}
         for aor in self._flows.pop(flow, ()):
+            self._displaced.close_flow(aor, flow)
             known = self._here.get(aor)
             rows = [row for row in known.rows if self._is_ours(row) and row.flow == flow] if known is not None else []
             if rows:
@@ -238,6 +267,10 @@ class KnownBindings:
     def aors(self) -> list[str]:
         """Give the addresses of record that have rows of ours."""
         return list(self._here)
+
+    def has_rows_of(self, aor: str) -> bool:
+        """Tell whether *aor* has rows of ours, or had some that another server has replaced."""
+        return aor in self._here or aor in self._displaced
 
     def _is_ours(self, row: Binding) -> bool:
         return row.server == self._server

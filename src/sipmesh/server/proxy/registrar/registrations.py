@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError, RemoteError
@@ -30,7 +31,7 @@ from sipmesh.routing.registrar.registrar import (
 )
 from sipmesh.server.proxy.flow import Flow, ProxiedRequest
 from sipmesh.server.proxy.registrar.binding_lookups import BindingLookups, Then
-from sipmesh.server.proxy.registrar.known_bindings import KnownBindings
+from sipmesh.server.proxy.registrar.known_bindings import KnownBindings, find_row
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.sip.date import sip_date
 from sipmesh.sip.message import Request, Response, respond
@@ -56,6 +57,9 @@ MOST_WAITING_OF_USER: Final = 32
 
 RESTORED_AT_A_TIME: Final = 2_000
 """Users whose rows are stored again in one go, after the store has lost them: it takes some milliseconds."""
+
+CHECKED_AT_A_TIME: Final = 1_000
+"""Users whose rows are read in one go, after somebody else has changed them."""
 
 
 class PendingRegistration:
@@ -125,11 +129,12 @@ class Registrations:
         self._clock, self._log, self._peer_log = clock, log, peer_log
         is_behind = None if locations.knows_absence else locations.is_behind
         self._known = KnownBindings(server, locations.versions, locations.slot, is_behind=is_behind)
-        self._lookups = BindingLookups(self._known, locations, clock)
+        self._lookups = BindingLookups(self._known, locations, clock, self._missing)
         self._waiting: TimeoutQueue[PendingRegistration] = TimeoutQueue(WRITE_S)
         self._waiting_of: Counter[str] = Counter()  # by address of record
         self._changes: dict[str, RunningChange] = {}
         self._to_restore: list[str] = []
+        self._to_check: dict[str, None] = {}
         self._on_registered = on_registered
         self._is_failing = False
         self.most_waiting, self.most_waiting_of_user = MOST_WAITING, MOST_WAITING_OF_USER
@@ -178,7 +183,7 @@ class Registrations:
     def fault(self) -> str:
         """Why the store cannot be used now; "" if it can."""
         health = self._locations.health
-        return health.last_error if health.failing_since is not None else ""
+        return health.last_error if health.failing_since is not None else health.warning
 
     def here(self, most: int, after: tuple[str, str]) -> Sequence[Binding]:
         """The bindings on links of this server in the order of their keys, *most* at most, from behind *after* on."""
@@ -339,7 +344,7 @@ class Registrations:
         changes, aor = answer.changes, pending.aor
         drop = tuple(row for row in held if row.key in changes.drop)
         self._changes[aor] = RunningChange(frozenset(row.key for row in (*changes.put, *drop)))
-        write = Write(aor, changes.put, drop, lambda result: self._stored(pending, answer, result))
+        write = Write(aor, changes.put, drop, lambda result: self._stored(pending, answer, result), unregisters=True)
         pending.write = write
         self._locations.write(write)
 
@@ -405,12 +410,18 @@ class Registrations:
     def forget(self, row: Binding) -> None:
         """Drop a row whose flow turned out to be gone, unless the device has registered elsewhere meanwhile."""
         self._known.remove([row])
-        self._drop(row.aor, [row])
+        self._drop(row.aor, [row], lambda: self.changed(row.aor))
 
-    def _drop(self, aor: str, rows: Sequence[Binding]) -> None:
-        """Have rows that we give out no more removed from the store."""
+    def _drop(self, aor: str, rows: Sequence[Binding], then: Callable[[], None] | None = None) -> None:
+        """Have rows that we give out no more removed from the store, and *then* called."""
         drop = tuple(rows)
-        self._locations.write(Write(aor, (), drop, lambda result: self._written(aor, (), drop, result)))
+
+        def dropped(result: WriteResult | None) -> None:
+            self._written(aor, (), drop, result)
+            if then is not None:
+                then()
+
+        self._locations.write(Write(aor, (), drop, dropped))
 
     def _written(self, aor: str, put: Sequence[Binding], drop: Sequence[Binding], result: WriteResult | None) -> None:
         if result is not None:
@@ -426,6 +437,7 @@ class Registrations:
         self._lookups.sweep(now)
         if self._to_restore:
             self._restore(now)
+        self._check()
 
     # What the store tells
 
@@ -446,7 +458,35 @@ class Registrations:
 
     def _put_again(self, aor: str, rows: Sequence[Binding]) -> None:
         put = tuple(rows)
-        self._locations.write(Write(aor, put, (), lambda result: self._written(aor, put, (), result), restores=True))
+        self._locations.write(Write(aor, put, (), lambda result: self._restored(aor, put, result), restores=True))
+
+    def _restored(self, aor: str, put: Sequence[Binding], result: WriteResult | None) -> None:
+        """Follow a write of rows that were stored before: they may have been renewed or removed meanwhile."""
+        ours = self._known.ours(aor, self._clock())
+        same = [row for row in (find_row(ours, row.key, row.token) for row in put) if row is not None]
+        if same:
+            self._written(aor, same, (), result)
+
+    def doubted(self) -> None:
+        """Rows of ours may be missing from the store: read them all again, in slices."""
+        self._to_check = dict.fromkeys(self._known.aors())
+
+    def changed(self, aor: str) -> None:
+        """Somebody else has changed the rows of *aor*: see soon whether those of ours are still there."""
+        if self._known.has_rows_of(aor) or aor in self._changes:
+            self._to_check[aor] = None
+
+    def _check(self) -> None:
+        for aor in list(islice(self._to_check, CHECKED_AT_A_TIME)):
+            del self._to_check[aor]
+            self._lookups.check(aor)
+
+    def _missing(self, aor: str, rows: Sequence[Binding]) -> None:
+        """Store rows of ours again that somebody has removed, but for those that a REGISTER is about to change."""
+        running = self._changes.get(aor)
+        lost = [row for row in rows if running is None or row.key not in running.keys]
+        if lost:
+            self._put_again(aor, lost)
 
     def store_failing(self, problem: OperatorError) -> None:
         """The store cannot be written: refuse what it would have to take, at once."""

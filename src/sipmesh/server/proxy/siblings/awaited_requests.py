@@ -11,8 +11,8 @@ from sipmesh.sip.transaction.timers import Timer
 
 FIRST_FINAL: Final = 200
 
-_BRANCH = re.compile(rb"\r\n(?:via|v)[ \t]*:[^\r\n]*?;[ \t]*branch[ \t]*=[ \t]*([^;,\s]+)", re.IGNORECASE)
-"""The branch of the first Via, which the other process has written."""
+_BRANCH = re.compile(rb"\r\n[Vv]ia: [^\r\n]*?;branch=([^;,\r\n]+)")
+"""The branch of the first Via, as every process of this server writes it."""
 
 _INVITE = b"INVITE "
 

@@ -8,14 +8,13 @@ from urllib.parse import quote
 class Keys:
     """All keys of *pool*. The part in braces keeps them on one node if the store is a cluster."""
 
-    __slots__ = ("dead", "identity", "leases", "number", "prefix", "servers")
+    __slots__ = ("dead", "identity", "leases", "prefix", "servers")
 
     def __init__(self, organisation: str, pool: str) -> None:
         self.prefix = f"sipmesh:{{{quote(organisation, safe='')}/{pool}}}:".encode()
         self.servers = self.prefix + b"servers"
         self.leases = self.prefix + b"leases"
         self.identity = self.prefix + b"identity"
-        self.number = self.prefix + b"number"
         self.dead = self.prefix + b"dead"
 
     def __repr__(self) -> str:

@@ -1,6 +1,7 @@
 """The changes that the store makes as a whole: each is one Lua script, so that no other server sees half of it.
 
-A shebang line has the store refuse a script before its first command if memory is full.
+A shebang line has the store refuse a script before its first command if memory is full. Scripts that only read or remove run
+in a full store too.
 """
 
 from __future__ import annotations
@@ -12,17 +13,21 @@ from typing import Final
 _FOLDER: Final = Path(__file__).with_name("lua")
 
 
-def _script(name: str, *functions: str) -> str:
+def _script(name: str, *functions: str, needs_memory: bool = True) -> str:
     """Read a script, with the *functions* that it uses before it."""
-    return "#!lua\n" + "".join([(_FOLDER / f"{part}.lua").read_text() for part in (*functions, name)])
+    shebang = "#!lua\n" if needs_memory else "#!lua flags=allow-oom\n"
+    return shebang + "".join([(_FOLDER / f"{part}.lua").read_text() for part in ("sure", *functions, name)])
 
 
 JOIN: Final = _script("join", "incarnation", "retire")
-WRITE: Final = _script("write", "incarnation")
+WRITE: Final = _script("write", "incarnation", "stored")
 END: Final = _script("end", "incarnation", "retire")
-RENEW: Final = _script("renew", "incarnation")
-SWEEP: Final = _script("sweep", "incarnation")
-ALL: Final = (JOIN, WRITE, END, RENEW, SWEEP)
+RENEW: Final = _script("renew")
+SWEEP: Final = _script("sweep", "incarnation", "stored", needs_memory=False)
+READ: Final = _script("read", needs_memory=False)
+PURGE: Final = _script("purge", needs_memory=False)
+SERVERS: Final = _script("servers", "incarnation", needs_memory=False)
+ALL: Final = (JOIN, WRITE, END, RENEW, SWEEP, READ, PURGE, SERVERS)
 
 
 def digest_of(script: str) -> bytes:

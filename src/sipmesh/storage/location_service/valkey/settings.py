@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -20,13 +20,17 @@ PASSWORD_VARIABLE: Final = "SIPMESH_VALKEY_PASSWORD"  # noqa: S105 - a name
 class ValkeySettings:
     """The store of *pool*, whose front ends are *servers*; *sentinel* is the name that Sentinels have for the primary.
 
-    *user* is the ACL user; with none, and without a password, there is no login. All files are read at each connection.
+    *pool_key* is the key that all servers of the pool have, and the store does not. *processes* is the number of workers of
+    this server, 0 without. *user* is the ACL user; with none, and without a password, there is no login. All files are read
+    at each connection.
     """
 
     url: ValkeyUrl
     organisation: str
     pool: str
     servers: frozenset[str]
+    pool_key: bytes = field(repr=False)
+    processes: int = 0
     user: str | None = None
     password_file: Path | None = None
     anchors: tuple[Path, ...] = ()

@@ -8,8 +8,10 @@ does not prove that a user is not registered (`server_table`).
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from operator import attrgetter
@@ -23,13 +25,22 @@ from sipmesh.storage.location_service.valkey import scripts
 from sipmesh.storage.location_service.valkey.connection import MalformedReplyError, StoreConnection
 from sipmesh.storage.location_service.valkey.dial import dial
 from sipmesh.storage.location_service.valkey.keys import Keys, plain
+from sipmesh.storage.location_service.valkey.later_process import LaterProcess
+from sipmesh.storage.location_service.valkey.seal import Seal
 from sipmesh.storage.location_service.valkey.server_table import ServerTable, read_entry
-from sipmesh.storage.location_service.valkey.stored_row import MOST_ROWS, StoredRow, read_row, value_of
+from sipmesh.storage.location_service.valkey.stored_row import (
+    MOST_ROWS,
+    StoredRow,
+    read_removal,
+    read_row,
+    removal_of,
+    value_of,
+)
 from sipmesh.storage.location_service.valkey.write_queue import WriteQueue
 from sipmesh.storage.location_service.version_table import SLOTS, slot_of
 
 if TYPE_CHECKING:
-    from sipmesh.routing.registrar.binding import BindingKey
+    from sipmesh.routing.registrar.binding import Binding, BindingKey
     from sipmesh.storage.location_service.locations import StoreEvents
     from sipmesh.storage.location_service.valkey.connection import Reply, Then
     from sipmesh.storage.location_service.valkey.settings import ValkeySettings
@@ -47,9 +58,24 @@ SWEPT_AT_A_TIME: Final = 200
 MOST_SWEEPS: Final = 50
 """Such commands between two renewals of the lease."""
 
+MOST_FIELDS: Final = 64
+"""Rows of one user in the store, with those that do not fit; more of them were not written by servers of the pool."""
+
+MOST_OCTETS: Final = 512 << 10
+"""The same in octets: more than `MOST_FIELDS` rows of the longest Contact that a REGISTER may have."""
+
+MOST_PROCESSES: Final = 4_096
+"""Entries of the servers of one pool, and leases; more of them were not written by servers of the pool."""
+
+MOST_NAMED: Final = 3
+OTHER_KEY: Final = (
+    "the key of the pool differs at {}: copy state/POOL.dialog-key of one server to all others, and restart them"
+)
+
 Words = tuple[str | float | bytes, ...]
 Lookup = tuple[str, Callable[[StoredRows | None], None]]
 _preference = attrgetter("row.q", "number")
+_RUN_ID = re.compile(rb"run_id:([0-9a-f]{40})")
 
 
 class ValkeyLocations:
@@ -57,12 +83,15 @@ class ValkeyLocations:
 
     knows_absence = False
 
-    def __init__(self, settings: ValkeySettings) -> None:
-        """Remember where the store is; raises `OperatorError` if a file of *settings* cannot be read."""
+    def __init__(self, settings: ValkeySettings, wall: Callable[[], float] = time.time) -> None:
+        """Remember where the store is; raises `OperatorError` if a file of *settings* cannot be read.
+
+        *wall* gives epoch seconds, for removals.
+        """
         settings.login()
         settings.tls()
         self._settings = settings
-        self._keys = Keys(settings.organisation, settings.pool)
+        self._keys, self._seal, self._wall = Keys(settings.organisation, settings.pool), Seal(settings.pool_key), wall
         self._versions = [1] * SLOTS
         self.versions: Sequence[int] = self._versions
         self._count = 1
@@ -70,6 +99,7 @@ class ValkeyLocations:
         self.identity = ""
         self._ready: StoreConnection | None = None
         self._queue = WriteQueue(self.health)
+        self._later = LaterProcess()
         self._made: list[tuple[Write, frozenset[BindingKey]]] = []
         self._finds: list[Lookup] = []
         self._is_flush_due = self._has_joined = self._is_restored = self._told = False
@@ -89,7 +119,8 @@ class ValkeyLocations:
     @property
     def is_settled(self) -> bool:
         """Whether a user without a row is not registered: this server and all others have their rows in the store."""
-        return self._ready is not None and self._is_restored and self._table.is_complete(self._loop.time())
+        now, key = self._loop.time(), self._seal.print
+        return self._ready is not None and self._is_restored and self._table.is_complete(now, key)
 
     # Locations
 
@@ -105,7 +136,7 @@ class ValkeyLocations:
         """Start *incarnation* of *server*, and connect in the background: a server starts while its store is away."""
         self._server, self._incarnation, self._events = server, incarnation, events
         self._index = self._keys.rows_of(server)
-        self._table = ServerTable(server, self._settings.servers)
+        self._table = ServerTable(server, self._settings.servers, self._settings.processes)
         self._leases = LeaseWatch(server)
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._stay_connected())
@@ -174,27 +205,46 @@ class ValkeyLocations:
             await connection.call("SCRIPT", "LOAD", script)
         self._run = _run_id(await connection.call("INFO", "server"))
         connection.told = partial(self._told_of_change, connection)
-        entry, identity, age = _joined(await connection.call(*self._entry(complete=not self._has_joined)))
+        entry, identity, age = _joined(await self._entered(connection))
         known = read_entry(entry)
         self.identity = identity
         self._table.joined(self._run, age, self._loop.time())
-        self._table.replace(_table_of(await connection.call("HGETALL", self._keys.servers)))
+        self._take_servers(await connection.call(*self._servers()))
         self._ready, self._is_restored = connection, known is not None and known.complete
         self._mark_all()
         self._has_joined = True
         self._queue.forget_marks()
-        if not self._is_restored:
+        if self._is_restored:
+            self._events.doubted()
+        else:
             self._events.forgotten()
         self._worked(0)
         self._renew_at = self._retry_at = 0.0
         self._flush()
 
+    async def _entered(self, connection: StoreConnection) -> Reply:
+        """Enter ourselves; raises `OperatorError` while a later process of this server has our place."""
+        try:
+            return await connection.call(*self._entry(complete=not self._has_joined))
+        except OperatorError as wrong:
+            if self._later.seen(wrong.message, self._loop.time()):
+                raise OperatorError(f"a later process of {self._server} has its place: stop one of the two") from wrong
+            raise
+
     def _entry(self, *, complete: bool) -> Words:
-        keys = self._keys
+        keys, gone = self._keys, self._later.ended(self._loop.time())
         return (
-            *("EVALSHA", _JOIN, 2, keys.servers, keys.identity, keys.prefix, self._server, self._incarnation),
-            *(self._run, int(complete), secrets.token_hex(16)),
+            *("EVALSHA", _JOIN, 3, keys.servers, keys.identity, keys.leases, keys.prefix, self._server),
+            *(self._incarnation, self._run, int(complete), self._print, secrets.token_hex(16), gone),
         )
+
+    @property
+    def _print(self) -> str:
+        """The end of our entry: the print of our key, and the number of workers."""
+        return f"{self._seal.print} {self._settings.processes}"
+
+    def _servers(self) -> Words:
+        return ("EVALSHA", _SERVERS, 1, self._keys.servers, MOST_PROCESSES)
 
     def _end(self, server: str, incarnation: int) -> Words:
         keys = self._keys
@@ -216,14 +266,21 @@ class ValkeyLocations:
         if aor is not None:
             self._count += 1
             self._versions[slot_of(aor)] = self._count
+            self._events.changed(aor)
         elif key == self._keys.servers:
             self._mark_all()
-            connection.send([(("HGETALL", self._keys.servers), self._servers_read)])
+            connection.send([(self._servers(), self._servers_read)])
 
     def _servers_read(self, reply: Reply) -> None:
         if not isinstance(reply, Exception):
-            self._table.replace(_table_of(reply))
+            self._take_servers(reply)
             self._mark_all()
+
+    def _take_servers(self, reply: Reply) -> None:
+        """Follow which servers there are, and find those that have another key of the pool."""
+        self._table.replace(_pairs(reply))
+        others = self._table.other_keys(self._seal.print)
+        self.health.warning = OTHER_KEY.format(", ".join(others[:MOST_NAMED])) if others else ""
 
     def _mark_all(self) -> None:
         """Have every row read again that is used."""
@@ -246,7 +303,7 @@ class ValkeyLocations:
             return
         finds, self._finds = self._finds, []
         commands: list[tuple[Words, Then]] = [
-            (("HGETALL", self._keys.bindings(aor)), partial(self._read, aor, found)) for aor, found in finds
+            (self._rows(aor), partial(self._read, aor, found)) for aor, found in finds
         ]
         if not self._queue.in_flight and self._loop.time() >= self._retry_at:
             commands += [(self._written(write), partial(self._answered, write)) for write in self._queue.next_batch()]
@@ -260,15 +317,31 @@ class ValkeyLocations:
         for _, found in finds:
             found(None)
 
+    def _rows(self, aor: str) -> Words:
+        return ("EVALSHA", _READ, 1, self._keys.bindings(aor), MOST_FIELDS, MOST_OCTETS)
+
     def _read(self, aor: str, found: Callable[[StoredRows | None], None], reply: Reply) -> None:
         """Take the rows of one user: those that fit, of servers that live; the preferred and the newest ones first."""
-        if not isinstance(reply, dict):
+        if not isinstance(reply, list):
             found(None)
             return
-        rows = [read_row(aor, name, value) for name, value in reply.items()]
-        live = sorted((row for row in rows if row is not None and self._is_live(row)), key=_preference, reverse=True)
-        version = self._versions[slot_of(aor)]
-        found(StoredRows(tuple(row.row for row in live[:MOST_ROWS]), version, self._is_restored, self.is_settled))
+        values = _pairs(reply)
+        rows = {name: read_row(aor, name, value, self._seal) for name, value in values.items()}
+        removed = {name for name, row in rows.items() if row is None and self._is_removal(aor, name, values[name])}
+        self._purge(aor, {name: values[name] for name, row in rows.items() if row is None and name not in removed})
+        live = sorted((row for row in rows.values() if row and self._is_live(row)), key=_preference, reverse=True)
+        version, names = self._versions[slot_of(aor)], frozenset(name.decode("utf-8", "replace") for name in removed)
+        kept = tuple(row.row for row in live[:MOST_ROWS])
+        found(StoredRows(kept, version, self._is_restored, self.is_settled, names))
+
+    def _is_removal(self, aor: str, name: bytes, value: bytes) -> bool:
+        return read_removal(aor, name, value, self._seal, self._wall())
+
+    def _purge(self, aor: str, values: Mapping[bytes, bytes]) -> None:
+        """Remove what no server of the pool has written; nothing while a server seals with another key."""
+        if values and self._ready is not None and not self._table.other_keys(self._seal.print):
+            words = [part for pair in values.items() for part in pair]
+            self._ready.send([(("EVALSHA", _PURGE, 1, self._keys.bindings(aor), *words), _ignored)])
 
     def _is_live(self, stored: StoredRow) -> bool:
         row = stored.row
@@ -280,24 +353,35 @@ class ValkeyLocations:
         """Give the command that makes a write."""
         keys, words = self._keys, list[str | float | bytes]()
         for row in write.drop:
-            words += (plain(row.key.name), plain(row.token))
+            left = removal_of(row, self._wall(), self._seal) if write.unregisters else b""
+            words += (plain(row.key.name), plain(row.token), left)
         for row in write.put:
-            words += (plain(row.key.name), value_of(row), plain(row.call_id), row.cseq, row.token)
+            words += (plain(row.key.name), value_of(row, self._seal), plain(row.call_id), row.cseq, row.token)
         return (
-            *("EVALSHA", _WRITE, 4, keys.servers, keys.bindings(write.aor), keys.number, self._index, self._server),
-            *(self._incarnation, self._run, plain(write.aor), int(write.restores), len(write.drop), *words),
+            *("EVALSHA", _WRITE, 3, keys.servers, keys.bindings(write.aor), self._index, self._server),
+            *(
+                self._incarnation,
+                self._run,
+                self._print,
+                plain(write.aor),
+                int(write.restores),
+                len(write.drop),
+                *words,
+            ),
         )
 
-    def _answered(self, write: Write, reply: Reply) -> None:
+    def _answered(self, write: Write, reply: Reply, *, is_second: bool = False) -> None:
         """Follow what has become of a write; after the last one of a batch the next one is sent."""
         match reply:
-            case [int(forgotten), *names]:
-                lost = frozenset(row.key for row in write.put if plain(row.key.name).encode() in names)
-                self._queue.made(write)
-                self._made.append((write, lost))
-                self._worked(1)
+            case [int(forgotten), *conflicts]:
+                held = _pairs(conflicts)
                 if forgotten:
                     self._forgotten()
+                if not is_second and self._overcomes(write, held):
+                    return
+                self._queue.made(write)
+                self._made.append((write, frozenset(row.key for row in write.put if _name(row) in held)))
+                self._worked(1)
             case ConnectionError():
                 return
             case Exception():
@@ -305,6 +389,19 @@ class ValkeyLocations:
         if not self._queue.in_flight:
             self._confirm()
             self._flush_soon()
+
+    def _overcomes(self, write: Write, held: Mapping[bytes, bytes]) -> bool:
+        """Make a write once more, if what does not give way to its rows was not written by a server of the pool."""
+        false = {
+            name: value
+            for name, value in held.items()
+            if read_row(write.aor, name, value, self._seal) is None and not self._is_removal(write.aor, name, value)
+        }
+        if not false or self._ready is None or self._table.other_keys(self._seal.print):
+            return False
+        self._purge(write.aor, false)
+        self._ready.send([(self._written(write), partial(self._answered, write, is_second=True))])
+        return True
 
     def _confirm(self) -> None:
         """Acknowledge the writes of a batch once the store has told all other servers of them.
@@ -335,7 +432,7 @@ class ValkeyLocations:
 
     def _refused(self, reason: str) -> None:
         """Try again later what the store has refused; a node that cannot be written or has lost the scripts is left."""
-        if self._ready is not None and reason.startswith(("READONLY", "NOSCRIPT", "LOADING", "MASTERDOWN")):
+        if self._ready is not None and reason.startswith(("READONLY", "NOSCRIPT", "LOADING", "MASTERDOWN", "REPLACED")):
             self._ready.abort(reason)
             return
         if self._queue.in_flight:
@@ -371,17 +468,17 @@ class ValkeyLocations:
 
     def _renew(self, connection: StoreConnection) -> None:
         """Renew our lease; what is read for it is not followed."""
-        keys = self._keys
-        renew = ("EVALSHA", _RENEW, 3, keys.servers, keys.leases, keys.dead, self._server, self._incarnation)
-        connection.send([(("CLIENT", "CACHING", "NO"), _ignored), (renew, self._renewed)])
+        keys, names = self._keys, tuple(self._table.incarnations())
+        ours: Words = (self._server, self._incarnation, self._run, self._print, MOST_PROCESSES)
+        renew: Words = ("EVALSHA", _RENEW, 4, keys.servers, keys.leases, keys.dead, keys.identity, *ours, *names)
+        connection.send([(("CLIENT", "CACHING", "NO"), _ignored), (renew, partial(self._renewed, names))])
 
-    def _renewed(self, reply: Reply) -> None:
+    def _renewed(self, names: Sequence[str], reply: Reply) -> None:
         match reply:
-            case [int(known), int(dead), list(leases)]:
-                if not known:
+            case [int(known), int(dead), bytes(identity), list(leases)]:
+                if not known or not self._is_same_store(identity):
                     self._forgotten_by_all()
-                counts = dict(zip(leases[::2], leases[1::2], strict=False))
-                self._end_leases(counts)
+                self._end_leases(dict(zip(names, leases, strict=False)))
                 self._sweeps = MOST_SWEEPS if dead else 0
                 self._sweep(1)
                 if not self._queue:
@@ -391,21 +488,24 @@ class ValkeyLocations:
             case Exception():
                 self._failed(str(reply))
 
+    def _is_same_store(self, identity: bytes) -> bool:
+        return identity.partition(b" ")[0] == self.identity.encode()
+
     def _forgotten_by_all(self) -> None:
         """Connect again: our entry is gone, and with it what others know of us."""
         if self._ready is not None:
             self._ready.abort("another server has ended our lease")
 
-    def _end_leases(self, counts: dict[bytes, bytes]) -> None:
+    def _end_leases(self, counts: Mapping[str, Reply]) -> None:
         """End the servers that renew their leases no more."""
         leases = {}
         for server, incarnation in self._table.incarnations().items():
-            with suppress(ValueError):
-                leases[server] = incarnation, int(counts.get(server.encode(), b"0")[:16])
+            with suppress(ValueError, TypeError):
+                leases[server] = incarnation, int(counts.get(server, b"") or b"0")
         ended = self._leases.renewed(leases)
         if self._ready is not None and ended:
             self._ready.send([(self._end(server, incarnation), _ignored) for server, incarnation in ended])
-            self._ready.send([(("HGETALL", self._keys.servers), self._servers_read)])
+            self._ready.send([(self._servers(), self._servers_read)])
 
     def _sweep(self, reply: Reply) -> None:
         """Remove rows of servers that have ended, a few users at a time."""
@@ -443,7 +543,7 @@ class ValkeyLocations:
             self._events.store_working()
 
 
-_JOIN, _WRITE, _END, _RENEW, _SWEEP = map(scripts.digest_of, scripts.ALL)
+_JOIN, _WRITE, _END, _RENEW, _SWEEP, _READ, _PURGE, _SERVERS = map(scripts.digest_of, scripts.ALL)
 
 
 def _ignored(_reply: Reply) -> None:
@@ -454,8 +554,8 @@ def _run_id(reply: Reply) -> str:
     """Read which process of the store this is, in 40 hex digits; raises `MalformedReplyError`."""
     text = reply if isinstance(reply, bytes) else b""
     for line in text.splitlines():
-        if line.startswith(b"run_id:") and read_entry(b"0 " + line[7:] + b" 0") is not None:
-            return line[7:].decode()
+        if (found := _RUN_ID.fullmatch(line)) is not None:
+            return found[1].decode()
     raise MalformedReplyError("INFO without a run_id")
 
 
@@ -467,8 +567,12 @@ def _joined(reply: Reply) -> tuple[bytes, str, float]:
     raise MalformedReplyError("the identity of the store")
 
 
-def _table_of(reply: Reply) -> dict[bytes, bytes]:
-    """Read the servers; raises `MalformedReplyError`."""
-    if isinstance(reply, dict):
-        return reply
-    raise MalformedReplyError("the servers of the pool")
+def _name(row: Binding) -> bytes:
+    return plain(row.key.name).encode()
+
+
+def _pairs(reply: Reply) -> dict[bytes, bytes]:
+    """Read names and values, which follow each other; raises `MalformedReplyError`."""
+    if isinstance(reply, list) and all(isinstance(part, bytes) for part in reply):
+        return dict(zip(reply[::2], reply[1::2], strict=False))
+    raise MalformedReplyError("names and values")

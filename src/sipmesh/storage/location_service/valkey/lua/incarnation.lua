@@ -1,5 +1,6 @@
--- The incarnation of a server; nil if the store does not know the server.
+-- The incarnation of a server; nil if the store does not know the server, or if its entry does not fit.
 local function incarnation_of(server)
-  local known = redis.call('HGET', KEYS[1], server)
-  return known and tonumber(string.match(known, '^%d+')) or nil
+  local known = sure('HGET', KEYS[1], server)
+  local digits = known and string.match(known, '^(%d+) %x+ [01] %x+ %d+$')
+  return digits and #digits <= 16 and tonumber(digits) or nil
 end

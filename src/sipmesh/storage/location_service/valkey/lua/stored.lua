@@ -1,0 +1,7 @@
+-- Read a stored value: a number, a mark, a seal and a JSON list. Gives an empty list for a value that does not fit, and the mark.
+-- The mark is d if the row has replaced a row of another process.
+local function stored(value)
+  local mark, text = string.match(value, '^%d+(d?) [%w_-]+ (%[.*)$')
+  local good, row = pcall(cjson.decode, text or '')
+  return good and type(row) == 'table' and row or {}, mark
+end
