@@ -309,20 +309,21 @@ def test_row_of_ours_that_another_server_has_replaced_counts_again_if_that_row_v
     assert one.known.of(ALICE, NOW) == [ELSEWHERE]
     assert one.known.has_rows_of(ALICE)
     assert not len(one.known)
+    one.known.accept_written(ALICE, (), (ELSEWHERE,), WriteResult(frozenset(), 7, 7))
     one.versions[0] = 8
     assert one.stored(removed=NOTHING) == [OURS]
     assert one.known.of(ALICE, NOW) == [OURS]
     assert one.known.close_flow(OURS.flow) == {ALICE: [OURS]}
 
 
-@pytest.mark.parametrize("ends", ["removed", "closed", "written"])
+@pytest.mark.parametrize("ends", ["removed", "closed", "registered"])
 def test_row_aside_ends_with_what_would_have_ended_it(one: Known, ends: str) -> None:
     one.written(OURS)
     one.stored(ELSEWHERE, removed=NOTHING)
     if ends == "closed":
         one.known.close_flow(OURS.flow)
-    elif ends == "written":
-        one.known.accept_written(ALICE, (), (ELSEWHERE,), WriteResult(frozenset(), 6, 6))
+    elif ends == "registered":
+        one.known.registered(ALICE, [ELSEWHERE])
     assert one.stored(removed=frozenset({NAME} if ends == "removed" else ())) == []
     assert not one.known.has_rows_of(ALICE)
 

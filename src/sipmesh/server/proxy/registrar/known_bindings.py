@@ -10,7 +10,7 @@ REGISTER (`displaced_rows`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 
@@ -170,7 +170,6 @@ class KnownBindings:
             known = KnownRows(self._slot_of(aor), version, [])
         made = [row for row in put if row.key not in result.lost]
         keys = {row.key for row in made}
-        self._displaced.discard(aor, keys.union(row.key for row in drop))
         kept = [row for row in known.rows if row.key not in keys and find_row(drop, row.key, row.token) is None]
         for row in known.rows:
             if self._is_ours(row) and row not in kept:
@@ -181,6 +180,10 @@ class KnownBindings:
             self._add(row)
         self._keep(aor, KnownRows(known.slot, result.after if is_right else UNKNOWN, rows))
         return made
+
+    def registered(self, aor: str, rows: Iterable[Binding]) -> None:
+        """Forget what was put aside of *rows*: a REGISTER has put them, or has removed them."""
+        self._displaced.discard(aor, {row.key for row in rows})
 
     def _add(self, row: Binding) -> None:
         """Look at a new row of ours when it ends, and when its flow closes."""

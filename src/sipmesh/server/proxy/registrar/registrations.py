@@ -368,6 +368,7 @@ class Registrations:
     def _follow(self, pending: PendingRegistration, write: Write, result: WriteResult) -> None:
         """Take over what was stored; on a link that has closed meanwhile it is dropped again."""
         made = self._known.accept_written(pending.aor, write.put, write.drop, result)
+        self._known.registered(pending.aor, (*made, *write.drop))
         flow = pending.proxied.flow
         if not made:
             return
