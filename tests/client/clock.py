@@ -3,6 +3,8 @@
 import asyncio
 import selectors
 from collections.abc import Callable
+from math import inf
+from time import monotonic
 from typing import Any
 
 ON_THE_WAY_S = 0.02
@@ -10,10 +12,14 @@ ON_THE_WAY_S = 0.02
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
-    """Half a minute of timers takes no time here, and runs in the same order each time."""
+    """Half a minute of timers takes no time here, and runs in the same order each time.
 
-    def __init__(self) -> None:
+    After *patience_s* real seconds `TimeoutError` is raised, once.
+    """
+
+    def __init__(self, patience_s: float = inf) -> None:
         self.now = 0.0
+        self._ends = monotonic() + patience_s
         self.threads: list[Callable[[], object]] = []
         """Each tells whether a thread is at work for the loop: its result is waited for, and no time passes."""
         super().__init__(JumpingSelector(self))
@@ -21,6 +27,12 @@ class JumpingLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the seconds since the loop was created."""
         return self.now
+
+    def check_patience(self) -> None:
+        """Raise TimeoutError if too much real time has passed."""
+        if monotonic() > self._ends:
+            self._ends = inf
+            raise TimeoutError(f"not done in real time; the loop's time is {self.now:.0f} s")
 
 
 class JumpingSelector(selectors.DefaultSelector):
@@ -33,6 +45,7 @@ class JumpingSelector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[Any]:
         """Return what is ready now; if nothing is, and no thread works, *timeout* seconds have passed."""
+        self._loop.check_patience()
         is_awaited = any(works() for works in self._loop.threads)
         found = super().select(timeout if is_awaited else 0)
         if not found and timeout and not is_awaited:

@@ -7,10 +7,7 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec
 
-import pytest
-
 from client.clock import JumpingLoop
-from sipmesh.transport.link import link
 from sipmesh.transport.reactor.event_loop import Loop
 
 P = ParamSpec("P")
@@ -22,8 +19,6 @@ LONG_S = 10_000.0
 """The bound of a test whose time jumps."""
 
 LOOK_AGAIN_S = 0.01
-
-IS_COMPILED = not str(link.__file__).endswith(".py")
 
 
 def within(patience_s: float) -> Callable[[Callable[P, Coroutine[Any, Any, None]]], Callable[P, None]]:
@@ -58,20 +53,17 @@ async def until(holds: Callable[[], object]) -> None:
 def on_jumping_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
     """Run a test on a loop that jumps to its next timer where nothing is ready: half a minute takes no time.
 
-    Loopback is ready at once, so that time passes only while everybody waits. The bound is on that loop's time. With a compiled
-    install such a test is left out: one of them has waited without end there, for a reason that is not known.
+    Loopback is ready at once, so that time passes only while everybody waits. The bounds are on that loop's time, and on real
+    time: a test that looks again and again would reach the first one after half an hour.
     """
 
     @wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        if IS_COMPILED:
-            pytest.skip("virtual time is tested from source")
-
-        async def within() -> None:
+        async def bounded() -> None:
             async with asyncio.timeout(LONG_S):
                 await test(*args, **kwargs)
 
-        with asyncio.Runner(loop_factory=JumpingLoop) as runner:
-            runner.run(within())
+        with asyncio.Runner(loop_factory=lambda: JumpingLoop(PATIENCE_S)) as runner:
+            runner.run(bounded())
 
     return run

@@ -330,6 +330,23 @@ async def test_phone_that_answers_nothing_gets_two_messages_in_a_round(home: Net
 
 
 @on_jumping_loop
+async def test_start_before_the_messages_were_read_brings_no_second_round(home: Network) -> None:
+    async with home:
+        alice, node = await home.phone("alice", FE1), home.nodes[FE1]
+        assert await say(alice, b"1") == 202
+        bob = await home.phone("bob", FE1)
+        await bob.request_in("MESSAGE")
+        await timer_f(node)
+        await is_over(node)
+        node.events.delivery.start(BOB)
+        node.events.delivery.start(BOB)
+        await bob.request_in("MESSAGE")
+        await timer_f(node)
+        await is_over(node)
+        await bob.silent()
+
+
+@on_jumping_loop
 async def test_phone_on_a_new_link_gets_the_message_that_it_has_not_answered(home: Network) -> None:
     async with home:
         alice, node = await home.phone("alice", FE1), home.nodes[FE1]

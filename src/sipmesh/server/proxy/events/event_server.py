@@ -134,7 +134,7 @@ class EventServer:
         The database is asked only for users who have messages: after a restart thousands register at once.
         """
         if aor in self._waiting or aor in self._stored_since:
-            self.delivery.start(aor)
+            self.delivery.registered(aor)
 
     def responded(self, flow: Flow, response: Response) -> bool:
         """Take a response to a request of our own; False if it is to none."""

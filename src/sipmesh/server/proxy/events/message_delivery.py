@@ -52,12 +52,13 @@ class Delivery:
     number of the last message that was dealt with. *refused*: some phone has refused the present message. *unanswered*: some
     phone has not answered it. *silent* are the flows that have not answered the last message they got. *held_back* are the
     senders whose messages have to wait. *has_refused*: messages were left since each phone has refused them. *is_found*:
-    there are messages. *is_over*: another server has the lease, or the
+    there are messages. *found* are the flows of all phones that were found. *is_over*: another server has the lease, or the
     database cannot be written.
     """
 
     __slots__ = (
         "aor",
+        "found",
         "has_refused",
         "held_back",
         "is_found",
@@ -74,6 +75,7 @@ class Delivery:
     def __init__(self, aor: str) -> None:
         self.aor, self.last = aor, 0
         self.refused = self.unanswered = self.has_refused = self.is_found = self.is_over = False
+        self.found: frozenset[str] = frozenset()
         self.silent: set[str] = set()
         self.held_back: set[bytes] = set()
         self.rows: list[Binding] = []
@@ -87,6 +89,10 @@ class Delivery:
         """Leave the next messages, as long as their senders have to wait."""
         while self.messages and self.messages[0].sender in self.held_back:
             self.last = self.messages.popleft().number
+
+    def has_found(self, rows: Sequence[Binding] | None) -> bool:
+        """Tell whether the phones of all *rows* were found; None where the store has to be asked."""
+        return rows is not None and self.found.issuperset(row.token for row in rows)
 
     def without(self, row: Binding) -> None:
         """Send no more messages to the phone of *row*."""
@@ -143,6 +149,12 @@ class MessageDelivery:
             running = self._running[aor] = Delivery(aor)
             self._claim(running)
 
+    def registered(self, aor: str) -> None:
+        """Deliver to a phone of *aor* that has registered, unless a delivery under way has found it already."""
+        running = self._running.get(aor)
+        if running is None or not running.has_found(self._registrations.bindings(aor)):
+            self.start(aor)
+
     def look(self, aors: Collection[str]) -> None:
         """Deliver to those of *aors* who are registered here: the server that stored their messages may have stopped.
 
@@ -188,6 +200,8 @@ class MessageDelivery:
 
     def _found(self, running: Delivery, rows: Sequence[Binding] | None) -> None:
         running.rows = list(rows or ())
+        running.found = frozenset(row.token for row in running.rows)
+        self._again.discard(running.aor)  # this round finds what was registered or stored until now
         self._deliver_next(running)
 
     def _deliver_next(self, running: Delivery) -> None:
