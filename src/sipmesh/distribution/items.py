@@ -25,6 +25,7 @@ class ItemKind(StrEnum):
     TOPOLOGY = "topology"  # a publication
     CERTIFICATE = "certificate"  # the next certificate of one server; its name is that of the server
     USERS = "users"  # the users who may log in at a pool
+    PROBE = "probe"  # an order to open links once; its name is that of the server. It is sent once, and is in no state
 
     @property
     def content_type(self) -> str:

@@ -130,6 +130,13 @@ class Notifier:
                 subscription.has.pop((ItemKind.TOPOLOGY, ""), None)
                 self._give(subscription)
 
+    def send_once(self, server: str, item: Item) -> bool:
+        """Send *item*, which is in no state, to *server*; returns whether it has subscribed."""
+        found = [subscription for subscription in self._subscriptions.values() if subscription.peer.name == server]
+        for subscription in found[:1]:
+            self._hand_over(subscription, item)
+        return bool(found)
+
     def use_topology(self, peers: Callable[[str], TrustedPeer | None]) -> None:
         """Use another topology. *peers* finds a server in it; a server that is not in it loses its subscription."""
         for link, subscription in list(self._subscriptions.items()):

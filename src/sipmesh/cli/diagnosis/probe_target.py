@@ -15,7 +15,7 @@ from sipmesh.cli.place import Place
 from sipmesh.client.judge import judge_server
 from sipmesh.errors import OperatorError
 from sipmesh.routing.proxy.locate import TLS_PORT, is_ip
-from sipmesh.server.proxy.flow_table import PARTNER_SERVICE
+from sipmesh.server.proxy.flow_table import partner_hop
 from sipmesh.topology.document.listeners import WEBSOCKET, WILDCARDS, listeners
 from sipmesh.topology.document.model import PARTNER_PORT
 from sipmesh.topology.document.names import split_port
@@ -176,8 +176,7 @@ def _outside(target: Target, view: ServerView, host: str, port: int | None) -> H
     if partner is None or port is not None:
         meant = target.names[0] if target.names else host.lower()
         return Hop(meant, kind, addresses=((host, port or PARTNER_PORT),))
-    service = PARTNER_SERVICE if partner.addresses is None else None
-    return Hop(partner.meant_name(host.lower()), kind, partner.addresses, service)
+    return partner_hop(partner, host.lower())
 
 
 def _resolver(

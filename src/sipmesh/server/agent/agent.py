@@ -15,6 +15,7 @@ from sipmesh.distribution.subscriber import Subscriber
 from sipmesh.pki.file_error import FileError
 from sipmesh.server.agent.crl_receiver import CrlReceiver
 from sipmesh.server.agent.document_applier import DocumentApplier
+from sipmesh.server.agent.link_probes import LinkProbes
 from sipmesh.server.agent.status_reporter import StatusReporter
 from sipmesh.server.agent.stored_items import StoredItems
 from sipmesh.server.replication.cert_renewal import Applicant, read_issuing
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sipmesh.distribution.event import Here
-    from sipmesh.distribution.items import ReplicationState
+    from sipmesh.distribution.items import Item, ReplicationState
     from sipmesh.server.agent.managed_server import Loader, ManagedServer
     from sipmesh.server.log import Log
     from sipmesh.server.replication.document_store import DocumentStore
@@ -59,13 +60,16 @@ class Agent:
         self._server, self._documents, self._loop, self._dial, self._log = server, documents, loop, dial, log
         self._applicant = Applicant(server.view.name, documents.state)
         self.held = StoredItems(server, documents)
-        self.reporter = StatusReporter(server, documents, self.held, self._applicant, own_status, loop, log)
+        self.probes = LinkProbes(server, documents, here, dial, self._links_probed, loop, log)
+        self.reporter = StatusReporter(
+            server, documents, self.held, self._applicant, lambda: self._with_probed(own_status()), loop, log
+        )
         crls = CrlReceiver(server, documents.folder, self.held.crls, loader, self.reporter)
         self.applier = DocumentApplier(
             server, documents, self.held, crls, self._applicant, loader, self.reporter, self, loop, log
         )
         self._subscriber = Subscriber(
-            here, self.held.state, self._state_received, self.applier.receive, self._settled, loop.time
+            here, self.held.state, self._state_received, self._item_received, self._settled, loop.time
         )
         self.reporter.attach(self._subscriber)
         self._notifier = Notifier(here, self.held, self.reporter.receive)
@@ -85,11 +89,13 @@ class Agent:
         """Open no more links, and stop reading CRLs."""
         self._links.close()
         self.applier.close()
+        self.probes.close()
 
     def tick(self) -> None:
         """Refresh subscriptions, store what could not be stored, and report the status if a report is due."""
         self._subscriber.tick()
         self.applier.tick()
+        self.probes.tick()
         self.reporter.tick()
 
     @property
@@ -221,6 +227,21 @@ class Agent:
                 self._log.info(
                     "a newer topology version exists", version=newest, ours=self._server.view.loaded.number, by=peer
                 )
+
+    def _item_received(self, peer: str, item: Item) -> None:
+        """Apply a document, or probe links; an order for an edge behind us is passed on, and the edge checks it."""
+        if item.kind is not ItemKind.PROBE:
+            self.applier.receive(peer, item)
+        elif item.name == self._server.view.name:
+            self.probes.accept(item.body)
+        else:
+            self._notifier.send_once(item.name, item)
+
+    def _links_probed(self) -> None:
+        self.reporter.report_soon()
+
+    def _with_probed(self, status: ServerStatus) -> ServerStatus:
+        return status.model_copy(update={"probed": self.probes.report})
 
     def _follow_issuing(self, issuing: str) -> None:
         """Follow a new issuing CA, or a new certificate of it, and pass it on to the edges behind us.

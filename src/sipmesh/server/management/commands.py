@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.server.control_socket import WHO, Command, Encoded
@@ -14,6 +14,7 @@ from sipmesh.server.management.replies import (
     HISTORY,
     NETWORK,
     PLAN,
+    PROBE_LINKS,
     PUBLISH,
     ROLLBACK,
     ROOT,
@@ -25,7 +26,7 @@ from sipmesh.server.replication.topology_source import version_of
 
 if TYPE_CHECKING:
     from sipmesh.server.management.controller import Controller
-    from sipmesh.server.management.replies import Acknowledgement, Plan, PutInForce, RootStep
+    from sipmesh.server.management.replies import Acknowledgement, Plan, ProbedReply, PutInForce, RootStep
 
 LONGEST_WAIT_S: Final = 60.0
 
@@ -52,6 +53,7 @@ class ManagementCommands:
             ACKNOWLEDGED.name: self._by_leader(self._acknowledged),
             NETWORK.name: self._by_leader(self._network),
             ROOT.name: self._by_leader(self._root),
+            PROBE_LINKS.name: self._by_leader(self._probe),
         }
 
     def _by_leader(self, command: Command) -> Command:
@@ -101,6 +103,12 @@ class ManagementCommands:
         """
         number, wait_s = int(asked["version"]), float(asked.get("wait_s", LONGEST_WAIT_S))
         return await self._controller.network.acknowledged(number, min(wait_s, LONGEST_WAIT_S))
+
+    async def _probe(self, asked: Mapping[str, Any]) -> Sequence[ProbedReply]:
+        """Have servers probe links: *links* has the targets by the server that opens them."""
+        wanted = {str(server): list(map(str, targets)) for server, targets in dict(asked["links"]).items()}
+        wait_s = min(float(asked.get("wait_s", LONGEST_WAIT_S)), LONGEST_WAIT_S)
+        return await self._controller.link_probing.probe(wanted, wait_s)
 
     async def _network(self, _asked: Mapping[str, Any]) -> Encoded:
         """Reply with every server and its last report, compared with the newest version (`NetworkReply`)."""

@@ -10,6 +10,7 @@ from sipmesh.distribution.event import is_ours
 from sipmesh.distribution.notifier import Notifier
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.server.management.issuing import Issuing
+from sipmesh.server.management.link_probing import LinkProbing
 from sipmesh.server.management.network import Network
 from sipmesh.server.management.offers import Offers
 from sipmesh.server.management.pool.file_replication import FileGiver, FileReceiver
@@ -102,6 +103,7 @@ class Controller:
             server, self.reports, self._issuing.grantor, lambda: self.newest, self._changed, audit, loop, log
         )
         self._notifier = Notifier(here, self._offers, self._report_received, self._offers)
+        self.link_probing = LinkProbing(server, management_db, self.network, self._notifier.send_once)
         self._links = ControlLinks(loop, dial)
         self._gave_again_at = self._renewed_at = loop.time()
         self.publisher = Publisher(server, own_status, management_db, users, self.reports, self._apply, log)

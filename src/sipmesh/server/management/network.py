@@ -138,16 +138,21 @@ class Network:
 
         A server that joined with the newest version and has not reported yet is not waited for: it starts with that version.
         """
+
+        def missing() -> list[str]:
+            return [name for name in self.missing(number) if name not in self.joined]
+
+        await self.reported(lambda: not missing(), wait_s)
+        new = [name for name in self.missing(number) if name in self.joined]
+        return Acknowledgement(number, missing(), new, len(self.members()) - len(new))
+
+    async def reported(self, holds: Callable[[], bool], wait_s: float) -> None:
+        """Wait until the reports of servers let *holds* return True, at most *wait_s* seconds."""
         loop = asyncio.get_running_loop()
         until = loop.time() + wait_s
-        while missing := [name for name in self.missing(number) if name not in self.joined]:
-            remaining = until - loop.time()
-            if remaining <= 0:
-                break
+        while not holds() and (remaining := until - loop.time()) > 0:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), remaining)
-        new = [name for name in self.missing(number) if name in self.joined]
-        return Acknowledgement(number, missing, new, len(self.members()) - len(new))
 
     def status(self, newest: int) -> NetworkStatus:
         """Return every server with its version and its faults, compared with the version *newest*."""

@@ -161,6 +161,16 @@ class NetworkReply:
     managers: tuple[ManagerReply, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ProbedReply:
+    """A link that *server* has opened once, to the server or partner *target*: whether it works, and what was seen."""
+
+    server: str
+    target: str
+    passed: bool
+    told: str
+
+
 PLAN: Final = ControlCommand("plan", Plan)
 PUBLISH: Final = ControlCommand("publish", PutInForce)
 BLOCK: Final = ControlCommand("block", PutInForce)
@@ -169,4 +179,5 @@ HISTORY: Final = ControlCommand("history", list[VersionReply])
 VERSION: Final = ControlCommand("version", PublicationReply)
 ACKNOWLEDGED: Final = ControlCommand("acknowledged", Acknowledgement)
 NETWORK: Final = ControlCommand("network", NetworkReply)
+PROBE_LINKS: Final = ControlCommand("probe", list[ProbedReply])
 ROOT: Final = ControlCommand("root", RootStep)

@@ -17,7 +17,7 @@ from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.routing.proxy.response_context import Start
-    from sipmesh.topology.view import ServerView
+    from sipmesh.topology.view import PartnerView, ServerView
     from sipmesh.transport.link.link import Link
 
 PARTNER_SERVICE: Final = "sipfederationtls"
@@ -152,9 +152,14 @@ class FlowTable:
         partner = self.view.partner_named(name)
         if partner is None:
             return None
-        meant, addresses = partner.meant_name(name), partner.addresses
-        service = PARTNER_SERVICE if addresses is None else None
-        return self.flow(self._obtain(Hop(meant, LinkKind.PARTNER, addresses, service)))
+        return self.flow(self._obtain(partner_hop(partner, name)))
+
+
+def partner_hop(partner: PartnerView, name: str) -> Hop:
+    """The way to *partner*, which *name* belongs to: its edge, or what SRV says of the domain *name*."""
+    addresses = partner.addresses
+    service = PARTNER_SERVICE if addresses is None else None
+    return Hop(partner.meant_name(name), LinkKind.PARTNER, addresses, service)
 
 
 def _nowhere(hop: Hop) -> Link:

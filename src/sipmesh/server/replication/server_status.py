@@ -24,6 +24,7 @@ from pydantic import (
 
 from sipmesh.errors import RemoteError
 from sipmesh.printable import printable
+from sipmesh.server.replication.probe_order import MOST_TARGETS
 
 LONGEST_TEXT: Final = 2000
 """Characters of one text; a server cuts its own texts to this length (`text`)."""
@@ -93,6 +94,21 @@ class Neighbour(_Part):
     messages: Count = 0
 
 
+class ProbedLink(_Part):
+    """A link that management has had probed: whether it works, and what the server has seen."""
+
+    target: Name
+    passed: Annotated[bool, Strict()]
+    told: Text = ""
+
+
+class Probed(_Part):
+    """The result of one order to probe links; *order* is its number."""
+
+    order: Count
+    links: Annotated[tuple[ProbedLink, ...], Field(max_length=MOST_TARGETS)] = ()
+
+
 class ServerFacts(_Part):
     """What a server reports and `sipmesh status` shows. *at* is the server's own clock.
 
@@ -124,6 +140,7 @@ class ServerFacts(_Part):
 class ServerStatus(ServerFacts):
     """One report: *number* is the version in force. *request* is a signed request for a new certificate.
 
+    *probed* are the links that management has had probed last.
     *ago_s* is the age of a report that another server brings, in seconds. *unreadable* is set by a front end that could not read
     the report of an edge behind it.
     """
@@ -132,6 +149,7 @@ class ServerStatus(ServerFacts):
     ago_s: Annotated[float, Strict(), Field(ge=0, le=LONGEST_AGO_S, allow_inf_nan=False)] = 0.0
     request: Annotated[str, Strict(), Field(max_length=65_536)] = ""
     unreadable: Text = ""
+    probed: Probed | None = None
 
     @classmethod
     def read(cls, document: object) -> ServerStatus:
@@ -149,7 +167,7 @@ class ServerStatus(ServerFacts):
 
     def facts(self) -> dict[str, object]:
         """Return every key that `sipmesh status --json` shows."""
-        return self.model_dump(mode="json", exclude={"request", "ago_s", "unreadable"})
+        return self.model_dump(mode="json", exclude={"request", "ago_s", "unreadable", "probed"})
 
 
 def text(given: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +11,17 @@ import pytest
 
 from cli.world import Organisation, sipmesh
 from sipmesh.cli.place import Place
+from sipmesh.demo.ports import HOST
 from sipmesh.errors import OperatorError
 from sipmesh.server.management.replies import NetworkReply, Plan, PutInForce, ServerReply
 from sipmesh.topology.document.load import load
+from support.managed import MGMT as MANAGEMENT
+from support.managed import Managed, servers_of, without
+from support.network import EDGE as OUTER
+from support.network import EDGES, FE2, POOL2
+from support.network import FE1 as FRONT_END
 from support.prepared import answered
+from support.running import on_loop
 
 FE1, EDGE, MGMT = "fe1.example.com", "edge1.example.com", "mgmt.example.com"
 
@@ -147,3 +155,27 @@ def test_draft_that_changes_while_it_is_compared_is_not_applied(organisation: Or
     assert (applied.code, "has changed while they were compared" in applied.err) == (1, True)
     assert "publish" not in [one["command"] for one in asked]
     assert certificate(organisation, FE1) == before
+
+
+@on_loop
+async def test_link_that_a_server_on_another_machine_cannot_open_takes_the_version_back(managed: Managed) -> None:
+    """The key of the front end is not here, so management asks it; only it opens links to the edge."""
+    async with managed:
+        await managed.start(MANAGEMENT, FRONT_END, OUTER)
+        for file in (managed.organisation.folder / "servers").glob("*.key"):
+            if not file.name.startswith(MANAGEMENT):
+                file.unlink()
+        managed.edit(lambda document: document.update(pools=[p for p in document["pools"] if p["name"] != POOL2]))
+        await managed.publish(without(FE2), force=True)
+        await managed.acknowledged(2, FRONT_END, OUTER)
+        managed.edit(lambda document: servers_of(document, EDGES)[0].update(address="127.0.0.9", bind=HOST))
+        applied = json.loads(await managed.type("topology", "apply", "-m", "it moves", "--json", code=1))
+        link, _, told = applied["faults"][0].partition(":")
+        assert (link, "refused" in told) == (f"{FRONT_END} → {OUTER}", True)
+        assert (applied["version"], applied["rolled_back"]) == (3, 4)
+        await managed.in_force(4)
+        verified = json.loads(await managed.type("topology", "verify", "--json", code=1))  # the application is off
+        passed = {(one["check"]["opener"], one["check"]["target"].partition(":")[0]): one["passed"] for one in verified}
+        assert passed[FRONT_END, OUTER]
+        assert passed[OUTER, FRONT_END]
+        assert passed[MANAGEMENT, FRONT_END]

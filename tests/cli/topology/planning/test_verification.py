@@ -7,22 +7,26 @@ from pathlib import Path
 import pytest
 
 from cli.world import Organisation
+from sipmesh.cli.place import Place as Cli
 from sipmesh.cli.topology.planning.verification import (
     MOST_CHECKS,
     Check,
     Checked,
     broken,
     checks_for,
+    run_checks,
     say_checks,
     say_left_out,
     touched_by,
     worse_reports,
 )
-from sipmesh.server.management.replies import MemberReply
+from sipmesh.cli.topology.publish import running_management
+from sipmesh.server.management.replies import MemberReply, ProbedReply
 from sipmesh.topology.builder.link_changes import AllowedLink, link_changes
 from sipmesh.topology.document.load import Loaded, load
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
+from support.prepared import answered
 from topology.world import TOPOLOGY, Place, make_authorities
 
 MGMT, FE1, FE2, EDGE = "mgmt.example.com", "fe1.example.com", "fe2.example.com", "edge1.example.com"
@@ -36,14 +40,16 @@ def grown(organisation: Organisation) -> tuple[Loaded, Loaded]:
     return before, load(organisation.file)
 
 
-def test_links_that_appear_are_probed_from_servers_of_this_machine(organisation: Organisation) -> None:
+def test_links_that_appear_are_probed_from_the_servers_that_open_them(organisation: Organisation) -> None:
     before, after = grown(organisation)
     appear = link_changes(before, after).appear
     checks = checks_for(after, appear, ())
     port = {server.name: server.server_port for pool in after.topology.pools for server in pool.servers}
     assert checks == [Check(EDGE, f"{FE1}:{port[FE1]}"), Check(FE1, f"{EDGE}:{port[EDGE]}")]
     (organisation.folder / "servers" / f"{FE1}.key").unlink()
-    assert [check.opener for check in checks_for(after, appear, ())] == [EDGE]
+    assert checks_for(after, appear, ()) == checks
+    organisation.publish("an edge")
+    assert [checked.check.opener for checked in run_checks(Cli(organisation.file), checks, None)] == [EDGE]
 
 
 def test_touched_front_end_is_probed_as_a_phone_does(organisation: Organisation) -> None:
@@ -63,6 +69,27 @@ def test_only_servers_that_a_change_concerns_are_touched(organisation: Organisat
     assert touched_by(before, after, (), appear) == {FE1, EDGE}
     organisation.type("topology", "change", "network", "authority.grace=1")
     assert touched_by(after, load(organisation.file), (), ()) == {MGMT, FE1, EDGE}
+
+
+def test_server_whose_address_changes_is_touched(organisation: Organisation) -> None:
+    _, after = grown(organisation)
+    organisation.type("topology", "change", EDGE, "address=127.0.0.2")
+    assert touched_by(after, load(organisation.file), (), ()) == {EDGE}
+
+
+def test_management_is_asked_for_links_from_other_machines(organisation: Organisation) -> None:
+    """What management has no result for has failed."""
+    (organisation.folder / "servers" / f"{FE1}.key").unlink()
+    works, fails, open_ = (Check(FE1, f"{name}:5062") for name in (EDGE, FE2, MGMT))
+    replies = [ProbedReply(FE1, EDGE, True, "accepted"), ProbedReply(FE1, FE2, False, "refused")]  # noqa: FBT003
+    with answered(organisation.folder / "state", {MGMT: {"probe": replies}}) as asked:
+        socket = running_management(Cli(organisation.file))
+        checked = {
+            one.check: (one.passed, one.told)
+            for one in run_checks(Cli(organisation.file), [works, fails, open_], socket)
+        }
+    assert checked == {works: (True, "accepted"), fails: (False, "refused"), open_: (False, "management has no result")}
+    assert asked[-1]["links"] == {FE1: [EDGE, FE2, MGMT]}
 
 
 def test_link_that_failed_before_is_not_broken_by_the_change() -> None:
@@ -115,11 +142,11 @@ def _place(tmp_path: Path) -> Place:
 
 
 def test_partners_are_probed_from_an_edge_that_changes(place: Place) -> None:
-    (place.file.parent / "servers").mkdir()
-    (place.file.parent / "servers" / "edge1.example.test.key").touch()
     loaded = place.load()
     checks = checks_for(loaded, (), ["edge1.example.test"])
-    targets = [check.target for check in checks]
+    targets = [check.target for check in checks if check.opener == "edge1.example.test"]
+    openers = {check.opener for check in checks if check.target_name == "edge1.example.test"}
+    assert openers == {"fe1.example.test", "fe2.example.test", "fe3.example.test"}
     assert targets[:2] == ["fe1.example.test:5062", "fe2.example.test:5062"]
     assert targets[2:] == ["other.test", "sip.partner.test"]
     appear = [AllowedLink("other.test", "edge1.example.test", LinkKind.PARTNER)]

@@ -71,8 +71,8 @@ def apply(
 ) -> None:
     """Do what `sipmesh topology plan` shows: issue certificates, publish, wait, and verify with real links.
 
-    Links are probed from each server that has its key on this machine; the others are verified by their reports. If the
-    verification fails, the content of the version before is published again.
+    Each link is probed from the server that opens it: by this command where the key of that server is here, else by the server
+    itself, which management asks. If the verification fails, the content of the version before is published again.
 
     Exit codes: 0 if the version is in force and verified, 1 otherwise.
     """
@@ -179,7 +179,7 @@ class Application:
         touched = touched_by(self._planned.before, self._planned.after, needed, plan.links_appear)
         wanted = checks_for(self._planned.after, plan.links_appear, touched)
         known = set(checks_for(self._planned.before, (), touched))
-        before = run_checks(self._place, [check for check in wanted if check in known][:MOST_CHECKS])
+        before = self._probe([check for check in wanted if check in known])
         members = self._members()
         report = ApplyReport(plan.base, issued=self._issued(why, force=force))
         report.version = self._publish(why, force=force)
@@ -241,14 +241,17 @@ class Application:
     def _verify(
         self, report: ApplyReport, checks: list[Check], before: Sequence[Checked], members: Sequence[MemberReply]
     ) -> None:
-        report.checks = run_checks(self._place, checks[:MOST_CHECKS])
+        report.checks = self._probe(checks)
         failed = broken(before, report.checks)
         if failed:
             time.sleep(SETTLE_S)
-            again = {result.check: result for result in run_checks(self._place, [result.check for result in failed])}
+            again = {result.check: result for result in self._probe([result.check for result in failed])}
             report.checks = [again.get(result.check, result) for result in report.checks]
         report.faults += [f"{result.check}: {result.told}" for result in broken(before, report.checks)]
         report.faults += worse_reports(members, self._members())
+
+    def _probe(self, checks: Sequence[Check]) -> list[Checked]:
+        return run_checks(self._place, checks[:MOST_CHECKS], self._socket)
 
     def _roll_back(self, report: ApplyReport, why: str) -> None:
         from sipmesh.server.management.replies import ACKNOWLEDGED, ROLLBACK

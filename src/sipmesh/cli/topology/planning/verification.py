@@ -1,4 +1,6 @@
-"""Checks after a publication: real links from each server of this machine, and the report of every server.
+"""Checks after a publication: real links from each server concerned, and the report of every server.
+
+This command opens the links of a server whose key is on this machine. Management has the other servers open theirs.
 
 A link counts as broken if it should work now and does not, unless the same link did not work before.
 """
@@ -12,6 +14,7 @@ import typer
 
 from sipmesh.cli.output import BAD, GOOD, WARN, say, say_json
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
+from sipmesh.cli.topology.publish import running_management
 from sipmesh.errors import OperatorError
 from sipmesh.topology.document.listeners import listeners
 from sipmesh.topology.view import view
@@ -20,11 +23,16 @@ from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
 
-    from sipmesh.server.management.replies import MemberReply
+    from sipmesh.server.management.replies import MemberReply, ProbedReply
     from sipmesh.topology.builder.link_changes import AllowedLink
     from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.document.model import Topology
 
+
+PROBED_S: Final = 30.0
+"""Seconds that servers on other machines have for their links; most take some hundredths of a second."""
 
 MOST_CHECKS: Final = 400
 """Links that one command probes: each takes some hundredths of a second."""
@@ -40,6 +48,11 @@ class Check:
     opener: str
     target: str
     name: str = ""
+
+    @property
+    def target_name(self) -> str:
+        """The server or partner at the other end."""
+        return self.target.partition(":")[0]
 
     def __str__(self) -> str:
         return f"{self.opener or 'a phone'} → {self.target}{f' as {self.name}' if self.name else ''}"
@@ -57,7 +70,8 @@ class Checked:
 def checks_for(loaded: Loaded, appear: Collection[AllowedLink], touched: Collection[str]) -> list[Check]:
     """Give what must work in a topology: links that *appear*, each link of a *touched* server, phones at touched front ends.
 
-    Only openers with their key on this machine are in the result.
+    Only openers with their key on this machine are in the result, and front ends and edges on other machines: management asks
+    those.
     """
     return sorted({*_between_servers(loaded, appear, touched), *_of_phones(loaded, touched)})
 
@@ -68,9 +82,9 @@ def _between_servers(loaded: Loaded, appear: Collection[AllowedLink], touched: C
             seen = view(loaded, server.name)
             for opener in seen.accept_policy(LinkKind.SERVER).may_open:
                 fresh = any(link.opener == opener and link.server == server.name for link in appear)
-                if (fresh or {opener, server.name} & set(touched)) and _is_here(loaded, opener):
+                if (fresh or {opener, server.name} & set(touched)) and _can_open(loaded, opener):
                     yield Check(opener, f"{server.name}:{server.server_port}")
-            if pool.role is Role.EDGE and _is_here(loaded, server.name):
+            if pool.role is Role.EDGE:
                 yield from _to_partners(loaded, server.name, appear, touched)
 
 
@@ -98,9 +112,41 @@ def _is_here(loaded: Loaded, name: str) -> bool:
     )
 
 
-def run_checks(place: Place, checks: Sequence[Check]) -> list[Checked]:
-    """Probe each link once, under the version in force."""
-    return [_run(place, check) for check in checks]
+def _can_open(loaded: Loaded, opener: str) -> bool:
+    pool = loaded.topology.pool_of(opener)
+    return _is_here(loaded, opener) or (pool is not None and pool.role in {Role.FRONT_END, Role.EDGE})
+
+
+def run_checks(place: Place, checks: Sequence[Check], socket: Path | None) -> list[Checked]:
+    """Probe each link once, under the version in force; management behind *socket* asks the servers of other machines.
+
+    Without a running management server these links are left out.
+    """
+    loaded = place.in_force()
+    local = [check for check in checks if not check.opener or _is_here(loaded, check.opener)]
+    remote = [check for check in checks if check not in local]
+    results = [_run(place, check) for check in local]
+    return sorted(results + (_run_elsewhere(remote, socket) if remote and socket is not None else []), key=_by_check)
+
+
+def _by_check(checked: Checked) -> Check:
+    return checked.check
+
+
+def _run_elsewhere(checks: Sequence[Check], socket: Path) -> list[Checked]:
+    from sipmesh.cli.control_client import ask_one
+    from sipmesh.server.management.replies import PROBE_LINKS
+
+    links: dict[str, list[str]] = {}
+    for check in checks:
+        links.setdefault(check.opener, []).append(check.target_name)
+    replies = ask_one(socket, PROBE_LINKS, PROBED_S + 5, links=links, wait_s=PROBED_S)
+    found = {(reply.server, reply.target): reply for reply in replies}
+    return [Checked(check, *_told(found.get((check.opener, check.target_name)))) for check in checks]
+
+
+def _told(reply: ProbedReply | None) -> tuple[bool, str]:
+    return (reply.passed, reply.told) if reply is not None else (False, "management has no result")
 
 
 def _run(place: Place, check: Check) -> Checked:
@@ -130,10 +176,18 @@ def touched_by(
     old, new = before.topology, after.topology
     if old.authority != new.authority or before.authority.anchors != after.authority.anchors:
         return frozenset(names)
-    concerned = {*issued, *(end for link in appear for end in (link.opener, link.server))}
+    concerned = {*issued, *_changed(old, new), *(end for link in appear for end in (link.opener, link.server))}
     if old.federation != new.federation and (route := new.pool(new.federation.route)) is not None:
         concerned |= {server.name for server in route.servers}
     return frozenset(concerned & names)
+
+
+def _changed(old: Topology, new: Topology) -> Iterator[str]:
+    """Give the servers whose entry has changed, such as their address or a port."""
+    before = {server.name: server for pool in old.pools for server in pool.servers}
+    yield from (
+        server.name for pool in new.pools for server in pool.servers if before.get(server.name, server) != server
+    )
 
 
 def worse_reports(before: Sequence[MemberReply], after: Sequence[MemberReply]) -> list[str]:
@@ -151,7 +205,9 @@ def worse_reports(before: Sequence[MemberReply], after: Sequence[MemberReply]) -
 
 
 def verify(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
-    """Probe every link that the version in force allows and whose opener has its key on this machine.
+    """Probe every link that the version in force allows, from the server that opens it.
+
+    Management asks the front ends and edges of other machines, if it runs here.
 
     Exit codes: 0 if every link works, 1 otherwise.
     """
@@ -159,7 +215,7 @@ def verify(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
     loaded = place.in_force()
     every = [server.name for pool in loaded.topology.pools for server in pool.servers]
     checks = checks_for(loaded, (), every)
-    results = run_checks(place, checks[:MOST_CHECKS])
+    results = run_checks(place, checks[:MOST_CHECKS], running_management(place))
     if as_json:
         say_json(results)
     else:

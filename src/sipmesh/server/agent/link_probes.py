@@ -1,0 +1,160 @@
+"""Links that this server opens once because management has ordered it, and whether each of them works.
+
+A link works when the peer has sent a SIP byte: in TLS 1.3 the handshake of the opener ends before the peer has judged it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.server.process.clock import now_utc
+from sipmesh.server.proxy.flow_table import partner_hop
+from sipmesh.server.replication.control_links import hop_to
+from sipmesh.server.replication.probe_order import PROBE, ProbeOrder, refused
+from sipmesh.server.replication.server_status import Probed, ProbedLink, text
+from sipmesh.transport.link.state import LinkState
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.judgement.explain import headline
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from sipmesh.distribution.event import Here
+    from sipmesh.server.agent.managed_server import ManagedServer
+    from sipmesh.server.log import Log
+    from sipmesh.server.replication.document_store import DocumentStore
+    from sipmesh.topology.view import ServerView
+    from sipmesh.transport.hop import Hop
+    from sipmesh.transport.link.link import Link
+
+PATIENCE_S: Final = 5.0
+"""Seconds that a link may take, from its connection to the first SIP byte of the peer."""
+
+AT_ONCE: Final = 40
+"""Links of one order that are opened at the same time."""
+
+REPORTED_S: Final = 60.0
+"""Seconds for which the reports have the result: management reads it from one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A link that is being probed; it has failed if nothing has come until the loop time *ends*."""
+
+    link: Link
+    ends: float
+
+    def result(self, now: float) -> tuple[bool, str] | None:
+        """Return whether the link works and what was seen, None as long as that is open; *now* is the loop time."""
+        link = self.link
+        if link.peer.confirmed:
+            return True, f"accepted: {link.peer_name}"
+        if link.state is LinkState.CLOSED:
+            verdict = link.verdict
+            return False, headline(verdict) if verdict is not None and not verdict.accepted else link.why
+        return (False, f"no SIP byte within {PATIENCE_S:g} s") if now >= self.ends else None
+
+
+class LinkProbes:
+    """The last order of management and its links; *dial* opens a link, *finished* is called when all have a result."""
+
+    def __init__(
+        self,
+        server: ManagedServer,
+        documents: DocumentStore,
+        here: Here,
+        dial: Callable[[Hop], Link],
+        finished: Callable[[], None],
+        loop: asyncio.AbstractEventLoop,
+        log: Log,
+    ) -> None:
+        self._server, self._documents, self._here = server, documents, here
+        self._dial, self._finished, self._loop, self._log = dial, finished, loop, log
+        self._number = 0
+        self._waiting: deque[tuple[str, Hop]] = deque()
+        self._attempts: dict[str, Attempt] = {}
+        self._results: list[ProbedLink] = []
+        self._forgotten_at = 0.0
+
+    def __repr__(self) -> str:
+        return f"<LinkProbes of {self._server.view.name}: {len(self._attempts)} links, {len(self._waiting)} wait>"
+
+    @property
+    def report(self) -> Probed | None:
+        """The result of the last order, once all its links have one; None for most of the time."""
+        if not self._number or self._attempts or self._waiting or self._loop.time() >= self._forgotten_at:
+            return None
+        return Probed(order=self._number, links=tuple(self._results))
+
+    def accept(self, jws: bytes) -> None:
+        """Carry out an order; raises `RemoteError`, and opens no link, for an order that this server does not accept.
+
+        The order replaces an earlier one. An order that comes twice, through two front ends, is carried out once.
+        """
+        view = self._server.view
+        order = ProbeOrder.decode(self._documents.signed_by_management(jws, PROBE, view.loaded, now_utc()))
+        self._must_be_ours(order, view)
+        if order.number == self._number:
+            return
+        hops = [(target, hop_of(view, target)) for target in dict.fromkeys(order.targets)]
+        self._stop()
+        self._number, self._waiting = order.number, deque(hops)
+        self._log.info("links are probed for management", links=len(hops), order=order.number)
+        self.tick()
+
+    def _must_be_ours(self, order: ProbeOrder, view: ServerView) -> None:
+        if (order.organisation, order.server) != (view.organisation, view.name):
+            raise refused(f"an order for {order.server} of {order.organisation}")
+        if order.version != view.loaded.number:
+            raise refused(f"an order under version {order.version}, and version {view.loaded.number} is in force")
+        order.must_be_recent(now_utc())
+        if order.number < self._number:
+            raise refused("an order that is older than the last one")
+
+    def _stop(self) -> None:
+        for attempt in self._attempts.values():
+            attempt.link.drain()
+        self._attempts.clear()
+        self._results.clear()
+
+    def close(self) -> None:
+        """Probe no more links."""
+        self._waiting.clear()
+        self._stop()
+
+    def tick(self) -> None:
+        """Note which links have a result, and open more; called about twice a second."""
+        if not self._attempts and not self._waiting:
+            return
+        now = self._loop.time()
+        for target, attempt in list(self._attempts.items()):
+            result = attempt.result(now)
+            if result is not None:
+                attempt.link.drain()
+                del self._attempts[target]
+                self._results.append(ProbedLink(target=target, passed=result[0], told=text(result[1])))
+        self._open_more(now)
+        if not self._attempts:
+            self._forgotten_at = now + REPORTED_S
+            self._finished()
+
+    def _open_more(self, now: float) -> None:
+        while self._waiting and len(self._attempts) < AT_ONCE:
+            target, hop = self._waiting.popleft()
+            link = self._dial(hop)
+            link.reserved = True
+            link.send(self._here.first("OPTIONS", hop.name, []).encode())
+            self._attempts[target] = Attempt(link, now + PATIENCE_S)
+
+
+def hop_of(view: ServerView, target: str) -> Hop:
+    """Return the hop to a server or partner to which this server may open a link; raises `RemoteError` for any other name."""
+    if target in view.open_policy(LinkKind.SERVER, target).may_open:
+        return hop_to(view, target)
+    partner = view.partner_named(target)
+    if partner is None or partner.peer.name not in view.open_policy(LinkKind.PARTNER, target).may_open:
+        raise refused(f"an order to open a link to {target}, to which this server opens none")
+    return partner_hop(partner, target)

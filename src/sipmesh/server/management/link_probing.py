@@ -1,0 +1,90 @@
+"""Management has links probed by the servers that open them: it sends signed orders, and reads the results from reports."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from sipmesh.distribution.items import Item, ItemKind
+from sipmesh.server.management.publishing.document_signing import sign_as
+from sipmesh.server.management.replies import ProbedReply
+from sipmesh.server.process.clock import now_utc
+from sipmesh.server.replication.probe_order import PROBE, ProbeOrder
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from sipmesh.server.management.network import Network
+    from sipmesh.server.management.publishing.publisher import InForce
+    from sipmesh.server.replication.server_status import ServerStatus
+    from sipmesh.storage.management_db import ManagementDb
+
+
+class LinkProbing:
+    """Orders of one management server; *send* gives an item to a linked server, and says whether that server is linked."""
+
+    def __init__(
+        self, server: InForce, management_db: ManagementDb, network: Network, send: Callable[[str, Item], bool]
+    ) -> None:
+        self._server, self._management_db = server, management_db
+        self._network, self._send = network, send
+        self._number, self._turn = 0, asyncio.Lock()
+
+    def __repr__(self) -> str:
+        return f"<LinkProbing of {self._server.view.name}, last order {self._number}>"
+
+    async def probe(self, wanted: Mapping[str, Sequence[str]], wait_s: float) -> Sequence[ProbedReply]:
+        """Have each server of *wanted* open a link to each of its targets; returns a result for each within *wait_s* seconds.
+
+        A server that has not the newest version in force, is not linked, or does not report in time, has failed. One call
+        at a time is carried out, since a server carries out one order. Raises `OperatorError` if orders cannot be signed.
+        """
+        async with self._turn:
+            self._number = max(int(now_utc().timestamp() * 1000), self._number + 1)
+            faults = {server: self._order(server, targets) for server, targets in wanted.items()}
+            ordered = [server for server, fault in faults.items() if not fault]
+            await self._network.reported(lambda: all(map(self._is_done, ordered)), wait_s)
+            late = f"has not reported the probe within {wait_s:g} s"
+            return [
+                result
+                for server, targets in wanted.items()
+                for result in self._results(server, targets, faults[server] or f"{server} {late}")
+            ]
+
+    def _order(self, server: str, targets: Sequence[str]) -> str:
+        """Send one order; returns why that is not possible, or empty."""
+        view = self._server.view
+        status = self._network.statuses().get(server)
+        if status is None or status.number != view.loaded.number:
+            return f"{server} has not reported that version {view.loaded.number} is in force"
+        order = ProbeOrder(view.organisation, server, view.loaded.number, self._number, tuple(targets))
+        signed = sign_as(view, order.encode(), PROBE, now_utc(), self._management_db.lease.fencing)
+        item = Item(ItemKind.PROBE, signed, server)
+        sent = [self._send(carrier, item) for carrier in self._carriers(server)]
+        return "" if any(sent) else f"{server} is not linked to management"
+
+    def _carriers(self, server: str) -> Sequence[str]:
+        """Return who is given the order: the server itself, or for an edge the front ends of its next hop."""
+        view = self._server.view
+        pool = next(pool for pool in view.pools.values() if server in pool.servers)
+        if pool.role is not Role.EDGE:
+            return (server,)
+        carriers = view.pools.get(pool.next_hop or "")
+        return carriers.servers if carriers is not None else ()
+
+    def _is_done(self, server: str) -> bool:
+        return _probed(self._network.statuses().get(server), self._number) is not None
+
+    def _results(self, server: str, targets: Sequence[str], otherwise: str) -> Iterator[ProbedReply]:
+        """Give the results of one server; a target without one has failed for the reason *otherwise*."""
+        found = _probed(self._network.statuses().get(server), self._number) or {}
+        for target in targets:
+            passed, told = found.get(target, (False, otherwise))
+            yield ProbedReply(server, target, passed, told)
+
+
+def _probed(status: ServerStatus | None, number: int) -> dict[str, tuple[bool, str]] | None:
+    if status is None or status.probed is None or status.probed.order != number:
+        return None
+    return {link.target: (link.passed, link.told) for link in status.probed.links}

@@ -1,0 +1,94 @@
+"""Nobody but management can have a server open links, and management only links that the topology allows.
+
+The attacker has real TLS and the real certificate of a front end, which is the way of an order to an edge. A socket that counts
+what connects to it stands for the network that would be scanned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sipmesh.demo.ports import HOST
+from sipmesh.distribution.items import Item, ItemKind
+from sipmesh.server.replication.probe_order import PROBE, ProbeOrder
+from sipmesh.server.replication.revocation_push import REVOKED
+from support.giver import Giver
+from support.managed import MGMT, Credentials, Managed, servers_of
+from support.network import EDGE, FE1, FE2, POOL
+from support.running import on_loop, until
+
+
+@dataclass
+class Counted:
+    """A port that counts connections."""
+
+    port: int
+    connections: int = 0
+
+
+@asynccontextmanager
+async def counting() -> AsyncIterator[Counted]:
+    def connected(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        counted.connections += 1
+        writer.close()
+
+    server = await asyncio.start_server(connected, HOST, 0)
+    counted = Counted(server.sockets[0].getsockname()[1])
+    async with server:
+        yield counted
+
+
+def order(server: str, *targets: str, age: timedelta = timedelta(0), version: int = 1) -> ProbeOrder:
+    at = datetime.now(UTC) - age
+    return ProbeOrder("Example", server, version, int(at.timestamp() * 1000), targets)
+
+
+def item(network: Managed, made: ProbeOrder, credentials: Credentials | None = None, kind: str = PROBE) -> Item:
+    made = replace(made, organisation=network.nodes[EDGE].view.organisation) if made.organisation == "Example" else made
+    return Item(ItemKind.PROBE, network.signed(made.encode(), credentials, kind), made.server)
+
+
+def moved(document: dict[str, Any], name: str, port: int) -> None:
+    """Give a front end another port for servers."""
+    entry = next(server for server in servers_of(document, POOL) if server["name"] == name)
+    entry.setdefault("ports", {})["server"] = port
+
+
+@on_loop
+async def test_only_a_recent_order_of_management_for_links_of_the_topology_opens_links(managed: Managed) -> None:
+    async with managed, counting() as victim:
+        await managed.start(EDGE)
+        giver = await Giver.meet(managed._stack, managed, EDGE, FE1)
+        managed.edit(lambda document: moved(document, FE2, victim.port))
+        assert (await giver.topology(managed.version(2))).status == 200
+        await managed.in_force(2, EDGE)
+        good = order(EDGE, FE2, version=2)
+        attempts = {
+            "signed by a front end": item(managed, good, managed.credentials(FE1)),
+            "signed with the certificate of management for links": item(managed, good, managed.credentials(MGMT)),
+            "a document of another kind": item(managed, good, kind=REVOKED),
+            "an address": item(managed, replace(good, targets=(HOST,))),
+            "an address beside a server": item(managed, replace(good, targets=(FE2, f"{HOST}:{victim.port}"))),
+            "a server that the edge does not open links to": item(managed, replace(good, targets=(MGMT,))),
+            "an order for another server": Item(ItemKind.PROBE, item(managed, replace(good, server=FE1)).body, EDGE),
+            "another organisation": item(managed, replace(good, organisation="Other")),
+            "another version": item(managed, replace(good, version=1)),
+            "an old order": item(managed, order(EDGE, FE2, age=timedelta(minutes=6), version=2)),
+            "not signed": Item(ItemKind.PROBE, good.encode(), EDGE),
+        }
+        for what, attempt in attempts.items():
+            assert (await giver.give(attempt)).status == 488, what
+        assert victim.connections == 0
+        assert managed.member(EDGE).probes.report is None
+        assert (await giver.give(item(managed, good))).status == 200
+        await until(lambda: victim.connections)
+        seen = victim.connections
+        assert (await giver.give(item(managed, good))).status == 200
+        older = order(EDGE, FE2, age=timedelta(minutes=1), version=2)
+        assert (await giver.give(item(managed, older))).status == 488
+        assert victim.connections == seen
