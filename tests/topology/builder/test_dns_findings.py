@@ -77,3 +77,12 @@ def test_any_address_may_be_of_either_family() -> None:
 def test_partner_without_a_record_is_asked_to_add_it() -> None:
     [(_, state, [mend])] = found(THEIRS, NOTHING)
     assert (state, "sipmesh partner change" in mend) == ("missing", True)
+
+
+def test_tlsa_record_counts_only_if_dnssec_proves_it() -> None:
+    record = DnsRecord("_5061._tcp.a.test", "TLSA", "2 1 1 AB", FOR)
+    assert found(record, DnsAnswer(["2 1 1 ab"], Dnssec.SECURE)) == [("TLSA", "good", [])]
+    [(_, state, mend)] = found(record, DnsAnswer(["2 1 1 ab"], Dnssec.INSECURE))
+    assert state == "unsigned"
+    assert mend[0].startswith("sign the zone of _5061._tcp.a.test.")
+    assert found(record, DnsAnswer(["2 1 1 ac"], Dnssec.SECURE))[0][1] == "wrong"

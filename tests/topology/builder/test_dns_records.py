@@ -68,3 +68,16 @@ def test_zone_is_the_longest_sip_domain_above_a_name(place: Place) -> None:
     assert zone_of("fe1.other.test", topology) == "other.test"
     assert zone_of("test", topology) == "test"
     assert str(DnsRecord("a.test", "A", "192.0.2.1", Purpose.SERVERS)) == "a.test. A 192.0.2.1"
+
+
+def test_each_port_that_srv_names_has_its_tlsa_records(place: Place) -> None:
+    """The records of a port stand once, for all SIP domains; a port without a certificate has none."""
+    place.spoil(("[example.test]  # ours", "[example.test, example.net]"))
+    tlsa = {("fe1.example.test", 5061): ["2 1 1 aa", "2 1 1 bb"], ("sip.example.test", 5061): ["2 1 1 aa"]}
+    records = dns_records(place.load().topology, tlsa)
+    assert [(str(record), record.purpose) for record in records if record.type == "TLSA"] == [
+        ("_5061._tcp.fe1.example.test. TLSA 2 1 1 aa", Purpose.PHONES),
+        ("_5061._tcp.fe1.example.test. TLSA 2 1 1 bb", Purpose.PHONES),
+        ("_5061._tcp.sip.example.test. TLSA 2 1 1 aa", Purpose.PARTNERS),
+    ]
+    assert zone_of("_5061._tcp.fe1.other.test", place.load().topology) == "other.test"

@@ -415,6 +415,7 @@ RICH = {
         "blocked": ["evil.test", "bad.test"],
     },
     "dns": {"servers": ["192.0.2.53", "192.0.2.54"]},
+    "dane": True,
     "media": {"default": "encrypted", "domains": {"example.test": "any"}},
     "websocket": {"origins": ["https://phone.example.test", "http://localhost:8080"], "phone": True},
     "storage": {

@@ -33,6 +33,8 @@ class State(StrEnum):
     MISSING = "missing"
     WRONG = "wrong"
     BOGUS = "bogus"
+    UNSIGNED = "unsigned"
+    """The record is right, and peers ignore it: a TLSA record counts only if DNSSEC proves it (RFC 6698 section 4.1)."""
     UNANSWERED = "unanswered"
 
 
@@ -125,6 +127,9 @@ def _finding(name: str, kind: str, wanted: Sequence[str], answer: DnsAnswer) -> 
         )
     missing = [data for data in wanted if normal(data) not in map(normal, seen)]
     stale = [data for data in seen if normal(data) not in map(normal, wanted)]
+    if not missing and not stale and kind == "TLSA" and answer.dnssec is not Dnssec.SECURE:
+        mend = f"sign the zone of {name}., and ask a resolver that validates: peers ignore TLSA records without DNSSEC"
+        return DnsFinding(name, kind, State.UNSIGNED, *given, [mend])
     if not missing and not stale:
         return DnsFinding(name, kind, State.GOOD, *given)
     added = [f"add: {name}. {TTL_S} IN {kind} {data}" for data in missing]

@@ -1,4 +1,4 @@
-"""The DNS records that a topology needs: SRV and NAPTR of its SIP domains, and the addresses of its servers.
+"""The DNS records that a topology needs: SRV, NAPTR and TLSA for its SIP domains, and the addresses of its servers.
 
 RFC 3263 for phones, `_sipfederationtls._tcp` for partners. DNS decides where a connection goes, and never who is there (rule R9).
 """
@@ -8,8 +8,10 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.topology.builder.tlsa import tlsa_name
 from sipmesh.topology.document.listeners import listeners
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.trust.role import Role
@@ -17,8 +19,10 @@ from sipmesh.trust.role import Role
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from sipmesh.topology.builder.tlsa import TlsaData
     from sipmesh.topology.document.model import Pool, Server, Topology
 
+NO_TLSA: Final[TlsaData] = MappingProxyType({})
 PHONE_SERVICE: Final = "_sips._tcp"
 PARTNER_SERVICE: Final = "_sipfederationtls._tcp"
 TTL_S: Final = 3600
@@ -48,9 +52,13 @@ class DnsRecord:
         return f"{self.name}. {self.type} {self.data or '(an address that the topology does not have)'}"
 
 
-def dns_records(topology: Topology) -> Sequence[DnsRecord]:
-    """Give the records of a topology, those of each name together, in the order of the document."""
+def dns_records(topology: Topology, tlsa: TlsaData = NO_TLSA) -> Sequence[DnsRecord]:
+    """Give the records of a topology, those of each name together, in the order of the document.
+
+    *tlsa* has the data of TLSA records by host and port of SRV records.
+    """
     found = dict.fromkeys(_records(topology))
+    found |= dict.fromkeys(_tlsa(tuple(found), tlsa))
     names = dict.fromkeys(record.name for record in found)
     return [record for name in names for record in found if record.name == name]
 
@@ -84,6 +92,15 @@ def _records(topology: Topology) -> Iterator[DnsRecord]:
     for server in route.servers if route is not None else ():
         outside = server.outside.address if server.outside else None
         yield _address(route.name if route else "", outside or server.address, Purpose.PARTNERS)
+
+
+def _tlsa(records: Sequence[DnsRecord], tlsa: TlsaData) -> Iterator[DnsRecord]:
+    """Give the TLSA records of each host and port that the SRV *records* name."""
+    for record in records:
+        if record.type == "SRV":
+            _, _, port, host = record.data.removesuffix(".").split()
+            for data in tlsa.get((host, int(port)), ()):
+                yield DnsRecord(tlsa_name(host, int(port)), "TLSA", data, record.purpose)
 
 
 def _phones_to(topology: Topology, domain: str, pool: Pool) -> Iterator[DnsRecord]:
@@ -121,7 +138,7 @@ def _address(name: str, address: str | None, purpose: Purpose) -> DnsRecord:
 
 
 def zone_of(name: str, topology: Topology) -> str:
-    """Give the zone for a record: the longest SIP domain that *name* is below, else the name without its first label."""
-    labels = name.split(".")
+    """Give the zone for a record: the longest SIP domain that *name* is below, else the host name without its first label."""
+    labels = [label for label in name.split(".") if not label.startswith("_")]
     above = [".".join(labels[n:]) for n in range(len(labels))]
     return next((zone for zone in above if zone in topology.sip_domains), above[min(1, len(above) - 1)])

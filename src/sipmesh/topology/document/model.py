@@ -463,6 +463,10 @@ class Topology(Part):
         default=None, description="phones in web pages; without it, front ends have no WebSocket port"
     )
     dns: Dns | None = Field(default=None, description="DNS servers to use; by default those of the machine")
+    dane: bool = Field(
+        default=False,
+        description="TLSA records of our ports belong to our DNS records, for peers that check DANE; our servers use none",
+    )
     storage: Storage = Field(default=Storage(), description="where users and registrations are stored")
     presence: Presence = Field(default=Presence(), description="who may watch the presence of our users")
     messages: Messages = Field(default=Messages(), description="messages stored for users who are not registered")

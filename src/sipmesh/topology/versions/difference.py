@@ -451,6 +451,7 @@ _TOPOLOGY: Mapping[str, Words | None] = {
     ),
     "sipmesh": _from_to("the format of the document"),
     "dns": lambda _, old, new: _DNS("", old and old.servers, new and new.servers),
+    "dane": lambda _, _old, new: "TLSA records are needed in DNS" if new else "TLSA records have no use in DNS",
     "websocket": _websocket,
 }
 _MEDIA: Mapping[str, Words | None] = {

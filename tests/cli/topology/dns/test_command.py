@@ -92,3 +92,40 @@ def test_formats_and_purposes(three: Organisation) -> None:
     assert "_sips._tcp.plain.test" in three.type("topology", "dns").out
     told = three.type("topology", "dns", "--json", "--version", "1").json
     assert {record["name"] for record in told} >= {"_sips._tcp.example.com", "fe1.example.com"}
+
+
+@pytest.mark.peer("knot")
+@pytest.mark.peer("unbound")
+def test_tlsa_records_are_compared_with_their_dnssec_status(organisation_model: Organisation, tmp_path: Path) -> None:
+    """A right record, a missing, a wrong and a stale one, one that is bogus, and one in a zone that is not signed."""
+    made = organisation_model.copied(tmp_path / "o")
+    hosts = [f"right.{SECURE}", f"missing.{SECURE}", f"wrong.{SECURE}", f"stale.{SECURE}", f"x.{BOGUS}", f"x.{PLAIN}"]
+    for zone in (SECURE, BOGUS, PLAIN):
+        assert made.type("topology", "add", "domain", zone).code == 0
+    for host in hosts:
+        assert made.type("topology", "add", "server", host, "--pool", "pool1").code == 0
+    assert made.type("topology", "change", "network", "dane=true").code == 0
+    assert "TLSA records are needed in DNS" in made.type("topology", "apply", "-m", "DANE", "--force").out
+    zones = {zone: list(map(spoilt, lines)) for zone, lines in zone_files(made).items() if zone != "example.com"}
+    zones[SECURE].append(next(line for line in zones[SECURE] if "stale" in line and "TLSA" in line)[:-64] + "ab" * 32)
+    with knot(tmp_path, zones) as authority, unbound(tmp_path, authority, zones) as port:
+        server = ("--server", f"{HOST}:{port}", "--for", "phones", "--json")
+        findings = made.type("topology", "dns", "check", *server).json["findings"]
+    found = {one["name"].split(".", 2)[2]: (one["state"], one["dnssec"]) for one in findings if one["type"] == "TLSA"}
+    assert {host: found[host] for host in hosts} == {
+        f"right.{SECURE}": ("good", "secure"),
+        f"missing.{SECURE}": ("missing", "secure"),
+        f"wrong.{SECURE}": ("wrong", "secure"),
+        f"stale.{SECURE}": ("wrong", "secure"),
+        f"x.{BOGUS}": ("bogus", "bogus"),
+        f"x.{PLAIN}": ("unsigned", "insecure"),
+    }
+
+
+def spoilt(line: str) -> str:
+    """A line of a zone file, with another TLSA record where the name says so."""
+    if "TLSA" not in line:
+        return line
+    if "missing" in line:
+        return f"; {line}"
+    return line[:-64] + "cd" * 32 if "wrong" in line else line

@@ -56,11 +56,15 @@ def dns(
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Print the DNS records that the topology needs: SRV and NAPTR of the SIP domains, addresses of servers and of the edge."""
+    """Print the DNS records that the topology needs: SRV and NAPTR of the SIP domains, addresses of servers and of the edge.
+
+    With `dane: true` in the topology also TLSA records.
+    """
     if context.invoked_subcommand is not None:
         return
-    loaded = _loaded(Place(topology), version)
-    records = _records(loaded, purpose)
+    place = Place(topology)
+    loaded = _loaded(place, version)
+    records = _records(place, loaded, purpose)
     if as_json:
         say_json(records)
     elif style is Format.TABLE:
@@ -78,8 +82,11 @@ def _loaded(place: Place, version: int) -> Loaded:
     return loaded_version(place, version) if version else place.load()
 
 
-def _records(loaded: Loaded, purpose: Sequence[Purpose] | None) -> Sequence[DnsRecord]:
-    return [record for record in dns_records(loaded.topology) if not purpose or record.purpose in purpose]
+def _records(place: Place, loaded: Loaded, purpose: Sequence[Purpose] | None) -> Sequence[DnsRecord]:
+    from sipmesh.cli.topology.dns.presented_chains import tlsa_data
+
+    records = dns_records(loaded.topology, tlsa_data(place, loaded))
+    return [record for record in records if not purpose or record.purpose in purpose]
 
 
 def _show(records: Sequence[DnsRecord]) -> None:
@@ -114,10 +121,11 @@ def check(
     from sipmesh.topology.builder.dns_findings import State, compare, questions
     from sipmesh.topology.builder.dns_records import partner_records
 
-    loaded = Place(topology).in_force()
+    place = Place(topology)
+    loaded = place.in_force()
     named = loaded.topology.dns.servers if loaded.topology.dns is not None else ()
     servers = name_servers(server or named)
-    records = [*_records(loaded, purpose)]
+    records = [*_records(place, loaded, purpose)]
     if not purpose or Purpose.SERVERS in purpose:
         records += partner_records(loaded.topology)
     findings = compare(records, look_up(questions(records), servers))

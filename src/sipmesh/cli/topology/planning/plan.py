@@ -78,6 +78,7 @@ def plan(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
 
 def planned_for(place: Place) -> Planned:
     """Compare the draft with the version in force; raises `OperatorError` for a draft with problems, and without a version."""
+    from sipmesh.cli.topology.dns.presented_chains import tlsa_data
     from sipmesh.cli.topology.planning.certificate_needs import certificate_needs
     from sipmesh.server.management.publishing.decommission import servers_of
     from sipmesh.server.management.publishing.publish_checks import from_a_restart
@@ -92,7 +93,7 @@ def planned_for(place: Place) -> Planned:
     restarts = list(from_a_restart(before, after))
     links = link_changes(before, after)
     homes, unread = _homes(before, after)
-    old, new = dns_records(before.topology), dns_records(after.topology)
+    old, new = (dns_records(loaded.topology, tlsa_data(place, loaded)) for loaded in (before, after))
     report = PlanReport(
         base=plan.base,
         digest=plan.digest,
