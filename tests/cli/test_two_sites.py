@@ -1,123 +1,93 @@
-"""An organisation from nothing to two sites, eight servers and one partner, by commands alone: no file is edited."""
+"""What the tutorial of two sites says, typed by a test: its own words, at other loopback addresses."""
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cli.world import Organisation, sipmesh
+from cli.world import Organisation, Result, sipmesh
+from support.checkout import ROOT
 
-DOMAIN, PARTNER = "example.com", "partner.test"
-GROWTH = """\
-add site berlin
-add site paris
-change mgmt site=berlin
-change pool1 site=berlin
-add server --pool pool1
-add pool --role front-end --site paris --address {here} --address {here}
-add pool --role edge --site berlin --next-hop pool1 --address {here} --address {here}
-add application bot --site paris --next-hop pool2 --address {here}
-add domain example.net
-"""
+TUTORIAL = ROOT / "docs/tutorial/two-sites.md"
+PASSWORDS = {"alice": "alice-secret", "bob": "bob-secret", "carol": "carol-secret"}
+NETWORK = f"127.{1 + os.getpid() // 250 % 250}.{os.getpid() % 250}"
+"""A part of loopback for this process, so that the ports are those of the page."""
 
 
-def address(network: int) -> str:
-    """An address of this machine that no other process uses, so that every port of it is free."""
-    return f"127.{network}.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
+def lines(step: int) -> list[str]:
+    """The commands of one step."""
+    text = TUTORIAL.read_text().partition(f"## {step}.")[2].partition("\n## ")[0]
+    return "".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).splitlines()
 
 
-def made(folder: Path, domain: str, here: str, growth: str) -> Organisation:
-    """Make an organisation in *folder*, and let it grow by a command for each line."""
-    assert sipmesh("init", domain, "--dir", folder, "--address", here).code == 0
-    organisation = Organisation(folder, domain)
-    for line in growth.format(here=here).splitlines():
-        typed = organisation.type("topology", *shlex.split(line))
-        assert typed.code == 0, f"{line}\n{typed.out}{typed.err}"
-    applied = organisation.type("topology", "apply", "-m", "two sites", "--json")
-    assert applied.code == 0, applied.out + applied.err
-    return organisation
+class Desk:
+    """The folder that has `com` and `org`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.com, self.org = (Organisation(folder / name, domain) for name, domain in SIDES)
+
+    def type(self, line: str, organisation: Organisation) -> Result:
+        """Type a line; one that asks for a password gets it."""
+        words = shlex.split(line.replace("127.0.0.", f"{NETWORK}."))[1:]
+        words = [str(self.folder / word[3:]) if word.startswith("../") else word for word in words]
+        if words[0] == "init":
+            return sipmesh(*words[:-1], self.folder / words[-1])
+        user = next((name for name in PASSWORDS if name in words or f"{name}@" in line.partition("--as ")[2]), "")
+        more = ["--password-stdin"] if user else []
+        return organisation.type(*words, *more, typed=f"{PASSWORDS.get(user, '')}\n")
+
+    def run(self, organisation: Organisation, *typed: str, code: int = 0) -> str:
+        """Type lines; returns what they print. `serve` starts the servers."""
+        printed = ""
+        for line in typed:
+            if line.startswith("sipmesh serve "):
+                organisation.serve_together(*shlex.split(line)[2:])
+            elif not line.startswith("cd "):
+                done = self.type(line, organisation)
+                assert done.code == code, f"{line}\n{done.out}{done.err}"
+                printed += done.out
+        return printed
 
 
-def edge_of(organisation: Organisation) -> str:
-    """The name and port by which partners know the edge, as DNS would tell them."""
-    records = organisation.type("topology", "dns", "--for", "partners", "--json").json
-    _, _, port, target = next(one["data"].split() for one in records if one["type"] == "SRV")
-    return f"{target.rstrip('.')}:{port}"
+SIDES = (("com", "example.com"), ("org", "example.org"))
 
 
-def befriend(ours: Organisation, theirs: Organisation, where: str) -> None:
-    ca = theirs.folder / "ca"
-    given = ("--ca", ca / "root.pem", "--crl", ca / "root.crl", "--crl", ca / "issuing.crl", "--address", where)
-    added = ours.type("partner", "add", theirs.domain, "--edge", edge_of(theirs), *given)
-    assert added.code == 0, added.out + added.err
+@pytest.fixture(name="desk")
+def _desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(tmp_path)
+    yield desk
+    desk.com.stop()
+    desk.org.stop()
 
 
-def servers_of(organisation: Organisation) -> list[str]:
-    shown = organisation.type("topology", "show", "--json").json
-    return [server["name"] for pool in shown["pools"] for server in pool["servers"]]
-
-
-@pytest.fixture(name="pair", scope="module")
-def _pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Organisation, Organisation]]:
-    """Both organisations run, each in one process."""
-    ours = made(tmp_path_factory.mktemp("o") / "o", DOMAIN, address(54), GROWTH)
-    theirs = made(tmp_path_factory.mktemp("p") / "p", PARTNER, address(55), "add pool --role edge --address {here}\n")
-    befriend(ours, theirs, address(55))
-    befriend(theirs, ours, address(54))
-    for organisation, user, *pool in ((ours, "alice", "pool1"), (ours, "bob", "pool2"), (theirs, "carol")):
-        home = ("--pool", f"{pool[0]}.{DOMAIN}") if pool else ()
-        organisation.add_user(f"{user}@{organisation.domain}", *home)
-    try:
-        for organisation in (ours, theirs):
-            organisation.serve_together(*(name for name in servers_of(organisation) if not name.startswith("bot.")))
-        yield ours, theirs
-    finally:
-        for organisation in (ours, theirs):
-            organisation.stop()
-
-
-def test_network_has_what_was_said(pair: tuple[Organisation, Organisation]) -> None:
-    shown = pair[0].type("topology", "show", "--json").json
-    sites = {pool["name"].partition(".")[0]: (pool["site"], len(pool["servers"])) for pool in shown["pools"]}
-    assert sites == {
-        "mgmt": (None, 1),
-        "pool1": ("berlin", 2),
-        "pool2": ("paris", 2),
-        "sip": ("berlin", 2),
-        "bot": ("paris", 1),
-    }
-    assert sum(count for _, count in sites.values()) == 8
-    assert pair[0].type("topology", "check", "--json").json["warnings"] == []
-
-
-def test_links_of_both_organisations_work(pair: tuple[Organisation, Organisation]) -> None:
-    ours, theirs = pair
-    verified = ours.type("topology", "verify", "--json").json
-    broken = [
-        result for result in verified if not result["passed"] and not result["check"]["target"].startswith("bot.")
-    ]
-    assert broken == []
-    assert len(verified) > 30
-    probed = ours.type("partner", "probe", PARTNER, "--json")
-    assert (probed.code, sorted(probed.json["edges"])) == (0, [f"edge1.{DOMAIN}", f"edge2.{DOMAIN}"])
-    assert theirs.type("partner", "probe", DOMAIN).code == 0
-
-
-def test_simulation_agrees_with_the_network(pair: tuple[Organisation, Organisation]) -> None:
-    ours, theirs = pair
-    certificate = theirs.folder / "servers" / f"edge1.{PARTNER}.pem"
-    way = ("topology", "simulate", "--from", PARTNER, "--to", DOMAIN, "--certificate", certificate, "--user")
-    assert ours.type(*way, f"carol@{PARTNER}").code == 0
-    assert ours.type(*way, f"alice@{DOMAIN}").code == 1
-
-
-@pytest.mark.parametrize("reader", [f"bob@{DOMAIN}", f"carol@{PARTNER}"])
-def test_message_reaches_the_other_site_and_the_partner(pair: tuple[Organisation, Organisation], reader: str) -> None:
-    """The reader is away: the front ends of the home pool take the message, and store it."""
-    ours, login = pair[0], ("--as", f"alice@{DOMAIN}", "--password-stdin")
-    sent = ours.type("message", *login, reader, "hello", "--json", typed=f"alice@{DOMAIN}-secret\n")
-    assert (sent.code, sent.json["status"]) == (0, 202), sent.out + sent.err
+@pytest.mark.soak
+def test_network_is_built_by_commands_alone_and_a_bad_change_takes_itself_back(desk: Desk) -> None:
+    """From nothing to two sites, eight servers and a partner; no file is edited."""
+    desk.run(desk.com, *lines(1))
+    assert "Version 2 is published" in desk.run(desk.com, *lines(2))
+    shown = desk.run(desk.com, *lines(3))
+    assert "8 of 8 servers without a fault" in shown
+    assert "✗" not in shown
+    desk.run(desk.org, *lines(4))
+    ours, theirs, *checks = lines(5)
+    desk.run(desk.com, ours)
+    desk.run(desk.org, theirs)
+    assert "✓ SIP      OPTIONS answered 200 OK" in desk.run(desk.com, *checks)
+    break_it, apply, *mend = lines(6)
+    desk.run(desk.com, break_it)
+    failed = desk.run(desk.com, apply, code=1)
+    assert re.search(r"✗ fe4\.example\.com → edge1\.example\.com:\d+: .*refused", failed)
+    assert "has the content from before" in failed
+    mended = desk.run(desk.com, *mend)
+    assert "The draft equals version 5" in mended
+    assert "has failed its verification" in mended
+    assert "✗" not in mended
+    assert all(
+        server in mended for server in ("fe5.example.com → edge2.example.com", "edge1.example.com → sip.example.org")
+    )
