@@ -68,7 +68,7 @@ browsers:
 	@tools/web_phone || [ $$? = 3 ]
 
 soak: $(READY) peers browsers ## the tests that take minutes each
-	@SIPMESH_SOAK=1 $(BIN)/pytest -q -m "soak or more_in_soak" -rs $(ARGS)
+	@SIPMESH_SOAK=1 $(BIN)/pytest -q -m "soak or more_in_soak" -o timeout=0 -rs $(ARGS)
 
 simulate: $(READY) ## the network on virtual time, seed after seed (ARGS="--minutes 10", ARGS="--seed 7 --trace", ARGS=--help)
 	@PYTHONPATH=tests:src $(BIN)/python -m simulation $(ARGS)
