@@ -129,3 +129,20 @@ def test_only_management_server_needs_no_lease(database: Database) -> None:
     pool = Lease(database, A)
     assert pool.claim()
     assert pool.fencing == 1001
+
+
+def test_number_is_above_what_this_host_has_seen_whatever_the_database_says(database: Database) -> None:
+    first, second = Lease(database, A), Lease(database, B)
+    assert first.claim()
+    with database.engine.begin() as db:
+        db.execute(sql.text("UPDATE management_lease SET fencing = 9"))
+    first.fencing = first.floor = 9
+    assert (first.claim(), first.fencing) == (True, 9)
+    with database.engine.begin() as db:
+        db.execute(sql.text("UPDATE management_lease SET fencing = 2"))
+    first.fencing = 0
+    assert (first.claim(), first.fencing) == (True, 10)
+    with database.engine.begin() as db:
+        db.execute(sql.text("DELETE FROM management_lease"))
+    second.floor = 10
+    assert (second.claim(), second.fencing) == (True, 11)

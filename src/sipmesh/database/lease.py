@@ -71,15 +71,16 @@ class NotLeadingError(OperatorError):
 class Lease:
     """The lease in one database, for the management server *holder*; "" if there is only one management server."""
 
-    __slots__ = ("__weakref__", "_database", "fencing", "holder", "is_kept")
+    __slots__ = ("__weakref__", "_database", "fencing", "floor", "holder", "is_kept")
 
     def __init__(self, database: Database, holder: str = "") -> None:
         """Create the missing table; raises `OperatorError` if the database cannot be used.
 
         *fencing* is the number under which this process acts; in a pool it is 0 until `claim` has returned True. *is_kept* says
-        that a running server claims the lease at intervals: then nothing else in its process does.
+        that a running server claims the lease at intervals: then nothing else in its process does. *floor* is the highest number
+        that this host has seen in a signed document: it leads with no lower one, whatever the database says.
         """
-        self._database, self.holder, self.fencing = database, holder, 0
+        self._database, self.holder, self.fencing, self.floor = database, holder, 0, 0
         self.is_kept = False
         self.set_up()
 
@@ -120,15 +121,17 @@ class Lease:
         _lock(db)
         state, now = self._state_in(db), time_of(db)
         if state is None:
-            row = {"id": 1, "holder": self.holder, "fencing": 1, "until": now + LEASE_S, "since": now}
+            number = self.floor + 1
+            row = {"id": 1, "holder": self.holder, "fencing": number, "until": now + LEASE_S, "since": now}
             db.execute(_lease.insert().values(row))
-            return 1
-        if state.holder == self.holder and self.fencing in (0, state.fencing):
+            return number
+        is_ours = state.holder == self.holder and self.fencing in (0, state.fencing)
+        if is_ours and state.fencing >= self.floor:
             db.execute(_lease.update().values(until=now + LEASE_S))
             return state.fencing
-        if state.left_s > 0 and state.holder:
+        if state.left_s > 0 and state.holder and not is_ours:
             return 0
-        number = state.fencing + 1
+        number = max(state.fencing, self.floor) + 1
         db.execute(_lease.update().values(holder=self.holder, fencing=number, until=now + LEASE_S, since=now))
         return number
 

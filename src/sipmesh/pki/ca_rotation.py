@@ -19,11 +19,14 @@ from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.pki.ledger import Ledger
 from sipmesh.pki.offline.cross_certificate import CROSS
+from sipmesh.trust.x509.certificate import issued_by
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
     from pathlib import Path
+
+    from cryptography import x509
 
     from sipmesh.pki.crl.builder import Reason
     from sipmesh.pki.ledger import Record
@@ -168,6 +171,16 @@ class CaGenerations:
     def signed_last(self) -> datetime | None:
         """When the newest CRL of all generations was signed, or None."""
         return max((at for ca in self.alive if (at := ca.crls.signed_last) is not None), default=None)
+
+    def has_issued(self, certificate: x509.Certificate) -> bool:
+        """Tell whether one of our CAs has signed a certificate, and its CRL on this host does not list it.
+
+        A record in the ledger alone does not count: others may be able to write there.
+        """
+        return any(
+            issued_by(certificate, ca.issuing) and not ca.crls.in_force().lists(certificate.serial_number)
+            for ca in self.alive
+        )
 
     def records(self) -> list[Record]:
         """Give all certificates that were ever issued, by generation."""

@@ -235,15 +235,17 @@ class Ledger:
             rows = db.execute(sql.select(self._tables.certificates).order_by(self._tables.order)).all()
         return tuple(map(_record, rows))
 
-    def reserve_list(self, issuer: CertificateKind, this_update: datetime, next_update: datetime) -> ListRecord:
+    def reserve_list(
+        self, issuer: CertificateKind, this_update: datetime, next_update: datetime, *, above: int = 0
+    ) -> ListRecord:
         """Journal a CRL before it is signed. Its number is the last number plus one, also after a crash.
 
-        It is above all numbers of leaders with a lower fencing number.
+        It is above all numbers of leaders with a lower fencing number, and *above* that of the CRL before it.
         """
         table = self._tables.lists
         highest = sql.select(sql.func.coalesce(sql.func.max(table.c.number), 0)).where(table.c.issuer == str(issuer))
         with self._writing() as db:
-            number = max(db.execute(highest).scalar_one() + 1, self.fencing * FENCED)
+            number = max(db.execute(highest).scalar_one() + 1, self.fencing * FENCED, above + 1)
             revoked = self._revocations(db, issuer)
             row = (str(issuer), number, _iso(this_update), _iso(next_update), revoked)
             db.execute(table.insert().values(row))

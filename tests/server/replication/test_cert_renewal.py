@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from sqlite3 import connect
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from sipmesh.demo.forge import Forge, Wish
 from sipmesh.errors import RemoteError
 from sipmesh.pki import files
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.csr import request_for
 from sipmesh.pki.keys.passphrase import VARIABLE
+from sipmesh.pki.ledger import FILE
 from sipmesh.server.replication.cert_renewal import (
     CERTIFICATE,
     MOST_A_DAY,
@@ -179,6 +184,44 @@ def test_request_for_another_server_is_refused(place: Place) -> None:
         grantor.asked(FE1, place.forged(EDGE, by=FE1), place.loaded, DUE)
     assert place.granted == []
     assert grantor.asked(EDGE, place.request(EDGE), place.loaded, DUE)
+
+
+def write(place: Place, statement: str, *values: object) -> None:
+    """Change the ledger as who can write to it."""
+    with closing(connect(place.folder / "ca" / FILE)) as db, db:
+        assert db.execute(statement, values).rowcount > 0
+
+
+def test_certificate_that_only_the_ledger_has_renews_nothing(place: Place) -> None:
+    """Who can write to the ledger, and has a front end, would get the certificate of an edge."""
+    wish = Wish(EDGE, dns=(EDGE,), uris=(f"sip:{EDGE}",), ends=timedelta(days=30))
+    mallory = Forge(NOW).forge(wish, Forge(NOW).organisation("example.test"))
+    assert isinstance(mallory.key, ec.EllipticCurvePrivateKey)
+    forged = sign(request_for(EDGE, files.new_key()), REQUEST, mallory.chain, mallory.key).decode()
+    der = mallory.certificate.public_bytes(Encoding.DER)
+    rightful, serial = place.request(EDGE), f"{place.leaf(EDGE).serial_number:x}"
+    own = place.leaf(EDGE).public_bytes(Encoding.DER)
+    columns = f"{mallory.certificate.serial_number:x}", der, serial
+    write(place, "UPDATE certificates SET serial = ?, der = ? WHERE serial = ?", *columns)
+    with pytest.raises(RemoteError, match="has expired or was revoked"):
+        place.grantor().asked(EDGE, forged, place.loaded, DUE)
+    write(place, "UPDATE certificates SET serial = ?, der = ? WHERE serial = ?", serial, own, columns[0])
+    assert place.grantor().asked(EDGE, rightful, place.loaded, DUE)
+
+
+def test_names_in_the_ledger_make_no_certificate_that_of_another_server(place: Place) -> None:
+    write(place, "UPDATE certificates SET names = ? WHERE names LIKE ?", json.dumps([EDGE]), f'["{FE1}"%')
+    with pytest.raises(RemoteError, match="is not signed with its key"):
+        place.grantor().asked(EDGE, place.forged(EDGE, by=FE1), place.loaded, DUE)
+    assert place.grantor().asked(EDGE, place.forged(EDGE, by=EDGE), place.loaded, DUE)
+
+
+def test_revoked_certificate_is_not_renewed_although_the_ledger_has_no_revocation(place: Place) -> None:
+    place.ca.revoke(place.leaf(FE1).serial_number, Reason.KEY_COMPROMISE, DUE)
+    write(place, "UPDATE certificates SET revoked_at = NULL, reason = NULL")
+    with pytest.raises(RemoteError, match="has expired or was revoked"):
+        place.grantor().asked(FE1, place.request(FE1), place.loaded, DUE)
+    assert place.grantor().asked(FE2, place.request(FE2), place.loaded, DUE)
 
 
 def test_request_signed_by_a_document_signer_is_refused(place: Place) -> None:

@@ -65,12 +65,15 @@ def listed(records: Iterable[Record], issuer: CertificateKind, at: datetime) -> 
 
 
 def builder(
-    issuer: x509.Certificate, made: ListRecord, revoked: Iterable[Record]
+    issuer: x509.Certificate,
+    made: ListRecord,
+    revoked: Iterable[Record],
+    kept: Iterable[x509.RevokedCertificate] = (),
 ) -> x509.CertificateRevocationListBuilder:
-    """Give the CRL without its signature."""
+    """Give the CRL without its signature; *kept* are entries of the CRL before it (`earlier`)."""
     # All entries at once: `add_revoked_certificate` copies those before it, a minute for 100,000 entries.
     return (
-        x509.CertificateRevocationListBuilder(revoked_certificates=[_entry(record) for record in revoked])
+        x509.CertificateRevocationListBuilder(revoked_certificates=[*map(_entry, revoked), *kept])
         .issuer_name(issuer.subject)
         .last_update(made.this_update)
         .next_update(made.next_update)

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
 from sipmesh.pki.crl import builder as crl
+from sipmesh.pki.crl.earlier import EarlierCrl, number_of
 from sipmesh.pki.issuance import profiles
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.pki.issuance.signer import CaSigner
@@ -40,6 +41,14 @@ class CrlUpdater:
         """Sign and publish the next CRL, whether it is due or not; returns its file."""
         with ca_lock(self._folder):
             return self.publish_locked(at, kind)
+
+    def in_force(self, kind: CertificateKind = CertificateKind.ISSUING) -> EarlierCrl:
+        """Give the CRL that is published; raises OperatorError if it cannot be read."""
+        found = EarlierCrl(file := self._folder / f"{kind}.crl", self._certificates[kind], kind)
+        if not found.is_there:
+            problem = Problem(file, 0, "", "is missing, or was changed", "sign it again: sipmesh ca crl")
+            raise OperatorError("it is not known which certificates are revoked", (problem,))
+        return found
 
     def due(self, at: datetime) -> tuple[CertificateKind, ...]:
         """Give the CRLs that are due: by their age, or because the published file is not the newest one of the ledger."""
@@ -99,17 +108,28 @@ class CrlUpdater:
 
 def publish_crl(folder: Path, signer: CaSigner, issuer: x509.Certificate, ledger: Ledger, at: datetime) -> Path:
     """Journal, sign and publish a CRL; returns its file. The caller has the lock."""
-    file = folder / f"{signer.kind}.crl"
-    made = ledger.reserve_list(signer.kind, *crl.times(signer.kind, at))
-    signed = signer.sign_list(crl.builder(issuer, made, crl.listed(ledger.records(), signer.kind, at)))
-    files.write(file, signed.public_bytes(Encoding.PEM))
+    signed = signer.sign_list(next_crl(folder, signer.kind, issuer, ledger, at))
+    files.write(file := folder / f"{signer.kind}.crl", signed.public_bytes(Encoding.PEM))
     return file
+
+
+def next_crl(
+    folder: Path, kind: CertificateKind, issuer: x509.Certificate, ledger: Ledger, at: datetime
+) -> x509.CertificateRevocationListBuilder:
+    """Journal the next CRL of *issuer*, and give it without its signature. The caller has the lock.
+
+    It follows the CRL in *folder*: it has a higher number, and each entry that has not ended.
+    """
+    before = EarlierCrl(folder / f"{kind}.crl", issuer, kind)
+    made = ledger.reserve_list(kind, *crl.times(kind, at), above=before.number)
+    records = ledger.records()
+    listed = crl.listed(records, kind, at)
+    return crl.builder(issuer, made, listed, before.to_keep(records, listed, at))
 
 
 def _number_in(file: Path) -> int | None:
     """Give the number of a published CRL; None if there is no readable CRL."""
     try:
-        found = x509.load_pem_x509_crl(file.read_bytes())
-        return found.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-    except (OSError, ValueError, x509.ExtensionNotFound):
+        return number_of(x509.load_pem_x509_crl(file.read_bytes()))
+    except (OSError, ValueError):
         return None

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki import files
-from sipmesh.pki.crl import builder as crl
+from sipmesh.pki.crl.updater import next_crl
 from sipmesh.pki.issuance import lint, profiles
 from sipmesh.pki.issuance.issue import ecdsa_key
 from sipmesh.pki.issuance.profiles import CertificateKind
@@ -40,8 +40,7 @@ class OfflineRoot:
     def request_crl(self, at: datetime) -> OfflineRequest:
         """Return the request for the next CRL of the root; its number is reserved in the ledger."""
         with ca_lock(self._ca.folder):
-            made = self._ledger.reserve_list(CertificateKind.ROOT, *crl.times(CertificateKind.ROOT, at))
-            builder = crl.builder(self._ca.root, made, crl.listed(self._ledger.records(), CertificateKind.ROOT, at))
+            builder = next_crl(self._ca.folder, CertificateKind.ROOT, self._ca.root, self._ledger, at)
             throwaway = ec.generate_private_key(ecdsa_key(self._ca.root).curve)
             drafted = builder.sign(throwaway, digest(throwaway.curve)).public_bytes(Encoding.DER)
             return self._sent(OfflineRequest(OfflineKind.LIST, fingerprint(self._ca.root), drafted))

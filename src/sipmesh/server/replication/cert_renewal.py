@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.errors import OperatorError, RemoteError
@@ -25,11 +26,12 @@ from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.csr import read_request, request_for
 from sipmesh.pki.issuance.profiles import CertificateKind
+from sipmesh.sip.text import ascii_lower
 from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed, sign
 from sipmesh.topology.view import certificate_names
-from sipmesh.trust.x509.certificate import UNREADABLE, issued_by
+from sipmesh.trust.x509.certificate import UNREADABLE, extension, issued_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -233,12 +235,14 @@ class Grantor:
         except MalformedDocumentError as wrong:
             raise RemoteError(f"not a request of {server}: {wrong}", rule="rule R6", status=403) from None
         leaf = signed.chain[0]
-        record = self._record_of(leaf)
-        if record is None or record.names[0] != server or record.kind != CertificateKind.SERVER:
+        generations, record = CaGenerations(self._folder), self._record_of(leaf)
+        is_known = record is not None and record.names[0] == server and record.kind == CertificateKind.SERVER
+        if record is None or not is_known or not _is_server_certificate(leaf, server):
             raise RemoteError(f"a request for {server} is not signed with its key", rule="rule R6", status=403)
-        if record.revoked_at is not None or not record.not_before <= at <= record.not_after:
+        is_valid = leaf.not_valid_before_utc <= at <= leaf.not_valid_after_utc
+        if record.revoked_at is not None or not is_valid or not generations.has_issued(leaf):
             raise RemoteError(f"the certificate of {server} has expired or was revoked", rule="rule R6", status=403)
-        if not is_due(leaf, at) and issued_by(leaf, CaGenerations(self._folder).current.issuing):
+        if not is_due(leaf, at) and issued_by(leaf, generations.current.issuing):
             raise RemoteError(f"the certificate of {server} is not due for renewal", rule="rule R6", status=403)
         name, key = read_request(signed.payload, self._folder)
         if name != server:
@@ -251,6 +255,13 @@ class Grantor:
         found = next((record for record in records if record.serial == leaf.serial_number), None)
         der = leaf.public_bytes(Encoding.DER)
         return found if found is not None and found.der == der else None
+
+
+def _is_server_certificate(leaf: x509.Certificate, server: str) -> bool:
+    """Return whether a certificate itself is one of *server*: others may be able to change the names in the ledger."""
+    names, usages = extension(leaf, x509.SubjectAlternativeName), extension(leaf, x509.ExtendedKeyUsage)
+    is_named = names is not None and server in map(ascii_lower, names.get_values_for_type(x509.DNSName))
+    return is_named and usages is not None and ExtendedKeyUsageOID.SERVER_AUTH in usages
 
 
 def renew_own(view: ServerView, folder: Path, at: datetime) -> list[x509.Certificate]:

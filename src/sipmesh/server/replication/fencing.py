@@ -9,9 +9,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sipmesh.errors import OperatorError, Problem, RemoteError
-from sipmesh.pki import files
+from sipmesh.errors import RemoteError
 from sipmesh.pki.file_error import FileError
+from sipmesh.server.replication.highest_number import HighestNumber
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,19 +25,20 @@ class HighestFencing:
     """The number of the server *name*, in the folder of the servers' keys below *folder*."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self.file = folder / "servers" / f"{name}{SUFFIX}"
-        self._number: int | None = None
-        self._stored = 0
+        self._highest = HighestNumber(folder, name, SUFFIX)
 
     def __repr__(self) -> str:
         return f"<HighestFencing {self.file}>"
 
     @property
+    def file(self) -> Path:
+        """Where the number is."""
+        return self._highest.file
+
+    @property
     def number(self) -> int:
         """The number, 0 if no document had one; raises `OperatorError` for an unreadable file."""
-        if self._number is None:
-            self._number = self._stored = self._read()
-        return self._number
+        return self._highest.value
 
     def accept(self, signed: Signed) -> None:
         """Note the number of a document whose signer is trusted; raises `RemoteError` if another leader has a higher one.
@@ -48,17 +49,5 @@ class HighestFencing:
         if signed.fencing < number:
             why = f"its signer led with fencing number {signed.fencing}, and management leads with {number} now"
             raise RemoteError(f"rejected: {why}", rule="rule R5", status=488)
-        self._number = signed.fencing
-        if self._number > self._stored:
-            with suppress(FileError):
-                files.write(self.file, b"%d\n" % self._number, files.SECRET)
-                self._stored = self._number
-
-    def _read(self) -> int:
-        try:
-            return int(self.file.read_bytes())
-        except FileNotFoundError:
-            return 0
-        except (OSError, ValueError) as wrong:
-            problem = Problem(self.file, 0, "", f"cannot be read ({wrong})", "join this server again: sipmesh join")
-            raise OperatorError("it is not known which management server leads", (problem,)) from None
+        with suppress(FileError):
+            self._highest.raise_to(signed.fencing)

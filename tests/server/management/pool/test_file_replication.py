@@ -31,6 +31,8 @@ from support.network import EXAMPLE, FE1
 from support.pool import Pool, build_pool
 
 pytestmark = pytest.mark.peer("postgresql")
+PLANTED = (1 << 53) - 1
+"""The number of a planted file: above all of the leader."""
 
 
 @dataclass
@@ -58,12 +60,12 @@ class Ends:
     def rows(self) -> list[StoredFile]:
         return list(self.leader.files.since(MGMT2, 0))
 
-    def plant(self, name: str, document: bytes) -> None:
+    def plant(self, name: str, document: bytes, number: int = PLANTED) -> None:
         """Write a row as who can write to the database."""
         engine = sql.create_engine(self.pool.url, poolclass=sql.NullPool)
-        statement = "INSERT INTO management_files VALUES (:server, :name, 999, '', :document)"
+        statement = "INSERT INTO management_files VALUES (:server, :name, :number, '', :document)"
         with engine.begin() as db:
-            db.execute(sql.text(statement), {"server": MGMT2, "name": name, "document": document})
+            db.execute(sql.text(statement), {"server": MGMT2, "name": name, "number": number, "document": document})
         engine.dispose()
 
 
@@ -145,14 +147,14 @@ def test_planted_file_is_refused_and_those_of_the_leader_are_written(ends: Ends)
     theirs = x509.load_pem_x509_certificates((ends.folder / "servers" / f"{MGMT2}.pem").read_bytes())[0]
     public = files.read_key(ends.folder / "servers" / f"{MGMT2}.key").public_key()
     assert theirs.public_key() == public
-    payload = _payload(MGMT2, "ca/root.pem", 999, b"another root", public)
+    payload = _payload(MGMT2, "ca/root.pem", PLANTED, b"another root", public)
     fencing = ends.leader.lease.fencing
-    outside = _payload(MGMT2, "ca/../servers/x.key", 999, b"x", public)
+    outside = _payload(MGMT2, "ca/../servers/x.key", PLANTED, b"x", public)
     for document in (
         network.signed(payload, network.credentials(FE1), KIND, fencing),
         network.signed(payload, kind=KIND, fencing=fencing - 1),
-        network.signed(_payload(MGMT, "ca/root.pem", 999, b"x", public), kind=KIND, fencing=fencing),
-        network.signed(_payload(MGMT2, "ca/root.pem", 998, b"x", public), kind=KIND, fencing=fencing),
+        network.signed(_payload(MGMT, "ca/root.pem", PLANTED, b"x", public), kind=KIND, fencing=fencing),
+        network.signed(_payload(MGMT2, "ca/root.pem", PLANTED - 1, b"x", public), kind=KIND, fencing=fencing),
         network.signed(outside, kind=KIND, fencing=fencing),
         network.signed(b"[]", kind=KIND, fencing=fencing),
         b"nothing",
@@ -199,3 +201,40 @@ def test_overtaken_leader_seals_nothing(ends: Ends) -> None:
     (ends.view.loaded.folder / "ca" / "notes.pem").write_bytes(b"changed")
     with pytest.raises(OperatorError, match=f"{MGMT2} leads"):
         ends.give()
+
+
+def test_earlier_file_of_the_leader_does_not_count_again(ends: Ends) -> None:
+    """Who can write to the database keeps its rows, and puts one back, also with no row left."""
+    ends.give()
+    ends.receive()
+    [old] = [row for row in ends.rows() if row.name == "ca/issuing.crl"]
+    ends.pool.network.organisation.ca.crls.publish(datetime.now(UTC))
+    assert ends.give() == [f"{MGMT2}: ca/issuing.crl"]
+    assert ends.receive() == ["ca/issuing.crl"]
+    new = (ends.folder / "ca" / "issuing.crl").read_bytes()
+    with sql.create_engine(ends.pool.url, poolclass=sql.NullPool).begin() as db:
+        db.exec_driver_sql("DELETE FROM management_files")
+    ends.plant("ca/issuing.crl", old.document, old.number)
+    ends.receiver = FileReceiver(ends.follower, DocumentStore(ends.folder, MGMT2))  # as after a restart
+    assert ends.receive() == []
+    ends.giver = FileGiver(ends.leader)
+    assert f"{MGMT2}: ca/issuing.crl" in ends.give()
+    assert ends.receive() == []
+    assert (ends.folder / "ca" / "issuing.crl").read_bytes() == new
+
+
+def test_older_crl_is_not_written_under_a_new_number(ends: Ends) -> None:
+    ends.give()
+    ends.receive()
+    file, network = ends.folder / "ca" / "issuing.crl", ends.pool.network
+    old = file.read_bytes()
+    network.organisation.ca.crls.publish(datetime.now(UTC))
+    ends.give()
+    assert ends.receive() == ["ca/issuing.crl"]
+    public = files.read_key(ends.folder / "servers" / f"{MGMT2}.key").public_key()
+    document = network.signed(
+        _payload(MGMT2, "ca/issuing.crl", PLANTED, old, public), kind=KIND, fencing=ends.leader.lease.fencing
+    )
+    ends.plant("planted", document)
+    assert ends.receive() == []
+    assert file.read_bytes() != old

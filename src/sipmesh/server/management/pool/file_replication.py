@@ -19,13 +19,13 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
+from sipmesh.pki.crl.earlier import number_of
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.pki.keys.sealing import NotSealedForUsError, seal, unseal
 from sipmesh.server.management.publishing.decommission import CA
@@ -34,10 +34,12 @@ from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.cert_renewal import about, is_due
 from sipmesh.server.replication.crl_store import is_portable
 from sipmesh.server.replication.document_store import DocumentStore, signers_of
+from sipmesh.server.replication.highest_number import HighestNumber
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_files import StoredFile
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.role import Role
+from sipmesh.trust.x509.certificate import issued_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +52,9 @@ if TYPE_CHECKING:
 KIND: Final = "sipmesh-management-file"
 CERTIFICATE: Final = "certificate"
 """The name of the certificate chain of the receiving server; all other names are paths below ``ca``."""
+
+SUFFIX: Final = ".files"
+"""The end of the name of the file with the highest number that a server has received: an earlier file does not count again."""
 
 GIVEN: Final = (".pem", ".key", ".crl", ".json")
 LOOK_EVERY_S: Final = 10.0
@@ -87,7 +92,8 @@ class FileGiver:
         if found is None:
             return []
         chain, key = found
-        stored, number = self._management_db.files, self._management_db.files.next_number()
+        stored = self._management_db.files
+        number = max(stored.next_number(), time.time_ns() // 1000)  # also above rows that somebody has removed
         before = stored.digests(server)
         changed: list[StoredFile] = []
         for name, content in {**held, CERTIFICATE: chain}.items():
@@ -115,9 +121,9 @@ class FileGiver:
             return None
         leaf, ca = x509.load_der_x509_certificate(records[-1].der), generations.current
         key = leaf.public_key()
-        if not _is_issued_here(leaf, generations) or not isinstance(key, ec.EllipticCurvePublicKey):
+        if not generations.has_issued(leaf) or not isinstance(key, ec.EllipticCurvePublicKey):
             return None
-        if is_due(leaf, at) or not _is_issued_by(leaf, ca.issuing):
+        if is_due(leaf, at) or not issued_by(leaf, ca.issuing):
             names = certificate_names(view.loaded.topology, server)
             leaf = ca.certify(names, Role.MANAGEMENT, key, at).certificate
             self._management_db.audit.append(view.name, AuditAct.ISSUE, about(server, leaf), at=at)
@@ -128,10 +134,11 @@ class FileReceiver:
     """The side of a server that follows, in the folder of *documents*."""
 
     def __init__(self, management_db: ManagementDb, documents: DocumentStore) -> None:
-        self._management_db, self._documents, self._number = management_db, documents, 0
+        self._management_db, self._documents = management_db, documents
+        self._number = HighestNumber(documents.folder, documents.name, SUFFIX)
 
     def __repr__(self) -> str:
-        return f"<FileReceiver of {self._documents.name}, number {self._number}>"
+        return f"<FileReceiver of {self._documents.name}, number {self._number.value}>"
 
     def receive(self, in_force: Loaded, certificate: Path, key_file: Path) -> list[str]:
         """Write the files that the leader has sealed for this server since the last call; returns their names.
@@ -140,25 +147,37 @@ class FileReceiver:
         `RemoteError` for a file that does not come from the leader; the files before it are written.
         """
         written = []
-        for row in self._management_db.files.since(self._documents.name, self._number):
+        for row in self._management_db.files.since(self._documents.name, self._number.value):
             payload = self._documents.signed_by_management(row.document, KIND, in_force, now_utc())
             name, content = _opened(payload, self._documents.name, row.number, files.read_key(key_file))
             if self._write(name, content, certificate):
                 written.append(name)
-            self._number = row.number
+            self._number.raise_to(row.number)
         return written
 
     def _write(self, name: str, content: bytes, certificate: Path) -> bool:
-        """Write one file; return False if it has this content already."""
+        """Write one file; return False if it has this content already, or a newer CRL."""
         file = certificate if name == CERTIFICATE else self._documents.folder / name
         if name != CERTIFICATE and not _may_be_given(PurePosixPath(name)):
             raise RemoteError(f"a file with the name {name!r}", rule="rule R6", status=488)
+        if file.suffix == ".crl" and _is_older_crl(content, file):
+            return False
         with suppress(FileNotFoundError):
             if file.read_bytes() == content:
                 return False
         file.parent.mkdir(parents=True, exist_ok=True)
         files.write(file, content, files.SECRET if file.suffix == ".key" else files.PUBLIC)
         return True
+
+
+def _is_older_crl(content: bytes, file: Path) -> bool:
+    """Return whether *content* is a CRL with a lower number than that in *file*: it could take back a revocation."""
+    try:
+        new = x509.load_pem_x509_crl(content)
+        old = x509.load_pem_x509_crl(file.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return new.issuer == old.issuer and number_of(new) < number_of(old)
 
 
 def _files_of(folder: Path) -> dict[str, bytes]:
@@ -196,20 +215,3 @@ def _opened(payload: bytes, server: str, number: int, key: ec.EllipticCurvePriva
         raise RemoteError("a file of the CA that cannot be read", rule="rule R6", status=488) from None
     except NotSealedForUsError:
         raise OperatorError(f"a file of the CA is sealed to another key than that of {server}") from None
-
-
-def _is_issued_here(leaf: x509.Certificate, generations: CaGenerations) -> bool:
-    """Return whether one of our CAs has signed a certificate, and its CRL does not list it: the ledger alone does not count."""
-    for ca in generations.alive:
-        if _is_issued_by(leaf, ca.issuing):
-            crl = x509.load_pem_x509_crl((ca.folder / "issuing.crl").read_bytes())
-            return crl.get_revoked_certificate_by_serial_number(leaf.serial_number) is None
-    return False
-
-
-def _is_issued_by(leaf: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        leaf.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
