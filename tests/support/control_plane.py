@@ -19,8 +19,8 @@ from sipmesh.server.control_socket import WHO, encode
 from sipmesh.server.management.commands import ManagementCommands
 from sipmesh.server.management.controller import Controller
 from sipmesh.server.process.file_stamps import NO_STAMPS, Stamps
+from sipmesh.server.replication.published_version import PublishedVersion
 from sipmesh.server.replication.server_status import ServerStatus
-from sipmesh.server.replication.topology_source import PublishedVersion
 from sipmesh.server.running.prepared_version import PreparedVersion, prepare
 from sipmesh.server.wiring import here
 from sipmesh.sip.message import Request, Response, respond
@@ -121,7 +121,9 @@ class Plane:
         self.managed, self._loop = managed, asyncio.get_running_loop()
         self._wires: dict[tuple[str, str], Wire] = {}
         self.management_db = ManagementDb(managed.folder(MGMT))
-        published = PublishedVersion(self.management_db, managed.folder(MGMT)).load()
+        self.versions = PublishedVersion(self.management_db, managed.holding(MGMT))
+        self.versions.begin()
+        published = self.versions.load()
         self.hosts = {MGMT: Host(view(published, MGMT))}
         self.users = Users(published.users_url)
         self.agents = {name: self._agent(name) for name in agents or (FE1, EDGE)}
@@ -129,7 +131,7 @@ class Plane:
 
     def _controller(self) -> Controller:
         host = self.hosts[MGMT]
-        parts = (host, host, host.own_status, self.management_db, self.users, here(host.view), self._loop)
+        parts = (host, host, host.own_status, self.versions, self.users, here(host.view), self._loop)
         return Controller(*parts, lambda hop: self._dial(MGMT, hop.name).link, host.told.log)
 
     def _agent(self, name: str) -> Agent:

@@ -12,7 +12,7 @@ from sipmesh.server.agent.agent import Agent
 from sipmesh.server.agent.users_at_start import load_users
 from sipmesh.server.management.controller import Controller
 from sipmesh.server.replication.document_store import DocumentStore
-from sipmesh.server.replication.topology_source import PublishedVersion
+from sipmesh.server.replication.published_version import PublishedVersion
 from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
 
@@ -36,9 +36,7 @@ def here(view: ServerView) -> Here:
 def attach_controller(node: RunningServer, source: PublishedVersion, reloader: Reloader, log: Log) -> Controller:
     """Make *node* the management server, which publishes into the history of *source*."""
     users, status = Users(node.view.loaded.users_url), partial(status_of, node)
-    controller = Controller(
-        node, reloader, status, source.management_db, users, here(node.view), node.loop, node.connector.dial, log
-    )
+    controller = Controller(node, reloader, status, source, users, here(node.view), node.loop, node.connector.dial, log)
     node.attach(controller)
     return controller
 

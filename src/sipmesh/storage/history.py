@@ -6,7 +6,7 @@ A version and its line in the audit log are one transaction. Version numbers onl
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -111,6 +111,7 @@ class History:
         dangers: Sequence[str] = (),
         act: AuditAct = AuditAct.PUBLISH,
         about: Mapping[str, Any] = NOTHING_ABOUT,
+        refused: Collection[str] = (),
     ) -> Version:
         """Store a new version and its line in the audit log: both are on the disk when this returns, or neither is.
 
@@ -123,14 +124,15 @@ class History:
             dangers: What the version breaks by `--force` (`topology.versions.breaking_changes`): they get a line of their own.
             act: `AuditAct.PUBLISH` or `AuditAct.ROLLBACK`.
             about: Additional facts for the line.
+            refused: The digests of versions that do not count on this server: they do not follow *base*.
 
         Raises:
             OperatorError: Another operator has published after *base*.
         """
         with self._audit.changing() as db:
-            head = self._head(db)
+            head, number = self._head(db, refused), self._next(db, self._head(db))
             self._must_be(db, base, head)
-            slot = Slot(self._next(db, head), head.digest if head else "", self._audit.head_in(db), self._lease.fencing)
+            slot = Slot(number, head.digest if head else "", self._audit.head_in(db), self._lease.fencing)
             jws = make(slot)
             version = Version(slot.number, digest_of(jws), _utc(at), who, why, bool(dangers))
             facts = {"number": version.number, "digest": version.digest, "base": base, "why": why, **about}
@@ -179,10 +181,21 @@ class History:
             )
         return Kept(_version(row), bytes(row.jws))
 
+    def with_digest(self, digest: str) -> Kept | None:
+        """Return the version whose row has this digest, None if there is none; the digest of its document is not computed."""
+        with self._database.border(), self._database.engine.connect() as db:
+            row = db.execute(sql.select(*_FACTS, _versions.c.jws).where(_versions.c.digest == digest)).first()
+        return Kept(_version(row), bytes(row.jws)) if row is not None else None
+
     def list(self) -> Sequence[Version]:
         """Return every version, oldest first."""
+        return self.since(0)
+
+    def since(self, number: int) -> Sequence[Version]:
+        """Return every version after *number*, oldest first."""
+        newer = sql.select(*_FACTS).where(_versions.c.number > number).order_by(_versions.c.number)
         with self._database.border(), self._database.engine.connect() as db:
-            return [_version(row) for row in db.execute(sql.select(*_FACTS).order_by(_versions.c.number))]
+            return [_version(row) for row in db.execute(newer)]
 
     def verify(self) -> Sequence[str]:
         """Return the faults of the audit log and of the versions, one sentence for each; empty if there are none.
@@ -218,8 +231,9 @@ class History:
         raise OperatorError(f"another operator has published after version {base}: {versions or 'nothing'}; {remedy}")
 
     @staticmethod
-    def _head(db: sql.Connection) -> Version | None:
-        row = db.execute(sql.select(*_FACTS).order_by(_versions.c.number.desc()).limit(1)).first()
+    def _head(db: sql.Connection, refused: Collection[str] = ()) -> Version | None:
+        newest = sql.select(*_FACTS).where(_versions.c.digest.not_in(refused)).order_by(_versions.c.number.desc())
+        row = db.execute(newest.limit(1)).first()
         return _version(row) if row else None
 
     @staticmethod

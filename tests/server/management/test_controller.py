@@ -177,7 +177,7 @@ async def test_server_that_follows_refuses_a_version_without_the_approvals_of_op
             await plane.controller.follow()
             assert plane.number(MGMT) == 2
             assert "is not approved" in plane.controller.pool_faults()[-1].what
-        assert len([*plane.hosts[MGMT].told.events("a version of the management pool is refused")]) == 2
+        assert len([*plane.hosts[MGMT].told.events("a version of the management database is refused")]) == 2
         _store(plane, approvals={operator.name: operator.signs(octets) for operator in (ada, ben)})
         await plane.controller.follow()
         assert (plane.number(MGMT), plane.controller.pool_faults()) == (5, [])

@@ -12,13 +12,8 @@ from sipmesh.demo.forge import Forge, Wish
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.server.replication.document_store import DocumentStore
-from sipmesh.server.replication.topology_source import (
-    DraftFile,
-    PublishedVersion,
-    published_in,
-    source_of,
-    version_of,
-)
+from sipmesh.server.replication.published_version import PublishedVersion, version_of
+from sipmesh.server.replication.topology_source import DraftFile, published_in, source_of
 from sipmesh.storage.management_db import DATABASE, ManagementDb
 from sipmesh.storage.management_move import move
 from sipmesh.topology.versions.jose import sign
@@ -58,9 +53,10 @@ def test_managed_server_loads_its_stored_version(managed: Managed) -> None:
 
 def test_draft_with_management_is_never_loaded(managed: Managed) -> None:
     (managed.folder(MGMT) / DATABASE).unlink()
-    for name in (FE1, MGMT):
-        with pytest.raises(OperatorError, match="is an unsigned draft"):
-            source_of(managed.organisation.file, name)
+    with pytest.raises(OperatorError, match="is an unsigned draft"):
+        source_of(managed.organisation.file, FE1)
+    with pytest.raises(OperatorError, match="is a management server without its database"):
+        source_of(managed.organisation.file, MGMT)
 
 
 def test_server_beside_management_starts_with_the_newest_version(managed: Managed) -> None:
@@ -87,16 +83,20 @@ def test_history_of_another_network_is_refused(managed: Managed) -> None:
     record = managed.holding(MGMT).record
     assert record is not None
     (managed.folder(MGMT) / DATABASE).unlink()
-    Managed(managed.organisation, managed.where)
+    with pytest.raises(OperatorError, match="this is another history of versions"):
+        Managed(managed.organisation, managed.where)
     with pytest.raises(OperatorError, match="this is another history of versions"):
         source_of(managed.organisation.file, MGMT)
 
 
 def test_history_without_a_version_is_empty(managed: Managed) -> None:
     (managed.folder(MGMT) / DATABASE).unlink()
+    for file in (managed.folder(MGMT) / "state").iterdir():
+        file.unlink()
+    (managed.folder(MGMT) / "servers" / f"{MGMT}.held").unlink()
     management_db = ManagementDb(managed.folder(MGMT))
     with pytest.raises(OperatorError, match="there is no published version here"):
-        PublishedVersion(management_db, managed.folder(MGMT)).load()
+        PublishedVersion(management_db, managed.holding(MGMT)).load()
     management_db.close()
     assert published_in(managed.folder(MGMT)) is None
 
@@ -138,6 +138,9 @@ def test_version_in_a_shared_database_counts_only_if_management_has_signed_it(
     assert version_of(management_db, 2).number == 2
     with pytest.raises(OperatorError, match="was not signed by management"):
         version_of(management_db, 3)
-    with pytest.raises(OperatorError, match="was not signed by management"):
-        source_of(managed.organisation.file, MGMT)
+    source = source_of(managed.organisation.file, MGMT)
+    assert isinstance(source, PublishedVersion)
+    assert source.load().number == 2
+    assert "version 3 of the management database does not count here" in source.fault
+    source.management_db.close()
     management_db.close()

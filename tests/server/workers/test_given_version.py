@@ -8,7 +8,7 @@ import pytest
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
-from sipmesh.server.replication.topology_source import PublishedVersion
+from sipmesh.server.replication.published_version import PublishedVersion
 from sipmesh.server.workers.given_version import GivenVersion, packed
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.document.load import load
@@ -31,7 +31,7 @@ def test_draft_in_force_is_given_though_its_file_is_broken(example: Organisation
 def test_published_version_is_given_with_its_anchors(managed: Managed) -> None:
     folder = managed.folder(MGMT)
     management_db = ManagementDb(folder)
-    before = PublishedVersion(management_db, folder).load()
+    before = PublishedVersion(management_db, managed.holding(MGMT)).load()
     management_db.close()
     after = GivenVersion(json.loads(json.dumps(packed(before)))).load()
     assert (after.number, after.digest) == (1, before.digest)

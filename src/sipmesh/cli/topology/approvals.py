@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.versions.approval import Proposal
-    from sipmesh.topology.versions.publication import Draft
+    from sipmesh.topology.versions.publication import Draft, Publication
 
 ProposalFile = Annotated[Path, typer.Argument(metavar="PROPOSAL", help="The file that `topology propose` has written.")]
 
@@ -43,7 +43,7 @@ def propose(
 
     place = Place(topology)
     with opened(place.folder) as management_db:
-        made = proposal(management_db, _draft(place, management_db, block, back_to))
+        made = proposal(_newest(management_db), _draft(place, management_db, block, back_to))
     folder = place.folder / FOLDER
     folder.mkdir(exist_ok=True)
     file = folder / f"proposal-{made.serial}.json"
@@ -54,18 +54,29 @@ def propose(
     )
 
 
+def _newest(management_db: ManagementDb) -> Publication | None:
+    from sipmesh.server.replication.published_version import document_in_force
+    from sipmesh.topology.versions.jose import open_signed
+    from sipmesh.topology.versions.publication import KIND
+    from sipmesh.topology.versions.publication import Publication as Decoded
+
+    if management_db.history.head() is None:
+        return None
+    return Decoded.decode(open_signed(document_in_force(management_db), KIND).payload)
+
+
 def _draft(place: Place, management_db: ManagementDb, block: str, back_to: int) -> Draft:
     from sipmesh.server.management.publishing.emergency_block import blocking
     from sipmesh.server.management.publishing.publish import read_draft
-    from sipmesh.server.replication.topology_source import version_of
+    from sipmesh.server.replication.published_version import version_of
     from sipmesh.topology.versions.load_published import load_published
     from sipmesh.topology.versions.publication import Draft as NewDraft
 
-    head = management_db.history.head()
-    if head is None:
+    newest = _newest(management_db)
+    if newest is None:
         return read_draft(place.file)
     if block:
-        made = blocking(version_of(management_db, head.number), block, place.folder)
+        made = blocking(newest, block, place.folder)
         if made is None:
             raise OperatorError(f"{block} is blocked already")
         return made

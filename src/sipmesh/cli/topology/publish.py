@@ -240,7 +240,7 @@ def management_db_of(place: Place) -> ManagementDb:
 
 def publication_of(place: Place, number: int) -> Publication:
     """Return one signed version; raises `OperatorError` if there is none, or its signature does not match."""
-    from sipmesh.server.replication.topology_source import version_of
+    from sipmesh.server.replication.published_version import version_of
 
     return version_of(management_db_of(place), number)
 

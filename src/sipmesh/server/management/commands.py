@@ -22,7 +22,7 @@ from sipmesh.server.management.replies import (
     PublicationReply,
     VersionReply,
 )
-from sipmesh.server.replication.topology_source import version_of
+from sipmesh.server.replication.published_version import version_of
 
 if TYPE_CHECKING:
     from sipmesh.server.management.controller import Controller

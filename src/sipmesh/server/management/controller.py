@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.database.lease import NotLeadingError
@@ -26,10 +27,8 @@ from sipmesh.server.process.clock import now_utc
 from sipmesh.server.process.file_stamps import NO_STAMPS, stamp
 from sipmesh.server.process.off_loop import when_large
 from sipmesh.server.replication.control_links import ControlLinks, hops_to
-from sipmesh.server.replication.document_store import DocumentStore, signers_of
-from sipmesh.server.replication.topology_source import newest_approved, version_of
+from sipmesh.server.replication.document_store import signers_of
 from sipmesh.sip.message import Request, Response, respond
-from sipmesh.topology.versions.load_published import load_published
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -40,10 +39,10 @@ if TYPE_CHECKING:
     from sipmesh.server.management.offers import Directory
     from sipmesh.server.management.publishing.publisher import InForce
     from sipmesh.server.process.file_stamps import Stamps
+    from sipmesh.server.replication.published_version import PublishedVersion
     from sipmesh.server.replication.server_status import ServerStatus
     from sipmesh.server.running.prepared_version import PreparedVersion
     from sipmesh.storage.audit import AuditLine
-    from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.link.link import Link
@@ -85,20 +84,23 @@ class Controller:
         server: InForce,
         loader: VersionLoader,
         own_status: Callable[[], ServerStatus],
-        management_db: ManagementDb,
+        versions: PublishedVersion,
         users: Directory,
         here: Here,
         loop: asyncio.AbstractEventLoop,
         dial: Callable[[Hop], Link],
         log: Log,
     ) -> None:
-        self._server, self._loader, self.management_db = server, loader, management_db
+        self._server, self._loader, self._versions = server, loader, versions
+        self.management_db = management_db = versions.management_db
         self._loop, self._log = loop, log
         self._folder, audit = server.view.loaded.folder, management_db.audit
         self.reports = ServerReports()
         self.network = Network(server, own_status, self.reports, self)
         self._issuing = Issuing(server, management_db, log)
-        self._offers = Offers(server, management_db, users, self._issuing.grantor, self._changed, log)
+        self._offers = Offers(
+            server, management_db, versions.documents.document(), users, self._issuing.grantor, self._changed, log
+        )
         self._receiver = ReportReceiver(
             server, self.reports, self._issuing.grantor, lambda: self.newest, self._changed, audit, loop, log
         )
@@ -106,14 +108,17 @@ class Controller:
         self.link_probing = LinkProbing(server, management_db, self.network, self._notifier.send_once)
         self._links = ControlLinks(loop, dial)
         self._gave_again_at = self._renewed_at = loop.time()
-        self.publisher = Publisher(server, own_status, management_db, users, self.reports, self._apply, log)
+        self.publisher = Publisher(server, own_status, versions, users, self.reports, self._apply, log)
         self.root_rotation = RootRotation(
             self._folder / CA, server, own_status, self.network, audit, self._root_changed, log
         )
         self._publishing_again: asyncio.Task[None] | None = None
+        self._catching_up: asyncio.Task[None] | None = None
         self._giver = FileGiver(management_db)
-        self._files = FileReceiver(management_db, DocumentStore(self._folder, server.view.name))
-        self._file_fault = self._version_fault = ""
+        self._files = FileReceiver(management_db, versions.documents)
+        self._file_fault = ""
+        self._logged_fault = ""  # why a version of the database does not count here
+        management_db.lease.floor = versions.documents.fencing
         self.leadership = Leadership(management_db.lease, self, log)
         if self.leadership.leads:
             self._renew_own()  # before it listens: certificates that expired while it was off must not stop it from starting
@@ -123,6 +128,7 @@ class Controller:
 
     def begin(self) -> None:
         """Open a link to every front end, if this server leads."""
+        self._log_refused()
         self._keep_links()
         self._publish_if_overtaken()
 
@@ -136,22 +142,31 @@ class Controller:
             await self._publish_again()
 
     async def follow(self) -> None:
-        """Put the newest version of the leader in force here, and store the files that it has sealed for this server."""
+        """Put the newest version that counts here in force, and store the files that the leader has sealed for this server."""
+        await self._catch_up()
+        self.management_db.lease.floor = self._versions.documents.fencing
         await self._exchange(self._receive_files, "file of the CA received")
-        held = self._server.view.loaded
-        number, why = await asyncio.to_thread(self._newest_approved, held)
-        if why and why != self._version_fault:
-            self._log.error("a version of the management pool is refused", why=why)
-        self._version_fault = why
-        if number > held.number:
-            await self._apply(number, 0)
 
-    def _newest_approved(self, held: Loaded) -> tuple[int, str]:
-        """Return the version to put in force here after *held*, and why the newest one is refused; empty if it is not."""
-        head = self.management_db.history.head()
-        if head is None or head.number <= held.number:
-            return held.number, ""
-        return newest_approved(self.management_db, held)
+    async def _catch_up(self) -> None:
+        """Put the newest version of the database in force, if it counts here as at any other server."""
+        held = self._server.view.loaded
+        newest = await asyncio.to_thread(self._versions.catch_up, held, now_utc())
+        self._log_refused()
+        if newest.number > held.number:
+            await self._put_in_force(lambda: newest, 0)
+
+    async def _catch_up_again(self) -> None:
+        """Judge a version again that did not count at the start of a leader, such as for a CRL that had expired."""
+        async with self.publisher.turn:
+            with suppress(OperatorError):
+                await self._catch_up()
+
+    def _log_refused(self) -> None:
+        """Log once why a version of the database does not count here."""
+        fault = self._versions.fault
+        if fault and fault != self._logged_fault:
+            self._log.error("a version of the management database is refused", why=fault)
+        self._logged_fault = fault
 
     async def replicate(self) -> None:
         """Seal what has changed in the CA for the other management servers, if this server leads."""
@@ -194,9 +209,9 @@ class Controller:
             else []
         )
         faults += [Fault(self._file_fault, "until then another server cannot take over")] if self._file_fault else []
-        if self._version_fault:
+        if self._versions.fault:
             faults.append(
-                Fault(self._version_fault, "ask who published it; let operators approve it, or publish another")
+                Fault(self._versions.fault, "ask who published it; let operators approve it, or publish another")
             )
         named = signers_of(self._server.view.loaded)
         for member in leadership.members:
@@ -221,6 +236,8 @@ class Controller:
         self.leadership.close()
         if self._publishing_again is not None:
             self._publishing_again.cancel()
+        if self._catching_up is not None:
+            self._catching_up.cancel()
         self._links.close()
         self._offers.close()
 
@@ -300,6 +317,8 @@ class Controller:
         if now - self._gave_again_at >= AGAIN_EVERY_S:
             self._gave_again_at = now
             self._publish_if_overtaken()
+            if self._versions.fault and self.leadership.leads:
+                self._catching_up = self._loop.create_task(self._catch_up_again())
             self._notifier.give_users_again()
             for name, report in self.reports.reports.items():
                 if report.number < self.newest:
@@ -348,26 +367,28 @@ class Controller:
 
     async def _apply(self, number: int, octets: int) -> list[str]:
         """Put a version of the history in force here, and send it to every server; returns the ids of the closed links."""
+        in_force = self._server.view.loaded
+        return await self._put_in_force(
+            lambda: self._versions.accept(self.management_db.history.get(number), in_force, now_utc()), octets
+        )
+
+    async def _put_in_force(self, load: Callable[[], Loaded], octets: int) -> list[str]:
+        """Put the version in force that *load* returns, of about *octets*, and send it to every server."""
         self.reports.published(now_utc())
         crls = {file: stamp(file) for file in self._server.view.loaded.lists}
         before = servers_of(self._server.view.loaded)
         try:
-            version = await when_large(octets, self._prepare, number)
+            version = await when_large(octets, lambda: self._loader.prepare(load()))
             closed = self._loader.put_prepared(version, crls)
-        except (
-            OperatorError
-        ) as wrong:  # for example a version without management: the other servers follow it all the same
+        except (OperatorError, RemoteError) as wrong:  # such as a version without management: the others follow it
             self._log.error("published, but not in force on this server", why=str(wrong))
             closed = []
-        self._offers.offer_version(number)
+        self._offers.offer_version(self._versions.documents.document())
         self.network.joined = servers_of(self._server.view.loaded) - before
         self._notifier.use_topology(self._server.view.trusted.get)
         self._keep_links()
         self._changed()
         return closed
-
-    def _prepare(self, number: int) -> PreparedVersion:
-        return self._loader.prepare(load_published(version_of(self.management_db, number), self._folder))
 
     def _keep_links(self) -> None:
         front_ends = self.network.front_ends() if self.leadership.leads else ()

@@ -10,12 +10,12 @@ from cryptography import x509
 from sipmesh.errors import OperatorError
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.server.replication.join_grant import JoinGrant, must_be_signed_by_management
-from sipmesh.server.replication.topology_source import version_of
+from sipmesh.server.replication.published_version import document_in_force
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.document.named_files.read import read_or_refuse
 from sipmesh.topology.versions.jose import open_signed
 from sipmesh.topology.versions.load_published import load_published
-from sipmesh.topology.versions.publication import KIND
+from sipmesh.topology.versions.publication import KIND, Publication
 from sipmesh.topology.view import certificate_names, unknown_server
 
 if TYPE_CHECKING:
@@ -90,12 +90,10 @@ class Enrolment:
         return Enrolled(JoinGrant(request.server, publication, loaded.authority.anchors, chain, given, proof), others)
 
     def _newest(self, at: datetime) -> tuple[bytes, Loaded]:
-        head = self._management_db.history.head()
-        if head is None:
-            raise OperatorError("there is no published version yet; first: sipmesh topology publish -m WHY")
-        loaded = load_published(version_of(self._management_db, head.number), self._folder)
-        publication = self._management_db.history.get(head.number).jws
-        must_be_signed_by_management(open_signed(publication, KIND), loaded, loaded.authority, at)
+        publication = document_in_force(self._management_db)
+        signed = open_signed(publication, KIND)
+        loaded = load_published(Publication.decode(signed.payload), self._folder)
+        must_be_signed_by_management(signed, loaded, loaded.authority, at)
         return publication, loaded
 
     def _others(self, request: EnrolmentRequest) -> list[Record]:

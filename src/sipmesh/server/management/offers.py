@@ -15,7 +15,7 @@ from sipmesh.server.replication.revocation_push import REVOKED, revoked_payload
 from sipmesh.server.replication.stored_users import USERS
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.topology.versions.jose import open_signed
-from sipmesh.topology.versions.publication import KIND
+from sipmesh.topology.versions.publication import KIND, Publication
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ class Directory(Protocol):
 
 
 class Offers:
-    """The items for each server. *issuing* is the certificate of the present issuing CA, in DER and base64.
+    """The items for each server. *document* is the signed version in force.
+
+    *issuing* is the certificate of the present issuing CA, in DER and base64.
 
     *fencing* is the fencing number of the version that is given.
 
@@ -67,6 +69,7 @@ class Offers:
         self,
         server: InForce,
         management_db: ManagementDb,
+        document: bytes,
         users: Directory,
         grantor: Grantor,
         changed: Callable[[], None],
@@ -80,7 +83,7 @@ class Offers:
         self._users_unsent = False  # whether a server lacks users because the database failed
         self._revoked: Item | None = None
         self.issuing = ""
-        self.offer_version(server.view.loaded.number)
+        self.offer_version(document)
 
     def __repr__(self) -> str:
         return f"<Offers of version {self.number}>"
@@ -90,10 +93,11 @@ class Offers:
         """The version that every server should have in force."""
         return self._topology.number
 
-    def offer_version(self, number: int) -> None:
-        """Give version *number* of the history from now on; users are computed again, since home pools may differ."""
-        self._topology = Item(ItemKind.TOPOLOGY, self._management_db.history.get(number).jws, number=number)
-        self.fencing = open_signed(self._topology.body, KIND).fencing
+    def offer_version(self, document: bytes) -> None:
+        """Give a signed version from now on; users are computed again, since home pools may differ."""
+        signed = open_signed(document, KIND)
+        self._topology = Item(ItemKind.TOPOLOGY, document, number=Publication.decode(signed.payload).number)
+        self.fencing = signed.fencing
         self._of_pool.clear()
 
     def state(self, peer: TrustedPeer) -> ReplicationState:

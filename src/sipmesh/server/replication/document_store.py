@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -38,6 +38,9 @@ from sipmesh.trust.x509.certificate import UNREADABLE
 if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.versions.jose import Signed
+
+SIGNER: Final = ".signer.pem"
+"""The end of the name of the file with a signer's certificate, in the folder ``servers``."""
 
 JOIN_AGAIN = "join this server again: sipmesh join"
 
@@ -70,6 +73,11 @@ class DocumentStore:
         return all(file.exists() for file in self._files)
 
     @property
+    def has_signed(self) -> bool:
+        """Whether this is a management server that signs on this host."""
+        return (self.folder / "servers" / f"{self.name}{SIGNER}").exists()
+
+    @property
     def fencing(self) -> int:
         """The highest fencing number that this server has seen; raises `OperatorError` if it cannot be read."""
         return self._fencing.number
@@ -87,7 +95,6 @@ class DocumentStore:
         Raises `OperatorError` if its signer is not under these anchors, or if it is older than one that this server has
         accepted.
         """
-        make_folder(self.folder / "state")
         publication = self._open(jws, anchors)
         try:
             self._record.read()
@@ -237,6 +244,7 @@ class DocumentStore:
 
         The record is written first. So a crash leaves the old version or the new one, and never allows an older version.
         """
+        make_folder(self.state)
         pem = b"".join(anchor.public_bytes(Encoding.PEM) for anchor in loaded.authority.anchors)
         record = self.record
         new_record = replace(

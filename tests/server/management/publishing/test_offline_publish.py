@@ -10,7 +10,7 @@ import pytest
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.server.management.publishing.offline_publish import Rested, block_at_rest, publish_at_rest, publish_first
-from sipmesh.server.replication.topology_source import version_of
+from sipmesh.server.replication.published_version import version_of
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_db import ManagementDb
 from support.managed import MGMT, Managed, without

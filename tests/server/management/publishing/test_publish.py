@@ -19,6 +19,8 @@ from sipmesh.server.management.publishing.publisher import Publisher
 from sipmesh.server.management.publishing.relocation import publish_moved
 from sipmesh.server.management.server_reports import ServerReports
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN
+from sipmesh.server.replication.document_store import DocumentStore
+from sipmesh.server.replication.published_version import PublishedVersion
 from sipmesh.server.replication.server_status import ServerStatus
 from sipmesh.server.replication.topology_source import published_in
 from sipmesh.storage.audit_act import AuditAct
@@ -46,16 +48,23 @@ class Desk:
         return view(loaded, MGMT)
 
     async def apply(self, number: int, _octets: int) -> list[str]:
-        """Record that a version has to be in force."""
+        """Record that a version has to be in force, and accept it."""
         self.applied.append(number)
+        versions = self.versions
+        versions.accept(versions.management_db.history.get(number), versions.load(), datetime.now(UTC))
         return ["a-link"]
+
+    @property
+    def versions(self) -> PublishedVersion:
+        """What this server has accepted."""
+        return PublishedVersion(ManagementDb(self.folder), DocumentStore(self.folder, MGMT))
 
     @property
     def publisher(self) -> Publisher:
         """Return the publisher of this server."""
         users, reports = Users(self.view.loaded.users_url), ServerReports()
         status, told = ServerStatus(number=1), Told()
-        return Publisher(self, lambda: status, ManagementDb(self.folder), users, reports, self.apply, told.log)
+        return Publisher(self, lambda: status, self.versions, users, reports, self.apply, told.log)
 
     async def publish_draft(self) -> object:
         """Publish the draft as an operator does: plan, then publish."""

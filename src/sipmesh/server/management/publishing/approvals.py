@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
-from sipmesh.server.replication.topology_source import version_of
 from sipmesh.topology.document.operators.sshsig import LARGEST, UnusableKeyError, unarmoured
 from sipmesh.topology.versions.approval import (
     ApprovalNeed,
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.model import Approvals
     from sipmesh.topology.versions.publication import Draft, Publication
@@ -35,12 +33,8 @@ MOST_FILES: Final = 1000
 BEGINNING: Final = datetime.fromtimestamp(0, UTC)
 
 
-def proposal(management_db: ManagementDb, draft: Draft) -> Proposal:
-    """Return what operators have to sign before *draft* can be published; raises `OperatorError`."""
-    return _proposed(_newest(management_db), draft)
-
-
-def _proposed(newest: Publication | None, draft: Draft) -> Proposal:
+def proposal(newest: Publication | None, draft: Draft) -> Proposal:
+    """Return what operators have to sign before *draft* can follow *newest*, the version in force; None if there is none."""
     return Proposal(draft.loaded.topology.organisation, _next_serial(newest), draft.topology, draft.files)
 
 
@@ -48,19 +42,14 @@ def _next_serial(newest: Publication | None) -> int:
     return newest.serial + 1 if newest is not None else 1
 
 
-def _newest(management_db: ManagementDb) -> Publication | None:
-    head = management_db.history.head()
-    return version_of(management_db, head.number) if head is not None else None
-
-
-def approved(management_db: ManagementDb, draft: Draft, before: Loaded | None, *, unapproved: bool = False) -> Approved:
+def approved(newest: Publication | None, draft: Draft, before: Loaded | None, *, unapproved: bool = False) -> Approved:
     """Return the approvals with which *draft* may be published; with *unapproved* a new serial number without any.
 
-    *before* is the version in force, None for the first one. Without `approvals` in both documents there are none. The rule of
-    the version in force must be met, since servers check it, and the new rule too: else nobody could publish after it. Raises
-    `OperatorError` with what is missing.
+    *newest* is the publication in force, and *before* its topology; both are None for the first version. Without `approvals` in
+    both documents there are none. The rule of the version in force must be met, since servers check it, and the new rule too:
+    else nobody could publish after it. Raises `OperatorError` with what is missing.
     """
-    newest, new = _newest(management_db), draft.loaded.topology
+    new = draft.loaded.topology
     old_rule, rules = _old_rule(before), _rules(before, draft)
     if unapproved:
         return Approved(_next_serial(newest))
@@ -68,7 +57,7 @@ def approved(management_db: ManagementDb, draft: Draft, before: Loaded | None, *
         return Approved(newest.serial) if newest is not None and newest.serial else NOT_APPROVED
     if newest is not None and _is_content_of(newest, draft):
         return Approved(newest.serial, newest.approvals)
-    wanted = _proposed(newest, draft)
+    wanted = proposal(newest, draft)
     found = Approved(wanted.serial, _signed(rules, wanted, draft.loaded))
     try:
         if newest is not None and before is not None:
@@ -81,15 +70,15 @@ def approved(management_db: ManagementDb, draft: Draft, before: Loaded | None, *
     return found
 
 
-def approval_needs(management_db: ManagementDb, draft: Draft, before: Loaded) -> Sequence[ApprovalNeed]:
-    """Return what *draft* needs of operators after *before*, the version in force; empty if it needs nothing of them.
+def approval_needs(newest: Publication, draft: Draft, before: Loaded) -> Sequence[ApprovalNeed]:
+    """Return what *draft* needs of operators after *newest*, the version in force; empty if it needs nothing of them.
 
-    The rule in force counts, and a new rule in the draft too.
+    *before* is the topology of *newest*. The rule in force counts, and a new rule in the draft too.
     """
-    newest, rules = _newest(management_db), _rules(before, draft)
-    if newest is None or not rules or _is_content_of(newest, draft):
+    rules = _rules(before, draft)
+    if not rules or _is_content_of(newest, draft):
         return ()
-    wanted = _proposed(newest, draft)
+    wanted = proposal(newest, draft)
     found = Approved(wanted.serial, _signed(rules, wanted, draft.loaded))
     return [
         _need(rule, wanted, found, "the version in force", _needed(rule, newest, before, draft, found))

@@ -28,13 +28,13 @@ from sipmesh.server.management.publishing.publish import (
     read_draft,
 )
 from sipmesh.server.management.replies import Plan
-from sipmesh.server.replication.document_store import signers_of
-from sipmesh.server.replication.topology_source import version_of
+from sipmesh.server.process.clock import now_utc
+from sipmesh.server.replication.document_store import DocumentStore, signers_of
+from sipmesh.server.replication.published_version import PublishedVersion
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.history import Version
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users.user_database import Users
-from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.view import view
 
 if TYPE_CHECKING:
@@ -62,7 +62,12 @@ def publish_first(file: Path, who: str, why: str, at: datetime) -> Version:
         remedy = "add a pool of role management with one server, and issue its certificates: sipmesh ca issue NAME"
         raise OperatorError(f"{file} names no management server; {remedy}")
     with opened(file.parent) as management_db:
-        return publish(management_db, PublishRequest(draft, who, why, at), view(draft.loaded, managers[0])).version
+        versions = PublishedVersion(management_db, DocumentStore(file.parent, managers[0]))
+        versions.begin()
+        request = PublishRequest(draft, who, why, at)
+        version = publish(versions, request, view(draft.loaded, managers[0])).version
+        versions.keep_own(version)
+        return version
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +98,12 @@ def plan_at_rest(file: Path) -> Plan:
     if not ManagementDb.is_in(file.parent):
         raise OperatorError("no version is published: servers read the file; see: sipmesh topology publish --help")
     with opened(file.parent) as management_db:
-        draft, number = read_draft(file), _head(management_db).number
-        before = load_published(version_of(management_db, number), file.parent)
-        needs = approval_needs(management_db, draft, before)
+        draft = read_draft(file)
+        versions, before = accepted(management_db, at=now_utc())
+        needs = approval_needs(versions.publication(), draft, before)
     new, (in_use, unread) = draft.loaded, _in_use(before)
     changes = [*changes_between(before, new), *unread]
-    return Plan(file.name, number, new.digest, changes, breaks(before, new, in_use), needs)
+    return Plan(file.name, before.number, new.digest, changes, breaks(before, new, in_use), needs)
 
 
 def block_at_rest(folder: Path, name: str, who: str, at: datetime, tell: Tell) -> Rested:
@@ -107,10 +112,10 @@ def block_at_rest(folder: Path, name: str, who: str, at: datetime, tell: Tell) -
     Returns the newest version if *name* is blocked already. Raises `OperatorError` if it cannot be blocked.
     """
     with opened(folder) as management_db, _audited(management_db, who, at, {"act": "block", "name": name}):
-        head = _head(management_db)
-        draft = blocking(version_of(management_db, head.number), name, folder)
+        versions, before = accepted(management_db, at=at)
+        draft = blocking(versions.publication(), name, folder)
         if draft is None:
-            return Rested(head, (), ())
+            return Rested(management_db.history.get(before.number).version, (), ())
         return _publish_next(management_db, PublishRequest(draft, who, f"{name} is blocked", at), folder, tell)
 
 
@@ -124,19 +129,28 @@ def _audited(management_db: ManagementDb, who: str, at: datetime, about: Mapping
         raise
 
 
-def _head(management_db: ManagementDb) -> Version:
-    head = management_db.history.head()
-    if head is None:
+def accepted(management_db: ManagementDb, *, at: datetime) -> tuple[PublishedVersion, Loaded]:
+    """Return the versions of the management server of this host, which does not run, and the newest one that counts at time *at*.
+
+    Raises `OperatorError` if nothing was published, or this host has no certificate of a management server.
+    """
+    if management_db.history.head() is None:
         raise OperatorError("there is no published version yet")
-    return head
+    versions = PublishedVersion.of(management_db)
+    if versions is None:
+        remedy = "issue its certificates again: sipmesh ca issue NAME"
+        reason = f"{management_db.folder} has no signer of a management server"
+        raise OperatorError(f"the topology cannot be signed: {reason}; {remedy}")
+    versions.begin()
+    return versions, versions.catch_up(versions.load(), at)
 
 
 def _publish_next(management_db: ManagementDb, request: PublishRequest, folder: Path, tell: Tell) -> Rested:
-    head = _head(management_db)
-    before = load_published(version_of(management_db, head.number), folder)
+    versions, before = accepted(management_db, at=request.at)
     in_use, unread = _in_use(before)
-    server = view(before, min(signers_of(before)))
-    new: NewVersion = publish(management_db, replace(request, base=head.number), server, before, in_use)
+    server = view(before, versions.documents.name)
+    new: NewVersion = publish(versions, replace(request, base=before.number), server, before, in_use)
+    versions.keep_own(new.version)
     follow_up(folder, management_db.audit, before, request.draft.loaded, request.who, request.at, tell)
     return Rested(new.version, [*new.changes, *unread], new.forced)
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from sipmesh.server.replication.published_version import PublishedVersion
     from sipmesh.storage.history import Slot, Version
-    from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
 
@@ -76,7 +76,7 @@ NOTHING: Final = InUse()
 
 
 def publish(
-    management_db: ManagementDb,
+    versions: PublishedVersion,
     request: PublishRequest,
     signer: ServerView,
     before: Loaded | None = None,
@@ -84,6 +84,7 @@ def publish(
 ) -> NewVersion:
     """Sign a draft as the next version and store it with its line in the audit log; *signer* is the management server.
 
+    It follows the version that this server has accepted. Other versions in the database of *versions* do not count.
     *before* is the version in force, None for the first one. Raises `OperatorError` in these cases, and changes nothing:
 
     - a CRL has a path that other servers cannot use;
@@ -94,7 +95,7 @@ def publish(
     - the history has a newer version than *base*;
     - operators have not approved the draft, by the rule in force or by the new one.
     """
-    draft, at = request.draft, request.at
+    draft, at, management_db = request.draft, request.at, versions.management_db
     must_be_portable(draft.loaded)
     must_open(draft.loaded, before)
     must_share(draft.loaded, management_db.shared)
@@ -103,7 +104,8 @@ def publish(
         sentences = "; ".join(found)
         raise OperatorError(f"not published, since it would break something: {sentences}; --force does it all the same")
 
-    signatures = approved(management_db, draft, before, unapproved=request.unapproved)
+    newest = versions.publication() if before is not None else None
+    signatures = approved(newest, draft, before, unapproved=request.unapproved)
 
     def make(slot: Slot) -> bytes:
         publication = draft.compiled(
@@ -119,7 +121,14 @@ def publish(
         return must_fit(sign_as(signer, publication.encode(), KIND, at, slot.fencing))
 
     version = management_db.history.publish(
-        request.base, make, request.who, request.why, at=at, dangers=found, act=request.act
+        request.base,
+        make,
+        request.who,
+        request.why,
+        at=at,
+        dangers=found,
+        act=request.act,
+        refused=versions.refused,
     )
     return NewVersion(version, changes_between(before, draft.loaded) if before is not None else (), found)
 

@@ -24,7 +24,6 @@ from sipmesh.server.management.publishing.publish import (
 from sipmesh.server.management.replies import Plan, PutInForce
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.process.off_loop import when_large
-from sipmesh.server.replication.topology_source import version_of
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import Draft
@@ -35,8 +34,8 @@ DRAFT: Final = "topology.yaml"
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.management.server_reports import ServerReports
+    from sipmesh.server.replication.published_version import PublishedVersion
     from sipmesh.server.replication.server_status import ServerStatus
-    from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
 
@@ -60,22 +59,23 @@ class Publisher:
     """Makes versions. A thread reads, compares and stores a large one.
 
     *apply* puts a stored version in force, given its number and octets, and returns the ids of the links that it closed.
-    *own_status* returns the status of this server.
+    *own_status* returns the status of this server. Whoever has *turn* publishes alone.
     """
 
     def __init__(
         self,
         server: InForce,
         own_status: Callable[[], ServerStatus],
-        management_db: ManagementDb,
+        versions: PublishedVersion,
         users: Places,
         reports: ServerReports,
         apply: Callable[[int, int], Awaitable[list[str]]],
         log: Log,
     ) -> None:
-        self._server, self._own_status, self._management_db = server, own_status, management_db
+        self._server, self._own_status, self._versions = server, own_status, versions
+        self._management_db = versions.management_db
         self._users, self._reports, self._apply, self._log = users, reports, apply, log
-        self._folder, self._turn = server.view.loaded.folder, asyncio.Lock()
+        self._folder, self.turn = server.view.loaded.folder, asyncio.Lock()
 
     def __repr__(self) -> str:
         return f"<Publisher in {self._folder}>"
@@ -87,7 +87,7 @@ class Publisher:
 
     def _plan(self, name: str, in_force: Loaded, anchors: frozenset[str]) -> Plan:
         draft = self._read_draft(name)
-        new, needs = draft.loaded, approval_needs(self._management_db, draft, in_force)
+        new, needs = draft.loaded, approval_needs(self._versions.publication(), draft, in_force)
         found = breaks(in_force, new, self._in_use(anchors))
         return Plan(name, in_force.number, new.digest, changes_between(in_force, new), found, needs)
 
@@ -106,7 +106,8 @@ class Publisher:
     async def rollback(self, who: str, why: str, number: int, base: int, *, force: bool) -> PutInForce:
         """Publish the content of version *number* as a new version; raises `OperatorError`."""
         async with self._audited(who, {"act": "rollback", "to": number}):
-            old = version_of(self._management_db, number)
+            each = len(self._versions.documents.document())
+            old = await when_large(each, self._versions.publication, number)
             octets = len(old.topology)
             loaded = await when_large(octets, load_published, old, self._folder)
             draft = Draft(loaded, old.topology, old.files)
@@ -117,12 +118,11 @@ class Publisher:
     async def publish_again(self, why: str) -> PutInForce:
         """Publish the version in force with a new number, signed now; raises `OperatorError`."""
         async with self._audited(self._server.view.name, {"act": "publish", "why": why}):
-            base = self._server.view.loaded.number
-            old = version_of(self._management_db, base)
+            old = self._versions.publication()
             octets = len(old.topology)
             loaded = await when_large(octets, load_published, old, self._folder)
             draft = Draft(loaded, old.topology, old.files)
-            request = PublishRequest(draft, self._server.view.name, why, now_utc(), base)
+            request = PublishRequest(draft, self._server.view.name, why, now_utc(), old.number)
             return await self._put_in_force(request, octets)
 
     async def block(self, who: str, name: str) -> PutInForce:
@@ -132,19 +132,18 @@ class Publisher:
         nothing is published.
         """
         async with self._audited(who, {"act": "block", "name": name}):
-            base = self._server.view.loaded.number
-            version = version_of(self._management_db, base)
+            version = self._versions.publication()
             octets = len(version.topology)
             draft = await when_large(octets, blocking, version, name, self._folder)
             if draft is None:
-                return PutInForce(base)
-            request = PublishRequest(draft, who, f"{name} is blocked", now_utc(), base)
+                return PutInForce(version.number)
+            request = PublishRequest(draft, who, f"{name} is blocked", now_utc(), version.number)
             return await self._put_in_force(request, octets)
 
     @asynccontextmanager
     async def _audited(self, who: str, about: Mapping[str, object]) -> AsyncIterator[None]:
         """Let one act at a time publish, and record a refused attempt in the audit log."""
-        async with self._turn:
+        async with self.turn:
             try:
                 yield
             except OperatorError as wrong:
@@ -199,4 +198,4 @@ class Publisher:
         return PutInForce(number, new.changes, new.forced, closed)
 
     def _publish(self, request: PublishRequest, before: Loaded, anchors: frozenset[str]) -> NewVersion:
-        return publish(self._management_db, request, self._server.view, before, self._in_use(anchors))
+        return publish(self._versions, request, self._server.view, before, self._in_use(anchors))

@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import LocalError, OperatorError
-from sipmesh.server.management.publishing.offline_publish import opened
+from sipmesh.server.management.publishing.offline_publish import accepted, opened
 from sipmesh.server.management.publishing.publish import PublishRequest, publish
-from sipmesh.server.replication.document_store import signers_of
-from sipmesh.server.replication.topology_source import version_of
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.document.changes import edit, move_management
 from sipmesh.topology.versions.load_published import load_published
@@ -56,18 +54,17 @@ def publish_moved(folder: Path, address: str, who: str, at: datetime) -> Relocat
 
 
 def _publish(management_db: ManagementDb, folder: Path, address: str, who: str, at: datetime) -> Version:
-    head = management_db.history.head()
-    if head is None:
+    if management_db.history.head() is None:
         raise OperatorError("there is no published version here; change the address in topology.yaml, then publish")
-    old = version_of(management_db, head.number)
+    versions, before = accepted(management_db, at=at)
+    old = versions.publication()
     try:
         text = move_management(old.topology, address, folder / f"topology version {old.number}")
     except LocalError as wrong:
         raise OperatorError(f"version {old.number} has a YAML form that sipmesh cannot edit: {wrong}") from None
     loaded = load_published(replace(old, topology=text), folder)
-    managers = sorted(signers_of(loaded))
-    if not managers:
-        raise OperatorError(f"version {old.number} names no management server")
     draft, why = Draft(loaded, text, old.files), f"management is at {address} now"
-    request = PublishRequest(draft, who, why, at, base=head.number)
-    return publish(management_db, request, view(loaded, managers[0]), load_published(old, folder)).version
+    request = PublishRequest(draft, who, why, at, base=old.number)
+    version = publish(versions, request, view(loaded, versions.documents.name), before).version
+    versions.keep_own(version)
+    return version

@@ -1,0 +1,291 @@
+"""Whoever can write to the database of management changes no server's trust, not even that of a management server.
+
+The databases are real: an SQLite file, and a PostgreSQL database that management servers share. The attacker is the owner of the
+database, and removes its triggers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sql
+from cryptography import x509
+
+from sipmesh.database.shared import SharedDatabase
+from sipmesh.demo.forge import Forge, Wish
+from sipmesh.errors import OperatorError
+from sipmesh.pki.crl.builder import Reason
+from sipmesh.pki.ledger import FILE
+from sipmesh.server.replication.published_version import PublishedVersion, document_in_force
+from sipmesh.server.replication.topology_source import source_of
+from sipmesh.storage.history import digest_of
+from sipmesh.storage.management_db import DATABASE, ManagementDb
+from sipmesh.storage.management_move import move
+from sipmesh.topology.versions.jose import open_signed, sign
+from sipmesh.topology.versions.publication import KIND, Publication
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
+from support.approving import Approver, approve, drafted, rule
+from support.control_plane import Plane
+from support.managed import MGMT, Managed, servers_of, without
+from support.network import EDGE, EXAMPLE, FE1, FE2, POOL
+from support.running import on_loop
+
+ADA, BEN = Approver("ada"), Approver("ben")
+EVIL = "evil.example.test"
+
+
+@dataclass
+class Writer:
+    """Whoever has the database of *network*: its *engine* without triggers."""
+
+    network: Managed
+    engine: sql.Engine
+
+    def replace(self, number: int, jws: bytes) -> None:
+        """Put another document into the row of a version."""
+        self._run("UPDATE versions SET jws = :jws WHERE number = :number", number, jws)
+
+    def add(self, number: int, jws: bytes) -> None:
+        """Add a version."""
+        row = "VALUES (:number, :digest, '2026-01-01T00:00:00+00:00', 'mallory', 'why', false, :jws)"
+        self._run("INSERT INTO versions (number, digest, at, who, why, forced, jws) " + row, number, jws)
+
+    def remove(self, number: int) -> None:
+        """Remove a version."""
+        self._run("DELETE FROM versions WHERE number = :number", number, b"")
+
+    def _run(self, statement: str, number: int, jws: bytes) -> None:
+        with self.engine.begin() as db:
+            self._unguard(db)
+            values = {"number": number, "jws": jws, "digest": digest_of(jws)}
+            wanted = {name: value for name, value in values.items() if f":{name}" in statement}
+            assert db.execute(sql.text(statement), wanted).rowcount == 1
+
+    def _unguard(self, db: sql.Connection) -> None:
+        if db.dialect.name == "postgresql":
+            db.exec_driver_sql("ALTER TABLE versions DISABLE TRIGGER ALL")
+            return
+        triggers = db.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'versions'")
+        for (name,) in triggers.all():
+            db.exec_driver_sql(f"DROP TRIGGER {name}")
+
+
+@pytest.fixture(name="writer", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer("postgresql"))])
+def _writer(request: pytest.FixtureRequest, managed: Managed) -> Iterator[Writer]:
+    """The network at version 1, and its database."""
+    folder = managed.folder(MGMT)
+    url = f"sqlite:///{folder / DATABASE}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+        move(folder, SharedDatabase(url, MGMT), "ada", datetime.now(UTC))
+    engine = sql.create_engine(url, poolclass=sql.NullPool)
+    yield Writer(managed, engine)
+    engine.dispose()
+
+
+def begun(managed: Managed) -> PublishedVersion:
+    """What the management server loads at its start."""
+    source = source_of(managed.organisation.file, MGMT)
+    assert isinstance(source, PublishedVersion)
+    return source
+
+
+def topology_of(jws: bytes) -> str:
+    return Publication.decode(open_signed(jws, KIND).payload).topology
+
+
+async def leading(plane: Plane) -> int:
+    """Let management lead; returns the version in force. In a pool it has signed version 1 again, under its fencing number."""
+    if plane.controller._publishing_again is not None:
+        await plane.controller._publishing_again
+    plane.connect_all()
+    return plane.number(MGMT)
+
+
+@on_loop
+async def test_old_version_in_the_row_of_the_new_one_is_not_signed_again(writer: Writer) -> None:
+    """It has a good signature: without a check of the number a new leader would sign it again, for all servers."""
+    managed = writer.network
+    with Plane(managed, FE1) as plane:
+        first = await leading(plane)
+        old, publisher = managed.published(), plane.controller.publisher
+        await plane.publish(without(FE2))
+        rightful = managed.published()
+        writer.replace(first + 1, old)
+        assert (await publisher.publish_again("another leader")).version == first + 2
+        assert (await publisher.block("ada", EVIL)).version == first + 3
+        assert all(f'"{FE2}"' not in topology_of(managed.published(first + number)) for number in (2, 3))
+        with pytest.raises(OperatorError, match=f"version {first + 1} in the history was changed"):
+            await publisher.rollback("ada", "", first + 1, first + 3, force=True)
+        writer.replace(first + 1, rightful)
+        assert (await publisher.rollback("ada", "", first + 1, first + 3, force=True)).version == first + 4
+        assert EVIL not in topology_of(managed.published())
+
+
+@on_loop
+async def test_old_version_in_the_row_of_the_accepted_one_is_not_loaded(writer: Writer) -> None:
+    managed = writer.network
+    old = managed.published()
+    writer.add(2, rightful := managed.version(2))
+    begun(managed).management_db.close()
+    writer.replace(2, old)
+    with pytest.raises(OperatorError, match="this is another history of versions"):
+        begun(managed)
+    writer.replace(2, rightful)
+    source = begun(managed)
+    assert source.documents.document() == rightful
+    source.management_db.close()
+
+
+def forged(managed: Managed, number: int) -> bytes:
+    """A version under a root of the attacker."""
+    forge = Forge(datetime.now(UTC))
+    wish = Wish(MGMT, dns=(MGMT,), usages=(DOCUMENT_SIGNING,), ends=timedelta(days=90))
+    mallory = forge.forge(wish, forge.organisation(EXAMPLE))
+    key: Any = mallory.key
+    return sign(managed.payload(number), KIND, mallory.chain, key)
+
+
+def presented(managed: Managed, number: int) -> bytes:
+    """A version that is signed with the key of a server, which is no signer."""
+    return managed.signed(managed.payload(number), managed.credentials(FE1))
+
+
+def of_a_revoked_signer(managed: Managed, number: int) -> bytes:
+    """A version of a stolen signer that was revoked, with a time before that."""
+    stolen = managed.signed(managed.payload(number))
+    ca, signer = managed.organisation.ca, managed.credentials(f"{MGMT}.signer")
+    renewed = ca.issue_signer(MGMT, datetime.now(UTC))
+    serial = next(record.serial for record in ca.certificates if record.kind == "signer" and record.revoked_at is None)
+    ca.revoke(serial, Reason.KEY_COMPROMISE, datetime.now(UTC))
+    renewed.write(*signer)
+    return stolen
+
+
+def with_another_number(managed: Managed, number: int) -> bytes:
+    """A version that says that it is a later one."""
+    return managed.version(number + 7)
+
+
+@pytest.mark.parametrize("make", [forged, presented, of_a_revoked_signer, with_another_number])
+@on_loop
+async def test_version_that_management_has_not_signed_is_refused_and_the_next_one_is_published(
+    writer: Writer, make: Callable[[Managed, int], bytes]
+) -> None:
+    managed = writer.network
+    managed.edit(lambda document: document["sip_domains"].append("evil.test"))
+    number = 2 if writer.engine.name == "sqlite" else 3  # version 2 is version 1 again
+    bad = make(managed, number)
+    with Plane(managed, FE1) as plane:
+        assert await leading(plane) == number - 1
+        writer.add(number, bad)
+        await plane.controller.follow()
+        assert plane.number(MGMT) == number - 1
+        assert f"version {number} of the management database does not count" in plane.controller.pool_faults()[0].what
+        managed.edit(lambda document: document["sip_domains"].remove("evil.test"))
+        assert (await plane.publish(without(FE2)))["version"] == number + 1
+        assert (plane.number(MGMT), plane.number(FE1)) == (number + 1, number + 1)
+        assert plane.controller.pool_faults() == []
+    source = begun(managed)
+    assert source.load().number == number + 1
+    source.management_db.close()
+
+
+def test_version_of_the_leader_counts_at_the_start_of_another_server(writer: Writer) -> None:
+    """The same as above, but management has signed it."""
+    managed = writer.network
+    writer.add(2, managed.version(2))
+    source = begun(managed)
+    assert (source.load().number, source.fault) == (2, "")
+    source.management_db.close()
+
+
+def test_start_loads_no_version_without_the_approvals_of_operators(writer: Writer) -> None:
+    """The thief of another management host has a signer, and the database."""
+    managed = writer.network
+    managed.edit(lambda document: document.update(approvals=rule(ADA, BEN)))
+    approve(managed, 1, ADA, BEN)
+    approvals = {operator.name: operator.signs(drafted(managed, 1).encode()) for operator in (ADA, BEN)}
+    writer.add(2, managed.version(2, serial=1, approvals=approvals))
+    begun(managed).management_db.close()
+    managed.edit(lambda document: document["sip_domains"].append("evil.test"))
+    octets = drafted(managed, 2).encode()
+    for number, operators in ((3, ()), (4, (ADA,))):
+        signatures = {operator.name: operator.signs(octets) for operator in operators}
+        writer.add(number, managed.version(number, serial=2, approvals=signatures))
+        source = begun(managed)
+        assert source.load().number == 2
+        assert f"version {number} is not approved" in source.fault
+        source.management_db.close()
+    signatures = {operator.name: operator.signs(octets) for operator in (ADA, BEN)}
+    writer.add(5, managed.version(5, serial=2, approvals=signatures))
+    source = begun(managed)
+    assert (source.load().number, source.fault) == (5, "")
+    source.management_db.close()
+
+
+def test_overtaken_management_server_is_not_followed(writer: Writer) -> None:
+    managed = writer.network
+    writer.add(2, managed.signed(managed.payload(2), fencing=7))
+    begun(managed).management_db.close()
+    writer.add(3, managed.signed(managed.payload(3), fencing=6))
+    source = begun(managed)
+    assert source.load().number == 2
+    assert "its signer led with fencing number 6" in source.fault
+    source.management_db.close()
+    writer.add(4, managed.signed(managed.payload(4), fencing=8))
+    source = begun(managed)
+    assert (source.load().number, source.documents.fencing) == (4, 8)
+    source.management_db.close()
+
+
+def test_history_without_the_accepted_version_is_not_loaded(writer: Writer) -> None:
+    managed = writer.network
+    writer.add(2, managed.version(2))
+    begun(managed).management_db.close()
+    writer.remove(2)
+    with pytest.raises(OperatorError, match="this is another history of versions"):
+        begun(managed)
+
+
+def test_new_server_is_granted_the_version_in_force(writer: Writer) -> None:
+    """Not the older one in its row, nor a newer one that management refuses."""
+    managed = writer.network
+    old = managed.published()
+    managed.edit(lambda document: servers_of(document, POOL).pop())
+    writer.add(2, rightful := managed.version(2))
+    begun(managed).management_db.close()
+    writer.replace(2, old)
+    writer.add(3, forged(managed, 3))
+    management_db = ManagementDb(managed.folder(MGMT))
+    assert document_in_force(management_db) == rightful
+    management_db.close()
+
+
+@on_loop
+async def test_revocation_stays_in_force_although_the_ledger_lost_it(writer: Writer) -> None:
+    managed = writer.network
+    ca = managed.organisation.ca
+    serials = [
+        x509.load_pem_x509_certificate(managed.credentials(name)[0].read_bytes()).serial_number for name in (FE2, EDGE)
+    ]
+    ca.revoke(serials[0], Reason.KEY_COMPROMISE, datetime.now(UTC))
+    is_file = writer.engine.name == "sqlite"
+    url = f"sqlite:///{ca.folder / FILE}" if is_file else writer.engine.url
+    engine = sql.create_engine(url, poolclass=sql.NullPool)
+    with engine.begin() as db:
+        table = "certificates" if is_file else "ca1_certificates"
+        db.exec_driver_sql(f"UPDATE {table} SET revoked_at = NULL, reason = NULL")  # noqa: S608 - our own table
+    engine.dispose()
+    with Plane(managed, FE1) as plane:
+        await leading(plane)
+        ca.revoke(serials[1], Reason.KEY_COMPROMISE, datetime.now(UTC))
+        plane.controller.crls_changed(frozenset())
+        plane.exchange()
+    crl = RevocationList.load((managed.folder(FE1) / "ca" / "issuing.crl").read_bytes(), [ca.issuing])
+    assert set(serials) <= crl.serials
