@@ -17,8 +17,9 @@ from sipmesh.topology.versions.jose import open_signed
 from sipmesh.topology.versions.publication import KIND, Publication
 from support.approving import Approver, approve, drafted, rule
 from support.giver import Giver
-from support.managed import MGMT, Managed
+from support.managed import MGMT, MGMT2, MGMT_POOL, Managed, servers_of
 from support.network import EDGE, FE1
+from support.pool import MANAGERS
 from support.running import on_loop, until
 from transport.authority import Authority
 
@@ -141,6 +142,54 @@ async def test_one_operator_may_block_and_nothing_else(managed: Managed) -> None
         assert (await giver.topology(crafted(managed, 15, 3, ADA))).status == 488
         assert (await giver.topology(crafted(managed, 16, 3, ADA, CYD))).status == 200
         await managed.in_force(16, FE1)
+
+
+@on_loop
+async def test_who_has_one_management_host_cannot_change_roots_or_managers_but_an_emergency_needs_fewer(
+    managed: Managed,
+) -> None:
+    """A new root and a new manager need all approvals; to shut a manager out, those of a block are enough."""
+    async with managed:
+        await managed.start(FE1)
+        giver = await Giver.meet(managed._stack, managed, FE1)
+        managed.edit(two_managers)
+        managed.edit(lambda document: document.update(approvals=rule(ADA, BEN, CYD, block=1)))
+        assert (await giver.topology(managed.version(2, serial=1))).status == 200
+        await managed.in_force(2, FE1)
+        both = list(managers_of(managed.organisation.document))
+        managed.edit(lambda document: managers_of(document).append({"name": "evil.example.test"}))
+        assert (await giver.topology(crafted(managed, 11, 2, ADA))).status == 488
+        managed.edit(lambda document: managers_of(document).__setitem__(slice(None), both))
+        root = Authority.create(managed.where / "mallory", "Mallory").root.public_bytes(Encoding.PEM)
+        files = {**drafted(managed, 2).files, **dict.fromkeys(drafted(managed, 2).files, root)}
+        with_root = replace(drafted(managed, 2), files=files)
+        version = managed.version(12, serial=2, files=files, approvals={"ada": ADA.signs(with_root.encode())})
+        assert (await giver.topology(version)).status == 488
+        managed.edit(lambda document: managers_of(document).__setitem__(slice(None), both[:1]))
+        assert (await giver.topology(crafted(managed, 13, 2))).status == 488
+        assert (await giver.topology(crafted(managed, 14, 2, MALLORY))).status == 488
+        assert MGMT2 in managed.nodes[FE1].view.trusted
+        assert (await giver.topology(crafted(managed, 15, 2, ADA))).status == 200
+        await managed.in_force(15, FE1)
+        assert MGMT2 not in managed.nodes[FE1].view.trusted
+        managed.edit(lambda document: managers_of(document).append(both[1]))
+        assert (await giver.topology(crafted(managed, 16, 3, ADA))).status == 488
+        assert (await giver.topology(crafted(managed, 17, 3, ADA, BEN))).status == 200
+        await managed.in_force(17, FE1)
+
+
+def two_managers(document: dict[str, Any]) -> None:
+    """Make management a pool of two servers, with a database that they share."""
+    database = "postgresql+psycopg://192.0.2.5/m"
+    document["storage"] = {**document.get("storage", {}), "management": database, "users": database}
+    pool = next(pool for pool in document["pools"] if pool["name"] == MGMT_POOL)
+    pool["name"] = MANAGERS
+    pool["servers"].append({"name": MGMT2, "address": "192.0.2.6"})
+
+
+def managers_of(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The servers of the management pool in a draft."""
+    return servers_of(document, MANAGERS)
 
 
 @on_loop

@@ -146,3 +146,24 @@ def test_need_says_who_must_approve_and_who_has() -> None:
     assert str(need) == "by the version in force, 2 of ada, ben, cyd must approve; 1 of 2 has approved: ada"
     assert not need.is_met
     assert ApprovalNeed("the new version", 1, ["ada"], ["ada"]).is_met
+
+
+def test_some_of_several_managers_may_be_removed_by_a_block_and_nothing_else_of_them() -> None:
+    """A management server whose host was taken has to be shut out quickly; the last one stays."""
+    front_end = {"name": "pool1.example.test", "role": "front-end", "servers": ["fe1.example.test", "fe2.example.test"]}
+
+    def with_managers(*servers: Any, **more: Any) -> Topology:
+        pool = {"name": "mgmt.example.test", "role": "management", "servers": list(servers), **more}
+        return topology(pools=[pool, front_end])
+
+    held = with_managers("m1.example.test", "m2.example.test", "m3.example.test")
+    assert is_block(held, with_managers("m1.example.test", "m3.example.test"))
+    assert is_block(held, with_managers("m2.example.test"))
+    assert not is_block(held, with_managers("m3.example.test", "m1.example.test"))
+    assert not is_block(held, with_managers("m1.example.test", "evil.example.test"))
+    assert not is_block(held, with_managers({"name": "m1.example.test", "address": "192.0.2.66"}))
+    assert not is_block(held, with_managers("m1.example.test", site="berlin"))
+    assert not is_block(with_managers("m1.example.test"), held)
+    fewer = held.pools[1].model_copy(update={"servers": held.pools[1].servers[:1]})
+    assert not is_block(held, held.model_copy(update={"pools": (held.pools[0], fewer)}))
+    assert not is_block(held, held.model_copy(update={"pools": held.pools[1:]}))

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import SipmeshError
 from sipmesh.topology.document.operators.sshsig import PublicKey, Signature, UnusableKeyError
 from sipmesh.trust.formatting import tell_list
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from sipmesh.topology.document.model import Approvals, Topology
+    from sipmesh.topology.document.model import Approvals, Pool, Topology
     from sipmesh.topology.versions.publication import Publication
 
 NAMESPACE: Final = "sipmesh-topology"
@@ -152,12 +153,24 @@ def _named(names: Iterable[str]) -> str:
 
 
 def is_block(held: Topology, new: Topology) -> bool:
-    """Return whether *new* only blocks: names are added to `blocked`, and partners are removed, nothing else."""
+    """Return whether *new* only takes trust away, and nothing else: from names, partners, or some of several management servers.
+
+    Names are added to `blocked`; partners, and servers of a management pool that keeps another server, are removed.
+    """
     before, after = held.federation, new.federation
-    same = new.model_copy(update={"federation": before}) == held
+    same = new.model_copy(update={"federation": before, "pools": held.pools}) == held
     rest = after.model_copy(update={"partners": before.partners, "blocked": before.blocked}) == before
     fewer = [partner for partner in before.partners if partner in after.partners] == list(after.partners)
-    return same and rest and fewer and set(before.blocked) <= set(after.blocked)
+    pools = len(held.pools) == len(new.pools) and all(map(_is_without_managers, held.pools, new.pools))
+    return same and rest and fewer and pools and set(before.blocked) <= set(after.blocked)
+
+
+def _is_without_managers(held: Pool, new: Pool) -> bool:
+    """Return whether *new* is the pool *held*, or a management pool with fewer of its servers."""
+    if new == held:
+        return True
+    same = held.role is Role.MANAGEMENT and new.model_copy(update={"servers": held.servers}) == held
+    return same and [server for server in held.servers if server in new.servers] == list(new.servers)
 
 
 def _is_same_content(held: Publication, new: Publication) -> bool:
