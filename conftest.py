@@ -70,6 +70,7 @@ COMMANDS = {
     "npm": "npm",
     "openssl": "openssl",
     "postgresql": "initdb",
+    "curl": "curl",
     "ssh-keygen": "ssh-keygen",
     "sslscan": "sslscan",
     "testssl": "testssl",

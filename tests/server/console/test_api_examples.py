@@ -1,0 +1,106 @@
+"""The page about the HTTP API, typed by a test: bash and curl against a management server that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from sipmesh.server.console.operations import TABLE
+from support.checkout import ROOT
+from support.console import management_with_console
+from support.managed import MGMT, Managed
+from support.network import FE1
+from support.running import on_loop
+
+PAGE = ROOT / "docs/howto/api.md"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
+
+
+def block(heading: str) -> str:
+    """The commands below one heading."""
+    text = PAGE.read_text().partition(f"## {heading}")[2].partition("\n## ")[0]
+    return "".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+
+
+async def typed(network: Managed, script: str, operator: str = "otto") -> tuple[int, str]:
+    """Run lines of the page in the folder of management, with the names and the port of this network."""
+    console: Any = network.organisation.document["console"]
+    host, _, port = str(console["listen"]).rpartition(":")
+    home = network.organisation.folder
+    (home / "differences.py").write_text(blocks("python")[0])
+    (home / ".curlrc").write_text(f'connect-to = "{MGMT}:{port}:{host}:{port}"\n')
+    program = await asyncio.create_subprocess_exec(
+        *("bash", "-e", "-o", "pipefail", "-c", ported(script, port)),
+        cwd=home,
+        env={**os.environ, "CURL_HOME": str(home), "TOKEN": f"{operator}-token"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    printed, _ = await program.communicate()
+    return program.returncode or 0, printed.decode()
+
+
+def ported(text: str, port: str) -> str:
+    return text.replace(":8444", f":{port}").replace("example.com", "example.test")
+
+
+HELPERS = blocks("sh")[0]
+
+
+@pytest.mark.peer("curl")
+@on_loop
+async def test_lines_for_curl_read_and_change(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network:
+        code, printed = await typed(network, block("With curl"))
+        assert code == 0, printed
+        assert printed.startswith("1\n")
+        for what in ("dora@example.test", '"closed":', "alice@example.test"):
+            assert what in printed
+        code, printed = await typed(network, HELPERS + 'api --json \'{"name": "worse.example"}\' $API/block', "vera")
+        assert (code, "error" in json.JSONDecoder().raw_decode(printed[printed.index("{") :])[0]) == (22, True), printed
+
+
+@pytest.mark.peer("curl")
+@on_loop
+async def test_version_is_published_and_taken_back_if_servers_are_missing(tmp_path: Path) -> None:
+    """No front end runs: so the version is taken back."""
+    async with management_with_console(tmp_path) as network:
+        network.edit(lambda document: document.update(presence={"partners": "polite-block"}))
+        code, printed = await typed(
+            network, HELPERS + block("Publish, wait, and go back").replace("wait_s=5", "wait_s=0")
+        )
+        assert code == 0, printed
+        assert printed.splitlines()[-1] == "3", printed
+        history = await network.ask(MGMT, "history")
+        assert [version["why"] for version in history][1] == "a change of the night"
+        assert FE1 in history[2]["why"]
+
+
+@pytest.mark.peer("curl")
+@on_loop
+async def test_second_plan_of_the_wanted_users_is_empty(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network:
+        code, printed = await typed(network, HELPERS + block("Wanted and there"))
+        assert code == 0, printed
+        planned = [line for line in printed.splitlines() if not line.startswith("{")]
+        assert planned == ["disable bob@example.test", "add eve@example.test"]
+
+
+def test_ansible_tasks_use_operations_that_exist() -> None:
+    [play] = YAML(typ="safe").load(blocks("yaml")[0])
+    urls = [task["ansible.builtin.uri"]["url"].partition("}}/")[2] for task in play["tasks"]]
+    assert urls == ["users", "user/add"]
+    operations = {operation.path: operation for operation in TABLE}
+    assert [operations[url].changes for url in urls] == [False, True]
+    body = play["tasks"][1]["ansible.builtin.uri"]["body"]
+    assert body.keys() <= operations["user/add"].given.model_fields.keys()
