@@ -17,6 +17,7 @@ from typing import Final
 
 from bench.network_size import DOMAIN, Network, counted
 from bench.table import number, table
+from sipmesh.routing.identity.home_rule import unknown
 from sipmesh.routing.identity.route_set import RouteSet
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
 from sipmesh.routing.outcome import Answer, Forward, ToUser
@@ -76,7 +77,7 @@ class ManyServers:
 
     def _view_of_pool(self, pool: str) -> tuple[ServerView, front_end.FrontEndFacts]:
         seen = view(self._loaded, self.pools[pool][0])
-        return seen, front_end_facts(seen, 1, Gruus(b"key", pool))
+        return seen, front_end_facts(seen, 1, Gruus(b"key", pool), unknown)
 
     def _facts(self, server: str) -> front_end.FrontEndFacts:
         """Return the facts of the first server of the pool, with the names of *server*."""

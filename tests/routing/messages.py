@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from sipmesh.routing.identity.dialog import Behind, Inside, Peers
 from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, Tokens, owner_hash
+from sipmesh.routing.identity.home_rule import HomeRule
 from sipmesh.routing.identity.route_set import Names
 from sipmesh.routing.identity.sender import ClientSender, ServerSender, named_side
 from sipmesh.routing.outcome import Forward, Outcome
@@ -125,6 +126,7 @@ FRONT_END = FrontEndFacts(
     gruus=Gruus(b"key of the pool", POOL),
     pools={pool_hash(SECOND): SECOND},
     homes={SECOND: ServerChoice((("fe9.example.test",),))},
+    home_rule=HomeRule(POOL, OURS),
 )
 AT_EDGE = EdgeFacts(
     names=Names(frozenset({EDGE, EDGES, "example.test"}), frozenset()),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.routing.identity.home_rule import unknown
 from sipmesh.routing.registrar.gruu import Gruus
 from sipmesh.server.agent.agent import Agent
 from sipmesh.server.control_socket import WHO, encode
@@ -59,7 +60,7 @@ class Host:
 
     def prepare(self, loaded: Loaded) -> PreparedVersion:
         """Compute what a server computes of a version."""
-        return prepare(loaded, self.view.name, 1, Gruus(b"key of the pool", self.view.pool.name))
+        return prepare(loaded, self.view.name, 1, Gruus(b"key of the pool", self.view.pool.name), unknown)
 
     def put_prepared(self, version: PreparedVersion, since: Stamps = NO_STAMPS) -> list[str]:  # noqa: ARG002
         """Put a version in force, unless it *refuses*."""

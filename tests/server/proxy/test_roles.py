@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.errors import OperatorError
+from sipmesh.routing.identity.home_rule import unknown
 from sipmesh.routing.identity.route_set import Names
 from sipmesh.routing.identity.sender import named_side
 from sipmesh.routing.registrar.gruu import Gruus, pool_hash
@@ -22,7 +23,7 @@ def seen_from(federation: Network, server: str) -> ServerView:
 
 
 def test_front_end_routes_by_its_domains_its_edges_and_its_applications(federation: Network) -> None:
-    facts = front_end_facts(seen_from(federation, FE1), 7, GRUUS)
+    facts = front_end_facts(seen_from(federation, FE1), 7, GRUUS, unknown)
     assert facts.domains == {EXAMPLE}
     assert facts.pool == POOL
     assert facts.entrances == {POOL}
@@ -34,13 +35,13 @@ def test_front_end_routes_by_its_domains_its_edges_and_its_applications(federati
 
 
 def test_front_end_finds_the_other_pools_by_their_temporary_gruus(two_pools: Network) -> None:
-    facts = front_end_facts(seen_from(two_pools, FE1), 7, GRUUS)
+    facts = front_end_facts(seen_from(two_pools, FE1), 7, GRUUS, unknown)
     assert facts.pools == {pool_hash(POOL2): POOL2}
     assert {name: tuple(choice) for name, choice in facts.homes.items()} == {POOL2: (FE3, FE4)}
 
 
 def test_front_end_without_federation_has_no_route_to_partners(home: Network) -> None:
-    facts = front_end_facts(seen_from(home, FE1), 7, GRUUS)
+    facts = front_end_facts(seen_from(home, FE1), 7, GRUUS, unknown)
     assert (tuple(facts.route), facts.partner_domains, facts.blocked) == ((), frozenset(), frozenset())
 
 
@@ -96,6 +97,6 @@ def test_names_are_those_of_the_certificate_and_the_addresses_of_the_ports(
 
 def test_application_role_is_refused(federation: Network) -> None:
     with pytest.raises(OperatorError, match="application"):
-        decide_for(seen_from(federation, BOT), 7, GRUUS)
+        decide_for(seen_from(federation, BOT), 7, GRUUS, unknown)
     for server in (FE1, EDGE):
-        assert callable(decide_for(seen_from(federation, server), 7, GRUUS))
+        assert callable(decide_for(seen_from(federation, server), 7, GRUUS, unknown))

@@ -19,6 +19,7 @@ from sipmesh.routing.identity.dialog import (
     unbound,
 )
 from sipmesh.routing.identity.dialog_token import FlowSide, FlowToken, Side, owner_hash
+from sipmesh.routing.identity.home_rule import HomeRule
 from sipmesh.routing.identity.privacy import unmet
 from sipmesh.routing.identity.route_set import Names, RouteSet
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
@@ -58,7 +59,7 @@ class FrontEndFacts:
     *pool* is its own pool. *entrances* are the front-end pools that edges forward requests to. *applications* maps the names
     of application servers and pools to their servers. *route* are the edges to partners, and *partner_domains* the domains
     of these partners. *gruus* opens the temporary GRUUs of its pool. *pools* maps the hash in one to another
-    front-end pool, and *homes* has the servers of each such pool.
+    front-end pool, and *homes* has the servers of each such pool. *home_rule* says whom their servers may speak for.
     """
 
     names: Names
@@ -74,6 +75,7 @@ class FrontEndFacts:
     gruus: Gruus
     pools: Mapping[bytes, str]
     homes: Mapping[str, ServerChoice]
+    home_rule: HomeRule
 
 
 def decide(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEndFacts) -> Outcome:
@@ -136,7 +138,9 @@ def carry_inside(request: Request, route_set: RouteSet, other: Side, sender: Sen
     refused = refused_inside(request, route_set, other, sender, allowed, facts.inside)
     if refused is not None:
         return refused
-    who = assertion.in_dialog(request, route_set, sender, allowed)
+    if isinstance(sender, ServerSender):
+        refused = facts.home_rule.refused(request, sender, is_named=route_set.sent_as)
+    who = refused or assertion.in_dialog(request, route_set, sender, allowed)
     if isinstance(who, Answer):
         return who
     onward = attributed(across(request, route_set, other, facts.inside.peers, facts.incarnation), who)
@@ -146,7 +150,8 @@ def carry_inside(request: Request, route_set: RouteSet, other: Side, sender: Sen
 def identify(request: Request, sender: Sender, facts: FrontEndFacts) -> str | Answer | Prove:
     """Give the identity of a request outside dialogs (rule R10)."""
     if isinstance(sender, ServerSender):
-        return assertion.of_server(request, sender, may_bring(request, sender, facts))
+        who = assertion.of_server(request, sender, may_bring(request, sender, facts))
+        return who if isinstance(who, Answer) else facts.home_rule.refused(request, sender) or who
     lacking = unmet(request) if request.present & PRIVACY else ""
     if lacking:
         return Answer(500, "Privacy Not Provided", why=f"critical privacy of the kind {lacking} is not provided")

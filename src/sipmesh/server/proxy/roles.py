@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sipmesh.errors import OperatorError
 from sipmesh.routing.identity.border import Border
 from sipmesh.routing.identity.dialog import Behind, Inside
+from sipmesh.routing.identity.home_rule import HomeRule
 from sipmesh.routing.identity.realm import Realms
 from sipmesh.routing.identity.route_set import Names
 from sipmesh.routing.identity.sender import named_side
@@ -18,6 +19,8 @@ from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sipmesh.routing.identity.alias import OwnerOf
     from sipmesh.routing.identity.dialog import Peers
     from sipmesh.routing.identity.route_set import RouteSet
@@ -52,10 +55,13 @@ def media_rules(view: ServerView, owner_of: OwnerOf) -> MediaRules:
     return MediaRules(view.media, partners, links, owner_of)
 
 
-def decide_for(view: ServerView, incarnation: int, gruus: Gruus) -> Decide:
-    """Return the decisions of this server's role; raises `OperatorError` for a role that sipmesh does not run."""
+def decide_for(view: ServerView, incarnation: int, gruus: Gruus, home_of: Callable[[str], str]) -> Decide:
+    """Return the decisions of this server's role; raises `OperatorError` for a role that sipmesh does not run.
+
+    *home_of* gives the home pool of a user, "" if it is not known for sure.
+    """
     if view.role is Role.FRONT_END:
-        facts = front_end_facts(view, incarnation, gruus)
+        facts = front_end_facts(view, incarnation, gruus, home_of)
         return lambda request, place, sender: front_end.decide(request, place, sender, facts)
     if view.role is Role.EDGE:
         return _edge(view, incarnation)
@@ -74,7 +80,9 @@ def _edge(view: ServerView, incarnation: int) -> Decide:
     return decide
 
 
-def front_end_facts(view: ServerView, incarnation: int, gruus: Gruus) -> front_end.FrontEndFacts:
+def front_end_facts(
+    view: ServerView, incarnation: int, gruus: Gruus, home_of: Callable[[str], str]
+) -> front_end.FrontEndFacts:
     """Return the topology in the form that a front end routes by."""
     return front_end.FrontEndFacts(
         names=names_of(view),
@@ -90,7 +98,18 @@ def front_end_facts(view: ServerView, incarnation: int, gruus: Gruus) -> front_e
         gruus=gruus,
         pools={pool_hash(pool.name): pool.name for pool in view.pools.values() if is_other_front_end(pool, view)},
         homes={pool.name: view.choice_of(pool.name) for pool in view.pools.values() if is_other_front_end(pool, view)},
+        home_rule=HomeRule(view.pool.name, view.sip_domains, home_of, lent_domains(view)),
     )
+
+
+def lent_domains(view: ServerView) -> dict[str, frozenset[str]]:
+    """Return our SIP domains that applications may speak for, by the pool of front ends which passes their requests on."""
+    lent: dict[str, frozenset[str]] = {}
+    for pool in view.pools.values():
+        domains = pool.speaks_for & view.sip_domains
+        if domains and pool.next_hop:
+            lent[pool.next_hop] = lent.get(pool.next_hop, frozenset()) | domains
+    return lent
 
 
 def carriers_of(view: ServerView) -> frozenset[str]:

@@ -13,6 +13,8 @@ from sipmesh.server.quotas.known_addresses import PublishedAddresses, addresses_
 from sipmesh.topology.view import view as view_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sipmesh.routing.identity.border import Border
     from sipmesh.routing.identity.route_set import Names
     from sipmesh.routing.registrar.gruu import Gruus
@@ -32,8 +34,13 @@ class PreparedVersion:
     addresses: PublishedAddresses
 
 
-def prepare(loaded: Loaded, name: str, incarnation: int, gruus: Gruus) -> PreparedVersion:
-    """Compute everything that does not depend on the running server *name*; raises `OperatorError` if it is not in *loaded*."""
+def prepare(
+    loaded: Loaded, name: str, incarnation: int, gruus: Gruus, home_of: Callable[[str], str]
+) -> PreparedVersion:
+    """Compute everything that does not depend on the running server *name*; raises `OperatorError` if it is not in *loaded*.
+
+    *home_of* gives the home pool of a user, "" if it is not known for sure.
+    """
     view = view_of(loaded, name)
-    decide = decide_for(view, incarnation, gruus)
+    decide = decide_for(view, incarnation, gruus, home_of)
     return PreparedVersion(view, names_of(view), decide, border_of(view), addresses_in(view))

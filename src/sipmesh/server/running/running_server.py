@@ -416,7 +416,7 @@ class RunningServer:
             home_flows=self.home_flows,
             access=self.access,
             names=names_of(view),
-            decide=decide_for(view, self.tokens.incarnation, self.gruus),
+            decide=decide_for(view, self.tokens.incarnation, self.gruus, self.homes.known_home),
             gatekeeper=self.gatekeeper,
             flow_table=self.flow_table,
             relay=self.relay,
@@ -509,7 +509,7 @@ class RunningServer:
 
     def prepare(self, loaded: Loaded) -> PreparedVersion:
         """Compute what `put_prepared` needs; a thread may do so. Raises `OperatorError` if this server is not in *loaded*."""
-        return prepare(loaded, self.view.name, self.tokens.incarnation, self.gruus)
+        return prepare(loaded, self.view.name, self.tokens.incarnation, self.gruus, self.homes.known_home)
 
     def put_in_force(self, loaded: Loaded) -> list[str]:
         """Put a topology in force, as `put_prepared` does, with everything that has to be computed for it."""

@@ -52,6 +52,10 @@ class HomePools:
         home = self._users.home(aor)
         return self._default if home == "" else home
 
+    def known_home(self, aor: str) -> str:
+        """Return the home pool of *aor*, "" if it is unknown, or if what is known may be out of date."""
+        return (self.of(aor) or "") if self.knows(aor) else ""
+
     def owner_of(self, name: str) -> str:
         """Return the user whose name *name* is, "" if it is nobody's: an equal address, an alias, or one in another case.
 

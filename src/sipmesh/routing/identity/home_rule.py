@@ -1,0 +1,71 @@
+"""Which of our users a front end of another pool may speak for: those whose home it is.
+
+Only the home pool authenticates a user, also if another server has the user's link. So a request of the user reaches other
+pools from the home pool only. What a server of our own pool says is not looked at: it passes on what others have said to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from sipmesh.routing.identity.alias import name_of
+from sipmesh.routing.identity.assertion import asserted
+from sipmesh.routing.identity.privacy import is_anonymous
+from sipmesh.routing.identity.sender import ServerSender
+from sipmesh.routing.outcome import Answer
+from sipmesh.sip.message import Request
+from sipmesh.sip.tel import NO_DOMAIN
+from sipmesh.sip.uri import SipUri
+from sipmesh.trust.code import Code
+from sipmesh.trust.role import Role
+
+NO_DOMAINS: Final[frozenset[str]] = frozenset()
+
+
+def unknown(aor: str) -> str:  # noqa: ARG001 - the signature of `HomeRule.home_of`
+    """Give "": no user is known."""
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class HomeRule:
+    """The home pools as a server of the pool *here* knows them.
+
+    *domains* are our SIP domains. *home_of* gives the home pool of a user, "" if it is not known for sure. *lent* are the
+    domains of ours that applications behind a pool may speak for: its front ends pass such requests on.
+    """
+
+    here: str
+    domains: frozenset[str]
+    home_of: Callable[[str], str] = field(default=unknown, repr=False, compare=False)
+    lent: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def refused(self, request: Request, sender: ServerSender, *, is_named: bool = False) -> Answer | None:
+        """Refuse a request whose P-Asserted-Identity or From is a user of another home pool than that of *sender*.
+
+        *is_named*: From is the name with which the dialog began, so it counts.
+        """
+        peer = sender.peer
+        if peer.role is not Role.FRONT_END or peer.pool is None or peer.pool == self.here:
+            return None
+        names = asserted(request)
+        if not is_named and not is_anonymous(request.from_):
+            name = name_of(request.from_)
+            names += [name] if name is not None else []
+        for name in names:
+            refused = self._refused_name(name, sender, peer.pool)
+            if refused is not None:
+                return refused
+        return None
+
+    def _refused_name(self, name: SipUri, sender: ServerSender, pool: str) -> Answer | None:
+        if name.host not in self.domains and name.host != NO_DOMAIN:
+            return None
+        user = sender.owner_of(name.aor) or name.aor
+        home = self.home_of(user)
+        if home in {"", pool} or user.rpartition("@")[2] in self.lent.get(pool, NO_DOMAINS):
+            return None
+        why = f"{sender.peer.name} is of {pool} and may not assert {user}, whose home pool is {home}"
+        return Answer(403, code=Code.ASSERTION_NOT_ALLOWED, why=why)

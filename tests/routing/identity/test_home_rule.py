@@ -1,0 +1,68 @@
+"""Which of our users a front end of another pool may speak for."""
+
+from __future__ import annotations
+
+import pytest
+
+from routing.messages import EDGES, OURS, POOL, SECOND, asserting, request, server
+from sipmesh.routing.identity.home_rule import HomeRule, unknown
+from sipmesh.routing.identity.sender import ServerSender
+from sipmesh.routing.outcome import Answer
+from sipmesh.trust.code import Code
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
+
+ALICE, BOB, NEW = "sip:alice@example.test", "sip:bob@example.test", "sip:new@example.test"
+HOMES = {ALICE: POOL, BOB: SECOND}
+ALIASES = {"sip:ally@example.test": ALICE}
+
+
+def home_of(aor: str) -> str:
+    return HOMES.get(aor, "")
+
+
+def sender(pool: str | None = SECOND, role: Role = Role.FRONT_END) -> ServerSender:
+    peer = server("fe9.example.test", role, pool, OURS)
+    return ServerSender(LinkKind.SERVER, peer, lambda name: ALIASES.get(name, ""))
+
+
+RULE = HomeRule(POOL, OURS, home_of)
+
+
+@pytest.mark.parametrize("name", [ALICE, "sip:ally@example.test"])
+def test_user_of_another_home_pool_is_refused_in_each_place(name: str) -> None:
+    for asked in (request("MESSAGE", BOB, sender=name), request("MESSAGE", BOB, *asserting(name), sender=BOB)):
+        answer = RULE.refused(asked, sender())
+        assert isinstance(answer, Answer)
+        assert (answer.status, answer.code) == (403, Code.ASSERTION_NOT_ALLOWED)
+
+
+@pytest.mark.parametrize(
+    ("name", "by"),
+    [
+        (BOB, sender()),
+        (NEW, sender()),
+        ("sip:alice@partner.test", sender()),
+        (ALICE, sender(POOL)),
+        (ALICE, sender(EDGES, Role.EDGE)),
+    ],
+)
+def test_other_names_and_other_senders_pass(name: str, by: ServerSender) -> None:
+    """A user of its own pool, an unknown one, one of a partner; a server of our pool, and one of another role."""
+    assert RULE.refused(request("MESSAGE", BOB, *asserting(name), sender=name), by) is None
+
+
+def test_name_with_which_the_dialog_began_passes() -> None:
+    asked = request("UPDATE", BOB, sender=ALICE)
+    assert RULE.refused(asked, sender(), is_named=True) is None
+    assert RULE.refused(request("UPDATE", BOB, *asserting(ALICE), sender=ALICE), sender(), is_named=True) is not None
+
+
+def test_domain_that_an_application_behind_the_pool_speaks_for_passes() -> None:
+    lent = HomeRule(POOL, OURS, home_of, {SECOND: OURS})
+    assert lent.refused(request("MESSAGE", BOB, sender=ALICE), sender()) is None
+    assert lent.refused(request("MESSAGE", BOB, sender=ALICE), sender("pool3.example.test")) is not None
+
+
+def test_nothing_is_refused_while_no_user_is_known() -> None:
+    assert HomeRule(POOL, OURS, unknown).refused(request("MESSAGE", BOB, sender=ALICE), sender()) is None
