@@ -109,12 +109,6 @@ FE3 = "servers: [fe3.example.test]"
             "a server of role application is one process",
         ),
         (
-            "servers: [fe3.example.test]",
-            "servers: [{name: fe3.example.test, workers: 2}]\nstorage: {bindings: 'valkey://127.0.0.1:6379'}\nignored:",
-            "pools[1].servers[0].workers",
-            "in a file of their machine",
-        ),
-        (
             FE3,
             "servers: [{name: fe3.example.test, certificate: fe3.pem}]",
             "pools[1].servers[0].certificate",

@@ -201,13 +201,8 @@ def settings_fit_the_role(document: _Document) -> None:
 
 
 def workers_fit_the_role(document: _Document) -> None:
-    """Only front ends and edges share their ports among processes, and front ends not with a store in Valkey."""
-    in_valkey = is_url(document.topology.storage.bindings)
+    """Only front ends and edges share their ports among processes."""
     for loc, pool, server in document.servers():
-        if server.workers != 1 and pool.role is Role.FRONT_END and in_valkey:
-            reason = "workers keep the registrations in a file of their machine, and `storage.bindings` is in Valkey"
-            remedy = "remove it and run more servers in the pool, or keep the registrations in a file"
-            document.report.add((*loc, "workers"), reason, remedy)
         if server.workers != 1 and pool.role not in {Role.FRONT_END, Role.EDGE}:
             reason = f"a server of role {pool.role} is one process"
             document.report.add((*loc, "workers"), reason, "remove it; front ends and edges may have workers")
