@@ -441,12 +441,22 @@ RICH = {
             {"name": "otto", "role": "operator", "token_sha256": "1" * 64},
         ],
         "client_certificates": True,
+        "openid": {
+            "issuer": "https://id.example.test",
+            "client_id": "console",
+            "roles": [{"value": "admins", "role": "operator"}, {"value": "staff", "role": "viewer"}],
+            "claim": "groups",
+            "name_claim": "sub",
+            "scopes": ["profile", "groups"],
+            "authority": "enterprise",
+        },
     },
 }
 RIGHT = Topology.model_validate(RICH)
 WORDS: list[Any] = [
     "new.example.test",
     "encrypted-required",
+    "public",
     "required",
     "example.test",
     "192.0.2.77",

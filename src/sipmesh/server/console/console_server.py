@@ -12,6 +12,7 @@ from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.console.access.guard import Guard
 from sipmesh.server.console.access.listener import ConsoleListener
+from sipmesh.server.console.access.openid.flow import OpenIdFlow
 from sipmesh.server.console.access.operator import CODE_LIFETIME_S, Operator
 from sipmesh.server.console.access.operator_certificate import OperatorCertificates
 from sipmesh.server.console.api import Api
@@ -65,8 +66,9 @@ class ConsoleServer:
     async def open(self) -> None:
         """Listen if the topology has a console; raises `OperatorError` if the address cannot be used."""
         frame = Frame(self._operations, self._guard, lambda: self._node.view)
+        flow = OpenIdFlow(lambda: self._node.view, self._node.loop.time)
         app = web.Application(middlewares=[self._guard.answer_safely], client_max_size=LARGEST_BODY)
-        app.add_routes([*Api(self._operations, self._guard).routes(), *page_routes(frame)])
+        app.add_routes([*Api(self._operations, self._guard).routes(), *page_routes(frame, flow)])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GOODBYE_S)
         await self._runner.setup()
         await self._listen()

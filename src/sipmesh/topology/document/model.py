@@ -31,6 +31,7 @@ from sipmesh.topology.document.names import (
     split_port,
 )
 from sipmesh.topology.document.operators.console_role import ConsoleRole
+from sipmesh.topology.document.operators.openid import OpenId
 from sipmesh.topology.document.storage.valkey_url import FileOrStore
 from sipmesh.topology.document.watching import Watching
 from sipmesh.trust.revocation.crl import RevocationSource
@@ -421,6 +422,9 @@ class Console(Part):
     client_certificates: bool = Field(
         default=False,
         description="ask browsers and programs for a certificate of an operator (`sipmesh console certificate`)",
+    )
+    openid: OpenId | None = Field(
+        default=None, description="OpenID provider by which operators log in; by default there is none"
     )
 
 

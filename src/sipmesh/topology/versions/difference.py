@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.model import Approvals, Console, Topology, WebSocket
+    from sipmesh.topology.document.operators.openid import OpenId
     from sipmesh.trust.authority import Authority
 
 _PASSWORD = re.compile(r"(://[^:/@]*):[^@/]*@")
@@ -154,6 +155,7 @@ def _console(old: Console | None, new: Console | None) -> Iterator[str]:
     asks = (old is not None and old.client_certificates, new is not None and new.client_certificates)
     if asks[0] != asks[1]:
         yield f"the console {'asks' if asks[1] else 'does not ask'} for certificates of operators"
+    yield from _openid(old.openid if old else None, new.openid if new else None)
     before = {operator.name: operator for operator in old.operators} if old else {}
     after = {operator.name: operator for operator in new.operators} if new else {}
     yield from (f"operator {name} may not use the console any more" for name in before if name not in after)
@@ -165,6 +167,25 @@ def _console(old: Console | None, new: Console | None) -> Iterator[str]:
         if before[name].token_sha256 != after[name].token_sha256:
             word = "gets another" if after[name].token_sha256 else "loses the"
             yield f"operator {name} {word} token for the console's API"
+
+
+def _openid(old: OpenId | None, new: OpenId | None) -> Iterator[str]:
+    """Describe the OpenID provider, and which values lead to which role."""
+    if old is None and new is not None:
+        yield f"operators may log in to the console by {new.issuer}, as {new.client_id}: {_spell_roles(new)}"
+    elif old is not None and new is None:
+        yield f"operators may not log in to the console by {old.issuer} any more"
+    elif old is not None and new is not None and old != new:
+        if _spell_roles(old) != _spell_roles(new):
+            yield f"the roles of operators who log in by OpenID change from {_spell_roles(old)} to {_spell_roles(new)}"
+        for key in ("issuer", "client_id", "claim", "name_claim", "scopes", "authority"):
+            before, after = getattr(old, key), getattr(new, key)
+            if before != after:
+                yield f"openid.{key} of the console changes from {_spell(before, 'none')} to {_spell(after, 'none')}"
+
+
+def _spell_roles(openid: OpenId) -> str:
+    return ", ".join(f"{tell(entry.value)} is {entry.role}" for entry in openid.roles)
 
 
 def _organisation(old: Topology, new: Topology) -> Iterator[str]:

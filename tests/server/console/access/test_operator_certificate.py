@@ -64,9 +64,9 @@ async def test_certificate_of_a_server_or_of_nobody_in_the_topology_does_not_log
                 assert (await visitor.ask("POST", LOGIN)).status == 401
                 assert (await visitor.get(API)).status == 401
                 assert (await visitor.get("/")).headers["Location"] == "/login"
-        codes = [line["code"] for line in network.told[MGMT].events("operator refused")]
-        assert len(codes) == 2 * len(shown)
-        assert codes[-2:] == ["accepted", "accepted"]  # the certificate is valid, and names nobody
+        reasons = [line["why"] for line in network.told[MGMT].events("operator refused")]
+        assert len(reasons) == 2 * len(shown)
+        assert reasons[-1] == "certificate: accepted: nobody is not an operator of the topology in force"
 
 
 @on_loop

@@ -153,9 +153,8 @@ class Guard:
         verdict = self.certificates.judge(presented)
         found = operator_of_certificate(self._view().loaded.topology, verdict.name) if verdict.is_trusted else None
         if found is None:
-            self.failed(request)
             why = "; ".join(verdict.reasons) or f"{verdict.name} is not an operator of the topology in force"
-            self._log.warning("operator refused", address=address_of(request), code=str(verdict.code), why=why)
+            self.refuse(request, f"certificate: {verdict.code}: {why}")
             return None
         request[OPERATOR] = found
         return found
@@ -173,6 +172,15 @@ class Guard:
         """Refuse an address that has failed too often in this minute (HTTP 429)."""
         if self._failures.is_spent(address_of(request)):
             raise web.HTTPTooManyRequests(headers=LATER)
+
+    def refuse(self, request: web.Request, why: str) -> None:
+        """Count a failed log-in, and say in the log *why* it was refused."""
+        self.failed(request)
+        self._log.warning("operator refused", address=address_of(request), why=why)
+
+    def log_in(self, operator: Operator) -> None:
+        """Say in the log who has logged in by a certificate or by an identity provider."""
+        self._log.info("operator logged in", who=operator.who, role=str(operator.role))
 
     def failed(self, request: web.Request) -> None:
         """Count a failed log-in."""

@@ -12,6 +12,7 @@ from sipmesh.topology.document.operators.console_role import ConsoleRole
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.operators.openid import OpenId
 
 CODE_LIFETIME_S: Final = 300.0
 MOST_CODES: Final = 20
@@ -58,6 +59,33 @@ class CertificateLogin:
     def operator(self, topology: Topology, proved: Callable[[], str]) -> Operator | None:
         """Return the operator if the connection proves the name, and the topology has the operator."""
         return operator_of_certificate(topology, self.name) if proved() == self.name else None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIdLogin:
+    """A log-in by the OpenID provider of *entry*, of a person *name* with *values* of the claim that leads to roles.
+
+    It ends at *ends_at*, in seconds of *clock*.
+    """
+
+    entry: OpenId
+    name: str
+    values: frozenset[str]
+    ends_at: float
+    clock: Callable[[], float]
+
+    def operator(self, topology: Topology, proved: Callable[[], str]) -> Operator | None:  # noqa: ARG002
+        """Return the operator with the role that the topology in force gives the values, None if it gives none."""
+        entry = topology.console.openid if topology.console is not None else None
+        if entry is None or self.clock() >= self.ends_at:
+            return None
+        is_same = (entry.issuer, entry.client_id, entry.claim) == (
+            self.entry.issuer,
+            self.entry.client_id,
+            self.entry.claim,
+        )
+        role = entry.role_of(self.values) if is_same else None
+        return Operator(f"{self.name} (OpenID)", role) if role is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from sipmesh.server.console.access.guard import COOKIE, FORM_FIELD, form_of, must_come_from_our_pages
+from sipmesh.server.console.access.openid.flow import CALLBACK, PENDING_S
+from sipmesh.server.console.access.openid.metadata import OpenIdError
 from sipmesh.server.console.access.operator import CertificateLogin
+from sipmesh.server.console.access.secret_table import SECRET_OCTETS
 from sipmesh.server.console.pages.frame import LOGIN, see
 
+OPENID: Final = "/login/openid"
+BROWSER: Final = "__Host-sipmesh-openid"
+OPENID_REFUSED: Final = "The log-in by your identity provider was refused: the log of the server says why."
 CERTIFICATE: Final = "/login/certificate"
 CODE_NOT_VALID: Final = "This code is not valid: it was used, it is older than five minutes, or it is misspelt."
 CERTIFICATE_NOT_VALID: Final = (
@@ -17,14 +24,15 @@ CERTIFICATE_NOT_VALID: Final = (
 )
 
 if TYPE_CHECKING:
+    from sipmesh.server.console.access.openid.flow import OpenIdFlow
     from sipmesh.server.console.pages.frame import Frame
 
 
 class LoginPages:
     """Begins and ends sessions."""
 
-    def __init__(self, frame: Frame) -> None:
-        self._frame, self._guard = frame, frame.guard
+    def __init__(self, frame: Frame, flow: OpenIdFlow) -> None:
+        self._frame, self._guard, self._flow = frame, frame.guard, flow
 
     def __repr__(self) -> str:
         return f"<LoginPages of {self._guard!r}>"
@@ -35,6 +43,8 @@ class LoginPages:
             web.get(LOGIN, self._login_form),
             web.post(LOGIN, self._log_in),
             web.post(CERTIFICATE, self._log_in_by_certificate),
+            web.get(OPENID, self._go_to_provider),
+            web.get(CALLBACK, self._come_from_provider),
             web.post("/logout", self._log_out),
         ]
 
@@ -46,6 +56,7 @@ class LoginPages:
         values = {
             "failed": failed,
             "asks": console is not None and console.client_certificates,
+            "openid": self._flow.is_on,
             "proved": self._guard.certificates.proved_by(request),
         }
         return self._frame.render(request, "login.html", values, status=status)
@@ -68,7 +79,47 @@ class LoginPages:
         operator = self._guard.by_certificate(request)
         if operator is None:
             return self._shown(request, CERTIFICATE_NOT_VALID, status=401)
+        self._guard.log_in(operator)
         return _begun(self._guard.operators.begin(CertificateLogin(self._guard.certificates.proved_by(request))))
+
+    async def _go_to_provider(self, request: web.Request) -> web.StreamResponse:
+        """Lead the browser to the OpenID provider; a cookie binds the answer to this browser."""
+        self._guard.must_have_failures_left(request)
+        browser = secrets.token_urlsafe(SECRET_OCTETS)
+        try:
+            answer = see(await self._flow.begin(browser))
+        except OpenIdError as wrong:
+            return self._refused(request, wrong)
+        # The provider is another site: of cookies, a browser brings only those that are Lax from there.
+        answer.set_cookie(
+            BROWSER, browser, max_age=int(PENDING_S), path="/", secure=True, httponly=True, samesite="Lax"
+        )
+        return answer
+
+    async def _come_from_provider(self, request: web.Request) -> web.StreamResponse:
+        """Begin a session for whom the provider names.
+
+        The answer is a page and no redirection: a browser sends no cookie that is Strict along a redirection that began at
+        another site. The page leads to the map alone, whatever the request has.
+        """
+        self._guard.must_have_failures_left(request)
+        try:
+            login = await self._flow.finish(request.query, request.cookies.get(BROWSER, ""))
+        except OpenIdError as wrong:
+            return self._refused(request, wrong)
+        operator = login.operator(self._frame.view().loaded.topology, str)
+        if operator is None:
+            return self._refused(request, OpenIdError(f"no value of the claim leads to a role for {login.name}"))
+        self._guard.log_in(operator)
+        answer = self._frame.render(request, "logged_in.html", {"who": operator.who})
+        _give_session(answer, self._guard.operators.begin(login))
+        answer.del_cookie(BROWSER, path="/", secure=True, httponly=True, samesite="Lax")
+        return answer
+
+    def _refused(self, request: web.Request, wrong: OpenIdError) -> web.Response:
+        """Say that the log-in was refused; only the log says why, since it has text of the provider and of the request."""
+        self._guard.refuse(request, f"OpenID: {wrong}")
+        return self._shown(request, OPENID_REFUSED, status=401)
 
     async def _log_out(self, request: web.Request) -> web.StreamResponse:
         if self._guard.identify(request) is not None:
@@ -80,7 +131,12 @@ class LoginPages:
 
 
 def _begun(secret: str) -> web.Response:
-    """Give the browser the *secret* of its session, in a cookie that no script reads and no other site sends."""
+    """Begin the session of *secret*, and lead the browser to the map."""
     answer = see("/")
-    answer.set_cookie(COOKIE, secret, path="/", secure=True, httponly=True, samesite="Strict")
+    _give_session(answer, secret)
     return answer
+
+
+def _give_session(answer: web.Response, secret: str) -> None:
+    """Give the browser the *secret* of its session, in a cookie that no script reads and no other site sends."""
+    answer.set_cookie(COOKIE, secret, path="/", secure=True, httponly=True, samesite="Strict")

@@ -13,16 +13,17 @@ from sipmesh.server.console.pages.login import LoginPages
 from sipmesh.server.console.pages.network import NetworkPages
 
 if TYPE_CHECKING:
+    from sipmesh.server.console.access.openid.flow import OpenIdFlow
     from sipmesh.server.console.pages.frame import Frame
 
 STATIC: Final = Path(__file__).parent.parent / "static"
 
 
-def page_routes(frame: Frame) -> list[web.RouteDef | web.StaticDef]:
+def page_routes(frame: Frame, flow: OpenIdFlow) -> list[web.RouteDef | web.StaticDef]:
     """Return every page, every form, and the static files."""
     shown = {**NetworkPages(frame).pages(), **LivePages(frame).pages()}
     return [
-        *LoginPages(frame).routes(),
+        *LoginPages(frame, flow).routes(),
         web.static("/static", STATIC),
         *(web.get(path, frame.page(show)) for path, show in shown.items()),
         *(web.post(form.path, frame.form(form.act(frame))) for form in FORMS),

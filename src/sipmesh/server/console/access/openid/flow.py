@@ -1,0 +1,150 @@
+"""The way of a browser to the provider and back: the authorization code flow with state, nonce and PKCE.
+
+OpenID Connect Core 1.0 section 3.1, RFC 6749 section 4.1, RFC 7636, RFC 9207, and RFC 9700 section 2.1.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode, urlsplit
+
+from sipmesh.printable import printable
+from sipmesh.server.console.access.openid.id_token import check_id_token
+from sipmesh.server.console.access.openid.metadata import OpenIdError
+from sipmesh.server.console.access.openid.provider import OpenIdProvider
+from sipmesh.server.console.access.operator import OpenIdLogin
+from sipmesh.server.console.access.secret_table import SecretTable, hash_of
+
+if TYPE_CHECKING:
+    from sipmesh.server.console.access.openid.metadata import ProviderMetadata
+    from sipmesh.topology.view import ServerView
+
+CALLBACK: Final = "/login/openid/callback"
+PENDING_S: Final = 600.0
+"""Seconds for which a browser may stay at the provider."""
+
+MOST_PENDING: Final = 1000
+SESSION_S: Final = 3600.0
+"""Seconds of a session: the provider may have taken the access away, which only a new log-in shows."""
+
+LONGEST_CODE: Final = 4096
+LONGEST_NAME: Final = 64
+MOST_VALUES: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """One log-in on its way. *browser* is the hash of a secret that only this browser has, *provider* the one it has gone to."""
+
+    provider: OpenIdProvider
+    browser: str
+    nonce: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    verifier: str = field(default_factory=lambda: secrets.token_urlsafe(48))
+
+    @property
+    def challenge(self) -> str:
+        """The challenge of PKCE, S256 (RFC 7636 section 4.2)."""
+        digest = hashlib.sha256(self.verifier.encode()).digest()
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+class OpenIdFlow:
+    """The log-ins of one console; *view* returns the topology in force, and *clock* seconds that never go back."""
+
+    def __init__(self, view: Callable[[], ServerView], clock: Callable[[], float]) -> None:
+        self._view, self._clock = view, clock
+        self._pending = SecretTable[_Pending](MOST_PENDING, PENDING_S, clock)
+        self._provider: OpenIdProvider | None = None
+
+    def __repr__(self) -> str:
+        return f"<OpenIdFlow with {len(self._pending)} log-ins on their way>"
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the topology in force has a provider."""
+        console = self._view().loaded.topology.console
+        return console is not None and console.openid is not None
+
+    async def begin(self, browser: str) -> str:
+        """Return the URL of the provider to which a browser goes; *browser* is a secret of this browser. Raises `OpenIdError`."""
+        provider = self._current()
+        metadata = await provider.metadata()
+        pending = _Pending(provider, hash_of(browser))
+        asked = {
+            "response_type": "code",
+            "client_id": provider.entry.client_id,
+            "redirect_uri": self._redirect_uri,
+            "scope": " ".join(dict.fromkeys(("openid", *provider.entry.scopes))),
+            "state": self._pending.add(pending),
+            "nonce": pending.nonce,
+            "code_challenge": pending.challenge,
+            "code_challenge_method": "S256",
+        }
+        joint = "&" if urlsplit(metadata.authorization_endpoint).query else "?"
+        return f"{metadata.authorization_endpoint}{joint}{urlencode(asked)}"
+
+    async def finish(self, answer: Mapping[str, str], browser: str) -> OpenIdLogin:
+        """Return the log-in for the *answer* of the provider, which the browser with the secret *browser* has brought.
+
+        The state counts once, for the browser that began. Raises `OpenIdError`.
+        """
+        pending = self._pending.take(answer.get("state", ""))
+        if pending is None or not secrets.compare_digest(pending.browser, hash_of(browser)):
+            raise OpenIdError("its answer belongs to no log-in of this browser: the state differs, or was used")
+        provider = pending.provider
+        if provider is not self._current():
+            raise OpenIdError("the topology has another provider by now")
+        metadata = await provider.metadata()
+        _must_be_of(metadata, answer)
+        if "error" in answer or not 0 < len(answer.get("code", "")) <= LONGEST_CODE:
+            raise OpenIdError(f"it has refused: {printable(answer.get('error', 'no code'))[:LONGEST_NAME]}")
+        token = await provider.id_token_for(answer["code"], pending.verifier, self._redirect_uri)
+        entry = provider.entry
+        claims = check_id_token(
+            token, await provider.keys(), issuer=metadata.issuer, client_id=entry.client_id, nonce=pending.nonce
+        )
+        ends_at = self._clock() + SESSION_S
+        return OpenIdLogin(entry, _name(claims, entry.name_claim), _values(claims, entry.claim), ends_at, self._clock)
+
+    def _current(self) -> OpenIdProvider:
+        """Return the provider of the topology in force; raises `OpenIdError` if there is none."""
+        loaded = self._view().loaded
+        entry = loaded.topology.console.openid if loaded.topology.console is not None else None
+        if entry is None:
+            raise OpenIdError("the topology has no OpenID provider")
+        if self._provider is None or self._provider.entry != entry:
+            self._provider = OpenIdProvider(entry, loaded.authority.anchors, self._clock)
+        return self._provider
+
+    @property
+    def _redirect_uri(self) -> str:
+        view = self._view()
+        port = view.console[1] if view.console is not None else 0
+        return f"https://{view.name}:{port}{CALLBACK}"
+
+
+def _must_be_of(metadata: ProviderMetadata, answer: Mapping[str, str]) -> None:
+    """Raise `OpenIdError` for the answer of another provider (RFC 9207 section 2.4: the mix-up attack)."""
+    named = answer.get("iss", "" if metadata.names_itself else metadata.issuer)
+    if named != metadata.issuer:
+        raise OpenIdError("the answer is of another provider (iss)")
+
+
+def _name(claims: Mapping[str, Any], claim: str) -> str:
+    """Return the name for the audit log; raises `OpenIdError` if the token has none that can be shown."""
+    name = claims.get(claim)
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or printable(name) != name:
+        raise OpenIdError(f"its ID token has no usable claim {claim!r}")
+    return name
+
+
+def _values(claims: Mapping[str, Any], claim: str) -> frozenset[str]:
+    """Return the values that the topology maps to roles; the claim has one text, or a list of texts."""
+    found = claims.get(claim, ())
+    values = [found] if isinstance(found, str) else found if isinstance(found, list) else []
+    return frozenset(value for value in values[:MOST_VALUES] if isinstance(value, str))
