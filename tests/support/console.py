@@ -15,6 +15,7 @@ from typing import Any, Self
 import aiohttp
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sipmesh.demo.organisation import PoolPlan
 from sipmesh.demo.ports import HOST, free_port
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.files import key_pem
@@ -27,9 +28,12 @@ TOKENS = {"vera": "viewer", "otto": "operator", "sona": "security-officer"}
 
 
 @asynccontextmanager
-async def management_with_console(folder: Path, **further: Any) -> AsyncIterator[Managed]:
-    """A management server that serves a console, alone; *further* keys are those of ``console`` in the topology."""
-    organisation = build_managed(folder / "o")
+async def management_with_console(folder: Path, *pools: PoolPlan, **further: Any) -> AsyncIterator[Managed]:
+    """A management server that serves a console, alone, with further *pools*.
+
+    *further* keys are those of ``console`` in the topology.
+    """
+    organisation = build_managed(folder / "o", *pools)
     operators = [
         {"name": name, "role": role, "token_sha256": hash_of(f"{name}-token")} for name, role in TOKENS.items()
     ]

@@ -1,0 +1,104 @@
+"""The console in Chromium, used as a person uses it: links, fields and buttons of its pages."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from functools import cache
+from typing import Any
+
+from interop.chromium import BUNDLES, PATIENCE_S, BrowserPage, Chromium
+from support.managed import MGMT, Managed
+
+LOOK_AGAIN_S = 0.02
+AXE = BUNDLES / "node_modules" / "axe-core" / "axe.min.js"
+SERIOUS = {"serious", "critical"}
+
+
+@cache
+def _axe() -> str:
+    return AXE.read_text()
+
+
+class ConsolePage(BrowserPage):
+    """A tab with the console at *base*, in a profile of its own."""
+
+    def __init__(self, browser: Chromium, session: str, base: str) -> None:
+        super().__init__(browser, session)
+        self._base = base
+
+    @classmethod
+    async def open(cls, browser: Chromium, network: Managed) -> ConsolePage:
+        """Open a tab; nobody is logged in."""
+        console: Any = network.organisation.document["console"]
+        port = console["listen"].rpartition(":")[2]
+        return cls(browser, await browser.target(), f"https://{MGMT}:{port}")
+
+    async def show(self, path: str) -> str:
+        """Show a page; gives its text."""
+        await self.go(self._base + path)
+        return await self.text()
+
+    async def text(self) -> str:
+        """What a person reads in the page."""
+        return str(await self.evaluate("document.body.innerText"))
+
+    async def log_in(self, network: Managed, role: str) -> None:
+        """Open the link that the command prints, and send its form: the script has filled in the code."""
+        reply = await network.ask(MGMT, "console-login", role=role)
+        await self.go(f"{self._base}/login#{reply['code']}")
+        await self.leave("document.forms[0].requestSubmit()")
+        assert await self.evaluate("location.pathname") == "/", await self.text()
+
+    async def use(self, action: str, **fields: str) -> str:
+        """Fill the form *action* of this page, tick its boxes, and press its button; gives the text of the next page."""
+        await self.leave(
+            f"""(() => {{
+              const form = document.querySelector('form[action="{action}"]');
+              for (const [name, value] of Object.entries({json.dumps(fields)})) form.elements[name].value = value;
+              for (const box of form.querySelectorAll("input[type=checkbox]")) box.checked = true;
+              form.querySelector("button").click();
+            }})()"""
+        )
+        return await self.text()
+
+    async def leave(self, script: str) -> None:
+        """Do what leads to another page, and wait until that page is loaded."""
+        await self.evaluate("window.isLeft = true, undefined")
+        await self.evaluate(f"{script}, undefined")
+        async with asyncio.timeout(PATIENCE_S):
+            while not await self._is_new():
+                await asyncio.sleep(LOOK_AGAIN_S)
+
+    async def _is_new(self) -> bool:
+        try:
+            return bool(await self.evaluate("!window.isLeft && document.readyState === 'complete'"))
+        except (RuntimeError, AssertionError):  # the page went away while it was asked
+            return False
+
+    async def look(self, scheme: str, width: int) -> None:
+        """Show pages in a light or dark *scheme*, *width* pixels wide."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        await self._browser.command("Emulation.setEmulatedMedia", self.session, features=features)
+        await self._browser.command(
+            "Emulation.setDeviceMetricsOverride",
+            self.session,
+            width=width,
+            height=800,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+
+    async def faults(self) -> list[str]:
+        """What axe-core finds in the page that keeps people from using it."""
+        await self.evaluate(f"{_axe()};undefined")
+        found = await self.evaluate("axe.run().then(found => found.violations)")
+        return [
+            f"{one['id']}: {one['nodes'][0]['html']}: {one['nodes'][0]['failureSummary']}"
+            for one in found
+            if one["impact"] in SERIOUS
+        ]
+
+    async def overflow(self) -> int:
+        """By how many pixels the page is wider than the window."""
+        return int(await self.evaluate("document.documentElement.scrollWidth - window.innerWidth"))

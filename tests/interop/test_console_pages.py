@@ -1,0 +1,169 @@
+"""The console in Chromium: each page in light and dark and on a narrow screen, each action, and who may not do it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interop.chromium import BUNDLES, Chromium
+from interop.console_page import ConsolePage
+from sipmesh.server.console.access.openid.flow import CALLBACK
+from sipmesh.server.console.pages.forms import FORMS
+from support.console import management_with_console
+from support.managed import MGMT, Managed, second_pool
+from support.network import POOL2
+from support.openid_provider import OpenIdProvider
+from support.programs import ended
+from support.running import on_loop
+
+pytestmark = [pytest.mark.soak, pytest.mark.peer("chromium"), pytest.mark.peer("certutil"), pytest.mark.peer("npm")]
+
+ALICE = "/users/alice%40example.test"
+PAGES = (
+    *(
+        "/",
+        "/status",
+        f"/servers/{MGMT}",
+        "/versions",
+        "/versions/1",
+        "/certificates",
+        "/users",
+        ALICE,
+        "/registrations",
+    ),
+    *("/partners", "/verdicts", "/refused", "/audit", "/audit/check", "/users/nobody%40example.test", "/login"),
+)
+ACTIONS: tuple[tuple[str, str, dict[str, str], str], ...] = (
+    ("/users", "/user/add", {"user": "carol", "password": "secret"}, "carol@example.test is added"),
+    (ALICE, "/user/alias/add", {"alias": "+4930123"}, "is given the alias"),
+    (ALICE, "/user/alias/remove", {}, "is without the alias"),
+    (ALICE, "/user/password", {"password": "other"}, "is given a new password"),
+    (ALICE, "/user/move", {"pool": POOL2}, f"to {POOL2}"),
+    (ALICE, "/user/disable", {}, "is disabled"),
+    (ALICE, "/user/enable", {}, "is enabled"),
+    (ALICE, "/user/remove", {}, "is removed"),
+    ("/certificates", "/sign-crls", {}, "New CRLs are signed"),
+    ("/versions", "/publish", {"why": "a name"}, "Version 2 is published"),
+    ("/versions", "/rollback", {"why": "no name"}, "Version 3 is published"),
+    ("/certificates", "/revoke", {}, "is revoked"),
+)
+
+
+@asynccontextmanager
+async def opened(folder: Path, **further: Any) -> AsyncIterator[tuple[Managed, Chromium]]:
+    """A console, and a browser that trusts the enterprise CA."""
+    async with (
+        management_with_console(folder, second_pool(), **further) as network,
+        Chromium(folder / "chromium", network.organisation.root, (MGMT,)) as browser,
+    ):
+        yield network, browser
+
+
+@on_loop
+async def test_each_page_is_usable_by_all_in_light_and_dark_and_320_pixels_wide(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (network, browser):
+        page = await ConsolePage.open(browser, network)
+        await page.log_in(network, "security-officer")
+        network.edit(lambda document: document.update(organisation="Draft"))
+        found = []
+        for scheme, width, path in product(("light", "dark"), (1200, 320), PAGES):
+            await page.look(scheme, width)
+            await page.show(path)
+            found += [(path, scheme, width, fault) for fault in await page.faults()]
+            found += [(path, scheme, width, over) for over in [await page.overflow()] if over > 0]
+        assert found == []
+        assert [line for line in browser.console if "Content Security Policy" in line] == []
+
+
+@on_loop
+async def test_security_officer_does_each_action_by_its_form_and_a_viewer_has_none(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (network, browser):
+        officer, viewer = await ConsolePage.open(browser, network), await ConsolePage.open(browser, network)
+        await officer.log_in(network, "security-officer")
+        await viewer.log_in(network, "viewer")
+        network.edit(lambda document: document.update(organisation="Example Two"))
+        for path, action, fields, told in ACTIONS:
+            await viewer.show(path)
+            assert await viewer.evaluate("[...document.forms].map(form => form.getAttribute('action'))") == ["/logout"]
+            await _sends(viewer, action)
+            await officer.show(path)
+            assert told in await officer.use(action, **fields), action
+        assert {form.path for form in FORMS} - {action for _, action, _, _ in ACTIONS} == {"/block"}
+        assert [line for line in browser.console if "Content Security Policy" in line] == []
+
+
+async def _sends(viewer: ConsolePage, action: str) -> None:
+    """Send a form that the page does not have, with the token of the own session: the role is checked, not the button."""
+    status = await viewer.evaluate(
+        f"""fetch("{action}", {{method: "POST", body: new URLSearchParams({{
+          form_token: document.querySelector("[name=form_token]").value, sure: "yes", user: "alice", password: "x",
+          pool: "{POOL2}", alias: "42", why: "x", base: "1", digest: "x", version: "1", serial: "1"}})}})
+        .then(answer => answer.status)"""
+    )
+    assert status == 403, action
+
+
+@on_loop
+async def test_code_leaves_the_address_bar_and_a_second_use_of_the_link_fails(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (network, browser):
+        page, thief = await ConsolePage.open(browser, network), await ConsolePage.open(browser, network)
+        reply = await network.ask(MGMT, "console-login", role="viewer")
+        for tab, path in ((page, "/"), (thief, "/login")):
+            await tab.show(f"/login#{reply['code']}")
+            assert await tab.evaluate("location.hash") == ""
+            await tab.leave("document.forms[0].requestSubmit()")
+            assert await tab.evaluate("location.pathname") == path
+
+
+@on_loop
+async def test_operators_log_in_at_a_real_identity_provider_with_the_role_of_their_group(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (network, browser):
+        provider = OpenIdProvider(network.organisation.folder / "ca", tmp_path)
+        await network.publish(lambda document: document["console"].update(openid=provider.entry()))
+        page = await ConsolePage.open(browser, network)
+        await page.show("/login")
+        redirect = str(await page.evaluate("location.origin")) + CALLBACK
+        async with real_provider(provider, tmp_path, redirect):
+            for name, told in (("ada", "ada (OpenID), operator"), ("vera", "vera (OpenID), viewer")):
+                tab = await ConsolePage.open(browser, network)
+                await _agree(tab, name)
+                assert told in await tab.show("/status")
+            nobody = await ConsolePage.open(browser, network)
+            await _agree(nobody, "eve")
+            assert "was refused" in await nobody.text()
+            assert "With a code" in await nobody.show("/")
+
+
+async def _agree(tab: ConsolePage, name: str) -> None:
+    """Go to the provider, log in there as *name*, agree, and come back."""
+    await tab.show("/login")
+    await tab.leave("document.querySelector('a[href=\"/login/openid\"]').click()")
+    await tab.leave(
+        f"document.forms[0].elements.login.value = {name!r}, document.forms[0].elements.password.value = 'x', "
+        "document.forms[0].querySelector('button').click()"
+    )
+    await tab.leave("document.forms[0].querySelector('button').click()")
+
+
+@asynccontextmanager
+async def real_provider(place: OpenIdProvider, folder: Path, redirect: str) -> AsyncIterator[None]:
+    """Run oidc-provider at the port, and with the certificate, of *place*."""
+    files = (str(folder / f"{place.port}.{kind}") for kind in ("pem", "key"))
+    process = await asyncio.create_subprocess_exec(
+        *("node", "openid_provider.js", str(place.port), *files, redirect),
+        cwd=BUNDLES, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        while b"listening" not in (line := await process.stdout.readline()):
+            assert line, "the provider has ended"
+        yield
+    finally:
+        process.terminate()
+        await ended(process)
