@@ -71,7 +71,7 @@ async def test_each_page_is_usable_by_all_in_light_and_dark_and_320_pixels_wide(
         page = await ConsolePage.open(browser, network)
         await page.log_in(network, "security-officer")
         network.edit(lambda document: document.update(organisation="Draft"))
-        found = []
+        found: list[tuple[str, str, int, str | int]] = []
         for scheme, width, path in product(("light", "dark"), (1200, 320), PAGES):
             await page.look(scheme, width)
             await page.show(path)
@@ -107,6 +107,32 @@ async def _sends(viewer: ConsolePage, action: str) -> None:
         .then(answer => answer.status)"""
     )
     assert status == 403, action
+
+
+@on_loop
+async def test_page_of_another_site_neither_acts_nor_reads_in_the_name_of_an_operator(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (network, browser):
+        officer = await ConsolePage.open(browser, network)
+        await officer.log_in(network, "security-officer")
+        address = str(await officer.evaluate("location.origin"))
+        await officer.show("/users")
+        token = await officer.evaluate("document.querySelector('[name=form_token]').value")
+        await browser.serve()
+        await officer.go(f"{browser.origin}/page.html")  # the same tab, and so the cookies of the operator
+        field = (
+            f'<input name="form_token" value="{token}"><input name="user" value="alice"><input name="sure" value="yes">'
+        )
+        await officer.evaluate(
+            f"document.body.innerHTML = '<form method=post action=\"{address}/user/remove\">{field}</form>', undefined"
+        )
+        await officer.leave("document.forms[0].submit()")
+        assert await officer.evaluate("location.pathname") == "/login"
+        await officer.go(f"{browser.origin}/page.html")
+        read = await officer.evaluate(
+            f"fetch('{address}/api/v1/users', {{credentials: 'include'}}).then(a => a.text(), () => 'refused')"
+        )
+        assert read == "refused"
+        assert "alice@example.test" in await officer.show("/users")
 
 
 @on_loop

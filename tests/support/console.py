@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import aiohttp
 from cryptography.hazmat.primitives.serialization import Encoding
+from yarl import URL
 
 from sipmesh.demo.organisation import PoolPlan
 from sipmesh.demo.ports import HOST, free_port
@@ -82,7 +83,7 @@ class Visitor:
     async def __aexit__(self, _type: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> None:
         await self.session.close()
 
-    async def ask(self, method: str, path: str, **given: Any) -> Answer:
+    async def ask(self, method: str, path: str | URL, **given: Any) -> Answer:
         """Send one request; a redirection is an answer."""
         async with self.session.request(method, path, server_hostname=MGMT, allow_redirects=False, **given) as answer:
             text = await answer.text()
@@ -91,7 +92,7 @@ class Visitor:
                 self.form_token = found[1]
             return Answer(answer.status, text, dict(answer.headers), json)
 
-    async def get(self, path: str, **given: Any) -> Answer:
+    async def get(self, path: str | URL, **given: Any) -> Answer:
         """Read a page."""
         return await self.ask("GET", path, **given)
 

@@ -67,3 +67,13 @@ async def test_certificate_is_issued_in_a_sealed_file_and_its_operator_is_in_the
         assert (audit.act, audit.about["operator"]) == ("issue", "ada")
         await network.type("ca", "revoke", "ada")
         assert "is a server of the topology" in await network.type("console", "certificate", MGMT, code=1)
+
+
+@on_loop
+async def test_command_ends_every_session_and_code(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as visitor, Visitor(network) as late:
+        await visitor.log_in("viewer")
+        code = (await network.ask(MGMT, "console-login", role="viewer"))["code"]
+        assert "1 session ended" in await network.type("console", "logout")
+        assert (await visitor.get("/")).headers["Location"] == "/login"
+        assert (await late.ask("POST", "/login", data={"code": code})).status == 401

@@ -34,6 +34,29 @@ def login(*, role: RoleOption = ConsoleRole.OPERATOR, topology: TopologyFile = H
     Run the command on the machine of the management server. The audit log shows your name with what you do in the console.
     """
     from sipmesh.server.console.console_server import CONSOLE_LOGIN
+
+    code = ask_one(_management_socket(topology), CONSOLE_LOGIN, role=str(role))
+    if as_json:
+        say_json(code)
+        return
+    say(f"Open this link within {duration(code.lifetime_s)}. It logs you in once, as {code.role}:", style=GOOD)
+    say(f"{code.url}#{code.code}")
+
+
+@app.command()
+def logout(topology: TopologyFile = HERE) -> None:
+    """End every session of the console on this machine, and make every code useless that was not used yet.
+
+    Tokens and certificates stay: remove them from the topology, or revoke them.
+    """
+    from sipmesh.server.console.console_server import CONSOLE_LOGOUT
+
+    ended = ask_one(_management_socket(topology), CONSOLE_LOGOUT).ended
+    say(f"{plural(ended, 'session')} ended.", style=GOOD)
+
+
+def _management_socket(topology: Path) -> Path:
+    """Return the control socket of the management server; raises `OperatorError` if the network has none."""
     from sipmesh.server.control_socket import SOCKET_SUFFIX
 
     place = Place(topology)
@@ -41,12 +64,7 @@ def login(*, role: RoleOption = ConsoleRole.OPERATOR, topology: TopologyFile = H
     servers = [server.name for pool in managers.pools if pool.role == "management" for server in pool.servers]
     if not servers:
         raise OperatorError("this network has no management server, and so no console")
-    code = ask_one(place.state / f"{servers[0]}{SOCKET_SUFFIX}", CONSOLE_LOGIN, role=str(role))
-    if as_json:
-        say_json(code)
-        return
-    say(f"Open this link within {duration(code.lifetime_s)}. It logs you in once, as {code.role}:", style=GOOD)
-    say(f"{code.url}#{code.code}")
+    return place.state / f"{servers[0]}{SOCKET_SUFFIX}"
 
 
 @app.command()

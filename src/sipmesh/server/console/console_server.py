@@ -19,7 +19,7 @@ from sipmesh.server.console.api import Api
 from sipmesh.server.console.operations import Operations
 from sipmesh.server.console.pages.frame import LOGIN, Frame
 from sipmesh.server.console.pages.routes import page_routes
-from sipmesh.server.console.replies import LoginCodeReply
+from sipmesh.server.console.replies import LoggedOutReply, LoginCodeReply
 from sipmesh.server.control_socket import WHO, ControlCommand
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.topology.document.operators.console_role import ConsoleRole
@@ -45,6 +45,7 @@ LARGEST_BODY: Final = 64 << 10
 """Octets of a form or of a JSON body."""
 
 CONSOLE_LOGIN: Final = ControlCommand("console-login", LoginCodeReply)
+CONSOLE_LOGOUT: Final = ControlCommand("console-logout", LoggedOutReply)
 
 
 class ConsoleServer:
@@ -142,8 +143,13 @@ class ConsoleServer:
             await runner.cleanup()
 
     def commands(self) -> Mapping[str, Command]:
-        """Return the command of the control socket by which an operator of this machine gets a code."""
-        return {CONSOLE_LOGIN.name: self._new_code}
+        """Return the commands of the control socket by which an operator of this machine gets a code, and ends all sessions."""
+        return {CONSOLE_LOGIN.name: self._new_code, CONSOLE_LOGOUT.name: self._log_out_all}
+
+    async def _log_out_all(self, asked: Mapping[str, Any]) -> LoggedOutReply:
+        ended = self._guard.operators.log_out_all()
+        self._log.info("all operators logged out", who=asked[WHO], sessions=ended)
+        return LoggedOutReply(ended)
 
     async def _new_code(self, asked: Mapping[str, Any]) -> LoginCodeReply:
         """Return a code that logs in once. Whoever can open the control socket may do everything, so each role is allowed."""

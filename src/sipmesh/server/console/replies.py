@@ -210,6 +210,13 @@ class RevokedReply:
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedOutReply:
+    """How many sessions have *ended*."""
+
+    ended: int
+
+
+@dataclass(frozen=True, slots=True)
 class LoginCodeReply:
     """A *code* that logs in once at *url*, within *lifetime_s* seconds; *role* is what it allows."""
 

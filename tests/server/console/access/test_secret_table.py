@@ -77,3 +77,13 @@ def test_look_that_does_not_count_keeps_nothing_from_ending() -> None:
     assert table.use(secret, counts=False) == "ada"
     clock.now = 20.0
     assert table.use(secret) is None
+
+
+def test_cleared_table_has_no_value_and_says_how_many_were_valid() -> None:
+    clock = Clock()
+    table = SecretTable[str](3, 60, clock)
+    table.add("late")
+    clock.now = 59
+    secret = table.add("ada")
+    clock.now = 60
+    assert (table.clear(), table.use(secret), len(table)) == (1, None, 0)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from yarl import URL
+
+from sipmesh.demo.ports import HOST
 from sipmesh.server.console.access.guard import HEADERS
 from support.approving import Approver, approve, rule
 from support.console import Visitor, management_with_console
@@ -94,7 +97,16 @@ async def test_page_of_what_is_not_there_says_so(tmp_path: Path) -> None:
         assert "not a server of the topology" in (await viewer.get("/servers/evil.test")).text
         assert (await viewer.get("/versions/99")).status == 409
         assert (await viewer.get("/links/none")).status == 409
-        assert (await viewer.get("/static/../pages.py")).status in {403, 404}
+        for escape in (
+            "../pages.py",
+            "%2e%2e/guard.py",
+            "..%2fapi.py",
+            "%2e%2e%2f%2e%2e%2fservice.py",
+            "/etc/passwd",
+            "%00",
+        ):
+            path = URL(f"https://{HOST}:{viewer.port}/static/{escape}", encoded=True)
+            assert (await viewer.get(path)).status in {400, 403, 404}, escape
         assert (await viewer.get("/static/console.css")).status == 200
 
 

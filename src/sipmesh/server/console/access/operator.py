@@ -130,6 +130,11 @@ class Operators:
         """End a session."""
         self._sessions.take(secret)
 
+    def log_out_all(self) -> int:
+        """End all sessions, and make all codes useless; returns how many sessions there were."""
+        self._codes.clear()
+        return self._sessions.clear()
+
 
 def operator_of_token(topology: Topology, token: str) -> Operator | None:
     """Return the operator whose token this is, by the topology in force; None if there is none."""

@@ -62,6 +62,13 @@ class SecretTable(Generic[T]):
         self._entries.pop(hash_of(secret), None)
         return value
 
+    def clear(self) -> int:
+        """Remove all values; returns how many had not ended."""
+        self._remove_ended()
+        count = len(self._entries)
+        self._entries = {}
+        return count
+
     def _has_ended(self, entry: _Entry[T]) -> bool:
         now = self._clock()
         return now >= entry.ends_at or now - entry.used_at >= self._idle_s
