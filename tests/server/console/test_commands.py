@@ -12,8 +12,11 @@ from sipmesh.server.console import commands
 from sipmesh.server.console.commands import _read_audit, _revoke, _sign_crls
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_db import ManagementDb
-from support.managed import build_managed
-from support.network import BEGAN
+from sipmesh.trust.evidence import LinkKind
+from support.console import Visitor, management_with_console
+from support.managed import MGMT, build_managed
+from support.network import BEGAN, FE1
+from support.running import on_loop
 
 
 def test_long_audit_log_is_read_in_pages_newest_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,3 +52,25 @@ def test_new_crls_are_signed_and_noted_with_the_name_of_the_operator(tmp_path: P
         ("ada (API)", "list", file) for file in files
     ]
     management_db.close()
+
+
+@on_loop
+async def test_security_officer_issues_a_certificate_that_the_server_uses_at_once(tmp_path: Path) -> None:
+    async with (
+        management_with_console(tmp_path) as network,
+        Visitor(network, "otto-token") as operator,
+        Visitor(network, "sona-token") as officer,
+    ):
+        body = {"server": MGMT.upper(), "days": 20}
+        assert (await operator.ask("POST", "/api/v1/issue", json=body)).status == 403
+        issued = await officer.ask("POST", "/api/v1/issue", json=body)
+        assert (issued.status, issued.json["used_by"], issued.json["faults"]) == (200, [MGMT], []), issued.text
+        shown = network.nodes[MGMT].certificates.presented.of(LinkKind.SERVER).chain[0]
+        assert f"{shown.serial_number:x}" == issued.json["serial"]
+        line = network.master.management_db.audit.read()[-1]
+        assert (line.who, line.act, line.about["days"]) == ("sona (API)", "issue", 20)
+        unknown = await officer.ask("POST", "/api/v1/issue", json={"server": "evil.test"})
+        assert (unknown.status, "evil.test" in unknown.json["error"]) == (409, True)
+        (network.organisation.folder / "servers" / f"{FE1}.key").unlink()
+        elsewhere = await officer.ask("POST", "/api/v1/issue", json={"server": FE1})
+        assert (elsewhere.status, "is on another machine" in elsewhere.json["error"]) == (409, True)

@@ -18,19 +18,14 @@ from sipmesh.errors import OperatorError
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.storage.audit_act import AuditAct
-from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cryptography import x509
-
-    from sipmesh.pki.authority import EnterpriseCa
     from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.pki.ledger import Record
     from sipmesh.pki.status import CaStatus, CertificateStatus
     from sipmesh.server.admin.replies import LinkReply
-    from sipmesh.topology.document.load import Loaded
 
 app = typer.Typer(help="Your certificate authority.", no_args_is_help=True)
 
@@ -134,6 +129,8 @@ def issue(
 
     With --key rsa or --address, the server keeps its own certificate, and phones get the further one beside it.
     """
+    from sipmesh.server.management.issuing import has_its_key_elsewhere, issue_for
+
     if bool(server) == every:
         raise typer.BadParameter("name a server, or give --all")
     place = Place(topology)
@@ -146,7 +143,7 @@ def issue(
     before = links_of(place)
     every_name = [member.name for pool in loaded.topology.pools for member in pool.servers]
     names = every_name if every else [server.lower()]
-    away = [name for name in names if _has_its_key_elsewhere(loaded, place.generations(), name)]
+    away = [name for name in names if has_its_key_elsewhere(loaded, place.generations(), name)]
     if away and not every:
         remedy = (
             "a running server renews its certificate itself; for a stopped server, run on its machine: sipmesh join "
@@ -160,7 +157,7 @@ def issue(
                 style="dim",
             )
             continue
-        issued = issue_for(loaded, ca, name, now, timedelta(days=days))
+        issued = issue_for(loaded, ca, name, now, timedelta(days=days)).certificate
         note(place, AuditAct.ISSUE, server=name, serial=f"{issued.serial_number:x}", days=days)
         say(f"{name}: serial {issued.serial_number:x}, valid for {plural(days, 'day')}.", style=GOOD)
     say_reloaded(reload(place, before))
@@ -211,39 +208,6 @@ def ip_address_of(text: str) -> str:
         raise OperatorError(f"--address {wrong.message()}; write an IPv4 or IPv6 address") from None
 
 
-def _has_its_key_elsewhere(loaded: Loaded, generations: CaGenerations, name: str) -> bool:
-    """Tell whether a server has had a certificate and has no key here: its key is on another machine."""
-    pool = loaded.topology.pool_of(name)
-    server = next((member for member in pool.servers if member.name == name), None) if pool is not None else None
-    if server is None or (loaded.folder / server.key_file).exists():
-        return False
-    records = generations.records()
-    return any(record.kind == CertificateKind.SERVER and name in record.names[:1] for record in records)
-
-
-def issue_for(
-    loaded: Loaded, ca: EnterpriseCa, name: str, now: datetime, lifetime: timedelta | None = None
-) -> x509.Certificate:
-    """Issue for one server, and write the files that the topology names; returns the certificate.
-
-    A management server also gets a certificate for its document signer, which has a lifetime of its own. Raises
-    `OperatorError` for a server that is not in the topology.
-    """
-    from sipmesh.topology.view import certificate_names, unknown_server
-
-    pool = loaded.topology.pool_of(name)
-    if pool is None:
-        raise unknown_server(loaded.topology, name, loaded.file)
-    server = next(member for member in pool.servers if member.name == name)
-    names = certificate_names(loaded.topology, name)
-    issued = ca.issue(names, pool.role, now, lifetime or timedelta(days=DAYS))
-    issued.write(loaded.folder / server.certificate_file, loaded.folder / server.key_file)
-    if pool.role is Role.MANAGEMENT:
-        signer = ca.issue_signer(name, now)
-        signer.write(loaded.folder / server.signer_certificate_file, loaded.folder / server.signer_key_file)
-    return issued.certificate
-
-
 @app.command()
 def revoke(
     server: Annotated[
@@ -281,8 +245,10 @@ def _for_a_new_one(place: Place, name: str) -> str:
     issued = [record.kind for record in place.generations().records() if name in record.names[:1]]
     if CertificateKind.OPERATOR in issued:
         return f"sipmesh console certificate {name}"
+    from sipmesh.server.management.issuing import has_its_key_elsewhere
+
     with suppress(OperatorError):  # the topology may not name the server now, or may have problems
-        if _has_its_key_elsewhere(place.load(), place.generations(), name):
+        if has_its_key_elsewhere(place.load(), place.generations(), name):
             return f"on its machine: sipmesh join request {name}"
     return f"sipmesh ca issue {name}"
 

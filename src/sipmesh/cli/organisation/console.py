@@ -22,7 +22,8 @@ app = typer.Typer(help="The web console and the HTTP API of the management serve
 RoleOption = Annotated[
     ConsoleRole,
     typer.Option(
-        "--role", help="What it allows: viewer reads, operator publishes and blocks, security-officer revokes."
+        "--role",
+        help="What it allows: viewer reads; operator publishes, blocks and changes users; security-officer issues and revokes.",
     ),
 ]
 

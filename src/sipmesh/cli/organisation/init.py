@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sipmesh.cli.ca.authority import issue_for
 from sipmesh.cli.output import GOOD, say
 from sipmesh.cli.place import CA, HERE, Place
 from sipmesh.cli.topology.publish import publish_first
@@ -155,6 +154,7 @@ def _organisation(name: str) -> str:
 
 def _build(folder: Path, domain: str, organisation: str, address: str) -> None:
     from sipmesh.pki.authority import EnterpriseCa
+    from sipmesh.server.management.issuing import issue_for
     from sipmesh.topology.document.yaml_edit import written
 
     now = datetime.now(UTC)

@@ -4,31 +4,38 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
+from sipmesh.server.admin.local_servers import ask_running
+from sipmesh.server.admin.replies import RELOAD
 from sipmesh.server.certificates.network_inventory import network_inventory
-from sipmesh.server.console.operations import AUDIT, AUDIT_CHECK, CERTIFICATES, PARTNERS, REVOKE, SIGN_CRLS
+from sipmesh.server.console.operations import AUDIT, AUDIT_CHECK, CERTIFICATES, ISSUE, PARTNERS, REVOKE, SIGN_CRLS
 from sipmesh.server.console.replies import (
     AuditCheckReply,
     AuditEntry,
     AuditReply,
     CertificatesReply,
+    IssuedReply,
     PartnerReply,
     RevokedReply,
     SignedListsReply,
 )
-from sipmesh.server.control_socket import WHO
+from sipmesh.server.control_socket import STATE, WHO
+from sipmesh.server.management.issuing import has_its_key_elsewhere, issue_for
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.management.revoking import revoke, sign_crls
 from sipmesh.server.process.off_loop import off_loop
+from sipmesh.sip.text import ascii_lower
 from sipmesh.storage.audit_act import AuditAct
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cryptography import x509
 
     from sipmesh.server.control_socket import Command
     from sipmesh.server.refresh.reload_result import ReloadResult
@@ -65,6 +72,7 @@ class ConsoleCommands:
             PARTNERS: self._partners,
             REVOKE: self._revoke,
             SIGN_CRLS: self._sign_crls,
+            ISSUE: self._issue,
         }
 
     async def _audit(self, asked: Mapping[str, Any]) -> AuditReply:
@@ -101,6 +109,18 @@ class ConsoleCommands:
         files = await off_loop(_sign_crls, folder, self._management_db, str(asked[WHO]))
         return SignedListsReply(files, len(self._look().closed))
 
+    async def _issue(self, asked: Mapping[str, Any]) -> IssuedReply:
+        """Issue a certificate, write the audit log, and have the servers of this machine read their files again."""
+        loaded, server = self._node.view.loaded, ascii_lower(str(asked["server"]))
+        lifetime = timedelta(days=int(asked["days"]))
+        issued = await off_loop(_issue, loaded, self._management_db, str(asked[WHO]), server, lifetime)
+        answers = await ask_running(loaded.folder / STATE, RELOAD, {})
+        used_by = [answer.server for answer in answers if answer.reply is not None and answer.reply.taken]
+        refused = [answer for answer in answers if answer.server not in used_by]
+        whys = [answer.reply.why if answer.reply is not None else answer.fault for answer in refused]
+        faults = [f"{answer.server}: {why}" for answer, why in zip(refused, whys, strict=True)]
+        return IssuedReply(server, f"{issued.serial_number:x}", issued.not_valid_after_utc, used_by, faults)
+
 
 def _read_audit(management_db: ManagementDb, since: int, before: int) -> AuditReply:
     page = management_db.audit.page(before, MOST_LINES)
@@ -128,6 +148,18 @@ def _revoke(folder: Path, management_db: ManagementDb, who: str, serial: int, re
 def _sign_crls(folder: Path, management_db: ManagementDb, who: str) -> list[str]:
     signed = sign_crls(_generations(folder), datetime.now(UTC), noting(management_db, who))
     return [str(file.relative_to(folder.parent)) for file, _, number in signed if number is not None]
+
+
+def _issue(loaded: Loaded, management_db: ManagementDb, who: str, server: str, lifetime: timedelta) -> x509.Certificate:
+    """Issue for one server; raises `OperatorError` for a server that is unknown, or has its key on another machine."""
+    generations = _generations(loaded.folder / CA)
+    if has_its_key_elsewhere(loaded, generations, server):
+        raise OperatorError(
+            f"the key of {server} is on another machine, and a running server renews its certificate itself"
+        )
+    made = issue_for(loaded, generations.current, server, datetime.now(UTC), lifetime).certificate
+    noting(management_db, who)(AuditAct.ISSUE, server=server, serial=f"{made.serial_number:x}", days=lifetime.days)
+    return made
 
 
 def _generations(folder: Path) -> CaGenerations:

@@ -11,9 +11,10 @@ from pydantic.json_schema import JsonSchemaMode
 from sipmesh.server.console.operations import TABLE, Operation
 
 REFERENCE: Final = "#/components/schemas/{model}"
+SECURITY: Final = {"token": {"type": "http", "scheme": "bearer"}, "certificate": {"type": "mutualTLS"}}
 ERRORS: Final = {
     "400": "The parameters cannot be read.",
-    "401": "No session, and no valid token.",
+    "401": "No session, no valid token, and no certificate of an operator.",
     "403": "The role of the operator is too low.",
     "409": "The operation was refused; nothing has changed.",
     "429": "Too many requests in this minute.",
@@ -38,9 +39,9 @@ def openapi_document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "sipmesh management", "version": "1", "description": "What the commands of sipmesh do."},
         "servers": [{"url": "/api/v1"}],
-        "security": [{"token": []}],
+        "security": [{"token": []}, {"certificate": []}],
         "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "components": {"schemas": schemas, "securitySchemes": SECURITY},
     }
 
 

@@ -25,6 +25,7 @@ from sipmesh.server.console.parameters import (
     Nothing,
     ToAwait,
     ToBlock,
+    ToIssue,
     ToPublish,
     ToRevoke,
     ToRollBack,
@@ -37,6 +38,7 @@ from sipmesh.server.console.replies import (
     AuditReply,
     CertificatesReply,
     DevicesReply,
+    IssuedReply,
     PartnerReply,
     RevokedReply,
     SignedListsReply,
@@ -95,7 +97,7 @@ class Operation:
 
 
 AUDIT, CERTIFICATES, USERS, PARTNERS, REVOKE = "audit", "certificates", "users", "partners", "revoke"
-AUDIT_CHECK, SIGN_CRLS, VERDICTS = "audit-check", "sign-crls", "verdicts"
+AUDIT_CHECK, ISSUE, SIGN_CRLS, VERDICTS = "audit-check", "issue", "sign-crls", "verdicts"
 USER_ADD, USER_PASSWORD, USER_MOVE, USER_REMOVE = "user-add", "user-password", "user-move", "user-remove"
 USER_DISABLE, USER_ENABLE, ALIAS_ADD, ALIAS_REMOVE = "user-disable", "user-enable", "alias-add", "alias-remove"
 
@@ -124,6 +126,7 @@ _CHANGES: Final = (
     Operation(ROLLBACK.name, "rollback", OPERATOR, "Go back to a version.", ToRollBack, PutInForce, changes=True),
     Operation(BLOCK.name, "block", OPERATOR, "Block a partner at once.", ToBlock, PutInForce, changes=True),
     Operation(REVOKE, REVOKE, OFFICER, "Revoke a certificate at once.", ToRevoke, RevokedReply, changes=True),
+    Operation(ISSUE, ISSUE, OFFICER, "Issue a certificate for a server.", ToIssue, IssuedReply, changes=True),
     Operation(SIGN_CRLS, "sign-crls", OPERATOR, "Sign new CRLs.", Nothing, SignedListsReply, changes=True),
     Operation(USER_ADD, "user/add", OPERATOR, "Add a user.", NewUser, UserChangeReply, changes=True),
     Operation(

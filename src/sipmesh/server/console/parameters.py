@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from sipmesh.pki.crl.builder import Reason
+from sipmesh.pki.issuance.profiles import LEAF_LIFETIME, LONGEST_LEAF_LIFETIME
 from sipmesh.sip.text import is_digits
 from sipmesh.topology.versions.publication import LONGEST_WHY
 
@@ -78,6 +79,13 @@ class ToBlock(Given):
     """The domain or edge to block."""
 
     name: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+
+
+class ToIssue(Given):
+    """The server of the topology that gets a certificate, valid for *days*; its key is on the machine of management."""
+
+    server: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+    days: Annotated[int, Field(ge=1, le=LONGEST_LEAF_LIFETIME.days)] = LEAF_LIFETIME.days
 
 
 class ToRevoke(Given):

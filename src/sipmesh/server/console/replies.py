@@ -210,6 +210,20 @@ class RevokedReply:
 
 
 @dataclass(frozen=True, slots=True)
+class IssuedReply:
+    """A new certificate: *serial* is hexadecimal. *used_by* are the servers of this machine that have read their files again.
+
+    *faults* are the servers that have not, each with the reason.
+    """
+
+    server: str
+    serial: str
+    ends: datetime
+    used_by: Sequence[str]
+    faults: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class LoggedOutReply:
     """How many sessions have *ended*."""
 

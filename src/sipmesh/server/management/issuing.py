@@ -1,4 +1,4 @@
-"""The certificates that the management server issues: for other servers on request, and its own before they expire."""
+"""The certificates that the management server issues: for servers on request, of servers or operators, and its own in time."""
 
 from __future__ import annotations
 
@@ -9,18 +9,25 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
+from sipmesh.pki.issuance.profiles import LEAF_LIFETIME, CertificateKind
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.cert_renewal import Grantor, about, renew_own, show_own, signer_chain
 from sipmesh.storage.audit_act import AuditAct
+from sipmesh.topology.view import certificate_names, unknown_server
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
     from cryptography import x509
 
+    from sipmesh.pki.authority import EnterpriseCa, Issued
     from sipmesh.server.log import Log
     from sipmesh.server.management.publishing.publisher import InForce
     from sipmesh.storage.management_db import ManagementDb
+    from sipmesh.topology.document.load import Loaded
 
 
 class Issuing:
@@ -58,3 +65,34 @@ class Issuing:
 
     def _sign(self, payload: bytes, kind: str) -> bytes:
         return sign_as(self._server.view, payload, kind, now_utc(), self._lease.fencing)
+
+
+def has_its_key_elsewhere(loaded: Loaded, generations: CaGenerations, name: str) -> bool:
+    """Tell whether a server has had a certificate and has no key here: its key is on another machine."""
+    pool = loaded.topology.pool_of(name)
+    server = next((member for member in pool.servers if member.name == name), None) if pool is not None else None
+    if server is None or (loaded.folder / server.key_file).exists():
+        return False
+    records = generations.records()
+    return any(record.kind == CertificateKind.SERVER and name in record.names[:1] for record in records)
+
+
+def issue_for(
+    loaded: Loaded, ca: EnterpriseCa, name: str, now: datetime, lifetime: timedelta = LEAF_LIFETIME
+) -> Issued:
+    """Issue for one server, and write the files that the topology names.
+
+    A management server also gets a certificate for its document signer, which has a lifetime of its own. Raises
+    `OperatorError` for a server that is not in the topology.
+    """
+    pool = loaded.topology.pool_of(name)
+    if pool is None:
+        raise unknown_server(loaded.topology, name, loaded.file)
+    server = next(member for member in pool.servers if member.name == name)
+    names = certificate_names(loaded.topology, name)
+    issued = ca.issue(names, pool.role, now, lifetime)
+    issued.write(loaded.folder / server.certificate_file, loaded.folder / server.key_file)
+    if pool.role is Role.MANAGEMENT:
+        signer = ca.issue_signer(name, now)
+        signer.write(loaded.folder / server.signer_certificate_file, loaded.folder / server.signer_key_file)
+    return issued

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sipmesh.cli.ca.authority import issue_for
 from sipmesh.cli.control_client import ask_one, links_of, reload
 from sipmesh.cli.output import BAD, GOOD, WARN, say, say_json
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
@@ -149,7 +148,9 @@ class Certificates:
 
 
 def _issue(place: Place, loaded: Loaded, name: str) -> None:
-    issued = issue_for(loaded, place.ca(), name, datetime.now(UTC))
+    from sipmesh.server.management.issuing import issue_for
+
+    issued = issue_for(loaded, place.ca(), name, datetime.now(UTC)).certificate
     note(place, AuditAct.ISSUE, server=name, serial=f"{issued.serial_number:x}")
 
 

@@ -11,6 +11,7 @@ from sipmesh.errors import SipmeshError
 from sipmesh.server.console.operations import (
     ALIAS_ADD,
     ALIAS_REMOVE,
+    ISSUE,
     REVOKE,
     SIGN_CRLS,
     USER_ADD,
@@ -104,6 +105,12 @@ FORMS: Final = (
         _page("/certificates"),
         lambda done, _: f"The certificate {done.serial} of {done.server} is revoked ({done.reason}).",
         closes_links=True,
+    ),
+    Form(
+        "/issue",
+        ISSUE,
+        _page("/certificates"),
+        lambda done, _: f"{done.server} has a certificate with the serial {done.serial}. {' '.join(done.faults)}",
     ),
     Form(
         "/sign-crls",

@@ -9,8 +9,8 @@ class ConsoleRole(StrEnum):
     """The roles of operators, the least first. Each role may do what the roles before it may do."""
 
     VIEWER = "viewer"  # reads
-    OPERATOR = "operator"  # publishes, rolls back, blocks partners, and reads the certificates of servers again
-    SECURITY_OFFICER = "security-officer"  # revokes certificates, and publishes what breaks something
+    OPERATOR = "operator"  # publishes, rolls back, blocks partners, changes users, and signs CRLs
+    SECURITY_OFFICER = "security-officer"  # issues and revokes certificates, and publishes what breaks something
 
     def may(self, needed: ConsoleRole) -> bool:
         """Tell whether an operator of this role may do what needs the role *needed*."""
