@@ -13,6 +13,7 @@ from support.managed import build_managed
 from support.running import on_loop
 
 ALICE = {"user": "alice"}
+ALICE_ADDRESS = "alice@example.test"
 CHANGES = (
     ("user/add", {"user": "carol", "password": "secret"}),
     ("user/password", {**ALICE, "password": "other"}),
@@ -24,11 +25,25 @@ CHANGES = (
 )
 
 
-def test_first_users_are_read_and_all_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_users_are_read_in_pages_and_all_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(user_commands, "MOST_USERS", 1)
-    reply = _read_users(build_managed(tmp_path).load())
-    assert ([user.user for user in reply.users], reply.total) == (["alice@example.test"], 2)
-    assert reply.users[0].pool == "pool1.example.test"
+    loaded = build_managed(tmp_path).load()
+    first = _read_users(loaded, "")
+    assert ([user.user for user in first.users], first.total, first.after) == ([ALICE_ADDRESS], 2, ALICE_ADDRESS)
+    assert first.users[0].pool == "pool1.example.test"
+    last = _read_users(loaded, ALICE_ADDRESS)
+    assert ([user.user for user in last.users], last.total, last.after) == (["bob@example.test"], 2, None)
+
+
+@on_loop
+async def test_page_of_users_leads_to_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(user_commands, "MOST_USERS", 1)
+    async with management_with_console(tmp_path) as network, Visitor(network) as viewer:
+        await viewer.log_in("viewer")
+        first = (await viewer.get("/users")).text
+        assert ('href="/users?after=alice%40example.test"' in first, "bob@" in first) == (True, False)
+        last = (await viewer.get("/users?after=alice%40example.test")).text
+        assert ("Further users" in last, "bob@" in last) == (False, True)
 
 
 @on_loop

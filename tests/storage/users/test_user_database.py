@@ -560,3 +560,21 @@ def test_disabled_users_are_copied_as_such(users: Users, tmp_path: Path) -> None
     assert kept
     assert kept.ha1[Algorithm.MD5] == ha1("alice", "example.test", "alice-pw", Algorithm.MD5)
     other.close()
+
+
+def test_page_of_users_needs_no_user_in_memory_and_has_aliases_and_states(users: Users, url: str) -> None:
+    for name in ("alice", "bob", "carol"):
+        users.add(f"{name}@example.test", "secret")
+    users.add_alias("bob@example.test", "+4930123")
+    users.disable("carol@example.test", datetime.now(UTC))
+    asked = Users(url, in_memory=False)
+    try:
+        assert "known=0" in repr(asked)
+        found, total = asked.page("sip:alice@example.test", 2)
+        assert ([user.aor for user in found], total) == (["sip:bob@example.test", "sip:carol@example.test"], 3)
+        assert (found[0].aliases, found[0].disabled, found[1].disabled is None) == (("tel:+4930123",), None, False)
+        assert [user.aor for user in asked.page("", 1)[0]] == ["sip:alice@example.test"]
+        assert asked.page("sip:carol@example.test", 2) == ([], 3)
+        assert asked.get("bob@example.test").aliases == ("tel:+4930123",)
+    finally:
+        asked.close()

@@ -16,6 +16,7 @@ from sipmesh.server.admin.replies import (
     LinkReply,
 )
 from sipmesh.server.console.parameters import (
+    AfterUser,
     Given,
     Lines,
     LinkId,
@@ -110,7 +111,7 @@ _READS: Final = (
         ACKNOWLEDGED.name, "acknowledged", VIEWER, "Which servers have a version in force.", ToAwait, Acknowledgement
     ),
     Operation(CERTIFICATES, CERTIFICATES, VIEWER, "Everything that expires.", Nothing, CertificatesReply),
-    Operation(USERS, USERS, VIEWER, "The users.", Nothing, UserListReply),
+    Operation(USERS, USERS, VIEWER, "A page of the users, in the order of their addresses.", AfterUser, UserListReply),
     Operation(USER.name, "user", VIEWER, "One user, and what the servers know of the user.", UserName, UserDetailReply),
     Operation(REGISTRATIONS.name, "registrations", VIEWER, "The registered devices.", Nothing, DevicesReply),
     Operation(PARTNERS, PARTNERS, VIEWER, "The partners.", Nothing, list[PartnerReply]),

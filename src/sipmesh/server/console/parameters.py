@@ -101,6 +101,12 @@ class UserName(Given):
     user: Annotated[str, Field(min_length=1, max_length=LONGEST_ADDRESS)]
 
 
+class AfterUser(Given):
+    """Only users whose address is above *after*."""
+
+    after: Annotated[str, Field(max_length=LONGEST_ADDRESS)] = ""
+
+
 class NewUser(UserName):
     """A new user; *pool* is needed if there is a choice of home pools."""
 

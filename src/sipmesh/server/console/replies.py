@@ -97,10 +97,14 @@ class UserEntry:
 
 @dataclass(frozen=True, slots=True)
 class UserListReply:
-    """The users in the order of their names; *total* is how many there are, of which the first are in *users*."""
+    """A page of users in the order of their addresses; *total* is how many there are in all.
+
+    *after* is the parameter for the next page, None if there are no further users.
+    """
 
     users: Sequence[UserEntry]
     total: int
+    after: str | None
 
 
 @dataclass(frozen=True, slots=True)

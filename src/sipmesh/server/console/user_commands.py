@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
 
-MOST_USERS: Final = 1000
+MOST_USERS: Final = 200
 """Users in one reply."""
 
 Change = Callable[[Accounts, Mapping[str, Any]], str]
@@ -55,8 +55,8 @@ class UserCommands:
         changes = {name: self._changing(change) for name, change in CHANGES.items()}
         return {USERS: self._users, USER.name: self._user, **changes}
 
-    async def _users(self, _asked: Mapping[str, Any]) -> UserListReply:
-        return await off_loop(_read_users, self._node.view.loaded)
+    async def _users(self, asked: Mapping[str, Any]) -> UserListReply:
+        return await off_loop(_read_users, self._node.view.loaded, str(asked["after"]))
 
     async def _user(self, asked: Mapping[str, Any]) -> UserDetailReply:
         """Return the account, and what every server of this machine knows of the user."""
@@ -138,17 +138,19 @@ CHANGES: Final[Mapping[str, Change]] = {
 
 @contextmanager
 def _opened(loaded: Loaded) -> Iterator[UserDatabase]:
-    users = UserDatabase(loaded.users_url)
+    users = UserDatabase(loaded.users_url, in_memory=False)
     try:
         yield users
     finally:
         users.close()
 
 
-def _read_users(loaded: Loaded) -> UserListReply:
+def _read_users(loaded: Loaded, after: str) -> UserListReply:
     with _opened(loaded) as users:
-        known, default = users.list(), home_by_default(loaded.topology)
-    return UserListReply([UserEntry.of(user, default) for user in known[:MOST_USERS]], len(known))
+        known, total = users.page(f"sip:{after}", MOST_USERS + 1)
+    default = home_by_default(loaded.topology)
+    entries = [UserEntry.of(user, default) for user in known[:MOST_USERS]]
+    return UserListReply(entries, total, entries[-1].user if len(known) > MOST_USERS else None)
 
 
 def _read_user(loaded: Loaded, user: str) -> UserEntry:

@@ -167,8 +167,12 @@ class Users:
         "where",
     )
 
-    def __init__(self, url: str | Path) -> None:
-        """Open or create the database; a path means SQLite. Raises `OperatorError` if it cannot be used."""
+    def __init__(self, url: str | Path, *, in_memory: bool = True) -> None:
+        """Open or create the database; a path means SQLite. Raises `OperatorError` if it cannot be used.
+
+        Logins need all users in memory. Without *in_memory* only the database is asked, which takes the same time however many
+        users there are.
+        """
         self._database = Database(url, "users")
         self.where, self._engine, self._file = self._database.where, self._database.engine, self._database.file
         self._stamp: _Stamp | None = None
@@ -178,8 +182,9 @@ class Users:
         self._rules: dict[str, WatcherRules] = {}
         self._seen = 0
         _create_tables(self._database)
-        with self._database.border():
-            self._load()
+        if in_memory:
+            with self._database.border():
+                self._load()
 
     def __repr__(self) -> str:
         return f"<Users {self.where} known={len(self._known)} version={self._seen}>"
@@ -357,6 +362,17 @@ class Users:
             since = {row["aor"]: row["since"] for row in _rows(db, sql.select(_disabled))}
             found = ((row["aor"], row) for row in rows)
             return [_user(row, aliases.of(aor), rules.get(aor, NO_RULES), since.get(aor)) for aor, row in found]
+
+    def page(self, after: str, most: int) -> tuple[Sequence[User], int]:
+        """Return at most *most* users whose address is above *after*, ordered by address, and how many users there are."""
+        with self._database.border(), self._engine.connect() as db:
+            rows = _rows(db, sql.select(_users).where(_users.c.aor > after).order_by(_users.c.aor).limit(most))
+            names = [row["aor"] for row in rows]
+            aliases = _index(db, sql.select(_aliases).where(_aliases.c.aor.in_(names)))
+            since = _rows(db, sql.select(_disabled).where(_disabled.c.aor.in_(names)))
+            total = db.execute(sql.select(sql.func.count()).select_from(_users)).scalar_one()
+        ends = {row["aor"]: row["since"] for row in since}
+        return [_user(row, aliases.of(row["aor"]), disabled=ends.get(row["aor"])) for row in rows], int(total)
 
     def documents(self, organisation: str, pool: str, otherwise: str, *, since: int = 0) -> Sequence[bytes]:
         """Return what the servers of *pool* have to know of all users, as payloads to sign; each payload is one part.

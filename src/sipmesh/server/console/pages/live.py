@@ -41,7 +41,8 @@ class LivePages:
         return front_end_pools(self._frame.view().loaded.topology)
 
     async def _users(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
-        return "users.html", {"known": await self._frame.read(request, USERS), "pools": self._pools}
+        wanted = {"after": request.query["after"]} if "after" in request.query else {}
+        return "users.html", {"known": await self._frame.read(request, USERS, **wanted), "pools": self._pools}
 
     async def _user(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         known = await self._frame.read(request, USER.name, user=request.match_info["user"])
