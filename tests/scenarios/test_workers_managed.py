@@ -62,6 +62,15 @@ async def test_version_counts_as_in_force_once_every_worker_has_it(managed: Mana
 
 
 @on_loop
+async def test_servers_of_several_workers_probe_their_links(managed: Managed) -> None:
+    async with managed:
+        await started(managed)
+        replies = await managed.ask(MGMT, "probe", links={FE1: [EDGE, FE2], EDGE: [FE1]})
+        found = {(reply["server"], reply["target"]): reply["passed"] for reply in replies}
+        assert found == {(FE1, EDGE): True, (FE1, FE2): False, (EDGE, FE1): True}, replies
+
+
+@on_loop
 async def test_new_password_and_pushed_revocation_close_links_at_every_worker(managed: Managed) -> None:
     """Other users and other servers keep theirs."""
     async with managed:
