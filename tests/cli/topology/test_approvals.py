@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from cli.world import Organisation
 from sipmesh.server.management.publishing.approvals import FOLDER
 from support.managed import MGMT, Managed
 from support.network import FE1
@@ -76,3 +78,32 @@ async def test_running_management_publishes_nothing_without_approvals(managed: M
         await managed.start(MGMT)
         told = await managed.type("topology", "publish", "-m", "now", "--without-approvals", code=1)
         assert "stop it first" in told
+
+
+def test_rejection_is_shown_with_its_reason_and_is_no_veto(organisation: Organisation, tmp_path: Path) -> None:
+    """It counts from operators of the rule only, for this proposal only, and never as an approval."""
+    lines = {name: keygen(tmp_path, name) for name in ("ada", "ben", "mallory")}
+    operators = [{"name": name, "key": lines[name]} for name in ("ada", "ben")]
+    part = json.dumps({"approvals": {"publish": 1, "operators": operators}})[1:-1]
+    organisation.file.write_text(f"{organisation.file.read_text()}\n{part}\n")
+    assert organisation.type("topology", "propose").code == 0
+    proposal = organisation.folder / FOLDER / "proposal-1.json"
+    assert organisation.type("topology", "reject", proposal, "--key", tmp_path / "ben", "-m", " ").code == 1
+    for name, key in (("ben", "ben.pub"), ("mallory", "mallory")):
+        given = ("--key", tmp_path / key, "-m", f"{name} is against it")
+        assert "Rejected: proposal 1" in organisation.type("topology", "reject", proposal, *given).out
+    (organisation.folder / FOLDER / "x.rejection").write_text("{}")
+    told = organisation.type("topology", "plan").out
+    assert "0 of 1 have approved; rejected by ben: ben is against it" in told
+    assert "mallory" not in told
+    for file in list((organisation.folder / FOLDER).glob("*.rejection"))[:2]:
+        fields = json.loads(file.read_text())
+        file.with_suffix(".sig").write_text(fields.get("signature", ""))
+    assert "0 of 1 have approved" in organisation.type("topology", "plan").out
+    assert organisation.type("topology", "approve", proposal, "--key", tmp_path / "ada").code == 0
+    assert "rejected by ben" in organisation.type("topology", "plan").out
+    assert organisation.type("topology", "apply", "-m", "one of us").code == 0
+    text = organisation.file.read_text()
+    assert organisation.type("topology", "add", "domain", "example.net").code == 0
+    assert "rejected" not in organisation.type("topology", "plan").out
+    organisation.file.write_text(text)

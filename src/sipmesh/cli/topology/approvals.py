@@ -1,7 +1,8 @@
-"""`sipmesh topology propose`, `review` and `approve`: a version counts with the signatures of operators only."""
+"""`sipmesh topology propose`, `review`, `approve` and `reject`: a version counts with the signatures of operators only."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from difflib import unified_diff
@@ -129,32 +130,70 @@ def _changed_lines(old: Proposal, made: Proposal) -> Iterator[str]:
             yield f"the embedded file {name!r} {state}\n"
 
 
-def approve(
-    file: ProposalFile,
-    *,
-    key: Annotated[
-        Path,
-        typer.Option(
-            "--key", metavar="FILE", help="Your Ed25519 key of OpenSSH; a .pub file for a key in an agent or a token."
-        ),
-    ],
-) -> None:
+Key = Annotated[
+    Path,
+    typer.Option(
+        "--key", metavar="FILE", help="Your Ed25519 key of OpenSSH; a .pub file for a key in an agent or a token."
+    ),
+]
+
+
+def approve(file: ProposalFile, *, key: Key) -> None:
     """Sign a proposal with your key, after you have reviewed it.
 
     The signature is a file beside the proposal. Bring it into the folder `approvals` of management. The signature counts for
     this content and this serial number only.
     """
-    from sipmesh.topology.document.operators.sshsig import Signature, armoured
+    from sipmesh.server.management.publishing.approvals import SUFFIX
+    from sipmesh.topology.document.operators.sshsig import armoured
+    from sipmesh.topology.versions.approval import NAMESPACE
 
     made = _read(file)
     _loaded(made, file)
-    blob = _by_agent(made, key) if key.suffix == ".pub" else _by_file(made, key)
-    fingerprint = Signature.read(blob).key.fingerprint
-    short = "".join(letter for letter in fingerprint.removeprefix("SHA256:") if letter.isalnum())[:8]
-    signed = file.with_name(f"{file.stem}-{short}.sig")
+    blob = _signed(made.encode(), NAMESPACE, key)
+    fingerprint, signed = _signer_of(blob, file, SUFFIX)
     signed.write_text(armoured(blob))
     say(f"Approved: proposal {made.serial} of {made.organisation}, with {fingerprint}.", style=GOOD)
     say(f"The signature is in {signed}.")
+
+
+def reject(
+    file: ProposalFile,
+    *,
+    key: Key,
+    why: Annotated[str, typer.Option("-m", "--message", metavar="WHY", help="Why you are against it.")],
+) -> None:
+    """Say with your key that you are against a proposal, and why. `sipmesh topology plan` and the console show it.
+
+    The rejection is a file beside the proposal. Bring it into the folder `approvals` of management. It does not count against
+    operators who approve: if enough of them do, the content can be published.
+    """
+    from sipmesh.server.management.publishing.approvals import REJECTION_SUFFIX
+    from sipmesh.topology.document.operators.sshsig import armoured
+    from sipmesh.topology.versions.approval import REJECTION, rejection_octets
+    from sipmesh.topology.versions.publication import LONGEST_WHY
+
+    made, why = _read(file), why.strip()
+    if not 0 < len(why) <= LONGEST_WHY:
+        raise OperatorError(f"a reason has 1 to {LONGEST_WHY} characters")
+    blob = _signed(rejection_octets(made, why), REJECTION, key)
+    fingerprint, written = _signer_of(blob, file, REJECTION_SUFFIX)
+    written.write_text(json.dumps({"why": why, "signature": armoured(blob)}) + "\n")
+    say(f"Rejected: proposal {made.serial} of {made.organisation}, with {fingerprint}.", style=WARN)
+    say(f"The rejection is in {written}.")
+
+
+def _signed(octets: bytes, namespace: str, key: Path) -> bytes:
+    return _by_agent(octets, namespace, key) if key.suffix == ".pub" else _by_file(octets, namespace, key)
+
+
+def _signer_of(blob: bytes, file: Path, suffix: str) -> tuple[str, Path]:
+    """Return the fingerprint of the key of a signature, and the file for it beside the proposal."""
+    from sipmesh.topology.document.operators.sshsig import Signature
+
+    fingerprint = Signature.read(blob).key.fingerprint
+    short = "".join(letter for letter in fingerprint.removeprefix("SHA256:") if letter.isalnum())[:8]
+    return fingerprint, file.with_name(f"{file.stem}-{short}{suffix}")
 
 
 def _read(file: Path) -> Proposal:
@@ -174,12 +213,11 @@ def _loaded(made: Proposal, file: Path) -> Loaded:
     return load_text(made.topology.encode(), file, embedded_anchors(made.files))
 
 
-def _by_file(made: Proposal, file: Path) -> bytes:
+def _by_file(octets: bytes, namespace: str, file: Path) -> bytes:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
     from sipmesh.topology.document.operators.sshsig import sign
-    from sipmesh.topology.versions.approval import NAMESPACE
 
     content = file.read_bytes()
     try:
@@ -193,17 +231,16 @@ def _by_file(made: Proposal, file: Path) -> bytes:
         raise OperatorError("the key cannot be used", (Problem(file, 0, "", str(wrong), remedy),)) from None
     if not isinstance(key, Ed25519PrivateKey):
         raise OperatorError(f"{file} is not an Ed25519 key: make one by ssh-keygen -t ed25519")
-    return sign(made.encode(), NAMESPACE, key)
+    return sign(octets, namespace, key)
 
 
-def _by_agent(made: Proposal, key: Path) -> bytes:
+def _by_agent(octets: bytes, namespace: str, key: Path) -> bytes:
     """Let `ssh-keygen` sign with the agent or the token; raises `SipmeshError` with what it says."""
     from sipmesh.topology.document.operators.sshsig import unarmoured
-    from sipmesh.topology.versions.approval import NAMESPACE
 
-    command = ["ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", str(key)]
+    command = ["ssh-keygen", "-Y", "sign", "-n", namespace, "-f", str(key)]
     try:
-        done = subprocess.run(command, input=made.encode(), capture_output=True, check=False)
+        done = subprocess.run(command, input=octets, capture_output=True, check=False)
     except FileNotFoundError:
         raise SipmeshError("ssh-keygen is not installed: it signs with keys in an agent or a token") from None
     if done.returncode:

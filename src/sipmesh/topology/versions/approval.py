@@ -12,7 +12,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import SipmeshError
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 NAMESPACE: Final = "sipmesh-topology"
 """The namespace of the signatures (`ssh-keygen -Y sign -n`): a signature for something else does not count."""
+
+REJECTION: Final = "sipmesh-topology-rejection"
+"""The namespace of rejections: none can be used as an approval."""
 
 FORMAT: Final = 1
 MOST: Final = 100
@@ -41,12 +44,16 @@ class NotApprovedError(SipmeshError):
 
 @dataclass(frozen=True, slots=True)
 class ApprovalNeed:
-    """How many of *operators* must approve a content by the *rule* of one version, and who has *approved* it so far."""
+    """How many of *operators* must approve a content by the *rule* of one version, and who has *approved* it so far.
+
+    *rejected* are operators who are against it, each with the reason. They do not count against those who approve.
+    """
 
     rule: str
     needed: int
     operators: Sequence[str]
     approved: Sequence[str]
+    rejected: Sequence[str] = field(default_factory=list)
 
     @property
     def is_met(self) -> bool:
@@ -56,7 +63,8 @@ class ApprovalNeed:
     def __str__(self) -> str:
         names = f": {tell_list(self.approved)}" if self.approved else ""
         told = f"{self.needed} of {tell_list(self.operators)} must approve; {len(self.approved)} of {self.needed}"
-        return f"by {self.rule}, {told} {'has' if len(self.approved) == 1 else 'have'} approved{names}"
+        against = f"; rejected by {'; by '.join(self.rejected)}" if self.rejected else ""
+        return f"by {self.rule}, {told} {'has' if len(self.approved) == 1 else 'have'} approved{names}{against}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +112,15 @@ def proposal_of(publication: Publication) -> Proposal:
     return Proposal(publication.organisation, publication.serial, publication.topology, publication.files)
 
 
-def approvers(rule: Approvals, octets: bytes, signatures: Iterable[bytes]) -> dict[str, bytes]:
-    """Return the operators of *rule* who have signed *octets*, each with one signature."""
+def rejection_octets(proposal: Proposal, why: str) -> bytes:
+    """Return the octets that an operator signs to reject a proposal for the reason *why*."""
+    return json.dumps({"sipmesh-rejection": FORMAT, "proposal": proposal.digest, "why": why}).encode()
+
+
+def approvers(
+    rule: Approvals, octets: bytes, signatures: Iterable[bytes], namespace: str = NAMESPACE
+) -> dict[str, bytes]:
+    """Return the operators of *rule* who have signed *octets* for *namespace*, each with one signature."""
     keys = {PublicKey.read(operator.key).blob: operator.name for operator in rule.operators}
     found: dict[str, bytes] = {}
     for blob in signatures:
@@ -114,7 +129,7 @@ def approvers(rule: Approvals, octets: bytes, signatures: Iterable[bytes]) -> di
         except UnusableKeyError:
             continue
         name = keys.get(signature.key.blob)
-        if name is not None and name not in found and signature.is_of(octets, NAMESPACE):
+        if name is not None and name not in found and signature.is_of(octets, namespace):
             found[name] = blob
     return found
 

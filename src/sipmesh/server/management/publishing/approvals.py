@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
 from sipmesh.topology.document.operators.sshsig import LARGEST, UnusableKeyError, unarmoured
 from sipmesh.topology.versions.approval import (
+    REJECTION,
     ApprovalNeed,
     NotApprovedError,
     Proposal,
     approvers,
     must_be_approved,
     needed_approvals,
+    rejection_octets,
 )
 from sipmesh.topology.versions.publication import NOT_APPROVED, Approved
 
@@ -29,6 +32,7 @@ FOLDER: Final = "approvals"
 """The folder beside the draft, in which proposals and their signatures are."""
 
 SUFFIX: Final = ".sig"
+REJECTION_SUFFIX: Final = ".rejection"
 MOST_FILES: Final = 1000
 BEGINNING: Final = datetime.fromtimestamp(0, UTC)
 
@@ -78,12 +82,12 @@ def approval_needs(newest: Publication, draft: Draft, before: Loaded) -> Sequenc
     rules = _rules(before, draft)
     if not rules or _is_content_of(newest, draft):
         return ()
-    wanted = proposal(newest, draft)
+    wanted, folder = proposal(newest, draft), draft.loaded.folder / FOLDER
     found = Approved(wanted.serial, _signed(rules, wanted, draft.loaded))
     return [
-        _need(rule, wanted, found, "the version in force", _needed(rule, newest, before, draft, found))
+        _need(rule, wanted, found, "the version in force", _needed(rule, newest, before, draft, found), folder)
         if rule == _old_rule(before)
-        else _need(rule, wanted, found, "the new version", rule.publish)
+        else _need(rule, wanted, found, "the new version", rule.publish, folder)
         for rule in rules
     ]
 
@@ -92,9 +96,11 @@ def _needed(rule: Approvals, newest: Publication, before: Loaded, draft: Draft, 
     return needed_approvals(rule, newest, before.topology, _as_published(draft, found), draft.loaded.topology)
 
 
-def _need(rule: Approvals, wanted: Proposal, found: Approved, by: str, needed: int) -> ApprovalNeed:
+def _need(rule: Approvals, wanted: Proposal, found: Approved, by: str, needed: int, folder: Path) -> ApprovalNeed:
+    rejected = _rejected(rule, wanted, folder)
     names = approvers(rule, wanted.encode(), found.signatures.values())
-    return ApprovalNeed(by, needed, [operator.name for operator in rule.operators], sorted(names))
+    against = [f"{name}: {why}" for name, why in sorted(rejected.items())]
+    return ApprovalNeed(by, needed, [operator.name for operator in rule.operators], sorted(names), against)
 
 
 def _old_rule(before: Loaded | None) -> Approvals | None:
@@ -133,12 +139,34 @@ def _signed(rules: list[Approvals], wanted: Proposal, loaded: Loaded) -> dict[st
     return found
 
 
+def _rejected(rule: Approvals, wanted: Proposal, folder: Path) -> dict[str, str]:
+    """Return the operators of *rule* who have rejected *wanted*, each with the reason; other files are left out."""
+    found: dict[str, str] = {}
+    for file in _newest_files(folder, REJECTION_SUFFIX):
+        try:
+            fields = json.loads(_beginning(file))
+            why, signature = str(fields["why"]), unarmoured(str(fields["signature"]))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, UnusableKeyError):
+            continue
+        names = approvers(rule, rejection_octets(wanted, why), [signature], REJECTION)
+        found |= dict.fromkeys(names.keys() - found.keys(), why)
+    return found
+
+
+def _newest_files(folder: Path, suffix: str) -> Sequence[Path]:
+    files = sorted(folder.glob(f"*{suffix}"), key=lambda file: file.stat().st_mtime, reverse=True)
+    return files[:MOST_FILES]
+
+
+def _beginning(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(LARGEST + 1)
+
+
 def _signatures(folder: Path) -> Iterator[bytes]:
     """Return the signatures in a folder, the newest `MOST_FILES`; files that contain none are left out."""
-    files = sorted(folder.glob(f"*{SUFFIX}"), key=lambda file: file.stat().st_mtime, reverse=True)
-    for file in files[:MOST_FILES]:
+    for file in _newest_files(folder, SUFFIX):
         try:
-            with file.open("rb") as opened:
-                yield unarmoured(opened.read(LARGEST + 1).decode("ascii"))
+            yield unarmoured(_beginning(file).decode("ascii"))
         except (OSError, UnicodeDecodeError, UnusableKeyError):
             continue
