@@ -148,3 +148,15 @@ def test_each_value_keeps_its_server() -> None:
 def test_links_need_a_topology(tmp_path: Path) -> None:
     with pytest.raises(OperatorError):
         links(topology=tmp_path / "none.yaml")
+
+
+def test_links_of_one_tls_version_show_who_needs_an_update(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    old = replace(LINK, id="s8", peer="old.example.test", tls=TlsReply("TLSv1.2", "ECDHE-ECDSA-AES128-GCM-SHA256", ""))
+    with answered(place.state, {FE1: {"links": [LINK, old]}}):
+        links(tls="1.2", topology=place.file, as_json=True)
+        assert [link["id"] for link in json.loads(capsys.readouterr().out)] == ["s8"]
+        links(tls="1.3", topology=place.file)
+    printed = capsys.readouterr().out
+    assert f"{FE1}: 1 link\n" in printed
+    assert "s7" in printed
+    assert "old.example.test" not in printed

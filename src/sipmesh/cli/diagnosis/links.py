@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -15,6 +15,7 @@ from sipmesh.errors import OperatorError
 
 if TYPE_CHECKING:
     from sipmesh.cli.diagnosis.reports import Refusals
+    from sipmesh.server.admin.replies import LinkReply
     from sipmesh.server.control_socket import ControlCommand
     from sipmesh.server.proxy.refused_message import RefusedMessage
     from sipmesh.trust.judgement.verdict_report import VerdictReport
@@ -27,6 +28,12 @@ def links(
     refused: Annotated[
         bool, typer.Option("--refused", help="Show the latest refusals instead: of links, messages and logins.")
     ] = False,
+    tls: Annotated[
+        Literal["1.2", "1.3"] | None,
+        typer.Option(
+            "--tls", help="Only links with this version of TLS: with 1.2, who needs an update before 1.3 is the least."
+        ),
+    ] = None,
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -37,7 +44,7 @@ def links(
     if refused:
         _show_refused(_refusals(place), as_json=as_json)
         return
-    answers = answers_of(place, LINKS)
+    answers = [_with_tls(answer, tls) for answer in answers_of(place, LINKS)]
     found = [link for answer in answers for link in answer.value]
     if as_json:
         say_json(found)
@@ -47,6 +54,12 @@ def links(
     if found:
         show(links_table("", found))
         say("Why is a peer accepted? sipmesh explain LINK", style="dim")
+
+
+def _with_tls(answer: FromServer[list[LinkReply]], version: str | None) -> FromServer[list[LinkReply]]:
+    if version is None:
+        return answer
+    return FromServer(answer.server, [link for link in answer.value if link.tls.version == f"TLSv{version}"])
 
 
 def answers_of(place: Place, command: ControlCommand[T], server: str = "", **given: object) -> list[FromServer[T]]:
