@@ -193,7 +193,7 @@ async def test_a_subscription_is_notified_and_refreshed(
         await asks.send(opening)
         came = await asked.request_in(method)
         back = Dialog.of_callee(came, asked.tag)
-        event = [("event", "refer" if method == "REFER" else "presence"), ("subscription-state", "active")]
+        event = [("event", "refer" if method == "REFER" else "conference"), ("subscription-state", "active")]
         await passed(back, asked, asks, "NOTIFY", event)
         await asked.reply(came, status)
         there = Dialog.of_caller(opening, await asks.final(method=method))

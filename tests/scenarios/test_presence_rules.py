@@ -6,6 +6,7 @@ import pytest
 
 from server.proxy.events.test_notifier import BOB, BUSY, again, publish, state, subscribe, sweeping, told, watch
 from sipmesh.demo.organisation import Organisation
+from sipmesh.sip.message import Request
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.load import load
 from sipmesh.topology.document.watching import Watching
@@ -235,3 +236,44 @@ async def test_subscriptions_of_a_partner_end_with_the_partner(federation: Netwo
         kept = 2 if change == "none" else 1
         assert sum(len(federation.nodes[name].events.notifier) for name in (FE1, FE2)) == kept
         await alice.silent()
+
+
+def notify_of(asked: Request, sender: Peer) -> Request:
+    """A NOTIFY of the phone of *sender* in the subscription that *asked* has begun."""
+    routes = [("route", route) for route in asked.values("record-route")]
+    state = [("event", "dialog"), ("subscription-state", "active;expires=600")]
+    return sender.request(
+        "NOTIFY",
+        asked.contacts[0].uri,
+        [*routes, *state],
+        sender=f"{asked.first('to')};tag={sender.tag}",
+        to=asked.first("from"),
+        call_id=asked.call_id,
+    )
+
+
+@pytest.mark.parametrize("server", [FE1, FE3])
+@pytest.mark.parametrize("watching", [Watching.BLOCK, Watching.POLITE_BLOCK])
+@on_loop
+async def test_blocked_watcher_is_told_no_more_by_the_phone(
+    two_pools: Network, watching: Watching, server: str
+) -> None:
+    """At a link of the home pool, and at one of another pool. Another watcher is told as before."""
+    async with two_pools:
+        bob = await two_pools.phone("bob", server)
+        alice, carol = await two_pools.phone("alice", FE1), await two_pools.phone("carol", FE1)
+        asked = {}
+        for watcher in (alice, carol):
+            await watcher.send(subscribe(watcher, BOB, "dialog"))
+            asked[watcher] = await bob.request_in("SUBSCRIBE")
+            await bob.reply(asked[watcher], 200, [("expires", "600")])
+            assert (await watcher.final()).status == 200
+            await bob.send(notify_of(asked[watcher], bob))
+            await told(watcher)
+            assert (await bob.final()).status == 200
+        await rule(two_pools, "alice", watching)
+        assert (await bob.ask(notify_of(asked[alice], bob))).status == 481
+        await alice.silent()
+        await bob.send(notify_of(asked[carol], bob))
+        await told(carol)
+        assert (await bob.final()).status == 200

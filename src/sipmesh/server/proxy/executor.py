@@ -117,6 +117,8 @@ class Executor:
                 self._look_up(flow, request, key, outcome, loop)
                 return
             outcome = found
+        if isinstance(outcome, Forward) and request.method == "NOTIFY" and flow.link.kind is LinkKind.CLIENT:
+            outcome = self._events.refused_notify(request, outcome.identity) or outcome
         if isinstance(outcome, Forward):
             self._forward(flow, request, key, outcome, loop)
         elif isinstance(outcome, Answer):

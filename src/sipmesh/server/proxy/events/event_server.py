@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.events.packages import ABOUT_USERS, MESSAGE_SUMMARY, event_type, is_for_notifier
 from sipmesh.routing.events.stored_message import is_storable
+from sipmesh.routing.identity.alias import name_of
+from sipmesh.routing.identity.privacy import is_anonymous
 from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.outcome import Answer, Forward, Serve
 from sipmesh.routing.target import ServerTarget
@@ -105,6 +107,19 @@ class EventServer:
             why = f"{outcome.identity} may not watch {outcome.aor}"
             return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
         return Answer(480) if watching is Watching.POLITE_BLOCK else None
+
+    def refused_notify(self, request: Request, identity: str | None) -> Answer | None:
+        """End a subscription at a phone of *identity* if its watcher may not see the user any more (481); None for all else.
+
+        The phone removes a subscription whose NOTIFY gets 481 (RFC 6665 section 4.2.2). A watcher who hides has no name here.
+        """
+        name = name_of(request.to)
+        if identity is None or name is None or is_anonymous(request.to) or event_type(request) not in ABOUT_USERS:
+            return None
+        watcher = self._homes.owner_of(name.aor) or name.aor
+        if self.notifier.watching(identity, watcher) is Watching.ALLOW:
+            return None
+        return Answer(481, code=Code.FROM_NOT_ALLOWED, why=f"{watcher} may not watch {identity} any more")
 
     def is_to_store(self, request: Request, aor: str, *, is_registered: bool) -> bool:
         """Tell whether a MESSAGE for *aor* is to be stored: nobody is registered, or earlier ones are being delivered."""
