@@ -9,8 +9,10 @@ import pytest
 
 from sipmesh.server.console.network_map import (
     HEIGHT,
+    MOST_REFUSED,
     MOST_SERVERS,
     MOST_SINGLE,
+    REFUSED,
     WIDTH,
     Change,
     NetworkMap,
@@ -147,3 +149,35 @@ def test_pools_are_drawn_without_servers_beyond_the_limit(past: int) -> None:
     assert drawing.width < 2500
     if past:
         assert (pool.servers[0].label, pool.servers[0].state) == (f"{front_ends} servers", State.UNKNOWN)
+
+
+def test_refused_peers_are_drawn_beside_the_server_that_refused_them() -> None:
+    """One place for each server and verdict code, with a line to the server; nothing of it is a server of ours."""
+    expired = [f"expired: accepted server link from 127.0.0.1:{port}: engine" for port in (1, 2)]
+    members = (
+        report("fe1.example.test", refused=(*expired, "not-tls: accepted server link")),
+        report(EDGE, pool="sip.example.test", refused=("expired: accepted partner link",)),
+    )
+    drawing = network_map(topology(), network(*members))
+    (box,) = (pool for pool in drawing.pools if pool.role == REFUSED)
+    assert {server.name: server.about[1:] for server in box.servers} == {
+        "expired at fe1.example.test": expired,
+        "not-tls at fe1.example.test": ["not-tls: accepted server link"],
+        f"expired at {EDGE}": ["expired: accepted partner link"],
+    }
+    lines = [(link.one, link.other, link.state) for link in drawing.links if link.one in servers_of(drawing)]
+    assert set(lines) >= {
+        (f"expired at {EDGE}", EDGE, State.BAD),
+        ("not-tls at fe1.example.test", "fe1.example.test", State.BAD),
+    }
+    assert not any(pool.role == REFUSED for pool in network_map(topology(), network(report(EDGE))).pools)
+
+
+def test_refused_peers_are_bounded_and_left_out_of_a_large_map() -> None:
+    codes = tuple(f"code-{n}: refused" for n in range(5))
+    many = [report(f"fe{n}.example.test", refused=codes) for n in range(1, 9)]
+    drawing = network_map(topology(front_ends=8), network(*many))
+    (box,) = (pool for pool in drawing.pools if pool.role == REFUSED)
+    assert len(box.servers) == MOST_REFUSED
+    large = network_map(topology(front_ends=MOST_SERVERS), network(*many))
+    assert not any(pool.role == REFUSED for pool in large.pools)

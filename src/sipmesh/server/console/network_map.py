@@ -1,6 +1,7 @@
 """The map of the network: where each server is drawn, which links there are, and what a draft would change.
 
-The map has a column for each role, a box for each pool, and a place for each server. With more servers than `MOST_SERVERS` it
+The map has a column for each role, a box for each pool, and a place for each server. A box before them has the peers that
+servers have refused in the last ten minutes, one place for each server and verdict code. With more servers than `MOST_SERVERS` it
 shows pools without their servers; with more than `MOST_SINGLE` it draws links between pools only.
 """
 
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
 MOST_SERVERS: Final = 200
 MOST_SINGLE: Final = 40
 
-COLUMNS: Final = ("partner", Role.EDGE, Role.FRONT_END, Role.APPLICATION, Role.MANAGEMENT)
+MOST_REFUSED: Final = 12
+"""Places for refused peers; the newest of each server are drawn first."""
+
+REFUSED: Final = "refused"
+COLUMNS: Final = (REFUSED, "partner", Role.EDGE, Role.FRONT_END, Role.APPLICATION, Role.MANAGEMENT)
 WIDTH, HEIGHT, GAP, HEAD, MARGIN = 150, 30, 10, 30, 20
 """Of a server in the drawing, between two of them, of the heading of a pool, and around a column, in pixels."""
 
@@ -105,16 +110,19 @@ class NetworkMap:
 def network_map(in_force: Topology, network: NetworkReply, draft: Topology | None = None) -> NetworkMap:
     """Draw the topology in force with the last reports, and what *draft* changes in it."""
     reports: dict[str, ServerReply] = {report.server: report for report in (network.master, *network.servers)}
-    pools = [*_pools(in_force, network, reports, draft), *_partners(in_force, draft)]
-    count = sum(len(pool.servers) for pool in pools)
+    refused = list(_refused(reports))
+    pools = [*_pools(in_force, network, reports, draft), *_partners(in_force, draft), *_box_of_refused(refused)]
+    count = sum(len(pool.servers) for pool in pools if pool.role != REFUSED)
     note = ""
     if count > MOST_SERVERS:
-        pools = [_folded(pool) for pool in pools]
+        pools = [_folded(pool) for pool in pools if pool.role != REFUSED]
         note = f"The map shows pools only: the network has {count} servers and partners, more than {MOST_SERVERS}."
     elif count > MOST_SINGLE:
         note = f"Lines are between pools: the network has {count} servers and partners, more than {MOST_SINGLE}."
     placed, width, height = _placed(pools)
     links = _links(reports, placed, single=count <= MOST_SINGLE)
+    if count <= MOST_SINGLE:
+        links += _links_of_refused(refused, placed)
     return NetworkMap(placed, links, width, height, note)
 
 
@@ -195,6 +203,49 @@ def _folded(pool: MapPool) -> MapPool:
     return replace(pool, servers=[one])
 
 
+# Refused peers
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """The peers that *server* has refused with the same verdict *code*: one line about each."""
+
+    server: str
+    code: str
+    about: list[str]
+
+    @property
+    def name(self) -> str:
+        return f"{self.code} at {self.server}"
+
+
+def _refused(reports: Mapping[str, ServerReply]) -> Iterator[_Refused]:
+    """Return the refusals of each server, by their code: a report has a line for each, which begins with the code."""
+    for report in reports.values():
+        by_code: dict[str, list[str]] = {}
+        for line in report.refused:
+            by_code.setdefault(line.partition(":")[0], []).append(line)
+        yield from (_Refused(report.server, code, lines) for code, lines in by_code.items())
+
+
+def _box_of_refused(refused: Sequence[_Refused]) -> Iterator[MapPool]:
+    if refused:
+        servers = [_place_of(one) for one in refused[:MOST_REFUSED]]
+        yield MapPool("refused, last 10 min", REFUSED, Change.NONE, servers)
+
+
+def _place_of(refused: _Refused) -> MapServer:
+    return MapServer(refused.name, refused.code, State.BAD, Change.NONE, [refused.name, *refused.about])
+
+
+def _links_of_refused(refused: Iterable[_Refused], pools: Sequence[MapPool]) -> Iterator[MapLink]:
+    places = {server.name: (server.x + WIDTH // 2, server.y + HEIGHT // 2) for pool in pools for server in pool.servers}
+    for one in refused:
+        if one.name in places and one.server in places:
+            about = [f"{one.server} has refused: {one.code}", *one.about]
+            yield MapLink(one.name, one.server, State.BAD, 1, about, *places[one.name], *places[one.server])
+
+
 # Where it is drawn
 
 
@@ -215,7 +266,7 @@ def _placed(pools: Iterable[MapPool]) -> tuple[list[MapPool], int, int]:
 
 
 def _box(pool: MapPool, x: int, y: int) -> MapPool:
-    across = max(1, ceil(sqrt(len(pool.servers) / ROWS)))
+    across = 1 if pool.role == REFUSED else max(1, ceil(sqrt(len(pool.servers) / ROWS)))
     down = ceil(len(pool.servers) / across)
     servers = [
         replace(server, x=x + GAP + n % across * (WIDTH + GAP), y=y + HEAD + n // across * (HEIGHT + GAP))
