@@ -33,7 +33,8 @@ peers:
 
 ##@ Use
 
-demo: $(READY) ## the whole network on this machine, used and attacked (ARGS=--keep: it stays up)
+demo: $(READY) ## the whole network on this machine, used and attacked (ARGS=--keep: it stays up; ARGS=--web: with map and web phones)
+	@case " $(ARGS) " in *" --web "*) tools/web_phone || [ $$? = 3 ] ;; esac
 	@$(BIN)/sipmesh demo $(ARGS)
 
 compiled: $(COMPILED_READY) ## install compiled in .venv-compiled: half of the CPU

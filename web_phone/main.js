@@ -134,3 +134,7 @@ onSubmit("login-form", () => {
 });
 window.addEventListener("pagehide", () => agent?.stop());
 toLogin("");
+
+// A link may name the user: /phone#alice@example.com
+by("address").value = readAddress(location.hash.slice(1));
+if (by("address").value) by("password").focus();

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from attacks.theatre import Theatre
 from sipmesh.demo import run
-from sipmesh.demo.run import Pause
+from sipmesh.demo.run import Pause, Wishes
 from sipmesh.demo.score import COLUMNS
 
 
@@ -26,7 +26,7 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def played(findings: Path | None, *, keep: bool = False, pause: bool = False) -> tuple[int, str]:
     """Run the demo; gives its exit code and what it printed."""
     console = Console(file=io.StringIO(), width=COLUMNS)
-    code = run.main(keep=keep, pause=pause, findings=findings, console=console)
+    code = run.main(Wishes(keep=keep, pause=pause), findings=findings, console=console)
     assert isinstance(console.file, io.StringIO)
     return code, console.file.getvalue()
 

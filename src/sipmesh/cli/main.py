@@ -67,6 +67,12 @@ def demo(
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the network running until Ctrl-C.")] = False,
     pause: Annotated[bool, typer.Option("--pause", help="Wait for the Enter key between two acts.")] = False,
+    web: Annotated[
+        bool,
+        typer.Option(
+            "--web", help="Print links to the map in the console and to two web phones, and leave it running."
+        ),
+    ] = False,
     findings: Annotated[
         Path | None,
         typer.Option("--findings", metavar="FILE", help="Write the full findings to this file. By default a new file."),
@@ -76,9 +82,10 @@ def demo(
 
     Each line is one result. The summary at the end names a file with the full findings: wanted and seen values, and remedies.
     """
+    from sipmesh.demo.run import Wishes
     from sipmesh.demo.run import main as play
 
-    raise typer.Exit(play(keep=keep, pause=pause, findings=findings, console=console()))
+    raise typer.Exit(play(Wishes(keep, pause, web), findings=findings, console=console()))
 
 
 app.command("init")(init.init)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from sipmesh.demo.forge import Forged
 
 PATIENCE_S = 5.0
 READ_SIZE = 65_536
+STATUS_LINE = re.compile(rb"(SIP/2\.0 \d{3} [^\r\n]*)\r\n")
 
 PROBE = (
     "OPTIONS sip:{host};transport=tls SIP/2.0\r\n"
@@ -63,7 +65,7 @@ def _talk(tls: SSL.Connection, message: bytes) -> tuple[str, str]:
     try:
         tls.do_handshake()
         tls.sendall(message)
-        return tls.recv(READ_SIZE).split(b"\r\n")[0].decode(errors="replace"), ""
+        return _first_answer(tls).decode(errors="replace"), ""
     except SSL.ZeroReturnError:
         return "", "closed"
     except SSL.SysCallError as error:
@@ -72,6 +74,16 @@ def _talk(tls: SSL.Connection, message: bytes) -> tuple[str, str]:
         return "", "no answer"
     except SSL.Error as error:
         return "", str(error.args[0][-1][-1]) if error.args and error.args[0] else "TLS error"
+
+
+def _first_answer(tls: SSL.Connection) -> bytes:
+    """Return the first line that is no request: a managed server subscribes on a link before it answers there."""
+    octets = tls.recv(READ_SIZE)
+    if not octets.split(b"\r\n")[0].endswith(b" SIP/2.0"):
+        return bytes(octets.split(b"\r\n")[0])
+    while (found := STATUS_LINE.search(octets)) is None:
+        octets += tls.recv(READ_SIZE)
+    return found[1]
 
 
 def _context(credentials: Forged | None, highest: int | None) -> SSL.Context:

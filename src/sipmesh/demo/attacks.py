@@ -271,8 +271,10 @@ def drain(agent: UserAgent) -> None:
 
 async def on_the_way(network: DemoNetwork, people: People, score: Score) -> None:
     """Run the impostors at the far end of our own links: hijackers and men in the middle; then lose a partner's CRL."""
-    says = "Our own links lead to impostors, who must get nothing. Then a partner's revocation list is lost."
-    act = score.act("Hijacked links, and a lost revocation list", says, "impostor", "refused as")
+    says, title = "Our own links lead to impostors, who must get nothing.", "Hijacked links"
+    if not network.is_managed:
+        says, title = f"{says} Then a partner's revocation list is lost.", f"{title}, and a lost revocation list"
+    act = score.act(title, says, "impostor", "refused as")
     cast = network.cast
     await hijack(
         network,
@@ -294,7 +296,8 @@ async def on_the_way(network: DemoNetwork, people: People, score: Score) -> None
         network, people, act, "  control: the partner itself", cast.forge.server(cast.other, OTHER), Code.ACCEPTED
     )
     await between_client_and_server(network, act)
-    await list_is_gone(network, act)
+    if not network.is_managed:  # otherwise management has given the edge the list: a file that is lost changes nothing
+        await list_is_gone(network, act)
 
 
 async def hijack(network: DemoNetwork, people: People, act: Act, title: str, credentials: Forged, wanted: Code) -> None:

@@ -15,6 +15,7 @@ from sipmesh.demo.forkserver import Forked
 from sipmesh.demo.nameserver import NameServer
 from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.demo.ports import HOST
+from sipmesh.demo.web import MANAGEMENT, MGMT, add_web, publish_web
 from sipmesh.errors import SipmeshError
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ControlCommand, ask
 from sipmesh.sip.digest import Algorithm
@@ -44,13 +45,15 @@ class DemoNetwork:
     servers: dict[str, Forked] = field(default_factory=dict)
 
     @classmethod
-    async def build(cls, folder: Path) -> DemoNetwork:
-        """Make CAs, topologies, certificates and users; no server runs yet."""
+    async def build(cls, folder: Path, *, web: bool = False) -> DemoNetwork:
+        """Make CAs, topologies, certificates and users; no server runs yet. *web*: with management, console and web phone."""
         dns = await NameServer({}).start(HOST)
-        example, partner = build_example(folder), build_partner(folder)
+        example, partner = build_example(folder, *(MANAGEMENT if web else ())), build_partner(folder)
         forge = Forge(datetime.now(UTC))
         other, entry = write_partner_ca(forge, folder / OTHER, OTHER, usages=(SERVER_AUTH,))  # as public CAs issue now
         federate(example, partner, entry)
+        if web:
+            add_web(example)
         for organisation in (example, partner):
             organisation.document["dns"] = {"servers": [dns.setting]}
             organisation.write()
@@ -60,7 +63,14 @@ class DemoNetwork:
         partner.add_users("erin")
         for name in ("sip.partner.test", "sip.example.test", "example.test", "partner.test"):
             dns.records[name, "A"] = [HOST]
+        if web:
+            publish_web(example)
         return cls(folder, example, partner, Cast.of(example, partner, other), dns)
+
+    @property
+    def is_managed(self) -> bool:
+        """Whether the servers of example.test get topology, CRLs and users from management."""
+        return MGMT in self.example.ports
 
     def organisation_of(self, server: str) -> Organisation:
         """Return the organisation that a server belongs to."""
@@ -113,8 +123,8 @@ class DemoNetwork:
         self.dns.close()
 
 
-def build_example(folder: Path) -> Organisation:
-    """Build example.test: two front ends in one pool, an edge, and an application that does not run here."""
+def build_example(folder: Path, *further: PoolPlan) -> Organisation:
+    """Build example.test: two front ends in one pool, an edge, an application that does not run here, and *further* pools."""
     return Organisation.build(
         folder / EXAMPLE,
         EXAMPLE,
@@ -122,6 +132,7 @@ def build_example(folder: Path) -> Organisation:
             PoolPlan(POOL, Role.FRONT_END, (FE1, FE2)),
             PoolPlan(EDGES, Role.EDGE, (EDGE,), {"internal_name": "edge-int.example.test", "next_hop": POOL}),
             PoolPlan(BOTS, Role.APPLICATION, (BOTS,), {"next_hop": POOL}),
+            *further,
         ),
     )
 

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from sipmesh.demo.network import FE1, DemoNetwork
 from sipmesh.demo.people import log_in, talk
 from sipmesh.demo.revocation import revoke
 from sipmesh.demo.score import Score
+from sipmesh.demo.web import show_pages
 from sipmesh.transport.reactor.event_loop import run
 from sipmesh.trust.evidence import LinkKind
 
@@ -30,10 +32,19 @@ Each server is a process of its own. Every link between servers is mutual TLS.""
 Pause = Callable[[], Awaitable[None]]
 
 
-def main(*, keep: bool, pause: bool, findings: Path | None, console: Console) -> int:
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the operator wants of the demo: *keep* it running at the end, *pause* between acts, *web* pages beside it."""
+
+    keep: bool = False
+    pause: bool = False
+    web: bool = False
+
+
+def main(wishes: Wishes, *, findings: Path | None, console: Console) -> int:
     """Run the demo; returns 0 only if every result is as expected, 130 after Ctrl-C. *findings* None means a new file."""
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="sipmesh-demo-") as folder:
-        return run(_play(Path(folder), console, findings or _new_file(), keep=keep, pause=_enter if pause else _go_on))
+        return run(_play(Path(folder), console, findings or _new_file(), wishes))
     return 130
 
 
@@ -43,7 +54,7 @@ def _new_file() -> Path:
     return Path(name)
 
 
-async def _play(folder: Path, console: Console, findings: Path, *, keep: bool, pause: Pause) -> int:
+async def _play(folder: Path, console: Console, findings: Path, wishes: Wishes) -> int:
     """Build, start, run the acts, and stop; Ctrl-C stops cleanly at any point."""
     task = asyncio.current_task()
     if task is not None:
@@ -52,11 +63,14 @@ async def _play(folder: Path, console: Console, findings: Path, *, keep: bool, p
     with findings.open("w", encoding="utf-8") as file:
         score = Score(console, file)
         score.say(*INTRODUCTION.splitlines(), f"Their files: {folder}")
-        network = await DemoNetwork.build(folder)
+        network = await DemoNetwork.build(folder, web=wishes.web)
         try:
-            await _perform(network, score, findings, pause)
+            await network.start()
+            if wishes.web:
+                await show_pages(network, score)
+            await _perform(network, score, findings, _enter if wishes.pause else _go_on)
             file.flush()
-            if keep:
+            if wishes.keep or wishes.web:
                 await _keep(network, score)
         except asyncio.CancelledError:
             score.say("stopping")
@@ -68,7 +82,6 @@ async def _play(folder: Path, console: Console, findings: Path, *, keep: bool, p
 async def _perform(network: DemoNetwork, score: Score, findings: Path, pause: Pause) -> None:
     """Run the acts, and print the summary."""
     started = time.monotonic()
-    await network.start()
     people = await log_in(network, score)
     try:
         await pause()

@@ -25,6 +25,7 @@ NAMED_BY_HASH: Final = {
 }
 """Files whose name has a hash of their octets, with their media type: a browser keeps them, and never has an old one."""
 
+NOT_AVAILABLE: Final = 503
 NOT_BUILT: Final = (
     "The web phone was not built when sipmesh was installed on this server: it needs npm.\n"
     "Operator: install npm, install sipmesh again, and restart this server.\n"
@@ -37,13 +38,18 @@ def web_phone() -> Pages:
     return read_pages(BUNDLE)
 
 
+def is_built() -> bool:
+    """Tell whether this install has the web phone."""
+    return web_phone()[PHONE].status != NOT_AVAILABLE
+
+
 def read_pages(folder: Path) -> Pages:
     """Return the pages that *folder* has; one page that says so if the web phone was not built."""
     names = (INDEX, LICENCES, *NAMED_BY_HASH)
     try:
         files = {name: (folder / name).read_bytes() for name in names}
     except FileNotFoundError:
-        return _at_phone(_page("text/plain; charset=utf-8", NOT_BUILT.encode(), status=503))
+        return _at_phone(_page("text/plain; charset=utf-8", NOT_BUILT.encode(), status=NOT_AVAILABLE))
     index, pages = files[INDEX], {}
     for name, content_type in NAMED_BY_HASH.items():
         path = _path_by_hash(name, files[name])
