@@ -3,64 +3,24 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sql
 from sqlalchemy import make_url
 
 from sipmesh.errors import OperatorError
-from sipmesh.routing.events.watcher_rules import MOST_RULES, NO_RULES
 from sipmesh.sip.digest import Algorithm, ha1
 from sipmesh.storage.backup.create import copy_users
-from sipmesh.storage.users.replicated_users import ReplicatedUsers
-from sipmesh.storage.users.user_database import MOST_ALIASES, Users
-from sipmesh.storage.users.user_document import UserDocument
+from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.watching import Watching
-from storage.databases import SQLITE, only_postgresql, only_sqlite, run, shell
+from storage.databases import only_postgresql, only_sqlite, run, shell
 from support.postgres import Cluster
 
-ALICE = "sip:alice@example.test"
+ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
+NUMBER = "tel:+4930123"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
-
-
-@pytest.fixture(name="users")
-def _users(url: str) -> Iterator[Users]:
-    """The users as the commands see them."""
-    users = Users(url)
-    yield users
-    users.close()
-
-
-@pytest.fixture(name="server")
-def _server(url: str, users: Users) -> Iterator[Users]:
-    """The same users as a running server sees them."""
-    server = Users(url)
-    yield server
-    server.close()
-
-
-def test_a_user_has_a_verifier_for_each_algorithm_strongest_first(users: Users, server: Users) -> None:
-    users.add("alice@example.test", "alice-pw")
-    server.refresh()
-    verifier = server.verifier(ALICE)
-    assert verifier is not None
-    assert list(verifier.ha1) == [Algorithm.SHA_256, Algorithm.MD5]
-    assert verifier.ha1[Algorithm.MD5] == ha1("alice", "example.test", "alice-pw", Algorithm.MD5)
-
-
-def test_a_user_with_md5_has_md5_alone(users: Users, server: Users) -> None:
-    """Debian's baresip supports only an MD5 challenge."""
-    users.add(ALICE, "alice-pw", [Algorithm.MD5])
-    server.refresh()
-    verifier = server.verifier(ALICE)
-    assert verifier is not None
-    assert list(verifier.ha1) == [Algorithm.MD5]
 
 
 @only_sqlite
@@ -88,22 +48,6 @@ def test_refresh_returns_the_changed_users(users: Users, server: Users) -> None:
     assert server.refresh() == frozenset()
 
 
-@only_sqlite
-def test_unchanged_database_file_is_not_queried(users: Users, server: Users, file: Path) -> None:
-    users.add(ALICE, "secret")
-    old = time.time() - 60
-    os.utime(file, (old, old))
-    asked: list[str] = []
-    sql.event.listen(server._engine, "before_cursor_execute", lambda *told: asked.append(str(told[2])))
-    assert server.refresh() == {ALICE}
-    os.utime(file, (old, old))
-    assert [bool(asked), server.refresh()] == [True, frozenset()]
-    asked.clear()
-    assert [server.refresh(), asked] == [frozenset(), []]
-    users.set_password(ALICE, "other")
-    assert server.refresh() == {ALICE}
-
-
 def test_a_new_password_is_a_new_generation(users: Users, server: Users) -> None:
     before = users.add(ALICE, "alice-pw", [Algorithm.MD5])
     after = users.set_password(ALICE, "new")
@@ -129,14 +73,6 @@ def test_a_server_that_starts_later_knows_everybody(users: Users, url: str) -> N
     later.close()
 
 
-def test_list_contains_no_hashes(users: Users) -> None:
-    users.add("sip:bob@example.test", "bob-pw")
-    alice = users.add(ALICE, "alice-pw", [Algorithm.SHA_256])
-    assert [user.aor for user in users.list()] == [ALICE, "sip:bob@example.test"]
-    assert users.list()[0] == alice
-    assert users.list()[0].created.utcoffset() == timedelta(0)
-
-
 @pytest.mark.parametrize("again", [ALICE, "alice@example.test", "sips:%61lice@EXAMPLE.test"])
 def test_one_address_in_any_spelling_is_one_user(users: Users, again: str) -> None:
     users.add(ALICE, "alice-pw")
@@ -148,11 +84,6 @@ def test_one_address_in_any_spelling_is_one_user(users: Users, again: str) -> No
 def test_an_address_without_user_or_domain_is_refused_with_the_remedy(users: Users, aor: str) -> None:
     with pytest.raises(OperatorError, match=r"alice@example\.com"):
         users.add(aor, "alice-pw")
-
-
-def test_an_empty_password_is_refused(users: Users) -> None:
-    with pytest.raises(OperatorError, match="no password"):
-        users.add(ALICE, "")
 
 
 def test_an_unknown_user_cannot_be_changed(users: Users, server: Users) -> None:
@@ -168,6 +99,7 @@ import sys
 import time
 from itertools import count
 from sipmesh.storage.users.user_database import Users
+from sipmesh.topology.document.watching import Watching
 users = Users(sys.argv[1])
 for number in count():
     users.add(f"user{number}@example.test", "pw")
@@ -238,29 +170,6 @@ def test_unknown_user_is_not_moved(users: Users) -> None:
         users.get(ALICE)
 
 
-def test_a_database_of_an_earlier_release_gets_the_column_and_keeps_its_users(url: str) -> None:
-    """Several servers open it at once, as in a pool that is restarted."""
-    with shell(url) as db:
-        instant = "DATETIME" if db.dialect.name == SQLITE else "TIMESTAMP WITH TIME ZONE"
-        run(
-            db,
-            "CREATE TABLE users (aor TEXT NOT NULL PRIMARY KEY, ha1_sha256 TEXT, ha1_md5 TEXT,"
-            f" generation BIGINT NOT NULL, created {instant} NOT NULL)",
-        )
-        run(db, "INSERT INTO users VALUES (:aor, 'a', 'b', 3, '2026-01-01 00:00:00.000000')", aor=ALICE)
-    with ThreadPoolExecutor(4) as workers:
-        opened = list(workers.map(lambda _: Users(url), range(4)))
-    for users in opened:
-        verifier = users.verifier(ALICE)
-        assert verifier is not None
-        assert (verifier.generation, users.home(ALICE)) == (3, "")
-    opened[0].move(ALICE, "pool1.example.test")
-    assert opened[1].refresh() == {ALICE}
-    assert opened[1].home(ALICE) == "pool1.example.test"
-    for users in opened:
-        users.close()
-
-
 @only_postgresql
 def test_more_users_may_change_than_a_query_has_parameters(users: Users, server: Users, url: str) -> None:
     """As an import does: PostgreSQL counts the parameters of a query in 16 bits."""
@@ -273,15 +182,6 @@ def test_more_users_may_change_than_a_query_has_parameters(users: Users, server:
         run(db, "UPDATE users_version SET version = (SELECT max(i) FROM made)")
     assert len(server.refresh()) == many
     assert server.verifier(f"sip:u{many}@example.test") is not None
-
-
-@only_postgresql
-def test_a_server_starts_while_a_command_changes_the_users(users: Users, url: str) -> None:
-    """The command holds the row of the version until it commits; the server that starts must not wait for it."""
-    with shell(url) as db:
-        run(db, "UPDATE users_version SET version = version + 1")
-        Users(url).close()
-    users.add(ALICE, "alice-pw")
 
 
 @only_postgresql
@@ -321,113 +221,6 @@ def test_password_that_postgresql_refuses_is_never_shown(cluster: Cluster, url: 
 NUMBER, LOCAL = "tel:+4930123", "tel:42;phone-context=example.test"
 
 
-def test_alias_is_known_to_a_server_after_its_next_look_and_no_link_is_closed(users: Users, server: Users) -> None:
-    """The generation stays, so that the logins on live links stay valid."""
-    users.add(ALICE, "alice-pw")
-    server.refresh()
-    before = server.verifier(ALICE)
-    assert users.add_alias("alice@example.test", "+49 30 123") == NUMBER
-    assert users.add_alias(ALICE, "42") == LOCAL
-    assert server.refresh() == {ALICE}
-    assert (server.owner(NUMBER), server.owner(LOCAL), tuple(server.aliases(ALICE))) == (ALICE, ALICE, (NUMBER, LOCAL))
-    assert server.verifier(ALICE) == before
-    assert users.remove_alias(ALICE, "+4930123") == NUMBER
-    server.refresh()
-    assert (server.owner(NUMBER), tuple(server.aliases(ALICE))) == ("", (LOCAL,))
-
-
-def test_users_are_listed_with_their_aliases(users: Users, url: str) -> None:
-    users.add(ALICE, "alice-pw")
-    users.add("bob@example.test", "bob-pw")
-    users.add_alias(ALICE, "info")
-    assert [one.aliases for one in users.list()] == [("sip:info@example.test",), ()]
-    assert users.get(ALICE).aliases == ("sip:info@example.test",)
-    later = Users(url)
-    assert later.owner("sip:info@example.test") == ALICE
-    later.close()
-
-
-@pytest.mark.parametrize("taken", ["+4930123", "info", "Info@EXAMPLE.test", "bob", "BOB", "77"])
-def test_alias_that_is_a_name_of_somebody_is_refused(users: Users, taken: str) -> None:
-    users.add(ALICE, "alice-pw")
-    users.add("bob@example.test", "bob-pw")
-    users.add("77@example.test", "bob-pw")
-    users.add_alias(ALICE, "+4930123")
-    users.add_alias(ALICE, "info")
-    with pytest.raises(OperatorError, match="is already a name of"):
-        users.add_alias("bob@example.test", taken)
-    assert users.get("bob@example.test").aliases == ()
-
-
-@pytest.mark.parametrize("name", ["info", "INFO", "42"])
-def test_user_cannot_be_added_under_the_alias_of_another(users: Users, name: str) -> None:
-    users.add(ALICE, "alice-pw")
-    users.add_alias(ALICE, "info")
-    users.add_alias(ALICE, "42")
-    with pytest.raises(OperatorError, match="sipmesh user alias list alice"):
-        users.add(f"{name}@example.test", "pw")
-    users.add("other@example.test", "pw")
-
-
-def test_aliases_of_a_removed_user_are_free_again(users: Users, server: Users) -> None:
-    users.add(ALICE, "alice-pw")
-    users.add("bob@example.test", "bob-pw")
-    users.add_alias(ALICE, "+4930123")
-    users.remove(ALICE)
-    users.add_alias("bob@example.test", "+4930123")
-    server.refresh()
-    assert (server.owner(NUMBER), tuple(server.aliases(ALICE))) == ("sip:bob@example.test", ())
-
-
-def test_alias_of_another_or_of_nobody_cannot_be_removed(users: Users) -> None:
-    users.add(ALICE, "alice-pw")
-    users.add("bob@example.test", "bob-pw")
-    users.add_alias(ALICE, "+4930123")
-    for whose in (ALICE, "bob@example.test", "nobody@example.test"):
-        with pytest.raises(OperatorError):
-            users.remove_alias(whose, "+4930124" if whose == ALICE else "+4930123")
-    with pytest.raises(OperatorError):
-        users.add_alias("nobody@example.test", "+491")
-    assert users.get(ALICE).aliases == (NUMBER,)
-
-
-@only_sqlite
-def test_user_has_as_many_aliases_as_the_limit_and_no_more(users: Users) -> None:
-    users.add(ALICE, "alice-pw")
-    for number in range(MOST_ALIASES):
-        users.add_alias(ALICE, f"+49{number}")
-    with pytest.raises(OperatorError, match="which is the limit"):
-        users.add_alias(ALICE, "+4999")
-    assert len(users.get(ALICE).aliases) == MOST_ALIASES
-
-
-def test_names_of_new_users_are_in_lower_case_and_found_in_any(users: Users) -> None:
-    assert users.add("Alice@Example.TEST", "alice-pw").aor == ALICE
-    with pytest.raises(OperatorError, match="exists already"):
-        users.add("ALICE@example.test", "other")
-    assert users.get("ALICE@example.test").aor == ALICE
-    users.remove("aLICE@example.test")
-    assert users.list() == []
-
-
-def test_document_says_the_aliases_of_all_pools_and_changes_of_them(users: Users) -> None:
-    users.add(ALICE, "alice-pw", pool="pool1")
-    users.add("bob@example.test", "bob-pw", pool="pool2")
-    users.add_alias(ALICE, "+4930123")
-    users.add_alias("bob@example.test", "info")
-    [whole] = [UserDocument.decode(part) for part in users.documents("Example", "pool1", "pool1")]
-    assert whole.aliases == {ALICE: (NUMBER,), "sip:bob@example.test": ("sip:info@example.test",)}
-    users.remove_alias(ALICE, "+4930123")
-    users.add_alias("bob@example.test", "+4930123")
-    [change] = [UserDocument.decode(part) for part in users.documents("Example", "pool1", "pool1", since=whole.number)]
-    assert (set(change.verifiers), set(change.homes)) == ({ALICE}, {"sip:bob@example.test"})
-    assert change.aliases == {"sip:bob@example.test": ("sip:info@example.test", NUMBER)}
-    replicated = ReplicatedUsers("Example", "pool1")
-    replicated.apply(whole)
-    assert replicated.apply(change) == frozenset()
-    assert (replicated.owner(NUMBER), tuple(replicated.aliases(ALICE))) == ("sip:bob@example.test", ())
-
-
 def test_aliases_are_copied_with_their_users(users: Users, tmp_path: Path) -> None:
     users.add(ALICE, "alice-pw")
     users.add_alias(ALICE, "+4930123")
@@ -438,95 +231,6 @@ def test_aliases_are_copied_with_their_users(users: Users, tmp_path: Path) -> No
 
 
 CAROL = "sip:carol@partner.test"
-
-
-def test_rule_about_a_watcher_is_known_to_a_server_after_its_next_look(users: Users, server: Users) -> None:
-    users.add(ALICE, "alice-pw")
-    server.refresh()
-    generation = server.verifier(ALICE)
-    assert users.set_watcher("alice@example.test", "Carol@partner.test", Watching.BLOCK) == CAROL
-    assert users.set_watcher(ALICE, "carol@partner.test", Watching.ALLOW) == CAROL
-    assert users.set_watcher(ALICE, "@partner.test", Watching.BLOCK) == "@partner.test"
-    assert server.refresh() == {ALICE}
-    assert server.watcher_rules(ALICE) == {CAROL: Watching.ALLOW, "@partner.test": Watching.BLOCK}
-    assert server.verifier(ALICE) == generation
-    assert users.remove_watcher(ALICE, CAROL) == CAROL
-    server.refresh()
-    assert server.watcher_rules(ALICE) == users.get(ALICE).watchers == {"@partner.test": Watching.BLOCK}
-    assert [user.watchers for user in users.list()] == [{"@partner.test": Watching.BLOCK}]
-    users.remove(ALICE)
-    users.add(ALICE, "alice-pw")
-    server.refresh()
-    assert server.watcher_rules(ALICE) == NO_RULES
-
-
-def test_rule_that_is_not_there_cannot_be_removed(users: Users) -> None:
-    users.add(ALICE, "alice-pw")
-    with pytest.raises(OperatorError, match="sipmesh user presence list alice"):
-        users.remove_watcher(ALICE, "bob")
-    with pytest.raises(OperatorError, match="is not a user"):
-        users.set_watcher("nobody@example.test", "bob", Watching.BLOCK)
-
-
-@only_sqlite
-def test_user_has_as_many_rules_as_the_limit_and_no_more(users: Users) -> None:
-    users.add(ALICE, "alice-pw")
-    with users._engine.begin() as db:
-        rows = [{"aor": ALICE, "watcher": f"sip:{n}@b.test", "rule": "block"} for n in range(MOST_RULES - 1)]
-        db.execute(sql.text("INSERT INTO users_watchers VALUES (:aor, :watcher, :rule)"), rows)
-    users.set_watcher(ALICE, "bob", Watching.BLOCK)
-    users.set_watcher(ALICE, "bob", Watching.ALLOW)
-    with pytest.raises(OperatorError, match="which is the limit"):
-        users.set_watcher(ALICE, "carol", Watching.BLOCK)
-    assert len(users.get(ALICE).watchers) == MOST_RULES
-
-
-@only_sqlite
-def test_rule_of_a_later_release_blocks(users: Users) -> None:
-    users.add(ALICE, "alice-pw")
-    with users._engine.begin() as db:
-        db.execute(sql.text("INSERT INTO users_watchers VALUES (:aor, '*', 'confirm')"), {"aor": ALICE})
-    assert users.get(ALICE).watchers == {"*": Watching.BLOCK}
-
-
-def test_document_has_the_rules_of_the_users_of_its_pool(users: Users) -> None:
-    for user, pool in ((ALICE, "pool1"), ("sip:bob@example.test", "pool2")):
-        users.add(user, "pw", pool=pool)
-        users.set_watcher(user, CAROL, Watching.BLOCK)
-    [whole] = [UserDocument.decode(part) for part in users.documents("Example", "pool1", "pool1")]
-    assert whole.watchers == {ALICE: {CAROL: Watching.BLOCK}}
-    users.remove_watcher(ALICE, CAROL)
-    [change] = [UserDocument.decode(part) for part in users.documents("Example", "pool1", "pool1", since=whole.number)]
-    replicated = ReplicatedUsers("Example", "pool1")
-    assert replicated.watcher_rules(ALICE) == NO_RULES
-    assert ALICE in replicated.apply(whole)
-    assert replicated.watcher_rules(ALICE) == {CAROL: Watching.BLOCK}
-    assert replicated.apply(change) == {ALICE}
-    assert replicated.watcher_rules(ALICE) == NO_RULES
-
-
-def test_disabled_user_has_hashes_that_no_password_has(users: Users, server: Users) -> None:
-    """Of the same algorithms, so that nothing tells a disabled user from one with another password."""
-    first = users.add(ALICE, "alice-pw")
-    server.refresh()
-    before = server.verifier(ALICE)
-    assert users.disable(ALICE, NOON).generation > first.generation
-    assert server.refresh() == {ALICE}
-    after = server.verifier(ALICE)
-    assert before is not None
-    assert after is not None
-    assert after.generation > before.generation
-    assert {algorithm: len(ha1) for algorithm, ha1 in after.ha1.items()} == {
-        algorithm: len(ha1) for algorithm, ha1 in before.ha1.items()
-    }
-    assert not set(after.ha1.values()) & set(before.ha1.values())
-    assert (users.get(ALICE).disabled, [user.disabled for user in users.list()]) == (NOON, [NOON])
-    users.enable(ALICE)
-    server.refresh()
-    again = server.verifier(ALICE)
-    assert again is not None
-    assert (again.ha1, users.get(ALICE).disabled) == (before.ha1, None)
-    assert again.generation > after.generation
 
 
 def test_disabled_user_gets_no_new_password(users: Users) -> None:
@@ -560,6 +264,40 @@ def test_disabled_users_are_copied_as_such(users: Users, tmp_path: Path) -> None
     assert kept
     assert kept.ha1[Algorithm.MD5] == ha1("alice", "example.test", "alice-pw", Algorithm.MD5)
     other.close()
+
+
+def test_server_and_commands_know_the_same_of_a_user(users: Users, server: Users) -> None:
+    users.add(ALICE, "alice-pw", pool="pool1.example.test")
+    assert users.add_alias(ALICE, "+4930123") == NUMBER
+    assert users.set_watcher(ALICE, "bob", Watching.BLOCK) == BOB
+    assert server.refresh() == {ALICE}
+    assert (server.owner(NUMBER), tuple(server.aliases(ALICE)), server.watcher_rules(ALICE)) == (
+        ALICE,
+        users.get(ALICE).aliases,
+        users.get(ALICE).watchers,
+    )
+    assert server.places() == (frozenset({"pool1.example.test"}), frozenset({"example.test"}))
+    assert (server.ready, server.size, server.is_withheld(ALICE), server.home(BOB)) == (True, 1, False, None)
+    assert users.remove_alias(ALICE, "+4930123") == NUMBER
+    assert users.remove_watcher(ALICE, "bob") == BOB
+    assert server.refresh() == {ALICE}
+    assert (server.owner(NUMBER), server.watcher_rules(ALICE)) == ("", {})
+
+
+def test_users_are_copied_into_an_empty_database_only(users: Users, tmp_path: Path) -> None:
+    users.add(ALICE, "alice-pw")
+    other = Users(tmp_path / "other.db")
+    assert users.copy_to(other) == 1
+    with pytest.raises(OperatorError, match="import into an empty database"):
+        users.copy_to(other)
+    other.close()
+
+
+def test_numbers_rise_over_those_of_before_a_restore(users: Users) -> None:
+    users.add(ALICE, "alice-pw")
+    assert users.jump(100) == 101
+    assert users.set_password(ALICE, "new").generation == 102
+    assert len(users.documents("Example", "pool1", "pool1")) == 1
 
 
 def test_page_of_users_needs_no_user_in_memory_and_has_aliases_and_states(users: Users, url: str) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from sipmesh.sip.digest import Algorithm
-    from sipmesh.storage.users.user_database import User
+    from sipmesh.storage.users.user import User
 
 app = typer.Typer(help="The users of your SIP domains.", no_args_is_help=True)
 

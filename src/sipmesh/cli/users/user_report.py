@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         UserReply,
     )
     from sipmesh.server.typed_json import Json
-    from sipmesh.storage.users.user_database import User
+    from sipmesh.storage.users.user import User
     from sipmesh.topology.document.load import Loaded
 
 FRONT_END = "front-end"

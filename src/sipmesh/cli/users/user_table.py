@@ -169,7 +169,7 @@ def _rows(file: Path) -> Sequence[tuple[int, dict[str, str]]]:
 
 def _user(line: int, row: dict[str, str], loaded: Loaded) -> NewUser:
     from sipmesh.sip.digest import Algorithm
-    from sipmesh.storage.users.user_database import DEFAULT_ALGORITHMS
+    from sipmesh.storage.users.password_hashes import DEFAULT_ALGORITHMS
     from sipmesh.topology.home_pools import chosen_home, front_end_pools
 
     aor, pool = full_address(row["user"].strip(), loaded.topology), row.get("pool", "").strip()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
 from sipmesh.storage.audit_act import AuditAct
-from sipmesh.storage.users.user_database import DEFAULT_ALGORITHMS
+from sipmesh.storage.users.password_hashes import DEFAULT_ALGORITHMS
 from sipmesh.topology.home_pools import chosen_home, home_by_default, home_of_new_user
 from sipmesh.topology.user_address import full_address
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from sipmesh.sip.digest import Algorithm
     from sipmesh.storage.audit_act import Note
-    from sipmesh.storage.users.user_database import User, Users
+    from sipmesh.storage.users.user import User
+    from sipmesh.storage.users.user_database import Users
     from sipmesh.topology.document.model import Topology
 
 

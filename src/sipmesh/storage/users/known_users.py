@@ -1,0 +1,82 @@
+"""The users of a database in the memory of a server, so that a login takes the same time for known and unknown users."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sipmesh.routing.events.watcher_rules import NO_RULES, WatcherRules
+from sipmesh.storage.alias_index import AliasIndex
+from sipmesh.storage.users.password_hashes import verifier_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
+
+    from sipmesh.routing.authentication.verifier import Verifier
+
+
+class KnownUsers:
+    """Verifiers, home pools, aliases and rules of all users, as of the *number* of the last change that was read."""
+
+    __slots__ = ("_aliases", "_homes", "_rules", "_verifiers", "number")
+
+    def __init__(self) -> None:
+        self._verifiers: dict[str, Verifier] = {}
+        self._homes: dict[str, str] = {}
+        self._aliases = AliasIndex()
+        self._rules: dict[str, WatcherRules] = {}
+        self.number = 0
+
+    def __repr__(self) -> str:
+        return f"<KnownUsers {len(self._verifiers)} version={self.number}>"
+
+    def __len__(self) -> int:
+        return len(self._verifiers)
+
+    def replace(
+        self,
+        changed: AbstractSet[str],
+        rows: Sequence[Mapping[str, Any]],
+        aliases: AliasIndex,
+        rules: Mapping[str, WatcherRules],
+        number: int,
+    ) -> None:
+        """Replace the users among *changed*; a reader in another thread may run between any two of the steps."""
+        self._homes.update({row["aor"]: row["pool"] or "" for row in rows})
+        self._verifiers.update({row["aor"]: verifier_of(row) for row in rows})
+        for aor in changed - {row["aor"] for row in rows}:
+            self._verifiers.pop(aor, None)
+            self._homes.pop(aor, None)
+        for aor in (*changed, *aliases.users()):
+            self._aliases.put(aor, aliases.of(aor))
+        for aor in changed - rules.keys():
+            self._rules.pop(aor, None)
+        self._rules.update(rules)
+        self.number = number
+
+    def places(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the home pools of users ("" for users without one), and the domains of their addresses."""
+        domains = {
+            aor.rpartition("@")[2] for aor in list(self._verifiers)
+        }  # a copy: another thread may refresh meanwhile
+        return frozenset(self._homes.values()), frozenset(domains)
+
+    def verifier(self, aor: str) -> Verifier | None:
+        """Return the password verifier of *aor*; None for an unknown user."""
+        return self._verifiers.get(aor)
+
+    def home(self, aor: str) -> str | None:
+        """Return the home pool of *aor*, "" if none is set; None for an unknown user."""
+        return self._homes.get(aor, "") if aor in self._verifiers else None
+
+    def owner(self, alias: str) -> str:
+        """Return the user of *alias*, "" if it is nobody's."""
+        return self._aliases.owner(alias)
+
+    def aliases(self, aor: str) -> Sequence[str]:
+        """Return the aliases of *aor*."""
+        return self._aliases.of(aor)
+
+    def watcher_rules(self, aor: str) -> WatcherRules:
+        """Return the rules about who may see the presence of *aor*."""
+        return self._rules.get(aor, NO_RULES)

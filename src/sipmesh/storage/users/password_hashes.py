@@ -1,0 +1,43 @@
+"""The password hashes of a user (H(A1), RFC 7616 section 3.4.2), as columns of the table of users."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from sipmesh.routing.authentication.verifier import Verifier, user_of
+from sipmesh.sip.digest import Algorithm, ha1
+from sipmesh.sip.uri import SipUri
+from sipmesh.storage.users.user_rows import wrong
+from sipmesh.storage.users.user_tables import COLUMN_OF
+
+DEFAULT_ALGORITHMS: Final = (Algorithm.SHA_256, Algorithm.MD5)
+"""RFC 8760 2.6: the strongest first. MD5 is for browser libraries; MD5 alone is for phones that support nothing else."""
+
+
+def password_hashes(
+    uri: SipUri, password: str, algorithms: Collection[Algorithm], realm: str | None
+) -> dict[str, str | None]:
+    """Compute the hash columns; the column of an algorithm that is not used is None.
+
+    The realm is by default the domain of *uri*. Raises `OperatorError` for an empty password, and without an algorithm.
+    """
+    if not password or not algorithms:
+        raise wrong(f"{uri.aor} would have no password", "give a password that is not empty")
+    user = user_of(uri.aor)
+    return {
+        column: ha1(user, realm or uri.domain, password, algorithm) if algorithm in algorithms else None
+        for algorithm, column in COLUMN_OF.items()
+    }
+
+
+def verifier_of(row: Mapping[str, Any]) -> Verifier:
+    """Return what checks the password of the user in *row*."""
+    hashes = {algorithm: row[column] for algorithm, column in COLUMN_OF.items() if row[column]}
+    return Verifier(row["aor"], row["generation"], hashes)
+
+
+def unknown_hashes(known: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Make random hashes of the same lengths: H(A1) that is known to nobody, so that no response can be computed."""
+    return {column: secrets.token_hex(len(ha1) // 2) if ha1 else None for column, ha1 in known.items()}

@@ -1,0 +1,68 @@
+"""What has changed in the user database since a number, and the documents that tell it to the servers of a pool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sql
+
+from sipmesh.storage.users.password_hashes import verifier_of
+from sipmesh.storage.users.user_document import UserDocument
+from sipmesh.storage.users.user_rows import alias_index, rows_of, rules_in
+from sipmesh.storage.users.user_tables import ALIASES, CHANGES, USERS, VERSION, WATCHERS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sipmesh.routing.events.watcher_rules import WatcherRules
+    from sipmesh.storage.alias_index import AliasIndex
+
+
+@dataclass(frozen=True, slots=True)
+class UserChanges:
+    """The *rows* of users changed since the number *since*, 0 for all; *gone* are removed users, *version* the present number."""
+
+    rows: Sequence[dict[str, Any]]
+    aliases: AliasIndex
+    rules: Mapping[str, WatcherRules]
+    gone: frozenset[str]
+    version: int
+    since: int
+
+    def documents(self, organisation: str, pool: str) -> Sequence[bytes]:
+        """Return what the servers of *pool* have to know of it, as payloads to sign; each payload is one part."""
+        ours = [row for row in self.rows if row["pool"] == pool]
+        document = UserDocument(
+            organisation,
+            pool,
+            self.version,
+            self.since,
+            verifiers={row["aor"]: verifier_of(row) for row in ours},
+            homes={row["aor"]: row["pool"] for row in self.rows if row["pool"] != pool},
+            gone=self.gone,
+            aliases={row["aor"]: keys for row in self.rows if (keys := self.aliases.of(row["aor"]))},
+            watchers={row["aor"]: rules for row in ours if (rules := self.rules.get(row["aor"]))},
+        )
+        return [part.encode() for part in document.divided()]
+
+
+def changes_since(db: sql.Connection, since: int, otherwise: str) -> UserChanges:
+    """Give users without a home pool the pool *otherwise*, and return what has changed since a number.
+
+    The version is written first, as in every change: so no change happens until everything has been read. If the changes are not
+    known, as after a restore, all users are returned.
+    """
+    same = VERSION.update().values(version=VERSION.c.version).returning(VERSION.c.version)
+    version: int = db.execute(same).scalar_one()
+    db.execute(USERS.update().where(USERS.c.pool.is_(None)).values(pool=otherwise))
+    changes = sql.select(CHANGES.c.aor).where(CHANGES.c.version > since)
+    changed = list(db.execute(changes).scalars())
+    if not since or len(changed) != version - since:
+        rows = rows_of(db, sql.select(USERS).order_by(USERS.c.aor))
+        aliases, rules = alias_index(db, sql.select(ALIASES)), rules_in(db, sql.select(WATCHERS))
+        return UserChanges(rows, aliases, rules, frozenset(), version, 0)
+    rows = rows_of(db, sql.select(USERS).where(USERS.c.aor.in_(changes)).order_by(USERS.c.aor))
+    aliases = alias_index(db, sql.select(ALIASES).where(ALIASES.c.aor.in_(changes)))
+    rules = rules_in(db, sql.select(WATCHERS).where(WATCHERS.c.aor.in_(changes)))
+    return UserChanges(rows, aliases, rules, frozenset(changed) - {row["aor"] for row in rows}, version, since)

@@ -1,0 +1,48 @@
+"""What a server has in memory of the users: a changed user is replaced, and a removed one is gone."""
+
+from __future__ import annotations
+
+from sipmesh.routing.events.watcher_rules import NO_RULES
+from sipmesh.storage.alias_index import AliasIndex
+from sipmesh.storage.users.known_users import KnownUsers
+from sipmesh.topology.document.watching import Watching
+
+ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
+NUMBER = "tel:+4930123"
+RULES = {ALICE: {BOB: Watching.BLOCK}}
+
+
+def row(aor: str, pool: str | None = None) -> dict[str, object]:
+    return {"aor": aor, "ha1_sha256": None, "ha1_md5": "a", "generation": 3, "pool": pool}
+
+
+def known() -> KnownUsers:
+    users, aliases = KnownUsers(), AliasIndex()
+    aliases.put(ALICE, (NUMBER,))
+    users.replace(frozenset(), [row(ALICE, "pool1"), row(BOB)], aliases, RULES, 7)
+    return users
+
+
+def test_nobody_is_known_at_first() -> None:
+    users = KnownUsers()
+    assert (len(users), users.number, users.verifier(ALICE), users.home(ALICE)) == (0, 0, None, None)
+    assert (users.owner(NUMBER), users.aliases(ALICE), users.watcher_rules(ALICE)) == ("", (), NO_RULES)
+    assert users.places() == (frozenset(), frozenset())
+
+
+def test_everything_about_a_user_is_found_by_address_and_alias() -> None:
+    users = known()
+    verifier = users.verifier(ALICE)
+    assert verifier is not None
+    assert (verifier.generation, users.home(ALICE), users.home(BOB)) == (3, "pool1", "")
+    assert (users.owner(NUMBER), tuple(users.aliases(ALICE))) == (ALICE, (NUMBER,))
+    assert users.watcher_rules(ALICE) == RULES[ALICE]
+    assert users.places() == (frozenset({"pool1", ""}), frozenset({"example.test"}))
+    assert repr(users) == "<KnownUsers 2 version=7>"
+
+
+def test_changed_user_without_a_row_is_gone() -> None:
+    users = known()
+    users.replace(frozenset({ALICE, BOB}), [row(BOB, "pool2")], AliasIndex(), {}, 8)
+    assert (users.verifier(ALICE), users.home(ALICE), users.owner(NUMBER)) == (None, None, "")
+    assert (users.watcher_rules(ALICE), users.home(BOB), users.number) == (NO_RULES, "pool2", 8)

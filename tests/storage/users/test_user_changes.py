@@ -1,0 +1,70 @@
+"""A document has all users, or what has changed since a number."""
+
+from __future__ import annotations
+
+from sipmesh.routing.events.watcher_rules import NO_RULES
+from sipmesh.storage.users.replicated_users import ReplicatedUsers
+from sipmesh.storage.users.user_database import Users
+from sipmesh.storage.users.user_document import UserDocument
+from sipmesh.topology.document.watching import Watching
+
+ALICE = "sip:alice@example.test"
+CAROL, NUMBER = "sip:carol@partner.test", "tel:+4930123"
+
+
+def test_document_says_the_aliases_of_all_pools_and_changes_of_them(users: Users) -> None:
+    users.add(ALICE, "alice-pw", pool="pool1")
+    users.add("bob@example.test", "bob-pw", pool="pool2")
+    users.add_alias(ALICE, "+4930123")
+    users.add_alias("bob@example.test", "info")
+    [whole] = [UserDocument.decode(part) for part in users.documents("Example", "pool1", "pool1")]
+    assert whole.aliases == {ALICE: (NUMBER,), "sip:bob@example.test": ("sip:info@example.test",)}
+    users.remove_alias(ALICE, "+4930123")
+    users.add_alias("bob@example.test", "+4930123")
+    [change] = [UserDocument.decode(part) for part in users.documents("Example", "pool1", "pool1", since=whole.number)]
+    assert (set(change.verifiers), set(change.homes)) == ({ALICE}, {"sip:bob@example.test"})
+    assert change.aliases == {"sip:bob@example.test": ("sip:info@example.test", NUMBER)}
+    replicated = ReplicatedUsers("Example", "pool1")
+    replicated.apply(whole)
+    assert replicated.apply(change) == frozenset()
+    assert (replicated.owner(NUMBER), tuple(replicated.aliases(ALICE))) == ("sip:bob@example.test", ())
+
+
+def test_document_has_the_rules_of_the_users_of_its_pool(users: Users) -> None:
+    for user, pool in ((ALICE, "pool1"), ("sip:bob@example.test", "pool2")):
+        users.add(user, "pw", pool=pool)
+        users.set_watcher(user, CAROL, Watching.BLOCK)
+    [whole] = [UserDocument.decode(part) for part in users.documents("Example", "pool1", "pool1")]
+    assert whole.watchers == {ALICE: {CAROL: Watching.BLOCK}}
+    users.remove_watcher(ALICE, CAROL)
+    [change] = [UserDocument.decode(part) for part in users.documents("Example", "pool1", "pool1", since=whole.number)]
+    replicated = ReplicatedUsers("Example", "pool1")
+    assert replicated.watcher_rules(ALICE) == NO_RULES
+    assert ALICE in replicated.apply(whole)
+    assert replicated.watcher_rules(ALICE) == {CAROL: Watching.BLOCK}
+    assert replicated.apply(change) == {ALICE}
+    assert replicated.watcher_rules(ALICE) == NO_RULES
+
+
+def test_unchanged_users_make_no_document(users: Users) -> None:
+    assert users.documents("Example", "pool1", "pool1") == []
+    users.add(ALICE, "alice-pw")
+    [whole] = [UserDocument.decode(part) for part in users.documents("Example", "pool1", "pool1")]
+    assert (whole.since, set(whole.verifiers)) == (0, {ALICE})
+    assert users.documents("Example", "pool1", "pool1", since=whole.number) == []
+
+
+def test_document_of_changes_names_the_removed_users(users: Users) -> None:
+    users.add(ALICE, "alice-pw")
+    users.add("bob@example.test", "bob-pw")
+    users.remove(ALICE)
+    [change] = [UserDocument.decode(part) for part in users.documents("Example", "pool1", "pool1", since=1)]
+    assert (change.since, set(change.gone), set(change.verifiers)) == (1, {ALICE}, {"sip:bob@example.test"})
+
+
+def test_document_has_all_users_if_the_changes_are_not_known(users: Users) -> None:
+    """As after a restore: the number was raised without a change."""
+    users.add(ALICE, "alice-pw")
+    users.jump(10)
+    [whole] = [UserDocument.decode(part) for part in users.documents("Example", "pool1", "pool1", since=1)]
+    assert (whole.since, whole.number, set(whole.verifiers)) == (0, 11, {ALICE})
