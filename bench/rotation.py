@@ -90,10 +90,18 @@ def load_command(organisation: Organisation, binary: Path, rate: int, seconds: i
     return list(map(str, (binary, "messages", *where, *shown, *size)))
 
 
-def links_up(organisation: Organisation) -> set[str]:
-    """The links that have carried something, by their ids."""
+def links_up(organisation: Organisation) -> dict[str, int]:
+    """The links that have carried something: how many messages, by their ids."""
     state = organisation.folder / "state" / f"{SERVER}{SOCKET_SUFFIX}"
-    return {link["id"] for link in asyncio.run(ask(state, "links")) if link["messages_in"]}
+    return {link["id"]: link["messages_in"] for link in asyncio.run(ask(state, "links")) if link["messages_in"]}
+
+
+def links_under_load(organisation: Organisation) -> set[str] | None:
+    """The links while the load was still sending, None where it may have ended: then it has closed its links itself."""
+    seen = links_up(organisation)
+    time.sleep(LOOK_S)
+    later = links_up(organisation)
+    return set(seen) if any(later.get(link, 0) > count for link, count in seen.items()) else None
 
 
 def shown(address: tuple[str, int]) -> int:
@@ -136,7 +144,7 @@ def measure(folder: Path, binary: Path, rate: int, seconds: int) -> Rotated:
             end = time.monotonic() + WARM_UP_S + seconds - EVERY_S
             while (begun := time.monotonic()) < end and load.poll() is None:
                 found.took.append(rotate(organisation))
-                found.after = links_up(organisation)
+                found.after = links_under_load(organisation) or found.after
                 time.sleep(max(0.0, begun + EVERY_S - time.monotonic()))
             said, complaint = load.communicate(timeout=seconds + LONGEST_S)
         finally:
@@ -156,7 +164,7 @@ def _until_under_way(organisation: Organisation, load: subprocess.Popen[str], fo
             load.kill()
             raise MeasurementError(f"the load does not start:\n{load.communicate()[1]}")
         time.sleep(LOOK_S)
-        found.before = links_up(organisation)
+        found.before = set(links_up(organisation))
 
 
 def main() -> int:
