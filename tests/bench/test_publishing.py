@@ -32,16 +32,6 @@ def measured(*options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LONGEST_S, check=False)
 
 
-def test_publication_and_revocation_are_in_force_on_four_servers_in_time() -> None:
-    ran = measured("--small", "--runs", 2)
-    found = figures(ran.stdout)
-    assert set(found) == {"publish", "ca", "revoked"}, ran.stdout + ran.stderr
-    for what, promise_s in PROMISES.items():
-        median, worst, runs = found[what]
-        assert runs == 2
-        assert median <= worst <= 10 * promise_s
-
-
 @pytest.mark.soak
 def test_publication_and_revocation_are_in_force_on_eight_servers_in_time() -> None:
     """Twenty of each; the promise itself is for a machine that does nothing else."""

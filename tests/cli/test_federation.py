@@ -15,9 +15,12 @@ def credentials(of: Organisation) -> tuple[str, ...]:
     return ("--ca", f"{ca}/root.pem", "--crl", f"{ca}/root.crl", "--crl", f"{ca}/issuing.crl")
 
 
-@pytest.fixture(name="pair")
+@pytest.fixture(name="pair", scope="module")
 def _pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Organisation, Organisation]]:
-    """example.com writes the partner's edge down, with its address; partner.test finds ours by SRV; both edges run."""
+    """example.com writes the partner's edge down, with its address; partner.test finds ours by SRV; both edges run.
+
+    Four servers run for all tests of this module: a test leaves the two organisations partners of each other.
+    """
     ours = Organisation.make(tmp_path_factory.mktemp("f") / "a", whole=True)
     theirs = Organisation.make(tmp_path_factory.mktemp("f") / "b", PARTNER, whole=True)
     port = ours.ports[f"{EDGE} partner"]
@@ -42,16 +45,21 @@ def _pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Organisati
             theirs.stop()
 
 
-def test_partners_reach_each_other_until_one_is_blocked(pair: tuple[Organisation, Organisation]) -> None:
+def test_partners_reach_each_other_except_while_one_is_blocked(pair: tuple[Organisation, Organisation]) -> None:
     ours, theirs = pair
     by_edge = ours.type("explain", PARTNER, "--as", EDGE, "--json")
     assert (by_edge.code, by_edge.json["verdict"]["subject"]) == (0, f"sip.{PARTNER}")
     by_srv = theirs.type("explain", DOMAIN, "--as", f"edge1.{PARTNER}", "--json")
     assert (by_srv.code, by_srv.json["verdict"]["subject"]) == (0, DOMAIN)
+    partners = ours.file.read_text()
     assert ours.type("partner", "block", PARTNER).code == 0
     refused = theirs.type("explain", DOMAIN, "--as", f"edge1.{PARTNER}", "--json")
     assert (refused.code, refused.json["verdict"]["code"]) == (1, Code.REFUSED_BY_PEER)
     assert PARTNER in ours.type("links", "--refused").out
+    ours.file.write_text(partners)
+    ours.publish("a partner again")
+    again = theirs.type("explain", DOMAIN, "--as", f"edge1.{PARTNER}", "--json")
+    assert (again.code, again.json["verdict"]["subject"]) == (0, DOMAIN)
 
 
 def test_a_partners_certificate_is_judged_at_our_edge_without_being_told_so(

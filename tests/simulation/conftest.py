@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from simulation.organisations import Folders
-    from simulation.simulation import Result
 
 
 def pytest_ignore_collect(config: pytest.Config) -> bool | None:
@@ -25,11 +21,3 @@ def _folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
     folders = Folders(tmp_path_factory.mktemp("simulation"))
     folders.build()
     return folders
-
-
-@pytest.fixture(name="run", scope="session")
-def _run(folders: Folders) -> Callable[[str, int], Result]:
-    """Run a seed of a profile, once for each process of tests."""
-    from simulation.simulation import PROFILES, simulate
-
-    return lru_cache(maxsize=None)(lambda name, seed: simulate(folders, seed, settings=PROFILES[name].settings))
