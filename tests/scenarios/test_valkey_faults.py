@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,6 +89,15 @@ class Bed:
     async def _answer(self, phone: Peer) -> None:
         await phone.reply(await phone.request_in("MESSAGE"), 200)
 
+    async def register(self, users: Sequence[str]) -> None:
+        """Register *users* at fe1 one after the other, each until it is acknowledged."""
+        for user in users:
+            phone = await self.network.peer(FE1, user)
+            while (status := (await phone.register()).status) != 200:
+                assert status == 503
+                await asyncio.sleep(LOOK_AGAIN_S)
+            self.phones[user] = phone
+
     async def look(self, seen: Seen) -> Seen:
         """See what users see now."""
         seen.local = await self.reach("alice", "bob")
@@ -157,6 +166,35 @@ async def test_users_of_one_machine_and_known_ones_go_on(
         assert (seen.local, seen.known, seen.refresh, seen.newcomer) == (200, 200, 200, 503)
         assert seen.unknown == (480 if name == "full" else 503)
         assert seen.healed_s < 10 * HEALED_S
+
+
+BEFORE, USERS_AROUND = 4, 12
+"""Users who register before the fault, and in all."""
+
+
+@pytest.mark.parametrize("name", FAULTS)
+@within(240)
+async def test_registration_that_was_acknowledged_around_a_fault_is_never_lost(
+    example: Organisation, tmp_path: Path, valkey: ValkeyServer, name: str
+) -> None:
+    """Users register one after the other while the fault comes and goes. Whoever is refused gets 503, and tries again."""
+    users = [f"user{number}" for number in range(USERS_AROUND)]
+    example.add_users(*users)
+    begin, end = FAULTS[name]
+    async with TwoHosts.of_pool(example, tmp_path, valkey) as network:
+        bed = await Bed(network).begun()
+        registering = asyncio.create_task(bed.register(users))
+        await until(lambda: users[BEFORE - 1] in bed.phones)
+        begin(valkey)
+        try:
+            await until(lambda: failing(bed))
+            assert users[-1] not in bed.phones
+        finally:
+            end(valkey)
+        await registering
+        await network.connected()
+        for user in users:
+            assert await bed.reach("carol", user) == 200
 
 
 def _behind(network: TwoHosts, between: Between) -> None:
