@@ -14,12 +14,12 @@ from sipmesh.storage.location_service.lease_watch import MOST_MISSED
 from sipmesh.storage.location_service.locations import StoredRows, Write, WriteResult
 from sipmesh.storage.location_service.valkey import later_process
 from sipmesh.storage.location_service.valkey import valkey_locations as module
-from sipmesh.storage.location_service.valkey.connection import ANSWER_S
+from sipmesh.storage.location_service.valkey.connection import ANSWER_S, StoreConnection
 from sipmesh.storage.location_service.valkey.keys import Keys
 from sipmesh.storage.location_service.valkey.seal import Seal
 from sipmesh.storage.location_service.valkey.settings import PASSWORD_VARIABLE
 from sipmesh.storage.location_service.valkey.stored_row import MOST_ROWS, REMOVAL_COUNTS_S, value_of
-from sipmesh.storage.location_service.valkey.valkey_locations import MOST_FIELDS, MOST_PROCESSES
+from sipmesh.storage.location_service.valkey.valkey_locations import MOST_FIELDS, MOST_PROCESSES, TICK_S
 from storage.members import ALICE, BOB, ELSEWHERE, FE1, FE2, PATIENCE_S, PHONE
 from storage.valkey_members import ORGANISATION, POOL, SEAL, ValkeyMember, settings_of, valkey_members
 from support.running import LOOK_AGAIN_S
@@ -422,6 +422,35 @@ def test_removal_ends_after_a_minute(fe1: ValkeyMember, fe2: ValkeyMember, valke
     fe2.write(drop=[PHONE], unregisters=True)
     fe1.store._wall = lambda: time.time() + REMOVAL_COUNTS_S + 2
     until_found(fe1, lambda found: not found.removed and not valkey.ask("EXISTS", ROWS))
+
+
+def test_servers_that_somebody_changes_all_the_time_are_read_now_and_then(
+    fe1: ValkeyMember, fe2: ValkeyMember, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until a change was read, nobody is said to be away. The last change is always read."""
+    fe2.write([ELSEWHERE])
+    reads = 0
+    read_servers = fe1.store._read_servers
+
+    def counted(connection: StoreConnection) -> None:
+        nonlocal reads
+        reads += 1
+        read_servers(connection)
+
+    monkeypatch.setattr(fe1.store, "_read_servers", counted)
+    monkeypatch.setattr(module, "SERVERS_EVERY_S", 1_000.0)
+    monkeypatch.setattr(module, "TICK_S", 1_000.0)
+    for number in range(20):
+        valkey.ask("HSET", KEYS.servers, "evil.test", number)
+        asked(fe1)
+    found = asked(fe1)
+    assert found is not None
+    assert not found.complete
+    assert reads <= 2  # with the tick that was due
+    valkey.ask("HDEL", KEYS.servers, "evil.test")
+    monkeypatch.setattr(module, "TICK_S", TICK_S)
+    fe1.store._tick()
+    until_found(fe1, lambda found: found.complete and found.rows == (ELSEWHERE,))
 
 
 def test_servers_with_different_keys_tell_the_operator_and_say_nobody_is_away(

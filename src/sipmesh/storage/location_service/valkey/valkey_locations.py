@@ -72,6 +72,9 @@ OTHER_KEY: Final = (
     "the key of the pool differs at {}: copy state/POOL.dialog-key of one server to all others, and restart them"
 )
 
+SERVERS_EVERY_S: Final = 0.05
+"""How often the servers are read at most, while somebody changes them all the time; meanwhile nobody is said to be away."""
+
 Words = tuple[str | float | bytes, ...]
 Lookup = tuple[str, Callable[[StoredRows | None], None]]
 _preference = attrgetter("row.q", "number")
@@ -102,8 +105,8 @@ class ValkeyLocations:
         self._later = LaterProcess()
         self._made: list[tuple[Write, frozenset[BindingKey]]] = []
         self._finds: list[Lookup] = []
-        self._is_flush_due = self._has_joined = self._is_restored = self._told = False
-        self._retry_at = self._renew_at = 0.0
+        self._is_flush_due = self._has_joined = self._is_restored = self._told = self._are_servers_due = False
+        self._retry_at = self._renew_at = self._servers_at = 0.0
         self._sweeps = 0
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -120,7 +123,8 @@ class ValkeyLocations:
     def is_settled(self) -> bool:
         """Whether a user without a row is not registered: this server and all others have their rows in the store."""
         now, key = self._loop.time(), self._seal.print
-        return self._ready is not None and self._is_restored and self._table.is_complete(now, key)
+        is_known = self._ready is not None and self._is_restored and not self._are_servers_due
+        return is_known and self._table.is_complete(now, key)
 
     # Locations
 
@@ -211,6 +215,7 @@ class ValkeyLocations:
         self._table.joined(self._run, age, self._loop.time())
         self._take_servers(await connection.call(*self._servers()))
         self._ready, self._is_restored = connection, known is not None and known.complete
+        self._are_servers_due = False
         self._mark_all()
         self._has_joined = True
         self._queue.forget_marks()
@@ -268,8 +273,15 @@ class ValkeyLocations:
             self._versions[slot_of(aor)] = self._count
             self._events.changed(aor)
         elif key == self._keys.servers:
-            self._mark_all()
-            connection.send([(self._servers(), self._servers_read)])
+            self._are_servers_due = True
+            if self._loop.time() >= self._servers_at:
+                self._read_servers(connection)
+
+    def _read_servers(self, connection: StoreConnection) -> None:
+        """Follow a change of the servers; another one that comes too soon is followed with the next tick."""
+        self._are_servers_due, self._servers_at = False, self._loop.time() + SERVERS_EVERY_S
+        self._mark_all()
+        connection.send([(self._servers(), self._servers_read)])
 
     def _servers_read(self, reply: Reply) -> None:
         if not isinstance(reply, Exception):
@@ -461,6 +473,8 @@ class ValkeyLocations:
         if self._ready.is_late(now):
             self._ready.abort("the store does not answer")
             return
+        if self._are_servers_due:
+            self._read_servers(self._ready)
         if now >= self._renew_at:
             self._renew_at = now + RENEW_EVERY_S
             self._renew(self._ready)
