@@ -64,6 +64,7 @@ COMMANDS = {
     "baresip": "baresip",
     "certutil": "certutil",
     "chromium": "chromium",
+    "coturn": "turnserver",
     "kamailio": "kamailio",
     "knot": "knotd",
     "linphone": "linphone-daemon",

@@ -426,6 +426,11 @@ RICH = {
     },
     "messages": {"per_user": 10, "per_sender": 5, "lifetime_days": 3},
     "presence": {"inside": "polite-block", "partners": "allow"},
+    "turn": {
+        "servers": ["turn:turn.example.test?transport=udp", "stun:turn.example.test"],
+        "secret_file": "secrets/turn",
+        "lifetime_s": 7000,
+    },
     "approvals": {
         "publish": 2,
         "block": 1,
@@ -454,6 +459,7 @@ RICH = {
 }
 RIGHT = Topology.model_validate(RICH)
 WORDS: list[Any] = [
+    "stun:new.example.test",
     "new.example.test",
     "encrypted-required",
     "public",

@@ -29,7 +29,10 @@ PRESENCE: Final = Package("presence", "application/pidf+xml", 3600, is_private=F
 REG: Final = Package("reg", "application/reginfo+xml", 3600, is_private=True)
 MESSAGE_SUMMARY: Final = Package("message-summary", "application/simple-message-summary", 3600, is_private=True)
 
-PACKAGES: Final = {package.name: package for package in (PRESENCE, REG, MESSAGE_SUMMARY)}
+UA_PROFILE: Final = Package("ua-profile", "application/json", 3600, is_private=True)
+"""What a phone needs beside SIP (RFC 6080): servers for its media, and credentials for them."""
+
+PACKAGES: Final = {package.name: package for package in (PRESENCE, REG, MESSAGE_SUMMARY, UA_PROFILE)}
 ALLOW_EVENTS: Final = ", ".join(sorted(PACKAGES))
 
 

@@ -37,6 +37,7 @@ from sipmesh.server.proxy.events.message_storing import MessageStoring
 from sipmesh.server.proxy.events.notifier import EventNotifier
 from sipmesh.server.proxy.events.own_requests import OwnRequests
 from sipmesh.server.proxy.events.publications import Publications
+from sipmesh.server.proxy.events.turn_credentials import TurnCredentials
 from sipmesh.server.proxy.executor import Executor
 from sipmesh.server.proxy.flow_table import FlowTable
 from sipmesh.server.proxy.gatekeeper import Gatekeeper
@@ -319,6 +320,9 @@ class RunningServer:
         process = self.place.name_of(self.view.name)
         delivery = MessageDelivery(process, queue, self.registrations, own_requests, clock, self.peer_log)
         storing = MessageStoring(queue, message_limits(self.view), clock, lambda: datetime.now(UTC), self._partner_of)
+        turn = TurnCredentials(
+            self.view, time.time, lambda why: self.peer_log.error("turn", "no secret for TURN", why=why)
+        )
         notifier = EventNotifier(
             self.flow_table,
             own_requests,
@@ -327,13 +331,14 @@ class RunningServer:
             advertised,
             self._watching,
             self._partner_of,
+            turn.profile,
             self._is_ours,
             self._may_exist,
             _token,
             clock,
         )
         self.events = EventServer(
-            queue, own_requests, storing, delivery, notifier, self.outages, self.view, self.homes, clock, self.log
+            queue, own_requests, storing, delivery, notifier, self.outages, turn, self.view, self.homes, clock, self.log
         )
 
     def _users_changed(self, aors: frozenset[str]) -> None:

@@ -27,6 +27,7 @@ from sipmesh.topology.document.names import (
     ListenOn,
     Mebibytes,
     Port,
+    TurnUri,
     WebOrigin,
     split_port,
 )
@@ -402,6 +403,18 @@ class Presence(Part):
     partners: Watching = Field(default=Watching.BLOCK, description="users of partners: allow, polite-block or block")
 
 
+class Turn(Part):
+    """Servers that relay the media of users behind a NAT. Users get credentials for them with an end."""
+
+    servers: tuple[TurnUri, ...] = Field(
+        min_length=1, max_length=8, description="turn:, turns:, stun: or stuns: with host, and ?transport=udp or tcp"
+    )
+    secret_file: FileName = Field(
+        description="file on each front end with the secret of the TURN servers (static-auth-secret), mode 0600"
+    )
+    lifetime_s: int = Field(default=7200, ge=3660, le=86_400, description="seconds for which a password is valid")
+
+
 class ConsoleOperator(Part):
     """An operator who logs in with a certificate, or a program that uses the HTTP API with a token."""
 
@@ -474,6 +487,7 @@ class Topology(Part):
     storage: Storage = Field(default=Storage(), description="where users and registrations are stored")
     presence: Presence = Field(default=Presence(), description="who may watch the presence of our users")
     messages: Messages = Field(default=Messages(), description="messages stored for users who are not registered")
+    turn: Turn | None = Field(default=None, description="relays for media; by default users get no credentials for any")
     approvals: Approvals | None = Field(
         default=None, description="operators who must approve each version; by default management alone publishes"
     )

@@ -197,6 +197,15 @@ Label = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$"}),
 ]
 """A short name, such as that of a site."""
+TurnUri = Annotated[
+    str,
+    StringConstraints(
+        max_length=300,
+        pattern=r"^(stuns?:[A-Za-z0-9.\-\[\]:]+|turns?:[A-Za-z0-9.\-\[\]:]+(\?transport=(udp|tcp))?)$",
+    ),
+]
+"""A URI of RFC 7064 or RFC 7065."""
+
 FileName = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]+$")]
 """A file name, relative to the topology's folder unless it is absolute."""
 HttpUrl = Annotated[str, AfterValidator(http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]

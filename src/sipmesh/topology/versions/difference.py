@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sipmesh.topology.document.load import Loaded
-    from sipmesh.topology.document.model import Approvals, Console, Topology, WebSocket
+    from sipmesh.topology.document.model import Approvals, Console, Topology, Turn, WebSocket
     from sipmesh.topology.document.operators.openid import OpenId
     from sipmesh.trust.authority import Authority
 
@@ -50,6 +50,7 @@ def _changes(old: Loaded, new: Loaded) -> Iterator[str]:
     yield from _fields("", before.media, after.media, _MEDIA)
     yield from _fields("", before.messages, after.messages, _MESSAGES)
     yield from _fields("", before.presence, after.presence, _PRESENCE)
+    yield from _turn(before.turn, after.turn)
     yield from _console(before.console, after.console)
     yield from _approvals(before.approvals, after.approvals)
     yield from _fields("", before, after, _TOPOLOGY)
@@ -145,6 +146,14 @@ def _approvals(old: Approvals | None, new: Approvals | None) -> Iterator[str]:
     for name in keys[0].keys() & keys[1].keys():
         if keys[0][name] != keys[1][name]:
             yield f"operator {name} approves with another key: {tell(keys[1][name])}"
+
+
+def _turn(old: Turn | None, new: Turn | None) -> Iterator[str]:
+    if old is None or new is None:
+        if old is not new:
+            yield f"users get {'credentials for TURN servers' if new else 'no credentials for TURN servers any more'}"
+        return
+    yield from _fields("", old, new, _TURN)
 
 
 def _console(old: Console | None, new: Console | None) -> Iterator[str]:
@@ -468,6 +477,7 @@ _TOPOLOGY: Mapping[str, Words | None] = {
             "presence",
             "console",
             "approvals",
+            "turn",
         )
     ),
     "sipmesh": _from_to("the format of the document"),
@@ -497,6 +507,11 @@ _VALKEY: Mapping[str, Words | None] = {
 _PRESENCE: Mapping[str, Words | None] = {
     "inside": _from_to("what users of our domains may see of the presence of our users"),
     "partners": _from_to("what users of partners may see of the presence of our users"),
+}
+_TURN: Mapping[str, Words | None] = {
+    "servers": _from_to("the list of TURN servers"),
+    "secret_file": _from_to("the file with the secret of the TURN servers"),
+    "lifetime_s": _from_to("the seconds for which a password for TURN is valid"),
 }
 _MESSAGES: Mapping[str, Words | None] = {
     "per_user": _from_to("the number of messages that are stored for one user"),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.events.message_storing import MessageStoring
     from sipmesh.server.proxy.events.notifier import EventNotifier
     from sipmesh.server.proxy.events.own_requests import OwnRequests
+    from sipmesh.server.proxy.events.turn_credentials import TurnCredentials
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.liveness.outages import Outages
     from sipmesh.server.proxy.login.home_pools import HomePools
@@ -55,13 +56,14 @@ class EventServer:
         delivery: MessageDelivery,
         notifier: EventNotifier,
         outages: Outages,
+        turn: TurnCredentials,
         view: ServerView,
         homes: HomePools,
         clock: Callable[[], float],
         log: Log,
     ) -> None:
         self._queue, self.own_requests, self.storing, self.delivery = queue, own_requests, storing, delivery
-        self.notifier, self._outages, self._view = notifier, outages, view
+        self.notifier, self._outages, self._turn, self._view = notifier, outages, turn, view
         self._homes, self._clock, self._log = homes, clock, log
         self._look_at = self._expire_at = 0.0
         self._waiting: dict[str, int] = {}
@@ -79,6 +81,7 @@ class EventServer:
         self._view = view
         self.storing.limits = message_limits(view)
         self.own_requests.border = border
+        self._turn.apply_view(view)
         self.notifier.rules_changed()
 
     def served(self, request: Request, outcome: ToUser, sender: Sender | None) -> Serve | Forward | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.routing.events.packages import ALLOW_EVENTS, MESSAGE_SUMMARY, PRESENCE, REG
+from sipmesh.routing.events.packages import ALLOW_EVENTS, MESSAGE_SUMMARY, PRESENCE, REG, UA_PROFILE
 from sipmesh.routing.events.pidf import compose
 from sipmesh.routing.events.reginfo import message_summary, reginfo
 from sipmesh.routing.events.subscribe import decide_publish, decide_subscribe
@@ -82,8 +82,9 @@ class EventNotifier:
     """The subscriptions that one server keeps.
 
     *watching* gives what a user lets a watcher see; *partner_of* the partner of a domain, "" if there is none. *token* gives an
-    unpredictable text, *clock* seconds of the loop. *is_user*: an address of record is at home in our pool. *may_exist*: an
-    address may be that of a watcher: a user of ours, or of somebody who may assert its domain.
+    unpredictable text, *clock* seconds of the loop, *profile* what the phones of a user need beside SIP. *is_user*: an address
+    of record is at home in our pool. *may_exist*: an address may be that of a watcher: a user of ours, or of somebody who may
+    assert its domain.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class EventNotifier:
         listeners: dict[str, ListenerAddress],
         watching: Callable[[str, str], Watching],
         partner_of: Callable[[str], str],
+        profile: Callable[[str], bytes],
         is_user: Callable[[str], bool],
         may_exist: Callable[[str], bool],
         token: Callable[[], str],
@@ -103,6 +105,7 @@ class EventNotifier:
         self._flow_table, self._own_requests, self._registrations = flow_table, own_requests, registrations
         self._publications, self._listeners = publications, listeners
         self._watching, self._partner_of = watching, partner_of
+        self._profile = profile
         self._is_user, self._may_exist = is_user, may_exist
         self._token, self._clock = token, clock
         self.most_of_watcher, self.most_of_user, self.most_of_pair = MOST_OF_WATCHER, MOST_OF_USER, MOST_OF_PAIR
@@ -329,6 +332,8 @@ class EventNotifier:
                 self._notify(subscription)
 
     def _body(self, subscription: EventSubscription) -> bytes:
+        if subscription.package is UA_PROFILE:
+            return self._profile(subscription.aor)
         user = self._users.get(subscription.aor)
         rows = user.rows if user is not None else ()
         if subscription.package is REG:
@@ -386,7 +391,8 @@ class EventNotifier:
         """Tell the watcher that the subscription has ended, and why (RFC 6665 section 4.1.3)."""
         if subscription.tag not in self._by_tag:
             return
-        body = self._body(subscription) if reason == "timeout" else b""
+        has_body = reason == "timeout" and subscription.package is not UA_PROFILE
+        body = self._body(subscription) if has_body else b""
         subscription.version += 1
         self._send(subscription, f"terminated;reason={reason}", body)
         self._remove(subscription)

@@ -1,0 +1,81 @@
+"""Credentials with an end for the TURN servers of the organisation (RFC 8656), which relay the media of users behind a NAT.
+
+The TURN servers and the front ends share a secret. The user name has the instant at which it ends, and the password is its HMAC
+under the secret: so a TURN server needs no users, and a front end tells it nothing (the TURN REST API, as coturn has it).
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from base64 import b64encode
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.errors import OperatorError
+from sipmesh.storage.keyfile import read_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from sipmesh.topology.document.model import Turn
+    from sipmesh.topology.view import ServerView
+
+BLANKS: Final = b" \t\r\n"
+NEEDS_NO_LOGIN: Final = ("stun:", "stuns:")
+
+
+class TurnCredentials:
+    """Makes the profile of a user: the servers, a user name and a password.
+
+    *wall_clock* returns seconds since 1970 (UTC), as TURN servers compare them. *failed* is told why the secret cannot be read.
+    """
+
+    def __init__(self, view: ServerView, wall_clock: Callable[[], float], failed: Callable[[str], None]) -> None:
+        self._wall_clock, self._failed = wall_clock, failed
+        self.apply_view(view)
+
+    def __repr__(self) -> str:
+        return f"<TurnCredentials for {len(self._turn.servers) if self._turn is not None else 0} servers>"
+
+    def apply_view(self, view: ServerView) -> None:
+        """Use another topology from now on."""
+        topology = view.loaded.topology
+        self._turn: Turn | None = topology.turn
+        self._secret_file: Path | None = view.loaded.folder / topology.turn.secret_file if topology.turn else None
+
+    def profile(self, aor: str) -> bytes:
+        """Return a JSON object for *aor*, ``sip:user@domain``: `iceServers` as a browser takes it, and `ttl` in seconds.
+
+        The secret is read each time, so that a new one counts at once. Without a secret that can be read, the servers are
+        those that need no login.
+        """
+        turn = self._turn
+        if turn is None:
+            return _document([], 0)
+        free = [url for url in turn.servers if url.startswith(NEEDS_NO_LOGIN)]
+        entries: list[dict[str, object]] = [{"urls": free}] if free else []
+        closed = [url for url in turn.servers if url not in free]
+        secret = self._secret() if closed else b""
+        if secret:
+            name = f"{int(self._wall_clock()) + turn.lifetime_s}:{aor.partition(':')[2]}"
+            entries.append({"urls": closed, "username": name, "credential": password(secret, name)})
+        return _document(entries, turn.lifetime_s)
+
+    def _secret(self) -> bytes:
+        """Return the secret, without blanks and newlines around it; empty if it cannot be read."""
+        assert self._secret_file is not None  # noqa: S101 - it is set with the servers
+        try:
+            return read_secret(self._secret_file).strip(BLANKS)
+        except OperatorError as wrong:
+            self._failed(str(wrong))
+            return b""
+
+
+def password(secret: bytes, name: str) -> str:
+    """Return the password of a user name: HMAC-SHA-1 in base64, which all TURN servers with a shared secret compute."""
+    return b64encode(hmac.digest(secret, name.encode(), "sha1")).decode()
+
+
+def _document(servers: Sequence[dict[str, object]], ttl_s: int) -> bytes:
+    return json.dumps({"iceServers": servers, "ttl": ttl_s}).encode()

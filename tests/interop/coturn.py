@@ -1,0 +1,57 @@
+"""A real coturn with a shared secret, on loopback, and its own client."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+from typing import Self
+
+from sipmesh.demo.forkserver import die_with_parent
+from sipmesh.demo.ports import free_port
+from support.running import LOOK_AGAIN_S
+
+START_S = 20.0
+CLIENT_S = 30.0
+READY = "Total General servers"
+HOST = "127.0.0.1"
+
+
+class Coturn:
+    """One TURN server, which relays between its own users on loopback."""
+
+    def __init__(self, folder: Path, secret: str) -> None:
+        self.folder, self.port, self._secret = folder, free_port(), secret
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir()
+        ports = [f"--listening-port={self.port}", "--min-port=20000", "--max-port=29999"]
+        place = [f"--listening-ip={HOST}", f"--relay-ip={HOST}", "--allow-loopback-peers", "--realm=example.test"]
+        files = [f"--pidfile={self.folder}/pid", f"--userdb={self.folder}/db", "--log-file=stdout", "--simple-log"]
+        login = ["--use-auth-secret", f"--static-auth-secret={self._secret}"]
+        command = ["turnserver", "-n", "--no-tls", "--no-dtls", "--no-cli", *ports, *place, *files, *login]
+        with (self.folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=die_with_parent)  # noqa: PLW1509
+        ends = time.monotonic() + START_S
+        while READY not in self.log:
+            if time.monotonic() > ends:
+                raise TimeoutError(self.log)
+            time.sleep(LOOK_AGAIN_S)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    @property
+    def log(self) -> str:
+        """What it has written until now."""
+        return (self.folder / "log").read_text(errors="replace")
+
+    def relays_for(self, name: str, password: str) -> bool:
+        """Tell whether it relays packets between two sockets of a user."""
+        client = ["turnutils_uclient", "-y", "-c", "-n", "1", "-p", str(self.port), "-u", name, "-w", password, HOST]
+        done = subprocess.run(client, capture_output=True, text=True, timeout=CLIENT_S, check=False)
+        return "Total lost packets 0 " in done.stdout
