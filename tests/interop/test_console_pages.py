@@ -70,7 +70,7 @@ async def test_each_page_is_usable_by_all_in_light_and_dark_and_320_pixels_wide(
     async with opened(tmp_path) as (network, browser):
         page = await ConsolePage.open(browser, network)
         await page.log_in(network, "security-officer")
-        network.edit(lambda document: document.update(organisation="Draft"))
+        network.edit(lambda document: document.update(presence={"inside": "block"}))
         found: list[tuple[str, str, int, str | int]] = []
         for scheme, width, path in product(("light", "dark"), (1200, 320), PAGES):
             await page.look(scheme, width)
@@ -87,7 +87,7 @@ async def test_security_officer_does_each_action_by_its_form_and_a_viewer_has_no
         officer, viewer = await ConsolePage.open(browser, network), await ConsolePage.open(browser, network)
         await officer.log_in(network, "security-officer")
         await viewer.log_in(network, "viewer")
-        network.edit(lambda document: document.update(organisation="Example Two"))
+        network.edit(lambda document: document.update(presence={"inside": "block"}))
         for path, action, fields, told in ACTIONS:
             await viewer.show(path)
             assert await viewer.evaluate("[...document.forms].map(form => form.getAttribute('action'))") == ["/logout"]

@@ -154,6 +154,18 @@ def test_file_of_an_operator_opens_with_its_passphrase_alone(ca: EnterpriseCa, n
         load_key_and_certificates(sealed, b"wrong")
 
 
+def test_operator_who_has_made_the_key_gets_a_certificate_for_it_and_a_weak_key_gets_none(
+    ca: EnterpriseCa, noon: datetime
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    certified = ca.certify_operator("ada", key, noon)
+    assert certified.certificate.public_key() == key
+    assert b"PRIVATE KEY" not in certified.chain
+    weak = rsa.generate_private_key(65537, 1024).public_key()  # noqa: S505 - the weak key is the point
+    with pytest.raises(LintRefusedError):
+        ca.certify_operator("ada", weak, noon)
+
+
 @pytest.mark.parametrize("name", ["", "a da", "sip:ada", "ada@example.test", "a" * 33, "-ada", "*"])
 def test_name_that_no_operator_can_have_is_never_certified(ca: EnterpriseCa, noon: datetime, name: str) -> None:
     before = ca.certificates

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki import files
-from sipmesh.pki.csr import read_request, request_for
+from sipmesh.pki.csr import read_operator_key, read_request, request_for
 
 FILE = Path("fe2.csr")
 FE2, FE3 = "fe2.example.test", "fe3.example.test"
@@ -54,3 +54,19 @@ def test_what_is_no_request_of_one_server_with_its_key_is_not_granted(content: b
     with pytest.raises(OperatorError) as refused:
         read_request(content, FILE)
     assert re.search(why, refused.value.problems[0].reason)
+
+
+def test_request_of_an_operator_gives_its_key_whatever_names_it_has() -> None:
+    for key in (files.new_key(), files.new_rsa_key()):
+        for names in ((), (FE2,), (FE2, FE3)):
+            assert read_operator_key(request(*names, key=key), FILE) == key.public_key()
+
+
+def test_request_of_an_operator_that_is_damaged_or_of_another_kind_is_refused() -> None:
+    rightful = request(key=files.new_key())
+    for content in (damaged(rightful), b"", b"-----BEGIN CERTIFICATE REQUEST-----\n", rightful[:200]):
+        with pytest.raises(OperatorError, match="is not issued"):
+            read_operator_key(content, FILE)
+    odd = x509.CertificateSigningRequestBuilder(x509.Name([])).sign(ed25519.Ed25519PrivateKey.generate(), None)
+    with pytest.raises(OperatorError, match="is not issued"):
+        read_operator_key(odd.public_bytes(Encoding.PEM), FILE)

@@ -261,6 +261,16 @@ class EnterpriseCa:
         made = self._certify(CertificateKind.OPERATOR, (name,), key.public_key(), at, lifetime)
         return Operator(made, (self.shown,), key)
 
+    def certify_operator(
+        self, name: str, key: LeafKey, at: datetime, lifetime: timedelta = profiles.OPERATOR_LIFETIME
+    ) -> Certified:
+        """Issue the certificate of an operator who has the *key*, and has proved it (`sipmesh.pki.csr`).
+
+        Raises LintRefusedError as `issue_operator` does.
+        """
+        made = self._certify(CertificateKind.OPERATOR, (name,), key, at, lifetime)
+        return Certified(made, _pem(made) + _pem(self.shown))
+
     def _issue(
         self,
         kind: CertificateKind,

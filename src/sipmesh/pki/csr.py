@@ -1,11 +1,11 @@
-"""Certificate signing requests (RFC 2986) of servers whose key is made on their own machine."""
+"""Certificate signing requests (RFC 2986) of servers and operators whose key is made on their own machine."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
@@ -16,6 +16,8 @@ from sipmesh.trust.x509.sip_identity import is_host_name
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sipmesh.pki.issuance.profiles import LeafKey
 
 
 def request_for(server: str, key: ec.EllipticCurvePrivateKey) -> bytes:
@@ -31,17 +33,13 @@ def read_request(content: bytes, file: Path) -> tuple[str, ec.EllipticCurvePubli
 
     Raises `OperatorError` if it is not a request, or has a wrong signature, a weak key or several names.
     """
+    request, key = _read(content, file, "make a request with: sipmesh join request")
     try:
-        request = x509.load_pem_x509_csr(content)
         names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
             x509.DNSName
         )
-        key = request.public_key()
-        signed = request.is_signature_valid
     except (x509.ExtensionNotFound, *UNREADABLE):
         raise _unfit(file, "is not a readable request") from None
-    if not signed:
-        raise _unfit(file, "is not signed with its own key")
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1):
         raise _unfit(file, "has a key that is not ECDSA on P-256 or P-384")
     if len(names) != 1 or not is_host_name(names[0].lower()):
@@ -49,7 +47,30 @@ def read_request(content: bytes, file: Path) -> tuple[str, ec.EllipticCurvePubli
     return names[0].lower(), key
 
 
-def _unfit(file: Path, reason: str) -> OperatorError:
-    return OperatorError(
-        "the certificate is not issued", (Problem(file, 0, "", reason, "make a request with: sipmesh join request"),)
-    )
+def read_operator_key(content: bytes, file: Path) -> LeafKey:
+    """Give the key of a request of an operator. Its signature proves that the sender has the key; its names do not count.
+
+    Raises `OperatorError` if it is not a request, has a wrong signature, or a key that is neither ECDSA nor RSA.
+    """
+    remedy = "make a request with: openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=NAME"
+    _, key = _read(content, file, remedy)
+    if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+        raise _unfit(file, "has a key that is neither ECDSA nor RSA", remedy)
+    return key
+
+
+def _read(content: bytes, file: Path, remedy: str) -> tuple[x509.CertificateSigningRequest, object]:
+    """Read a request and its key; raises `OperatorError` unless it is signed with that key."""
+    try:
+        request = x509.load_pem_x509_csr(content)
+        key = request.public_key()
+        signed = request.is_signature_valid
+    except UNREADABLE:
+        raise _unfit(file, "is not a readable request", remedy) from None
+    if not signed:
+        raise _unfit(file, "is not signed with its own key", remedy)
+    return request, key
+
+
+def _unfit(file: Path, reason: str, remedy: str = "make a request with: sipmesh join request") -> OperatorError:
+    return OperatorError("the certificate is not issued", (Problem(file, 0, "", reason, remedy),))

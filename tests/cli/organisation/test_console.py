@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
 from support.console import Visitor, management_with_console
@@ -77,3 +81,22 @@ async def test_command_ends_every_session_and_code(tmp_path: Path) -> None:
         assert "1 session ended" in await network.type("console", "logout")
         assert (await visitor.get("/")).headers["Location"] == "/login"
         assert (await late.ask("POST", "/login", data={"code": code})).status == 401
+
+
+@on_loop
+async def test_operator_logs_in_with_a_key_that_never_leaves_the_own_machine(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path, client_certificates=True) as network:
+        key, asked = ec.generate_private_key(ec.SECP256R1()), tmp_path / "ada.csr"
+        made = x509.CertificateSigningRequestBuilder(x509.Name([])).sign(key, hashes.SHA256())
+        asked.write_bytes(made.public_bytes(Encoding.PEM))
+        file, key_file = network.organisation.folder / "operators" / "otto.pem", tmp_path / "ada.key"
+        await network.type("console", "certificate", "otto", "--request", str(asked))
+        assert b"PRIVATE KEY" not in file.read_bytes()
+        key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        async with Visitor(network, credentials=(file, key_file)) as otto:
+            assert (await otto.get("/api/v1/status")).status == 200
+        for given, why in (
+            (("Otto",), "is not a name of an operator"),
+            (("ada", "--request", "none"), "cannot be read"),
+        ):
+            assert why in await network.type("console", "certificate", *given, code=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.demo.forge import Wish
-from sipmesh.trust.x509.operator_name import operator_name, operator_uri
+from sipmesh.trust.x509.operator_name import is_operator_name, operator_name, operator_uri
 from trust.network import Network
 
 
@@ -30,3 +30,10 @@ def test_only_one_uri_of_the_scheme_names_an_operator(wish: Wish, name: str) -> 
 
 def test_uri_is_read_as_it_is_written() -> None:
     assert operator_uri("ada") == "sipmesh-operator:ada"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"), [("ada", True), ("a" * 32, True), ("a" * 33, False), ("Ada", False), ("", False)]
+)
+def test_names_are_those_that_the_topology_allows(name: str, is_one: bool) -> None:  # noqa: FBT001
+    assert is_operator_name(name) is is_one

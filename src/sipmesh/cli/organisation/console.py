@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from sipmesh.cli.users.passwords import FromStdin, new_password
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.document.operators.console_role import ConsoleRole
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 app = typer.Typer(help="The web console and the HTTP API of the management server.", no_args_is_help=True)
 
@@ -101,34 +104,72 @@ def certificate(
     role: RoleOption = ConsoleRole.VIEWER,
     days: Annotated[int, typer.Option(min=1, max=397, help="The validity of the certificate.")] = 90,
     file: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="The new file; operators/NAME.p12 by default.")
+        Path | None, typer.Option("--out", metavar="FILE", help="The new file; operators/NAME.p12 or .pem by default.")
+    ] = None,
+    request: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A signing request (PKCS #10) of the operator, who has made the key."),
     ] = None,
     password_stdin: FromStdin = False,
     topology: TopologyFile = HERE,
 ) -> None:
-    """Issue a certificate with which an operator logs in to the console, with its key, in a file for the browser.
+    """Issue a certificate with which an operator logs in to the console.
+
+    Without --request the command also makes the key, and writes both into a file for the browser (PKCS #12), which a passphrase
+    protects. With --request the key stays with the operator, such as on a smart card, and the file has certificates only.
 
     The certificate says who the operator is. The topology says what the operator may do: a new name is added to the draft. To
     take the access away, remove the operator from `console.operators` and publish, or use `sipmesh ca revoke NAME`.
     """
-    from sipmesh.pki import files
-
     place = Place(topology)
-    ca, now = place.ca(), datetime.now(UTC)
-    if place.load().topology.pool_of(name) is not None:
-        raise OperatorError(f"{name} is a server of the topology: give the operator another name")
-    target = file or place.folder / "operators" / f"{name}.p12"
+    _must_name_an_operator(place, name)
+    target = file or place.folder / "operators" / (f"{name}.p12" if request is None else f"{name}.pem")
     if target.exists():
         problem = Problem(target, 0, "", "exists already", "name another file with --out, or remove it")
         raise OperatorError("no certificate was issued", (problem,))
-    passphrase = new_password(f"the new file {target.name}", from_stdin=password_stdin)
-    issued = ca.issue_operator(name, now, timedelta(days=days))
-    serial = f"{issued.certificate.serial_number:x}"
+    lifetime = timedelta(days=days)
+    if request is None:
+        passphrase = new_password(f"the new file {target.name}", from_stdin=password_stdin)
+        made = _issue_with_key(place, name, lifetime, target, passphrase)
+    else:
+        made = _issue_for_request(place, name, lifetime, target, request)
+    serial = f"{made.serial_number:x}"
     note(place, AuditAct.ISSUE, operator=name, serial=serial, days=days)
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    files.write(target, issued.pkcs12(name, passphrase), files.SECRET)
     say(f"{name}: serial {serial}, valid for {plural(days, 'day')}: {target}", style=GOOD)
     _into_draft(place, name, role)
+
+
+def _must_name_an_operator(place: Place, name: str) -> None:
+    from sipmesh.trust.x509.operator_name import is_operator_name
+
+    if not is_operator_name(name):
+        raise OperatorError(f"{name!r} is not a name of an operator: use up to 32 of a-z, 0-9, dot, hyphen, underscore")
+    if place.load().topology.pool_of(name) is not None:
+        raise OperatorError(f"{name} is a server of the topology: give the operator another name")
+
+
+def _issue_with_key(place: Place, name: str, lifetime: timedelta, target: Path, passphrase: str) -> x509.Certificate:
+    from sipmesh.pki import files
+
+    issued = place.ca().issue_operator(name, datetime.now(UTC), lifetime)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.write(target, issued.pkcs12(name, passphrase), files.SECRET)
+    return issued.certificate
+
+
+def _issue_for_request(place: Place, name: str, lifetime: timedelta, target: Path, request: Path) -> x509.Certificate:
+    from sipmesh.pki import files
+    from sipmesh.pki.csr import read_operator_key
+
+    try:
+        content = request.read_bytes()
+    except OSError as wrong:
+        raise OperatorError(f"the file {request} cannot be read: {wrong.strerror}") from None
+    key = read_operator_key(content, request)
+    issued = place.ca().certify_operator(name, key, datetime.now(UTC), lifetime)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.write(target, issued.chain)
+    return issued.certificate
 
 
 def _into_draft(place: Place, name: str, role: ConsoleRole) -> None:

@@ -10,7 +10,12 @@ from cryptography import x509
 from sipmesh.trust.x509.sip_identity import alternative_names
 
 SCHEME: Final = "sipmesh-operator"
-_URI: Final = re.compile(rf"{SCHEME}:([a-z0-9][a-z0-9._-]{{0,31}})", re.ASCII)
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}", re.ASCII)
+
+
+def is_operator_name(name: str) -> bool:
+    """Return whether an operator can have this name, as in the topology."""
+    return _NAME.fullmatch(name) is not None
 
 
 def operator_uri(name: str) -> str:
@@ -26,5 +31,5 @@ def operator_name(certificate: x509.Certificate) -> str:
     names = alternative_names(certificate)
     if len(names) != 1 or not isinstance(names[0], x509.UniformResourceIdentifier):
         return ""
-    found = _URI.fullmatch(names[0].value)
-    return found[1] if found else ""
+    scheme, _, name = names[0].value.partition(":")
+    return name if scheme == SCHEME and is_operator_name(name) else ""

@@ -84,7 +84,7 @@ FORMS: Final = (
         "/publish",
         PUBLISH.name,
         _page("/versions"),
-        lambda done, _: f"Version {done.version} is published and in force on management.",
+        lambda done, _: f"Version {done.version} is published.",
     ),
     Form(
         "/rollback",
