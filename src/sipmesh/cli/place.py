@@ -120,8 +120,8 @@ class Place:
     @contextmanager
     def accounts(self) -> Iterator[Accounts]:
         """Open the accounts of users, whose changes are lines in the audit log; raises `OperatorError` as `users` does."""
-        from sipmesh.cli.topology.remote_servers import note
+        from sipmesh.cli.topology.remote_servers import must_lead, note
         from sipmesh.storage.users.accounts import Accounts
 
         with self.users() as users:
-            yield Accounts(users, self.in_force().topology, partial(note, self))
+            yield Accounts(users, self.in_force().topology, partial(note, self), partial(must_lead, self))

@@ -28,7 +28,7 @@ def noted() -> Noted:
 def accounts(tmp_path: Path, noted: Noted) -> Iterator[Accounts]:
     loaded = build_managed(tmp_path, second_pool()).load()
     users = Users(loaded.users_url)
-    yield Accounts(users, loaded.topology, lambda act, /, **about: noted.append((act, about)))
+    yield Accounts(users, loaded.topology, lambda act, /, **about: noted.append((act, about)), lambda: None)
     users.close()
 
 
@@ -63,3 +63,27 @@ def test_what_is_refused_is_not_noted(accounts: Accounts, noted: Noted) -> None:
     with pytest.raises(OperatorError, match="not disabled"):
         accounts.enable("alice")
     assert noted == []
+
+
+def test_nothing_is_changed_where_the_audit_log_takes_no_line(tmp_path: Path, noted: Noted) -> None:
+    def elsewhere() -> None:
+        raise OperatorError("mgmt2.example.test leads")
+
+    loaded = build_managed(tmp_path).load()
+    users = Users(loaded.users_url)
+    accounts = Accounts(users, loaded.topology, lambda act, /, **about: noted.append((act, about)), elsewhere)
+    for change in (
+        lambda: accounts.add("carol", "secret"),
+        lambda: accounts.set_password("alice", "other"),
+        lambda: accounts.move("alice", POOL),
+        lambda: accounts.remove("alice"),
+        lambda: accounts.disable("alice", BEGAN),
+        lambda: accounts.enable("alice"),
+        lambda: accounts.add_alias("alice", "+4930123"),
+        lambda: accounts.remove_alias("alice", "+4930123"),
+    ):
+        with pytest.raises(OperatorError, match=r"mgmt2\.example\.test leads"):
+            change()
+    assert [user.aor for user in users.list()] == ["sip:alice@example.test", "sip:bob@example.test"]
+    assert noted == []
+    users.close()

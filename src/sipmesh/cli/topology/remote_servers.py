@@ -16,6 +16,19 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
 
 
+def must_lead(place: Place) -> None:
+    """Raise `OperatorError` on a host of a management pool that does not lead: `note` would be refused there."""
+    from sipmesh.storage.management_db import ManagementDb
+
+    if not ManagementDb.is_in(place.folder):
+        return
+    management_db = ManagementDb(place.folder)
+    try:
+        management_db.lease.must_lead()
+    finally:
+        management_db.close()
+
+
 def note(place: Place, act: AuditAct, **about: object) -> None:
     """Write a line into the audit log; a network without a published version has no audit log."""
     from sipmesh.server.control_socket import name_of

@@ -81,9 +81,9 @@ class UserCommands:
 
     def _change(self, loaded: Loaded, change: Change, asked: Mapping[str, Any]) -> str:
         """Change one user; only the leader of a management pool may, since the change is a line in the audit log."""
-        self._management_db.lease.must_lead()
+        note, must_lead = noting(self._management_db, str(asked[WHO])), self._management_db.lease.must_lead
         with _opened(loaded) as users:
-            return change(Accounts(users, loaded.topology, noting(self._management_db, str(asked[WHO]))), asked)
+            return change(Accounts(users, loaded.topology, note, must_lead), asked)
 
 
 def _add(accounts: Accounts, asked: Mapping[str, Any]) -> str:
