@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from sipmesh.server.console import user_commands
 from sipmesh.server.console.operations import TABLE
 from support.checkout import ROOT
 from support.console import management_with_console
@@ -88,7 +89,9 @@ async def test_version_is_published_and_taken_back_if_servers_are_missing(tmp_pa
 
 @pytest.mark.peer("curl")
 @on_loop
-async def test_second_plan_of_the_wanted_users_is_empty(tmp_path: Path) -> None:
+async def test_second_plan_of_the_wanted_users_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The users come in pages of one."""
+    monkeypatch.setattr(user_commands, "MOST_USERS", 1)
     async with management_with_console(tmp_path) as network:
         code, printed = await typed(network, HELPERS + block("Wanted and there"))
         assert code == 0, printed
@@ -98,8 +101,8 @@ async def test_second_plan_of_the_wanted_users_is_empty(tmp_path: Path) -> None:
 
 def test_ansible_tasks_use_operations_that_exist() -> None:
     [play] = YAML(typ="safe").load(blocks("yaml")[0])
-    urls = [task["ansible.builtin.uri"]["url"].partition("}}/")[2] for task in play["tasks"]]
-    assert urls == ["users", "user/add"]
+    urls = [task["ansible.builtin.uri"]["url"].partition("}}/")[2].partition("?")[0] for task in play["tasks"]]
+    assert urls == ["user", "user/add"]
     operations = {operation.path: operation for operation in TABLE}
     assert [operations[url].changes for url in urls] == [False, True]
     body = play["tasks"][1]["ansible.builtin.uri"]["body"]
