@@ -8,7 +8,7 @@ from typing import Any
 from sipmesh.server.console.operations import TABLE
 from support.console import Visitor, management_with_console
 from support.managed import MGMT
-from support.network import FE1
+from support.network import EDGE, FE1
 from support.running import on_loop, until
 
 READS = [
@@ -128,3 +128,24 @@ async def _serial(visitor: Visitor, server: str) -> str:
 def _result(answer: Any) -> Any:
     assert answer.status == 200, answer.text
     return answer.json
+
+
+@on_loop
+async def test_operator_has_servers_probe_their_links_and_a_viewer_does_not(tmp_path: Path) -> None:
+    async with (
+        management_with_console(tmp_path) as network,
+        Visitor(network, "vera-token") as viewer,
+        Visitor(network, "otto-token") as operator,
+    ):
+        await network.start(FE1, EDGE)
+        await network.acknowledged(1, FE1, EDGE)
+        asked = {"links": {FE1: [EDGE], EDGE: [FE1]}}
+        assert (await viewer.ask("POST", "/api/v1/probe", json=asked)).status == 403
+        refused: list[Any] = [{}, {"links": {}}, {"links": {FE1: []}}, {**asked, "wait_s": 600}]
+        for wrong in refused:
+            assert (await operator.ask("POST", "/api/v1/probe", json=wrong)).status == 400
+        probed = await operator.ask("POST", "/api/v1/probe", json=asked)
+        assert [(one["server"], one["target"], one["passed"]) for one in probed.json] == [
+            (FE1, EDGE, True),
+            (EDGE, FE1, True),
+        ]

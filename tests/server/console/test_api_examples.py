@@ -17,7 +17,7 @@ from sipmesh.server.console.operations import TABLE
 from support.checkout import ROOT
 from support.console import management_with_console
 from support.managed import MGMT, Managed
-from support.network import FE1
+from support.network import EDGE, FE1
 from support.running import on_loop
 
 PAGE = ROOT / "docs/howto/api.md"
@@ -81,7 +81,11 @@ async def test_version_is_published_and_taken_back_if_servers_are_missing(tmp_pa
             network, HELPERS + block("Publish, wait, and go back").replace("wait_s=5", "wait_s=0")
         )
         assert code == 0, printed
-        assert printed.splitlines()[-1] == "3", printed
+        *_, rolled_back, probed = printed.splitlines()
+        assert rolled_back == "3", printed
+        assert {one["told"] for one in json.loads(probed)} == {
+            f"{name} has not reported that version 3 is in force" for name in (FE1, EDGE)
+        }
         history = await network.ask(MGMT, "history")
         assert [version["why"] for version in history][1] == "a change of the night"
         assert FE1 in history[2]["why"]

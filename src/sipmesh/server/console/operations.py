@@ -27,6 +27,7 @@ from sipmesh.server.console.parameters import (
     ToAwait,
     ToBlock,
     ToIssue,
+    ToProbe,
     ToPublish,
     ToRevoke,
     ToRollBack,
@@ -55,12 +56,14 @@ from sipmesh.server.management.replies import (
     HISTORY,
     NETWORK,
     PLAN,
+    PROBE_LINKS,
     PUBLISH,
     ROLLBACK,
     VERSION,
     Acknowledgement,
     NetworkReply,
     Plan,
+    ProbedReply,
     PublicationReply,
     PutInForce,
     VersionReply,
@@ -125,6 +128,9 @@ _READS: Final = (
 _CHANGES: Final = (
     Operation(PUBLISH.name, "publish", OPERATOR, "Publish the draft.", ToPublish, PutInForce, changes=True),
     Operation(ROLLBACK.name, "rollback", OPERATOR, "Go back to a version.", ToRollBack, PutInForce, changes=True),
+    Operation(
+        PROBE_LINKS.name, "probe", OPERATOR, "Have servers open links once.", ToProbe, list[ProbedReply], changes=True
+    ),
     Operation(BLOCK.name, "block", OPERATOR, "Block a partner at once.", ToBlock, PutInForce, changes=True),
     Operation(REVOKE, REVOKE, OFFICER, "Revoke a certificate at once.", ToRevoke, RevokedReply, changes=True),
     Operation(ISSUE, ISSUE, OFFICER, "Issue a certificate for a server.", ToIssue, IssuedReply, changes=True),

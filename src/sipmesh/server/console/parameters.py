@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import LEAF_LIFETIME, LONGEST_LEAF_LIFETIME
+from sipmesh.server.replication.probe_order import MOST_TARGETS
 from sipmesh.sip.text import is_digits
 from sipmesh.topology.versions.publication import LONGEST_WHY
 
@@ -25,6 +26,8 @@ LONGEST_WAIT_S: Final = 20
 
 Why = Annotated[str, Field(min_length=1, max_length=LONGEST_WHY)]
 Number = Annotated[int, Field(ge=1, le=2**53)]
+HostName = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+Targets = Annotated[Sequence[HostName], Field(min_length=1, max_length=MOST_TARGETS)]
 
 
 class Given(BaseModel):
@@ -137,6 +140,13 @@ class ToAwait(Given):
 
     version: Number
     wait_s: Annotated[int, Field(ge=0, le=LONGEST_WAIT_S)] = 0
+
+
+class ToProbe(Given):
+    """Links to open once: by the server that opens them, the servers and partners at their other ends."""
+
+    links: Annotated[Mapping[HostName, Targets], Field(min_length=1, max_length=MOST_TARGETS)]
+    wait_s: Annotated[int, Field(ge=0, le=LONGEST_WAIT_S)] = 15
 
 
 def typed(given: type[Given], texts: Mapping[str, str]) -> Mapping[str, str | int]:
