@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sipmesh.routing.events.unsolicited import refused_unsolicited
 from sipmesh.routing.identity import assertion
 from sipmesh.routing.identity.dialog import Inside, acknowledge, across, other_side, refused_inside, unbound
 from sipmesh.routing.identity.dialog_token import Side
@@ -80,7 +81,7 @@ def carry(request: Request, route_set: RouteSet, other: Side | None, sender: Ser
     who = assertion.of_border(request, sender)
     if isinstance(who, Answer):
         return who
-    refused = unbound(request, route_set)
+    refused = refused_unsolicited(request, sender) or unbound(request, route_set)
     if refused is not None:
         return refused
     outcome = inwards(request, facts) if sender.kind is LinkKind.PARTNER else outwards(request, facts)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sipmesh.routing.events.packages import is_notified
+from sipmesh.routing.events.unsolicited import refused_unsolicited
 from sipmesh.routing.identity import assertion
 from sipmesh.routing.identity.dialog import (
     Inside,
@@ -129,7 +130,9 @@ def carry(request: Request, route_set: RouteSet, other: Side | None, sender: Sen
     if other is not None:
         return carry_inside(request, route_set, other, sender, facts)
     who = identify(request, sender, facts)
-    return who if isinstance(who, (Answer, Prove)) else route(request, route_set, sender, facts, who)
+    if isinstance(who, (Answer, Prove)):
+        return who
+    return refused_unsolicited(request, sender) or route(request, route_set, sender, facts, who)
 
 
 def carry_inside(request: Request, route_set: RouteSet, other: Side, sender: Sender, facts: FrontEndFacts) -> Outcome:
