@@ -270,12 +270,13 @@ async def test_account_is_forgotten_with_the_last_link_and_the_last_branch(home:
 
 @on_loop
 async def test_challenged_calls_keep_only_a_key_for_their_ack(home: Network) -> None:
-    """Before a login: 2,000 INVITEs of 100 KB without an ACK; the next login is served."""
+    """Before a login: 2,000 INVITEs with the largest body of a stranger, without an ACK; the next login is served."""
     async with home:
         stranger = await home.peer(FE1, "alice")
+        body = b"x" * home.limits.body_stranger_bytes
         invites = []
         for _ in range(200):
-            invites = [stranger.request("INVITE", BOB, body=b"x" * 100_000) for _ in range(10)]
+            invites = [stranger.request("INVITE", BOB, body=body) for _ in range(10)]
             await stranger.send(*invites)
             answers = [await stranger.final() for _ in invites]
         assert {one.status for one in answers} == {407}

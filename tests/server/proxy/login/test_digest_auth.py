@@ -7,6 +7,7 @@ import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -203,6 +204,8 @@ async def test_malformed_request_gets_its_status_after_the_wait(home: Network) -
 @pytest.mark.parametrize(("octets", "statuses"), [(16_384, [407]), (16_385, [503])])
 @on_jumping_loop
 async def test_attempt_with_a_large_body_does_not_wait(home: Network, octets: int, statuses: list[int]) -> None:
+    """Also where the limit of a stranger's body is set higher."""
+    home.limits = replace(home.limits, body_stranger_bytes=home.limits.body_client_bytes)
     async with home:
         alice = await home.peer(FE1, "alice")
         await guess(alice, LIMITS.free)
