@@ -178,7 +178,7 @@ async def test_large_draft_is_published_and_its_servers_are_shown_beside_the_loo
         publisher, meter = managed.master.publisher, managed.nodes[MGMT].reactor.meter
         compared = Threads(publisher, "_plan", monkeypatch)
         published = Threads(publisher, "_publish", monkeypatch)
-        prepared = Threads(managed.master, "_prepare", monkeypatch)
+        prepared = Threads(managed.master._loader, "prepare", monkeypatch)
         await next_turn(meter)
         plan = await publisher.plan()
         await publisher.publish("ada (1)", "because", plan.base, plan.digest, force=False)

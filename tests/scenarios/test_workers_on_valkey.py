@@ -123,6 +123,7 @@ async def test_killed_worker_takes_only_its_rows_with_it(
         assert (await carol.ask(bye)).status in {430, 480, 503}
         await two.replaced(TWO)
         back = await two.phone("bob", 3)
+        await until(lambda: not two.network.nodes[FE2].outages.has(FE1))
         for caller in (carol, alice):
             await pass_message(caller, back)
             bye, _ = await call(caller, back)
