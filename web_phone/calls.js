@@ -5,7 +5,7 @@ import { reasonOf } from "./reasons.js";
 import { Ring } from "./ring.js";
 import { by } from "./text.js";
 
-const AUDIO = { mediaConstraints: { audio: true, video: false }, pcConfig: { iceServers: [] } };
+const AUDIO = { audio: true, video: false };
 const BUSY = { status_code: 486 };
 const EACH_MS = 1_000;
 
@@ -21,9 +21,9 @@ async function isEncrypted(connection) {
 }
 
 export class Calls {
-  // *ended* gets the address of the other side, empty if it hides, and a sentence.
-  constructor(own, ended) {
-    Object.assign(this, { own, ended, session: null, address: "", ring: new Ring() });
+  // *relays* has the servers for media. *ended* gets the address of the other side, empty if it hides, and a sentence.
+  constructor(own, relays, ended) {
+    Object.assign(this, { own, relays, ended, session: null, address: "", ring: new Ring() });
     by("answer").onclick = () => this.answer();
     by("decline").onclick = () => this.session?.terminate(BUSY);
     by("hang-up").onclick = () => this.session?.terminate();
@@ -35,7 +35,11 @@ export class Calls {
     this.address = address;
     by("call-proof").replaceChildren(proofOfCallee(address, this.own));
     this.state("Calling\u2026");
-    agent.call(uriOf(address), AUDIO);
+    agent.call(uriOf(address), this.media());
+  }
+
+  media() {
+    return { mediaConstraints: AUDIO, pcConfig: { iceServers: this.relays.servers } };
   }
 
   // Take a session that JsSIP has made: ours, or that of a caller. A second caller hears that we are busy.
@@ -69,7 +73,7 @@ export class Calls {
     this.ring.stop();
     by("incoming").hidden = true;
     this.state("Connecting\u2026");
-    this.session.answer(AUDIO);
+    this.session.answer(this.media());
   }
 
   state(text) {

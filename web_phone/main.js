@@ -4,6 +4,7 @@ import { readAddress, uriOf } from "./address.js";
 import { Calls } from "./calls.js";
 import { Contacts } from "./contacts.js";
 import { Conversation } from "./conversation.js";
+import { Relays } from "./relays.js";
 import { reasonOfLogin } from "./reasons.js";
 import { by } from "./text.js";
 
@@ -64,24 +65,27 @@ function enter(address) {
     by("text").focus();
   });
   const conversation = new Conversation(contacts, say);
-  const calls = new Calls(address, (peer, text) => {
+  const relays = new Relays(address);
+  const calls = new Calls(address, relays, (peer, text) => {
     if (peer) conversation.add(peer, { text, note: true });
     say(text);
   });
-  follow(agent, contacts, conversation, calls);
+  follow(agent, { contacts, conversation, relays, calls });
   wire(contacts, conversation, calls);
   by("me").textContent = address;
   state("available", "open");
   show("phone");
   conversation.close();
   contacts.follow(agent);
+  relays.follow(agent);
   by("add").focus();
 }
 
-function follow(own, contacts, conversation, calls) {
+function follow(own, { contacts, conversation, relays, calls }) {
   own.on("registered", () => {
     state("available", "open");
     contacts.follow(own);
+    relays.follow(own);
   });
   const lost = () => {
     state("connecting\u2026", "wait");

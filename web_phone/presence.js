@@ -1,5 +1,6 @@
 // Presence of contacts (RFC 3856), by one subscription for each.
 import { uriOf } from "./address.js";
+import { stop } from "./subscription.js";
 import { printable } from "./text.js";
 
 const EXPIRES_S = 600;
@@ -42,7 +43,6 @@ export class Watch {
   end() {
     this.over = true;
     clearTimeout(this.timer);
-    this.subscription.removeAllListeners();
-    if (this.subscription.state !== this.subscription.C.STATE_TERMINATED && this.agent.isConnected()) this.subscription.terminate();
+    stop(this.subscription, this.agent);
   }
 }

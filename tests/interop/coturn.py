@@ -46,6 +46,11 @@ class Coturn:
             self._process.wait()
 
     @property
+    def url(self) -> str:
+        """Its URI for phones (RFC 7065)."""
+        return f"turn:{HOST}:{self.port}?transport=udp"
+
+    @property
     def log(self) -> str:
         """What it has written until now."""
         return (self.folder / "log").read_text(errors="replace")

@@ -14,15 +14,24 @@ REMEMBER = """
 window.connections = [];
 window.injected = 0;
 const Real = RTCPeerConnection;
-window.RTCPeerConnection = class extends Real { constructor(...given) { super(...given); connections.push(this); } };
+window.RTCPeerConnection = class extends Real {
+  constructor(given) {
+    super(window.relayOnly ? {...given, iceTransportPolicy: "relay"} : given);
+    connections.push(this);
+  }
+};
 """
-"""Runs before the page: the page itself shows no figures of its media. *injected* counts scripts of an attacker."""
+"""Runs before the page: the page itself shows no figures of its media. *injected* counts scripts of an attacker.
+
+With *relayOnly* the browser sends no media but through a TURN server.
+"""
 
 MEDIA = """(async () => {
   const found = {sent: 0, received: 0};
   for (const report of (await connections.at(-1).getStats()).values()) {
     if (report.type === "outbound-rtp") [found.sent, found.packetsSent] = [report.bytesSent, report.packetsSent];
     if (report.type === "inbound-rtp") [found.received, found.packetsReceived] = [report.bytesReceived, report.packetsReceived];
+    if (report.type === "local-candidate" && report.candidateType === "relay") found.relay = report.url;
     if (report.type === "transport") [found.dtls, found.srtp] = [report.dtlsState, report.srtpCipher];
   }
   return found;

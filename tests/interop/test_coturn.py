@@ -27,7 +27,7 @@ def _coturn(tmp_path: Path) -> Iterator[Coturn]:
 @on_loop
 async def test_coturn_relays_for_a_user_with_credentials_and_for_nobody_else(pool: Network, coturn: Coturn) -> None:
     """The others have changed the user, or the end, or have a password of another secret."""
-    write_turn(pool, f"turn:127.0.0.1:{coturn.port}?transport=udp")
+    write_turn(pool, coturn.url)
     async with pool:
         alice = await pool.phone("alice", FE1)
         _, notify = await watch(alice, "sip:alice@example.test", "ua-profile")
