@@ -75,6 +75,12 @@ def removed(valkey: ValkeyServer) -> None:
     valkey.ask("DEL", ROWS)
 
 
+def removed_unseen(valkey: ValkeyServer) -> None:
+    """No server is told of it: each reads its rows again once it is connected again."""
+    valkey.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    valkey.ask("DEL", ROWS)
+
+
 def emptied(valkey: ValkeyServer) -> None:
     """One key after the other: unlike FLUSHALL, it is not told as such."""
     keys = valkey.ask("KEYS", KEYS.prefix + b"*")
@@ -115,7 +121,9 @@ def fields(valkey: ValkeyServer, aor: str = BOB) -> tuple[bytes, bytes]:
 ROW = Binding(BOB, "sip:bob@192.0.2.66", None, None, 1.0, "c", 2**50, FE2, 1, 1, "t", 0.0)
 
 
-@pytest.mark.parametrize("attack", [removed, emptied, without_seal, of_another_server, of_another_user, many])
+@pytest.mark.parametrize(
+    "attack", [removed, removed_unseen, emptied, without_seal, of_another_server, of_another_user, many]
+)
 @on_loop
 async def test_row_that_somebody_removes_or_replaces_is_stored_again_without_any_phone(
     example: Organisation, tmp_path: Path, valkey: ValkeyServer, attack: Callable[[ValkeyServer], None]

@@ -8,7 +8,7 @@ import pytest
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.admin.status_report import status_of as status_report
-from support.network import FE1, FE2
+from support.network import FE1, FE2, POOL
 from support.peer import Peer
 from support.running import on_loop, until
 from support.talking import device_is_found_wherever_it_moves, reaches
@@ -116,6 +116,24 @@ async def test_nobody_is_said_to_be_away_before_each_server_has_stored_its_rows_
         await until(lambda: not network.store_of(FE1).is_connected)
         valkey.start()
         await until(lambda: network.store_of(FE1).is_connected)
+        assert await status_of(alice, BOB) == 503
+
+
+@on_loop
+async def test_host_with_another_key_is_named_to_the_operator_and_no_user_is_said_to_be_away(
+    hosts: TwoHosts,
+) -> None:
+    """As after a forgotten copy of the key. Users of one server reach each other."""
+    (hosts.of(FE2).folder / "state" / f"{POOL}.dialog-key").write_bytes(bytes(32))
+    async with hosts as network:
+        await until(lambda: all(network.nodes[name].registrations.fault for name in (FE1, FE2)))
+        for name, other in ((FE1, FE2), (FE2, FE1)):
+            fault = status_report(network.nodes[name]).bindings_fault
+            assert other in fault
+            assert f"state/{POOL}.dialog-key" in fault
+        alice, carol = await network.phone("alice", FE1), await network.phone("carol", FE1)
+        assert (await network.phone("bob", FE2)).user
+        await reaches(alice, carol)
         assert await status_of(alice, BOB) == 503
 
 

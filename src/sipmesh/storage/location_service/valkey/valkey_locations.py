@@ -69,7 +69,7 @@ MOST_PROCESSES: Final = 4_096
 
 MOST_NAMED: Final = 3
 OTHER_KEY: Final = (
-    "the key of the pool differs at {}: copy state/POOL.dialog-key of one server to all others, and restart them"
+    "the key of the pool differs at {}: copy state/{}.dialog-key of one host to all others, and restart their servers"
 )
 
 SERVERS_EVERY_S: Final = 0.05
@@ -292,7 +292,8 @@ class ValkeyLocations:
         """Follow which servers there are, and find those that have another key of the pool."""
         self._table.replace(_pairs(reply))
         others = self._table.other_keys(self._seal.print)
-        self.health.warning = OTHER_KEY.format(", ".join(others[:MOST_NAMED])) if others else ""
+        named = ", ".join(others[:MOST_NAMED])
+        self.health.warning = OTHER_KEY.format(named, self._settings.pool) if others else ""
 
     def _mark_all(self) -> None:
         """Have every row read again that is used."""
