@@ -48,3 +48,11 @@ class OperatorError(SipmeshError):
     def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
         super().__init__("\n".join([message, *map(str, problems)]))
         self.message, self.problems = message, problems
+
+
+class NotLeadingError(OperatorError):
+    """This management server does not lead: nothing was written. *leader* is the server that does, "" if it is not known."""
+
+    def __init__(self, message: str, leader: str = "") -> None:
+        super().__init__(message)
+        self.leader = leader

@@ -10,7 +10,8 @@ import sqlalchemy as sql
 
 from sipmesh.database import lease as lease_module
 from sipmesh.database.connection import Database
-from sipmesh.database.lease import Lease, NotLeadingError
+from sipmesh.database.lease import Lease
+from sipmesh.errors import NotLeadingError
 from storage.databases import BOTH, POSTGRESQL
 
 A, B = "mgmt1.example.test", "mgmt2.example.test"

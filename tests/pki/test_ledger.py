@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sipmesh.database.lease import NotLeadingError
 from sipmesh.database.shared import SharedDatabase
-from sipmesh.errors import LocalError, OperatorError
+from sipmesh.errors import LocalError, NotLeadingError, OperatorError
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.pki.ledger import FENCED, Ledger
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.database.connection import Database
-from sipmesh.database.lease import Lease, NotLeadingError
+from sipmesh.database.lease import Lease
+from sipmesh.errors import NotLeadingError
 from sipmesh.storage.management_files import ManagementFiles, StoredFile
 
 A, B = "mgmt1.example.test", "mgmt2.example.test"

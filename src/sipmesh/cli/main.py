@@ -13,6 +13,7 @@ import typer
 from sipmesh.cli.ca import authority, inventory, protect, root
 from sipmesh.cli.client import actions
 from sipmesh.cli.diagnosis import explain, links, status
+from sipmesh.cli.leader import say_where_to_run
 from sipmesh.cli.organisation import audit, backup, drain, init, join, management, serve
 from sipmesh.cli.organisation import console as web_console
 from sipmesh.cli.output import console, report, report_fault, say, say_verdict
@@ -30,7 +31,7 @@ from sipmesh.cli.topology.dns import command as dns
 from sipmesh.cli.topology.planning import apply, plan, verification
 from sipmesh.cli.topology.simulation import simulate
 from sipmesh.cli.users import accounts, aliases, presence, registrations, user_state, user_table
-from sipmesh.errors import SipmeshError
+from sipmesh.errors import NotLeadingError, SipmeshError
 from sipmesh.trust.verdict import LinkRefused
 
 OK, FAILED = 0, 1
@@ -154,6 +155,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         say_verdict(refused.verdict, error=True)
     except SipmeshError as wrong:
         report(wrong)
+        if isinstance(wrong, NotLeadingError):
+            say_where_to_run(wrong.leader, sys.argv[1:] if arguments is None else arguments)
     except OSError as wrong:
         where = f"{wrong.filename}: " if wrong.filename else ""
         report(SipmeshError(f"{where}{wrong.strerror or wrong}"))

@@ -16,7 +16,7 @@ from typing import Final
 import sqlalchemy as sql
 
 from sipmesh.database.connection import Database
-from sipmesh.errors import OperatorError
+from sipmesh.errors import NotLeadingError
 
 LEASE_S: Final = 5.0
 """Seconds without a renewal after which another server may lead; the leader renews each second."""
@@ -62,10 +62,6 @@ class LeaseState:
     fencing: int
     since: float
     left_s: float
-
-
-class NotLeadingError(OperatorError):
-    """Another management server leads: nothing was written."""
 
 
 class Lease:
@@ -197,9 +193,8 @@ class Lease:
         if state is None or state.holder in ("", self.holder):
             return NotLeadingError(f"{self.holder} does not lead the management pool now; try again in a few seconds")
         remedy = f"run this command on the host of {state.holder}"
-        return NotLeadingError(
-            f"{state.holder} leads the management pool, with fencing number {state.fencing}; {remedy}"
-        )
+        message = f"{state.holder} leads the management pool, with fencing number {state.fencing}; {remedy}"
+        return NotLeadingError(message, state.holder)
 
     @staticmethod
     def _state_in(db: sql.Connection) -> LeaseState | None:

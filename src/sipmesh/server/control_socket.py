@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from sipmesh.errors import OperatorError, Problem, SipmeshError
+from sipmesh.errors import NotLeadingError, OperatorError, Problem, SipmeshError
 from sipmesh.server.typed_json import Json, UnreadableJsonError, plain, read
 
 if TYPE_CHECKING:
@@ -120,6 +120,8 @@ async def carry_out(commands: Mapping[str, Command], line: bytes, who: str) -> J
         return {"result": await command(request)}
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as wrong:
         return {"error": f"the request cannot be read: {wrong}"}
+    except NotLeadingError as wrong:
+        return {"error": wrong.message, "leader": wrong.leader}
     except OperatorError as wrong:
         return {"error": wrong.message, "problems": [[*_strings(problem)] for problem in wrong.problems]}
     except SipmeshError as wrong:
@@ -182,7 +184,9 @@ async def ask(path: Path, command: str, timeout_s: float = 5.0, **given: Any) ->
 
 
 def result_of(answer: Mapping[str, Any]) -> Any:
-    """Return the result in an answer; raises `OperatorError` if it has an error."""
+    """Return the result in an answer; raises `OperatorError` if it has an error, and `NotLeadingError` if it names a leader."""
+    if answer.get("leader"):
+        raise NotLeadingError(str(answer["error"]), str(answer["leader"]))
     if "error" in answer:
         problems = (Problem(Path(file), *rest) for file, *rest in answer.get("problems", ()))
         raise OperatorError(answer["error"], tuple(problems))

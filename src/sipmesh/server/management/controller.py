@@ -6,10 +6,9 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from sipmesh.database.lease import NotLeadingError
 from sipmesh.distribution.event import is_ours
 from sipmesh.distribution.notifier import Notifier
-from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.errors import NotLeadingError, OperatorError, RemoteError
 from sipmesh.server.management.issuing import Issuing
 from sipmesh.server.management.link_probing import LinkProbing
 from sipmesh.server.management.network import Network

@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sql
 
 from sipmesh.database.connection import Database
-from sipmesh.database.lease import Lease, NotLeadingError
-from sipmesh.errors import OperatorError
+from sipmesh.database.lease import Lease
+from sipmesh.errors import NotLeadingError, OperatorError
 from sipmesh.server.management.pool.leadership import Leadership
 from support.running import on_loop, until
 from support.telling import Told
