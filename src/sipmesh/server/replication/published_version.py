@@ -78,7 +78,7 @@ class PublishedVersion:
         documents, history = self.documents, self.management_db.history
         record, head = documents.record, history.head()
         if record is not None and record.topology:
-            self._must_have(record.number)
+            self._must_have(record.number, record.topology)
             if not documents.is_whole:  # its state was lost, or an earlier release kept none
                 self._begin_with(self._follower_of(record.number))
         elif documents.is_whole:
@@ -96,14 +96,11 @@ class PublishedVersion:
         else:
             self.documents.begin(jws, roots_of(folder))
 
-    def _must_have(self, number: int) -> None:
-        """Raise `OperatorError` unless the database has the version that this server has accepted last."""
-        record, documents = self.documents.record, self.documents
-        try:
-            if record is not None and record.has_topology(self.management_db.history.get(number).jws):
-                return
-        except OperatorError:
-            pass
+    def _must_have(self, number: int, digest: str) -> None:
+        """Raise `OperatorError` unless the database has the version of this digest, which this server has accepted last."""
+        documents, kept = self.documents, self.management_db.history.with_digest(digest)
+        if kept is not None and kept.version.number == number and digest_of(kept.jws) == digest:
+            return
         reason = f"does not contain version {number}, which {documents.name} has loaded last"
         remedy = (
             "restore the newest backup to an empty folder (sipmesh restore), or join this server again: sipmesh join"
