@@ -67,7 +67,9 @@ async def test_each_command_of_a_server_that_follows_names_the_leader(pool: Pool
         with pytest.raises(NotLeadingError, match=LEADS):
             await network.ask(MGMT2, "block", name="evil.test")
         assert history(pool) == before
-        await type_at(pool, MGMT2, ["user", "add", "carol@example.test"], typed="a-long-secret\n" * 2)
+        add = ["user", "add", "carol@example.test", "--password-stdin"]
+        assert LEADS in await type_at(pool, MGMT2, add, typed="a-long-secret\n", code=1)
+        await type_at(pool, MGMT, add, typed="a-long-secret\n")  # nobody has added the user before
         await network.ask(MGMT, "block", name="evil.test")
         assert history(pool) == before + 1
 

@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TOPOLOGY: Final = ("--topology", "-t")
-DRAFT: Final = frozenset({"publish", "apply", "change", "add", "remove", "rename"})
-"""Commands that publish the draft."""
+DRAFT: Final = {
+    "topology": {"publish", "apply", "change", "add", "remove", "rename"},
+    "partner": {"add", "change", "remove", "unblock"},
+}
+"""Commands that publish the draft, by their group."""
 
 
 def say_where_to_run(leader: str, arguments: Sequence[str]) -> None:
@@ -21,7 +24,7 @@ def say_where_to_run(leader: str, arguments: Sequence[str]) -> None:
         return
     typed = _without_topology(arguments)
     say(f"  → on the host of {leader}: {shlex.join(['sipmesh', *typed])}", error=True)
-    if DRAFT.intersection(typed[:2]):
+    if set(typed[1:2]) & DRAFT.get(typed[0] if typed else "", set()):
         say("    It publishes the draft on that host. Copy your changes there first.", error=True)
 
 

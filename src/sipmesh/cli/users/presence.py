@@ -10,7 +10,7 @@ import typer
 from sipmesh.cli.control_client import tell_users_changed
 from sipmesh.cli.output import GOOD, cell, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
-from sipmesh.cli.topology.remote_servers import note
+from sipmesh.cli.topology.remote_servers import must_lead, note
 from sipmesh.cli.users.accounts import Address, shown_name
 from sipmesh.topology.document.watching import Watching
 from sipmesh.topology.user_address import full_address
@@ -57,6 +57,7 @@ def set_rule(
     from sipmesh.storage.audit_act import AuditAct
 
     place = Place(topology)
+    must_lead(place)
     aor = full_address(user, place.in_force().topology)
     with place.users() as users:
         key = users.set_watcher(aor, watcher, rule)
@@ -71,6 +72,7 @@ def remove(user: Address, watcher: Watcher, *, topology: TopologyFile = HERE) ->
     from sipmesh.storage.audit_act import AuditAct
 
     place = Place(topology)
+    must_lead(place)
     aor = full_address(user, place.in_force().topology)
     with place.users() as users:
         key = users.remove_watcher(aor, watcher)
