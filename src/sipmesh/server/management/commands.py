@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -60,7 +61,10 @@ class ManagementCommands:
         """Return the command for a server that may not lead: then it is refused, with the name of the leader."""
 
         async def asked(given: Mapping[str, Any]) -> Any:
-            self._controller.must_lead()
+            if self._management_db.shared is not None:  # its server may not answer
+                await asyncio.to_thread(self._controller.must_lead)
+            else:
+                self._controller.must_lead()
             return await command(given)
 
         return asked

@@ -23,7 +23,7 @@ from sipmesh.server.management.publishing.publish import (
 )
 from sipmesh.server.management.replies import Plan, PutInForce
 from sipmesh.server.process.clock import now_utc
-from sipmesh.server.process.off_loop import when_large
+from sipmesh.server.process.off_loop import LARGE, when_large
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import Draft
@@ -83,7 +83,7 @@ class Publisher:
     async def plan(self, name: str = DRAFT) -> Plan:
         """Return what publishing the file *name* would change; raises `OperatorError` for a draft with problems."""
         in_force, anchors = self._server.view.loaded, self._anchors_in_use()
-        return await when_large(self._octets(name), self._plan, name, in_force, anchors)
+        return await when_large(self._weight(self._octets(name)), self._plan, name, in_force, anchors)
 
     def _plan(self, name: str, in_force: Loaded, anchors: frozenset[str]) -> Plan:
         draft = self._read_draft(name)
@@ -147,7 +147,8 @@ class Publisher:
             try:
                 yield
             except OperatorError as wrong:
-                self._record_refusal(who, {**about, "refused": wrong.message})
+                entry = {**about, "refused": wrong.message}
+                await when_large(self._weight(0), self._record_refusal, who, entry)
                 raise
 
     def _octets(self, name: str) -> int:
@@ -155,6 +156,10 @@ class Publisher:
         with suppress(OSError):
             return (self._folder / name).stat().st_size
         return 0
+
+    def _weight(self, octets: int) -> int:
+        """Return octets for `when_large`: a thread waits for a shared database, whose server may not answer."""
+        return max(octets, LARGE) if self._management_db.shared is not None else octets
 
     def _record_refusal(self, who: str, entry: Mapping[str, object]) -> None:
         """Add a line to the audit log. If the log cannot be written, the operator still gets the reason of the refusal."""
@@ -189,6 +194,7 @@ class Publisher:
     async def _put_in_force(self, request: PublishRequest, octets: int) -> PutInForce:
         """Publish a version of *octets*, put it in force here, send it to every server, and do what has to follow."""
         before, anchors = self._server.view.loaded, self._anchors_in_use()
+        octets = self._weight(octets)
         new = await when_large(octets, self._publish, request, before, anchors)
         number, who, why = new.version.number, request.who, request.why
         closed = await self._apply(number, octets)
