@@ -1,0 +1,69 @@
+"""The leader of a management pool is killed, or stopped, at each step of each of its acts, and the other server goes on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sipmesh.database.shared import SharedDatabase
+from sipmesh.server.management.pool.file_replication import FileGiver
+from sipmesh.server.management.pool.joining import join_pool
+from sipmesh.server.replication.cert_renewal import renew_own
+from sipmesh.storage.management_db import ManagementDb
+from sipmesh.topology.view import view
+from support import management_steps
+from support.managed import MGMT, MGMT2
+from support.pool import Pool, build_pool
+
+LOSES_LOCKS = "options=-c%20idle_in_transaction_session_timeout%3D1000"
+"""A process that is stopped in a transaction loses its locks after a second, and not after 4 s."""
+
+PATIENCE_S = 900
+pytestmark = [pytest.mark.peer("postgresql"), pytest.mark.soak, pytest.mark.timeout(PATIENCE_S)]
+
+
+@pytest.fixture(name="pool")
+def _pool(tmp_path: Path, postgres_url: str) -> Pool:
+    """Both hosts with the CA; no server runs."""
+    organisation, entry = build_pool(tmp_path / "m")
+    pool = Pool.make(organisation, entry, tmp_path, f"{postgres_url}&{LOSES_LOCKS}")
+    pool.join()
+    leader = ManagementDb(organisation.folder)
+    leader.lease.must_lead()
+    FileGiver(leader).give(view(organisation.load(), MGMT))
+    leader.lease.release()
+    leader.close()
+    second = pool.network.folder(MGMT2)
+    assert join_pool(second, SharedDatabase(pool.url, MGMT2))
+    follower = ManagementDb(second)
+    assert follower.lease.claim()
+    renew_own(view(pool.network.holding(MGMT2).load(), MGMT2), second / "ca", datetime.now(UTC))
+    follower.lease.release()
+    follower.close()
+    return pool
+
+
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGSTOP"])
+@pytest.mark.parametrize("act", ["publish", "revoke", "renew", "root"])
+def test_other_server_goes_on_after_each_step_and_no_late_act_counts(pool: Pool, act: str, how: str) -> None:
+    folders = (str(pool.network.folder(MGMT)), str(pool.network.folder(MGMT2)))
+    paths = os.pathsep.join(filter(None, sys.path))
+    done = subprocess.run(
+        [sys.executable, management_steps.__file__, *folders, pool.url, act, how],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    ended = Counter(line.split(" ", 2)[2] for line in done.stdout.splitlines())
+    assert ended["exited 0"] == len(management_steps.MOMENTS), "the act ends well where it is not ended"
+    assert ended["killed" if how == "SIGKILL" else f"late {management_steps.REFUSED}"] >= 10, ended
+    assert not {how for how in ended if how.startswith("late") and how[-1] not in "03"}, ended
