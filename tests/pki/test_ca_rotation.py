@@ -11,6 +11,7 @@ from cryptography import x509
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
+from sipmesh.pki.offline.cross_certificate import CROSS
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -112,6 +113,20 @@ def test_one_change_at_a_time_and_in_order(generations: CaGenerations, noon: dat
     with pytest.raises(OperatorError, match="is in use"):
         generations.retire(2)
     assert generations.prepare(noon).folder.name == "3"
+
+
+def test_preparation_that_ended_before_the_cross_certificate_is_finished(
+    generations: CaGenerations, noon: datetime
+) -> None:
+    made = generations.prepare(noon)
+    (made.folder / CROSS).unlink()
+    key = generations.current.folder / "root.key"
+    key.rename(away := key.with_name("away"))
+    with pytest.raises(OperatorError, match="another root rotation is in progress"):
+        generations.prepare(noon)  # a person asks the root that is elsewhere
+    away.rename(key)
+    assert generations.prepare(noon).root == made.root
+    assert generations.activate().root == made.root
 
 
 def test_unreadable_generations_file_is_an_error(generations: CaGenerations, noon: datetime) -> None:

@@ -99,24 +99,23 @@ class CaGenerations:
         """Make the next generation, and let the current root sign the cross-certificate for its issuing CA.
 
         The new generation issues nothing yet. If the root's key is kept elsewhere, request the cross-certificate
-        (`sipmesh.pki.offline.root.OfflineRoot.request_cross`). Raises `OperatorError` if a generation is prepared already.
+        (`sipmesh.pki.offline.root.OfflineRoot.request_cross`). A preparation that was interrupted before this signature is
+        finished. Raises `OperatorError` if a generation is prepared already.
         """
-        if self.next is not None:
+        now, coming = self.current, self.next
+        if coming is not None and (self.is_vouched_for or not now.crls.has_key(CertificateKind.ROOT)):
             remedy = "activate that root first: sipmesh ca root activate"
-            problem = Problem(self.next.folder, 0, "", "is prepared already", remedy)
+            problem = Problem(coming.folder, 0, "", "is prepared already", remedy)
             raise OperatorError("another root rotation is in progress", (problem,))
-        number = max(self.numbers) + 1
-        now = self.current
-        made = EnterpriseCa.create(
-            self.folder_of(number),
-            now.organisation,
-            at,
-            crl_base=f"{now.crl_base}/{number}",
-            generation=number,
-        )
+        made = coming or self._made(max(self.numbers) + 1, at)
         if now.crls.has_key(CertificateKind.ROOT):
             files.write(made.folder / CROSS, now.cross_certify(made, at))
         return made
+
+    def _made(self, number: int, at: datetime) -> EnterpriseCa:
+        now = self.current
+        folder, crl_base = self.folder_of(number), f"{now.crl_base}/{number}"
+        return EnterpriseCa.create(folder, now.organisation, at, crl_base=crl_base, generation=number)
 
     def activate(self) -> EnterpriseCa:
         """Let the prepared generation issue from now on; raises `OperatorError` if it is not ready."""
