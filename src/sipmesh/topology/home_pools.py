@@ -26,6 +26,11 @@ def home_by_default(topology: Topology) -> str:
     return next(iter(front_end_pools(topology)), "")
 
 
+def backup_pools(topology: Topology) -> dict[str, str]:
+    """Give the backup pool of each front-end pool that has one."""
+    return {pool.name: pool.backup_pool for pool in topology.pools if pool.backup_pool is not None}
+
+
 def chosen_home(topology: Topology, pool: str) -> str:
     """Give the front-end pool that an operator has named; raises `OperatorError` with the nearest name for any other."""
     known = front_end_pools(topology)

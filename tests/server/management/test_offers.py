@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -45,6 +46,31 @@ async def test_server_gets_the_users_of_its_pool_and_later_changes(managed: Mana
         assert host.users.homes == {"sip:dora@example.test": POOL2}
         assert host.number == plane.users.number
         assert plane.hosts[EDGE].users is None
+
+
+@on_loop
+async def test_backup_pool_gets_the_users_of_the_other_pool_with_the_version_that_names_it(managed: Managed) -> None:
+    """And loses them with the version that does not. Only the signed topology says so: another pool gets none."""
+
+    def paired(document: dict[str, Any]) -> None:
+        next(pool for pool in document["pools"] if pool["name"] == POOL2)["backup_pool"] = POOL
+
+    def alone(document: dict[str, Any]) -> None:
+        del next(pool for pool in document["pools"] if pool["name"] == POOL2)["backup_pool"]
+
+    with Plane(managed) as plane:
+        await plane.controller.refresh_users()
+        plane.connect_all()
+        plane.users.add("dora@example.test", "dora-secret", pool=POOL2)
+        host, known = plane.hosts[FE1], list[tuple[set[str], object]]()
+        for change in (None, paired, alone):
+            await plane.publish(change)
+            await plane.controller.refresh_users()
+            await plane.settle()
+            assert host.users is not None
+            known.append((set(host.users.backups), host.users.homes))
+        dora = "sip:dora@example.test"
+        assert known == [(set(), {dora: POOL2}), ({dora}, {dora: POOL2}), (set(), {dora: POOL2})]
 
 
 @on_jumping_loop

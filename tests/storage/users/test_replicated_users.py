@@ -15,6 +15,7 @@ from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.users.replicated_users import MOST_IN_PLACE, ReplicatedUsers
 from sipmesh.storage.users.user_database import Users
 from sipmesh.storage.users.user_document import MOST_IN_A_PART, UserDocument
+from sipmesh.topology.document.watching import Watching
 
 ORG, POOL1, POOL2 = "Example", "pool1.example.test", "pool2.example.test"
 ALICE, BOB, CAROL = (f"sip:{name}@example.test" for name in ("alice", "bob", "carol"))
@@ -90,16 +91,79 @@ def test_moved_user_has_a_verifier_only_in_the_new_pool(users: Users) -> None:
     assert (second.verifier(ALICE) is not None, second.home(ALICE)) == (True, POOL2)
     users.remove(ALICE)
     assert fed(users, second, POOL2, second.number) == {ALICE}
-    assert fed(users, first, POOL1, first.number) == set()
+    assert fed(users, first, POOL1, first.number) == {ALICE}
     assert first.home(ALICE) is second.home(ALICE) is None
 
 
-def test_new_password_is_a_change_and_another_pools_is_not(users: Users) -> None:
+def test_new_password_is_a_change_and_that_of_a_user_elsewhere_may_be(users: Users) -> None:
+    """A link of a user who has moved may still be there, for its call."""
     held = ReplicatedUsers(ORG, POOL1)
     fed(users, held)
     users.set_password(ALICE, "new")
-    users.set_password(BOB, "new")
     assert fed(users, held, since=held.number) == {ALICE}
+    users.set_password(BOB, "new")
+    users.add_alias(ALICE, "+4930123")
+    assert fed(users, held, since=held.number) == {BOB}
+
+
+def test_backup_pool_gets_the_verifiers_before_it_needs_them_and_no_other_pool_does(users: Users) -> None:
+    names = (POOL1, POOL2, "pool3.example.test")
+    pools = [ReplicatedUsers(ORG, name) for name in names]
+
+    def feed() -> list[set[str]]:
+        return [fed(users, held, name, held.number) for held, name in zip(pools, names, strict=True)]
+
+    feed()
+    assert [held.verifier(ALICE) is not None for held in pools] == [True, False, False]
+    users.set_watcher(ALICE, BOB, Watching.BLOCK)
+    users.set_backups({POOL1: POOL2})
+    feed()
+    users.refresh()
+    assert [held.verifier(ALICE) for held in pools] == [users.verifier(ALICE), users.verifier(ALICE), None]
+    assert [held.verifier(BOB) for held in pools] == [None, users.verifier(BOB), None]
+    assert [held.home(ALICE) for held in pools] == [POOL1] * 3
+    assert pools[1].watcher_rules(ALICE) == pools[0].watcher_rules(ALICE) == {BOB: Watching.BLOCK}
+    assert not pools[2].watcher_rules(ALICE)
+    users.set_password(ALICE, "new")
+    assert feed()[1] == {ALICE}
+    users.refresh()
+    assert pools[1].verifier(ALICE) == users.verifier(ALICE)
+    users.set_backups({})
+    assert feed()[1] == {ALICE}
+    assert pools[1].verifier(ALICE) is None
+    assert users.documents(ORG, POOL2, POOL1)[0].count(b"sha256") == 0
+
+
+def test_equal_backup_pools_change_no_number(users: Users) -> None:
+    number = users.jump(0)
+    users.set_backups({})
+    assert users.jump(0) == number
+    users.set_backups({POOL1: POOL2})
+    users.set_backups({POOL1: POOL2})
+    assert users.jump(0) == number + 1
+
+
+def test_user_of_a_backup_pool_who_moves_or_leaves_is_no_guest_any_more(users: Users) -> None:
+    users.set_backups({POOL1: POOL2})
+    held = ReplicatedUsers(ORG, POOL2)
+    fed(users, held, POOL2)
+    users.move(ALICE, "pool3.example.test")
+    assert fed(users, held, POOL2, held.number) == {ALICE}
+    assert held.verifier(ALICE) is None
+    users.move(ALICE, POOL1)
+    fed(users, held, POOL2, held.number)
+    assert held.verifier(ALICE) is not None
+    users.remove(ALICE)
+    assert fed(users, held, POOL2, held.number) == {ALICE}
+    assert (held.verifier(ALICE), held.home(ALICE)) == (None, None)
+
+
+def test_backup_pools_are_copied_with_the_users(users: Users, tmp_path: Path) -> None:
+    users.set_backups({POOL1: POOL2})
+    copy = Users(tmp_path / "copy.db")
+    users.copy_to(copy)
+    assert copy.documents(ORG, POOL2, POOL1) == users.documents(ORG, POOL2, POOL1)
+    copy.close()
 
 
 def test_all_users_are_sent_after_a_jump_and_unknown_ones_are_removed(users: Users, tmp_path: Path) -> None:

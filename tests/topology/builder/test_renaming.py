@@ -26,6 +26,11 @@ def test_pool_is_renamed_as_a_next_hop_also() -> None:
     ]
 
 
+def test_pool_is_renamed_as_a_backup_pool_also() -> None:
+    before = TOPOLOGY.replace("    servers: [fe3", "    backup_pool: pool1.example.test\n    servers: [fe3")
+    assert "backup_pool: main.example.test" in lines(rename(before, "pool1.example.test", "main", FILE), before)
+
+
 def test_edge_pool_is_renamed_as_the_route_also() -> None:
     after = rename(TOPOLOGY, "sip.example.test", "Border.example.test", FILE)
     assert lines(after) == ["- name: border.example.test", "route: border.example.test"]

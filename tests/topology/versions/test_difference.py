@@ -68,6 +68,20 @@ def test_sites_of_pools_and_servers_have_words(place: Place) -> None:
     ]
 
 
+def test_backup_pool_has_words(place: Place) -> None:
+    pair = "name: pool2.example.test\n    backup_pool: pool1.example.test"
+    alone = ("name: pool2.example.test", pair)
+    assert told(place, alone) == [
+        (
+            "pool pool2.example.test's users are served by pool1.example.test while its servers do not answer, and "
+            "pool1.example.test gets their password hashes"
+        )
+    ]
+    assert told(place, ("name: pool2.example.test", "name: pool2.example.test\n    takeover_after: 30")) == [
+        "pool pool2.example.test's seconds before its backup pool takes over changes from 60 to 30"
+    ]
+
+
 def test_equal_topologies_have_no_difference(place: Place) -> None:
     """Comments, quotes, and a server in full where its name would do."""
     assert told(place) == []
@@ -377,7 +391,13 @@ RICH = {
     "sip_domains": ["example.test", "example.org"],
     "authority": {"anchors": ["ours.pem"], "crls": ["a.crl", "b.crl"]},
     "pools": [
-        {"name": "pool1.example.test", "role": "front-end", "servers": [SERVER, "fe2.example.test"]},
+        {
+            "name": "pool1.example.test",
+            "role": "front-end",
+            "servers": [SERVER, "fe2.example.test"],
+            "backup_pool": "pool2.example.test",
+            "takeover_after": 30,
+        },
         {"name": "pool2.example.test", "role": "front-end", "servers": ["fe3.example.test"]},
         {
             "name": "sip.example.test",

@@ -13,13 +13,13 @@ from sipmesh.server.process.off_loop import off_loop
 from sipmesh.server.replication.crl_store import CrlStore
 from sipmesh.server.replication.revocation_push import REVOKED, revoked_payload
 from sipmesh.server.replication.stored_users import USERS
-from sipmesh.topology.home_pools import home_by_default
+from sipmesh.topology.home_pools import backup_pools, home_by_default
 from sipmesh.topology.versions.jose import open_signed
 from sipmesh.topology.versions.publication import KIND, Publication
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sipmesh.server.log import Log
     from sipmesh.server.management.publishing.publisher import InForce
@@ -39,6 +39,9 @@ class Directory(Protocol):
 
     def refresh(self) -> frozenset[str]:
         """Read what has changed; blocks until the database has answered. Returns what has changed, empty if nothing has."""
+
+    def set_backups(self, backups: Mapping[str, str]) -> None:
+        """Record the backup pool of each pool that has one; blocks until the database has answered."""
 
     def documents(self, organisation: str, pool: str, otherwise: str, *, since: int = 0) -> Sequence[bytes]:
         """Return what has changed for *pool* since number *since*, as payloads that have to be signed."""
@@ -81,6 +84,9 @@ class Offers:
         self._crls = CrlStore(server.view.loaded.folder)
         self._of_pool: dict[tuple[str, int], list[Item]] = {}
         self._users_unsent = False  # whether a server lacks users because the database failed
+        self._recorded: tuple[Mapping[str, str], int] | None = (
+            None  # the backup pools in the database, and as which leader
+        )
         self._revoked: Item | None = None
         self.issuing = ""
         self.offer_version(document)
@@ -183,16 +189,26 @@ class Offers:
 
         If the database cannot be reached, this logs a warning and returns False.
         """
+        before = self._users.number
         try:
-            changed = await asyncio.to_thread(self._users.refresh)
+            await asyncio.to_thread(self._read_users, backup_pools(self._server.view.loaded.topology))
         except OperatorError as wrong:
             self._log.warning("user database cannot be read: the known users stay in force", why=str(wrong))
             return False
-        if not changed and not self._users_unsent:
+        if self._users.number == before and not self._users_unsent:
             return False
         self._users_unsent = False
         self._of_pool.clear()
         return True
+
+    def _read_users(self, backups: Mapping[str, str]) -> None:
+        """Read the users. The leader records the *backups* of the version in force first. A thread does so."""
+        lease = self._management_db.lease
+        wanted = (backups, lease.fencing)
+        if wanted != self._recorded and (lease.fencing or not lease.is_of_pool):
+            self._users.set_backups(backups)
+            self._recorded = wanted
+        self._users.refresh()
 
     def _sign(self, payload: bytes, kind: str) -> bytes:
         return sign_as(self._server.view, payload, kind, now_utc(), self._management_db.lease.fencing)

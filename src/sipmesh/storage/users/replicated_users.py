@@ -21,17 +21,25 @@ MOST_IN_PLACE: Final = 2_000
 
 @dataclass(slots=True)
 class UserSet:
-    """Users by their address: verifiers and rules of the pool's own users, home pools of all others, and aliases of all."""
+    """Users by their address: verifiers and rules of the pool's own users, home pools of all others, and aliases of all.
+
+    *backups* are the verifiers of users of other pools whose backup pool this is.
+    """
 
     number: int = 0
     verifiers: dict[str, Verifier] = field(default_factory=dict, repr=False)
     homes: dict[str, str] = field(default_factory=dict, repr=False)
+    backups: dict[str, Verifier] = field(default_factory=dict, repr=False)
     aliases: AliasIndex = field(default_factory=AliasIndex, repr=False)
     watchers: dict[str, WatcherRules] = field(default_factory=dict, repr=False)
 
     def about(self, aor: str) -> tuple[Verifier | None, WatcherRules]:
         """Return what concerns the links and the watchers of *aor*."""
-        return self.verifiers.get(aor), self.watchers.get(aor, NO_RULES)
+        return self.verifier(aor), self.watchers.get(aor, NO_RULES)
+
+    def verifier(self, aor: str) -> Verifier | None:
+        """Return the verifier of a user of this pool, or of a pool whose backup pool this is."""
+        return self.verifiers.get(aor) or self.backups.get(aor)
 
     def add(self, part: UserDocument) -> None:
         """Apply the changes of one part."""
@@ -41,6 +49,9 @@ class UserSet:
             self.homes.pop(aor, None)
         self.verifiers |= part.verifiers
         self.homes |= part.homes
+        for aor in part.changed:
+            self.backups.pop(aor, None)
+        self.backups |= part.backups
         for aor in part.changed:
             self.aliases.put(aor, part.aliases.get(aor, ()))
             self.watchers.pop(aor, None)
@@ -126,14 +137,15 @@ class ReplicatedUsers:
         if parts[0].since:
             users.verifiers, users.homes = dict(before.verifiers), dict(before.homes)
             users.aliases, users.watchers = before.aliases.copy(), dict(before.watchers)
+            users.backups = dict(before.backups)
         for part in parts:
             users.add(part)
-        aors = before.verifiers.keys() | users.verifiers.keys()
+        aors = before.verifiers.keys() | users.verifiers.keys() | before.backups.keys() | users.backups.keys()
         changed = frozenset(aor for aor in aors if before.about(aor) != users.about(aor))
         return UserChange(number, users=users, changed=changed)
 
     def commit(self, change: UserChange | None) -> frozenset[str]:
-        """Put a *change* in force that `plan` has returned last; returns the users of this pool that it concerns."""
+        """Put a *change* in force that `plan` has returned last; returns the users whose links or watchers it may concern."""
         if change is None:
             return frozenset()
         if change.users is not None:
@@ -151,7 +163,7 @@ class ReplicatedUsers:
         for part in change.parts:
             users.add(part)
         users.number = change.number
-        return frozenset(aor for aor in aors if before[aor] != users.about(aor))
+        return frozenset(aor for aor in aors if users.verifier(aor) is None or before[aor] != users.about(aor))
 
     def _check(self, document_part: UserDocument) -> None:
         if (document_part.organisation, document_part.pool) != (self._organisation, self._pool):
@@ -186,16 +198,20 @@ class ReplicatedUsers:
             users.number,
             verifiers=users.verifiers,
             homes=users.homes,
+            backups=users.backups,
             aliases={aor: users.aliases.of(aor) for aor in users.aliases.users()},
             watchers=users.watchers,
         )
         return whole.encode()
 
     def verifier(self, aor: str) -> Verifier | None:
-        """Return the password verifier of *aor*; None for an unknown user, a user of another pool, and a withheld user."""
+        """Return the password verifier of *aor*, a user of this pool or of one whose backup pool this is; None for all others.
+
+        None also for a withheld user.
+        """
         if self._users is None or aor in self._withheld:
             return None
-        return self._users.verifiers.get(aor)
+        return self._users.verifier(aor)
 
     def home(self, aor: str) -> str | None:
         """Return the home pool of *aor*; None for an unknown user."""

@@ -9,7 +9,7 @@ import sqlalchemy as sql
 
 from sipmesh.storage.users.password_hashes import verifier_of
 from sipmesh.storage.users.user_document import UserDocument
-from sipmesh.storage.users.user_rows import alias_index, rows_of, rules_in
+from sipmesh.storage.users.user_rows import alias_index, backups_in, rows_of, rules_in
 from sipmesh.storage.users.user_tables import ALIASES, CHANGES, USERS, VERSION, WATCHERS
 
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class UserChanges:
-    """The *rows* of users changed since the number *since*, 0 for all; *gone* are removed users, *version* the present number."""
+    """The *rows* of users changed since the number *since*, 0 for all; *gone* are removed users, *version* the present number.
+
+    *backups* has the backup pool of each pool that has one.
+    """
 
     rows: Sequence[dict[str, Any]]
     aliases: AliasIndex
@@ -29,10 +32,12 @@ class UserChanges:
     gone: frozenset[str]
     version: int
     since: int
+    backups: Mapping[str, str]
 
     def documents(self, organisation: str, pool: str) -> Sequence[bytes]:
         """Return what the servers of *pool* have to know of it, as payloads to sign; each payload is one part."""
         ours = [row for row in self.rows if row["pool"] == pool]
+        guests = [row for row in self.rows if self.backups.get(row["pool"]) == pool]
         document = UserDocument(
             organisation,
             pool,
@@ -40,9 +45,10 @@ class UserChanges:
             self.since,
             verifiers={row["aor"]: verifier_of(row) for row in ours},
             homes={row["aor"]: row["pool"] for row in self.rows if row["pool"] != pool},
+            backups={row["aor"]: verifier_of(row) for row in guests},
             gone=self.gone,
             aliases={row["aor"]: keys for row in self.rows if (keys := self.aliases.of(row["aor"]))},
-            watchers={row["aor"]: rules for row in ours if (rules := self.rules.get(row["aor"]))},
+            watchers={row["aor"]: rules for row in (*ours, *guests) if (rules := self.rules.get(row["aor"]))},
         )
         return [part.encode() for part in document.divided()]
 
@@ -58,11 +64,13 @@ def changes_since(db: sql.Connection, since: int, otherwise: str) -> UserChanges
     db.execute(USERS.update().where(USERS.c.pool.is_(None)).values(pool=otherwise))
     changes = sql.select(CHANGES.c.aor).where(CHANGES.c.version > since)
     changed = list(db.execute(changes).scalars())
+    backups = backups_in(db)
     if not since or len(changed) != version - since:
         rows = rows_of(db, sql.select(USERS).order_by(USERS.c.aor))
         aliases, rules = alias_index(db, sql.select(ALIASES)), rules_in(db, sql.select(WATCHERS))
-        return UserChanges(rows, aliases, rules, frozenset(), version, 0)
+        return UserChanges(rows, aliases, rules, frozenset(), version, 0, backups)
     rows = rows_of(db, sql.select(USERS).where(USERS.c.aor.in_(changes)).order_by(USERS.c.aor))
     aliases = alias_index(db, sql.select(ALIASES).where(ALIASES.c.aor.in_(changes)))
     rules = rules_in(db, sql.select(WATCHERS).where(WATCHERS.c.aor.in_(changes)))
-    return UserChanges(rows, aliases, rules, frozenset(changed) - {row["aor"] for row in rows}, version, since)
+    gone = frozenset(changed) - {row["aor"] for row in rows}
+    return UserChanges(rows, aliases, rules, gone, version, since, backups)

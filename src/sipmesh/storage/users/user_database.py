@@ -27,6 +27,7 @@ from sipmesh.storage.users.user_changes import changes_since
 from sipmesh.storage.users.user_rows import (
     alias_index,
     aliases_of,
+    backups_in,
     disabled_since,
     owner_of,
     row_of,
@@ -38,6 +39,7 @@ from sipmesh.storage.users.user_rows import (
 )
 from sipmesh.storage.users.user_tables import (
     ALIASES,
+    BACKUPS,
     CHANGES,
     COLUMN_OF,
     DISABLED,
@@ -48,7 +50,7 @@ from sipmesh.storage.users.user_tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sipmesh.routing.authentication.verifier import Verifier
@@ -253,6 +255,21 @@ class Users:
             found = changes_since(db, since, otherwise)
         return [] if found.version in {0, since} else found.documents(organisation, pool)
 
+    def set_backups(self, backups: Mapping[str, str]) -> None:
+        """Record the backup pool of each pool that has one; after a change, every server gets all users again.
+
+        The verifiers that a pool gets depend on it, and a number of the users always means the same content. So a change raises
+        the number, and is the change of no single user. Raises `OperatorError` if the database cannot be used.
+        """
+        with self._database.border(), self._engine.begin() as db:
+            db.execute(VERSION.update().values(version=VERSION.c.version))  # so that no change happens meanwhile
+            if backups_in(db) == backups:
+                return
+            db.execute(BACKUPS.delete())
+            if backups:
+                db.execute(BACKUPS.insert(), [{"pool": pool, "backup": backup} for pool, backup in backups.items()])
+            db.execute(VERSION.update().values(version=VERSION.c.version + 1))
+
     def places(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return the home pools of users ("" for users without one), and the domains of their addresses."""
         return self._known.places()
@@ -279,7 +296,7 @@ class Users:
         """
         with self._database.border(), self._engine.begin() as db:
             db.execute(VERSION.update().values(version=VERSION.c.version))  # so that no change happens meanwhile
-            tables = (USERS, ALIASES, WATCHERS, DISABLED, CHANGES, VERSION)
+            tables = (USERS, ALIASES, WATCHERS, DISABLED, BACKUPS, CHANGES, VERSION)
             found = {table: rows_of(db, sql.select(table)) for table in tables}
         with other._database.border(), other._engine.begin() as db:
             db.execute(VERSION.update().values(version=VERSION.c.version))

@@ -42,9 +42,10 @@ class UserDocument:
     """One part of a document.
 
     *number* is the version of the users that it leads to; *since* is the version that it starts from, 0 for "from nothing".
-    *verifiers* are only those of the pool's own users. *homes* has the home pool of each other address. *gone* are addresses
-    that do not exist any more. *aliases* has the aliases of each address that has any: no other address of the document has
-    one. *watchers* has the rules about the presence of each of the pool's own users that has any. Addresses are
+    *verifiers* are only those of the pool's own users. *homes* has the home pool of each other address. *backups* has the
+    verifiers of those among them whose home pool has this pool as its backup pool. *gone* are addresses that do not exist any
+    more. *aliases* has the aliases of each address that has any: no other address of the document has
+    one. *watchers* has the rules about the presence of each user with a verifier that has any. Addresses are
     ``sip:user@domain``.
     """
 
@@ -56,6 +57,7 @@ class UserDocument:
     parts: int = 1
     verifiers: Mapping[str, Verifier] = field(default_factory=dict, repr=False)
     homes: Mapping[str, str] = field(default_factory=dict, repr=False)
+    backups: Mapping[str, Verifier] = field(default_factory=dict, repr=False)
     gone: frozenset[str] = frozenset()
     aliases: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     watchers: Mapping[str, WatcherRules] = field(default_factory=dict, repr=False)
@@ -98,6 +100,7 @@ class UserDocument:
             verifiers={aor: value for aor, value in values.items() if isinstance(value, Verifier)},
             homes={aor: value for aor, value in values.items() if isinstance(value, str)},
             gone=frozenset(aor for aor, value in values.items() if value is None),
+            backups={aor: self.backups[aor] for aor in values if aor in self.backups},
             aliases={aor: self.aliases[aor] for aor in values if aor in self.aliases},
             watchers={aor: self.watchers[aor] for aor in values if aor in self.watchers},
         )
@@ -114,6 +117,7 @@ class UserDocument:
             "parts": self.parts,
             "users": [_row(verifier) for verifier in self.verifiers.values()],
             "homes": _by_pool(self.homes),
+            "backups": [_row(verifier) for verifier in self.backups.values()],
             "gone": sorted(map(_bare, self.gone)),
             "aliases": {_bare(aor): list(keys) for aor, keys in self.aliases.items()},
             "watchers": {_bare(aor): dict(rules) for aor, rules in self.watchers.items()},
@@ -136,6 +140,9 @@ class UserDocument:
         if document["format"] != FORMAT:
             raise ValueError(f"format {document['format']!r}")
         verifiers = [_verifier(row) for row in document["users"]]
+        backups = [
+            _verifier(row) for row in document.get("backups", ())
+        ]  # a release without backup pools has no such member
         read = cls(
             organisation=_text(document["organisation"]),
             pool=_text(document["pool"]),
@@ -149,12 +156,15 @@ class UserDocument:
                 for pool, bare_addresses in document["homes"].items()
                 for bare in bare_addresses
             },
+            backups={verifier.aor: verifier for verifier in backups},
             gone=frozenset(map(_full, document["gone"])),
             aliases=_aliases(document.get("aliases", {})),  # a release without aliases has no such member
             watchers=_watchers(document.get("watchers", {})),  # nor has one without these rules
         )
         if not read.since < read.number or not read.part <= read.parts <= MOST_PARTS:
             raise ValueError("its numbers do not fit together")
+        if not read.backups.keys() <= read.homes.keys():
+            raise ValueError("a user of a backup pool without a home pool")
         return read
 
 

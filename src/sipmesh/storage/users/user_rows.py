@@ -14,7 +14,7 @@ from sipmesh.routing.identity.alias import alias_keys, folded
 from sipmesh.sip.tel import TelUri, is_tel
 from sipmesh.storage.alias_index import AliasIndex
 from sipmesh.storage.users.user import User
-from sipmesh.storage.users.user_tables import ALIASES, COLUMN_OF, DISABLED, USERS
+from sipmesh.storage.users.user_tables import ALIASES, BACKUPS, COLUMN_OF, DISABLED, USERS
 from sipmesh.topology.document.watching import Watching
 
 
@@ -81,6 +81,11 @@ def rules_in(db: sql.Connection, query: sql.Select[Any]) -> dict[str, WatcherRul
     for row in rows_of(db, query):
         found.setdefault(row["aor"], {})[row["watcher"]] = known.get(row["rule"], Watching.BLOCK)
     return {aor: dict(sorted(rules.items())) for aor, rules in found.items()}
+
+
+def backups_in(db: sql.Connection) -> dict[str, str]:
+    """Return the backup pool of each pool that has one."""
+    return {row["pool"]: row["backup"] for row in rows_of(db, sql.select(BACKUPS))}
 
 
 def user_from(

@@ -86,6 +86,14 @@ WATCHERS = sql.Table(
     sql.Column("rule", sql.Text, nullable=False),
 )
 
+# The backup pool of each pool that has one, as of the number of the users: it decides which pool gets which verifiers.
+BACKUPS = sql.Table(
+    "users_backups",
+    SCHEMA,
+    sql.Column("pool", sql.Text, primary_key=True),
+    sql.Column("backup", sql.Text, nullable=False),
+)
+
 COLUMN_OF: Final = {Algorithm.SHA_256: "ha1_sha256", Algorithm.MD5: "ha1_md5"}
 """The columns of the password hashes."""
 

@@ -42,6 +42,7 @@ def _places(outline: Outline, entry: Entry) -> Iterator[Loc]:
     yield entry.loc if entry.short else (*entry.loc, "name")
     if entry.kind is Kind.POOL:
         yield from _members(outline, entry.name, "next_hop")
+        yield from _members(outline, entry.name, "backup_pool")
         if _is(outline.plain(("federation", "route")), entry.name):
             yield ("federation", "route")
     if entry.kind is Kind.DOMAIN:

@@ -46,6 +46,7 @@ MOST_CLIENT_CERTIFICATES = 16
 MOST_OPERATORS = 100
 MOST_APPROVERS = 50
 MOST_WORKERS = 64
+TAKEOVER_AFTER_S = 60  # a restart of a process or of a small machine is over by then, and is no takeover
 PARTNER_PORT = 5061
 
 OperatorName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,31}$")]
@@ -199,6 +200,14 @@ class Pool(Part):
     )
     speaks_for: tuple[Fqdn, ...] = Field(
         default=(), description="SIP domains of ours whose users an application may assert"
+    )
+    backup_pool: Fqdn | None = Field(
+        default=None,
+        description="the front-end pool that serves the users of this front-end pool while none of its servers answers",
+    )
+    takeover_after: Annotated[int, Field(ge=2, le=86_400)] = Field(
+        default=TAKEOVER_AFTER_S,
+        description="seconds for which no server may have answered before the backup pool serves the users",
     )
 
 

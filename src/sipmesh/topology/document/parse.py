@@ -189,6 +189,9 @@ _WANTED = {
 def _misfit(error: ErrorDetails) -> tuple[str, str]:
     """Give reason and remedy for a value of the wrong type."""
     wanted = _WANTED.get(error["type"], error["msg"])
+    least = error.get("ctx", {}).get("ge", 1)
+    if least != 1:
+        wanted = f"a number from {least} on"
     kind = wanted.partition(",")[0]
     return f"is {_seen(error['input'])}, expected {kind}", f"write {wanted}: {_described(error['loc'])}"
 

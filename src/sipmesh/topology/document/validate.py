@@ -232,7 +232,8 @@ def next_hops_lead_somewhere(document: _Document) -> None:
             _next_hop_is_a_front_end(document, place, pool, pool.next_hop)
 
 
-def _next_hop_is_a_front_end(document: _Document, place: Loc, pool: Pool, name: str) -> None:
+def _names_a_front_end(document: _Document, place: Loc, name: str) -> bool:
+    """Report a *name* that is not a front-end pool; True if it is one."""
     target = document.topology.pool(name)
     front_ends = [p.name for p in document.topology.pools if p.role is Role.FRONT_END]
     if target is None:
@@ -242,11 +243,30 @@ def _next_hop_is_a_front_end(document: _Document, place: Loc, pool: Pool, name: 
     elif target.role is not Role.FRONT_END:
         remedy = f"name a front-end pool: {_front_ends(document)}"
         document.report.add(place, f"{name!r} is of role {target.role}, not front-end", remedy)
-    elif pool.role in (Role.FRONT_END, Role.MANAGEMENT):
+    return target is not None and target.role is Role.FRONT_END
+
+
+def _next_hop_is_a_front_end(document: _Document, place: Loc, pool: Pool, name: str) -> None:
+    if _names_a_front_end(document, place, name) and pool.role in (Role.FRONT_END, Role.MANAGEMENT):
         remedy = "remove it; front ends reach each other directly, and partners by `federation.route`"
         if pool.role is Role.MANAGEMENT:
             remedy = "remove it; a management server forwards no requests"
         document.report.add(place, f"a {pool.role} pool has no next hop", remedy)
+
+
+def backup_pools_are_front_ends(document: _Document) -> None:
+    """The backup pool of a front-end pool is another front-end pool. No other pool has one."""
+    for loc, pool in document.pools():
+        place: Loc = (*loc, "backup_pool")
+        if pool.backup_pool is None:
+            continue
+        if pool.role is not Role.FRONT_END:
+            remedy = "remove it; only users have a backup pool, and they are at home in front-end pools"
+            document.report.add(place, f"a pool of role {pool.role} has no backup pool", remedy)
+        elif pool.backup_pool == pool.name:
+            document.report.add(place, "is the pool itself", f"name another front-end pool: {_front_ends(document)}")
+        else:
+            _names_a_front_end(document, place, pool.backup_pool)
 
 
 def _circle(topology: Topology, start: Pool) -> list[str]:
@@ -469,6 +489,7 @@ CHECKS = (
     workers_fit_the_role,
     certificates_come_with_keys,
     next_hops_lead_somewhere,
+    backup_pools_are_front_ends,
     management_is_one_pool,
     management_database_is_public,
     console_has_a_management_server,

@@ -247,6 +247,7 @@ def _settings(pool: Pool) -> str:
         "inside name": pool.internal_name,
         "speaks for": tell_list(pool.speaks_for),
         "a port for": "remote users" if pool.remote_users else "",
+        "backup pool": pool.backup_pool,
     }
     return "".join(f", {name} {value}" for name, value in settings.items() if value)
 
@@ -417,6 +418,13 @@ def _next_hop(whose: str, old: str | None, new: str | None) -> str:
     return f"{whose} sends requests to {new or 'no pool'} instead of {old or 'no pool'}"
 
 
+def _backup_pool(whose: str, old: str | None, new: str | None) -> str:
+    if new is None:
+        return f"{whose}'s users are served by no other pool any more while its servers do not answer"
+    instead = f" instead of {old}" if old else ""
+    return f"{whose}'s users are served by {new}{instead} while its servers do not answer, and {new} gets their password hashes"
+
+
 def _remote_users(whose: str, _old: bool, new: bool) -> str:  # noqa: FBT001 - the values of a field
     return f"{whose} {'has a client port for remote users' if new else 'no longer has a client port for remote users'}"
 
@@ -526,6 +534,8 @@ _POOL: Mapping[str, Words | None] = {
     "internal_name": _from_to("inside name", "none"),
     "remote_users": _remote_users,
     "next_hop": _next_hop,
+    "backup_pool": _backup_pool,
+    "takeover_after": _from_to("seconds before its backup pool takes over"),
 }
 _SERVER: Mapping[str, Words | None] = {
     **dict.fromkeys(("name", "ports", "outside")),
