@@ -46,6 +46,8 @@ class PoolView:
     next_hop: str | None
     speaks_for: frozenset[str]
     remote_users: bool = False
+    backup_pool: str = ""
+    takeover_after_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +285,26 @@ class ServerView:
         """Give the partner with *name*, which is one of its domains or its edge, or None."""
         return next((partner for partner in self.partners if name.lower() in partner.peer.identity), None)
 
+    def backup_of(self, pool: str) -> str:
+        """Give the pool that serves the users of *pool* while none of its servers answers; "" if there is none."""
+        found = self.pools.get(pool)
+        return found.backup_pool if found is not None else ""
+
+    def next_hops_of(self, pool: PoolView) -> tuple[str, ...]:
+        """Give the next hop of a pool, and the backup pool of this next hop."""
+        next_hop = pool.next_hop or ""
+        return tuple(name for name in (next_hop, self.backup_of(next_hop)) if name)
+
+    def way_to(self, pool: str) -> ServerChoice:
+        """Give the servers for requests to users of *pool*: its own, then those of its backup pool, unless that is ours."""
+        backup = self.backup_of(pool)
+        return self.choice_of(pool).then(self.choice_of(backup if backup != self.pool.name else ""))
+
+    def servers_of(self, pool: str) -> tuple[str, ...]:
+        """Give the servers of a pool; empty if there is no such pool."""
+        found = self.pools.get(pool)
+        return found.servers if found is not None else ()
+
     def choice_of(self, pool: str) -> ServerChoice:
         """Give the servers of a pool, those at the site of this server first; empty if there is no such pool."""
         return self._choices.get(pool, NO_SERVERS)
@@ -389,7 +411,9 @@ class ServerView:
         match (opener.role, other.role):
             case (Role.FRONT_END, Role.FRONT_END | Role.EDGE) | (Role.MANAGEMENT, Role.FRONT_END):
                 return True
-            case (Role.EDGE | Role.APPLICATION, Role.FRONT_END):
+            case (Role.EDGE, Role.FRONT_END):
+                return other.pool in self.next_hops_of(self.pools[opener.pool])
+            case (Role.APPLICATION, Role.FRONT_END):
                 return self.pools[opener.pool].next_hop == other.pool
             case (Role.FRONT_END, Role.APPLICATION):
                 return self.pools[other.pool].next_hop == opener.pool
@@ -401,7 +425,10 @@ class ServerView:
 
 def _pool_view(pool: Pool) -> PoolView:
     names = tuple(server.name for server in pool.servers)
-    return PoolView(pool.name, pool.role, names, pool.next_hop, frozenset(pool.speaks_for), pool.remote_users)
+    speaks_for, backup = frozenset(pool.speaks_for), pool.backup_pool or ""
+    return PoolView(
+        pool.name, pool.role, names, pool.next_hop, speaks_for, pool.remote_users, backup, float(pool.takeover_after)
+    )
 
 
 def view(loaded: Loaded, server: str) -> ServerView:

@@ -1,7 +1,8 @@
 """Which of our users a front end of another pool may speak for: those whose home it is.
 
-Only the home pool authenticates a user, also if another server has the user's link. So a request of the user reaches other
-pools from the home pool only. What a server of our own pool says is not looked at: it passes on what others have said to it.
+Only the home pool authenticates a user, also if another server has the user's link, and its backup pool in its place. So a
+request of the user reaches other pools from these two only. The backup pool has the digest of the password: it could log in as
+the user anyway. What a server of our own pool says is not looked at: it passes on what others have said to it.
 """
 
 from __future__ import annotations
@@ -34,13 +35,15 @@ class HomeRule:
     """The home pools as a server of the pool *here* knows them.
 
     *domains* are our SIP domains. *home_of* gives the home pool of a user, "" if it is not known for sure. *lent* are the
-    domains of ours that applications behind a pool may speak for: its front ends pass such requests on.
+    domains of ours that applications behind a pool may speak for: its front ends pass such requests on. *backups* has the
+    backup pool of each pool that has one.
     """
 
     here: str
     domains: frozenset[str]
     home_of: Callable[[str], str] = field(default=unknown, repr=False, compare=False)
     lent: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    backups: Mapping[str, str] = field(default_factory=dict)
 
     def refused(self, request: Request, sender: ServerSender, *, is_named: bool = False) -> Answer | None:
         """Refuse a request whose P-Asserted-Identity or From is a user of another home pool than that of *sender*.
@@ -65,7 +68,7 @@ class HomeRule:
             return None
         user = sender.owner_of(name.aor) or name.aor
         home = self.home_of(user)
-        if home in {"", pool} or user.rpartition("@")[2] in self.lent.get(pool, NO_DOMAINS):
+        if home in {"", pool} or self.backups.get(home) == pool or user.rpartition("@")[2] in self.lent.get(pool, NO_DOMAINS):
             return None
         why = f"{sender.peer.name} is of {pool} and may not assert {user}, whose home pool is {home}"
         return Answer(403, code=Code.ASSERTION_NOT_ALLOWED, why=why)

@@ -26,7 +26,7 @@ class UpCall:
 
 
 class CallTable:
-    """Calls by Call-ID, *most* of them: then the oldest is forgotten. It is for people to read: routing does not ask it."""
+    """Calls by Call-ID, *most* of them: then the oldest is forgotten. Routing does not ask it."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -66,6 +66,10 @@ class CallTable:
             if not call.acknowledged:
                 found.update(call.links)
         return found
+
+    def links(self) -> set[int]:
+        """Give the numbers of the links on which the calls have begun."""
+        return {number for call in self._calls.values() for number in call.links}
 
     def up(self) -> list[UpCall]:
         """List the calls, oldest first."""

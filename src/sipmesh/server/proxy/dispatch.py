@@ -19,7 +19,7 @@ from sipmesh.routing.proxy.branch import loop_hash
 from sipmesh.routing.proxy.breadth import EXCEEDED, breadth_of
 from sipmesh.routing.proxy.received import mark_received
 from sipmesh.server.proxy.access.end_of_flow import is_end
-from sipmesh.server.proxy.executor import DRAINING, NO_USERS_YET
+from sipmesh.server.proxy.executor import DRAINING, NO_USERS_YET, NOT_TAKEN_OVER
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.proxy.liveness.outages import UNREACHED
 from sipmesh.server.proxy.login.login_waits import PendingLogin
@@ -462,6 +462,9 @@ class Dispatch(LinkEvents):
             refused = self.access.carry(pending, home)
             if refused is not None:
                 self._executor.answer(flow, request, key, refused)
+            return
+        if request.method == "REGISTER" and self.access.is_too_early(flow, aor):
+            self._executor.answer(flow, request, key, NOT_TAKEN_OVER)
             return
         names, here = self.names, flow.link.local
         result = self._logins.check(flow, request, aor, lambda uri: names.ours(uri, here))

@@ -34,11 +34,13 @@ from sipmesh.sip.transaction.key import server_key
 from sipmesh.storage.messages import Storing
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sipmesh.routing.identity.border import Border
+    from sipmesh.routing.identity.sender import Sender
     from sipmesh.routing.registrar.binding import Binding
     from sipmesh.server.proxy.calls.call_release import CallRelease
     from sipmesh.server.proxy.calls.identity_service import IdentityService
@@ -60,6 +62,9 @@ if TYPE_CHECKING:
 DRAINING: Final = try_later("this server is draining")
 NO_USERS_YET: Final = try_later("management has not sent the users yet")
 EVENT_METHODS: Final = frozenset({"SUBSCRIBE", "PUBLISH"})
+
+MOVED: Final = try_later("another pool serves the user now, and this link closes when its call has ended")
+NOT_TAKEN_OVER: Final = try_later("the servers of the home pool still answer here, or have answered a short time ago")
 
 NO_REGISTRATIONS: Final = try_later("the registrations of the user cannot be read")
 
@@ -128,7 +133,9 @@ class Executor:
 
     def _serve_here(self, flow: Flow, request: Request, key: str, outcome: Outcome) -> None:
         """Do what is done with a request that ends at this server."""
-        if isinstance(outcome, Register):
+        if isinstance(outcome, Register) and self._homes.elsewhere(outcome.aor):
+            self.answer(flow, request, key, MOVED)
+        elif isinstance(outcome, Register):
             response = self._registrations.register(flow, request, key, outcome.aor, self._transactions)
             if response is not None:
                 self._transactions.answered["REGISTER"][response.status // 100] += 1
@@ -179,8 +186,16 @@ class Executor:
         if home is None or flow.sender is None:
             return Answer(404, why=f"{outcome.aor} is not a user of this network")
         if home != view.pool.name:
-            return to_home(request, outcome, flow.sender, home, view.choice_of(home))
+            return self._to_home(flow.sender, request, outcome, home)
         return self._at_home(flow, request, outcome)
+
+    def _to_home(self, sender: Sender, request: Request, outcome: ToUser, home: str) -> Forward | Answer:
+        """Send a request to the home pool of its user; another front end that asks its backup pool too early may ask again."""
+        view = self._view
+        is_from_front_end = isinstance(sender, ServerSender) and sender.peer.role is Role.FRONT_END
+        if is_from_front_end and view.backup_of(home) == view.pool.name:
+            return NOT_TAKEN_OVER
+        return to_home(request, outcome, sender, home, view.way_to(home))
 
     def _at_home(self, flow: Flow, request: Request, outcome: ToUser) -> Forward | Answer | Store | Serve | None:
         """Find the phones of a user of our pool, or what serves the request in their place."""

@@ -139,6 +139,10 @@ class FlowTable:
         hop = self.hop_to(name)
         return self.flow(self._obtain(hop)) if hop is not None else None
 
+    def reach(self, name: str) -> None:
+        """Have a link to one of our servers: dial it, if there is none."""
+        self._server(name)
+
     def hop_to(self, name: str) -> Hop | None:
         """The way to one of our servers; None if the topology in force has no such server."""
         hop = self._hops.get(name)

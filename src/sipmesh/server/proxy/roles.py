@@ -88,7 +88,7 @@ def front_end_facts(
         names=names_of(view),
         domains=view.sip_domains,
         pool=view.pool.name,
-        entrances=frozenset(p.next_hop for p in view.pools.values() if p.role is Role.EDGE and p.next_hop),
+        entrances=frozenset().union(*(view.next_hops_of(p) for p in view.pools.values() if p.role is Role.EDGE)),
         applications=applications(view),
         route=view.choice_of(view.federation_route or ""),
         partner_domains=frozenset(domain for partner in view.partners for domain in partner.domains),
@@ -97,8 +97,8 @@ def front_end_facts(
         incarnation=incarnation,
         gruus=gruus,
         pools={pool_hash(pool.name): pool.name for pool in view.pools.values() if is_other_front_end(pool, view)},
-        homes={pool.name: view.choice_of(pool.name) for pool in view.pools.values() if is_other_front_end(pool, view)},
-        home_rule=HomeRule(view.pool.name, view.sip_domains, home_of, lent_domains(view)),
+        homes={pool.name: view.way_to(pool.name) for pool in view.pools.values() if is_other_front_end(pool, view)},
+        home_rule=HomeRule(view.pool.name, view.sip_domains, home_of, lent_domains(view), backups_of(view)),
     )
 
 
@@ -112,12 +112,17 @@ def lent_domains(view: ServerView) -> dict[str, frozenset[str]]:
     return lent
 
 
+def backups_of(view: ServerView) -> dict[str, str]:
+    """Return the backup pool of each pool that has one."""
+    return {pool.name: pool.backup_pool for pool in view.pools.values() if pool.backup_pool}
+
+
 def carriers_of(view: ServerView) -> frozenset[str]:
     """Return the servers that may carry links to this one: the front ends of other pools, and its edges with remote users."""
     if view.role is not Role.FRONT_END:
         return frozenset()
     pools = [pool for pool in view.pools.values() if is_other_front_end(pool, view)]
-    pools += [pool for pool in view.pools.values() if pool.remote_users and pool.next_hop == view.pool.name]
+    pools += [pool for pool in view.pools.values() if pool.remote_users and view.pool.name in view.next_hops_of(pool)]
     return frozenset(server for pool in pools for server in pool.servers)
 
 
@@ -139,7 +144,7 @@ def edge_facts(view: ServerView, incarnation: int) -> edge.EdgeFacts:
     return edge.EdgeFacts(
         names=names_of(view),
         domains=view.sip_domains,
-        next_hop=view.choice_of(view.next_hop or ""),
+        next_hop=view.way_to(view.next_hop or ""),
         partners={domain: partner.meant_name(domain) for partner in view.partners for domain in partner.domains},
         blocked=view.blocked,
         inside=inside_of(view),

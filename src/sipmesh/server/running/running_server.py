@@ -43,9 +43,11 @@ from sipmesh.server.proxy.flow_table import FlowTable
 from sipmesh.server.proxy.gatekeeper import Gatekeeper
 from sipmesh.server.proxy.liveness.keepalives import Liveness
 from sipmesh.server.proxy.liveness.outages import Outages
+from sipmesh.server.proxy.liveness.takeovers import Takeovers
 from sipmesh.server.proxy.login.digest_auth import DigestAuth
 from sipmesh.server.proxy.login.home_pools import HomePools
 from sipmesh.server.proxy.login.login_waits import LoginWaits
+from sipmesh.server.proxy.login.moved_logins import MovedLogins
 from sipmesh.server.proxy.login.user_stores import open_locations, open_messages, open_users
 from sipmesh.server.proxy.message_refusals import MessageRefusals
 from sipmesh.server.proxy.registrar.registrations import Registrations
@@ -241,8 +243,8 @@ class RunningServer:
         advertised, border = advertised_by(view), border_of(view)
         branches = Branches(self.place.branches, frozenset(listener.sent_by for listener in advertised.values()))
         self._wire_judge(view)
-        self.logins = self._logins()
-        self.user_updates = UserUpdates(self.users, self.logins, self._users_changed, self.log)
+        self.homes = HomePools(self.users, view)
+        self.flow_table.name_by(self.homes.owner_of)
         self.registrations = Registrations(
             self.place.name_of(view.name),
             self.place.lease,
@@ -264,6 +266,10 @@ class RunningServer:
         )
         self.media = MediaGuard(view.name, media_rules(view, self.homes.owner_of), self.refusals)
         self.relay = self._relay(branches, advertised, border)
+        self.logins = self._logins()
+        self.user_updates = UserUpdates(self.users, self.logins, self._users_changed, self.log)
+        self.takeovers = Takeovers(self.loop, self.outages, self.flow_table, self._taken_over, self.log)
+        self.takeovers.apply_view(view)
         self._wire_events(branches, advertised, border)
         self._wire_dispatch(branches, advertised, border)
         self._wire_links()
@@ -396,6 +402,7 @@ class RunningServer:
             self.relay,
             end_of_flow,
             advertised[LinkKind.SERVER],
+            self.outages,
         )
 
     def _wire_dispatch(self, branches: Branches, advertised: dict[str, ListenerAddress], border: Border) -> None:
@@ -463,12 +470,25 @@ class RunningServer:
 
     def _logins(self) -> DigestAuth:
         nonces = Nonces(os.urandom(NONCE_KEY_BYTES), NONCE_LIFETIME_S)
-        self.homes = HomePools(self.users, self.view)
-        self.flow_table.name_by(self.homes.owner_of)
         self.failures = LoginBackoff(self.place.share_of_waits(FailureLimits()))
-        return DigestAuth(
-            self.loop, self.homes, nonces, self.tokens, self.failures, self.flow_table, self.accounts, self.peer_log
+        logins = DigestAuth(
+            self.loop,
+            self.homes,
+            nonces,
+            self.tokens,
+            self.failures,
+            self.flow_table,
+            self.accounts,
+            self.peer_log,
+            MovedLogins(self.loop, self.limits, self.relay),
         )
+        logins.withdraw = self.registrations.withdraw
+        return logins
+
+    def _taken_over(self, pools: frozenset[str]) -> None:
+        """Serve the users of these pools in place of their own servers, and give back the users of all others."""
+        self.homes.take_over(pools)
+        self.logins.close_changed()
 
     def _siblings(self) -> Siblings:
         """Build what knows the other processes of this server."""
@@ -511,6 +531,8 @@ class RunningServer:
         self.registrations.begin()  # the ports are ours, so no other process serves under this name
         if self.view.role is Role.FRONT_END:
             self.events.begin()
+            if not self.place.is_supervisor:  # it has no phones
+                self.takeovers.start()
 
     def prepare(self, loaded: Loaded) -> PreparedVersion:
         """Compute what `put_prepared` needs; a thread may do so. Raises `OperatorError` if this server is not in *loaded*."""
@@ -545,6 +567,7 @@ class RunningServer:
             self.siblings.apply_view(view)
         self.neighbours.apply(version.addresses)
         self.homes.apply_view(view)
+        self.takeovers.apply_view(view)
         self.access.apply_view(view)
         self.home_flows.apply(carriers_of(view))
         self.executor.apply_view(view, version.border)
@@ -580,6 +603,8 @@ class RunningServer:
         """Stop accepting, write the queued messages, and close everything."""
         self.listening.close()
         self.outages.close()
+        self.takeovers.close()
+        self.logins.moved.close()
         await self.pool.drain()
         await self.connector.close()
         await self.trials.close()

@@ -33,6 +33,20 @@ def test_user_can_log_in_only_at_its_home_pool(
     users.close()
 
 
+def test_user_of_a_pool_that_was_taken_over_can_log_in_here_until_it_is_given_back(
+    two_pools_model: Organisation,
+) -> None:
+    found, users = homes(two_pools_model, FE3)
+    found.take_over(frozenset({POOL}))
+    assert (found.of(ALICE), found.named(ALICE), found.elsewhere(ALICE)) == (POOL2, POOL, "")
+    assert found.verifier(ALICE) is not None
+    assert [found.is_guest(user) for user in (ALICE, BOB, NOBODY)] == [True, False, False]
+    assert [found.may_serve(pool, ALICE) for pool in (POOL, POOL2)] == [True, False]  # no backup pool in this topology
+    found.take_over(frozenset())
+    assert (found.of(ALICE), found.verifier(ALICE)) == (POOL, None)
+    users.close()
+
+
 def test_unknown_user_has_no_home_pool(two_pools_model: Organisation) -> None:
     found, users = homes(two_pools_model, FE1)
     assert (found.of(NOBODY), found.elsewhere(NOBODY), found.verifier(NOBODY)) == (None, "", None)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.access.end_of_flow import EndOfFlow
     from sipmesh.server.proxy.flow import Flow, SentBranch
     from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.server.proxy.liveness.outages import Outages
     from sipmesh.server.proxy.login.digest_auth import DigestAuth
     from sipmesh.server.proxy.login.login_waits import PendingLogin
     from sipmesh.server.proxy.relay import Relay
@@ -57,9 +58,11 @@ class AccessProxy(Access):
         relay: Relay,
         end_of_flow: EndOfFlow,
         inside: ListenerAddress,
+        outages: Outages,
     ) -> None:
         self._tokens, self._flow_table, self._logins = tokens, flow_table, logins
         self._accounts, self._relay, self._end_of_flow, self._inside = accounts, relay, end_of_flow, inside
+        self._outages = outages
         self._by_upstream: dict[int, dict[int, Flow]] = {}
         self.apply_view(view)
 
@@ -79,10 +82,25 @@ class AccessProxy(Access):
         """
         view = self._view
         if view.role is Role.EDGE:
-            return view.next_hop or ""
+            return self._that_answers(view.next_hop or "")
         if isinstance(flow.link, CarriedLink) and view.trusted[flow.link.access].role is Role.FRONT_END:
             return ""
-        return self.pool_for(aor)
+        return self._that_answers(self.pool_for(aor))
+
+    def is_too_early(self, flow: Flow, aor: str) -> bool:
+        """Tell whether another front end carries *aor* here as to the backup pool, and the home pool still answers here.
+
+        It is the same for a name of nobody that the home pool would challenge.
+        """
+        pool = self.pool_for(aor)
+        return bool(pool) and self._view.backup_of(pool) == self._view.pool.name and isinstance(flow.link, CarriedLink)
+
+    def _that_answers(self, home: str) -> str:
+        """Give *home*, or its backup pool while no server of *home* answers here; the backup pool judges by its own links."""
+        backup = self._view.backup_of(home)
+        if backup in {"", self._view.pool.name} or not self._outages.has_all(self._view.servers_of(home)):
+            return home
+        return backup
 
     def pool_for(self, aor: str) -> str:
         """Give the front-end pool that challenges a name; "" for this one."""

@@ -128,6 +128,8 @@ class EventServer:
         """Tell whether a MESSAGE for *aor* is to be stored: nobody is registered, or earlier ones are being delivered."""
         if is_registered and not self.delivery.is_running(aor):
             return False
+        if self._homes.is_guest(aor):  # it would stay here when the home pool is back
+            return False
         return self.storing.limits.per_user > 0 and is_storable(request)
 
     def store(self, request: Request, aor: str, identity: str | None, done: Callable[[Storing], None]) -> None:

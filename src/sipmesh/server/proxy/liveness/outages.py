@@ -10,7 +10,7 @@ from sipmesh.trust.evidence import Direction, LinkKind
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, TimerHandle
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.quotas.limited_log import LimitedLog
@@ -78,6 +78,10 @@ class Outages:
     def has(self, server: str) -> bool:
         """Tell whether *server* does not answer at the moment; the log has it then."""
         return server in self.names
+
+    def has_all(self, servers: Collection[str]) -> bool:
+        """Tell whether none of *servers* answers at the moment."""
+        return bool(self.names) and all(server in self.names for server in servers)
 
     def silent(self, server: str, why: str) -> None:
         """A link of *server* has ended for its silence."""

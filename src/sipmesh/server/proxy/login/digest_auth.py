@@ -17,7 +17,7 @@ from sipmesh.trust.code import Code
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from sipmesh.routing.authentication.backoff import LoginBackoff
     from sipmesh.routing.authentication.digest import MeansUs
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.login.home_pools import HomePools
+    from sipmesh.server.proxy.login.moved_logins import MovedLogins
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.sip.digest import Nonces
@@ -45,7 +46,9 @@ class DigestAuth:
         flow_table: FlowTable,
         accounts: Principals,
         log: LimitedLog,
+        moved: MovedLogins,
     ) -> None:
+        self.moved = moved
         self._loop, self.homes, self._nonces, self._failures = loop, homes, nonces, failures
         self._tokens = tokens
         self._flow_table, self._accounts, self._log = flow_table, accounts, log
@@ -54,6 +57,8 @@ class DigestAuth:
         self.failed_here: Callable[[str, str, str, str], None] | None = None
         """Told of each failed login: link, address of the peer, user, and the server that carries the link or ""."""
         self.failed: Counter[str] = Counter()  # by flaw class
+        self.withdraw: Callable[[Flow, Iterable[str]], None] = _nothing
+        """Told of each link that registers these users no more."""
 
     def __repr__(self) -> str:
         return f"<DigestAuth of {self.homes!r}, {self._failures!r}>"
@@ -150,23 +155,39 @@ class DigestAuth:
         self._failures.failed(Attempt(link, remote, aor, through), self._loop.time())
 
     def close_changed(self, changed: frozenset[str] | None = None) -> list[str]:
-        """Close the links of users who were removed or moved, or whose password has changed; returns the ids of the links.
+        """Close the links of users who were removed, or whose password has changed; returns the ids of the links.
 
-        *changed* are the addresses of record to check; None means all, after a change of the topology.
+        Those of users whom another pool serves now are closed when it is their turn (`MovedLogins`). *changed* are the addresses
+        of record to check; None means all, after a change of the topology.
         """
         closed = []
         for flow in self._flow_table.sessions():
             if not flow.link.is_here:
                 continue
             concerned = flow.logged_in if changed is None else changed & flow.logged_in
-            if any(self._outdated(flow, aor) for aor in concerned):
-                flow.link.close("the user was removed, was moved to another pool, or has a new password")
+            outdated = [aor for aor in concerned if self._outdated(flow, aor)]
+            if not outdated:
+                continue
+            is_first = changed is None or flow not in self.moved  # a second change may be that of the password
+            if is_first and all(self._has_moved(flow, aor) for aor in outdated):
+                self.withdraw(flow, outdated)
+                self.moved.add(flow)
+            else:
+                flow.link.close("the user was removed, or has a new password")
                 closed.append(flow.link.id)
-        return closed
+        return closed + self.moved.step()
 
     def _outdated(self, flow: Flow, aor: str) -> bool:
         login = flow.logins.get(aor)
         if login is not None:  # its home pool checks its password; an edge knows no users
-            return self.homes.has_users and self.homes.of(aor) != login.home
+            return self.homes.has_users and not self.homes.may_serve(login.home, aor)
         verifier = self.homes.verifier(aor)
         return verifier is None or verifier.generation != flow.generations.get(aor)
+
+    def _has_moved(self, flow: Flow, aor: str) -> bool:
+        """Tell whether *aor*, whose login on *flow* counts no more, is still a user, of another pool than at the login."""
+        return self.homes.of(aor) is not None if aor in flow.logins else bool(self.homes.elsewhere(aor))
+
+
+def _nothing(flow: Flow, aors: Iterable[str]) -> None:
+    """Do nothing: no user has registered."""

@@ -23,6 +23,7 @@ class HomePools:
 
     def __init__(self, users: KnownUsers, view: ServerView) -> None:
         self._users = users
+        self._taken: frozenset[str] = frozenset()
         self.apply_view(view)
 
     def __repr__(self) -> str:
@@ -31,6 +32,7 @@ class HomePools:
     def apply_view(self, view: ServerView) -> None:
         """Use *view* from now on."""
         self._here, self._default = view.pool.name, home_by_default(view.loaded.topology)
+        self._backup_of = view.backup_of
         self._is_front_end = view.role is Role.FRONT_END
 
     @property
@@ -47,14 +49,30 @@ class HomePools:
         """Return whether the users are known, and what is known of *aor* is not out of date: only then can a login be judged."""
         return self._users.ready and not self._users.is_withheld(aor)
 
+    def take_over(self, pools: frozenset[str]) -> None:
+        """Serve the users of these *pools* too from now on, and of no others: their servers do not answer."""
+        self._taken = pools
+
     def of(self, aor: str) -> str | None:
-        """Return the home pool of *aor*, which may be missing in the topology; None for an unknown user."""
+        """Return the pool that serves *aor*: the home pool, or ours in its place; None for an unknown user.
+
+        A home pool may be missing in the topology.
+        """
+        home = self.named(aor)
+        return self._here if home in self._taken else home
+
+    def named(self, aor: str) -> str | None:
+        """Return the home pool of *aor*, which serves the user unless its servers are gone; None for an unknown user."""
         home = self._users.home(aor)
         return self._default if home == "" else home
 
     def known_home(self, aor: str) -> str:
         """Return the home pool of *aor*, "" if it is unknown, or if what is known may be out of date."""
-        return (self.of(aor) or "") if self.knows(aor) else ""
+        return (self.named(aor) or "") if self.knows(aor) else ""
+
+    def is_guest(self, aor: str) -> bool:
+        """Return whether *aor* is a user of another pool, which ours has taken over."""
+        return self.named(aor) in self._taken
 
     def owner_of(self, name: str) -> str:
         """Return the user whose name *name* is, "" if it is nobody's: an equal address, an alias, or one in another case.
@@ -82,6 +100,11 @@ class HomePools:
         home = self.of(aor)
         return home if home is not None and home != self._here else ""
 
+    def may_serve(self, pool: str, aor: str) -> bool:
+        """Return whether *pool* is the home pool of *aor*, or the backup pool of it."""
+        home = self.named(aor)
+        return home is not None and pool in {home, self._backup_of(home)}
+
     def verifier(self, aor: str) -> Verifier | None:
-        """Return the password verifier of *aor*; None for an unknown user, and for a user of another pool."""
+        """Return the password verifier of *aor*, a user whom our pool serves; None for all others."""
         return self._users.verifier(aor) if self.of(aor) == self._here else None

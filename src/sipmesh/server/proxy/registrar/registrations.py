@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -406,6 +406,15 @@ class Registrations:
         flow.closed = True
         if flow.registered:
             for aor, rows in self._known.close_flow(flow.number).items():
+                self._drop(aor, rows)
+
+    def withdraw(self, flow: Flow, aors: Iterable[str]) -> None:
+        """Drop what *aors* have registered on a link that stays for a call: another pool serves these users now."""
+        flow.refresh = None
+        for aor in aors:
+            rows = [row for row in self._known.ours(aor, self._clock()) if row.flow == flow.number]
+            if rows:
+                self._known.remove(rows)
                 self._drop(aor, rows)
 
     def forget(self, row: Binding) -> None:

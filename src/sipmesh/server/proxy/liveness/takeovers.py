@@ -1,0 +1,98 @@
+"""The pools whose users this server serves as their backup pool, because none of their own servers answers.
+
+This server judges by its own links alone: it keeps a link to each server of such a pool, and counts the time since the last one
+of them stopped to answer. No message says that a pool is gone, so that no server can claim it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, TimerHandle
+    from collections.abc import Callable
+
+    from sipmesh.server.log import Log
+    from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.server.proxy.liveness.outages import Outages
+    from sipmesh.topology.view import PoolView, ServerView
+
+LOOK_S: Final = 0.5
+"""Seconds between two looks at the links."""
+
+
+class Takeovers:
+    """Decides which pools are taken over; *changed* is told all of them, each time that they differ.
+
+    A pool is taken over when none of its servers has answered for its ``takeover_after``, and given back when the first of them
+    answers again.
+    """
+
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        outages: Outages,
+        flow_table: FlowTable,
+        changed: Callable[[frozenset[str]], None],
+        log: Log,
+    ) -> None:
+        self._loop, self._outages, self._flow_table = loop, outages, flow_table
+        self._changed, self._log = changed, log
+        self._backed: tuple[PoolView, ...] = ()
+        self._timer: TimerHandle | None = None
+        self._is_running = False
+        self.pools: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        return f"<Takeovers of {', '.join(sorted(self.pools)) or 'no pool'}>"
+
+    def apply_view(self, view: ServerView) -> None:
+        """Be the backup for the pools of *view* that name ours."""
+        self._backed = tuple(pool for pool in view.pools.values() if pool.backup_pool == view.pool.name)
+        if self._is_running:
+            self.start()
+
+    def start(self) -> None:
+        """Look at the links from now on: the ports are ours."""
+        self._is_running = True
+        self.close()
+        self._look()
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def is_backup_of(self, pool: str) -> bool:
+        """Tell whether ours is the backup pool of *pool*."""
+        return any(pool == backed.name for backed in self._backed)
+
+    def _look(self) -> None:
+        self._timer = None
+        for pool in self._backed:
+            self._keep_links(pool)
+        taken = frozenset(pool.name for pool in self._backed if self._is_gone(pool))
+        if taken != self.pools:
+            self._put(taken)
+        if self._backed:
+            self._timer = self._loop.call_later(LOOK_S, self._look)
+
+    def _keep_links(self, pool: PoolView) -> None:
+        """Have a link to each server of *pool*; an outage dials its server by itself."""
+        for server in pool.servers:
+            if not self._outages.has(server):
+                self._flow_table.reach(server)
+
+    def _is_gone(self, pool: PoolView) -> bool:
+        outages = [self._outages.names.get(server) for server in pool.servers]
+        since = [outage.since for outage in outages if outage is not None]
+        return len(since) == len(outages) and self._loop.time() - max(since) >= pool.takeover_after_s
+
+    def _put(self, taken: frozenset[str]) -> None:
+        for pool in sorted(taken - self.pools):
+            self._log.warning("pool taken over: none of its servers answers", pool=pool)
+        for pool in sorted(self.pools - taken):
+            self._log.warning("pool given back", pool=pool)
+        self.pools = taken
+        self._changed(taken)
