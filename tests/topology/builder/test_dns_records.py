@@ -36,6 +36,18 @@ def test_phones_try_the_servers_of_a_pool_at_its_own_site_first(place: Place) ->
     ]
 
 
+def test_phones_try_the_backup_pool_of_the_default_home_pool_before_other_pools(place: Place) -> None:
+    place.spoil(
+        (
+            "  - name: pool2.example.test\n",
+            "  - {name: pool9.example.test, role: front-end, servers: [fe9.example.test]}\n  - name: pool2.example.test\n",
+        ),
+        ("  - name: pool1.example.test\n", "  - name: pool1.example.test\n    backup_pool: pool2.example.test\n"),
+    )
+    priorities = {line.split()[5]: line.split()[2] for line in lines(place, Purpose.PHONES) if " SRV " in line}
+    assert [priorities[f"fe{n}.example.test."] for n in (1, 2, 3, 9)] == ["1", "1", "2", "3"]
+
+
 def test_partners_find_the_edge_by_the_name_of_its_pool(place: Place) -> None:
     place.spoil(
         ("[example.test]  # ours", "[example.test, example.net]"),

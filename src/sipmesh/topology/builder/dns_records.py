@@ -111,14 +111,22 @@ def _phones_to(topology: Topology, domain: str, pool: Pool) -> Iterator[DnsRecor
 
 
 def _priority(topology: Topology, server: Server) -> int:
-    """Give the priority of a front end: the default home pool comes first, and the servers of a pool at its own site."""
+    """Give the priority of a front end: first the default home pool and its backup pool; in each, those at its own site."""
     ranks = {
-        one.name: (known.name != home_by_default(topology), one.site not in {None, known.site})
+        one.name: (_rank(topology, known), one.site not in {None, known.site})
         for known in topology.pools
         if known.role is Role.FRONT_END
         for one in known.servers
     }
     return 1 + sorted(set(ranks.values())).index(ranks[server.name])
+
+
+def _rank(topology: Topology, pool: Pool) -> int:
+    """Give 0 for the default home pool, 1 for its backup pool, and 2 for any other."""
+    default = topology.pool(home_by_default(topology))
+    if default is None or pool.name == default.name:
+        return 0
+    return 1 if pool.name == default.backup_pool else 2
 
 
 def _partners_to(topology: Topology, domain: str, route: Pool) -> Iterator[DnsRecord]:

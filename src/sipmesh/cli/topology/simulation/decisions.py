@@ -172,6 +172,10 @@ def login(loaded: Loaded, hop: LinkHop, user: str, home: str | None) -> Decision
         remedy = f"to move the user: sipmesh user move {user} --pool {here.pool.name}"
     elif pool != here.pool.name:
         saw = f"the home pool {pool}, to which {here.name} carries the login; the password decides"
+        backup = here.backup_of(pool)
+        if backup:
+            where = "it is served here" if backup == here.pool.name else f"it goes to {backup}"
+            saw += f"; while no server of {pool} answers, {where}"
     remedies = (remedy,) if remedy else ()
     return Decision(here.name, f"a login of {user}", code is Code.ACCEPTED, code, "rule R10", wanted, saw, remedies)
 
