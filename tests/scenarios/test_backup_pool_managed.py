@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sipmesh.demo.organisation import Organisation
+from sipmesh.server.admin.status_report import status_of
 from sipmesh.storage.users.replicated_users import ReplicatedUsers
 from support.backing import back
 from support.managed import MGMT, Managed
@@ -42,6 +43,7 @@ async def test_backup_pool_serves_by_the_documents_that_it_got_beforehand(manage
         await until(lambda: known(managed, FE3).verifier(ALICE))
         await managed.stop(MGMT, FE1)
         await until(lambda: managed.nodes[FE3].takeovers.pools)
+        assert status_of(managed.nodes[FE3]).taken_over == (POOL,)
         alice, bob = await managed.agent("alice", FE3), await managed.agent("bob", FE3)
         assert (await alice.message(bob.party.aor, "hello")).ok
         assert (await text(bob)).identity == ALICE

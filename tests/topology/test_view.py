@@ -178,6 +178,23 @@ def test_servers_of_the_own_site_are_tried_first_and_a_server_without_a_site_has
     assert choices == [((FE1,), (FE2,)), ((FE2,), (FE1,)), ((FE2,), (FE1,)), ((FE1, FE2),)]
 
 
+def test_requests_go_to_the_backup_pool_last_and_edges_may_link_to_it(place: Place) -> None:
+    place.spoil(
+        ("  - name: pool1.example.test\n", "  - name: pool1.example.test\n    backup_pool: pool2.example.test\n")
+    )
+    loaded = place.load()
+    edge, ours, backup = (view(loaded, name) for name in (EDGE, FE1, FE3))
+    assert edge.way_to("pool1.example.test").groups == ((FE1, FE2), (FE3,))
+    assert backup.way_to("pool1.example.test").groups == ((FE1, FE2),)  # it does not send requests to itself
+    assert not edge.way_to("gone.example.test")
+    assert EDGE in backup.accept_policy(LinkKind.SERVER).may_open
+    assert (ours.backup_of("pool1.example.test"), ours.backup_of("pool2.example.test")) == ("pool2.example.test", "")
+
+
+def test_edge_may_not_link_to_a_pool_that_is_neither_its_next_hop_nor_the_backup_of_it(place: Place) -> None:
+    assert EDGE not in view(place.load(), FE3).accept_policy(LinkKind.SERVER).may_open
+
+
 def test_an_edge_may_show_partners_another_certificate(place: Place, tmp_path: Path) -> None:
     outside = "{name: edge1.example.test, outside: {certificate: public.pem, key: public.key}}"
     place.spoil(("servers: [edge1.example.test]", f"servers: [{outside}]"))

@@ -297,8 +297,7 @@ class ServerView:
 
     def way_to(self, pool: str) -> ServerChoice:
         """Give the servers for requests to users of *pool*: its own, then those of its backup pool, unless that is ours."""
-        backup = self.backup_of(pool)
-        return self.choice_of(pool).then(self.choice_of(backup if backup != self.pool.name else ""))
+        return self._ways.get(pool, NO_SERVERS)
 
     def servers_of(self, pool: str) -> tuple[str, ...]:
         """Give the servers of a pool; empty if there is no such pool."""
@@ -308,6 +307,11 @@ class ServerView:
     def choice_of(self, pool: str) -> ServerChoice:
         """Give the servers of a pool, those at the site of this server first; empty if there is no such pool."""
         return self._choices.get(pool, NO_SERVERS)
+
+    @cached_property
+    def _ways(self) -> Mapping[str, ServerChoice]:
+        backups = {name: pool.backup_pool for name, pool in self.pools.items() if pool.backup_pool != self.pool.name}
+        return {name: self.choice_of(name).then(self.choice_of(backups.get(name, ""))) for name in self.pools}
 
     @cached_property
     def _choices(self) -> Mapping[str, ServerChoice]:

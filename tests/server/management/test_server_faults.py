@@ -99,6 +99,12 @@ def test_server_that_does_not_answer_another_is_a_fault_that_names_both() -> Non
     assert FE1 in fault.remedy
 
 
+def test_pool_that_is_taken_over_is_a_fault_with_its_remedy() -> None:
+    [fault] = known(taken_over=("pool2.example.test",)).faults(3, NOON)
+    assert "has taken over the users of pool2.example.test" in fault.what
+    assert "start a server of pool2.example.test" in fault.remedy
+
+
 def test_servers_of_a_pool_share_one_store_of_bindings() -> None:
     one, same, other = known(bindings="aa"), known(FE2, bindings="aa"), known(FE2, bindings="bb")
     assert apart([one, same]) == {}

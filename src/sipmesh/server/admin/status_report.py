@@ -56,6 +56,7 @@ def status_of(node: RunningServer) -> ServerStatus:
         bindings=node.registrations.store,
         bindings_fault=text(node.registrations.fault),
         unanswered=tuple(sorted(node.outages.names)[:MOST_NAMES]),
+        taken_over=tuple(sorted(node.takeovers.pools)[:MOST_NAMES]),
         neighbours=neighbours_of(links),
     )
 

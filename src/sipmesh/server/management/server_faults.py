@@ -111,6 +111,11 @@ def reported_faults(server: str, status: ServerStatus) -> Iterator[Fault]:
     if status.bindings_fault:
         remedy = f"repair the store of the registrations, or the way to it; {server} stores its registrations again by itself"
         yield Fault(f"its registrations cannot be stored: {status.bindings_fault}", remedy)
+    for pool in status.taken_over:
+        remedy = (
+            f"start a server of {pool}, or repair the network between it and {server}: then the users are given back"
+        )
+        yield Fault(f"it has taken over the users of {pool}, none of whose servers answers it", remedy)
     for other in status.unanswered:
         remedy = f"check that {other} runs, and that its server port is reachable from the machine of {server}"
         yield Fault(f"{other} does not answer it", remedy)

@@ -115,6 +115,7 @@ class ServerFacts(_Part):
     *refuses_from* is the instant from which the server refuses every peer if it receives nothing new, and *refuses_because* says
     why. *bindings* identifies the store in which the server keeps bindings; it is empty if the server keeps none, or has not
     reached it yet. *bindings_fault* says why that store cannot be used. *unanswered* names the servers that do not answer.
+    *taken_over* are the pools whose users the server serves in place of their own servers.
     *neighbours* are its links to servers and partners, the busiest first.
     """
 
@@ -134,6 +135,7 @@ class ServerFacts(_Part):
     bindings: Hex = ""
     bindings_fault: Text = ""
     unanswered: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = ()
+    taken_over: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = ()
     neighbours: Annotated[tuple[Neighbour, ...], Field(max_length=MOST_NEIGHBOURS)] = ()
 
 

@@ -25,6 +25,7 @@ def merged_status(own: ServerStatus, others: Sequence[ServerStatus]) -> ServerSt
             "refused": tuple(refused[:MOST_REFUSALS]),
             "anchors": _united(status.anchors for status in everyone),
             "unanswered": _united(status.unanswered for status in everyone),
+            "taken_over": _united(status.taken_over for status in everyone),
             "certificate_fault": next(
                 (status.certificate_fault for status in everyone if status.certificate_fault), ""
             ),
