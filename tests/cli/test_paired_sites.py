@@ -20,8 +20,8 @@ def address(network: int) -> str:
 
 
 def test_steps_of_the_page_make_a_valid_topology(tmp_path: Path) -> None:
-    """What docs/howto/two-sites.md types into the draft, in its order, with an address of this machine."""
-    page = (ROOT / "docs/howto/two-sites.md").read_text()
+    """What docs/howto/second-site.md types into the draft, in its order, with an address of this machine."""
+    page = (ROOT / "docs/howto/second-site.md").read_text()
     typed = [shlex.split(line, comments=True) for line in page.splitlines() if line.startswith("sipmesh topology")]
     assert sipmesh("init", DOMAIN, "--dir", tmp_path / "o", "--address", address(57)).code == 0
     organisation = Organisation(tmp_path / "o", DOMAIN)

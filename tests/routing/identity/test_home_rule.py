@@ -64,5 +64,14 @@ def test_domain_that_an_application_behind_the_pool_speaks_for_passes() -> None:
     assert lent.refused(request("MESSAGE", BOB, sender=ALICE), sender("pool3.example.test")) is not None
 
 
+def test_user_whose_home_pool_has_that_backup_pool_passes_and_nobody_else() -> None:
+    backed = HomeRule(POOL, OURS, home_of, backups={home_of(ALICE): SECOND})
+    other = HomeRule(POOL, OURS, home_of, backups={SECOND: home_of(ALICE)})
+    asked = request("MESSAGE", BOB, sender=ALICE)
+    assert backed.refused(asked, sender()) is None
+    assert backed.refused(asked, sender("pool3.example.test")) is not None
+    assert other.refused(asked, sender()) is not None
+
+
 def test_nothing_is_refused_while_no_user_is_known() -> None:
     assert HomeRule(POOL, OURS, unknown).refused(request("MESSAGE", BOB, sender=ALICE), sender()) is None

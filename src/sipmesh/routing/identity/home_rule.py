@@ -68,7 +68,11 @@ class HomeRule:
             return None
         user = sender.owner_of(name.aor) or name.aor
         home = self.home_of(user)
-        if home in {"", pool} or self.backups.get(home) == pool or user.rpartition("@")[2] in self.lent.get(pool, NO_DOMAINS):
+        if (
+            home in {"", pool}
+            or self.backups.get(home) == pool
+            or user.rpartition("@")[2] in self.lent.get(pool, NO_DOMAINS)
+        ):
             return None
         why = f"{sender.peer.name} is of {pool} and may not assert {user}, whose home pool is {home}"
         return Answer(403, code=Code.ASSERTION_NOT_ALLOWED, why=why)
