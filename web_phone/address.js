@@ -1,6 +1,7 @@
 // Addresses of users: what is typed, and what the server has proved.
-import JsSIP from "jssip";
 
+// As front ends write it: a name-addr (RFC 3325 section 9.1). Escapes stay as they are, so that no user can look like another.
+const ASSERTED = /^(?:"(?:[^"\\]|\\.)*"\s*|[^"<>]*)<sips?:([^@<>"\s]+)@([^@<>:;?"\s]+)[^@<>]*>$/i;
 const PLAIN = /^[^\s@<>"';:?&/\\]+@[a-z0-9.-]+$/i;
 
 // Return "user@domain" of what somebody typed; empty if it is no address.
@@ -16,8 +17,8 @@ export const domainOf = (address) => address.slice(address.lastIndexOf("@") + 1)
 // writes this field from what it has proved. From and Contact are never asked: they are the sender's own words.
 export function provedSender(request) {
   for (const value of request.getHeaders("P-Asserted-Identity")) {
-    const parsed = JsSIP.NameAddrHeader.parse(value);
-    if (parsed?.uri?.scheme === "sip" && parsed.uri.user) return `${decodeURIComponent(parsed.uri.user)}@${parsed.uri.host.toLowerCase()}`;
+    const found = ASSERTED.exec(value.trim());
+    if (found) return `${found[1]}@${found[2].toLowerCase()}`;
   }
   return "";
 }

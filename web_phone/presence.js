@@ -31,7 +31,11 @@ export class Watch {
     this.subscription = this.agent.subscribe(uriOf(this.address), "presence", "application/pidf+xml", options);
     this.subscription.on("notify", (_final, _request, body) => this.changed(readPidf(body)));
     this.subscription.on("terminated", (_code, reason) => this.ended(reason));
-    this.subscription.subscribe();
+    try {
+      this.subscription.subscribe();
+    } catch {
+      this.changed({ state: "unknown", note: "" }); // an address that JsSIP cannot write into a request
+    }
   }
 
   // JsSIP does not tell the status of a refused SUBSCRIBE: so only a subscription that ends later is known to be refused.

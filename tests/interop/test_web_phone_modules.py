@@ -1,0 +1,107 @@
+"""The parts of the web phone that read what others have sent, run by node without a browser."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from support.checkout import ROOT
+
+pytestmark = [pytest.mark.soak, pytest.mark.peer("npm")]  # npm is installed for make soak alone
+
+PIDF = '<?xml version="1.0"?><presence xmlns="urn:ietf:params:xml:ns:pidf">{}</presence>'
+
+
+def evaluated(module: str, expression: str, *given: Any) -> Any:
+    """Evaluate *expression* with the exports of *module* as ``m``, and with *given*; gives its value."""
+    script = (
+        f"import * as m from {json.dumps(str(ROOT / 'web_phone' / module))};"
+        f"const given = {json.dumps(given)}; process.stdout.write(JSON.stringify({expression}))"
+    )
+    command = ["node", "--input-type=module", "-e", script]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def test_address_that_is_typed_is_read_or_refused() -> None:
+    typed = {
+        " alice@Example.test ": "alice@example.test",
+        "sip:Bob@example.test": "Bob@example.test",
+        "+493012345@example.test": "+493012345@example.test",
+        "alice": "",
+        "alice@": "",
+        "a@b@c": "",
+        "alice@example.test;transport=udp": "",
+        "<alice@example.test>": "",
+        "alice@example.test\r\nFrom: eve": "",
+        "javascript:alert(1)@x": "",
+    }
+    assert evaluated("address.js", "given[0].map(m.readAddress)", list(typed)) == list(typed.values())
+
+
+def test_sender_is_read_from_the_asserted_identity_alone() -> None:
+    """No escape is decoded, and no display name is part of it: each row but the first two is an attempt to look like alice."""
+    asserted = {
+        "<sip:alice@example.test>": "alice@example.test",
+        '"Alice" <sip:alice@EXAMPLE.test;user=phone>': "alice@example.test",
+        '"<sip:alice@example.test>" <sip:eve@partner.test>': "eve@partner.test",
+        "<sip:alice%40example.test@partner.test>": "alice%40example.test@partner.test",
+        "<sip:eve@partner.test?x=sip:alice>": "eve@partner.test",
+        "<sip:alice@example.test@partner.test>": "",
+        "alice@example.test": "",
+        "<tel:+493012345>": "",
+        "<sip:example.test>": "",
+        "<sip:eve@partner.test>, <sip:alice@example.test>": "",
+    }
+    sender = (
+        "given[0].map(value => m.provedSender({getHeaders: name => name === 'P-Asserted-Identity' ? [value] : []}))"
+    )
+    assert evaluated("address.js", sender, list(asserted)) == list(asserted.values())
+    claims = "m.provedSender({getHeaders: () => [], from: {uri: {user: 'alice', host: 'example.test'}}})"
+    assert evaluated("address.js", claims) == ""
+
+
+def test_characters_that_mislead_are_replaced() -> None:
+    texts = {
+        "moc.elpmaxe@\u202eecila": "moc.elpmaxe@\u00b7ecila",
+        "a\u0000b\u0007\u200fc\u2066d": "a\u00b7b\u00b7\u00b7c\u00b7d",
+        "two\nlines \U0001f469\u200d\U0001f4bb": "two\nlines \U0001f469\u200d\U0001f4bb",
+        "x" * 300: "x" * 200 + "\u2026",
+    }
+    assert evaluated("text.js", "given[0].map(text => m.printable(text))", list(texts)) == list(texts.values())
+
+
+@pytest.mark.parametrize(
+    ("inside", "state", "note"),
+    [
+        ("<tuple id='a'><status><basic>open</basic></status></tuple>", "open", ""),
+        ("<p:tuple id='a'><p:status><p:basic>open</p:basic></p:status></p:tuple>", "open", ""),
+        ("<basic>closed</basic><basic>open</basic><note>in a call</note>", "open", "in a call"),
+        ("<basic>closed</basic><note xml:lang='en'>&lt;b&gt; &amp;amp; &#x41;</note>", "closed", "<b> &amp; &#x41;"),
+        ("<basic>OPEN</basic>", "closed", ""),
+        ("no document", "closed", ""),
+    ],
+)
+def test_presence_document_is_read_for_two_facts(inside: str, state: str, note: str) -> None:
+    assert evaluated("presence.js", "m.readPidf(given[0])", PIDF.format(inside)) == {"state": state, "note": note}
+
+
+def test_hostile_presence_document_takes_no_time() -> None:
+    """Parts that begin again and again: the work grows linearly, and is bounded."""
+    for part in ("<basic>", "<note", "<note ", "<a:" * 3, "&lt;"):
+        assert evaluated("presence.js", "m.readPidf(given[0].repeat(20000)).state", part) == "closed"
+
+
+def test_each_failure_has_a_sentence() -> None:
+    events: list[dict[str, Any]] = [{"response": {"status_code": status}} for status in (404, 486, 599)]
+    events += [{"cause": "Connection Error"}, {"cause": "<img src=x>"}, {}]
+    told = evaluated("reasons.js", "given[0].map(m.reasonOf)", events)
+    assert told[0] == "There is no such user."
+    assert told[2] == "The server has answered 599."
+    assert told[-2:] == ["This did not work."] * 2
+    wrong = "m.reasonOfLogin({response: {status_code: 403}})"
+    assert evaluated("reasons.js", wrong) == "The address or the password is wrong."
