@@ -74,3 +74,19 @@ async def test_security_officer_issues_a_certificate_that_the_server_uses_at_onc
         (network.organisation.folder / "servers" / f"{FE1}.key").unlink()
         elsewhere = await officer.ask("POST", "/api/v1/issue", json={"server": FE1})
         assert (elsewhere.status, "is on another machine" in elsewhere.json["error"]) == (409, True)
+
+
+@on_loop
+async def test_what_is_read_from_files_is_answered_and_a_revocation_is_noted(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network, "sona-token") as officer:
+        await network.ask(MGMT, "block", name="evil.test")
+        assert [row["is_blocked"] for row in (await officer.get("/api/v1/partners")).json] == [True]
+        entries = (await officer.get("/api/v1/certificates")).json["entries"]
+        entry = next(one for one in entries if (one["what"], one["name"]) == ("server", FE1))
+        assert (await officer.get("/api/v1/audit/check")).json["faults"] == []
+        assert (await officer.get("/api/v1/audit")).json["before"] is None
+        serial = (entry["in_use"] or entry["on_disk"])["number"]
+        for path, given in (("revoke", {"serial": serial}), ("sign-crls", {})):
+            assert (await officer.ask("POST", f"/api/v1/{path}", json=given)).status == 200
+        acts = [line["act"] for line in (await officer.get("/api/v1/audit")).json["lines"]]
+        assert acts[:3] == ["list", "list", "revoke"]

@@ -11,7 +11,7 @@ import pytest
 
 from sipmesh.demo.ports import HOST, free_port
 from sipmesh.errors import OperatorError
-from support.console import Visitor, management_with_console
+from support.console import Visitor, management_with_console, operator_credentials
 from support.managed import MGMT, Managed, build_managed
 from support.running import on_loop, until
 
@@ -65,3 +65,16 @@ async def test_operator_of_the_machine_gets_a_code_for_a_known_role_alone(tmp_pa
         assert reply["code"] not in reply["url"]
         with pytest.raises(OperatorError, match="cannot be read"):
             await network.ask(MGMT, "console-login", role="emperor")
+
+
+@on_loop
+async def test_console_asks_for_certificates_when_a_version_says_so_and_all_sessions_can_be_ended(
+    tmp_path: Path,
+) -> None:
+    async with management_with_console(tmp_path, client_certificates=True) as network, Visitor(network) as visitor:
+        await visitor.log_in("viewer")
+        assert await network.ask(MGMT, "console-logout") == {"ended": 1}
+        assert (await visitor.get("/")).status == 303
+        credentials = operator_credentials(network, "vera", tmp_path)
+        async with Visitor(network, credentials=credentials) as vera:
+            assert (await vera.get("/api/v1/status")).status == 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from yarl import URL
 
 from sipmesh.server.console import commands
 from sipmesh.storage.audit_act import AuditAct
@@ -37,3 +38,18 @@ async def test_check_of_the_whole_log_is_made_once_for_all_who_ask(tmp_path: Pat
         first = (await viewer.get("/api/v1/audit/check")).json
         second = (await viewer.get("/api/v1/audit/check")).json
         assert (first["faults"], first["at"]) == ([], second["at"])
+
+
+@on_loop
+async def test_each_page_about_users_and_events_is_shown(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as viewer:
+        await viewer.log_in("viewer")
+        for path, told in (
+            ("/users?after=a", "alice@example.test"),
+            ("/users/alice%40example.test", "No front end runs on this machine"),
+            ("/registrations", "no front end runs here"),
+            ("/verdicts", "newest first"),
+            ("/audit/check", "The chain of hashes is intact"),
+        ):
+            shown = await viewer.get(URL(path, encoded=True))
+            assert (shown.status, told in shown.text) == (200, True), path

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from support.console import Visitor, management_with_console
+from support.console import Visitor, management_with_console, operator_credentials
 from support.managed import MGMT
+from support.openid_provider import OpenIdProvider, log_in
 from support.running import on_loop
 
 
@@ -25,3 +26,22 @@ async def test_session_ends_when_its_operator_logs_out(tmp_path: Path) -> None:
         await viewer.log_in("viewer")
         assert (await viewer.post("/logout")).headers["Location"] == "/login"
         assert (await viewer.get("/")).headers["Location"] == "/login"
+
+
+@on_loop
+async def test_browser_logs_in_by_certificate_or_by_the_provider_and_is_refused_without(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path, client_certificates=True) as network:
+        provider = OpenIdProvider(network.organisation.folder / "ca", tmp_path)
+        await network.publish(lambda document: document["console"].update(openid=provider.entry()))
+        credentials = operator_credentials(network, "otto", tmp_path)
+        async with provider, Visitor(network, credentials=credentials) as otto, Visitor(network) as ada:
+            assert (await otto.ask("POST", "/login/certificate")).status == 303
+            assert (await ada.ask("POST", "/login/certificate")).status == 401
+            assert (await ada.get("/login/openid/callback")).status == 401
+            provider.person["groups"] = []
+            assert (await log_in(ada, provider)).status == 401
+            provider.person["groups"] = ["staff"]
+            assert (await log_in(ada, provider)).status == 200
+            provider.said = {}
+            await network.publish(lambda document: document["console"].pop("openid"))
+            assert (await ada.get("/login/openid")).status == 401

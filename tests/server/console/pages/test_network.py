@@ -20,3 +20,23 @@ async def test_page_of_a_server_shows_it_and_only_its_own_console_has_the_live_l
         front_end = (await viewer.get(f"/servers/{FE1}")).text
         assert ("Version in force" in front_end, "Live links of this server" in front_end) == (True, False)
         assert "sip_domains" in (await viewer.get("/versions/1")).text
+
+
+@on_loop
+async def test_each_page_about_the_network_is_shown(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as viewer:
+        await viewer.log_in("viewer")
+        for path, status, told in (
+            ("/", 200, "The same as a list"),
+            ("/status", 200, FE1),
+            ("/versions", 200, "The draft changes nothing"),
+            ("/certificates", 200, MGMT),
+            ("/partners", 200, "none"),
+            ("/refused", 200, f"By {MGMT}"),
+            ("/servers/evil.test", 409, "is not a server of the topology"),
+            (f"/links/{MGMT}/none", 409, "has no live link"),
+        ):
+            shown = await viewer.get(path)
+            assert (shown.status, told in shown.text) == (status, True), path
+        network.organisation.file.write_text("sipmesh: 1\n")
+        assert (await viewer.get("/")).status == (await viewer.get("/versions")).status == 200
