@@ -49,7 +49,7 @@ def test_message_that_comes_in_cannot_act_on_the_terminal(running: Organisation)
     bob.stdin.write(b"bob-secret\n")
     bob.stdin.flush()
     until("Waiting for messages", log)
-    text = ATTACK.replace("\ud800", "") + "\nerror: forged line " + "long " * 5000 + "END"
+    text = ATTACK.replace("\ud800", "") + "\nerror: forged line " + "long " * 3000 + "END"
     assert running.acting("message", "alice", "bob@example.com", text).code == 0
     until("owned", log)
     until("long", log)
