@@ -44,6 +44,21 @@ def test_management_loads_its_history_and_no_draft(managed: Managed) -> None:
     assert published.number == 1
 
 
+def test_history_counts_until_management_has_stored_a_version(managed: Managed) -> None:
+    """An earlier release has left a record, and no stored version."""
+    folder = managed.folder(MGMT)
+    source_of(managed.organisation.file, MGMT).load()
+    documents = DocumentStore(folder, MGMT)
+    assert documents.is_whole
+    for file in (folder / "state").glob(f"{MGMT}.topology*"):
+        file.unlink()
+    assert documents.is_there
+    assert not documents.is_whole
+    published = published_in(folder)
+    assert published is not None
+    assert published.number == 1
+
+
 def test_managed_server_loads_its_stored_version(managed: Managed) -> None:
     managed.join(FE1)
     source = source_of(managed.folder(FE1) / "topology.yaml", FE1)

@@ -80,7 +80,8 @@ def _starts_without_database(folder: Path, documents: DocumentStore) -> bool:
 def published_in(folder: Path) -> Loaded | None:
     """Return the newest version of the history in *folder* that counts on this host; None if there is no version.
 
-    Before its management server has started for the first time, each version counts that management has signed.
+    Before its management server has stored a version, each version counts that management has signed. An earlier release
+    stored none.
     """
     if not ManagementDb.is_in(folder):
         return None
@@ -89,7 +90,7 @@ def published_in(folder: Path) -> Loaded | None:
         versions, head = PublishedVersion.of(management_db), management_db.history.head()
         if head is None:
             return None
-        if versions is not None and versions.documents.is_there:
+        if versions is not None and versions.documents.is_whole:
             return versions.newest(now_utc())
         return load_published(version_of(management_db, head.number), folder, head.digest)
     finally:
