@@ -50,7 +50,7 @@ def _pool(tmp_path: Path, postgres_url: str) -> Pool:
 
 
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGSTOP"])
-@pytest.mark.parametrize("act", ["publish", "revoke", "renew", "root"])
+@pytest.mark.parametrize("act", ["publish", "revoke", "renew"])
 def test_other_server_goes_on_after_each_step_and_no_late_act_counts(pool: Pool, act: str, how: str) -> None:
     folders = (str(pool.network.folder(MGMT)), str(pool.network.folder(MGMT2)))
     paths = os.pathsep.join(filter(None, sys.path))

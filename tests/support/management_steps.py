@@ -99,13 +99,6 @@ class Host:
         self.generations.current.revoke(serial, Reason.SUPERSEDED, datetime.now(UTC))
         return serial
 
-    def rotate(self) -> int:
-        """Prepare and activate a new root; returns the number of its generation."""
-        generations = self.generations
-        if not generations.is_vouched_for:
-            generations.prepare(datetime.now(UTC))
-        return int(generations.activate().folder.name)
-
     @property
     def generations(self) -> CaGenerations:
         return CaGenerations(self.folder / "ca")
@@ -135,14 +128,11 @@ class Pool:
     def run(self, moment: str, step: int) -> str:
         """Let the first server begin its act, end it at a step, and let the second take over; returns how it ended."""
         self.first.lead()
-        if self.first.generations.next is not None:  # what the step before has left is finished
-            self.first.rotate()
         serial = self.first.issue()
         acts: dict[str, Callable[[], int]] = {
             "publish": lambda: self.first.publish("by the first"),
             "revoke": lambda: self.first.revoke(serial),
             "renew": self.first.issue,
-            "root": self.first.rotate,
         }
         process, told = self._begun(acts[self.act], moment, step)
         _, status = os.waitpid(process, os.WUNTRACED)
@@ -181,8 +171,6 @@ class Pool:
         if number and self.act == "publish":
             assert number not in self.published, f"number {number} is used twice"
             self.published[number] = "by the first"
-        elif number and self.act == "root":
-            assert number == self.first.generations.number
         elif number:
             (self.revoked if self.act == "revoke" else self.issued).add(number)
 
