@@ -31,7 +31,7 @@ async def results(probes: LinkProbes) -> dict[str, tuple[bool, str]]:
 @on_loop
 async def test_link_that_works_and_link_that_does_not_are_told_apart(managed: Managed) -> None:
     async with managed:
-        await managed.start(MGMT, FE1, EDGE)
+        await managed.start(EDGE, MGMT, FE1)  # the front end may dial its edge at once, and waits after a failure
         probes = managed.member(FE1).probes
         assert probes.report is None
         probes.accept(order(managed, FE1, EDGE, FE2))
