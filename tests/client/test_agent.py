@@ -6,12 +6,14 @@ import pytest
 
 from client.home import HERE, Certificates, Home, running, text
 from sipmesh.client.agent import LinkLostError, UserAgent
+from sipmesh.client.judge import Trust
 from sipmesh.errors import OperatorError
 from sipmesh.routing.proxy.locate import DnsQuestion, RecordKind, Srv
 from sipmesh.sip.digest import Algorithm
 from sipmesh.trust.code import Code
 from sipmesh.trust.verdict import LinkRefused
-from support.running import on_jumping_loop
+from support.network import FE1, Network
+from support.running import on_jumping_loop, on_loop
 
 
 @running
@@ -233,3 +235,24 @@ async def test_any_request_may_be_sent_with_any_from(certificates: Certificates)
         outcome = await alice.request("MESSAGE", "bob@example.test", headers, b"x", sender="carol@example.test")
         seen = await text(bob)
     assert (outcome.status, seen.sender, seen.identity) == (200, "sip:carol@example.test", "sip:mallory@example.test")
+
+
+@on_loop
+async def test_long_message_is_sent_after_a_login_and_registers_nothing(home: Network) -> None:
+    """A server reads 16 KiB of a stranger. With a wrong password nothing is sent."""
+    long = "x" * 20_000
+    async with home:
+        bob = await home.phone("bob", FE1)
+        trust = Trust.of_pem(home.organisations[0].root.read_bytes())
+        agent = UserAgent("alice@example.test", "alice-secret", trust=trust)
+        liar = UserAgent("alice@example.test", "wrong", trust=trust)
+        async with agent, liar:
+            for each in (agent, liar):
+                await each.connect(*home.address(FE1))
+            sending = asyncio.create_task(agent.message("bob@example.test", long))
+            came = await bob.request_in("MESSAGE")
+            await bob.reply(came, 200)
+            assert ((await sending).status, came.body) == (200, long.encode())
+            assert (await liar.message("bob@example.test", long)).status in {401, 403}
+            await bob.silent()
+            assert home.nodes[FE1].registrations.count() == 1

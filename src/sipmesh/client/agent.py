@@ -38,6 +38,9 @@ from sipmesh.trust.verdict import LinkRefused, Verdict
 FLOW_TIMER_SHARE = 0.9
 """RFC 5626 4.4: send a keepalive after 80 to 100 percent of the time in the server's Flow-Timer."""
 
+LONG_BODY = 10_000
+"""Octets; a server may refuse a longer body of a client that has not logged in on the link."""
+
 SHORTEST_KEEPALIVE_S = 5.0
 LONGEST_FLOW_TIMER = 8
 """A Flow-Timer with as many digits, or more, is ignored."""
@@ -147,10 +150,19 @@ class UserAgent(LinkEvents):
             self._keep_alive(outcome.response.first("flow-timer") or "")
         return outcome
 
+    async def log_in(self) -> Outcome:
+        """Prove the password on this link, and register nothing: ask for our registrations (RFC 3261 section 10.2.3)."""
+        line, party = self._ready()[0], self.party
+        return await line.ask(line.party.outside("REGISTER", f"sip:{party.domain}", party.aor))
+
     async def message(self, to: str, text: str, content_type: str = "text/plain;charset=UTF-8") -> Outcome:
-        """Send a MESSAGE and return its final response (RFC 3428)."""
-        line, uri = self._ready()[0], str(read_address(to))
-        return await line.ask(line.party.outside("MESSAGE", uri, uri, (), text.encode(), content_type=content_type))
+        """Send a MESSAGE and return its final response (RFC 3428). A server reads a long one only after a login."""
+        line, uri, body = self._ready()[0], str(read_address(to)), text.encode()
+        if len(body) > LONG_BODY:
+            login = await self.log_in()
+            if not login.ok:
+                return login
+        return await line.ask(line.party.outside("MESSAGE", uri, uri, (), body, content_type=content_type))
 
     async def options(self, to: str | None = None) -> Outcome:
         """Send OPTIONS to *to*, or to the server: the smallest request there is."""
