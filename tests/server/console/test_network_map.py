@@ -94,6 +94,48 @@ def test_place_of_a_server_names_its_site() -> None:
     assert "site" not in " ".join(found[EDGE].about)
 
 
+def at_sites(**sites: str) -> Topology:
+    """The topology, with the pools of these roles at these sites; ``_`` stands for the hyphen of a role."""
+    placed = topology(sites=sorted(set(sites.values())))
+    role_sites = {role.replace("_", "-"): site for role, site in sites.items()}
+    pools = [pool.model_copy(update={"site": role_sites.get(pool.role)}) for pool in placed.pools]
+    return placed.model_copy(update={"pools": tuple(pools)})
+
+
+def test_pools_of_a_site_are_in_its_box_and_no_others() -> None:
+    drawing = network_map(at_sites(edge="berlin", front_end="oslo", management="oslo"), network())
+    assert [site.name for site in drawing.sites] == ["berlin", "oslo"]
+    assert [pool.site for pool in drawing.pools] == ["", "berlin", "oslo", "oslo"]
+    for site in drawing.sites:
+        assert site.x >= 0
+        assert (site.x + site.width <= drawing.width, site.y + site.height <= drawing.height) == (True, True)
+        inside = [
+            pool.name
+            for pool in drawing.pools
+            if site.x < pool.x
+            and pool.x + pool.width < site.x + site.width
+            and site.y < pool.y
+            and pool.y + pool.height < site.y + site.height
+        ]
+        assert inside == [pool.name for pool in drawing.pools if pool.site == site.name]
+    first, second = drawing.sites
+    assert first.y + first.height < second.y
+
+
+def test_pool_with_servers_at_two_sites_is_in_no_box() -> None:
+    placed = at_sites(front_end="oslo")
+    pools = [
+        pool.model_copy(
+            update={"servers": (pool.servers[0].model_copy(update={"site": "berlin"}), *pool.servers[1:])}
+            if len(pool.servers) > 1
+            else {}
+        )
+        for pool in placed.pools
+    ]
+    drawing = network_map(placed.model_copy(update={"pools": tuple(pools)}), network())
+    assert drawing.sites == []
+
+
 def test_two_reports_of_one_link_are_one_line_whose_weight_grows_with_its_messages() -> None:
     def linked(peer: str, messages: int) -> dict[str, Any]:
         return {"neighbours": ({"peer": peer, "kind": "server", "tls": "TLSv1.3", "messages": messages},)}

@@ -1,6 +1,7 @@
 """The map of the network: where each server is drawn, which links there are, and what a draft would change.
 
-The map has a column for each role, a box for each pool, and a place for each server. A box before them has the peers that
+The map has a column for each role, a box for each pool, and a place for each server. The pools of a site are in a box of their
+own, below what belongs to no single site. A box before them has the peers that
 servers have refused in the last ten minutes, one place for each server and verdict code. With more servers than `MOST_SERVERS` it
 shows pools without their servers; with more than `MOST_SINGLE` it draws links between pools only.
 """
@@ -69,12 +70,13 @@ class MapServer:
 
 @dataclass(frozen=True, slots=True)
 class MapPool:
-    """A box with its servers."""
+    """A box with its servers; *site* is that of all of them, "" if they have none, or several."""
 
     name: str
     role: str
     change: Change
     servers: Sequence[MapServer]
+    site: str = ""
     x: int = 0
     y: int = 0
     width: int = 0
@@ -97,6 +99,17 @@ class MapLink:
 
 
 @dataclass(frozen=True, slots=True)
+class MapSite:
+    """A box around the pools of one site."""
+
+    name: str
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkMap:
     """The whole drawing, in pixels; *note* says what it leaves out, empty if nothing."""
 
@@ -105,6 +118,7 @@ class NetworkMap:
     width: int
     height: int
     note: str = ""
+    sites: Sequence[MapSite] = ()
 
 
 def network_map(in_force: Topology, network: NetworkReply, draft: Topology | None = None) -> NetworkMap:
@@ -119,11 +133,11 @@ def network_map(in_force: Topology, network: NetworkReply, draft: Topology | Non
         note = f"The map shows pools only: the network has {count} servers and partners, more than {MOST_SERVERS}."
     elif count > MOST_SINGLE:
         note = f"Lines are between pools: the network has {count} servers and partners, more than {MOST_SINGLE}."
-    placed, width, height = _placed(pools)
+    placed, sites, width, height = _placed(pools)
     links = _links(reports, placed, single=count <= MOST_SINGLE)
     if count <= MOST_SINGLE:
         links += _links_of_refused(refused, placed)
-    return NetworkMap(placed, links, width, height, note)
+    return NetworkMap(placed, links, width, height, note, sites)
 
 
 # What there is
@@ -143,7 +157,9 @@ def _pools(
         servers = [
             _server(server, sites[server], reports, network.version, _change(server, here, there)) for server in names
         ]
-        yield MapPool(name, str(pool.role), _change(name, now, new), servers)
+        places = {sites[server] for server in names}
+        site = next(iter(places)) if len(places) == 1 else ""
+        yield MapPool(name, str(pool.role), _change(name, now, new), servers, site)
 
 
 def _partners(in_force: Topology, draft: Topology | None) -> Iterator[MapPool]:
@@ -249,20 +265,40 @@ def _links_of_refused(refused: Iterable[_Refused], pools: Sequence[MapPool]) -> 
 # Where it is drawn
 
 
-def _placed(pools: Iterable[MapPool]) -> tuple[list[MapPool], int, int]:
-    """Return the pools with their places, and the width and height of the drawing."""
-    columns: dict[str, list[MapPool]] = {str(name): [] for name in COLUMNS}
-    for pool in pools:
-        columns[pool.role].append(pool)
-    placed, x, height = list[MapPool](), MARGIN, 0
-    for column in filter(None, columns.values()):
-        y, width = MARGIN, 0
-        for pool in column:
-            box = _box(pool, x, y)
-            placed.append(box)
-            y, width = y + box.height + 2 * GAP, max(width, box.width)
-        x, height = x + width + COLUMN_GAP, max(height, y)
-    return placed, max(x - COLUMN_GAP + MARGIN, 2 * MARGIN), height
+def _placed(pools: Iterable[MapPool]) -> tuple[list[MapPool], list[MapSite], int, int]:
+    """Return the pools with their places, the boxes of the sites, and the width and height of the drawing."""
+    boxes = [_box(pool, 0, 0) for pool in pools]
+    left, right = _columns(boxes)
+    placed, sites, y = list[MapPool](), list[MapSite](), MARGIN
+    for site in sorted({box.site for box in boxes}):
+        mine = _stacked([box for box in boxes if box.site == site], left, y + HEAD if site else y)
+        bottom = max(box.y + box.height for box in mine)
+        if site:
+            sites.append(MapSite(site, MARGIN - GAP, y, right - MARGIN + 2 * GAP, bottom + GAP - y))
+        placed, y = placed + mine, bottom + 2 * GAP + (GAP if site else 0)
+    return placed, sites, right + MARGIN, y
+
+
+def _columns(boxes: Sequence[MapPool]) -> tuple[dict[str, int], int]:
+    """Return where each column begins, and where the last one ends."""
+    widths = {str(role): max((box.width for box in boxes if box.role == role), default=0) for role in COLUMNS}
+    left, x = dict[str, int](), MARGIN
+    for role, width in widths.items():
+        if width:
+            left[role] = x
+            x += width + COLUMN_GAP
+    return left, max(x - COLUMN_GAP, MARGIN)
+
+
+def _stacked(boxes: Sequence[MapPool], left: Mapping[str, int], top: int) -> list[MapPool]:
+    """Return the boxes in their columns, one below the other, from *top* on."""
+    placed, bottom = list[MapPool](), dict.fromkeys(left, top)
+    for box in sorted(boxes, key=lambda box: list(left).index(box.role)):
+        y = bottom[box.role]
+        servers = [replace(server, x=server.x + left[box.role], y=server.y + y) for server in box.servers]
+        placed.append(replace(box, x=left[box.role], y=y, servers=servers))
+        bottom[box.role] = y + box.height + 2 * GAP
+    return placed
 
 
 def _box(pool: MapPool, x: int, y: int) -> MapPool:
