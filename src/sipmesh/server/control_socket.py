@@ -35,6 +35,9 @@ SOCKET_SUFFIX = ".sock"
 WHO = "who"
 """The key under which a command finds the asking user, such as ``root (0)``; the client cannot set it."""
 
+MAY_GRANT = "may_grant"
+"""The key under which the console says whether the operator may give access to the console; by default so."""
+
 _CREDENTIALS = struct.Struct("3i")  # pid, uid and gid: see unix(7), SO_PEERCRED
 
 Command = Callable[[Mapping[str, Any]], Awaitable[Any]]

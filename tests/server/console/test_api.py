@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sipmesh.server.console.operations import TABLE
-from support.console import Visitor, management_with_console
+from support.console import Answer, Visitor, management_with_console
 from support.managed import MGMT
 from support.network import EDGE, FE1
 from support.running import on_loop, until
@@ -149,3 +149,34 @@ async def test_operator_has_servers_probe_their_links_and_a_viewer_does_not(tmp_
             (FE1, EDGE, True),
             (EDGE, FE1, True),
         ]
+
+
+@on_loop
+async def test_operator_gives_nobody_access_by_a_publication_or_by_going_back(tmp_path: Path) -> None:
+    """Otto, once a security officer, goes back to the version in which he was one; a security officer may."""
+    async with (
+        management_with_console(tmp_path) as network,
+        Visitor(network, "otto-token") as otto,
+        Visitor(network, "sona-token") as sona,
+    ):
+        console: Any = network.organisation.document["console"]
+        operators = console["operators"]
+
+        async def publish(visitor: Visitor, role: str) -> Answer:
+            demoted = [{**one, "role": role if one["name"] == "otto" else one["role"]} for one in operators]
+            network.edit(lambda document: document["console"].update(operators=demoted))
+            plan = _result(await visitor.get("/api/v1/plan"))
+            given = {"why": "roles", "base": plan["base"], "digest": plan["digest"]}
+            return await visitor.ask("POST", "/api/v1/publish", json=given)
+
+        refused = await publish(otto, "security-officer")
+        assert (refused.status, "otto gets the role security-officer" in refused.json["error"]) == (409, True)
+        assert network.number(MGMT) == 1
+        assert (await publish(sona, "security-officer")).status == 200
+        assert (await publish(otto, "operator")).status == 200  # giving up a role needs none
+        back = {"version": 2, "base": 3, "why": "as before"}
+        refused = await otto.ask("POST", "/api/v1/rollback", json=back)
+        assert (refused.status, "security-officer" in refused.json["error"]) == (409, True)
+        assert (await otto.ask("POST", "/api/v1/rollback", json={**back, "may_grant": True})).status == 400
+        assert network.number(MGMT) == 3
+        assert (await sona.ask("POST", "/api/v1/rollback", json=back)).status == 200

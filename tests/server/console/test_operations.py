@@ -12,6 +12,7 @@ from sipmesh.server.console.access.operator import Operator
 from sipmesh.server.console.operations import TABLE, NotAllowedError, Operation, Operations, operation_of
 from sipmesh.server.console.parameters import ToPublish
 from sipmesh.topology.document.operators.console_role import ConsoleRole
+from support.running import on_loop, until
 
 
 async def answer(asked: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -50,3 +51,24 @@ def test_to_force_needs_a_security_officer() -> None:
 def test_unknown_operation_is_an_error() -> None:
     with pytest.raises(KeyError):
         operation_of("format-disk")
+
+
+@on_loop
+async def test_operator_reads_one_thing_at_a_time_and_changes_and_others_do_not_wait() -> None:
+    """A viewer that asks for thirty plans holds up neither a revocation nor the reads of others."""
+    running, release = list[str](), asyncio.Event()
+
+    async def slow(asked: Mapping[str, Any]) -> None:
+        running.append(str(asked["who"]))
+        await release.wait()
+
+    operations = Operations(dict.fromkeys(("plan", "block"), slow))
+    vera, sona = Operator("vera", ConsoleRole.VIEWER), Operator("sona", ConsoleRole.SECURITY_OFFICER)
+    asking = [asyncio.create_task(operations.read("plan", vera, {})) for _ in range(30)]
+    asking.append(asyncio.create_task(operations.read("plan", sona, {})))
+    asking.append(asyncio.create_task(operations.read("block", sona, {"name": "evil.test"})))
+    await until(lambda: len(running) == 3)
+    assert sorted(running) == ["sona", "sona", "vera"]
+    release.set()
+    await asyncio.gather(*asking)
+    assert running.count("vera") == 30

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -16,6 +16,7 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.server.admin.expiry_warnings import concerning, stock_of
 from sipmesh.server.agent.agent import Agent
 from sipmesh.server.management.controller import Controller
+from sipmesh.server.process.http_runner import runner_of
 from sipmesh.storage.messages import Storing
 from sipmesh.topology.expiry.inventory import ExpiringKind
 from sipmesh.topology.expiry.urgency import Urgency
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.topology.expiry.inventory import InventoryEntry
-
-GOODBYE_S: Final = 1.0
-"""Seconds for which an open request can delay the stop of the server."""
 
 
 class ServerMetrics(Collector):
@@ -442,7 +440,7 @@ class MetricsPage:
             raise OperatorError(f"{self._node.view.name} has no `metrics` address in the topology")
         app = web.Application()
         app.add_routes([web.get("/metrics", self._metrics), web.get("/health", self._health)])
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GOODBYE_S)
+        self._runner = runner_of(app, self._node.log)
         await self._runner.setup()
         host, port = self._node.view.metrics
         try:

@@ -22,6 +22,7 @@ from sipmesh.server.console.pages.routes import page_routes
 from sipmesh.server.console.replies import LoggedOutReply, LoginCodeReply
 from sipmesh.server.control_socket import WHO, ControlCommand
 from sipmesh.server.management.publishing.decommission import CA
+from sipmesh.server.process.http_runner import runner_of
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.trust.evidence import LinkKind
 
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.topology.view import ServerView
-
-GOODBYE_S: Final = 1.0
-"""Seconds for which an open request can delay the stop of the server."""
 
 LARGEST_BODY: Final = 64 << 10
 """Octets of a form or of a JSON body."""
@@ -70,7 +68,7 @@ class ConsoleServer:
         flow = OpenIdFlow(lambda: self._node.view, self._node.loop.time)
         app = web.Application(middlewares=[self._guard.answer_safely], client_max_size=LARGEST_BODY)
         app.add_routes([*Api(self._operations, self._guard).routes(), *page_routes(frame, flow)])
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GOODBYE_S)
+        self._runner = runner_of(app, self._log)
         await self._runner.setup()
         await self._listen()
 

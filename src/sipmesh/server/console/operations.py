@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
 
 from sipmesh.server.admin.replies import (
     EXPLAIN,
@@ -49,7 +51,7 @@ from sipmesh.server.console.replies import (
     UserListReply,
     VerdictsReply,
 )
-from sipmesh.server.control_socket import WHO
+from sipmesh.server.control_socket import MAY_GRANT, WHO
 from sipmesh.server.management.replies import (
     ACKNOWLEDGED,
     BLOCK,
@@ -159,10 +161,14 @@ class NotAllowedError(Exception):
 
 
 class Operations:
-    """Runs the operations of `TABLE`; *commands* are those of the control socket, and those of the console alone."""
+    """Runs the operations of `TABLE`; *commands* are those of the control socket, and those of the console alone.
+
+    Each operator reads one thing at a time: a thread does most of the work, and a revocation must not wait behind many reads.
+    """
 
     def __init__(self, commands: Mapping[str, Command]) -> None:
         self._commands = commands
+        self._reading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def __repr__(self) -> str:
         return f"<Operations: {len(TABLE)}>"
@@ -175,7 +181,12 @@ class Operations:
         needed = operation.role_for(given)
         if not operator.role.may(needed):
             raise NotAllowedError(f"this needs the role {needed}, and you have the role {operator.role}")
-        return await self._commands[operation.name]({**given.model_dump(mode="json"), WHO: operator.who})
+        asked = {**given.model_dump(mode="json"), WHO: operator.who, MAY_GRANT: operator.role.may(OFFICER)}
+        if operation.changes:
+            return await self._commands[operation.name](asked)
+        turn = self._reading.setdefault(operator.who, asyncio.Lock())
+        async with turn:
+            return await self._commands[operation.name](asked)
 
     async def read(self, name: str, operator: Operator, given: Mapping[str, object]) -> Any:
         """Run the operation *name* with parameters as plain values."""

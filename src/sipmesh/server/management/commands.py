@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from sipmesh.server.control_socket import WHO, Command, Encoded
+from sipmesh.server.control_socket import MAY_GRANT, WHO, Command, Encoded
 from sipmesh.server.management.network_reply import encoded_status
 from sipmesh.server.management.publishing.publisher import DRAFT
 from sipmesh.server.management.replies import (
@@ -75,15 +75,19 @@ class ManagementCommands:
     async def _publish(self, asked: Mapping[str, Any]) -> PutInForce:
         why, base, digest = str(asked["why"]), int(asked["base"]), str(asked["digest"])
         force, draft = bool(asked.get("force")), str(asked.get("draft", DRAFT))
-        return await self._publisher.publish(str(asked[WHO]), why, base, digest, force=force, name=draft)
+        grants = bool(asked.get(MAY_GRANT, True))
+        return await self._publisher.publish(
+            str(asked[WHO]), why, base, digest, force=force, name=draft, may_grant=grants
+        )
 
     async def _block(self, asked: Mapping[str, Any]) -> PutInForce:
         return await self._publisher.block(str(asked[WHO]), str(asked["name"]))
 
     async def _rollback(self, asked: Mapping[str, Any]) -> PutInForce:
         number, base = int(asked["version"]), int(asked["base"])
+        force, grants = bool(asked.get("force")), bool(asked.get(MAY_GRANT, True))
         return await self._publisher.rollback(
-            str(asked[WHO]), str(asked["why"]), number, base, force=bool(asked.get("force"))
+            str(asked[WHO]), str(asked["why"]), number, base, force=force, may_grant=grants
         )
 
     async def _history(self, _asked: Mapping[str, Any]) -> list[VersionReply]:

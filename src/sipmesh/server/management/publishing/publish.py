@@ -18,6 +18,7 @@ from sipmesh.server.replication.crl_store import LARGEST_GIVEN, must_be_portable
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.topology.versions.breaking_changes import dangers
+from sipmesh.topology.versions.console_access import new_access
 from sipmesh.topology.versions.difference import difference
 from sipmesh.topology.versions.publication import KIND, Draft
 from sipmesh.trust.x509.certificate import fingerprint
@@ -50,7 +51,8 @@ class PublishRequest:
 
     *base* is the number of the version that the draft was compared with, 0 if there is none. *force* publishes a draft
     although it breaks something. *act* is the entry in the audit log. *unapproved* publishes without approvals: servers
-    refuse the version until each of them has joined again.
+    refuse the version until each of them has joined again. *may_grant*: it may give operators of the console more than they
+    have (`new_access`).
     """
 
     draft: Draft
@@ -61,6 +63,7 @@ class PublishRequest:
     force: bool = False
     act: AuditAct = AuditAct.PUBLISH
     unapproved: bool = False
+    may_grant: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ def publish(
     - the user database does not open;
     - it names another database of management than this host uses;
     - the draft breaks something, and the request has no *force*;
+    - it gives access to the console, and the request may not;
     - the signed document is larger than a link accepts;
     - the history has a newer version than *base*;
     - operators have not approved the draft, by the rule in force or by the new one.
@@ -103,6 +107,8 @@ def publish(
     if found and not request.force:
         sentences = "; ".join(found)
         raise OperatorError(f"not published, since it would break something: {sentences}; --force does it all the same")
+
+    must_not_grant(draft.loaded, before, request)
 
     newest = versions.publication() if before is not None else None
     signatures = approved(newest, draft, before, unapproved=request.unapproved)
@@ -131,6 +137,16 @@ def publish(
         refused=versions.refused,
     )
     return NewVersion(version, changes_between(before, draft.loaded) if before is not None else (), found)
+
+
+def must_not_grant(new: Loaded, before: Loaded | None, request: PublishRequest) -> None:
+    """Raise `OperatorError` if *new* gives operators of the console more than *before*, and the request may not."""
+    if before is None or request.may_grant:
+        return
+    given = new_access(before.topology, new.topology)
+    if given:
+        sentences = "; ".join(given)
+        raise OperatorError(f"not published, since this needs the role security-officer: {sentences}")
 
 
 def must_fit(signed: bytes) -> bytes:

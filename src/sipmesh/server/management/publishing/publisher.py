@@ -92,7 +92,7 @@ class Publisher:
         return Plan(name, in_force.number, new.digest, changes_between(in_force, new), found, needs)
 
     async def publish(
-        self, who: str, why: str, base: int, digest: str, *, force: bool, name: str = DRAFT
+        self, who: str, why: str, base: int, digest: str, *, force: bool, name: str = DRAFT, may_grant: bool = True
     ) -> PutInForce:
         """Sign the draft as the next version and put it in force; if this raises `OperatorError`, nothing has changed.
 
@@ -101,9 +101,12 @@ class Publisher:
         async with self._audited(who, {"act": "publish", "why": why}):
             octets = self._octets(name)
             draft = await when_large(octets, self._read_draft, name, digest)
-            return await self._put_in_force(PublishRequest(draft, who, why, now_utc(), base, force), octets)
+            request = PublishRequest(draft, who, why, now_utc(), base, force, may_grant=may_grant)
+            return await self._put_in_force(request, octets)
 
-    async def rollback(self, who: str, why: str, number: int, base: int, *, force: bool) -> PutInForce:
+    async def rollback(
+        self, who: str, why: str, number: int, base: int, *, force: bool, may_grant: bool = True
+    ) -> PutInForce:
         """Publish the content of version *number* as a new version; raises `OperatorError`."""
         async with self._audited(who, {"act": "rollback", "to": number}):
             each = len(self._versions.documents.document())
@@ -112,7 +115,7 @@ class Publisher:
             loaded = await when_large(octets, load_published, old, self._folder)
             draft = Draft(loaded, old.topology, old.files)
             why = why or f"back to version {number}"
-            request = PublishRequest(draft, who, why, now_utc(), base, force, AuditAct.ROLLBACK)
+            request = PublishRequest(draft, who, why, now_utc(), base, force, AuditAct.ROLLBACK, may_grant=may_grant)
             return await self._put_in_force(request, octets)
 
     async def publish_again(self, why: str) -> PutInForce:
