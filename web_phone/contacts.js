@@ -30,7 +30,7 @@ export class Contacts {
     localStorage.setItem(this.key, JSON.stringify(kept));
   }
 
-  // Add a contact; one who is not *kept* has written or called, and is forgotten with the page. The oldest of these makes room.
+  // Add a contact; one who is not *kept* has written or called, and is forgotten with the page.
   add(address, { kept = true } = {}) {
     const known = this.people.get(address);
     if (known) {
@@ -45,10 +45,17 @@ export class Contacts {
     return person;
   }
 
+  // Whether *address* is kept, or can be.
+  canKeep(address) {
+    const kept = [...this.people.values()].filter((person) => person.kept);
+    return kept.length < MOST_CONTACTS || kept.some((person) => person.address === address);
+  }
+
+  // The oldest contact who is not kept makes room. A kept contact never does: one stranger is then shown beyond the limit.
   makeRoom() {
     if (this.people.size < MOST_CONTACTS) return;
-    const oldest = [...this.people.values()].find((person) => !person.kept) ?? this.people.values().next().value;
-    this.remove(oldest.address);
+    const oldest = [...this.people.values()].find((person) => !person.kept);
+    if (oldest) this.remove(oldest.address);
   }
 
   remove(address) {

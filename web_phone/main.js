@@ -110,6 +110,10 @@ function wire(contacts, conversation, calls) {
     const address = readAddress(by("add").value);
     by("add-error").textContent = address ? "" : "Write an address such as bob@example.com.";
     if (!address) return;
+    if (!contacts.canKeep(address)) {
+      by("add-error").textContent = "The list is full: remove a contact first.";
+      return;
+    }
     by("add").value = "";
     contacts.add(address);
     contacts.store();

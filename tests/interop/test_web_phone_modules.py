@@ -105,3 +105,22 @@ def test_each_failure_has_a_sentence() -> None:
     assert told[-2:] == ["This did not work."] * 2
     wrong = "m.reasonOfLogin({response: {status_code: 403}})"
     assert evaluated("reasons.js", wrong) == "The address or the password is wrong."
+
+
+def test_stranger_displaces_a_stranger_and_never_a_kept_contact() -> None:
+    """With 100 kept contacts one stranger is shown beside them, and no further contact can be kept."""
+    kept = [f"u{number}@example.test" for number in range(100)]
+    added = """(() => {
+        globalThis.localStorage = {getItem: () => JSON.stringify(given[0]), setItem: (_, text) => (globalThis.stored = text)};
+        m.Contacts.prototype.show = () => {};
+        const contacts = new m.Contacts("alice@example.test", () => {});
+        for (const address of given[1]) contacts.add(address, {kept: false});
+        contacts.store();
+        const canKeep = [given[0][0], "new@example.test"].map((address) => contacts.canKeep(address));
+        contacts.remove(given[0][0]);
+        return [[...contacts.people.keys()], canKeep, contacts.canKeep("new@example.test"), JSON.parse(globalThis.stored)];
+    })()"""
+    people, can_keep, after, stored = evaluated("contacts.js", added, kept, ["eve@x.test", "mallory@x.test"])
+    assert people == [*kept[1:], "mallory@x.test"]
+    assert (can_keep, after) == ([True, False], True)
+    assert stored == kept[1:]
