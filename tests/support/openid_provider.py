@@ -39,6 +39,7 @@ class OpenIdProvider:
 
     *change* changes the claims of ID tokens, *sign* signs them. *said* is added to the metadata, *names* is the `iss` of answers
     to browsers, None for none. *odd* is what /odd answers.
+    *further_keys* are shown beside its key.
     """
 
     def __init__(self, ca: Path, folder: Path, **person: Any) -> None:
@@ -46,6 +47,7 @@ class OpenIdProvider:
         self.change: Callable[[Claims], object] = lambda _: None
         self.sign: Sign = signed
         self.said: dict[str, Any] = {}
+        self.further_keys: list[dict[str, Any]] = []
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.port = free_port()
         self.issuer = f"https://{HOST}:{self.port}"
@@ -91,7 +93,7 @@ class OpenIdProvider:
 
     async def _keys(self, _request: web.Request) -> web.Response:
         public = jwt.algorithms.ECAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
-        return web.json_response({"keys": [{**public, "kid": KEY_ID}]})
+        return web.json_response({"keys": [{**public, "kid": KEY_ID}, *self.further_keys]})
 
     async def _odd(self, _request: web.Request) -> web.Response:
         return self.odd

@@ -9,13 +9,14 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
-import jwt
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sipmesh.server.console.access.openid.key_set import read_keys
 from sipmesh.server.console.access.openid.metadata import WELL_KNOWN, OpenIdError, ProviderMetadata
 from sipmesh.topology.document.operators.openid import OpenIdAuthority
 
 if TYPE_CHECKING:
+    import jwt
     from cryptography import x509
 
     from sipmesh.topology.document.operators.openid import OpenId
@@ -64,11 +65,7 @@ class OpenIdProvider:
 
     async def keys(self) -> Sequence[jwt.PyJWK]:
         """Return the keys of the provider (RFC 7517 section 5); raises `OpenIdError`."""
-        document = await self._ask("GET", (await self.metadata()).jwks_uri)
-        try:
-            return jwt.PyJWKSet.from_dict(dict(document)).keys
-        except (jwt.PyJWTError, TypeError, ValueError, AttributeError) as wrong:
-            raise OpenIdError(f"its keys cannot be read: {wrong}") from None
+        return read_keys(await self._ask("GET", (await self.metadata()).jwks_uri))
 
     async def _ask(self, method: str, url: str, form: Mapping[str, str] | None = None) -> Mapping[str, Any]:
         """Ask without following redirections: the answer must come from where the metadata says."""
