@@ -58,10 +58,13 @@ class Answer:
 class Visitor:
     """A browser, or a program with a *token*, that trusts the enterprise CA and the name of management.
 
-    It shows the certificate of its *credentials*, chain and key, where it is asked for one.
+    It shows the certificate of its *credentials*, chain and key, where it is asked for one. *source* is its address.
     """
 
-    def __init__(self, network: Managed, token: str = "", credentials: Credentials | None = None) -> None:
+    def __init__(
+        self, network: Managed, token: str = "", credentials: Credentials | None = None, source: str = HOST
+    ) -> None:
+        self._source = source
         self._network, self._token, self._credentials = network, token, credentials
         self.form_token = ""
 
@@ -75,7 +78,7 @@ class Visitor:
         self.session = aiohttp.ClientSession(
             f"https://{HOST}:{self.port}",
             headers={"Host": f"{MGMT}:{self.port}", **headers},
-            connector=aiohttp.TCPConnector(ssl=context),
+            connector=aiohttp.TCPConnector(ssl=context, local_addr=(self._source, 0)),
             cookie_jar=aiohttp.CookieJar(unsafe=True),
         )
         return self

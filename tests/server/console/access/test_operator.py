@@ -111,7 +111,7 @@ def test_login_by_openid_has_the_role_of_its_values_until_its_end(tmp_path: Path
     here, now = topology(tmp_path), [0.0]
     assert here.console is not None
     assert here.console.openid is not None
-    login = OpenIdLogin(here.console.openid, "vera", frozenset({"staff"}), 10.0, lambda: now[0])
+    login = OpenIdLogin(here.console.openid, "hash", "vera", frozenset({"staff"}), 10.0, lambda: now[0])
     assert login.operator(here, str) == Operator("vera (OpenID)", ConsoleRole.VIEWER)
     assert replace(login, values=frozenset({"cooks"})).operator(here, str) is None
     other = {**CONSOLE["openid"], "issuer": "https://evil.test"}  # type: ignore[dict-item]

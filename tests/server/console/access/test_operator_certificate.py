@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from cryptography import x509
 
+from sipmesh.server.console.access.operator import MOST_SESSIONS
 from support.console import Visitor, management_with_console, operator_credentials
 from support.managed import MGMT
 from support.network import FE1
@@ -133,6 +134,22 @@ async def test_cookie_of_a_session_is_worth_nothing_without_its_certificate(tmp_
                 [cookie] = owner.session.cookie_jar
                 stolen = {"Cookie": f"{cookie.key}={cookie.value}"}
                 assert (await other.get("/", headers=stolen)).headers["Location"] == "/login"
+
+
+@on_loop
+async def test_operator_who_logs_in_again_and_again_displaces_the_own_sessions_alone(tmp_path: Path) -> None:
+    async with console(tmp_path) as network, Visitor(network) as officer:
+        await officer.log_in("security-officer")
+        async with Visitor(network, credentials=operator_credentials(network, "vera", tmp_path)) as vera:
+            assert (await vera.ask("POST", LOGIN)).status == 303
+            [first] = vera.session.cookie_jar
+            for _ in range(MOST_SESSIONS):
+                assert (await vera.ask("POST", LOGIN)).status == 303
+            assert (await vera.get("/status")).status == 200
+            vera.session.cookie_jar.clear()
+            old = await vera.get("/status", headers={"Cookie": f"{first.key}={first.value}"})
+            assert old.headers["Location"] == "/login"
+        assert (await officer.get("/status")).status == 200
 
 
 @on_loop

@@ -87,3 +87,24 @@ def test_cleared_table_has_no_value_and_says_how_many_were_valid() -> None:
     secret = table.add("ada")
     clock.now = 60
     assert (table.clear(), table.use(secret), len(table)) == (1, None, 0)
+
+
+def test_owner_with_too_many_values_displaces_the_own_oldest() -> None:
+    clock = Clock()
+    table = SecretTable[str](10, 60, clock, most_of_owner=2)
+    other = table.add("bob", "bob")
+    secrets = []
+    for clock.now in (1.0, 2.0, 3.0):
+        secrets.append(table.add("ada", "ada"))
+    assert [table.use(secret) for secret in (other, *secrets)] == ["bob", None, "ada", "ada"]
+
+
+def test_owner_with_the_most_values_makes_room_in_a_full_table() -> None:
+    clock = Clock()
+    table = SecretTable[str](4, 60, clock, most_of_owner=3)
+    other = table.add("bob", "bob")
+    secrets = []
+    for clock.now in (1.0, 2.0, 3.0):
+        secrets.append(table.add("ada", "ada"))
+    last = table.add("cyd", "cyd")
+    assert [table.use(secret) for secret in (other, *secrets, last)] == ["bob", None, "ada", "ada", "cyd"]

@@ -19,6 +19,8 @@ MOST_CODES: Final = 20
 SESSION_LIFETIME_S: Final = 8 * 3600.0
 SESSION_IDLE_S: Final = 1800.0
 MOST_SESSIONS: Final = 100
+MOST_OF_OPERATOR: Final = 5
+"""Sessions of one operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,10 @@ class Operator:
 
 class Login(Protocol):
     """What a session stands on."""
+
+    @property
+    def owner(self) -> str:
+        """Whose sessions are counted together: no operator takes the place of others."""
 
     def operator(self, topology: Topology, proved: Callable[[], str]) -> Operator | None:
         """Return the operator by the topology in force, None if the log-in is not valid any more.
@@ -45,6 +51,11 @@ class CodeLogin:
 
     known: Operator
 
+    @property
+    def owner(self) -> str:
+        """The operator of this machine who has made the code."""
+        return self.known.who
+
     def operator(self, topology: Topology, proved: Callable[[], str]) -> Operator | None:  # noqa: ARG002
         """Return the operator: whoever opens the control socket may do everything."""
         return self.known
@@ -56,6 +67,11 @@ class CertificateLogin:
 
     name: str
 
+    @property
+    def owner(self) -> str:
+        """The operator of the certificate."""
+        return f"{self.name} (certificate)"
+
     def operator(self, topology: Topology, proved: Callable[[], str]) -> Operator | None:
         """Return the operator if the connection proves the name, and the topology has the operator."""
         return operator_of_certificate(topology, self.name) if proved() == self.name else None
@@ -65,14 +81,20 @@ class CertificateLogin:
 class OpenIdLogin:
     """A log-in by the OpenID provider of *entry*, of a person *name* with *values* of the claim that leads to roles.
 
-    It ends at *ends_at*, in seconds of *clock*.
+    *subject* is the hash of the claim ``sub``, which a person cannot change. It ends at *ends_at*, in seconds of *clock*.
     """
 
     entry: OpenId
+    subject: str
     name: str
     values: frozenset[str]
     ends_at: float
     clock: Callable[[], float]
+
+    @property
+    def owner(self) -> str:
+        """The person at the provider."""
+        return f"{self.entry.issuer} {self.subject}"
 
     def operator(self, topology: Topology, proved: Callable[[], str]) -> Operator | None:  # noqa: ARG002
         """Return the operator with the role that the topology in force gives the values, None if it gives none."""
@@ -104,7 +126,9 @@ class Operators:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._codes = SecretTable[Operator](MOST_CODES, CODE_LIFETIME_S, clock)
-        self._sessions = SecretTable[Session](MOST_SESSIONS, SESSION_LIFETIME_S, clock, SESSION_IDLE_S)
+        self._sessions = SecretTable[Session](
+            MOST_SESSIONS, SESSION_LIFETIME_S, clock, SESSION_IDLE_S, most_of_owner=MOST_OF_OPERATOR
+        )
 
     def __repr__(self) -> str:
         return f"<Operators: {len(self._sessions)} sessions>"
@@ -119,8 +143,8 @@ class Operators:
         return self.begin(CodeLogin(operator)) if operator is not None else None
 
     def begin(self, login: Login) -> str:
-        """Begin a session that stands on *login*; returns its secret."""
-        return self._sessions.add(Session(login))
+        """Begin a session that stands on *login*, in place of the oldest of too many of the same operator; returns its secret."""
+        return self._sessions.add(Session(login), login.owner)
 
     def session(self, secret: str, *, counts: bool = True) -> Session | None:
         """Return the session behind *secret*, None if there is none; with *counts* this is a use of it."""

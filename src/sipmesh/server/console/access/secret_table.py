@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
@@ -20,15 +21,26 @@ class _Entry(Generic[T]):
     value: T
     ends_at: float
     used_at: float
+    owner: str
 
 
 class SecretTable(Generic[T]):
     """At most *most* values. A value ends *lifetime_s* seconds after it was added, and *idle_s* seconds after its last use.
 
-    *clock* returns seconds that never go back. A new value displaces the value that was not used for the longest time.
+    *clock* returns seconds that never go back. An owner has at most *most_of_owner* values: a new one displaces the own value
+    that was not used for the longest time. In a full table, this is a value of an owner who has the most.
     """
 
-    def __init__(self, most: int, lifetime_s: float, clock: Callable[[], float], idle_s: float = inf) -> None:
+    def __init__(
+        self,
+        most: int,
+        lifetime_s: float,
+        clock: Callable[[], float],
+        idle_s: float = inf,
+        *,
+        most_of_owner: float = inf,
+    ) -> None:
+        self._most_of_owner = most_of_owner
         self._most, self._lifetime_s, self._idle_s, self._clock = most, lifetime_s, idle_s, clock
         self._entries: dict[str, _Entry[T]] = {}
 
@@ -38,13 +50,12 @@ class SecretTable(Generic[T]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, value: T) -> str:
-        """Return a new secret for *value*."""
+    def add(self, value: T, owner: str = "") -> str:
+        """Return a new secret for *value* of *owner*."""
         self._remove_ended()
-        if len(self._entries) >= self._most:
-            del self._entries[min(self._entries, key=lambda key: self._entries[key].used_at)]
+        self._make_room(owner)
         secret, now = secrets.token_urlsafe(SECRET_OCTETS), self._clock()
-        self._entries[hash_of(secret)] = _Entry(value, now + self._lifetime_s, now)
+        self._entries[hash_of(secret)] = _Entry(value, now + self._lifetime_s, now, owner)
         return secret
 
     def use(self, secret: str, *, counts: bool = True) -> T | None:
@@ -68,6 +79,18 @@ class SecretTable(Generic[T]):
         count = len(self._entries)
         self._entries = {}
         return count
+
+    def _make_room(self, owner: str) -> None:
+        counts = Counter(entry.owner for entry in self._entries.values())
+        if counts[owner] >= self._most_of_owner:
+            displaced = {owner}
+        elif len(self._entries) >= self._most:
+            largest = max(counts.values())
+            displaced = {name for name, count in counts.items() if count == largest}
+        else:
+            return
+        keys = (key for key, entry in self._entries.items() if entry.owner in displaced)
+        del self._entries[min(keys, key=lambda key: self._entries[key].used_at)]
 
     def _has_ended(self, entry: _Entry[T]) -> bool:
         now = self._clock()

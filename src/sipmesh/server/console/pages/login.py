@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from sipmesh.server.console.access.guard import COOKIE, FORM_FIELD, form_of, must_come_from_our_pages
+from sipmesh.server.console.access.guard import COOKIE, FORM_FIELD, address_of, form_of, must_come_from_our_pages
 from sipmesh.server.console.access.openid.flow import CALLBACK, PENDING_S
 from sipmesh.server.console.access.openid.metadata import OpenIdError
 from sipmesh.server.console.access.operator import CertificateLogin
@@ -74,7 +74,8 @@ class LoginPages:
     async def _log_in_by_certificate(self, request: web.Request) -> web.StreamResponse:
         """Begin a session for the operator whose certificate the connection has proved.
 
-        A form of another site can send this: it logs the operator in as the operator, and reads no answer.
+        A form of another site can send this where the browser does not say so: it logs the operator in as the operator, and
+        reads no answer.
         """
         operator = self._guard.by_certificate(request)
         if operator is None:
@@ -87,7 +88,7 @@ class LoginPages:
         self._guard.must_have_failures_left(request)
         browser = secrets.token_urlsafe(SECRET_OCTETS)
         try:
-            answer = see(await self._flow.begin(browser))
+            answer = see(await self._flow.begin(browser, address_of(request)))
         except OpenIdError as wrong:
             return self._refused(request, wrong)
         # The provider is another site: of cookies, a browser brings only those that are Lax from there.

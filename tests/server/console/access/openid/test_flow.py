@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sipmesh.server.console.access.openid.flow import MOST_OF_ADDRESS
 from support.console import Visitor, management_with_console
 from support.managed import MGMT, Managed
 from support.openid_provider import OpenIdProvider, come, go, log_in
@@ -150,6 +152,36 @@ async def test_metadata_that_does_not_fit_leads_nobody_anywhere(tmp_path: Path, 
         provider.said = said
         assert (await ada.get("/login/openid")).status == 401
         provider.said = {}
+        assert (await log_in(ada, provider)).status == 200
+
+
+@on_loop
+async def test_log_ins_that_another_address_begins_displace_nobody_at_the_provider(tmp_path: Path) -> None:
+    async with console(tmp_path) as (network, provider), Visitor(network) as victim:
+        mine = provider.authorize(await go(victim))
+        async with Visitor(network, source="127.0.0.2") as first, Visitor(network, source="127.0.0.2") as attacker:
+            oldest = provider.authorize(await go(first))
+            for _ in range(MOST_OF_ADDRESS):
+                last = provider.authorize(await go(attacker))
+            assert (await come(first, oldest)).status == 401
+            assert (await come(attacker, last)).status == 200
+        assert (await come(victim, mine)).status == 200
+
+
+@on_loop
+async def test_private_key_of_a_provider_stops_its_log_ins_and_nothing_else(tmp_path: Path) -> None:
+    """The primes of such a key are looked for in vain: before, this took all the time of the server."""
+    async with (
+        console(tmp_path) as (network, provider),
+        Visitor(network) as ada,
+        Visitor(network, "vera-token") as program,
+    ):
+        number = base64.urlsafe_b64encode(b"\xff" * 256).rstrip(b"=").decode()
+        provider.further_keys = [{"kty": "RSA", "n": number, "e": "AQAB", "d": number, "kid": "two"}]
+        assert (await log_in(ada, provider)).status == 401
+        assert "shows a private key" in refusals(network)[-1]
+        assert (await program.get("/api/v1/status")).status == 200
+        del provider.further_keys[0]["d"]
         assert (await log_in(ada, provider)).status == 200
 
 

@@ -29,6 +29,9 @@ PENDING_S: Final = 600.0
 """Seconds for which a browser may stay at the provider."""
 
 MOST_PENDING: Final = 1000
+MOST_OF_ADDRESS: Final = 20
+"""Log-ins on their way of one address."""
+
 SESSION_S: Final = 3600.0
 """Seconds of a session: the provider may have taken the access away, which only a new log-in shows."""
 
@@ -58,7 +61,7 @@ class OpenIdFlow:
 
     def __init__(self, view: Callable[[], ServerView], clock: Callable[[], float]) -> None:
         self._view, self._clock = view, clock
-        self._pending = SecretTable[_Pending](MOST_PENDING, PENDING_S, clock)
+        self._pending = SecretTable[_Pending](MOST_PENDING, PENDING_S, clock, most_of_owner=MOST_OF_ADDRESS)
         self._provider: OpenIdProvider | None = None
 
     def __repr__(self) -> str:
@@ -70,8 +73,11 @@ class OpenIdFlow:
         console = self._view().loaded.topology.console
         return console is not None and console.openid is not None
 
-    async def begin(self, browser: str) -> str:
-        """Return the URL of the provider to which a browser goes; *browser* is a secret of this browser. Raises `OpenIdError`."""
+    async def begin(self, browser: str, address: str) -> str:
+        """Return the URL of the provider to which a browser goes; raises `OpenIdError`.
+
+        *browser* is a secret of this browser. At its *address*, the oldest of too many log-ins on their way is forgotten.
+        """
         provider = self._current()
         metadata = await provider.metadata()
         pending = _Pending(provider, hash_of(browser))
@@ -80,7 +86,7 @@ class OpenIdFlow:
             "client_id": provider.entry.client_id,
             "redirect_uri": self._redirect_uri,
             "scope": " ".join(dict.fromkeys(("openid", *provider.entry.scopes))),
-            "state": self._pending.add(pending),
+            "state": self._pending.add(pending, address),
             "nonce": pending.nonce,
             "code_challenge": pending.challenge,
             "code_challenge_method": "S256",
@@ -108,8 +114,9 @@ class OpenIdFlow:
         claims = check_id_token(
             token, await provider.keys(), issuer=metadata.issuer, client_id=entry.client_id, nonce=pending.nonce
         )
+        subject, name = hash_of(str(claims["sub"])), _name(claims, entry.name_claim)
         ends_at = self._clock() + SESSION_S
-        return OpenIdLogin(entry, _name(claims, entry.name_claim), _values(claims, entry.claim), ends_at, self._clock)
+        return OpenIdLogin(entry, subject, name, _values(claims, entry.claim), ends_at, self._clock)
 
     def _current(self) -> OpenIdProvider:
         """Return the provider of the topology in force; raises `OpenIdError` if there is none."""
