@@ -7,7 +7,7 @@ import ssl
 from pathlib import Path
 
 from sipmesh.demo.ports import HOST
-from sipmesh.server.console.access.guard import COOKIE, FAILURES_A_MINUTE, FORM
+from sipmesh.server.console.access.guard import COOKIE, FAILURES_A_MINUTE, FORM, LEADS_HERE, REQUESTS_A_MINUTE
 from sipmesh.server.console.access.secret_table import hash_of
 from support.console import Visitor, management_with_console
 from support.managed import MGMT, Managed
@@ -78,8 +78,46 @@ async def test_guesses_are_refused_and_after_some_everything_of_that_address_tha
             assert token.status == 401
         assert 2 * len(guesses) == FAILURES_A_MINUTE
         assert (await guesser.ask("POST", "/login", data={"code": code})).status == 429
+        wrong = await guesser.get("/api/v1/status", headers={"Authorization": "Bearer vera-tokenx"})
+        assert (wrong.status, wrong.headers["Connection"]) == (429, "close")
         right = await guesser.get("/api/v1/status", headers={"Authorization": "Bearer vera-token"})
-        assert right.status == 429
+        assert right.status == 200
+
+
+@on_loop
+async def test_page_of_another_site_uses_up_nothing_of_the_address_of_its_visitor(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as browser:
+        frame = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}
+        for site in ("cross-site", "same-site"):
+            for _ in range(FAILURES_A_MINUTE):
+                said = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "empty"}
+                sent = await browser.ask("POST", "/login", data={"code": "x"}, headers=said)
+                framed = await browser.get("/login/openid/callback", headers={**said, **frame})
+                assert (sent.status, framed.status) == (403, 403)
+        posted = await browser.ask("POST", "/login", data={"code": "x"}, headers={**LEADS_HERE, "Sec-Fetch-Site": site})
+        assert posted.status == 403
+        await browser.log_in("viewer")
+        for site in ("cross-site", "same-site", "same-origin", "none"):
+            assert (await browser.get("/status", headers={**LEADS_HERE, "Sec-Fetch-Site": site})).status == 200
+
+
+@on_loop
+async def test_connection_ends_with_the_answer_that_there_were_too_many_requests(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as known:
+        trusted = ssl.create_default_context(cafile=str(network.organisation.root))
+        reader, writer = await asyncio.open_connection(
+            HOST, known.port, ssl=trusted, server_hostname=MGMT, local_addr=("127.0.0.2", 0)
+        )
+        request = b"HEAD /login HTTP/1.1\r\nHost: %b:%d\r\n\r\n" % (MGMT.encode(), known.port)
+        answered, count = b"HTTP/1.1 200 ", 0
+        while answered.startswith(b"HTTP/1.1 200 ") and count <= 2 * REQUESTS_A_MINUTE:  # a minute may end meanwhile
+            writer.write(request)
+            answered, count = await reader.readuntil(b"\r\n\r\n"), count + 1
+        assert count > REQUESTS_A_MINUTE
+        assert (answered.split()[1], b"Connection: close" in answered) == (b"429", True)
+        assert await reader.read() == b""
+        writer.close()
+        assert (await known.get("/login")).status == 200
 
 
 @on_loop

@@ -162,6 +162,8 @@ async def test_request_that_another_site_causes_does_not_act_with_the_certificat
                 headers = {"Sec-Fetch-Site": site}
                 refused = await otto.ask("POST", "/api/v1/block", json=body, headers=headers)
                 assert refused.status == 403
+            link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+            assert (await otto.get(API, headers=link)).status == 403
             assert (await otto.ask("POST", "/api/v1/block", data=body)).status == 415
             assert network.number(MGMT) == 1
             assert (await otto.ask("POST", "/api/v1/block", json=body)).status == 200

@@ -42,7 +42,11 @@ FAILURES_A_MINUTE: Final = 10
 """Log-ins and tokens of one address that fail."""
 
 LATER: Final = {"Retry-After": "60"}
+ANOTHER_SITE: Final = "another site has caused this request\n"
 FETCH_SITE: Final = "Sec-Fetch-Site"
+LEADS_HERE: Final = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+"""What a browser sends for the page of a tab: after a link, or back from the OpenID provider."""
+
 REFRESH: Final = "X-Refresh"
 """The header of a request that a page makes by itself: it does not keep a session from ending."""
 
@@ -85,9 +89,13 @@ class Guard:
 
     @web.middleware
     async def answer_safely(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Refuse a wrong host and too many requests; set the security headers of each answer, of errors too."""
+        """Refuse a wrong host, another site, and too many requests; set the security headers of each answer, of errors too.
+
+        What another site causes is refused before it counts: it must not use up what the address of its visitor has.
+        """
         try:
             self._must_be_for_us(request)
+            _must_not_be_of_another_site(request)
             self._must_be_in_time(request)
             answer = await handler(request)
         except web.HTTPException as error:
@@ -113,7 +121,7 @@ class Guard:
 
     def _must_be_in_time(self, request: web.Request) -> None:
         if not self._requests.admits(address_of(request)):
-            raise web.HTTPTooManyRequests(headers=LATER)
+            raise _too_many()
 
     def identify(self, request: web.Request) -> Operator | None:
         """Find the operator by the token or by the session of *request*; raises HTTP 401 for a token that is not valid."""
@@ -134,14 +142,13 @@ class Guard:
     def identify_program(self, request: web.Request) -> Operator | None:
         """Find the operator as `identify` does, or by the certificate of the connection.
 
-        A browser adds the certificate to requests that another site has caused. Raises HTTP 403 for those: a program sends no
-        Sec-Fetch-Site, or it is of our own pages (Fetch Metadata Request Headers, W3C, section 2.3).
+        A browser adds the certificate to requests that another site has caused. Raises HTTP 403 for those, for a link too.
         """
         known = self.identify(request)
         if known is not None or certificate_of(request) is None:
             return known
-        if request.headers.get(FETCH_SITE, "none") not in ("none", "same-origin"):
-            raise web.HTTPForbidden(text="another site has caused this request\n")
+        if _is_of_another_site(request):
+            raise web.HTTPForbidden(text=ANOTHER_SITE)
         return self.by_certificate(request)
 
     def by_certificate(self, request: web.Request) -> Operator | None:
@@ -160,9 +167,10 @@ class Guard:
         return found
 
     def _by_token(self, request: web.Request, header: str) -> Operator:
-        self.must_have_failures_left(request)
+        """Find the operator by the token; a valid one counts whatever else has failed at its address."""
         known = operator_of_token(self._view().loaded.topology, header.removeprefix(BEARER))
         if known is None or not header.startswith(BEARER):
+            self.must_have_failures_left(request)
             self.failed(request)
             raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"}, text="this token is not valid\n")
         request[OPERATOR] = known
@@ -171,7 +179,7 @@ class Guard:
     def must_have_failures_left(self, request: web.Request) -> None:
         """Refuse an address that has failed too often in this minute (HTTP 429)."""
         if self._failures.is_spent(address_of(request)):
-            raise web.HTTPTooManyRequests(headers=LATER)
+            raise _too_many()
 
     def refuse(self, request: web.Request, why: str) -> None:
         """Count a failed log-in, and say in the log *why* it was refused."""
@@ -185,6 +193,25 @@ class Guard:
     def failed(self, request: web.Request) -> None:
         """Count a failed log-in."""
         self._failures.admits(address_of(request))
+
+
+def _must_not_be_of_another_site(request: web.Request) -> None:
+    """Refuse a request that a page of another site has caused (HTTP 403), unless it leads a tab of the browser here."""
+    leads_here = request.method == "GET" and all(request.headers.get(name) == said for name, said in LEADS_HERE.items())
+    if _is_of_another_site(request) and not leads_here:
+        raise web.HTTPForbidden(text=ANOTHER_SITE)
+
+
+def _is_of_another_site(request: web.Request) -> bool:
+    """Tell whether a browser says so (Fetch Metadata Request Headers, W3C, section 2.3); a program says nothing."""
+    return request.headers.get(FETCH_SITE, "none") not in ("none", "same-origin")
+
+
+def _too_many() -> web.HTTPTooManyRequests:
+    """Return HTTP 429, with which the connection ends: to go on costs a handshake."""
+    answer = web.HTTPTooManyRequests(headers=LATER)
+    answer.force_close()
+    return answer
 
 
 def must_come_from_our_pages(request: web.Request, form_token: str) -> None:
