@@ -110,6 +110,10 @@ class Limits:
     log_lines_in_all: int = _limit(200, "the same for all peers together: a full disk stops more than the log")
     message_s: float = _limit(32.0, "the sender of a message has given it up by then (RFC 3261 timer F)")
     message_bytes_per_s: int = _limit(4_096, "extra time for each octet of the message that has arrived")
+    keepalives_per_s: float = _limit(
+        4.0, "a keepalive of a client costs time and counts as no request; a phone sends one each minute or two"
+    )
+    keepalives_at_once: int = _limit(50, "a network that was away for a moment delivers what has waited")
     idle_s: float = _limit(
         7_200.0, "a client without keepalives stays until its registration expires, at most two hours"
     )

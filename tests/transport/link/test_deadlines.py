@@ -94,3 +94,16 @@ def test_deadline_of_an_unfinished_message_starts_again_only_with_another_messag
     assert (found.begun_at, found.begun_octets) == (2.0, 15)
     assert found.wait_for_the_rest(1, 4.0, anew=True)
     assert (found.begun_at, found.begun_octets) == (4.0, 1)
+
+
+def test_client_may_send_keepalives_at_its_rate_for_ever_and_a_burst_once() -> None:
+    """Four each second and 50 at once, by default."""
+    found = deadlines()
+    assert all(found.takes_keepalive(100.0 + at * 0.25) for at in range(1_000))
+    assert [found.takes_keepalive(1_000.0) for _ in range(51)] == [True] * 50 + [False]
+    assert found.takes_keepalive(1_001.0)
+
+
+def test_server_may_send_keepalives_at_its_own_rate() -> None:
+    found = deadlines(LinkKind.SERVER)
+    assert all(found.takes_keepalive(100.0) for _ in range(1_000))

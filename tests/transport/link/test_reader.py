@@ -10,7 +10,7 @@ from sipmesh.errors import LocalError
 from sipmesh.sip.framing import MessageReader
 from sipmesh.sip.message import Response
 from sipmesh.transport.limits import Limits
-from sipmesh.transport.link.deadlines import LinkDeadlines
+from sipmesh.transport.link.deadlines import TOO_MANY_KEEPALIVES, LinkDeadlines
 from sipmesh.transport.link.link import Link
 from sipmesh.transport.link.reader import LinkReader
 from sipmesh.trust.evidence import Direction, LinkKind
@@ -47,6 +47,24 @@ async def test_link_answers_a_ping_without_an_event(
             await peer.send(b"\r\n\r\n")
             assert await peer.receive() == b"\r\n"
         assert (node.heard.messages, link.messages_in) == ([], 0)
+
+
+@on_loop
+async def test_client_that_sends_too_many_keepalives_is_closed(ca: Authority, here: Identity, there: Identity) -> None:
+    """Another client, which sends as many as it may, stays up; so does a server, which has no such rate."""
+    async with Node(ca, here, limits=Limits(keepalives_per_s=0.001, keepalives_at_once=20)) as node:
+        _, hostile = await up(node, there, LinkKind.CLIENT)
+        _, rightful = await up(node, there, LinkKind.CLIENT)
+        _, server = await up(node, there, LinkKind.SERVER)
+        async with hostile, rightful, server:
+            await hostile.send(b"\r\n\r\n" * 21)
+            await node.heard.until(lambda: node.heard.down)
+            assert node.heard.down[0][1] == TOO_MANY_KEEPALIVES
+            await rightful.send(b"\r\n\r\n" * 20 + request("client"))
+            await node.heard.until(lambda: node.heard.messages)
+            await server.send(b"\r\n\r\n" * 100 + request("server"))
+            await node.heard.until(lambda: len(node.heard.messages) == 2)
+            assert (bodies(node.heard), len(node.heard.down)) == (["client", "server"], 1)
 
 
 @on_loop

@@ -15,7 +15,7 @@ from wsproto.events import BytesMessage, CloseConnection, TextMessage
 from sipmesh.errors import LocalError
 from sipmesh.sip.message import Request
 from sipmesh.transport.limits import Limits
-from sipmesh.transport.link.deadlines import LinkDeadlines
+from sipmesh.transport.link.deadlines import TOO_MANY_KEEPALIVES, LinkDeadlines
 from sipmesh.transport.websocket.link import WebSocketLink
 from sipmesh.transport.websocket.pages import Page
 from sipmesh.transport.websocket.reader import WebSocketReader
@@ -133,6 +133,29 @@ async def test_double_crlf_is_answered_and_a_single_one_is_not(ca: Authority, he
         assert node.heard.messages == []
 
 
+@pytest.mark.parametrize("keepalive", [raw(9), raw(10), raw(1, b"\r\n\r\n"), raw(2, b"\r\n")])
+@pytest.mark.parametrize("is_user", [False, True])
+@on_loop
+async def test_peer_that_sends_too_many_keepalives_is_closed(
+    ca: Authority, here: Identity, keepalive: bytes, *, is_user: bool
+) -> None:
+    """A Ping, a Pong or a CRLF costs as much time as a request. A peer that sends as many as allowed stays up."""
+    limits = Limits(keepalives_per_s=0.001, keepalives_at_once=20)
+    async with Node(ca, here, limits=limits) as node:
+        listener = listen(node)
+        async with await dial(node, listener) as rightful, await dial(node, listener) as hostile:
+            await node.heard.until(lambda: len(node.heard.up) == 2)
+            for link in node.heard.up if is_user else ():
+                link.authenticate()
+            await hostile.write_octets(keepalive * 21)
+            assert await closed(hostile) == 1008
+            await node.heard.until(lambda: node.heard.down)
+            assert node.heard.down[0][1] == TOO_MANY_KEEPALIVES
+            await rightful.write_octets(keepalive * 20 + raw(1, request("still up")))
+            await node.heard.until(lambda: node.heard.messages)
+            assert (bodies(node.heard), len(node.heard.down)) == (["still up"], 1)
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [
@@ -224,7 +247,7 @@ async def ping_on(peer: WebPeer) -> None:
 
 @on_loop
 async def test_pings_between_fragments_give_a_slow_message_no_more_time(ca: Authority, here: Identity) -> None:
-    limits = Limits(message_s=0.1, message_bytes_per_s=1_000_000)
+    limits = Limits(message_s=0.1, message_bytes_per_s=1_000_000, keepalives_per_s=1e6, keepalives_at_once=1_000_000)
     async with Node(ca, here, limits=limits) as node, await dial(node) as peer, asyncio.timeout(WITHIN_S):
         await peer.write_octets(raw(1, b"MESSAGE", fin=False))
         with pytest.raises((HungUpError, OSError)):

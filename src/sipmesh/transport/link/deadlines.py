@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 DOES_NOT_READ: Final = "peer does not read"
 TOO_SLOW: Final = "an incomplete message timed out"
 NO_PONG: Final = "no pong"
+TOO_MANY_KEEPALIVES: Final = "too many keepalives"
 
 LOOK_AGAIN_S: Final = 60.0
 """Seconds; a link has an alarm at least so often: otherwise the heap of alarms keeps links that closed long ago."""
@@ -30,6 +31,7 @@ class LinkDeadlines:
 
     __slots__ = (
         "_client",
+        "_keepalives_until",
         "_limits",
         "authenticated",
         "begun_at",
@@ -43,6 +45,7 @@ class LinkDeadlines:
     def __init__(self, limits: Limits, kind: LinkKind, direction: Direction, now: float) -> None:
         self._limits = limits
         self._client = kind is LinkKind.CLIENT and direction is Direction.ACCEPTED
+        self._keepalives_until = 0.0  # when the keepalives so far will have come, at the rate that a client may send
         self.opened_at = now
         self.begun_at = self.drain_until = self.pinged_at = 0.0
         self.begun_octets = 0
@@ -91,6 +94,18 @@ class LinkDeadlines:
         if valid_s is not None:
             times.append(now + (valid_s if valid_s > 0 else LAST_SECOND))
         return min(*times, now + LOOK_AGAIN_S) if times else 0.0
+
+    def takes_keepalive(self, now: float) -> bool:
+        """Count a keepalive of the peer at loop time *now*; return whether the rate allows it.
+
+        A keepalive is a CRLF, a Ping or a Pong. Only clients have a rate: a server proves its name, and sends them at its own.
+        """
+        if not self._client:
+            return True
+        limits = self._limits
+        until = max(self._keepalives_until, now) + 1 / limits.keepalives_per_s
+        self._keepalives_until = until
+        return until - now <= limits.keepalives_at_once / limits.keepalives_per_s
 
     def wait_for_the_rest(self, count: int, now: float, *, anew: bool) -> bool:
         """Count *count* octets of an unfinished message; return whether its deadline is new.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import LocalError
 from sipmesh.routing.early_refusal import CLIENT_METHODS, SERVER_METHODS, EarlyRefusal, refuse_early
 from sipmesh.sip.framing import FramingError, Keepalive, MessageReader
+from sipmesh.transport.link.deadlines import TOO_MANY_KEEPALIVES
 from sipmesh.transport.link.state import UP
 from sipmesh.transport.tls.results import TlsError
 from sipmesh.trust.evidence import Direction, LinkKind
@@ -164,11 +165,23 @@ class LinkReader:
 
     def _keepalive(self, link: Link, item: Keepalive) -> None:
         """Answer a double CRLF with a single one, as a server MUST (RFC 5626 4.4.1)."""
+        if not self._takes_keepalive(link):
+            return
         if not self._deadlines.pings:
             self._deadlines.pings = True
             link.set_alarm()
         if item is Keepalive.PING:
             link.send_octets(self._pong())
+
+    def _takes_keepalive(self, link: Link) -> bool:
+        """Count a keepalive, and close *link* if its peer sends too many: they cost time, and overload control sees none."""
+        if self._deadlines.takes_keepalive(self._reactor.now):
+            return True
+        self._too_many_keepalives(link)
+        return False
+
+    def _too_many_keepalives(self, link: Link) -> None:
+        link.close(TOO_MANY_KEEPALIVES)
 
     def _pong(self) -> bytes:
         """Return the octets that answer a keepalive."""

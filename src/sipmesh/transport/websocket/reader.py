@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import LocalError
 from sipmesh.sip.framing import FramingError, Keepalive, parse_message
+from sipmesh.transport.link.deadlines import TOO_MANY_KEEPALIVES
 from sipmesh.transport.link.reader import CLOSED_BY_PEER, PONG, LinkReader
 from sipmesh.transport.websocket.frames import (
     GOING_AWAY,
@@ -139,6 +140,10 @@ class WebSocketReader(LinkReader):
         link.messages_in += 1
         self._events.arrived(link, message)
 
+    def _too_many_keepalives(self, link: Link) -> None:
+        self.code, self.reason = POLICY_VIOLATION, TOO_MANY_KEEPALIVES
+        link.close(TOO_MANY_KEEPALIVES)
+
     def _pong(self) -> bytes:
         """Return the answer to a keepalive, in a frame."""
         return self.frames.frame(PONG) if self.frames is not None else b""
@@ -157,7 +162,7 @@ class WebSocketReader(LinkReader):
 
     def _control(self, link: Link, item: Control) -> None:
         """Answer a Ping with its Pong (RFC 6455 section 5.5.2), which is dropped if there is no room: a peer may ping again."""
-        if item.answer:
+        if self._takes_keepalive(link) and item.answer:
             self._deadlines.pings = True
             link.send_octets(item.answer)
 
