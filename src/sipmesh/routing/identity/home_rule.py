@@ -66,7 +66,7 @@ class HomeRule:
     def _refused_name(self, name: SipUri, sender: ServerSender, pool: str) -> Answer | None:
         if name.host not in self.domains and name.host != NO_DOMAIN:
             return None
-        user = sender.owner_of(name.aor) or name.aor
+        user = sender.owner_of_name(name) or name.aor
         home = self.home_of(user)
         if (
             home in {"", pool}

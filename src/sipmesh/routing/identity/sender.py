@@ -112,18 +112,25 @@ class ServerSender:
         user's domain only, and a ``tel:`` URI to our own front ends, which know whose it is.
         """
         if name.host == NO_DOMAIN:
-            return self.owner_of(name.aor).rpartition("@")[2] in allowed
+            return self.owner_of_name(name).rpartition("@")[2] in allowed
         if name.host not in allowed:
             return False
         if name.user is None or _MAY_BE_NUMBER.isdisjoint(name.user):
             return True
-        owner = self._owner_of_number(name.user) or self.owner_of(name.aor)
+        owner = self.owner_of_name(name)
         return not owner or owner.rpartition("@")[2] in allowed
 
-    def _owner_of_number(self, user: str) -> str:
-        """Give the user of the global number in a user part, whatever parameters follow: phones show the number alone."""
-        number = number_of(unescaped(user).partition(";")[0])
-        return self.owner_of(f"sip:{number.number}@{NO_DOMAIN}") if number is not None else ""
+    def owner_of_name(self, name: SipUri) -> str:
+        """Give the user whose alias *name* is, "" if it is nobody's.
+
+        A global number counts whatever parameters follow it in the user part: phones show the number alone.
+        """
+        if name.user is not None and not _MAY_BE_NUMBER.isdisjoint(name.user):
+            number = number_of(unescaped(name.user).partition(";")[0])
+            owner = self.owner_of(f"sip:{number.number}@{NO_DOMAIN}") if number is not None else ""
+            if owner:
+                return owner
+        return self.owner_of(name.aor)
 
 
 Sender = ClientSender | ServerSender
