@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LONGEST: Final = 2_048
 """Octets of a REGISTER whose form is kept; the form of each phone needs about twice the octets of its REGISTER."""
 
+LONGEST_ANSWER: Final = 16_384
 LONGEST_BRANCH: Final = 128
 LONGEST_CREDENTIALS: Final = 1_024
 MOST_DIGITS: Final = 9
@@ -112,7 +113,9 @@ def form_of(request: Request, via: str, copied: list[Row], added: list[Row]) -> 
         return None
     pieces, gaps = _pieces(request, branch, via)
     answer = _answer(request, branch, copied, added)
-    if answer is None or BRANCH not in gaps or NUMBER not in gaps or sum(map(len, pieces)) > LONGEST:
+    if answer is None or BRANCH not in gaps or NUMBER not in gaps:
+        return None
+    if sum(map(len, pieces)) > LONGEST or sum(map(len, answer)) > LONGEST_ANSWER:
         return None
     return RefreshForm(pieces, gaps, answer, request.row(CALL_ID).call_id)
 

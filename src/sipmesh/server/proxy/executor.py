@@ -27,6 +27,7 @@ from sipmesh.routing.proxy.branch import carried_loop
 from sipmesh.routing.proxy.target_set import fork
 from sipmesh.routing.roles.front_end import to_home
 from sipmesh.routing.target import ServerTarget, is_carried
+from sipmesh.server.proxy.transactions.message_size import is_too_long
 from sipmesh.server.quotas.usage import BRANCH_OCTETS
 from sipmesh.sip.message import respond
 from sipmesh.sip.text import shown
@@ -67,6 +68,8 @@ MOVED: Final = try_later("another pool serves the user now, and this link closes
 NOT_TAKEN_OVER: Final = try_later("the servers of the home pool still answer here, or have answered a short time ago")
 
 NO_REGISTRATIONS: Final = try_later("the registrations of the user cannot be read")
+
+TOO_LARGE: Final = 513
 
 WHY_NOT: Final = {
     Storing.USER_FULL: "too many messages are stored for this user, of all senders or of this one, or it is too large",
@@ -361,8 +364,14 @@ class Executor:
         self.reply(flow, request, key, respond(request, answer.status, answer.reason or None, headers=headers))
 
     def reply(self, flow: Flow, request: Request, key: str, response: Response) -> None:
-        """Send our own response; of a refused INVITE, only the key for its ACK is kept (RFC 3261 8.2.7 and 26.3.2.4)."""
-        flow.link.send(response.encode())
+        """Send our own response; of a refused INVITE, only the key for its ACK is kept (RFC 3261 8.2.7 and 26.3.2.4).
+
+        A response that the next hop would not read becomes a 513: the other end would close the link, with all its users.
+        """
+        data = response.encode()
+        if is_too_long(response, len(data)):
+            data = respond(request, TOO_LARGE).encode()
+        flow.link.send(data)
         if request.method == "INVITE":
             flow.refuse(key)
 

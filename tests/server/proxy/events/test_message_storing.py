@@ -9,11 +9,11 @@ from contextlib import closing
 import pytest
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.server.proxy.events.message_storing import WRITE_S
+from sipmesh.server.proxy.events.message_storing import MOST_OF_SENDER, WRITE_S
 from sipmesh.storage.messages import Storing
 from support.network import EDGE, FE1, PARTNER_FE, Network
 from support.peer import Peer
-from support.running import on_jumping_loop, on_loop
+from support.running import on_jumping_loop, on_loop, until
 
 BOB = "sip:bob@example.test"
 
@@ -119,3 +119,22 @@ async def test_database_that_another_process_has_locked_gives_no_202(home: Netwo
         while node.message_queue.waiting:
             await asyncio.sleep(0)
         assert node.events.storing.counts[Storing.FAILED] == 1
+
+
+@on_loop
+async def test_messages_of_one_sender_that_wait_for_the_database_take_no_room_of_others(home: Network) -> None:
+    """Alice floods bob, who is away, while the database is locked; a message of carol to him waits, and is stored."""
+    async with home:
+        alice, carol, node = await home.phone("alice", FE1), await home.phone("carol", FE1), home.nodes[FE1]
+        assert await say(carol, b"first") == 202  # the database is open
+        file = home.organisations[0].folder / "state" / "messages.db"
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await alice.send(*(alice.request("MESSAGE", BOB, body=b"x") for _ in range(3 * MOST_OF_SENDER)))
+            refused = [(await alice.final()).status for _ in range(2 * MOST_OF_SENDER)]
+            assert set(refused) == {480}
+            waiting = node.message_queue.waiting
+            await carol.send(carol.request("MESSAGE", BOB, body=b"of carol"))
+            await until(lambda: node.message_queue.waiting > waiting)
+        assert (await carol.final()).status == 202
+        assert {(await alice.final()).status for _ in range(MOST_OF_SENDER)} <= {202, 480}

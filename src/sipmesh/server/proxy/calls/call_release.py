@@ -13,6 +13,7 @@ from sipmesh.routing.proxy.release import (
     bye_in_place_of_caller,
     without_body,
 )
+from sipmesh.server.proxy.transactions.message_size import is_too_long
 
 if TYPE_CHECKING:
     from sipmesh.routing.outcome import Forward
@@ -66,8 +67,8 @@ class CallRelease:
                 return
 
     def _send_alone(self, flow: Flow, request: Request) -> None:
-        """Send a request of our own, whose response nobody waits for."""
+        """Send a request of our own, whose response nobody waits for; not a request that its receiver would not read."""
         self._requests.add_via(flow, request)
         data = request.encode()
-        if flow.link.usable and flow.link.has_room(len(data)):
+        if flow.link.usable and flow.link.has_room(len(data)) and not is_too_long(request, len(data)):
             flow.link.send(data)

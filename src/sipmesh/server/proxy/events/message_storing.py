@@ -23,13 +23,20 @@ WRITE_S: Final = 5.0
 Stored = Callable[[Storing], None]
 
 
+MOST_OF_SENDER: Final = 50
+"""Messages of one user, or of one partner with all its users, that wait for the database; more are refused at once."""
+
+MOST_STORES: Final = 4_000
+"""Messages that wait for the database. The rest of its queue is for deliveries."""
+
+
 class PendingMessage:
-    """A MESSAGE for *aor* that waits for the database; *done* gets what has become of it."""
+    """A MESSAGE of *sender* for *aor* that waits for the database; *done* gets what has become of it."""
 
-    __slots__ = ("aor", "done", "piece")
+    __slots__ = ("aor", "done", "piece", "sender")
 
-    def __init__(self, aor: str, done: Stored) -> None:
-        self.aor, self.done = aor, done
+    def __init__(self, aor: str, sender: str, done: Stored) -> None:
+        self.aor, self.sender, self.done = aor, sender, done
         self.piece: Piece | None = None
 
     def __repr__(self) -> str:
@@ -53,6 +60,7 @@ class MessageStoring:
         self._queue, self.limits, self._clock, self._wall = queue, limits, clock, wall
         self._partner_of = partner_of
         self._pending: TimeoutQueue[PendingMessage] = TimeoutQueue(WRITE_S)
+        self._waiting_of: Counter[str] = Counter()
         self.counts: Counter[Storing] = Counter()
 
     def __repr__(self) -> str:
@@ -69,7 +77,11 @@ class MessageStoring:
         asked_s = request.expires
         lifetime_s = limits.lifetime_s if asked_s is None else min(asked_s, limits.lifetime_s)
         message = NewMessage(aor, octets_of(sender), message_key(request, sender), octets, lifetime_s)
-        pending = PendingMessage(aor, done)
+        if self._waiting_of[sender] >= MOST_OF_SENDER or self._queue.waiting >= MOST_STORES:
+            self._end(done, Storing.FAILED)
+            return
+        self._waiting_of[sender] += 1
+        pending = PendingMessage(aor, sender, done)
         self._pending.add(pending, self._clock())
         pending.piece = self._queue.submit(store(message, limits), lambda result: self._stored(pending, result))
 
@@ -80,6 +92,9 @@ class MessageStoring:
             self._give_up(pending)
 
     def _stored(self, pending: PendingMessage, result: Storing | None) -> None:
+        self._waiting_of[pending.sender] -= 1
+        if not self._waiting_of[pending.sender]:
+            del self._waiting_of[pending.sender]
         if pending not in self._pending:
             return
         self._pending.discard(pending)
