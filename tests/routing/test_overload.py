@@ -153,3 +153,17 @@ def test_share_of_a_principal_is_that_of_a_step() -> None:
     assert "in step" in repr(flood)
     hold(held, 0.01, 1e6, 1e6 + 9)
     assert (held.active, held.fair) == (False, 0)
+
+
+def test_messages_that_cannot_be_refused_count_as_demand_of_their_sender() -> None:
+    """Who sends stray messages owes the refusals: another principal with few requests is admitted, and refused without."""
+    refusals = []
+    for strays in (0, 1_000):
+        held, modest, flood = control(), Demand(), Demand()
+        hold(held, 0.4, 1.0, 6.0)
+        for step in range(20):
+            for _ in range(strays):
+                held.count(flood)
+            refusals.append(sum(held.refuses_new(modest) for _ in range(5)) if step else 0)
+            held.measured(0.4, 7.0 + step)
+    assert (sum(refusals[:20]) > 0, sum(refusals[20:])) == (True, 0)

@@ -37,7 +37,10 @@ LEAST_FOR_ALL: Final = 0.1
 
 
 class Demand:
-    """How many new requests one principal has *asked* for in the *step* of that number, while there is overload."""
+    """How many new requests one principal has *asked* for in the *step* of that number, while there is overload.
+
+    An ACK or a response without a transaction counts as one of them.
+    """
 
     __slots__ = ("asked", "step")
 
@@ -175,16 +178,20 @@ class OverloadControl:
 
         The fair share of a principal is admitted, and others owe the refusal, up to what one step refuses.
         """
-        if demand.step != self._step:
-            demand.step, demand.asked = self._step, 0
-            self._principals += 1
-        demand.asked += 1
-        self._asked += 1
+        self.count(demand)
         self._credit += min(self.loss, 1.0)
         if self._credit < 1.0 or (demand.asked <= self.fair and self._credit <= self._owed_most):
             return False
         self._credit -= 1.0
         return True
+
+    def count(self, demand: Demand) -> None:
+        """Count a message of the principal with that *demand*: a new request, or another message that costs as much."""
+        if demand.step != self._step:
+            demand.step, demand.asked = self._step, 0
+            self._principals += 1
+        demand.asked += 1
+        self._asked += 1
 
     def undo_last(self, demand: Demand) -> None:
         """Take back the last True of `refuses_new`, as if it had not been asked: the next question gets the same answer."""

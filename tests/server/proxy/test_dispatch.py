@@ -10,6 +10,7 @@ import pytest
 
 from sipmesh.cli.versions import built
 from sipmesh.errors import LocalError
+from sipmesh.sip.message import respond
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from support.network import FE1, FE2, Network
 from support.peer import HungUpError
@@ -327,6 +328,28 @@ async def test_user_who_floods_sheds_no_request_of_another_user(home: Network) -
                 control._next_step(1e9)
         assert found.count(503) == pytest.approx(52, abs=5)
         assert [answer.status for answer in answered].count(503) == 0
+
+
+@pytest.mark.parametrize("stray", ["ACK", "response"])
+@on_loop
+async def test_user_who_sends_stray_messages_sheds_no_request_of_another_user(home: Network, stray: str) -> None:
+    """They cannot be refused, but count as requests of their sender. Without them, the other user bears its part."""
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        found = []
+        for strays in (0, 100):
+            with overload(home.nodes[FE1], 0.5) as control:
+                for _ in range(2):
+                    for _ in range(strays):
+                        asked = alice.request("INVITE", "sip:nobody@example.test")
+                        answer = respond(asked, 200, to_tag="t")
+                        await alice.send(ack_for(asked, answer) if stray == "ACK" else answer)
+                    await alice.ask(alice.request("OPTIONS", "sip:example.test"))  # what went before it was read
+                    asks = [bob.request("MESSAGE", "sip:nobody@example.test") for _ in range(5)]
+                    answers = [await bob.ask(request) for request in asks]
+                    control._next_step(1e9)
+            found.append([answer.status for answer in answers].count(503))
+        assert (found[0] > 0, found[1]) == (True, 0)
 
 
 @pytest.mark.parametrize(("loss", "status", "refused"), [(1.0, 200, 0), (2.0, 503, 1)])

@@ -308,10 +308,16 @@ class Dispatch(LinkEvents):
                 return
             if self._siblings is not None and self._siblings.responded(flow, response):
                 return
+            self._count_stray(flow)
             if self._control_plane is not None:
                 self._control_plane.responded(flow.link, response)
         except SipmeshError as wrong:
             self._log.warning(flow.account.name, "response refused", link=flow.link.id, why=str(wrong))
+
+    def _count_stray(self, flow: Flow) -> None:
+        """Count a message without a transaction, which cannot be refused, as a request of its sender under overload."""
+        if self._overload.active:
+            self._overload.count(flow.link.demand)
 
     def _malformed(self, flow: Flow, response: Response, wrong: RemoteError) -> None:
         """End the request of a response that breaks a rule; of a request of our own, the status counts."""
@@ -337,6 +343,8 @@ class Dispatch(LinkEvents):
             if request.method == "ACK":
                 del flow.refused[key]
         elif proxied is None or (request.method == "ACK" and not self._relay.server_transactions.acknowledged(proxied)):
+            if request.method == "ACK":
+                self._count_stray(flow)
             self._serve(flow, request, key)
             if flow.refresh is not None and request.method == "REGISTER":
                 self._refresh_gate.learn(flow, request)
