@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
 from server.proxy.events.test_message_storing import say
+from sipmesh.routing.events.pidf import PresenceDocument, compose
+from sipmesh.server.proxy.events import notifier
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.sip.message import Request, Response
 from sipmesh.storage.users.user_database import Users
@@ -128,6 +130,34 @@ async def test_packages_between_phones_pass(home: Network) -> None:
         came = await bob.request_in("SUBSCRIBE")
         await bob.reply(came, 200, [("expires", "600")])
         assert (await alice.final()).status == 200
+
+
+@on_loop
+async def test_state_is_composed_once_for_each_change_and_not_for_a_refresh(
+    home: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user with many subscriptions could make each PUBLISH cost as many documents. A change is still told to each."""
+    composed: list[str] = []
+
+    def count(aor: str, documents: Sequence[PresenceDocument], *, is_there: bool) -> bytes:
+        composed.append(aor)
+        return compose(aor, documents, is_there=is_there)
+
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        for _ in range(5):
+            await watch(alice, BOB)
+        monkeypatch.setattr(notifier, "compose", count)
+        first = await bob.ask(publish(bob, BUSY))
+        assert [b"busy" in (await told(alice)).body for _ in range(5)] == [True] * 5
+        assert composed == [BOB]
+        refreshed = await bob.ask(publish(bob, b"", ("sip-if-match", first.first("sip-etag") or "")))
+        match = ("sip-if-match", refreshed.first("sip-etag") or "")
+        refused = await bob.ask(publish(bob, BUSY, ("sip-if-match", "other")))
+        assert (refreshed.status, refused.status, composed) == (200, 412, [BOB])
+        assert (await bob.ask(publish(bob, BUSY.replace(b"busy", b"free"), match))).status == 200
+        assert [b"free" in (await told(alice)).body for _ in range(5)] == [True] * 5
+        assert composed == [BOB, BOB]
 
 
 @on_loop

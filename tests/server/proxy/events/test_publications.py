@@ -60,6 +60,15 @@ def test_devices_have_their_own_publications_newest_first() -> None:
     assert shelf.notes(ALICE) == []
 
 
+def test_refresh_changes_no_order() -> None:
+    """RFC 3903 section 4.3: a refresh changes no state, so watchers are told nothing."""
+    shelf = Shelf()
+    tag = tag_of(shelf.put(document("a")))
+    shelf.put(document("b"))
+    again = tag_of(shelf.put(b"", tag))
+    assert (again != tag, shelf.notes()) == (True, ["b", "a"])
+
+
 def test_tag_of_another_user_is_unknown() -> None:
     shelf = Shelf()
     tag = tag_of(shelf.put(document("a")))

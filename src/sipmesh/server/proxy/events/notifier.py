@@ -54,6 +54,7 @@ MOST_DIALOG_OCTETS: Final = 4_096
 LOOKED_AT: Final = 2_000
 """Users whose bindings are looked at in one go: it takes some milliseconds."""
 
+DONE: Final = 200
 FIRST_REFUSAL: Final = 300
 FULL: Final = try_later("too many subscriptions", after_s="60")
 TOO_LARGE: Final = Answer(513, why="the dialog of a SUBSCRIBE is too large to be kept")
@@ -61,6 +62,9 @@ UNKNOWN: Final = Answer(481, why="no such subscription, or another user has it")
 
 Seen = tuple[tuple[str, str], ...]
 """What is known of the bindings of a user: the name and the token of each."""
+
+Composed = dict[bool, tuple[bytes, bytes]]
+"""Presence documents of one user, each with its hash: for subscribers who are politely blocked (True), and for others."""
 
 
 class WatchedUser:
@@ -154,7 +158,8 @@ class EventNotifier:
     def answered(self, request: Request, aor: str, response: Response | Answer) -> None:
         """Tell what follows from a request for *aor* that was answered: nobody is told of it before its sender."""
         if request.method == "PUBLISH":
-            self._changed(aor, (PRESENCE,))
+            if changes_state(request, response):
+                self._changed(aor, (PRESENCE,))
         elif isinstance(response, Response):
             self._subscribed(self._by_tag.get(response.to.tag or ""))
 
@@ -326,10 +331,11 @@ class EventNotifier:
                 self._end(subscription, "timeout")
 
     def _changed(self, aor: str, packages: Sequence[Package]) -> None:
-        user = self._users.get(aor)
+        """Tell the subscribers; a presence document is composed once for all of them."""
+        user, composed = self._users.get(aor), Composed()
         for subscription in list(user.subscriptions) if user is not None else ():
             if subscription.package in packages:
-                self._notify(subscription)
+                self._notify(subscription, composed)
 
     def _body(self, subscription: EventSubscription) -> bytes:
         if subscription.package is UA_PROFILE:
@@ -346,13 +352,27 @@ class EventNotifier:
 
     # NOTIFY
 
-    def _notify(self, subscription: EventSubscription, *, is_forced: bool = False) -> None:
-        """Tell the state, unless the one before has no answer yet: then once it has. An equal state is told once only."""
+    def _state(self, subscription: EventSubscription, composed: Composed) -> tuple[bytes, bytes]:
+        """Give the body and its hash, from *composed* if another subscriber sees the same document."""
+        found = composed.get(subscription.is_polite) if subscription.package is PRESENCE else None
+        if found is None:
+            body = self._body(subscription)
+            found = body, blake2b(body, digest_size=16).digest()
+            if subscription.package is PRESENCE:
+                composed[subscription.is_polite] = found
+        return found
+
+    def _notify(
+        self, subscription: EventSubscription, composed: Composed | None = None, *, is_forced: bool = False
+    ) -> None:
+        """Tell the state, unless the one before has no answer yet: then once it has. An equal state is told once only.
+
+        *composed* are the presence documents of the same change that are composed already.
+        """
         if subscription.is_waiting:
             subscription.is_dirty = True
             return
-        body = self._body(subscription)
-        digest = blake2b(body, digest_size=16).digest()
+        body, digest = self._state(subscription, Composed() if composed is None else composed)
         if digest == subscription.last_body and not is_forced:
             return
         subscription.last_body = digest
@@ -432,3 +452,9 @@ class EventNotifier:
         """End all subscriptions: the watchers subscribe again, at another server (RFC 6665 section 4.1.3)."""
         for subscription in list(self._by_tag.values()):
             self._end(subscription, "deactivated")
+
+
+def changes_state(request: Request, response: Response | Answer) -> bool:
+    """Tell whether a PUBLISH with that *response* changed the state: a refresh does not, nor one that was refused."""
+    is_removal = isinstance(response, Answer) and ("Expires", "0") in response.headers
+    return response.status == DONE and (bool(request.body) or is_removal)

@@ -64,7 +64,15 @@ class Publications:
         if request.body and not granted.expires_s and held is None:
             parse_pidf(request.body, "")
             return _answer(self._token(), 0)
+        if held is not None and granted.expires_s and not request.body:
+            return self._refresh(held, granted.expires_s)
         return self._replace(request.body, aor, held, granted)
+
+    def _refresh(self, held: EventState, expires_s: int) -> Answer:
+        """Prolong a publication. It keeps its place: a refresh does not change the state (RFC 3903 section 4.3)."""
+        held.etag, held.ends = self._token(), self._clock() + expires_s
+        self._due.put(held, held.ends)
+        return _answer(held.etag, expires_s)
 
     def _replace(self, body: bytes, aor: str, held: EventState | None, granted: Granted) -> Answer:
         """Put a publication in place of *held*, or end it."""
@@ -75,13 +83,9 @@ class Publications:
         if held is not None:
             self._remove(held)
         if granted.expires_s:
-            if document is None and held is not None:
-                document, size = held.document, held.size
-            else:
-                size = document.size if document is not None else 0
             if document is None:
                 raise RemoteError("a first PUBLISH without a document", rule="RFC 3903 section 6")
-            self._add(EventState(aor, etag, document, size, self._clock() + granted.expires_s))
+            self._add(EventState(aor, etag, document, document.size, self._clock() + granted.expires_s))
         return _answer(etag, granted.expires_s)
 
     def _find(self, aor: str, etag: str) -> EventState | None:
