@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sql
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.database.shared import SharedDatabase
 from sipmesh.demo.forge import Forge, Wish
@@ -289,3 +292,91 @@ async def test_revocation_stays_in_force_although_the_ledger_lost_it(writer: Wri
         plane.exchange()
     crl = RevocationList.load((managed.folder(FE1) / "ca" / "issuing.crl").read_bytes(), [ca.issuing])
     assert set(serials) <= crl.serials
+
+
+@dataclass
+class LedgerRow:
+    """The row of fe2's certificate in the ledger, which the attacker changes."""
+
+    engine: sql.Engine
+    table: str
+    serial: str
+
+    @classmethod
+    def of_fe2(cls, writer: Writer) -> LedgerRow:
+        ca = writer.network.organisation.ca
+        leaf = x509.load_pem_x509_certificate(writer.network.credentials(FE2)[0].read_bytes())
+        is_file = writer.engine.name == "sqlite"
+        url = f"sqlite:///{ca.folder / FILE}" if is_file else writer.engine.url
+        table = "certificates" if is_file else "ca1_certificates"
+        return cls(sql.create_engine(url, poolclass=sql.NullPool), table, f"{leaf.serial_number:x}")
+
+    def read(self) -> dict[str, Any]:
+        with self.engine.begin() as db:
+            query = f"SELECT * FROM {self.table} WHERE serial = :serial"  # noqa: S608 - our own table
+            row = db.execute(sql.text(query), {"serial": self.serial}).one()._asdict()
+        return {name: value for name, value in row.items() if name != "seq"}
+
+    def change(self, **columns: object) -> None:
+        assigned = ", ".join(f"{name} = :{name}" for name in columns)
+        statement = f"UPDATE {self.table} SET {assigned} WHERE serial = :_at"  # noqa: S608 - our own table
+        with self.engine.begin() as db:
+            assert db.execute(sql.text(statement), {**columns, "_at": self.serial}).rowcount == 1
+        self.serial = str(columns.get("serial", self.serial))
+
+
+def forged_row(real: dict[str, Any]) -> dict[str, Any]:
+    """A certificate of fe2 under a root of the attacker; the columns fit it."""
+    leaf = x509.load_der_x509_certificate(bytes(real["der"]))
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = x509.CertificateBuilder(
+        leaf.issuer, leaf.subject, key.public_key(), 7, leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    )
+    usages = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    made = builder.add_extension(names, critical=False).add_extension(usages, critical=False).sign(key, hashes.SHA256())
+    return {"serial": "7", "der": made.public_bytes(Encoding.DER)}
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda _: {"serial": "1234567890abcdef"}, "1234567890abcdef differs from its certificate in serial"),
+        (lambda _: {"names": '["other.example.test"]'}, "differs from its certificate in names"),
+        (lambda _: {"kind": "root"}, "differs from its certificate in kind"),
+        (lambda _: {"not_after": "2020-01-01T00:00:00+00:00"}, "differs from its certificate in not_after"),
+        (forged_row, "7 was not signed by this CA"),
+        (lambda _: {"names": "[]"}, "cannot be read"),
+        (lambda _: {"not_before": "x"}, "cannot be read"),
+        (lambda _: {"serial": "zz"}, "the certificate zz cannot be read"),
+    ],
+)
+def test_revocation_by_a_changed_row_fails_loudly(
+    writer: Writer, make: Callable[[dict[str, Any]], dict[str, Any]], why: str
+) -> None:
+    """Else it would be said to be in force, and the stolen key would still open links."""
+    ca, row = writer.network.organisation.ca, LedgerRow.of_fe2(writer)
+    real = row.read()
+    row.change(**make(real))
+    with pytest.raises(OperatorError, match="ledger was changed") as refused:
+        ca.revoke_servers([FE2], Reason.KEY_COMPROMISE, datetime.now(UTC))
+    assert why in str(refused.value)
+    row.change(**real)
+    assert int(real["serial"], 16) in ca.revoke_servers([FE2], Reason.KEY_COMPROMISE, datetime.now(UTC))
+    assert ca.crls.in_force().lists(int(real["serial"], 16))
+    row.engine.dispose()
+
+
+@on_loop
+async def test_row_of_a_version_that_cannot_be_read_is_a_fault_and_ends_nothing(writer: Writer) -> None:
+    managed = writer.network
+    with Plane(managed, FE1) as plane:
+        first = await leading(plane)
+        with writer.engine.begin() as db:
+            row = "VALUES (50, 'd', 'not a time', 'x', 'y', false, 'abc')"
+            db.exec_driver_sql(f"INSERT INTO versions (number, digest, at, who, why, forced, jws) {row}")
+        with pytest.raises(OperatorError, match="version 50 in the history cannot be read"):
+            await plane.controller.follow()
+        writer.remove(50)
+        await plane.controller.follow()
+        assert (await plane.publish(without(FE2)))["version"] == first + 1

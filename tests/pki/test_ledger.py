@@ -122,3 +122,30 @@ def test_a_very_large_serial_is_kept(ledger: Ledger, noon: datetime) -> None:
     """159 bits do not fit into an integer of SQLite's."""
     reserve(ledger, 2**159 - 1, noon)
     assert ledger.records()[0].serial == 2**159 - 1
+
+
+@pytest.mark.parametrize("change", ["names = '[]'", "names = 'x'", "not_before = 'x'", "not_after = '2026-01-01'"])
+def test_row_that_cannot_be_read_is_an_operator_error_that_names_it(
+    ledger: Ledger, noon: datetime, change: str
+) -> None:
+    reserve(ledger, 0xABC, noon)
+    with ledger._writing() as db:
+        db.exec_driver_sql(f"UPDATE {ledger._tables.certificates.name} SET {change}")  # noqa: S608 - our own table
+    with pytest.raises(OperatorError, match="the certificate abc cannot be read"):
+        ledger.records()
+
+
+def test_serial_that_is_no_number_is_an_operator_error(ledger: Ledger, noon: datetime) -> None:
+    reserve(ledger, 0xABC, noon)
+    with ledger._writing() as db:
+        db.exec_driver_sql(f"UPDATE {ledger._tables.certificates.name} SET serial = 'zz'")  # noqa: S608 - our own table
+    with pytest.raises(OperatorError, match="the certificate zz cannot be read"):
+        ledger.records()
+
+
+def test_crl_that_cannot_be_read_is_an_operator_error(ledger: Ledger, noon: datetime) -> None:
+    ledger.reserve_list(CertificateKind.ISSUING, noon, noon)
+    with ledger._writing() as db:
+        db.exec_driver_sql(f"UPDATE {ledger._tables.lists.name} SET next_update = 'x'")  # noqa: S608 - our own table
+    with pytest.raises(OperatorError, match="cannot be read"):
+        ledger.last_list(CertificateKind.ISSUING)

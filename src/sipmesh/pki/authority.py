@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_an
 from sipmesh.database.shared import SharedDatabase
 from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.pki import files
+from sipmesh.pki.certificate_facts import why_record_differs
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.crl.updater import CA_KINDS, CrlUpdater, publish_crl
 from sipmesh.pki.issuance import profiles
@@ -34,6 +35,7 @@ from sipmesh.pki.offline.cross_certificate import CROSS, cross_wish
 from sipmesh.pki.offline.root import OfflineRoot
 from sipmesh.pki.status import CaStatus, CertificateStatus
 from sipmesh.trust.role import Role
+from sipmesh.trust.x509.certificate import issued_by
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -198,8 +200,16 @@ class EnterpriseCa:
 
     @property
     def certificates(self) -> tuple[Record, ...]:
-        """All certificates in the ledger, oldest first."""
-        return self._ledger.records()
+        """All certificates in the ledger, oldest first; raises OperatorError for a record that differs from its certificate."""
+        records = self._ledger.records()
+        differing = ((record, why) for record in records if (why := why_record_differs(record)))
+        if problems := tuple(self._changed(record, why) for record, why in differing):
+            raise OperatorError("the CA's ledger was changed", problems)
+        return records
+
+    def _changed(self, record: Record, why: str) -> Problem:
+        what = f"the certificate {record.serial_hex} {why}"
+        return Problem(self._ledger.file, 0, "", what, "restore the ledger from your backup")
 
     def issue(
         self, names: Sequence[str], role: Role, at: datetime, lifetime: timedelta = profiles.LEAF_LIFETIME
@@ -303,6 +313,7 @@ class EnterpriseCa:
         """Revoke one certificate and publish the new CRL. If it is revoked already, time and reason stay the same."""
         with ca_lock(self.folder):
             record = self._find(serial)
+            self._must_be_ours(record)
             if record.kind == CertificateKind.ROOT:
                 remedy = "remove it from `anchors` in every topology instead"
                 problem = Problem(self.folder / "root.pem", 0, "", "is a root certificate", remedy)
@@ -317,14 +328,17 @@ class EnterpriseCa:
         Returns the revoked serial numbers, each with its server; empty if there was nothing to revoke.
         """
         with ca_lock(self.folder):
-            found = {
-                record.serial: record.names[0]
+            valid = [
+                record
                 for record in self.certificates
                 if record.kind not in CA_KINDS
                 and record.names[0] in servers
                 and record.revoked_at is None
                 and record.not_after > at
-            }
+            ]
+            for record in valid:
+                self._must_be_ours(record)
+            found = {record.serial: record.names[0] for record in valid}
             for serial in found:
                 self._ledger.revoke(serial, reason, at)
             if found:
@@ -376,6 +390,15 @@ class EnterpriseCa:
             why = "is revoked" if record.revoked_at else f"is not valid at {at:%Y-%m-%d %H:%M}Z"
             problem = Problem(self.folder / "issuing.pem", 0, "", why, "make a new CA with `sipmesh init`")
             raise OperatorError("the issuing CA cannot issue", (problem,))
+
+    def _must_be_ours(self, record: Record) -> None:
+        """Raise OperatorError if another CA has signed the certificate: revoking it would let the real one stay valid."""
+        if record.der is None:
+            return
+        issuer = self._certificates[CertificateKind(record.issuer)]
+        if not issued_by(x509.load_der_x509_certificate(record.der), issuer):
+            problem = self._changed(record, "was not signed by this CA")
+            raise OperatorError("the CA's ledger was changed", (problem,))
 
     def _find(self, serial: int) -> Record:
         found = next((record for record in self.certificates if record.serial == serial), None)

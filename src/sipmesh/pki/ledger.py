@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sql
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,11 +22,13 @@ from sipmesh.database.shared import SharedDatabase
 from sipmesh.errors import LocalError, OperatorError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from sipmesh.database.lease import Lease
     from sipmesh.pki.issuance.profiles import CertificateKind
+
+R = TypeVar("R")
 
 FILE: Final = "ledger.db"
 MOVED: Final = ".moved"
@@ -233,7 +235,7 @@ class Ledger:
         """Give all certificates, oldest first."""
         with self._reading() as db:
             rows = db.execute(sql.select(self._tables.certificates).order_by(self._tables.order)).all()
-        return tuple(map(_record, rows))
+        return tuple(_read(self.file, f"the certificate {row.serial}", _record, row) for row in rows)
 
     def reserve_list(
         self, issuer: CertificateKind, this_update: datetime, next_update: datetime, *, above: int = 0
@@ -272,7 +274,7 @@ class Ledger:
             row = db.execute(newest).first()
         if row is None:
             return None
-        return ListRecord(row.issuer, row.number, _instant(row.this_update), _instant(row.next_update), row.revoked)
+        return _read(self.file, f"the CRL {row.number}", _list_record, row)
 
     def revocations(self, issuer: CertificateKind) -> int:
         """Give the number of certificates of *issuer* that were ever revoked."""
@@ -368,18 +370,34 @@ def _rows(db: sql.Connection, tables: _Tables, table: sql.Table) -> list[dict[st
     return [{name: value for name, value in row.items() if name != "seq"} for row in rows]
 
 
+def _read(file: Path, what: str, make: Callable[[Any], R], row: Any) -> R:
+    """Return what *make* makes of a row; raises `OperatorError`, which names the row, if it cannot be read."""
+    try:
+        return make(row)
+    except (ValueError, TypeError, RecursionError) as wrong:
+        problem = Problem(file, 0, "", f"{what} cannot be read ({wrong})", "restore the ledger from your backup")
+        raise OperatorError("the CA's ledger was changed", (problem,)) from None
+
+
 def _record(row: Any) -> Record:
+    names = tuple(map(str, json.loads(row.names)))
+    if not names:
+        raise ValueError("it has no name")
     return Record(
         serial=int(row.serial, 16),
         issuer=row.issuer,
         kind=row.kind,
-        names=tuple(json.loads(row.names)),
+        names=names,
         not_before=_instant(row.not_before),
         not_after=_instant(row.not_after),
         der=bytes(row.der) if row.der is not None else None,
         revoked_at=_instant(row.revoked_at) if row.revoked_at else None,
         reason=row.reason,
     )
+
+
+def _list_record(row: Any) -> ListRecord:
+    return ListRecord(row.issuer, row.number, _instant(row.this_update), _instant(row.next_update), row.revoked)
 
 
 def _iso(instant: datetime) -> str:
@@ -389,4 +407,7 @@ def _iso(instant: datetime) -> str:
 
 
 def _instant(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return instant

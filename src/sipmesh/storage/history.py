@@ -291,4 +291,8 @@ def _row(version: Version, jws: bytes) -> dict[str, Any]:
 
 
 def _version(row: Any) -> Version:
-    return Version(row.number, row.digest, datetime.fromisoformat(row.at), row.who, row.why, row.forced)
+    try:
+        return Version(row.number, row.digest, _utc(datetime.fromisoformat(row.at)), row.who, row.why, row.forced)
+    except (ValueError, TypeError, LocalError) as wrong:
+        remedy = "restore the management database from your backup"
+        raise OperatorError(f"version {row.number} in the history cannot be read ({wrong}); {remedy}") from None

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.demo.forge import Forge, Wish
-from sipmesh.errors import RemoteError
+from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki import files
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.crl.builder import Reason
@@ -200,19 +200,28 @@ def test_certificate_that_only_the_ledger_has_renews_nothing(place: Place) -> No
     forged = sign(request_for(EDGE, files.new_key()), REQUEST, mallory.chain, mallory.key).decode()
     der = mallory.certificate.public_bytes(Encoding.DER)
     rightful, serial = place.request(EDGE), f"{place.leaf(EDGE).serial_number:x}"
-    own = place.leaf(EDGE).public_bytes(Encoding.DER)
-    columns = f"{mallory.certificate.serial_number:x}", der, serial
-    write(place, "UPDATE certificates SET serial = ?, der = ? WHERE serial = ?", *columns)
+    columns = "serial", "der", "names", "not_before", "not_after"
+    with closing(connect(place.folder / "ca" / FILE)) as db:
+        query = f"SELECT {', '.join(columns)} FROM certificates WHERE serial = ?"  # noqa: S608 - our own table
+        real = db.execute(query, (serial,)).fetchone()
+    dates = mallory.certificate.not_valid_before_utc.isoformat(), mallory.certificate.not_valid_after_utc.isoformat()
+    theirs = f"{mallory.certificate.serial_number:x}", der, json.dumps([EDGE]), *dates
+    update = f"UPDATE certificates SET {' = ?, '.join(columns)} = ? WHERE serial = ?"  # noqa: S608 - our own table
+    write(place, update, *theirs, serial)
     with pytest.raises(RemoteError, match="has expired or was revoked"):
         place.grantor().asked(EDGE, forged, place.loaded, DUE)
-    write(place, "UPDATE certificates SET serial = ?, der = ? WHERE serial = ?", serial, own, columns[0])
+    write(place, update, *real, theirs[0])
     assert place.grantor().asked(EDGE, rightful, place.loaded, DUE)
 
 
 def test_names_in_the_ledger_make_no_certificate_that_of_another_server(place: Place) -> None:
-    write(place, "UPDATE certificates SET names = ? WHERE names LIKE ?", json.dumps([EDGE]), f'["{FE1}"%')
-    with pytest.raises(RemoteError, match="is not signed with its key"):
+    serial = f"{place.leaf(FE1).serial_number:x}"
+    with closing(connect(place.folder / "ca" / FILE)) as db:
+        [names] = db.execute("SELECT names FROM certificates WHERE serial = ?", (serial,)).fetchone()
+    write(place, "UPDATE certificates SET names = ? WHERE serial = ?", json.dumps([EDGE]), serial)
+    with pytest.raises(OperatorError, match="ledger was changed"):
         place.grantor().asked(EDGE, place.forged(EDGE, by=FE1), place.loaded, DUE)
+    write(place, "UPDATE certificates SET names = ? WHERE serial = ?", names, serial)
     assert place.grantor().asked(EDGE, place.forged(EDGE, by=EDGE), place.loaded, DUE)
 
 

@@ -237,7 +237,7 @@ class Grantor:
         leaf = signed.chain[0]
         generations, record = CaGenerations(self._folder), self._record_of(leaf)
         is_known = record is not None and record.names[0] == server and record.kind == CertificateKind.SERVER
-        if record is None or not is_known or not _is_server_certificate(leaf, server):
+        if record is None or not is_known or not is_server_certificate(leaf, server):
             raise RemoteError(f"a request for {server} is not signed with its key", rule="rule R6", status=403)
         is_valid = leaf.not_valid_before_utc <= at <= leaf.not_valid_after_utc
         if record.revoked_at is not None or not is_valid or not generations.has_issued(leaf):
@@ -257,7 +257,7 @@ class Grantor:
         return found if found is not None and found.der == der else None
 
 
-def _is_server_certificate(leaf: x509.Certificate, server: str) -> bool:
+def is_server_certificate(leaf: x509.Certificate, server: str) -> bool:
     """Return whether a certificate itself is one of *server*: others may be able to change the names in the ledger."""
     names, usages = extension(leaf, x509.SubjectAlternativeName), extension(leaf, x509.ExtendedKeyUsage)
     is_named = names is not None and server in map(ascii_lower, names.get_values_for_type(x509.DNSName))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sipmesh.database.shared import SharedDatabase
 from sipmesh.demo.forge import Forge, Wish
 from sipmesh.errors import OperatorError, RemoteError
-from sipmesh.pki import files
+from sipmesh.pki import authority, files
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.management.pool import file_replication
 from sipmesh.server.management.pool.file_replication import KIND, FileGiver, FileReceiver, _payload
@@ -27,7 +28,7 @@ from sipmesh.storage.management_files import StoredFile
 from sipmesh.topology.versions.jose import open_signed
 from sipmesh.topology.view import ServerView, view
 from support.managed import MGMT, MGMT2
-from support.network import EXAMPLE, FE1
+from support.network import EXAMPLE, FE1, FE2
 from support.pool import Pool, build_pool
 
 pytestmark = pytest.mark.peer("postgresql")
@@ -128,7 +129,11 @@ def test_nothing_is_sealed_for_a_key_without_a_certificate_that_counts(
             db.execute(update, {"der": der, "serial": real.serial_hex})
 
     replaced(forged.certificate.public_bytes(Encoding.DER))
-    assert ends.give() == []
+    with pytest.raises(OperatorError, match="ledger was changed"):
+        ends.give()
+    with monkeypatch.context() as patched:
+        patched.setattr(authority, "why_record_differs", lambda _: "")
+        assert ends.give() == []
     replaced(real.der)
     ends.giver = FileGiver(ends.leader)
     assert ends.give()
@@ -138,6 +143,53 @@ def test_nothing_is_sealed_for_a_key_without_a_certificate_that_counts(
     engine.dispose()
     ends.giver = FileGiver(ends.leader)
     assert ends.give() == []
+
+
+@pytest.mark.parametrize("is_compared", [True, False])
+def test_nothing_is_sealed_for_the_key_of_another_server(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch, *, is_compared: bool
+) -> None:
+    """Who has the key of a front end, and the database, puts its certificate into the row of a management server.
+
+    Neither its key nor a new certificate for it is given, also if the rows are not compared with their certificates.
+    """
+    if not is_compared:
+        monkeypatch.setattr(authority, "why_record_differs", lambda _: "")
+    monkeypatch.setattr(file_replication, "is_due", lambda *_: True)
+    records = ends.pool.network.organisation.ca.certificates
+    theirs = next(record.der for record in records if record.names[0] == FE2 and record.kind == "server")
+    real = next(record for record in reversed(records) if record.names[0] == MGMT2 and record.kind == "server")
+    engine = sql.create_engine(ends.pool.url, poolclass=sql.NullPool)
+    statement = sql.text("UPDATE ca1_certificates SET der = :der WHERE serial = :serial")
+    with engine.begin() as db:
+        db.execute(statement, {"der": theirs, "serial": real.serial_hex})
+    with pytest.raises(OperatorError, match="was changed") if is_compared else nullcontext():
+        assert ends.give() == []
+    assert ends.rows() == []
+    with engine.begin() as db:
+        assert db.exec_driver_sql("SELECT count(*) FROM ca1_certificates").scalar_one() == len(records)
+        db.execute(statement, {"der": real.der, "serial": real.serial_hex})
+    engine.dispose()
+    assert f"{MGMT2}: ca/root.key" in FileGiver(ends.leader).give(ends.view)
+
+
+def test_expired_certificate_in_a_row_with_other_dates_does_not_count(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file is sealed to its key, and no new certificate is issued for it."""
+    ca = ends.pool.network.organisation.ca
+    after = max(record.not_after for record in ca.certificates if record.kind == "server") + timedelta(seconds=1)
+    engine = sql.create_engine(ends.pool.url, poolclass=sql.NullPool)
+    with engine.begin() as db:
+        ends_at = (after + timedelta(days=99)).isoformat()
+        db.execute(sql.text("UPDATE ca1_certificates SET not_after = :at WHERE kind = 'server'"), {"at": ends_at})
+    engine.dispose()
+    monkeypatch.setattr(authority, "why_record_differs", lambda _: "")
+    with monkeypatch.context() as later:
+        later.setattr(file_replication, "now_utc", lambda: after)
+        assert ends.give() == []
+    assert ends.rows() == []
+    assert f"{MGMT2}: ca/root.key" in FileGiver(ends.leader).give(ends.view)
 
 
 def test_planted_file_is_refused_and_those_of_the_leader_are_written(ends: Ends) -> None:

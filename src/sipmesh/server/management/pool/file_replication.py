@@ -1,9 +1,9 @@
 """The CA of a management pool is on each of its hosts: the leader seals each file to the other servers, by the shared database.
 
 A file is sealed to the key in the certificate of a management server. That certificate must be in the ledger, signed by our
-issuing CA, valid and not revoked, and the server must be a management server of the topology in force. So the database reads no
-key, and who can write to it cannot have one sealed for somebody else. The sealed file is signed as a document of management: the
-other server verifies signer and fencing number before it opens and writes the file.
+issuing CA for this server, valid and not revoked, and the server must be a management server of the topology in force. So the
+database reads no key, and who can write to it cannot have one sealed for somebody else. The sealed file is signed as a document
+of management: the other server verifies signer and fencing number before it opens and writes the file.
 
 The leader also renews the certificates of the other management servers, for the key that they have.
 """
@@ -31,7 +31,7 @@ from sipmesh.pki.keys.sealing import NotSealedForUsError, seal, unseal
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.process.clock import now_utc
-from sipmesh.server.replication.cert_renewal import about, is_due
+from sipmesh.server.replication.cert_renewal import about, is_due, is_server_certificate
 from sipmesh.server.replication.crl_store import is_portable
 from sipmesh.server.replication.document_store import DocumentStore, signers_of
 from sipmesh.server.replication.highest_number import HighestNumber
@@ -115,13 +115,15 @@ class FileGiver:
             and record.names[0] == server
             and record.revoked_at is None
             and record.der is not None
-            and record.not_before <= at < record.not_after
         ]
         if not records or records[-1].der is None:
             return None
         leaf, ca = x509.load_der_x509_certificate(records[-1].der), generations.current
         key = leaf.public_key()
-        if not generations.has_issued(leaf) or not isinstance(key, ec.EllipticCurvePublicKey):
+        is_valid = leaf.not_valid_before_utc <= at <= leaf.not_valid_after_utc
+        if not is_valid or not is_server_certificate(leaf, server) or not generations.has_issued(leaf):
+            return None
+        if not isinstance(key, ec.EllipticCurvePublicKey):
             return None
         if is_due(leaf, at) or not issued_by(leaf, ca.issuing):
             names = certificate_names(view.loaded.topology, server)

@@ -1,0 +1,66 @@
+"""Compares a record of the ledger with its certificate: others may be able to change the columns beside it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from sipmesh.pki.issuance.profiles import CertificateKind
+from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING, UNREADABLE, extension, is_authority
+from sipmesh.trust.x509.operator_name import operator_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sipmesh.pki.ledger import Record
+
+KEPT: Final = 4096  # certificates whose facts are in the cache
+
+
+def why_record_differs(record: Record) -> str:
+    """Return which columns differ from the certificate of *record*, in words; "" if none does, or there is no certificate.
+
+    A certificate that cannot be read differs too. The signature is not checked.
+    """
+    if record.der is None:
+        return ""
+    try:
+        facts = _facts(record.der)
+    except UNREADABLE as wrong:
+        return f"has a certificate that cannot be read ({wrong})"
+    differ = [column for column, value in facts.items() if getattr(record, column) != value]
+    return f"differs from its certificate in {', '.join(differ)}" if differ else ""
+
+
+@lru_cache(maxsize=KEPT)
+def _facts(der: bytes) -> Mapping[str, object]:
+    certificate = x509.load_der_x509_certificate(der)
+    kind = _kind(certificate)
+    facts: dict[str, object] = {
+        "serial": certificate.serial_number,
+        "issuer": str(CertificateKind.ROOT if kind.is_ca else CertificateKind.ISSUING),
+        "kind": str(kind),
+        "not_before": certificate.not_valid_before_utc,
+        "not_after": certificate.not_valid_after_utc,
+    }
+    return facts if kind.is_ca else {**facts, "names": _names(certificate, kind)}
+
+
+def _kind(certificate: x509.Certificate) -> CertificateKind:
+    if is_authority(certificate):
+        is_root = certificate.subject == certificate.issuer
+        return CertificateKind.ROOT if is_root else CertificateKind.ISSUING
+    usages = extension(certificate, x509.ExtendedKeyUsage) or ()
+    if DOCUMENT_SIGNING in usages:
+        return CertificateKind.SIGNER
+    return CertificateKind.SERVER if ExtendedKeyUsageOID.SERVER_AUTH in usages else CertificateKind.OPERATOR
+
+
+def _names(certificate: x509.Certificate, kind: CertificateKind) -> tuple[str, ...]:
+    if kind is CertificateKind.OPERATOR:
+        return (operator_name(certificate),)
+    names = extension(certificate, x509.SubjectAlternativeName)
+    return tuple(names.get_values_for_type(x509.DNSName)) if names is not None else ()
