@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from distribution.world import AT, LIST, TOPOLOGY
 from sipmesh.distribution.event import CRL, JOSE
-from sipmesh.distribution.items import LONGEST_STATE, Item, ItemKind, ReplicationState, read_item
+from sipmesh.distribution.items import HIGHEST_NUMBER, LONGEST_STATE, Item, ItemKind, ReplicationState, read_item
 from sipmesh.errors import RemoteError
 
 WHOLE = ReplicationState(
@@ -51,6 +51,16 @@ def test_state_with_a_wrong_member_is_refused(changed: dict[str, object]) -> Non
     body = json.dumps({key: value for key, value in document.items() if value is not ...}).encode()
     with pytest.raises(RemoteError, match="a state that cannot be read"):
         ReplicationState.decode(body)
+
+
+@pytest.mark.parametrize("number", [-1, HIGHEST_NUMBER + 1, 10**2000])
+def test_state_with_a_number_out_of_range_is_refused(number: int) -> None:
+    """It is not signed, and the report of the server that reads it must stay readable."""
+    for state in (ReplicationState({}, AT, number), ReplicationState({TOPOLOGY.key: (number, "")}, AT)):
+        with pytest.raises(RemoteError, match="a state that cannot be read"):
+            ReplicationState.decode(state.encode())
+    highest = ReplicationState({TOPOLOGY.key: (HIGHEST_NUMBER, "")}, AT, HIGHEST_NUMBER)
+    assert ReplicationState.decode(highest.encode()) == highest
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"[" * 100_000, b'{"held":[],"at":"","highest":1e999,"issuing":""}'])

@@ -85,7 +85,7 @@ class Ends:
         self.subscriber = Subscriber(
             here(FE1),
             lambda: self.holds,
-            lambda _, state: self.states.append(state),
+            lambda _link, _peer, state: self.states.append(state),
             self._item,
             self.settled.append,
             lambda: self.now,

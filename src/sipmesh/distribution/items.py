@@ -16,6 +16,9 @@ from sipmesh.errors import RemoteError
 LONGEST_STATE = 1 << 20
 """Octets of a state. It has a line for each CRL of the network."""
 
+HIGHEST_NUMBER = 2**53
+"""The highest number of a version or of the users: every reader of JSON keeps it exact (RFC 8259 section 6)."""
+
 
 class ItemKind(StrEnum):
     """The kind of an item."""
@@ -74,6 +77,14 @@ def read_item(header: str, body: bytes) -> Item:
     return item
 
 
+def _number(given: Any) -> int:
+    """Read a number of a state; raises `ValueError` above `HIGHEST_NUMBER`: it is not signed, and a report has it."""
+    number = int(given)
+    if not 0 <= number <= HIGHEST_NUMBER:
+        raise ValueError("a number out of range")
+    return number
+
+
 @dataclass(frozen=True, slots=True)
 class ReplicationState:
     """The items that a server has: number and digest of each, and the server's clock *at* (UTC, ISO 8601).
@@ -101,9 +112,10 @@ class ReplicationState:
         try:
             state: dict[str, Any] = json.loads(body)
             held = {
-                (ItemKind(kind), str(name)): (int(number), str(digest)) for kind, name, number, digest in state["held"]
+                (ItemKind(kind), str(name)): (_number(number), str(digest))
+                for kind, name, number, digest in state["held"]
             }
-            return cls(held, str(state["at"]), int(state["highest"]), str(state["issuing"]))
+            return cls(held, str(state["at"]), _number(state["highest"]), str(state["issuing"]))
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
             raise RemoteError("a state that cannot be read", rule="event package sipmesh") from None
 

@@ -32,15 +32,15 @@ class Made:
 class Subscriber:
     """Makes subscriptions, and passes received items to callbacks.
 
-    *state* gives the items of this server. *on_state* gets the state of a peer, and *on_item* an item: both raise `RemoteError`
-    to refuse it. *on_active* gets a link whose subscription is now active. *clock* gives monotonic seconds.
+    *state* gives the items of this server. *on_state* gets the link, name and state of a peer, and *on_item* an item: both raise
+    `RemoteError` to refuse it. *on_active* gets a link whose subscription is now active. *clock* gives monotonic seconds.
     """
 
     def __init__(
         self,
         here: Here,
         state: Callable[[], ReplicationState],
-        on_state: Callable[[str, ReplicationState], None],
+        on_state: Callable[[Link, str, ReplicationState], None],
         on_item: Callable[[str, Item], None],
         on_active: Callable[[Link], None],
         clock: Callable[[], float],
@@ -134,6 +134,6 @@ class Subscriber:
     def _read(self, made: Made, request: Request) -> None:
         header = request.first(ITEM)
         if header is None:
-            self._on_state(made.dialog.peer, ReplicationState.decode(request.body))
+            self._on_state(made.link, made.dialog.peer, ReplicationState.decode(request.body))
         else:
             self._on_item(made.dialog.peer, read_item(header, request.body))

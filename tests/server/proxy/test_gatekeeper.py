@@ -100,6 +100,8 @@ def test_verdicts_mention_a_newer_version_until_it_is_in_force(gatekeeper: Gatek
     for policy in (gatekeeper.policy(ACCEPTED, LinkKind.SERVER, ""), gatekeeper.policy(OPENED, LinkKind.SERVER, FE2)):
         assert str(policy.edition) == "version 12, and version 13 exists"
     gatekeeper.knows_of(12)
+    assert str(gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "").edition) == "version 12"
+    gatekeeper.knows_of(13)
     assert gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "").edition.is_behind
     gatekeeper.apply_view(view(replace(loaded, number=13), FE1))
     assert str(gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "").edition) == "version 13"

@@ -15,6 +15,7 @@ from sipmesh.distribution.subscriber import Subscriber
 from sipmesh.pki.file_error import FileError
 from sipmesh.server.agent.crl_receiver import CrlReceiver
 from sipmesh.server.agent.document_applier import DocumentApplier
+from sipmesh.server.agent.known_versions import KnownVersions
 from sipmesh.server.agent.link_probes import LinkProbes
 from sipmesh.server.agent.status_reporter import StatusReporter
 from sipmesh.server.agent.stored_items import StoredItems
@@ -60,6 +61,7 @@ class Agent:
         self._server, self._documents, self._loop, self._dial, self._log = server, documents, loop, dial, log
         self._applicant = Applicant(server.view.name, documents.state)
         self.held = StoredItems(server, documents)
+        self._known_versions = KnownVersions(server, documents)
         self.probes = LinkProbes(server, documents, here, dial, self._links_probed, loop, log)
         self.reporter = StatusReporter(
             server, documents, self.held, self._applicant, lambda: self._with_probed(own_status()), loop, log
@@ -101,12 +103,12 @@ class Agent:
     @property
     def newest(self) -> int:
         """The highest version that is known to exist."""
-        return max(self._documents.known_to_exist, self._server.view.loaded.number)
+        return max(self._known_versions.newest, self._server.view.loaded.number)
 
     @property
     def behind(self) -> int:
         """The highest version that is known to exist, if it is higher than the version in force; otherwise 0."""
-        known = self._documents.known_to_exist
+        known = self._known_versions.newest
         return known if known > self._server.view.loaded.number else 0
 
     @property
@@ -139,7 +141,8 @@ class Agent:
         return peer.role is Role.MANAGEMENT
 
     def link_down(self, link: Link, why: str) -> None:
-        """Forget the subscriptions on *link*."""
+        """Forget the subscriptions on *link*, and what its peer has claimed."""
+        self._known_versions.forget(link)
         self._subscriber.gone(link)
         self._notifier.gone(link)
         self._links.gone(link, why)
@@ -192,6 +195,10 @@ class Agent:
         self._notifier.use_topology(self._server.view.trusted.get)
         self._notifier.changed()
 
+    def version_received(self) -> None:
+        """A signed version has arrived: mention it in verdicts."""
+        self._known_versions.mention()
+
     def items_changed(self) -> None:
         """Give the edges behind us what has changed."""
         self._notifier.changed()
@@ -214,19 +221,14 @@ class Agent:
     def _settled(self, _link: Link) -> None:
         self.reporter.report()
 
-    def _state_received(self, peer: str, state: ReplicationState) -> None:
-        """Process what *peer* holds: a version newer than ours will arrive, or at least exists."""
+    def _state_received(self, link: Link, peer: str, state: ReplicationState) -> None:
+        """Process what *peer* holds: a version newer than ours will arrive, or at least exists, as it claims."""
         self.applier.note_offer(state)
         self._follow_issuing(state.issuing)
         number, _ = state.topology
-        newest = max(number, state.highest)
-        if newest > self._documents.known_to_exist:
-            self._documents.known_to_exist = newest
-            self._server.gatekeeper.knows_of(newest)
-            if newest > self._server.view.loaded.number:
-                self._log.info(
-                    "a newer topology version exists", version=newest, ours=self._server.view.loaded.number, by=peer
-                )
+        newest, ours = max(number, state.highest), self._server.view.loaded.number
+        if self._known_versions.claim(link, newest) and newest > ours:
+            self._log.info("a newer topology version exists", version=newest, ours=ours, by=peer)
 
     def _item_received(self, peer: str, item: Item) -> None:
         """Apply a document, or probe links; an order for an edge behind us is passed on, and the edge checks it."""

@@ -44,6 +44,9 @@ class Follower(Protocol):
     def version_changed(self) -> None:
         """Another version is in force."""
 
+    def version_received(self) -> None:
+        """A signed version has arrived, in force or not."""
+
     def items_changed(self) -> None:
         """The documents for the edges behind us have changed."""
 
@@ -174,7 +177,7 @@ class DocumentApplier:
         try:
             loaded = self._documents.newer(jws, self._server.view.loaded, now_utc())
         finally:
-            self._server.gatekeeper.knows_of(self._documents.known_to_exist)
+            self._follower.version_received()
         if not self._must_wait(jws, loaded):
             self._apply()
 
@@ -187,7 +190,7 @@ class DocumentApplier:
         try:
             version = await off_loop(self._read_version, jws, in_force, now_utc())
         finally:
-            self._server.gatekeeper.knows_of(self._documents.known_to_exist)
+            self._follower.version_received()
         loaded = version.view.loaded
         await off_loop(self._crls.write_early, loaded)
         if self._must_wait(jws, loaded):

@@ -22,7 +22,7 @@ class VersionObserver(Protocol):
     """Mentions newer versions in verdicts (`proxy.gatekeeper.Gatekeeper`)."""
 
     def knows_of(self, newest: int) -> None:
-        """Version *newest* exists."""
+        """Version *newest* is the highest that is known to exist; it may be lower than before."""
 
 
 class Revoker(Protocol):

@@ -59,10 +59,13 @@ class Gatekeeper:
         self._judges.clear()
 
     def knows_of(self, newest: int) -> None:
-        """Mention version *newest* in verdicts from now on, if it is newer than the version in force."""
-        if newest > max(self._newest, self.view.loaded.number):
+        """Mention version *newest* in verdicts from now on, if it is newer than the version in force.
+
+        It replaces what was known before: a version that a peer has claimed may not exist.
+        """
+        if newest != self._newest and max(newest, self._newest) > self.view.loaded.number:
             self._judges.clear()
-        self._newest = max(self._newest, newest)
+        self._newest = newest
 
     def policy(self, direction: Direction, kind: LinkKind, meant: str) -> LinkPolicy:
         """Return the policy for one kind of link; *meant* is the reference name of a link that we open."""

@@ -57,7 +57,7 @@ class DocumentStore:
         self._record = PublicationRecordFile(folder, name)
         self.users = StoredUsers(state / f"{name}.users", self._record, self._pinned)
         self._fencing = HighestFencing(folder, name)
-        self.known_to_exist = 0  # the highest version that anybody has reported, accepted or not
+        self.known_to_exist = 0  # the highest version that management has signed and that has arrived, accepted or not
 
     def __repr__(self) -> str:
         return f"<DocumentStore of {self.name} in {self.folder}>"

@@ -22,6 +22,7 @@ from pydantic import (
     ValidationError,
 )
 
+from sipmesh.distribution.items import HIGHEST_NUMBER
 from sipmesh.errors import RemoteError
 from sipmesh.printable import printable
 from sipmesh.server.replication.probe_order import MOST_TARGETS
@@ -64,7 +65,7 @@ Instant = Annotated[datetime, BeforeValidator(_instant), PlainSerializer(datetim
 Text = Annotated[str, Strict(), Field(max_length=LONGEST_TEXT), AfterValidator(_text)]
 Name = Annotated[str, Strict(), Field(max_length=253), AfterValidator(_text)]
 Hex = Annotated[str, Strict(), Field(max_length=64, pattern="^[0-9a-f]*$")]
-Count = Annotated[int, Strict(), Field(ge=0, le=2**53)]
+Count = Annotated[int, Strict(), Field(ge=0, le=HIGHEST_NUMBER)]
 
 
 class _Part(BaseModel):

@@ -1,0 +1,152 @@
+"""What a stolen front end cannot do on the links of the control plane: blind an edge, or fill the memory of management."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from sipmesh.distribution.items import HIGHEST_NUMBER, ReplicationState
+from sipmesh.server.management import offers
+from sipmesh.server.management.offers import MOST_OF_POOL
+from sipmesh.sip.message import Request, Response, build_request
+from sipmesh.storage.users.user_database import Users
+from sipmesh.trust.evidence import LinkKind
+from support.managed import MGMT, Managed, build_managed
+from support.network import EDGE, FE1, FE2, POOL
+from support.peer import Peer
+from support.running import on_loop, until
+
+AT = "2026-11-26T12:00:00+00:00"
+
+
+async def response_to(thief: Peer, request: Request) -> Response:
+    """Send a request, accept each request that comes meanwhile, and return the response."""
+    await thief.send(request)
+    while True:
+        came = await thief.receive()
+        if isinstance(came, Request):
+            await thief.reply(came, 200)
+        elif came.cseq == request.cseq and came.call_id == request.call_id:
+            return came
+
+
+class Notifying:
+    """A stolen front end to which an edge has subscribed."""
+
+    def __init__(self, thief: Peer, subscribe: Request) -> None:
+        self.thief, self.subscribe, self.cseq = thief, subscribe, 0
+
+    async def claims(self, highest: int) -> int:
+        """Tell the edge that version *highest* exists; returns the status of the response."""
+        self.cseq += 1
+        thief, asked = self.thief, self.subscribe
+        rows = [
+            ("via", thief.via()),
+            ("max-forwards", "70"),
+            ("from", f"<{asked.to.uri}>;tag={thief.tag}"),
+            ("to", f"<{asked.from_.uri}>;tag={asked.from_.tag}"),
+            ("call-id", asked.call_id),
+            ("cseq", f"{self.cseq} NOTIFY"),
+            ("event", asked.first("event") or ""),
+            ("subscription-state", "active;expires=600"),
+            ("content-type", "application/json"),
+        ]
+        body = ReplicationState({}, AT, highest).encode()
+        return (await response_to(thief, build_request("NOTIFY", str(asked.contacts[0].uri), rows, body))).status
+
+
+async def notifying(managed: Managed) -> Notifying:
+    """Open a link to the edge with the certificate of FE1, and accept its subscription."""
+    thief = await managed.peer(EDGE, FE1)
+    asked = await thief.request_in("SUBSCRIBE")
+    await thief.reply(asked, 200, [("expires", "600")])
+    return Notifying(thief, asked)
+
+
+@pytest.fixture(name="managed")
+def _managed(tmp_path_factory: pytest.TempPathFactory) -> Managed:
+    folder = tmp_path_factory.mktemp("c")
+    return Managed(build_managed(folder / "o"), folder)
+
+
+@on_loop
+async def test_claimed_version_blinds_management_to_no_edge_and_ends_with_its_link(managed: Managed) -> None:
+    """Management goes on to read the reports of the edge, also while the claim stands."""
+    async with managed:
+        await managed.start(MGMT, FE2, EDGE)
+        await managed.acknowledged(1)
+        stolen = await notifying(managed)
+        for number in (10**2000, HIGHEST_NUMBER + 1, -1):
+            assert await stolen.claims(number) == 400
+        assert managed.member(EDGE).behind == 0
+        assert await stolen.claims(HIGHEST_NUMBER) == 200
+        assert managed.member(EDGE).behind == HIGHEST_NUMBER
+        await managed.publish(force=True)
+        await managed.acknowledged(2, FE2, EDGE)
+        assert not managed.master.reports.misread.get(EDGE)
+        await stolen.thief.__aexit__()
+        await until(lambda: managed.member(EDGE).behind == 0)
+
+
+@asynccontextmanager
+async def instead_of_front_end(managed: Managed) -> AsyncIterator[asyncio.Queue[Peer]]:
+    """Listen where FE1 listens, with its certificate and key; gives the links that servers open."""
+    links = asyncio.Queue[Peer]()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*managed.credentials(FE1))
+    context.load_verify_locations(managed.organisation.root)
+    context.verify_mode = ssl.CERT_REQUIRED
+
+    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        links.put_nowait(Peer(reader, writer, "fe1@example.test"))
+
+    listening = await asyncio.start_server(accepted, *managed.organisation.address(FE1, LinkKind.SERVER), ssl=context)
+    try:
+        yield links
+    finally:
+        listening.close()
+        while not links.empty():
+            await links.get_nowait().__aexit__()
+
+
+async def subscribes(thief: Peer, users: int) -> int:
+    """Subscribe at management with a number of the users; returns the status of the response."""
+    body = json.dumps({"held": [["users", "", users, ""]], "at": AT, "highest": 0, "issuing": ""}).encode()
+    headers = [("event", "sipmesh"), ("expires", "600"), ("content-type", "application/json")]
+    return (await response_to(thief, thief.request("SUBSCRIBE", f"sip:{MGMT}", headers, body))).status
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+@on_loop
+async def test_subscriptions_with_many_numbers_of_users_fill_no_memory(
+    managed: Managed, monkeypatch: pytest.MonkeyPatch, *, in_thread: bool
+) -> None:
+    """A number that does not exist means all users; of those that exist, the newest few are kept. FE2 gets its users."""
+    monkeypatch.setattr(offers, "MANY_USERS", 0 if in_thread else 200)
+    managed.organisation.add_users(*(f"user{n}" for n in range(2 * MOST_OF_POOL)), pool=POOL)
+    async with managed, instead_of_front_end(managed) as links:
+        await managed.start(MGMT)
+        ours = managed.master._offers
+        async with await links.get() as thief:
+            await until(lambda: ours._users.number)
+            for number in range(30):
+                assert await subscribes(thief, 10**6 + number) == 200
+            await until(lambda: not ours._computing)
+            assert set(ours._of_pool) == {(POOL, 0)}
+            for number in range(ours._users.number):
+                assert await subscribes(thief, number) == 200
+                assert len(ours._computing) <= 1
+                await until(lambda: not ours._computing)
+            assert len(ours._of_pool) == MOST_OF_POOL
+        await managed.start(FE2)
+        await until(lambda: managed.member(FE2).held.state().users == ours._users.number)
+        users = Users(managed.organisation.load().users_url)
+        users.add("carol@example.test", "carol-secret", pool=POOL)
+        users.close()
+        await managed.master.refresh_users()
+        await until(lambda: managed.member(FE2).held.state().users == ours._users.number)
