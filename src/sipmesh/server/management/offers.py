@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 MANY_USERS: Final = 200
 """From so many users a thread computes their documents: fewer take about 10 ms."""
 
+MOST_OF_POOL: Final = 4
+"""Changes of users that are kept for one pool, each since another number. Each can have all users of the pool."""
+
 
 class Directory(Protocol):
     """The users, as management gives them to the servers of their pools."""
@@ -80,7 +83,8 @@ class Offers:
     ) -> None:
         self._server, self._management_db, self._users = server, management_db, users
         self._grantor, self._changed, self._log = grantor, changed, log
-        self._computing: dict[tuple[str, int], asyncio.Task[None]] = {}
+        # the changes that a thread computes, and for which server
+        self._computing: dict[tuple[str, int], tuple[str, asyncio.Task[None]]] = {}
         self._crls = CrlStore(server.view.loaded.folder)
         self._of_pool: dict[tuple[str, int], list[Item]] = {}
         self._users_unsent = False  # whether a server lacks users because the database failed
@@ -136,25 +140,40 @@ class Offers:
     def users(self, peer: TrustedPeer, since: int) -> Iterable[Item]:
         """Return the changes of users for the pool of *peer*; each change is signed once for all servers of the pool.
 
-        Empty while a thread computes the changes of many users: *changed* is called afterwards. Empty also while the database
-        cannot be used: the changes follow after the next `refresh` that succeeds.
+        A number *since* that is higher than ours does not exist, as after a restore: it gets all users. Empty while a thread
+        computes the changes of many users: *changed* is called afterwards. Empty also while the database cannot be used: the
+        changes follow after the next `refresh` that succeeds.
         """
-        pool = peer.pool
-        if pool is None or since == self._users.number:
+        pool, number = peer.pool, self._users.number
+        since = since if since <= number else 0
+        if pool is None or since == number:
             return ()
-        if (pool, since) not in self._of_pool and (pool, since) not in self._computing:
+        if (pool, since) not in self._of_pool:
             if self._users.size >= MANY_USERS:
-                computing = self._compute_in_thread(pool, since)
-                self._computing[pool, since] = asyncio.get_running_loop().create_task(computing)
+                self._start_computing(peer.name, pool, since)
             else:
                 self._compute(pool, since)
         return self._of_pool.get((pool, since), ())
 
     def _compute(self, pool: str, since: int) -> None:
         try:
-            self._of_pool[pool, since] = self._changed_in(pool, since)
+            self._keep(pool, since, self._changed_in(pool, since))
         except OperatorError as wrong:
             self._not_sent(pool, wrong)
+
+    def _keep(self, pool: str, since: int, found: list[Item]) -> None:
+        """Keep the changes for the other servers of the pool, and drop the oldest of too many."""
+        self._of_pool[pool, since] = found
+        kept = [key for key in self._of_pool if key[0] == pool]
+        for key in kept[:-MOST_OF_POOL]:
+            del self._of_pool[key]
+
+    def _start_computing(self, server: str, pool: str, since: int) -> None:
+        """Compute in a thread, unless that is done already; for one *server* only one at a time."""
+        if (pool, since) in self._computing or server in {busy for busy, _ in self._computing.values()}:
+            return
+        computing = self._compute_in_thread(pool, since)
+        self._computing[pool, since] = server, asyncio.get_running_loop().create_task(computing)
 
     async def _compute_in_thread(self, pool: str, since: int) -> None:
         number = self._users.number
@@ -166,7 +185,7 @@ class Offers:
         finally:
             del self._computing[pool, since]
         if self._users.number == number:  # otherwise they are computed again
-            self._of_pool[pool, since] = found
+            self._keep(pool, since, found)
         self._changed()
 
     def _not_sent(self, pool: str, wrong: OperatorError) -> None:
@@ -175,7 +194,7 @@ class Offers:
 
     def close(self) -> None:
         """Compute nothing more."""
-        for task in list(self._computing.values()):
+        for _, task in list(self._computing.values()):
             task.cancel()
 
     def _changed_in(self, pool: str, since: int) -> list[Item]:
