@@ -124,7 +124,17 @@ def test_a_very_large_serial_is_kept(ledger: Ledger, noon: datetime) -> None:
     assert ledger.records()[0].serial == 2**159 - 1
 
 
-@pytest.mark.parametrize("change", ["names = '[]'", "names = 'x'", "not_before = 'x'", "not_after = '2026-01-01'"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "names = '[]'",
+        "names = 'x'",
+        "not_before = 'x'",
+        "not_after = '2026-01-01'",
+        "not_after = '9999-12-31T23:59:59+00:00'",
+        "revoked_at = '0001-01-01T00:00:00+00:00'",
+    ],
+)
 def test_row_that_cannot_be_read_is_an_operator_error_that_names_it(
     ledger: Ledger, noon: datetime, change: str
 ) -> None:
@@ -135,11 +145,12 @@ def test_row_that_cannot_be_read_is_an_operator_error_that_names_it(
         ledger.records()
 
 
-def test_serial_that_is_no_number_is_an_operator_error(ledger: Ledger, noon: datetime) -> None:
+@pytest.mark.parametrize("serial", ["zz", "-5", "0", "f" * 40])
+def test_serial_that_no_certificate_has_is_an_operator_error(ledger: Ledger, noon: datetime, serial: str) -> None:
     reserve(ledger, 0xABC, noon)
     with ledger._writing() as db:
-        db.exec_driver_sql(f"UPDATE {ledger._tables.certificates.name} SET serial = 'zz'")  # noqa: S608 - our own table
-    with pytest.raises(OperatorError, match="the certificate zz cannot be read"):
+        db.exec_driver_sql(f"UPDATE {ledger._tables.certificates.name} SET serial = '{serial}'")  # noqa: S608 - our own table
+    with pytest.raises(OperatorError, match=f"the certificate {serial} cannot be read"):
         ledger.records()
 
 

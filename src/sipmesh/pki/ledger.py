@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sipmesh.database.connection import Database, creations
 from sipmesh.database.shared import SharedDatabase
 from sipmesh.errors import LocalError, OperatorError, Problem
+from sipmesh.trust.x509.certificate import LONGEST_SERIAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +34,8 @@ R = TypeVar("R")
 FILE: Final = "ledger.db"
 MOVED: Final = ".moved"
 """What follows the name of a file whose content is in a shared database now."""
+YEARS: Final = range(1951, 9999)
+"""The years that a certificate or a CRL can have in each time zone (RFC 5280 4.1.2.5), and one more lifetime of a CRL."""
 FENCED: Final = 10**9
 """A CRL number is at least the fencing number of management times this, so that the CRLs of each leader follow those before."""
 
@@ -383,8 +386,11 @@ def _record(row: Any) -> Record:
     names = tuple(map(str, json.loads(row.names)))
     if not names:
         raise ValueError("it has no name")
+    serial = int(row.serial, 16)
+    if not 0 < serial < 1 << 8 * LONGEST_SERIAL - 1:
+        raise ValueError("no CRL can list its serial number")
     return Record(
-        serial=int(row.serial, 16),
+        serial=serial,
         issuer=row.issuer,
         kind=row.kind,
         names=names,
@@ -410,4 +416,6 @@ def _instant(text: str) -> datetime:
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError(f"{text} has no time zone")
+    if instant.year not in YEARS:
+        raise ValueError(f"{text} is not a time of a certificate")
     return instant

@@ -31,6 +31,7 @@ def write(ca: EnterpriseCa, statement: str) -> None:
         "UPDATE certificates SET der = NULL, revoked_at = NULL",
         "UPDATE certificates SET der = x'30', revoked_at = NULL",
         "UPDATE certificates SET revoked_at = NULL, der = (SELECT der FROM certificates LIMIT 1)",
+        "UPDATE certificates SET reason = 'no reason of ours'",
         "DELETE FROM certificates WHERE issuer = 'issuing'",
     ],
 )

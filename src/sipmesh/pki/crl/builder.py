@@ -91,5 +91,6 @@ def _entry(record: Record) -> x509.RevokedCertificate:
     begun = x509.RevokedCertificateBuilder().serial_number(record.serial)
     if record.revoked_at:
         begun = begun.revocation_date(record.revoked_at.replace(microsecond=0))
-    flag = _FLAGS.get(Reason(record.reason or Reason.UNSPECIFIED))
+    # A reason that is none of ours was changed in the ledger: the certificate stays revoked.
+    flag = next((flag for reason, flag in _FLAGS.items() if reason == record.reason), None)
     return begun.add_extension(x509.CRLReason(flag), critical=False).build() if flag else begun.build()
