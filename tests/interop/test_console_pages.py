@@ -126,7 +126,7 @@ async def test_page_of_another_site_neither_acts_nor_reads_in_the_name_of_an_ope
             f"document.body.innerHTML = '<form method=post action=\"{address}/user/remove\">{field}</form>', undefined"
         )
         await officer.leave("document.forms[0].submit()")
-        assert await officer.evaluate("location.pathname") == "/login"
+        assert await officer.evaluate("document.body.innerText.trim()") == "another site has caused this request"
         await officer.go(f"{browser.origin}/page.html")
         read = await officer.evaluate(
             f"fetch('{address}/api/v1/users', {{credentials: 'include'}}).then(a => a.text(), () => 'refused')"
