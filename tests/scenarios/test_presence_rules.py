@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from server.proxy.events.test_notifier import BOB, BUSY, again, publish, state, subscribe, sweeping, told, watch
+from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
 from sipmesh.sip.message import Request
 from sipmesh.storage.users.user_database import Users
@@ -13,6 +14,7 @@ from sipmesh.topology.document.watching import Watching
 from support.network import FE1, FE2, FE3, FE4, PARTNER_FE, Network
 from support.peer import Peer
 from support.running import on_loop
+from support.talking import inside_of
 
 ERIN = "erin@partner.test"
 
@@ -277,3 +279,33 @@ async def test_blocked_watcher_is_told_no_more_by_the_phone(
         await bob.send(notify_of(asked[carol], bob))
         await told(carol)
         assert (await bob.final()).status == 200
+
+
+@pytest.mark.parametrize("sender", ["alice@example.test", "anonymous@anonymous.invalid"])
+@pytest.mark.parametrize("server", [FE1, FE2])
+@on_loop
+async def test_blocked_watcher_subscribes_to_no_dialogs_inside_a_call_either(
+    pool: Network, sender: str, server: str
+) -> None:
+    """Bob has answered the call of a watcher whom he has blocked; a watcher who may see him subscribes inside a call."""
+    async with pool:
+        bob = await pool.phone("bob", server)
+        for watcher, allowed in (("alice", Watching.BLOCK), ("carol", Watching.ALLOW)):
+            peer = await pool.phone(watcher, FE1)
+            await rule(pool, watcher, allowed)
+            shown = sender.replace("alice", watcher)
+            invite = peer.request("INVITE", BOB, sender=f"<sip:{shown}>;tag=w")
+            await peer.send(invite)
+            await bob.reply(await bob.request_in("INVITE"), 200)
+            dialog = Dialog.of_caller(invite, await peer.final())
+            await peer.send(inside_of(dialog, peer, "ACK"))
+            assert (await bob.request_in("ACK")).call_id == invite.call_id
+            asked = inside_of(dialog, peer, "SUBSCRIBE")
+            asked.prepend("event", "dialog")
+            if allowed is Watching.BLOCK:
+                assert (await peer.ask(asked)).status == 403
+                await bob.silent()
+            else:
+                await peer.send(asked)
+                await bob.reply(await bob.request_in("SUBSCRIBE"), 200, [("expires", "600")])
+                assert (await peer.final()).status == 200

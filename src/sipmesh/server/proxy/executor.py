@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.authentication.verifier import user_of
 from sipmesh.routing.identity.border import IN_REQUESTS
+from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.media.judgement import NEGOTIATES
 from sipmesh.routing.outcome import (
@@ -26,7 +27,7 @@ from sipmesh.routing.outcome import (
 from sipmesh.routing.proxy.branch import carried_loop
 from sipmesh.routing.proxy.target_set import fork
 from sipmesh.routing.roles.front_end import to_home
-from sipmesh.routing.target import ServerTarget, is_carried
+from sipmesh.routing.target import FlowTarget, ServerTarget, is_carried
 from sipmesh.server.proxy.transactions.message_size import is_too_long
 from sipmesh.server.quotas.usage import BRANCH_OCTETS
 from sipmesh.sip.message import respond
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.calls.media_guard import MediaGuard
     from sipmesh.server.proxy.events.event_server import EventServer
     from sipmesh.server.proxy.flow import Flow, ProxiedRequest
+    from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.login.home_pools import HomePools
     from sipmesh.server.proxy.message_refusals import MessageRefusals
     from sipmesh.server.proxy.registrar.registrations import Registrations
@@ -90,6 +92,7 @@ class Executor:
         relay: Relay,
         acks: AckForwarder,
         release: CallRelease,
+        flow_table: FlowTable,
         registrations: Registrations,
         events: EventServer,
         homes: HomePools,
@@ -100,6 +103,7 @@ class Executor:
         identity: IdentityService,
     ) -> None:
         self._view, self._border = view, border
+        self._flow_table = flow_table
         self._relay, self._registrations, self._events, self._homes = relay, registrations, events, homes
         self._refusals, self._accounts, self._log = refusals, accounts, log
         self._media, self._identity = media, identity
@@ -314,24 +318,44 @@ class Executor:
             return
         if request.present & IN_REQUESTS and flow.sender is not None:
             self._border.admit_request(request, flow.sender)
-        if request.method in NEGOTIATES and (request.body or request.method == "INVITE"):
-            refused = self._media.refused(flow, request, outcome)
-            if refused is None and not self._identity.is_idle:
-                refused = self._identity.refused(flow, request)
-            if refused is not None:
-                self._refuse_media(flow, request, key, outcome, refused)
-                return
-            if not self._identity.is_idle:
-                self._identity.sign(flow, request)
+        negotiates = request.method in NEGOTIATES and (request.body or request.method == "INVITE")
+        if negotiates and not self._may_negotiate(flow, request, key, outcome):
+            return
         if request.method == "ACK":
             self._acks.forward(flow, request, outcome)
             return
+        if request.method == "SUBSCRIBE":
+            refused = self._refused_watcher(request, outcome)
+            if refused is not None:
+                self.answer(flow, request, key, refused)
+                return
         account = self._account(flow, request, key, outcome.identity)
         if account is None:
             return
         proxied = self._transactions.open(flow, request, key)
         proxied.account = account
         self._relay.forward(proxied, outcome, loop)
+
+    def _may_negotiate(self, flow: Flow, request: Request, key: str, outcome: Forward) -> bool:
+        """Judge the media of a request and its signed identity, and sign it; a refusal is sent."""
+        refused = self._media.refused(flow, request, outcome)
+        if refused is None and not self._identity.is_idle:
+            refused = self._identity.refused(flow, request)
+        if refused is not None:
+            self._refuse_media(flow, request, key, outcome, refused)
+            return False
+        if not self._identity.is_idle:
+            self._identity.sign(flow, request)
+        return True
+
+    def _refused_watcher(self, request: Request, outcome: Forward) -> Answer | None:
+        """Refuse a SUBSCRIBE to a phone of this server whose sender may not watch its user, inside a dialog too."""
+        target = outcome.targets[0]
+        reached = self._flow_table.by_number(target.flow) if isinstance(target, FlowTarget) else None
+        if reached is None or not isinstance(target, FlowTarget):
+            return None
+        owner = next((user for user in reached.users if owner_hash(user) == target.owner), "")
+        return self._events.refused(request, ToUser(owner, outcome.identity)) if owner else None
 
     def _carry(self, flow: Flow, request: Request, key: str, outcome: Forward, loop: str) -> None:
         """Forward between a user's link here and the user's home pool, which judges what passes."""

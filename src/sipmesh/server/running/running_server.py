@@ -414,6 +414,7 @@ class RunningServer:
             relay=self.relay,
             acks=self.acks,
             release=self.release,
+            flow_table=self.flow_table,
             registrations=self.registrations,
             events=self.events,
             homes=self.homes,
