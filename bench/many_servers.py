@@ -25,7 +25,7 @@ from sipmesh.routing.proxy.target_set import fork
 from sipmesh.routing.registrar.binding import Binding
 from sipmesh.routing.registrar.gruu import Gruus
 from sipmesh.routing.roles import front_end
-from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, ServerTarget
+from sipmesh.routing.target import FlowTarget, RemoteFlowTarget
 from sipmesh.server.proxy.roles import front_end_facts
 from sipmesh.sip.framing import parse_message
 from sipmesh.sip.message import Request
@@ -135,12 +135,7 @@ def host_of(outcome: Forward | Answer) -> str | None:
     target = outcome.targets[0]
     if isinstance(target, FlowTarget):
         return None
-    return target.binding.host if isinstance(target, RemoteFlowTarget) else first_name(target)
-
-
-def first_name(target: ServerTarget) -> str:
-    """Return the server that is tried first."""
-    return target.names[0]
+    return target.binding.host if isinstance(target, RemoteFlowTarget) else target.names[0]
 
 
 def aor(user: int) -> str:

@@ -351,10 +351,11 @@ class Executor:
     def _refused_watcher(self, request: Request, outcome: Forward) -> Answer | None:
         """Refuse a SUBSCRIBE to a phone of this server whose sender may not watch its user, inside a dialog too."""
         target = outcome.targets[0]
-        reached = self._flow_table.by_number(target.flow) if isinstance(target, FlowTarget) else None
-        if reached is None or not isinstance(target, FlowTarget):
+        if not isinstance(target, FlowTarget):
             return None
-        owner = next((user for user in reached.users if owner_hash(user) == target.owner), "")
+        reached = self._flow_table.by_number(target.flow)
+        users = reached.users if reached is not None else ()
+        owner = next((user for user in users if owner_hash(user) == target.owner), "")
         return self._events.refused(request, ToUser(owner, outcome.identity)) if owner else None
 
     def _carry(self, flow: Flow, request: Request, key: str, outcome: Forward, loop: str) -> None:

@@ -12,7 +12,7 @@ from sipmesh.routing.proxy.forwarding import assert_identity, hides_history, ide
 from sipmesh.routing.proxy.response_context import Start
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
-from sipmesh.sip.framing import MAX_HEADER, MAX_ROWS
+from sipmesh.server.proxy.transactions.message_size import is_too_long
 from sipmesh.sip.transaction.timers import Timer
 from sipmesh.trust.evidence import LinkKind
 
@@ -105,9 +105,11 @@ class OwnRequests:
             domains = self._flow_table.domains_of(flow)
             self.border.release(request, link.kind, domains, private=hides_history(request))
         data = request.encode()
-        is_too_long = len(request.rows) > MAX_ROWS or len(data) - len(request.body) > MAX_HEADER
-        if is_too_long or not link.usable or not link.has_room(len(data)):
-            done(TOO_LONG if is_too_long else NO_ANSWER)
+        if is_too_long(request, len(data)):
+            done(TOO_LONG)
+            return
+        if not link.usable or not link.has_room(len(data)):
+            done(NO_ANSWER)
             return
         sent = OwnRequest(flow, branch, request.method, done)
         self._waiting.setdefault(flow.carrier or flow, {})[branch] = sent
