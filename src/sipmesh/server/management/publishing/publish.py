@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError, Problem
@@ -20,13 +21,14 @@ from sipmesh.topology.home_pools import home_by_default
 from sipmesh.topology.versions.breaking_changes import dangers
 from sipmesh.topology.versions.console_access import new_access
 from sipmesh.topology.versions.difference import difference
-from sipmesh.topology.versions.publication import KIND, Draft
+from sipmesh.topology.versions.publication import KIND, Approved, Draft
 from sipmesh.trust.x509.certificate import fingerprint
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from sipmesh.database.shared import SharedDatabase
     from sipmesh.server.replication.published_version import PublishedVersion
     from sipmesh.storage.history import Slot, Version
     from sipmesh.topology.document.load import Loaded
@@ -99,44 +101,57 @@ def publish(
     - the history has a newer version than *base*;
     - operators have not approved the draft, by the rule in force or by the new one.
     """
-    draft, at, management_db = request.draft, request.at, versions.management_db
-    must_be_portable(draft.loaded)
-    must_open(draft.loaded, before)
-    must_share(draft.loaded, management_db.shared)
-    found = breaks(before, draft.loaded, in_use) if before is not None else ()
-    if found and not request.force:
-        sentences = "; ".join(found)
-        raise OperatorError(f"not published, since it would break something: {sentences}; --force does it all the same")
-
-    must_not_grant(draft.loaded, before, request)
-
+    draft, history = request.draft, versions.management_db.history
+    found = _must_pass(request, before, in_use, versions.management_db.shared)
     newest = versions.publication() if before is not None else None
     signatures = approved(newest, draft, before, unapproved=request.unapproved)
-
-    def make(slot: Slot) -> bytes:
-        publication = draft.compiled(
-            slot.number,
-            request.who,
-            request.why,
-            at=at,
-            forced=bool(found),
-            previous=slot.previous,
-            audit=slot.audit,
-            approved=signatures,
-        )
-        return must_fit(sign_as(signer, publication.encode(), KIND, at, slot.fencing))
-
-    version = management_db.history.publish(
+    version = history.publish(
         request.base,
-        make,
+        partial(_signed, request, signer, signatures, found),
         request.who,
         request.why,
-        at=at,
+        at=request.at,
         dangers=found,
         act=request.act,
         refused=versions.refused,
     )
     return NewVersion(version, changes_between(before, draft.loaded) if before is not None else (), found)
+
+
+def _must_pass(
+    request: PublishRequest, before: Loaded | None, in_use: InUse, shared: SharedDatabase | None
+) -> Sequence[str]:
+    """Check the draft of *request*, and return what it breaks by *force*; raises `OperatorError`.
+
+    *shared* is the database that management of this host uses, None if it is a file.
+    """
+    new = request.draft.loaded
+    must_be_portable(new)
+    must_open(new, before)
+    must_share(new, shared)
+    found = breaks(before, new, in_use) if before is not None else ()
+    if found and not request.force:
+        sentences = "; ".join(found)
+        raise OperatorError(f"not published, since it would break something: {sentences}; --force does it all the same")
+    must_not_grant(new, before, request)
+    return found
+
+
+def _signed(
+    request: PublishRequest, signer: ServerView, signatures: Approved, found: Sequence[str], slot: Slot
+) -> bytes:
+    """Return the signed document of the version in *slot*, which breaks *found*; raises `OperatorError` if it is too large."""
+    publication = request.draft.compiled(
+        slot.number,
+        request.who,
+        request.why,
+        at=request.at,
+        forced=bool(found),
+        previous=slot.previous,
+        audit=slot.audit,
+        approved=signatures,
+    )
+    return must_fit(sign_as(signer, publication.encode(), KIND, request.at, slot.fencing))
 
 
 def must_not_grant(new: Loaded, before: Loaded | None, request: PublishRequest) -> None:
