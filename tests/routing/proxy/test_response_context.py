@@ -7,24 +7,9 @@ from hypothesis import strategies as st
 
 from routing.messages import BOB, CONTACT, FE2, request, response, row
 from sipmesh.errors import LocalError
-from sipmesh.routing.proxy.response_context import (
-    ELSEWHERE,
-    MAX_CHALLENGE_OCTETS,
-    MAX_CHALLENGES,
-    AwaitSilent,
-    BranchState,
-    Cancel,
-    Effect,
-    Forget,
-    ResponseContext,
-    SendResponse,
-    Silence,
-    Start,
-    lost_status,
-    overloaded,
-    rank,
-    ways_to,
-)
+from sipmesh.routing.proxy.branch_attempt import BranchState, ways_to
+from sipmesh.routing.proxy.effects import AwaitSilent, Cancel, Effect, Forget, SendResponse, Silence, Start
+from sipmesh.routing.proxy.response_context import ELSEWHERE, ResponseContext
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.trust.evidence import LinkKind
 
@@ -288,11 +273,6 @@ def test_the_best_response_goes_back(statuses: tuple[int, ...], best: int) -> No
     assert last == [f"reply {best}"]
 
 
-def test_real_response_ranks_before_our_own_of_the_same_class() -> None:
-    assert sorted([480, 503, 404, 401, 302, 603], key=rank) == [603, 302, 401, 404, 480, 503]
-    assert rank(408) == rank(480)
-
-
 def test_all_challenges_of_all_branches_go_back_together() -> None:
     """RFC 3261 section 16.7 item 7."""
     call = Call(PHONE, DESK, LAPTOP)
@@ -303,36 +283,6 @@ def test_all_challenges_of_all_branches_go_back_together() -> None:
     assert effect.response.status == 401
     assert effect.response.values(PROXY_AUTHENTICATE) == ['Digest realm="a"', 'Digest realm="b"']
     assert effect.response.values(AUTHENTICATE) == ['Digest realm="c"']
-
-
-def merged(*branches: list[str]) -> list[str]:
-    """Give the challenges that go back where each branch has made some."""
-    call = Call(*[replace(PHONE, flow=number) for number in range(len(branches))])
-    for number, challenges in enumerate(branches):
-        told = response(401, *[(AUTHENTICATE, value) for value in challenges])
-        effects = call.context.responded(number, told)
-    [effect] = effects
-    assert isinstance(effect, SendResponse)
-    return effect.response.values(AUTHENTICATE)
-
-
-@pytest.mark.parametrize(("number", "kept"), [(MAX_CHALLENGES, MAX_CHALLENGES), (MAX_CHALLENGES + 1, MAX_CHALLENGES)])
-def test_eight_challenges_are_merged_and_not_one_more(number: int, kept: int) -> None:
-    challenges = [f'Digest realm="{at}"' for at in range(number)]
-    assert merged(*[[value] for value in challenges]) == challenges[:kept]
-    assert merged(challenges) == challenges[:kept]
-
-
-@pytest.mark.parametrize(("more", "kept"), [(0, 2), (1, 1)])
-def test_challenges_are_merged_up_to_16_kib_in_all(more: int, kept: int) -> None:
-    half = 'Digest realm="x"'.ljust(MAX_CHALLENGE_OCTETS // 2, "x")
-    assert len(merged([half], [half + "x" * more])) == kept
-
-
-def test_challenge_too_long_to_be_merged_gives_way_to_those_that_fit() -> None:
-    huge = "Digest ".ljust(MAX_CHALLENGE_OCTETS + 1, "x")
-    assert merged([huge], ['Digest realm="a"']) == ['Digest realm="a"']
-    assert merged([huge], [huge]) == [huge]
 
 
 def test_one_challenge_goes_back_byte_for_byte() -> None:
@@ -429,12 +379,6 @@ def test_user_is_looked_up_here_only_if_its_server_is_unreachable() -> None:
     assert call.loses(1) == ["reply 503"]
     assert Call(target).gets(503) == ["reply 500"]
     assert Call(target).gets(404) == ["reply 404"]
-
-
-def test_overloaded_removes_retry_after_and_keeps_the_original() -> None:
-    came = response(503, ("retry-after", "60"))
-    assert (overloaded(came).status, overloaded(came).count("retry-after")) == (500, 0)
-    assert (came.status, came.count("retry-after")) == (503, 1)
 
 
 def test_a_430_of_another_server_of_the_pool_drops_the_row_and_tries_the_next_flow() -> None:
@@ -584,13 +528,7 @@ def test_no_other_way_is_tried_once_the_time_has_run_out(late: int) -> None:
     ],
 )
 def test_status_of_a_lost_way_depends_on_how_it_was_found(target: Target, status: int) -> None:
-    assert lost_status(target) == status
     assert Call(target).loses() == [f"reply {status}"]
-
-
-def test_the_ways_to_a_target_are_its_servers_or_its_flows() -> None:
-    assert ways_to(TWO_SERVERS) == ((TWO_SERVERS, "a.test"), (TWO_SERVERS, "b.test"))
-    assert ways_to(SPARED) == ((SPARED, ""), (DESK, ""))
 
 
 # CANCEL and time

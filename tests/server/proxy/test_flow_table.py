@@ -7,7 +7,7 @@ import pytest
 from routing.messages import row
 from sipmesh.errors import LocalError
 from sipmesh.routing.identity.dialog_token import owner_hash
-from sipmesh.routing.proxy.response_context import Start
+from sipmesh.routing.proxy.effects import Start
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.proxy.flow_table import PARTNER_SERVICE, FlowTable

@@ -2,98 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Final
 
 from sipmesh.errors import LocalError
+from sipmesh.routing.proxy.best_response import BestResponse
+from sipmesh.routing.proxy.branch_attempt import Branch, BranchState, Way, ways_to
 from sipmesh.routing.proxy.breadth import breadth_of, narrowed
+from sipmesh.routing.proxy.effects import AwaitSilent, Cancel, Effect, Forget, SendResponse, Silence, Start
+from sipmesh.routing.proxy.own_responses import (
+    FLOW_FAILED,
+    NOT_FOUND,
+    REQUEST_TIMEOUT,
+    SERVICE_UNAVAILABLE,
+    TEMPORARILY_UNAVAILABLE,
+    explained,
+    lost_status,
+    overloaded,
+)
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.sip.message import Request, Response, respond
-from sipmesh.sip.text import octets_of
 
-NOT_FOUND: Final = 404
-REQUEST_TIMEOUT: Final = 408
-FLOW_FAILED: Final = 430
-TEMPORARILY_UNAVAILABLE: Final = 480
 FLOW_IS_DEAD: Final = frozenset({REQUEST_TIMEOUT, FLOW_FAILED})
 """After these, another flow of the same device is tried; after no other response (RFC 5626 section 7)."""
-SERVER_INTERNAL_ERROR: Final = 500
-BAD_GATEWAY: Final = 502
-SERVICE_UNAVAILABLE: Final = 503
-CHALLENGES: Final = {401: "www-authenticate", 407: "proxy-authenticate"}
-MAX_CHALLENGES: Final = 8
-"""Challenges that are merged, for a few realms and algorithms (RFC 8760 2.3). A client reads each of them."""
-MAX_CHALLENGE_OCTETS: Final = 16384
-"""Octets of all merged challenges. With them, the header is still below the limit of the next hop."""
-PREFERRED: Final = (401, 407, 415, 420, 484)
-"""Within a class: "preference SHOULD be given to responses that provide information affecting resubmission"."""
-
-
-Way = tuple[Target, str]
-"""A target, and the server to try if the target has several."""
-
-
-class BranchState(Enum):
-    """The state of one branch."""
-
-    CALLING = auto()
-    PROCEEDING = auto()
-    CANCELLING = auto()  # a CANCEL was sent; only the final response is awaited
-    DONE = auto()
-
-
-@dataclass(init=False, slots=True)
-class Start:
-    """Send the request to *target* as branch *number*. *name* is the server to try if the target has several."""
-
-    number: int
-    target: Target
-    name: str
-
-    def __init__(self, number: int, target: Target, name: str = "") -> None:
-        self.number, self.target, self.name = number, target, name
-
-
-@dataclass(init=False, slots=True)
-class SendResponse:
-    """Send *response* to the sender of the request. Our Via has been removed."""
-
-    response: Response
-
-    def __init__(self, response: Response) -> None:
-        self.response = response
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """End without a response."""
-
-
-@dataclass(init=False, slots=True)
-class Cancel:
-    """Send a CANCEL on branch *number*. *reasons* are the values of its Reason field (RFC 3326)."""
-
-    number: int
-    reasons: tuple[str, ...]
-
-    def __init__(self, number: int, reasons: tuple[str, ...] = ()) -> None:
-        self.number, self.reasons = number, reasons
-
-
-@dataclass(frozen=True, slots=True)
-class Forget:
-    """Delete the binding of *target*: its flow is gone."""
-
-    target: RemoteFlowTarget
-
-
-@dataclass(frozen=True, slots=True)
-class AwaitSilent:
-    """Wait `SILENT_S` for the branches that have not been answered at all, then call `ResponseContext.leave_silent`."""
-
-
-Effect = Start | SendResponse | Silence | Cancel | Forget | AwaitSilent
 
 SILENT_S: Final = 4.0
 """Seconds for phones that answer an INVITE with nothing, once another device has refused it or the caller has cancelled it.
@@ -101,48 +31,12 @@ SILENT_S: Final = 4.0
 A phone sends 100 within 0.2 s (RFC 3261 section 17.2.1), on a link that loses nothing. So the link of a silent phone is dead,
 and nobody should wait for its timer B (32 s) to hear that the user is busy.
 """
-WHY: Final = {
-    NOT_FOUND: "no server of the pool knows the device",
-    REQUEST_TIMEOUT: "no final response has come in time",
-    FLOW_FAILED: "the flow has failed",
-    TEMPORARILY_UNAVAILABLE: "the link of the phone is gone",
-    BAD_GATEWAY: "the next hop has sent a malformed response",
-    SERVICE_UNAVAILABLE: "no server at the next hop can be reached",
-}
-"""What happened, by the status that we make for a branch without a response. The warn-agent is a pseudonym."""
 
 TIMED_OUT: Final = ('SIP;cause=408;text="Request Timeout"',)
 """The Reason in the CANCEL after timer C (RFC 3326)."""
 
-
 ELSEWHERE: Final = ('SIP;cause=200;text="Call completed elsewhere"',)
 """The Reason in the CANCEL to the other branches after a 2xx: their phones show no missed call (RFC 3326 section 3.1)."""
-
-
-@dataclass(init=False, slots=True)
-class Branch:
-    """One attempt to send the request. *ways* are the remaining alternatives. *late*: its timer has fired."""
-
-    target: Target
-    ways: tuple[Way, ...]
-    state: BranchState
-    late: bool
-
-    def __init__(self, target: Target, ways: tuple[Way, ...]) -> None:
-        self.target, self.ways = target, ways
-        self.state, self.late = BranchState.CALLING, False
-
-
-def ways_to(target: Target) -> tuple[Way, ...]:
-    """List the ways to one target in the order to try them: the servers of a name, or the flows of a device."""
-    if isinstance(target, ServerTarget):
-        if len(target.names) == 1 and target.instead is None:
-            return ((target, target.names[0]),)
-        ways: list[Way] = [(target, name) for name in target.names]
-        if target.instead is not None:
-            ways.append((target.instead, ""))
-        return tuple(ways)
-    return ((target, ""), *[(spare, "") for spare in target.spares])
 
 
 class ResponseContext:
@@ -154,10 +48,7 @@ class ResponseContext:
         "branches",
         "by_token",
         "cancelled",
-        "challenged",
-        "challenges",
         "invite",
-        "is_weak",
         "reasons",
         "request",
         "share",
@@ -168,11 +59,8 @@ class ResponseContext:
         self.request, self.waiting = request, waiting
         self.invite = request.method == "INVITE"  # then every 2xx is forwarded
         self.branches: dict[int, Branch] = {}
-        self.best: Response | None = None
-        self.challenges: list[tuple[str, str]] = []
-        self.challenged = 0  # number of challenges received, including those that were dropped
-        self.answered = self.cancelled = False
-        self.by_token = self.is_weak = False  # is_weak: the best response is a 404 of a server that was only asked
+        self.best: BestResponse | None = None
+        self.answered = self.cancelled = self.by_token = False
         self.reasons: tuple[str, ...] = ()
         self.share = 0  # the Max-Breadth of the branches that start; 0 leaves the field of the request as it is
 
@@ -212,7 +100,7 @@ class ResponseContext:
         """
         has_answer = (
             self.best is not None
-            and not self.is_weak
+            and not self.best.is_weak
             and self.best.status not in {REQUEST_TIMEOUT, TEMPORARILY_UNAVAILABLE}
         )
         if not self.invite or self.answered or not (self.cancelled or has_answer):
@@ -439,83 +327,18 @@ class ResponseContext:
             return [SendResponse(respond(self.request, 487))]
         if self.best is None:
             raise LocalError(f"{self.request.method} has no targets and no response")
-        return [SendResponse(self._with_all_challenges(self.best))]
+        return [SendResponse(self.best.merged())]
 
     def _consider(self, response: Response) -> None:
-        """Keep the better response (RFC 3261 section 16.7 item 6) and every challenge (item 7)."""
-        field_name = CHALLENGES.get(response.status)
-        if field_name:
-            self._keep_challenges(field_name, response.values(field_name))
-        if self.best is None or self.is_weak or rank(response.status) < rank(self.best.status):
-            self.best, self.is_weak = response, False
+        """Keep the better response, and every challenge."""
+        if self.best is None:
+            self.best = BestResponse(response)
+        else:
+            self.best.consider(response)
 
     def _consider_of(self, branch: Branch, response: Response) -> None:
         """Keep the better response; that of a server which does not know the device gives way to any other."""
         if not isinstance(branch.target, ServerTarget) or not branch.target.asks or response.status != NOT_FOUND:
             self._consider(response)
         elif self.best is None:
-            self.best, self.is_weak = response, True
-
-    def _keep_challenges(self, field_name: str, values: list[str]) -> None:
-        """Keep challenges up to the limits, so that one branch cannot make the response too large."""
-        self.challenged += len(values)
-        left = MAX_CHALLENGE_OCTETS - sum([len(octets_of(value)) for _, value in self.challenges])
-        for value in values:
-            size = len(octets_of(value))
-            if size <= left and len(self.challenges) < MAX_CHALLENGES:
-                self.challenges.append((field_name, value))
-                left -= size
-
-    def _with_all_challenges(self, response: Response) -> Response:
-        """Give *response* with the challenges of all branches that were kept (RFC 3261 section 16.7 item 7)."""
-        if response.status not in CHALLENGES or self.challenged <= 1 or not self.challenges:
-            return response
-        merged = response.copy()
-        for name in CHALLENGES.values():
-            merged.remove(name)
-        for name, value in self.challenges:
-            merged.append(name, value)
-        return merged
-
-
-def explained(request: Request, status: int) -> Response:
-    """Make our own response to *request*, with a Warning that says what happened (RFC 3261 section 20.43)."""
-    return respond(request, status, headers=(("Warning", f'399 sipmesh "{WHY[status]}"'),))
-
-
-def lost_status(target: Target) -> int:
-    """Give the status for the sender of the request if the way to *target* is lost.
-
-    - 503: a server cannot be reached, even if its user was also looked up here. 404 if it was only asked.
-    - 430: a flow that another server or a dialog named by its token has failed (RFC 5626 section 5.3.1).
-    - 480: the flow of a registered user is gone.
-    """
-    if isinstance(target, ServerTarget):
-        return NOT_FOUND if target.asks else SERVICE_UNAVAILABLE
-    if isinstance(target, FlowTarget) and target.past:
-        return SERVICE_UNAVAILABLE
-    named = isinstance(target, FlowTarget) and target.found is not Found.ROW
-    return FLOW_FAILED if named else TEMPORARILY_UNAVAILABLE
-
-
-def overloaded(response: Response) -> Response:
-    """Change a 503 of the next hop into a 500.
-
-    "A proxy which receives a 503 (Service Unavailable) response SHOULD NOT forward it upstream unless it can determine that
-    any subsequent requests it might proxy will also generate a 503" (RFC 3261 section 16.7). With a 503 the sender would stop
-    sending requests to us.
-    """
-    changed = response.copy()
-    changed.status, changed.reason = SERVER_INTERNAL_ERROR, "Next Server Unavailable"
-    changed.remove("retry-after")
-    return changed
-
-
-def rank(status: int) -> tuple[int, int, int]:
-    """Give the sort key of a final response, best first: any 6xx, then the lowest class, then PREFERRED responses.
-
-    480 and 408 come last in their class: we make them ourselves for a lost flow or a timeout, and a real response says more.
-    """
-    kind = 0 if status >= 600 else status // 100  # noqa: PLR2004 - global failure
-    helpful = PREFERRED.index(status) if status in PREFERRED else len(PREFERRED)
-    return kind, helpful, 1 if status in {REQUEST_TIMEOUT, TEMPORARILY_UNAVAILABLE} else 0
+            self.best = BestResponse(response, is_weak=True)

@@ -16,7 +16,7 @@ from sipmesh.transport.hop import Hop
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
-    from sipmesh.routing.proxy.response_context import Start
+    from sipmesh.routing.proxy.effects import Start
     from sipmesh.topology.view import PartnerView, ServerView
     from sipmesh.transport.link.link import Link
 

@@ -7,22 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.response_policy import is_to, settle, settle_registration
+from sipmesh.routing.proxy.effects import AwaitSilent, Cancel, Effect, Forget, SendResponse, Start
 from sipmesh.routing.proxy.forwarding import assert_identity, hides_answerer
-from sipmesh.routing.proxy.release import REASON, readable_part
-from sipmesh.routing.proxy.response_context import (
+from sipmesh.routing.proxy.own_responses import (
     BAD_GATEWAY,
     FLOW_FAILED,
     TEMPORARILY_UNAVAILABLE,
-    AwaitSilent,
-    Cancel,
-    Effect,
-    Forget,
-    ResponseContext,
-    SendResponse,
-    Start,
     explained,
     lost_status,
 )
+from sipmesh.routing.proxy.release import REASON, readable_part
+from sipmesh.routing.proxy.response_context import ResponseContext
 from sipmesh.routing.target import is_carried, server_of
 from sipmesh.server.proxy.transactions.message_size import is_too_long
 from sipmesh.sip.message import Response, respond

@@ -17,7 +17,7 @@ from sipmesh.routing.events.reginfo import message_summary, reginfo
 from sipmesh.routing.events.subscribe import decide_publish, decide_subscribe
 from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.outcome import Answer, try_later
-from sipmesh.routing.proxy.response_context import Start
+from sipmesh.routing.proxy.effects import Start
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget
 from sipmesh.server.proxy.due_times import DueTimes
 from sipmesh.server.proxy.events.own_requests import NO_ANSWER

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.routing.identity.border import ON_THE_WAY_OUT
 from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.identity.privacy import hide_fields, hides_sender
+from sipmesh.routing.proxy.effects import Start
 from sipmesh.routing.proxy.forwarding import assert_identity, hides_history, identity_for, route_to
-from sipmesh.routing.proxy.response_context import Start
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.server.proxy.transactions.message_size import is_too_long

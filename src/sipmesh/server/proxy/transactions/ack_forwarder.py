@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sipmesh.routing.proxy.response_context import Start, ways_to
+from sipmesh.routing.proxy.branch_attempt import ways_to
+from sipmesh.routing.proxy.effects import Start
 from sipmesh.routing.target import Target, server_of
 from sipmesh.server.proxy.transactions.message_size import is_too_long
 

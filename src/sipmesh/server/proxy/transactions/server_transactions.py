@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.routing.proxy.response_context import BAD_GATEWAY, SILENT_S
+from sipmesh.routing.proxy.own_responses import BAD_GATEWAY
+from sipmesh.routing.proxy.response_context import SILENT_S
 from sipmesh.server.proxy.flow import ProxiedRequest
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.server.proxy.transactions.message_size import is_too_long
