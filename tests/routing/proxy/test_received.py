@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from routing.messages import request
-from sipmesh.routing.proxy.received import mark_received
+from sipmesh.routing.proxy.received import mark_received, via_as_sent
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,24 @@ def test_via_that_fits_no_form_is_marked_by_itself() -> None:
     assert asked.top_via.form is None
     assert mark_received(asked, "192.0.2.9", 4711) is None
     assert (asked.top_via.param("received"), asked.top_via.param("rport")) == ("192.0.2.9", "4711")
+
+
+@pytest.mark.parametrize(
+    "via", ["a.test;rport;branch=z9hG4bKx", "a.test;branch=z9hG4bKx;rport", "192.0.2.9;branch=z9hG4bKx"]
+)
+def test_via_goes_back_as_the_client_has_sent_it(via: str) -> None:
+    asked = request()
+    asked.replace("via", f"SIP/2.0/TLS {via}")
+    mark = mark_received(asked, "192.0.2.9", 4711)
+    assert via_as_sent(asked, mark) == f"SIP/2.0/TLS {via}"
+
+
+def test_via_that_has_another_mark_is_given_as_it_is() -> None:
+    """The mark of an earlier request of the link, whose Via was written in another way."""
+    first, second = request(), request()
+    first.replace("via", "SIP/2.0/TLS a.test;rport;branch=z9hG4bKx")
+    second.replace("via", "SIP/2.0/TLS 192.0.2.9;branch=z9hG4bKy")
+    mark = mark_received(first, "192.0.2.9", 4711)
+    assert (
+        via_as_sent(second, mark_received(second, "192.0.2.9", 4711, mark)) == "SIP/2.0/TLS 192.0.2.9;branch=z9hG4bKy"
+    )
