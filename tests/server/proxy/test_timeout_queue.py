@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
@@ -60,6 +62,33 @@ def test_items_may_be_added_and_discarded_while_an_expired_one_is_handled(expiry
     expiry.add("c", 110.0)
     assert expired_at(expiry, 110.0) == []
     assert expired_at(expiry, 120.0) == ["c"]
+
+
+def test_expired_item_that_is_added_again_waits_its_whole_time(expiry: TimeoutQueue[str]) -> None:
+    for thing in "abc":
+        expiry.add(thing, 100.0)
+    assert expiry.pop_expired(110.0) == "a"
+    expiry.add("b", 110.0)
+    assert expired_at(expiry, 110.0) == ["c"]
+    assert expired_at(expiry, 120.0) == ["b"]
+
+
+def test_each_item_is_looked_at_once(expiry: TimeoutQueue[str]) -> None:
+    """Ten thousand deadlines may pass at once: looking for the first one again for each of them would take seconds."""
+    looks = 0
+
+    class Counting(dict[str, float]):
+        def items(self) -> Any:
+            nonlocal looks
+            looks += len(self)
+            return super().items()
+
+    expiry._held = Counting()
+    things = [str(number) for number in range(10_000)]
+    for thing in things:
+        expiry.add(thing, 100.0)
+    assert expired_at(expiry, 110.0) == things
+    assert looks == len(things)
 
 
 def test_repr_shows_seconds_and_count(expiry: TimeoutQueue[str]) -> None:

@@ -10,11 +10,12 @@ Held = TypeVar("Held")
 class TimeoutQueue(Generic[Held]):
     """Gives each item back once it was in the queue for *seconds*; adding an item again restarts its time."""
 
-    __slots__ = ("_held", "seconds")
+    __slots__ = ("_expired", "_held", "seconds")
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._held: dict[Held, float] = {}
+        self._expired: list[Held] = []  # found by one look at the queue, the oldest last
 
     def __repr__(self) -> str:
         return f"<TimeoutQueue {self.seconds} s holding {len(self._held)}>"
@@ -40,10 +41,22 @@ class TimeoutQueue(Generic[Held]):
 
         Whoever handles an item may add and discard others before the next call.
         """
-        if not self._held:
-            return None
-        thing = next(iter(self._held))
-        if self._held[thing] > now:
-            return None
-        del self._held[thing]
-        return thing
+        if not self._expired:
+            self._expired = self._all_expired(now)
+        while self._expired:
+            thing = self._expired.pop()
+            ends = self._held.get(thing)
+            if ends is not None and ends <= now:  # otherwise it was discarded or added again since
+                del self._held[thing]
+                return thing
+        return None
+
+    def _all_expired(self, now: float) -> list[Held]:
+        """Look at the queue once for all that has expired: a dict is slow to find its first item after many were deleted."""
+        found: list[Held] = []
+        for thing, ends in self._held.items():
+            if ends > now:
+                break
+            found.append(thing)
+        found.reverse()
+        return found
