@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 
 from server.proxy.events.test_message_delivery import is_over, take
 from server.proxy.events.test_message_storing import BOB, say
+from server.proxy.events.test_notifier import subscribe, watch
 from sipmesh.routing.events.stored_message import LARGEST_HEADER, MOST_ROWS
 from sipmesh.sip.message import Request
+from sipmesh.sip.transaction.timers import Timer
 from support.network import FE1, Network
 from support.peer import Peer
-from support.running import on_loop
+from support.running import on_jumping_loop, on_loop
 
+ENDED = ("expires", "0")
 TEXT = ("content-type", "text/plain")
 ROWS = [(f"x-{number}", "1") for number in range(MOST_ROWS)]
 
@@ -55,3 +59,29 @@ async def test_large_messages_of_one_sender_leave_room_for_others(home: Network)
         large = b"x" * 120_000
         assert [await say(alice, large) for _ in range(9)] == [*[202] * 8, 480]
         assert await say(carol, large) == 202
+
+
+@on_jumping_loop
+async def test_watcher_who_answers_no_notify_of_ended_subscriptions_gets_no_more(home: Network) -> None:
+    """Each NOTIFY is kept until timer F. The twin answers them, and may ask as often as it likes."""
+    async with home:
+        node = home.nodes[FE1]
+        most = node.events.notifier.places.most_of_pair = 5
+        alice, carol = await home.phone("alice", FE1), await home.phone("carol", FE1)
+        await watch(carol, BOB)
+        for _ in range(most):
+            assert (await alice.ask(fetch(alice))).status == 200
+            await alice.request_in("NOTIFY")
+        assert [(await alice.ask(fetch(alice))).status for _ in range(20)] == [503] * 20
+        assert len(node.events.own_requests) == most
+        for _ in range(2 * most):
+            await watch(carol, BOB, "presence", ENDED)
+        await asyncio.sleep(Timer.F.seconds + 1)
+        node.events.own_requests.sweep()
+        assert (len(node.events.own_requests), len(node.events.notifier.places)) == (0, 1)
+        await watch(alice, BOB, "presence", ENDED)
+
+
+def fetch(peer: Peer) -> Request:
+    """A subscription that ends at once (RFC 6665 section 4.4.3)."""
+    return subscribe(peer, BOB, "presence", ENDED)

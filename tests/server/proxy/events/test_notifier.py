@@ -295,7 +295,7 @@ async def test_subscribe_is_refused_for_what_it_asks(
 @on_loop
 async def test_subscriptions_of_one_watcher_have_a_limit_and_others_do_not_notice(home: Network) -> None:
     async with home:
-        home.nodes[FE1].events.notifier.most_of_watcher = 2
+        home.nodes[FE1].events.notifier.places.most_of_watcher = 2
         alice, carol = await home.phone("alice", FE1), await home.phone("carol", FE1)
         for _ in range(2):
             await watch(alice, BOB)
@@ -312,7 +312,7 @@ async def test_subscriptions_of_one_watcher_have_a_limit_and_others_do_not_notic
 async def test_watcher_takes_no_place_of_other_watchers_and_nobody_takes_those_of_the_user(home: Network) -> None:
     async with home:
         notifier = home.nodes[FE1].events.notifier
-        notifier.most_of_pair, notifier.most_of_user = 2, 3
+        notifier.places.most_of_pair, notifier.places.most_of_user = 2, 3
         alice, bob, carol = [await home.phone(name, FE1) for name in ("alice", "bob", "carol")]
         for _ in range(2):
             await watch(alice, BOB)
@@ -338,7 +338,7 @@ async def test_dialog_of_a_subscription_has_a_limit(home: Network, octets: int, 
 async def test_subscriptions_to_one_user_have_a_limit(pool: Network) -> None:
     async with pool:
         for node in pool.nodes.values():
-            node.events.notifier.most_of_user = 1
+            node.events.notifier.places.most_of_user = 1
         alice, carol = await pool.phone("alice", FE1), await pool.phone("carol", FE1)
         await watch(alice, BOB)
         assert (await carol.ask(subscribe(carol, BOB))).status == 503

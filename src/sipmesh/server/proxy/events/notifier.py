@@ -6,7 +6,6 @@ One server of a pool is the notifier of a user, and has all publications and sub
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
@@ -22,7 +21,7 @@ from sipmesh.routing.target import FlowTarget, Found, ServerTarget
 from sipmesh.server.proxy.due_times import DueTimes
 from sipmesh.server.proxy.events.own_requests import NO_ANSWER
 from sipmesh.server.proxy.events.subscription import EventSubscription, dialog_octets
-from sipmesh.server.quotas.principals import answers_for
+from sipmesh.server.proxy.events.subscription_places import SubscriptionPlaces
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.topology.document.watching import Watching
 
@@ -35,18 +34,6 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.registrar.registrations import Registrations
-
-MOST_OF_WATCHER: Final = 500
-"""Subscriptions of one user, or of one partner with all its users."""
-
-MOST_OF_USER: Final = 500
-"""Subscriptions to one user: each change of the user is a NOTIFY to each of them."""
-
-MOST_OF_PAIR: Final = 50
-"""Subscriptions of one user, or of one partner, to one user: nobody takes the places of other watchers."""
-
-MOST: Final = 50_000
-"""Subscriptions at one server; each takes a few KiB."""
 
 MOST_DIALOG_OCTETS: Final = 4_096
 """What is kept of a SUBSCRIBE: its dialog, its route and its Contact."""
@@ -108,15 +95,14 @@ class EventNotifier:
     ) -> None:
         self._flow_table, self._own_requests, self._registrations = flow_table, own_requests, registrations
         self._publications, self._listeners = publications, listeners
-        self._watching, self._partner_of = watching, partner_of
+        self._watching = watching
         self._profile = profile
         self._is_user, self._may_exist = is_user, may_exist
         self._token, self._clock = token, clock
-        self.most_of_watcher, self.most_of_user, self.most_of_pair = MOST_OF_WATCHER, MOST_OF_USER, MOST_OF_PAIR
+        self.places = SubscriptionPlaces(partner_of)
         self._by_tag: dict[str, EventSubscription] = {}
         self._users: dict[str, WatchedUser] = {}
         self._by_watcher: dict[str, dict[str, EventSubscription]] = {}
-        self._of_principal: Counter[str] = Counter()
         self._devices: dict[str, frozenset[str]] = {}  # of each watcher of our pool, as they were looked at last
         self._asked: set[str] = set()  # users whose bindings are being read
         self._due: DueTimes[EventSubscription] = DueTimes()
@@ -147,10 +133,10 @@ class EventNotifier:
             return granted
         if dialog_octets(request) > MOST_DIALOG_OCTETS:
             return TOO_LARGE
-        if self._is_full(aor, identity or ""):
+        if self.places.is_full(aor, identity or ""):
             return FULL
         subscription = EventSubscription(request, aor, identity or "", granted.package, self._token(), flow)
-        subscription.principal = answers_for(subscription.watcher, self._partner_of)
+        subscription.principal = self.places.principal_of(subscription.watcher)
         subscription.is_polite = watching is Watching.POLITE_BLOCK
         self._add(subscription)
         return self._granted(request, subscription, granted.expires_s)
@@ -175,7 +161,7 @@ class EventNotifier:
         self._found(subscription.aor, rows)
         if subscription.ends <= self._clock():
             self._end(subscription, "timeout")
-        elif subscription.tag in self._by_tag and not subscription.is_waiting:
+        elif subscription.tag in self._by_tag and not subscription.unanswered:
             self._notify(subscription, is_forced=True)
 
     def _publish(self, request: Request, aor: str, identity: str | None) -> Answer:
@@ -217,22 +203,11 @@ class EventNotifier:
         ]
         return respond(request, 200, headers=headers, to_tag=subscription.tag)
 
-    def _is_full(self, aor: str, watcher: str) -> bool:
-        """Tell whether *watcher* may have no further subscription to *aor*. Others take no place of the user's own."""
-        principal, user = answers_for(watcher, self._partner_of), self._users.get(aor)
-        held = user.subscriptions if user is not None else []
-        return (
-            len(self._by_tag) >= MOST
-            or self._of_principal.get(principal, 0) >= self.most_of_watcher
-            or sum(one.principal == principal for one in held) >= self.most_of_pair
-            or (watcher != aor and sum(one.watcher != aor for one in held) >= self.most_of_user)
-        )
-
     def _add(self, subscription: EventSubscription) -> None:
         self._by_tag[subscription.tag] = subscription
         self._users.setdefault(subscription.aor, WatchedUser()).subscriptions.append(subscription)
         self._by_watcher.setdefault(subscription.watcher, {})[subscription.tag] = subscription
-        self._of_principal[subscription.principal] += 1
+        self.places.add(subscription.principal, subscription.watcher, subscription.aor)
 
     def _remove(self, subscription: EventSubscription) -> None:
         if self._by_tag.pop(subscription.tag, None) is None:
@@ -243,13 +218,11 @@ class EventNotifier:
         if not mine:
             del self._by_watcher[subscription.watcher]
             self._devices.pop(subscription.watcher, None)
-        self._of_principal[subscription.principal] -= 1
-        if not self._of_principal[subscription.principal]:
-            del self._of_principal[subscription.principal]
         user = self._users[subscription.aor]
         user.subscriptions.remove(subscription)
         if not user.subscriptions:
             del self._users[subscription.aor]
+        self._free_place(subscription)
 
     # State
 
@@ -369,7 +342,7 @@ class EventNotifier:
 
         *composed* are the presence documents of the same change that are composed already.
         """
-        if subscription.is_waiting:
+        if subscription.unanswered:
             subscription.is_dirty = True
             return
         body, digest = self._state(subscription, Composed() if composed is None else composed)
@@ -378,7 +351,6 @@ class EventNotifier:
         subscription.last_body = digest
         subscription.version += 1
         left_s = max(1, int(subscription.ends - self._clock()))
-        subscription.is_waiting = True
         self._send(subscription, f"active;expires={left_s}", body)
 
     def _send(self, subscription: EventSubscription, state: str, body: bytes) -> None:
@@ -387,6 +359,7 @@ class EventNotifier:
             self._remove(subscription)
             return
         request = subscription.notify(state, body)
+        subscription.unanswered += 1
         self._own_requests.send(flow, request, lambda status: self._answered(subscription, status))
 
     def _flow_to(self, subscription: EventSubscription) -> Flow | None:
@@ -400,12 +373,19 @@ class EventNotifier:
 
     def _answered(self, subscription: EventSubscription, status: int) -> None:
         """End the subscription if the watcher does not know it, or cannot be reached (RFC 6665 section 4.2.2)."""
-        subscription.is_waiting = False
-        if status == NO_ANSWER or status >= FIRST_REFUSAL:
+        subscription.unanswered -= 1
+        if subscription.tag not in self._by_tag:
+            self._free_place(subscription)
+        elif status == NO_ANSWER or status >= FIRST_REFUSAL:
             self._remove(subscription)
         elif subscription.is_dirty:
             subscription.is_dirty = False
             self._notify(subscription)
+
+    def _free_place(self, subscription: EventSubscription) -> None:
+        """Stop counting a subscription that has ended, once no NOTIFY of it waits for an answer."""
+        if not subscription.unanswered:
+            self.places.remove(subscription.principal, subscription.watcher, subscription.aor)
 
     def _end(self, subscription: EventSubscription, reason: str) -> None:
         """Tell the watcher that the subscription has ended, and why (RFC 6665 section 4.1.3)."""

@@ -31,8 +31,8 @@ class EventSubscription:
 
     *tag* is ours. *ends* is in seconds of the loop's clock. *flow* is the link of the newest SUBSCRIBE. *principal* answers for
     the watcher. *device* is the name of the binding of the watcher's phone, "" if it is not registered in our pool.
-    *is_polite*: the watcher sees a user who is never there. *is_waiting*: a NOTIFY has no answer yet; *is_dirty*: the state has
-    changed since. *last_body* is a digest of the last body.
+    *is_polite*: the watcher sees a user who is never there. *unanswered*: how many NOTIFY requests have no answer yet;
+    *is_dirty*: the state has changed since. *last_body* is a digest of the last body.
     """
 
     __slots__ = (
@@ -46,7 +46,6 @@ class EventSubscription:
         "flow",
         "is_dirty",
         "is_polite",
-        "is_waiting",
         "last_body",
         "local",
         "package",
@@ -56,6 +55,7 @@ class EventSubscription:
         "remote_tag",
         "routes",
         "tag",
+        "unanswered",
         "version",
         "watcher",
     )
@@ -70,7 +70,8 @@ class EventSubscription:
         self.contact = request.contacts[0].uri
         self.cseq, self.remote_cseq, self.version = 0, request.cseq.number, 0
         self.ends = 0.0
-        self.is_polite = self.is_waiting = self.is_dirty = False
+        self.is_polite = self.is_dirty = False
+        self.unanswered = 0
         self.last_body = b""
         self.device = ""
 

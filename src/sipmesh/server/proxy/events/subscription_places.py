@@ -1,0 +1,80 @@
+"""How many subscriptions each watcher, each user and the server may have: those that have ended count until they are answered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from sipmesh.server.quotas.principals import answers_for
+
+Key = TypeVar("Key")
+
+MOST_OF_WATCHER: Final = 500
+"""Subscriptions of one user, or of one partner with all its users."""
+
+MOST_OF_USER: Final = 500
+"""Subscriptions of others to one user: each change of the user is a NOTIFY to each of them."""
+
+MOST_OF_PAIR: Final = 50
+"""Subscriptions of one user, or of one partner, to one user: nobody takes the places of other watchers."""
+
+MOST: Final = 50_000
+"""Subscriptions at one server; each takes a few KiB."""
+
+
+class SubscriptionPlaces:
+    """Counts the subscriptions of one server; *partner_of* returns the partner of a domain, "" if there is none.
+
+    A subscription has its place until its last NOTIFY is answered, or its time is over (timer F). So a watcher who ends
+    subscriptions, and answers no NOTIFY, has the server keep no more than the limits below.
+    """
+
+    def __init__(self, partner_of: Callable[[str], str]) -> None:
+        self._partner_of = partner_of
+        self.most_of_watcher, self.most_of_user, self.most_of_pair = MOST_OF_WATCHER, MOST_OF_USER, MOST_OF_PAIR
+        self._count = 0
+        self._of_principal: Counter[str] = Counter()
+        self._of_pair: Counter[tuple[str, str]] = Counter()
+        self._of_user: Counter[str] = Counter()  # those of others
+
+    def __repr__(self) -> str:
+        return f"<SubscriptionPlaces {self._count} taken, of {len(self._of_principal)} principals>"
+
+    def __len__(self) -> int:
+        return self._count
+
+    def principal_of(self, watcher: str) -> str:
+        """Return who answers for *watcher*: the user, or its partner."""
+        return answers_for(watcher, self._partner_of)
+
+    def is_full(self, aor: str, watcher: str) -> bool:
+        """Tell whether *watcher* may have no further subscription to *aor*. Others take no place of the user's own."""
+        principal = self.principal_of(watcher)
+        return (
+            self._count >= MOST
+            or self._of_principal.get(principal, 0) >= self.most_of_watcher
+            or self._of_pair.get((principal, aor), 0) >= self.most_of_pair
+            or (watcher != aor and self._of_user.get(aor, 0) >= self.most_of_user)
+        )
+
+    def add(self, principal: str, watcher: str, aor: str) -> None:
+        """Count a subscription of *watcher* to *aor* that was granted; *principal* answers for the watcher."""
+        self._change(principal, watcher, aor, 1)
+
+    def remove(self, principal: str, watcher: str, aor: str) -> None:
+        """Stop counting a subscription: it has ended, and waits for no answer."""
+        self._change(principal, watcher, aor, -1)
+
+    def _change(self, principal: str, watcher: str, aor: str, by: int) -> None:
+        self._count += by
+        _add(self._of_principal, principal, by)
+        _add(self._of_pair, (principal, aor), by)
+        if watcher != aor:
+            _add(self._of_user, aor, by)
+
+
+def _add(counts: Counter[Key], key: Key, by: int) -> None:
+    counts[key] += by
+    if not counts[key]:
+        del counts[key]

@@ -1,0 +1,67 @@
+"""The places of subscriptions: of a watcher, of a user, and of both; a user's own take no place of others."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipmesh.server.proxy.events import subscription_places
+from sipmesh.server.proxy.events.subscription_places import SubscriptionPlaces
+
+ALICE, BOB, CAROL = (f"sip:{name}@example.test" for name in ("alice", "bob", "carol"))
+ZOE, YVES = "sip:zoe@partner.test", "sip:yves@partner.test"
+
+
+@pytest.fixture(name="places")
+def _places() -> SubscriptionPlaces:
+    """Places of a server with one partner."""
+    return SubscriptionPlaces(lambda domain: "partner" if domain == "partner.test" else "")
+
+
+def add(places: SubscriptionPlaces, watcher: str, aor: str) -> None:
+    places.add(places.principal_of(watcher), watcher, aor)
+
+
+def remove(places: SubscriptionPlaces, watcher: str, aor: str) -> None:
+    places.remove(places.principal_of(watcher), watcher, aor)
+
+
+def test_watcher_is_full_at_its_limit_until_a_place_is_free(places: SubscriptionPlaces) -> None:
+    places.most_of_watcher = 2
+    add(places, ALICE, BOB)
+    assert not places.is_full(CAROL, ALICE)
+    add(places, ALICE, CAROL)
+    assert places.is_full(CAROL, ALICE)
+    assert not places.is_full(ALICE, CAROL)
+    remove(places, ALICE, BOB)
+    assert not places.is_full(CAROL, ALICE)
+
+
+def test_partner_answers_for_all_its_users(places: SubscriptionPlaces) -> None:
+    places.most_of_pair = 1
+    add(places, ZOE, BOB)
+    assert places.is_full(BOB, YVES)
+    assert not places.is_full(CAROL, YVES)
+    assert not places.is_full(BOB, ALICE)
+
+
+def test_own_subscriptions_take_no_place_of_others_and_always_have_one(places: SubscriptionPlaces) -> None:
+    places.most_of_user = 1
+    add(places, BOB, BOB)
+    assert not places.is_full(BOB, ALICE)
+    add(places, ALICE, BOB)
+    assert places.is_full(BOB, CAROL)
+    assert not places.is_full(BOB, BOB)
+
+
+def test_server_is_full_at_its_limit(places: SubscriptionPlaces, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscription_places, "MOST", 1)
+    assert not places.is_full(BOB, ALICE)
+    add(places, ALICE, BOB)
+    assert places.is_full(CAROL, CAROL)
+
+
+def test_nothing_is_left_of_what_was_removed(places: SubscriptionPlaces) -> None:
+    add(places, ALICE, BOB)
+    assert repr(places) == "<SubscriptionPlaces 1 taken, of 1 principals>"
+    remove(places, ALICE, BOB)
+    assert (len(places), repr(places)) == (0, "<SubscriptionPlaces 0 taken, of 0 principals>")
