@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import stat
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -13,23 +12,9 @@ import sqlalchemy as sql
 from sqlalchemy import make_url
 
 from sipmesh.database.connection import Database, DatabaseTimeouts
-from sipmesh.database.lease import Lease
+from sipmesh.database.schema import USERS
 from sipmesh.errors import OperatorError
-from sipmesh.storage.audit import Audit
-from sipmesh.storage.history import History
-from storage.databases import BOTH, POSTGRESQL
 from support.postgres import PASSWORD, Cluster
-
-
-@pytest.fixture(name="url", params=BOTH)
-def _url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database: SQLite, and PostgreSQL."""
-    return str(request.getfixturevalue("postgres_url") if request.param == POSTGRESQL else f"sqlite:///{tmp_path}/x.db")
-
-
-SCHEMA = sql.MetaData()
-THINGS = sql.Table("things", SCHEMA, sql.Column("name", sql.Text))
-sql.Index("things_by_name", THINGS.c.name)
 
 
 @pytest.mark.parametrize("prefix", ["", "sqlite:///"])
@@ -84,11 +69,8 @@ def test_missing_driver_is_an_error_with_the_install_command() -> None:
 def test_unknown_postgresql_database_is_an_error_without_the_password(postgres_url: str) -> None:
     database = Database(make_url(postgres_url).set(database="nowhere").render_as_string(hide_password=False), "things")
     assert database.file is None
-    with (
-        pytest.raises(OperatorError, match='database "nowhere" does not exist') as refused,
-        database.setting_up(SCHEMA),
-    ):
-        pass
+    with pytest.raises(OperatorError, match='database "nowhere" does not exist') as refused:
+        database.migrate(USERS)
     assert PASSWORD not in str(refused.value)
     assert repr(database) == f"<Database things {database.where}>"
     assert ":***@/nowhere" in database.where
@@ -113,35 +95,9 @@ def test_password_may_be_in_a_file_that_the_url_names(postgres_url: str, tmp_pat
     file.write_text(f"*:*:*:*:{PASSWORD}\n")
     url = make_url(postgres_url).set(password=None).update_query_dict({"passfile": str(file)})
     database = Database(url.render_as_string(hide_password=False), "things")
-    with database.setting_up(SCHEMA) as db:
+    with database.border(), database.engine.connect() as db:
         assert db.execute(sql.text("SELECT 1")).scalar_one() == 1
     database.close()
-
-
-def test_what_is_missing_of_a_schema_is_created_and_the_rest_is_kept(url: str) -> None:
-    database = Database(url, "things")
-    for _ in range(2):
-        with database.setting_up(SCHEMA) as db:
-            db.execute(THINGS.insert().values(name="x"))
-            assert [index["name"] for index in sql.inspect(db).get_indexes("things")] == ["things_by_name"]
-            db.execute(sql.text("DROP INDEX things_by_name"))
-    with database.border(), database.engine.connect() as db:
-        assert db.execute(sql.select(THINGS.c.name)).scalars().all() == ["x", "x"]
-    database.close()
-
-
-@pytest.mark.peer("postgresql")
-def test_several_processes_may_create_tables_at_the_same_time(postgres_url: str) -> None:
-    """PostgreSQL would refuse this to all processes but one if they did not wait for each other."""
-
-    def make(_: int) -> None:
-        database = Database(postgres_url, "history")
-        lease = Lease(database)
-        History(database, Audit(database, lease), lease)
-        database.close()
-
-    with ThreadPoolExecutor(4) as workers:
-        list(workers.map(make, range(8)))
 
 
 def used(url: str, timeouts: DatabaseTimeouts, *statements: str) -> None:

@@ -12,19 +12,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sql
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.schema import CreateIndex, CreateTable
 
+from sipmesh.database.migration import migrate
+from sipmesh.database.schema import Schema
 from sipmesh.errors import OperatorError
 
 _DISK = ("disk is full", "disk I/O error", "No space left")
 _SLOW = ("timeout", "did not answer")
-_SETTING_UP = 5061  # the key of a lock: any number that no other program uses in this database
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +81,13 @@ class Database:
         except SQLAlchemyError as wrong:
             raise self._unusable(self.where, wrong) from wrong
 
-    @contextmanager
-    def setting_up(self, schema: sql.MetaData) -> Iterator[sql.Connection]:
-        """Start a transaction that creates the missing tables and indexes of *schema*, and what the caller adds, as triggers.
+    def migrate(self, schema: Schema) -> None:
+        """Bring the tables of *schema* to its newest revision (`sipmesh.database.migration.migrate`).
 
-        Several processes may do so at the same time.
+        Raises `OperatorError` if the database cannot be used, or was migrated by a newer release.
         """
-        with self.border(), self.engine.begin() as db:
-            if db.dialect.name == "postgresql":  # CREATE OR REPLACE fails there if another process runs it too
-                db.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SETTING_UP})")
-            for statement in creations(schema, db.dialect.name):
-                db.exec_driver_sql(statement)
-            yield db
+        with self.border():
+            migrate(self.engine, schema)
 
     def close(self) -> None:
         """Close the database; a connection that another thread uses is closed after that use."""
@@ -167,17 +161,6 @@ class Database:
         if self.file is None and any(words in reason for words in _SLOW):
             return "check the load of the database server, and the network between it and this host"
         return "check that the database exists and accepts the login of sipmesh"
-
-
-@cache
-def creations(schema: sql.MetaData, dialect_name: str) -> tuple[str, ...]:
-    """Give the statements that create what is missing; a process makes their text once."""
-    dialect = sql.make_url(f"{dialect_name}://").get_dialect()()
-    made: list[CreateTable | CreateIndex] = []
-    for table in schema.sorted_tables:
-        made.append(CreateTable(table, if_not_exists=True))
-        made.extend(CreateIndex(index, if_not_exists=True) for index in table.indexes)
-    return tuple(str(creation.compile(dialect=dialect)) for creation in made)
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

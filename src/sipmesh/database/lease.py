@@ -16,6 +16,7 @@ from typing import Final
 import sqlalchemy as sql
 
 from sipmesh.database.connection import Database
+from sipmesh.database.schema import MANAGEMENT
 from sipmesh.errors import NotLeadingError
 
 LEASE_S: Final = 5.0
@@ -70,7 +71,7 @@ class Lease:
     __slots__ = ("__weakref__", "_database", "fencing", "floor", "holder", "is_kept")
 
     def __init__(self, database: Database, holder: str = "") -> None:
-        """Create the missing table; raises `OperatorError` if the database cannot be used.
+        """Migrate the database if needed; raises `OperatorError` if the database cannot be used.
 
         *fencing* is the number under which this process acts; in a pool it is 0 until `claim` has returned True. *is_kept* says
         that a running server claims the lease at intervals: then nothing else in its process does. *floor* is the highest number
@@ -81,8 +82,9 @@ class Lease:
         self.set_up()
 
     def set_up(self) -> None:
-        """Create the missing table; raises `OperatorError` if the database cannot be used."""
-        with self._database.setting_up(_schema) as db:
+        """Migrate the database if needed; raises `OperatorError` if the database cannot be used."""
+        self._database.migrate(MANAGEMENT)
+        with self._database.border(), self._database.engine.connect() as db:
             number = fencing_in(db)
             if not self.is_of_pool or number < self.fencing:  # another database was put in its place
                 self.fencing = 0 if self.is_of_pool else number

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import sqlalchemy as sql
 from sqlalchemy.exc import SQLAlchemyError
 
-from sipmesh.database.connection import Database, creations
+from sipmesh.database.connection import Database
+from sipmesh.database.migration import migrate
+from sipmesh.database.schema import LEDGER
 from sipmesh.database.shared import SharedDatabase
 from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.trust.x509.certificate import LONGEST_SERIAL
@@ -96,6 +98,7 @@ class Ticket:
 class _Tables:
     """The tables of one ledger, and the columns by which certificates are in the order of their issue."""
 
+    prefix: str
     facts: sql.Table
     certificates: sql.Table
     lists: sql.Table
@@ -143,7 +146,7 @@ def _tables(prefix: str) -> _Tables:
         sqlite_strict=is_file,
     )
     order = sql.literal_column("rowid") if is_file else certificates.c.seq
-    return _Tables(facts, certificates, lists, order)
+    return _Tables(prefix, facts, certificates, lists, order)
 
 
 class Ledger:
@@ -310,18 +313,14 @@ class Ledger:
         return lease.fencing if lease is not None else 0
 
     def _opened(self) -> tuple[Database, Lease | None]:
-        """Open the database once, and create missing tables."""
+        """Open the database once, and migrate it if needed."""
         if self._made is None:
             if self._shared is not None:
                 database = self._shared.open()
                 lease: Lease | None = self._shared.lease(database)
-                with database.setting_up(self._tables.facts.metadata):
-                    pass
             else:
                 database, lease = Database(self.file, "CA's ledger"), None
-                with database.engine.begin() as db:
-                    for statement in creations(self._tables.facts.metadata, "sqlite"):
-                        db.exec_driver_sql(statement)
+            migrate(database.engine, LEDGER.with_prefix(self._tables.prefix))
             self._made = database, lease
         return self._made
 

@@ -20,8 +20,9 @@ import sqlalchemy as sql
 
 from sipmesh.database.connection import Database
 from sipmesh.database.lease import Lease
+from sipmesh.database.schema import MANAGEMENT
 from sipmesh.errors import LocalError, OperatorError
-from sipmesh.storage.append_only import copy_rows, guard
+from sipmesh.storage.append_only import copy_rows
 from sipmesh.storage.audit_act import AuditAct
 
 _schema = sql.MetaData()
@@ -40,7 +41,6 @@ _turn = sql.Table(
     sql.Column("id", sql.Integer, primary_key=True, autoincrement=False),
     sql.Column("turns", sql.BigInteger, nullable=False),
 )
-_FIRST_TURN = "INSERT INTO audit_turn (id, turns) SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM audit_turn)"
 
 NOTHING_ABOUT: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -85,14 +85,12 @@ class Audit:
     __slots__ = ("_database", "_lease")
 
     def __init__(self, database: Database, lease: Lease) -> None:
-        """Create missing tables; raises `OperatorError` if the database cannot be used.
+        """Migrate the database if needed; raises `OperatorError` if the database cannot be used.
 
         Only the holder of the *lease* can change anything.
         """
         self._database, self._lease = database, lease
-        with database.setting_up(_schema) as db:
-            guard(db, "audit", "seq")
-            db.exec_driver_sql(_FIRST_TURN)
+        database.migrate(MANAGEMENT)
 
     def __repr__(self) -> str:
         return f"<Audit in {self._database.where}>"

@@ -15,8 +15,9 @@ import sqlalchemy as sql
 
 from sipmesh.database.connection import Database
 from sipmesh.database.lease import Lease
+from sipmesh.database.schema import MANAGEMENT
 from sipmesh.errors import LocalError, OperatorError
-from sipmesh.storage.append_only import copy_rows, guard
+from sipmesh.storage.append_only import copy_rows
 from sipmesh.storage.audit import NOTHING_ABOUT, Audit, AuditLine
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
@@ -92,10 +93,9 @@ class History:
     __slots__ = ("_audit", "_database", "_lease")
 
     def __init__(self, database: Database, audit: Audit, lease: Lease) -> None:
-        """Create missing tables; raises `OperatorError` if the database cannot be used."""
+        """Migrate the database if needed; raises `OperatorError` if the database cannot be used."""
         self._database, self._audit, self._lease = database, audit, lease
-        with database.setting_up(_schema) as db:
-            guard(db, "versions", "number")
+        database.migrate(MANAGEMENT)
 
     def __repr__(self) -> str:
         return f"<History in {self._database.where}>"

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sql
 
+from sipmesh.database.schema import MANAGEMENT
+
 if TYPE_CHECKING:
     from sipmesh.database.connection import Database
     from sipmesh.database.lease import Lease
@@ -44,10 +46,9 @@ class ManagementFiles:
     __slots__ = ("_database", "_lease")
 
     def __init__(self, database: Database, lease: Lease) -> None:
-        """Create the missing table; raises `OperatorError` if the database cannot be used."""
+        """Migrate the database if needed; raises `OperatorError` if the database cannot be used."""
         self._database, self._lease = database, lease
-        with database.setting_up(_schema):
-            pass
+        database.migrate(MANAGEMENT)
 
     def __repr__(self) -> str:
         return f"<ManagementFiles in {self._database.where}>"

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 import sqlalchemy as sql
 
 from sipmesh.database.connection import Database
+from sipmesh.database.schema import MESSAGES
 
 LEASE_S: Final = 40.0
 """How long a server may deliver to a user without a word to the database: a phone has 32 s for each answer (timer F)."""
@@ -62,10 +63,6 @@ INSERT INTO stored_message_leases (aor, holder, ends) VALUES (:aor, :holder, :en
 ON CONFLICT (aor) DO UPDATE SET holder = excluded.holder, ends = excluded.ends
 WHERE stored_message_leases.holder = excluded.holder OR stored_message_leases.ends <= :now
 """)
-# With ON CONFLICT, PostgreSQL would wait for a message that another process is storing, and that message for the index.
-_FIRST_TURN = """
-INSERT INTO stored_messages_turn SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM stored_messages_turn)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +123,7 @@ class MessageStore:
     def __init__(self, url: str | Path) -> None:
         """Open or create the database; a path means SQLite. Raises `OperatorError` if it cannot be used."""
         self._database = Database(url, "stored messages")
-        with self._database.setting_up(_schema) as db:
-            db.exec_driver_sql(_FIRST_TURN)
+        self._database.migrate(MESSAGES)
 
     def __repr__(self) -> str:
         return f"<MessageStore {self._database.where}>"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sql
 
+from sipmesh.database import schema
 from sipmesh.database.connection import Database
 from sipmesh.routing.events.watcher_rules import NO_RULES, WatcherRules, read_watcher
 from sipmesh.routing.identity.alias import alias_keys, read_alias
@@ -46,7 +47,6 @@ from sipmesh.storage.users.user_tables import (
     USERS,
     VERSION,
     WATCHERS,
-    create_tables,
 )
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Users:
         self.where, self._engine, self._file = self._database.where, self._database.engine, self._database.file
         self._stamp: Stamp | None = None
         self._known = KnownUsers()
-        create_tables(self._database)
+        self._database.migrate(schema.USERS)
         if in_memory:
             with self._database.border():
                 self._load()

@@ -6,9 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import sqlalchemy as sql
-from sqlalchemy.exc import SQLAlchemyError
 
-from sipmesh.database.connection import Database
 from sipmesh.sip.digest import Algorithm
 
 
@@ -66,18 +64,6 @@ DISABLED = sql.Table(
     sql.Column("ha1_md5", sql.Text),
     sql.Column("since", _Instant, nullable=False),
 )
-# With ON CONFLICT, PostgreSQL would wait for a change that another process is making, and that change for the index.
-_FIRST_VERSION = """
-INSERT INTO users_version (id, version) SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM users_version)
-"""
-_POOL_COLUMN = {
-    "sqlite": "SELECT 1 FROM pragma_table_info('users') WHERE name = 'pool'",
-    "postgresql": (
-        "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('users') AND attname = 'pool' AND NOT attisdropped"
-    ),
-}
-"""By dialect, the query that has a row if the table has the column for the home pool."""
-
 WATCHERS = sql.Table(
     "users_watchers",
     SCHEMA,
@@ -96,25 +82,3 @@ BACKUPS = sql.Table(
 
 COLUMN_OF: Final = {Algorithm.SHA_256: "ha1_sha256", Algorithm.MD5: "ha1_md5"}
 """The columns of the password hashes."""
-
-
-def create_tables(database: Database) -> None:
-    """Create missing tables; several servers may do so at the same time."""
-    with database.setting_up(SCHEMA) as db:
-        _add_pool(db)
-        db.exec_driver_sql(_FIRST_VERSION)
-
-
-def _add_pool(db: sql.Connection) -> None:
-    """Add the column for the home pool to the table of an earlier release; with SQLite another process may do so as well."""
-    if _has_pool(db):
-        return
-    try:
-        db.exec_driver_sql("ALTER TABLE users ADD COLUMN pool TEXT")
-    except SQLAlchemyError:
-        if not _has_pool(db):
-            raise
-
-
-def _has_pool(db: sql.Connection) -> bool:
-    return db.exec_driver_sql(_POOL_COLUMN[db.dialect.name]).first() is not None

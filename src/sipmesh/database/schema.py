@@ -1,0 +1,72 @@
+"""The schemas of our databases: the revision that this release needs, and the folder of the Alembic revisions that lead to it.
+
+Several schemas can share a database: each has a table of its own for its revision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sql
+
+from sipmesh.errors import OperatorError
+
+if TYPE_CHECKING:
+    from typing import Self
+
+MIGRATIONS: Final = Path(__file__).with_name("migrations")
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The tables of one store. *head* is the newest revision in *folder*; revisions are four digits, and rise.
+
+    *prefix* begins the name of each table: the ledgers of several CAs can share a database.
+    """
+
+    name: str
+    head: str
+    folder: Path
+    prefix: str = ""
+
+    @property
+    def version_table(self) -> str:
+        """The table with the revision of this schema."""
+        return f"{self.prefix}{self.name}_schema"
+
+    def with_prefix(self, prefix: str) -> Self:
+        """Return the same schema with tables whose names begin with *prefix*."""
+        return replace(self, prefix=prefix)
+
+    def is_current(self, db: sql.Connection) -> bool:
+        """Return whether the tables have the newest revision.
+
+        Raises `OperatorError` if they have a revision that this release does not know.
+        """
+        found = self._revision(db)
+        if found in ("", self.head):
+            return found == self.head
+        if not (len(found) == len(self.head) and found.isascii() and found.isdigit() and found < self.head):
+            remedy = "install the release that wrote it, or a newer one"
+            raise OperatorError(
+                f"the {self.name} database {db.engine.url.render_as_string()} has revision {found}, and this release of sipmesh "
+                f"knows revisions up to {self.head}; {remedy}"
+            )
+        return False
+
+    def _revision(self, db: sql.Connection) -> str:
+        """Return the revision of the tables; "" if there are none, or those of a release without revisions."""
+        if not sql.inspect(db).has_table(self.version_table):
+            return ""
+        rows = db.execute(sql.select(sql.column("version_num", sql.Text)).select_from(sql.table(self.version_table)))
+        return ", ".join(rows.scalars())
+
+
+MANAGEMENT: Final = Schema("management", "0001", MIGRATIONS / "management")
+USERS: Final = Schema("users", "0001", MIGRATIONS / "users")
+MESSAGES: Final = Schema("messages", "0001", MIGRATIONS / "messages")
+LEDGER: Final = Schema("ledger", "0001", MIGRATIONS / "ledger")
+SCHEMAS: Final = (MANAGEMENT, USERS, MESSAGES, LEDGER)
+"""All schemas."""

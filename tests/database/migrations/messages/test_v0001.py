@@ -1,0 +1,24 @@
+"""The tables of stored messages: new ones, and those of the last release without revisions."""
+
+from __future__ import annotations
+
+from database.migrations.adoption import differences, made_in, make_earlier, migrate
+from sipmesh.database.schema import MESSAGES
+from sipmesh.storage import messages
+from storage.databases import shell
+
+_ROW = "VALUES ('a', 'sender', 'key', 'octets', 6, 9)"
+
+
+def test_new_tables_are_those_that_the_code_expects(url: str) -> None:
+    migrate(url, MESSAGES)
+    assert differences(url, MESSAGES, messages._schema) == []
+
+
+def test_messages_of_the_last_release_without_revisions_stay(url: str) -> None:
+    make_earlier(url, MESSAGES, "INSERT INTO stored_messages (aor, sender, key, octets, size, expires) " + _ROW)
+    before = made_in(url)
+    migrate(url, MESSAGES)
+    assert made_in(url, {MESSAGES.version_table}) == before
+    with shell(url) as db:
+        assert db.exec_driver_sql("SELECT number, aor FROM stored_messages").all() == [(1, "a")]

@@ -1,0 +1,50 @@
+"""The tables of users: new ones, and those of releases without revisions, are the same afterwards."""
+
+from __future__ import annotations
+
+from database.migrations.adoption import differences, made_in, make_earlier, migrate
+from sipmesh.database.schema import MESSAGES, USERS
+from sipmesh.storage.users.user_database import Users
+from sipmesh.storage.users.user_tables import SCHEMA
+from storage.databases import SQLITE, run, shell
+
+ALICE = "sip:alice@example.test"
+_ROW = "INSERT INTO users VALUES ('sip:alice@example.test', 'a', 'b', 3, '2026-01-01 00:00:00.000000', 'pool1.example.test')"
+
+
+def test_new_tables_are_those_that_the_code_expects(url: str) -> None:
+    migrate(url, USERS)
+    assert differences(url, USERS, SCHEMA) == []
+
+
+def test_users_of_the_last_release_without_revisions_stay(url: str) -> None:
+    make_earlier(url, USERS, _ROW, "UPDATE users_version SET version = 7")
+    before = made_in(url)
+    users = Users(url)
+    assert (users.number, users.home(ALICE)) == (7, "pool1.example.test")
+    users.close()
+    assert made_in(url, {USERS.version_table}) == before
+    assert differences(url, USERS, SCHEMA) == []
+
+
+def test_first_release_had_no_home_pools(url: str) -> None:
+    with shell(url) as db:
+        instant = "DATETIME" if db.dialect.name == SQLITE else "TIMESTAMP WITH TIME ZONE"
+        run(
+            db,
+            "CREATE TABLE users (aor TEXT NOT NULL PRIMARY KEY, ha1_sha256 TEXT, ha1_md5 TEXT,"
+            f" generation BIGINT NOT NULL, created {instant} NOT NULL)",
+        )
+        run(db, "INSERT INTO users VALUES (:aor, 'a', 'b', 3, '2026-01-01 00:00:00.000000')", aor=ALICE)
+    users = Users(url)
+    users.move(ALICE, "pool1.example.test")
+    users.close()
+    assert differences(url, USERS, SCHEMA) == []
+
+
+def test_two_schemas_share_a_database_with_a_revision_each(url: str) -> None:
+    for schema in (USERS, MESSAGES):
+        migrate(url, schema)
+    with shell(url) as db:
+        for schema in (USERS, MESSAGES):
+            assert db.exec_driver_sql(f"SELECT version_num FROM {schema.version_table}").all() == [(schema.head,)]  # noqa: S608
