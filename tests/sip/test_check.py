@@ -190,6 +190,26 @@ def test_method_has_a_longest(octets: int, status: int | None) -> None:
     assert refusal(request(GOOD, GOOD.replace(b"INVITE", method))) == status
 
 
+@pytest.mark.parametrize(
+    ("method", "status"),
+    [
+        (b"INVITE", None),
+        (b"INVITES", None),
+        (b"XINVITE", None),
+        (b"Method", None),
+        (b"invite", 400),
+        (b"InvitE", 400),
+        (b"INV", 400),
+        (b"i", 400),
+        (b"notify", 400),
+        (b"SUBSCRIB", 400),
+    ],
+)
+def test_method_that_another_program_reads_as_a_known_one_is_refused(method: bytes, status: int | None) -> None:
+    """Twin: an unknown method is none of our business (RFC 3261 section 16.3)."""
+    assert refusal(request(GOOD, GOOD.replace(b"INVITE", method))) == status
+
+
 def refusal(asked: Request) -> int | None:
     """The status with which a request is refused, None if it passes."""
     try:

@@ -53,6 +53,27 @@ MAX_URI: Final = 8192
 """Octets of the Request-URI and of each address. Any address may become a Request-URI or identify the next hop."""
 MAX_METHOD: Final = 128
 """Octets of a method. A start line with this method and a URI of MAX_URI octets fits into the limit of the next hop."""
+
+METHODS: Final = frozenset(
+    {
+        "ACK",
+        "BYE",
+        "CANCEL",
+        "INFO",
+        "INVITE",
+        "MESSAGE",
+        "NOTIFY",
+        "OPTIONS",
+        "PRACK",
+        "PUBLISH",
+        "REFER",
+        "REGISTER",
+        "SUBSCRIBE",
+        "UPDATE",
+    }
+)
+"""The methods that are registered with IANA."""
+
 _FIRST_STATUS: Final = 100
 _UNKNOWN_SCHEME: Final = 416
 
@@ -76,12 +97,26 @@ def check_request(request: Request) -> None:
         raise RemoteError(f"a {request.method} with CSeq {request.cseq}", rule="RFC 3261 8.1.1.5")
     if request.has_lower_via:
         _ = request.vias
-    if len(request.method) > MAX_METHOD:
-        raise RemoteError(f"a method above {MAX_METHOD} octets", rule="RFC 3261 21.4.1")
+    if request.method not in METHODS:
+        _check_unknown_method(request.method)
     if request.from_.tag is None:
         # 8.1.1.3: the From field MUST contain a tag. RFC 2543 had no tags, but its clients do not speak TLS to us.
         raise RemoteError("a From without a tag", rule="RFC 3261 8.1.1.3")
     _ = request.max_forwards
+
+
+def _check_unknown_method(method: str) -> None:
+    """Refuse a method that is too long, or that another program may read as a known one.
+
+    Methods are case-sensitive. But some phones (PJSIP) compare them without case, and only as many letters as the message has: an
+    "invite" or an "INV" would be an INVITE to them, and a method without rules to us.
+    """
+    if len(method) > MAX_METHOD:
+        raise RemoteError(f"a method above {MAX_METHOD} octets", rule="RFC 3261 21.4.1")
+    capitals = ascii_upper(method)
+    for known in METHODS:
+        if known.startswith(capitals):
+            raise RemoteError(f"a method that can be read as {known}: {shown(method)}", rule="RFC 3261 7.1")
 
 
 def check_response(response: Response) -> None:
