@@ -16,8 +16,8 @@ import pytest
 from sipmesh.demo.organisation import Organisation
 from sipmesh.routing.registrar.binding import Binding
 from sipmesh.storage.location_service.valkey.keys import Keys
-from sipmesh.storage.location_service.valkey.seal import Seal
-from sipmesh.storage.location_service.valkey.stored_row import read_row, value_of
+from sipmesh.storage.location_service.valkey.rows.seal import Seal
+from sipmesh.storage.location_service.valkey.rows.stored_row import read_row, value_of
 from support.network import EXAMPLE, FE1, FE2, POOL
 from support.peer import Peer
 from support.running import on_loop, until

@@ -220,7 +220,7 @@ async def test_server_that_is_cut_off_ends_after_half_a_minute_and_is_back_at_on
             assert await bed.reach("alice", "carol") == 200
             carol = bed.phones["carol"]
             assert (await carol.ask(carol.request("MESSAGE", "sip:bob@example.test"))).status in {200, 503}
-            await until(lambda: not network.store_of(FE1)._table.incarnations())
+            await until(lambda: not network.store_of(FE1)._servers.table.incarnations())
             alice = bed.phones["alice"]
             assert (await alice.ask(alice.request("MESSAGE", "sip:carol@example.test"))).status == 480
             began = time.monotonic()

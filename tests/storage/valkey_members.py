@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from sipmesh.storage.location_service.valkey.seal import Seal
+from sipmesh.storage.location_service.valkey.rows.seal import Seal
 from sipmesh.storage.location_service.valkey.settings import ValkeySettings
 from sipmesh.storage.location_service.valkey.valkey_locations import ValkeyLocations
 from sipmesh.topology.document.storage.valkey_url import valkey_url

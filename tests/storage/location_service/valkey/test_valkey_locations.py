@@ -12,14 +12,17 @@ import pytest
 
 from sipmesh.storage.location_service.lease_watch import MOST_MISSED
 from sipmesh.storage.location_service.locations import StoredRows, Write, WriteResult
-from sipmesh.storage.location_service.valkey import later_process
+from sipmesh.storage.location_service.valkey import session as session_module
 from sipmesh.storage.location_service.valkey import valkey_locations as module
+from sipmesh.storage.location_service.valkey.commands import MOST_FIELDS, MOST_PROCESSES
 from sipmesh.storage.location_service.valkey.connection import ANSWER_S, StoreConnection
 from sipmesh.storage.location_service.valkey.keys import Keys
-from sipmesh.storage.location_service.valkey.seal import Seal
+from sipmesh.storage.location_service.valkey.rows.seal import Seal
+from sipmesh.storage.location_service.valkey.rows.stored_row import MOST_ROWS, REMOVAL_COUNTS_S, value_of
+from sipmesh.storage.location_service.valkey.servers import later_process, lease_keeper, server_watch
+from sipmesh.storage.location_service.valkey.session import StoreSession
 from sipmesh.storage.location_service.valkey.settings import PASSWORD_VARIABLE
-from sipmesh.storage.location_service.valkey.stored_row import MOST_ROWS, REMOVAL_COUNTS_S, value_of
-from sipmesh.storage.location_service.valkey.valkey_locations import MOST_FIELDS, MOST_PROCESSES, TICK_S
+from sipmesh.storage.location_service.valkey.valkey_locations import TICK_S
 from storage.members import ALICE, BOB, ELSEWHERE, FE1, FE2, PATIENCE_S, PHONE
 from storage.valkey_members import ORGANISATION, POOL, SEAL, ValkeyMember, settings_of, valkey_members
 from support.running import LOOK_AGAIN_S
@@ -62,6 +65,12 @@ def until_found(member: ValkeyMember, holds: Callable[[StoredRows], object]) -> 
     while (found := asked(member)) is None or not holds(found):
         assert time.monotonic() < ends, found
         member.loop.run_until_complete(asyncio.sleep(LOOK_AGAIN_S / 10))
+
+
+def session_of(member: ValkeyMember) -> StoreSession:
+    """What the parts of a server know of the store."""
+    assert member.store._session is not None
+    return member.store._session
 
 
 def begun(member: ValkeyMember) -> list[WriteResult | None]:
@@ -185,18 +194,22 @@ def test_server_whose_lease_was_ended_stores_its_rows_again(
 def test_rows_of_a_server_that_was_killed_end_and_are_swept(
     fe1: ValkeyMember, fe2: ValkeyMember, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "RENEW_EVERY_S", 0.001)
+    monkeypatch.setattr(lease_keeper, "RENEW_EVERY_S", 0.001)
     monkeypatch.setattr(module, "TICK_S", 0.001)
     fe1.write([PHONE, replace(PHONE, instance=None)])
     assert len(fe2.rows()) == 2
-    assert fe1.store._ready is not None
+    session = session_of(fe1)
+    assert session.ready is not None
     fe1.store._task.cancel() if fe1.store._task else None
     fe1.store._timer.cancel() if fe1.store._timer else None
-    fe1.store._ready.abort("killed")
+    session.abort("killed")
     fe2.until(
-        lambda: fe2.store._leases._missed.get(FE1, ((0, 0), 0))[1] >= MOST_MISSED or not fe2.store._table.incarnations()
+        lambda: (
+            fe2.store._leases.watch._missed.get(FE1, ((0, 0), 0))[1] >= MOST_MISSED
+            or not fe2.store._servers.table.incarnations()
+        )
     )
-    fe2.until(lambda: not fe2.store._table.incarnations())
+    fe2.until(lambda: not fe2.store._servers.table.incarnations())
     assert fe2.rows() == []
     fe2.until(lambda: not valkey.ask("EXISTS", ROWS))
 
@@ -255,9 +268,9 @@ def test_rows_of_one_user_have_a_bound(fe2: ValkeyMember, fe1: ValkeyMember, val
 @pytest.fixture(name="is_quick")
 def _is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leases are renewed, and what is overdue is looked at, all the time."""
-    monkeypatch.setattr(module, "RENEW_EVERY_S", 0.01)
+    monkeypatch.setattr(lease_keeper, "RENEW_EVERY_S", 0.01)
     monkeypatch.setattr(module, "TICK_S", 0.01)
-    monkeypatch.setattr(module, "TRY_AGAIN_S", (0.01,))
+    monkeypatch.setattr(session_module, "TRY_AGAIN_S", (0.01,))
 
 
 LONG = b"x" * (9 << 20)
@@ -339,7 +352,7 @@ def test_later_process_that_renews_its_lease_keeps_its_place(
 ) -> None:
     monkeypatch.setattr(later_process, "GONE_S", 0.5)
     later, refusals = begin(FE1, 8), list[str]()
-    monkeypatch.setattr(fe1.store, "_failed", refusals.append)
+    monkeypatch.setattr(session_of(fe1), "failed", refusals.append)
     begun(fe1)
     later.until(lambda: len(refusals) > MOST_MISSED * 4)
     assert later.write([PHONE_OF_LATER]) is not None
@@ -420,7 +433,7 @@ def test_row_that_has_replaced_another_leaves_a_removal_too(fe1: ValkeyMember, f
 def test_removal_ends_after_a_minute(fe1: ValkeyMember, fe2: ValkeyMember, valkey: ValkeyServer) -> None:
     fe1.write([PHONE])
     fe2.write(drop=[PHONE], unregisters=True)
-    fe1.store._wall = lambda: time.time() + REMOVAL_COUNTS_S + 2
+    fe1.store._lookups._wall = lambda: time.time() + REMOVAL_COUNTS_S + 2
     until_found(fe1, lambda found: not found.removed and not valkey.ask("EXISTS", ROWS))
 
 
@@ -430,15 +443,15 @@ def test_servers_that_somebody_changes_all_the_time_are_read_now_and_then(
     """Until a change was read, nobody is said to be away. The last change is always read."""
     fe2.write([ELSEWHERE])
     reads = 0
-    read_servers = fe1.store._read_servers
+    read_servers = fe1.store._servers.read
 
     def counted(connection: StoreConnection) -> None:
         nonlocal reads
         reads += 1
         read_servers(connection)
 
-    monkeypatch.setattr(fe1.store, "_read_servers", counted)
-    monkeypatch.setattr(module, "SERVERS_EVERY_S", 1_000.0)
+    monkeypatch.setattr(fe1.store._servers, "read", counted)
+    monkeypatch.setattr(server_watch, "SERVERS_EVERY_S", 1_000.0)
     monkeypatch.setattr(module, "TICK_S", 1_000.0)
     for number in range(20):
         valkey.ask("HSET", KEYS.servers, "evil.test", number)
@@ -449,7 +462,7 @@ def test_servers_that_somebody_changes_all_the_time_are_read_now_and_then(
     assert reads <= 2  # with the tick that was due
     valkey.ask("HDEL", KEYS.servers, "evil.test")
     monkeypatch.setattr(module, "TICK_S", TICK_S)
-    fe1.store._tick()
+    fe1.store._tick(session_of(fe1))
     until_found(fe1, lambda found: found.complete and found.rows == (ELSEWHERE,))
 
 
@@ -483,7 +496,7 @@ def test_pool_cannot_reach_the_keys_of_another_pool(valkey: ValkeyServer, monkey
         fe2.write([ELSEWHERE])
         assert fe1.rows() == [ELSEWHERE]
         fe2.store.close()
-        fe1.until(lambda: not fe1.store._table.incarnations())
+        fe1.until(lambda: not fe1.store._servers.table.incarnations())
     with valkey_members(valkey, user="pool1", pool="pool2.example.test", connects=False) as begin:
         assert "NOPERM" in failing(begin(FE1, 7))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sipmesh.storage.location_service.valkey.later_process import GONE_S, LaterProcess
+from sipmesh.storage.location_service.valkey.servers.later_process import GONE_S, LaterProcess
 
 
 def test_process_whose_lease_stays_the_same_is_gone() -> None:

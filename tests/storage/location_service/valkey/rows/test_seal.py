@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sipmesh.storage.location_service.valkey.seal import Seal
+from sipmesh.storage.location_service.valkey.rows.seal import Seal
 
 KEY = bytes(range(32))
 PARTS = (b"sip:alice@example.test", b"name", b"[1]")

@@ -18,7 +18,7 @@ from sipmesh.sip.uri import SipUri
 from sipmesh.storage.location_service.valkey.keys import plain
 
 if TYPE_CHECKING:
-    from sipmesh.storage.location_service.valkey.seal import Seal
+    from sipmesh.storage.location_service.valkey.rows.seal import Seal
 
 LONGEST_VALUE: Final = 8_192
 """Octets of one row: a Contact of 1,024 characters, and what belongs to it."""

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipmesh.routing.registrar.binding import Binding
-from sipmesh.storage.location_service.valkey.seal import Seal
-from sipmesh.storage.location_service.valkey.stored_row import (
+from sipmesh.storage.location_service.valkey.rows.seal import Seal
+from sipmesh.storage.location_service.valkey.rows.stored_row import (
     LONGEST_VALUE,
     REMOVAL_COUNTS_S,
     StoredRow,

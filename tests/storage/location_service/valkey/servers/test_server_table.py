@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from sipmesh.storage.location_service.valkey.server_table import REJOINED_WITHIN_S, KnownServer, ServerTable, read_entry
+from sipmesh.storage.location_service.valkey.servers.server_table import (
+    REJOINED_WITHIN_S,
+    KnownServer,
+    ServerTable,
+    read_entry,
+)
 from storage.members import FE1, FE2
 
 RUN, OTHER_RUN = "a" * 40, "b" * 40

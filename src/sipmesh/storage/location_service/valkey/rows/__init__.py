@@ -1,0 +1,1 @@
+"""The rows of users in Valkey: sealed, read one by one, and the version of each slot."""
