@@ -6,10 +6,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from sipmesh.client.dialog import Dialog
+from sipmesh.sip.message import Request, Response
 from sipmesh.trust.evidence import LinkKind
 from support.network import BOT, EDGE, FE1, FE2, FE3, PARTNER_EDGE, PARTNER_FE, Network
 from support.peer import Peer
 from support.running import on_loop
+from support.talking import inside_of, talking
 
 CAROL = "sip:carol@example.test"
 EVENTS = ["check-sync;reboot=true", "message-summary", "talk"]
@@ -67,6 +70,54 @@ async def test_notify_outside_a_subscription_reaches_no_phone(
         await peer.send(peer.request("MESSAGE", CAROL))
         await carol.reply(await carol.request_in("MESSAGE"), 200)
         assert (await peer.final()).status == 200
+
+
+async def rings(caller: Peer, carol: Peer) -> Dialog:
+    """Call carol, whose phone rings; the early dialog as the caller has it."""
+    invite = caller.request("INVITE", CAROL)
+    await caller.send(invite)
+    await carol.reply(await carol.request_in("INVITE"), 180)
+    while not (isinstance(response := await caller.receive(), Response) and response.status == 180):
+        pass
+    return Dialog.of_caller(invite, response)
+
+
+def notify(dialog: Dialog, caller: Peer, event: str) -> Request:
+    request = inside_of(dialog, caller, "NOTIFY")
+    for name, value in about(event):
+        request.append(name, value)
+    return request
+
+
+@pytest.mark.parametrize("sender", SENDERS)
+@on_loop
+async def test_caller_has_no_phone_answer_or_start_again(
+    remote: Network, sender: Callable[[Network], Awaitable[Peer]]
+) -> None:
+    """The phone rings, so the caller has a dialog with it. Twin: what the caller tells about a transfer arrives."""
+    async with remote:
+        carol, peer = await remote.phone("carol", FE2), await sender(remote)
+        dialog = await rings(peer, carol)
+        for event in ("talk", "Talk;x=1", "hold", "check-sync"):
+            assert (await peer.ask(notify(dialog, peer, event))).status == 481, event
+        await carol.silent()
+        await peer.send(notify(dialog, peer, "refer"))
+        await carol.reply(await carol.request_in("NOTIFY"), 200)
+        assert (await peer.final(method="NOTIFY")).status == 200
+
+
+@on_loop
+async def test_callee_has_no_phone_start_again(pool: Network) -> None:
+    """The other side of the call is in its dialog too."""
+    async with pool:
+        alice, carol = await pool.phone("alice", FE1), await pool.phone("carol", FE2)
+        came, _, _ = await talking(alice, carol)
+        await carol.request_in("ACK")
+        by_carol = Dialog.of_callee(came, carol.tag)
+        assert (await carol.ask(notify(by_carol, carol, EVENTS[0]))).status == 481
+        await alice.silent()
+        await carol.send(notify(by_carol, carol, "refer"))
+        await alice.reply(await alice.request_in("NOTIFY"), 200)
 
 
 @on_loop

@@ -315,8 +315,9 @@ def test_an_ack_to_a_flow_is_dropped() -> None:
 
 @pytest.mark.parametrize("method", ["BYE", "INVITE", "UPDATE", "INFO", "REFER", "NOTIFY", "ACK"])
 def test_requests_cross_a_dialog_in_both_directions(method: str) -> None:
-    there = inside(ALICES, ALICE_SIDE, POOL_SIDE, method=method)
-    back = inside(MATE, ALICE_SIDE, POOL_SIDE, method=method, who=BOB)
+    event = ("event", "refer")
+    there = inside(ALICES, ALICE_SIDE, POOL_SIDE, event, method=method)
+    back = inside(MATE, ALICE_SIDE, POOL_SIDE, event, method=method, who=BOB)
     assert servers(there) == {FE2}
     assert isinstance(back, Forward)
     assert back.targets == (FlowTarget(41, owner_hash(ALICE), CONTACT, found=Found.DIALOG),)

@@ -40,6 +40,10 @@ ABOUT_USERS: Final = frozenset({PRESENCE.name, "dialog"})
 """Packages that tell whether a user is there, or calls: a user's rules about watchers count for both (RFC 4235 section 5)."""
 
 
+BETWEEN_PHONES: Final = ABOUT_USERS | {"call-completion", "conference", "kpml", "refer", "vq-rtcpxr"}
+"""Packages whose NOTIFY inside a dialog only tells a state. A phone that has no such subscription answers it with 481."""
+
+
 def event_type(request: Request) -> str:
     """Give the event type in lower case and without parameters; "" if there is none."""
     return ascii_lower((request.first("event") or "").partition(";")[0].strip(LWS))

@@ -91,6 +91,7 @@ def carry(request: Request, route_set: RouteSet, other: Side | None, sender: Ser
 def carry_inside(request: Request, route_set: RouteSet, other: Side, sender: ServerSender, facts: EdgeFacts) -> Outcome:
     """Forward a request inside its dialog. Names and Request-URI must be allowed there (`refused_inside`)."""
     refused = refused_inside(request, route_set, other, sender, sender.peer.asserts, facts.inside)
+    refused = refused or refused_unsolicited(request, sender)
     if refused is not None:
         return refused
     who = assertion.of_partner_inside(request, sender)

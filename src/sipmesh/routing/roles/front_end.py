@@ -139,6 +139,7 @@ def carry_inside(request: Request, route_set: RouteSet, other: Side, sender: Sen
     """Forward a request inside its dialog. Names and Request-URI must be allowed there (`refused_inside`)."""
     allowed = may_speak_for_inside(sender, facts)
     refused = refused_inside(request, route_set, other, sender, allowed, facts.inside)
+    refused = refused or refused_unsolicited(request, sender)
     if refused is not None:
         return refused
     if isinstance(sender, ServerSender):
