@@ -25,7 +25,7 @@ def hold(held: OverloadControl, age_s: float, since: float, until: float) -> Non
 def refused(held: OverloadControl, of: int = 100) -> tuple[int, int]:
     """How many of *of* new requests, and of those that are refused last, are refused."""
     demand = Demand()
-    return sum(held.refuses_new(demand) for _ in range(of)), sum(held.refuses_last() for _ in range(of))
+    return sum(held.refuses_new(demand) for _ in range(of)), sum(held.refuses_last(demand, 0) for _ in range(of))
 
 
 @pytest.mark.parametrize(("until", "active"), [(1.48, False), (1.5, True)])
@@ -167,3 +167,14 @@ def test_messages_that_cannot_be_refused_count_as_demand_of_their_sender() -> No
             refusals.append(sum(held.refuses_new(modest) for _ in range(5)) if step else 0)
             held.measured(0.4, 7.0 + step)
     assert (sum(refusals[:20]) > 0, sum(refusals[20:])) == (True, 0)
+
+
+@pytest.mark.parametrize(("asked", "most", "refused_of"), [(5, 5, 0), (45, 5, 20), (45, 0, 0)])
+def test_who_asks_for_much_inside_dialogs_is_refused_as_for_new_requests(
+    asked: int, most: int, refused_of: int
+) -> None:
+    """Without a limit they do not count: a server of ours carries many users."""
+    held, demand = overloaded(0.5), Demand()
+    held._credit, held.fair = 0.0, 3
+    assert sum(held.refuses_last(demand, most) for _ in range(asked)) == refused_of
+    assert demand.asked == (asked if most else 0)

@@ -39,7 +39,8 @@ LEAST_FOR_ALL: Final = 0.1
 class Demand:
     """How many new requests one principal has *asked* for in the *step* of that number, while there is overload.
 
-    An ACK or a response without a transaction counts as one of them.
+    Each other message that costs as much counts as one of them: an ACK or a response without a transaction, a CANCEL, a
+    retransmission, a request of a dialog.
     """
 
     __slots__ = ("asked", "step")
@@ -179,6 +180,9 @@ class OverloadControl:
         The fair share of a principal is admitted, and others owe the refusal, up to what one step refuses.
         """
         self.count(demand)
+        return self._owes_refusal(demand)
+
+    def _owes_refusal(self, demand: Demand) -> bool:
         self._credit += min(self.loss, 1.0)
         if self._credit < 1.0 or (demand.asked <= self.fair and self._credit <= self._owed_most):
             return False
@@ -199,8 +203,16 @@ class OverloadControl:
         self._asked -= 1
         demand.asked -= 1
 
-    def refuses_last(self) -> bool:
-        """Tell whether the next REGISTER, or request inside a dialog, is refused."""
+    def refuses_last(self, demand: Demand, most: int) -> bool:
+        """Tell whether the next REGISTER, or request of a known dialog, of the principal with that *demand* is refused.
+
+        A principal that asks for more than *most* in one step, and for more than its fair share, is refused as if the request was
+        new: otherwise whoever has one call could flood it. Without *most* (0), the request does not count.
+        """
+        if most:
+            self.count(demand)
+            if demand.asked > max(self.fair, most):
+                return self._owes_refusal(demand)
         if self.loss <= 1.0:
             return False
         self._credit_last += self.loss - 1.0

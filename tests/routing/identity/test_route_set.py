@@ -23,7 +23,16 @@ from routing.messages import (
 )
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.dialog_token import DialogToken, FlowToken, Tokens
-from sipmesh.routing.identity.route_set import NOWHERE, Names, Past, RouteSet, service_route, take_place
+from sipmesh.routing.identity.route_set import (
+    MOST_ENTRIES_OF_OURS,
+    NOWHERE,
+    Names,
+    Past,
+    RouteSet,
+    has_dialog_token,
+    service_route,
+    take_place,
+)
 from sipmesh.sip.message import Request
 from sipmesh.sip.uri import SipUri
 
@@ -343,6 +352,30 @@ def test_any_route_is_read_or_a_remote_error(rows: list[str], uri: str) -> None:
         return
     assert route_set.dialog is None  # it has no To tag
     assert route_set.beyond is None or not NAMES.ours(route_set.beyond)
+
+
+@pytest.mark.parametrize(
+    ("routes", "to_tag", "has"),
+    [
+        ([route(DIALOG_TEXT)], "2", True),
+        ([route(DIALOG_TEXT, FE2)], "2", True),
+        ([AWAY] * (MOST_ENTRIES_OF_OURS - 1) + [route(DIALOG_TEXT)], "2", True),
+        ([AWAY] * MOST_ENTRIES_OF_OURS + [route(DIALOG_TEXT)], "2", False),
+        ([route(DIALOG_TEXT)], "3", False),
+        ([route(FLOW_TEXT)], "2", False),
+        ([route("made-up")], "2", False),
+        (["<tel:42>"], "2", False),
+        ([], "2", False),
+    ],
+)
+def test_request_has_a_dialog_token_only_with_one_of_its_own_dialog(
+    routes: list[str], to_tag: str, *, has: bool
+) -> None:
+    """Under overload, it is refused last: a To tag that the sender has made up, or the token of another call, is nothing."""
+    asked = request("INFO", BOB, to_tag=to_tag, routes=routes)
+    before = asked.encode()
+    assert has_dialog_token(asked, TOKENS) is has
+    assert asked.encode() == before
 
 
 @pytest.mark.parametrize(

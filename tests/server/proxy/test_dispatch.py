@@ -10,11 +10,13 @@ import pytest
 
 from sipmesh.cli.versions import built
 from sipmesh.errors import LocalError
-from sipmesh.sip.message import respond
+from sipmesh.server.proxy.dispatch import MOST_LAST_OF_USER
+from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from support.network import FE1, FE2, Network
-from support.peer import HungUpError
+from support.peer import HungUpError, Peer
 from support.running import on_loop, until
+from support.talking import inside_of, talking
 
 if TYPE_CHECKING:
     from sipmesh.routing.overload import OverloadControl
@@ -330,20 +332,32 @@ async def test_user_who_floods_sheds_no_request_of_another_user(home: Network) -
         assert [answer.status for answer in answered].count(503) == 0
 
 
-@pytest.mark.parametrize("stray", ["ACK", "response"])
+def stray_message(kind: str, peer: Peer, pending: Request) -> Request | Response:
+    """A message that is not refused, and is served no further; *pending* has no final response yet."""
+    asked = peer.request("INVITE", "sip:nobody@example.test")
+    if kind == "copy":
+        return pending
+    if kind == "CANCEL":
+        return cancel_for(asked)
+    answer = respond(asked, 200, to_tag="t")
+    return ack_for(asked, answer) if kind == "ACK" else answer
+
+
+@pytest.mark.parametrize("stray", ["ACK", "response", "CANCEL", "copy"])
 @on_loop
 async def test_user_who_sends_stray_messages_sheds_no_request_of_another_user(home: Network, stray: str) -> None:
     """They cannot be refused, but count as requests of their sender. Without them, the other user bears its part."""
     async with home:
-        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        alice, bob, carol = [await home.phone(name, FE1) for name in ("alice", "bob", "carol")]
+        ringing = alice.request("MESSAGE", "sip:carol@example.test")
+        await alice.send(ringing)
+        await carol.request_in("MESSAGE")
         found = []
         for strays in (0, 100):
             with overload(home.nodes[FE1], 0.5) as control:
                 for _ in range(2):
                     for _ in range(strays):
-                        asked = alice.request("INVITE", "sip:nobody@example.test")
-                        answer = respond(asked, 200, to_tag="t")
-                        await alice.send(ack_for(asked, answer) if stray == "ACK" else answer)
+                        await alice.send(stray_message(stray, alice, ringing))
                     await alice.ask(alice.request("OPTIONS", "sip:example.test"))  # what went before it was read
                     asks = [bob.request("MESSAGE", "sip:nobody@example.test") for _ in range(5)]
                     answers = [await bob.ask(request) for request in asks]
@@ -380,6 +394,49 @@ async def test_call_goes_on_under_overload(home: Network) -> None:
             await bob.reply(asked, 487)
             assert (await alice.final()).status == 487
             assert control.refused == 0
+
+
+@on_loop
+async def test_request_of_no_dialog_is_refused_as_a_new_one_whatever_its_to_tag(home: Network) -> None:
+    """Anybody can write a To tag, or copy a Route into another dialog. The twin is in its dialog, and is served."""
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        _, tag, dialog = await talking(alice, bob)
+        await bob.request_in("ACK")
+        routes = [("route", route) for route in dialog.aim()[1]]
+        to = f"<sip:bob@example.test>;tag={tag}"
+        with overload(home.nodes[FE1], 1.0) as control:
+            for made_up in (
+                alice.request("INFO", "sip:bob@example.test", to=to),
+                alice.request("INFO", "sip:bob@example.test", routes, to=to),
+                alice.request("INFO", "sip:bob@example.test", routes, to=f"{to}x", call_id=dialog.call_id),
+            ):
+                assert (await alice.ask(made_up)).status == 503
+            assert (control.refused, control.refused_last) == (3, 0)
+            await alice.send(inside_of(dialog, alice, "INFO"))
+            await bob.reply(await bob.request_in("INFO"), 200)
+            assert (await alice.final()).status == 200
+
+
+@on_loop
+async def test_flood_inside_a_dialog_is_refused_and_another_call_is_not(home: Network) -> None:
+    """A user has few requests inside dialogs in a step: what is beyond is refused as new requests are."""
+    async with home:
+        alice, bob, carol = [await home.phone(name, FE1) for name in ("alice", "bob", "carol")]
+        _, _, flooded = await talking(alice, bob)
+        await bob.request_in("ACK")
+        _, _, modest = await talking(carol, bob)
+        await bob.request_in("ACK")
+        with overload(home.nodes[FE1], 1.0) as control:
+            for number in range(MOST_LAST_OF_USER + 10):
+                await alice.send(inside_of(flooded, alice, "INFO"))
+                if number < MOST_LAST_OF_USER:
+                    await bob.reply(await bob.request_in("INFO"), 200)
+                assert (await alice.final()).status == (200 if number < MOST_LAST_OF_USER else 503)
+            await carol.send(inside_of(modest, carol, "INFO"))
+            await bob.reply(await bob.request_in("INFO"), 200)
+            assert (await carol.final()).status == 200
+            assert (control.refused, control.refused_last) == (0, 10)
 
 
 @on_loop

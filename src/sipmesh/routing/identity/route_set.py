@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from sipmesh.routing.identity.dialog_token import (
@@ -31,6 +32,9 @@ DEFAULT_PORT: Final = 5061
 NO_POOL: Final = PeerSide(b"")
 OUTBOUND: Final = ";ob"
 """The parameter of each URI of ours that has a token of a carried flow (RFC 5626 section 5.1)."""
+
+MOST_ENTRIES_OF_OURS: Final = 4
+"""Route entries of one server: a login, two Record-Routes (RFC 5658), and one of another server of its pool before them."""
 
 LONGEST_SERVICE_ROUTE: Final = 256
 """Characters: it is kept with the link, and phones send it in each request."""
@@ -161,6 +165,20 @@ def take_place(request: Request, names: Names, tokens: Tokens, here: Address = N
     if route_set.dialog is not None and route is not None and route.host in names.mates:
         route_set.past = past(request, names, tokens, route_set.dialog)
     return route_set
+
+
+def has_dialog_token(request: Request, tokens: Tokens) -> bool:
+    """Tell whether the Route of *request* has a token of its dialog among its first entries; the request stays as it is.
+
+    Raises `RemoteError` if an entry is malformed.
+    """
+    for route in islice(request.routes, MOST_ENTRIES_OF_OURS):
+        token = tokens.read(route.sip_uri.user or "") if route.is_sip else None
+        if isinstance(token, DialogToken):
+            route_set = RouteSet(dialog=token)
+            route_set.bind(request, tokens)
+            return not route_set.stray
+    return False
 
 
 def take_login(request: Request, names: Names, tokens: Tokens, here: Address) -> LoginToken | None:

@@ -12,7 +12,7 @@ from sipmesh.routing.authentication.backoff import network_of
 from sipmesh.routing.authentication.digest import Proved
 from sipmesh.routing.early_refusal import CLIENT_METHODS
 from sipmesh.routing.identity.privacy import OPTION
-from sipmesh.routing.identity.route_set import Names, RouteSet, service_route, take_place
+from sipmesh.routing.identity.route_set import Names, RouteSet, has_dialog_token, service_route, take_place
 from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.outcome import Answer, Outcome, Prove, try_later
 from sipmesh.routing.proxy.branch import loop_hash
@@ -71,6 +71,12 @@ POSTED: Final = frozenset({"SUBSCRIBE", "NOTIFY", "PUBLISH"})
 
 OF_SERVERS: Final = POSTED | {"OPTIONS"}
 """What servers of ours ask one another: never refused because of overload."""
+
+MOST_LAST_OF_USER: Final = 5
+"""Requests inside dialogs, or REGISTER, of one user in a step of overload control (0.1 s): more are refused as new ones."""
+
+MOST_LAST_OF_PARTNER: Final = 100
+"""The same for a partner, with all its users."""
 
 UNDERSTOOD: Final = (OPTION,)
 """The option tags that a request may require of proxies (RFC 3261 16.3)."""
@@ -315,7 +321,7 @@ class Dispatch(LinkEvents):
             self._log.warning(flow.account.name, "response refused", link=flow.link.id, why=str(wrong))
 
     def _count_stray(self, flow: Flow) -> None:
-        """Count a message without a transaction, which cannot be refused, as a request of its sender under overload."""
+        """Count a message that cannot be refused, or need not be served, as a request of its sender under overload."""
         if self._overload.active:
             self._overload.count(flow.link.demand)
 
@@ -348,9 +354,12 @@ class Dispatch(LinkEvents):
             self._serve(flow, request, key)
             if flow.refresh is not None and request.method == "REGISTER":
                 self._refresh_gate.learn(flow, request)
+        else:
+            self._count_stray(flow)
 
     def _cancel(self, flow: Flow, request: Request) -> None:
         """Answer a CANCEL, and cancel the INVITE with the same branch on the same link (RFC 3261 9.2)."""
+        self._count_stray(flow)
         key = cancelled_key(request)
         invite = flow.served.get(key)
         status = 200 if invite is not None or key in flow.refused else 481
@@ -419,14 +428,17 @@ class Dispatch(LinkEvents):
         return take_place(request, self.names, self._tokens, flow.link.local)
 
     def _is_refused(self, flow: Flow, request: Request) -> bool:
-        """Return whether *request* is refused because of overload: new requests first, REGISTER and those of a dialog last."""
+        """Return whether *request* is refused because of overload: new requests first, REGISTER and those of a dialog last.
+
+        A To tag alone is not a dialog: anybody can write one.
+        """
         link, method = flow.link, request.method
         if link.kind is LinkKind.SERVER and method in OF_SERVERS:
             return False
         was_admitted = link.admitted > 0 and method.encode() in CLIENT_METHODS
         link.admitted -= was_admitted
-        if method == "REGISTER" or request.to.tag is not None:
-            is_refused = self._overload.refuses_last()
+        if method == "REGISTER" or (request.to.tag is not None and has_dialog_token(request, self._tokens)):
+            is_refused = self._overload.refuses_last(link.demand, self._most_last(link))
             self._overload.refused_last += is_refused
             return is_refused
         if was_admitted:
@@ -434,6 +446,16 @@ class Dispatch(LinkEvents):
         is_refused = self._overload.refuses_new(link.demand)
         self._overload.refused += is_refused
         return is_refused
+
+    @staticmethod
+    def _most_last(link: Link) -> int:
+        """Give how many requests that are refused last a principal may send in a step; 0 is no limit.
+
+        A server of ours carries many users, and phones that come back at once may share an address.
+        """
+        if link.kind is LinkKind.PARTNER:
+            return MOST_LAST_OF_PARTNER
+        return MOST_LAST_OF_USER if link.kind is LinkKind.CLIENT and link.authenticated else 0
 
     def _served_by_control_plane(self, flow: Flow, request: Request) -> bool:
         """Pass requests of our event package to the control plane; only from our own servers."""
