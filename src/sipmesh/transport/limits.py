@@ -52,6 +52,9 @@ class Limits:
     turn_bytes_server: int = _limit(
         131_072, "the same for a link of a server, which brings the responses to the requests of many clients"
     )
+    turn_bytes_partner: int = _limit(
+        32_768, "the same for a link of a partner, which has users too, and must not keep our own waiting"
+    )
     queue_age_s: float = _limit(0.1, "inputs that wait longer are answered late; the load has to be less")
     queue_age_for_s: float = _limit(0.5, "a short burst is served, and nothing of it is refused")
     queue_age_most_s: float = _limit(0.5, "from this age on more than a fifth of the new requests may be refused")
@@ -114,6 +117,12 @@ class Limits:
         4.0, "a keepalive of a client costs time and counts as no request; a phone sends one each minute or two"
     )
     keepalives_at_once: int = _limit(50, "a network that was away for a moment delivers what has waited")
+    server_keepalives_per_s: float = _limit(
+        16.0, "the same for a server or a partner: one probes each second, and others each minute"
+    )
+    server_keepalives_at_once: int = _limit(
+        1_000, "a server whose process has stood still delivers the answers to many probes at once"
+    )
     idle_s: float = _limit(
         7_200.0, "a client without keepalives stays until its registration expires, at most two hours"
     )
@@ -140,7 +149,9 @@ class Limits:
 
     def turn_bytes(self, kind: LinkKind) -> int:
         """Tell how many octets one turn reads of a link of *kind*, before it reads the next link."""
-        return self.turn_bytes_client if kind is LinkKind.CLIENT else self.turn_bytes_server
+        if kind is LinkKind.SERVER:
+            return self.turn_bytes_server
+        return self.turn_bytes_client if kind is LinkKind.CLIENT else self.turn_bytes_partner
 
     def queue_bytes(self, kind: LinkKind) -> int:
         """Return how many octets may wait to be written on a link of *kind*."""

@@ -104,6 +104,8 @@ def test_client_may_send_keepalives_at_its_rate_for_ever_and_a_burst_once() -> N
     assert found.takes_keepalive(1_001.0)
 
 
-def test_server_may_send_keepalives_at_its_own_rate() -> None:
-    found = deadlines(LinkKind.SERVER)
-    assert all(found.takes_keepalive(100.0) for _ in range(1_000))
+@pytest.mark.parametrize("kind", [LinkKind.SERVER, LinkKind.PARTNER])
+def test_server_has_a_higher_rate_of_keepalives(kind: LinkKind) -> None:
+    found = deadlines(kind)
+    assert [found.takes_keepalive(100.0) for _ in range(1_001)] == [True] * 1_000 + [False]
+    assert all(found.takes_keepalive(200.0 + at / 16) for at in range(1_000))

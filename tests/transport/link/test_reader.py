@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ from sipmesh.sip.message import Response
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.link.deadlines import TOO_MANY_KEEPALIVES, LinkDeadlines
 from sipmesh.transport.link.link import Link
-from sipmesh.transport.link.reader import LinkReader
+from sipmesh.transport.link.reader import LEAST_READ, LinkReader
 from sipmesh.trust.evidence import Direction, LinkKind
 from transport.world import Node, bodies, both_ports, on_loop, request, up
 
@@ -51,7 +52,7 @@ async def test_link_answers_a_ping_without_an_event(
 
 @on_loop
 async def test_client_that_sends_too_many_keepalives_is_closed(ca: Authority, here: Identity, there: Identity) -> None:
-    """Another client, which sends as many as it may, stays up; so does a server, which has no such rate."""
+    """Another client, which sends as many as it may, stays up; so does a server, which has a higher rate."""
     async with Node(ca, here, limits=Limits(keepalives_per_s=0.001, keepalives_at_once=20)) as node:
         _, hostile = await up(node, there, LinkKind.CLIENT)
         _, rightful = await up(node, there, LinkKind.CLIENT)
@@ -65,6 +66,24 @@ async def test_client_that_sends_too_many_keepalives_is_closed(ca: Authority, he
             await server.send(b"\r\n\r\n" * 100 + request("server"))
             await node.heard.until(lambda: len(node.heard.messages) == 2)
             assert (bodies(node.heard), len(node.heard.down)) == (["client", "server"], 1)
+
+
+@pytest.mark.parametrize("kind", [LinkKind.SERVER, LinkKind.PARTNER])
+@on_loop
+async def test_server_that_floods_keepalives_is_closed(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    """Another, which sends as many as it may, stays up."""
+    async with Node(ca, here, limits=Limits(server_keepalives_per_s=0.001, server_keepalives_at_once=200)) as node:
+        _, hostile = await up(node, there, kind)
+        _, rightful = await up(node, there, kind)
+        async with hostile, rightful:
+            await hostile.send(b"\r\n\r\n" * 201)
+            await node.heard.until(lambda: node.heard.down)
+            assert node.heard.down[0][1] == TOO_MANY_KEEPALIVES
+            await rightful.send(b"\r\n\r\n" * 200 + request("still up"))
+            await node.heard.until(lambda: node.heard.messages)
+            assert (bodies(node.heard), len(node.heard.down)) == (["still up"], 1)
 
 
 @on_loop
@@ -165,6 +184,25 @@ async def test_turn_ends_at_its_limit_and_the_rest_is_read_in_the_next_turns(
                 await peer.send(request(f"{at}" * 16_384))
             await node.heard.until(lambda: len(node.heard.messages) == 3)
         assert link.messages_in == 3
+
+
+@both_ports
+@on_loop
+async def test_turn_has_so_many_reads_whatever_the_size_of_the_records(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    """A record of some octets costs nearly as much time as a long one: otherwise one link keeps others waiting."""
+    limits = Limits(turn_bytes_client=10 * LEAST_READ, turn_bytes_server=10 * LEAST_READ)
+    tiny = b"A sip:b SIP/2.0\r\nContent-Length:0\r\n\r\n"
+    turns: Counter[int] = Counter()
+    async with Node(ca, here, limits=limits) as node:
+        node.heard.on_message = lambda _link, _message: turns.update([node.reactor.turns])
+        _, peer = await up(node, there, kind)
+        async with peer:
+            for _ in range(100):
+                peer.sock.sendall(tiny)
+            await node.heard.until(lambda: len(node.heard.messages) == 100)
+        assert max(turns.values()) == 10
 
 
 @both_ports

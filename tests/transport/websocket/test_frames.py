@@ -14,10 +14,12 @@ from sipmesh.transport.websocket.frames import (
     NOT_A_MESSAGE,
     POLICY_VIOLATION,
     PROTOCOL_ERROR,
+    SMALL_FRAGMENT,
     TOO_BIG,
     Close,
     Control,
     FrameError,
+    SmallFragment,
     WebSocketFrames,
 )
 from support.examples import examples
@@ -42,6 +44,11 @@ def raw(opcode: int, payload: bytes = b"", *, fin: bool = True, masked: bool = T
 
 
 def read(reader: WebSocketFrames, data: bytes) -> list[bytes | Control | Close]:
+    """Read what is complete, without what tells of small fragments."""
+    return [item for item in read_with_fragments(reader, data) if not isinstance(item, SmallFragment)]
+
+
+def read_with_fragments(reader: WebSocketFrames, data: bytes) -> list[bytes | Control | Close | SmallFragment]:
     reader.add(data)
     return list(iter(reader.next, None))
 
@@ -102,6 +109,18 @@ def test_message_has_so_many_fragments_at_most(count: int, fits: bool) -> None: 
         assert read(frames(), b"".join(begun)) == []
     else:
         assert wrong(*begun).code == POLICY_VIOLATION
+
+
+@pytest.mark.parametrize(
+    ("size", "is_small"), [(0, True), (1, True), (SMALL_FRAGMENT - 1, True), (SMALL_FRAGMENT, False)]
+)
+@pytest.mark.parametrize("cut", [1, 10_000])
+def test_small_fragment_is_told_but_not_the_last_of_a_message(size: int, cut: int, *, is_small: bool) -> None:
+    """A frame of one octet costs as much time as a Ping, whatever the records that it arrives in."""
+    data, reader = raw(2, b"x" * size, fin=False), WebSocketFrames(OCTETS, FRAGMENTS, 10 * OCTETS)
+    told = [item for at in range(0, len(data), cut) for item in read_with_fragments(reader, data[at : at + cut])]
+    assert [isinstance(item, SmallFragment) for item in told] == [True] * is_small
+    assert read_with_fragments(reader, raw(0, b"y")) == [b"x" * size + b"y"]
 
 
 @pytest.mark.parametrize(("count", "fits"), [(FRAMES, True), (FRAMES + 1, False)])

@@ -16,6 +16,7 @@ from sipmesh.errors import LocalError
 from sipmesh.sip.message import Request
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.link.deadlines import TOO_MANY_KEEPALIVES, LinkDeadlines
+from sipmesh.transport.websocket.frames import SMALL_FRAGMENT
 from sipmesh.transport.websocket.link import WebSocketLink
 from sipmesh.transport.websocket.pages import Page
 from sipmesh.transport.websocket.reader import WebSocketReader
@@ -154,6 +155,25 @@ async def test_peer_that_sends_too_many_keepalives_is_closed(
             await rightful.write_octets(keepalive * 20 + raw(1, request("still up")))
             await node.heard.until(lambda: node.heard.messages)
             assert (bodies(node.heard), len(node.heard.down)) == (["still up"], 1)
+
+
+@on_loop
+async def test_peer_that_cuts_its_messages_into_tiny_fragments_is_closed(ca: Authority, here: Identity) -> None:
+    """Each costs as much time as a Ping. The twin sends as many fragments, of a size that browsers and libraries use."""
+    limits = Limits(keepalives_per_s=0.001, keepalives_at_once=20)
+    async with Node(ca, here, limits=limits) as node:
+        listener = listen(node)
+        async with await dial(node, listener) as rightful, await dial(node, listener) as hostile:
+            await hostile.write_octets(raw(1, b"M", fin=False) + raw(0, b"E", fin=False) * 20)
+            assert await closed(hostile) == 1008
+            await node.heard.until(lambda: node.heard.down)
+            assert node.heard.down[0][1] == TOO_MANY_KEEPALIVES
+            whole = request("x" * 21 * SMALL_FRAGMENT)
+            parts = [whole[at : at + SMALL_FRAGMENT] for at in range(0, len(whole), SMALL_FRAGMENT)]
+            for number, part in enumerate(parts):
+                await rightful.write_octets(raw(0 if number else 1, part, fin=number == len(parts) - 1))
+            await node.heard.until(lambda: node.heard.messages)
+            assert (len(node.heard.messages), len(node.heard.down)) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ class LinkDeadlines:
     def __init__(self, limits: Limits, kind: LinkKind, direction: Direction, now: float) -> None:
         self._limits = limits
         self._client = kind is LinkKind.CLIENT and direction is Direction.ACCEPTED
-        self._keepalives_until = 0.0  # when the keepalives so far will have come, at the rate that a client may send
+        self._keepalives_until = 0.0  # when the keepalives so far will have come, at the rate that the peer may send
         self.opened_at = now
         self.begun_at = self.drain_until = self.pinged_at = 0.0
         self.begun_octets = 0
@@ -98,14 +98,16 @@ class LinkDeadlines:
     def takes_keepalive(self, now: float) -> bool:
         """Count a keepalive of the peer at loop time *now*; return whether the rate allows it.
 
-        A keepalive is a CRLF, a Ping or a Pong. Only clients have a rate: a server proves its name, and sends them at its own.
+        A keepalive is a CRLF, a Ping or a Pong. A small fragment of a WebSocket message costs as much.
+        Servers have a higher rate.
         """
-        if not self._client:
-            return True
         limits = self._limits
-        until = max(self._keepalives_until, now) + 1 / limits.keepalives_per_s
+        rate, at_once = limits.keepalives_per_s, limits.keepalives_at_once
+        if not self._client:
+            rate, at_once = limits.server_keepalives_per_s, limits.server_keepalives_at_once
+        until = max(self._keepalives_until, now) + 1 / rate
         self._keepalives_until = until
-        return until - now <= limits.keepalives_at_once / limits.keepalives_per_s
+        return (until - now) * rate < at_once + 0.5  # half a keepalive, since sums of times are not exact
 
     def wait_for_the_rest(self, count: int, now: float, *, anew: bool) -> bool:
         """Count *count* octets of an unfinished message; return whether its deadline is new.

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
 
 CLOSED_BY_PEER: Final = "closed by the peer"
+LEAST_READ: Final = 256
+"""Octets that each read counts as, at least, within the octets of a turn."""
+
 PONG: Final = Keepalive.PONG.value
 
 
@@ -60,16 +63,19 @@ class LinkReader:
     def read(self, link: Link, tls: PyOpenSslTls) -> str:
         """Deliver what has arrived, up to `Limits.turn_bytes`; return why the connection has ended, or nothing.
 
+        A read counts as `LEAST_READ` octets at least: a record of one octet costs nearly as much time as a message.
+
         A link that was read in the last turn as well has more data in most cases: then reading until nothing is left costs
         less than another turn. On a quiet link the extra read costs more. A read that does not fill the buffer has emptied TLS.
         """
         reactor = self._reactor
         limit, total, full = reactor.limits.turn_bytes(link.kind), 0, False
+        charged = 0
         busy = reactor.turns <= self._turn + 1
         if busy:
             reactor.prompt = False
         self._turn = reactor.turns
-        while total < limit:
+        while charged < limit:
             try:
                 chunk = tls.read(reactor.room)
             except TlsError as lost:
@@ -80,6 +86,7 @@ class LinkReader:
                 break
             count = len(chunk)
             total += count
+            charged += max(LEAST_READ, count)
             full = count == reactor.room.size
             if link.repeated is None or not self._is_repeated(link, link.repeated, chunk):
                 self.deliver(link, chunk)
@@ -87,7 +94,7 @@ class LinkReader:
                 break
         link.bytes_in += total
         link.last_in = reactor.now
-        if total >= limit:
+        if charged >= limit:
             reactor.probe.left(tls.unread(), limit, reactor.turns, client=link.kind is LinkKind.CLIENT)
         if full and link.is_open and tls.pending():
             reactor.read_again(link)

@@ -19,6 +19,9 @@ TOO_BIG: Final = 1009
 NO_CODE: Final = 1005
 """Close codes of RFC 6455 section 7.4.1."""
 
+SMALL_FRAGMENT: Final = 512
+"""Octets below which a fragment that does not end its message counts as a keepalive: it costs as much time as a Ping."""
+
 LONGEST_REASON: Final = 123
 """Octets of the reason in a Close frame (RFC 6455 section 5.5)."""
 
@@ -49,6 +52,15 @@ class Control:
         self.answer = answer
 
 
+class SmallFragment:
+    """A frame of fewer than `SMALL_FRAGMENT` octets that does not end its message."""
+
+    __slots__ = ()
+
+
+A_SMALL_FRAGMENT: Final = SmallFragment()
+
+
 class WebSocketFrames:
     """Reads the frames of the peer, and writes ours. No extension is agreed on, so no frame is compressed.
 
@@ -58,6 +70,7 @@ class WebSocketFrames:
 
     __slots__ = (
         "_events",
+        "_fragment",
         "_fragments",
         "_frames",
         "_message",
@@ -72,6 +85,7 @@ class WebSocketFrames:
         self._socket: Any = Connection(ConnectionType.SERVER)
         self._message = bytearray()
         self._fragments = self._frames = 0
+        self._fragment = 0  # octets of the frame that has not ended
         self._events: Iterator[Any] = iter(())
 
     def __repr__(self) -> str:
@@ -88,8 +102,8 @@ class WebSocketFrames:
         self._socket.receive_data(data)
         self._events = self._socket.events()
 
-    def next(self) -> bytes | Control | Close | None:
-        """Give the next complete message, Ping, Pong or Close; None if nothing is complete. Raises :class:`FrameError`."""
+    def next(self) -> bytes | Control | Close | SmallFragment | None:
+        """Give the next message, Ping, Pong, Close or small fragment; None if none is complete. Raises :class:`FrameError`."""
         for event in self._events:
             self._frames += 1
             if self._frames > self._most_frames:
@@ -99,9 +113,9 @@ class WebSocketFrames:
                 return self._closing(event)
             if isinstance(event, (Ping, Pong)):
                 return Control(self._socket.send(event.response()) if isinstance(event, Ping) else b"")
-            message = self._part(event)
-            if message is not None:
-                return message
+            found = self._part(event)
+            if found is not None:
+                return found
         return None
 
     def _closing(self, event: Any) -> Close:
@@ -109,22 +123,34 @@ class WebSocketFrames:
             raise FrameError(str(event.reason), code=int(event.code), rule="RFC 6455 section 5")
         return Close(NORMAL if event.code == NO_CODE else int(event.code))
 
-    def _part(self, event: Any) -> bytes | None:
+    def _part(self, event: Any) -> bytes | SmallFragment | None:
         """Add a part of a message; give the message with its last part. A frame may arrive in several parts."""
+        before = len(self._message)
         self._message += event.data.encode() if isinstance(event.data, str) else event.data
+        self._fragment += len(self._message) - before
         self._fragments += event.frame_finished and not event.message_finished
+        self._limit_message()
+        if event.message_finished:
+            return self._whole()
+        return self._end_of_fragment() if event.frame_finished else None
+
+    def _limit_message(self) -> None:
         if len(self._message) > self.most_octets:
             text = f"a message above {self.most_octets} octets"
             raise FrameError(text, code=TOO_BIG, rule="RFC 6455 section 7.4.1")
         if self._fragments > self._most_fragments:
             text = f"a message in more than {self._most_fragments} fragments"
             raise FrameError(text, code=POLICY_VIOLATION, rule="RFC 6455 section 10.4")
-        if not event.message_finished:
-            return None
+
+    def _whole(self) -> bytes:
         message = bytes(self._message)
         self._message.clear()
-        self._fragments = 0
+        self._fragments = self._fragment = 0
         return message
+
+    def _end_of_fragment(self) -> SmallFragment | None:
+        is_small, self._fragment = self._fragment < SMALL_FRAGMENT, 0
+        return A_SMALL_FRAGMENT if is_small else None
 
     def frame(self, message: bytes) -> bytes:
         """Write one message in one frame: as text if it is UTF-8, otherwise as binary (RFC 7118 section 5)."""

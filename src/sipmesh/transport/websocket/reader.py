@@ -110,8 +110,10 @@ class WebSocketReader(LinkReader):
                     self._message(link, item)
                 elif isinstance(item, Control):
                     self._control(link, item)
-                else:
+                elif isinstance(item, Close):
                     self._closed_by(link, item)
+                else:
+                    self._takes_keepalive(link)
                 if not link.is_open:
                     return
         except FrameError as wrong:
