@@ -61,6 +61,7 @@ YOUNG, MIDDLE, OLD = 10_000, 10, 10
 """The thresholds of the garbage collector while tests run."""
 
 COMMANDS = {
+    "ansible": "ansible-playbook",
     "baresip": "baresip",
     "certutil": "certutil",
     "chromium": "chromium",

@@ -233,13 +233,17 @@ class Service:
         """Make the console; only a management server imports the modules for it."""
         from sipmesh.server.console.commands import ConsoleCommands
         from sipmesh.server.console.console_server import ConsoleServer
+        from sipmesh.server.console.draft_commands import DraftCommands
         from sipmesh.server.console.live_commands import LiveCommands
+        from sipmesh.server.console.partner_commands import PartnerCommands
         from sipmesh.server.console.user_commands import UserCommands
 
         further = (
             ConsoleCommands(self._node, management_db, self._reading.look),
             UserCommands(self._node, management_db),
             LiveCommands(self._node),
+            draft := DraftCommands(self._node, management_db),
+            PartnerCommands(draft, commands),
         )
         table = dict(commands)
         for part in further:

@@ -15,6 +15,7 @@ class AuditAct(StrEnum):
     REVOKE = "revoke"
     LIST = "list"
     BLOCK = "block"
+    DRAFT = "draft"
     JOIN = "join"
     ROOT = "root"
     FORCED = "forced"

@@ -6,18 +6,21 @@ import asyncio
 import json
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from ruamel.yaml import YAML
 
+from sipmesh.demo.forge import Forge
 from sipmesh.server.console import user_commands
 from sipmesh.server.console.operations import TABLE
 from support.checkout import ROOT
 from support.console import management_with_console
 from support.managed import MGMT, Managed
-from support.network import EDGE, FE1
+from support.network import EDGE, EDGES, FE1
 from support.running import on_loop
 
 PAGE = ROOT / "docs/howto/api.md"
@@ -101,6 +104,23 @@ async def test_second_plan_of_the_wanted_users_is_empty(tmp_path: Path, monkeypa
         assert code == 0, printed
         planned = [line for line in printed.splitlines() if not line.startswith("{")]
         assert planned == ["disable bob@example.test", "add eve@example.test"]
+
+
+@pytest.mark.peer("curl")
+@on_loop
+async def test_draft_is_changed_and_partners_are_published(tmp_path: Path) -> None:
+    """What comes into the draft leaves it again: so the partner is published. A viewer can do nothing of it."""
+    async with management_with_console(tmp_path) as network:
+        await network.publish(lambda document: document.update(federation={"route": EDGES}))
+        code, printed = await typed(network, HELPERS + block("Change the draft"))
+        assert (code, printed.count('"written": true')) == (0, 5), printed
+        await typed(network, HELPERS + 'api --json \'{"name": "berlin"}\' $API/draft/remove')
+        root = Forge(datetime.now(UTC)).root("Partner root").certificate
+        (network.organisation.folder / "partner-root.pem").write_bytes(root.public_bytes(Encoding.PEM))
+        code, printed = await typed(network, HELPERS + block("Add and remove a partner"))
+        assert (code, re.findall(r'"version": (\d)', printed)) == (0, ["3", "4", "5"]), printed
+        code, printed = await typed(network, HELPERS + block("Add and remove a partner"), "vera")
+        assert (code, network.number(MGMT)) == (22, 5), printed
 
 
 def test_ansible_tasks_use_operations_that_exist() -> None:

@@ -12,12 +12,10 @@ from sipmesh.cli.control_client import links_of, reload, say_closed, say_reloade
 from sipmesh.cli.output import WARN, say
 from sipmesh.cli.topology.publish import publish_at_rest, publish_draft, running_management, say_rested, unpublished
 from sipmesh.errors import OperatorError
+from sipmesh.topology.document.changes import PARTNER_FILES
 
 if TYPE_CHECKING:
     from sipmesh.cli.place import Place
-
-PARTNERS = "partners"
-"""The folder, beside the topology, for files of partners."""
 
 
 def must_have_draft(place: Place) -> None:
@@ -55,7 +53,7 @@ class Change:
         home = self._place.folder.resolve()
         if not self.publishes or all(file.resolve().is_relative_to(home) for file in given):
             return list(given)
-        below = self._place.folder / PARTNERS / partner.lower()
+        below = self._place.folder / PARTNER_FILES / partner.lower()
         below.mkdir(parents=True, exist_ok=True)
         copies = []
         for file in given:

@@ -20,12 +20,22 @@ from sipmesh.server.admin.replies import (
 from sipmesh.server.console.parameters import (
     AfterUser,
     Given,
+    KeysToChange,
     Lines,
     LinkId,
+    MemberToAdd,
+    NameToAdd,
+    NameToUnblock,
     NewHome,
     NewPassword,
     NewUser,
     Nothing,
+    PartnerToAdd,
+    PartnerToChange,
+    PartnerToRemove,
+    PartToRemove,
+    PartToRename,
+    PoolToAdd,
     ToAwait,
     ToBlock,
     ToIssue,
@@ -42,7 +52,9 @@ from sipmesh.server.console.replies import (
     AuditReply,
     CertificatesReply,
     DevicesReply,
+    DraftReply,
     IssuedReply,
+    PartnerChangeReply,
     PartnerReply,
     RevokedReply,
     SignedListsReply,
@@ -106,6 +118,10 @@ AUDIT, CERTIFICATES, USERS, PARTNERS, REVOKE = "audit", "certificates", "users",
 AUDIT_CHECK, ISSUE, SIGN_CRLS, VERDICTS = "audit-check", "issue", "sign-crls", "verdicts"
 USER_ADD, USER_PASSWORD, USER_MOVE, USER_REMOVE = "user-add", "user-password", "user-move", "user-remove"
 USER_DISABLE, USER_ENABLE, ALIAS_ADD, ALIAS_REMOVE = "user-disable", "user-enable", "alias-add", "alias-remove"
+ADD_POOL, ADD_SERVER, ADD_DOMAIN, ADD_SITE = "add-pool", "add-server", "add-domain", "add-site"
+CHANGE, REMOVE, RENAME = "change", "remove", "rename"
+PARTNER_ADD, PARTNER_CHANGE = "partner-add", "partner-change"
+PARTNER_REMOVE, PARTNER_UNBLOCK = "partner-remove", "partner-unblock"
 
 _READS: Final = (
     Operation(NETWORK.name, "status", VIEWER, "Every server and its last report.", Nothing, NetworkReply),
@@ -152,7 +168,28 @@ _CHANGES: Final = (
         ALIAS_REMOVE, "user/alias/remove", OPERATOR, "Remove an alias.", UserAlias, UserChangeReply, changes=True
     ),
 )
-TABLE: Final = _READS + _CHANGES
+_DRAFT: Final = tuple(
+    Operation(name, f"draft/{name}", OPERATOR, says, given, DraftReply, changes=True)
+    for name, says, given in (
+        (ADD_POOL, "Add a pool with its servers to the draft.", PoolToAdd),
+        (ADD_SERVER, "Add a server to a pool of the draft.", MemberToAdd),
+        (ADD_DOMAIN, "Add a SIP domain to the draft.", NameToAdd),
+        (ADD_SITE, "Add a site to the draft.", NameToAdd),
+        (CHANGE, "Change keys of a pool, a server or the network in the draft.", KeysToChange),
+        (REMOVE, "Remove a pool, server, SIP domain or site from the draft.", PartToRemove),
+        (RENAME, "Rename a pool, server, SIP domain or site of the draft.", PartToRename),
+    )
+)
+_OF_PARTNERS: Final = tuple(
+    Operation(name, f"partner/{path}", OPERATOR, says, given, PartnerChangeReply, changes=True)
+    for name, path, says, given in (
+        (PARTNER_ADD, "add", "Add a partner, and publish it.", PartnerToAdd),
+        (PARTNER_CHANGE, "change", "Change keys of a partner, and publish the change.", PartnerToChange),
+        (PARTNER_REMOVE, "remove", "Remove a partner, and publish the removal.", PartnerToRemove),
+        (PARTNER_UNBLOCK, "unblock", "Take a name from the blocked names, and publish this.", NameToUnblock),
+    )
+)
+TABLE: Final = _READS + _CHANGES + _DRAFT + _OF_PARTNERS
 """Every operation. The console has no other way to do anything."""
 
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import LEAF_LIFETIME, LONGEST_LEAF_LIFETIME
 from sipmesh.server.replication.probe_order import MOST_TARGETS
 from sipmesh.sip.text import is_digits
+from sipmesh.topology.builder.additions import MOST_SERVERS
+from sipmesh.topology.builder.outline import Kind
+from sipmesh.topology.document.identity_policy import IdentityPolicy
+from sipmesh.topology.document.media_policy import MediaPolicy
+from sipmesh.topology.document.names import fqdn, http_url
 from sipmesh.topology.versions.publication import LONGEST_WHY
+from sipmesh.trust.role import ClientUsage, Role
 
 LONGEST_NUMBER: Final = len(str(2**53))
 """Digits of a parameter: no number of ours is higher (RFC 8259 section 6)."""
@@ -24,10 +30,30 @@ LONGEST_PASSWORD: Final = 256
 LONGEST_WAIT_S: Final = 20
 """Seconds for which an operation may wait: a connection to the console ends after a minute."""
 
+MOST_ENTRIES: Final = 64
+"""Items of a list in one change."""
+
+MOST_ROOTS: Final = 8
+LONGEST_PEM: Final = 16 << 10
+LONGEST_ASSIGNMENT: Final = 2_000
+
 Why = Annotated[str, Field(min_length=1, max_length=LONGEST_WHY)]
 Number = Annotated[int, Field(ge=1, le=2**53)]
 HostName = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 Targets = Annotated[Sequence[HostName], Field(min_length=1, max_length=MOST_TARGETS)]
+
+
+Name = Annotated[str, Field(max_length=LONGEST_NAME)]
+Domain = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(fqdn)]
+Domains = Annotated[Sequence[Domain], Field(min_length=1, max_length=MOST_ENTRIES)]
+Certificates = Annotated[
+    Sequence[Annotated[str, Field(max_length=LONGEST_PEM)]], Field(min_length=1, max_length=MOST_ROOTS)
+]
+Urls = Annotated[Sequence[Annotated[str, AfterValidator(http_url)]], Field(min_length=1, max_length=MOST_ROOTS)]
+Assignments = Annotated[
+    Sequence[Annotated[str, Field(min_length=3, max_length=LONGEST_ASSIGNMENT)]],
+    Field(min_length=1, max_length=MOST_ENTRIES),
+]
 
 
 class Given(BaseModel):
@@ -147,6 +173,103 @@ class ToProbe(Given):
 
     links: Annotated[Mapping[HostName, Targets], Field(min_length=1, max_length=MOST_TARGETS)]
     wait_s: Annotated[int, Field(ge=0, le=LONGEST_WAIT_S)] = 15
+
+
+class DraftChange(Given):
+    """A change of the draft; with *dry_run* the draft stays as it is."""
+
+    dry_run: bool = False
+
+
+class ServerToAdd(Given):
+    """A server of a new pool; whatever is empty is derived. *outside* is its address for partners."""
+
+    name: Name = ""
+    address: Name = ""
+    outside: Name = ""
+
+
+class PoolToAdd(DraftChange):
+    """A pool with its *servers*; whatever is empty is derived from the draft."""
+
+    role: Role
+    name: Name = ""
+    servers: Annotated[Sequence[ServerToAdd], Field(max_length=MOST_SERVERS)] = ()
+    internal_name: Name = ""
+    next_hop: Name = ""
+    speaks_for: Annotated[Sequence[Domain], Field(max_length=MOST_ENTRIES)] = ()
+    site: Name = ""
+
+
+class MemberToAdd(DraftChange):
+    """A server for a *pool*; whatever is empty is derived from the draft."""
+
+    name: Name = ""
+    pool: Name = ""
+    address: Name = ""
+    outside: Name = ""
+    site: Name = ""
+
+
+class NameToAdd(DraftChange):
+    """A SIP domain or a site to add."""
+
+    name: HostName
+
+
+class KeysToChange(DraftChange):
+    """*changes* of keys of the pool or server *name*, or of the ``network``: KEY=VALUE, KEY+=ITEM, KEY-=ITEM, KEY=."""
+
+    name: HostName
+    changes: Assignments
+
+
+class PartToRemove(DraftChange):
+    """The pool, server, SIP domain or site to remove; *kind* where two parts share the name."""
+
+    name: HostName
+    kind: Kind | None = None
+
+
+class PartToRename(DraftChange):
+    """The pool, server, SIP domain or site *name*, which gets the name *new*."""
+
+    name: HostName
+    new: HostName
+
+
+class PartnerToAdd(DraftChange):
+    """A partner: *anchors* are root certificates (PEM), *crls* the URLs of the CRLs of each CA in its chain."""
+
+    domains: Domains
+    anchors: Certificates
+    crls: Urls
+    edge: Name = ""
+    address: Name = ""
+    client_usage: ClientUsage = ClientUsage.STRICT
+    third_party: bool = False
+    media: MediaPolicy | None = None
+    identity: IdentityPolicy | None = None
+
+
+class PartnerToChange(DraftChange):
+    """*changes* of keys of the partner with this *domain*: KEY=VALUE, KEY+=ITEM, KEY-=ITEM, KEY=."""
+
+    domain: Domain
+    changes: Assignments
+
+
+class PartnerToRemove(DraftChange):
+    """The partner with this *domain*; *force* also if this breaks something."""
+
+    domain: Domain
+    force: bool = False
+
+
+class NameToUnblock(DraftChange):
+    """A blocked domain or edge."""
+
+    name: HostName
 
 
 def typed(given: type[Given], texts: Mapping[str, str]) -> Mapping[str, str | int]:

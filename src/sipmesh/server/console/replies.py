@@ -204,6 +204,32 @@ class PartnerReply:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftReply:
+    """A change of the draft: *diff* are its lines; *written* is false for a dry run, and if nothing has changed.
+
+    *changes* are all differences to version *base*, which stays in force until the draft is published.
+    """
+
+    written: bool
+    diff: Sequence[str]
+    base: int
+    changes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerChangeReply:
+    """A change of a partner: *what* has changed, in words, and the lines of the draft that changed (*diff*).
+
+    *version* has been published with this change alone; 0 for a dry run, and if the draft had *other* changes before.
+    """
+
+    what: str
+    diff: Sequence[str]
+    version: int
+    other: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class RevokedReply:
     """A revoked certificate: *server* is its first name, *serial* is hexadecimal, and *closed* how many links it closed here."""
 

@@ -7,7 +7,7 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import unified_diff
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.topology.document import yaml_edit, yaml_tree
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Plain = dict[str, object]
 _PARTNERS = ("federation", "partners")
 _BLOCKED = ("federation", "blocked")
+PARTNER_FILES: Final = "partners"
+"""The folder, beside the topology, for files of partners."""
 
 
 def add_partner(text: str, partner: Mapping[str, object]) -> str:

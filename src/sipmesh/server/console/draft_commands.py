@@ -1,0 +1,157 @@
+"""The operations on the draft: the console changes it by the same functions as `sipmesh topology add`, `change` and others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sipmesh.errors import OperatorError
+from sipmesh.server.console.commands import noting
+from sipmesh.server.console.operations import (
+    ADD_DOMAIN,
+    ADD_POOL,
+    ADD_SERVER,
+    ADD_SITE,
+    CHANGE,
+    REMOVE,
+    RENAME,
+)
+from sipmesh.server.console.replies import DraftReply
+from sipmesh.server.control_socket import WHO
+from sipmesh.server.management.publishing.publisher import DRAFT
+from sipmesh.server.process.off_loop import off_loop
+from sipmesh.storage.audit_act import AuditAct
+from sipmesh.topology.builder import additions, assignments, removal, renaming
+from sipmesh.topology.builder.additions import NewPool, NewServer
+from sipmesh.topology.builder.assignments import Assignment
+from sipmesh.topology.builder.outline import Kind
+from sipmesh.topology.document.changes import edit_text
+from sipmesh.topology.document.names import is_url
+from sipmesh.topology.versions.difference import difference
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from sipmesh.server.control_socket import Command
+    from sipmesh.server.running.running_server import RunningServer
+    from sipmesh.storage.management_db import ManagementDb
+    from sipmesh.topology.document.changes import Edit
+
+Asked = Mapping[str, Any]
+Change = Callable[[str, Asked, Path], str]
+"""Returns the text of a draft after the change that was asked for."""
+
+
+class DraftCommands:
+    """The operations on the draft of *node*'s network; each change is a line in the audit log of *management_db*."""
+
+    def __init__(self, node: RunningServer, management_db: ManagementDb) -> None:
+        self._node, self._management_db = node, management_db
+        self.file = node.view.loaded.folder / DRAFT
+
+    def __repr__(self) -> str:
+        return f"<DraftCommands of {self.file}>"
+
+    def commands(self) -> Mapping[str, Command]:
+        """Return every operation by its name."""
+        return {name: self._changing(name, change) for name, change in CHANGES.items()}
+
+    def _changing(self, name: str, change: Change) -> Command:
+        async def changed(asked: Asked) -> DraftReply:
+            made = await self.edit(name, asked, lambda text: change(text, asked, self.file))
+            in_force = self._node.view.loaded
+            changes = await off_loop(difference, in_force, made.loaded)
+            written = made.after != made.before and not asked["dry_run"]
+            return DraftReply(written, made.diff, in_force.number, changes)
+
+        return changed
+
+    async def edit(self, name: str, asked: Asked, change: Callable[[str], str]) -> Edit:
+        """Change the draft, and write the audit log; raises `OperatorError` as the commands do, and then nothing has changed."""
+        return await off_loop(self._edit, name, asked, change)
+
+    def _edit(self, name: str, asked: Asked, change: Callable[[str], str]) -> Edit:
+        self._management_db.lease.must_lead()  # the draft is on the host of the leader
+        made = edit_text(self.file, change, dry_run=bool(asked["dry_run"]))
+        if made.after != made.before and not asked["dry_run"]:
+            noting(self._management_db, str(asked[WHO]))(AuditAct.DRAFT, change=name, lines=_changed_lines(made))
+        return made
+
+    async def take_back(self, made: Edit, asked: Asked) -> None:
+        """Restore the draft from before *made*, unless it has changed again meanwhile."""
+        await self.edit("take-back", asked, lambda text: made.before if text == made.after else text)
+
+
+def _changed_lines(made: Edit) -> list[str]:
+    """Return the first lines of the draft that were added or removed."""
+    changed = [line for line in made.diff if line[:1] in {"+", "-"} and line[:3] not in {"+++", "---"}]
+    return changed[:MOST_LINES]
+
+
+MOST_LINES: Final = 50
+"""Lines of a changed draft in one line of the audit log."""
+
+
+def read_changes(asked: Asked) -> list[Assignment]:
+    """Read the assignments; raises `OperatorError` for one that names a file outside of the folder of the topology."""
+    read = [Assignment.read(str(text)) for text in asked["changes"]]
+    for one in read:
+        for text in _texts(one.value):
+            if not is_url(text) and (text.startswith(("/", "~")) or ".." in Path(text).parts):
+                remedy = "copy the file below the folder of the topology"
+                raise OperatorError(f"{text!r} is a file elsewhere on the management host; {remedy}")
+    return read
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield each text in a plain value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _texts(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _texts(part)
+
+
+def _add_pool(text: str, asked: Asked, file: Path) -> str:
+    servers = [NewServer(**server) for server in asked["servers"]]
+    parts = {key: asked[key] for key in ("name", "internal_name", "next_hop", "speaks_for", "site")}
+    return additions.add_pool(text, NewPool(Role(asked["role"]), servers=servers, **parts), file)
+
+
+def _add_server(text: str, asked: Asked, file: Path) -> str:
+    parts = {key: asked[key] for key in ("name", "pool", "address", "outside", "site")}
+    return additions.add_server(text, NewServer(**parts), file)
+
+
+def _add_domain(text: str, asked: Asked, file: Path) -> str:
+    return additions.add_domain(text, asked["name"], file)
+
+
+def _add_site(text: str, asked: Asked, file: Path) -> str:
+    return additions.add_site(text, asked["name"], file)
+
+
+def _change(text: str, asked: Asked, file: Path) -> str:
+    return assignments.change(text, asked["name"], read_changes(asked), file)
+
+
+def _remove(text: str, asked: Asked, file: Path) -> str:
+    return removal.remove(text, asked["name"], file, Kind(asked["kind"]) if asked["kind"] else None)
+
+
+def _rename(text: str, asked: Asked, file: Path) -> str:
+    return renaming.rename(text, asked["name"], asked["new"], file)
+
+
+CHANGES: Final[Mapping[str, Change]] = {
+    ADD_POOL: _add_pool,
+    ADD_SERVER: _add_server,
+    ADD_DOMAIN: _add_domain,
+    ADD_SITE: _add_site,
+    CHANGE: _change,
+    REMOVE: _remove,
+    RENAME: _rename,
+}

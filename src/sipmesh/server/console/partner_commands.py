@@ -1,0 +1,148 @@
+"""The operations on partners: as `sipmesh partner` does, the draft is changed, and published if it has no other change."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.errors import SipmeshError
+from sipmesh.pki import files
+from sipmesh.server.console.draft_commands import Asked, DraftCommands, read_changes
+from sipmesh.server.console.operations import PARTNER_ADD, PARTNER_CHANGE, PARTNER_REMOVE, PARTNER_UNBLOCK
+from sipmesh.server.console.replies import PartnerChangeReply
+from sipmesh.server.control_socket import MAY_GRANT, WHO
+from sipmesh.server.management.replies import PLAN, PUBLISH
+from sipmesh.server.process.off_loop import off_loop
+from sipmesh.sip.text import ascii_lower
+from sipmesh.topology.builder.assignments import assign, must_be_known
+from sipmesh.topology.builder.outline import Outline
+from sipmesh.topology.builder.removal import remove_partner, unblock
+from sipmesh.topology.document.changes import PARTNER_FILES, add_partner
+from sipmesh.topology.document.model import Partner
+from sipmesh.trust.role import ClientUsage
+
+if TYPE_CHECKING:
+    from sipmesh.server.control_socket import Command
+    from sipmesh.topology.document.changes import Edit
+
+Change = Callable[[str, Asked, Path], str]
+
+
+class PartnerCommands:
+    """Changes partners in the *draft*, one change at a time, and publishes by the *commands* of management."""
+
+    def __init__(self, draft: DraftCommands, commands: Mapping[str, Command]) -> None:
+        self._draft, self._commands = draft, commands
+        self._turn = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        return f"<PartnerCommands of {self._draft.file}>"
+
+    def commands(self) -> Mapping[str, Command]:
+        """Return every operation by its name."""
+        return {name: self._changing(name) for name in CHANGES}
+
+    def _changing(self, name: str) -> Command:
+        async def changed(asked: Asked) -> PartnerChangeReply:
+            async with self._turn:
+                return await self._change(name, asked)
+
+        return changed
+
+    async def _change(self, name: str, asked: Asked) -> PartnerChangeReply:
+        """Change the draft and publish it; if management refuses to publish it, draft and files are as before."""
+        other = (await self._commands[PLAN.name]({})).changes
+        written = await off_loop(_write, _anchor_files(self._draft.file.parent, asked))
+        keeps = False
+        try:
+            reply = await self._changed(name, asked, other)
+            keeps = not asked["dry_run"]
+        finally:
+            if not keeps:
+                await off_loop(_remove, written)
+        return reply
+
+    async def _changed(self, name: str, asked: Asked, other: Sequence[str]) -> PartnerChangeReply:
+        change, says = CHANGES[name]
+        made = await self._draft.edit(name, asked, lambda text: change(text, asked, self._draft.file))
+        what = says.format(_named(asked))
+        stays = bool(asked["dry_run"] or other or made.after == made.before)
+        return PartnerChangeReply(what, made.diff, 0 if stays else await self._publish(what, made, asked), other)
+
+    async def _publish(self, why: str, made: Edit, asked: Asked) -> int:
+        plan = await self._commands[PLAN.name]({})
+        operator = {key: asked[key] for key in (WHO, MAY_GRANT)}
+        given = {"why": why, "base": plan.base, "digest": plan.digest, "force": asked.get("force", False), **operator}
+        try:
+            published = await self._commands[PUBLISH.name](given)
+        except SipmeshError:
+            await self._draft.take_back(made, asked)
+            raise
+        return int(published.version)
+
+
+def _named(asked: Asked) -> str:
+    return ascii_lower(str(asked.get("domain") or asked.get("name") or asked["domains"][0]))
+
+
+def _add(text: str, asked: Asked, file: Path) -> str:
+    usage = ClientUsage(asked["client_usage"])
+    entry = {key: asked[key] or None for key in ("edge", "address", "third_party", "media", "identity")}
+    anchors = [str(name.relative_to(file.parent)) for name in _anchor_files(file.parent, asked)]
+    named = {"domains": asked["domains"], "anchors": anchors, "crls": asked["crls"]}
+    return add_partner(text, {**named, **entry, "client_usage": None if usage is ClientUsage.STRICT else str(usage)})
+
+
+def _anchor_files(folder: Path, asked: Asked) -> dict[Path, bytes]:
+    """Return the content of each root certificate that was sent, by its file.
+
+    A file has the name of its content, so no change replaces a file that another partner uses.
+    """
+    contents = [str(pem).encode() for pem in asked.get("anchors", ())]
+    below = folder / PARTNER_FILES / str(asked.get("domains", [""])[0])
+    return {below / f"{hashlib.sha256(content).hexdigest()[:16]}.pem": content for content in contents}
+
+
+def _write(wanted: Mapping[Path, bytes]) -> list[Path]:
+    """Write the files that are missing, and return them."""
+    written = []
+    for file, content in wanted.items():
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            files.write(file, content)
+            written.append(file)
+    return written
+
+
+def _remove(written: Sequence[Path]) -> None:
+    for file in written:
+        file.unlink(missing_ok=True)
+        with suppress(OSError):
+            file.parent.rmdir()  # it stays if it has other files
+
+
+def _change(text: str, asked: Asked, file: Path) -> str:
+    read = read_changes(asked)
+    must_be_known(Partner, "partner", read)
+    return assign(text, Outline(text, file).partner(asked["domain"]), read)
+
+
+def _remove_partner(text: str, asked: Asked, file: Path) -> str:
+    return remove_partner(text, asked["domain"], file)
+
+
+def _unblock(text: str, asked: Asked, file: Path) -> str:
+    return unblock(text, asked["name"], file)
+
+
+CHANGES: Final[Mapping[str, tuple[Change, str]]] = {
+    PARTNER_ADD: (_add, "{} is a partner"),
+    PARTNER_CHANGE: (_change, "{} is changed"),
+    PARTNER_REMOVE: (_remove_partner, "{} is no longer a partner"),
+    PARTNER_UNBLOCK: (_unblock, "{} is no longer blocked"),
+}
+"""Each change, and the reason for the history."""

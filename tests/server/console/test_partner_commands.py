@@ -1,0 +1,123 @@
+"""Partners are added, changed, removed and unblocked through the API; a draft with other changes is not published."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sipmesh.demo.forge import Forge
+from sipmesh.server.console.partner_commands import CHANGES
+from sipmesh.server.management.publishing.publisher import DRAFT
+from sipmesh.topology.document.changes import PARTNER_FILES
+from support.console import Answer, Visitor, management_with_console
+from support.managed import MGMT, Managed
+from support.network import EDGES, PARTNER, PARTNER_EDGES
+from support.running import on_loop
+
+CRL = "http://crl.partner.test/issuing.crl"
+
+
+@pytest.fixture(name="pem", scope="module")
+def _pem() -> str:
+    """The root certificate of the partner."""
+    return Forge(datetime.now(UTC)).root("Partner root").certificate.public_bytes(Encoding.PEM).decode()
+
+
+def to_add(pem: str, **further: Any) -> dict[str, Any]:
+    return {"domains": [PARTNER], "anchors": [pem], "crls": [CRL], "edge": PARTNER_EDGES, **further}
+
+
+async def ask(visitor: Visitor, path: str, **given: Any) -> Answer:
+    return await visitor.ask("POST", f"/api/v1/partner/{path}", json=given)
+
+
+@asynccontextmanager
+async def network_with_route(folder: Path) -> AsyncIterator[Managed]:
+    """A management server with a console, and an edge pool as the route to partners: version 2."""
+    async with management_with_console(folder) as network:
+        await network.publish(lambda document: document.update(federation={"route": EDGES}))
+        yield network
+
+
+def files_of(network: Managed) -> list[str]:
+    folder = network.organisation.folder / PARTNER_FILES
+    return sorted(str(file.relative_to(folder)) for file in folder.rglob("*.pem"))
+
+
+@on_loop
+async def test_partner_comes_changes_and_goes_each_in_a_version(tmp_path: Path, pem: str) -> None:
+    """The same requests by a viewer are refused."""
+    async with (
+        network_with_route(tmp_path) as network,
+        Visitor(network, "vera-token") as viewer,
+        Visitor(network, "otto-token") as operator,
+    ):
+        steps: list[tuple[str, dict[str, Any], str]] = [
+            ("add", to_add(pem, media="encrypted"), f"{PARTNER} is a partner"),
+            ("change", {"domain": PARTNER, "changes": ["client_usage=server-ok"]}, f"{PARTNER} is changed"),
+            ("remove", {"domain": PARTNER}, f"{PARTNER} is no longer a partner"),
+        ]
+        for number, (path, given, what) in enumerate(steps, 3):
+            assert ((await ask(viewer, path, **given)).status, network.number(MGMT)) == (403, number - 1)
+            done = await ask(operator, path, **given)
+            assert done.status == 200, done.text
+            assert (done.json["what"], done.json["version"], network.number(MGMT)) == (what, number, number)
+            partners = (await viewer.get("/api/v1/partners")).json
+            assert [one["name"] for one in partners] == ([] if path == "remove" else [PARTNER])
+        assert (await operator.ask("POST", "/api/v1/block", json={"name": "evil.test"})).status == 200
+        history = (await viewer.get("/api/v1/versions")).json
+        assert [(one["by"], one["why"]) for one in history][2:5] == [("otto (API)", what) for _, _, what in steps]
+
+
+@on_loop
+async def test_blocked_name_is_taken_back(tmp_path: Path) -> None:
+    async with network_with_route(tmp_path) as network, Visitor(network, "otto-token") as operator:
+        given = {"name": "network", "changes": ["federation.blocked+=evil.test"]}
+        assert (await operator.ask("POST", "/api/v1/draft/change", json=given)).status == 200
+        assert (await operator.ask("POST", "/api/v1/block", json={"name": "evil.test"})).status == 200
+        done = await ask(operator, "unblock", name="EVIL.test")
+        assert (done.status, done.json["what"]) == (200, "evil.test is no longer blocked"), done.text
+        assert done.json["version"] == network.number(MGMT) == 4
+        assert (await ask(operator, "unblock", name="evil.test")).status == 409
+
+
+@on_loop
+async def test_other_changes_of_the_draft_are_named_and_not_published(tmp_path: Path, pem: str) -> None:
+    async with network_with_route(tmp_path) as network, Visitor(network, "otto-token") as operator:
+        network.edit(lambda document: document.update(presence={"inside": "block"}))
+        done = await ask(operator, "add", **to_add(pem))
+        assert (done.status, done.json["version"], network.number(MGMT)) == (200, 0, 2), done.text
+        assert len(done.json["other"]) == 1
+        assert PARTNER in (network.organisation.folder / DRAFT).read_text()
+
+
+@on_loop
+async def test_refused_partner_leaves_draft_and_folder_as_they_were(tmp_path: Path, pem: str) -> None:
+    """So does a dry run. A removal that breaks something needs a security officer, who says so."""
+    async with (
+        network_with_route(tmp_path) as network,
+        Visitor(network, "otto-token") as operator,
+        Visitor(network, "sona-token") as officer,
+    ):
+        draft = network.organisation.folder / DRAFT
+        before = draft.read_text()
+        assert (await ask(operator, "add", **to_add("no certificate"))).status == 409
+        tried = await ask(operator, "add", **to_add(pem, dry_run=True))
+        assert (tried.status, tried.json["version"], bool(tried.json["diff"])) == (200, 0, True), tried.text
+        for wrong in (to_add(pem, domains=["../x"]), to_add(pem, crls=["/etc/passwd"]), to_add(pem, anchors=[])):
+            assert (await ask(operator, "add", **wrong)).status == 400
+        assert (draft.read_text(), files_of(network), network.number(MGMT)) == (before, [], 2)
+        assert (await ask(operator, "add", **to_add(pem))).status == 200
+        assert len(files_of(network)) == 1
+        assert (await ask(operator, "remove", domain=PARTNER, force=True)).status == 403
+        assert (await ask(officer, "remove", domain=PARTNER, force=True)).status == 200
+
+
+def test_each_change_has_a_reason_with_a_name() -> None:
+    assert all(says.count("{}") == 1 for _, says in CHANGES.values())
