@@ -380,3 +380,89 @@ async def test_row_of_a_version_that_cannot_be_read_is_a_fault_and_ends_nothing(
         writer.remove(50)
         await plane.controller.follow()
         assert (await plane.publish(without(FE2)))["version"] == first + 1
+
+
+LAST = 2**53 - 1
+"""The last number of a version, and of a leader."""
+
+
+def run(engine: sql.Engine, statement: str, number: int = 0) -> None:
+    """Run a statement as the owner of the database, with ``:number`` in it."""
+    with engine.begin() as db:
+        db.execute(sql.text(statement), {"number": number} if ":number" in statement else {})
+
+
+@on_loop
+async def test_fencing_number_that_the_database_raises_is_signed_by_nobody(writer: Writer) -> None:
+    """Otherwise no management server could sign anything any more that a server accepts."""
+    managed = writer.network
+    with Plane(managed, FE1) as plane:
+        first, fencing = await leading(plane), plane.management_db.lease.fencing
+        run(writer.engine, "DELETE FROM management_lease")
+        run(writer.engine, "INSERT INTO management_lease VALUES (1, '', :number, 0, 0)", LAST - 1)
+        with pytest.raises(OperatorError, match=f"fencing number {LAST - 1} is beyond .* to {fencing}$"):
+            await plane.publish(without(FE2))
+        await plane.controller.leadership.keep()
+        assert (plane.number(MGMT), plane.number(FE1), managed.holding(FE1).fencing) == (first, first, fencing)
+        if writer.engine.name == "postgresql":
+            assert "set `fencing` of management_lease" in plane.controller.pool_faults()[0].what
+        run(writer.engine, "UPDATE management_lease SET fencing = :number", fencing)
+        await plane.controller.leadership.keep()
+        if plane.controller.leadership._taking_over is not None:
+            await plane.controller.leadership._taking_over
+        version = (await plane.publish(without(FE2)))["version"]
+        assert (plane.number(MGMT), plane.number(FE1)) == (version, version)
+
+
+@pytest.mark.parametrize("number", [LAST, 2**62])
+@on_loop
+async def test_next_version_that_the_database_raises_is_not_published(writer: Writer, number: int) -> None:
+    managed = writer.network
+    with Plane(managed, FE1) as plane:
+        first = await leading(plane)
+        run(writer.engine, "INSERT INTO versions_floors VALUES (:number)", number)
+        with pytest.raises(
+            OperatorError, match=f"version {number} is beyond .* remove the rows of versions_floors over"
+        ):
+            await plane.publish(without(FE2))
+        assert (plane.number(MGMT), plane.number(FE1)) == (first, first)
+        run(writer.engine, "DELETE FROM versions_floors WHERE at_least = :number", number)
+        assert (await plane.publish(without(FE2)))["version"] == first + 1
+        assert plane.number(FE1) == first + 1
+
+
+@on_loop
+async def test_row_of_the_last_version_takes_no_number_from_the_next_one(writer: Writer) -> None:
+    managed = writer.network
+    with Plane(managed, FE1) as plane:
+        first = await leading(plane)
+        writer.add(LAST, managed.signed(managed.payload(LAST), fencing=plane.management_db.lease.fencing))
+        await plane.controller.follow()
+        assert f"version {LAST} is beyond" in plane.controller.pool_faults()[0].what
+        assert (await plane.publish(without(FE2)))["version"] == first + 1
+        assert (plane.number(MGMT), plane.number(FE1)) == (first + 1, first + 1)
+
+
+@on_loop
+async def test_number_of_the_users_that_the_database_raises_reaches_no_server(managed: Managed) -> None:
+    """Otherwise no server would learn of a removed user or a new password."""
+    engine = sql.create_engine(f"sqlite:///{managed.folder(MGMT)}/users.db", poolclass=sql.NullPool)
+    with Plane(managed, FE1) as plane:
+        plane.connect_all()
+        await plane.controller.refresh_users()
+        plane.exchange()
+        known, front_end = plane.users.number, plane.hosts[FE1]
+        assert front_end.number == known
+        run(engine, "UPDATE users_version SET version = :number", 2**62)
+        await plane.controller.refresh_users()
+        plane.exchange()
+        assert front_end.number == known
+        assert any("users_version" in str(line) for line in plane.hosts[MGMT].told.lines)
+        run(engine, "UPDATE users_version SET version = :number", known)
+        plane.users.remove(f"sip:alice@{EXAMPLE}")
+        await plane.controller.refresh_users()
+        plane.exchange()
+        assert front_end.number == known + 1
+        assert front_end.users is not None
+        assert f"sip:alice@{EXAMPLE}" in front_end.users.gone
+    engine.dispose()

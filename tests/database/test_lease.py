@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import sqlalchemy as sql
 from sipmesh.database import lease as lease_module
 from sipmesh.database.connection import Database
 from sipmesh.database.lease import Lease
-from sipmesh.errors import NotLeadingError
+from sipmesh.database.number_ceilings import FENCING_NUMBERS
+from sipmesh.errors import NotLeadingError, OperatorError
 from storage.databases import BOTH, POSTGRESQL
 
 A, B = "mgmt1.example.test", "mgmt2.example.test"
@@ -147,3 +149,42 @@ def test_number_is_above_what_this_host_has_seen_whatever_the_database_says(data
         db.execute(sql.text("DELETE FROM management_lease"))
     second.floor = 10
     assert (second.claim(), second.fencing) == (True, 11)
+
+
+def raised(database: Database, number: int) -> None:
+    """Set the number as somebody who can write to the database."""
+    Lease(database)  # it creates the table
+    with database.engine.begin() as db:
+        db.execute(sql.text("DELETE FROM management_lease"))
+        row = {"number": number}
+        db.execute(sql.text("INSERT INTO management_lease VALUES (1, '', :number, 0, 0)"), row)
+
+
+@pytest.mark.parametrize("holder", [A, ""])
+def test_number_that_no_leader_can_have_is_refused_until_it_is_repaired(database: Database, holder: str) -> None:
+    raised(database, 5)
+    lease = Lease(database, holder)
+    assert lease.claim()
+    before = write(database, lease)
+    raised(database, 2**53 - 2)
+    why = rf"fencing number \d+ is beyond .* set `fencing` of management_lease to {before}"
+    for act in (lambda: write(database, lease), lambda: lease.jump(1), *([lease.claim] if holder else [])):
+        with pytest.raises(OperatorError, match=why):
+            act()
+    assert lease.fencing == before
+    assert Lease(database, holder).fencing == 0
+    raised(database, before)
+    lease = Lease(database, holder)
+    assert lease.claim()
+    assert write(database, lease) == (before + 1 if holder else before)
+
+
+def test_number_after_the_highest_that_this_host_has_seen_counts_whatever_the_clock_says(database: Database) -> None:
+    """A leader had it before the clock was set back."""
+    top = FENCING_NUMBERS.at(datetime.now(UTC)) + 1_000
+    raised(database, top)
+    lease = Lease(database, A)
+    with pytest.raises(OperatorError):
+        lease.claim()
+    lease.floor = top
+    assert (lease.claim(), lease.fencing) == (True, top + 1)

@@ -102,6 +102,20 @@ def test_numbers_jump_for_each_issuer_that_has_a_list(ledger: Ledger, noon: date
     assert ledger.last_list(CertificateKind.ROOT) is None
 
 
+def test_crl_number_beyond_the_clock_is_refused_until_its_row_is_removed(ledger: Ledger, noon: datetime) -> None:
+    """After the last number of the database there would be no CRL any more, and no revocation."""
+    last = ledger.reserve_list(CertificateKind.ISSUING, noon, noon).number
+    table, row = ledger._tables.lists, (str(CertificateKind.ISSUING), 2**63 - 2, noon.isoformat(), noon.isoformat(), 0)
+    with ledger._writing() as db:
+        db.execute(table.insert().values(row))
+    why = f"CRL number {2**63 - 2} is beyond .* remove the rows of {table.name} with a number over {last}"
+    with pytest.raises(OperatorError, match=why):
+        ledger.reserve_list(CertificateKind.ISSUING, noon, noon, above=last)
+    with ledger._writing() as db:
+        db.execute(table.delete().where(table.c.number > last))
+    assert ledger.reserve_list(CertificateKind.ISSUING, noon, noon, above=last).number == last + 1
+
+
 @pytest.mark.peer("postgresql")
 def test_ledger_of_a_pool_is_written_by_its_leader_only(tmp_path: Path, postgres_url: str, noon: datetime) -> None:
     leader, follower = (Ledger(tmp_path, SharedDatabase(postgres_url, f"mgmt{n}.example.test")) for n in (1, 2))

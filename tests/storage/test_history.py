@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import IntegrityError
 
+from sipmesh.database.number_ceilings import VERSIONS
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.storage.audit import Audit
 from sipmesh.storage.audit_act import AuditAct
@@ -169,6 +170,30 @@ def test_restored_history_continues_above_numbers_that_servers_may_have_seen(his
 def test_jump_to_an_invalid_number_is_refused(history: History, number: int) -> None:
     with pytest.raises(OperatorError, match="is not a version number"):
         history.jump(number, "ada", "a slip", at=NOON)
+
+
+def test_jump_beyond_the_clock_is_refused_and_one_up_to_it_counts(history: History) -> None:
+    with pytest.raises(OperatorError, match=f"version {HIGHEST} is beyond"):
+        history.jump(HIGHEST, "ada", "a slip", at=NOON)
+    top = VERSIONS.at(NOON)
+    assert history.jump(top, "ada", "a restore", at=NOON) == top
+    assert publish(history, 0).number == top
+
+
+def test_floor_beyond_the_clock_is_refused_until_it_is_removed(history: History, url: str) -> None:
+    publish(history, 0)
+    tampered(url, "INSERT INTO versions_floors VALUES (:number)", number=HIGHEST)
+    with pytest.raises(OperatorError, match=f"version {HIGHEST} is beyond .* remove the rows of versions_floors over"):
+        publish(history, 1)
+    tampered(url, "DELETE FROM versions_floors WHERE at_least = :number", number=HIGHEST)
+    assert publish(history, 1).number == 2
+
+
+def test_next_version_follows_no_row_beyond_the_clock(history: History, url: str) -> None:
+    publish(history, 0)
+    row = f"VALUES ({HIGHEST}, 'd', '2026-01-01T00:00:00+00:00', 'x', 'y', false, 'abc')"
+    tampered(url, f"INSERT INTO versions (number, digest, at, who, why, forced, jws) {row}")
+    assert publish(history, 1).number == 2
 
 
 def test_another_process_sees_a_version_at_once(history: History, url: str) -> None:

@@ -25,14 +25,14 @@ def test_file_is_replaced_and_its_number_rises(database: Database) -> None:
     lease = Lease(database, A)
     assert lease.claim()
     files = ManagementFiles(database, lease)
-    assert files.next_number() == 1
+    assert files.last_number() == 1 - 1
     files.put(B, [row("ca/root.pem", 1), row("ca/issuing.key", 2)])
     files.put(A, [row("ca/root.pem", 3)])
     files.put(B, [row("ca/root.pem", 4, b"changed")])
     assert [(one.name, one.number) for one in files.since(B, 0)] == [("ca/issuing.key", 2), ("ca/root.pem", 4)]
     assert [one.document for one in files.since(B, 2)] == [b"changed"]
     assert files.digests(A) == {"ca/root.pem": "digest of b'sealed'"}
-    assert files.next_number() == 5
+    assert files.last_number() == 5 - 1
 
 
 def test_only_the_leader_writes(database: Database) -> None:

@@ -11,11 +11,13 @@ by the clock of the database.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 import sqlalchemy as sql
 
 from sipmesh.database.connection import Database
+from sipmesh.database.number_ceilings import FENCING_NUMBERS
 from sipmesh.database.schema import MANAGEMENT
 from sipmesh.errors import NotLeadingError
 
@@ -87,7 +89,8 @@ class Lease:
         with self._database.border(), self._database.engine.connect() as db:
             number = fencing_in(db)
             if not self.is_of_pool or number < self.fencing:  # another database was put in its place
-                self.fencing = 0 if self.is_of_pool else number
+                is_beyond = FENCING_NUMBERS.why_beyond(number, datetime.now(UTC))
+                self.fencing = 0 if self.is_of_pool or is_beyond else number
 
     def __repr__(self) -> str:
         return f"<Lease of {self.holder or 'one server'}, fencing number {self.fencing}>"
@@ -105,7 +108,7 @@ class Lease:
     def claim(self) -> bool:
         """Lead from now on, or go on leading for `LEASE_S` more; False if another server leads.
 
-        Raises `OperatorError` if the database cannot be used.
+        Raises `OperatorError` if the database cannot be used, or if its number is beyond what any leader can have.
         """
         if not self.is_of_pool:
             return True
@@ -118,6 +121,8 @@ class Lease:
         """Take or renew the lease; returns the fencing number, 0 if another server leads."""
         _lock(db)
         state, now = self._state_in(db), time_of(db)
+        if state is not None:
+            self._must_count(state.fencing)
         if state is None:
             number = self.floor + 1
             row = {"id": 1, "holder": self.holder, "fencing": number, "until": now + LEASE_S, "since": now}
@@ -157,12 +162,15 @@ class Lease:
     def enter(self, db: sql.Connection) -> int:
         """Begin a transaction that writes, and return the fencing number; no other server can lead until it ends.
 
-        Raises `NotLeadingError` if another server leads.
+        Raises `NotLeadingError` if another server leads, and `OperatorError` if the number is beyond what a leader can have.
         """
         if not self.is_of_pool:
-            self.fencing = fencing_in(db)
-            return self.fencing
+            self._must_count(number := fencing_in(db))
+            self.fencing = number
+            return number
         row = db.execute(sql.select(_lease.c.holder, _lease.c.fencing).with_for_update(read=True)).first()
+        if row is not None:
+            self._must_count(row.fencing)
         if row is None or not self.fencing or (row.holder, row.fencing) != (self.holder, self.fencing):
             raise self._not_leading(self._state_in(db))
         return self.fencing
@@ -178,7 +186,8 @@ class Lease:
         """Raise the number by *by*, after a restore: the host that is lost may have used higher ones. Returns the number."""
         with self._database.border(), self._database.engine.begin() as db:
             _lock(db)
-            self.fencing = fencing_in(db) + by
+            self._must_count(number := fencing_in(db) + by)
+            self.fencing = number
             db.execute(_lease.delete())
             db.execute(
                 _lease.insert().values(id=1, holder=self.holder, fencing=self.fencing, until=0, since=time_of(db))
@@ -190,6 +199,11 @@ class Lease:
         if fencing_in(db) < fencing or self._state_in(db) is None:
             db.execute(_lease.delete())
             db.execute(_lease.insert().values(id=1, holder="", fencing=fencing, until=0, since=time_of(db)))
+
+    def _must_count(self, fencing: int) -> None:
+        """Raise `OperatorError` if no leader can have the number *fencing* yet: somebody has changed the database."""
+        remedy = f"set `fencing` of management_lease to {max(self.floor, self.fencing)}"
+        FENCING_NUMBERS.must_count(fencing, datetime.now(UTC), self.floor, remedy=remedy)
 
     def _not_leading(self, state: LeaseState | None) -> NotLeadingError:
         if state is None or state.holder in ("", self.holder):

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sipmesh.database.connection import Database
 from sipmesh.database.migration import migrate
+from sipmesh.database.number_ceilings import NumberCeiling
 from sipmesh.database.schema import LEDGER
 from sipmesh.database.shared import SharedDatabase
 from sipmesh.errors import LocalError, OperatorError, Problem
@@ -40,6 +41,8 @@ YEARS: Final = range(1951, 9999)
 """The years that a certificate or a CRL can have in each time zone (RFC 5280 4.1.2.5), and one more lifetime of a CRL."""
 FENCED: Final = 10**9
 """A CRL number is at least the fencing number of management times this, so that the CRLs of each leader follow those before."""
+CRL_NUMBERS: Final = NumberCeiling("CRL number", FENCED, 10 * FENCED)
+"""The highest CRL number is that of the highest fencing number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,12 +251,16 @@ class Ledger:
     ) -> ListRecord:
         """Journal a CRL before it is signed. Its number is the last number plus one, also after a crash.
 
-        It is above all numbers of leaders with a lower fencing number, and *above* that of the CRL before it.
+        It is above all numbers of leaders with a lower fencing number, and *above* that of the CRL before it. Raises
+        `OperatorError` if the last number is beyond what can be reached by *this_update*.
         """
         table = self._tables.lists
         highest = sql.select(sql.func.coalesce(sql.func.max(table.c.number), 0)).where(table.c.issuer == str(issuer))
         with self._writing() as db:
-            number = max(db.execute(highest).scalar_one() + 1, self.fencing * FENCED, above + 1)
+            last = db.execute(highest).scalar_one()
+            remedy = f"remove the rows of {table.name} with a number over {above}"
+            number = CRL_NUMBERS.must_count(last, this_update, above, remedy=remedy) + 1
+            number = max(number, self.fencing * FENCED, above + 1)
             revoked = self._revocations(db, issuer)
             row = (str(issuer), number, _iso(this_update), _iso(next_update), revoked)
             db.execute(table.insert().values(row))

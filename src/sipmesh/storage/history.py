@@ -15,6 +15,7 @@ import sqlalchemy as sql
 
 from sipmesh.database.connection import Database
 from sipmesh.database.lease import Lease
+from sipmesh.database.number_ceilings import VERSIONS
 from sipmesh.database.schema import MANAGEMENT
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.storage.append_only import copy_rows
@@ -127,10 +128,11 @@ class History:
             refused: The digests of versions that do not count on this server: they do not follow *base*.
 
         Raises:
-            OperatorError: Another operator has published after *base*.
+            OperatorError: Another operator has published after *base*, or the next number is beyond what can be reached by now.
         """
+        highest = VERSIONS.at(at, base)
         with self._audit.changing() as db:
-            head, number = self._head(db, refused), self._next(db, self._head(db))
+            head, number = self._head(db, highest, refused), self._next(db, at, base)
             self._must_be(db, base, head)
             slot = Slot(number, head.digest if head else "", self._audit.head_in(db), self._lease.fencing)
             jws = make(slot)
@@ -146,15 +148,19 @@ class History:
     def jump(self, at_least: int, who: str, why: str, *, at: datetime) -> int:
         """Let the next version have the number *at_least* or a higher one; returns that number.
 
-        This is for a restored backup: servers may have seen versions that this history does not contain.
+        This is for a restored backup: servers may have seen versions that this history does not contain. Raises `OperatorError`
+        for a number that cannot be reached by the time *at*.
         """
         if not 1 <= at_least <= HIGHEST:
             raise OperatorError(f"{at_least} is not a version number; give a number from 1 to {HIGHEST}")
         with self._audit.changing() as db:
+            last = self._highest(db)
+            if why := VERSIONS.why_beyond(at_least, at, last):
+                raise OperatorError(f"the next version cannot have that number: {why}")
             known = db.execute(sql.select(_floors.c.at_least).where(_floors.c.at_least == at_least)).first()
             if known is None:
                 db.execute(_floors.insert().values(at_least=at_least))
-            number = self._next(db, self._head(db))
+            number = self._next(db, at, last)
             self._audit.add(db, who, AuditAct.RESTORE, {"next_version": number, "why": why}, at=at)
         return number
 
@@ -231,15 +237,24 @@ class History:
         raise OperatorError(f"another operator has published after version {base}: {versions or 'nothing'}; {remedy}")
 
     @staticmethod
-    def _head(db: sql.Connection, refused: Collection[str] = ()) -> Version | None:
-        newest = sql.select(*_FACTS).where(_versions.c.digest.not_in(refused)).order_by(_versions.c.number.desc())
-        row = db.execute(newest.limit(1)).first()
+    def _head(db: sql.Connection, highest: int = HIGHEST, refused: Collection[str] = ()) -> Version | None:
+        """Return the newest version up to the number *highest* that is not *refused*."""
+        newest = sql.select(*_FACTS).where(_versions.c.number <= highest, _versions.c.digest.not_in(refused))
+        row = db.execute(newest.order_by(_versions.c.number.desc()).limit(1)).first()
         return _version(row) if row else None
 
     @staticmethod
-    def _next(db: sql.Connection, head: Version | None) -> int:
-        floor = db.execute(sql.select(sql.func.coalesce(sql.func.max(_floors.c.at_least), 1))).scalar_one()
-        return max(head.number + 1 if head else 1, int(floor))
+    def _highest(db: sql.Connection, highest: int = HIGHEST) -> int:
+        number = sql.func.coalesce(sql.func.max(_versions.c.number), 0)
+        return int(db.execute(sql.select(number).where(_versions.c.number <= highest)).scalar_one())
+
+    @classmethod
+    def _next(cls, db: sql.Connection, at: datetime, base: int) -> int:
+        """Return the number that follows all up to the highest one at the time *at*; a floor beyond it is an `OperatorError`."""
+        highest = VERSIONS.at(at, base)
+        floor = int(db.execute(sql.select(sql.func.coalesce(sql.func.max(_floors.c.at_least), 1))).scalar_one())
+        remedy = f"remove the rows of versions_floors over {highest}"
+        return max(cls._highest(db, highest) + 1, VERSIONS.must_count(floor, at, base, remedy=remedy))
 
 
 _PUBLISHING = frozenset({AuditAct.PUBLISH, AuditAct.ROLLBACK})

@@ -65,10 +65,10 @@ class ManagementFiles:
         with self._database.border(), self._database.engine.connect() as db:
             return [StoredFile(row.name, row.number, row.digest, bytes(row.document)) for row in db.execute(newer)]
 
-    def next_number(self) -> int:
-        """Return a number above all in the table."""
+    def last_number(self) -> int:
+        """Return the highest number in the table, 0 if it has no row."""
         with self._database.border(), self._database.engine.connect() as db:
-            return int(db.execute(sql.select(sql.func.coalesce(sql.func.max(_files.c.number), 0))).scalar_one()) + 1
+            return int(db.execute(sql.select(sql.func.coalesce(sql.func.max(_files.c.number), 0))).scalar_one())
 
     def put(self, server: str, files: Sequence[StoredFile]) -> None:
         """Replace files of *server*, all or none; raises `NotLeadingError` if another server leads."""

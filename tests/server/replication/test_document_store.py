@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
 
+from sipmesh.database.number_ceilings import VERSIONS
 from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki.file_error import FileError
@@ -21,7 +23,7 @@ from sipmesh.server.replication.stored_users import USERS, HeldUsers
 from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.users.user_document import UserDocument
 from support.managed import MGMT, Managed
-from support.network import EXAMPLE, FE1, POOL
+from support.network import BEGAN, EXAMPLE, FE1, POOL
 
 
 @pytest.fixture(name="store")
@@ -84,6 +86,20 @@ def test_version_that_is_not_newer_is_refused(managed: Managed, store: DocumentS
     assert store.newer(managed.version(6), in_force, now()).number == 6
 
 
+def test_version_beyond_the_clock_is_refused_and_the_one_after_the_highest_counts(
+    managed: Managed, store: DocumentStore
+) -> None:
+    in_force = store.load()
+    with pytest.raises(RemoteError, match=r"version 9007199254740991 is beyond \d+, the highest one by the clock here"):
+        store.newer(managed.version(2**53 - 1), in_force, now())
+    assert store.known_to_exist == 0
+    at = now()
+    top = VERSIONS.at(at)
+    store.keep(jws := managed.version(top), in_force := store.newer(jws, in_force, at))
+    before = at - timedelta(days=900)  # the clock was set back
+    assert store.newer(managed.version(top + 1), in_force, max(before, BEGAN)).number == top + 1
+
+
 def test_version_that_could_not_be_written_is_accepted_again(managed: Managed, store: DocumentStore) -> None:
     """The record is written first, so that nothing older is loaded; only the same version may be accepted again."""
     jws, in_force = managed.version(5), store.load()
@@ -142,6 +158,33 @@ def test_operator_cannot_load_an_older_version(managed: Managed, store: Document
         restarted(managed).begin(managed.published(), anchors)
     restarted(managed).begin(managed.version(6), anchors)
     assert restarted(managed).load().number == 6
+
+
+@pytest.mark.parametrize(("version", "number"), [(2**53 - 1, 3), (1, 2**62)])
+def test_join_lowers_a_number_that_management_cannot_reach(
+    managed: Managed, store: DocumentStore, version: int, number: int
+) -> None:
+    """An earlier release has accepted such a number: nothing could follow it."""
+    store.users.keep([users(managed, number, "alice")], anew=True)
+    assert store.record is not None
+    store._record.write(replace(store.record, number=version))
+    (store.folder / "servers" / f"{FE1}.fencing").write_bytes(b"%d" % (2**53 - 1))
+    anchors = list(managed.organisation.load().authority.anchors)
+    restarted(managed).begin(managed.signed(managed.payload(2), fencing=3), anchors)
+    again = restarted(managed)
+    assert (again.load().number, again.highest, again.fencing, again.users.open()) == (2, 2, 3, HeldUsers())
+    later = managed.signed(managed.payload(3), fencing=3)
+    assert again.newer(later, again.load(), now()).number == 3
+
+
+def test_join_lowers_no_number_that_management_can_reach(managed: Managed, store: DocumentStore) -> None:
+    top = VERSIONS.at(now())
+    store.keep(jws := managed.version(top), store.newer(jws, store.load(), now()))
+    anchors = list(store.load().authority.anchors)
+    with pytest.raises(OperatorError, match="does not load an older version"):
+        restarted(managed).begin(managed.version(6), anchors)
+    restarted(managed).begin(managed.version(top + 1), anchors)
+    assert restarted(managed).load().number == top + 1
 
 
 def test_join_repairs_an_unreadable_record(managed: Managed, store: DocumentStore) -> None:

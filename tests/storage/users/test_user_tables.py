@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 
+from sipmesh.database.number_ceilings import USERS_NUMBERS
 from sipmesh.errors import OperatorError
 from sipmesh.storage.users.user_database import Users
 from storage.databases import SQLITE, only_postgresql, only_sqlite, run, shell
@@ -54,3 +56,29 @@ def test_table_that_cannot_get_the_column_is_an_operator_error(url: str) -> None
         run(db, f"CREATE TABLE users (aor TEXT, {columns})")
     with pytest.raises(OperatorError, match="cannot be used"):
         Users(url)
+
+
+def test_number_beyond_the_clock_is_refused_and_what_is_known_stays(users: Users, url: str) -> None:
+    """Servers would accept no later change of a user."""
+    users.add(ALICE, "alice-pw")
+    users.refresh()
+    known = users.number
+    for raised in (2**62, USERS_NUMBERS.at(datetime.now(UTC)) + 3_600_000):
+        with shell(url) as db:
+            run(db, "UPDATE users_version SET version = :number", number=raised)
+        for act in (
+            users.refresh,
+            lambda: users.remove(ALICE),
+            lambda: users.jump(1),
+            lambda: users.set_backups({"a": "b"}),
+            lambda: users.documents("example.test", "pool1.example.test", "pool1.example.test"),
+            lambda: Users(url),
+        ):
+            with pytest.raises(OperatorError, match=r"users of number \d+ is beyond .* set `version` of users_version"):
+                act()
+        assert (users.number, users.verifier(ALICE) is None) == (known, False)
+    with shell(url) as db:
+        run(db, "UPDATE users_version SET version = :number", number=known)
+    users.remove(ALICE)
+    assert users.refresh() == {ALICE}
+    assert users.number == known + 1

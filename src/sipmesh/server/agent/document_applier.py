@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from sipmesh.database.number_ceilings import USERS_NUMBERS
 from sipmesh.distribution.items import Item, ItemKind, ReplicationState
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki.file_error import FileError
@@ -294,7 +295,10 @@ class DocumentApplier:
             self._users_in_force(closed)
 
     def _read_users(self, jws: bytes, in_force: Loaded, at: datetime) -> UserDocument:
-        return UserDocument.decode(self._documents.newer_users(jws, in_force, at))
+        document = UserDocument.decode(self._documents.newer_users(jws, in_force, at))
+        if why := USERS_NUMBERS.why_beyond(document.number, at, self._server.user_updates.number):
+            raise RemoteError(f"rejected: {why}", rule="rule R5", status=488)
+        return document
 
     def _complete_parts(self, jws: bytes, document: UserDocument, before: int) -> list[bytes]:
         """Return all parts of a document that is in force now; empty if there are more parts to come."""

@@ -382,6 +382,7 @@ class Controller:
         except (OperatorError, RemoteError) as wrong:  # such as a version without management: the others follow it
             self._log.error("published, but not in force on this server", why=str(wrong))
             closed = []
+        self.management_db.lease.floor = self._versions.documents.fencing
         self._offers.offer_version(self._versions.documents.document())
         self.network.joined = servers_of(self._server.view.loaded) - before
         self._notifier.use_topology(self._server.view.trusted.get)

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sipmesh.database.number_ceilings import FENCING_NUMBERS, USERS_NUMBERS, VERSIONS
 from sipmesh.errors import OperatorError, Problem, RemoteError
 from sipmesh.pki import files
 from sipmesh.pki.file_error import make_folder
+from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.accepted_signer import why_not_trusted
 from sipmesh.server.replication.fencing import HighestFencing
 from sipmesh.server.replication.publication_record import PublicationRecord, PublicationRecordFile, digest
@@ -92,25 +94,43 @@ class DocumentStore:
     def begin(self, jws: bytes, anchors: list[x509.Certificate]) -> None:
         """Store a first publication, or one that an operator brings again; the operator has confirmed its *anchors*.
 
-        Raises `OperatorError` if its signer is not under these anchors, or if it is older than one that this server has
-        accepted.
+        A number that management cannot reach yet is forgotten first. Raises `OperatorError` if its signer is not under these
+        anchors, or if it is older than one that this server has accepted.
         """
         publication = self._open(jws, anchors)
         try:
             self._record.read()
         except OperatorError:  # only a join repairs this
             self._record.forget()
+        self._forget_beyond(at := now_utc())
         if publication.number < self.highest:
             reason = f"has had version {self.highest} in force, and this is version {publication.number}"
             problem = Problem(self._topology, 0, "", reason, "get a new grant from management: sipmesh join grant")
             raise OperatorError("a server does not load an older version", (problem,))
-        self._accept_fencing(open_signed(jws, KIND))
+        self._accept_fencing(open_signed(jws, KIND), at)
         self.keep(jws, load_published(publication, self.folder))
 
-    def _accept_fencing(self, signed: Signed) -> None:
+    def why_beyond(self, at: datetime) -> str:
+        """Return which accepted number management cannot reach at the time *at*, in words; "" if it is none."""
+        users = max(self.record.users if self.record is not None else 0, self.users.read().number)
+        return (
+            VERSIONS.why_beyond(self.highest, at)
+            or USERS_NUMBERS.why_beyond(users, at)
+            or FENCING_NUMBERS.why_beyond(self.fencing, at)
+        )
+
+    def _forget_beyond(self, at: datetime) -> None:
+        """Forget all numbers if one of them is out of reach for management at the time *at*: nothing could follow it."""
+        if self.why_beyond(at):
+            self.users.forget()
+            self._highest.unlink(missing_ok=True)
+            self._record.forget()
+            self._fencing.forget_beyond(at)
+
+    def _accept_fencing(self, signed: Signed, at: datetime) -> None:
         """Note the fencing number of a publication that an operator brings; raises `OperatorError` if it is too low."""
         try:
-            self._fencing.accept(signed)
+            self._fencing.accept(signed, at)
         except RemoteError as wrong:
             problem = Problem(self._topology, 0, "", str(wrong), "get a new grant from management: sipmesh join grant")
             raise OperatorError(
@@ -207,6 +227,8 @@ class DocumentStore:
             raise _refused(
                 f"version {publication.number} after version {floor}: a server does not load an older version"
             )
+        if why := VERSIONS.why_beyond(publication.number, at, floor):
+            raise _refused(why)
         self._accept_signer(signed, in_force, at)
         self.known_to_exist = max(self.known_to_exist, publication.number)
         try:
@@ -287,7 +309,7 @@ class DocumentStore:
 
     def _accept_signer(self, signed: Signed, in_force: Loaded, at: datetime) -> None:
         verify_signer(signed, in_force, at)
-        self._fencing.accept(signed)
+        self._fencing.accept(signed, at)
 
 
 def held_in(folder: Path) -> list[str]:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki import files
+from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.crl_store import CrlStore
 from sipmesh.server.replication.document_store import DocumentStore, signers_of
 from sipmesh.topology.document.names import fqdn
@@ -188,14 +189,19 @@ class JudgedGrant:
     def hold(self, folder: Path, *, runs: bool) -> Loaded:
         """Store the topology of the grant below *folder*, unless a stored topology is intact, and newer or in use.
 
-        A server that *runs* gets newer versions from management. Raises `OperatorError`.
+        A server that *runs* gets newer versions from management. A topology with a number that management cannot reach is
+        replaced, as no other can follow it. Raises `OperatorError`.
         """
-        documents = DocumentStore(folder, self.grant.server)
+        documents, beyond = DocumentStore(folder, self.grant.server), ""
         if documents.is_there:
             with suppress(OperatorError):
-                loaded = documents.load()
-                if runs or loaded.number >= self.number:
+                loaded, beyond = documents.load(), documents.why_beyond(now_utc())
+                if not beyond and (runs or loaded.number >= self.number):
                     return loaded
+        if beyond and runs:
+            raise OperatorError(
+                f"{self.grant.server} has a number that nothing can follow: {beyond}; stop it, and accept again"
+            )
         documents.begin(self.grant.publication, list(self.grant.anchors))
         return documents.load()
 

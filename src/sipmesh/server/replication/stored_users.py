@@ -133,6 +133,12 @@ class StoredUsers:
             self._log.append(parts)
         self.number = number
 
+    def forget(self) -> None:
+        """Remove all documents: management sends all users again."""
+        for file in (self.file, self._behind):
+            file.unlink(missing_ok=True)
+        self.number = 0
+
     def _announce(self, number: int, changed: frozenset[str] | None) -> None:
         record = self._record.read()
         if record is None:

@@ -10,7 +10,7 @@ import sqlalchemy as sql
 from sipmesh.storage.users.password_hashes import verifier_of
 from sipmesh.storage.users.user_document import UserDocument
 from sipmesh.storage.users.user_rows import alias_index, backups_in, rows_of, rules_in
-from sipmesh.storage.users.user_tables import ALIASES, CHANGES, USERS, VERSION, WATCHERS
+from sipmesh.storage.users.user_tables import ALIASES, CHANGES, USERS, WATCHERS, raise_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,8 +59,7 @@ def changes_since(db: sql.Connection, since: int, otherwise: str) -> UserChanges
     The version is written first, as in every change: so no change happens until everything has been read. If the changes are not
     known, as after a restore, all users are returned.
     """
-    same = VERSION.update().values(version=VERSION.c.version).returning(VERSION.c.version)
-    version: int = db.execute(same).scalar_one()
+    version = raise_number(db, 0)
     db.execute(USERS.update().where(USERS.c.pool.is_(None)).values(pool=otherwise))
     changes = sql.select(CHANGES.c.aor).where(CHANGES.c.version > since)
     changed = list(db.execute(changes).scalars())

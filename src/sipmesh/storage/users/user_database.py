@@ -47,6 +47,8 @@ from sipmesh.storage.users.user_tables import (
     USERS,
     VERSION,
     WATCHERS,
+    number_in,
+    raise_number,
 )
 
 if TYPE_CHECKING:
@@ -262,13 +264,13 @@ class Users:
         the number, and is the change of no single user. Raises `OperatorError` if the database cannot be used.
         """
         with self._database.border(), self._engine.begin() as db:
-            db.execute(VERSION.update().values(version=VERSION.c.version))  # so that no change happens meanwhile
+            raise_number(db, 0, self.number)  # so that no change happens meanwhile
             if backups_in(db) == backups:
                 return
             db.execute(BACKUPS.delete())
             if backups:
                 db.execute(BACKUPS.insert(), [{"pool": pool, "backup": backup} for pool, backup in backups.items()])
-            db.execute(VERSION.update().values(version=VERSION.c.version + 1))
+            raise_number(db, 1, self.number)
 
     def places(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return the home pools of users ("" for users without one), and the domains of their addresses."""
@@ -314,8 +316,7 @@ class Users:
         Raises `OperatorError` if the database cannot be used.
         """
         with self._database.border(), self._engine.begin() as db:
-            jumped = VERSION.update().values(version=VERSION.c.version + by).returning(VERSION.c.version)
-            return int(db.execute(jumped).scalar_one())
+            return raise_number(db, by, self.number)
 
     def verifier(self, aor: str) -> Verifier | None:
         """Return the password verifier of *aor* from memory, as of the last `refresh`; None for an unknown user."""
@@ -360,7 +361,7 @@ class Users:
 
     def _changed(self) -> frozenset[str]:
         with self._database.border(), self._engine.connect() as db:
-            version = db.execute(sql.select(VERSION.c.version)).scalar_one()
+            version = number_in(db, self.number)
             if version == self._known.number:
                 return frozenset()
             since = sql.select(CHANGES.c.aor).where(
@@ -379,7 +380,7 @@ class Users:
 
     def _load(self) -> None:
         with self._engine.connect() as db:
-            version = db.execute(sql.select(VERSION.c.version)).scalar_one()
+            version = number_in(db)
             rows, aliases = rows_of(db, sql.select(USERS)), alias_index(db, sql.select(ALIASES))
             rules = rules_in(db, sql.select(WATCHERS))
         self._known.replace(frozenset(), rows, aliases, rules, version)
@@ -396,8 +397,7 @@ class Users:
     def _changing(self, aor: str) -> Iterator[tuple[sql.Connection, int]]:
         """Start a change of one user: other changes wait until it is committed or rolled back."""
         with self._database.border(), self._engine.begin() as db:
-            next_version = VERSION.update().values(version=VERSION.c.version + 1).returning(VERSION.c.version)
-            version = db.execute(next_version).scalar_one()
+            version = raise_number(db, 1, self.number)
             yield db, version
             db.execute(CHANGES.insert().values(version=version, aor=aor))
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import sqlalchemy as sql
 
+from sipmesh.database.number_ceilings import USERS_NUMBERS
 from sipmesh.sip.digest import Algorithm
 
 
@@ -82,3 +83,25 @@ BACKUPS = sql.Table(
 
 COLUMN_OF: Final = {Algorithm.SHA_256: "ha1_sha256", Algorithm.MD5: "ha1_md5"}
 """The columns of the password hashes."""
+
+
+def number_in(db: sql.Connection, known: int = 0) -> int:
+    """Return the number of the users; *known* is the highest one that was read before.
+
+    Raises `OperatorError` for a number that no changes can have reached by now: somebody has changed the database.
+    """
+    return _counted(db.execute(sql.select(VERSION.c.version)).scalar_one(), known)
+
+
+def raise_number(db: sql.Connection, by: int, known: int = 0) -> int:
+    """Raise the number of the users, so that other changes wait until the end of the transaction; raises as `number_in` does.
+
+    With 0 for *by* the number stays the same.
+    """
+    raised = VERSION.update().values(version=VERSION.c.version + by).returning(VERSION.c.version)
+    return _counted(db.execute(raised).scalar_one(), known)
+
+
+def _counted(number: int, known: int) -> int:
+    remedy = f"set `version` of users_version to {known or 'the last one of users_changes'}"
+    return USERS_NUMBERS.must_count(number, datetime.now(UTC), known, remedy=remedy)

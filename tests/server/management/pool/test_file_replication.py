@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sql
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sipmesh.database.number_ceilings import FILE_NUMBERS
 from sipmesh.database.shared import SharedDatabase
 from sipmesh.demo.forge import Forge, Wish
 from sipmesh.errors import OperatorError, RemoteError
@@ -22,6 +24,7 @@ from sipmesh.pki import authority, files
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.management.pool import file_replication
 from sipmesh.server.management.pool.file_replication import KIND, FileGiver, FileReceiver, _payload
+from sipmesh.server.management.pool.joining import join_pool
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.management_files import StoredFile
@@ -32,8 +35,8 @@ from support.network import EXAMPLE, FE1, FE2
 from support.pool import Pool, build_pool
 
 pytestmark = pytest.mark.peer("postgresql")
-PLANTED = (1 << 53) - 1
-"""The number of a planted file: above all of the leader."""
+PLANTED = FILE_NUMBERS.at(datetime.now(UTC)) - 1
+"""The number of a planted file: above all of the leader, and one that a leader can have."""
 
 
 @dataclass
@@ -219,6 +222,39 @@ def test_planted_file_is_refused_and_those_of_the_leader_are_written(ends: Ends)
     assert (ends.folder / "ca" / "root.pem").read_bytes() == (ends.view.loaded.folder / "ca" / "root.pem").read_bytes()
     ends.plant("planted", network.signed(payload, kind=KIND, fencing=fencing))
     assert ends.receive() == ["ca/root.pem"]
+
+
+def test_number_of_a_file_beyond_the_clock_is_refused_at_both_ends(ends: Ends) -> None:
+    """Otherwise no later file would count, such as the CRL of a stolen server."""
+    number, leaf = 2**63 - 9, ends.folder / "servers" / f"{MGMT2}.pem"
+    public = x509.load_pem_x509_certificates(leaf.read_bytes())[0].public_key()
+    assert isinstance(public, ec.EllipticCurvePublicKey)
+    ends.give()
+    ends.receive()
+    payload = _payload(MGMT2, "ca/root.pem", number, b"x", public)
+    ends.plant("planted", ends.pool.network.signed(payload, kind=KIND, fencing=ends.leader.lease.fencing), number)
+    with pytest.raises(RemoteError, match=f"file of number {number} is beyond"):
+        ends.receive()
+    ends.giver = FileGiver(ends.leader)
+    (ends.view.loaded.folder / "ca" / "root.crl").write_bytes(crl := b"a later one")
+    with pytest.raises(
+        OperatorError, match=f"file of number {number} is beyond .* remove the rows of management_files"
+    ):
+        ends.give()
+    with sql.create_engine(ends.pool.url, poolclass=sql.NullPool).begin() as db:
+        db.exec_driver_sql("DELETE FROM management_files WHERE name = 'planted'")
+    assert ends.give() == [f"{MGMT2}: ca/root.crl"]
+    assert ends.receive() == ["ca/root.crl"]
+    assert (ends.folder / "ca" / "root.crl").read_bytes() == crl
+
+
+def test_join_forgets_the_number_of_a_file_that_no_leader_can_have(ends: Ends) -> None:
+    ends.give()
+    file = ends.folder / "servers" / f"{MGMT2}.files"
+    file.write_bytes(b"%d" % 2**62)
+    assert ends.receive() == []
+    assert join_pool(ends.folder, SharedDatabase(ends.pool.url, MGMT2))
+    assert int(file.read_bytes()) < FILE_NUMBERS.at(datetime.now(UTC))
 
 
 def test_server_with_another_key_is_told_so(ends: Ends) -> None:

@@ -22,6 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from sipmesh.database.number_ceilings import FILE_NUMBERS
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
@@ -36,13 +37,14 @@ from sipmesh.server.replication.crl_store import is_portable
 from sipmesh.server.replication.document_store import DocumentStore, signers_of
 from sipmesh.server.replication.highest_number import HighestNumber
 from sipmesh.storage.audit_act import AuditAct
-from sipmesh.storage.management_files import StoredFile
+from sipmesh.storage.management_files import ManagementFiles, StoredFile
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.role import Role
 from sipmesh.trust.x509.certificate import issued_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from sipmesh.storage.management_db import ManagementDb
@@ -93,7 +95,7 @@ class FileGiver:
             return []
         chain, key = found
         stored = self._management_db.files
-        number = max(stored.next_number(), time.time_ns() // 1000)  # also above rows that somebody has removed
+        number = max(_last_number(stored, now_utc()) + 1, time.time_ns() // 1000)  # also above rows that were removed
         before = stored.digests(server)
         changed: list[StoredFile] = []
         for name, content in {**held, CERTIFICATE: chain}.items():
@@ -152,10 +154,17 @@ class FileReceiver:
         for row in self._management_db.files.since(self._documents.name, self._number.value):
             payload = self._documents.signed_by_management(row.document, KIND, in_force, now_utc())
             name, content = _opened(payload, self._documents.name, row.number, files.read_key(key_file))
+            if why := FILE_NUMBERS.why_beyond(row.number, now_utc(), self._number.value):
+                raise RemoteError(f"rejected: {why}", rule="rule R6", status=488)
             if self._write(name, content, certificate):
                 written.append(name)
             self._number.raise_to(row.number)
         return written
+
+    def forget_beyond(self) -> None:
+        """Forget a number that no leader can have yet: an operator lets this server join the pool again."""
+        if FILE_NUMBERS.why_beyond(self._number.value, now_utc()):
+            self._number.forget()
 
     def _write(self, name: str, content: bytes, certificate: Path) -> bool:
         """Write one file; return False if it has this content already, or a newer CRL."""
@@ -180,6 +189,12 @@ def _is_older_crl(content: bytes, file: Path) -> bool:
     except (OSError, ValueError):
         return False
     return new.issuer == old.issuer and number_of(new) < number_of(old)
+
+
+def _last_number(stored: ManagementFiles, at: datetime) -> int:
+    """Return the highest number of all rows; raises `OperatorError` if no leader can have used it at the time *at*."""
+    remedy = f"remove the rows of management_files with a number over {FILE_NUMBERS.at(at)}"
+    return FILE_NUMBERS.must_count(stored.last_number(), at, remedy=remedy)
 
 
 def _files_of(folder: Path) -> dict[str, bytes]:

@@ -35,7 +35,9 @@ def join_pool(folder: Path, shared: SharedDatabase) -> bool:
         if SharedDatabase.find(folder) != shared:
             files.write(folder / FILE, shared.encode(), files.SECRET)
         ours = view(in_force, shared.server)
-        FileReceiver(management_db, documents).receive(in_force, ours.certificate, ours.key)
+        receiver = FileReceiver(management_db, documents)
+        receiver.forget_beyond()
+        receiver.receive(in_force, ours.certificate, ours.key)
     finally:
         management_db.close()
     return CaGenerations.are_in(folder / CA)
