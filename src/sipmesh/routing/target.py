@@ -87,13 +87,26 @@ class Carriage:
         self.flow, self.route, self.path = flow, route, path
 
 
+@dataclass(frozen=True, slots=True)
+class AnotherNotifier:
+    """A SUBSCRIBE or PUBLISH for *aor*, for which the servers *tried* of our pool could not be reached.
+
+    Another server of the pool is the notifier then, or this one. *identity* is the sender of the request.
+    """
+
+    aor: str
+    identity: str | None
+    tried: frozenset[str]
+
+
 @dataclass(init=False, slots=True)
 class ServerTarget:
     """Servers to try in this order. *kind* is the kind of link to them.
 
     *instead* is the target to try if none of the servers can be reached. *asks*: the servers are
     asked for a device that they may not know. Then their 404 counts only if nobody else answers, and so does their absence.
-    *carries*: the request is of a user who has logged in there, by us.
+    *carries*: the request is of a user who has logged in there, by us. *again* is what to decide anew if none of the servers
+    can be reached.
     """
 
     names: tuple[str, ...]
@@ -103,6 +116,7 @@ class ServerTarget:
     instead: FlowTarget | None
     asks: bool
     carries: Carriage | None
+    again: AnotherNotifier | None
 
     def __init__(
         self,
@@ -114,9 +128,10 @@ class ServerTarget:
         *,
         asks: bool = False,
         carries: Carriage | None = None,
+        again: AnotherNotifier | None = None,
     ) -> None:
         self.names, self.kind, self.uri, self.q, self.instead, self.asks = names, kind, uri, q, instead, asks
-        self.carries = carries
+        self.carries, self.again = carries, again
 
 
 Target = FlowTarget | RemoteFlowTarget | ServerTarget

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from routing.messages import BOB, CONTACT, FE2, request, response, row
 from sipmesh.errors import LocalError
 from sipmesh.routing.proxy.branch_attempt import BranchState, ways_to
-from sipmesh.routing.proxy.effects import AwaitSilent, Cancel, Effect, Forget, SendResponse, Silence, Start
+from sipmesh.routing.proxy.effects import AwaitSilent, Cancel, DecideAgain, Effect, Forget, SendResponse, Silence, Start
 from sipmesh.routing.proxy.response_context import ELSEWHERE, ResponseContext
-from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
+from sipmesh.routing.target import AnotherNotifier, FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.trust.evidence import LinkKind
 
 PHONE = FlowTarget(1, b"8 octets", CONTACT)
@@ -310,6 +310,13 @@ def test_a_lost_link_leads_to_each_other_server_once() -> None:
     assert call.loses() == ["start 1 b.test"]
     assert call.loses() == []
     assert call.loses(1) == ["reply 503"]
+
+
+def test_request_whose_notifier_is_lost_is_decided_again_once() -> None:
+    again = AnotherNotifier(BOB, None, frozenset({"a.test"}))
+    call = Call(replace(ONE_SERVER, again=again), method="SUBSCRIBE")
+    assert call.context.lost(0) == [DecideAgain(again)]
+    assert (call.loses(), call.context.answered) == ([], True)
 
 
 def test_a_lost_flow_leads_to_each_other_flow_of_the_device_once() -> None:

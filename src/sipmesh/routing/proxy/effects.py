@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sipmesh.routing.target import RemoteFlowTarget, Target
+    from sipmesh.routing.target import AnotherNotifier, RemoteFlowTarget, Target
     from sipmesh.sip.message import Response
 
 
@@ -60,4 +60,11 @@ class AwaitSilent:
     """Wait `SILENT_S` for the branches that have not been answered at all, then call `ResponseContext.leave_silent`."""
 
 
-Effect = Start | SendResponse | Silence | Cancel | Forget | AwaitSilent
+@dataclass(frozen=True, slots=True)
+class DecideAgain:
+    """Decide about the request once more: the notifier to which it was sent cannot be reached."""
+
+    what: AnotherNotifier
+
+
+Effect = Start | SendResponse | Silence | Cancel | Forget | AwaitSilent | DecideAgain

@@ -8,7 +8,7 @@ from sipmesh.errors import LocalError
 from sipmesh.routing.proxy.best_response import BestResponse
 from sipmesh.routing.proxy.branch_attempt import Branch, BranchState, Way, ways_to
 from sipmesh.routing.proxy.breadth import breadth_of, narrowed
-from sipmesh.routing.proxy.effects import AwaitSilent, Cancel, Effect, Forget, SendResponse, Silence, Start
+from sipmesh.routing.proxy.effects import AwaitSilent, Cancel, DecideAgain, Effect, Forget, SendResponse, Silence, Start
 from sipmesh.routing.proxy.own_responses import (
     FLOW_FAILED,
     NOT_FOUND,
@@ -168,6 +168,10 @@ class ResponseContext:
         if branch.state is not BranchState.CALLING:
             branch.ways = ()
         branch.state = BranchState.DONE
+        again = branch.target.again if isinstance(branch.target, ServerTarget) else None
+        if again is not None and not branch.ways and not self.ended:
+            self.answered = True
+            return [DecideAgain(again)]
         return self._try_next_way(branch, explained(self.request, lost_status(branch.target)))
 
     def timed_out(self, number: int) -> list[Effect]:

@@ -40,7 +40,7 @@ from sipmesh.routing.registrar.device import RegisteredContact, contact_address,
 from sipmesh.routing.registrar.gruu import Gruus, OpenedGruu, is_gruu, pool_of, public_device
 from sipmesh.routing.roles.access import carried
 from sipmesh.routing.roles.options import registrar_capabilities
-from sipmesh.routing.target import Found, ServerTarget
+from sipmesh.routing.target import AnotherNotifier, Found, ServerTarget
 from sipmesh.sip.message import Request
 from sipmesh.sip.rows import PRIVACY
 from sipmesh.sip.text import shown
@@ -122,7 +122,9 @@ def subscribe_again(request: Request, route_set: RouteSet, sender: Sender, facts
         return who
     if route_set.beyond is None:
         return Serve(request.ruri.aor, who)
-    return Forward((ServerTarget((route_set.beyond.host,), LinkKind.SERVER, request.uri),), who)
+    notifier = route_set.beyond.host
+    again = AnotherNotifier(request.ruri.aor, who, frozenset({notifier}))
+    return Forward((ServerTarget((notifier,), LinkKind.SERVER, request.uri, again=again),), who)
 
 
 def carry(request: Request, route_set: RouteSet, other: Side | None, sender: Sender, facts: FrontEndFacts) -> Outcome:

@@ -28,6 +28,8 @@ from sipmesh.routing.proxy.branch import carried_loop
 from sipmesh.routing.proxy.target_set import fork
 from sipmesh.routing.roles.front_end import to_home
 from sipmesh.routing.target import FlowTarget, ServerTarget, is_carried
+from sipmesh.server.proxy.events.notifier import UNKNOWN
+from sipmesh.server.proxy.relay import Decider
 from sipmesh.server.proxy.transactions.message_size import is_too_long
 from sipmesh.server.quotas.usage import BRANCH_OCTETS
 from sipmesh.sip.message import respond
@@ -39,11 +41,12 @@ from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sipmesh.routing.identity.border import Border
     from sipmesh.routing.identity.sender import Sender
     from sipmesh.routing.registrar.binding import Binding
+    from sipmesh.routing.target import AnotherNotifier
     from sipmesh.server.proxy.calls.call_release import CallRelease
     from sipmesh.server.proxy.calls.identity_service import IdentityService
     from sipmesh.server.proxy.calls.media_guard import MediaGuard
@@ -81,7 +84,7 @@ WHY_NOT: Final = {
 """Why a MESSAGE is not stored, for the log. Its sender gets 480: the user is not registered."""
 
 
-class Executor:
+class Executor(Decider):
     """Carries out decisions under *view*, the topology in force; *border* is computed from *view*."""
 
     def __init__(
@@ -109,6 +112,7 @@ class Executor:
         self._media, self._identity = media, identity
         self.siblings: Siblings | None = None
         self._transactions, self._acks, self._release = relay.server_transactions, acks, release
+        relay.decider = self
 
     def __repr__(self) -> str:
         return f"<Executor {self._refusals!r}>"
@@ -249,15 +253,36 @@ class Executor:
         if flow.served.get(key) is not waiting:
             return
         self._transactions.drop(waiting)
+        self._go_on(
+            flow,
+            request,
+            key,
+            loop,
+            lambda: NO_REGISTRATIONS if held is None else self._to_bindings(request, outcome, held),
+        )
+
+    def _go_on(self, flow: Flow, request: Request, key: str, loop: str, decide: Callable[[], Outcome]) -> None:
+        """Carry out what *decide* gives for a request that has waited; errors of the request are handled here."""
         try:
-            if held is None:
-                self.answer(flow, request, key, NO_REGISTRATIONS)
-            else:
-                self.carry_out(flow, request, key, self._to_bindings(request, outcome, held), loop)
+            self.carry_out(flow, request, key, decide(), loop)
         except RemoteError as wrong:
             self.refuse_malformed(flow, request, wrong)
         except SipmeshError as wrong:
             self.refuse_failed(flow, request, wrong)
+
+    def decide_again(self, proxied: ProxiedRequest, what: AnotherNotifier) -> None:
+        """Serve a SUBSCRIBE or PUBLISH whose notifier cannot be reached: here, or at the next server of the pool.
+
+        A subscription that it had is lost with it: the phone subscribes anew after a 481 (RFC 6665 section 4.1.2.2).
+        """
+        flow, request, key = proxied.flow, proxied.request, proxied.key
+        if flow.served.get(key) is not proxied:
+            return  # its link has closed
+        self._transactions.drop(proxied)
+        is_lost = request.to.tag is not None
+        self._go_on(
+            flow, request, key, proxied.loop, lambda: UNKNOWN if is_lost else self._events.chosen(request, what)
+        )
 
     def _notify(self, flow: Flow, request: Request, key: str, outcome: Serve) -> None:
         """Give a request to the notifier; the NOTIFY of a new subscription follows the answer."""

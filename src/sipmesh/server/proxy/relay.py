@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.response_policy import is_to, settle, settle_registration
-from sipmesh.routing.proxy.effects import AwaitSilent, Cancel, Effect, Forget, SendResponse, Start
+from sipmesh.routing.proxy.effects import AwaitSilent, Cancel, DecideAgain, Effect, Forget, SendResponse, Start
 from sipmesh.routing.proxy.forwarding import assert_identity, hides_answerer
 from sipmesh.routing.proxy.own_responses import (
     BAD_GATEWAY,
@@ -29,6 +29,7 @@ from sipmesh.trust.evidence import LinkKind
 if TYPE_CHECKING:
     from sipmesh.routing.outcome import Answer, Forward
     from sipmesh.routing.registrar.binding import Binding
+    from sipmesh.routing.target import AnotherNotifier
     from sipmesh.server.proxy.call_table import CallTable
     from sipmesh.server.proxy.calls.call_release import CallRelease
     from sipmesh.server.proxy.calls.media_guard import MediaGuard
@@ -63,6 +64,17 @@ class Access:
 NO_ACCESS: Final = Access()
 
 
+class Decider:
+    """What a relay asks when a request needs another decision than the one that it carries out."""
+
+    def decide_again(self, proxied: ProxiedRequest, what: AnotherNotifier) -> None:
+        """Decide about *proxied*, whose notifier cannot be reached."""
+        raise NotImplementedError
+
+
+NO_DECIDER: Final = Decider()
+
+
 class Relay:
     """The way of each request through this server: from its server transaction to its branches, and of the responses back.
 
@@ -86,6 +98,7 @@ class Relay:
         self.server_transactions, self.client_transactions = server_transactions, client_transactions
         self.requests, self.calls = requests, calls
         self.access: Access = NO_ACCESS
+        self.decider: Decider = NO_DECIDER
         self._clock, self._flow_table, self._forget = clock, flow_table, forget
         self._privacy, self._outages, self._media, self._release = privacy, outages, media, release
         self.calls_started = 0
@@ -329,6 +342,8 @@ class Relay:
                 self._forget(effect.target.binding)
             elif isinstance(effect, AwaitSilent):
                 self.server_transactions.await_silent(proxied)
+            elif isinstance(effect, DecideAgain):
+                self.decider.decide_again(proxied, effect.what)
             else:
                 self.server_transactions.drop(proxied)
 

@@ -415,10 +415,38 @@ async def test_other_server_takes_over_when_the_notifier_is_gone(pool: Network) 
         assert (await told(alice)).first("subscription-state") == "terminated;reason=deactivated"
         assert (await alice.ask(again(alice, granted, 600))).status == 481
         await pool.stop(notifier)
-        while (await alice.ask(subscribe(alice, BOB))).status != 200:
-            assert not pool.nodes[other].events.notifier
-        await told(alice)
+        await watch(alice, BOB)
         assert len(pool.nodes[other].events.notifier) == 1
+
+
+@on_loop
+async def test_next_server_serves_at_once_what_the_notifier_cannot_be_reached_for(pool: Network) -> None:
+    """Nobody knows yet that it is gone."""
+    notifier = notifier_of(BOB, (FE1, FE2), ())
+    other = FE2 if notifier == FE1 else FE1
+    async with pool:
+        alice, bob = await pool.phone("alice", other), await pool.phone("bob", other)
+        await watch(bob, "sip:alice@example.test")  # so that there are links between the servers
+        await pool.stop(notifier)
+        assert not pool.nodes[other].outages.names
+        await watch(alice, BOB)
+        pool.nodes[other].outages.names.clear()
+        assert (await bob.ask(publish(bob, BUSY))).status == 200
+        assert b"busy" in (await told(alice)).body
+
+
+@on_loop
+async def test_refresh_of_a_subscription_whose_notifier_is_gone_gets_481(pool: Network) -> None:
+    """The subscription is lost, and the phone begins a new one at once (RFC 6665 section 4.1.2.2)."""
+    notifier = notifier_of(BOB, (FE1, FE2), ())
+    other = FE2 if notifier == FE1 else FE1
+    async with pool:
+        granted, _ = await watch(await pool.phone("alice", notifier), BOB)
+        alice = await pool.phone("alice", other)
+        alice._cseq = granted.cseq.number  # the phone has come back on another link, and goes on
+        assert (await alice.ask(again(alice, granted, 600))).status == 200
+        await pool.stop(notifier)
+        assert (await alice.ask(again(alice, granted, 600))).status == 481
 
 
 @pytest.mark.parametrize(("policy", "seen"), [("allow", b"<note>busy</note>"), ("polite-block", b"closed")])

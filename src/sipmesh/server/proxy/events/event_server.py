@@ -11,7 +11,7 @@ from sipmesh.routing.identity.alias import name_of
 from sipmesh.routing.identity.privacy import is_anonymous
 from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.outcome import Answer, Forward, Serve
-from sipmesh.routing.target import ServerTarget
+from sipmesh.routing.target import AnotherNotifier, ServerTarget
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.storage.messages import MessageLimits, Storing, counts, expire, forget_users
 from sipmesh.topology.document.watching import Watching
@@ -91,12 +91,22 @@ class EventServer:
         """
         if not is_for_notifier(request, outcome.aor, outcome.identity):
             return None
-        here, pool = self._view.name, self._view.pool
-        is_from_mate = isinstance(sender, ServerSender) and sender.peer.pool == pool.name
-        chosen = here if is_from_mate else notifier_of(outcome.aor, pool.servers, self._outages.names)
-        if chosen in {here, ""}:
+        if isinstance(sender, ServerSender) and sender.peer.pool == self._view.pool.name:
             return Serve(outcome.aor, outcome.identity)
-        return Forward((ServerTarget((chosen,), LinkKind.SERVER, request.uri),), outcome.identity)
+        return self.chosen(request, AnotherNotifier(outcome.aor, outcome.identity, frozenset()))
+
+    def chosen(self, request: Request, what: AnotherNotifier) -> Serve | Forward:
+        """Give a SUBSCRIBE or PUBLISH to the notifier that is chosen without the servers that do not answer.
+
+        If that one does not answer either, the request is decided about again without it.
+        """
+        down = {*self._outages.names, *what.tried}
+        chosen = notifier_of(what.aor, self._view.pool.servers, down)
+        if chosen in {self._view.name, ""}:
+            return Serve(what.aor, what.identity)
+        again = AnotherNotifier(what.aor, what.identity, what.tried | {chosen})
+        target = ServerTarget((chosen,), LinkKind.SERVER, request.uri, again=again)
+        return Forward((target,), what.identity)
 
     def refused(self, request: Request, outcome: ToUser) -> Answer | None:
         """Refuse a SUBSCRIBE of a watcher who may not see what its package tells of the user; None for all else.
