@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sipmesh.transport.tls.contexts import mutual_context
-from sipmesh.transport.tls.pyopenssl import PyOpenSslTls, Room
+from sipmesh.transport.tls.contexts import client_port_context, mutual_context
+from sipmesh.transport.tls.pyopenssl import MOST_AFTER_HANDSHAKE, PyOpenSslTls, Room
 from sipmesh.transport.tls.results import RECORD, HandshakeError, Progress, TlsError
+from support.key_updates import RecordWriter
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sipmesh.transport.tls.contexts import Identity
     from transport.authority import Authority
 
@@ -141,3 +144,21 @@ def test_end_with_an_unknown_ca_is_refused_and_its_certificate_is_recorded(
 def test_repr_shows_the_state(ends: Ends, sockets: tuple[socket.socket, socket.socket]) -> None:
     assert f"fd={sockets[0].fileno()}" in repr(ends[0])
     assert ends[0].fileno() == sockets[0].fileno()
+
+
+@pytest.mark.parametrize(("updates", "is_read"), [(MOST_AFTER_HANDSHAKE // 4, True), (2 * MOST_AFTER_HANDSHAKE, False)])
+def test_key_updates_are_bounded(
+    here: Identity, sockets: tuple[socket.socket, socket.socket], tmp_path: Path, updates: int, *, is_read: bool
+) -> None:
+    """OpenSSL would work on all that are there in one read."""
+    accepting, client = client_port_context(here).accepted(sockets[1]), RecordWriter(tmp_path)
+    sockets[0].send(client.shake_hands(b""))
+    assert accepting.handshake() is Progress.WANT_READ
+    sockets[0].send(client.shake_hands(sockets[0].recv(RECORD)))
+    assert accepting.handshake() is Progress.DONE
+    sockets[0].send(client.key_updates(updates) + client.data(b"hello"))
+    if is_read:
+        assert bytes(accepting.read(Room()) or b"") == b"hello"
+    else:
+        with pytest.raises(TlsError, match="KeyUpdate"):
+            accepting.read(Room())

@@ -67,6 +67,29 @@ VERIFY_TEXTS: Final = {
 }
 
 
+MOST_AFTER_HANDSHAKE: Final = 256
+"""Steps of TLS on one link after its handshake. OpenSSL counts no KeyUpdate and no session ticket of a peer, and works on them
+until none is left to read: for so long one peer would stop this process. A KeyUpdate is one step or two, and is due each 2**24
+records or later; a server sends a few tickets."""
+
+
+def _on_step(connection: SSL.Connection, where: int, _code: int) -> None:
+    """Count one step of TLS after the handshake; OpenSSL calls this for each message that is not application data."""
+    tls: PyOpenSslTls | None = connection.get_app_data()
+    if tls is not None and where & SSL.SSL_CB_LOOP:
+        tls.stepped()
+
+
+def _established() -> SSL.Context:
+    """Make the context of all connections after their handshake: it presents nothing, and only tells of further steps."""
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_info_callback(_on_step)
+    return context
+
+
+_ESTABLISHED: Final = _established()
+
+
 class Room:
     """The buffer into which OpenSSL decrypts: one for all links of a reactor. *size* is in octets.
 
@@ -88,10 +111,10 @@ class PyOpenSslTls:
     octets were accepted; 0 means that the socket is full, and the next call must start with exactly the same octets.
     """
 
-    __slots__ = ("_connection", "_errors", "_opening", "_seen", "_sock", "_ssl")
+    __slots__ = ("_connection", "_errors", "_opening", "_seen", "_sock", "_ssl", "_steps")
 
     def __init__(self, context: SSL.Context, sock: socket.socket, *, opening: bool, name: str = "") -> None:
-        self._sock, self._opening = sock, opening
+        self._sock, self._opening, self._steps = sock, opening, 0
         self._errors: list[EngineError] | None = None  # created with the first error: most links have none
         self._seen: dict[int, bytes] | None = None
         self._connection = SSL.Connection(context, sock)
@@ -138,7 +161,14 @@ class PyOpenSslTls:
             raise self._closed_early("close_notify") from None
         except SSL.Error as error:
             raise self._refused(_reason(error)) from None
+        self._connection.set_context(_ESTABLISHED)
         return Progress.DONE
+
+    def stepped(self) -> None:
+        """Count a step after the handshake. At the limit OpenSSL reads no further: it takes the connection for closed."""
+        self._steps += 1
+        if self._steps > MOST_AFTER_HANDSHAKE:
+            self._connection.set_shutdown(SSL.RECEIVED_SHUTDOWN)
 
     def _closed_early(self, how: str) -> HandshakeError:
         """Return the error for an early close: a peer that refuses should send an alert (RFC 8446 4.4.2.4); many only close."""
@@ -177,6 +207,8 @@ class PyOpenSslTls:
         except (SSL.WantReadError, SSL.WantWriteError):
             return b""
         except SSL.ZeroReturnError:
+            if self._steps > MOST_AFTER_HANDSHAKE:
+                raise TlsError("too many TLS messages after the handshake, such as KeyUpdate") from None
             return None
         except SSL.SysCallError as gone:
             raise TlsError(f"the peer closed without close_notify ({gone.args[-1]})") from None
