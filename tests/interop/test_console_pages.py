@@ -15,6 +15,7 @@ from interop.chromium import BUNDLES, Chromium
 from interop.console_page import ConsolePage
 from sipmesh.server.console.access.openid.flow import CALLBACK
 from sipmesh.server.console.pages.forms import FORMS
+from sipmesh.trust.evidence import LinkKind
 from support.console import management_with_console
 from support.managed import MGMT, Managed, second_pool
 from support.network import POOL2
@@ -95,6 +96,25 @@ async def test_security_officer_does_each_action_by_its_form_and_a_viewer_has_no
             await officer.show(path)
             assert told in await officer.use(action, **fields), action
         assert {form.path for form in FORMS} - {action for _, action, _, _ in ACTIONS} == {"/block", "/issue"}
+        assert [line for line in browser.console if "Content Security Policy" in line] == []
+
+
+@on_loop
+async def test_new_verdict_appears_in_the_page_without_a_reload(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (network, browser):
+        viewer = await ConsolePage.open(browser, network)
+        await viewer.log_in(network, "viewer")
+        await viewer.show("/verdicts")
+        assert await viewer.evaluate("document.querySelectorAll('tbody tr.none').length") == 1
+        await viewer.evaluate("window.same = true, undefined")
+        reader, writer = await asyncio.open_connection(*network.organisation.address(MGMT, LinkKind.SERVER))
+        writer.write(b"OPTIONS sip:example.test SIP/2.0\r\n\r\n")
+        await reader.read()
+        writer.close()
+        shown = """new Promise(done => { const look = () => document.querySelector("tbody td.bad")
+          ? done(document.querySelector("tbody").rows.length) : setTimeout(look, 20); look() })"""
+        assert await viewer.evaluate(shown) == 1
+        assert await viewer.evaluate("window.same") is True
         assert [line for line in browser.console if "Content Security Policy" in line] == []
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sipmesh.server.console import operations
+from sipmesh.server.console import draft_commands, operations, partner_commands
 from sipmesh.server.console.operations import TABLE, operation_of
 from sipmesh.server.console.pages.forms import FORMS, Form
 from sipmesh.server.management.replies import PROBE_LINKS
@@ -18,7 +18,7 @@ from support.running import on_loop
 
 TEMPLATES = Path(operations.__file__).with_name("templates")
 OURS = {"form_token", "sure", "force"}
-FOR_PROGRAMS = {PROBE_LINKS.name}
+FOR_PROGRAMS = {PROBE_LINKS.name, *draft_commands.CHANGES, *partner_commands.CHANGES}
 """Operations of the API that no page has."""
 
 

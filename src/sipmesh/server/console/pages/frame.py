@@ -20,6 +20,7 @@ from sipmesh.trust.formatting import tell_span, tell_time
 
 if TYPE_CHECKING:
     from sipmesh.server.console.access.guard import Guard, Handler
+    from sipmesh.server.console.access.operator import Operator
     from sipmesh.server.console.operations import Operations
     from sipmesh.topology.view import ServerView
 
@@ -52,6 +53,14 @@ class Frame:
     async def read(self, request: web.Request, operation: str, /, **given: object) -> Any:
         """Run an operation for the operator of *request*; raises as `Operations.run` does."""
         return await self._operations.read(operation, request[OPERATOR], given)
+
+    async def read_as(self, operator: Operator, operation: str) -> Any:
+        """Run an operation without parameters for *operator*; raises as `Operations.run` does."""
+        return await self._operations.read(operation, operator, {})
+
+    def render_part(self, template: str, **values: object) -> str:
+        """Return a part of a page."""
+        return self._templates.get_template(template).render(values)
 
     def page(self, show: Show) -> Handler:
         """Return the handler of a page, which a browser without a session does not see."""

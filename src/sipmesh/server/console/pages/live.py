@@ -1,4 +1,4 @@
-"""The pages about users, their devices, the last verdicts, and the audit log."""
+"""The pages about users, their devices, and the audit log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from sipmesh.server.admin.replies import REGISTRATIONS, USER
-from sipmesh.server.console.operations import AUDIT, AUDIT_CHECK, USERS, VERDICTS, operation_of
+from sipmesh.server.console.operations import AUDIT, AUDIT_CHECK, USERS, operation_of
 from sipmesh.server.console.parameters import typed
 from sipmesh.topology.home_pools import front_end_pools
 
@@ -31,7 +31,6 @@ class LivePages:
             "/users": self._users,
             "/users/{user}": self._user,
             "/registrations": self._registrations,
-            "/verdicts": self._verdicts,
             "/audit": self._audit,
             "/audit/check": self._audit_check,
         }
@@ -50,9 +49,6 @@ class LivePages:
 
     async def _registrations(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         return "registrations.html", {"devices": await self._frame.read(request, REGISTRATIONS.name)}
-
-    async def _verdicts(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
-        return "verdicts.html", {"told": await self._frame.read(request, VERDICTS)}
 
     async def _audit(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         wanted = {"before": request.query["before"]} if "before" in request.query else {}

@@ -11,6 +11,7 @@ from sipmesh.server.console.pages.forms import FORMS
 from sipmesh.server.console.pages.live import LivePages
 from sipmesh.server.console.pages.login import LoginPages
 from sipmesh.server.console.pages.network import NetworkPages
+from sipmesh.server.console.pages.verdict_stream import EVENTS, VerdictStream
 
 if TYPE_CHECKING:
     from sipmesh.server.console.access.openid.flow import OpenIdFlow
@@ -21,10 +22,12 @@ STATIC: Final = Path(__file__).parent.parent / "static"
 
 def page_routes(frame: Frame, flow: OpenIdFlow) -> list[web.RouteDef | web.StaticDef]:
     """Return every page, every form, and the static files."""
-    shown = {**NetworkPages(frame).pages(), **LivePages(frame).pages()}
+    verdicts = VerdictStream(frame)
+    shown = {**NetworkPages(frame).pages(), **LivePages(frame).pages(), "/verdicts": verdicts.page}
     return [
         *LoginPages(frame, flow).routes(),
         web.static("/static", STATIC),
+        web.get(EVENTS, verdicts.answer),
         *(web.get(path, frame.page(show)) for path, show in shown.items()),
         *(web.post(form.path, frame.form(form.act(frame))) for form in FORMS),
     ]
