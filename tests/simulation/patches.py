@@ -248,15 +248,16 @@ def _moving(disk: Disk, really: Callable[[Any, Any], None]) -> Callable[[Any, An
 def _services() -> Iterator[Replacement]:
     import sipmesh.server.process.off_loop
     import sipmesh.server.refresh.inotify
-    import sipmesh.server.running.running_server
+    import sipmesh.server.running.link_parts
+    import sipmesh.server.running.peer_parts
     import sipmesh.server.service
     import sipmesh.topology.document.yaml_tree
 
-    yield sipmesh.server.running.running_server, "DnsResolver", TableResolver
+    yield sipmesh.server.running.link_parts, "DnsResolver", TableResolver
     yield sipmesh.server.service, "ControlSocket", NoControlSocket
     yield sipmesh.server.refresh.inotify, "INotify", _no_inotify
     yield sipmesh.server.service, "is_answered", lambda _: False
-    yield sipmesh.server.running.running_server, "trim_heap", lambda: None
+    yield sipmesh.server.running.peer_parts, "trim_heap", lambda: None
     yield sipmesh.server.process.off_loop, "_gently", lambda work: work()
     yield sipmesh.topology.document.yaml_tree, "parse", _parse_once
 

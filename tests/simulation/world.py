@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import structlog
 
-import sipmesh.server.running.running_server
+import sipmesh.server.running.server_stores
 from simulation.checks import Checks
 from simulation.disk import Disk
 from simulation.locations import PoolStore, VirtualLocations
@@ -137,9 +137,9 @@ class World:
         )
         self._stack.enter_context(patch.object(Dispatch, "arrived", self._told(Dispatch.arrived)))
         self._stack.enter_context(
-            patch.object(sipmesh.server.running.running_server, "open_locations", self._open_locations)
+            patch.object(sipmesh.server.running.server_stores, "open_locations", self._open_locations)
         )
-        self._stack.enter_context(patch.object(sipmesh.server.running.running_server, "open_messages", NoMessages))
+        self._stack.enter_context(patch.object(sipmesh.server.running.server_stores, "open_messages", NoMessages))
         for server in (*SERVERS, BOT):
             self.network.name(server, address_of(server))
         TableResolver.records = {

@@ -36,7 +36,8 @@ class Pair:
         told = self.told[number] = Told()
         place = WorkerPlace(number, 2, number, incarnation)
         node = self.nodes[number] = RunningServer(self.example.file, FE1, told.log, UNHURRIED, place=place)
-        node.ports = ports = GivenPorts()
+        ports = GivenPorts()
+        node.use_ports(ports)
         specs = []
         for spec in node.view.listeners:
             sock = socket.socket()

@@ -106,7 +106,7 @@ class WorkerService(Service):
         if siblings is None:
             raise LocalError("a worker has other processes beside it")
         node.attach(RemoteControlPlane(siblings))
-        node.ports = self._ports
+        node.use_ports(self._ports)
         if isinstance(node.users, ReplicatedUsers):
             load_users(DocumentStore(node.view.loaded.folder, node.view.name).users, node.users, self._log)
         self._orders = Orders(siblings, {**self._commands(), **self._of_workers()}, self._in_order())

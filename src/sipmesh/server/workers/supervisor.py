@@ -80,7 +80,7 @@ class Supervisor:
     def __init__(self, node: RunningServer, siblings: Siblings, log: Log, settled: Callable[[], None]) -> None:
         self._node, self._siblings, self._log, self._settled = node, siblings, log, settled
         self._ports = HeldPorts(node.place.count, node.limits, self._port_opened)
-        node.ports = self._ports
+        node.use_ports(self._ports)
         node.follow_by(self)
         self._orders = Orders(siblings, {})
         siblings.ended = self._orders.ended

@@ -1,0 +1,121 @@
+"""The parts of one server that decide about messages and carry out decisions: dispatch, executor, the way to home pools."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sipmesh.server.proxy.access.access_proxy import AccessProxy
+from sipmesh.server.proxy.access.end_of_flow import EndOfFlow
+from sipmesh.server.proxy.access.home_flows import HomeFlows
+from sipmesh.server.proxy.dispatch import Dispatch
+from sipmesh.server.proxy.executor import Executor
+from sipmesh.server.proxy.login.login_waits import LoginWaits
+from sipmesh.server.proxy.roles import carriers_of, decide_for, names_of
+from sipmesh.server.running.server_setup import new_nonce_key, new_token
+from sipmesh.trust.evidence import LinkKind
+
+if TYPE_CHECKING:
+    from sipmesh.server.proxy.events.event_server import EventServer
+    from sipmesh.server.proxy.flow import Flow
+    from sipmesh.server.running.forwarding_parts import ForwardingParts
+    from sipmesh.server.running.peer_parts import PeerParts
+    from sipmesh.server.running.prepared_version import PreparedVersion
+    from sipmesh.server.running.server_setup import ServerSetup
+    from sipmesh.server.running.user_parts import UserParts
+
+
+class DecisionParts:
+    """What every message meets: *dispatch* asks the role of the server, *executor* carries out what it has decided."""
+
+    def __init__(
+        self, setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, users: UserParts, events: EventServer
+    ) -> None:
+        self.executor = _executor(setup, peers, forwarding, events)
+        end_of_flow = EndOfFlow(setup.view.name, events.own_requests, new_token, peers.peer_log)
+        self.home_flows = HomeFlows(
+            peers.reactor,
+            peers.flow_table,
+            setup.stores.tokens,
+            new_nonce_key(),
+            end_of_flow,
+            self._carried_flow_ended,
+            carriers_of(setup.view),
+        )
+        forwarding.relay.access = self.access = _access(setup, peers, forwarding, users, end_of_flow)
+        self.dispatch = self._dispatch(setup, peers, forwarding, users, events)
+
+    def __repr__(self) -> str:
+        return f"<DecisionParts {self.dispatch!r}>"
+
+    def _carried_flow_ended(self, flow: Flow) -> None:
+        """Remove a carried flow; the dispatch is built after what knows the flows."""
+        self.dispatch.flow_ended(flow)
+
+    def _dispatch(
+        self, setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, users: UserParts, events: EventServer
+    ) -> Dispatch:
+        tokens = setup.stores.tokens
+        return Dispatch(
+            home_flows=self.home_flows,
+            access=self.access,
+            names=names_of(setup.view),
+            decide=decide_for(setup.view, tokens.incarnation, setup.stores.gruus, setup.homes.known_home),
+            gatekeeper=peers.gatekeeper,
+            flow_table=peers.flow_table,
+            relay=forwarding.relay,
+            registrations=forwarding.registrations,
+            executor=self.executor,
+            events=events,
+            logins=users.logins,
+            login_waits=LoginWaits(setup.loop, users.failures, peers.accounts),
+            tokens=tokens,
+            branches=setup.branches,
+            log=peers.peer_log,
+            accounts=peers.accounts,
+            counters=peers.counters,
+            liveness=forwarding.liveness,
+            outages=forwarding.outages,
+            overload=peers.reactor.overload,
+        )
+
+    def apply(self, version: PreparedVersion) -> None:
+        """Decide by another version from now on."""
+        self.access.apply_view(version.view)
+        self.home_flows.apply(carriers_of(version.view))
+        self.executor.apply_view(version.view, version.border)
+        self.dispatch.route_by(version.names, version.decide)
+
+
+def _executor(setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, events: EventServer) -> Executor:
+    return Executor(
+        view=setup.view,
+        border=setup.border,
+        relay=forwarding.relay,
+        acks=forwarding.acks,
+        release=forwarding.release,
+        flow_table=peers.flow_table,
+        registrations=forwarding.registrations,
+        events=events,
+        homes=setup.homes,
+        refusals=forwarding.refusals,
+        accounts=peers.accounts,
+        log=peers.peer_log,
+        media=forwarding.media,
+        identity=forwarding.identity,
+    )
+
+
+def _access(
+    setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, users: UserParts, end_of_flow: EndOfFlow
+) -> AccessProxy:
+    return AccessProxy(
+        setup.view,
+        setup.stores.tokens,
+        peers.flow_table,
+        users.logins,
+        peers.accounts,
+        forwarding.relay,
+        end_of_flow,
+        setup.advertised[LinkKind.SERVER],
+        forwarding.outages,
+    )

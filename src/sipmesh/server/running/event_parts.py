@@ -1,0 +1,69 @@
+"""The parts of one server that store messages for users, deliver them, and notify of presence and registrations."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sipmesh.server.proxy.events.event_server import EventServer, message_limits
+from sipmesh.server.proxy.events.message_delivery import MessageDelivery
+from sipmesh.server.proxy.events.message_storing import MessageStoring
+from sipmesh.server.proxy.events.notifier import EventNotifier
+from sipmesh.server.proxy.events.own_requests import OwnRequests
+from sipmesh.server.proxy.events.publications import Publications
+from sipmesh.server.proxy.events.turn_credentials import TurnCredentials
+from sipmesh.server.running.server_setup import new_token
+
+if TYPE_CHECKING:
+    from sipmesh.server.running.forwarding_parts import ForwardingParts
+    from sipmesh.server.running.peer_parts import PeerParts
+    from sipmesh.server.running.server_setup import ServerSetup
+
+
+def event_server(setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts) -> EventServer:
+    """Build the server of events and of stored messages."""
+    view, clock, queue, rules = setup.view, setup.loop.time, setup.stores.messages, setup.rules
+    own_requests = OwnRequests(view.name, clock, peers.flow_table, setup.branches, setup.advertised, setup.border)
+    registrations = forwarding.registrations
+    delivery = MessageDelivery(setup.process, queue, registrations, own_requests, clock, peers.peer_log)
+    storing = MessageStoring(queue, message_limits(view), clock, lambda: datetime.now(UTC), rules.partner_of)
+    turn = TurnCredentials(view, time.time, lambda why: peers.peer_log.error("turn", "no secret for TURN", why=why))
+    notifier = _notifier(setup, peers, forwarding, own_requests, turn)
+    return EventServer(
+        queue,
+        own_requests,
+        storing,
+        delivery,
+        notifier,
+        forwarding.outages,
+        turn,
+        view,
+        setup.homes,
+        clock,
+        setup.log,
+    )
+
+
+def _notifier(
+    setup: ServerSetup,
+    peers: PeerParts,
+    forwarding: ForwardingParts,
+    own_requests: OwnRequests,
+    turn: TurnCredentials,
+) -> EventNotifier:
+    rules, clock = setup.rules, setup.loop.time
+    return EventNotifier(
+        peers.flow_table,
+        own_requests,
+        forwarding.registrations,
+        Publications(clock, new_token),
+        setup.advertised,
+        rules.watching,
+        rules.partner_of,
+        turn.profile,
+        rules.is_ours,
+        rules.may_exist,
+        new_token,
+        clock,
+    )

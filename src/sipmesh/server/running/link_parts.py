@@ -1,0 +1,99 @@
+"""The parts of one server that open, accept and close links: resolver, connectors, pool, ports, revocations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from sipmesh.server.running.listening import Listening
+from sipmesh.server.running.revocation_updates import RevocationUpdates
+from sipmesh.server.web_phone.files import web_phone
+from sipmesh.transport.accept.listener import Listener
+from sipmesh.transport.connector import Connector
+from sipmesh.transport.pool import LinkPool
+from sipmesh.transport.resolver import DnsResolver
+from sipmesh.transport.websocket.link import WebSocketLink
+from sipmesh.transport.websocket.pages import NO_PAGES
+from sipmesh.transport.websocket.upgrade import UpgradePolicy
+from sipmesh.trust.evidence import LinkKind
+
+if TYPE_CHECKING:
+    import socket
+
+    from sipmesh.server.proxy.dispatch import Dispatch
+    from sipmesh.server.proxy.liveness.outages import Outages
+    from sipmesh.server.running.peer_parts import PeerParts
+    from sipmesh.server.running.server_setup import ServerSetup
+    from sipmesh.topology.document.listeners import ListenerSpec
+    from sipmesh.topology.view import ServerView
+    from sipmesh.transport.tls.contexts import AcceptingContext
+
+
+class Ports(Protocol):
+    """The listening sockets of a server of several processes."""
+
+    def socket_for(self, spec: ListenerSpec) -> socket.socket:
+        """Return the socket of this process that listens as *spec* says; raises `OperatorError` if there is none."""
+
+
+class LinkParts:
+    """The links of one server; *dispatch* gets what they bring. *ports* has the sockets if other processes share them."""
+
+    def __init__(self, setup: ServerSetup, peers: PeerParts, dispatch: Dispatch, outages: Outages) -> None:
+        self._view, self._peers, self._dispatch = setup.view, peers, dispatch
+        self._accepts = not setup.place.is_supervisor
+        self.ports: Ports | None = None
+        reactor, certificates = peers.reactor, peers.certificates
+        context = certificates.opening_context
+        self.resolver = DnsResolver(*setup.view.dns_servers)
+        self.connector = Connector(reactor, dispatch, context, self.resolver)
+        # no attempt to reach a server that does not answer is refused for the failure before it
+        limits = replace(setup.limits, dial_s=setup.limits.server_dial_s, redial_s=0.0)
+        self.trials = Connector(reactor, dispatch, context, self.resolver, limits=limits)
+        outages.open_by(self.trials.dial)
+        self.pool = LinkPool(reactor, self.connector)
+        certificates.open_by(self.connector.dial, self.pool)
+        peers.flow_table.open_by(self.pool.obtain)
+        self.listening = Listening(self._listener, certificates.accepting_context, setup.log)
+        self.revocation = RevocationUpdates(
+            peers.gatekeeper, self.connector, self.pool, reactor.links.relying, dispatch.judge_again
+        )
+
+    def __repr__(self) -> str:
+        return f"<LinkParts {self.listening!r}, {self.pool!r}>"
+
+    def apply_view(self, view: ServerView) -> None:
+        """Use the name servers, addresses and certificates of another version from now on."""
+        self._view = view
+        self.listening.change(view.listeners)
+
+    def judge_again(self) -> list[str]:
+        """Judge every link again, and close those that are refused now; returns their ids."""
+        self.connector.forget_failures()
+        return [link.id for link in self.pool.rejudge(self._dispatch.judge_again)]
+
+    def _listener(self, spec: ListenerSpec, context: AcceptingContext) -> Listener:
+        peers, dispatch = self._peers, self._dispatch
+        sock = self.ports.socket_for(spec) if self.ports is not None else None
+        listener = Listener(peers.reactor, spec, context, dispatch, sock=sock, accepts=self._accepts)
+        listener.make_room, listener.is_reserved = peers.accounts.make_room, peers.neighbours.has
+        if spec.kind is LinkKind.CLIENT:
+            listener.has_room = peers.accounts.has_room
+        if spec.is_websocket:
+            listener.new_link = lambda: WebSocketLink(peers.reactor, dispatch, self._upgrade_policy)
+        return listener
+
+    def _upgrade_policy(self) -> UpgradePolicy:
+        return upgrade_policy(self._view, self._peers.certificates.for_clients.names)
+
+    async def drain(self) -> None:
+        """Write the queued messages, and close all links."""
+        await self.pool.drain()
+        await self.connector.close()
+        await self.trials.close()
+
+
+def upgrade_policy(view: ServerView, names: frozenset[str]) -> UpgradePolicy:
+    """Return who may open a WebSocket here, and which pages there are; *names* are those in its certificates for clients."""
+    pages = web_phone() if view.has_web_phone else NO_PAGES
+    return UpgradePolicy(names.union(view.names), view.web_origins, pages)

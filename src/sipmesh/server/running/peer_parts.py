@@ -1,0 +1,62 @@
+"""The parts of one server that know links and their peers: reactor, gatekeeper, flow table, certificates, accounts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sipmesh.server.certificates.own_certificates import OwnCertificates
+from sipmesh.server.process.memory_return import MemoryReturn, trim_heap
+from sipmesh.server.proxy.counters import Counters
+from sipmesh.server.proxy.flow_table import FlowTable
+from sipmesh.server.proxy.gatekeeper import Gatekeeper
+from sipmesh.server.quotas.known_addresses import KnownAddresses
+from sipmesh.server.quotas.limited_log import LimitedLog
+from sipmesh.server.quotas.overload_report import OverloadReport
+from sipmesh.server.quotas.principals import Principals
+from sipmesh.server.quotas.shortage_report import ShortageReport
+from sipmesh.transport.reactor.reactor import Reactor
+
+if TYPE_CHECKING:
+    from sipmesh.server.running.prepared_version import PreparedVersion
+    from sipmesh.server.running.server_setup import ServerSetup
+
+
+class PeerParts:
+    """The judge of peers, and what is counted and logged of each; *peer_log* is limited for each principal."""
+
+    def __init__(self, setup: ServerSetup) -> None:
+        view, loop, limits, log = setup.view, setup.loop, setup.limits, setup.log
+        self._loop = loop
+        self.reactor = Reactor(loop, limits)
+        self.reports = OverloadReport(self.reactor.overload, log), ShortageReport(self.reactor.shortage, log)
+        self.memory_return = MemoryReturn(lambda: loop.run_in_executor(None, trim_heap))
+        self.gatekeeper = Gatekeeper(view)
+        self.flow_table = FlowTable(view, setup.stores.tokens.incarnation)
+        self.neighbours = KnownAddresses(view)
+        self.certificates = OwnCertificates(view, loop, self.gatekeeper, log)
+        self.accounts = Principals(limits, self.neighbours, setup.rules.partner_of, loop.time)
+        self.counters = Counters()
+        self.peer_log = LimitedLog(
+            log,
+            loop.time,
+            each=limits.log_lines_per_principal,
+            total=limits.log_lines_in_all,
+            window_s=limits.log_window_s,
+        )
+        self.flow_table.name_by(setup.homes.owner_of)
+
+    def __repr__(self) -> str:
+        return f"<PeerParts {self.gatekeeper!r}, {self.accounts!r}>"
+
+    def apply(self, version: PreparedVersion) -> None:
+        """Judge by another version from now on; the certificates and the links that are up are not looked at."""
+        self.gatekeeper.apply_view(version.view)
+        self.flow_table.apply_view(version.view)
+        self.neighbours.apply(version.addresses)
+
+    def tick(self) -> None:
+        """Tell the operator of overload and shortage, and return memory; called about twice a second."""
+        now = self._loop.time()
+        for report in self.reports:
+            report.tick(now)
+        self.memory_return.tick(len(self.reactor.links))

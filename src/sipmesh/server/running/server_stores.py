@@ -1,0 +1,58 @@
+"""What outlives a restart of one server: the keys of its tokens, and the users and bindings if its role has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sipmesh.routing.identity.dialog_token import Tokens
+from sipmesh.routing.registrar.gruu import Gruus
+from sipmesh.server.proxy.login.user_stores import open_locations, open_messages, open_users
+from sipmesh.storage.keyfile import load_or_create
+
+if TYPE_CHECKING:
+    import asyncio
+    from pathlib import Path
+
+    from sipmesh.server.running.worker_place import WorkerPlace
+    from sipmesh.storage.location_service.locations import Locations
+    from sipmesh.topology.view import ServerView
+
+
+class ServerStores:
+    """The stores of the server of *view*, with its key files in the folder *state*.
+
+    *locations* replaces the store of bindings that the topology names. Servers of a pool that share a folder share the key of
+    dialog tokens, so that a call can continue through another server.
+    """
+
+    def __init__(
+        self,
+        view: ServerView,
+        state: Path,
+        place: WorkerPlace,
+        loop: asyncio.AbstractEventLoop,
+        locations: Locations | None = None,
+    ) -> None:
+        key, pool_key = (load_or_create(state / name) for name in key_files(view))
+        self.tokens = Tokens(key, place.incarnation, pool_key)
+        self.gruus = Gruus(pool_key, view.pool.name)
+        self.users = open_users(view)
+        self.messages = open_messages(view, loop.call_soon_threadsafe)
+        try:
+            self.locations = locations or open_locations(view, loop.call_soon_threadsafe, pool_key, place.count)
+        except BaseException:
+            self.users.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"<ServerStores {self.users!r}, {self.locations!r}>"
+
+    def close(self) -> None:
+        """Close the bindings and the users; the messages are closed by who delivers them."""
+        self.locations.close()
+        self.users.close()
+
+
+def key_files(view: ServerView) -> tuple[str, str]:
+    """Return the key files of tokens: for the flows of this server, and for the dialogs of its pool."""
+    return f"{view.name}.token-key", f"{view.pool.name}.dialog-key"

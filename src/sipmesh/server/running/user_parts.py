@@ -1,0 +1,65 @@
+"""The parts of one server that know users: logins, changes of users, and pools whose users it serves in their place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.routing.authentication.backoff import FailureLimits, LoginBackoff
+from sipmesh.server.proxy.liveness.takeovers import Takeovers
+from sipmesh.server.proxy.login.digest_auth import DigestAuth
+from sipmesh.server.proxy.login.moved_logins import MovedLogins
+from sipmesh.server.running.server_setup import new_nonce_key
+from sipmesh.server.running.user_updates import UserUpdates
+from sipmesh.sip.digest import Nonces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sipmesh.server.running.forwarding_parts import ForwardingParts
+    from sipmesh.server.running.peer_parts import PeerParts
+    from sipmesh.server.running.prepared_version import PreparedVersion
+    from sipmesh.server.running.server_setup import ServerSetup
+
+NONCE_LIFETIME_S: Final = 300.0
+
+
+class UserParts:
+    """Who logs in here; *changed* is called with the addresses of users whose rules may have changed."""
+
+    def __init__(
+        self,
+        setup: ServerSetup,
+        peers: PeerParts,
+        forwarding: ForwardingParts,
+        changed: Callable[[frozenset[str]], None],
+    ) -> None:
+        self._homes = setup.homes
+        self.failures = LoginBackoff(setup.place.share_of_waits(FailureLimits()))
+        self.logins = DigestAuth(
+            setup.loop,
+            setup.homes,
+            Nonces(new_nonce_key(), NONCE_LIFETIME_S),
+            setup.stores.tokens,
+            self.failures,
+            peers.flow_table,
+            peers.accounts,
+            peers.peer_log,
+            MovedLogins(setup.loop, setup.limits, forwarding.relay),
+        )
+        self.logins.withdraw = forwarding.registrations.withdraw
+        self.updates = UserUpdates(setup.stores.users, self.logins, changed, setup.log)
+        self.takeovers = Takeovers(setup.loop, forwarding.outages, peers.flow_table, self._taken_over, setup.log)
+        self.takeovers.apply_view(setup.view)
+
+    def __repr__(self) -> str:
+        return f"<UserParts {self.logins!r}>"
+
+    def _taken_over(self, pools: frozenset[str]) -> None:
+        """Serve the users of these pools in place of their own servers, and give back the users of all others."""
+        self._homes.take_over(pools)
+        self.logins.close_changed()
+
+    def apply(self, version: PreparedVersion) -> None:
+        """Use the home pools of another version from now on; links whose login is not valid any more stay until judged."""
+        self._homes.apply_view(version.view)
+        self.takeovers.apply_view(version.view)

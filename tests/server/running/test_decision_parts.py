@@ -1,0 +1,41 @@
+"""What every message meets."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from sipmesh.demo.organisation import Organisation
+from support.network import FE1, Network
+from support.running import on_loop
+from support.server_parts import server_parts
+
+
+@on_loop
+async def test_dispatch_decides_by_the_version_that_was_applied_last(example: Organisation) -> None:
+    async with server_parts(example, FE1) as parts:
+        example.document["sip_domains"] = ["example.test", "example.org"]
+        example.write()
+        version = parts.prepared(example)
+        parts.decisions.apply(version)
+        assert parts.decisions.dispatch.decide is version.decide
+        assert parts.decisions.dispatch.names is version.names
+
+
+@on_loop
+async def test_relay_and_dispatch_share_one_way_to_home_pools(two_pools: Network) -> None:
+    async with server_parts(two_pools.organisations[0], FE1) as parts:
+        decisions = parts.decisions
+        assert parts.forwarding.relay.access is decisions.access is decisions.dispatch.access
+        assert decisions.dispatch.home_flows is decisions.home_flows
+        assert repr(decisions).startswith("<DecisionParts <Dispatch ")
+
+
+@on_loop
+async def test_end_of_a_carried_flow_reaches_the_dispatch(two_pools: Network) -> None:
+    async with server_parts(two_pools.organisations[0], FE1) as parts:
+        ended: list[Any] = []
+        dispatch = cast("Any", parts.decisions.dispatch)
+        dispatch.flow_ended = ended.append
+        flow = cast("Any", object())
+        parts.decisions._carried_flow_ended(flow)
+        assert ended == [flow]

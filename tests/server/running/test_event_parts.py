@@ -1,0 +1,31 @@
+"""The server of events and stored messages."""
+
+from __future__ import annotations
+
+from sipmesh.demo.organisation import Organisation
+from support.network import EDGE, FE1
+from support.running import on_loop
+from support.server_parts import server_parts
+
+
+@on_loop
+async def test_events_use_the_stores_and_the_outages_of_the_server(example: Organisation) -> None:
+    async with server_parts(example, FE1) as parts:
+        parts.events.begin()
+        assert parts.setup.stores.messages.waiting == 0
+        assert repr(parts.events).startswith("<EventServer ")
+
+
+@on_loop
+async def test_notifier_follows_users_whose_rules_have_changed(example: Organisation) -> None:
+    """Nobody watches anybody yet."""
+    async with server_parts(example, FE1) as parts:
+        parts.events.notifier.rules_changed(frozenset({"sip:alice@example.test"}))
+
+
+@on_loop
+async def test_missing_turn_secret_is_told_in_the_log_that_is_limited(example: Organisation) -> None:
+    async with server_parts(example, EDGE) as parts:
+        parts.events._turn._failed("the file does not exist")
+        [line] = parts.told.events("no secret for TURN")
+        assert line["why"] == "the file does not exist"

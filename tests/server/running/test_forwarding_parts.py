@@ -1,0 +1,33 @@
+"""The registrar and the proxy core of one server."""
+
+from __future__ import annotations
+
+from sipmesh.demo.organisation import Organisation
+from support.network import EDGE, FE1
+from support.running import on_loop
+from support.server_parts import server_parts
+
+
+@on_loop
+async def test_media_policy_of_another_version_is_used(example: Organisation) -> None:
+    async with server_parts(example, FE1) as parts:
+        before = parts.forwarding.media.rules
+        example.document["media"] = "any"
+        example.write()
+        parts.forwarding.apply(parts.prepared(example))
+        assert parts.forwarding.media.rules is not before
+
+
+@on_loop
+async def test_edge_forwards_without_a_client_port(example: Organisation) -> None:
+    """It has no registrations, so no GRUU names a port of it."""
+    async with server_parts(example, EDGE) as parts:
+        assert repr(parts.forwarding).startswith("<ForwardingParts <Relay ")
+        assert parts.forwarding.relay.load == 0
+
+
+@on_loop
+async def test_registrar_tells_of_each_user_who_registers(example: Organisation) -> None:
+    async with server_parts(example, FE1) as parts:
+        parts.forwarding.registrations._on_registered("sip:alice@example.test")
+        assert parts.registered == ["sip:alice@example.test"]

@@ -1,0 +1,91 @@
+"""The parts of one server, built as a running server builds them; no port is opened, and nothing is dialled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from sipmesh.demo.organisation import Organisation
+from sipmesh.pki.file_error import make_folder
+from sipmesh.server.control_socket import STATE
+from sipmesh.server.proxy.events.event_server import EventServer
+from sipmesh.server.running.decision_parts import DecisionParts
+from sipmesh.server.running.event_parts import event_server
+from sipmesh.server.running.forwarding_parts import ForwardingParts
+from sipmesh.server.running.link_parts import LinkParts
+from sipmesh.server.running.peer_parts import PeerParts
+from sipmesh.server.running.prepared_version import PreparedVersion, prepare
+from sipmesh.server.running.server_setup import ServerSetup
+from sipmesh.server.running.server_stores import ServerStores
+from sipmesh.server.running.user_parts import UserParts
+from sipmesh.server.running.worker_place import ALONE, WorkerPlace
+from sipmesh.topology.view import view
+from sipmesh.transport.limits import Limits
+from support.telling import Told
+
+
+@dataclass
+class ServerParts:
+    """Every part of one server; *registered* and *changed* have the users of whom its events were told."""
+
+    setup: ServerSetup
+    told: Told
+    registered: list[str] = field(default_factory=list)
+    changed: list[frozenset[str]] = field(default_factory=list)
+    peers: PeerParts = field(init=False)
+    forwarding: ForwardingParts = field(init=False)
+    users: UserParts = field(init=False)
+    events: EventServer = field(init=False)
+    decisions: DecisionParts = field(init=False)
+    links: LinkParts = field(init=False)
+
+    def __post_init__(self) -> None:
+        setup = self.setup
+        self.peers = PeerParts(setup)
+        self.forwarding = ForwardingParts(setup, self.peers, self.registered.append)
+        self.users = UserParts(setup, self.peers, self.forwarding, self.changed.append)
+        self.events = event_server(setup, self.peers, self.forwarding)
+        self.decisions = DecisionParts(setup, self.peers, self.forwarding, self.users, self.events)
+        self.links = LinkParts(setup, self.peers, self.decisions.dispatch, self.forwarding.outages)
+
+    def prepared(self, organisation: Organisation) -> PreparedVersion:
+        """The topology that *organisation* has written now, as this server would put it in force."""
+        stores, homes = self.setup.stores, self.setup.homes
+        incarnation = stores.tokens.incarnation
+        return prepare(organisation.load(), self.setup.view.name, incarnation, stores.gruus, homes.known_home)
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        self.forwarding.outages.close()
+        self.users.takeovers.close()
+        self.users.logins.moved.close()
+        await self.links.drain()
+        self.forwarding.liveness.close()
+        self.peers.reactor.close()
+        self.events.close()
+        self.peers.peer_log.close()
+
+
+def setup_of(
+    organisation: Organisation, name: str, place: WorkerPlace = ALONE, told: Told | None = None
+) -> ServerSetup:
+    """The setup of one server of *organisation*, on the loop that runs; its stores have to be closed."""
+    loaded, loop = organisation.load(), asyncio.get_running_loop()
+    own, state = view(loaded, name), loaded.folder / STATE
+    make_folder(state)
+    begun = place.begun()
+    stores = ServerStores(own, state, begun, loop)
+    return ServerSetup(own, stores, begun, Limits(), loop, (told or Told()).log)
+
+
+@asynccontextmanager
+async def server_parts(organisation: Organisation, name: str, place: WorkerPlace = ALONE) -> AsyncIterator[ServerParts]:
+    """Build the parts of one server, and close them at the end."""
+    told = Told()
+    setup = setup_of(organisation, name, place, told)
+    parts = ServerParts(setup, told)
+    yield parts
+    await parts.close()
+    setup.stores.close()
