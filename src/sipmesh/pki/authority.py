@@ -309,9 +309,14 @@ class EnterpriseCa:
             wish = self._wish(kind, names, key, at, lifetime)
             return self._sign(replace(wish, addresses=tuple(addresses)), at)
 
-    def revoke(self, serial: int, reason: Reason, at: datetime) -> Record:
-        """Revoke one certificate and publish the new CRL. If it is revoked already, time and reason stay the same."""
+    def revoke(self, serial: int, reason: Reason, at: datetime, lost: str = "") -> Record:
+        """Revoke one certificate and publish the new CRL. If it is revoked already, time and reason stay the same.
+
+        *lost* is the name of a server whose certificate the ledger may have lost: it is journalled again first.
+        """
         with ca_lock(self.folder):
+            if lost:
+                self._journal_again(serial, lost, at)
             record = self._find(serial)
             self._must_be_ours(record)
             if record.kind == CertificateKind.ROOT:
@@ -322,6 +327,12 @@ class EnterpriseCa:
             self.crls.publish_locked(at, CertificateKind(record.issuer))
             return self._find(serial)
 
+    def _journal_again(self, serial: int, name: str, at: datetime) -> None:
+        """Journal a certificate of *name* that the ledger has lost, without the certificate: its validity is not known."""
+        if all(record.serial != serial for record in self.certificates):
+            validity = at, at + profiles.LONGEST_LEAF_LIFETIME
+            self._ledger.reserve(serial, CertificateKind.ISSUING, CertificateKind.SERVER, (name,), validity, at)
+
     def revoke_servers(self, servers: Collection[str], reason: Reason, at: datetime) -> dict[int, str]:
         """Revoke all valid certificates of these *servers*, document signers included, and publish one CRL.
 
@@ -331,10 +342,7 @@ class EnterpriseCa:
             valid = [
                 record
                 for record in self.certificates
-                if record.kind not in CA_KINDS
-                and record.names[0] in servers
-                and record.revoked_at is None
-                and record.not_after > at
+                if record.kind not in CA_KINDS and record.names[0] in servers and record.may_be_valid(at)
             ]
             for record in valid:
                 self._must_be_ours(record)

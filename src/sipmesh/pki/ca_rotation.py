@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
@@ -22,7 +23,7 @@ from sipmesh.pki.offline.cross_certificate import CROSS
 from sipmesh.trust.x509.certificate import issued_by
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from sipmesh.pki.crl.builder import Reason
     from sipmesh.pki.ledger import Record
 
+NOTHING_LOST: Final = MappingProxyType[int, str]({})
 _SLOTS = "generations.json"
 CROSS_OVER = "issuing-cross.over.pem"
 
@@ -190,12 +192,19 @@ class CaGenerations:
         owners = (ca for ca in self.alive if any(record.serial == serial for record in ca.certificates))
         return next(owners, self.current)
 
-    def revoke_servers(self, servers: Collection[str], reason: Reason, at: datetime) -> dict[int, str]:
-        """Revoke all valid certificates of these servers in all generations; gives the serial numbers with their servers."""
+    def revoke_servers(
+        self, servers: Collection[str], reason: Reason, at: datetime, lost: Mapping[int, str] = NOTHING_LOST
+    ) -> dict[int, str]:
+        """Revoke all valid certificates of these servers in all generations; gives the serial numbers with their servers.
+
+        *lost* are certificates that the ledger has lost.
+        """
         found: dict[int, str] = {}
         for ca in self.alive:
+            for serial, server in lost.items():
+                ca.revoke(serial, reason, at, server)
             found |= ca.revoke_servers(servers, reason, at)
-        return found
+        return {**lost, **found}
 
     def _read(self) -> _Slots:
         file = self.folder / _SLOTS

@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 
     from sipmesh.pki.ledger import Record
 
+_KINDS: Final = frozenset(
+    (str(kind), str(CertificateKind.ROOT if kind.is_ca else CertificateKind.ISSUING)) for kind in CertificateKind
+)
 KEPT: Final = 4096  # certificates whose facts are in the cache
 
 
 def why_record_differs(record: Record) -> str:
-    """Return which columns differ from the certificate of *record*, in words; "" if none does, or there is no certificate.
+    """Return which columns differ from the certificate of *record*, in words; "" if none does.
 
-    A certificate that cannot be read differs too. The signature is not checked.
+    A certificate that cannot be read differs too. The signature is not checked. Without a certificate, kind and issuer must fit.
     """
     if record.der is None:
-        return ""
+        return "" if (record.kind, record.issuer) in _KINDS else "has an issuer that does not issue its kind"
     try:
         facts = _facts(record.der)
     except UNREADABLE as wrong:

@@ -64,6 +64,10 @@ class Record:
         """The serial number in hex, as in other tools."""
         return f"{self.serial:x}"
 
+    def may_be_valid(self, at: datetime) -> bool:
+        """Return whether it is not revoked, and not expired at *at*; without a certificate the dates do not count."""
+        return self.revoked_at is None and (self.der is None or self.not_after > at)
+
     def __repr__(self) -> str:
         state = "revoked" if self.revoked_at else "issued" if self.der else "abandoned"
         return f"<Record {self.serial_hex} {self.kind} {'/'.join(self.names[:1])} {state}>"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,9 @@ import pytest
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
-from sipmesh.server.management.revoking import revoke
+from sipmesh.server.management.revoking import lost_certificates, revoke
 from sipmesh.storage.audit_act import AuditAct
-from support.network import BEGAN, FE1, build_example
+from support.network import BEGAN, FE1, FE2, build_example
 
 
 def test_certificate_is_revoked_and_noted_and_an_unknown_serial_is_not(tmp_path: Path) -> None:
@@ -28,3 +30,27 @@ def test_certificate_is_revoked_and_noted_and_an_unknown_serial_is_not(tmp_path:
     record = revoke(generations, issued.serial, Reason.SUPERSEDED, BEGAN, note)
     assert (record.revoked_at, record.reason) == (BEGAN, Reason.SUPERSEDED)
     assert noted == [(AuditAct.REVOKE, {"server": FE1, "serial": issued.serial_hex, "because": "superseded"})]
+
+
+def test_no_certificate_is_lost_while_ledger_log_and_files_agree(tmp_path: Path) -> None:
+    build_example(tmp_path)
+    generations = CaGenerations(tmp_path / "ca")
+    (tmp_path / "servers" / "notes.pem").write_text("no certificate")
+    assert lost_certificates(generations, {FE1, FE2}, None, BEGAN) == {}
+
+
+def test_lost_certificate_is_found_until_it_is_revoked_or_has_expired(tmp_path: Path) -> None:
+    build_example(tmp_path)
+    generations = CaGenerations(tmp_path / "ca")
+    serial = next(record.serial for record in generations.records() if FE1 in record.names)
+    with sqlite3.connect(tmp_path / "ca" / "ledger.db") as db:
+        db.execute("DELETE FROM certificates WHERE serial = ?", (f"{serial:x}",))
+    assert lost_certificates(generations, {FE2}, None, BEGAN) == {}
+    assert lost_certificates(generations, {FE1}, None, BEGAN) == {serial: FE1}
+    assert lost_certificates(generations, {FE1}, None, BEGAN + timedelta(days=31)) == {}
+    with pytest.raises(OperatorError):
+        revoke(generations, serial, Reason.SUPERSEDED, BEGAN, lambda *_, **__: None)
+    record = revoke(generations, serial, Reason.SUPERSEDED, BEGAN, lambda *_, **__: None, FE1)
+    assert (record.names, record.der) == ((FE1,), None)
+    assert generations.current.crls.in_force().lists(serial)
+    assert lost_certificates(generations, {FE1}, None, BEGAN) == {}

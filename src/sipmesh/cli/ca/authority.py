@@ -13,7 +13,7 @@ import typer
 from sipmesh.cli.control_client import links_of, reload, say_reloaded
 from sipmesh.cli.output import BAD, GOOD, WARN, Grid, cell, duration, plural, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
-from sipmesh.cli.topology.remote_servers import note, say_given
+from sipmesh.cli.topology.remote_servers import audit_of, note, reported_servers, say_given
 from sipmesh.errors import OperatorError
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import CertificateKind
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sipmesh.pki.ca_rotation import CaGenerations
-    from sipmesh.pki.ledger import Record
     from sipmesh.pki.status import CaStatus, CertificateStatus
     from sipmesh.server.admin.replies import LinkReply
 
@@ -216,29 +215,48 @@ def revoke(
             help="Revoke every valid certificate of this server, its document signer included, or operator."
         ),
     ] = "",
-    serial: Annotated[str, typer.Option(metavar="HEX", help="Revoke the certificate with this serial only.")] = "",
+    serial: Annotated[
+        str,
+        typer.Option(
+            metavar="HEX",
+            help="Revoke the certificate with this serial only. With the name of its server also if the CA does not know it.",
+        ),
+    ] = "",
     reason: Annotated[Reason, typer.Option(help="The reason that the revocation list gives.")] = Reason.UNSPECIFIED,
     topology: TopologyFile = HERE,
 ) -> None:
-    """Revoke certificates: sign a new revocation list, send it to all running servers, and close the links."""
-    if bool(server) == bool(serial):
+    """Revoke certificates: sign a new revocation list, send it to all running servers, and close the links.
+
+    A certificate that the CA's ledger has lost is revoked too, if the audit log or a file on this host has it.
+    """
+    if not server and not serial:
         raise typer.BadParameter("name a server, or give a --serial")
     from sipmesh.server.management.revoking import revoke as revoke_certificate
 
-    place = Place(topology)
+    place, name = Place(topology), server.lower()
     generations, now = place.generations(), datetime.now(UTC)
-    valid = [] if serial else _valid_of(generations, server.lower(), now)
-    serials = [_read_serial(serial)] if serial else [record.serial for record in valid]
+    serials = {_read_serial(serial): name} if serial else _certificates_of(place, generations, name, now)
     before = links_of(place)
-    for number in serials:
-        record = revoke_certificate(generations, number, reason, now, partial(note, place))
+    for number, lost in serials.items():
+        record = revoke_certificate(generations, number, reason, now, partial(note, place), lost)
         what = f"the document signer of {record.names[0]}" if record.kind == CertificateKind.SIGNER else record.names[0]
         say(f"Revoked: serial {record.serial_hex} of {what} ({record.reason}).", style=GOOD)
     _say_in_force(place, before)
     if server:
-        say(
-            f"Remove the old key from the machine first. Then get a new certificate: {_for_a_new_one(place, server.lower())}"
-        )
+        _say_what_is_left(place, generations, name)
+        say(f"Remove the old key from the machine first. Then get a new certificate: {_for_a_new_one(place, name)}")
+
+
+def _say_what_is_left(place: Place, generations: CaGenerations, name: str) -> None:
+    """Say if a server presents a certificate that is not revoked: neither ledger nor audit log may have it."""
+    revoked = {record.serial_hex for record in generations.records() if record.revoked_at is not None}
+    for member in reported_servers(place):
+        shown = member.certificate
+        if member.server == name and shown is not None and shown.serial not in revoked:
+            say(
+                f"{name} presents a certificate that is NOT revoked: sipmesh ca revoke {name} --serial {shown.serial}",
+                style=BAD,
+            )
 
 
 def _for_a_new_one(place: Place, name: str) -> str:
@@ -260,15 +278,26 @@ def _read_serial(text: str) -> int:
         raise typer.BadParameter(f"{text!r} is no serial number; to see them in hex: sipmesh ca status") from None
 
 
-def _valid_of(generations: CaGenerations, name: str, now: datetime) -> list[Record]:
-    """Return the valid certificates of a server; raises `OperatorError` if there is none to revoke."""
+def _certificates_of(place: Place, generations: CaGenerations, name: str, now: datetime) -> dict[int, str]:
+    """Return the serials to revoke of a server: "" for one of the ledger, the name for one that the ledger has lost.
+
+    Raises `OperatorError` if there is none.
+    """
+    from sipmesh.server.management.revoking import lost_certificates
+
     leaves = {CertificateKind.SERVER, CertificateKind.SIGNER, CertificateKind.OPERATOR}
     issued = [record for record in generations.records() if record.kind in leaves and name in record.names[:1]]
-    valid = [record for record in issued if record.revoked_at is None and record.not_after > now]
-    if not valid:
+    found = {record.serial: "" for record in issued if record.may_be_valid(now)}
+    with audit_of(place) as audit:
+        lost = lost_certificates(generations, {name}, audit, now)
+        if audit is not None and audit.verify():
+            say("The audit log was changed: a certificate may be missing in it. See: sipmesh audit verify", style=BAD)
+    if lost:
+        say(f"The CA's ledger was changed: it has lost {plural(len(lost), 'certificate')} of {name}.", style=BAD)
+    if not found and not lost:
         known = "all its certificates are revoked or expired" if issued else "this CA has issued no certificate for it"
         raise OperatorError(f"{name} has no certificate to revoke: {known}; see: sipmesh ca status --all")
-    return valid
+    return {**lost, **found}
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,11 @@ from sipmesh.cli.output import GOOD, WARN, plural, say
 from sipmesh.errors import SipmeshError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from sipmesh.cli.place import Place
+    from sipmesh.server.management.replies import MemberReply
+    from sipmesh.storage.audit import Audit
     from sipmesh.storage.audit_act import AuditAct
     from sipmesh.topology.document.load import Loaded
 
@@ -32,15 +37,37 @@ def must_lead(place: Place) -> None:
 def note(place: Place, act: AuditAct, **about: object) -> None:
     """Write a line into the audit log; a network without a published version has no audit log."""
     from sipmesh.server.control_socket import name_of
+
+    with audit_of(place) as audit:
+        if audit is not None:
+            audit.append(name_of(os.getuid()), act, about, at=datetime.now(UTC))
+
+
+@contextmanager
+def audit_of(place: Place) -> Iterator[Audit | None]:
+    """Open the audit log; None for a network without a published version."""
     from sipmesh.storage.management_db import ManagementDb
 
     if not ManagementDb.is_in(place.folder):
+        yield None
         return
     management_db = ManagementDb(place.folder)
     try:
-        management_db.audit.append(name_of(os.getuid()), act, about, at=datetime.now(UTC))
+        yield management_db.audit
     finally:
         management_db.close()
+
+
+def reported_servers(place: Place) -> Sequence[MemberReply]:
+    """Return what servers have reported to management; nothing if no management server runs here, or does not answer."""
+    from sipmesh.cli.topology.publish import running_management
+    from sipmesh.server.management.replies import NETWORK
+
+    socket = running_management(place)
+    try:
+        return ask_one(socket, NETWORK).servers if socket is not None else ()
+    except SipmeshError:
+        return ()
 
 
 def say_given(place: Place, here: list[str]) -> None:

@@ -59,9 +59,11 @@ def listed(records: Iterable[Record], issuer: CertificateKind, at: datetime) -> 
     """Give the certificates that a CRL of *issuer* must contain at the instant *at*.
 
     RFC 5280 3.3: "An entry MUST NOT be removed from the CRL until it appears on one regularly scheduled CRL issued
-    beyond the revoked certificate's validity period". So an entry stays for one CRL lifetime after the expiry.
+    beyond the revoked certificate's validity period". So an entry stays for one CRL lifetime after the expiry. A record
+    without a certificate stays: its dates may be wrong.
     """
-    return [r for r in records if r.issuer == issuer and r.revoked_at and r.not_after + LIFETIME[issuer] > at]
+    revoked = (r for r in records if r.issuer == issuer and r.revoked_at)
+    return [r for r in revoked if r.der is None or r.not_after + LIFETIME[issuer] > at]
 
 
 def builder(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from itertools import chain
+from typing import TYPE_CHECKING, Final
 
-from sipmesh.pki.issuance.profiles import CertificateKind
+from cryptography import x509
+
+from sipmesh.pki.issuance.profiles import LONGEST_LEAF_LIFETIME, CertificateKind
 from sipmesh.storage.audit_act import AuditAct
+from sipmesh.trust.x509.certificate import UNREADABLE, extension
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -16,12 +21,21 @@ if TYPE_CHECKING:
     from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.pki.crl.builder import Reason
     from sipmesh.pki.ledger import Record
+    from sipmesh.storage.audit import Audit
     from sipmesh.storage.audit_act import Note
 
+_HEX: Final = re.compile("[0-9a-f]{1,40}", re.ASCII)
 
-def revoke(generations: CaGenerations, serial: int, reason: Reason, at: datetime, note: Note) -> Record:
-    """Revoke a certificate at the instant *at*, sign the CRL, and note it; raises `OperatorError` for an unknown serial."""
-    record = generations.owner_of(serial).revoke(serial, reason, at)
+
+def revoke(generations: CaGenerations, serial: int, reason: Reason, at: datetime, note: Note, lost: str = "") -> Record:
+    """Revoke a certificate at the instant *at*, sign the CRL, and note it; raises `OperatorError` for an unknown serial.
+
+    *lost* is the name of a server whose certificate the ledger may have lost. It is not known which of our CAs has issued it:
+    each one that is alive lists the serial.
+    """
+    is_known = any(record.serial == serial for record in generations.records())
+    owners = generations.alive if lost and not is_known else [generations.owner_of(serial)]
+    record = [ca.revoke(serial, reason, at, lost) for ca in owners][-1]
     note(AuditAct.REVOKE, server=record.names[0], serial=record.serial_hex, because=str(record.reason))
     return record
 
@@ -45,3 +59,47 @@ def sign_crls(
 
 def _number(ca: EnterpriseCa, kind: CertificateKind, at: datetime) -> int:
     return next(status.made.number for status in ca.status(at).lists if status.kind == kind and status.made)
+
+
+def lost_certificates(
+    generations: CaGenerations, servers: Collection[str], audit: Audit | None, at: datetime
+) -> dict[int, str]:
+    """Return the certificates of *servers* that may be valid at *at*, and that the ledger does not have as theirs.
+
+    The ledger can be in a database that others may change. So this asks the audit log, and the certificate files on this host.
+    Returns the serial numbers, each with its server.
+    """
+    records = {record.serial: record for record in generations.records()}
+    lost = {}
+    for serial, server in chain(_in_log(audit, at), _in_files(generations, at)):
+        record = records.get(serial)
+        is_as_issued = record is not None and (record.der is not None or server in record.names[:1])
+        if server in servers and not is_as_issued and not _is_listed(generations, serial):
+            lost[serial] = server
+    return lost
+
+
+def _in_log(audit: Audit | None, at: datetime) -> Iterator[tuple[int, str]]:
+    """Give serial number and name of each certificate that the audit log says was issued, and that may be valid still."""
+    for line in audit.read() if audit is not None else ():
+        if line.act == AuditAct.ISSUE and line.at + LONGEST_LEAF_LIFETIME > at:
+            name, serial = line.about.get("server") or line.about.get("operator"), line.about.get("serial")
+            if name and _HEX.fullmatch(str(serial)):
+                yield int(str(serial), 16), str(name)
+
+
+def _in_files(generations: CaGenerations, at: datetime) -> Iterator[tuple[int, str]]:
+    """Give serial number and names of each valid certificate of ours in the folder of the servers."""
+    for file in (generations.folder.parent / "servers").glob("*.pem"):
+        try:
+            leaf = x509.load_pem_x509_certificate(file.read_bytes())
+            names = extension(leaf, x509.SubjectAlternativeName)
+        except (OSError, *UNREADABLE):
+            continue
+        if names is not None and leaf.not_valid_after_utc > at and generations.has_issued(leaf):
+            for name in names.get_values_for_type(x509.DNSName)[:1]:
+                yield leaf.serial_number, name
+
+
+def _is_listed(generations: CaGenerations, serial: int) -> bool:
+    return any(ca.crls.in_force().lists(serial) for ca in generations.alive)

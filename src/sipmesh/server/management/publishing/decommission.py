@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
+from sipmesh.server.management.revoking import lost_certificates
 from sipmesh.storage.audit_act import AuditAct
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def follow_up(folder: Path, audit: Audit, before: Loaded, now: Loaded, who: str,
     if not gone:
         return
     try:
-        serials = CaGenerations(folder / CA).revoke_servers(gone, Reason.CESSATION_OF_OPERATION, at)
+        generations = CaGenerations(folder / CA)
+        lost = lost_certificates(generations, gone, audit, at)
+        serials = generations.revoke_servers(gone, Reason.CESSATION_OF_OPERATION, at, lost)
     except OperatorError as wrong:
         names = ", ".join(sorted(gone))
         tell(
