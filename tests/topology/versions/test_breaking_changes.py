@@ -155,11 +155,6 @@ def test_a_domain_with_users_that_goes_is_a_danger(place: Place) -> None:
     assert dangers(new, old, domains={"example.org"}) == []
 
 
-def test_changed_organisation_name_is_a_danger(place: Place) -> None:
-    (danger,) = told(place, ("organisation: Example", "organisation: Sample"))
-    assert "every server rejects versions of another organisation than Example" in danger
-
-
 def test_move_of_users_without_a_home_is_reported(place: Place) -> None:
     pool1 = MANAGED[MANAGED.index("  - name: pool1") : MANAGED.index("  - name: pool2")]
     turned = ((pool1, ""), (POOL2, POOL2 + pool1))

@@ -15,7 +15,7 @@ from sipmesh.topology.expiry import impact
 from sipmesh.topology.expiry.validity import DatedItem
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.topology.versions.difference import pairings
-from sipmesh.trust.formatting import tell, tell_list
+from sipmesh.trust.formatting import tell_list
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -43,20 +43,11 @@ def dangers(
     """
     before, after = old.topology, new.topology
     return [
-        *_organisation(before, after),
         *_management(before, after),
         *_pools(before, after, homes),
         *_domains(before, after, domains),
         *_anchors(old, new, in_use),
     ]
-
-
-def _organisation(old: Topology, new: Topology) -> Iterator[str]:
-    if old.organisation != new.organisation:
-        yield (
-            f"the organisation changes its name to {tell(new.organisation)}: every server rejects versions of another "
-            f"organisation than {tell(old.organisation)}, and never loads a new version again"
-        )
 
 
 def _management(old: Topology, new: Topology) -> Iterator[str]:

@@ -108,13 +108,13 @@ def test_result_is_told_in_words(live: Organisation) -> None:
     live.file.write_text(text)
 
 
-def test_draft_that_breaks_something_is_not_applied(live: Organisation) -> None:
+def test_draft_that_nothing_forces_is_not_applied(live: Organisation) -> None:
     text, number, before = live.file.read_text(), in_force(live), certificate(live, FE1)
     live.file.write_text(text.replace("organisation: example.com", "organisation: Other"))
-    applied = live.type("topology", "apply", "-m", "x")
+    applied = live.type("topology", "apply", "-m", "x", "--force")
     live.file.write_text(text)
     assert applied.code == 1
-    assert "the organisation changes its name" in applied.err
+    assert "an organisation cannot change its name" in applied.err
     assert (in_force(live), certificate(live, FE1)) == (number, before)
 
 

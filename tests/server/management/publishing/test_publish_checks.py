@@ -7,7 +7,7 @@ import pytest
 from sipmesh.database.shared import SharedDatabase
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
-from sipmesh.server.management.publishing.publish_checks import from_a_restart, must_open, must_share
+from sipmesh.server.management.publishing.publish_checks import from_a_restart, must_keep_name, must_open, must_share
 from sipmesh.topology.document.load import Loaded
 from support.network import FE1, FE2
 
@@ -31,6 +31,17 @@ def test_database_that_does_not_open_is_refused_unless_it_is_in_force(example: O
     with pytest.raises(OperatorError, match="user database of the draft cannot be used"):
         must_open(new)
     must_open(new, new)
+
+
+def test_organisation_keeps_its_name(example: Organisation) -> None:
+    before = example.load()
+    must_keep_name(before, before)
+    example.document["organisation"] = "Other"
+    example.write()
+    with pytest.raises(
+        OperatorError, match=r"cannot change its name\n.*is Other, and every server belongs to example.test"
+    ):
+        must_keep_name(example.load(), before)
 
 
 def test_server_with_a_new_address_needs_a_restart(example: Organisation) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from sipmesh.server.management.replies import Plan, PutInForce
 from sipmesh.storage.audit_act import AuditAct
 from support.control_plane import Plane
 from support.managed import MGMT, Managed, without
-from support.network import FE1, FE2, POOL2
+from support.network import EXAMPLE, FE1, FE2, POOL2
 from support.running import on_jumping_loop
 
 WHO = "ada (1)"
@@ -84,6 +85,23 @@ async def test_draft_that_breaks_something_needs_force(managed: Managed) -> None
         with pytest.raises(OperatorError, match="--force"):
             await publish(plane, plan)
         assert (await publish(plane, plan, force=True)).forced == plan.dangers
+
+
+@on_jumping_loop
+async def test_draft_with_another_name_of_the_organisation_is_refused_by_force_too(managed: Managed) -> None:
+    """No server would accept it, and no later version: it would be published, and nowhere in force."""
+    with Plane(managed, FE1) as plane:
+        plane.connect_all()
+        plan = await plane.controller.publisher.plan()
+        managed.edit(lambda document: document.update(organisation="Other"))
+        with pytest.raises(OperatorError, match="an organisation cannot change its name"):
+            await plane.controller.publisher.plan()
+        with pytest.raises(OperatorError, match="an organisation cannot change its name"):
+            await publish(plane, replace(plan, digest=managed.organisation.load().digest), force=True)
+        managed.edit(lambda document: document.update(organisation=EXAMPLE))
+        await publish(plane, await plane.controller.publisher.plan())
+        await plane.settle()
+        assert (plane.number(MGMT), plane.number(FE1)) == (2, 2)
 
 
 @pytest.mark.parametrize("name", ["../topology.yaml", "/etc/hosts", "gone.yaml"])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.server.management.publishing.approvals import approved
 from sipmesh.server.management.publishing.document_signing import sign_as
-from sipmesh.server.management.publishing.publish_checks import from_a_restart, must_open, must_share
+from sipmesh.server.management.publishing.publish_checks import from_a_restart, must_keep_name, must_open, must_share
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN, must_be_portable
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.home_pools import home_by_default
@@ -95,6 +95,7 @@ def publish(
     - a CRL has a path that other servers cannot use;
     - the user database does not open;
     - it names another database of management than this host uses;
+    - the name of the organisation changes;
     - the draft breaks something, and the request has no *force*;
     - it gives access to the console, and the request may not;
     - the signed document is larger than a link accepts;
@@ -177,7 +178,8 @@ def changes_between(before: Loaded, new: Loaded) -> Sequence[str]:
 
 
 def breaks(before: Loaded, new: Loaded, in_use: InUse) -> Sequence[str]:
-    """Return what *new* would break, in words."""
+    """Return what *new* would break, in words; raises `OperatorError` for a change that nothing forces."""
+    must_keep_name(new, before)
     homes = {home or home_by_default(before.topology) for home in in_use.homes}
     return list(dangers(before, new, in_use=in_use.anchors, domains=in_use.domains, homes=homes))
 

@@ -11,6 +11,7 @@ from sqlalchemy import make_url
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.listeners import listeners
+from sipmesh.trust.formatting import tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,23 @@ def must_open(new: Loaded, in_force: Loaded | None = None) -> None:
         Users(new.users_url).close()
     except OperatorError as wrong:
         raise _unusable(new, wrong.message) from None
+
+
+def must_keep_name(new: Loaded, in_force: Loaded) -> None:
+    """Raise `OperatorError` if *new* has another name of the organisation: no server would accept it, and no later version.
+
+    Nothing forces it, since management is one of these servers.
+    """
+    name, changed = in_force.topology.organisation, new.topology.organisation
+    if name == changed:
+        return
+    reason = f"is {tell(changed)}, and every server belongs to {tell(name)} for ever"
+    remedy = (
+        f"write {tell(name)}; for another name, make a new organisation (sipmesh init), and let each server join it"
+    )
+    raise OperatorError(
+        "an organisation cannot change its name", (Problem(new.file, 0, "organisation", reason, remedy),)
+    )
 
 
 def must_share(new: Loaded, shared: SharedDatabase | None) -> None:
