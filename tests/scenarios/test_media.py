@@ -8,6 +8,7 @@ import pytest
 
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
+from sipmesh.routing.media.bodies import MAX_BODY
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
@@ -24,7 +25,7 @@ from support.descriptions import (
     put_body,
     with_body,
 )
-from support.network import EDGES, FE1, FE2, PARTNER_EDGE, PARTNER_EDGES, PARTNER_FE, Network
+from support.network import EDGE, EDGES, FE1, FE2, PARTNER_EDGE, PARTNER_EDGES, PARTNER_FE, Network
 from support.peer import Peer
 from support.running import on_loop
 from support.talking import inside_of, talking
@@ -246,6 +247,25 @@ async def test_partner_may_have_a_policy_of_its_own(federation: Network) -> None
         ):  # a To that would weaken the policy of the call, which its Contact does not name
             misleading = alice.request("INVITE", uri, to="<sip:erin@partner.test>")
             assert (await alice.ask(misleading)).status == 488
+
+
+@pytest.mark.parametrize(("octets", "status"), [(MAX_BODY, 486), (MAX_BODY + 1, 488)])
+@on_loop
+async def test_partner_sends_no_large_body_to_be_searched_for_media(
+    federation: Network, octets: int, status: int
+) -> None:
+    """Each server on the way reads it, and serves nobody else meanwhile: 5 MB took up to a second."""
+    async with federation:
+        erin = await federation.peer_at(EDGE, LinkKind.PARTNER, "erin@partner.test", PARTNER_EDGE)
+        bob = await federation.phone("bob", FE1)
+        frame = len(multipart((SDP, SDES), ("text/plain", b"")))
+        body = multipart((SDP, SDES), ("text/plain", b"x" * (octets - frame)))
+        await erin.send(with_body(erin.request("INVITE", BOB), body, "multipart/mixed;boundary=b1"))
+        if status == 486:
+            await bob.reply(await bob.request_in("INVITE"), status)
+            await bob.request_in("ACK")
+        assert (await erin.final()).status == status
+        await bob.silent()
 
 
 @on_loop

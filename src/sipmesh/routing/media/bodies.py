@@ -17,6 +17,9 @@ from sipmesh.sip.text import LWS, ascii_lower, has_control, is_token, text_of
 MAX_PARTS: Final = 32
 """Parts of one body, with those inside of other parts."""
 MAX_DEPTH: Final = 4
+MAX_BODY: Final = 131_072
+"""Octets of a body that agrees on media, as much as a client may send. Servers may send 5 MB: reading that takes a second."""
+
 MAX_BOUNDARY: Final = 70  # RFC 2046 section 5.1.1
 UNSUPPORTED_TYPE: Final = 415
 SDP: Final = "application/sdp"
@@ -47,6 +50,8 @@ def descriptions_in(message: Message) -> list[bytes]:
 
     A body of another type is one too if a line of it looks like a media line.
     """
+    if len(message.body) > MAX_BODY:
+        raise RemoteError(f"a body above {MAX_BODY} octets", rule=_RULE)
     types = message.values("content-type")
     if len(types) > 1:
         raise RemoteError("a body with more than one Content-Type", rule=_RULE)
