@@ -11,8 +11,10 @@ from contextlib import closing, contextmanager
 import pytest
 
 from sipmesh.demo.organisation import Organisation
+from sipmesh.errors import OperatorError
 from sipmesh.routing.registrar.registrar import RegistrarLimits
 from sipmesh.server.proxy.registrar.binding_lookups import LOOKUP_S
+from sipmesh.server.proxy.registrar.known_bindings import address_of
 from sipmesh.server.proxy.registrar.registrations import WRITE_S
 from sipmesh.sip.message import Response
 from sipmesh.sip.transaction.ack import cancel_for
@@ -301,7 +303,7 @@ async def test_rows_that_the_store_has_lost_are_stored_again(pool: Network) -> N
             other.execute("DELETE FROM incarnations WHERE server = ?", (FE2,))
         carol = await pool.phone("carol", FE2)  # any write finds it out
         node = pool.nodes[FE2]
-        await until(lambda: node.registrations._to_restore)
+        await until(lambda: node.registrations._store_follower.waiting)
         node.dispatch.tick()
         await until(lambda: node.registrations.health.waiting == 0)
         for phone, aor in ((bob, BOB), (carol, "sip:carol@example.test")):
@@ -447,3 +449,92 @@ async def test_server_that_is_about_to_stop_grants_the_shortest_time(home: Netwo
         assert contact.param("expires") == "60"
         assert (node.registrations.is_shortened, node.registrations.health.writes) == (True, written)
         assert (await (await home.peer(FE1, "bob")).register()).contacts[0].param("expires") == "60"
+
+
+@on_loop
+async def test_operator_reads_who_is_registered_here_and_how_the_store_does(home: Network) -> None:
+    async with home:
+        await home.phone("alice", FE1)
+        registrations = home.nodes[FE1].registrations
+        [row] = registrations.here(10, ("", ""))
+        assert (row.aor, registrations.count()) == (ALICE, 1)
+        assert registrations.here(10, (row.aor, row.key.name)) == []
+        assert (registrations.is_here(ALICE), registrations.is_here(BOB)) == (True, False)
+        assert registrations.owner_at(address_of(row)) == ALICE
+        assert registrations.fault == ""
+        assert len(registrations.store) == 32
+        assert repr(registrations).startswith(f"<Registrations of {FE1} in ")
+
+
+@on_loop
+async def test_server_that_drains_grants_the_shortest_time(home: Network) -> None:
+    """Each phone finds out at its next refresh, and registers elsewhere."""
+    async with home:
+        alice, registrations = await home.phone("alice", FE1), home.nodes[FE1].registrations
+        assert not registrations.is_shortened
+        registrations.shorten()
+        assert registrations.is_shortened
+        granted = (await alice.register([("expires", "3600")])).values("contact")
+        assert f"expires={RegistrarLimits().min_expires_s}" in granted[0]
+
+
+@on_loop
+async def test_rows_of_a_user_who_has_moved_end_and_the_link_stays(home: Network) -> None:
+    async with home:
+        alice, node = await home.phone("alice", FE1), home.nodes[FE1]
+        [flow] = node.flow_table.sessions()
+        node.registrations.withdraw(flow, [BOB, ALICE])
+        assert await bound(node, ALICE) == []
+        await until(lambda: node.registrations.health.waiting == 0)
+        assert (await alice.register()).status == 200
+        assert len(await bound(node, ALICE)) == 1
+
+
+@on_loop
+async def test_row_whose_flow_is_gone_is_forgotten(home: Network) -> None:
+    async with home:
+        await home.phone("alice", FE1)
+        node = home.nodes[FE1]
+        [row] = await bound(node, ALICE)
+        node.registrations.forget(row)
+        assert await bound(node, ALICE) == []
+        await until(lambda: node.registrations.health.waiting == 0)
+
+
+@on_loop
+async def test_registration_that_has_expired_is_dropped_from_the_store(home: Network) -> None:
+    async with home:
+        await home.phone("alice", FE1)
+        node = home.nodes[FE1]
+        [row] = await bound(node, ALICE)
+        node.registrations._clock = lambda: row.expires_at + 1
+        node.registrations.sweep()
+        await until(lambda: node.registrations.health.waiting == 0)
+        assert node.registrations.count() == 0
+
+
+@on_loop
+async def test_each_answer_has_new_temporary_gruus(home: Network) -> None:
+    """RFC 5627 section 5.1. A repeated REGISTER gets one too, without being decided again."""
+    async with home:
+        alice, given = await home.phone("alice", FE1), list[str]()
+        for number in range(4):
+            headers = [("supported", "gruu"), ("contact", f'{alice.contact};+sip.instance="<urn:uuid:1>"')]
+            to = f"<{ALICE}>"
+            asked = alice.request("REGISTER", "sip:example.test", headers, to=to, call_id="gruu", cseq=500 + number)
+            answer = await alice.ask(asked)
+            assert answer.status == 200
+            given += [value for value in answer.values("contact") if "temp-gruu" in value]
+        assert len(given) == len(set(given)) == 4
+
+
+@on_loop
+async def test_refresh_is_answered_while_the_store_fails_and_a_new_contact_is_refused_at_once(home: Network) -> None:
+    async with home:
+        alice, node = await home.phone("alice", FE1), home.nodes[FE1]
+        node.registrations._store_follower.store_failing(OperatorError("the disk is full"))
+        assert (await alice.register()).status == 200
+        alice.contact = f"{alice.contact};q=0.5"
+        assert (await alice.register()).status == 503
+        node.registrations._store_follower.store_working()
+        assert (await alice.register()).status == 200

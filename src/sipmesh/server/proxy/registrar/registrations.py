@@ -12,26 +12,26 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.errors import RemoteError
 from sipmesh.routing.outcome import RETRY_AFTER_S
 from sipmesh.routing.registrar.granted import GruuMint, offers
 from sipmesh.routing.registrar.gruu import NONCE_BYTES, Gruus
 from sipmesh.routing.registrar.refresh import KnownRefresh, known_refresh
 from sipmesh.routing.registrar.registrar import (
     Binding,
-    BindingKey,
     FlowFacts,
     RegistrarAnswer,
     RegistrarLimits,
     decide,
     is_refresh,
 )
-from sipmesh.server.proxy.flow import Flow, ProxiedRequest
+from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.proxy.registrar.binding_lookups import BindingLookups, Then
-from sipmesh.server.proxy.registrar.known_bindings import KnownBindings, find_row
+from sipmesh.server.proxy.registrar.known_bindings import KnownBindings
+from sipmesh.server.proxy.registrar.pending_registration import PendingRegistration, RunningChange
+from sipmesh.server.proxy.registrar.store_follower import StoreFollower
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.sip.date import sip_date
 from sipmesh.sip.message import Request, Response, respond
@@ -54,47 +54,6 @@ MOST_WAITING: Final = 10_000
 
 MOST_WAITING_OF_USER: Final = 32
 """The same for one user. They are stored one after the other, so that one link could fill the room of all users."""
-
-RESTORED_AT_A_TIME: Final = 2_000
-"""Users whose rows are stored again in one go, after the store has lost them: it takes some milliseconds."""
-
-CHECKED_AT_A_TIME: Final = 1_000
-"""Users whose rows are read in one go, after somebody else has changed them."""
-
-
-class PendingRegistration:
-    """A REGISTER of *aor* that waits for the store; *transactions* sends the answer, *write* is what is being stored for it.
-
-    *counts*: it has not been answered yet, and counts for its user.
-    """
-
-    __slots__ = ("aor", "counts", "proxied", "transactions", "write")
-
-    def __init__(self, proxied: ProxiedRequest, aor: str, transactions: ServerTransactions) -> None:
-        self.proxied, self.aor, self.transactions = proxied, aor, transactions
-        self.write: Write | None = None
-        self.counts = True
-
-    def __repr__(self) -> str:
-        return f"<PendingRegistration of {self.aor} {self.proxied!r}>"
-
-    @property
-    def is_awaited(self) -> bool:
-        """Whether somebody still waits for the answer."""
-        return self.proxied.flow.served.get(self.proxied.key) is self.proxied
-
-
-class RunningChange:
-    """A change of a user's rows that is being stored: *keys* are its rows, *next_ones* what waits until it is stored."""
-
-    __slots__ = ("keys", "next_ones")
-
-    def __init__(self, keys: frozenset[BindingKey]) -> None:
-        self.keys = keys
-        self.next_ones: list[PendingRegistration] = []
-
-    def __repr__(self) -> str:
-        return f"<RunningChange of {len(self.keys)} rows>"
 
 
 class Registrations:
@@ -126,17 +85,15 @@ class Registrations:
         self._date_s, self._date = -1, made_row("date", sip_date(0))
         self._server, self._incarnation = server, incarnation
         self._tokens, self._locations, self._limits = tokens, locations, limits
-        self._clock, self._log, self._peer_log = clock, log, peer_log
+        self._clock, self._peer_log = clock, peer_log
         is_behind = None if locations.knows_absence else locations.is_behind
         self._known = KnownBindings(server, locations.versions, locations.slot, is_behind=is_behind)
-        self._lookups = BindingLookups(self._known, locations, clock, self._missing)
+        self._changes: dict[str, RunningChange] = {}
+        self._store_follower = StoreFollower(self._known, locations, self._changes, clock, log)
+        self._lookups = BindingLookups(self._known, locations, clock, self._store_follower.missing)
         self._waiting: TimeoutQueue[PendingRegistration] = TimeoutQueue(WRITE_S)
         self._waiting_of: Counter[str] = Counter()  # by address of record
-        self._changes: dict[str, RunningChange] = {}
-        self._to_restore: list[str] = []
-        self._to_check: dict[str, None] = {}
         self._on_registered = on_registered
-        self._is_failing = False
         self.most_waiting, self.most_waiting_of_user = MOST_WAITING, MOST_WAITING_OF_USER
 
     def __repr__(self) -> str:
@@ -144,7 +101,7 @@ class Registrations:
 
     def begin(self) -> None:
         """Start our incarnation: what an earlier one has left behind is dead from now on."""
-        self._locations.begin(self._server, self._incarnation, self)
+        self._locations.begin(self._server, self._incarnation, self._store_follower)
 
     def shorten(self) -> None:
         """Grant the shortest time from now on: this server is about to stop, and each phone finds out at its next refresh."""
@@ -205,7 +162,7 @@ class Registrations:
         """Answer a REGISTER of *aor*, which the link has proved; None if *transactions* is to send the answer later."""
         now = self._clock()
         held = self._known.of(aor, now)
-        if held is None and self._is_failing:
+        if held is None and self._store_follower.is_failing:
             held = self._known.ours(aor, now) or None
         refresh = flow.refresh
         if refresh is not None and held is not None and self._is_repeated(refresh, request, aor, held):
@@ -213,7 +170,7 @@ class Registrations:
         answer = None if held is None else self._decide(flow, request, aor, held)
         if answer is not None and held is not None and self._is_settled(aor, answer, held):
             return self._granted(flow, request, answer)
-        if self._is_failing or not self._has_room(aor):
+        if self._store_follower.is_failing or not self._has_room(aor):
             return unavailable(request)
         pending = PendingRegistration(transactions.open(flow, request, key), aor, transactions)
         self._waiting.add(pending, self._clock())
@@ -420,22 +377,19 @@ class Registrations:
     def forget(self, row: Binding) -> None:
         """Drop a row whose flow turned out to be gone, unless the device has registered elsewhere meanwhile."""
         self._known.remove([row])
-        self._drop(row.aor, [row], lambda: self.changed(row.aor))
+        self._drop(row.aor, [row], lambda: self._store_follower.changed(row.aor))
 
     def _drop(self, aor: str, rows: Sequence[Binding], then: Callable[[], None] | None = None) -> None:
         """Have rows that we give out no more removed from the store, and *then* called."""
         drop = tuple(rows)
 
         def dropped(result: WriteResult | None) -> None:
-            self._written(aor, (), drop, result)
+            if result is not None:
+                self._known.accept_written(aor, (), drop, result)
             if then is not None:
                 then()
 
         self._locations.write(Write(aor, (), drop, dropped))
-
-    def _written(self, aor: str, put: Sequence[Binding], drop: Sequence[Binding], result: WriteResult | None) -> None:
-        if result is not None:
-            self._known.accept_written(aor, put, drop, result)
 
     def sweep(self) -> None:
         """Drop what has ended, and answer what has waited too long; called about twice a second."""
@@ -445,68 +399,7 @@ class Registrations:
         while (pending := self._waiting.pop_expired(now)) is not None:
             self._give_up(pending)
         self._lookups.sweep(now)
-        if self._to_restore:
-            self._restore(now)
-        self._check()
-
-    # What the store tells
-
-    def forgotten(self) -> None:
-        """The store has lost our rows: store them again, in slices."""
-        self._to_restore = self._known.aors()
-        if not self._to_restore:
-            self._locations.restored()
-
-    def _restore(self, now: float) -> None:
-        aors, self._to_restore = self._to_restore[:RESTORED_AT_A_TIME], self._to_restore[RESTORED_AT_A_TIME:]
-        for aor in aors:
-            rows = self._known.ours(aor, now)
-            if rows:
-                self._put_again(aor, rows)
-        if not self._to_restore:
-            self._locations.restored()
-
-    def _put_again(self, aor: str, rows: Sequence[Binding]) -> None:
-        put = tuple(rows)
-        self._locations.write(Write(aor, put, (), lambda result: self._restored(aor, put, result), restores=True))
-
-    def _restored(self, aor: str, put: Sequence[Binding], result: WriteResult | None) -> None:
-        """Follow a write of rows that were stored before: they may have been renewed or removed meanwhile."""
-        ours = self._known.ours(aor, self._clock())
-        same = [row for row in (find_row(ours, row.key, row.token) for row in put) if row is not None]
-        if same:
-            self._written(aor, same, (), result)
-
-    def doubted(self) -> None:
-        """Rows of ours may be missing from the store: read them all again, in slices."""
-        self._to_check = dict.fromkeys(self._known.aors())
-
-    def changed(self, aor: str) -> None:
-        """Somebody else has changed the rows of *aor*: see soon whether those of ours are still there."""
-        if self._known.has_rows_of(aor) or aor in self._changes:
-            self._to_check[aor] = None
-
-    def _check(self) -> None:
-        for aor in list(islice(self._to_check, CHECKED_AT_A_TIME)):
-            del self._to_check[aor]
-            self._lookups.check(aor)
-
-    def _missing(self, aor: str, rows: Sequence[Binding]) -> None:
-        """Store rows of ours again that somebody has removed, but for those that a REGISTER is about to change."""
-        running = self._changes.get(aor)
-        lost = [row for row in rows if running is None or row.key not in running.keys]
-        if lost:
-            self._put_again(aor, lost)
-
-    def store_failing(self, problem: OperatorError) -> None:
-        """The store cannot be written: refuse what it would have to take, at once."""
-        self._is_failing = True
-        self._log.error("registrations cannot be stored", why=str(problem))
-
-    def store_working(self) -> None:
-        """The store can be written again."""
-        self._is_failing = False
-        self._log.info("registrations can be stored again")
+        self._store_follower.sweep(now, self._lookups)
 
 
 def unavailable(request: Request) -> Response:
