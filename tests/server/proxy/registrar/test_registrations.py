@@ -538,3 +538,22 @@ async def test_refresh_is_answered_while_the_store_fails_and_a_new_contact_is_re
         assert (await alice.register()).status == 503
         node.registrations._store_follower.store_working()
         assert (await alice.register()).status == 200
+
+
+@on_loop
+async def test_repeated_register_renews_its_row_only_in_order_and_under_its_call_id(home: Network) -> None:
+    async with home:
+        alice, node = await home.phone("alice", FE1), home.nodes[FE1]
+        to = f"<{ALICE}>"
+        for cseq in (501, 502, 503):
+            asked = alice.request("REGISTER", "sip:example.test", to=to, call_id="refreshes", cseq=cseq)
+            assert (await alice.ask(asked)).status == 200
+        [flow] = node.flow_table.sessions()
+        refresh, registrations = flow.refresh, node.registrations
+        assert refresh is not None
+        assert not registrations.renews(refresh, "another", 504)
+        assert not registrations.renews(refresh, "refreshes", 503)
+        assert registrations.renews(refresh, "refreshes", 504)
+        assert (refresh.row.cseq, registrations.fresh(refresh).lower().count(b"date: ")) == (504, 1)
+        await home.phone("alice", FE1)
+        assert not registrations.renews(refresh, "refreshes", 505)
