@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.authentication.verifier import user_of
+from sipmesh.routing.events.reference import refused_reference
 from sipmesh.routing.identity.border import IN_REQUESTS
 from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.identity.sender import ServerSender
@@ -25,6 +27,7 @@ from sipmesh.routing.outcome import (
     try_later,
 )
 from sipmesh.routing.proxy.branch import carried_loop
+from sipmesh.routing.proxy.effects import Start
 from sipmesh.routing.proxy.target_set import fork
 from sipmesh.routing.roles.front_end import to_home
 from sipmesh.routing.target import FlowTarget, ServerTarget, is_carried
@@ -75,6 +78,9 @@ NOT_TAKEN_OVER: Final = try_later("the servers of the home pool still answer her
 NO_REGISTRATIONS: Final = try_later("the registrations of the user cannot be read")
 
 TOO_LARGE: Final = 513
+
+MOST_SEARCHED: Final = 1_000
+"""Requests of one link among which the INVITE of a call that rings is searched, the newest first."""
 
 WHY_NOT: Final = {
     Storing.USER_FULL: "too many messages are stored for this user, of all senders or of this one, or it is too large",
@@ -215,10 +221,23 @@ class Executor(Decider):
             done = served or self._events.refused(request, outcome)
             if done is not None:
                 return done
+        if request.method == "REFER" and flow.sender is not None:
+            is_application = self._is_application(flow.sender, outcome.identity or "")
+            refused = refused_reference(request, outcome.aor, outcome.identity, is_application=is_application)
+            if refused is not None:
+                return refused
         held = self._registrations.bindings(outcome.aor)
         if held is None and request.method == "ACK":  # it cannot wait, since nothing answers it
             return outcome.instead
         return None if held is None else self._to_bindings(request, outcome, held)
+
+    def _is_application(self, sender: Sender, identity: str) -> bool:
+        """Tell whether a request is of an application: on its link, or in a name that applications speak for and no user has."""
+        if isinstance(sender, ServerSender) and sender.peer.role is Role.APPLICATION:
+            return True
+        domain = identity.rpartition("@")[2]
+        pools = self._view.loaded.topology.pools
+        return self._homes.of(identity) is None and any(domain in pool.speaks_for for pool in pools)
 
     def _to_bindings(self, request: Request, outcome: ToUser, held: Sequence[Binding]) -> Forward | Answer | Store:
         """Make the targets of a request for a user with the bindings *held*; a MESSAGE is stored for a user who has none."""
@@ -349,8 +368,9 @@ class Executor(Decider):
         if request.method == "ACK":
             self._acks.forward(flow, request, outcome)
             return
-        if request.method == "SUBSCRIBE":
-            refused = self._refused_watcher(request, outcome)
+        if request.method in {"SUBSCRIBE", "REFER"}:
+            is_watcher = request.method == "SUBSCRIBE"
+            refused = self._refused_watcher(request, outcome) if is_watcher else self._refused_early(request, outcome)
             if refused is not None:
                 self.answer(flow, request, key, refused)
                 return
@@ -382,6 +402,14 @@ class Executor(Decider):
         users = reached.users if reached is not None else ()
         owner = next((user for user in users if owner_hash(user) == target.owner), "")
         return self._events.refused(request, ToUser(owner, outcome.identity)) if owner else None
+
+    def _refused_early(self, request: Request, outcome: Forward) -> Answer | None:
+        """Refuse a REFER to a phone of this server inside a call that still rings: nobody has accepted the call yet."""
+        target = outcome.targets[0]
+        reached = self._flow_table.find(Start(0, target)) if isinstance(target, FlowTarget) else None
+        if reached is None or not _rings(reached.carrier or reached, request.call_id):
+            return None
+        return Answer(403, code=Code.FROM_NOT_ALLOWED, why="a REFER inside a call that still rings")
 
     def _carry(self, flow: Flow, request: Request, key: str, outcome: Forward, loop: str) -> None:
         """Forward between a user's link here and the user's home pool, which judges what passes."""
@@ -462,3 +490,11 @@ class Executor(Decider):
             octets=account.octets,
         )
         return try_later("too many octets of its sender in memory")
+
+
+def _rings(flow: Flow, call_id: str) -> bool:
+    """Tell whether an INVITE of a new call *call_id* waits for its final response on *flow*, from its peer or to its peer."""
+    out = (sent.request for sent in islice(reversed(flow.sent.values()), MOST_SEARCHED) if sent.waits)
+    served = islice(reversed(flow.served.values()), MOST_SEARCHED)
+    of_peer = (proxied.request for proxied in served if not proxied.is_answered)
+    return any(one.method == "INVITE" and one.call_id == call_id and one.to.tag is None for one in chain(out, of_peer))

@@ -1,0 +1,113 @@
+"""Toll fraud by a REFER outside a call: many phones place the call that it asks for, and ask nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from attacks.test_unsolicited_notify import CAROL, SENDERS
+from sipmesh.client.dialog import Dialog
+from sipmesh.sip.message import Request, Response
+from support.network import BOT, FE1, FE2, Network
+from support.peer import Peer
+from support.running import on_loop
+from support.talking import inside_of, talking
+
+PREMIUM = ("refer-to", "<sip:900123@premium.test>")
+TARGET_DIALOG = [("target-dialog", "c1;local-tag=1;remote-tag=2"), ("require", "tdialog")]
+
+
+def refer(peer: Peer, to: str, *headers: tuple[str, str]) -> Request:
+    return peer.request("REFER", to, [PREMIUM, *headers])
+
+
+def transfer(dialog: Dialog, peer: Peer) -> Request:
+    request = inside_of(dialog, peer, "REFER")
+    request.append(*PREMIUM)
+    return request
+
+
+@pytest.mark.parametrize("sender", SENDERS)
+@on_loop
+async def test_nobody_has_a_phone_call_somebody_outside_a_call(
+    remote: Network, sender: Callable[[Network], Awaitable[Peer]]
+) -> None:
+    """By name, by Contact, and with a dialog that nobody has. A transfer of the same sender, inside its call, arrives."""
+    async with remote:
+        carol, peer = await remote.phone("carol", FE2), await sender(remote)
+        for asked in (refer(peer, CAROL), refer(peer, CAROL, *TARGET_DIALOG), refer(peer, carol.contact[1:-1])):
+            assert (await peer.ask(asked)).status in {403, 404}, asked
+        await carol.silent()
+        _, _, dialog = await talking(peer, carol)
+        await carol.request_in("ACK")
+        await peer.send(transfer(dialog, peer))
+        await carol.reply(await carol.request_in("REFER"), 202)
+        assert (await peer.final(method="REFER")).status == 202
+
+
+@pytest.mark.parametrize("sender", SENDERS)
+@on_loop
+async def test_caller_refers_no_phone_that_rings(remote: Network, sender: Callable[[Network], Awaitable[Peer]]) -> None:
+    """The caller has an early dialog, but nobody has accepted the call. After the 200, the transfer arrives."""
+    async with remote:
+        carol, peer = await remote.phone("carol", FE2), await sender(remote)
+        invite = peer.request("INVITE", CAROL)
+        await peer.send(invite)
+        came = await carol.request_in("INVITE")
+        await carol.reply(came, 180)
+        while not (isinstance(ringing := await peer.receive(), Response) and ringing.status == 180):
+            pass
+        dialog = Dialog.of_caller(invite, ringing)
+        for _ in range(2):
+            assert (await peer.ask(transfer(dialog, peer))).status == 403
+        await carol.silent()
+        await carol.reply(came, 200)
+        assert (await peer.final(method="INVITE")).status == 200
+        await peer.send(inside_of(dialog, peer, "ACK"))
+        await carol.request_in("ACK")
+        await peer.send(transfer(dialog, peer))
+        await carol.reply(await carol.request_in("REFER"), 202)
+        assert (await peer.final(method="REFER")).status == 202
+
+
+@on_loop
+async def test_callee_refers_no_caller_before_it_has_answered(pool: Network) -> None:
+    async with pool:
+        alice, carol = await pool.phone("alice", FE1), await pool.phone("carol", FE2)
+        await alice.send(alice.request("INVITE", CAROL))
+        came = await carol.request_in("INVITE")
+        await carol.reply(came, 180)
+        dialog = Dialog.of_callee(came, carol.tag)
+        await carol.send(transfer(dialog, carol))
+        assert (await carol.final(method="REFER")).status == 403
+        await carol.reply(came, 200)
+        assert (await alice.final(method="INVITE")).status == 200
+        await carol.send(transfer(dialog, carol))
+        await alice.reply(await alice.request_in("REFER"), 202)
+
+
+@pytest.mark.parametrize("server", [FE1, FE2])
+@on_loop
+async def test_user_refers_its_own_phone(pool: Network, server: str) -> None:
+    """A program of the user starts a call from the desk phone."""
+    async with pool:
+        desk, program = await pool.phone("carol", FE2), await pool.peer(server, "carol")
+        assert (await program.register([("expires", "0")])).status == 200
+        await program.send(refer(program, CAROL))
+        await desk.reply(await desk.request_in("REFER"), 202)
+        assert (await program.final()).status == 202
+
+
+@pytest.mark.parametrize("name", ["alice", "dialler"])
+@on_loop
+async def test_application_refers_a_phone(pool: Network, name: str) -> None:
+    pools = pool.organisations[0].document["pools"]
+    assert isinstance(pools, list)
+    next(one for one in pools if one["name"] == BOT)["speaks_for"] = ["example.test"]
+    pool.organisations[0].write()
+    async with pool:
+        carol, bot = await pool.phone("carol", FE2), await pool.peer(FE1, name, BOT)
+        await bot.send(refer(bot, CAROL))
+        await carol.reply(await carol.request_in("REFER"), 202)
+        assert (await bot.final()).status == 202
