@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,6 +106,27 @@ async def test_store_and_server_prove_themselves_by_certificate(
             assert reason in await refused(settings)
         else:
             await accepted(settings)
+
+
+@on_loop
+async def test_log_in_that_is_cancelled_leaves_no_connection(valkey: ValkeyServer) -> None:
+    """As when a server stops while it connects again. The store does not answer."""
+    asked, ended = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"HELLO")
+        asked.set()
+        with suppress(ConnectionResetError):
+            await reader.read()
+        ended.set()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as store:
+        port: int = store.sockets[0].getsockname()[1]
+        dialling = asyncio.create_task(dial(at(settings_of(valkey), port)))
+        await asked.wait()
+        dialling.cancel()
+        await ended.wait()
 
 
 @on_loop

@@ -37,6 +37,9 @@ async def dial(settings: ValkeySettings) -> StoreConnection:
             reasons.append(f"{host}:{port}: {_told(wrong)}")
             connection.abort("not the primary")
             continue
+        except BaseException:  # cancelled: this server stops
+            connection.abort("the log-in was given up")
+            raise
         return connection
     raise OperatorError("; ".join(reasons[-MOST_REASONS:]) or "no address")
 
