@@ -149,3 +149,16 @@ def test_any_text_is_a_tree_or_a_refusal(text: str) -> None:
     with suppress(OperatorError):
         root, _ = parse(text.encode(), FILE)
         assert all(isinstance(found, str) for found in root.texts())
+
+
+def test_document_is_parsed_once_and_its_problems_name_the_file_that_was_read() -> None:
+    content = b"a: 1\na: 2\n"
+    (first, problems), (again, theirs) = parse(content, FILE), parse(content, Path("other.yaml"))
+    assert again is first
+    assert [(problem.file, problem.line) for problem in (*problems, *theirs)] == [(FILE, 2), (Path("other.yaml"), 2)]
+
+
+@pytest.mark.parametrize("longer", [0, 1])
+def test_only_documents_of_a_bounded_size_are_remembered(longer: int) -> None:
+    content = b"a: " + b"x" * (yaml_tree.LARGEST_REMEMBERED - 3 + longer)
+    assert (parse(content, FILE)[0] is parse(content, FILE)[0]) is not bool(longer)

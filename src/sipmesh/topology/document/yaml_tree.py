@@ -7,8 +7,10 @@ a date or an alias in a hostile or damaged file can only become a problem with a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -19,9 +21,11 @@ from sipmesh.errors import OperatorError, Problem
 LARGEST_DOCUMENT = 1 << 20  # octets; enough for thousands of partners
 DEEPEST_NESTING = 20  # the model needs five levels
 MOST_ENTRIES = 200_000  # within LARGEST_DOCUMENT only nested aliases reach this
-
-if TYPE_CHECKING:
-    from pathlib import Path
+LARGEST_REMEMBERED = 64 << 10  # octets; a tree needs some twenty times the memory of its text
+MOST_REMEMBERED = (
+    8  # documents: a publication reads the same text for its checks, its signature and each of its servers
+)
+_NO_FILE: Final = Path()
 
 Scalar = str | int | bool | None
 Loc = tuple[str | int, ...]
@@ -108,57 +112,77 @@ def read(file: Path) -> bytes:
 def parse(content: bytes, file: Path) -> tuple[YamlEntry, list[Problem]]:
     """Parse *content* into a tree; returns it with the problems that allow reading on (duplicate keys, tags).
 
+    The trees of the last documents are remembered: nobody may change what a tree contains.
+
     Raises OperatorError if it is not YAML.
     """
+    read = _remembered if len(content) <= LARGEST_REMEMBERED else _read
+    try:
+        root, problems = read(content)
+    except OperatorError as wrong:
+        raise _broken(replace(wrong.problems[0], file=file)) from None
+    return root, [replace(problem, file=file) for problem in problems]
+
+
+def _read(content: bytes) -> tuple[YamlEntry, tuple[Problem, ...]]:
+    """Parse *content*; the problems name no file."""
+    reader, root = _Reader(), _composed(content)
+    return reader.entry(root, (), root.start_mark.line), tuple(reader.problems)
+
+
+_remembered = lru_cache(MOST_REMEMBERED)(_read)
+
+
+def _composed(content: bytes) -> Node:
+    """Compose the nodes of a document; raises OperatorError with one problem."""
     try:
         root = YAML(typ="safe", pure=True).compose(content.decode())
     except UnicodeDecodeError as wrong:
         line = content.count(b"\n", 0, wrong.start) + 1
-        raise _broken(Problem(file, line, "", "is not UTF-8", "save the file as UTF-8")) from None
+        raise _broken(Problem(_NO_FILE, line, "", "is not UTF-8", "save the file as UTF-8")) from None
     except MarkedYAMLError as wrong:
-        raise _broken(_syntax(wrong, file)) from None
+        raise _broken(_syntax(wrong)) from None
     except YAMLError as wrong:
         reason = f"is not YAML ({str(wrong).splitlines()[0]}"
-        raise _broken(Problem(file, 0, "", reason, "remove the characters that are not plain text")) from None
+        raise _broken(Problem(_NO_FILE, 0, "", reason, "remove the characters that are not plain text")) from None
     except RecursionError:
-        raise _broken(Problem(file, 0, "", "is nested too deeply", "see `sipmesh topology schema`")) from None
+        raise _broken(Problem(_NO_FILE, 0, "", "is nested too deeply", "see `sipmesh topology schema`")) from None
     if not isinstance(root, Node) or root.tag == _TAG + "null":
-        raise _broken(Problem(file, 1, "", "is empty", "make a topology: sipmesh init DOMAIN"))
-    reader = _Reader(file)
-    return reader.entry(root, (), root.start_mark.line), reader.problems
+        raise _broken(Problem(_NO_FILE, 1, "", "is empty", "make a topology: sipmesh init DOMAIN"))
+    return root
 
 
 def _broken(problem: Problem) -> OperatorError:
     return OperatorError("the topology cannot be read", (problem,))
 
 
-def _syntax(wrong: MarkedYAMLError, file: Path) -> Problem:
+def _syntax(wrong: MarkedYAMLError) -> Problem:
     """Say where the YAML parser stopped, and why."""
     mark = wrong.problem_mark or wrong.context_mark
     reason = f"is not YAML: {wrong.problem or wrong.context}"
     remedy = "correct the indentation, brackets or quotes on this line"
-    return Problem(file, mark.line + 1 if mark else 0, "", reason, remedy)
+    return Problem(_NO_FILE, mark.line + 1 if mark else 0, "", reason, remedy)
 
 
 class _Reader:
     """Makes entries from composed nodes, and collects problems."""
 
-    def __init__(self, file: Path) -> None:
-        self.file, self.problems = file, list[Problem]()
+    def __init__(self) -> None:
+        self.problems = list[Problem]()
         self._left = MOST_ENTRIES
 
     def __repr__(self) -> str:
-        return f"<_Reader {self.file} {len(self.problems)} problems>"
+        return f"<_Reader {len(self.problems)} problems>"
 
     def note(self, node: Node, path: Loc, reason: str, remedy: str) -> None:
-        self.problems.append(Problem(self.file, node.start_mark.line + 1, dotted(path), reason, remedy))
+        self.problems.append(Problem(_NO_FILE, node.start_mark.line + 1, dotted(path), reason, remedy))
 
     def entry(self, node: Node, path: Loc, line: int) -> YamlEntry:
         """Read *node*, whose key or dash is on *line* (counted from 0)."""
         self._left -= 1
         if self._left < 0 or len(path) > DEEPEST_NESTING:
             where = dotted(path[:3])
-            raise _broken(Problem(self.file, line + 1, where, "is nested without end", "write it without aliases"))
+            raise _broken(Problem(_NO_FILE, line + 1, where, "is nested without end", "write it without aliases"))
         return YamlEntry(line + 1, path, self._value(node, path))
 
     def _value(self, node: Node, path: Loc) -> Scalar | Mapping[str, YamlEntry] | Sequence[YamlEntry]:
