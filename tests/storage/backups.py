@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.pki.issuance.profiles import CertificateKind
+from sipmesh.storage.backup import create
+from sipmesh.storage.backup.vault import Sealing
 from sipmesh.trust.revocation.crl import RevocationList
 
 PASSPHRASE = "correct horse battery staple"
+CHEAP_LOG_N = 4
+"""The logarithm of the cost of a key derivation that nobody has to wait for."""
+
 LATER = timedelta(seconds=100)
 
 
@@ -20,3 +29,10 @@ def moved(organisation: Organisation, folder: Path) -> Organisation:
 
 def listed(folder: Path, kind: CertificateKind = CertificateKind.ISSUING) -> RevocationList:
     return RevocationList.load((folder / "ca" / f"{kind}.crl").read_bytes())
+
+
+@contextmanager
+def cheap_vaults() -> Iterator[None]:
+    """Let nobody wait for the key of a backup."""
+    with patch.object(create, "Sealing", partial(Sealing, log_n=CHEAP_LOG_N)):
+        yield

@@ -27,7 +27,7 @@ from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.role import Role
-from storage.backups import LATER, PASSPHRASE, listed, moved
+from storage.backups import CHEAP_LOG_N, LATER, PASSPHRASE, listed, moved
 from storage.publishing import made
 from support.network import FE1
 
@@ -146,7 +146,7 @@ def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.T
 def packed(file: Path, organisation: Organisation, *more: tarfile.TarInfo) -> Path:
     """A backup by somebody who knows the passphrase and adds other entries."""
     with file.open("wb") as stream:
-        sealing = Sealing(stream, PASSPHRASE, os.urandom(ENTROPY_BYTES), log_n=4)
+        sealing = Sealing(stream, PASSPHRASE, os.urandom(ENTROPY_BYTES), log_n=CHEAP_LOG_N)
         with tarfile.open(fileobj=sealing, mode="w|") as tar:
             manifest = Manifest(organisation.domain, datetime.now(UTC), "", {}).encode()
             first = tarfile.TarInfo("backup.json")
@@ -205,7 +205,7 @@ def test_file_without_an_archive_or_a_manifest_is_refused(tmp_path: Path) -> Non
     for content, why in ((b"x" * 2000, "no readable archive"), (tarfile.NUL * 10_240, "sipmesh did not make it")):
         file = tmp_path / "x.backup"
         with file.open("wb") as stream:
-            sealing = Sealing(stream, PASSPHRASE, os.urandom(ENTROPY_BYTES), log_n=4)
+            sealing = Sealing(stream, PASSPHRASE, os.urandom(ENTROPY_BYTES), log_n=CHEAP_LOG_N)
             sealing.write(content)
             sealing.finish()
         refused(file, tmp_path / "new", why)
