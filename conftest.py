@@ -11,9 +11,11 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from _pytest.pathlib import import_path
 from hypothesis import settings
 
 from support import commands
@@ -107,9 +109,27 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(CpuTimes(), "cpu-times")
 
 
+def _share(config: pytest.Config) -> list[Path]:
+    """Give every n-th test module to one of n processes; none if only some tests were asked for."""
+    worker = getattr(config, "workerinput", None)
+    tests = config.rootpath / "tests"
+    if worker is None or [Path(argument).resolve() for argument in config.args] != [tests]:
+        return []
+    return sorted(tests.rglob("test_*.py"))[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
-    """Spare the garbage collector what imports and collection make: thousands of objects that live as long as the process."""
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Import the own share of the tests, then collect all of them.
+
+    In a new checkout the first import of a module writes its assertions anew, which takes longer than all else together.
+    Without shares each process would do so with every module.
+
+    The garbage collector is spared what this makes: thousands of objects that live as long as the process.
+    """
+    for path in _share(session.config):
+        with suppress(Exception):  # the collection will tell
+            import_path(path, mode="importlib", root=session.config.rootpath, consider_namespace_packages=False)
     try:
         return (yield)
     finally:
