@@ -300,7 +300,7 @@ class Service:
     async def _open_page(self, node: RunningServer) -> None:
         """Serve metrics if the topology says so; otherwise the modules for it are not even imported."""
         if node.view.metrics is not None:
-            from sipmesh.server.admin.metrics import MetricsPage
+            from sipmesh.server.admin.metrics.page import MetricsPage
 
             page = MetricsPage(node, self._supervisor)
             self._open.push_async_callback(page.close)

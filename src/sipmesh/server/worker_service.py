@@ -218,7 +218,7 @@ class WorkerService(Service):
 
     async def _metrics(self, _asked: Mapping[str, Any]) -> object:
         from sipmesh.server.admin.merged_metrics import packed
-        from sipmesh.server.admin.metrics import ServerMetrics
+        from sipmesh.server.admin.metrics.server_metrics import ServerMetrics
 
         return packed(ServerMetrics(self._node).collect())
 

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.admin.merged_metrics import SUMMED, MergedMetrics, packed
-from sipmesh.server.admin.metrics import ServerMetrics
+from sipmesh.server.admin.metrics.server_metrics import ServerMetrics
 from support.network import FE1, Network
 from support.running import on_loop
 

@@ -1,0 +1,1 @@
+"""Metrics for Prometheus: one module for each subject, and the page that serves them."""

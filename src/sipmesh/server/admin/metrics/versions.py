@@ -1,0 +1,94 @@
+"""Metrics of what a server has in force: certificates and CRLs that expire, their sources, versions of the topology."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import GaugeMetricFamily
+
+from sipmesh.server.admin.expiry_warnings import concerning, stock_of
+from sipmesh.server.agent.agent import Agent
+from sipmesh.server.management.controller import Controller
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client import Metric
+
+    from sipmesh.server.running.running_server import RunningServer
+    from sipmesh.topology.expiry.inventory_entry import InventoryEntry
+
+
+def version_metrics(node: RunningServer) -> Iterator[Metric]:
+    """Yield the metrics of what is in force."""
+    yield _ends(node)
+    yield _failing(node)
+    yield _not_taken(node)
+    yield from _versions(node)
+
+
+def ending(node: RunningServer, at: datetime) -> list[InventoryEntry]:
+    """Return every certificate and CRL that this server depends on, each with its end."""
+    return list(concerning(node, stock_of(node, at).entries))
+
+
+def _not_taken(node: RunningServer) -> Metric:
+    text = "New certificates that this server rejected; it uses the old certificates."
+    count = sum(1 for _ in node.certificates.faults)
+    return GaugeMetricFamily("sipmesh_certificates_not_taken", text, value=count)
+
+
+def _ends(node: RunningServer) -> Metric:
+    text = "Seconds until a certificate or revocation list expires; negative after that."
+    family = GaugeMetricFamily("sipmesh_ends_in_seconds", text, labels=("what", "name"))
+    at = datetime.now(UTC)
+    left: dict[tuple[str, str], float] = {}
+    for entry in ending(node, at):
+        if entry.item is not None:
+            what = f"{entry.what} for partners" if entry.outside else str(entry.what)
+            seconds = (entry.item.ends - at).total_seconds()
+            left[what, entry.name] = min(seconds, left.get((what, entry.name), seconds))
+    for labels, seconds in left.items():
+        family.add_metric(labels, seconds)
+    return family
+
+
+def _failing(node: RunningServer) -> Metric:
+    text = "Seconds since the fetches from a CRL or OCSP URL began to fail; 0 if they work."
+    family = GaugeMetricFamily("sipmesh_source_failing_seconds", text, labels=("source", "owner"))
+    at = node.gatekeeper.clock()
+    for status in node.supplies(at):
+        failing = (at - status.failing_since).total_seconds() if status.failing_since is not None else 0.0
+        family.add_metric((status.source, status.owner), failing)
+    return family
+
+
+def _versions(node: RunningServer) -> Iterator[Metric]:
+    """Yield the metrics of published versions; in a network without management they have no samples."""
+    control_plane, at = node.control_plane, node.view.loaded.number
+    in_force = GaugeMetricFamily("sipmesh_topology_version", "The version of the topology in force.", labels=())
+    newest = GaugeMetricFamily(
+        "sipmesh_topology_newest", "The newest version of the topology that this server knows.", labels=()
+    )
+    silence = GaugeMetricFamily(
+        "sipmesh_management_unheard_seconds",
+        "Seconds since the last contact with the management server.",
+        labels=(),
+    )
+    behind = GaugeMetricFamily(
+        "sipmesh_servers_behind", "Servers that do not have the newest version of the topology in force.", labels=()
+    )
+    audit = GaugeMetricFamily(
+        "sipmesh_audit_lines", "Lines of the audit log; the label has the hash of the last line.", labels=("head",)
+    )
+    if isinstance(control_plane, Agent | Controller):
+        in_force.add_metric((), at)
+        newest.add_metric((), control_plane.newest)
+    if isinstance(control_plane, Agent):
+        silence.add_metric((), control_plane.unheard_s)
+    if isinstance(control_plane, Controller):
+        behind.add_metric((), control_plane.behind)
+        if (last := control_plane.audit_head()) is not None:
+            audit.add_metric((last.hash,), last.seq)
+    yield from (in_force, newest, silence, behind, audit)

@@ -1,0 +1,55 @@
+"""The figures of a server that runs, read over HTTP as monitoring reads them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+from sipmesh.demo.organisation import Organisation
+from sipmesh.demo.ports import free_port
+from sipmesh.server.admin.metrics.page import MetricsPage
+from support.network import FE1, Network
+
+MINUTE = timedelta(minutes=1)
+Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def ask_for_figures(example: Organisation, server: str = FE1) -> int:
+    """Give a server a port for its figures; returns it."""
+    port = free_port()
+    for pool in example.document["pools"]:  # type: ignore[attr-defined]  # it is what build_example wrote
+        for one in pool["servers"]:
+            if one["name"] == server:
+                one["metrics"] = port
+    example.write()
+    return port
+
+
+@asynccontextmanager
+async def page_of(network: Network, server: str = FE1) -> AsyncIterator[None]:
+    page = MetricsPage(network.nodes[server])
+    await page.open()
+    try:
+        yield
+    finally:
+        await page.close()
+
+
+async def get(port: int, path: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as flow, flow.get(f"http://127.0.0.1:{port}{path}") as answer:
+        return answer.status, await answer.text()
+
+
+async def figures(port: int) -> Figures:
+    status, text = await get(port, "/metrics")
+    assert status == 200
+    families = text_string_to_metric_families(text)
+    return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
+
+
+def labelled(name: str, /, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
+    return name, frozenset(labels.items())
