@@ -10,7 +10,8 @@ import pytest
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.admin.expiry_warnings import ExpiryWarnings, concerning, stock_of, tell
 from sipmesh.server.running.running_server import RunningServer
-from sipmesh.topology.expiry.inventory import ExpiringKind, Inventory, InventoryEntry
+from sipmesh.topology.expiry.inventory import Inventory
+from sipmesh.topology.expiry.inventory_entry import ExpiringKind, InventoryEntry
 from sipmesh.topology.expiry.urgency import Urgency
 from sipmesh.topology.expiry.validity import DatedItem
 from sipmesh.topology.view import certificate_names

@@ -6,7 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sipmesh.server.admin.inventory_report import EntryReport, InventoryReport
-from sipmesh.topology.expiry.inventory import Countdown, ExpiringKind, Inventory, InventoryEntry
+from sipmesh.topology.expiry.countdown import Countdown
+from sipmesh.topology.expiry.inventory import Inventory
+from sipmesh.topology.expiry.inventory_entry import ExpiringKind, InventoryEntry
 from sipmesh.topology.expiry.urgency import Urgency
 from sipmesh.topology.expiry.validity import DatedItem
 

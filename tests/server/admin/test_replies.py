@@ -24,7 +24,7 @@ from sipmesh.server.proxy.login.login_failures import LoginFailure
 from sipmesh.server.refresh.reload_result import ReloadResult
 from sipmesh.server.typed_json import UnreadableJsonError, read
 from sipmesh.topology.expiry.fetch_status import FetchStatus
-from sipmesh.topology.expiry.inventory import Use
+from sipmesh.topology.expiry.server_use import Use
 from sipmesh.topology.expiry.validity import Chain, DatedItem
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, LinkKind

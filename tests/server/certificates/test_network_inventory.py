@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sipmesh.server.certificates.network_inventory import network_inventory
-from sipmesh.topology.expiry.inventory import ExpiringKind
+from sipmesh.topology.expiry.inventory_entry import ExpiringKind
 from support.network import BEGAN, FE1, build_example
 
 

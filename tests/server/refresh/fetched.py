@@ -20,7 +20,7 @@ from sipmesh.demo.organisation import Organisation
 from sipmesh.server.admin.expiry_warnings import stock_of
 from sipmesh.server.refresh.fetcher import Fetcher
 from sipmesh.topology.document.named_files.crl_files import fetched_file
-from sipmesh.topology.expiry.inventory import ExpiringKind
+from sipmesh.topology.expiry.inventory_entry import ExpiringKind
 from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, PARTNER_EDGE, Network
 from support.publisher import Publisher, content

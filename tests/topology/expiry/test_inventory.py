@@ -10,18 +10,9 @@ import pytest
 
 from sipmesh.topology.document.model import Pool, Server
 from sipmesh.topology.expiry.fetch_status import FetchStatus
-from sipmesh.topology.expiry.inventory import (
-    ExpectedRefusal,
-    ExpiringKind,
-    Inventory,
-    InventoryEntry,
-    Side,
-    Use,
-    refuses_from,
-    sides,
-    signer_files,
-    take_stock,
-)
+from sipmesh.topology.expiry.inventory import Inventory, Side, sides, signer_files, take_stock
+from sipmesh.topology.expiry.inventory_entry import ExpiringKind, InventoryEntry
+from sipmesh.topology.expiry.server_use import Use
 from sipmesh.topology.expiry.urgency import Urgency
 from sipmesh.topology.expiry.validity import Chain, DatedItem
 from sipmesh.trust.role import Role
@@ -303,37 +294,6 @@ def test_own_crl_without_renewal_for_36_hours_is_old(place: Place) -> None:
     assert "was signed 1 d 14 h ago" in told
     assert "from 2026-12-01 12:00:00Z on every server refuses new links" in told
     assert "sipmesh ca crl" in told
-
-
-def test_server_refuses_from_its_first_expiry(place: Place) -> None:
-    loaded = place.load()
-    root = "CN=Example Root CA,O=Example"
-    whole = use(loaded, FE1, chain(FE1))
-    assert refuses_from(whole) == ExpectedRefusal(
-        NOON + 7 * DAY, f"the end of the revocation list of {ISSUING.subject}"
-    )
-    assert refuses_from(use(loaded, FE1, chain(FE1, 2 * DAY))) == ExpectedRefusal(
-        NOON + 2 * DAY, "the end of its certificate"
-    )
-    year = tuple(replace(one, ends=NOON + 2000 * DAY) for one in whole.lists)
-    assert refuses_from(replace(whole, lists=year, shown={False: chain(FE1, 1000 * DAY)})) == ExpectedRefusal(
-        NOON + 900 * DAY, f"the end of the issuing CA {ISSUING.subject}"
-    )
-    without = tuple(one for one in whole.lists if one.subject != root)
-    assert refuses_from(replace(whole, lists=without)) == ExpectedRefusal(
-        None, f"there is no revocation list of {root}"
-    )
-    assert refuses_from(replace(whole, shown={})).at is None
-
-
-def test_newer_crl_is_used_and_partner_crls_are_ignored(place: Place) -> None:
-    whole = use(place.load(), FE1, chain(FE1))
-    older = [replace(one, number="0", ends=one.ends - 6 * DAY) for one in whole.lists if one.subject == ISSUING.subject]
-    partners = [replace(one, ends=NOON) for one in whole.lists if "Example" not in one.subject]
-    found = refuses_from(replace(whole, lists=(*older, *partners, *whole.lists)))
-    assert found.at == NOON + 7 * DAY
-    assert [found.has_begun(NOON + 7 * DAY), found.has_begun(NOON + 7.1 * DAY)] == [False, True]
-    assert ExpectedRefusal(None, "x").has_begun(NOON)
 
 
 # Sources

@@ -12,7 +12,9 @@ from sipmesh.cli.output import BAD, GOOD, QUIET, WARN, Grid, cell, duration, say
 from sipmesh.cli.place import CA, HERE, AsJson, Place, TopologyFile
 
 if TYPE_CHECKING:
-    from sipmesh.topology.expiry.inventory import Inventory, InventoryEntry, Use
+    from sipmesh.topology.expiry.inventory import Inventory
+    from sipmesh.topology.expiry.inventory_entry import InventoryEntry
+    from sipmesh.topology.expiry.server_use import Use
     from sipmesh.topology.expiry.validity import DatedItem
 
 FINE: Final = 0

@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sipmesh.server.certificates.expiring_files import on_disk, signers_on_disk
-from sipmesh.topology.expiry.inventory import ExpiringKind, InventoryEntry, take_stock
+from sipmesh.topology.expiry.inventory import take_stock
+from sipmesh.topology.expiry.inventory_entry import ExpiringKind, InventoryEntry
 from sipmesh.topology.expiry.urgency import Urgency
 from sipmesh.trust.formatting import tell_span, tell_time
 from sipmesh.trust.role import Role

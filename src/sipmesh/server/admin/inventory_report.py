@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Self
 from sipmesh.topology.expiry.validity import DatedItem
 
 if TYPE_CHECKING:
-    from sipmesh.topology.expiry.inventory import Countdown, Inventory, InventoryEntry
+    from sipmesh.topology.expiry.countdown import Countdown
+    from sipmesh.topology.expiry.inventory import Inventory
+    from sipmesh.topology.expiry.inventory_entry import InventoryEntry
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from sipmesh.server.proxy.login.login_failures import LoginFailure, flaw_class
 from sipmesh.server.proxy.refused_message import RefusedMessage
 from sipmesh.server.refresh.reload_result import ReloadResult
 from sipmesh.topology.expiry.fetch_status import FetchStatus
-from sipmesh.topology.expiry.inventory import Use
+from sipmesh.topology.expiry.server_use import Use
 from sipmesh.topology.expiry.validity import Chain, DatedItem
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, LinkKind

@@ -14,7 +14,7 @@ from sipmesh.server.replication.server_status import (
     ShownCertificate,
     text,
 )
-from sipmesh.topology.expiry.inventory import refuses_from
+from sipmesh.topology.expiry.countdown import refuses_from
 from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.judgement.explain import headline

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from sipmesh.pki.status import CertificateStatus
     from sipmesh.topology.document.load import Loaded
-    from sipmesh.topology.expiry.inventory import Inventory, Side, Use
+    from sipmesh.topology.expiry.inventory import Inventory, Side
+    from sipmesh.topology.expiry.server_use import Use
 
 
 def network_inventory(loaded: Loaded, ca: Path, uses: Iterable[Use], at: datetime) -> Inventory:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from sipmesh.storage.audit_act import Note
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
-    from sipmesh.topology.expiry.inventory import Use
+    from sipmesh.topology.expiry.server_use import Use
 
 MOST_LINES: Final = 100
 """Lines of the audit log in one reply."""

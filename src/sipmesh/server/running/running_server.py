@@ -23,7 +23,7 @@ from sipmesh.server.running.server_stores import ServerStores
 from sipmesh.server.running.user_parts import UserParts
 from sipmesh.server.running.worker_place import ALONE, WorkerPlace
 from sipmesh.topology.document.load import load
-from sipmesh.topology.expiry.inventory import Use
+from sipmesh.topology.expiry.server_use import Use
 from sipmesh.topology.view import ServerView
 from sipmesh.topology.view import view as view_of
 from sipmesh.transport.limits import Limits

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sipmesh.topology.expiry import impact
+from sipmesh.topology.expiry.countdown import Countdown
+from sipmesh.topology.expiry.inventory_entry import ExpiringKind, InventoryEntry
 from sipmesh.topology.expiry.urgency import Urgency, is_old, level
 from sipmesh.topology.expiry.validity import Chain, DatedItem
-from sipmesh.trust.formatting import tell, tell_list, tell_span, tell_time
+from sipmesh.trust.formatting import tell, tell_list, tell_time
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.model import Topology
     from sipmesh.topology.expiry.fetch_status import FetchStatus
+    from sipmesh.topology.expiry.server_use import Use
     from sipmesh.trust.authority import Authority
 
 Side = tuple[str, bool]
@@ -30,164 +32,6 @@ Side = tuple[str, bool]
 
 LEDGER = "the CA's ledger"
 """The file name of a chain that only the CA's ledger has: the server and its key are on another machine."""
-
-
-class ExpiringKind(StrEnum):
-    """The kinds of things that expire."""
-
-    SERVER = "server"
-    CLIENTS = "certificate for clients"
-    SIGNER = "signer"
-    ISSUING = "issuing CA"
-    ROOT = "root"
-    PARTNER = "partner anchor"
-    LIST = "revocation list"
-    SOURCE = "source"
-
-
-_CALLED = {
-    ExpiringKind.SERVER: "certificate of",
-    ExpiringKind.CLIENTS: "certificate for the clients of",
-    ExpiringKind.SIGNER: "document signer of",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """What one running server uses now. The key of *shown* says whether the chain is for partners only.
-
-    *for_clients* are the further certificates that only clients get.
-    """
-
-    server: str
-    pid: int
-    shown: Mapping[bool, Chain]
-    anchors: tuple[DatedItem, ...] = ()
-    lists: tuple[DatedItem, ...] = ()
-    supplies: tuple[FetchStatus, ...] = ()
-    for_clients: tuple[Chain, ...] = ()
-
-    def uses(self, item: DatedItem) -> bool:
-        """Tell whether this server uses exactly this anchor or CRL."""
-        return any(item.mark == used.mark and item.subject == used.subject for used in (*self.anchors, *self.lists))
-
-
-@dataclass(frozen=True, slots=True)
-class InventoryEntry:
-    """One thing that expires. *in_use* is from a running server, *on_disk* from the file; None means unknown.
-
-    *owner* is our organisation or a partner. *stops* says what fails when it expires, and *command* prevents it. *note*
-    describes another problem and what to do, such as a certificate in use that is not the one on disk. *broken* means that it
-    cannot be used now, whatever its dates are. *old* means that a newer CRL is overdue.
-    """
-
-    what: ExpiringKind
-    name: str
-    owner: str
-    level: Urgency
-    stops: str
-    command: str
-    in_use: DatedItem | None = None
-    on_disk: DatedItem | None = None
-    outside: bool = False
-    note: str = ""
-    broken: bool = False
-    old: bool = False
-
-    @property
-    def urgent(self) -> bool:
-        """Whether a monitoring program should raise an alarm."""
-        return self.broken or self.level.urgent
-
-    @property
-    def item(self) -> DatedItem | None:
-        """The relevant item: the one in use if known, else the one on disk."""
-        return self.in_use or self.on_disk
-
-    def sentence(self, at: datetime) -> str:
-        """Give the whole entry in one sentence."""
-        what = _CALLED.get(self.what, str(self.what))
-        what = f"{what} {self.name}"
-        if self.broken or self.item is None:
-            return f"the {what}: {self.note}"
-        left, when = self.item.ends - at, tell_time(self.item.ends)
-        if self.item.begins > at:
-            begins = f"is valid only in {tell_span(self.item.begins - at)} ({tell_time(self.item.begins)})"
-            why = "the clock of its issuer was ahead, or the clock here is behind"
-            return f"the {what} {begins}: {self.stops}; {why}; correct the clocks, then: {self.command}"
-        if self.what is ExpiringKind.SOURCE:
-            state = "has expired" if self.level is Urgency.PAST else f"is valid for {tell_span(left)} more"
-            return f"the data of the {what} {state} ({when}); then {self.stops}; {self.command}"
-        if self.old and self.level is Urgency.FINE:
-            made = (
-                f"was signed {tell_span(self.item.begins - at)} ({tell_time(self.item.begins)}), and a new list is due "
-                "each day"
-            )
-            return f"the {what} {made}; from {when} on {self.stops}; to correct it: {self.command}"
-        if self.level is Urgency.PAST:
-            return f"the {what} expired {tell_span(left)} ({when}): {self.stops}; to correct it: {self.command}"
-        return f"the {what} expires in {tell_span(left)} ({when}); then {self.stops}; to renew it: {self.command}"
-
-
-@dataclass(frozen=True, slots=True)
-class Countdown:
-    """The first server that fails without renewals, and *because* of which expiry. *others* fail at the same time."""
-
-    server: str
-    ends: datetime
-    because: str
-    others: tuple[str, ...] = ()
-
-    def sentence(self, at: datetime) -> str:
-        """Give the countdown in one sentence."""
-        left = self.ends - at
-        when = f"stopped {tell_span(left)}" if left.total_seconds() < 0 else f"would stop first, in {tell_span(left)}"
-        others = f"; with it {tell_list(self.others)}" if self.others else ""
-        ends = f"({tell_time(self.ends)}), at the end of {self.because}"
-        return f"Without the CA, {self.server} {when} {ends}{others}."
-
-
-@dataclass(frozen=True, slots=True)
-class ExpectedRefusal:
-    """From when on a server refuses and is refused without renewals, and *because* of which expiry.
-
-    *at* is None if that is so already.
-    """
-
-    at: datetime | None
-    because: str
-
-    def has_begun(self, now: datetime) -> bool:
-        """Tell whether that is so at the instant *now*."""
-        return self.at is None or now > self.at
-
-
-def refuses_from(use: Use) -> ExpectedRefusal:
-    """Give the instant from which a server will refuse peers, only by what it uses.
-
-    It is the first expiry of its certificate, of the CAs above it, and of the newest CRL of each CA. Existing links stay up until
-    a certificate expires (rule R7). CRLs of partners are not included, because they affect one partner only.
-    """
-    chain = use.shown.get(False)
-    if chain is None or not chain.certificates:
-        return ExpectedRefusal(None, "it presents no certificate")
-    ends = [
-        (item.ends, "its certificate" if n == 0 else f"the issuing CA {item.subject}") for n, item in _numbered(chain)
-    ]
-    for issuer in dict.fromkeys(item.issuer for item in chain.certificates):
-        anchors = [item.ends for item in use.anchors if item.subject == issuer]
-        ends += [(max(anchors), f"the root {issuer}")] if anchors else []
-        lists = [item.ends for item in use.lists if item.subject == issuer]
-        if not lists:
-            return ExpectedRefusal(None, f"there is no revocation list of {issuer}")
-        ends.append((max(lists), f"the revocation list of {issuer}"))
-    at, because = min(ends, key=lambda end: end[0])
-    return ExpectedRefusal(at, f"the end of {because}")
-
-
-def _numbered(chain: Chain) -> Iterator[tuple[int, DatedItem]]:
-    """Give the certificates of a chain without a root in it: roots are handled as anchors."""
-    return ((n, item) for n, item in enumerate(chain.certificates) if n == 0 or item.subject != item.issuer)
 
 
 @dataclass(frozen=True, slots=True)
