@@ -7,14 +7,17 @@ what connects to it stands for the network that would be scanned.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sipmesh.demo.nameserver import NameServer
 from sipmesh.demo.ports import HOST
 from sipmesh.distribution.items import Item, ItemKind
+from sipmesh.server.agent.dns_probe import questions_of
 from sipmesh.server.replication.probe_order import PROBE, ProbeOrder
 from sipmesh.server.replication.revocation_push import REVOKED
 from support.giver import Giver
@@ -92,3 +95,46 @@ async def test_only_a_recent_order_of_management_for_links_of_the_topology_opens
         older = order(EDGE, FE2, age=timedelta(minutes=1), version=2)
         assert (await giver.give(item(managed, older))).status == 488
         assert victim.connections == seen
+
+
+@asynccontextmanager
+async def name_server() -> AsyncIterator[NameServer]:
+    """A name server without records, which counts the questions."""
+    server = await NameServer({}).start(HOST)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@on_loop
+async def test_only_an_order_of_management_asks_dns_and_only_for_names_of_the_topology(managed: Managed) -> None:
+    """An order cannot name what is asked: a name that an attacker adds is not read."""
+    async with managed, name_server() as server:
+        managed.edit(lambda document: document.update(dns={"servers": [server.setting]}))
+        await managed.start(EDGE)
+        giver = await Giver.meet(managed._stack, managed, EDGE, FE1)
+        assert (await giver.topology(managed.version(2))).status == 200
+        await managed.in_force(2, EDGE)
+        server.asked.clear()
+        good = replace(order(EDGE, version=2), asks_dns=True)
+        attempts = {
+            "signed by a front end": item(managed, good, managed.credentials(FE1)),
+            "an old order": item(managed, replace(order(EDGE, age=timedelta(minutes=6), version=2), asks_dns=True)),
+            "another version": item(managed, replace(good, version=1)),
+            "not signed": Item(ItemKind.PROBE, good.encode(), EDGE),
+        }
+        for what, attempt in attempts.items():
+            assert (await giver.give(attempt)).status == 488, what
+        assert not server.asked
+        organisation = managed.nodes[EDGE].view.organisation
+        named = json.loads(replace(good, organisation=organisation).encode()) | {
+            "names": ["victim.test"],
+            "questions": ["x"],
+        }
+        signed = Item(ItemKind.PROBE, managed.signed(json.dumps(named).encode(), kind=PROBE), EDGE)
+        assert (await giver.give(signed)).status == 200
+        await until(lambda: managed.member(EDGE).probes.report)
+        assert {name for name, _ in server.asked} == {
+            name for name, _ in questions_of(managed.nodes[EDGE].view.loaded.topology)
+        }

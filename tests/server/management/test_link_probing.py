@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sipmesh.demo.nameserver import NameServer
+from sipmesh.demo.ports import HOST
 from support.managed import MGMT, Managed
 from support.network import EDGE, FE1, FE2
 from support.running import on_loop
@@ -38,3 +40,25 @@ async def test_server_that_cannot_be_asked_has_failed(managed: Managed) -> None:
         found = await probed(managed, fe2=[FE1], fe1=["evil.test"], wait_s=0.2)
         assert found[FE2, FE1] == (False, f"{FE2} has not reported that version 1 is in force")
         assert found[FE1, "evil.test"] == (False, f"{FE1} has not reported the probe within 0.2 s")
+
+
+@on_loop
+async def test_servers_ask_dns_and_one_that_is_away_is_named(managed: Managed) -> None:
+    """An order to probe links asks DNS nothing."""
+    server = await NameServer({(FE1, "A"): ["192.0.2.7"]}).start(HOST)
+    async with managed:
+        await managed.start(MGMT, FE1, EDGE)
+        await managed.publish(lambda document: document.update(dns={"servers": [server.setting]}))
+        await managed.acknowledged(2, FE1, EDGE)
+        replies = {one["server"]: one for one in await managed.ask(MGMT, "dns", servers=[FE1, EDGE, FE2], wait_s=30)}
+        for name in (FE1, EDGE):
+            assert replies[name]["fault"] == ""
+            data = {(one["name"], one["type"]): one.get("data") for one in replies[name]["answers"]}
+            assert data[FE1, "A"] == ["192.0.2.7"]
+            assert data[EDGE, "A"] is None
+        assert replies[FE2]["fault"] == f"{FE2} has not reported that version 2 is in force"
+        await probed(managed, fe1=[EDGE])
+        report = managed.member(FE1).probes.report
+        assert report is not None
+        assert report.answers is None
+    server.close()

@@ -1,4 +1,4 @@
-"""Links that this server opens once because management has ordered it, and whether each of them works.
+"""Links that this server opens once because management has ordered it, and whether each of them works; and questions to DNS.
 
 A link works when the peer has sent a SIP byte: in TLS 1.3 the handshake of the opener ends before the peer has judged it.
 """
@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.server.agent.dns_probe import DnsProbe
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.proxy.flow_table import partner_hop
 from sipmesh.server.replication.control_links import hop_to
@@ -78,16 +79,18 @@ class LinkProbes:
         self._attempts: dict[str, Attempt] = {}
         self._results: list[ProbedLink] = []
         self._forgotten_at = 0.0
+        self._is_open = False  # the last order has no result yet
+        self._dns = DnsProbe(loop)
 
     def __repr__(self) -> str:
         return f"<LinkProbes of {self._server.view.name}: {len(self._attempts)} links, {len(self._waiting)} wait>"
 
     @property
     def report(self) -> Probed | None:
-        """The result of the last order, once all its links have one; None for most of the time."""
-        if not self._number or self._attempts or self._waiting or self._loop.time() >= self._forgotten_at:
+        """The result of the last order, once it is complete; None for most of the time."""
+        if not self._number or self._is_open or self._loop.time() >= self._forgotten_at:
             return None
-        return Probed(order=self._number, links=tuple(self._results))
+        return Probed(order=self._number, links=tuple(self._results), answers=self._dns.answers)
 
     def accept(self, jws: bytes) -> None:
         """Carry out an order; raises `RemoteError`, and opens no link, for an order that this server does not accept.
@@ -101,7 +104,9 @@ class LinkProbes:
             return
         hops = [(target, hop_of(view, target)) for target in dict.fromkeys(order.targets)]
         self._stop()
-        self._number, self._waiting = order.number, deque(hops)
+        self._number, self._waiting, self._is_open = order.number, deque(hops), True
+        if order.asks_dns:
+            self._dns.begin(view.loaded.topology)
         self._log.info("links are probed for management", links=len(hops), order=order.number)
         self.tick()
 
@@ -119,15 +124,17 @@ class LinkProbes:
             attempt.link.drain()
         self._attempts.clear()
         self._results.clear()
+        self._dns.stop()
 
     def close(self) -> None:
-        """Probe no more links."""
+        """Probe no more links, and ask DNS nothing more."""
         self._waiting.clear()
+        self._is_open = False
         self._stop()
 
     def tick(self) -> None:
         """Note which links have a result, and open more; called about twice a second."""
-        if not self._attempts and not self._waiting:
+        if not self._is_open:
             return
         now = self._loop.time()
         for target, attempt in list(self._attempts.items()):
@@ -137,7 +144,8 @@ class LinkProbes:
                 del self._attempts[target]
                 self._results.append(ProbedLink(target=target, passed=result[0], told=text(result[1])))
         self._open_more(now)
-        if not self._attempts:
+        if not self._attempts and not self._dns.is_asking:
+            self._is_open = False
             self._forgotten_at = now + REPORTED_S
             self._finished()
 

@@ -36,6 +36,7 @@ from sipmesh.server.console.parameters import (
     PartToRemove,
     PartToRename,
     PoolToAdd,
+    ToAskDns,
     ToAwait,
     ToBlock,
     ToIssue,
@@ -66,6 +67,7 @@ from sipmesh.server.console.replies import (
 from sipmesh.server.control_socket import MAY_GRANT, WHO
 from sipmesh.server.management.replies import (
     ACKNOWLEDGED,
+    ASK_DNS,
     BLOCK,
     HISTORY,
     NETWORK,
@@ -75,6 +77,7 @@ from sipmesh.server.management.replies import (
     ROLLBACK,
     VERSION,
     Acknowledgement,
+    DnsReply,
     NetworkReply,
     Plan,
     ProbedReply,
@@ -148,6 +151,9 @@ _CHANGES: Final = (
     Operation(ROLLBACK.name, "rollback", OPERATOR, "Go back to a version.", ToRollBack, PutInForce, changes=True),
     Operation(
         PROBE_LINKS.name, "probe", OPERATOR, "Have servers open links once.", ToProbe, list[ProbedReply], changes=True
+    ),
+    Operation(
+        ASK_DNS.name, "dns", OPERATOR, "Have servers ask DNS for the records.", ToAskDns, list[DnsReply], changes=True
     ),
     Operation(BLOCK.name, "block", OPERATOR, "Block a partner at once.", ToBlock, PutInForce, changes=True),
     Operation(REVOKE, REVOKE, OFFICER, "Revoke a certificate at once.", ToRevoke, RevokedReply, changes=True),

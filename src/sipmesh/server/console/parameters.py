@@ -175,6 +175,13 @@ class ToProbe(Given):
     wait_s: Annotated[int, Field(ge=0, le=LONGEST_WAIT_S)] = 15
 
 
+class ToAskDns(Given):
+    """The *servers* that ask DNS for the records of the version in force."""
+
+    servers: Targets
+    wait_s: Annotated[int, Field(ge=0, le=LONGEST_WAIT_S)] = 15
+
+
 class DraftChange(Given):
     """A change of the draft; with *dry_run* the draft stays as it is."""
 

@@ -11,6 +11,7 @@ from sipmesh.server.management.network_reply import encoded_status
 from sipmesh.server.management.publishing.publisher import DRAFT
 from sipmesh.server.management.replies import (
     ACKNOWLEDGED,
+    ASK_DNS,
     BLOCK,
     HISTORY,
     NETWORK,
@@ -27,7 +28,7 @@ from sipmesh.server.replication.published_version import version_of
 
 if TYPE_CHECKING:
     from sipmesh.server.management.controller import Controller
-    from sipmesh.server.management.replies import Acknowledgement, Plan, ProbedReply, PutInForce, RootStep
+    from sipmesh.server.management.replies import Acknowledgement, DnsReply, Plan, ProbedReply, PutInForce, RootStep
 
 LONGEST_WAIT_S: Final = 60.0
 
@@ -55,6 +56,7 @@ class ManagementCommands:
             NETWORK.name: self._by_leader(self._network),
             ROOT.name: self._by_leader(self._root),
             PROBE_LINKS.name: self._by_leader(self._probe),
+            ASK_DNS.name: self._by_leader(self._ask_dns),
         }
 
     def _by_leader(self, command: Command) -> Command:
@@ -117,6 +119,11 @@ class ManagementCommands:
         wanted = {str(server): list(map(str, targets)) for server, targets in dict(asked["links"]).items()}
         wait_s = min(float(asked.get("wait_s", LONGEST_WAIT_S)), LONGEST_WAIT_S)
         return await self._controller.link_probing.probe(wanted, wait_s)
+
+    async def _ask_dns(self, asked: Mapping[str, Any]) -> Sequence[DnsReply]:
+        """Have *servers* ask DNS for the records of the version in force."""
+        wait_s = min(float(asked.get("wait_s", LONGEST_WAIT_S)), LONGEST_WAIT_S)
+        return await self._controller.link_probing.ask_dns(list(map(str, asked["servers"])), wait_s)
 
     async def _network(self, _asked: Mapping[str, Any]) -> Encoded:
         """Reply with every server and its last report, compared with the newest version (`NetworkReply`)."""

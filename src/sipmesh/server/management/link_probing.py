@@ -1,4 +1,7 @@
-"""Management has links probed by the servers that open them: it sends signed orders, and reads the results from reports."""
+"""Management has links probed by the servers that open them, and has servers ask DNS.
+
+It sends signed orders, and reads the results from reports.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.server.management.publishing.document_signing import sign_as
-from sipmesh.server.management.replies import ProbedReply
+from sipmesh.server.management.replies import DnsReply, ProbedReply
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.probe_order import PROBE, ProbeOrder
 from sipmesh.trust.role import Role
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
     from sipmesh.server.management.network import Network
     from sipmesh.server.management.publishing.publisher import InForce
-    from sipmesh.server.replication.server_status import ServerStatus
+    from sipmesh.server.replication.server_status import Probed, ServerStatus
     from sipmesh.storage.management_db import ManagementDb
 
 
@@ -41,24 +44,37 @@ class LinkProbing:
         at a time is carried out, since a server carries out one order. Raises `OperatorError` if orders cannot be signed.
         """
         async with self._turn:
-            self._number = max(int(now_utc().timestamp() * 1000), self._number + 1)
-            faults = {server: self._order(server, targets) for server, targets in wanted.items()}
-            ordered = [server for server, fault in faults.items() if not fault]
-            await self._network.reported(lambda: all(map(self._is_done, ordered)), wait_s)
-            late = f"has not reported the probe within {wait_s:g} s"
+            faults = await self._carry_out(wanted, wait_s)
             return [
                 result
                 for server, targets in wanted.items()
-                for result in self._results(server, targets, faults[server] or f"{server} {late}")
+                for result in self._results(server, targets, faults[server] or _late(server, wait_s))
             ]
 
-    def _order(self, server: str, targets: Sequence[str]) -> str:
+    async def ask_dns(self, servers: Sequence[str], wait_s: float) -> Sequence[DnsReply]:
+        """Have each of *servers* ask DNS for the records of the version in force; returns a reply for each, as `probe` does."""
+        async with self._turn:
+            faults = await self._carry_out(dict.fromkeys(servers, ()), wait_s, asks_dns=True)
+            return [self._dns_reply(server, faults[server] or _late(server, wait_s)) for server in faults]
+
+    async def _carry_out(
+        self, wanted: Mapping[str, Sequence[str]], wait_s: float, *, asks_dns: bool = False
+    ) -> Mapping[str, str]:
+        """Send the orders, and wait for the results; returns for each server why it has no order, or empty."""
+        self._number = max(int(now_utc().timestamp() * 1000), self._number + 1)
+        faults = {server: self._order(server, targets, asks_dns=asks_dns) for server, targets in wanted.items()}
+        ordered = [server for server, fault in faults.items() if not fault]
+        await self._network.reported(lambda: all(map(self._is_done, ordered)), wait_s)
+        return faults
+
+    def _order(self, server: str, targets: Sequence[str], *, asks_dns: bool) -> str:
         """Send one order; returns why that is not possible, or empty."""
         view = self._server.view
         status = self._network.statuses().get(server)
         if status is None or status.number != view.loaded.number:
             return f"{server} has not reported that version {view.loaded.number} is in force"
-        order = ProbeOrder(view.organisation, server, view.loaded.number, self._number, tuple(targets))
+        number, asked = self._number, tuple(targets)
+        order = ProbeOrder(view.organisation, server, view.loaded.number, number, asked, asks_dns)
         signed = sign_as(view, order.encode(), PROBE, now_utc(), self._management_db.lease.fencing)
         item = Item(ItemKind.PROBE, signed, server)
         sent = [self._send(carrier, item) for carrier in self._carriers(server)]
@@ -78,13 +94,26 @@ class LinkProbing:
 
     def _results(self, server: str, targets: Sequence[str], otherwise: str) -> Iterator[ProbedReply]:
         """Give the results of one server; a target without one has failed for the reason *otherwise*."""
-        found = _probed(self._network.statuses().get(server), self._number) or {}
+        probed = _probed(self._network.statuses().get(server), self._number)
+        found = {link.target: (link.passed, link.told) for link in probed.links} if probed is not None else {}
         for target in targets:
             passed, told = found.get(target, (False, otherwise))
             yield ProbedReply(server, target, passed, told)
 
+    def _dns_reply(self, server: str, otherwise: str) -> DnsReply:
+        probed = _probed(self._network.statuses().get(server), self._number)
+        if probed is None:
+            return DnsReply(server, otherwise, ())
+        if probed.answers is None:
+            return DnsReply(server, f"{server} has a release that cannot ask DNS for management: update it", ())
+        return DnsReply(server, "", probed.answers)
 
-def _probed(status: ServerStatus | None, number: int) -> dict[str, tuple[bool, str]] | None:
-    if status is None or status.probed is None or status.probed.order != number:
-        return None
-    return {link.target: (link.passed, link.told) for link in status.probed.links}
+
+def _late(server: str, wait_s: float) -> str:
+    return f"{server} has not reported the probe within {wait_s:g} s"
+
+
+def _probed(status: ServerStatus | None, number: int) -> Probed | None:
+    """Return the result of order *number*, None if the server has not reported it."""
+    probed = status.probed if status is not None else None
+    return probed if probed is not None and probed.order == number else None

@@ -14,7 +14,7 @@ from pydantic import AwareDatetime
 
 from sipmesh.server.control_socket import ControlCommand
 from sipmesh.server.management.server_faults import Fault
-from sipmesh.server.replication.server_status import Count, ServerFacts
+from sipmesh.server.replication.server_status import Count, DnsSeen, ServerFacts
 from sipmesh.topology.versions.approval import ApprovalNeed
 from sipmesh.trust.role import Role
 
@@ -171,6 +171,15 @@ class ProbedReply:
     told: str
 
 
+@dataclass(frozen=True, slots=True)
+class DnsReply:
+    """What DNS has answered *server* for each record of the version in force; *fault* says why there are no *answers*."""
+
+    server: str
+    fault: str
+    answers: Sequence[DnsSeen]
+
+
 PLAN: Final = ControlCommand("plan", Plan)
 PUBLISH: Final = ControlCommand("publish", PutInForce)
 BLOCK: Final = ControlCommand("block", PutInForce)
@@ -180,4 +189,5 @@ VERSION: Final = ControlCommand("version", PublicationReply)
 ACKNOWLEDGED: Final = ControlCommand("acknowledged", Acknowledgement)
 NETWORK: Final = ControlCommand("network", NetworkReply)
 PROBE_LINKS: Final = ControlCommand("probe", list[ProbedReply])
+ASK_DNS: Final = ControlCommand("dns", list[DnsReply])
 ROOT: Final = ControlCommand("root", RootStep)

@@ -1,7 +1,7 @@
-"""An order of management to one server: open these links once, and report whether they work.
+"""An order of management to one server: open these links once, or ask DNS, and report what you see.
 
-A server opens them only to servers and partners of the topology in force, and only those that its role may open. So nobody can
-use it to scan a network, not even management.
+A server opens links only to servers and partners of the topology in force, and only those that its role may open. It asks DNS
+only for the records of that topology: an order has no names for DNS. So nobody can use it to scan a network, not even management.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ LONGEST_AGE: Final = timedelta(minutes=5)
 class ProbeOrder:
     """*server* has to open a link to each of *targets*, names of servers or partners, under *version* of the topology.
 
+    With *asks_dns* it asks DNS for each record that this version needs.
+
     *number* is the time of the order in milliseconds since 1970 (UTC). A server carries out an order once, and none that is
     older than its last one.
     """
@@ -35,7 +37,8 @@ class ProbeOrder:
     server: str
     version: int
     number: int
-    targets: tuple[str, ...]
+    targets: tuple[str, ...] = ()
+    asks_dns: bool = False
 
     def encode(self) -> bytes:
         """Return the payload that management signs."""
@@ -48,7 +51,9 @@ class ProbeOrder:
             fields = json.loads(payload)
             targets = tuple(map(str, fields["targets"]))
             numbers = int(fields["version"]), int(fields["number"])
-            order = cls(str(fields["organisation"]), str(fields["server"]), *numbers, targets)
+            order = cls(
+                str(fields["organisation"]), str(fields["server"]), *numbers, targets, fields.get("asks_dns") is True
+            )
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
             raise refused("an order to probe links that cannot be read") from None
         if len(targets) > MOST_TARGETS:

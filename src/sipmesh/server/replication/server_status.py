@@ -44,6 +44,12 @@ LONGEST_RELAYED: Final = 768 << 10
 LONGEST_AGO_S: Final = 1e9
 RULE: Final = "event package sipmesh-status"
 
+MOST_QUESTIONS: Final = 400
+"""Names and types for which one server asks DNS in one order."""
+
+MOST_DATA: Final = 32
+"""Records of one name and type in a report."""
+
 
 def _instant(given: object) -> datetime:
     """Read ISO 8601 with a time zone; return the time in UTC."""
@@ -103,11 +109,25 @@ class ProbedLink(_Part):
     told: Text = ""
 
 
+class DnsSeen(_Part):
+    """What DNS has answered a server for one name and type: *data* as in zone files, *dnssec* as the resolver says it.
+
+    *fault* says why there is no answer.
+    """
+
+    name: Name
+    type: Name
+    data: Annotated[tuple[Text, ...], Field(max_length=MOST_DATA)] = ()
+    dnssec: Name = ""
+    fault: Text = ""
+
+
 class Probed(_Part):
-    """The result of one order to probe links; *order* is its number."""
+    """The result of one order to probe links or to ask DNS; *order* is its number. *answers* is None if DNS was not asked."""
 
     order: Count
     links: Annotated[tuple[ProbedLink, ...], Field(max_length=MOST_TARGETS)] = ()
+    answers: Annotated[tuple[DnsSeen, ...], Field(max_length=MOST_QUESTIONS)] | None = None
 
 
 class ServerFacts(_Part):

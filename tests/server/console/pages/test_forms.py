@@ -10,7 +10,7 @@ import pytest
 from sipmesh.server.console import draft_commands, operations, partner_commands
 from sipmesh.server.console.operations import TABLE, operation_of
 from sipmesh.server.console.pages.forms import FORMS, Form
-from sipmesh.server.management.replies import PROBE_LINKS
+from sipmesh.server.management.replies import ASK_DNS, PROBE_LINKS
 from sipmesh.trust.evidence import LinkKind
 from support.console import Visitor, management_with_console
 from support.managed import MGMT
@@ -18,7 +18,7 @@ from support.running import on_loop
 
 TEMPLATES = Path(operations.__file__).with_name("templates")
 OURS = {"form_token", "sure", "force"}
-FOR_PROGRAMS = {PROBE_LINKS.name, *draft_commands.CHANGES, *partner_commands.CHANGES}
+FOR_PROGRAMS = {PROBE_LINKS.name, ASK_DNS.name, *draft_commands.CHANGES, *partner_commands.CHANGES}
 """Operations of the API that no page has."""
 
 

@@ -106,28 +106,39 @@ def check(
             help="The name server to ask; may be repeated. By default those of the topology, else those of this machine.",
         ),
     ] = None,
+    each_server: Annotated[
+        bool,
+        typer.Option(
+            "--each-server",
+            help="Ask from each front end and edge, at the name servers that it uses; needs a running management server.",
+        ),
+    ] = False,
     purpose: For = None,
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
     """Ask DNS for every record that the version in force needs, and for those of partners that are found by DNS.
 
-    It asks from this machine: run it on each machine whose view of DNS differs. It shows missing and stale records, the DNSSEC
-    status of each answer as the resolver says it, and what mends a difference.
+    It asks from this machine, or with --each-server from all servers, by a signed order of management. It shows missing and stale
+    records, the DNSSEC status of each answer as the resolver says it, and what mends a difference.
 
     Exit codes: 0 if everything is right, 1 otherwise.
     """
-    from sipmesh.cli.topology.dns.lookups import look_up, name_servers
+    from sipmesh.server.agent.dns_lookups import look_up, name_servers
     from sipmesh.topology.builder.dns_findings import State, compare, questions
     from sipmesh.topology.builder.dns_records import partner_records
 
     place = Place(topology)
     loaded = place.in_force()
-    named = loaded.topology.dns.servers if loaded.topology.dns is not None else ()
-    servers = name_servers(server or named)
     records = [*_records(place, loaded, purpose)]
     if not purpose or Purpose.SERVERS in purpose:
         records += partner_records(loaded.topology)
+    if each_server:
+        from sipmesh.cli.topology.dns.each_server import check_from_each
+
+        raise typer.Exit(check_from_each(place, loaded, records, as_json=as_json))
+    named = loaded.topology.dns.servers if loaded.topology.dns is not None else ()
+    servers = name_servers(server or named)
     findings = compare(records, look_up(questions(records), servers))
     good = all(finding.state is State.GOOD for finding in findings)
     shown = [f"{host} port {port}" for host, port in servers]
@@ -140,6 +151,11 @@ def check(
 
 def _say(findings: Sequence[DnsFinding], servers: Sequence[str]) -> None:
     say(f"As {', '.join(servers)} say{'s' if len(servers) == 1 else ''}:", style="bold")
+    say_findings(findings)
+
+
+def say_findings(findings: Sequence[DnsFinding]) -> None:
+    """Print each finding, with what mends it."""
     for finding in findings:
         is_good = finding.state == "good"
         seen = ", ".join(finding.seen) or "nothing"

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from cli.topology.dns.dns_world import BOGUS, PLAIN, SECURE, knot, unbound
-from sipmesh.cli.topology.dns import lookups
-from sipmesh.cli.topology.dns.lookups import look_up, name_servers
 from sipmesh.demo.ports import HOST
 from sipmesh.errors import OperatorError
+from sipmesh.server.agent import dns_lookups
+from sipmesh.server.agent.dns_lookups import look_up, name_servers
 from sipmesh.topology.builder.dns_findings import DnsAnswer, Dnssec
 
 ZONES = {zone: [f"a.{zone}. 60 A 192.0.2.1", f"c.{zone}. 60 CNAME a.{zone}."] for zone in (SECURE, BOGUS, PLAIN)}
@@ -56,7 +56,7 @@ def test_name_servers_are_those_that_are_named() -> None:
 
 
 def test_silent_server_is_told_and_the_next_one_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookups, "TIMEOUT_S", 0.05)
+    monkeypatch.setattr(dns_lookups, "TIMEOUT_S", 0.05)
     key = ("a.test", "A")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind((HOST, 0))

@@ -48,10 +48,11 @@ def name_servers(settings: Sequence[str]) -> list[Address]:
 
 def look_up(questions: Iterable[Key], servers: Sequence[Address]) -> Mapping[Key, DnsAnswer]:
     """Ask all *questions*, some of them at the same time; the first name server that answers a question counts."""
-    return asyncio.run(_look_up(list(questions), servers))
+    return asyncio.run(asked(list(questions), servers))
 
 
-async def _look_up(questions: Sequence[Key], servers: Sequence[Address]) -> Mapping[Key, DnsAnswer]:
+async def asked(questions: Sequence[Key], servers: Sequence[Address]) -> Mapping[Key, DnsAnswer]:
+    """Ask as `look_up` does, on an event loop that runs."""
     free = asyncio.Semaphore(MOST_AT_ONCE)
 
     async def one(question: Key) -> DnsAnswer:

@@ -1,0 +1,91 @@
+"""`sipmesh topology dns check --each-server`: DNS as each front end and edge sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.cli.control_client import ask_one
+from sipmesh.cli.output import BAD, GOOD, say, say_json
+from sipmesh.cli.topology.publish import running_management
+from sipmesh.errors import OperatorError
+from sipmesh.topology.builder.dns_findings import DnsAnswer, Dnssec, State, compare
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from sipmesh.cli.place import Place
+    from sipmesh.server.management.replies import DnsReply
+    from sipmesh.topology.builder.dns_findings import DnsFinding
+    from sipmesh.topology.builder.dns_records import DnsRecord
+    from sipmesh.topology.document.load import Loaded
+
+ANSWERED_S: Final = 30.0
+"""Seconds for all servers; each has two attempts of 3 s at each of its name servers."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerDnsReport:
+    """What ``--json`` prints for each *server*: *fault* says why there are no findings, *good* whether everything is right."""
+
+    server: str
+    good: bool
+    fault: str
+    findings: Sequence[DnsFinding]
+
+
+def check_from_each(place: Place, loaded: Loaded, records: Sequence[DnsRecord], *, as_json: bool) -> int:
+    """Have each front end and edge of *loaded* ask DNS, and print how the answers differ from *records*; returns the exit code.
+
+    Raises `OperatorError` if no management server runs here.
+    """
+    from sipmesh.server.management.replies import ASK_DNS
+
+    socket = running_management(place)
+    if socket is None:
+        raise OperatorError(
+            "no management server runs here; start it, or ask from this machine: sipmesh topology dns check"
+        )
+    asked = [
+        one.name for pool in loaded.topology.pools if pool.role in (Role.FRONT_END, Role.EDGE) for one in pool.servers
+    ]
+    replies = ask_one(socket, ASK_DNS, ANSWERED_S + 5, servers=asked, wait_s=ANSWERED_S)
+    wanted = {(record.name, record.type) for record in records}
+    reports = [_report(reply, records, wanted) for reply in replies]
+    if as_json:
+        say_json(reports)
+    else:
+        for report in reports:
+            _say(report)
+    return 0 if all(report.good for report in reports) else 1
+
+
+def _report(reply: DnsReply, records: Sequence[DnsRecord], wanted: Collection[tuple[str, str]]) -> ServerDnsReport:
+    """Compare the answers for names among *records*: a server is not asked for less where the operator wants less."""
+    names = {name for name, _ in wanted}
+    answers = {
+        (one.name, one.type): DnsAnswer(one.data, _dnssec(one.dnssec), one.fault)
+        for one in reply.answers
+        if (one.name, one.type) in wanted or (one.name in names and one.type in {"A", "AAAA"})
+    }
+    findings = compare(records, answers)
+    good = not reply.fault and all(finding.state is State.GOOD for finding in findings)
+    return ServerDnsReport(reply.server, good, reply.fault, findings)
+
+
+def _dnssec(said: str) -> Dnssec:
+    return Dnssec(said) if said in set(Dnssec) else Dnssec.UNKNOWN
+
+
+def _say(report: ServerDnsReport) -> None:
+    """Print what is wrong, and of what is right the number."""
+    from sipmesh.cli.topology.dns.command import say_findings
+
+    wrong = [finding for finding in report.findings if finding.state is not State.GOOD]
+    say(f"As {report.server} sees DNS:", style="bold")
+    if report.fault:
+        say(f"  ✗ {report.fault}", style=BAD)
+        return
+    say_findings(wrong)
+    right = len(report.findings) - len(wrong)
+    say(f"  {'✓' if not wrong else ' '} {right} of {len(report.findings)} names are right", style="" if wrong else GOOD)
