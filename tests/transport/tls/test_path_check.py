@@ -5,9 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.demo.forge import Forge
-from sipmesh.transport.tls.path_check import path_errors
+from sipmesh.transport.tls.path_check import path_errors, recheck_path
+from sipmesh.trust.authority import Authority
+from sipmesh.trust.evidence import Direction, EngineError, HandshakeFailure, LinkKind, PeerEvidence
+from sipmesh.trust.path.openssl_errors import BAD_SIGNATURE
+from sipmesh.trust.policy import LinkPolicy
+from sipmesh.trust.revocation.crl import RevocationLists
+from sipmesh.trust.trusted_peer import TrustedPeer
+from sipmesh.trust.trusted_peers import TrustedPeers
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 FORGE = Forge(NOON)
@@ -40,3 +49,50 @@ def test_chain_to_an_unknown_anchor_has_an_error() -> None:
 @pytest.mark.parametrize("hours", [0, 9])
 def test_check_uses_the_callers_time_in_any_time_zone(after: timedelta, code: int | None, hours: int) -> None:
     assert codes(at=(NOON + after).astimezone(timezone(timedelta(hours=hours)))) == ([code] if code else [])
+
+
+def partner(domain: str, anchors: tuple[x509.Certificate, ...]) -> TrustedPeer:
+    names = frozenset({domain})
+    return TrustedPeer(domain, None, None, names, names, names, Authority(domain, anchors, RevocationLists([])))
+
+
+def evidence(kind: LinkKind, code: int, failure: HandshakeFailure | None = None) -> PeerEvidence:
+    """What a handshake has seen of the server sip.partner.test, with one error of OpenSSL."""
+    chain = FORGE.server(ISSUER, "sip.partner.test").chain
+    presented = tuple(one.public_bytes(Encoding.DER) for one in chain)
+    errors = (EngineError(1, code, "as a test wants it"),)
+    return PeerEvidence(Direction.ACCEPTED, kind, ("", 0), ("", 0), presented, errors, failure=failure)
+
+
+def rechecked(seen: PeerEvidence, *peers: TrustedPeer) -> PeerEvidence:
+    policy = LinkPolicy(seen.kind, "edge1.example.test", frozenset(one.name for one in peers), TrustedPeers(peers))
+    return recheck_path(seen, policy, NOON)
+
+
+def test_bad_signature_of_a_partner_is_checked_again_with_its_own_anchors() -> None:
+    assert ROOT is not None
+    stranger = FORGE.organisation("Stranger").issuer
+    assert stranger is not None
+    seen = evidence(LinkKind.PARTNER, BAD_SIGNATURE)
+    for anchor, codes in ((ROOT, []), (stranger, [20])):
+        again = rechecked(seen, partner("sip.partner.test", (anchor.certificate,)), partner("other.test", ()))
+        assert [error.code for error in again.engine_errors] == codes
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "failure", "names"),
+    [
+        (LinkKind.SERVER, BAD_SIGNATURE, None, ["sip.partner.test"]),
+        (LinkKind.PARTNER, 20, None, ["sip.partner.test"]),
+        (LinkKind.PARTNER, BAD_SIGNATURE, HandshakeFailure("handshake-failed", ""), ["sip.partner.test"]),
+        (LinkKind.PARTNER, BAD_SIGNATURE, None, ["other.test"]),
+        (LinkKind.PARTNER, BAD_SIGNATURE, None, []),
+    ],
+    ids=["between our servers", "another error", "handshake failed", "of no entry", "no entries"],
+)
+def test_other_evidence_keeps_its_errors(
+    kind: LinkKind, code: int, failure: HandshakeFailure | None, names: list[str]
+) -> None:
+    assert ROOT is not None
+    seen = evidence(kind, code, failure)
+    assert rechecked(seen, *(partner(name, (ROOT.certificate,)) for name in names)) is seen

@@ -14,7 +14,7 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.view import view
-from sipmesh.transport.tls.path_check import path_errors
+from sipmesh.transport.tls.path_check import path_errors, recheck_path
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.judgement.judge import judge
 from sipmesh.trust.role import Role
@@ -67,7 +67,8 @@ def judge_file(file: Path, loaded: Loaded, comes_as: ConnectsAs | None, server: 
     connects_as = comes_as or _guess(chain, loaded)
     judging = view(loaded, server or _server_for(chain, loaded, connects_as))
     kind = connects_as.kind
-    verdict = judge(_evidence(file, chain, judging, kind), judging.accept_policy(kind), at=datetime.now(UTC))
+    policy, at = judging.accept_policy(kind), datetime.now(UTC)
+    verdict = judge(recheck_path(_evidence(file, chain, judging, kind), policy, at), policy, at=at)
     return JudgedFile(judging.name, kind, verdict, _surprise(verdict, comes_as))
 
 

@@ -23,6 +23,7 @@ from sipmesh.topology.view import view
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.resolver import DnsResolver
 from sipmesh.transport.tls.contexts import Identity, client_context, mutual_context
+from sipmesh.transport.tls.path_check import recheck_path
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.judgement.judge import judge
 from sipmesh.trust.role import Role
@@ -157,9 +158,11 @@ def _as_server(target: Target, view: ServerView) -> tuple[Aim, str]:
     )
 
     def decide(evidence: PeerEvidence) -> Verdict:
-        return judge(evidence, view.open_policy(hop.kind, hop.name), at=datetime.now(UTC))
+        policy, at = view.open_policy(hop.kind, hop.name), datetime.now(UTC)
+        return judge(recheck_path(evidence, policy, at), policy, at=at)
 
-    context = mutual_context(Identity.load(*view.identity(hop.kind)), view.anchors(hop.kind))
+    of_many = hop.kind is LinkKind.PARTNER
+    context = mutual_context(Identity.load(*view.identity(hop.kind)), view.anchors(hop.kind), of_many=of_many)
     resolver = _resolver(hop.addresses or (), view.loaded, service=hop.service)
     aimed = Aim(hop, context, decide, min(view.sip_domains), resolver)
     return aimed, f"{target.what} ({hop.kind} link to {hop.name}), as {view.name}"

@@ -82,7 +82,8 @@ class OwnCertificates:
     def _mutual_context(self, kind: LinkKind) -> MutualContext:
         """Return the context of mutual-TLS links of *kind*, with the anchors of the topology in force."""
         if kind not in self._mutual:
-            self._mutual[kind] = mutual_context(self.presented.of(kind), self._view.anchors(kind))
+            of_many = kind is LinkKind.PARTNER
+            self._mutual[kind] = mutual_context(self.presented.of(kind), self._view.anchors(kind), of_many=of_many)
         return self._mutual[kind]
 
     # Another certificate

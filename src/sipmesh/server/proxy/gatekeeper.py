@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.proxy.login.client_refusals import ClientRefusals, reason_of_end
+from sipmesh.transport.tls.path_check import recheck_path
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.formatting import MOST
 from sipmesh.trust.judgement.judge import Judge
@@ -83,8 +84,9 @@ class Gatekeeper:
 
     def judge(self, evidence: PeerEvidence, meant: str = "", *, live: bool = False) -> Verdict:
         """Return the verdict on a peer at the present time; *live* means a link that is up and is judged again."""
-        judge = self._judge(evidence.direction, evidence.kind, meant)
-        verdict = judge.judge(evidence, at=self.clock(), live=live)
+        judge, at = self._judge(evidence.direction, evidence.kind, meant), self.clock()
+        evidence = recheck_path(evidence, judge.policy, at)
+        verdict = judge.judge(evidence, at=at, live=live)
         if self._observer is not None and evidence.kind is not LinkKind.CLIENT:
             self._observer.judged(evidence, judge.policy, verdict)
         return verdict

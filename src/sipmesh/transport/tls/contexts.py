@@ -26,6 +26,7 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.files import open_key, read_private
 from sipmesh.transport.tls.certificate_choice import CertificateChoice
 from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
+from sipmesh.trust.path.openssl_errors import BAD_SIGNATURE
 
 if TYPE_CHECKING:
     import socket
@@ -109,6 +110,11 @@ def _on_verify(connection: SSL.Connection, certificate: crypto.X509, code: int, 
     return tls is not None and tls.verified(certificate, code, depth)
 
 
+def _on_verify_by_many(connection: SSL.Connection, certificate: crypto.X509, code: int, depth: int, ok: int) -> bool:
+    """Do the same among the anchors of several organisations: a bad signature is recorded, and `recheck_path` decides."""
+    return _on_verify(connection, certificate, code, depth, ok) or code == BAD_SIGNATURE
+
+
 def _base() -> SSL.Context:
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
@@ -151,15 +157,20 @@ def _present(context: SSL.Context, *identities: Identity) -> None:
 
 
 class MutualContext:
-    """Mutual TLS in both directions: presents *identity*, requires a certificate under one of *anchors*."""
+    """Mutual TLS in both directions: presents *identity*, requires a certificate under one of *anchors*.
+
+    *of_many*: the anchors are of several organisations. Then a handshake may end with a bad signature as evidence, and the path
+    has to be checked again (`sipmesh.transport.tls.path_check.recheck_path`); without that the judge refuses.
+    """
 
     __slots__ = ("_context", "identity")
 
-    def __init__(self, identity: Identity, anchors: Iterable[x509.Certificate]) -> None:
+    def __init__(self, identity: Identity, anchors: Iterable[x509.Certificate], *, of_many: bool = False) -> None:
         self.identity = identity
         self._context = _judging(anchors)
         _present(self._context, identity)
-        self._context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _on_verify)
+        callback = _on_verify_by_many if of_many else _on_verify
+        self._context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, callback)
 
     def __repr__(self) -> str:
         return f"<MutualContext {self.identity.chain_path.name}>"
@@ -238,9 +249,9 @@ class ClientPortContext:
         return PyOpenSslTls(self._context, sock, opening=False)
 
 
-def mutual_context(identity: Identity, anchors: Iterable[x509.Certificate]) -> MutualContext:
-    """Build the context of mutual-TLS links, for both directions."""
-    return MutualContext(identity, anchors)
+def mutual_context(identity: Identity, anchors: Iterable[x509.Certificate], *, of_many: bool = False) -> MutualContext:
+    """Build the context of mutual-TLS links, for both directions; *of_many* as in `MutualContext`."""
+    return MutualContext(identity, anchors, of_many=of_many)
 
 
 def client_port_context(identity: Identity, others: Sequence[Identity] = ()) -> ClientPortContext:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC
 from typing import TYPE_CHECKING
 
 from OpenSSL import crypto
 
-from sipmesh.trust.evidence import EngineError
+from sipmesh.trust.evidence import EngineError, LinkKind
+from sipmesh.trust.judgement.evaluation import Evaluation
+from sipmesh.trust.path.openssl_errors import BAD_SIGNATURE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from cryptography import x509
+
+    from sipmesh.trust.evidence import PeerEvidence
+    from sipmesh.trust.policy import LinkPolicy
 
 
 def path_errors(
@@ -37,3 +43,20 @@ def path_errors(
         code, depth, text = error.errors[0], error.errors[1], error.errors[2]
         return (EngineError(int(depth), int(code), str(text)),)
     return ()
+
+
+def recheck_path(evidence: PeerEvidence, policy: LinkPolicy, at: datetime) -> PeerEvidence:
+    """Check the path of a partner again with the anchors of its entry alone, if the handshake found a bad signature.
+
+    OpenSSL looks for an issuer by its name and key identifier, and tries one only. A partner chooses both for its own CA. So with
+    the anchors of all partners in one handshake, it could keep the chains of another partner from being verified (rule R8).
+    Other evidence is returned as it is, with its errors.
+    """
+    is_bad = any(error.code == BAD_SIGNATURE for error in evidence.engine_errors)
+    if evidence.kind is not LinkKind.PARTNER or evidence.failure is not None or not is_bad:
+        return evidence
+    evaluation = Evaluation(evidence, policy, at)
+    if evaluation.leaf is None or evaluation.fault or evaluation.excess or evaluation.peer is None:
+        return evidence
+    errors = path_errors((evaluation.leaf, *evaluation.pool), evaluation.peer.authority.anchors, at)
+    return replace(evidence, engine_errors=errors)

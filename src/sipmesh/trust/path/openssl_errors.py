@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 # has the same usage in its intermediates. An issuer that is not a CA is another error (24, 79).
 USAGE = 26
 NO_LIST, STALE_LIST = 3, 12  # our policy and our grace decide
+BAD_SIGNATURE = (
+    7  # X509_V_ERR_CERT_SIGNATURE_FAILURE: also if another CA has the name and the key identifier of the issuer
+)
 UNREAD_CONSTRAINTS = (51, 52, 53)  # OpenSSL reports one of these for every URI constraint
 
 # Numbers as in openssl/x509_vfy.h of OpenSSL 3 and 4 (X509_V_ERR_*).

@@ -17,7 +17,7 @@ from sipmesh.sip.message import Request, parse_head
 from sipmesh.topology.builder.hops import PartyKind
 from sipmesh.topology.home_pools import front_end_pools, home_by_default
 from sipmesh.topology.view import view
-from sipmesh.transport.tls.path_check import path_errors
+from sipmesh.transport.tls.path_check import path_errors, recheck_path
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.judgement.judge import judge
@@ -89,7 +89,8 @@ def link_seen_by_partner(loaded: Loaded, hop: LinkHop, chain: Sequence[x509.Cert
 def _judged(
     here: ServerView, policy: LinkPolicy, hop: LinkHop, chain: Sequence[x509.Certificate], direction: Direction
 ) -> Verdict:
-    return judge(_evidence(hop, chain, here.anchors(hop.kind), direction), policy, at=datetime.now(UTC))
+    evidence, at = _evidence(hop, chain, here.anchors(hop.kind), direction), datetime.now(UTC)
+    return judge(recheck_path(evidence, policy, at), policy, at=at)
 
 
 def _evidence(
