@@ -8,6 +8,7 @@ from typing import Any
 
 from sipmesh.server.console.access.operator import (
     CODE_LIFETIME_S,
+    MOST_OF_OPERATOR,
     SESSION_IDLE_S,
     SESSION_LIFETIME_S,
     CertificateLogin,
@@ -120,6 +121,16 @@ def test_login_by_openid_has_the_role_of_its_values_until_its_end(tmp_path: Path
     assert login.operator(here.model_copy(update={"console": None}), str) is None
     now[0] = 10.0
     assert login.operator(here, str) is None
+
+
+def test_colleagues_with_codes_of_one_operator_displace_nobody() -> None:
+    """Each has a session of its own. An operator with a certificate displaces the oldest of its own sessions, and no other."""
+    operators = Operators(lambda: 0.0)
+    by_code = [operators.log_in(operators.new_code(ADA)) or "" for _ in range(3 * MOST_OF_OPERATOR)]
+    assert all(operators.session(secret) for secret in by_code)
+    by_certificate = [operators.begin(CertificateLogin("vera")) for _ in range(MOST_OF_OPERATOR + 1)]
+    assert [operators.session(secret) is not None for secret in by_certificate] == [False] + [True] * MOST_OF_OPERATOR
+    assert all(operators.session(secret) for secret in by_code)
 
 
 def test_all_sessions_and_codes_end_together() -> None:

@@ -20,7 +20,7 @@ SESSION_LIFETIME_S: Final = 8 * 3600.0
 SESSION_IDLE_S: Final = 1800.0
 MOST_SESSIONS: Final = 100
 MOST_OF_OPERATOR: Final = 5
-"""Sessions of one operator."""
+"""Sessions of one operator with a certificate or of one person at the OpenID provider; a code gives one session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,15 @@ class Login(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CodeLogin:
-    """A log-in with a code, which an operator of this machine has made for one role."""
+    """A log-in with a code, which an operator of this machine has made for one role. *code* is the hash of the code."""
 
     known: Operator
+    code: str = field(default="", compare=False, repr=False)
 
     @property
     def owner(self) -> str:
-        """The operator of this machine who has made the code."""
-        return self.known.who
+        """The code: it works once, and the colleagues who get codes of one operator displace nobody of them."""
+        return f"code {self.code}"
 
     def operator(self, topology: Topology, proved: Callable[[], str]) -> Operator | None:  # noqa: ARG002
         """Return the operator: whoever opens the control socket may do everything."""
@@ -140,7 +141,7 @@ class Operators:
     def log_in(self, code: str) -> str | None:
         """Begin a session; returns its secret, or None if *code* is not valid."""
         operator = self._codes.take(code)
-        return self.begin(CodeLogin(operator)) if operator is not None else None
+        return self.begin(CodeLogin(operator, hash_of(code))) if operator is not None else None
 
     def begin(self, login: Login) -> str:
         """Begin a session that stands on *login*, in place of the oldest of too many of the same operator; returns its secret."""
