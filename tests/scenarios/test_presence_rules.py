@@ -309,3 +309,52 @@ async def test_blocked_watcher_subscribes_to_no_dialogs_inside_a_call_either(
                 await peer.send(asked)
                 await bob.reply(await bob.request_in("SUBSCRIBE"), 200, [("expires", "600")])
                 assert (await peer.final()).status == 200
+
+
+async def hidden_watcher(network: Network, name: str, server: str, bob: Peer) -> tuple[Peer, Request]:
+    """A watcher without a name, who has subscribed to the dialogs of bob; the SUBSCRIBE as bob has it."""
+    peer = await network.phone(name, server)
+    asked = peer.request("SUBSCRIBE", BOB, [("event", "dialog")], sender="<sip:anonymous@anonymous.invalid>;tag=w")
+    await peer.send(asked)
+    came = await bob.request_in("SUBSCRIBE")
+    await bob.reply(came, 200, [("expires", "600")])
+    assert (await peer.final()).status == 200
+    await bob.send(notify_of(came, bob))
+    await told(peer)
+    assert (await bob.final()).status == 200
+    return peer, came
+
+
+@pytest.mark.parametrize(("alice_at", "carol_at"), [(FE1, FE1), (FE2, FE2), (FE1, FE2)])
+@on_loop
+async def test_watcher_who_hides_is_told_no_more_by_the_phone_once_blocked(
+    pool: Network, alice_at: str, carol_at: str
+) -> None:
+    """The NOTIFY has no name to look at. Another watcher who hides is told as before."""
+    async with pool:
+        bob = await pool.phone("bob", FE1)
+        alice, of_alice = await hidden_watcher(pool, "alice", alice_at, bob)
+        carol, of_carol = await hidden_watcher(pool, "carol", carol_at, bob)
+        await rule(pool, "alice", Watching.BLOCK)
+        assert (await bob.ask(notify_of(of_alice, bob))).status == 481
+        await alice.silent()
+        await bob.send(notify_of(of_carol, bob))
+        await told(carol)
+        assert (await bob.final()).status == 200
+
+
+@on_loop
+async def test_watcher_of_another_pool_who_hides_is_told_nothing_by_a_user_who_blocks_somebody(
+    two_pools: Network,
+) -> None:
+    """Nobody there can say who it is. As long as the user blocks nobody, it is told."""
+    async with two_pools:
+        bob = await two_pools.phone("bob", FE3)
+        alice, of_alice = await hidden_watcher(two_pools, "alice", FE1, bob)
+        await rule(two_pools, "carol", Watching.ALLOW)
+        await bob.send(notify_of(of_alice, bob))
+        await told(alice)
+        assert (await bob.final()).status == 200
+        await rule(two_pools, "alice", Watching.BLOCK)
+        assert (await bob.ask(notify_of(of_alice, bob))).status == 481
+        await alice.silent()

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.identity.border import Border
     from sipmesh.routing.identity.sender import Sender
     from sipmesh.routing.registrar.binding import Binding
-    from sipmesh.routing.target import AnotherNotifier
+    from sipmesh.routing.target import AnotherNotifier, Target
     from sipmesh.server.proxy.calls.call_release import CallRelease
     from sipmesh.server.proxy.calls.identity_service import IdentityService
     from sipmesh.server.proxy.calls.media_guard import MediaGuard
@@ -78,6 +78,8 @@ NOT_TAKEN_OVER: Final = try_later("the servers of the home pool still answer her
 NO_REGISTRATIONS: Final = try_later("the registrations of the user cannot be read")
 
 TOO_LARGE: Final = 513
+
+EVENTS_OF_PHONES: Final = frozenset({"SUBSCRIBE", "NOTIFY", "REFER"})
 
 MOST_SEARCHED: Final = 1_000
 """Requests of one link among which the INVITE of a call that rings is searched, the newest first."""
@@ -139,8 +141,6 @@ class Executor(Decider):
                 self._look_up(flow, request, key, outcome, loop)
                 return
             outcome = found
-        if isinstance(outcome, Forward) and request.method == "NOTIFY" and flow.link.kind is LinkKind.CLIENT:
-            outcome = self._events.refused_notify(request, outcome.identity) or outcome
         if isinstance(outcome, Forward):
             self._forward(flow, request, key, outcome, loop)
         elif isinstance(outcome, Answer):
@@ -368,9 +368,8 @@ class Executor(Decider):
         if request.method == "ACK":
             self._acks.forward(flow, request, outcome)
             return
-        if request.method in {"SUBSCRIBE", "REFER"}:
-            is_watcher = request.method == "SUBSCRIBE"
-            refused = self._refused_watcher(request, outcome) if is_watcher else self._refused_early(request, outcome)
+        if request.method in EVENTS_OF_PHONES:
+            refused = self._refused_event(flow, request, outcome)
             if refused is not None:
                 self.answer(flow, request, key, refused)
                 return
@@ -393,15 +392,22 @@ class Executor(Decider):
             self._identity.sign(flow, request)
         return True
 
-    def _refused_watcher(self, request: Request, outcome: Forward) -> Answer | None:
-        """Refuse a SUBSCRIBE to a phone of this server whose sender may not watch its user, inside a dialog too."""
-        target = outcome.targets[0]
-        if not isinstance(target, FlowTarget):
-            return None
-        reached = self._flow_table.by_number(target.flow)
-        users = reached.users if reached is not None else ()
-        owner = next((user for user in users if owner_hash(user) == target.owner), "")
-        return self._events.refused(request, ToUser(owner, outcome.identity)) if owner else None
+    def _refused_event(self, flow: Flow, request: Request, outcome: Forward) -> Answer | None:
+        """Refuse a SUBSCRIBE, NOTIFY or REFER that a phone, or the watcher of a phone, may not get; None if it may pass."""
+        if request.method == "REFER":
+            return self._refused_early(request, outcome)
+        owner = self._owner_of(outcome.targets[0])
+        if request.method == "SUBSCRIBE":
+            return self._events.refused(request, ToUser(owner, outcome.identity)) if owner else None
+        is_of_phone = flow.link.kind is LinkKind.CLIENT
+        return self._events.refused_notify(request, outcome, owner, is_of_phone=is_of_phone)
+
+    def _owner_of(self, target: Target) -> str:
+        """Give the user whose phone at this server is the *target*; "" if it is none."""
+        reached = self._flow_table.find(Start(0, target)) if isinstance(target, FlowTarget) else None
+        if reached is None or not isinstance(target, FlowTarget):
+            return ""
+        return next((user for user in reached.users if owner_hash(user) == target.owner), "")
 
     def _refused_early(self, request: Request, outcome: Forward) -> Answer | None:
         """Refuse a REFER to a phone of this server inside a call that still rings: nobody has accepted the call yet."""

@@ -44,6 +44,8 @@ EXPIRE_EVERY_S: Final = 60.0
 
 DAY_S: Final = 86_400.0
 
+UNNAMED: Final = "a watcher who hides"
+
 
 class EventServer:
     """The notifier, the messages that wait for users, and the requests of our own."""
@@ -121,18 +123,41 @@ class EventServer:
             return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
         return Answer(480) if watching is Watching.POLITE_BLOCK else None
 
-    def refused_notify(self, request: Request, identity: str | None) -> Answer | None:
-        """End a subscription at a phone of *identity* if its watcher may not see the user any more (481); None for all else.
+    def refused_notify(self, request: Request, outcome: Forward, owner: str, *, is_of_phone: bool) -> Answer | None:
+        """End a subscription at a phone if its watcher may not see the user of the phone any more (481); None for all else.
 
-        The phone removes a subscription whose NOTIFY gets 481 (RFC 6665 section 4.2.2). A watcher who hides has no name here.
+        The phone removes a subscription whose NOTIFY gets 481 (RFC 6665 section 4.2.2). *owner* is the user whose phone here gets
+        the NOTIFY, "" if none does. *is_of_phone*: it came from a phone, and not from another server.
+
+        A watcher who hides has no name in To. So the server of our pool with the link of the watcher looks; for a watcher of
+        another pool or of a partner nobody can, so it is told nothing by a user who blocks somebody (rule R12).
         """
-        name = name_of(request.to)
-        if identity is None or name is None or is_anonymous(request.to) or event_type(request) not in ABOUT_USERS:
+        identity = outcome.identity
+        if identity is None or event_type(request) not in ABOUT_USERS:
             return None
-        watcher = self._homes.owner_of(name.aor) or name.aor
-        if self.notifier.watching(identity, watcher) is Watching.ALLOW:
+        if is_anonymous(request.to):
+            watcher = self._hidden_watcher(identity, outcome, owner)
+        else:
+            watcher = self._named_watcher(request) if is_of_phone else ""
+        if not watcher or (watcher != UNNAMED and self.notifier.watching(identity, watcher) is Watching.ALLOW):
             return None
         return Answer(481, code=Code.FROM_NOT_ALLOWED, why=f"{watcher} may not watch {identity} any more")
+
+    def _named_watcher(self, request: Request) -> str:
+        """Give the watcher in To, "" if there is none."""
+        name = name_of(request.to)
+        return "" if name is None else self._homes.owner_of(name.aor) or name.aor
+
+    def _hidden_watcher(self, identity: str, outcome: Forward, owner: str) -> str:
+        """Give the watcher who hides; `UNNAMED` if nobody could say who it is later on, "" if it need not be known here."""
+        if self._homes.of(identity) != self._view.pool.name:
+            return ""
+        is_unknown = not owner and self._leaves_pool(outcome) and self._homes.blocks_somebody(identity)
+        return UNNAMED if is_unknown else owner
+
+    def _leaves_pool(self, outcome: Forward) -> bool:
+        target = outcome.targets[0]
+        return isinstance(target, ServerTarget) and not set(target.names) <= set(self._view.pool.servers)
 
     def is_to_store(self, request: Request, aor: str, *, is_registered: bool) -> bool:
         """Tell whether a MESSAGE for *aor* is to be stored: nobody is registered, or earlier ones are being delivered."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.routing.events.watcher_rules import rule_for
 from sipmesh.routing.identity.alias import alias_keys
+from sipmesh.topology.document.watching import Watching
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.trust.role import Role
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from sipmesh.routing.authentication.verifier import Verifier
     from sipmesh.server.proxy.login.user_stores import KnownUsers
-    from sipmesh.topology.document.watching import Watching
     from sipmesh.topology.view import ServerView
 
 
@@ -94,6 +94,10 @@ class HomePools:
     def watcher_rule(self, aor: str, watcher: str) -> Watching | None:
         """Return what *aor* lets *watcher* see of its presence; None if *aor* has no rule for *watcher*."""
         return rule_for(self._users.watcher_rules(aor), watcher)
+
+    def blocks_somebody(self, aor: str) -> bool:
+        """Return whether a rule of *aor* hides its presence from somebody."""
+        return any(rule is not Watching.ALLOW for rule in self._users.watcher_rules(aor).values())
 
     def elsewhere(self, aor: str) -> str:
         """Return the home pool of *aor* if it is another pool than ours; "" for our own and for unknown users."""
