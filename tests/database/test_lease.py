@@ -188,3 +188,20 @@ def test_number_after_the_highest_that_this_host_has_seen_counts_whatever_the_cl
         lease.claim()
     lease.floor = top
     assert (lease.claim(), lease.fencing) == (True, top + 1)
+
+
+@pytest.mark.parametrize("holder", [A, ""])
+def test_leader_overtakes_a_number_that_servers_have_seen(database: Database, holder: str) -> None:
+    lease, other = Lease(database, holder), Lease(database, B)
+    assert lease.claim()
+    assert lease.overtake(7) == 8
+    assert write(database, lease) == 8
+    assert lease.overtake(3) == 8
+    assert lease.claim()
+    assert (lease.fencing, Lease(database, holder).fencing) == (8, 0 if holder else 8)
+    if holder:
+        with pytest.raises(NotLeadingError):
+            other.overtake(9)
+        lease.release()
+    assert other.claim()
+    assert other.fencing == 9

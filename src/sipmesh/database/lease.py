@@ -194,6 +194,22 @@ class Lease:
             )
         return self.fencing
 
+    def overtake(self, fencing: int) -> int:
+        """Lead with a higher number than *fencing*, which servers have seen of another management server; returns the number.
+
+        Raises as `enter` does.
+        """
+        with self._database.border(), self._database.engine.begin() as db:
+            _lock(db)
+            number = max(self.enter(db), fencing + 1)
+            self.floor = max(self.floor, fencing)
+            self._must_count(number)
+            if not db.execute(_lease.update().values(fencing=number)).rowcount:
+                row = {"id": 1, "holder": self.holder, "fencing": number, "until": 0, "since": time_of(db)}
+                db.execute(_lease.insert().values(row))
+            self.fencing = number  # before a claim of another thread can see the new number
+        return number
+
     def follow(self, db: sql.Connection, fencing: int) -> None:
         """Let the next leader have a higher number than *fencing*, in a database into which another one is copied."""
         if fencing_in(db) < fencing or self._state_in(db) is None:

@@ -113,6 +113,7 @@ class History:
         act: AuditAct = AuditAct.PUBLISH,
         about: Mapping[str, Any] = NOTHING_ABOUT,
         refused: Collection[str] = (),
+        at_least: int = 0,
     ) -> Version:
         """Store a new version and its line in the audit log: both are on the disk when this returns, or neither is.
 
@@ -126,13 +127,14 @@ class History:
             act: `AuditAct.PUBLISH` or `AuditAct.ROLLBACK`.
             about: Additional facts for the line.
             refused: The digests of versions that do not count on this server: they do not follow *base*.
+            at_least: The lowest number that the version may have: servers have seen the one below.
 
         Raises:
             OperatorError: Another operator has published after *base*, or the next number is beyond what can be reached by now.
         """
         highest = VERSIONS.at(at, base)
         with self._audit.changing() as db:
-            head, number = self._head(db, highest, refused), self._next(db, at, base)
+            head, number = self._head(db, highest, refused), max(self._next(db, at, base), at_least)
             self._must_be(db, base, head)
             slot = Slot(number, head.digest if head else "", self._audit.head_in(db), self._lease.fencing)
             jws = make(slot)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -47,6 +47,13 @@ def publish(
             help="After the loss of operators' keys: servers refuse this version until each of them has joined again.",
         ),
     ] = False,
+    overtake: Annotated[
+        bool,
+        typer.Option(
+            "--overtake",
+            help="Use numbers above all that servers report, which a stolen management server has raised.",
+        ),
+    ] = False,
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -62,16 +69,25 @@ def publish(
         _say_first(first, as_json=as_json)
         return
     socket = running_management(place)
+    if socket is None and overtake:
+        raise OperatorError("servers report their numbers to a management server that runs: start it first")
     if socket is None:
         say_rested(publish_at_rest(place, why, force=force, unapproved=without_approvals), as_json=as_json)
         return
     if without_approvals:
         raise OperatorError("a version without approvals is published while management is stopped: stop it first")
-    publish_draft(place, socket, why, wait, force=force, as_json=as_json)
+    publish_draft(place, socket, why, wait, force=force, overtake=overtake, as_json=as_json)
 
 
 def publish_draft(
-    place: Place, socket: Path, why: str, wait: float = WAIT_S, *, force: bool = False, as_json: bool = False
+    place: Place,
+    socket: Path,
+    why: str,
+    wait: float = WAIT_S,
+    *,
+    force: bool = False,
+    overtake: bool = False,
+    as_json: bool = False,
 ) -> None:
     """Have management publish the draft of *place*, and print the result.
 
@@ -85,7 +101,8 @@ def publish_draft(
         raise OperatorError(f"the running management server publishes topology.yaml and not {draft}; restart it")
     if not as_json:
         _say_plan(plan)
-    published = ask_one(socket, PUBLISH, why=why, draft=draft, base=plan.base, digest=plan.digest, force=force)
+    agreed: dict[str, Any] = {"base": plan.base, "digest": plan.digest, "force": force, "overtake": overtake}
+    published = ask_one(socket, PUBLISH, why=why, draft=draft, **agreed)
     if draft != HERE.name and not as_json:
         say(f"{draft} is published. {HERE.name} is unchanged.", style=WARN)
     _follow(socket, published, wait, began, as_json=as_json)

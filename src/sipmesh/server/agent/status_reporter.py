@@ -93,6 +93,7 @@ class StatusReporter:
             "number": view.loaded.number,
             "digest": self._held.topology.digest,
             "highest": self._documents.known_to_exist,
+            "fencing": self._documents.fencing,
             "at": now_utc(),
             "error": text("; ".join([*self._errors.values(), *self._server.listening.faults])),
             "request": request or "",

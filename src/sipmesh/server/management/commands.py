@@ -79,7 +79,14 @@ class ManagementCommands:
         force, draft = bool(asked.get("force")), str(asked.get("draft", DRAFT))
         grants = bool(asked.get(MAY_GRANT, True))
         return await self._publisher.publish(
-            str(asked[WHO]), why, base, digest, force=force, name=draft, may_grant=grants
+            str(asked[WHO]),
+            why,
+            base,
+            digest,
+            force=force,
+            name=draft,
+            may_grant=grants,
+            overtake=bool(asked.get("overtake")),
         )
 
     async def _block(self, asked: Mapping[str, Any]) -> PutInForce:

@@ -383,7 +383,10 @@ class Controller:
             self._log.error("published, but not in force on this server", why=str(wrong))
             closed = []
         self.management_db.lease.floor = self._versions.documents.fencing
+        fencing = self._offers.fencing
         self._offers.offer_version(self._versions.documents.document())
+        if self._offers.fencing > fencing:  # servers refuse what has the number before
+            self._issuing.sign_anew()
         self.network.joined = servers_of(self._server.view.loaded) - before
         self._notifier.use_topology(self._server.view.trusted.get)
         self._keep_links()

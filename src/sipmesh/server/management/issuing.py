@@ -59,6 +59,13 @@ class Issuing:
         except OperatorError as wrong:
             self._log.error("own certificate not renewed", why=str(wrong))
 
+    def sign_anew(self) -> None:
+        """Sign the certificates that are given to servers again, as after a change of the fencing number."""
+        try:
+            self.grantor.sign_anew()
+        except OperatorError as wrong:
+            self._log.error("certificates for servers are not signed again", why=str(wrong))
+
     def _granted(self, server: str, certificate: x509.Certificate) -> None:
         self._log.info("certificate issued", peer=server, serial=f"{certificate.serial_number:x}")
         self._audit.append(server, AuditAct.ISSUE, about(server, certificate), at=now_utc())

@@ -52,6 +52,9 @@ class Directory(Protocol):
     def places(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return the home pools of users ("" for users without one), and the domains of their addresses."""
 
+    def overtake(self) -> int:
+        """Raise the number of the users above all that servers can have accepted by now; returns it."""
+
     @property
     def number(self) -> int:
         """The number of the users' version, as of the last `refresh`."""
@@ -92,7 +95,7 @@ class Offers:
             None  # the backup pools in the database, and as which leader
         )
         self._revoked: Item | None = None
-        self.issuing = ""
+        self.issuing, self.fencing = "", 0
         self.offer_version(document)
 
     def __repr__(self) -> str:
@@ -107,6 +110,8 @@ class Offers:
         """Give a signed version from now on; users are computed again, since home pools may differ."""
         signed = open_signed(document, KIND)
         self._topology = Item(ItemKind.TOPOLOGY, document, number=Publication.decode(signed.payload).number)
+        if signed.fencing > self.fencing:
+            self._revoked = None  # servers refuse it with the number before, and have the CRL
         self.fencing = signed.fencing
         self._of_pool.clear()
 

@@ -85,7 +85,10 @@ class Known:
     def _old_version(self, report: StatusReport, newest: int, at: datetime) -> Iterator[Fault]:
         since = report.behind_since
         if report.number > newest:
-            remedy = "restore management from a newer backup; if this server was compromised, revoke it"
+            remedy = (
+                "restore management from a newer backup; if another management server was compromised, revoke it, and publish "
+                "above its numbers: sipmesh topology publish --overtake"
+            )
             yield Fault(f"has version {report.number}, but the newest published version is {newest}", remedy)
         if report.number < newest and since is not None and at - since > BEHIND_TOO_LONG:
             remedy = f"read the log of {self.server}: it says why the server rejects version {newest}"

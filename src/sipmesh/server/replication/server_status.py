@@ -133,6 +133,8 @@ class Probed(_Part):
 class ServerFacts(_Part):
     """What a server reports and `sipmesh status` shows. *at* is the server's own clock.
 
+    *highest* is the highest version that it knows of, and *fencing* the highest fencing number that it has seen.
+
     *refuses_from* is the instant from which the server refuses every peer if it receives nothing new, and *refuses_because* says
     why. *bindings* identifies the store in which the server keeps bindings; it is empty if the server keeps none, or has not
     reached it yet. *bindings_fault* says why that store cannot be used. *unanswered* names the servers that do not answer.
@@ -142,6 +144,7 @@ class ServerFacts(_Part):
 
     digest: Hex = ""
     highest: Count = 0
+    fencing: Count = 0
     at: Instant | None = None
     error: Text = ""
     started_at: Instant | None = None

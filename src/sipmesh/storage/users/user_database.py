@@ -15,6 +15,7 @@ import sqlalchemy as sql
 
 from sipmesh.database import schema
 from sipmesh.database.connection import Database
+from sipmesh.database.number_ceilings import USERS_NUMBERS
 from sipmesh.routing.events.watcher_rules import NO_RULES, WatcherRules, read_watcher
 from sipmesh.routing.identity.alias import alias_keys, read_alias
 from sipmesh.routing.registrar.address_of_record import read_address
@@ -317,6 +318,15 @@ class Users:
         """
         with self._database.border(), self._engine.begin() as db:
             return raise_number(db, by, self.number)
+
+    def overtake(self) -> int:
+        """Raise the number of the users above all that servers can have accepted by now from anybody; returns it.
+
+        Every server gets all users again. Raises `OperatorError` if the database cannot be used.
+        """
+        with self._database.border(), self._engine.begin() as db:
+            number = raise_number(db, 0, self.number)
+            return raise_number(db, max(1, USERS_NUMBERS.at(datetime.now(UTC)) - number), number)
 
     def verifier(self, aor: str) -> Verifier | None:
         """Return the password verifier of *aor* from memory, as of the last `refresh`; None for an unknown user."""

@@ -54,7 +54,7 @@ class PublishRequest:
     *base* is the number of the version that the draft was compared with, 0 if there is none. *force* publishes a draft
     although it breaks something. *act* is the entry in the audit log. *unapproved* publishes without approvals: servers
     refuse the version until each of them has joined again. *may_grant*: it may give operators of the console more than they
-    have (`new_access`).
+    have (`new_access`). *at_least* is the lowest number that the version may have.
     """
 
     draft: Draft
@@ -66,6 +66,7 @@ class PublishRequest:
     act: AuditAct = AuditAct.PUBLISH
     unapproved: bool = False
     may_grant: bool = True
+    at_least: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,7 @@ def publish(
         dangers=found,
         act=request.act,
         refused=versions.refused,
+        at_least=request.at_least,
     )
     return NewVersion(version, changes_between(before, draft.loaded) if before is not None else (), found)
 

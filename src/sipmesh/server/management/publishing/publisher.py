@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from sipmesh.database.number_ceilings import FENCING_NUMBERS, VERSIONS
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.server.management.publishing.approvals import approval_needs
 from sipmesh.server.management.publishing.decommission import follow_up
@@ -31,6 +32,9 @@ from sipmesh.topology.versions.publication import Draft
 DRAFT: Final = "topology.yaml"
 """The file name of the draft, unless another one is given."""
 
+LOOK_EVERY_S: Final = 0.1
+"""Seconds between two looks at the clock, until it has reached a number."""
+
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.management.server_reports import ServerReports
@@ -53,6 +57,9 @@ class Places(Protocol):
 
     def places(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return the home pools of users ("" for users without one), and the domains of their addresses."""
+
+    def overtake(self) -> int:
+        """Raise the number of the users above all that servers can have accepted by now; returns it."""
 
 
 class Publisher:
@@ -92,16 +99,27 @@ class Publisher:
         return Plan(name, in_force.number, new.digest, changes_between(in_force, new), found, needs)
 
     async def publish(
-        self, who: str, why: str, base: int, digest: str, *, force: bool, name: str = DRAFT, may_grant: bool = True
+        self,
+        who: str,
+        why: str,
+        base: int,
+        digest: str,
+        *,
+        force: bool,
+        name: str = DRAFT,
+        may_grant: bool = True,
+        overtake: bool = False,
     ) -> PutInForce:
         """Sign the draft as the next version and put it in force; if this raises `OperatorError`, nothing has changed.
 
-        *base* and *digest* are from the plan that the operator has seen; *name* is the file of that plan.
+        *base* and *digest* are from the plan that the operator has seen; *name* is the file of that plan. *overtake* uses numbers
+        above all that servers report: another management server has used them.
         """
         async with self._audited(who, {"act": "publish", "why": why}):
             octets = self._octets(name)
             draft = await when_large(octets, self._read_draft, name, digest)
-            request = PublishRequest(draft, who, why, now_utc(), base, force, may_grant=may_grant)
+            at_least = await self._overtake() if overtake else 0
+            request = PublishRequest(draft, who, why, now_utc(), base, force, may_grant=may_grant, at_least=at_least)
             return await self._put_in_force(request, octets)
 
     async def rollback(
@@ -153,6 +171,25 @@ class Publisher:
                 entry = {**about, "refused": wrong.message}
                 await when_large(self._weight(0), self._record_refusal, who, entry)
                 raise
+
+    async def _overtake(self) -> int:
+        """Lead with a number above those that servers report; return the lowest version that all of them accept.
+
+        It waits until the numbers are below the ceiling by our clock: at most a second, since servers have accepted those below.
+        """
+        statuses, at = [report.status for report in self._reports.reports.values()], now_utc()
+        leaders = [status.fencing for status in statuses if not FENCING_NUMBERS.why_beyond(status.fencing, at)]
+        versions = [status.number for status in statuses if not VERSIONS.why_beyond(status.number, at)]
+        leader, version = max(leaders, default=0) + 1, max(versions, default=0) + 1
+        while FENCING_NUMBERS.why_beyond(leader, at) or VERSIONS.why_beyond(version, at):
+            await asyncio.sleep(LOOK_EVERY_S)
+            at = now_utc()
+        await when_large(self._weight(0), self._lead_above, leader - 1)
+        return version
+
+    def _lead_above(self, fencing: int) -> None:
+        leader, users = self._management_db.lease.overtake(fencing), self._users.overtake()
+        self._log.warning("leads with numbers above those that servers have", fencing=leader, users=users)
 
     def _octets(self, name: str) -> int:
         """Return the size of a draft, 0 if it cannot be read: `_read_draft` says why."""
