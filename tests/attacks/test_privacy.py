@@ -11,6 +11,7 @@ from sipmesh.sip.digest import answer, parse_challenge
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Message, Request, Response
 from sipmesh.trust.evidence import LinkKind
+from support.descriptions import SDES, SDP
 from support.network import BOT, EDGE, FE1, FE2, PARTNER_EDGE, PARTNER_FE, Network
 from support.peer import Peer
 from support.running import on_loop
@@ -33,6 +34,8 @@ TELLING = [
     ("p-asserted-identity", f"<{ALICE}>"),
     ("remote-party-id", f"<{ALICE}>"),
 ]
+NAMED = SDES.replace(b"o=- ", b"o=alice ")
+"""An offer with the name of the user, as linphone writes it."""
 
 
 def hidden(phone: Peer) -> str:
@@ -55,8 +58,8 @@ def tells_of_alice(message: Message, port: int) -> bool:
 
 async def invited(alice: Peer, callee: Peer, *headers: tuple[str, str], sender: str = "") -> Request:
     """An INVITE of alice as it arrives."""
-    rows = [("route", "<sip:example.test;lr>"), *TELLING, *headers]
-    await alice.send(alice.request("INVITE", f"sip:{callee.user}", rows, sender=sender or hidden(alice)))
+    rows = [("route", "<sip:example.test;lr>"), *TELLING, ("content-type", SDP), *headers]
+    await alice.send(alice.request("INVITE", f"sip:{callee.user}", rows, NAMED, sender=sender or hidden(alice)))
     return await callee.request_in("INVITE")
 
 

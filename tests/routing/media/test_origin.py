@@ -1,0 +1,51 @@
+"""The user name of a hidden caller in its session descriptions."""
+
+from __future__ import annotations
+
+import pytest
+
+from routing.messages import BOB, request
+from sipmesh.routing.media.origin import hide_user_name
+from sipmesh.sip.message import Request
+from support.descriptions import CRYPTO, SDES, SDP, multipart, with_body
+
+NAMED = SDES.replace(b"o=- ", b"o=alice ")
+TEXT = b"o=alice 1 1 IN IP4 192.0.2.7"
+
+
+def offer(body: bytes, content_type: str = SDP) -> Request:
+    return with_body(request("INVITE", BOB), body, content_type)
+
+
+def test_user_name_of_the_origin_line_is_replaced() -> None:
+    """Nothing else of the description is changed, and Content-Length fits."""
+    asked = offer(NAMED)
+    hide_user_name(asked)
+    assert asked.body == SDES
+    assert asked.first("content-length") == str(len(SDES))
+    assert CRYPTO in asked.body
+
+
+def test_description_in_a_part_is_changed_and_other_parts_are_not() -> None:
+    parts = ((SDP, NAMED), ("text/plain", TEXT))
+    asked = offer(multipart(*parts), 'multipart/mixed; boundary="b1"')
+    hide_user_name(asked)
+    assert asked.body == multipart((SDP, SDES), ("text/plain", TEXT))
+    assert asked.first("content-length") == str(len(asked.body))
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (SDES, SDP),
+        (b"", ""),
+        (TEXT, "text/plain"),
+        (multipart((SDP, NAMED)), 'multipart/signed; boundary="b1"; protocol="application/pkcs7-signature"'),
+        (multipart((SDP, NAMED)), "multipart/mixed"),
+    ],
+    ids=["no name", "no body", "text", "signed", "no boundary"],
+)
+def test_other_bodies_stay_as_they_are(body: bytes, content_type: str) -> None:
+    asked = offer(body, content_type)
+    hide_user_name(asked)
+    assert asked.body == body
