@@ -23,4 +23,11 @@ export function provedSender(request) {
   return "";
 }
 
+// Whether our server has verified that the organisation of *address* has signed this call (RFC 8224). The server removes this
+// field where anybody else has written it.
+export function isSigned(request, address) {
+  const found = ASSERTED.exec((request.getHeader("Verified-Identity") ?? "").trim());
+  return found !== null && `${found[1]}@${found[2].toLowerCase()}` === address;
+}
+
 export const claimedName = (request) => request.from?.display_name ?? "";

@@ -1,5 +1,5 @@
 // One call at a time: audio with DTLS-SRTP and ICE.
-import { claimedName, provedSender, uriOf } from "./address.js";
+import { claimedName, isSigned, provedSender, uriOf } from "./address.js";
 import { proofOfCallee, proofOfSender } from "./proof.js";
 import { reasonOf } from "./reasons.js";
 import { Ring } from "./ring.js";
@@ -61,8 +61,9 @@ export class Calls {
   offer(request) {
     this.address = provedSender(request);
     const claims = [["Calls itself", claimedName(request)], ["Subject", request.getHeader("Subject")]];
-    by("incoming-proof").replaceChildren(proofOfSender(this.address, this.own, claims));
-    by("call-proof").replaceChildren(proofOfSender(this.address, this.own));
+    const signed = isSigned(request, this.address);
+    by("incoming-proof").replaceChildren(proofOfSender(this.address, this.own, claims, signed));
+    by("call-proof").replaceChildren(proofOfSender(this.address, this.own, [], signed));
     by("incoming").hidden = false;
     by("incoming").focus(); // not its button: whoever is writing a message would answer with the next key
     by("dial").disabled = true;

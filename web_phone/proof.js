@@ -30,12 +30,14 @@ function lines(parent, claims) {
 }
 
 // The sender of a request. *address* is what the server asserts, empty if the sender hides; *claims* are the sender's own words.
-export function proofOfSender(address, own, claims = []) {
+// *signed*: the organisation of the sender has signed who it is, and the keys of the media, and our server has verified that.
+export function proofOfSender(address, own, claims = [], signed = false) {
   if (!address) {
     const parts = [element("span", { class: "who" }, "Hidden caller"), element("span", { class: "why" }, "Your server knows who this is, and was asked not to say.")];
     return lines(element("div", { class: "proof hidden-caller" }, icon(UNKNOWN, "Hidden"), ...parts), claims);
   }
   const why = element("span", { class: "why" }, ...organisation(address, own), ". Proved by your server.");
+  if (signed) why.append(" ", isolated(domainOf(address)), " has signed this call and the keys of its audio.");
   return lines(element("div", { class: "proof" }, icon(CLOSED, "Verified"), element("span", { class: "who" }, isolated(address)), why), claims);
 }
 

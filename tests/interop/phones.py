@@ -17,16 +17,22 @@ async def started(folder: Path, *servers: str, identity: str = "") -> DemoNetwor
     *identity* is what each organisation does about signatures of the other.
     """
     network = await DemoNetwork.build(folder)
-    for organisation in (network.example, network.partner) if identity else ():
-        federation: Any = organisation.document["federation"]
-        federation["partners"] = [entry | {"identity": identity} for entry in federation["partners"]]
-        organisation.write()
+    if identity:
+        ask_for_signatures(network, identity)
     network.example.add_users("dora", "emil", "gina", algorithms=(Algorithm.MD5,))
     network.partner.add_users("fritz", "hanna", algorithms=(Algorithm.MD5,))
     for server in (FE1, FE2, PARTNER_FE):
         network.dns.records[server, "A"] = ["127.0.0.1"]
     await network.start(*servers)
     return network
+
+
+def ask_for_signatures(network: DemoNetwork, identity: str) -> None:
+    """Set what each organisation does about signatures of the other; it signs in any case."""
+    for organisation in (network.example, network.partner):
+        federation: Any = organisation.document["federation"]
+        federation["partners"] = [entry | {"identity": identity} for entry in federation["partners"]]
+        organisation.write()
 
 
 def phone(network: DemoNetwork, user: str, server: str, *, name: str = "", **settings: Any) -> Baresip:

@@ -13,7 +13,7 @@ from interop.baresip import Baresip
 from interop.chromium import Chromium
 from interop.coturn import Coturn
 from interop.phone_page import PhonePage
-from interop.phones import phone
+from interop.phones import ask_for_signatures, phone
 from sipmesh.demo.network import FE1, FE2, PARTNER_FE, DemoNetwork
 from sipmesh.demo.people import connect
 from sipmesh.server.web_phone.files import BUNDLE, read_pages
@@ -50,6 +50,7 @@ def _place(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner, cot
     network = runner.run(DemoNetwork.build(folder))
     network.example.add_users("gina", algorithms=(Algorithm.MD5,))
     network.dns.records[FE1, "A"] = ["127.0.0.1"]
+    ask_for_signatures(network, "verify")
     open_websocket(network.example, phone=True)
     network.example.document["turn"] = {"servers": [coturn.url], "secret_file": "turn.secret"}
     network.example.write()
@@ -209,6 +210,7 @@ def test_caller_of_a_partner_shows_its_organisation(place: Place, runner: asynci
             call = erin.invite(f"sip:{ALICE}", DTLS)
             await alice.shows("incoming", ERIN)
             await alice.shows("incoming", "Organisation partner.test. Proved by your server.")
+            await alice.shows("incoming", "partner.test has signed this call and the keys of its audio.")
             await call.cancel()
             await alice.until("document.getElementById('incoming').hidden")
         await left(alice)
@@ -224,6 +226,7 @@ def test_claims_of_a_caller_do_not_change_the_padlock(place: Place, runner: asyn
         async with await at_phone(place[0], BOB) as bob:
             claims = [
                 ("p-asserted-identity", f"<sip:{ERIN}>"),
+                ("verified-identity", f"<sip:{BOB}>"),
                 ("remote-party-id", f"<sip:{ERIN}>"),
                 ("subject", "the bank"),
                 ("content-type", SDP),
@@ -236,6 +239,7 @@ def test_claims_of_a_caller_do_not_change_the_padlock(place: Place, runner: asyn
             who = await alice.evaluate("document.querySelector('#incoming .who').innerText")
             assert who == BOB
             assert "Your organisation, example.test" in await alice.text("incoming")
+            assert "signed" not in await alice.text("incoming")
             await alice.press("decline")
             assert (await bob.final(method="INVITE")).status == 486
             hidden = [("privacy", "id"), ("content-type", SDP)]

@@ -65,6 +65,14 @@ def test_sender_is_read_from_the_asserted_identity_alone() -> None:
     assert evaluated("address.js", claims) == ""
 
 
+def test_call_is_signed_if_the_server_has_verified_its_sender() -> None:
+    """The field names somebody else, or there is none."""
+    given = {"<sip:erin@partner.test>": True, "<sip:eve@partner.test>": False, "erin@partner.test": False, "": False}
+    signed = "given[0].map(value => m.isSigned({getHeader: name => name === 'Verified-Identity' ? value : undefined}, given[1]))"
+    assert evaluated("address.js", signed, list(given), "erin@partner.test") == list(given.values())
+    assert evaluated("address.js", "m.isSigned({getHeader: () => undefined}, given[0])", "") is False
+
+
 def test_characters_that_mislead_are_replaced() -> None:
     texts = {
         "moc.elpmaxe@\u202eecila": "moc.elpmaxe@\u00b7ecila",

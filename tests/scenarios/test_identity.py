@@ -52,6 +52,51 @@ async def test_offer_is_signed_by_the_front_end_and_verified_by_the_partner(
         assert came.has("date")
 
 
+def verified(came: Request) -> list[str]:
+    """What the server tells the callee of the signature."""
+    return came.values("verified-identity")
+
+
+CLAIM = ("verified-identity", f"<{ERIN}>")
+
+
+@pytest.mark.parametrize(
+    ("ours", "told"), [("required", [f"<{ERIN}>"]), ("verify", [f"<{ERIN}>"]), ("sign", []), (None, [])]
+)
+@on_loop
+async def test_callee_is_told_that_the_caller_was_verified(
+    federation: Network, ours: str | None, told: list[str]
+) -> None:
+    """Only where our edge has verified the signature: what the caller itself writes is removed."""
+    asking(federation, ours, "sign")
+    async with federation:
+        erin, alice = await federation.phone("erin", PARTNER_FE), await federation.phone("alice", FE1)
+        await erin.send(with_body(erin.request("INVITE", ALICE, [CLAIM]), DTLS))
+        came = await alice.request_in("INVITE")
+        assert came.has("identity")
+        assert verified(came) == told
+
+
+@on_loop
+async def test_nobody_but_our_edge_says_who_was_verified(federation: Network) -> None:
+    """Neither the partner's edge without a signature, nor a user of ours; and no partner is told what we have verified."""
+    asking(federation, "verify", "sign")
+    async with federation:
+        alice, bob, edge = (
+            await federation.phone("alice", FE1),
+            await federation.phone("bob", FE1),
+            await proxy(federation),
+        )
+        await edge.send(with_body(edge.request("INVITE", ALICE, [CLAIM], sender=f"<{ERIN}>;tag=1"), DTLS))
+        assert verified(await alice.request_in("INVITE")) == []
+        for sender, uri, callee in ((alice, f"sip:{bob.user}", bob), (bob, ERIN, edge)):
+            claim = ("verified-identity", f"<sip:{sender.user}>")
+            await sender.send(with_body(sender.request("INVITE", uri, [claim, CLAIM]), DTLS))
+            while not isinstance(came := await callee.receive(), Request):  # what answers the calls before
+                pass
+            assert verified(came) == []
+
+
 @on_loop
 async def test_without_the_key_of_the_topology_nothing_is_signed(federation: Network) -> None:
     async with federation:

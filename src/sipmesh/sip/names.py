@@ -198,6 +198,7 @@ GUARDED_NAMES: Final = frozenset(
         "proxy-authentication-info",
         "remote-party-id",
         "service-route",
+        "verified-identity",
         "www-authenticate",
     }
 )

@@ -17,6 +17,7 @@ VALUES = {
     Rule.REMOVED: f"<{ALICE}>",
     Rule.OWN: f"<{ALICE}>",
     Rule.INSIDE: "<sip:example.test>;answer-after=0",
+    Rule.VERIFIED: f"<{CAROL}>",
     Rule.CHALLENGE: 'Digest realm="trunk.test", nonce="n"',
     Rule.CREDENTIALS: 'Digest username="a", realm="trunk.test", nonce="n", uri="x", response="r"',
 }
@@ -38,7 +39,8 @@ def test_each_field_of_a_request_follows_its_rule(sender: Sender, name: str, rul
     assert asked.present & (IN_REQUESTS | ON_THE_WAY_OUT), f"{wire_name(name)} would not be looked at"
     BORDER.admit_request(asked, sender)
     own = (rule is Rule.OWN and sender in {ALICES, MATE}) or (rule is Rule.INSIDE and sender in INSIDERS)
-    assert asked.has(name) is (own or rule is Rule.CREDENTIALS)
+    verified = rule is Rule.VERIFIED and sender in {MATE, FROM_EDGE}
+    assert asked.has(name) is (own or verified or rule is Rule.CREDENTIALS)
     assert asked.has("subject")
 
 
@@ -95,6 +97,27 @@ def test_privacy_hides_diversion_from_all_but_our_servers(kind: LinkKind, *, pri
     asked = request("INVITE", BOB, ("history-info", f"<{ALICE}>"))
     BORDER.release(asked, kind, frozenset(), private=private)
     assert asked.has("history-info") is kept
+
+
+@pytest.mark.parametrize(
+    ("kind", "private", "kept"),
+    [
+        (LinkKind.SERVER, True, True),
+        (LinkKind.CLIENT, False, True),
+        (LinkKind.CLIENT, True, False),
+        (LinkKind.PARTNER, False, False),
+    ],
+)
+def test_clients_see_what_was_verified_and_partners_do_not(kind: LinkKind, *, private: bool, kept: bool) -> None:
+    asked = request("INVITE", BOB, ("verified-identity", f"<{CAROL}>"))
+    BORDER.release(asked, kind, frozenset(), private=private)
+    assert asked.has("verified-identity") is kept
+
+
+def test_edge_verifies_nobody_of_ours() -> None:
+    asked = request("INVITE", BOB, ("verified-identity", f"<{ALICE}>"))
+    BORDER.admit_request(asked, FROM_EDGE)
+    assert not asked.has("verified-identity")
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ class Rule(Enum):
     REMOVED = "always removed"
     INSIDE = "removed where a partner or an edge has sent it"
     OWN = "removed unless every address in it is the sender's to use; removed where privacy is asked for"
+    VERIFIED = "in a request kept from an edge or a front end, towards servers and clients; else removed"
     CHALLENGE = "in a response of a server kept where the realm is its own; else removed"
     CREDENTIALS = "in a request kept towards a server whose realm it is; else removed"
 
@@ -81,6 +82,8 @@ TABLE: Final[dict[str, Rule]] = {
     "diversion": Rule.OWN,
     "history-info": Rule.OWN,
     "referred-by": Rule.OWN,
+    # Whose signature an edge of ours has verified (RFC 8224 section 6). Nobody else may say so.
+    "verified-identity": Rule.VERIFIED,
     # RFC 3261 section 22.
     "www-authenticate": Rule.CHALLENGE,
     "proxy-authenticate": Rule.CHALLENGE,
@@ -90,6 +93,7 @@ TABLE: Final[dict[str, Rule]] = {
 
 OWN: Final = frozenset(name for name, rule in TABLE.items() if rule is Rule.OWN)
 INSIDE: Final = frozenset(name for name, rule in TABLE.items() if rule is Rule.INSIDE)
+VERIFIED: Final = frozenset(name for name, rule in TABLE.items() if rule is Rule.VERIFIED)
 REMOVED: Final = frozenset(name for name, rule in TABLE.items() if rule is Rule.REMOVED)
 # A message whose `present` has none of these bits needs no filter. Nearly all messages have none.
 CREDENTIAL_BITS: Final[i64] = bits_of("authorization", "proxy-authorization")
@@ -129,21 +133,27 @@ class Border:
         """
         request.keep([row for row in request.rows if self._may_see(row, kind, domains)])
         if private and kind is not LinkKind.SERVER:
-            request.keep([row for row in request.rows if row.name not in OWN])
+            request.keep([row for row in request.rows if row.name not in OWN and row.name not in VERIFIED])
 
     def _may_ask(self, row: Row, sender: Sender, domains: frozenset[str]) -> bool:
         if row.name in REMOVED or row.name in CHALLENGES or (row.name in INSIDE and is_outside(sender)):
             return False
+        if row.name in VERIFIED:
+            return verifies(sender) and is_own(row, sender, domains)
         return row.name not in OWN or is_own(row, sender, domains)
 
     def _may_answer(self, row: Row, sender: Sender, domains: frozenset[str]) -> bool:
-        if row.name in REMOVED or row.name in CREDENTIALS or (row.name in INSIDE and is_outside(sender)):
+        if row.name in REMOVED or row.name in CREDENTIALS or row.name in VERIFIED:
+            return False
+        if row.name in INSIDE and is_outside(sender):
             return False
         if row.name in CHALLENGES:
             return isinstance(sender, ServerSender) and self._realms.challenge_passes(row, domains)
         return row.name not in OWN or is_own(row, sender, domains)
 
     def _may_see(self, row: Row, kind: LinkKind, domains: frozenset[str]) -> bool:
+        if row.name in VERIFIED:
+            return kind is not LinkKind.PARTNER
         if row.name not in CREDENTIALS:
             return True
         return kind is not LinkKind.CLIENT and self._realms.credentials_pass(row, domains)
@@ -160,6 +170,12 @@ class Border:
 def is_outside(sender: Sender) -> bool:
     """Tell whether *sender* is a partner, or an edge, which forwards messages of partners."""
     return isinstance(sender, ServerSender) and (sender.kind is LinkKind.PARTNER or sender.peer.role is Role.EDGE)
+
+
+def verifies(sender: Sender) -> bool:
+    """Tell whether *sender* is a server of ours that verifies signatures of partners, or forwards what has been verified."""
+    roles = (Role.EDGE, Role.FRONT_END)
+    return isinstance(sender, ServerSender) and sender.kind is LinkKind.SERVER and sender.peer.role in roles
 
 
 def is_own(row: Row, sender: Sender, domains: frozenset[str]) -> bool:

@@ -36,6 +36,8 @@ SIGNED_METHODS: Final = frozenset({"INVITE", "UPDATE", "PRACK"})
 
 USE_IDENTITY: Final = 428
 UNSUPPORTED_CREDENTIAL: Final = 437
+VERIFIED_IDENTITY: Final = "verified-identity"
+"""The field by which a server tells its clients that the organisation of the caller has signed the request."""
 _ALGORITHMS: Final = {"secp256r1": "ES256", "secp384r1": "ES384"}
 _NOWHERE: Final = ("", 0)
 NO_DOMAINS: Final[frozenset[str]] = frozenset()
@@ -108,7 +110,10 @@ class IdentityService:
     # Verification
 
     def refused(self, flow: Flow, request: Request) -> Answer | None:
-        """Return the answer to a request of a partner whose signature is missing or wrong; None if it may pass."""
+        """Return the answer to a request of a partner whose signature is missing or wrong; None if it may pass.
+
+        A request whose signature is valid gets a Verified-Identity, which phones may show.
+        """
         sender = flow.sender
         if (
             request.method not in SIGNED_METHODS
@@ -142,6 +147,7 @@ class IdentityService:
             except RemoteError as wrong:
                 first = first or wrong
             else:
+                request.append(VERIFIED_IDENTITY, f"<{request.from_.uri}>")
                 return None
         status, why = (first.status, str(first)) if first is not None else (438, "no Identity")
         return Answer(status, _REASONS.get(status, ""), code=Code.IDENTITY_INVALID, why=why)
