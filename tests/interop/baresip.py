@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import re
 import struct
 import wave
@@ -59,13 +60,15 @@ class Baresip:
     """One phone with one account; `events` are what it told, oldest first.
 
     With *watches* it publishes its presence, watches that of its friend, and asks for waiting messages. With *ice* it has
-    what browsers need: ICE, and RTP and RTCP on one port. With *records* it sends a tone and writes down what it hears.
+    what browsers need: ICE, and RTP and RTCP on one port. It refreshes its registration after *refresh_s*, or at nine tenths of
+    *expires_s*. With *records* it sends a tone and writes down what it hears.
     Version 1.1.0 does not survive a re-INVITE while it does that, so a phone that takes part in one sends silence.
     """
 
     def __init__(self, folder: Path, user: str, password: str, domain: str, server: str, **settings: Any) -> None:
         self.folder, self.user, self.domain = folder, user, domain
         self.control = free_port()
+        self.environment: dict[str, str] = {}
         self.events: list[dict[str, Any]] = []
         self._changed = asyncio.Condition()
         self._answers: dict[str, dict[str, Any]] = {}
@@ -84,8 +87,10 @@ class Baresip:
         media: str = "srtp-mand",
         records: bool = True,
         refresh_s: int = 540,
+        expires_s: int = 0,
         ice: bool = False,
         watches: bool = False,
+        answers: bool = True,
     ) -> None:
         self.folder.mkdir(parents=True)
         modules = next((path for path in MODULES if Path(path).is_dir()), MODULES[0])
@@ -100,10 +105,11 @@ class Baresip:
             mux="yes" if ice else "no",
             more=("module ice.so\n" if ice else "") + (WATCHES if watches else ""),
         )
+        times = f"regint={expires_s};rwait=90" if expires_s else f"regint={10 * refresh_s};rwait=10"
         account = (
             f"<sip:{self.user}@{self.domain};transport=tls>;auth_pass={password};"
-            f'outbound="sip:{server};transport=tls";answermode=auto;'
-            f"{media and f'mediaenc={media};'}{'medianat=ice;' if ice else ''}regint={10 * refresh_s};rwait=10"
+            f'outbound="sip:{server};transport=tls";answermode={"auto" if answers else "manual"};'
+            f"{media and f'mediaenc={media};'}{'medianat=ice;' if ice else ''}{times};dtmfmode=info"
             f"{';pubint=600;mwi=yes' if watches else ''}\n"
         )
         (self.folder / "config").write_text(config)
@@ -121,7 +127,7 @@ class Baresip:
             self._process = await asyncio.create_subprocess_exec(
                 "baresip", "-f", str(self.folder), "-s", "-v",
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent,
-                cwd=self.folder,
+                cwd=self.folder, env={**os.environ, **self.environment},
             )  # fmt: skip
         async with asyncio.timeout(PATIENCE_S):
             self._reader, self._writer = await self._connect()

@@ -158,6 +158,10 @@ class BrowserPage:
             )
         return found["result"].get("value")
 
+    async def close(self) -> None:
+        """Close the page, and with it its connections."""
+        await self._browser.command("Page.close", self.session)
+
     async def go(self, url: str) -> None:
         """Navigate to *url*, and wait until it is loaded."""
         await self._browser.command("Page.navigate", self.session, url=url)
@@ -167,14 +171,22 @@ class BrowserPage:
 class WebPhone(BrowserPage):
     """A phone in a page of the tests."""
 
-    async def start(self, server: str, user: str, domain: str) -> None:
+    async def start(self, server: str, user: str, domain: str, **settings: object) -> None:
         """Connect by WebSocket, and register."""
-        account = {"server": server, "user": user, "password": f"{user}-secret", "domain": domain}
+        account = {"server": server, "user": user, "password": f"{user}-secret", "domain": domain, **settings}
         await self.evaluate(f"phone.start({json.dumps(account)})")
 
     async def until(self, name: str) -> str:
         """Wait for an event of that name; gives its detail."""
         return str(await self.evaluate(f"phone.until({name!r})"))
+
+    async def do(self, command: str, *given: object) -> None:
+        """Give a command."""
+        await self.evaluate(f"phone.{command}({', '.join(map(json.dumps, given))}), undefined")
+
+    async def trace(self) -> str:
+        """Give all SIP messages so far."""
+        return str(await self.evaluate("phone.trace()"))
 
     async def write(self, uri: str, text: str) -> None:
         """Send a MESSAGE."""

@@ -8,12 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from interop.hosts_file import with_hosts
 from sipmesh.demo.forkserver import die_with_parent
 
 PATIENCE_S = 20.0
 LOOK_AGAIN_S = 0.05
 ANSWER_BYTES = 65_536
-NAMESPACE = ("unshare", "--map-root-user", "--mount")
 
 CONFIG = """\
 [sip]
@@ -24,8 +24,10 @@ verify_server_certs=1
 verify_server_cn=1
 root_ca={anchor}
 use_ipv6=0
-media_encryption=srtp
-media_encryption_mandatory=1
+media_encryption={media}
+media_encryption_mandatory={secure:d}
+use_info=1
+use_rfc2833=0
 default_proxy=0
 guess_hostname=0
 register_only_when_network_is_up=0
@@ -38,14 +40,21 @@ audio_rtp_port=-1
 reg_proxy=<sip:{server};transport=tls>
 reg_route=<sip:{server};transport=tls>
 reg_identity=sip:{user}@{domain}
-reg_expires=600
+reg_expires={expires_s}
 reg_sendregister=1
-publish=0
-[auth_info_0]
+publish={publishes:d}
+{account}[auth_info_0]
 username={user}
 userid={user}
 passwd={password}
 realm={domain}
+{friend}"""
+
+FRIEND = """\
+[friend_0]
+url={address}
+pol=accept
+subscribe=1
 """
 
 
@@ -55,13 +64,30 @@ class Linphone:
     No setting of it names a DNS server or a hosts file, so it sees a hosts file of its own in a mount namespace of its own.
     """
 
-    def __init__(self, folder: Path, user: str, password: str, domain: str, server: str, *, anchor: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        user: str,
+        password: str,
+        domain: str,
+        server: str,
+        *,
+        anchor: Path,
+        media: str = "srtp",
+        answers: bool = True,
+        publishes: bool = False,
+        expires_s: int = 600,
+        friend: str = "",
+        account: str = "",
+    ) -> None:
         (folder / ".local/share/linphone").mkdir(parents=True)  # where it keeps its databases, and does not make it
         self.folder, self.user, self.domain = folder, user, domain
-        self._socket = folder / "s"
-        config = CONFIG.format(anchor=anchor, user=user, password=password, domain=domain, server=server)
+        self._socket, self._answers, self._server = folder / "s", answers, server
+        config = CONFIG.format(
+            anchor=anchor, user=user, password=password, domain=domain, server=server, media=media, expires_s=expires_s,
+            secure=media != "none", publishes=publishes, account=account, friend=friend and FRIEND.format(address=friend),
+        )  # fmt: skip
         (folder / "rc").write_text(config)
-        (folder / "hosts").write_text(f"127.0.0.1 localhost {server.partition(':')[0]}\n")
 
     @property
     def log(self) -> str:
@@ -69,11 +95,11 @@ class Linphone:
         return (self.folder / "log").read_text(errors="replace")
 
     async def __aenter__(self) -> Self:
-        run = f"mount --bind {self.folder}/hosts /etc/hosts && exec linphone-daemon --pipe {self._socket}"
-        run += f" --config {self.folder}/rc --log {self.folder}/log --auto-answer"
+        command = f"linphone-daemon --pipe {self._socket} --config {self.folder}/rc --log {self.folder}/log"
+        command += " --auto-answer" if self._answers else ""
         with (self.folder / "out").open("wb") as out:
             self._process = await asyncio.create_subprocess_exec(
-                *NAMESPACE, "sh", "-c", run,
+                *with_hosts(self.folder, command, self._server.partition(":")[0]),
                 stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out, preexec_fn=die_with_parent,
                 env={**os.environ, "HOME": str(self.folder)}, cwd=self.folder,
             )  # fmt: skip

@@ -55,12 +55,13 @@ def _browser(
     runner.run(network.stop())
 
 
-def present(example: Organisation, identity: Identity) -> None:
-    """Have fe1 present a further certificate to clients."""
+def present(example: Organisation, identity: Identity, server_name: str = FE1) -> None:
+    """Have a server present a further certificate to clients."""
     document: dict[str, Any] = example.document
     servers = (server for pool in document["pools"] for server in pool["servers"])
     pair = {"certificate": str(identity.chain_path), "key": str(identity.key_path)}
-    next(server for server in servers if server["name"] == FE1)["client_certificates"] = [pair]
+    presents = next(server for server in servers if server["name"] == server_name)
+    presents.setdefault("client_certificates", []).append(pair)
 
 
 async def _network(folder: Path) -> DemoNetwork:

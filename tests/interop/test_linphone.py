@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
 
 import pytest
 
 from interop.baresip import Baresip
-from interop.linphone import NAMESPACE, Linphone
+from interop.hosts_file import require_namespaces
+from interop.linphone import Linphone
 from interop.phones import phone
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.network import FE1, FE2, PARTNER_FE, DemoNetwork
@@ -24,12 +23,7 @@ pytestmark = pytest.mark.peer("baresip", "linphone")
 
 @pytest.fixture(scope="module", autouse=True)
 def _hosts_of_its_own() -> None:
-    """A container may forbid mount namespaces; in CI that is a failure, as a missing peer is."""
-    if subprocess.run((*NAMESPACE, "true"), capture_output=True, check=False).returncode:
-        reason = "linphone needs a mount namespace for its hosts file (unshare --map-root-user --mount)"
-        if os.environ.get("CI"):
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+    require_namespaces()
 
 
 def linphone(network: DemoNetwork) -> Linphone:

@@ -37,3 +37,17 @@ export async function media(connection, packets) {
     await new Promise((wake) => setTimeout(wake, 50));
   }
 }
+
+// The SIP messages of the page, oldest first.
+export const trace = [];
+const Socket = window.WebSocket;
+window.WebSocket = class extends Socket {
+  constructor(...given) {
+    super(...given);
+    this.addEventListener("message", (event) => trace.push(event.data));
+  }
+  send(data) {
+    trace.push(data);
+    super.send(data);
+  }
+};

@@ -1,12 +1,22 @@
 // A phone made with SIP.js.
-import { Inviter, Messager, Registerer, SessionState, UserAgent } from "sip.js";
-import { happened, listen, media, until } from "./events.js";
+import { Inviter, Messager, Publisher, Registerer, SessionState, Subscriber, UserAgent, Web } from "sip.js";
+import { happened, listen, media, trace, until } from "./events.js";
 
 const constraints = { sessionDescriptionHandlerOptions: { constraints: { audio: true, video: false } } };
-let agent, session;
+let agent, registerer, session;
+const sessions = [];
 
 function follow(one) {
   session = one;
+  sessions.push(one);
+  // By default SIP.js calls with the options of the first call again, which have its Contact by then: two Contacts.
+  session.delegate = {
+    onRefer: async (referral) => {
+      await referral.accept();
+      follow(referral.makeInviter({ ...constraints }));
+      session.invite();
+    },
+  };
   session.stateChange.addListener((state) => {
     if (state === SessionState.Established) {
       listen(session.sessionDescriptionHandler.peerConnection);
@@ -18,7 +28,8 @@ function follow(one) {
 
 window.phone = {
   until,
-  async start({ server, user, password, domain }) {
+  trace: () => trace.join("\n"),
+  async start({ server, user, password, domain, answers = true, expires = 300 }) {
     agent = new UserAgent({
       uri: UserAgent.makeURI(`sip:${user}@${domain}`),
       transportOptions: { server },
@@ -29,7 +40,8 @@ window.phone = {
       delegate: {
         onInvite: (invitation) => {
           follow(invitation);
-          invitation.accept(constraints);
+          if (answers) invitation.accept(constraints);
+          else invitation.progress();
         },
         onMessage: (message) => {
           message.accept();
@@ -39,7 +51,7 @@ window.phone = {
       },
     });
     await agent.start();
-    const registerer = new Registerer(agent, { expires: 300 });
+    registerer = new Registerer(agent, { expires });
     registerer.stateChange.addListener((state) => state === "Registered" && happened("registered"));
     await registerer.register({ requestDelegate: { onReject: (response) => happened("failed", response.message.statusCode) } });
   },
@@ -54,7 +66,30 @@ window.phone = {
     follow(new Inviter(agent, UserAgent.makeURI(uri), constraints));
     session.invite({ requestDelegate: { onReject: (response) => happened("failed", response.message.statusCode) } });
   },
-  hangUp: () => session.bye(),
+  callHidden(uri) {
+    const sender = { fromUri: UserAgent.makeURI("sip:anonymous@anonymous.invalid"), fromDisplayName: "Anonymous" };
+    follow(new Inviter(agent, UserAgent.makeURI(uri), { ...constraints, params: sender, extraHeaders: ["Privacy: id"] }));
+    session.invite();
+  },
+  hold: () => session.invite({ sessionDescriptionHandlerModifiers: [Web.holdModifier] }),
+  resume: () => session.invite({ sessionDescriptionHandlerModifiers: [] }),
+  dtmf(digit) {
+    const body = { contentDisposition: "render", contentType: "application/dtmf-relay", content: `Signal=${digit}\r\nDuration=160` };
+    session.info({ requestOptions: { body } });
+  },
+  transfer: (uri) => void session.refer(UserAgent.makeURI(uri)),
+  connectCalls: () => void sessions[0].refer(sessions[1]),
+  register: () => void registerer.register(),
+  unregister: () => void registerer.unregister(),
+  subscribe(event, uri, type) {
+    const one = new Subscriber(agent, UserAgent.makeURI(uri), event, { extraHeaders: [`Accept: ${type}`] });
+    one.subscribe();
+  },
+  publish(uri, body) {
+    new Publisher(agent, UserAgent.makeURI(uri), "presence", { body, contentType: "application/pidf+xml" }).publish(body);
+  },
+  // BYE, or CANCEL before there is an answer.
+  hangUp: () => (session.state === SessionState.Established ? session.bye() : session.cancel()),
   media: (packets) => media(session.sessionDescriptionHandler.peerConnection, packets),
   stop: () => agent.stop(),
 };

@@ -1,0 +1,161 @@
+"""The network in which phones are tested: two front ends, an edge with remote users, and a partner."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from interop.chromium import Chromium
+from interop.matrix.device import LOOK_AGAIN_S, Device, Settings
+from interop.matrix.makes import BaresipDevice, JsSipDevice, LinphoneDevice, PjsuaDevice, SipJsDevice
+from interop.matrix.other_side import OtherSide
+from interop.test_browsers import present
+from sipmesh.demo.network import EDGE, EDGES, EXAMPLE, FE1, FE2, PARTNER_EDGE, PARTNER_FE, POOL, DemoNetwork
+from sipmesh.demo.ports import HOST
+from sipmesh.server.admin.replies import REGISTRATIONS, BindingReply
+from sipmesh.sip.digest import Algorithm
+from sipmesh.storage.users.user_database import Users
+from sipmesh.transport.tls.contexts import Identity
+from sipmesh.trust.evidence import LinkKind
+from support.network import let_remote_users_in
+from support.web_peer import open_websocket, web_address
+from transport.authority import Authority
+
+MAKES: dict[str, type[Device]] = {
+    one.make: one for one in (BaresipDevice, LinphoneDevice, PjsuaDevice, JsSipDevice, SipJsDevice)
+}
+NUMBER = "+4930555"
+"""An alias of alice."""
+
+WRONG_NAME = "wrong.example.test"
+"""A name that DNS gives for the front end, and that is in none of its certificates."""
+
+
+@dataclass
+class Stage:
+    """The running network; *browser* has the pages. A phone is set up by `phone`."""
+
+    network: DemoNetwork
+    browser: Chromium
+    folder: Path
+    started: int = 0
+
+    def user(self, make: str) -> str:
+        """The user of phones of this make. baresip is offered MD5 only, and the others SHA-256 too."""
+        return f"user-{make}"
+
+    def locked_out(self, make: str) -> str:
+        """The user whose password the phone does not know; later logins of this user wait."""
+        return f"locked-{make}"
+
+    @staticmethod
+    def is_page(make: str) -> bool:
+        """Whether phones of this make are pages in a browser."""
+        return MAKES[make].webrtc
+
+    def phone(self, make: str, server: str = FE1, *, user: str = "", name: str = "", **wishes: object) -> Device:
+        """Set up a phone that connects to *server*, by *name* where it is another than the server's."""
+        self.started += 1
+        kind, example = MAKES[make], self.network.example
+        port = web_address(example, server)[1] if kind.webrtc else example.ports[server][LinkKind.CLIENT]
+        known = ({FE1: EXAMPLE} if kind.webrtc else {EDGE: EDGES}).get(server, server)
+        user = user or self.user(make)
+        given: dict[str, object] = {"password": f"{user}-secret", "anchor": example.root, **wishes}
+        settings = Settings(
+            folder=self.folder / f"{make[:2]}{self.started}",
+            user=user,
+            domain=EXAMPLE,
+            server=f"{name or known}:{port}",
+            dns=self.network.dns.setting,
+            **given,  # type: ignore[arg-type]
+        )
+        return kind(settings, self.browser) if kind.webrtc else kind(settings)  # type: ignore[call-arg]
+
+    @asynccontextmanager
+    async def other(self, user: str = "alice", server: str = FE2, **headers: str) -> AsyncIterator[OtherSide]:
+        """A peer that has registered *user* at *server*."""
+        organisation = self.network.organisation_of(server)
+        address = organisation.address(server, LinkKind.CLIENT)
+        async with await OtherSide.open(address, f"{user}@{organisation.domain}") as peer:
+            assert (await peer.register(list(headers.items()))).status == 200
+            yield peer
+
+    async def bindings(self, make: str, server: str = FE1) -> list[BindingReply]:
+        """The bindings of the phone's user, as `sipmesh registrations` shows them; an edge chooses one of the front ends."""
+        asked = (FE1, FE2) if server == EDGE else (server,)
+        found = [await self.network.result_of(REGISTRATIONS, name) for name in asked]
+        rows = [row for reply in found for row in reply.bindings if row.user == f"{self.user(make)}@{EXAMPLE}"]
+        return [row for row in rows if row.server in asked]
+
+    async def until(self, true: Callable[[list[BindingReply]], bool], make: str, server: str = FE1) -> BindingReply:
+        """Wait until the bindings of the phone's user are as they should be; gives the first."""
+        while not true(found := await self.bindings(make, server)):
+            await asyncio.sleep(LOOK_AGAIN_S)
+        return found[0] if found else EMPTY
+
+    async def registered(self, make: str, server: str = FE1) -> BindingReply:
+        """Wait until the phone has registered."""
+        return await self.until(bool, make, server)
+
+    async def gone(self, make: str) -> None:
+        """Wait until the phone has no registration."""
+        await self.until(lambda rows: not rows, make)
+
+
+EMPTY = BindingReply("", "", None, None, "", "", None)
+
+
+@asynccontextmanager
+async def stage(folder: Path, *, pages: bool) -> AsyncIterator[Stage]:
+    """Build the network, and start it; a browser runs where *pages* are tested."""
+    network = await DemoNetwork.build(folder)
+    example, names = network.example, (FE1, FE2, EDGE, EDGES, PARTNER_FE, WRONG_NAME)
+    let_remote_users_in(example)
+    for make in MAKES:
+        offered = (Algorithm.MD5,) if make == "baresip" else (Algorithm.SHA_256, Algorithm.MD5)
+        example.add_users(f"user-{make}", f"locked-{make}", algorithms=offered)
+    add_number(network)
+    network.dns.records.update({(name, "A"): [HOST] for name in names})
+    present_certificates(network, folder)
+    browser = Chromium(folder / "c", folder / "public" / "root.pem", (EXAMPLE, *names))
+    open_websocket(example, **({"origins": [await browser.serve()]} if pages else {}))
+    await network.start(FE1, FE2, EDGE, PARTNER_FE, PARTNER_EDGE)
+    try:
+        if pages:
+            await browser.__aenter__()
+        yield Stage(network, browser, folder)
+    finally:
+        if pages:
+            await browser.__aexit__(None, None, None)
+        await network.stop()
+
+
+def add_number(network: DemoNetwork) -> None:
+    """Give alice a number."""
+    users = Users(network.example.load().users_url)
+    users.add_alias(f"alice@{EXAMPLE}", NUMBER)
+    users.close()
+
+
+def present_certificates(network: DemoNetwork, folder: Path) -> None:
+    """Give the servers certificates of a public CA for browsers, and of ours for phones with an address and with RSA only."""
+    public = Authority.create(folder / "public", "Public CA")
+    (folder / "public" / "root.pem").write_bytes(public.root.public_bytes(Encoding.PEM))
+    example, now = network.example, datetime.now(UTC)
+    for server, name in ((FE1, EXAMPLE), (EDGE, EDGE)):
+        present(example, public.issue(name), server)
+    present(example, public.issue(POOL, names=[x509.IPAddress(ip_address(HOST))]), FE2)
+    for server, rsa in ((FE1, False), (FE2, True)):
+        issued = example.ca.issue_for_clients([server], now, rsa=rsa, addresses=() if rsa else (HOST,))
+        files = folder / f"{server}-clients.pem", folder / f"{server}-clients.key"
+        issued.write(*files)
+        present(example, Identity.load(*files), server)
+    example.write()

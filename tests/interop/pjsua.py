@@ -1,0 +1,75 @@
+"""A real phone of a third make: PJSIP, by its Python package pjsua2, in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from interop.hosts_file import with_hosts
+from sipmesh.demo.forkserver import die_with_parent
+from support.programs import ended
+
+PATIENCE_S = 20.0
+PROGRAM = Path(__file__).with_name("pjsua_program.py")
+
+
+class Pjsua:
+    """One phone with one account, which sends everything by *server* (its preloaded Route)."""
+
+    def __init__(
+        self,
+        folder: Path,
+        user: str,
+        password: str,
+        domain: str,
+        server: str,
+        *,
+        anchor: Path,
+        media: str = "sdes",
+        answers: bool = True,
+        publishes: bool = False,
+        waiting: bool = False,
+        expires_s: int = 600,
+        rsa_only: bool = False,
+    ) -> None:
+        folder.mkdir(parents=True)
+        self.folder, self.user, self.domain, self._server = folder, user, domain, server
+        self._settings: dict[str, object] = {
+            "user": user, "password": password, "domain": domain, "server": server, "anchor": str(anchor), "media": media,
+            "answers": answers, "publishes": publishes, "waiting": waiting, "expires_s": expires_s, "rsa_only": rsa_only,
+        }  # fmt: skip
+
+    @property
+    def log(self) -> str:
+        """All that it has logged, SIP messages included."""
+        log = self.folder / "log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    async def __aenter__(self) -> Self:
+        command = shlex.join(("stdbuf", "-oL", sys.executable, str(PROGRAM), json.dumps(self._settings)))
+        with (self.folder / "log").open("wb") as out:
+            self._process = await asyncio.create_subprocess_exec(
+                *with_hosts(self.folder, command, self._server.partition(":")[0]),
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=out, preexec_fn=die_with_parent,
+                cwd=self.folder,
+            )  # fmt: skip
+        return self
+
+    async def __aexit__(self, _type: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        await ended(self._process)
+
+    async def do(self, command: str, **given: object) -> None:
+        """Give a command, and wait until it was carried out."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"do": command, **given}).encode() + b"\n")
+        async with asyncio.timeout(PATIENCE_S):
+            told = await self._process.stdout.readline()
+        assert told == b'"ok"\n', f"{command}: {told.decode()} {self.log}"
