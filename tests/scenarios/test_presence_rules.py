@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from server.proxy.events.test_notifier import BOB, BUSY, again, publish, state, subscribe, sweeping, told, watch
@@ -13,7 +15,7 @@ from sipmesh.topology.document.load import load
 from sipmesh.topology.document.watching import Watching
 from support.network import FE1, FE2, FE3, FE4, PARTNER_FE, Network
 from support.peer import Peer
-from support.running import on_loop
+from support.running import on_loop, until
 from support.talking import inside_of
 
 ERIN = "erin@partner.test"
@@ -215,6 +217,29 @@ async def test_subscriptions_to_a_removed_user_end_at_once_in_another_pool(two_p
         assert sum(two_pools.nodes[name].events.notifier.publications for name in (FE3, FE4)) == 0
 
 
+@pytest.mark.parametrize("change", ["password", "disabled"])
+@on_loop
+async def test_watcher_of_another_pool_who_is_cut_off_is_told_nothing(two_pools: Network, change: str) -> None:
+    """Its link ends, and its subscription with the next NOTIFY, which reaches nobody. Another watcher is told."""
+    async with two_pools:
+        bob = await published(two_pools, FE3)
+        alice, carol = await two_pools.phone("alice", FE1), await two_pools.phone("carol", FE1)
+        await watch(alice, BOB)
+        await watch(carol, BOB)
+        users = Users(two_pools.organisations[0].load().users_url)
+        if change == "password":
+            users.set_password("alice@example.test", "another")
+        else:
+            users.disable("sip:alice@example.test", datetime.now(UTC))
+        users.close()
+        for node in two_pools.nodes.values():
+            await node.user_updates.refresh()
+        await alice.hung_up()
+        assert (await bob.ask(publish(bob, BUSY.replace(b"busy", b"away")))).status == 200
+        assert b"away" in (await told(carol)).body
+        await until(lambda: sum(len(two_pools.nodes[name].events.notifier) for name in (FE3, FE4)) == 1)
+
+
 @pytest.mark.parametrize("change", ["removed", "blocked", "none"])
 @on_loop
 async def test_subscriptions_of_a_partner_end_with_the_partner(federation: Network, change: str) -> None:
@@ -279,6 +304,20 @@ async def test_blocked_watcher_is_told_no_more_by_the_phone(
         await bob.send(notify_of(asked[carol], bob))
         await told(carol)
         assert (await bob.final()).status == 200
+
+
+@pytest.mark.parametrize("event", ["dialog x", "dialog,x", "dialog\tx", "dialog, presence", "", "dialog/x"])
+@on_loop
+async def test_blocked_watcher_writes_no_event_that_only_the_phone_reads_as_dialog(pool: Network, event: str) -> None:
+    """Some phones read the type up to the first blank. The same watcher may ask for what is not about the user."""
+    async with pool:
+        bob, alice = await pool.phone("bob", FE2), await pool.phone("alice", FE1)
+        await rule(pool, "alice", Watching.BLOCK)
+        assert (await alice.ask(subscribe(alice, BOB, event))).status == 400
+        await bob.silent()
+        await alice.send(subscribe(alice, BOB, "kpml;id=1"))
+        await bob.reply(await bob.request_in("SUBSCRIBE"), 489)
+        assert (await alice.final()).status == 489
 
 
 @pytest.mark.parametrize("sender", ["alice@example.test", "anonymous@anonymous.invalid"])

@@ -12,8 +12,8 @@ from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import MAGIC, NameAddr
 from sipmesh.sip.message import VERSION, Message, Request, Response
 from sipmesh.sip.names import BITS, IMPROPER, bits_of
-from sipmesh.sip.rows import CONTACT, LONE_LINE_BREAK, TOO_MANY, Row, flaws_in
-from sipmesh.sip.text import ascii_lower, ascii_upper, is_digits, is_token, shown
+from sipmesh.sip.rows import CONTACT, EVENT, LONE_LINE_BREAK, TOO_MANY, Row, flaws_in
+from sipmesh.sip.text import LWS, ascii_lower, ascii_upper, is_digits, is_token, shown
 from sipmesh.sip.uri import SipUri
 
 if TYPE_CHECKING:
@@ -99,10 +99,19 @@ def check_request(request: Request) -> None:
         _ = request.vias
     if request.method not in METHODS:
         _check_unknown_method(request.method)
+    if request.present & EVENT:
+        _check_event(request)
     if request.from_.tag is None:
         # 8.1.1.3: the From field MUST contain a tag. RFC 2543 had no tags, but its clients do not speak TLS to us.
         raise RemoteError("a From without a tag", rule="RFC 3261 8.1.1.3")
     _ = request.max_forwards
+
+
+def _check_event(request: Request) -> None:
+    """Refuse an Event whose type is no token: a phone may read ``dialog x`` as ``dialog``, and our rules would not."""
+    kind = (request.first("event") or "").partition(";")[0].strip(LWS)
+    if not is_token(kind):
+        raise RemoteError(f"not an event type: {shown(kind)}", rule="RFC 6665 8.4")
 
 
 def _check_unknown_method(method: str) -> None:
