@@ -14,6 +14,7 @@ import pytest
 from cli.world import FE1, FE2, MGMT, Organisation, sipmesh
 from sipmesh.errors import OperatorError
 from sipmesh.server.control_socket import ask
+from sipmesh.storage.users.user_database import Users
 
 
 def with_domain(organisation: Organisation, name: str) -> None:
@@ -54,15 +55,33 @@ def test_a_server_beside_management_begins_with_what_was_published_meanwhile(org
 
 
 def test_what_would_break_something_needs_force_at_rest_as_well(organisation: Organisation) -> None:
+    users = Users(organisation.folder / "users.db")
+    users.add("sip:alice@example.com", "alice-secret")
+    users.close()
     text = organisation.file.read_text()
-    organisation.file.write_text(text.replace("organisation: example.com", "organisation: Another"))
-    left = organisation.type("topology", "publish", "-m", "another name")
+    organisation.file.write_text(text.replace("sip_domains: [example.com", "sip_domains: [example.net"))
+    left = organisation.type("topology", "publish", "-m", "another domain")
     assert left.code == 1
     assert "--force" in left.err
     assert len(organisation.type("topology", "history", "--json").json) == 2
     assert '"refused"' in organisation.type("audit", "--json").out.splitlines()[-1]
-    assert organisation.type("topology", "publish", "-m", "another name", "--force").code == 0
+    assert organisation.type("topology", "publish", "-m", "another domain", "--force").code == 0
     assert organisation.type("topology", "history", "--json").json[-1]["forced"] is True
+
+
+def test_name_of_the_organisation_stays_at_rest_as_well(organisation: Organisation) -> None:
+    text = organisation.file.read_text()
+    organisation.file.write_text(text.replace("organisation: example.com", "organisation: Another"))
+    left = organisation.type("topology", "publish", "-m", "another name", "--force")
+    assert (left.code, "an organisation cannot change its name" in left.err) == (1, True)
+    organisation.file.write_text(text)
+    assert organisation.type("topology", "publish", "-m", "the same name").code == 0
+
+
+def test_numbers_of_servers_are_overtaken_by_a_server_that_runs(organisation: Organisation) -> None:
+    left = organisation.type("topology", "publish", "-m", "shut out", "--overtake")
+    assert (left.code, "start it first" in left.err) == (1, True)
+    assert len(organisation.type("topology", "history", "--json").json) == 2
 
 
 def test_a_version_is_shown_as_it_was_published(organisation: Organisation) -> None:
