@@ -12,6 +12,7 @@ from sipmesh.routing.identity.privacy import is_anonymous
 from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.outcome import Answer, Forward, Serve
 from sipmesh.routing.target import AnotherNotifier, ServerTarget
+from sipmesh.server.proxy.events.misplaced_subscriptions import MisplacedSubscriptions
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.storage.messages import MessageLimits, Storing, counts, expire, forget_users
 from sipmesh.topology.document.watching import Watching
@@ -67,6 +68,7 @@ class EventServer:
         self._queue, self.own_requests, self.storing, self.delivery = queue, own_requests, storing, delivery
         self.notifier, self._outages, self._turn, self._view = notifier, outages, turn, view
         self._homes, self._clock, self._log = homes, clock, log
+        self._misplaced = MisplacedSubscriptions(notifier, outages, view, clock)
         self._look_at = self._expire_at = 0.0
         self._waiting: dict[str, int] = {}
         self._stored_since: set[str] = set()
@@ -84,6 +86,7 @@ class EventServer:
         self.storing.limits = message_limits(view)
         self.own_requests.border = border
         self._turn.apply_view(view)
+        self._misplaced.apply_view(view)
         self.notifier.rules_changed()
 
     def served(self, request: Request, outcome: ToUser, sender: Sender | None) -> Serve | Forward | None:
@@ -211,6 +214,7 @@ class EventServer:
         self.storing.sweep()
         self.delivery.sweep()
         self.notifier.sweep()
+        self._misplaced.sweep()
         now = self._clock()
         if now >= self._look_at:
             self._look_at = now + LOOK_EVERY_S

@@ -423,10 +423,22 @@ class EventNotifier:
 
     def removed(self, aor: str) -> None:
         """*aor* is no user any more: nobody may watch it."""
+        self._end_all_of(aor, "noresource")
+
+    def moved(self, aor: str) -> None:
+        """Another server is the notifier of *aor* now: the watchers subscribe there, and the phones publish there."""
+        self._end_all_of(aor, "deactivated")
+
+    def _end_all_of(self, aor: str, reason: str) -> None:
+        """End the subscriptions to *aor*, and forget what it has published."""
         self._publications.forget(aor)
         user = self._users.get(aor)
         for subscription in list(user.subscriptions) if user is not None else ():
-            self._end(subscription, "noresource")
+            self._end(subscription, reason)
+
+    def users(self) -> list[str]:
+        """Give the users who have subscriptions here."""
+        return list(self._users)
 
     def drain(self) -> None:
         """End all subscriptions: the watchers subscribe again, at another server (RFC 6665 section 4.1.3)."""
