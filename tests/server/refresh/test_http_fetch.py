@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,7 @@ from aiohttp import web
 from sipmesh.demo.nameserver import NameServer
 from sipmesh.server.refresh.http_fetch import UNKNOWN, FetchError, FetchLimits, HttpFetcher, Validators
 from sipmesh.transport.resolver import DnsResolver, NoResolver
+from support.full_buffer import LEAST, send_until_full
 from support.publisher import Page, Publisher, content, moved
 from support.running import on_loop
 
@@ -63,6 +65,22 @@ async def test_endless_body_ends_at_the_limit() -> None:
 
     async with fetching(endless) as (fetcher, publisher):
         assert await fault(fetcher, publisher.url("/")) == f"is larger than {LARGEST} octets"
+
+
+@on_loop
+async def test_little_of_an_answer_waits_to_be_decrypted_in_one_go() -> None:
+    """The loop of the fetcher stands still while the publisher sends."""
+    fetcher = HttpFetcher(NoResolver())
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)  # noqa: FBT003 - the method has no keyword
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LEAST)
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        asked = asyncio.create_task(fault(fetcher, url))
+        publisher, _ = await asyncio.get_running_loop().sock_accept(listening)
+        with publisher:
+            assert send_until_full(publisher) <= 65_536
+        assert "cannot be reached" in await asked
+    await fetcher.close()
 
 
 @on_loop

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from sipmesh.server.console.access import listener
 from support.console import Visitor, management_with_console
+from support.full_buffer import LEAST, send_until_full
 from support.managed import MGMT, Managed
 from support.running import on_loop
 
@@ -61,19 +60,12 @@ async def test_connections_beyond_the_limit_are_closed_and_room_comes_again(
             await asyncio.sleep(0.05)
 
 
-def sent_until_full(sock: socket.socket) -> Iterator[int]:
-    """Send until the kernel takes no more; gives the octets that it has taken each time."""
-    with suppress(BlockingIOError):
-        while True:
-            yield sock.send(b"x" * 1024)
-
-
 @on_loop
 async def test_little_of_what_a_connection_sends_waits_to_be_decrypted_in_one_go(tmp_path: Path) -> None:
     """The loop of the server stands still here. Twin: a large body arrives."""
     async with management_with_console(tmp_path) as network, Visitor(network, "otto-token") as visitor:
         with socket.create_connection(("127.0.0.1", visitor.port)) as flood:
             flood.setblocking(False)  # noqa: FBT003 - the method has no keyword
-            flood.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the kernel takes a few KiB at least
-            assert sum(sent_until_full(flood)) <= 32_768
+            flood.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LEAST)
+            assert send_until_full(flood) <= 32_768
         assert (await visitor.ask("POST", "/api/v1/block", json={"name": "x" * 60_000})).status == 400
