@@ -73,6 +73,13 @@ class Pool:
         shared = SharedDatabase(self.url, MGMT2)
         await until(lambda: join_pool(self.network.folder(MGMT2), shared))
 
+    def end_lease(self) -> None:
+        """Let the time of the lease pass."""
+        database = SharedDatabase(self.url, MGMT).open()
+        with database.engine.begin() as db:
+            db.exec_driver_sql("UPDATE management_lease SET until = 0")
+        database.close()
+
     def controller(self, name: str) -> Any:
         """The controller of a management server that runs."""
         return self.network.services[name].control_plane

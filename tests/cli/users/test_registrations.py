@@ -44,8 +44,9 @@ def test_wrong_password_is_explained_with_where_it_came_from_and_what_to_do(runn
     assert "127.0.0.1" in told
     assert "wrong password" in told
     assert "→ set a new password, here and on the phone: sipmesh user password bob@example.com" in told
-    [failure] = running.type("explain", "bob@example.com", "--json").json["failed_logins"]
-    assert (failure["count"], failure["server"], failure["class"]) == (2, FE1, "wrong-password")
+    failures = running.type("explain", "bob@example.com", "--json").json["failed_logins"]
+    [failure] = [one for one in failures if one["server"] == FE1]  # another test fails as bob at the other server
+    assert (failure["count"], failure["class"]) == (2, "wrong-password")
 
 
 def test_user_that_does_not_exist_is_told_with_the_nearest_name(running: Organisation) -> None:

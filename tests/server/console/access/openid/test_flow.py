@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from sipmesh.server.console.access import request_rate
 from sipmesh.server.console.access.openid.flow import MOST_OF_ADDRESS
 from support.console import Visitor, management_with_console
 from support.managed import MGMT, Managed
@@ -186,7 +188,8 @@ async def test_private_key_of_a_provider_stops_its_log_ins_and_nothing_else(tmp_
 
 
 @on_loop
-async def test_guesses_of_states_are_limited(tmp_path: Path) -> None:
+async def test_guesses_of_states_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_rate, "WINDOW_S", math.inf)  # no minute ends within the test
     async with console(tmp_path) as (network, _), Visitor(network) as attacker:
         statuses = [(await come(attacker, {"state": str(n), "code": "x"})).status for n in range(12)]
         assert statuses == [401] * 10 + [429] * 2
