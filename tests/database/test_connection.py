@@ -163,3 +163,23 @@ def test_options_in_the_url_stay_in_force(postgres_url: str) -> None:
         assert db.exec_driver_sql("SHOW lock_timeout").scalar_one() == "77ms"
         assert db.exec_driver_sql("SHOW statement_timeout").scalar_one() == "10s"
     assert database.engine.url.query["connect_timeout"] == "3"
+
+
+def test_stores_that_share_a_database_ask_it_once_for_their_schema(tmp_path: Path) -> None:
+    """Another object asks again: the file may be another one."""
+    first, again = Database(tmp_path / "x.db", "things"), Database(tmp_path / "x.db", "things")
+    connections = dict.fromkeys((first, again), 0)
+
+    def count(database: Database) -> None:
+        def connected(*_: object) -> None:
+            connections[database] += 1
+
+        sql.event.listen(database.engine, "connect", connected)
+
+    for database in connections:
+        count(database)
+        database.migrate(USERS)
+        asked = connections[database]
+        database.migrate(USERS)
+        assert connections[database] == asked > 0
+        database.close()

@@ -57,7 +57,7 @@ TIMEOUTS: Final = DatabaseTimeouts()
 class Database:
     """One database; *what* is the operator's name for it, such as ``users``."""
 
-    __slots__ = ("_late", "_timeouts", "engine", "file", "what", "where")
+    __slots__ = ("_late", "_migrated", "_timeouts", "engine", "file", "what", "where")
 
     def __init__(self, url: str | Path, what: str, timeouts: DatabaseTimeouts = TIMEOUTS) -> None:
         """Find the database; a path means SQLite, and the file is created. Raises `OperatorError` if it cannot be used.
@@ -65,6 +65,7 @@ class Database:
         *where* is its URL without the password; *file* is None unless it is an SQLite file. *timeouts* are those of PostgreSQL.
         """
         self.what, self._timeouts, self._late = what, timeouts, threading.local()
+        self._migrated: set[Schema] = set()
         parsed = self._parsed(url)
         self.where = parsed.render_as_string(hide_password=True)
         self.file = Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
@@ -84,10 +85,13 @@ class Database:
     def migrate(self, schema: Schema) -> None:
         """Bring the tables of *schema* to its newest revision (`sipmesh.database.migration.migrate`).
 
-        Raises `OperatorError` if the database cannot be used, or was migrated by a newer release.
+        The stores that share this object ask the database once. Raises `OperatorError` if the database cannot be used, or was
+        migrated by a newer release.
         """
-        with self.border():
-            migrate(self.engine, schema)
+        if schema not in self._migrated:
+            with self.border():
+                migrate(self.engine, schema)
+            self._migrated.add(schema)
 
     def close(self) -> None:
         """Close the database; a connection that another thread uses is closed after that use."""

@@ -81,12 +81,12 @@ class Lease:
         """
         self._database, self.holder, self.fencing, self.floor = database, holder, 0, 0
         self.is_kept = False
-        self.set_up()
+        self.set_up(database)
 
-    def set_up(self) -> None:
-        """Migrate the database if needed; raises `OperatorError` if the database cannot be used."""
-        self._database.migrate(MANAGEMENT)
-        with self._database.border(), self._database.engine.connect() as db:
+    def set_up(self, database: Database) -> None:
+        """Migrate *database*, the same one that was opened again, if needed; raises `OperatorError` if it cannot be used."""
+        database.migrate(MANAGEMENT)
+        with database.border(), database.engine.connect() as db:
             number = fencing_in(db)
             if not self.is_of_pool or number < self.fencing:  # another database was put in its place
                 is_beyond = FENCING_NUMBERS.why_beyond(number, datetime.now(UTC))

@@ -73,7 +73,7 @@ class SharedDatabase:
         if lease is None:
             lease = _leases[self] = Lease(database, self.server)
         else:
-            lease.set_up()
+            lease.set_up(database)
         return lease
 
 
