@@ -45,6 +45,7 @@ IMPORTED: Final = (
     "sipmesh.server.log",
     "sipmesh.server.console.console_server",
     "typer.rich_utils",
+    "alembic.command",
 )
 """What is imported before a command is forked: also what a command imports only if it needs it. All else comes with it."""
 
