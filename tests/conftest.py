@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sipmesh.demo.organisation import Organisation, PoolPlan
+from sipmesh.demo.ports import HOST, PortBlock
 from sipmesh.trust.role import Role
 from support.managed import Managed, build_managed, second_pool
 from support.network import (
@@ -28,6 +29,7 @@ from support.network import (
     build_two_edges,
     build_two_pools,
     copied,
+    copied_with_ports,
     federate,
     federate_by_srv,
     let_remote_users_in,
@@ -145,10 +147,17 @@ def _managed_model(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
     return build_managed(tmp_path_factory.mktemp("model") / "m", second_pool(), application)
 
 
+@pytest.fixture(name="published_model", scope="session")
+def _published_model(managed_model: Organisation, tmp_path_factory: pytest.TempPathFactory) -> Organisation:
+    """The same, at version 1. Its copies have the same ports, which nothing else is given, so that the version fits them."""
+    block, folder = PortBlock(), tmp_path_factory.mktemp("published")
+    return Managed(copied(managed_model, folder / "m", lambda: block.free_port(HOST)), folder).organisation
+
+
 @pytest.fixture(name="managed")
-def _managed(managed_model: Organisation, tmp_path: Path) -> Managed:
+def _managed(published_model: Organisation, tmp_path: Path) -> Managed:
     """example.test with management, an edge, an application and two pools of front ends, at version 1; nothing runs."""
-    return Managed(copied(managed_model, tmp_path / "m"), tmp_path)
+    return Managed(copied_with_ports(published_model, tmp_path / "m"), tmp_path)
 
 
 @pytest.fixture(name="certificates", scope="session")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import shutil
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, Self
 
 from cryptography import x509
@@ -33,7 +35,7 @@ from sipmesh.transport.link.link import Link
 from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
-from support.network import BEGAN, EDGE, EDGES, EXAMPLE, FE1, FE2, FE3, FE4, POOL, POOL2
+from support.network import BEGAN, EDGE, EDGES, EXAMPLE, FE1, FE2, FE3, FE4, POOL, POOL2, copied, make_message_store
 from support.peer import Peer
 from support.running import until
 from support.telling import Told
@@ -46,10 +48,23 @@ FOLDERS = {MGMT: "m", MGMT2: "m2", FE1: "f1", FE2: "f2", FE3: "f3", FE4: "f4", E
 
 Credentials = tuple[Path, Path]
 Change = Callable[[dict[str, Any]], object]
+_models: dict[str, Organisation] = {}
 
 
 def build_managed(folder: Path, *further: PoolPlan, managers: tuple[str, ...] = (MGMT,)) -> Organisation:
-    """example.test: management, two front ends in one pool, an edge, and what is *further* in it; nothing is published yet."""
+    """example.test: management, two front ends in one pool, an edge, and what is *further* in it; nothing is published yet.
+
+    All that a process builds by the same plan are copies of one, with one CA.
+    """
+    plan = repr((further, managers))
+    if plan not in _models:
+        models = Path(mkdtemp(prefix="models-"))
+        atexit.register(shutil.rmtree, models, ignore_errors=True)
+        _models[plan] = _model(models / "m", further, managers)
+    return copied(_models[plan], folder)
+
+
+def _model(folder: Path, further: tuple[PoolPlan, ...], managers: tuple[str, ...]) -> Organisation:
     organisation = Organisation.build(
         folder,
         EXAMPLE,
@@ -64,6 +79,7 @@ def build_managed(folder: Path, *further: PoolPlan, managers: tuple[str, ...] = 
     organisation.write()
     organisation.issue_all()
     organisation.add_users("alice", "bob", pool=POOL)
+    make_message_store(organisation)
     return organisation
 
 
@@ -121,6 +137,7 @@ class Managed:
         for file in (ours / "ca").glob("*.crl"):
             shutil.copy(file, folder / "ca" / file.name)
         self._share_bindings(name)
+        self._copy_messages(name)
         anchors = x509.load_pem_x509_certificates(self.organisation.root.read_bytes())
         self.holding(name).begin(self.published(), anchors)
 
@@ -134,6 +151,14 @@ class Managed:
         own.parent.mkdir(mode=0o700, exist_ok=True)
         if not own.is_symlink():
             own.symlink_to(shared)
+
+    def _copy_messages(self, name: str) -> None:
+        """Give a front end the database of stored messages, which it would make at its start."""
+        messages, state = self.organisation.folder / "state" / "messages.db", self.folder(name) / "state"
+        pool = self.organisation.load().topology.pool_of(name)
+        if pool and pool.role is Role.FRONT_END and messages.exists():
+            state.mkdir(mode=0o700, exist_ok=True)
+            shutil.copy(messages, state)
 
     async def start(self, *names: str) -> None:
         """Run servers; those that have not joined yet do so first."""

@@ -6,8 +6,9 @@ import asyncio
 import copy
 import re
 import shutil
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -26,6 +27,7 @@ from sipmesh.sip.digest import parse_challenge
 from sipmesh.sip.message import Response
 from sipmesh.storage.location_service.locations import Locations
 from sipmesh.storage.location_service.sqlite_locations import SqliteLocations
+from sipmesh.storage.messages import MessageStore
 from sipmesh.topology.document.load import Loaded, load
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.reactor.reactor import Reactor
@@ -119,21 +121,33 @@ def finished(organisation: Organisation, *users: str) -> Organisation:
     organisation.write()
     organisation.issue_all()
     organisation.add_users(*users)
+    make_message_store(organisation)
     return organisation
 
 
-def copied(organisation: Organisation, folder: Path) -> Organisation:
-    """Give the same organisation in a folder of its own, on ports of its own."""
-    shutil.copytree(organisation.folder, folder)
-    document: dict[str, Any] = copy.deepcopy(organisation.document)
-    ports: dict[str, dict[LinkKind, int]] = {}
+def make_message_store(organisation: Organisation) -> None:
+    """Make the database of stored messages, which each copy would make again at its first start."""
+    (organisation.folder / "state").mkdir(mode=0o700)
+    MessageStore(organisation.load().messages_url).close()
+
+
+def copied(organisation: Organisation, folder: Path, port: Callable[[], int] = free_port) -> Organisation:
+    """Give the same organisation in a folder of its own, on ports of its own, which *port* gives."""
+    made = copied_with_ports(organisation, folder)
+    document: dict[str, Any] = made.document
     for pool in document["pools"]:
         for server in pool["servers"]:
-            ports[server["name"]] = {LinkKind(kind): free_port() for kind in server["ports"]}
-            server["ports"] = {str(kind): port for kind, port in ports[server["name"]].items()}
-    made = Organisation(folder, organisation.domain, organisation.host, ports, document, organisation.issued_at)
+            made.ports[server["name"]] = {LinkKind(kind): port() for kind in server["ports"]}
+            server["ports"] = {str(kind): number for kind, number in made.ports[server["name"]].items()}
     made.write()
     return made
+
+
+def copied_with_ports(organisation: Organisation, folder: Path) -> Organisation:
+    """Give the same organisation in a folder of its own, on the same ports: only one of the two may run."""
+    shutil.copytree(organisation.folder, folder, dirs_exist_ok=True)
+    ports, document = copy.deepcopy((organisation.ports, organisation.document))
+    return replace(organisation, folder=folder, ports=ports, document=document)
 
 
 @dataclass

@@ -11,7 +11,7 @@ from cryptography import x509
 
 from sipmesh.server.console.access.operator import MOST_SESSIONS
 from support.console import Visitor, management_with_console, operator_credentials
-from support.managed import MGMT
+from support.managed import MGMT, second_pool
 from support.network import FE1
 from support.running import on_loop, until
 
@@ -82,7 +82,11 @@ async def test_certificate_of_a_signer_ends_in_the_handshake(tmp_path: Path) -> 
 
 @on_loop
 async def test_certificate_of_another_ca_ends_in_the_handshake(tmp_path: Path) -> None:
-    async with console(tmp_path / "a") as network, console(tmp_path / "b") as other:
+    async with (
+        console(tmp_path / "a") as network,
+        # Built by another plan, it has another CA.
+        management_with_console(tmp_path / "b", second_pool(), client_certificates=True) as other,
+    ):
         stranger = operator_credentials(other, "otto", tmp_path)
         async with Visitor(network, credentials=stranger) as visitor:
             with pytest.raises(aiohttp.ClientError):
