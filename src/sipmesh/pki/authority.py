@@ -31,7 +31,7 @@ from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
 from sipmesh.pki.issuance.signer import CaSigner
 from sipmesh.pki.ledger import FILE, Ledger, Record, organisation_of
 from sipmesh.pki.lock import ca_lock
-from sipmesh.pki.offline.cross_certificate import CROSS, cross_wish
+from sipmesh.pki.offline.cross_certificate import CROSS, CROSS_OVER, cross_wish
 from sipmesh.pki.offline.root import OfflineRoot
 from sipmesh.pki.status import CaStatus, CertificateStatus
 from sipmesh.trust.role import Role
@@ -140,6 +140,7 @@ class EnterpriseCa:
         beside = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
             _build(beside, organisation, crl_base.rstrip("/"), at, curve or ec.SECP256R1(), generation)
+            Ledger.share(beside, folder)
             beside.rename(folder)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
@@ -178,10 +179,14 @@ class EnterpriseCa:
         return self._certificates[CertificateKind.ISSUING]
 
     @property
+    def is_crossed(self) -> bool:
+        """Whether servers present the cross-certificate. Another host of a management pool has the file after the switch too."""
+        return (self.folder / CROSS).exists() and not (self.folder / CROSS_OVER).exists()
+
+    @property
     def shown(self) -> x509.Certificate:
-        """The CA certificate in the chains of servers: the cross-certificate while it exists, else `issuing`."""
-        cross = self.folder / CROSS
-        return x509.load_pem_x509_certificate(cross.read_bytes()) if cross.exists() else self.issuing
+        """The CA certificate in the chains of servers: the cross-certificate until the switch, else `issuing`."""
+        return x509.load_pem_x509_certificate((self.folder / CROSS).read_bytes()) if self.is_crossed else self.issuing
 
     @property
     def crl_base(self) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from itertools import count
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +20,7 @@ from sipmesh.pki import files
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.pki.ledger import Ledger
-from sipmesh.pki.offline.cross_certificate import CROSS
+from sipmesh.pki.offline.cross_certificate import CROSS, CROSS_OVER
 from sipmesh.trust.x509.certificate import issued_by
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 NOTHING_LOST: Final = MappingProxyType[int, str]({})
 _SLOTS = "generations.json"
-CROSS_OVER = "issuing-cross.over.pem"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,9 @@ class CaGenerations:
 
     @property
     def next(self) -> EnterpriseCa | None:
-        """The CA that is prepared as the next generation, or None."""
+        """The CA that is prepared as the next generation, or None. An earlier one was given up: its host has ended."""
         coming = [number for number in self.numbers if number > self._slots.current]
-        return self.open(coming[0]) if coming else None
+        return self.open(coming[-1]) if coming else None
 
     @property
     def alive(self) -> list[EnterpriseCa]:
@@ -109,10 +109,14 @@ class CaGenerations:
             remedy = "activate that root first: sipmesh ca root activate"
             problem = Problem(coming.folder, 0, "", "is prepared already", remedy)
             raise OperatorError("another root rotation is in progress", (problem,))
-        made = coming or self._made(max(self.numbers) + 1, at)
+        made = coming or self._made(self._unused(), at)
         if now.crls.has_key(CertificateKind.ROOT):
             files.write(made.folder / CROSS, now.cross_certify(made, at))
         return made
+
+    def _unused(self) -> int:
+        """Return the number for a new generation; another host may have made one, and have ended before it gave us the files."""
+        return next(n for n in count(max(self.numbers) + 1) if not Ledger.is_used(self.folder_of(n)))
 
     def _made(self, number: int, at: datetime) -> EnterpriseCa:
         now = self.current
@@ -136,8 +140,8 @@ class CaGenerations:
 
     def switch(self) -> None:
         """Stop presenting the cross-certificate. Clients that trust only the old root refuse new certificates then."""
-        cross = self.current.folder / CROSS
-        if cross.exists():
+        if self.is_crossed:
+            cross = self.current.folder / CROSS
             cross.rename(cross.with_name(CROSS_OVER))
 
     @property
@@ -149,7 +153,7 @@ class CaGenerations:
     @property
     def is_crossed(self) -> bool:
         """Whether servers present the cross-certificate."""
-        return (self.current.folder / CROSS).exists()
+        return self.current.is_crossed
 
     def retire(self, number: int) -> None:
         """Stop the CRLs of a generation; raises `OperatorError` if it issues or is prepared."""

@@ -196,6 +196,23 @@ class Ledger:
             ledger.file.rename(ledger.file.with_name(f"{FILE}{MOVED}"))
         return ledger
 
+    @classmethod
+    def share(cls, beside: Path, folder: Path) -> None:
+        """Move the ledger of a new CA, whose files are *beside* until they are complete, to the database that *folder* shares.
+
+        So the database has the ledger before the folder of the CA has its name: after a crash, no other CA gets the generation.
+        """
+        if (shared := SharedDatabase.find(organisation_of(folder))) is not None:
+            made = cls(beside)
+            made.copy_to(cls(folder, shared))
+            made.file.rename(made.file.with_name(f"{FILE}{MOVED}"))
+
+    @classmethod
+    def is_used(cls, folder: Path) -> bool:
+        """Return whether the database that *folder* shares has the ledger of another CA of this generation."""
+        shared = SharedDatabase.find(organisation_of(folder))
+        return shared is not None and bool(cls(folder, shared).facts())
+
     @staticmethod
     def is_in(folder: Path) -> bool:
         """Return whether the CA in *folder* has a ledger here."""

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from cryptography import x509
 
 CROSS: Final = "issuing-cross.pem"
-"""File in the folder of the newer CA. While it has this name, servers present it."""
+"""File in the folder of the newer CA. Servers present it until there is a file with the name `CROSS_OVER`."""
+
+CROSS_OVER: Final = "issuing-cross.over.pem"
+"""The same certificate after the switch. Another host of a management pool has both files then."""
 
 
 class CaFolder(Protocol):

@@ -17,11 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.database.number_ceilings import FILE_NUMBERS
-from sipmesh.database.shared import SharedDatabase
+from sipmesh.database.shared import FILE, SharedDatabase
 from sipmesh.demo.forge import Forge, Wish
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki import authority, files
+from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
+from sipmesh.pki.offline.cross_certificate import CROSS
 from sipmesh.server.management.pool import file_replication
 from sipmesh.server.management.pool.file_replication import KIND, FileGiver, FileReceiver, _payload
 from sipmesh.server.management.pool.joining import join_pool
@@ -30,6 +32,7 @@ from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.management_files import StoredFile
 from sipmesh.topology.versions.jose import open_signed
 from sipmesh.topology.view import ServerView, view
+from sipmesh.trust.role import Role
 from support.managed import MGMT, MGMT2
 from support.network import EXAMPLE, FE1, FE2
 from support.pool import Pool, build_pool
@@ -255,6 +258,48 @@ def test_join_forgets_the_number_of_a_file_that_no_leader_can_have(ends: Ends) -
     assert ends.receive() == []
     assert join_pool(ends.folder, SharedDatabase(ends.pool.url, MGMT2))
     assert int(file.read_bytes()) < FILE_NUMBERS.at(datetime.now(UTC))
+
+
+def test_root_that_a_lost_host_has_prepared_does_not_stop_the_other_one(ends: Ends) -> None:
+    """The shared database has the ledger of that root, and no other host has its key."""
+    ends.give()
+    shared, now = SharedDatabase(ends.pool.url, MGMT2), datetime.now(UTC)
+    assert join_pool(ends.folder, shared)
+    lost = CaGenerations(ends.view.loaded.folder / "ca").prepare(now)
+    ends.leader.lease.release()
+    assert ends.follower.lease.claim()
+    generations = CaGenerations(ends.folder / "ca")
+    made = generations.prepare(now)
+    assert (lost.folder.name, made.folder.name) == ("2", "3")
+    issued = generations.current.issue((FE1,), Role.FRONT_END, now).certificate.serial_number
+    generations.current.revoke(issued, Reason.SUPERSEDED, now)
+    assert [ca.crls.in_force().lists(issued) for ca in generations.alive] == [True, False]
+    assert generations.activate().folder == made.folder
+
+
+def test_host_that_follows_shows_the_new_root_after_the_switch(ends: Ends) -> None:
+    """It keeps the file of the cross-certificate, whose root nobody trusts once the old root is removed."""
+    generations, now = CaGenerations(ends.view.loaded.folder / "ca"), datetime.now(UTC)
+    generations.prepare(now)
+    generations.activate()
+    ends.give()
+    ends.receive()
+    files.write(ends.folder / FILE, SharedDatabase(ends.pool.url, MGMT2).encode(), files.SECRET)
+    follower = CaGenerations(ends.folder / "ca")
+    assert (follower.is_crossed, follower.current.shown) == (True, generations.current.shown)
+    generations.switch()
+    ends.give()
+    ends.receive()
+    assert (follower.current.folder / CROSS).exists()
+    assert (follower.is_crossed, follower.current.shown) == (False, generations.current.issuing)
+
+
+def test_files_of_a_ca_that_is_not_complete_are_not_given(ends: Ends) -> None:
+    beside = ends.view.loaded.folder / "ca" / ".2.abcd"
+    beside.mkdir()
+    (beside / "root.key").write_bytes(b"half of a CA")
+    ends.give()
+    assert not [row.name for row in ends.rows() if "abcd" in row.name]
 
 
 def test_server_with_another_key_is_told_so(ends: Ends) -> None:

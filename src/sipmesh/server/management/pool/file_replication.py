@@ -206,7 +206,7 @@ def _files_of(folder: Path) -> dict[str, bytes]:
 
 def _may_be_given(path: PurePosixPath) -> bool:
     is_ours = path.parts[:1] == (CA,) and is_portable(str(path))
-    return is_ours and path.suffix in GIVEN and not path.name.startswith(".")
+    return is_ours and path.suffix in GIVEN and not any(part.startswith(".") for part in path.parts)
 
 
 def _digest(fencing: int, key: ec.EllipticCurvePublicKey, name: str, content: bytes) -> str:
