@@ -1,4 +1,4 @@
-"""Toll fraud by a REFER outside a call: many phones place the call that it asks for, and ask nobody."""
+"""Toll fraud by a REFER outside a call: a phone made for click-to-dial places the call, and asks nobody."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A REFER outside a dialog: many phones place the call that it asks for, at the cost of their user, without asking anybody."""
+"""A REFER outside a dialog: a phone made for click-to-dial places the call, at the cost of its user, without asking anybody."""
 
 from __future__ import annotations
 
