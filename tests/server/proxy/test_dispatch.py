@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sipmesh.cli.versions import built
+from sipmesh.client.dialog import Dialog
 from sipmesh.errors import LocalError
 from sipmesh.server.proxy.dispatch import MOST_LAST_OF_USER
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
-from support.network import FE1, FE2, Network
+from support.network import EDGE, FE1, FE2, Network
 from support.peer import HungUpError, Peer
 from support.running import on_loop, until
 from support.talking import inside_of, talking
@@ -437,6 +438,24 @@ async def test_flood_inside_a_dialog_is_refused_and_another_call_is_not(home: Ne
             await bob.reply(await bob.request_in("INFO"), 200)
             assert (await carol.final()).status == 200
             assert (control.refused, control.refused_last) == (0, 10)
+
+
+@on_loop
+async def test_call_of_a_remote_user_goes_on_under_overload_of_each_server(remote: Network) -> None:
+    """The edge knows no dialogs of the users that it carries. It knows their flows."""
+    async with remote:
+        alice, carol = await remote.phone("alice", EDGE), await remote.phone("carol", FE2)
+        came, _, dialog = await talking(alice, carol)
+        await carol.request_in("ACK")
+        for name in list(remote.nodes):
+            with overload(remote.nodes[name], 1.0) as control:
+                await alice.send(inside_of(dialog, alice, "INFO"))
+                await carol.reply(await carol.request_in("INFO"), 200)
+                assert (await alice.final()).status == 200, name
+                await carol.send(inside_of(Dialog.of_callee(came, carol.tag), carol, "INFO"))
+                await alice.reply(await alice.request_in("INFO"), 200)
+                assert (await carol.final()).status == 200, name
+                assert (control.refused, control.refused_last) == (0, 0), name
 
 
 @on_loop

@@ -170,7 +170,8 @@ def take_place(request: Request, names: Names, tokens: Tokens, here: Address = N
 def has_dialog_token(request: Request, tokens: Tokens) -> bool:
     """Tell whether the Route of *request* has a token of its dialog among its first entries; the request stays as it is.
 
-    Raises `RemoteError` if an entry is malformed.
+    The token of a flow counts too: a server that carries the link of a user has no token of the user's dialogs. Raises
+    `RemoteError` if an entry is malformed.
     """
     for route in islice(request.routes, MOST_ENTRIES_OF_OURS):
         token = tokens.read(route.sip_uri.user or "") if route.is_sip else None
@@ -178,6 +179,8 @@ def has_dialog_token(request: Request, tokens: Tokens) -> bool:
             route_set = RouteSet(dialog=token)
             route_set.bind(request, tokens)
             return not route_set.stray
+        if isinstance(token, (PathToken, FlowToken)):
+            return True
     return False
 
 
