@@ -231,6 +231,7 @@ class Service:
 
     def _console_with(self, commands: Mapping[str, Command], management_db: ManagementDb) -> ConsoleServer:
         """Make the console; only a management server imports the modules for it."""
+        from sipmesh.server.console.apply_command import ApplyCommand
         from sipmesh.server.console.commands import ConsoleCommands
         from sipmesh.server.console.console_server import ConsoleServer
         from sipmesh.server.console.draft_commands import DraftCommands
@@ -244,6 +245,7 @@ class Service:
             LiveCommands(self._node),
             draft := DraftCommands(self._node, management_db),
             PartnerCommands(draft, commands),
+            ApplyCommand(self._node, management_db, commands),
         )
         table = dict(commands)
         for part in further:

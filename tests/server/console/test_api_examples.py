@@ -19,8 +19,8 @@ from sipmesh.server.console import user_commands
 from sipmesh.server.console.operations import TABLE
 from support.checkout import ROOT
 from support.console import management_with_console
-from support.managed import MGMT, Managed
-from support.network import EDGE, EDGES, FE1
+from support.managed import MGMT, Managed, without
+from support.network import EDGE, EDGES, FE1, FE2
 from support.running import on_loop
 
 PAGE = ROOT / "docs/howto/api.md"
@@ -80,9 +80,8 @@ async def test_version_is_published_and_taken_back_if_servers_are_missing(tmp_pa
     """No front end runs: so the version is taken back."""
     async with management_with_console(tmp_path) as network:
         network.edit(lambda document: document.update(presence={"partners": "polite-block"}))
-        code, printed = await typed(
-            network, HELPERS + block("Publish, wait, and go back").replace("wait_s=5", "wait_s=0")
-        )
+        lines = block("Publish, wait, and go back").partition("apply=")[0]
+        code, printed = await typed(network, HELPERS + lines.replace("wait_s=5", "wait_s=0"))
         assert code == 0, printed
         *_, rolled_back, probed = printed.splitlines()
         assert rolled_back == "3", printed
@@ -92,6 +91,22 @@ async def test_version_is_published_and_taken_back_if_servers_are_missing(tmp_pa
         history = await network.ask(MGMT, "history")
         assert [version["why"] for version in history][1] == "a change of the night"
         assert FE1 in history[2]["why"]
+
+
+@pytest.mark.peer("curl")
+@on_loop
+async def test_plan_is_applied_in_one_request(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network:
+        await network.start(FE1, EDGE)
+        await network.publish(without(FE2), force=True)
+        await network.acknowledged(2, FE1, EDGE)
+        network.edit(lambda document: document.update(presence={"partners": "polite-block"}))
+        lines = "apply=" + block("Publish, wait, and go back").partition("apply=")[2]
+        assert await typed(network, HELPERS + lines) == (0, "[]\n")
+        assert network.number(MGMT) == 3
+        network.edit(lambda document: document.update(presence={"partners": "block"}))
+        code, printed = await typed(network, HELPERS + lines, "vera")
+        assert (code != 0, "403" in printed, network.number(MGMT)) == (True, True, 3), printed
 
 
 @pytest.mark.peer("curl")

@@ -36,6 +36,7 @@ from sipmesh.server.console.parameters import (
     PartToRemove,
     PartToRename,
     PoolToAdd,
+    ToApply,
     ToAskDns,
     ToAwait,
     ToBlock,
@@ -65,6 +66,7 @@ from sipmesh.server.console.replies import (
     VerdictsReply,
 )
 from sipmesh.server.control_socket import MAY_GRANT, WHO
+from sipmesh.server.management.publishing.application import ApplyReport
 from sipmesh.server.management.replies import (
     ACKNOWLEDGED,
     ASK_DNS,
@@ -117,6 +119,7 @@ class Operation:
         return OFFICER if getattr(given, "force", False) else self.role
 
 
+APPLY: Final = "apply"
 AUDIT, CERTIFICATES, USERS, PARTNERS, REVOKE = "audit", "certificates", "users", "partners", "revoke"
 AUDIT_CHECK, ISSUE, SIGN_CRLS, VERDICTS = "audit-check", "issue", "sign-crls", "verdicts"
 USER_ADD, USER_PASSWORD, USER_MOVE, USER_REMOVE = "user-add", "user-password", "user-move", "user-remove"
@@ -148,6 +151,9 @@ _READS: Final = (
 )
 _CHANGES: Final = (
     Operation(PUBLISH.name, "publish", OPERATOR, "Publish the draft.", ToPublish, PutInForce, changes=True),
+    Operation(
+        APPLY, APPLY, OPERATOR, "Issue, publish, verify, and go back if this fails.", ToApply, ApplyReport, changes=True
+    ),
     Operation(ROLLBACK.name, "rollback", OPERATOR, "Go back to a version.", ToRollBack, PutInForce, changes=True),
     Operation(
         PROBE_LINKS.name, "probe", OPERATOR, "Have servers open links once.", ToProbe, list[ProbedReply], changes=True

@@ -95,6 +95,16 @@ class ToPublish(Given):
     force: bool = False
 
 
+class ToApply(ToPublish):
+    """What to apply, as in `ToPublish`; *rolls_back*: go back to the version before if the verification fails.
+
+    *wait_s* is how many seconds the servers have to confirm the version.
+    """
+
+    rolls_back: bool = True
+    wait_s: Annotated[int, Field(ge=0, le=LONGEST_WAIT_S)] = 10
+
+
 class ToRollBack(Given):
     """The *version* to go back to, and *base*, the version in force."""
 

@@ -9,7 +9,7 @@ import pytest
 
 from cli.world import Organisation
 from sipmesh.cli.place import Place
-from sipmesh.cli.topology.planning.certificate_needs import IssuedBy, certificate_needs, is_of_this_machine
+from sipmesh.server.management.publishing.certificate_needs import IssuedBy, certificate_needs, is_of_this_machine
 from sipmesh.topology.document.load import load
 
 

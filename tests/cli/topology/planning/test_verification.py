@@ -8,19 +8,17 @@ import pytest
 
 from cli.world import Organisation
 from sipmesh.cli.place import Place as Cli
-from sipmesh.cli.topology.planning.verification import (
+from sipmesh.cli.topology.planning.verification import run_checks, say_checks, say_left_out
+from sipmesh.cli.topology.publish import running_management
+from sipmesh.server.management.publishing.link_checks import (
     MOST_CHECKS,
     Check,
     Checked,
     broken,
     checks_for,
-    run_checks,
-    say_checks,
-    say_left_out,
     touched_by,
     worse_reports,
 )
-from sipmesh.cli.topology.publish import running_management
 from sipmesh.server.management.replies import MemberReply, ProbedReply
 from sipmesh.topology.builder.link_changes import AllowedLink, link_changes
 from sipmesh.topology.document.load import Loaded, load

@@ -18,7 +18,7 @@ from support.running import on_loop
 
 TEMPLATES = Path(operations.__file__).with_name("templates")
 OURS = {"form_token", "sure", "force"}
-FOR_PROGRAMS = {PROBE_LINKS.name, ASK_DNS.name, *draft_commands.CHANGES, *partner_commands.CHANGES}
+FOR_PROGRAMS = {PROBE_LINKS.name, ASK_DNS.name, operations.APPLY, *draft_commands.CHANGES, *partner_commands.CHANGES}
 """Operations of the API that no page has."""
 
 

@@ -16,8 +16,9 @@ from sipmesh.errors import OperatorError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sipmesh.cli.topology.planning.certificate_needs import CertificateNeed
     from sipmesh.pki.ca_rotation import CaGenerations
+    from sipmesh.server.management.publishing.application import Publication
+    from sipmesh.server.management.publishing.certificate_needs import CertificateNeed
     from sipmesh.server.management.replies import Plan
     from sipmesh.topology.builder.dns_records import DnsRecord
     from sipmesh.topology.builder.home_changes import HomeChange
@@ -59,6 +60,15 @@ class Planned:
     before: Loaded
     after: Loaded
 
+    @property
+    def publication(self) -> Publication:
+        """What `apply` carries out."""
+        from sipmesh.server.management.publishing.application import Publication
+
+        plan = self.report
+        follows = (plan.dangers, plan.certificates, plan.links_appear, plan.restarts, plan.revoked)
+        return Publication(plan.base, plan.digest, *follows, self.before, self.after)
+
 
 def plan(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
     """Show what publishing the draft would do: links, users, certificates, DNS records, restarts, approvals.
@@ -79,7 +89,7 @@ def plan(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
 def planned_for(place: Place) -> Planned:
     """Compare the draft with the version in force; raises `OperatorError` for a draft with problems, and without a version."""
     from sipmesh.cli.topology.dns.presented_chains import tlsa_data
-    from sipmesh.cli.topology.planning.certificate_needs import certificate_needs
+    from sipmesh.server.management.publishing.certificate_needs import certificate_needs
     from sipmesh.server.management.publishing.decommission import servers_of
     from sipmesh.server.management.publishing.publish_checks import from_a_restart
     from sipmesh.topology.builder.dns_records import dns_records

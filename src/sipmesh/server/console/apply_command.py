@@ -1,0 +1,156 @@
+"""The operation `apply`: what `sipmesh topology apply` does, by the same functions, in one request.
+
+It runs in a thread of its own, and has the commands of management carried out on the event loop. Each link is probed by the
+server that opens it. Phones are not probed, and neither are links of applications: no server can do that for management.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from sipmesh.errors import OperatorError
+from sipmesh.pki.ca_rotation import CaGenerations
+from sipmesh.server.admin.local_servers import ask_running
+from sipmesh.server.admin.replies import RELOAD
+from sipmesh.server.console.commands import noting
+from sipmesh.server.console.operations import APPLY, NotAllowedError
+from sipmesh.server.control_socket import MAY_GRANT, STATE, WHO, encode
+from sipmesh.server.management.issuing import issue_for
+from sipmesh.server.management.publishing.application import Application, Publication
+from sipmesh.server.management.publishing.certificate_needs import IssuedBy, certificate_needs
+from sipmesh.server.management.publishing.decommission import CA, servers_of
+from sipmesh.server.management.publishing.link_checks import Checked
+from sipmesh.server.management.publishing.publish_checks import from_a_restart
+from sipmesh.server.management.publishing.publisher import DRAFT
+from sipmesh.server.management.replies import PLAN, PROBE_LINKS, Plan
+from sipmesh.storage.audit_act import AuditAct
+from sipmesh.topology.builder.link_changes import link_changes
+from sipmesh.topology.document.load import load
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sipmesh.server.control_socket import Command, ControlCommand
+    from sipmesh.server.management.publishing.application import ApplyReport
+    from sipmesh.server.management.publishing.link_checks import Check
+    from sipmesh.server.running.running_server import RunningServer
+    from sipmesh.storage.management_db import ManagementDb
+    from sipmesh.topology.document.load import Loaded
+
+T = TypeVar("T")
+Asked = Mapping[str, Any]
+
+PROBED_S: Final = 10.0
+"""Seconds that servers have for their links: a connection to the console ends after a minute."""
+
+
+class ApplyCommand:
+    """Applies the draft of *node*'s network, one at a time, by the *commands* of management."""
+
+    def __init__(self, node: RunningServer, management_db: ManagementDb, commands: Mapping[str, Command]) -> None:
+        self._node, self._management_db, self._commands = node, management_db, commands
+        self._turn = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        return f"<ApplyCommand of {self._node.view.name}>"
+
+    def commands(self) -> Mapping[str, Command]:
+        """Return the operation by its name."""
+        return {APPLY: self._apply}
+
+    async def _apply(self, asked: Asked) -> ApplyReport:
+        """Apply the plan that the operator has read; raises `OperatorError` if nothing is published."""
+        async with self._turn:
+            plan = await self._commands[PLAN.name]({})
+            if (plan.base, plan.digest) != (asked["base"], asked["digest"]):
+                raise OperatorError(
+                    "the draft or the version in force has changed since the plan was read; read it again"
+                )
+            if missing := [str(need) for need in plan.approvals if not need.is_met]:
+                raise OperatorError(f"not applied: {'; '.join(missing)}")
+            host = ConsoleHost(self._node, self._management_db, self._commands, asked)
+            return await asyncio.to_thread(self._carry_out, host, plan, asked)
+
+    def _carry_out(self, host: ConsoleHost, plan: Plan, asked: Asked) -> ApplyReport:
+        publication = publication_of(plan, self._node.view.loaded)
+        issued = [need.server for need in publication.certificates if need.by is IssuedBy.APPLY]
+        if issued and not asked[MAY_GRANT]:
+            raise NotAllowedError(
+                f"this issues certificates for {', '.join(issued)}: it needs the role security-officer"
+            )
+        rolls_back, wait_s = bool(asked["rolls_back"]), float(asked["wait_s"])
+        return Application(host, publication).run(
+            str(asked["why"]), wait_s, force=bool(asked["force"]), rolls_back=rolls_back
+        )
+
+
+def publication_of(plan: Plan, before: Loaded) -> Publication:
+    """Return what follows from a plan; raises `OperatorError` if the draft is not the one of the plan any more."""
+    after = load(before.folder / DRAFT)
+    if (after.digest, before.number) != (plan.digest, plan.base):
+        raise OperatorError("the draft or the version in force has changed while they were compared; try again")
+    folder, at = before.folder / CA, datetime.now(UTC)
+    needs = list(certificate_needs(after, CaGenerations(folder) if CaGenerations.are_in(folder) else None, at))
+    follows = (link_changes(before, after).appear, list(from_a_restart(before, after)))
+    revoked = sorted(servers_of(before) - servers_of(after))
+    return Publication(plan.base, plan.digest, plan.dangers, needs, *follows, revoked, before, after)
+
+
+class ConsoleHost:
+    """The management server itself, seen from a thread; it acts for the operator who has *asked*."""
+
+    def __init__(
+        self, node: RunningServer, management_db: ManagementDb, commands: Mapping[str, Command], asked: Asked
+    ) -> None:
+        self._node, self._management_db, self._commands = node, management_db, commands
+        self._operator = {key: asked[key] for key in (WHO, MAY_GRANT)}
+        self.draft = DRAFT
+
+    def __repr__(self) -> str:
+        return f"<ConsoleHost for {self._operator[WHO]}>"
+
+    def ask(self, command: ControlCommand[T], timeout_s: float, /, **given: object) -> T:
+        """See `Host`."""
+        answer = self._on_loop(self._run(command.name, given), timeout_s)
+        return command.parse(json.loads(encode(answer)), self._node.view.name)
+
+    async def _run(self, name: str, given: Mapping[str, object]) -> Any:
+        return await self._commands[name]({**given, **self._operator})
+
+    def _on_loop(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
+        """Have the event loop do *work*; raises `OperatorError` if that takes longer than *timeout_s* seconds."""
+        future = asyncio.run_coroutine_threadsafe(work, self._node.loop)
+        try:
+            return future.result(timeout_s)
+        except TimeoutError:
+            future.cancel()
+            raise OperatorError(f"management has not done it within {timeout_s:g} s") from None
+
+    def issue(self, loaded: Loaded, name: str) -> None:
+        """See `Host`."""
+        ca = CaGenerations(loaded.folder / CA).current
+        issued = issue_for(loaded, ca, name, datetime.now(UTC)).certificate
+        note = noting(self._management_db, str(self._operator[WHO]))
+        note(AuditAct.ISSUE, server=name, serial=f"{issued.serial_number:x}")
+
+    def reload(self) -> None:
+        """See `Host`."""
+        self._on_loop(ask_running(self._node.view.loaded.folder / STATE, RELOAD, {}), PROBED_S)
+
+    def probe(self, checks: Sequence[Check]) -> list[Checked]:
+        """See `Host`: the front ends and edges open their links, by an order of management."""
+        known = self._node.view.loaded.topology
+        roles = {server.name: pool.role for pool in known.pools for server in pool.servers}
+        runnable = [check for check in checks if roles.get(check.opener) in {Role.FRONT_END, Role.EDGE}]
+        links: dict[str, list[str]] = {}
+        for check in runnable:
+            links.setdefault(check.opener, []).append(check.target_name)
+        replies = self.ask(PROBE_LINKS, PROBED_S + 5, links=links, wait_s=PROBED_S) if links else []
+        found = {(reply.server, reply.target): reply for reply in replies}
+        results = [(check, found[check.opener, check.target_name]) for check in runnable]
+        return [Checked(check, reply.passed, reply.told) for check, reply in results]
