@@ -69,7 +69,8 @@ def add(
 ) -> None:
     """Add a partner: its CA is trusted for the partner's own names only.
 
-    Servers read its revocation lists again when their files change: keep the files up to date. In a network with management,
+    Revocation lists with a URL are fetched once by this command, which warns if they cannot be used. Servers read files again
+    when they change: keep the files up to date. In a network with management,
     files from other folders are copied to `partners`. The change is published at once if the draft has no other change.
     """
     from sipmesh.topology.document.changes import add_partner, edit
@@ -77,6 +78,7 @@ def add(
     place = Place(topology)
     change = Change(place)
     crls = _files_among(crl)  # before a file is copied
+    _warn_of_crls([name for name in crl if is_url(name)], ca, place)
     ca, crls = change.files(domains[0], ca), change.files(domains[0], crls)
     files = iter(crls)
     entry = {
@@ -96,6 +98,27 @@ def add(
         say("Some revocation lists cannot be used yet. Until then, certificates of their CAs are refused:", style=WARN)
         say_problems(loaded.faults)
     change.take_effect(f"{domains[0]} is a partner", wait)
+
+
+def _warn_of_crls(urls: list[str], roots: list[Path], place: Place) -> None:
+    """Say which CRLs this machine cannot fetch or use, before the partner is added. Each edge fetches for itself."""
+    from cryptography import x509
+
+    from sipmesh.cli.topology.crl_urls import faults_of
+
+    topology = place.load().topology
+    try:
+        signers = [one for file in roots for one in x509.load_pem_x509_certificates(file.read_bytes())]
+    except ValueError:
+        return  # the draft is refused for it
+    faults = faults_of(urls, topology.dns.servers if topology.dns is not None else (), signers, datetime.now(UTC))
+    if faults:
+        say(
+            "From this machine, these CRLs cannot be fetched or read. Edges without them refuse the certificates of these CAs:",
+            style=WARN,
+        )
+        say(*(f"  {fault}" for fault in faults))
+        say("  to see what the edges have: sipmesh ca inventory", style="dim")
 
 
 def _files_among(crls: list[str]) -> list[Path]:
