@@ -1,0 +1,79 @@
+"""Revocations come into force on one server. Which links close then is in `scenarios/test_revocation`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from sipmesh.demo.organisation import Organisation
+from sipmesh.pki.crl.builder import Reason
+from sipmesh.trust.revocation.ocsp import OcspAnswers
+from sipmesh.trust.x509.certificate import CertificateId
+from support.network import FE1, FE2
+from support.running import on_loop
+from support.server_parts import server_parts
+
+
+class Followed:
+    """Who is told of revocations: the control plane, and the other processes of this server."""
+
+    def __init__(self) -> None:
+        self.files: list[Collection[Path]] = []
+        self.pushed: list[Collection[CertificateId]] = []
+        self.named: list[Any] = []
+
+    def crls_changed(self, told: Any) -> None:
+        """Take note of files, or of what a CRL revokes newly."""
+        (self.named if isinstance(told, frozenset) else self.files).append(told)
+
+    def revoked(self, named: Collection[CertificateId]) -> None:
+        """Take note of what was pushed."""
+        self.pushed.append(named)
+
+
+@pytest.fixture(name="leaf")
+def _leaf(example: Organisation) -> x509.Certificate:
+    """The certificate of the second front end."""
+    file = example.folder / "servers" / f"{FE2}.pem"
+    return x509.load_pem_x509_certificates(file.read_bytes())[0]
+
+
+@on_loop
+async def test_crl_that_names_a_certificate_is_in_force_and_told(example: Organisation, leaf: x509.Certificate) -> None:
+    file, followed = example.folder / "ca" / "issuing.crl", Followed()
+    async with server_parts(example, FE1) as parts:
+        updates, loaded = parts.links.revocation, parts.setup.view.loaded
+        updates.follower = followed
+        updates.attach(followed)  # type: ignore[arg-type]  # the part of a control plane that it needs
+        example.ca.revoke(leaf.serial_number, Reason.KEY_COMPROMISE, datetime.now(UTC))
+        assert updates.accept_crls({file}) == []
+        assert any(leaf.serial_number in crl.serials for crl in loaded.authority.lists)
+        assert followed.files == [{file}]
+        assert followed.named == [frozenset({(leaf.issuer.public_bytes(), leaf.serial_number)})]
+
+
+@on_loop
+async def test_pushed_revocation_is_in_force_before_its_crl(example: Organisation, leaf: x509.Certificate) -> None:
+    async with server_parts(example, FE1) as parts:
+        updates, followed = parts.links.revocation, Followed()
+        updates.follower = followed
+        named = (leaf.issuer.public_bytes(), leaf.serial_number)
+        assert updates.revoke([named]) == []
+        lists = parts.setup.view.loaded.authority.lists
+        assert any(leaf.serial_number in crl.serials for crl in lists)
+        assert followed.pushed == [frozenset({named})]
+
+
+@on_loop
+async def test_certificate_without_a_link_is_not_relied_on(example: Organisation, leaf: x509.Certificate) -> None:
+    async with server_parts(example, FE1) as parts:
+        updates, authority = parts.links.revocation, parts.setup.view.loaded.authority
+        issuer = next(anchor for anchor in authority.anchors)
+        assert not updates.is_relied_on((leaf, issuer))
+        assert updates.accept_ocsp(authority, OcspAnswers(), (leaf, issuer)) == []
+        assert repr(updates).startswith("<RevocationUpdates for ")
