@@ -102,6 +102,9 @@ class Limits:
     links_per_user: int = _limit(32, "a user has a few devices; more links take descriptors and memory of others")
     branches_per_user: int = _limit(1_000, "a user waits for a few answers at once, each at ten devices at most")
     branches_per_partner: int = _limit(5_000, "a partner has many users, and shares an edge with other partners")
+    users_per_partner: int = _limit(
+        10_000, "a partner that addresses this many different users in an hour tries names, to find those that exist"
+    )
     branches_per_server: int = _limit(20_000, "a server carries many users and partners, and may be compromised")
     octets_per_user: int = _limit(67_108_864, "bodies are held until a request is over: calls for half a minute")
     octets_per_partner: int = _limit(134_217_728, "the same for a partner")

@@ -248,6 +248,26 @@ async def test_partner_has_a_limit_of_its_own_at_the_edge(
 
 
 @on_loop
+async def test_partner_that_tries_names_is_refused_for_new_ones_only(federation: Network) -> None:
+    """Three different users, of whom one exists: the fourth name gets 480, and bob is reached before and after."""
+    federation.limits = Limits(users_per_partner=3)
+    federation.starts = (FE1, EDGE)
+    async with federation:
+        bob = await federation.phone("bob", FE1)
+        edge = await federation.peer_at(EDGE, LinkKind.PARTNER, "erin@partner.test", PARTNER_EDGE)
+        for name in ("n1", "n2"):
+            await edge.send(edge.request(MESSAGE, f"sip:{name}@example.test"))
+            assert (await edge.final()).status != 480
+        for name in ("bob", "n3", "n4", "bob"):
+            await edge.send(edge.request(MESSAGE, f"sip:{name}@example.test"))
+            if name == "bob":
+                await bob.reply(await bob.request_in(MESSAGE), 200)
+            assert (await edge.final()).status == (200 if name == "bob" else 480)
+        accounts = federation.nodes[EDGE].accounts
+        assert (accounts.refused["partner"], accounts.addressed.count("sip.partner.test")) == (2, 3)
+
+
+@on_loop
 async def test_account_is_forgotten_with_the_last_link_and_the_last_branch(home: Network) -> None:
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)

@@ -521,7 +521,7 @@ class Dispatch(LinkEvents):
             return refused
         if self._relay.client_transactions.load >= self._max_exchanges:
             return try_later("too many exchanges at once")
-        return None
+        return self._executor.too_many_users(flow, request) if flow.link.kind is LinkKind.PARTNER else None
 
     def tick(self) -> None:
         """Remove what has expired; called about twice a second."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.routing.authentication.backoff import network_of
 from sipmesh.routing.budget import Budget
+from sipmesh.server.quotas.distinct_users import DistinctUsers
 from sipmesh.server.quotas.usage import NOBODY, Usage, UsageObserver
 from sipmesh.trust.evidence import LinkKind
 
@@ -55,7 +56,7 @@ class Principals:
     A link of a server or a partner has the account of the name in its certificate. *strangers* are the client links without
     a login, by address; *of_users* are the other client links, by user. A link of one of our servers carries requests of
     many: each user and each partner has an account within the account of the server. *partner_of* returns the name of
-    the partner that a domain belongs to, or "".
+    the partner that a domain belongs to, or "". *addressed* are the users of ours whom partners have addressed.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Principals:
         self._carried: dict[tuple[str, str], Usage] = {}  # by server, and by identity or partner
         self.strangers: Budget[Link] = Budget(limits.strangers_per_address, limits.strangers_in_all)
         self.of_users: Budget[Link] = Budget(limits.links_per_user, 1 << 31)
+        self.addressed = DistinctUsers(limits.users_per_partner, clock)
         self.on_login: Callable[[CountedLink, str], None] | None = None  # tells them of logins
         self.observer: UsageObserver | None = None  # tells the other processes of this server what is used here
         self._elsewhere: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}  # by principal, then by process
