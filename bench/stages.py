@@ -1,7 +1,8 @@
 """Counts the instructions of each stage of a relayed transaction, in a compiled install: a count has no noise.
 
-Needs valgrind, and the compiled install of `make compiled`. What the kernel does is not counted. With --often it writes down
-which functions every message and every call runs through: the next `make compiled` has them lie close together.
+Needs valgrind, and the compiled install of `make compiled`. What the kernel does is not counted. With --login it counts a first
+login instead. With --often it writes down which functions every message and every call runs through: the next `make compiled`
+has them lie close together.
 """
 
 from __future__ import annotations
@@ -39,6 +40,22 @@ STAGES = {
 ROUTE = "CPyDef_dispatch___Dispatch___arrived"
 INSIDE_ROUTE = ("check: what is read of the fields", "edit: the copy, its octets", "write: TLS")
 """Stages that are part of what `ROUTE` costs; the rest of it is to decide, and to keep account of transactions."""
+
+STORED = "CPyDef_registrations___Registrations____stored"
+"""Runs once for each first login, when the store has its row."""
+LOGIN_STAGES = {
+    "read: TLS": STAGES["read: TLS"],
+    "frame: cut and split": STAGES["frame: cut and split"],
+    "check: what is read of the fields": ("CPyDef_check___check_request",),
+    "authenticate: credentials, nonces": (
+        "CPyDef_digest_auth___DigestAuth___check",
+        "CPyDef_digest_auth___DigestAuth___answer",
+    ),
+    "register: decide, bindings": ("CPyDef_registrations___Registrations___register", STORED),
+}
+READ = "CPyDef_link___reader___LinkReader___read"
+LOGINS, LOGINS_AT_ONCE = 200, 20
+"""With so many at once, hardly any response is written before the end of a turn: the rest is without the writes."""
 
 RATE, WARM_UP_S, COUNTED_S = 40, 4, 6
 REQUESTS_OF_A_CALL = 2
@@ -88,10 +105,22 @@ def per_transaction(costs: Costs) -> dict[str, float]:
     return found
 
 
+def per_login(costs: Costs) -> dict[str, float]:
+    """Sort the instructions of one first login into stages: two REGISTERs, and what follows once the row is stored."""
+    done = costs.calls[STORED]
+    if not done:
+        raise MeasurementError("no login was counted: is sipmesh compiled?")
+    found = {name: sum(costs.inclusive[one] for one in functions) / done for name, functions in LOGIN_STAGES.items()}
+    whole = (costs.inclusive[READ] + costs.inclusive[STORED]) / done
+    found["the rest: route, responses"] = whole - sum(found.values())
+    found["all"] = whole
+    return found
+
+
 @contextmanager
-def watched(pki: Path, run: Path, out: Path) -> Iterator[Server]:
-    """Run the server under callgrind, which counts nothing yet."""
-    made = [PYTHON, HERE / "organisation.py", "--pki", pki, "--run", run, *WHERE, *SINK_AT]
+def watched(pki: Path, run: Path, out: Path, *size: object) -> Iterator[Server]:
+    """Run the server under callgrind, which counts nothing yet; *size* are options of organisation.py."""
+    made = [PYTHON, HERE / "organisation.py", "--pki", pki, "--run", run, *WHERE, *SINK_AT, *size]
     subprocess.run(list(map(str, made)), check=True)
     tool = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}"]
     serve = [PYTHON, "-m", "sipmesh", "serve", "p1.a.test", "--topology", run / "sipmesh" / "topology.yaml"]
@@ -135,17 +164,39 @@ def count(folder: Path, work: Callable[[Server, int], None]) -> Costs:
         return Costs(lines)
 
 
+def count_logins(folder: Path) -> Costs:
+    """Count while phones open their links and log in."""
+    make_pki(folder / "pki", revoked=10)
+    out = folder / "callgrind.out"
+    with watched(folder / "pki", folder / "run", out, "--users", LOGINS) as server:
+        switch(server.pid, "on")
+        server.load("registers", "--logins", "--links", LOGINS, "--window", LOGINS_AT_ONCE)
+        switch(server.pid, "off")
+    with out.open(errors="replace") as lines:
+        return Costs(lines)
+
+
 def switch(pid: int, to: str) -> None:
     """Begin or end to count."""
     subprocess.run(["callgrind_control", "-i", to, str(pid)], check=True, capture_output=True)
 
 
 def budget() -> str:
-    """Give the table of the stages."""
+    """Give the table of the stages of a transaction."""
     with tempfile.TemporaryDirectory(prefix="sipmesh-bench-") as folder:
-        found = per_transaction(count(Path(folder), messages))
+        return stages("transaction", per_transaction(count(Path(folder), messages)))
+
+
+def login_budget() -> str:
+    """Give the table of the stages of a first login."""
+    with tempfile.TemporaryDirectory(prefix="sipmesh-bench-") as folder:
+        return stages("login", per_login(count_logins(Path(folder))))
+
+
+def stages(what: str, found: dict[str, float]) -> str:
+    """Lay out the stages of *what*."""
     rows = [[name, number(cost), f"{cost / found['all']:.0%}"] for name, cost in found.items()]
-    return table(("stage", "instructions per transaction", "share"), rows)
+    return table(("stage", f"instructions per {what}", "share"), rows)
 
 
 def write_often() -> str:
@@ -161,14 +212,16 @@ def write_often() -> str:
 def main() -> int:
     """Count, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--often", action="store_true", help=f"write {OFTEN.name} anew")
-    often = parser.parse_args().often
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--login", dest="act", action="store_const", const=login_budget, help="count a first login")
+    what.add_argument("--often", dest="act", action="store_const", const=write_often, help=f"write {OFTEN.name} anew")
+    act = parser.parse_args().act or budget
     if shutil.which("valgrind") is None or not PYTHON.exists():
         sys.stderr.write("this needs valgrind (as root: apt-get install valgrind) and `make compiled`\n")
         return 1
     try:
         build()
-        sys.stdout.write(write_often() if often else budget())
+        sys.stdout.write(act())
     except MeasurementError as wrong:
         sys.stderr.write(f"{wrong}\n")
         return 1

@@ -12,7 +12,20 @@ import pytest
 
 import sipmesh
 from bench.bed import MeasurementError
-from bench.stages import OFTEN, ROUTE, STAGES, TRANSACTION, TURN, Costs, per_transaction, run_through
+from bench.stages import (
+    LOGIN_STAGES,
+    OFTEN,
+    READ,
+    ROUTE,
+    STAGES,
+    STORED,
+    TRANSACTION,
+    TURN,
+    Costs,
+    per_login,
+    per_transaction,
+    run_through,
+)
 
 SOURCES = Path(sipmesh.__file__).parent
 MADE_BY_MYPYC = re.compile(r"(_env)?_clear$|_____init__$|_____mypyc_lambda.*")
@@ -65,6 +78,21 @@ def test_profile_without_transactions_is_no_budget() -> None:
         per_transaction(Costs([]))
 
 
+def test_stages_of_a_login_add_up_to_its_requests_and_what_follows_the_store() -> None:
+    counted = Costs([])
+    counted.calls[STORED] = 2
+    counted.inclusive.update({READ: 100, STORED: 20, "CPyDef_check___check_request": 30})
+    found = per_login(counted)
+    assert (found["all"], found["register: decide, bindings"], found["check: what is read of the fields"]) == (
+        60,
+        10,
+        15,
+    )
+    assert sum(cost for name, cost in found.items() if name != "all") == found["all"]
+    with pytest.raises(MeasurementError, match="compiled"):
+        per_login(Costs([]))
+
+
 def test_what_every_request_runs_through_is_named_once_without_what_compilers_add() -> None:
     counted = Costs([])
     counted.calls.update({TRANSACTION: 20, f"{TURN}.part.0": 10, f"{TURN}'2": 9, ROUTE: 17, "PyList_New": 100})
@@ -90,7 +118,16 @@ def found(function: str) -> Any:
     raise AttributeError(function)
 
 
-@pytest.mark.parametrize("function", [TRANSACTION, TURN, ROUTE, *(one for many in STAGES.values() for one in many)])
+NAMED = (
+    TRANSACTION,
+    TURN,
+    ROUTE,
+    READ,
+    *(one for many in (STAGES, LOGIN_STAGES) for names in many.values() for one in names),
+)
+
+
+@pytest.mark.parametrize("function", sorted(set(NAMED)))
 def test_function_that_a_stage_names_is_there(function: str) -> None:
     assert callable(found(function))
 
