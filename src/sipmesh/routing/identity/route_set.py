@@ -255,18 +255,17 @@ def stand_in(request: Request, names: Names, tokens: Tokens) -> DialogToken | No
     return token
 
 
-def service_route(request: Request, names: Names, here: Address = NO_ADDRESS) -> str:
+def service_route(request: Request, names: Names, here: Address = NO_ADDRESS, transport: str = "tls") -> str:
     """Give the URI by which the client of a REGISTER reaches this server, for a Service-Route (RFC 3608); "" for none.
 
     It is the first Route entry if that means this server, and is made from the Request-URI if there is no Route. So a phone goes
-    on with a name that it has resolved before. Raises `RemoteError` if the entry is malformed.
+    on with a name that it has resolved before. *transport* is that of its link. Raises `RemoteError` if the entry is malformed.
     """
     route = first_route(request)
     if route is None:
         uri = request.ruri
         host = f"[{uri.host}]" if ":" in uri.host else uri.host
         port = "" if uri.port is None else f":{uri.port}"
-        transport = "ws" if request.top_via.transport == "WSS" else "tls"
         return f"{uri.scheme}:{host}{port};transport={transport};lr" if names.ours(uri, here) else ""
     is_usable = route.user is None and route.has("lr") and not route.headers and names.ours(route, here)
     text = str(route) if is_usable else ""

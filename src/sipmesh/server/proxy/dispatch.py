@@ -424,7 +424,8 @@ class Dispatch(LinkEvents):
     def _take_place(self, flow: Flow, request: Request) -> RouteSet:
         """Take our entries from the Route; the first REGISTER of a client says by which way the client has come."""
         if request.method == "REGISTER" and not flow.service_route and flow.link.kind is LinkKind.CLIENT:
-            flow.service_route = service_route(request, self.names, flow.link.local)
+            transport = self._relay.server_transactions.listener(flow).transport
+            flow.service_route = service_route(request, self.names, flow.link.local, transport)
         return take_place(request, self.names, self._tokens, flow.link.local)
 
     def _is_refused(self, flow: Flow, request: Request) -> bool:

@@ -46,9 +46,13 @@ class ServerTransactions:
     def open(self, flow: Flow, request: Request, key: str) -> ProxiedRequest:
         """Start a server transaction for a request."""
         proxied = ProxiedRequest(flow, request, key, ServerTransaction(invite=request.method == "INVITE"))
-        proxied.came_by = self._listeners[flow.link.port]
+        proxied.came_by = self.listener(flow)
         flow.served[key] = proxied
         return proxied
+
+    def listener(self, flow: Flow) -> ListenerAddress:
+        """Return the address of ours that the link of *flow* came in at."""
+        return self._listeners[flow.link.port]
 
     def answer(self, proxied: ProxiedRequest, response: Response, data: bytes = b"") -> None:
         """Send a response, our own or a forwarded one, and end the server transaction if the response ends it.
