@@ -72,7 +72,6 @@ ALLOWED: Final[dict[tuple[str, str, str], str]] = {
     ("sip/rows.py", "_plain_row", "isprintable"): "what is printable in Unicode holds no control character",
     ("sip/fields.py", "_is_value", "isalnum"): "after isascii()",
     ("sip/rows.py", "_is_plain_call_id", "isalnum"): "after isascii()",
-    ("sip/fields.py", "_is_uri", "isprintable"): "after isascii()",
     ("sip/uri.py", "_clean", "isalnum"): "beside isascii()",
     ("sip/uri.py", "_has_host_characters", "isalnum"): "beside isascii()",
     ("routing/early_refusal.py", "message_end", "lower"): "of octets: no Unicode",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from sipmesh.sip.text import (
     is_token,
     octets_of,
     quote,
+    separators,
     shown,
     split_outside,
     text_of,
@@ -45,6 +47,13 @@ def test_quoting_is_undone_by_unquoting(text: str) -> None:
 @given(st.text(alphabet='a,;"\\<> '), st.sampled_from(",;"))
 def test_splitting_loses_nothing_but_blanks(text: str, mark: str) -> None:
     assert mark.join(split_outside(text, mark)).replace(" ", "") == text.replace(" ", "")
+
+
+@settings(deadline=None)
+@given(st.text(alphabet='a,"'))
+def test_text_is_cut_at_its_separators_whether_or_not_its_strings_hold_some(text: str) -> None:
+    cuts = [-1, *separators(text, ","), len(text)]
+    assert split_outside(text, ",") == [text[left + 1 : right] for left, right in pairwise(cuts)]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import re
 import struct
 from dataclasses import dataclass
 from enum import Enum, StrEnum
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
 _RULE: Final = "RFC 7616 3.4"
 _SCHEME: Final = "digest"
 _NC_DIGITS: Final = 8
-_PLAIN_FIELD: Final = re.compile(r"""[ \t]*([A-Za-z0-9-]+)=("[^"\\]*"|[A-Za-z0-9.-]+)(?:,|\Z)""")
-"""A field whose value has no escapes and no blanks around it, with the comma behind it."""
 
 
 class Algorithm(StrEnum):
@@ -56,6 +53,7 @@ class Algorithm(StrEnum):
 
 
 _STRONGEST_FIRST: Final = (Algorithm.SHA_256, Algorithm.MD5)
+_ALGORITHMS: Final[Mapping[str, Algorithm]] = {algorithm.value: algorithm for algorithm in Algorithm}
 
 
 def ha1(user: str, realm: str, password: str, algorithm: Algorithm) -> str:
@@ -135,14 +133,14 @@ class Credentials:
         self.username, self.realm, self.nonce, self.uri, self.response = username, realm, nonce, uri, response
         self.algorithm, self.cnonce, self.qop, self.nc, self.opaque = algorithm, cnonce, qop, nc, opaque
 
-    @classmethod
-    def parse(cls, value: str) -> Credentials:
+    @staticmethod
+    def parse(value: str) -> Credentials:
         """Parse credentials; RemoteError 400 if a field is missing or malformed, or the algorithm is not supported."""
         fields = _fields(value)
         algorithm = _algorithm(fields)
         if algorithm is None:
             raise RemoteError(f"an algorithm that was not offered: {shown(fields['algorithm'])}", rule=_RULE)
-        return cls(
+        return Credentials(
             username=_needed(fields, "username"),
             realm=_needed(fields, "realm"),
             nonce=_needed(fields, "nonce"),
@@ -167,7 +165,7 @@ def verify(credentials: Credentials, method: str, ha1_hex: str) -> bool:
     wanted = _response(
         credentials.algorithm, ha1_hex, credentials.nonce, method, credentials.uri, credentials.cnonce, credentials.nc
     )
-    return hmac.compare_digest(wanted.encode(), ascii_lower(credentials.response).encode("utf-8", "surrogateescape"))
+    return hmac.compare_digest(wanted.encode(), octets_of(ascii_lower(credentials.response)))
 
 
 def answer(
@@ -290,10 +288,7 @@ def _fields(value: str) -> Mapping[str, str]:
     scheme = value.partition(" ")[0].partition("\t")[0]
     if ascii_lower(scheme) != _SCHEME:
         raise RemoteError(f"not the Digest scheme: {shown(scheme)}", rule="RFC 7616 3.4")
-    fields = _plain_fields(value, len(scheme))
-    if fields is not None:
-        return fields
-    fields = {}
+    fields: dict[str, str] = {}
     for item in split_list(value[len(scheme) :]):
         name, equals, text = item.partition("=")
         name, text = ascii_lower(name.strip(LWS)), text.strip(LWS)
@@ -301,22 +296,6 @@ def _fields(value: str) -> Mapping[str, str]:
             raise RemoteError(f"a digest field that breaks the grammar: {shown(name)}", rule=_RULE)
         fields[name] = unquote(text)
     return fields
-
-
-def _plain_fields(value: str, at: int) -> dict[str, str] | None:
-    """Read the fields from the index *at* on if each is written as nearly all phones do; None leaves them to the grammar."""
-    fields: dict[str, str] = {}
-    while True:
-        found = _PLAIN_FIELD.match(value, at)
-        if found is None:
-            return None
-        name, text = ascii_lower(found.group(1)), found.group(2)
-        if name in fields:
-            return None
-        fields[name] = unquote(text)
-        at = found.end()
-        if at == len(value):
-            return fields if value[at - 1] != "," else None
 
 
 def _is_value(text: str) -> bool:
@@ -332,8 +311,8 @@ def _needed(fields: Mapping[str, str], name: str) -> str:
 
 
 def _algorithm(fields: Mapping[str, str]) -> Algorithm | None:
-    named = ascii_upper(fields.get("algorithm", Algorithm.MD5))
-    return next((algorithm for algorithm in Algorithm if algorithm.value == named), None)
+    named = fields.get("algorithm")
+    return Algorithm.MD5 if named is None else _ALGORITHMS.get(ascii_upper(named))
 
 
 def _nonce_count(fields: Mapping[str, str]) -> int:

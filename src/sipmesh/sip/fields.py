@@ -33,7 +33,8 @@ VERSTAT: Final = "verstat"
 _SHORT: Final = 18
 _DISPLAY: Final = TOKEN | {" ", "\t"}
 _VIA_START: Final = "SIP/2.0/"
-_NOT_IN_URI: Final = frozenset(' "<>\\^`{|}')
+_IN_URI: Final = re.compile(r"[!#-;=?-\[\]_a-z~]*")
+"""Printable ASCII without the blank and the characters that no URI has: ``"<>\\^`{|}``."""
 _BRANCH: Final = ";branch="
 # gen-value = token / host / quoted-string. "/" and "=" are accepted too (base64): no parser ends a value there.
 _VALUE: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\[\]:/=]*")
@@ -361,7 +362,7 @@ def _display(display: str, text: str) -> str | None:
 
 
 def _is_uri(uri: str) -> bool:
-    return uri.isascii() and uri.isprintable() and _NOT_IN_URI.isdisjoint(uri) and scheme_of(uri) != ""
+    return _IN_URI.fullmatch(uri) is not None and scheme_of(uri) != ""
 
 
 def _via(text: str) -> Via:

@@ -98,10 +98,20 @@ def split_outside(text: str, mark: str) -> list[str]:
     """Split *text* at each *mark* outside quotes and angle brackets. Pieces are stripped, and empty pieces are kept."""
     if mark not in text:
         return [text.strip(LWS)]
-    if '"' not in text and "<" not in text:
-        return [piece.strip(LWS) for piece in text.split(mark)]
+    if "<" not in text and "\\" not in text:
+        pieces = [piece.strip(LWS) for piece in text.split(mark)]
+        if '"' not in text or not _cuts_a_string(pieces):
+            return pieces
     cuts = [-1, *separators(text, mark), len(text)]
     return [text[left + 1 : right].strip(LWS) for left, right in pairwise(cuts)]
+
+
+def _cuts_a_string(pieces: list[str]) -> bool:
+    """Tell whether a quoted string without escapes begins in one of *pieces* and ends in another."""
+    for piece in pieces:  # noqa: SIM110 - `any` and a generator cost more than the quotes
+        if piece.count('"') % 2:
+            return True
+    return False
 
 
 def closing_quote(text: str) -> int:
@@ -122,6 +132,8 @@ def unquote(text: str) -> str:
 
 def quote(text: str) -> str:
     """Write *text* as a ``quoted-string``."""
+    if _TO_ESCAPE.search(text) is None:
+        return f'"{text}"'
     return '"' + _TO_ESCAPE.sub(lambda found: "\\" + found.group(), text) + '"'
 
 
