@@ -36,7 +36,7 @@ CACHED_LENGTH: Final = 256
 _DECISIVE: Final = frozenset({"user", "ttl", "method", "maddr", "transport"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class SipUri:
     """A ``sip:`` or ``sips:`` URI as received, except that *host* and parameter names are in lower case.
 
@@ -46,21 +46,33 @@ class SipUri:
     *aor* is the address of record, ``sip:user@host``: the same text for all spellings of one user. It has no port,
     password, parameters or headers, and escapes of unreserved characters are decoded. Its scheme is always ``sip``,
     because ``sip:`` and ``sips:`` of one address are one user (RFC 3261 10.3 step 5, 19.1).
+
+    Do not change an instance: messages share it.
     """
 
     scheme: Literal["sip", "sips"]
     user: str | None
     password: str | None
     host: str
-    port: int | None = None
-    params: Params = ()
-    headers: Headers = ()
+    port: int | None
+    params: Params
+    headers: Headers
     aor: str = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        aor = f"sip:{host}" if self.user is None else f"sip:{normal_escapes(self.user)}@{host}"
-        object.__setattr__(self, "aor", aor)
+    def __init__(
+        self,
+        scheme: Literal["sip", "sips"],
+        user: str | None,
+        password: str | None,
+        host: str,
+        port: int | None = None,
+        params: Params = (),
+        headers: Headers = (),
+    ) -> None:
+        self.scheme, self.user, self.password = scheme, user, password
+        self.host, self.port, self.params, self.headers = host, port, params, headers
+        named = f"[{host}]" if ":" in host else host
+        self.aor = f"sip:{named}" if user is None else f"sip:{normal_escapes(user)}@{named}"
 
     @classmethod
     def parse(cls, text: str) -> SipUri:
@@ -270,17 +282,23 @@ def _ipv6(address: str) -> str:
 def _host(host: str) -> str:
     """Parse a host name or an IPv4 address. The dot at the end of an absolute name is removed: the host is the same."""
     plain = ascii_lower(host).removesuffix(".")
-    labels = plain.split(".")
-    if (
-        not _has_host_characters(plain)
-        or not all(labels)
-        or any(label[0] == "-" or label[-1] == "-" for label in labels)
-    ):
+    within_dots = f".{plain}."  # each label lies between two of them
+    if not _has_host_characters(plain) or ".." in within_dots or ".-" in within_dots or "-." in within_dots:
         raise _wrong("not a host", host)
     # A toplabel starts with a letter (RFC 3261 25.1): what ends in a number is an IPv4 address, or nothing.
-    if is_digits(labels[-1]) and not (len(labels) == _OCTETS and all(map(_is_octet, labels))):
+    if is_digits(plain.rpartition(".")[2]) and not _is_ipv4(plain):
         raise _wrong("not an IPv4 address", host)
     return plain
+
+
+def _is_ipv4(plain: str) -> bool:
+    labels = plain.split(".")
+    if len(labels) != _OCTETS:
+        return False
+    for label in labels:  # noqa: SIM110 - `all` and a generator cost more than the digits
+        if not _is_octet(label):
+            return False
+    return True
 
 
 def _has_host_characters(plain: str) -> bool:

@@ -38,7 +38,7 @@ _LIKE_SOMEBODY: Final[tuple[Mapping[Algorithm, str], ...]] = (
 """The algorithms in challenges to unknown users: each set that a user may have, so that a set does not identify a user."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class Proved:
     """The sender knows the password of *aor*. *generation* is that of the password (:class:`Verifier`)."""
 
@@ -46,8 +46,11 @@ class Proved:
     generation: int
     algorithm: Algorithm
 
+    def __init__(self, aor: str, generation: int, algorithm: Algorithm) -> None:
+        self.aor, self.generation, self.algorithm = aor, generation, algorithm
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(init=False, slots=True)
 class Challenge:
     """Ask for credentials. *flaw* says for our log what is wrong with the received credentials, or is "".
 
@@ -56,8 +59,13 @@ class Challenge:
 
     status: int
     headers: tuple[tuple[str, str], ...] = field(repr=False)
-    stale: bool = False
-    flaw: str = ""
+    stale: bool
+    flaw: str
+
+    def __init__(
+        self, status: int, headers: tuple[tuple[str, str], ...], *, stale: bool = False, flaw: str = ""
+    ) -> None:
+        self.status, self.headers, self.stale, self.flaw = status, headers, stale, flaw
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +137,7 @@ def authenticate(
             stale = not flaw
     except RemoteError as wrong:
         return Refused(wrong.status, "Malformed Credentials")
-    return Challenge(status, asking.challenges(nonces.mint(at, entropy, link), stale=stale), stale, flaw)
+    return Challenge(status, asking.challenges(nonces.mint(at, entropy, link), stale=stale), stale=stale, flaw=flaw)
 
 
 class _Asking:

@@ -18,7 +18,9 @@ from typing import Final
 
 from sipmesh.errors import LocalError
 from sipmesh.sip import base64url
+from sipmesh.sip.kept import keep
 from sipmesh.sip.text import octets_of, text_of
+from sipmesh.sip.uri import CACHED_LENGTH
 
 MAC_BYTES: Final = 12
 """96 bits: a forger needs 2**95 requests on average, and each of them is a refused message."""
@@ -58,7 +60,16 @@ _STREAM: Final = b"stream"
 
 def owner_hash(name: str) -> bytes:
     """Hash an address of record, or the name of a pool or partner, to the 8 octets that a token carries."""
-    return blake2s(octets_of(name), digest_size=HASH_BYTES).digest()
+    hashed = _hashes.get(name)
+    if hashed is None:
+        hashed = blake2s(octets_of(name), digest_size=HASH_BYTES).digest()
+        if len(name) <= CACHED_LENGTH:
+            keep(_hashes, _MOST_HASHES, name, hashed)
+    return hashed
+
+
+_hashes: Final[dict[str, bytes]] = {}
+_MOST_HASHES: Final = 4096
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from sipmesh.routing.identity.alias import OwnerOf, name_of, nobody
@@ -35,23 +36,35 @@ class CarriedLogin:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+NO_LOGINS: Final[Mapping[str, CarriedLogin]] = MappingProxyType({})
+
+
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class ClientSender:
     """A client's link: its number *flow* in this *incarnation* of the server, and the addresses of record proved on it.
 
     *owners* are the hashes of *users*, as in tokens. *owner_of* finds the user of an alias. *logins* are the users whom another
-    server has authenticated; this server does not speak for them.
+    server has authenticated; this server does not speak for them. Do not change an instance: make another one.
     """
 
     incarnation: int
     flow: int
-    users: frozenset[str] = frozenset()
-    owner_of: OwnerOf = field(default=nobody, repr=False, compare=False)
-    logins: Mapping[str, CarriedLogin] = field(default_factory=dict, repr=False, compare=False)
+    users: frozenset[str]
+    owner_of: OwnerOf = field(repr=False, compare=False)
+    logins: Mapping[str, CarriedLogin] = field(repr=False, compare=False)
     owners: frozenset[bytes] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "owners", frozenset(map(owner_hash, self.users)) if self.users else NOBODY)
+    def __init__(
+        self,
+        incarnation: int,
+        flow: int,
+        users: frozenset[str] = frozenset(),
+        owner_of: OwnerOf = nobody,
+        logins: Mapping[str, CarriedLogin] = NO_LOGINS,
+    ) -> None:
+        self.incarnation, self.flow, self.users = incarnation, flow, users
+        self.owner_of, self.logins = owner_of, logins
+        self.owners = frozenset([owner_hash(user) for user in users]) if users else NOBODY
 
     def side(self, user: str) -> Side:
         """Give the dialog-token side of this client when it acts for *user*."""

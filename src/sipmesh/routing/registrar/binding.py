@@ -105,12 +105,15 @@ def row_name(contact: str, instance: str | None, reg_id: int | None) -> str:
     return contact if instance is None else f"{ascii_lower(instance)};{reg_id or 0}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class Changes:
     """The changes of a registration to the rows: first *drop*, then *put*. They are applied together or not at all."""
 
-    put: tuple[Binding, ...] = ()
-    drop: tuple[BindingKey, ...] = ()
+    put: tuple[Binding, ...]
+    drop: tuple[BindingKey, ...]
+
+    def __init__(self, put: tuple[Binding, ...] = (), drop: tuple[BindingKey, ...] = ()) -> None:
+        self.put, self.drop = put, drop
 
     def __bool__(self) -> bool:
         return bool(self.put or self.drop)

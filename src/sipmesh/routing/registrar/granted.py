@@ -19,7 +19,7 @@ SUPPORTED: Final = ("gruu", "outbound", "path")
 _OFFERS: Final = bits_of("supported", "require")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class FlowFacts:
     """The link of a REGISTER: its server, that server's incarnation, the flow number and the flow token.
 
@@ -32,9 +32,23 @@ class FlowFacts:
     incarnation: int
     flow: int
     token: str
-    path: str = ""
-    service_route: str = ""
-    is_carried: bool = False
+    path: str
+    service_route: str
+    is_carried: bool
+
+    def __init__(
+        self,
+        server: str,
+        incarnation: int,
+        flow: int,
+        token: str,
+        path: str = "",
+        service_route: str = "",
+        *,
+        is_carried: bool = False,
+    ) -> None:
+        self.server, self.incarnation, self.flow, self.token = server, incarnation, flow, token
+        self.path, self.service_route, self.is_carried = path, service_route, is_carried
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,7 +200,8 @@ def _plain(text: str) -> str:
 
 def _values(row: Binding, number: int) -> tuple[object, ...]:
     """Give the values of a row in the order of `_INSERT`."""
-    plain = (_plain(value) if isinstance(value, str) else value for value in _values_of(row))
+    values = _values_of(row)
+    plain = [value if not isinstance(value, str) or value.isascii() else _plain(value) for value in values]
     return (_plain(row.key.name), number, *plain)
 
 

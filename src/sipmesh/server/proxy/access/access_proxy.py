@@ -92,12 +92,14 @@ class AccessProxy(Access):
 
         It is the same for a name of nobody that the home pool would challenge.
         """
+        if not isinstance(flow.link, CarriedLink):
+            return False
         pool = self.pool_for(aor)
-        return bool(pool) and self._view.backup_of(pool) == self._view.pool.name and isinstance(flow.link, CarriedLink)
+        return bool(pool) and self._view.backup_of(pool) == self._view.pool.name
 
     def _that_answers(self, home: str) -> str:
         """Give *home*, or its backup pool while no server of *home* answers here; the backup pool judges by its own links."""
-        backup = self._view.backup_of(home)
+        backup = self._view.backup_of(home) if home else ""
         if backup in {"", self._view.pool.name} or not self._outages.has_all(self._view.servers_of(home)):
             return home
         return backup

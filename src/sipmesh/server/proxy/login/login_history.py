@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from sipmesh.printable import printable
@@ -21,9 +21,12 @@ class HistoryLimits:
     users: int = 20_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class LoginAttempt:
-    """A login on the link with the id *link*; *at* is in epoch seconds (UTC). *offered* are the algorithms of the challenge."""
+    """A login on the link with the id *link*; *at* is in epoch seconds (UTC). *offered* are the algorithms of the challenge.
+
+    *user_agent* is made printable here, and cut.
+    """
 
     user: str
     link: str
@@ -32,6 +35,20 @@ class LoginAttempt:
     algorithm: Algorithm
     offered: tuple[Algorithm, ...]
     at: float
+
+    def __init__(
+        self,
+        user: str,
+        link: str,
+        remote: str,
+        user_agent: str,
+        algorithm: Algorithm,
+        offered: tuple[Algorithm, ...],
+        at: float,
+    ) -> None:
+        self.user, self.link, self.remote = user, link, remote
+        self.user_agent = printable(user_agent, LONGEST_AGENT)
+        self.algorithm, self.offered, self.at = algorithm, offered, at
 
 
 class LoginHistory:
@@ -45,11 +62,11 @@ class LoginHistory:
         return f"<LoginHistory of {len(self._users)} users>"
 
     def record(self, login: LoginAttempt) -> None:
-        """Record a login; its User-Agent is made printable, and cut."""
+        """Record a login."""
         logins = self._users.setdefault(login.user, {})
         self._users.move_to_end(login.user)
         logins.pop(login.link, None)
-        logins[login.link] = replace(login, user_agent=printable(login.user_agent, LONGEST_AGENT))
+        logins[login.link] = login
         if len(logins) > self._limits.of_a_user:
             del logins[next(iter(logins))]
         if len(self._users) > self._limits.users:

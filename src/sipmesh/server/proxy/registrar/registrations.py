@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -92,7 +91,7 @@ class Registrations:
         self._store_follower = StoreFollower(self._known, locations, self._changes, clock, log)
         self._lookups = BindingLookups(self._known, locations, clock, self._store_follower.missing)
         self._waiting: TimeoutQueue[PendingRegistration] = TimeoutQueue(WRITE_S)
-        self._waiting_of: Counter[str] = Counter()  # by address of record
+        self._waiting_of: dict[str, int] = {}  # by address of record
         self._on_registered = on_registered
         self.most_waiting, self.most_waiting_of_user = MOST_WAITING, MOST_WAITING_OF_USER
 
@@ -174,7 +173,7 @@ class Registrations:
             return unavailable(request)
         pending = PendingRegistration(transactions.open(flow, request, key), aor, transactions)
         self._waiting.add(pending, self._clock())
-        self._waiting_of[aor] += 1
+        self._waiting_of[aor] = self._waiting_of.get(aor, 0) + 1
         if answer is None or held is None or aor in self._changes:
             self._go_on(pending)
         else:
@@ -207,7 +206,7 @@ class Registrations:
 
     def _has_room(self, aor: str) -> bool:
         """Tell whether another REGISTER of *aor* may wait for the store."""
-        return len(self._waiting) < self.most_waiting and self._waiting_of[aor] < self.most_waiting_of_user
+        return len(self._waiting) < self.most_waiting and self._waiting_of.get(aor, 0) < self.most_waiting_of_user
 
     def _is_repeated(self, refresh: KnownRefresh, request: Request, aor: str, held: Sequence[Binding]) -> bool:
         """Tell whether a REGISTER of *aor* repeats the one before it, while its row is still all that there is."""
@@ -226,7 +225,7 @@ class Registrations:
             token,
             flow.path[1:-1] or f"sip:{token}@{self._sent_by};transport=tls;lr;ob",
             self._login_route(flow, aor) if flow.carrier is not None else flow.service_route,
-            flow.carrier is not None,
+            is_carried=flow.carrier is not None,
         )
         mint = self._mint(len(held) + 1) if "gruu" in offers(request) else None
         return decide(request, aor, held, facts, self._limits, at=self._clock(), mint=mint)
@@ -346,9 +345,9 @@ class Registrations:
         if not pending.counts:
             return
         pending.counts = False
-        self._waiting_of[pending.aor] -= 1
-        if not self._waiting_of[pending.aor]:
-            del self._waiting_of[pending.aor]
+        others = self._waiting_of.pop(pending.aor) - 1
+        if others:
+            self._waiting_of[pending.aor] = others
 
     def _give_up(self, pending: PendingRegistration) -> None:
         """The store has not taken it in time: the phone comes again, and the store need not make it any more."""
