@@ -55,3 +55,22 @@ async def test_subscriptions_at_the_notifier_stay(pool: Network) -> None:
         await alice.silent()
         assert (await alice.ask(subscribe(alice, BOB, "presence", ("expires", "0")))).status == 200
         assert len(notifier.notifier) == 1
+
+
+@on_jumping_loop
+async def test_watchers_go_to_a_server_that_the_pool_has_got(pool: Network) -> None:
+    """A topology that leaves the servers of the pool as they are moves nobody."""
+    async with pool:
+        node = pool.nodes[OTHER]
+        alice, misplaced = await pool.phone("alice", OTHER), node.events._misplaced
+        node.outages.names[NOTIFIER] = Outage(NOTIFIER, 0.0, "gone", is_slow=True)
+        await watch(alice, BOB)
+        node.outages.names.clear()
+        for servers, is_moved in (((FE1, FE2), False), ((OTHER,), True)):
+            misplaced._servers = servers
+            misplaced.apply_view(node.view)
+            await asyncio.sleep(SETTLED_S)
+            misplaced.sweep()
+            assert (len(node.events.notifier) == 0) is is_moved
+        assert (await told(alice)).first("subscription-state") == "terminated;reason=deactivated"
+        assert repr(misplaced) == "<MisplacedSubscriptions of 0 users>"

@@ -7,6 +7,7 @@ import pytest
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.proxy.login.home_pools import HomePools
 from sipmesh.storage.users.user_database import Users
+from sipmesh.topology.document.watching import Watching
 from sipmesh.topology.view import view
 from support.network import FE1, FE3, POOL, POOL2
 
@@ -44,6 +45,17 @@ def test_user_of_a_pool_that_was_taken_over_can_log_in_here_until_it_is_given_ba
     assert [found.may_serve(pool, ALICE) for pool in (POOL, POOL2)] == [True, False]  # no backup pool in this topology
     found.take_over(frozenset())
     assert (found.of(ALICE), found.verifier(ALICE)) == (POOL, None)
+    users.close()
+
+
+def test_user_with_a_rule_that_hides_something_blocks_somebody(two_pools_model: Organisation) -> None:
+    found, users = homes(two_pools_model, FE3)
+    for rule, blocks in ((None, False), (Watching.ALLOW, False), (Watching.POLITE_BLOCK, True), (Watching.BLOCK, True)):
+        if rule is not None:
+            users.set_watcher("bob@example.test", "alice", rule)
+            users.refresh()
+        assert found.blocks_somebody(BOB) is blocks
+    assert not found.blocks_somebody(NOBODY)
     users.close()
 
 
