@@ -15,6 +15,7 @@ from sipmesh.demo.forkserver import die_with_parent
 from support.programs import ended
 
 PATIENCE_S = 20.0
+LOOK_AGAIN_S = 0.05
 PROGRAM = Path(__file__).with_name("pjsua_program.py")
 
 
@@ -30,7 +31,7 @@ class Pjsua:
         server: str,
         *,
         anchor: Path,
-        media: str = "sdes",
+        secure: bool = True,
         answers: bool = True,
         publishes: bool = False,
         waiting: bool = False,
@@ -40,7 +41,7 @@ class Pjsua:
         folder.mkdir(parents=True)
         self.folder, self.user, self.domain, self._server = folder, user, domain, server
         self._settings: dict[str, object] = {
-            "user": user, "password": password, "domain": domain, "server": server, "anchor": str(anchor), "media": media,
+            "user": user, "password": password, "domain": domain, "server": server, "anchor": str(anchor), "secure": secure,
             "answers": answers, "publishes": publishes, "waiting": waiting, "expires_s": expires_s, "rsa_only": rsa_only,
         }  # fmt: skip
 
@@ -67,9 +68,25 @@ class Pjsua:
 
     async def do(self, command: str, **given: object) -> None:
         """Give a command, and wait until it was carried out."""
+        told = await self.ask(command, **given)
+        assert told == "ok", f"{command}: {told} {self.log}"
+
+    async def ask(self, command: str, **given: object) -> str:
+        """Give a command; gives its answer."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"do": command, **given}).encode() + b"\n")
         async with asyncio.timeout(PATIENCE_S):
-            told = await self._process.stdout.readline()
-        assert told == b'"ok"\n', f"{command}: {told.decode()} {self.log}"
+            return str(json.loads(await self._process.stdout.readline()))
+
+    async def registered(self) -> None:
+        """Wait until the account is registered."""
+        async with asyncio.timeout(PATIENCE_S):
+            while "registration success" not in self.log:
+                await asyncio.sleep(LOOK_AGAIN_S)
+
+    async def hears(self, packets: int) -> None:
+        """Wait until the newest call has received so many packets of audio; SRTP, or there are none."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not (told := await self.ask("received")).isdigit() or int(told) < packets:
+                await asyncio.sleep(LOOK_AGAIN_S)

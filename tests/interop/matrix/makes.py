@@ -158,7 +158,7 @@ class PjsuaDevice(Device):
     def __init__(self, settings: Settings) -> None:
         self._phone = Pjsua(
             settings.folder, settings.user, settings.password, settings.domain, settings.server, anchor=settings.anchor,
-            media="sdes" if settings.secure else "", answers=settings.answers, publishes=settings.watches,
+            secure=settings.secure, answers=settings.answers, publishes=settings.watches,
             waiting=settings.watches, expires_s=settings.expires_s, rsa_only=settings.rsa_only,
         )  # fmt: skip
 
