@@ -43,9 +43,11 @@ async def test_remote_user_speaks_in_no_other_name(remote: Network) -> None:
             forged = alice.request("MESSAGE", CAROL, sender=f"<{sender}>;tag=x")
             assert (await alice.ask(forged)).status == 403
         await carol.silent()
-        await alice.send(alice.request("MESSAGE", CAROL, [("p-asserted-identity", f"<{CAROL}>")]))
+        claims = [("p-asserted-identity", f"<{CAROL}>"), ("verified-identity", f"<{ALICE}>")]
+        await alice.send(alice.request("MESSAGE", CAROL, claims))
         came = await carol.request_in("MESSAGE")
         assert came.values("p-asserted-identity") == [f"<{ALICE}>"]
+        assert not came.has("verified-identity")
         await carol.reply(came, 200)
         assert (await alice.final()).status == 200
 

@@ -61,8 +61,10 @@ class Baresip:
 
     With *watches* it publishes its presence, watches that of its friend, and asks for waiting messages. With *ice* it has
     what browsers need: ICE, and RTP and RTCP on one port. It refreshes its registration after *refresh_s*, or at nine tenths of
-    *expires_s*. With *records* it sends a tone and writes down what it hears.
-    Version 1.1.0 does not survive a re-INVITE while it does that, so a phone that takes part in one sends silence.
+    *expires_s*. With *flows*, it uses outbound (RFC 5626) with one flow to each of these servers.
+
+    With *records* it sends a tone and writes down what it hears. Version 1.1.0 does not survive a re-INVITE while it does that,
+    so a phone that takes part in one sends silence.
     """
 
     def __init__(self, folder: Path, user: str, password: str, domain: str, server: str, **settings: Any) -> None:
@@ -88,6 +90,7 @@ class Baresip:
         records: bool = True,
         refresh_s: int = 540,
         expires_s: int = 0,
+        flows: tuple[str, ...] = (),
         ice: bool = False,
         watches: bool = False,
         answers: bool = True,
@@ -106,9 +109,13 @@ class Baresip:
             more=("module ice.so\n" if ice else "") + (WATCHES if watches else ""),
         )
         times = f"regint={expires_s};rwait=90" if expires_s else f"regint={10 * refresh_s};rwait=10"
+        outbound = f'outbound="sip:{server};transport=tls";'
+        if flows:
+            outbound = "sipnat=outbound;"
+            outbound += "".join(f'outbound{n}="sip:{flow};transport=tls";' for n, flow in enumerate(flows, 1))
         account = (
             f"<sip:{self.user}@{self.domain};transport=tls>;auth_pass={password};"
-            f'outbound="sip:{server};transport=tls";answermode={"auto" if answers else "manual"};'
+            f"{outbound}answermode={'auto' if answers else 'manual'};"
             f"{media and f'mediaenc={media};'}{'medianat=ice;' if ice else ''}{times};dtmfmode=info"
             f"{';pubint=600;mwi=yes' if watches else ''}\n"
         )

@@ -20,7 +20,8 @@ class Settings:
     """How a phone is set up. *server* is the host and the port. *hidden*: its calls ask for privacy.
 
     *secure*: media is encrypted. *answers*: it takes calls by itself. *watches*: it publishes its presence, watches *friend*,
-    and subscribes to its waiting messages. *rsa_only*: it takes no certificate with another key.
+    and subscribes to its waiting messages. *rsa_only*: it takes no certificate with another key. *outbound*: it
+    uses RFC 5626, where that is a setting; with another flow to the server *second*.
     """
 
     folder: Path
@@ -35,6 +36,8 @@ class Settings:
     watches: bool = False
     hidden: bool = False
     rsa_only: bool = False
+    outbound: bool = False
+    second: str = ""
     friend: str = ""
     expires_s: int = 600
 

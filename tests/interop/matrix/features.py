@@ -100,7 +100,7 @@ async def ends_its_registration(stage: Stage, make: str) -> str:
 @feature("outbound (RFC 5626)")
 async def has_a_flow(stage: Stage, make: str) -> str:
     """It registers with `reg-id`, and the answer tells it the Flow-Timer."""
-    async with stage.phone(make) as phone:
+    async with stage.phone(make, outbound=True) as phone:
         await stage.registered(make)
         if "reg-id=" not in sent_register(await phone.trace()):
             raise NotOfferedError
@@ -111,7 +111,7 @@ async def has_a_flow(stage: Stage, make: str) -> str:
 @feature("GRUU (RFC 5627)")
 async def is_reached_by_its_gruu(stage: Stage, make: str) -> str:
     """It asks for a GRUU, and a request to it arrives."""
-    async with stage.phone(make) as phone, stage.other() as alice:
+    async with stage.phone(make, outbound=True) as phone, stage.other() as alice:
         await stage.registered(make)
         register = sent_register(await phone.trace())
         if "gruu" not in register or "+sip.instance" not in register:
@@ -122,6 +122,20 @@ async def is_reached_by_its_gruu(stage: Stage, make: str) -> str:
         asked = alice.request("OPTIONS", found[1])
         await alice.send(asked)
         return str((await alice.outcome(asked)).status)
+
+
+@feature("second flow, when a server dies")
+async def is_reached_by_its_second_flow(stage: Stage, make: str) -> str:
+    """It registers at both front ends; one is killed, and the phone is called and hangs up."""
+    async with stage.phone(make, outbound=True, second=FE2) as phone, stage.other() as alice:
+        await stage.registered(make, FE1)
+        await stage.registered(make, FE2)
+        await stage.kill(FE1)
+        try:
+            await takes_a_call(stage, make, phone, alice)
+        finally:
+            await stage.network.start(FE1)
+    return "yes"
 
 
 def sent_register(trace: str) -> str:

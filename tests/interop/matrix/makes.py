@@ -36,6 +36,7 @@ class BaresipDevice(Device):
             settings.folder, settings.user, settings.password, settings.domain, settings.server, anchor=settings.anchor,
             dns=settings.dns, media="srtp-mand" if settings.secure else "", records=False, answers=settings.answers,
             friend=settings.friend, watches=settings.watches, expires_s=settings.expires_s,
+            flows=tuple(filter(None, (settings.server, settings.second))) if settings.outbound else (),
         )  # fmt: skip
         if settings.rsa_only:
             (settings.folder / "openssl.conf").write_text(RSA_ONLY)

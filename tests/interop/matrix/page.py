@@ -12,6 +12,8 @@ PAGE = DOCS / "reference/tested-phones.md"
 BEGIN, END = "<!-- phones: made by tests/interop/matrix -->", "<!-- end of phones -->"
 WRITES = "SIPMESH_WRITE_PAGES"
 """A variable of the environment: with it, the tests write what they have seen into the page."""
+RETURNS = ("back after `kill -9`", "back after `drain --prepare`")
+"""Rows that `interop.test_return` plays, for all makes at once."""
 Cells = dict[tuple[str, str], str]
 
 
@@ -34,5 +36,5 @@ def write(cell: str, feature: str, make: str) -> None:
 def lines(cells: Cells) -> list[str]:
     """Write the table."""
     rows = [["feature", *MAKES], ["---"] * (len(MAKES) + 1)]
-    rows += [[feature, *(cells.get((feature, make)) or "?" for make in MAKES)] for feature in FEATURES]
+    rows += [[feature, *(cells.get((feature, make)) or "?" for make in MAKES)] for feature in (*FEATURES, *RETURNS)]
     return [f"Seen on {datetime.now(UTC):%Y-%m-%d}:", "", *(f"| {' | '.join(row)} |" for row in rows)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from interop.chromium import Chromium
-from interop.matrix.device import LOOK_AGAIN_S, Device, Settings
+from interop.matrix.device import LOOK_AGAIN_S, Device, NotOfferedError, Settings
 from interop.matrix.makes import BaresipDevice, JsSipDevice, LinphoneDevice, PjsuaDevice, SipJsDevice
 from interop.matrix.other_side import OtherSide
 from interop.test_browsers import present
@@ -61,9 +62,13 @@ class Stage:
         """Whether phones of this make are pages in a browser."""
         return MAKES[make].webrtc
 
-    def phone(self, make: str, server: str = FE1, *, user: str = "", name: str = "", **wishes: object) -> Device:
-        """Set up a phone that connects to *server*, by *name* where it is another than the server's."""
+    def phone(
+        self, make: str, server: str = FE1, *, user: str = "", name: str = "", second: str = "", **wishes: object
+    ) -> Device:
+        """Set up a phone that connects to *server*, by *name* where it is another than the server's, and to *second*."""
         self.started += 1
+        if second and make != BaresipDevice.make:
+            raise NotOfferedError
         kind, example = MAKES[make], self.network.example
         port = web_address(example, server)[1] if kind.webrtc else example.ports[server][LinkKind.CLIENT]
         known = ({FE1: EXAMPLE} if kind.webrtc else {EDGE: EDGES}).get(server, server)
@@ -75,6 +80,7 @@ class Stage:
             domain=EXAMPLE,
             server=f"{name or known}:{port}",
             dns=self.network.dns.setting,
+            second=f"{second}:{example.ports[second][LinkKind.CLIENT]}" if second else "",
             **given,  # type: ignore[arg-type]
         )
         return kind(settings, self.browser) if kind.webrtc else kind(settings)  # type: ignore[call-arg]
@@ -108,6 +114,14 @@ class Stage:
     async def gone(self, make: str) -> None:
         """Wait until the phone has no registration."""
         await self.until(lambda rows: not rows, make)
+
+    async def kill(self, server: str) -> float:
+        """Kill a server; gives the moment of its end, in seconds of the monotonic clock."""
+        process = self.network.servers[server]
+        process.kill()
+        began = time.monotonic()
+        await process.waited()
+        return began
 
 
 EMPTY = BindingReply("", "", None, None, "", "", None)
