@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,13 +24,21 @@ def test_fails_once():
 """
 
 
-def run(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
-    """Run *tests*, each the text of a module, in *folder*."""
+def run(folder: Path, *tests: str, processes: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run *tests*, each the text of a module, in *folder*, by so many *processes* of pytest-xdist. No other plugin is loaded."""
     (folder / "pytest.ini").touch()
     for number, text in enumerate(tests):
         (folder / f"test_{number}.py").write_text(text)
-    command = [str(ROOT / "tools" / "run_tests"), sys.executable, "-m", "pytest", "-q", "-n", "1"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    pytest_command = [sys.executable, "-m", "pytest", "-q", "-p", "xdist.plugin", "-n", str(processes)]
+    return subprocess.run(
+        [str(ROOT / "tools" / "run_tests"), *pytest_command],
+        cwd=folder,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_run_that_passes_runs_nothing_again(tmp_path: Path) -> None:
@@ -38,7 +47,7 @@ def test_run_that_passes_runs_nothing_again(tmp_path: Path) -> None:
 
 
 def test_test_that_passes_alone_is_named_and_the_run_is_green(tmp_path: Path) -> None:
-    done = run(tmp_path, PASSES, FAILS_ONCE)
+    done = run(tmp_path, PASSES, FAILS_ONCE, processes=1)
     assert done.returncode == 0
     assert done.stdout.endswith("mend it:\n  test_1.py::test_fails_once\n")
 
