@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from sipmesh.routing.target import AnotherNotifier, RemoteFlowTarget, Target
-    from sipmesh.sip.message import Response
+from sipmesh.routing.target import AnotherNotifier, RemoteFlowTarget, Target
+from sipmesh.sip.message import Response
 
 
 @dataclass(init=False, slots=True)
