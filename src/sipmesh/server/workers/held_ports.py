@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class HeldPorts:
-    """The sockets of all workers, by the key of their port. Implements `running_server.Ports` in the supervisor.
+    """The sockets of all workers, by the key of their port. Implements `link_parts.Ports` in the supervisor.
 
     The sockets stay open here: what connects while a worker is replaced waits for the next worker. *opened* is called with the
     key of each port that was opened.

@@ -1,0 +1,216 @@
+"""The supervisor, over a real channel to a worker in the same loop. Workers that are processes: `scenarios/test_workers`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from sipmesh.demo.organisation import Organisation
+from sipmesh.errors import OperatorError
+from sipmesh.server.admin.status_report import status_of
+from sipmesh.server.workers import supervisor as module
+from sipmesh.server.workers.orders import Orders
+from sipmesh.server.workers.supervisor import MOST_CLOSED, Supervisor
+from sipmesh.server.workers.worker_process import WorkerProcess
+from sipmesh.storage.users.user_document import UserDocument
+from support.network import POOL
+from support.running import on_loop, until
+from support.siblings import ONE, TWO, Pair, pair_of
+from support.telling import Told
+
+WAITS = "import sys; sys.stdin.read()"
+
+
+class Worker:
+    """The worker TWO: what it was told, and how it answers. A process that only waits stands for its own."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.told: list[str] = []
+        self.refuses, self.hangs = "", asyncio.Event()
+        self.hangs.set()
+        names = ("version", "crls", "revoke", "users")
+        questions = {"alive": self._alive, "drain": self._done, "hurry": self._done, "fails": self._fails}
+        self.orders = Orders(pair.siblings(TWO), questions, {name: self._follower(name) for name in names})
+        self._node = pair.nodes[TWO]
+        self.orders.begin()
+
+    def _follower(self, name: str) -> Any:
+        async def follow(_asked: Mapping[str, Any]) -> list[str]:
+            await self.hangs.wait()
+            if self.refuses:
+                raise OperatorError(self.refuses)
+            self.told.append(name)
+            return [f"link-closed-by-{name}"]
+
+        return follow
+
+    async def _alive(self, asked: Mapping[str, Any]) -> object:
+        await self.hangs.wait()
+        return status_of(self._node).to_json() if asked["reports"] else None
+
+    async def _done(self, _asked: Mapping[str, Any]) -> bool:
+        self.told.append("drain")
+        return True
+
+    async def _fails(self, _asked: Mapping[str, Any]) -> None:
+        raise OperatorError("no")
+
+
+class Scene:
+    """A supervisor in the place of the worker ONE; *settled* counts how often all had followed."""
+
+    def __init__(self, pair: Pair, process: WorkerProcess) -> None:
+        siblings = pair.siblings(TWO)
+        siblings._channels[0] = siblings._channels.pop(ONE)
+        siblings._channels[0].number = 0
+        self.log, self.settled, self.process = Told(), 0, process
+        self.worker = Worker(pair)
+        self.supervisor = Supervisor(pair.nodes[ONE], pair.siblings(ONE), self.log.log, self._settled)
+        self.supervisor._slots[TWO].process = process
+        process.is_serving = True
+
+    def _settled(self) -> None:
+        self.settled += 1
+
+
+async def waiting() -> WorkerProcess:
+    """A process that waits until it is killed."""
+    giving, given = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    given.close()
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", WAITS, stdin=asyncio.subprocess.PIPE)
+    return WorkerProcess(TWO, 1, process, giving)
+
+
+@asynccontextmanager
+async def scene_of(example: Organisation) -> AsyncIterator[Scene]:
+    """A supervisor with one worker that serves."""
+    async with pair_of(example) as pair:
+        scene = Scene(pair, await waiting())
+        yield scene
+        scene.worker.hangs.set()
+        await scene.supervisor.close()
+        scene.worker.orders.close()
+
+
+@on_loop
+async def test_all_that_comes_into_force_is_told_to_each_worker_in_order(example: Organisation) -> None:
+    async with scene_of(example) as scene:
+        supervisor = scene.supervisor
+        supervisor.version_changed()
+        supervisor.crls_changed([example.file])
+        supervisor.revoked([(b"issuer", 7)])
+        supervisor.users_changed(UserDocument("example.test", POOL, 1))
+        assert not supervisor.is_settled
+        await supervisor.quiet()
+        assert scene.worker.told == ["version", "crls", "revoke", "users"]
+        assert (supervisor.is_settled, scene.settled) == (True, 1)
+        assert supervisor.take_closed() == [f"link-closed-by-{name}" for name in scene.worker.told]
+        assert supervisor.take_closed() == []
+        assert repr(supervisor) == "<Supervisor of fe1.example.test: 1 of 2 workers serve>"
+
+
+@on_loop
+async def test_worker_that_cannot_follow_is_killed(example: Organisation) -> None:
+    """Its links end with it (rule R7)."""
+    async with scene_of(example) as scene:
+        scene.worker.refuses = "the CRL cannot be read"
+        scene.supervisor.revoked([(b"issuer", 7)])
+        await scene.supervisor.quiet()
+        assert await scene.process.ended() == -signal.SIGKILL
+        assert scene.log.last("a worker cannot follow and is killed")["why"] == "the CRL cannot be read"
+
+
+@on_loop
+async def test_worker_that_does_not_answer_is_killed(example: Organisation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ALIVE_S", 0.01)
+    async with scene_of(example) as scene:
+        scene.worker.hangs.clear()
+        await scene.supervisor._look_at(scene.process, reports=False)
+        assert await scene.process.ended() == -signal.SIGKILL
+        assert list(scene.log.events("a worker does not answer and is killed"))
+
+
+@on_loop
+async def test_status_of_a_worker_is_part_of_the_report_of_the_server(example: Organisation) -> None:
+    async with scene_of(example) as scene:
+        await scene.supervisor._look_at(scene.process, reports=True)
+        assert scene.process.status is not None
+        own = scene.process.status
+        assert scene.supervisor.status(own).number == own.number
+        await scene.supervisor._look_at(scene.process, reports=False)
+        assert scene.process.status is own
+
+
+@on_loop
+async def test_question_is_refused_only_if_every_worker_refuses_it(example: Organisation) -> None:
+    async with scene_of(example) as scene:
+        assert await scene.supervisor.ask_all("alive", reports=False) == {TWO: None}
+        with pytest.raises(OperatorError, match="no"):
+            await scene.supervisor.ask_all("fails")
+        scene.process.is_serving = False
+        assert await scene.supervisor.ask_all("fails") == {}
+        assert scene.supervisor.starts(TWO) == 0
+
+
+@on_loop
+async def test_drain_has_workers_drain_and_kills_those_that_hurry(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with scene_of(example) as scene:
+        hurry = asyncio.Event()
+        hurry.set()
+        monkeypatch.setattr(asyncio, "wait", _at_once(asyncio.wait))
+        await scene.supervisor.drain(hurry)
+        assert await scene.process.ended() == -signal.SIGKILL
+        assert scene.worker.told == ["drain", "drain"]
+
+
+def _at_once(wait: Any) -> Any:
+    """Wait as asyncio does, but for no more than a moment: nobody ends by itself here."""
+
+    async def briefly(of: Any, **given: Any) -> Any:
+        return await wait(of, **{**given, "timeout": 0.01})
+
+    return briefly
+
+
+@on_loop
+async def test_worker_that_has_ended_is_told_of_and_replaced_until_one_starts(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = 0
+
+    async def spawn(*_: object) -> WorkerProcess:
+        nonlocal starts
+        starts += 1
+        raise OSError(11, "no more processes")
+
+    monkeypatch.setattr(WorkerProcess, "spawn", spawn)
+    monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.01)
+    async with scene_of(example) as scene:
+        scene.supervisor._run(scene.supervisor._keep(TWO))
+        scene.process.kill()
+        await until(lambda: starts > 1)
+        assert list(scene.log.events("a worker has ended and is replaced"))
+        assert "no more processes" in scene.log.last("a worker cannot be replaced: sipmesh tries again")["why"]
+        scene.supervisor._is_ending = True
+
+
+@on_loop
+async def test_only_so_much_is_kept_for_a_new_worker_and_for_the_next_reply(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_PUSHED", 2)
+    async with scene_of(example) as scene:
+        scene.supervisor.closed = [f"link-{number}" for number in range(MOST_CLOSED)]
+        scene.supervisor.revoked([(b"issuer", serial) for serial in (1, 2, 3)])
+        await scene.supervisor.quiet()
+        assert list(scene.supervisor._pushed) == [(b"issuer", 2), (b"issuer", 3)]
+        assert (len(scene.supervisor.closed), scene.supervisor.closed[-1]) == (MOST_CLOSED, "link-closed-by-revoke")
