@@ -67,7 +67,7 @@ class HeldPorts:
 
 
 class GivenPorts:
-    """The sockets that a worker was given. Implements `running_server.Ports` in the worker."""
+    """The sockets that a worker was given. Implements `link_parts.Ports` in the worker."""
 
     def __init__(self) -> None:
         self._sockets: dict[str, socket.socket] = {}

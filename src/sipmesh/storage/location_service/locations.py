@@ -1,7 +1,7 @@
 """What every store of bindings offers, whatever it is made of: it is asked on the event loop, and answers later.
 
 A server keeps the rows of its own flows in memory, and of the rows of other servers those that it has asked for
-(`server.proxy.known_bindings`). The store makes what one server has registered known to the others.
+(`server.proxy.registrar.known_bindings`). The store makes what one server has registered known to the others.
 """
 
 from __future__ import annotations
