@@ -641,7 +641,7 @@ async def test_list_that_begins_in_the_future_is_taken_by_nobody_and_heals_by_it
         assert "is valid only in 39" in " ".join(told.split())
         await until(lambda: any(managed.told[FE1].events("document rejected: the old version stays in force")))
         assert ours.read_bytes() == before
-        await managed.services[MGMT]._reissue_lists()
+        await managed.services[MGMT].crl_reissue.reissue()
         await managed.ask(MGMT, "files-changed")
         await until(lambda: ours.read_bytes() == ahead.read_bytes())
         await managed.type("ca", "inventory")

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipmesh.errors import OperatorError, Problem
-from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.files import must_be_private
 from sipmesh.server.admin.commands import AdminCommands
 from sipmesh.server.admin.expiry_warnings import ExpiryWarnings, concerning, stock_of, tell
@@ -25,9 +24,8 @@ from sipmesh.server.control_socket import SOCKET_SUFFIX, ControlSocket, is_answe
 from sipmesh.server.draining import Draining
 from sipmesh.server.management.commands import ManagementCommands
 from sipmesh.server.management.controller import Controller
-from sipmesh.server.process.clock import ClockWatch
+from sipmesh.server.process.crl_reissue import CrlReissue
 from sipmesh.server.process.gc_tuning import GcTuning
-from sipmesh.server.process.off_loop import off_loop
 from sipmesh.server.refresh.on_demand import FetchOnDemand
 from sipmesh.server.refresh.reloader import Reloader
 from sipmesh.server.replication.topology_source import source_of
@@ -56,10 +54,6 @@ TICK_S = 0.5
 
 The kernel reports a change at once, but not a change that another machine makes on a network file system.
 """
-
-REISSUE_EVERY_S = 3600.0
-REISSUE_AGAIN_S = 60.0
-"""Seconds until the next attempt after a failure, for example on a full disk."""
 
 REPLACE_EVERY_S = 5.0
 """Seconds between two checks of links that we opened under a certificate that is about to expire."""
@@ -135,8 +129,7 @@ class Service:
 
     def __init__(self, file: Path, name: str, log: Log) -> None:
         self._file, self._name, self._log = file, name, log
-        self._reissued_at = self._replaced_at = self._warned_at = 0.0
-        self._reissuing: asyncio.Task[None] | None = None
+        self._replaced_at = self._warned_at = 0.0
         self._led = True  # whether this server led the management pool at the last look
         self._expiry_warnings = ExpiryWarnings()
         self._open = AsyncExitStack()
@@ -181,7 +174,7 @@ class Service:
         self._open.push_async_callback(self.fetching.close)
         self._reading = reading = Reloader(node, self._source, loop, self._log)
         self._open.callback(reading.close)
-        self._clock = ClockWatch(_signed_last(node.view.loaded.folder))
+        self.crl_reissue = CrlReissue(node.view.loaded.folder / "ca", self._follows, self._clocks_s, loop, self._log)
         self._attach(node, node.siblings)
 
     def _place_of(self) -> WorkerPlace:
@@ -333,8 +326,7 @@ class Service:
             all_of_them.create_task(self._refreshing())
             all_of_them.create_task(self._keeping_lease())
             all_of_them.create_task(self._drain_when_told())
-        if self._reissuing is not None:
-            await self._reissuing
+        await self.crl_reissue.finished()
         await self.close()
 
     async def _drain_when_told(self) -> None:
@@ -377,7 +369,7 @@ class Service:
         """Check the CRLs soon after this server began to lead: those of the leader before have lower numbers."""
         leads = controller.leadership.leads
         if leads and not self._led:
-            self._reissued_at = 0.0
+            self.crl_reissue.soon()
         self._led = leads
 
     async def _look_up_neighbours(self) -> None:
@@ -389,17 +381,7 @@ class Service:
     def _tick(self) -> None:
         self._node.tick()
         now = self._node.loop.time()
-        if self._clock.look(now, datetime.now(UTC)):
-            self._reissued_at = 0.0  # check the CRLs again once the clock is reliable: another clock may have signed
-            self._log.warning(
-                "the clock was set, or differs much from the CA's last signature: "
-                "revocation lists are not signed yet; registrations and links go on"
-            )
-        if now - self._reissued_at >= REISSUE_EVERY_S or not self._reissued_at:
-            others_s = self._controller.clocks_s if self._controller is not None else ()
-            if self._clock.may_sign(now, others_s):
-                self._reissued_at = now
-                self._reissuing = self._node.loop.create_task(self._reissue_lists())
+        self.crl_reissue.tick(now, datetime.now(UTC))
         if now - self._replaced_at >= REPLACE_EVERY_S:
             self._replaced_at = now
             self._node.certificates.replace_links(datetime.now(UTC))
@@ -417,20 +399,13 @@ class Service:
         for entry in concerning(self._node, self._expiry_warnings.due(stock_of(self._node, at))):
             tell(self._log, entry, at)
 
-    async def _reissue_lists(self) -> None:
-        """Sign new CRLs each day, if this server has the folder of the CA. A thread does it: a large CRL takes a second."""
-        folder = self._node.view.loaded.folder / "ca"
-        follows = self._controller is not None and not self._controller.leadership.leads
-        if follows or not CaGenerations.are_in(folder):
-            return
-        try:
-            renewed = await off_loop(lambda: CaGenerations(folder).reissue(datetime.now(UTC)))
-        except OperatorError as wrong:
-            self._log.warning("revocation lists not reissued", why=str(wrong))
-            self._reissued_at += REISSUE_AGAIN_S - REISSUE_EVERY_S
-            return
-        if renewed:
-            self._log.info("revocation lists reissued", lists=[path.name for path in renewed])
+    def _follows(self) -> bool:
+        """Return whether this server of management follows another one, which leads."""
+        return self._controller is not None and not self._controller.leadership.leads
+
+    def _clocks_s(self) -> Collection[float]:
+        """Return the seconds by which the clocks of other servers are ahead of ours, if management knows them."""
+        return self._controller.clocks_s if self._controller is not None else ()
 
 
 def workers_of(loaded: Loaded, name: str) -> int:
@@ -452,13 +427,6 @@ def key_files_of(loaded: Loaded, name: str) -> list[Path]:
             if pool is not None and pool.role is Role.MANAGEMENT:
                 found += [loaded.folder / server.signer_key_file, *sorted((loaded.folder / "ca").rglob("*.key"))]
     return found
-
-
-def _signed_last(folder: Path) -> datetime | None:
-    """Return when the CA in *folder* signed its last CRL; None if there is no CA, or it cannot be read."""
-    with suppress(OperatorError):
-        return CaGenerations(folder / "ca").signed_last if CaGenerations.are_in(folder / "ca") else None
-    return None
 
 
 async def _pause(stop: asyncio.Event) -> None:

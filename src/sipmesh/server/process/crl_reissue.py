@@ -1,0 +1,93 @@
+"""Signs the CRLs of the CA on this host each day, once the clock of the machine is reliable."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.errors import OperatorError
+from sipmesh.pki.ca_rotation import CaGenerations
+from sipmesh.server.process.clock import ClockWatch, now_utc
+from sipmesh.server.process.off_loop import off_loop
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Collection
+    from datetime import datetime
+    from pathlib import Path
+
+    from sipmesh.server.log import Log
+
+REISSUE_EVERY_S: Final = 3600.0
+REISSUE_AGAIN_S: Final = 60.0
+"""Seconds until the next attempt after a failure, for example on a full disk."""
+
+
+class CrlReissue:
+    """Signs what is due in the CA in *folder*, if there is one.
+
+    *follows* says that another server of management does it. *clocks_s* gives the seconds by which the clocks of other servers
+    are ahead of ours; it is asked only when the CRLs are looked at.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        follows: Callable[[], bool],
+        clocks_s: Callable[[], Collection[float]],
+        loop: asyncio.AbstractEventLoop,
+        log: Log,
+    ) -> None:
+        self._folder, self._follows, self._clocks_s = folder, follows, clocks_s
+        self._loop, self._log = loop, log
+        self._clock = ClockWatch(_signed_last(folder))
+        self._tried_at = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<CrlReissue in {self._folder}, {self._clock!r}>"
+
+    def soon(self) -> None:
+        """Check the CRLs with the next `tick`."""
+        self._tried_at = 0.0
+
+    def tick(self, now: float, at: datetime) -> None:
+        """Look at the clock, and check the CRLs each hour; called about twice a second.
+
+        *now* is in seconds of the loop, and *at* the time of the machine.
+        """
+        if self._clock.look(now, at):
+            self.soon()  # check the CRLs again once the clock is reliable: another clock may have signed
+            self._log.warning(
+                "the clock was set, or differs much from the CA's last signature: "
+                "revocation lists are not signed yet; registrations and links go on"
+            )
+        is_due = now - self._tried_at >= REISSUE_EVERY_S or not self._tried_at
+        if is_due and self._clock.may_sign(now, self._clocks_s()):
+            self._tried_at = now
+            self._task = self._loop.create_task(self.reissue())
+
+    async def reissue(self) -> None:
+        """Sign the CRLs that are due. A thread does it: a large CRL takes a second."""
+        if self._follows() or not CaGenerations.are_in(self._folder):
+            return
+        try:
+            renewed = await off_loop(lambda: CaGenerations(self._folder).reissue(now_utc()))
+        except OperatorError as wrong:
+            self._log.warning("revocation lists not reissued", why=str(wrong))
+            self._tried_at += REISSUE_AGAIN_S - REISSUE_EVERY_S
+            return
+        if renewed:
+            self._log.info("revocation lists reissued", lists=[path.name for path in renewed])
+
+    async def finished(self) -> None:
+        """Wait until the CRLs that are being signed are stored."""
+        if self._task is not None:
+            await self._task
+
+
+def _signed_last(folder: Path) -> datetime | None:
+    """Return when the CA in *folder* signed its last CRL; None if there is no CA, or it cannot be read."""
+    with suppress(OperatorError):
+        return CaGenerations(folder).signed_last if CaGenerations.are_in(folder) else None
+    return None
