@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, cast
 
 import pytest
 
 from sipmesh.errors import OperatorError
 from sipmesh.routing.registrar.binding import Binding
+from sipmesh.server.proxy.registrar.binding_lookups import BindingLookups
 from sipmesh.server.proxy.registrar.known_bindings import KnownBindings
 from sipmesh.server.proxy.registrar.pending_registration import RunningChange
 from sipmesh.server.proxy.registrar.store_follower import CHECKED_AT_A_TIME, RESTORED_AT_A_TIME, StoreFollower
-from sipmesh.storage.location_service.locations import Write, WriteResult
+from sipmesh.storage.location_service.locations import StoredRows, Write, WriteResult
 from storage.members import ALICE, ELSEWHERE, FE1
 from storage.members import PHONE as STORED
 from support.memory_locations import MemoryLocations, MemoryStore
@@ -29,6 +29,11 @@ class Written(MemoryLocations):
         super().__init__(MemoryStore())
         self.writes: list[Write] = []
         self.marks = 0
+        self.reads: list[str] = []
+
+    def find(self, aor: str, found: Callable[[StoredRows | None], None]) -> None:  # noqa: ARG002 - nobody answers
+        """Keep whose rows are read."""
+        self.reads.append(aor)
 
     def write(self, write: Write) -> None:
         """Keep the write."""
@@ -40,14 +45,14 @@ class Written(MemoryLocations):
 
 
 class Following:
-    """The follower of fe1, with *rows* in memory; *checked* are the users whose rows it has read again."""
+    """The follower of fe1, with *rows* in memory."""
 
     def __init__(self, *rows: Binding) -> None:
         self.now, self.store, self.told = 100.0, Written(), Told()
         self.known = KnownBindings(FE1, self.store.versions, self.store.slot)
         self.changes: dict[str, RunningChange] = {}
         self.follower = StoreFollower(self.known, self.store, self.changes, lambda: self.now, self.told.log)
-        self.checked: list[str] = []
+        self.lookups = BindingLookups(self.known, self.store, lambda: self.now, self.follower.missing)
         for row in rows:
             self.known.accept_written(row.aor, [row], [], self.result())
 
@@ -56,13 +61,14 @@ class Following:
         version = self.store.versions[self.store.slot(ALICE)]
         return WriteResult(frozenset(), version, version)
 
-    def check(self, aor: str) -> None:
-        """Take note of a user whose rows are read again."""
-        self.checked.append(aor)
+    @property
+    def checked(self) -> list[str]:
+        """The users whose rows were read again."""
+        return self.store.reads
 
     def sweep(self) -> None:
         """Half a second has passed."""
-        self.follower.sweep(self.now, cast("Any", self))
+        self.follower.sweep(self.now, self.lookups)
 
     def restored(self) -> list[Sequence[Binding]]:
         """The rows that were stored again."""
