@@ -41,10 +41,14 @@ class Handshake:
 
     def step(self) -> Verdict | None:
         """Take one step; return the verdict once the handshake is over, and None before."""
+        watchdog = self._reactor.watchdog
+        watchdog.enter(self.tls)
         try:
             progress = self.tls.handshake()
         except HandshakeError as failed:
+            watchdog.leave()
             return self.end(failed.failure)
+        watchdog.leave()
         if progress is Progress.DONE:
             return self.end(None)
         self._await(WRITE if progress is Progress.WANT_WRITE else READ)

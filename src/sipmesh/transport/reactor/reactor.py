@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.routing.overload import OverloadControl
 from sipmesh.transport.limits import Limits
+from sipmesh.transport.reactor.call_watchdog import CallWatchdog
 from sipmesh.transport.reactor.deadlines import Deadlines, Timed
 from sipmesh.transport.reactor.descriptors import DescriptorShortage
 from sipmesh.transport.reactor.event_loop import Loop
@@ -54,6 +55,7 @@ class Reactor:
         self.leaving: set[PendingClose] = set()  # connections that wait for their peer to close them
         self.turns = 0
         self.meter = TurnMeter()
+        self.watchdog = CallWatchdog()
         self.wall_clock: Callable[[], float] = time.time  # by which certificates expire; unlike loop time it may jump
         self._clock: Callable[[], float] = loop.time
         self.now = self._clock()  # as of the current turn, or of the last one
@@ -279,6 +281,7 @@ class Reactor:
         for closing in list(self.leaving):
             closing.close_socket()
         self._closed = True
+        self.watchdog.stop()
         self.probe.close()
         if isinstance(self.loop, Loop) and self._loop_fd is not None:
             self.loop.leave(self)

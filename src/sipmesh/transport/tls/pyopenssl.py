@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from OpenSSL import SSL, crypto
@@ -21,8 +24,6 @@ from sipmesh.trust.evidence import EngineError
 from sipmesh.trust.path.openssl_errors import is_left_to_us
 
 if TYPE_CHECKING:
-    import socket
-
     from sipmesh.trust.evidence import TlsFacts
 
 # pyOpenSSL's own steps for one record, without two costs: its recv allocates 16 KiB for each record, and its send checks
@@ -73,6 +74,16 @@ until none is left to read: for so long one peer would stop this process. A KeyU
 records or later; a server sends a few tickets."""
 
 
+TOO_MUCH_WORK: Final = "the peer sends TLS messages without end, such as HelloRequest"
+"""Why a handshake was cut."""
+
+DROPPED_AT_ONCE: Final = 262_144
+"""Octets of one read where a handshake was cut."""
+
+RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER without time: a peer that has filled our buffer would wait for a minute to learn that the connection is gone."""
+
+
 def _on_step(connection: SSL.Connection, where: int, _code: int) -> None:
     """Count one step of TLS after the handshake; OpenSSL calls this for each message that is not application data."""
     tls: PyOpenSslTls | None = connection.get_app_data()
@@ -111,10 +122,10 @@ class PyOpenSslTls:
     octets were accepted; 0 means that the socket is full, and the next call must start with exactly the same octets.
     """
 
-    __slots__ = ("_connection", "_errors", "_opening", "_seen", "_sock", "_ssl", "_steps")
+    __slots__ = ("_connection", "_errors", "_is_cut", "_opening", "_seen", "_sock", "_ssl", "_steps")
 
     def __init__(self, context: SSL.Context, sock: socket.socket, *, opening: bool, name: str = "") -> None:
-        self._sock, self._opening, self._steps = sock, opening, 0
+        self._sock, self._opening, self._steps, self._is_cut = sock, opening, 0, False
         self._errors: list[EngineError] | None = None  # created with the first error: most links have none
         self._seen: dict[int, bytes] | None = None
         self._connection = SSL.Connection(context, sock)
@@ -170,12 +181,28 @@ class PyOpenSslTls:
         if self._steps > MOST_AFTER_HANDSHAKE:
             self._connection.set_shutdown(SSL.RECEIVED_SHUTDOWN)
 
+    def cut(self) -> None:
+        """End the current call of `handshake`, from another thread; that call raises :class:`HandshakeError`.
+
+        What has arrived is dropped: OpenSSL would work on all of it first. The close resets the connection.
+        """
+        self._is_cut = True
+        with suppress(OSError):
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            self._sock.shutdown(socket.SHUT_RDWR)
+            while self._sock.recv(DROPPED_AT_ONCE):
+                pass
+
     def _closed_early(self, how: str) -> HandshakeError:
         """Return the error for an early close: a peer that refuses should send an alert (RFC 8446 4.4.2.4); many only close."""
+        if self._is_cut:
+            return HandshakeError("handshake-failed", TOO_MUCH_WORK)
         code = "refused-by-peer" if self._opening else "handshake-failed"
         return HandshakeError(code, f"the peer closed the connection during the handshake ({how})")
 
     def _refused(self, reason: str) -> HandshakeError:
+        if self._is_cut:
+            return HandshakeError("handshake-failed", TOO_MUCH_WORK)
         decisive = [error for error in self.engine_errors() if not is_left_to_us(error)]
         if decisive:
             last = decisive[-1]
