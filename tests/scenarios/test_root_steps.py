@@ -1,0 +1,35 @@
+"""The leader of a management pool is killed in the switch to a new root, and the other one finishes the change."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from scenarios.test_management_steps import PATIENCE_S, _pool  # noqa: F401 - a fixture
+from support import root_steps
+from support.managed import MGMT, MGMT2
+from support.pool import Pool
+
+pytestmark = [pytest.mark.peer("postgresql"), pytest.mark.soak, pytest.mark.timeout(PATIENCE_S)]
+
+
+@pytest.mark.parametrize("act", ["switch"])
+def test_other_server_finishes_the_change_of_the_root_after_each_step(pool: Pool, act: str) -> None:
+    folders = (str(pool.network.folder(MGMT)), str(pool.network.folder(MGMT2)))
+    paths = os.pathsep.join(filter(None, sys.path))
+    done = subprocess.run(
+        [sys.executable, root_steps.__file__, *folders, pool.url, act, "SIGKILL"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    assert done.returncode == 0, done.stdout[-500:] + done.stderr[-3000:]
+    ended = Counter(line.split(" ", 2)[2] for line in done.stdout.splitlines())
+    assert ended["exited 0"] == len(root_steps.MOMENTS), "the step ends well where it is not ended"
+    assert ended["ended"] >= 2, ended
