@@ -528,13 +528,13 @@ async def test_nobody_outside_speaks_of_the_network_itself(federation: Network, 
                 for uri in ("sip:alice@example.test", "sip:example.test"):
                     asked = sender.request(method, uri, [(field, event)])
                     assert (await sender.ask(asked)).status == 489
-            asked = sender.request(method, "sip:alice@example.test", [("event", "conference")])
+            asked = sender.request(method, "sip:alice@example.test", [("event", "call-completion")])
             refused = {"PUBLISH": 489, "NOTIFY": 481}  # the front end has no such package; nobody has subscribed
             if method in refused:
                 assert (await sender.ask(asked)).status == refused[method]
                 continue
             await sender.send(asked)
             came = await alice.request_in(method)
-            assert came.first("event") == "conference"
+            assert came.first("event") == "call-completion"
             await alice.reply(came, 200)
             assert (await sender.final()).status == 200

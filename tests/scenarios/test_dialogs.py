@@ -179,11 +179,11 @@ async def test_a_subscription_is_notified_and_refreshed(ends: Ends, *, alice_ask
     async with ends.network:
         alice, other = await ends.phones()
         asks, asked = (alice, other) if alice_asks else (other, alice)
-        opening = asks.request("SUBSCRIBE", f"sip:{asked.user}", [("event", "conference"), ("expires", "600")])
+        opening = asks.request("SUBSCRIBE", f"sip:{asked.user}", [("event", "call-completion"), ("expires", "600")])
         await asks.send(opening)
         came = await asked.request_in("SUBSCRIBE")
         back = Dialog.of_callee(came, asked.tag)
-        event = [("event", "conference"), ("subscription-state", "active")]
+        event = [("event", "call-completion"), ("subscription-state", "active")]
         await passed(back, asked, asks, "NOTIFY", event)
         await asked.reply(came, 200)
         there = Dialog.of_caller(opening, await asks.final(method="SUBSCRIBE"))

@@ -141,6 +141,7 @@ async def test_blocked_watcher_learns_nothing_from_the_phone_either(
     async with pool:
         alice, carol, bob = [await pool.phone(*who) for who in (("alice", server), ("carol", FE1), ("bob", FE1))]
         await rule(pool, "alice", watching)
+        await rule(pool, "carol", Watching.ALLOW)
         contact = bob.contact[1:-1]
         for uri in (BOB, f"{BOB};gr=urn:uuid:1", contact) if server == FE1 else (BOB,):
             for event in ("dialog", "presence"):
@@ -152,6 +153,42 @@ async def test_blocked_watcher_learns_nothing_from_the_phone_either(
         await carol.send(subscribe(carol, BOB, "dialog"))
         await bob.reply(await bob.request_in("SUBSCRIBE"), 200, [("expires", "600")])
         assert (await carol.final()).status == 200
+
+
+@pytest.mark.parametrize("event", ["dialog", "Dialog;sla", "conference", "vq-rtcpxr"])
+@pytest.mark.parametrize("server", [FE1, FE2])
+@on_loop
+async def test_colleague_learns_no_call_id_without_a_rule_that_allows_it(
+    pool: Network, event: str, server: str
+) -> None:
+    """With it and the tags, an INVITE with Replaces takes over a call. The phone ends it once the rule is gone."""
+    async with pool:
+        bob, alice = await pool.phone("bob", FE1), await pool.phone("alice", server)
+        refused = await alice.ask(subscribe(alice, BOB, event))
+        told_why = pool.nodes[server].refusals.newest[-1]
+        assert (refused.status, f"reference {told_why.reference}" in (refused.first("warning") or "")) == (403, True)
+        assert "needs a rule of sip:bob@example.test" in told_why.why
+        await bob.silent()
+        await rule(pool, "alice", Watching.ALLOW)
+        await alice.send(subscribe(alice, BOB, event))
+        came = await bob.request_in("SUBSCRIBE")
+        await bob.reply(came, 200, [("expires", "600")])
+        assert (await alice.final()).status == 200
+        await bob.send(notify_of(came, bob, event))
+        await told(alice)
+        assert (await bob.final()).status == 200
+        await rule(pool, "alice", None)
+        assert (await bob.ask(notify_of(came, bob, event))).status == 481
+        await alice.silent()
+
+
+@on_loop
+async def test_phone_subscribes_to_the_dialogs_of_another_phone_of_its_user(home: Network) -> None:
+    async with home:
+        desk, mobile = await home.phone("bob", FE1), await home.phone("bob", FE1)
+        await mobile.send(subscribe(mobile, desk.contact[1:-1], "dialog"))
+        await desk.reply(await desk.request_in("SUBSCRIBE"), 200, [("expires", "600")])
+        assert (await mobile.final()).status == 200
 
 
 @on_loop
@@ -265,10 +302,10 @@ async def test_subscriptions_of_a_partner_end_with_the_partner(federation: Netwo
         await alice.silent()
 
 
-def notify_of(asked: Request, sender: Peer) -> Request:
+def notify_of(asked: Request, sender: Peer, event: str = "dialog") -> Request:
     """A NOTIFY of the phone of *sender* in the subscription that *asked* has begun."""
     routes = [("route", route) for route in asked.values("record-route")]
-    state = [("event", "dialog"), ("subscription-state", "active;expires=600")]
+    state = [("event", event), ("subscription-state", "active;expires=600")]
     return sender.request(
         "NOTIFY",
         asked.contacts[0].uri,
@@ -290,6 +327,7 @@ async def test_blocked_watcher_is_told_no_more_by_the_phone(
         bob = await two_pools.phone("bob", server)
         alice, carol = await two_pools.phone("alice", FE1), await two_pools.phone("carol", FE1)
         asked = {}
+        await rule(two_pools, "@example.test", Watching.ALLOW)
         for watcher in (alice, carol):
             await watcher.send(subscribe(watcher, BOB, "dialog"))
             asked[watcher] = await bob.request_in("SUBSCRIBE")
@@ -372,6 +410,7 @@ async def test_watcher_who_hides_is_told_no_more_by_the_phone_once_blocked(
     """The NOTIFY has no name to look at. Another watcher who hides is told as before."""
     async with pool:
         bob = await pool.phone("bob", FE1)
+        await rule(pool, "*", Watching.ALLOW)
         alice, of_alice = await hidden_watcher(pool, "alice", alice_at, bob)
         carol, of_carol = await hidden_watcher(pool, "carol", carol_at, bob)
         await rule(pool, "alice", Watching.BLOCK)
@@ -386,14 +425,17 @@ async def test_watcher_who_hides_is_told_no_more_by_the_phone_once_blocked(
 async def test_watcher_of_another_pool_who_hides_is_told_nothing_by_a_user_who_blocks_somebody(
     two_pools: Network,
 ) -> None:
-    """Nobody there can say who it is. As long as the user blocks nobody, it is told."""
+    """Nobody there can say who it is. As long as the user allows everybody and blocks nobody, it is told."""
     async with two_pools:
         bob = await two_pools.phone("bob", FE3)
+        await rule(two_pools, "*", Watching.ALLOW)
         alice, of_alice = await hidden_watcher(two_pools, "alice", FE1, bob)
         await rule(two_pools, "carol", Watching.ALLOW)
         await bob.send(notify_of(of_alice, bob))
         await told(alice)
         assert (await bob.final()).status == 200
-        await rule(two_pools, "alice", Watching.BLOCK)
-        assert (await bob.ask(notify_of(of_alice, bob))).status == 481
-        await alice.silent()
+        for changes in ({"alice": Watching.BLOCK}, {"alice": Watching.ALLOW, "*": None}):
+            for watcher, watching in changes.items():
+                await rule(two_pools, watcher, watching)
+            assert (await bob.ask(notify_of(of_alice, bob))).status == 481
+            await alice.silent()

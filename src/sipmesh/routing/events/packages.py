@@ -36,11 +36,18 @@ PACKAGES: Final = {package.name: package for package in (PRESENCE, REG, MESSAGE_
 ALLOW_EVENTS: Final = ", ".join(sorted(PACKAGES))
 
 
-ABOUT_USERS: Final = frozenset({PRESENCE.name, "dialog"})
-"""Packages that tell whether a user is there, or calls: a user's rules about watchers count for both (RFC 4235 section 5)."""
+WITH_DIALOGS: Final = frozenset({"conference", "dialog", "vq-rtcpxr"})
+"""Packages whose documents name dialogs, by Call-ID and tags: an INVITE with Replaces takes a call over with them (RFC 3891).
+
+So only watchers whom a rule of the user allows get them (RFC 4235 sections 3.6 and 6, RFC 4575 section 5.8, RFC 6035).
+"""
 
 
-BETWEEN_PHONES: Final = ABOUT_USERS | {"call-completion", "conference", "kpml", "refer", "vq-rtcpxr"}
+ABOUT_USERS: Final = WITH_DIALOGS | {PRESENCE.name}
+"""Packages that tell whether a user is there, or calls: a user's rules about watchers count for all of them."""
+
+
+BETWEEN_PHONES: Final = ABOUT_USERS | {"call-completion", "kpml", "refer"}
 """Packages whose NOTIFY inside a dialog only tells a state. A phone that has no such subscription answers it with 481."""
 
 

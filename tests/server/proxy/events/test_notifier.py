@@ -124,10 +124,10 @@ async def test_user_does_not_get_its_own_requests_back(home: Network) -> None:
 
 @on_loop
 async def test_packages_between_phones_pass(home: Network) -> None:
-    """RFC 4235: the phone is the notifier of its dialogs."""
+    """The phone is the notifier of what is keyed on it (RFC 4730)."""
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
-        await alice.send(subscribe(alice, BOB, "dialog"))
+        await alice.send(subscribe(alice, BOB, "kpml"))
         came = await bob.request_in("SUBSCRIBE")
         await bob.reply(came, 200, [("expires", "600")])
         assert (await alice.final()).status == 200

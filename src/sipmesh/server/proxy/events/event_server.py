@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.routing.events.packages import ABOUT_USERS, MESSAGE_SUMMARY, event_type, is_for_notifier
+from sipmesh.routing.events.packages import (
+    ABOUT_USERS,
+    MESSAGE_SUMMARY,
+    WITH_DIALOGS,
+    event_type,
+    is_for_notifier,
+)
 from sipmesh.routing.events.stored_message import is_storable
 from sipmesh.routing.identity.alias import name_of
 from sipmesh.routing.identity.privacy import is_anonymous
@@ -118,13 +124,21 @@ class EventServer:
 
         It is asked for requests to phones: for them, a user who blocks politely has no phone.
         """
-        if request.method != "SUBSCRIBE" or event_type(request) not in ABOUT_USERS:
+        event = event_type(request)
+        if request.method != "SUBSCRIBE" or event not in ABOUT_USERS:
             return None
-        watching = self.notifier.watching(outcome.aor, outcome.identity or "")
+        watching = self._watching(outcome.aor, outcome.identity or "", event)
         if watching is Watching.BLOCK:
-            why = f"{outcome.identity} may not watch {outcome.aor}"
+            needs = f": {event} needs a rule of {outcome.aor} that allows it" if event in WITH_DIALOGS else ""
+            why = f"{outcome.identity} may not watch {outcome.aor}{needs}"
             return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
         return Answer(480) if watching is Watching.POLITE_BLOCK else None
+
+    def _watching(self, aor: str, watcher: str, event: str) -> Watching:
+        """Give what *watcher* may see of *aor* by the package *event*; for `WITH_DIALOGS` no default of the topology counts."""
+        if event in WITH_DIALOGS and watcher != aor:
+            return self._homes.watcher_rule(aor, watcher) or Watching.BLOCK
+        return self.notifier.watching(aor, watcher)
 
     def refused_notify(self, request: Request, outcome: Forward, owner: str, *, is_of_phone: bool) -> Answer | None:
         """End a subscription at a phone if its watcher may not see the user of the phone any more (481); None for all else.
@@ -133,16 +147,16 @@ class EventServer:
         the NOTIFY, "" if none does. *is_of_phone*: it came from a phone, and not from another server.
 
         A watcher who hides has no name in To. So the server of our pool with the link of the watcher looks; for a watcher of
-        another pool or of a partner nobody can, so it is told nothing by a user who blocks somebody (rule R12).
+        another pool or of a partner nobody can, so it is told nothing by a user who hides from somebody (rule R12).
         """
-        identity = outcome.identity
-        if identity is None or event_type(request) not in ABOUT_USERS:
+        identity, event = outcome.identity, event_type(request)
+        if identity is None or event not in ABOUT_USERS:
             return None
         if is_anonymous(request.to):
-            watcher = self._hidden_watcher(identity, outcome, owner)
+            watcher = self._hidden_watcher(identity, outcome, owner, event)
         else:
             watcher = self._named_watcher(request) if is_of_phone else ""
-        if not watcher or (watcher != UNNAMED and self.notifier.watching(identity, watcher) is Watching.ALLOW):
+        if not watcher or (watcher != UNNAMED and self._watching(identity, watcher, event) is Watching.ALLOW):
             return None
         return Answer(481, code=Code.FROM_NOT_ALLOWED, why=f"{watcher} may not watch {identity} any more")
 
@@ -151,12 +165,18 @@ class EventServer:
         name = name_of(request.to)
         return "" if name is None else self._homes.owner_of(name.aor) or name.aor
 
-    def _hidden_watcher(self, identity: str, outcome: Forward, owner: str) -> str:
+    def _hidden_watcher(self, identity: str, outcome: Forward, owner: str, event: str) -> str:
         """Give the watcher who hides; `UNNAMED` if nobody could say who it is later on, "" if it need not be known here."""
         if self._homes.of(identity) != self._view.pool.name:
             return ""
-        is_unknown = not owner and self._leaves_pool(outcome) and self._homes.blocks_somebody(identity)
+        is_unknown = not owner and self._leaves_pool(outcome) and self._hides_from_somebody(identity, event)
         return UNNAMED if is_unknown else owner
+
+    def _hides_from_somebody(self, aor: str, event: str) -> bool:
+        """Tell whether a watcher without a name may be somebody who may not see what *event* tells of *aor*."""
+        if self._homes.blocks_somebody(aor):
+            return True
+        return event in WITH_DIALOGS and self._watching(aor, "", event) is not Watching.ALLOW
 
     def _leaves_pool(self, outcome: Forward) -> bool:
         target = outcome.targets[0]
