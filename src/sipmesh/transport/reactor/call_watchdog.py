@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
+from typing import Final, Protocol
 
 MOST_CPU_S: Final = 0.2
 """CPU time in one call. An RSA signature with a key of 4,096 bits takes a few milliseconds, on the slowest boards 0.1 s."""
@@ -24,21 +21,28 @@ QUIET_LOOKS: Final = 20
 """After so many looks without a handshake step the thread sleeps until the next one."""
 
 
+class Cuttable(Protocol):
+    """The TLS of a connection, whose call can be ended."""
+
+    def cut(self) -> None:
+        """End the call, from another thread."""
+
+
 class CallWatchdog:
     """Watches the handshake steps of one loop; `enter` and `leave` are called on the thread of the loop."""
 
     def __init__(self) -> None:
-        self._inside: PyOpenSslTls | None = None
+        self._inside: Cuttable | None = None
         self._steps = 0
         self._clock = 0
         self._is_asleep, self._is_stopped = True, False
         self._woken = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._looks: threading.Thread | None = None  # not named _thread: compiled, that is a keyword of C
 
     def __repr__(self) -> str:
         return f"<CallWatchdog {self._steps} steps{', asleep' if self._is_asleep else ''}>"
 
-    def enter(self, tls: PyOpenSslTls) -> None:
+    def enter(self, tls: Cuttable) -> None:
         """A call of OpenSSL for *tls* begins."""
         self._steps += 1
         self._inside = tls
@@ -57,9 +61,9 @@ class CallWatchdog:
     def _wake(self) -> None:
         self._is_asleep = False
         self._clock = time.pthread_getcpuclockid(threading.get_ident())
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="tls-watchdog", daemon=True)
-            self._thread.start()
+        if self._looks is None:
+            self._looks = threading.Thread(target=self._run, name="tls-watchdog", daemon=True)
+            self._looks.start()
         self._woken.set()
 
     def _run(self) -> None:
