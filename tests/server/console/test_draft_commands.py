@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.errors import OperatorError
 from sipmesh.server.console.draft_commands import CHANGES, read_changes
 from sipmesh.server.management.publishing.publisher import DRAFT
+from sipmesh.trust.role import Role
 from support.console import Visitor, management_with_console
 from support.managed import MGMT
-from support.network import FE2
+from support.network import BEGAN, FE2, PARTNER, POOL
 from support.running import on_loop
 
 EACH: dict[str, dict[str, Any]] = {
@@ -96,6 +99,30 @@ async def test_operator_gives_nobody_access_by_way_of_the_draft(tmp_path: Path) 
         refused = await operator.ask("POST", "/api/v1/publish", json=publish)
         assert (refused.status, "mallory" in refused.json["error"], network.number(MGMT)) == (409, True, 1)
         assert (await officer.ask("POST", "/api/v1/publish", json=publish)).status == 200
+
+
+@on_loop
+async def test_operator_gives_our_ca_no_other_root(tmp_path: Path) -> None:
+    """Who has the key of a root of ours can be each server. `partner/add` stores roots that an operator sends."""
+    stranger = Organisation.build(tmp_path / "p", PARTNER, (PoolPlan(POOL, Role.FRONT_END, (FE2,)),), issued_at=BEGAN)
+    async with (
+        management_with_console(tmp_path) as network,
+        Visitor(network, "otto-token") as operator,
+        Visitor(network, "sona-token") as officer,
+    ):
+        shutil.copytree(stranger.folder / "ca", network.organisation.folder / "partners")
+        added = ["anchors+=partners/root.pem", "crls+=partners/root.crl", "crls+=partners/issuing.crl"]
+        given = {"name": "network", "changes": [f"authority.{one}" for one in added]}
+        changed = await operator.ask("POST", "/api/v1/draft/change", json=given)
+        assert changed.status == 200, changed.text
+        plan = (await operator.get("/api/v1/plan")).json
+        publish = {"why": "why not", "base": plan["base"], "digest": plan["digest"]}
+        for path in ("publish", "apply"):
+            refused = await operator.ask("POST", f"/api/v1/{path}", json=publish)
+            assert (refused.status, network.number(MGMT)) == (409, 1), refused.text
+            assert "becomes a root of our CA" in refused.json["error"]
+        assert (await officer.ask("POST", "/api/v1/publish", json=publish)).status == 200
+        assert network.number(MGMT) == 2
 
 
 @pytest.mark.parametrize("value", ["/etc/passwd", "~root/x", "../x.pem", "ca/../../x.pem", "[a.pem, /x]", "{a: ../b}"])

@@ -54,7 +54,7 @@ class PublishRequest:
     *base* is the number of the version that the draft was compared with, 0 if there is none. *force* publishes a draft
     although it breaks something. *act* is the entry in the audit log. *unapproved* publishes without approvals: servers
     refuse the version until each of them has joined again. *may_grant*: it may give operators of the console more than they
-    have (`new_access`). *at_least* is the lowest number that the version may have.
+    have (`new_access`), and our CA another root (`new_anchors`). *at_least* is the lowest number that the version may have.
     """
 
     draft: Draft
@@ -98,7 +98,7 @@ def publish(
     - it names another database of management than this host uses;
     - the name of the organisation changes;
     - the draft breaks something, and the request has no *force*;
-    - it gives access to the console, and the request may not;
+    - it gives access to the console or another root to our CA, and the request may not;
     - the signed document is larger than a link accepts;
     - the history has a newer version than *base*;
     - operators have not approved the draft, by the rule in force or by the new one.
@@ -158,13 +158,24 @@ def _signed(
 
 
 def must_not_grant(new: Loaded, before: Loaded | None, request: PublishRequest) -> None:
-    """Raise `OperatorError` if *new* gives operators of the console more than *before*, and the request may not."""
+    """Raise `OperatorError` if *new* gives more power than *before*, and the request may not.
+
+    That is more access to the console, or another root of our CA.
+    """
     if before is None or request.may_grant:
         return
-    given = new_access(before.topology, new.topology)
+    given = [*new_access(before.topology, new.topology), *new_anchors(before, new)]
     if given:
         sentences = "; ".join(given)
         raise OperatorError(f"not published, since this needs the role security-officer: {sentences}")
+
+
+def new_anchors(before: Loaded, new: Loaded) -> Iterable[str]:
+    """Yield a sentence for each root of our own CA that *before* does not have: its owner could be every server."""
+    known = set(map(fingerprint, before.authority.anchors))
+    for digest in map(fingerprint, new.authority.anchors):
+        if digest not in known:
+            yield f"the certificate with the SHA-256 {digest} becomes a root of our CA"
 
 
 def must_fit(signed: bytes) -> bytes:
