@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,23 +24,46 @@ DAY = timedelta(days=1)
 
 Credentials = tuple[Path, Path]
 
+FAULTS = (
+    "no authority below it",
+    "for other names",
+    "a critical extension",
+    "expired",
+    "not yet valid",
+    "no key identifier",
+    "no anchor",
+)
 
-def namesake(authority: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    """A root of another key, with the subject, the serial number and the key identifier of *authority*."""
-    identifier = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(authority.subject)
-        .issuer_name(authority.subject)
-        .public_key(key.public_key())
-        .serial_number(authority.serial_number)
-        .not_valid_before(authority.not_valid_before_utc - DAY)
-        .not_valid_after(authority.not_valid_after_utc + DAY)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(identifier.value, critical=False)
-        .add_extension(authority.extensions.get_extension_for_class(x509.KeyUsage).value, critical=True)
-        .sign(key, hashes.SHA256())
-    )
+
+def namesake(authority: x509.Certificate, key: ec.EllipticCurvePrivateKey, fault: str = "") -> x509.Certificate:
+    """A root of another key, with the subject, the serial number and the key identifier of *authority*, and one of `FAULTS`."""
+    subject, issuer = authority.subject, authority.subject
+    since, until = authority.not_valid_before_utc - DAY, authority.not_valid_after_utc + DAY
+    if fault == "no anchor":
+        issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Elsewhere")])
+    if fault == "expired":
+        until = since + DAY
+    if fault == "not yet valid":
+        since = until - DAY
+    builder = x509.CertificateBuilder(issuer, subject, key.public_key(), authority.serial_number, since, until)
+    for extension, critical in extensions(authority, key, fault):
+        builder = builder.add_extension(extension, critical)
+    return builder.sign(key, hashes.SHA256())
+
+
+def extensions(
+    authority: x509.Certificate, key: ec.EllipticCurvePrivateKey, fault: str
+) -> Iterator[tuple[x509.ExtensionType, bool]]:
+    yield x509.BasicConstraints(ca=True, path_length=0 if fault == "no authority below it" else None), True
+    yield authority.extensions.get_extension_for_class(x509.KeyUsage).value, True
+    if fault != "no key identifier":
+        yield authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value, False
+    if fault == "no anchor":
+        yield x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), False
+    if fault == "for other names":
+        yield x509.NameConstraints([x509.DNSName("another.test")], None), True
+    if fault == "a critical extension":
+        yield x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.32473.1"), b"\x05\x00"), True
 
 
 def chain_of(partner: Organisation) -> list[x509.Certificate]:
@@ -60,16 +84,41 @@ def forge(partner: Organisation, key: ec.EllipticCurvePrivateKey, folder: Path, 
     return folder / "forged.pem", folder / "forged.key"
 
 
-def add_namesakes(example: Organisation, partner: Organisation, key: ec.EllipticCurvePrivateKey) -> None:
-    """Make another.test a partner of *example*, first in the list, with namesakes of both CAs of *partner* as its anchors."""
+def add_namesakes(
+    example: Organisation, partner: Organisation, key: ec.EllipticCurvePrivateKey, fault: str = ""
+) -> None:
+    """Make another.test a partner of *example*, first in the list, with namesakes of both CAs of *partner* as its anchors.
+
+    With the *fault* of a root, only the root has a namesake: OpenSSL takes that of the issuing CA without it.
+    """
     cas = [*chain_of(partner)[1:], x509.load_pem_x509_certificate(partner.root.read_bytes())]
+    cas = cas[-1:] if fault == "no authority below it" else cas
     anchors = example.folder / "another.pem"
-    anchors.write_bytes(b"".join(namesake(ca, key).public_bytes(Encoding.PEM) for ca in cas))
+    anchors.write_bytes(b"".join(namesake(ca, key, fault).public_bytes(Encoding.PEM) for ca in cas))
     federation = example.document["federation"]
     assert isinstance(federation, dict)
     another = partner.as_partner(domains=["another.test"], edge="sip.another.test", anchors=[str(anchors)])
     federation["partners"] = [another, *federation["partners"]]
     example.write()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@on_loop
+async def test_faulty_namesake_keeps_no_other_partner_away_and_vouches_for_nobody(
+    federation: Network, tmp_path: Path, fault: str
+) -> None:
+    """OpenSSL reports the fault before it checks a signature."""
+    example, partner = federation.organisations
+    key = ec.generate_private_key(ec.SECP256R1())
+    add_namesakes(example, partner, key, fault)
+    forged = forge(partner, key, tmp_path, has_issuer=True)
+    async with federation:
+        address = federation.address(EDGE, LinkKind.PARTNER)
+        with pytest.raises((HungUpError, OSError)):
+            async with await Peer.open(address, "erin@partner.test", forged) as thief:
+                await thief.ask(thief.request("OPTIONS", "sip:example.test"))
+        erin = await federation.peer_at(EDGE, LinkKind.PARTNER, "erin@partner.test", PARTNER_EDGE)
+        assert (await erin.ask(erin.request("OPTIONS", "sip:example.test"))).status == 200
 
 
 @pytest.mark.parametrize("ours_calls", [True, False], ids=["we open the link", "they open the link"])

@@ -12,7 +12,6 @@ from sipmesh.demo.forge import Forge
 from sipmesh.transport.tls.path_check import path_errors, recheck_path
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.evidence import Direction, EngineError, HandshakeFailure, LinkKind, PeerEvidence
-from sipmesh.trust.path.openssl_errors import BAD_SIGNATURE
 from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.revocation.crl import RevocationLists
 from sipmesh.trust.trusted_peer import TrustedPeer
@@ -20,6 +19,7 @@ from sipmesh.trust.trusted_peers import TrustedPeers
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 FORGE = Forge(NOON)
+BAD_SIGNATURE, EXPIRED, NO_USAGE, SHORT_KEY = 7, 10, 26, 67
 ISSUER = FORGE.organisation("Example")
 ROOT = ISSUER.issuer
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
@@ -69,11 +69,12 @@ def rechecked(seen: PeerEvidence, *peers: TrustedPeer) -> PeerEvidence:
     return recheck_path(seen, policy, NOON)
 
 
-def test_bad_signature_of_a_partner_is_checked_again_with_its_own_anchors() -> None:
+@pytest.mark.parametrize("code", [BAD_SIGNATURE, EXPIRED])
+def test_path_of_a_partner_with_an_error_is_checked_again_with_its_own_anchors(code: int) -> None:
     assert ROOT is not None
     stranger = FORGE.organisation("Stranger").issuer
     assert stranger is not None
-    seen = evidence(LinkKind.PARTNER, BAD_SIGNATURE)
+    seen = evidence(LinkKind.PARTNER, code)
     for anchor, codes in ((ROOT, []), (stranger, [20])):
         again = rechecked(seen, partner("sip.partner.test", (anchor.certificate,)), partner("other.test", ()))
         assert [error.code for error in again.engine_errors] == codes
@@ -83,12 +84,13 @@ def test_bad_signature_of_a_partner_is_checked_again_with_its_own_anchors() -> N
     ("kind", "code", "failure", "names"),
     [
         (LinkKind.SERVER, BAD_SIGNATURE, None, ["sip.partner.test"]),
-        (LinkKind.PARTNER, 20, None, ["sip.partner.test"]),
+        (LinkKind.PARTNER, NO_USAGE, None, ["sip.partner.test"]),
+        (LinkKind.PARTNER, SHORT_KEY, None, ["sip.partner.test"]),
         (LinkKind.PARTNER, BAD_SIGNATURE, HandshakeFailure("handshake-failed", ""), ["sip.partner.test"]),
         (LinkKind.PARTNER, BAD_SIGNATURE, None, ["other.test"]),
         (LinkKind.PARTNER, BAD_SIGNATURE, None, []),
     ],
-    ids=["between our servers", "another error", "handshake failed", "of no entry", "no entries"],
+    ids=["between our servers", "left to the judge", "short key", "handshake failed", "of no entry", "no entries"],
 )
 def test_other_evidence_keeps_its_errors(
     kind: LinkKind, code: int, failure: HandshakeFailure | None, names: list[str]

@@ -26,13 +26,16 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.files import open_key, read_private
 from sipmesh.transport.tls.certificate_choice import CertificateChoice
 from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
-from sipmesh.trust.path.openssl_errors import BAD_SIGNATURE
+from sipmesh.trust.path.openssl_errors import BAD_SIGNATURE, CONSTRAINTS
+from sipmesh.trust.x509.certificate import extension
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+
+    VerifyCallback = Callable[[SSL.Connection, crypto.X509, int, int, int], bool]
 
 
 CIPHERS_TLS12: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"  # AEAD and forward secrecy only
@@ -110,9 +113,23 @@ def _on_verify(connection: SSL.Connection, certificate: crypto.X509, code: int, 
     return tls is not None and tls.verified(certificate, code, depth)
 
 
-def _on_verify_by_many(connection: SSL.Connection, certificate: crypto.X509, code: int, depth: int, ok: int) -> bool:
-    """Do the same among the anchors of several organisations: a bad signature is recorded, and `recheck_path` decides."""
-    return _on_verify(connection, certificate, code, depth, ok) or code == BAD_SIGNATURE
+def _on_verify_among(anchors: Sequence[x509.Certificate]) -> VerifyCallback:
+    """Return the callback for the *anchors* of several organisations, of which one can have the name of another one's CA.
+
+    An error that such an anchor can cause is recorded, and `recheck_path` decides: its own faults, a bad signature below it, and
+    names that it does not permit.
+    """
+    ders = frozenset(anchor.public_bytes(Encoding.DER) for anchor in anchors)
+    are_constrained = any(extension(anchor, x509.NameConstraints) is not None for anchor in anchors)
+    theirs = {BAD_SIGNATURE, *(CONSTRAINTS if are_constrained else ())}
+
+    def on_verify(connection: SSL.Connection, certificate: crypto.X509, code: int, depth: int, ok: int) -> bool:
+        if _on_verify(connection, certificate, code, depth, ok):
+            return True
+        is_recorded = connection.get_app_data() is not None
+        return is_recorded and (code in theirs or crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) in ders)
+
+    return on_verify
 
 
 def _base() -> SSL.Context:
@@ -159,17 +176,17 @@ def _present(context: SSL.Context, *identities: Identity) -> None:
 class MutualContext:
     """Mutual TLS in both directions: presents *identity*, requires a certificate under one of *anchors*.
 
-    *of_many*: the anchors are of several organisations. Then a handshake may end with a bad signature as evidence, and the path
-    has to be checked again (`sipmesh.transport.tls.path_check.recheck_path`); without that the judge refuses.
+    *of_many*: the anchors are of several organisations. Then a handshake may end with errors as evidence, and the path has to be
+    checked again (`sipmesh.transport.tls.path_check.recheck_path`); without that the judge refuses.
     """
 
     __slots__ = ("_context", "identity")
 
     def __init__(self, identity: Identity, anchors: Iterable[x509.Certificate], *, of_many: bool = False) -> None:
         self.identity = identity
-        self._context = _judging(anchors)
+        self._context = _judging(anchors := tuple(anchors))
         _present(self._context, identity)
-        callback = _on_verify_by_many if of_many else _on_verify
+        callback = _on_verify_among(anchors) if of_many else _on_verify
         self._context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, callback)
 
     def __repr__(self) -> str:

@@ -10,7 +10,7 @@ from OpenSSL import crypto
 
 from sipmesh.trust.evidence import EngineError, LinkKind
 from sipmesh.trust.judgement.evaluation import Evaluation
-from sipmesh.trust.path.openssl_errors import BAD_SIGNATURE
+from sipmesh.trust.path.openssl_errors import SHORT_KEY, is_left_to_us
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,17 +46,19 @@ def path_errors(
 
 
 def recheck_path(evidence: PeerEvidence, policy: LinkPolicy, at: datetime) -> PeerEvidence:
-    """Check the path of a partner again with the anchors of its entry alone, if the handshake found a bad signature.
+    """Check the path of a partner again with the anchors of its entry alone, if the handshake found an error in it.
 
     OpenSSL looks for an issuer by its name and key identifier, and tries one only. A partner chooses both for its own CA. So with
-    the anchors of all partners in one handshake, it could keep the chains of another partner from being verified (rule R8).
-    Other evidence is returned as it is, with its errors.
+    the anchors of all partners in one handshake, it could keep the chains of another partner from being verified (rule R8). The
+    error is a bad signature, or another fault of that CA: dates, constraints, extensions. Only TLS checks the lengths of keys:
+    this error stays. Other evidence is returned as it is, with its errors.
     """
-    is_bad = any(error.code == BAD_SIGNATURE for error in evidence.engine_errors)
-    if evidence.kind is not LinkKind.PARTNER or evidence.failure is not None or not is_bad:
+    errors = evidence.engine_errors
+    is_open = not all(map(is_left_to_us, errors)) and all(error.code not in SHORT_KEY for error in errors)
+    if evidence.kind is not LinkKind.PARTNER or evidence.failure is not None or not is_open:
         return evidence
     evaluation = Evaluation(evidence, policy, at)
     if evaluation.leaf is None or evaluation.fault or evaluation.excess or evaluation.peer is None:
         return evidence
-    errors = path_errors((evaluation.leaf, *evaluation.pool), evaluation.peer.authority.anchors, at)
-    return replace(evidence, engine_errors=errors)
+    own = path_errors((evaluation.leaf, *evaluation.pool), evaluation.peer.authority.anchors, at)
+    return replace(evidence, engine_errors=own)
