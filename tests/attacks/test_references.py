@@ -8,12 +8,16 @@ import pytest
 
 from attacks.test_unsolicited_notify import CAROL, SENDERS
 from sipmesh.client.dialog import Dialog
+from sipmesh.demo.organisation import Organisation
+from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.message import Request, Response
 from support.network import BOT, FE1, FE2, Network
 from support.peer import Peer
-from support.running import on_loop
+from support.running import on_loop, until
+from support.siblings import ONE, TWO, pair_of
 from support.talking import inside_of, talking
 
+DEVICE = "urn:uuid:00000000-0000-1000-8000-000a95a0e128"
 PREMIUM = ("refer-to", "<sip:900123@premium.test>")
 TARGET_DIALOG = [("target-dialog", "c1;local-tag=1;remote-tag=2"), ("require", "tdialog")]
 
@@ -69,6 +73,71 @@ async def test_caller_refers_no_phone_that_rings(remote: Network, sender: Callab
         await peer.send(transfer(dialog, peer))
         await carol.reply(await carol.request_in("REFER"), 202)
         assert (await peer.final(method="REFER")).status == 202
+
+
+async def ringing_call(caller: Peer, callee: Peer) -> tuple[Request, Dialog]:
+    """Have the phone of *callee* ring: the INVITE as it got it, and the early dialog as the caller has it."""
+    invite = caller.request("INVITE", f"sip:{callee.user}")
+    await caller.send(invite)
+    came = await callee.request_in("INVITE")
+    await callee.reply(came, 180)
+    while not (isinstance(ringing := await caller.receive(), Response) and ringing.status == 180):
+        pass
+    return came, Dialog.of_caller(invite, ringing)
+
+
+@pytest.mark.parametrize(("phone", "first", "second"), [(ONE, ONE, TWO), (ONE, TWO, ONE), (TWO, ONE, ONE)])
+@on_loop
+async def test_caller_refers_no_phone_that_rings_by_another_worker(
+    example: Organisation, phone: int, first: int, second: int
+) -> None:
+    """The INVITE and the REFER come on two links of the caller. After the 200, the transfer arrives."""
+    async with pair_of(example) as pair:
+        carol = await pair.phone("carol", phone)
+        peer, other = await pair.phone("alice", first), await pair.phone("alice", second)
+        await until(lambda: all(logins(node) == 3 for node in pair.nodes.values()))
+        came, dialog = await ringing_call(peer, carol)
+        assert (await other.ask(transfer(dialog, other))).status == 403
+        await carol.silent()
+        await carol.reply(came, 200)
+        assert (await peer.final(method="INVITE")).status == 200
+        await peer.send(inside_of(dialog, peer, "ACK"))
+        await carol.request_in("ACK")
+        await other.send(transfer(dialog, other))
+        await carol.reply(await carol.request_in("REFER"), 202)
+        assert (await other.final(method="REFER")).status == 202
+
+
+def logins(node: RunningServer) -> int:
+    """The links of users that a worker knows of, here and at the other worker."""
+    return sum(1 for flow in node.flow_table.sessions() if flow.users)
+
+
+@on_loop
+async def test_caller_refers_no_phone_that_rings_by_its_other_link(home: Network) -> None:
+    """A phone with two links (RFC 5626) rings on one, and renews the other: its GRUU leads there. After the 200 it passes."""
+    async with home:
+        alice, ringing, renewed = [await home.peer(FE1, user) for user in ("alice", "carol", "carol")]
+        assert (await alice.register()).status == 200
+        for number, link in enumerate((renewed, ringing)):
+            await register_device(link, number)
+        came, dialog = await ringing_call(alice, ringing)
+        await register_device(renewed, 0)
+        dialog.target = f"{CAROL};gr={DEVICE}"
+        assert (await alice.ask(transfer(dialog, alice))).status == 403
+        await renewed.silent()
+        await ringing.reply(came, 200)
+        assert (await alice.final(method="INVITE")).status == 200
+        await alice.send(transfer(dialog, alice))
+        await renewed.reply(await renewed.request_in("REFER"), 202)
+        assert (await alice.final(method="REFER")).status == 202
+
+
+async def register_device(link: Peer, number: int) -> None:
+    """Register *link* as the link with this *number* of the one device of its user."""
+    contact, link.contact = link.contact, f'{link.contact};+sip.instance="<{DEVICE}>";reg-id={number + 1}'
+    assert (await link.register([("supported", "outbound, gruu, path")])).status == 200
+    link.contact = contact
 
 
 @on_loop

@@ -65,3 +65,18 @@ async def test_branch_that_is_forgotten_before_its_answer_counts_nothing(home: N
             branch.forget()
             assert proxied.account.idle
         assert "z9hG4bK1" in repr(branch)
+
+
+@on_loop
+async def test_call_rings_until_its_branch_is_answered_or_forgotten(home: Network) -> None:
+    async with home:
+        proxied, _ = await proxied_in(home)
+        flow, call_id = proxied.flow, proxied.request.call_id
+        answered, forgotten = branch_of(proxied, b""), branch_of(proxied, b"")
+        for branch in (answered, forgotten):
+            branch.count(1_000)
+        answered.settle()
+        answered.forget()
+        assert (flow.rings(call_id), flow.rings("another")) == (True, False)
+        forgotten.forget()
+        assert not flow.rings(call_id)

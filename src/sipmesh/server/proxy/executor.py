@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError, SipmeshError
@@ -80,9 +79,6 @@ NO_REGISTRATIONS: Final = try_later("the registrations of the user cannot be rea
 TOO_LARGE: Final = 513
 
 EVENTS_OF_PHONES: Final = frozenset({"SUBSCRIBE", "NOTIFY", "REFER"})
-
-MOST_SEARCHED: Final = 1_000
-"""Requests of one link among which the INVITE of a call that rings is searched, the newest first."""
 
 WHY_NOT: Final = {
     Storing.USER_FULL: "too many messages are stored for this user, of all senders or of this one, or it is too large",
@@ -224,6 +220,8 @@ class Executor(Decider):
         if request.method == "REFER" and flow.sender is not None:
             is_application = self._is_application(flow.sender, outcome.identity or "")
             refused = refused_reference(request, outcome.aor, outcome.identity, is_application=is_application)
+            if refused is None and outcome.instead is not None:  # to another link of the device that rings
+                refused = self._refused_early(request, outcome.instead)
             if refused is not None:
                 return refused
         held = self._registrations.bindings(outcome.aor)
@@ -413,7 +411,11 @@ class Executor(Decider):
         """Refuse a REFER to a phone of this server inside a call that still rings: nobody has accepted the call yet."""
         target = outcome.targets[0]
         reached = self._flow_table.find(Start(0, target)) if isinstance(target, FlowTarget) else None
-        if reached is None or not _rings(reached.carrier or reached, request.call_id):
+        if reached is None:
+            return None
+        link, siblings = reached.carrier or reached, self.siblings
+        rings = link.rings(request.call_id) if siblings is None else siblings.rings(link, request.call_id)
+        if not rings:
             return None
         return Answer(403, code=Code.FROM_NOT_ALLOWED, why="a REFER inside a call that still rings")
 
@@ -509,11 +511,3 @@ class Executor(Decider):
         most = self._accounts.addressed.count(flow.link.peer_name)
         self._log.warning(flow.account.name, "too many different users addressed", link=flow.link.id, users=most)
         return Answer(480, why=f"its sender has addressed {most} different users within an hour")
-
-
-def _rings(flow: Flow, call_id: str) -> bool:
-    """Tell whether an INVITE of a new call *call_id* waits for its final response on *flow*, from its peer or to its peer."""
-    out = (sent.request for sent in islice(reversed(flow.sent.values()), MOST_SEARCHED) if sent.waits)
-    served = islice(reversed(flow.served.values()), MOST_SEARCHED)
-    of_peer = (proxied.request for proxied in served if not proxied.is_answered)
-    return any(one.method == "INVITE" and one.call_id == call_id and one.to.tag is None for one in chain(out, of_peer))

@@ -6,11 +6,13 @@ cycle is needed.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.identity.alias import OwnerOf, nobody
 from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.identity.sender import CarriedLogin, ClientSender, Sender, ServerSender
+from sipmesh.routing.proxy.ringing_calls import RingingCalls
 from sipmesh.server.quotas.usage import NOBODY
 from sipmesh.trust.evidence import LinkKind
 
@@ -34,6 +36,9 @@ MOST_REFUSED: Final = 1_024
 MOST_REFUSED_OF_STRANGERS: Final = 32
 """The same before a login: a challenged client sends one INVITE, and repeats it with credentials."""
 
+MOST_SEARCHED: Final = 1_000
+"""Received requests of one link among which the INVITE of a call that rings is searched, the newest first."""
+
 LONGEST_KEY: Final = 512
 """Characters of a transaction key that is remembered for its ACK; normal keys have about a hundred."""
 
@@ -46,7 +51,8 @@ class Flow:
     password with which each user logged in. *mark* is the ``received`` and ``rport`` of the client's Via. *account* counts
     the requests of the link. *refresh* is the REGISTER that its phone repeats. *service_route* is the URI by which its phone
     reaches this server. *closed*: the link is gone. *refused* has the keys of INVITEs with a final refusal and without an ACK;
-    nothing else of them is kept. *owner_of* finds the user of an alias.
+    nothing else of them is kept. *ringing* are the calls among the branches that were sent. *owner_of* finds the user of an
+    alias.
 
     A carried flow is a client's link at another server (`sipmesh.server.proxy.access`). *carrier* is the flow of our link to that
     server, whose transactions it shares, and *path* is the Route entry by which that server finds the client. A client's link
@@ -67,6 +73,7 @@ class Flow:
         "refresh",
         "refused",
         "registered",
+        "ringing",
         "sender",
         "sent",
         "served",
@@ -78,6 +85,7 @@ class Flow:
         self.link, self.incarnation, self.owner_of = link, incarnation, owner_of
         self.served: dict[str, ProxiedRequest] = {}
         self.sent: dict[str, SentBranch] = {}
+        self.ringing = RingingCalls()
         self.generations: dict[str, int] = {}
         self.registered = self.closed = False
         self.refresh: KnownRefresh | None = None
@@ -98,6 +106,7 @@ class Flow:
         """Be a carried flow: *carrier* is the flow of the link to its server, whose transactions it shares."""
         self.carrier, self.path = carrier, path
         self.served, self.sent, self.refused = carrier.served, carrier.sent, carrier.refused
+        self.ringing = carrier.ringing
 
     @property
     def number(self) -> int:
@@ -137,6 +146,15 @@ class Flow:
     def owners(self) -> frozenset[bytes]:
         """The hashes of `users`, as dialog tokens contain them."""
         return self.sender.owners if isinstance(self.sender, ClientSender) else frozenset()
+
+    def rings(self, call_id: str) -> bool:
+        """Tell whether an INVITE of a new call waits for its final response here, to the peer or from the peer."""
+        if call_id in self.ringing:
+            return True
+        for proxied in islice(reversed(self.served.values()), MOST_SEARCHED):
+            if proxied.begins_call and proxied.request.call_id == call_id and not proxied.is_answered:
+                return True
+        return False
 
     def refuse(self, key: str) -> None:
         """Remember the INVITE of *key* until its ACK arrives (RFC 3261 17.2.1); the oldest one is dropped at the limit."""
@@ -203,6 +221,11 @@ class ProxiedRequest:
         """Whether its sender has the final response."""
         return self.context is not None and self.context.answered
 
+    @property
+    def begins_call(self) -> bool:
+        """Whether it is the INVITE of a new call."""
+        return self.request.method == "INVITE" and self.request.to.tag is None
+
     def hold(self, size: int) -> None:
         """Count *size* octets for the request instead of the previous number."""
         self.account.add(0, size - self.size)
@@ -216,8 +239,8 @@ class SentBranch:
     """One branch that was sent: the link that it used, the request as it was sent (for ACK and CANCEL), and its transaction.
 
     *due* is the queue that holds its deadline. *began* is the loop time in seconds at which it was sent. *size* is the number
-    of octets that are counted for it. *waits*: the branch itself is counted. *is_carried*: it passes between a user's link here
-    and the home pool of this user.
+    of octets that are counted for it. *waits*: the branch itself is counted. *rings*: so is the call that it begins.
+    *is_carried*: it passes between a user's link here and the home pool of this user.
     """
 
     __slots__ = (
@@ -230,6 +253,7 @@ class SentBranch:
         "number",
         "proxied",
         "request",
+        "rings",
         "size",
         "transaction",
         "waits",
@@ -248,12 +272,15 @@ class SentBranch:
         self.flow, self.request, self.transaction = flow, request, transaction
         self.cancelled, self.is_carried, self.began = False, False, 0.0
         self.due: TimeoutQueue[SentBranch] | None = None
-        self.size, self.waits = 0, False
+        self.size, self.waits, self.rings = 0, False, False
 
     def count(self, size: int) -> None:
         """Count the branch and its *size* octets on the account of the request's sender."""
         self.proxied.account.add(1, size)
         self.size, self.waits = size, True
+        if self.proxied.begins_call:
+            self.rings = True
+            self.flow.ringing.add(self.proxied.request.call_id)
 
     def settle(self) -> None:
         """Stop counting it as a branch that waits for its final response, and drop its body."""
@@ -262,12 +289,19 @@ class SentBranch:
         body = len(self.request.body)
         self.proxied.account.add(-1, -body)
         self.size, self.waits = self.size - body, False
+        self._rings_no_more()
         self.request.body = b""
 
     def forget(self) -> None:
         """Stop counting the branch and its octets."""
         self.proxied.account.add(-1 if self.waits else 0, -self.size)
         self.size, self.waits = 0, False
+        self._rings_no_more()
+
+    def _rings_no_more(self) -> None:
+        if self.rings:
+            self.rings = False
+            self.flow.ringing.remove(self.proxied.request.call_id)
 
     def __repr__(self) -> str:
         return f"<SentBranch {self.request.method} {self.branch} {self.transaction!r}>"

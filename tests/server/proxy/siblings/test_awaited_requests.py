@@ -74,3 +74,25 @@ def test_octets_without_a_branch_are_not_awaited() -> None:
     awaited.sent(LINK, b"MESSAGE sip:bob@host SIP/2.0\r\n\r\n", 0.0)
     assert not awaited.is_awaited(LINK, 0.0)
     assert repr(awaited) == "<AwaitedRequests 0 on 0 links>"
+
+
+def test_call_rings_on_its_link_until_its_final_response() -> None:
+    awaited = AwaitedRequests()
+    for branch in ("z9hG4bK1xa", "z9hG4bK1xb"):
+        awaited.sent(LINK, request("INVITE", branch), 0.0, "call")
+    awaited.responded(LINK, "z9hG4bK1xa", 180, 1.0)
+    awaited.responded(LINK, "z9hG4bK1xb", 486, 1.0)
+    assert (awaited.rings(LINK, "call", 1.0), awaited.rings(OTHER, "call", 1.0), awaited.rings(LINK, "b", 1.0)) == (
+        True,
+        False,
+        False,
+    )
+    awaited.responded(LINK, "z9hG4bK1xa", 200, 2.0)
+    assert not awaited.rings(LINK, "call", 2.0)
+
+
+def test_call_that_nobody_answers_rings_as_long_as_its_transaction() -> None:
+    awaited = AwaitedRequests()
+    awaited.sent(LINK, request("INVITE", "z9hG4bK1xa"), 0.0, "call")
+    assert awaited.rings(LINK, "call", Timer.C.seconds - 0.1)
+    assert not awaited.rings(LINK, "call", Timer.C.seconds)

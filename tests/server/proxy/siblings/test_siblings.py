@@ -362,6 +362,7 @@ async def test_flow_that_another_pool_carries_is_reached_from_either_worker(two_
         await carrier.reply(message, 200)
         while not isinstance(await sender.receive(), Response):
             pass
+        assert len(pair.siblings(ONE)._awaited) == 0
         await carrier.__aexit__()
         await until(lambda: not list(pair.siblings(TWO).links()))
         assert len(pair.nodes[TWO].accounts.of_users) == 1

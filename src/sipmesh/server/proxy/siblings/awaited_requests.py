@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from sipmesh.routing.proxy.branch import prefix_of
+from sipmesh.routing.proxy.ringing_calls import RingingCalls
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.sip.transaction.timers import Timer
 
@@ -26,10 +27,12 @@ class AwaitedRequests:
     table 4). It also ends with its link, or with the process that has sent it.
     """
 
-    __slots__ = ("_invites", "_of_link", "_others")
+    __slots__ = ("_calls", "_invites", "_of_link", "_others", "_ringing")
 
     def __init__(self) -> None:
         self._of_link: dict[int, set[str]] = {}
+        self._calls: dict[_Request, str] = {}
+        self._ringing: dict[int, RingingCalls] = {}
         self._invites: TimeoutQueue[_Request] = TimeoutQueue(Timer.C.seconds)
         self._others: TimeoutQueue[_Request] = TimeoutQueue(Timer.F.seconds)
 
@@ -39,8 +42,8 @@ class AwaitedRequests:
     def __len__(self) -> int:
         return len(self._invites) + len(self._others)
 
-    def sent(self, number: int, data: bytes, now: float) -> None:
-        """A request with the octets *data* was written on the link *number*."""
+    def sent(self, number: int, data: bytes, now: float, new_call: str = "") -> None:
+        """A request with the octets *data* was written on the link *number*; *new_call* is the Call-ID if it begins a call."""
         self._expire(now)
         found = _BRANCH.search(data)
         if found is None:
@@ -48,6 +51,14 @@ class AwaitedRequests:
         branch = found[1].decode("ascii", "replace")
         self._of_link.setdefault(number, set()).add(branch)
         (self._invites if data.startswith(_INVITE) else self._others).add((number, branch), now)
+        if new_call:
+            self._calls[number, branch] = new_call
+            self._ringing.setdefault(number, RingingCalls()).add(new_call)
+
+    def rings(self, number: int, call_id: str, now: float) -> bool:
+        """Tell whether the INVITE of a new call waits for its final response on the link *number*."""
+        self._expire(now)
+        return number in self._ringing and call_id in self._ringing[number]
 
     def responded(self, number: int, branch: str, status: int, now: float) -> None:
         """A response to *branch* has come on the link *number*: a final one ends the wait, another one starts timer C again."""
@@ -81,8 +92,16 @@ class AwaitedRequests:
         number, branch = request
         self._invites.discard(request)
         self._others.discard(request)
+        self._rings_no_more(request)
         branches = self._of_link.get(number)
         if branches is not None:
             branches.discard(branch)
             if not branches:
                 del self._of_link[number]
+
+    def _rings_no_more(self, request: _Request) -> None:
+        number, call_id = request[0], self._calls.pop(request, "")
+        if call_id:
+            self._ringing[number].remove(call_id)
+            if not self._ringing[number]:
+                del self._ringing[number]

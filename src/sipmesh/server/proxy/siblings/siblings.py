@@ -60,8 +60,13 @@ RESPONSE: Final = b"SIP/2.0"
 UNANSWERED: Final = (b"ACK ", b"CANCEL ")
 """How requests begin for which nobody waits: an ACK has no response, and a CANCEL is about another request."""
 
+INVITE, REFER = b"INVITE ", b"REFER "
+"""How requests begin that begin a call, and that ask for one."""
+
 NO_ROOM: Final = 480
 """A phone that does not read: its flow exists, so it is not 430."""
+
+FORBIDDEN: Final = 403
 
 CLOSED_THERE: Final = "closed at the process that has it"
 
@@ -212,6 +217,10 @@ class Siblings(UsageObserver):
         """Tell whether a request of another process waits for its response on a link of ours."""
         return self._awaited.is_awaited(link.number, self._reactor.loop.time())
 
+    def rings(self, flow: Flow, call_id: str) -> bool:
+        """Tell whether the INVITE of a new call waits on the link of *flow*, also one of another process."""
+        return flow.rings(call_id) or self._awaited.rings(flow.number, call_id, self._reactor.loop.time())
+
     def hand_over(self, flow: Flow, request: Request, aor: str) -> bool:
         """Hand a request on to the process that is the notifier of *aor*; False if this process is it.
 
@@ -275,21 +284,37 @@ class Siblings(UsageObserver):
                 flow.link.reserved = True
 
     def _write(self, channel: WorkerChannel, number: int, data: bytes) -> None:
-        """Write what another process sends on a link of ours; where the link has no room, answer in place of the phone."""
+        """Write what another process sends on a link of ours; where it may not go there, answer in place of the phone.
+
+        Another process does not know all calls that ring on the link.
+        """
         flow = self._flow_table.by_number(number)
         if flow is None or not flow.link.is_here:
             return
         is_request = not data.startswith(RESPONSE)
         if is_request and not flow.link.has_room(len(data)):
-            self._bounce(channel, number, data)
+            self._bounce(channel, number, data, NO_ROOM)
+            return
+        carrier = flow.carrier or flow  # its responses come on that link
+        if data.startswith(REFER) and self._is_early(carrier, data):
+            self._bounce(channel, number, data, FORBIDDEN)
             return
         if flow.link.send(data) and is_request and not data.startswith(UNANSWERED):
-            self._awaited.sent(number, data, self._reactor.loop.time())
+            self._awaited.sent(carrier.number, data, self._reactor.loop.time(), self._new_call(data))
 
-    def _bounce(self, channel: WorkerChannel, number: int, data: bytes) -> None:
+    def _bounce(self, channel: WorkerChannel, number: int, data: bytes, status: int) -> None:
         request = self._parsed(data)
         if isinstance(request, Request) and request.method != "ACK":
-            channel.send(ARRIVED, number, respond(request, NO_ROOM).encode())
+            channel.send(ARRIVED, number, respond(request, status).encode())
+
+    def _is_early(self, carrier: Flow, data: bytes) -> bool:
+        request = self._parsed(data)
+        return request is None or self.rings(carrier, request.call_id)
+
+    def _new_call(self, data: bytes) -> str:
+        """Return the Call-ID of a request that begins a call, "" for all else."""
+        request = self._parsed(data) if data.startswith(INVITE) else None
+        return request.call_id if request is not None and request.to.tag is None else ""
 
     def _arrived(self, number: int, data: bytes) -> None:
         link, message = self._links.get(number), self._parsed(data)
