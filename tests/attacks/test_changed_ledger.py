@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from sipmesh.pki.issuance.profiles import LONGEST_LEAF_LIFETIME
 from sipmesh.pki.ledger import FILE
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_db import ManagementDb
@@ -22,12 +28,23 @@ from support.network import EXAMPLE, FE1, FE2
 from support.peer import HungUpError, Peer
 from support.running import on_loop, until
 
+SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH
 CHANGES = {
     "row removed": "DELETE FROM certificates WHERE serial = ?",
     "another name": """UPDATE certificates SET der = NULL, names = '["other.example.test"]' WHERE serial = ?""",
     "another serial": "UPDATE certificates SET der = NULL, serial = 'abc' WHERE serial = ?",
     "expired": "UPDATE certificates SET der = NULL, not_after = '2020-01-01T00:00:00+00:00' WHERE serial = ?",
     "certificate removed": "UPDATE certificates SET der = NULL WHERE serial = ?",
+    "of a CA": "UPDATE certificates SET der = NULL, kind = 'issuing', issuer = 'root' WHERE serial = ?",
+    "serial with a zero": "UPDATE certificates SET serial = '0' || serial WHERE serial = ?",
+    "name beside the certificate": """UPDATE certificates SET names = '["other.example.test"]' WHERE serial = ?""",
+    "unreadable row": "UPDATE certificates SET serial = 'no number' WHERE serial = ?",
+}
+TRIGGERS = {
+    "update ignored": "CREATE TRIGGER t BEFORE UPDATE ON certificates BEGIN SELECT RAISE(IGNORE); END",
+    "insert ignored": "CREATE TRIGGER t BEFORE INSERT ON certificates BEGIN SELECT RAISE(IGNORE); END",
+    "revocation moved": """CREATE TRIGGER t AFTER UPDATE ON certificates WHEN new.revoked_at IS NOT NULL BEGIN
+        UPDATE certificates SET issuer = 'root', kind = 'issuing', der = NULL WHERE serial = new.serial; END""",
 }
 
 
@@ -39,6 +56,24 @@ def serial_of(managed: Managed, name: str) -> str:
 def change(managed: Managed, statement: str, serial: str) -> None:
     with sqlite3.connect(managed.organisation.ca.folder / FILE) as db:
         assert db.execute(statement, (serial,)).rowcount == 1
+
+
+def forged(serial: int, name: str, until: datetime) -> x509.Certificate:
+    """A certificate with this serial number and name that another key has signed."""
+    key, subject = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    builder = x509.CertificateBuilder(subject, subject, key.public_key(), serial, until - LONGEST_LEAF_LIFETIME, until)
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=True)
+    return builder.add_extension(x509.ExtendedKeyUsage([SERVER_AUTH]), critical=False).sign(key, hashes.SHA256())
+
+
+def replace_certificate(managed: Managed, serial: str, name: str, until: datetime) -> None:
+    """Put a forged certificate into the row of another one, and change all columns so that they fit."""
+    made = forged(int(serial, 16), name, until)
+    since, until, der = made.not_valid_before_utc, made.not_valid_after_utc, made.public_bytes(Encoding.DER)
+    row = (der, f'["{name}"]', since.isoformat(), until.isoformat(), serial)
+    with sqlite3.connect(managed.organisation.ca.folder / FILE) as db:
+        statement = "UPDATE certificates SET der = ?, names = ?, not_before = ?, not_after = ? WHERE serial = ?"
+        assert db.execute(statement, row).rowcount == 1
 
 
 async def greet(peer: Peer) -> None:
@@ -71,6 +106,49 @@ async def test_revocation_by_name_finds_a_certificate_that_the_ledger_has_lost(
         await until(lambda: not links_between(managed.nodes[FE1], FE2))
         with pytest.raises(HungUpError):
             await greet(await managed.peer_with((chain, key), FE1))
+
+
+async def revoked(managed: Managed, change_ledger: Callable[[], object]) -> None:
+    """See that FE2 is cut off by its name, after its row was changed, and that the next CRL lists it too. Twin: FE1 goes on."""
+    serial = serial_of(managed, FE2)
+    async with managed:
+        await managed.start(MGMT, FE1)
+        stolen = await managed.peer_with(managed.credentials(FE2), FE1)
+        await greet(stolen)
+        change_ledger()
+        printed = await managed.type("ca", "revoke", FE2, "--reason", "key-compromise")
+        assert f"serial {serial} of {FE2}" in printed
+        await until(lambda: not links_between(managed.nodes[FE1], FE2))
+        with pytest.raises(HungUpError):
+            await greet(await managed.peer_with(managed.credentials(FE2), FE1))
+        assert links_between(managed.nodes[MGMT], FE1)
+    crls = managed.organisation.ca.crls
+    crls.publish(datetime.now(UTC))
+    assert crls.in_force().lists(int(serial, 16))
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS.values(), ids=TRIGGERS.keys())
+@on_loop
+async def test_trigger_in_the_ledger_keeps_no_revocation_out_of_the_crl(managed: Managed, trigger: str) -> None:
+    serial = serial_of(managed, FE2)
+
+    def change_ledger() -> None:
+        if "INSERT" in trigger:
+            change(managed, CHANGES["row removed"], serial)
+        with sqlite3.connect(managed.organisation.ca.folder / FILE) as db:
+            db.execute(trigger)
+
+    await revoked(managed, change_ledger)
+
+
+@pytest.mark.parametrize("name", [FE2, "other.example.test"])
+@pytest.mark.parametrize("lifetime", [LONGEST_LEAF_LIFETIME, -LONGEST_LEAF_LIFETIME], ids=["valid", "expired"])
+@on_loop
+async def test_forged_certificate_in_the_ledger_keeps_no_revocation_away(
+    managed: Managed, name: str, lifetime: timedelta
+) -> None:
+    ends = datetime.now(UTC).replace(microsecond=0) + lifetime
+    await revoked(managed, lambda: replace_certificate(managed, serial_of(managed, FE2), name, ends))
 
 
 @on_loop

@@ -317,26 +317,40 @@ class EnterpriseCa:
     def revoke(self, serial: int, reason: Reason, at: datetime, lost: str = "") -> Record:
         """Revoke one certificate and publish the new CRL. If it is revoked already, time and reason stay the same.
 
-        *lost* is the name of a server whose certificate the ledger may have lost: it is journalled again first.
+        *lost* is the name of a server whose certificate the ledger may have lost: then no row of the ledger is needed.
         """
         with ca_lock(self.folder):
-            if lost:
-                self._journal_again(serial, lost, at)
-            record = self._find(serial)
+            record = self._found_again(serial, lost, at) if lost else self._find(serial)
             self._must_be_ours(record)
             if record.kind == CertificateKind.ROOT:
                 remedy = "remove it from `anchors` in every topology instead"
                 problem = Problem(self.folder / "root.pem", 0, "", "is a root certificate", remedy)
                 raise OperatorError("a root cannot be revoked", (problem,))
             self._ledger.revoke(serial, reason, at)
-            self.crls.publish_locked(at, CertificateKind(record.issuer))
-            return self._find(serial)
+            if record.revoked_at is None:
+                record = replace(record, revoked_at=at, reason=str(reason))
+            self.crls.publish_locked(at, CertificateKind(record.issuer), (record,))
+            return record
 
-    def _journal_again(self, serial: int, name: str, at: datetime) -> None:
-        """Journal a certificate of *name* that the ledger has lost, without the certificate: its validity is not known."""
-        if all(record.serial != serial for record in self.certificates):
-            validity = at, at + profiles.LONGEST_LEAF_LIFETIME
-            self._ledger.reserve(serial, CertificateKind.ISSUING, CertificateKind.SERVER, (name,), validity, at)
+    def _found_again(self, serial: int, name: str, at: datetime) -> Record:
+        """Return the record of a certificate of *name*; without the certificate if the ledger has lost that.
+
+        It is journalled again then, if there is no row. Its validity is not known.
+        """
+        rows = [record for record in self._ledger.readable() if record.serial == serial]
+        if as_issued := next(filter(self.is_as_issued, rows), None):
+            return as_issued
+        issuer, kind, until = CertificateKind.ISSUING, CertificateKind.SERVER, at + profiles.LONGEST_LEAF_LIFETIME
+        if not rows:
+            self._ledger.reserve(serial, issuer, kind, (name,), (at, until), at)
+        return Record(serial, str(issuer), str(kind), (name,), at, until, der=None, revoked_at=None, reason=None)
+
+    def is_as_issued(self, record: Record) -> bool:
+        """Tell whether *record* has its certificate, agrees with it, and this CA has signed that."""
+        if record.der is None or why_record_differs(record):
+            return False
+        issuer = self._certificates[CertificateKind(record.issuer)]
+        return issued_by(x509.load_der_x509_certificate(record.der), issuer)
 
     def revoke_servers(self, servers: Collection[str], reason: Reason, at: datetime) -> dict[int, str]:
         """Revoke all valid certificates of these *servers*, document signers included, and publish one CRL.
@@ -345,18 +359,20 @@ class EnterpriseCa:
         """
         with ca_lock(self.folder):
             valid = [
-                record
-                for record in self.certificates
+                replace(record, revoked_at=at, reason=str(reason))
+                for record in self.sound_records()
                 if record.kind not in CA_KINDS and record.names[0] in servers and record.may_be_valid(at)
+                if record.der is None or self.is_as_issued(record)
             ]
             for record in valid:
-                self._must_be_ours(record)
-            found = {record.serial: record.names[0] for record in valid}
-            for serial in found:
-                self._ledger.revoke(serial, reason, at)
-            if found:
-                self.crls.publish_locked(at, CertificateKind.ISSUING)
-        return found
+                self._ledger.revoke(record.serial, reason, at)
+            if valid:
+                self.crls.publish_locked(at, CertificateKind.ISSUING, valid)
+        return {record.serial: record.names[0] for record in valid}
+
+    def sound_records(self) -> tuple[Record, ...]:
+        """Give the records that can be read, and do not differ from their certificates, oldest first."""
+        return tuple(record for record in self._ledger.readable() if not why_record_differs(record))
 
     def status(self, at: datetime) -> CaStatus:
         """Give the status of the CA and of all its certificates and CRLs at the instant *at*."""
@@ -406,10 +422,7 @@ class EnterpriseCa:
 
     def _must_be_ours(self, record: Record) -> None:
         """Raise OperatorError if another CA has signed the certificate: revoking it would let the real one stay valid."""
-        if record.der is None:
-            return
-        issuer = self._certificates[CertificateKind(record.issuer)]
-        if not issued_by(x509.load_der_x509_certificate(record.der), issuer):
+        if record.der is not None and not self.is_as_issued(record):
             problem = self._changed(record, "was not signed by this CA")
             raise OperatorError("the CA's ledger was changed", (problem,))
 

@@ -24,7 +24,7 @@ from sipmesh.pki.offline.cross_certificate import CROSS, CROSS_OVER
 from sipmesh.trust.x509.certificate import issued_by
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Container, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -190,6 +190,19 @@ class CaGenerations:
     def records(self) -> list[Record]:
         """Give all certificates that were ever issued, by generation."""
         return [record for number in self.numbers for record in self.open(number).certificates]
+
+    def sound_records(self) -> list[Record]:
+        """Give the records of all generations that can be read, and do not differ from their certificates."""
+        return [record for number in self.numbers for record in self.open(number).sound_records()]
+
+    def as_issued(self, serials: Container[int]) -> dict[int, tuple[EnterpriseCa, Record]]:
+        """Give the CA and the record of each of these serial numbers whose certificate a ledger has, as the CA has signed it."""
+        return {
+            record.serial: (ca, record)
+            for ca in map(self.open, self.numbers)
+            for record in ca.sound_records()
+            if record.serial in serials and ca.is_as_issued(record)
+        }
 
     def owner_of(self, serial: int) -> EnterpriseCa:
         """Give the CA whose ledger has a serial number; the current CA if there is none."""

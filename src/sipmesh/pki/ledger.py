@@ -8,7 +8,7 @@ a time zone. Serial numbers are hex without leading zeros.
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -26,7 +26,7 @@ from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.trust.x509.certificate import LONGEST_SERIAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sipmesh.database.lease import Lease
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 FILE: Final = "ledger.db"
+UNREADABLE_ROW: Final = (ValueError, TypeError, RecursionError)
+"""What a row raises that somebody has changed."""
 MOVED: Final = ".moved"
 """What follows the name of a file whose content is in a shared database now."""
 YEARS: Final = range(1951, 9999)
@@ -263,9 +265,19 @@ class Ledger:
 
     def records(self) -> tuple[Record, ...]:
         """Give all certificates, oldest first."""
+        return tuple(_read(self.file, f"the certificate {row.serial}", _record, row) for row in self._certificates())
+
+    def readable(self) -> tuple[Record, ...]:
+        """Give all certificates whose rows can be read: a row that was changed keeps no other certificate from being revoked."""
+        found = []
+        for row in self._certificates():
+            with suppress(*UNREADABLE_ROW):
+                found.append(_record(row))
+        return tuple(found)
+
+    def _certificates(self) -> Sequence[sql.Row[Any]]:
         with self._reading() as db:
-            rows = db.execute(sql.select(self._tables.certificates).order_by(self._tables.order)).all()
-        return tuple(_read(self.file, f"the certificate {row.serial}", _record, row) for row in rows)
+            return db.execute(sql.select(self._tables.certificates).order_by(self._tables.order)).all()
 
     def reserve_list(
         self, issuer: CertificateKind, this_update: datetime, next_update: datetime, *, above: int = 0
@@ -404,7 +416,7 @@ def _read(file: Path, what: str, make: Callable[[Any], R], row: Any) -> R:
     """Return what *make* makes of a row; raises `OperatorError`, which names the row, if it cannot be read."""
     try:
         return make(row)
-    except (ValueError, TypeError, RecursionError) as wrong:
+    except UNREADABLE_ROW as wrong:
         problem = Problem(file, 0, "", f"{what} cannot be read ({wrong})", "restore the ledger from your backup")
         raise OperatorError("the CA's ledger was changed", (problem,)) from None
 

@@ -54,3 +54,29 @@ def test_lost_certificate_is_found_until_it_is_revoked_or_has_expired(tmp_path: 
     assert (record.names, record.der) == ((FE1,), None)
     assert generations.current.crls.in_force().lists(serial)
     assert lost_certificates(generations, {FE1}, None, BEGAN) == {}
+
+
+def test_certificate_that_only_the_ledger_calls_revoked_is_lost(tmp_path: Path) -> None:
+    build_example(tmp_path)
+    generations = CaGenerations(tmp_path / "ca")
+    serial = next(record.serial for record in generations.records() if FE1 in record.names)
+    with sqlite3.connect(tmp_path / "ca" / "ledger.db") as db:
+        db.execute("UPDATE certificates SET revoked_at = ? WHERE serial = ?", (BEGAN.isoformat(), f"{serial:x}"))
+    assert lost_certificates(generations, {FE1}, None, BEGAN) == {serial: FE1}
+    revoke(generations, serial, Reason.SUPERSEDED, BEGAN, lambda *_, **__: None, FE1)
+    assert generations.current.crls.in_force().lists(serial)
+    assert lost_certificates(generations, {FE1}, None, BEGAN) == {}
+
+
+def test_row_that_cannot_be_read_keeps_no_other_certificate_from_being_revoked(tmp_path: Path) -> None:
+    build_example(tmp_path)
+    generations = CaGenerations(tmp_path / "ca")
+    serials = {record.names[0]: record.serial for record in generations.records()}
+    with sqlite3.connect(tmp_path / "ca" / "ledger.db") as db:
+        db.execute("UPDATE certificates SET serial = 'no number' WHERE serial = ?", (f"{serials[FE2]:x}",))
+    assert FE2 not in {record.names[0] for record in generations.sound_records()}
+    with pytest.raises(OperatorError):
+        generations.records()
+    assert [record.names[0] for _ca, record in generations.as_issued(serials.values()).values()].count(FE1) == 1
+    revoke(generations, serials[FE1], Reason.SUPERSEDED, BEGAN, lambda *_, **__: None, FE1)
+    assert generations.current.crls.in_force().lists(serials[FE1])

@@ -248,11 +248,12 @@ def revoke(
 
 
 def _say_what_is_left(place: Place, generations: CaGenerations, name: str) -> None:
-    """Say if a server presents a certificate that is not revoked: neither ledger nor audit log may have it."""
-    revoked = {record.serial_hex for record in generations.records() if record.revoked_at is not None}
+    """Say if a server presents a certificate that no CRL lists: neither ledger nor audit log may have it."""
+    from sipmesh.server.management.revoking import is_listed
+
     for member in reported_servers(place):
         shown = member.certificate
-        if member.server == name and shown is not None and shown.serial not in revoked:
+        if member.server == name and shown is not None and not is_listed(generations, _read_serial(shown.serial)):
             say(
                 f"{name} presents a certificate that is NOT revoked: sipmesh ca revoke {name} --serial {shown.serial}",
                 style=BAD,
@@ -260,7 +261,7 @@ def _say_what_is_left(place: Place, generations: CaGenerations, name: str) -> No
 
 
 def _for_a_new_one(place: Place, name: str) -> str:
-    issued = [record.kind for record in place.generations().records() if name in record.names[:1]]
+    issued = [record.kind for record in place.generations().sound_records() if name in record.names[:1]]
     if CertificateKind.OPERATOR in issued:
         return f"sipmesh console certificate {name}"
     from sipmesh.server.management.issuing import has_its_key_elsewhere
@@ -279,15 +280,15 @@ def _read_serial(text: str) -> int:
 
 
 def _certificates_of(place: Place, generations: CaGenerations, name: str, now: datetime) -> dict[int, str]:
-    """Return the serials to revoke of a server: "" for one of the ledger, the name for one that the ledger has lost.
+    """Return the serials to revoke of a server, each with its name, also those that the ledger has lost.
 
     Raises `OperatorError` if there is none.
     """
     from sipmesh.server.management.revoking import lost_certificates
 
     leaves = {CertificateKind.SERVER, CertificateKind.SIGNER, CertificateKind.OPERATOR}
-    issued = [record for record in generations.records() if record.kind in leaves and name in record.names[:1]]
-    found = {record.serial: "" for record in issued if record.may_be_valid(now)}
+    issued = [record for record in generations.sound_records() if record.kind in leaves and name in record.names[:1]]
+    found = {record.serial: name for record in issued if record.may_be_valid(now)}
     with audit_of(place) as audit:
         lost = lost_certificates(generations, {name}, audit, now)
         if audit is not None and audit.verify():

@@ -19,11 +19,11 @@ from sipmesh.pki.lock import ca_lock
 from sipmesh.pki.status import ListStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
     from pathlib import Path
 
-    from sipmesh.pki.ledger import Ledger
+    from sipmesh.pki.ledger import Ledger, Record
 
 CA_KINDS = (CertificateKind.ROOT, CertificateKind.ISSUING)
 
@@ -94,8 +94,11 @@ class CrlUpdater:
             return True
         return _number_in(self._folder / f"{kind}.crl") != made.number
 
-    def publish_locked(self, at: datetime, kind: CertificateKind) -> Path:
-        """Publish as `publish` does, while the caller has the lock; raises OperatorError if the key is not here."""
+    def publish_locked(self, at: datetime, kind: CertificateKind, revoked: Collection[Record] = ()) -> Path:
+        """Publish as `publish` does, while the caller has the lock; raises OperatorError if the key is not here.
+
+        The CRL lists what is *revoked* now, whatever the ledger says.
+        """
         if not self.has_key(kind):
             remedy = (
                 "request a list from the root: sipmesh ca root request list FILE; or restore the key from your backup"
@@ -103,27 +106,40 @@ class CrlUpdater:
             problem = Problem(self._folder / f"{kind}.key", 0, "", "is on another machine", remedy)
             raise OperatorError(f"the revocation list of the {kind} CA cannot be signed here", (problem,))
         signer = CaSigner(kind, self._folder / f"{kind}.key", self._certificates[kind])
-        return publish_crl(self._folder, signer, self._certificates[kind], self._ledger, at)
+        return publish_crl(self._folder, signer, self._certificates[kind], self._ledger, at, revoked)
 
 
-def publish_crl(folder: Path, signer: CaSigner, issuer: x509.Certificate, ledger: Ledger, at: datetime) -> Path:
+def publish_crl(
+    folder: Path,
+    signer: CaSigner,
+    issuer: x509.Certificate,
+    ledger: Ledger,
+    at: datetime,
+    revoked: Collection[Record] = (),
+) -> Path:
     """Journal, sign and publish a CRL; returns its file. The caller has the lock."""
-    signed = signer.sign_list(next_crl(folder, signer.kind, issuer, ledger, at))
+    signed = signer.sign_list(next_crl(folder, signer.kind, issuer, ledger, at, revoked))
     files.write(file := folder / f"{signer.kind}.crl", signed.public_bytes(Encoding.PEM))
     return file
 
 
 def next_crl(
-    folder: Path, kind: CertificateKind, issuer: x509.Certificate, ledger: Ledger, at: datetime
+    folder: Path,
+    kind: CertificateKind,
+    issuer: x509.Certificate,
+    ledger: Ledger,
+    at: datetime,
+    revoked: Collection[Record] = (),
 ) -> x509.CertificateRevocationListBuilder:
     """Journal the next CRL of *issuer*, and give it without its signature. The caller has the lock.
 
-    It follows the CRL in *folder*: it has a higher number, and each entry that has not ended.
+    It follows the CRL in *folder*: it has a higher number, and each entry that has not ended. It lists what is *revoked* now,
+    whatever the ledger says: others may be able to write there.
     """
     before = EarlierCrl(folder / f"{kind}.crl", issuer, kind)
     made = ledger.reserve_list(kind, *crl.times(kind, at), above=before.number)
-    records = ledger.records()
-    listed = crl.listed(records, kind, at)
+    records = ledger.readable()
+    listed = list({record.serial: record for record in (*crl.listed(records, kind, at), *revoked)}.values())
     return crl.builder(issuer, made, listed, before.to_keep(records, listed, at))
 
 

@@ -30,11 +30,13 @@ _HEX: Final = re.compile("[0-9a-f]{1,40}", re.ASCII)
 def revoke(generations: CaGenerations, serial: int, reason: Reason, at: datetime, note: Note, lost: str = "") -> Record:
     """Revoke a certificate at the instant *at*, sign the CRL, and note it; raises `OperatorError` for an unknown serial.
 
-    *lost* is the name of a server whose certificate the ledger may have lost. It is not known which of our CAs has issued it:
-    each one that is alive lists the serial.
+    *lost* is the name of a server whose certificate the ledger may have lost. It is not known then which of our CAs has issued
+    it: each one that is alive lists the serial.
     """
-    is_known = any(record.serial == serial for record in generations.records())
-    owners = generations.alive if lost and not is_known else [generations.owner_of(serial)]
+    if lost:
+        owners = [ca for ca, _record in generations.as_issued({serial}).values()] or generations.alive
+    else:
+        owners = [generations.owner_of(serial)]
     record = [ca.revoke(serial, reason, at, lost) for ca in owners][-1]
     note(AuditAct.REVOKE, server=record.names[0], serial=record.serial_hex, because=str(record.reason))
     return record
@@ -64,19 +66,23 @@ def _number(ca: EnterpriseCa, kind: CertificateKind, at: datetime) -> int:
 def lost_certificates(
     generations: CaGenerations, servers: Collection[str], audit: Audit | None, at: datetime
 ) -> dict[int, str]:
-    """Return the certificates of *servers* that may be valid at *at*, and that the ledger does not have as theirs.
+    """Return the certificates of *servers* that may be valid at *at*, and that the ledger does not have as they were issued.
 
     The ledger can be in a database that others may change. So this asks the audit log, and the certificate files on this host.
     Returns the serial numbers, each with its server.
     """
-    records = {record.serial: record for record in generations.records()}
-    lost = {}
-    for serial, server in chain(_in_log(audit, at), _in_files(generations, at)):
-        record = records.get(serial)
-        is_as_issued = record is not None and (record.der is not None or server in record.names[:1])
-        if server in servers and not is_as_issued and not _is_listed(generations, serial):
-            lost[serial] = server
-    return lost
+    told = {
+        serial: server for serial, server in chain(_in_log(audit, at), _in_files(generations, at)) if server in servers
+    }
+    kept = {serial for serial, (_ca, record) in generations.as_issued(told).items() if _is_as_it_says(record, at)}
+    return {
+        serial: server for serial, server in told.items() if serial not in kept and not is_listed(generations, serial)
+    }
+
+
+def _is_as_it_says(record: Record, at: datetime) -> bool:
+    """Tell whether a *record* that no CRL lists is right: what is revoked is listed until it expires."""
+    return record.revoked_at is None or record.not_after <= at or CertificateKind(record.kind).is_ca
 
 
 def _in_log(audit: Audit | None, at: datetime) -> Iterator[tuple[int, str]]:
@@ -101,5 +107,6 @@ def _in_files(generations: CaGenerations, at: datetime) -> Iterator[tuple[int, s
                 yield leaf.serial_number, name
 
 
-def _is_listed(generations: CaGenerations, serial: int) -> bool:
+def is_listed(generations: CaGenerations, serial: int) -> bool:
+    """Tell whether a CRL in force lists a serial number; raises `OperatorError` if one cannot be read."""
     return any(ca.crls.in_force().lists(serial) for ca in generations.alive)
