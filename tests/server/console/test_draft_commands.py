@@ -125,6 +125,26 @@ async def test_operator_gives_our_ca_no_other_root(tmp_path: Path) -> None:
         assert network.number(MGMT) == 2
 
 
+@on_loop
+async def test_operator_takes_no_crl_from_our_ca(tmp_path: Path) -> None:
+    """It would be the last version: no signer would be accepted any more. Another file with the same CRL does no harm."""
+    async with management_with_console(tmp_path) as network, Visitor(network, "otto-token") as operator:
+        folder = network.organisation.folder / "ca"
+        shutil.copy(folder / "issuing.crl", folder / "other.crl")
+        for crls, status in (
+            ("ca/root.crl", 409),
+            ("ca/root.crl, ca/other.crl", 200),
+            ("ca/root.crl, ca/issuing.crl", 200),
+        ):
+            given = {"name": "network", "changes": [f"authority.crls=[{crls}]"]}
+            assert (await operator.ask("POST", "/api/v1/draft/change", json=given)).status == 200
+            plan = (await operator.get("/api/v1/plan")).json
+            publish = {"why": "why not", "base": plan["base"], "digest": plan["digest"]}
+            answer = await operator.ask("POST", "/api/v1/publish", json=publish)
+            assert (answer.status, bool(plan["dangers"])) == (status, status == 409), answer.text
+        assert network.number(MGMT) == 3
+
+
 @pytest.mark.parametrize("value", ["/etc/passwd", "~root/x", "../x.pem", "ca/../../x.pem", "[a.pem, /x]", "{a: ../b}"])
 def test_file_elsewhere_on_the_host_is_refused(value: str) -> None:
     with pytest.raises(OperatorError, match="is a file elsewhere on the management host"):

@@ -206,6 +206,33 @@ def test_root_renewed_with_its_old_key_is_no_danger(place: Place) -> None:
     assert len(dangers(old, new, in_use=marks(old))) == 1, "the name alone vouches for nothing"
 
 
+OURS = "crls: [ca/root.crl, ca/issuing.crl]"
+
+
+def test_crl_of_our_ca_that_leaves_is_a_danger(place: Place) -> None:
+    """Without it, no certificate of the CA is accepted, so no later version is either."""
+    (danger,) = told(place, (OURS, "crls: [ca/root.crl]"))
+    assert danger.startswith("our CA CN=")
+    assert "Issuing CA" in danger
+    assert danger.endswith("servers and management refuse its certificates")
+    by_ocsp = "crls: [ca/root.crl], ocsp: ['http://ocsp.example.test/'], revocation: ocsp"
+    assert "without an OCSP response" in told(place, (OURS, by_ocsp))[0]
+
+
+def test_crl_of_our_ca_in_another_file_or_fetched_from_now_on_is_none(place: Place) -> None:
+    folder = place.file.parent
+    (folder / "ca/other.crl").write_bytes((folder / "ca/issuing.crl").read_bytes())
+    for crls in ("ca/other.crl, ca/root.crl", "ca/root.crl, 'http://crl.example.test/issuing.crl'"):
+        assert told(place, (OURS, f"crls: [{crls}]")) == []
+
+
+def test_crl_that_leaves_with_the_anchor_of_its_ca_is_none(place: Place) -> None:
+    """The end of a rotation: nothing in use stands on the old root."""
+    old = loaded(place)
+    (place.file.parent / "ca/root.pem").write_bytes(Forge(NOON).root("New Root").pem_chain)
+    assert dangers(old, loaded(place, (OURS, "crls: [ca/root.crl]"))) == []
+
+
 def test_a_partner_that_goes_with_links_up_is_told(place: Place) -> None:
     (danger,) = told(place, (PARTNER, ""), in_use=marks(loaded(place)))
     assert "of partner partner.test is removed with the partner, and links use it" in danger

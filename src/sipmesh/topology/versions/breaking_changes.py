@@ -16,6 +16,7 @@ from sipmesh.topology.expiry.validity import DatedItem
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.topology.versions.difference import pairings
 from sipmesh.trust.formatting import tell_list
+from sipmesh.trust.revocation.crl import RevocationSource
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def dangers(
         *_pools(before, after, homes),
         *_domains(before, after, domains),
         *_anchors(old, new, in_use),
+        *_lists(old, new),
     ]
 
 
@@ -134,6 +136,23 @@ def _dropped(old: Authority, new: Authority | None, in_use: Collection[str]) -> 
         dates = DatedItem.of_certificate(anchor)
         if dates.mark in in_use and _vouches(anchor) not in kept:
             yield f"{dates.subject} (SHA-256 {dates.mark[:16]})"
+
+
+def _lists(old: Loaded, new: Loaded) -> Iterator[str]:
+    """Name each CA of ours that loses its last CRL, while all our anchors stay. At the end of a rotation an anchor goes too.
+
+    Not even management could sign a later version then. It is unknown whose a CRL is that was not read yet.
+    """
+    files, kept = new.list_files[0], set(map(_vouches, new.authority.anchors))
+    is_rotated = any(_vouches(anchor) not in kept for anchor in old.authority.anchors)
+    if is_rotated or files.awaited or files.left_for_later:
+        return
+    have = {crl.issuer_der for crl in new.authority.lists if crl.base is None}
+    lost = {crl.issuer_der: crl.issuer for crl in old.authority.lists if crl.base is None}
+    by_lists = new.topology.authority.revocation is RevocationSource.LISTS
+    unless = "" if by_lists else " without an OCSP response"
+    for name in [lost[der].rfc4514_string() for der in lost if der not in have]:
+        yield f"our CA {name} has no revocation list any more: servers and management refuse its certificates{unless}"
 
 
 def _vouches(anchor: x509.Certificate) -> tuple[bytes, bytes]:
