@@ -48,7 +48,7 @@ def _backed_up(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
         management_db.history.publish(base, made, "ada", "because", at=datetime.now(UTC))
     management_db.close()
     (organisation.folder / "ca" / "notes.bin").write_bytes(os.urandom(2 * CHUNK))
-    (organisation.folder / "state").mkdir()
+    (organisation.folder / "state").mkdir(exist_ok=True)
     (organisation.folder / "state" / "fe1.token-key").write_bytes(b"secret of a start")
     return organisation
 

@@ -76,7 +76,7 @@ class CallWatchdog:
         """Look until no handshake has taken a step for a while. *began* is the CPU time when the step was seen first."""
         step, began, quiet = -1, 0.0, 0
         while quiet < QUIET_LOOKS and not self._is_stopped:
-            tls, now_in = self._inside, self._steps
+            now_in = self._steps
             try:
                 used = time.clock_gettime(self._clock)
             except OSError:  # the thread of the loop has ended; another one wakes this thread again
@@ -84,12 +84,17 @@ class CallWatchdog:
                 return
             if now_in != step:
                 step, began, quiet = now_in, used, 0
-            elif tls is None:
+            elif self._inside is None:
                 quiet += 1
             elif used - began > MOST_CPU_S:
-                tls.cut()
+                self._cut(step)
             time.sleep(LOOK_S)
         self._is_asleep = True
         if self._steps != step:  # a step began before it could see that nobody looks
             self._is_asleep = False
             self._woken.set()
+
+    def _cut(self, step: int) -> None:
+        """End the call of this step. A name for the TLS in `_watch` would keep it beyond its link."""
+        if (tls := self._inside) is not None and self._steps == step:
+            tls.cut()
