@@ -105,6 +105,9 @@ class Limits:
     users_per_partner: int = _limit(
         10_000, "a partner that addresses this many different users in an hour tries names, to find those that exist"
     )
+    users_per_sender: int = _limit(
+        2_000, "one user of a partner may not take all that the other users of the partner may address"
+    )
     branches_per_server: int = _limit(20_000, "a server carries many users and partners, and may be compromised")
     octets_per_user: int = _limit(67_108_864, "bodies are held until a request is over: calls for half a minute")
     octets_per_partner: int = _limit(134_217_728, "the same for a partner")

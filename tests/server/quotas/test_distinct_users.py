@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sipmesh.server.quotas.distinct_users import WINDOW_S, DistinctUsers
 
+ERIN, FRANK = "sip:erin@partner.test", "sip:frank@partner.test"
 PARTNER, OTHER = "sip.partner.test", "sip.other.test"
 
 
@@ -15,8 +16,8 @@ class Clock:
 
 
 def test_one_user_too_many_is_refused_and_those_before_are_not() -> None:
-    users = DistinctUsers(3, Clock())
-    assert [users.admits(PARTNER, name) for name in ("a", "b", "a", "c", "d", "b")] == [
+    users = DistinctUsers(3, 9, Clock())
+    assert [users.admits(PARTNER, ERIN, name) for name in ("a", "b", "a", "c", "d", "b")] == [
         True,
         True,
         True,
@@ -25,24 +26,44 @@ def test_one_user_too_many_is_refused_and_those_before_are_not() -> None:
         True,
     ]
     assert (users.count(PARTNER), users.count(OTHER)) == (3, 0)
-    assert users.admits(OTHER, "d")
+    assert users.admits(OTHER, ERIN, "d")
 
 
 def test_user_who_is_addressed_again_counts_on_and_others_are_forgotten() -> None:
     clock = Clock()
-    users = DistinctUsers(2, clock)
-    assert users.admits(PARTNER, "a")
-    assert users.admits(PARTNER, "b")
+    users = DistinctUsers(2, 9, clock)
+    assert users.admits(PARTNER, ERIN, "a")
+    assert users.admits(PARTNER, ERIN, "b")
     clock.now += WINDOW_S
-    assert users.admits(PARTNER, "a")
-    assert not users.admits(PARTNER, "c")  # b counts still
+    assert users.admits(PARTNER, ERIN, "a")
+    assert not users.admits(PARTNER, ERIN, "c")  # b counts still
     clock.now += WINDOW_S
-    assert users.admits(PARTNER, "c")
+    assert users.admits(PARTNER, ERIN, "c")
     assert users.count(PARTNER) == 2
     clock.now += 2 * WINDOW_S
-    assert users.admits(PARTNER, "d")
+    assert users.admits(PARTNER, ERIN, "d")
     assert users.count(PARTNER) == 1
 
 
 def test_limit_of_none_admits_nobody() -> None:
-    assert not DistinctUsers(0, Clock()).admits(PARTNER, "a")
+    assert not DistinctUsers(0, 9, Clock()).admits(PARTNER, ERIN, "a")
+
+
+def test_sender_with_its_share_leaves_the_rest_to_others() -> None:
+    """What another sender has found is open to both; the spelling of a name makes no other sender."""
+    clock = Clock()
+    users = DistinctUsers(4, 2, clock)
+    spellings = (ERIN, "sip:Erin@partner.test", ERIN)
+    assert [users.admits(PARTNER, sender, name) for sender, name in zip(spellings, "abc", strict=True)] == [
+        True,
+        True,
+        False,
+    ]
+    assert [users.admits(PARTNER, FRANK, name) for name in "acd"] == [True, True, True]
+    assert users.admits(PARTNER, ERIN, "c")
+    clock.now += WINDOW_S
+    for name in "abcd":
+        assert users.admits(PARTNER, FRANK, name)
+    assert not users.admits(PARTNER, ERIN, "e")  # four count still, in all
+    clock.now += WINDOW_S * 2
+    assert users.admits(PARTNER, ERIN, "e")

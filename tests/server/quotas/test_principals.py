@@ -268,6 +268,23 @@ async def test_partner_that_tries_names_is_refused_for_new_ones_only(federation:
 
 
 @on_loop
+async def test_user_of_a_partner_leaves_its_colleagues_their_calls(federation: Network) -> None:
+    """Erin tries names until she gets 480 for each new one. Another user of the partner reaches bob all the same."""
+    federation.limits = Limits(users_per_partner=4, users_per_sender=2)
+    federation.starts = (FE1, EDGE)
+    async with federation:
+        bob = await federation.phone("bob", FE1)
+        edge = await federation.peer_at(EDGE, LinkKind.PARTNER, "erin@partner.test", PARTNER_EDGE)
+        tried = [await edge.ask(edge.request(MESSAGE, f"sip:n{number}@example.test")) for number in range(4)]
+        assert [answer.status for answer in tried] == [404, 404, 480, 480]
+        assert (await edge.ask(edge.request(MESSAGE, BOB))).status == 480
+        edge.user = "frank@partner.test"
+        await edge.send(edge.request(MESSAGE, BOB))
+        await bob.reply(await bob.request_in(MESSAGE), 200)
+        assert (await edge.final()).status == 200
+
+
+@on_loop
 async def test_account_is_forgotten_with_the_last_link_and_the_last_branch(home: Network) -> None:
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)

@@ -500,14 +500,16 @@ class Executor(Decider):
         return try_later("too many octets of its sender in memory")
 
     def too_many_users(self, flow: Flow, request: Request) -> Answer | None:
-        """Return a 480 for a partner's new request to one more user than it may address in an hour, else None.
+        """Return a 480 for a partner's new request to one more user than it, or its sender, may address in an hour, else None.
 
         Other users are not affected, so the partner is not asked to stay away (503). A request with a To tag of no dialog is
         refused later.
         """
-        if request.to.tag is not None or self._accounts.addressed.admits(flow.link.peer_name, request.ruri.aor):
+        if request.to.tag is not None:
+            return None
+        if self._accounts.addressed.admits(flow.link.peer_name, request.from_.aor, request.ruri.aor):
             return None
         self._accounts.refuse(flow.account)
         most = self._accounts.addressed.count(flow.link.peer_name)
         self._log.warning(flow.account.name, "too many different users addressed", link=flow.link.id, users=most)
-        return Answer(480, why=f"its sender has addressed {most} different users within an hour")
+        return Answer(480, why=f"its sender has addressed too many different users within an hour, of {most} in all")
