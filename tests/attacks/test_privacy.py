@@ -110,6 +110,23 @@ async def test_call_of_a_caller_who_hides_works_in_both_directions(pool: Network
         assert (await alice.final(method="BYE")).call_id == bye.call_id
 
 
+@pytest.mark.parametrize(("server", "privacy"), [(FE1, ""), (FE2, ""), (FE2, "none")])
+@on_loop
+async def test_refusal_of_a_caller_who_hides_names_no_host(pool: Network, server: str, privacy: str) -> None:
+    """A phone writes the name of its machine into Warning. The twin does not hide, and the callee gets its Warning."""
+    async with pool:
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", server)
+        sender = f"<{ALICE}>;tag={alice.tag}" if privacy else ""
+        arrived = await invited(alice, bob, *([("privacy", privacy)] if privacy else []), sender=sender)
+        await bob.reply(arrived, 200)
+        assert (await alice.final()).status == 200
+        await bob.send(in_dialog(bob, arrived, "INVITE", arrived.contacts[0].uri))
+        await alice.reply(await alice.request_in("INVITE"), 488, [("warning", '399 alices-laptop "no codec"')])
+        refused = await bob.final(method="INVITE")
+        assert (refused.status, refused.has("warning")) == (488, bool(privacy))
+        assert tells_of_alice(refused, alice.address[1]) is bool(privacy)
+
+
 async def answered(alice: Peer, bob: Peer, arrived: Request) -> Response:
     """Have bob take the call; gives what alice receives."""
     await bob.reply(arrived, 200)

@@ -34,6 +34,9 @@ INFORMATIVE: Final = frozenset(
 )
 """Fields that may say who the sender is, and that no server needs (RFC 3323 section 5.3; RFC 8224: the token names it)."""
 
+_IN_ANSWERS: Final = INFORMATIVE | {"warning"}
+"""A Warning of a phone begins with the name of its host (RFC 3261 section 20.43)."""
+
 _IDENTITY: Final = frozenset({"id", "header", "user"})
 _SENDER: Final = frozenset({"header", "user"})
 _NONE: Final = "none"
@@ -108,8 +111,8 @@ def hide_fields(copy: Message) -> None:
 
 
 def hide_answer_fields(response: Message) -> None:
-    """Remove the fields that show who has answered from a response."""
-    response.keep([row for row in response.rows if row.name not in INFORMATIVE])
+    """Remove the fields that show who has answered from the response of a phone."""
+    response.keep([row for row in response.rows if row.name not in _IN_ANSWERS])
 
 
 def hidden_contact(token: str, *, sips: bool) -> str:
