@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from sipmesh.pki.issuance.profiles import LONGEST_LEAF_LIFETIME
 from sipmesh.pki.ledger import FILE
 from sipmesh.storage.audit_act import AuditAct
-from sipmesh.storage.management_db import ManagementDb
+from sipmesh.storage.management_db import DATABASE, ManagementDb
 from sipmesh.trust.role import Role
 from support.managed import MGMT, Managed, links_between, without
 from support.network import EXAMPLE, FE1, FE2
@@ -149,6 +149,22 @@ async def test_forged_certificate_in_the_ledger_keeps_no_revocation_away(
 ) -> None:
     ends = datetime.now(UTC).replace(microsecond=0) + lifetime
     await revoked(managed, lambda: replace_certificate(managed, serial_of(managed, FE2), name, ends))
+
+
+@on_loop
+async def test_audit_log_that_takes_no_line_keeps_no_revocation_away(managed: Managed) -> None:
+    """The command fails at its end, when all certificates are revoked and the links are closed."""
+    signed = managed.organisation.ca.issue([FE2], Role.FRONT_END, datetime.now(UTC)).certificate
+    serials = serial_of(managed, FE2), f"{signed.serial_number:x}"
+    async with managed:
+        await managed.start(MGMT, FE1)
+        await greet(await managed.peer_with(managed.credentials(FE2), FE1))
+        with sqlite3.connect(managed.folder(MGMT) / DATABASE) as db:
+            db.execute("CREATE TRIGGER t BEFORE INSERT ON audit BEGIN SELECT RAISE(IGNORE); END")
+        printed = await managed.type("ca", "revoke", FE2, code=1)
+        assert "does not store the lines of the audit log" in printed
+        await until(lambda: not links_between(managed.nodes[FE1], FE2))
+    assert all(managed.organisation.ca.crls.in_force().lists(int(serial, 16)) for serial in serials)
 
 
 @on_loop

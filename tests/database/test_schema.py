@@ -36,7 +36,7 @@ def test_tables_without_a_revision_are_not_current(url: str) -> None:
     engine.dispose()
 
 
-@pytest.mark.parametrize("found", ["0002", "9999", "abc", "10000", "\u0660\u0660\u0660\u0660"])
+@pytest.mark.parametrize("found", ["0002", "9999", "abc", "10000", "\u0660\u0660\u0660\u0660", "0000", ""])
 def test_revision_of_a_newer_release_is_refused_and_stays(url: str, found: str) -> None:
     """The same database with the revision of this release is used."""
     migrate(url, USERS)

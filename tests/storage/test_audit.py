@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
@@ -21,6 +22,11 @@ from storage.databases import POSTGRESQL, SQLITE, run, shell, tampered
 from storage.publishing import NOON
 
 LINES = 5
+DROPPING = {
+    SQLITE: "CREATE TRIGGER t BEFORE INSERT ON audit BEGIN SELECT RAISE(IGNORE); END",
+    POSTGRESQL: "CREATE RULE t AS ON INSERT TO audit DO INSTEAD NOTHING",
+}
+"""With this, a database takes a line and does not store it."""
 IMPATIENT = {SQLITE: "?timeout=0", POSTGRESQL: "&options=-clock_timeout%3D1"}
 """Appended to a URL, this makes a statement fail at once instead of waiting for a lock."""
 
@@ -226,3 +232,41 @@ def test_page_names_the_lines_in_it_that_were_changed(long: Audit, url: str) -> 
     tampered(url, "UPDATE audit SET line = replace(line, 'fe3', 'fe9') WHERE seq = 4")
     assert long.page(2**53, 2).faults == ["line 4: its text does not match its hash"]
     assert long.page(4, 3).faults == []
+
+
+def test_lines_that_were_removed_at_the_end_are_found_on_the_host_that_added_them(url: str, tmp_path: Path) -> None:
+    """Another host, which has added nothing, cannot know; nothing is wrong before the removal."""
+    database = Database(url, "audit log")
+    here, elsewhere = (
+        Audit(database, Lease(database), tmp_path / name / "audit.head") for name in ("here", "elsewhere")
+    )
+    for _ in range(2):
+        here.append("ada", AuditAct.USER, at=NOON)
+    assert (here.verify(), elsewhere.verify()) == ([], [])
+    head = here.head()
+    tampered(url, "DELETE FROM audit WHERE seq = 2")
+    wanted = (
+        f"audit.head carries the hash {head[:12]}, which no line of the audit log has: lines were changed or removed"
+    )
+    assert (here.verify(), elsewhere.verify()) == ([wanted], [])
+    (tmp_path / "here" / "audit.head").write_bytes(b"\xff")
+    assert len(here.verify()) == 1
+    database.close()
+
+
+def test_file_that_cannot_be_written_keeps_no_line_out_of_the_log(url: str, tmp_path: Path) -> None:
+    database = Database(url, "audit log")
+    (tmp_path / "state").write_text("no folder")
+    audit = Audit(database, Lease(database), tmp_path / "state" / "audit.head")
+    audit.append("ada", AuditAct.USER, at=NOON)
+    assert len(audit.read()) == 1
+    database.close()
+
+
+def test_line_that_the_database_does_not_store_is_an_error(audit: Audit, url: str) -> None:
+    audit.append("ada", AuditAct.USER, at=NOON)
+    with shell(url) as db:
+        db.exec_driver_sql(DROPPING[db.dialect.name])
+    with pytest.raises(OperatorError, match="does not store the lines of the audit log"):
+        audit.append("ada", AuditAct.USER, at=NOON)
+    assert len(audit.read()) == 1

@@ -46,22 +46,24 @@ class Schema:
         Raises `OperatorError` if they have a revision that this release does not know.
         """
         found = self._revision(db)
-        if found in ("", self.head):
+        if found is None or found == self.head:
             return found == self.head
-        if not (len(found) == len(self.head) and found.isascii() and found.isdigit() and found < self.head):
-            remedy = "install the release that wrote it, or a newer one"
+        is_earlier = len(found) == len(self.head) and found.isascii() and found.isdigit() and found < self.head
+        if not (is_earlier and (self.folder / f"v{found}.py").is_file()):
+            remedy = "install the release that wrote it, or a newer one; if there is none, restore it from your backup"
             raise OperatorError(
                 f"the {self.name} database {db.engine.url.render_as_string()} has revision {found}, and this release of sipmesh "
                 f"knows revisions up to {self.head}; {remedy}"
             )
         return False
 
-    def _revision(self, db: sql.Connection) -> str:
-        """Return the revision of the tables; "" if there are none, or those of a release without revisions."""
+    def _revision(self, db: sql.Connection) -> str | None:
+        """Return the revision of the tables; None if there are none, or those of a release without revisions."""
         if not sql.inspect(db).has_table(self.version_table):
-            return ""
+            return None
         rows = db.execute(sql.select(sql.column("version_num", sql.Text)).select_from(sql.table(self.version_table)))
-        return ", ".join(rows.scalars())
+        revisions = rows.scalars().all()
+        return ", ".join(map(str, revisions)) if revisions else None
 
 
 MANAGEMENT: Final = Schema("management", "0001", MIGRATIONS / "management")

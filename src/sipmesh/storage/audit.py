@@ -2,7 +2,7 @@
 
 The hash covers the stored text of a line. So a check does not encode a line again, and two releases of sipmesh agree. A line
 that was changed, removed or inserted is found at that line. Lines that were removed at the end are found by the hashes in the
-published versions (`verify`).
+published versions, and on each host that has added lines (`verify`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from sipmesh.database.connection import Database
 from sipmesh.database.lease import Lease
 from sipmesh.database.schema import MANAGEMENT
 from sipmesh.errors import LocalError, OperatorError
+from sipmesh.pki import files
 from sipmesh.storage.append_only import copy_rows
 from sipmesh.storage.audit_act import AuditAct
 
@@ -82,14 +84,15 @@ class AuditPage:
 class Audit:
     """The audit log of one organisation."""
 
-    __slots__ = ("_database", "_lease")
+    __slots__ = ("_database", "_lease", "_own_head")
 
-    def __init__(self, database: Database, lease: Lease) -> None:
+    def __init__(self, database: Database, lease: Lease, own_head: Path | None = None) -> None:
         """Migrate the database if needed; raises `OperatorError` if the database cannot be used.
 
-        Only the holder of the *lease* can change anything.
+        Only the holder of the *lease* can change anything. *own_head* is a file with the hash of the last line that this host has
+        added: others may be able to write to the database.
         """
-        self._database, self._lease = database, lease
+        self._database, self._lease, self._own_head = database, lease, own_head
         database.migrate(MANAGEMENT)
 
     def __repr__(self) -> str:
@@ -135,7 +138,8 @@ class Audit:
     def verify(self, heads: Mapping[str, str] = NOTHING_ABOUT) -> list[str]:
         """Return the faults of the log, one sentence for each, which names the line; empty if there are none.
 
-        *heads* are hashes of this log that others have stored, by the name of the owner, such as a published version.
+        *heads* are hashes of this log that others have stored, by the name of the owner, such as a published version. The last
+        line that this host has added has to be there too.
         """
         faults: list[str] = []
         last, before, known = 0, "", {""}
@@ -144,7 +148,7 @@ class Audit:
                 faults += (f"line {seq}: {why}" for why in _misfits(last, before, (seq, text, previous, found)))
                 last, before = seq, found
                 known.add(found)
-        for who, head in heads.items():
+        for who, head in {**self._remembered(), **heads}.items():
             if head not in known:
                 faults.append(
                     f"{who} carries the hash {head[:12]}, which no line of the audit log has: lines were changed or removed"
@@ -162,6 +166,25 @@ class Audit:
             db.execute(_turn.update().values(turns=_turn.c.turns + 1))
             self._lease.enter(db)
             yield db
+            head = self.head_in(db)
+        self._remember(head)
+
+    def _remember(self, head: str) -> None:
+        """Store the hash of the last line on this host. If that fails, the hash of an earlier line is there, and counts."""
+        if self._own_head is not None:
+            with suppress(OSError, OperatorError):
+                self._own_head.parent.mkdir(mode=0o700, exist_ok=True)
+                files.write(self._own_head, f"{head}\n".encode(), files.SECRET)
+
+    def _remembered(self) -> Mapping[str, str]:
+        try:
+            return (
+                {self._own_head.name: self._own_head.read_text("ascii").strip()} if self._own_head is not None else {}
+            )
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError):
+            return {str(self._own_head): "unreadable"}
 
     @contextmanager
     def copying(self) -> Iterator[sql.Connection]:
@@ -188,6 +211,8 @@ class Audit:
         previous = self.head_in(db)
         row = {"seq": last + 1, "line": text, "previous": previous, "hash": _hash(previous, text)}
         db.execute(_audit.insert().values(row))
+        if self.head_in(db) != row["hash"]:
+            raise OperatorError("the database was changed: it does not store the lines of the audit log; find out how")
         return _line(**row)
 
     @staticmethod

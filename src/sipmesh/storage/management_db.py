@@ -18,6 +18,8 @@ from sipmesh.storage.management_files import ManagementFiles
 _ONE_INSTANT: Final = {"sqlite": "SERIALIZABLE", "postgresql": "REPEATABLE READ"}
 DATABASE: Final = "management.db"
 """The file of the database, in the folder of the organisation."""
+OWN_HEAD: Final = "state/audit.head"
+"""The file with the hash of the last audit line that this host has added."""
 
 
 class ManagementDb:
@@ -35,7 +37,7 @@ class ManagementDb:
         self.shared = shared = None if in_file else shared or SharedDatabase.find(folder)
         self._database = shared.open() if shared is not None else Database(folder / DATABASE, "history and audit log")
         self.lease = shared.lease(self._database) if shared is not None else Lease(self._database)
-        self.audit = Audit(self._database, self.lease)
+        self.audit = Audit(self._database, self.lease, folder / OWN_HEAD)
         self.history = History(self._database, self.audit, self.lease)
 
     @property

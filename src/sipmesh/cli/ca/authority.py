@@ -236,15 +236,26 @@ def revoke(
     place, name = Place(topology), server.lower()
     generations, now = place.generations(), datetime.now(UTC)
     serials = {_read_serial(serial): name} if serial else _certificates_of(place, generations, name, now)
-    before = links_of(place)
+    before, faults = links_of(place), list[OperatorError]()
+    noting = partial(_note_if_possible, place, faults)
     for number, lost in serials.items():
-        record = revoke_certificate(generations, number, reason, now, partial(note, place), lost)
+        record = revoke_certificate(generations, number, reason, now, noting, lost)
         what = f"the document signer of {record.names[0]}" if record.kind == CertificateKind.SIGNER else record.names[0]
         say(f"Revoked: serial {record.serial_hex} of {what} ({record.reason}).", style=GOOD)
     _say_in_force(place, before)
     if server:
         _say_what_is_left(place, generations, name)
         say(f"Remove the old key from the machine first. Then get a new certificate: {_for_a_new_one(place, name)}")
+    if faults:
+        raise faults[0]
+
+
+def _note_if_possible(place: Place, faults: list[OperatorError], act: AuditAct, /, **about: object) -> None:
+    """Add a line to the audit log; an error becomes one of *faults*, since a revocation must not wait for the log."""
+    try:
+        note(place, act, **about)
+    except OperatorError as wrong:
+        faults.append(wrong)
 
 
 def _say_what_is_left(place: Place, generations: CaGenerations, name: str) -> None:
