@@ -182,6 +182,20 @@ async def test_colleague_learns_no_call_id_without_a_rule_that_allows_it(
         await alice.silent()
 
 
+@pytest.mark.parametrize("event", ["dialog.winfo", "DIALOG.x.winfo;sla"])
+@on_loop
+async def test_template_of_a_package_needs_the_rule_of_the_package(home: Network, event: str) -> None:
+    """A phone may read it as the package (RFC 6665 section 8.2.1 writes a template behind a full stop)."""
+    async with home:
+        bob, alice = await home.phone("bob", FE1), await home.phone("alice", FE1)
+        assert (await alice.ask(subscribe(alice, BOB, event))).status == 403
+        await bob.silent()
+        await rule(home, "alice", Watching.ALLOW)
+        await alice.send(subscribe(alice, BOB, event))
+        await bob.reply(await bob.request_in("SUBSCRIBE"), 200, [("expires", "600")])
+        assert (await alice.final()).status == 200
+
+
 @on_loop
 async def test_phone_subscribes_to_the_dialogs_of_another_phone_of_its_user(home: Network) -> None:
     async with home:

@@ -26,6 +26,29 @@ def test_user_name_of_the_origin_line_is_replaced() -> None:
     assert CRYPTO in asked.body
 
 
+@pytest.mark.parametrize("origin", [b"o= alice ", b"o=alice  ", b"o=alice of sales "])
+def test_user_name_with_blanks_is_replaced(origin: bytes) -> None:
+    asked = offer(SDES.replace(b"o=- ", origin))
+    hide_user_name(asked)
+    assert asked.body == SDES
+
+
+def test_lines_that_name_a_person_are_hidden() -> None:
+    """The session name becomes "-", as RFC 8866 section 5.3 wants it where there is none; the others may be left out."""
+    personal = b"s=Alice calls\r\ni=of sales\r\nu=https://alice.test/\r\ne=alice@alice.test\r\np=+1 555 0100\r\n"
+    named = SDES.replace(b"s=-\r\n", personal).replace(CRYPTO, CRYPTO + b"i=microphone of alice\r\n")
+    asked = offer(named)
+    hide_user_name(asked)
+    assert asked.body == SDES
+    assert asked.first("content-length") == str(len(SDES))
+
+
+def test_word_of_a_signed_body_in_a_parameter_protects_nothing() -> None:
+    asked = offer(NAMED, f"{SDP};x=multipart/signed")
+    hide_user_name(asked)
+    assert asked.body == SDES
+
+
 def test_description_in_a_part_is_changed_and_other_parts_are_not() -> None:
     parts = ((SDP, NAMED), ("text/plain", TEXT))
     asked = offer(multipart(*parts), 'multipart/mixed; boundary="b1"')

@@ -56,6 +56,11 @@ def event_type(request: Request) -> str:
     return ascii_lower((request.first("event") or "").partition(";")[0].strip(LWS))
 
 
+def base_package(request: Request) -> str:
+    """Give the event type without its templates: "dialog" for `dialog.winfo` (RFC 6665 section 8.2.1)."""
+    return event_type(request).partition(".")[0]
+
+
 def package_of(request: Request) -> Package | None:
     """Give the package that a request names, if a front end is its notifier."""
     return PACKAGES.get(event_type(request))

@@ -9,7 +9,7 @@ from sipmesh.routing.events.packages import (
     ABOUT_USERS,
     MESSAGE_SUMMARY,
     WITH_DIALOGS,
-    event_type,
+    base_package,
     is_for_notifier,
 )
 from sipmesh.routing.events.stored_message import is_storable
@@ -124,7 +124,7 @@ class EventServer:
 
         It is asked for requests to phones: for them, a user who blocks politely has no phone.
         """
-        event = event_type(request)
+        event = base_package(request)
         if request.method != "SUBSCRIBE" or event not in ABOUT_USERS:
             return None
         watching = self._watching(outcome.aor, outcome.identity or "", event)
@@ -149,7 +149,7 @@ class EventServer:
         A watcher who hides has no name in To. So the server of our pool with the link of the watcher looks; for a watcher of
         another pool or of a partner nobody can, so it is told nothing by a user who hides from somebody (rule R12).
         """
-        identity, event = outcome.identity, event_type(request)
+        identity, event = outcome.identity, base_package(request)
         if identity is None or event not in ABOUT_USERS:
             return None
         if is_anonymous(request.to):
