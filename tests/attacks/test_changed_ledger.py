@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmesh.pki.issuance.profiles import LONGEST_LEAF_LIFETIME
 from sipmesh.pki.ledger import FILE
+from sipmesh.server.agent import status_reporter
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_db import DATABASE, ManagementDb
 from sipmesh.trust.role import Role
@@ -185,6 +186,41 @@ async def test_certificate_that_nothing_on_this_host_knows_is_revoked_by_name_an
         assert f"serial {serial} of {FE1}" in printed
         assert "NOT revoked" not in printed
     assert managed.organisation.ca.crls.in_force().lists(int(serial, 16))
+
+
+LIES = {
+    "of another server": lambda managed: serial_of(managed, FE1),
+    "of the issuing CA": lambda managed: f"{managed.organisation.ca.issuing.serial_number:x}",
+    "no serial": lambda _: "",
+    "zero": lambda _: "0",
+    "endless": lambda _: "f" * 64,
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
+@on_loop
+async def test_stolen_server_has_nobody_else_revoked_by_what_it_reports(
+    managed: Managed, lie: Callable[[Managed], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reports another serial number as its own: the command offers to revoke that one, and an operator would do so."""
+    monkeypatch.setattr(status_reporter, "REPORT_EVERY_S", 3600.0)
+    false, ends = lie(managed), datetime.now(UTC) + timedelta(days=9)
+    certificate = {"serial": false, "ends": ends.isoformat(), "issuer": "", "under": ""}
+    async with managed:
+        await managed.start(MGMT, FE1, FE2)
+        await managed.acknowledged(1)
+        managed.member(FE2).reporter._outlet = None  # a true report would replace the false one
+        managed.member(FE2)._subscriber.publish({"number": 1, "certificate": certificate})
+        reports = managed.master.reports.reports
+        await until(lambda: (shown := reports[FE2].status.certificate) is not None and shown.serial == false)
+        printed = await managed.type("ca", "revoke", FE2)
+        assert f"serial {serial_of(managed, FE2)} of {FE2}" in printed
+        assert "--serial" not in printed
+        assert "do not trust its reports" in printed
+        if false:
+            await managed.type("ca", "revoke", FE2, "--serial", false, code=1)
+        await managed.type("ca", "status")
+        await managed.type("ca", "revoke", FE1, "--serial", serial_of(managed, FE1))
 
 
 @on_loop

@@ -29,7 +29,7 @@ from sipmesh.pki.issuance import profiles
 from sipmesh.pki.issuance.issue import issue_certificate
 from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
 from sipmesh.pki.issuance.signer import CaSigner
-from sipmesh.pki.ledger import FILE, Ledger, Record, organisation_of
+from sipmesh.pki.ledger import FILE, Ledger, Record, can_be_listed, organisation_of
 from sipmesh.pki.lock import ca_lock
 from sipmesh.pki.offline.cross_certificate import CROSS, CROSS_OVER, cross_wish
 from sipmesh.pki.offline.root import OfflineRoot
@@ -335,10 +335,16 @@ class EnterpriseCa:
     def _found_again(self, serial: int, name: str, at: datetime) -> Record:
         """Return the record of a certificate of *name*; without the certificate if the ledger has lost that.
 
-        It is journalled again then, if there is no row. Its validity is not known.
+        It is journalled again then, if there is no row. Its validity is not known. Raises `OperatorError` for a certificate of
+        another name, and for a serial number that no certificate has: a server that lies may have reported it.
         """
+        if not can_be_listed(serial):
+            raise OperatorError(f"no certificate has the serial number {serial:x}; see `sipmesh ca status`")
         rows = [record for record in self._ledger.readable() if record.serial == serial]
         if as_issued := next(filter(self.is_as_issued, rows), None):
+            if as_issued.names[0] != name:
+                whose = f"the certificate {serial:x} is of {as_issued.names[0]}, and not of {name}"
+                raise OperatorError(f"{whose}; see `sipmesh ca status`")
             return as_issued
         issuer, kind, until = CertificateKind.ISSUING, CertificateKind.SERVER, at + profiles.LONGEST_LEAF_LIFETIME
         if not rows:

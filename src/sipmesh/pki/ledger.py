@@ -395,6 +395,11 @@ class Ledger:
             ) from None
 
 
+def can_be_listed(serial: int) -> bool:
+    """Tell whether a certificate can have this serial number, and a CRL can list it (RFC 5280 4.1.2.2)."""
+    return 0 < serial < 1 << 8 * LONGEST_SERIAL - 1
+
+
 def generation_of(folder: Path) -> int:
     """Give the generation of the CA in *folder*: generations after the first are in numbered subfolders."""
     return int(folder.name) if folder.name.isdigit() else 1
@@ -426,7 +431,7 @@ def _record(row: Any) -> Record:
     if not names:
         raise ValueError("it has no name")
     serial = int(row.serial, 16)
-    if not 0 < serial < 1 << 8 * LONGEST_SERIAL - 1:
+    if not can_be_listed(serial):
         raise ValueError("no CRL can list its serial number")
     return Record(
         serial=serial,

@@ -260,15 +260,27 @@ def _note_if_possible(place: Place, faults: list[OperatorError], act: AuditAct, 
 
 def _say_what_is_left(place: Place, generations: CaGenerations, name: str) -> None:
     """Say if a server presents a certificate that no CRL lists: neither ledger nor audit log may have it."""
-    from sipmesh.server.management.revoking import is_listed
-
     for member in reported_servers(place):
         shown = member.certificate
-        if member.server == name and shown is not None and not is_listed(generations, _read_serial(shown.serial)):
-            say(
-                f"{name} presents a certificate that is NOT revoked: sipmesh ca revoke {name} --serial {shown.serial}",
-                style=BAD,
-            )
+        if member.server == name and shown is not None:
+            _say_if_not_revoked(generations, name, int(shown.serial or "0", 16))
+
+
+def _say_if_not_revoked(generations: CaGenerations, name: str, serial: int) -> None:
+    """Say so if no CRL lists *serial*, which the server *name* has reported as that of its certificate: it may lie."""
+    from sipmesh.pki.ledger import can_be_listed
+    from sipmesh.server.management.revoking import is_listed
+
+    if not can_be_listed(serial):
+        say(f"{name} reports a certificate that cannot exist: do not trust its reports.", style=BAD)
+        return
+    if is_listed(generations, serial):
+        return
+    _ca, record = generations.as_issued({serial}).get(serial, (None, None))
+    if record is not None and record.names[0] != name:
+        say(f"{name} reports the certificate of {record.names[0]} as its own: do not trust its reports.", style=BAD)
+        return
+    say(f"{name} presents a certificate that is NOT revoked: sipmesh ca revoke {name} --serial {serial:x}", style=BAD)
 
 
 def _for_a_new_one(place: Place, name: str) -> str:

@@ -74,15 +74,19 @@ def lost_certificates(
     told = {
         serial: server for serial, server in chain(_in_log(audit, at), _in_files(generations, at)) if server in servers
     }
-    kept = {serial for serial, (_ca, record) in generations.as_issued(told).items() if _is_as_it_says(record, at)}
+    as_issued = {serial: record for serial, (_ca, record) in generations.as_issued(told).items()}
+    kept = {serial for serial, record in as_issued.items() if _is_right(record, told[serial], at)}
     return {
         serial: server for serial, server in told.items() if serial not in kept and not is_listed(generations, serial)
     }
 
 
-def _is_as_it_says(record: Record, at: datetime) -> bool:
-    """Tell whether a *record* that no CRL lists is right: what is revoked is listed until it expires."""
-    return record.revoked_at is None or record.not_after <= at or CertificateKind(record.kind).is_ca
+def _is_right(record: Record, server: str, at: datetime) -> bool:
+    """Tell whether a *record* is right although no CRL lists it: what is revoked is listed until it expires.
+
+    A certificate that is not of *server* is nothing that it can have lost.
+    """
+    return record.revoked_at is None or record.not_after <= at or record.names[0] != server
 
 
 def _in_log(audit: Audit | None, at: datetime) -> Iterator[tuple[int, str]]:
