@@ -5,6 +5,7 @@ The peer with the stolen key is real, and so are ledger and audit log. The comma
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from sipmesh.demo import forkserver
 from sipmesh.pki.issuance.profiles import LONGEST_LEAF_LIFETIME
 from sipmesh.pki.ledger import FILE
 from sipmesh.server.agent import status_reporter
@@ -186,6 +188,40 @@ async def test_certificate_that_nothing_on_this_host_knows_is_revoked_by_name_an
         assert f"serial {serial} of {FE1}" in printed
         assert "NOT revoked" not in printed
     assert managed.organisation.ca.crls.in_force().lists(int(serial, 16))
+
+
+async def granted(managed: Managed, folder: Path) -> tuple[Path, Path]:
+    """Join FE2 as on another machine, in *folder*: its key is there, and its certificate is nowhere else."""
+    await asyncio.to_thread(folder.mkdir)
+    code, printed = await asyncio.to_thread(forkserver.run, ("join", "request", FE2), folder, "")
+    assert code == 0, printed
+    await managed.type("join", "grant", str(folder / f"{FE2}.csr"), "--replace")
+    ca = managed.organisation.ca
+    made = next(record.der for record in reversed(ca.certificates) if record.names[0] == FE2)
+    assert made is not None
+    pem = [one.public_bytes(Encoding.PEM) for one in (x509.load_der_x509_certificate(made), ca.issuing)]
+    (folder / f"{FE2}.pem").write_bytes(b"".join(pem))
+    return folder / f"{FE2}.pem", folder / "servers" / f"{FE2}.key"
+
+
+@on_loop
+async def test_certificate_of_a_grant_is_found_in_the_audit_log(managed: Managed) -> None:
+    """The server has joined on another machine, so no file on the host of management has its certificate."""
+    async with managed:
+        await managed.start(MGMT, FE1)
+        before = serial_of(managed, FE2)
+        chain, key = await granted(managed, managed.where / "new")
+        serial = f"{x509.load_pem_x509_certificate(chain.read_bytes()).serial_number:x}"
+        managed.credentials(FE2)[0].unlink()
+        for one in (serial, before):
+            change(managed, CHANGES["row removed"], one)
+        await greet(await managed.peer_with((chain, key), FE1))
+        printed = await managed.type("ca", "revoke", FE2)
+        assert all(f"serial {one} of {FE2}" in printed for one in (serial, before))
+        await until(lambda: not links_between(managed.nodes[FE1], FE2))
+        with pytest.raises(HungUpError):
+            await greet(await managed.peer_with((chain, key), FE1))
+        assert links_between(managed.nodes[MGMT], FE1)
 
 
 LIES = {

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sipmesh.storage.audit import Audit
     from sipmesh.storage.audit_act import Note
 
+_ISSUING: Final = frozenset({AuditAct.ISSUE, AuditAct.JOIN})
 _HEX: Final = re.compile("[0-9a-f]{1,40}", re.ASCII)
 
 
@@ -90,12 +91,15 @@ def _is_right(record: Record, server: str, at: datetime) -> bool:
 
 
 def _in_log(audit: Audit | None, at: datetime) -> Iterator[tuple[int, str]]:
-    """Give serial number and name of each certificate that the audit log says was issued, and that may be valid still."""
+    """Give serial number and name of each certificate that the audit log says was issued, and that may be valid still.
+
+    A grant to a server that joins names the certificates of that server *beside* the new one too.
+    """
     for line in audit.read() if audit is not None else ():
-        if line.act == AuditAct.ISSUE and line.at + LONGEST_LEAF_LIFETIME > at:
-            name, serial = line.about.get("server") or line.about.get("operator"), line.about.get("serial")
-            if name and _HEX.fullmatch(str(serial)):
-                yield int(str(serial), 16), str(name)
+        if line.act in _ISSUING and line.at + LONGEST_LEAF_LIFETIME > at:
+            name = line.about.get("server") or line.about.get("operator")
+            serials = f"{line.about.get('serial')} {line.about.get('beside', '')}".split(" ")
+            yield from ((int(serial, 16), str(name)) for serial in serials if name and _HEX.fullmatch(serial))
 
 
 def _in_files(generations: CaGenerations, at: datetime) -> Iterator[tuple[int, str]]:
