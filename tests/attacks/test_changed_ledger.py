@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmesh.demo import forkserver
-from sipmesh.pki.issuance.profiles import LONGEST_LEAF_LIFETIME
+from sipmesh.pki.issuance.profiles import LONGEST_LEAF_LIFETIME, CertificateKind
 from sipmesh.pki.ledger import FILE
 from sipmesh.server.agent import status_reporter
 from sipmesh.storage.audit_act import AuditAct
@@ -43,6 +43,9 @@ CHANGES = {
     "name beside the certificate": """UPDATE certificates SET names = '["other.example.test"]' WHERE serial = ?""",
     "unreadable row": "UPDATE certificates SET serial = 'no number' WHERE serial = ?",
 }
+ADDED_ROW = """INSERT INTO certificates (rowid, serial, issuer, kind, names, not_before, not_after, reserved_at)
+    SELECT (SELECT min(rowid) - 1 FROM certificates), '0' || serial, 'issuing', 'server', '["fe2.example.test"]',
+        not_before, not_after, reserved_at FROM certificates WHERE serial = ?"""
 TRIGGERS = {
     "update ignored": "CREATE TRIGGER t BEFORE UPDATE ON certificates BEGIN SELECT RAISE(IGNORE); END",
     "insert ignored": "CREATE TRIGGER t BEFORE INSERT ON certificates BEGIN SELECT RAISE(IGNORE); END",
@@ -188,6 +191,32 @@ async def test_certificate_that_nothing_on_this_host_knows_is_revoked_by_name_an
         assert f"serial {serial} of {FE1}" in printed
         assert "NOT revoked" not in printed
     assert managed.organisation.ca.crls.in_force().lists(int(serial, 16))
+
+
+@pytest.mark.parametrize("by", ["name", "removal"])
+@pytest.mark.parametrize("kind", ["issuing", "server"])
+@on_loop
+async def test_row_with_the_serial_of_another_certificate_has_only_the_named_server_revoked(
+    managed: Managed, kind: str, by: str
+) -> None:
+    """The row names FE2, and has the serial number of the issuing CA, or of FE1, in another spelling. It is the first one."""
+    ca = managed.organisation.ca
+    other = f"{ca.issuing.serial_number:x}" if kind == "issuing" else serial_of(managed, FE1)
+    async with managed:
+        await managed.start(MGMT, FE1)
+        await greet(await managed.peer_with(managed.credentials(FE2), FE1))
+        change(managed, ADDED_ROW, other)
+        if by == "name":
+            printed = await managed.type("ca", "revoke", FE2)
+            assert f"serial {serial_of(managed, FE2)} of {FE2}" in printed
+            assert other not in printed
+        else:
+            await managed.publish(without(FE2))
+        await until(lambda: not links_between(managed.nodes[FE1], FE2))
+        assert links_between(managed.nodes[MGMT], FE1)
+    for crl in (ca.crls.in_force(), ca.crls.in_force(CertificateKind.ROOT)):
+        assert not crl.lists(int(other, 16))
+    assert ca.crls.in_force().lists(int(serial_of(managed, FE2), 16))
 
 
 async def granted(managed: Managed, folder: Path) -> tuple[Path, Path]:

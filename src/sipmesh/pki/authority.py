@@ -38,7 +38,7 @@ from sipmesh.trust.role import Role
 from sipmesh.trust.x509.certificate import issued_by
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Container, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
@@ -364,17 +364,26 @@ class EnterpriseCa:
         Returns the revoked serial numbers, each with its server; empty if there was nothing to revoke.
         """
         with ca_lock(self.folder):
-            valid = [
-                replace(record, revoked_at=at, reason=str(reason))
-                for record in self.sound_records()
-                if record.kind not in CA_KINDS and record.names[0] in servers and record.may_be_valid(at)
-                if record.der is None or self.is_as_issued(record)
-            ]
+            valid = [replace(record, revoked_at=at, reason=str(reason)) for record in self.valid_of(servers, at)]
             for record in valid:
                 self._ledger.revoke(record.serial, reason, at)
             if valid:
                 self.crls.publish_locked(at, CertificateKind.ISSUING, valid)
         return {record.serial: record.names[0] for record in valid}
+
+    def valid_of(self, names: Container[str], at: datetime) -> list[Record]:
+        """Give the records of certificates of servers or operators with these *names* that may be valid at the instant *at*.
+
+        A row without certificate does not count if somebody has added it with the serial number of another certificate.
+        """
+        sound = [record for record in self.sound_records() if record.kind in CA_KINDS or record.may_be_valid(at)]
+        found = [record for record in sound if record.kind not in CA_KINDS and record.names[0] in names]
+        serials = {record.serial for record in found}
+        as_issued = [record for record in sound if record.serial in serials and self.is_as_issued(record)]
+        taken = {record.serial for record in as_issued}
+        return [
+            record for record in found if record in as_issued or (record.der is None and record.serial not in taken)
+        ]
 
     def sound_records(self) -> tuple[Record, ...]:
         """Give the records that can be read, and do not differ from their certificates, oldest first."""

@@ -311,7 +311,9 @@ def _certificates_of(place: Place, generations: CaGenerations, name: str, now: d
 
     leaves = {CertificateKind.SERVER, CertificateKind.SIGNER, CertificateKind.OPERATOR}
     issued = [record for record in generations.sound_records() if record.kind in leaves and name in record.names[:1]]
-    found = {record.serial: name for record in issued if record.may_be_valid(now)}
+    valid = [record.serial for record in issued if record.may_be_valid(now)]
+    whose = {serial: record.names[0] for serial, (_ca, record) in generations.as_issued(valid).items()}
+    found = {serial: name for serial in valid if whose.get(serial, name) == name}
     with audit_of(place) as audit:
         lost = lost_certificates(generations, {name}, audit, now)
         if audit is not None and audit.verify():

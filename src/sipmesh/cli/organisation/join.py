@@ -97,7 +97,7 @@ def _say_granted(name: str, made: Path, enrolled: Enrolled) -> None:
             f"{name} has other valid certificates. When the server uses the new certificate, revoke the others:",
             style=WARN,
         )
-        say(*(f"  sipmesh ca revoke --serial {record.serial_hex}" for record in enrolled.others), "")
+        say(*(f"  sipmesh ca revoke {name} --serial {record.serial_hex}" for record in enrolled.others), "")
     say(f"{made} in the current directory is the grant for {name}.", style=GOOD)
     say(
         "Carry it to the new machine, and run there:",
