@@ -6,6 +6,7 @@ The peer with the stolen key is real, and so are ledger and audit log. The comma
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -46,6 +47,15 @@ CHANGES = {
 ADDED_ROW = """INSERT INTO certificates (rowid, serial, issuer, kind, names, not_before, not_after, reserved_at)
     SELECT (SELECT min(rowid) - 1 FROM certificates), '0' || serial, 'issuing', 'server', '["fe2.example.test"]',
         not_before, not_after, reserved_at FROM certificates WHERE serial = ?"""
+NO_SERIAL = json.dumps(
+    {
+        "seq": 1,
+        "at": datetime.now(UTC).isoformat(),
+        "who": "ada (1)",
+        "act": "issue",
+        "about": {"server": FE2, "serial": "0"},
+    }
+)
 TRIGGERS = {
     "update ignored": "CREATE TRIGGER t BEFORE UPDATE ON certificates BEGIN SELECT RAISE(IGNORE); END",
     "insert ignored": "CREATE TRIGGER t BEFORE INSERT ON certificates BEGIN SELECT RAISE(IGNORE); END",
@@ -191,6 +201,22 @@ async def test_certificate_that_nothing_on_this_host_knows_is_revoked_by_name_an
         assert f"serial {serial} of {FE1}" in printed
         assert "NOT revoked" not in printed
     assert managed.organisation.ca.crls.in_force().lists(int(serial, 16))
+
+
+@pytest.mark.parametrize("line", ["no JSON", NO_SERIAL], ids=["unreadable", "a serial that no certificate has"])
+@on_loop
+async def test_changed_audit_line_keeps_no_revocation_away(managed: Managed, line: str) -> None:
+    async with managed:
+        await managed.start(MGMT, FE1)
+        await greet(await managed.peer_with(managed.credentials(FE2), FE1))
+        with sqlite3.connect(managed.folder(MGMT) / DATABASE) as db:
+            db.execute("DROP TRIGGER audit_keeps_rows")
+            assert db.execute("UPDATE audit SET line = ? WHERE seq = 1", (line,)).rowcount == 1
+        printed = await managed.type("ca", "revoke", FE2)
+        assert "The audit log was changed" in printed
+        assert f"serial {serial_of(managed, FE2)} of {FE2}" in printed
+        await until(lambda: not links_between(managed.nodes[FE1], FE2))
+        assert links_between(managed.nodes[MGMT], FE1)
 
 
 @pytest.mark.parametrize("by", ["name", "removal"])

@@ -270,3 +270,22 @@ def test_line_that_the_database_does_not_store_is_an_error(audit: Audit, url: st
     with pytest.raises(OperatorError, match="does not store the lines of the audit log"):
         audit.append("ada", AuditAct.USER, at=NOON)
     assert len(audit.read()) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "no JSON",
+        '{"seq":2,"at":"2026-11-26T18:00:00","who":"a","act":"issue","about":{}}',
+        '{"seq":2,"at":"2026-11-26T18:00:00Z","who":"a","act":"issue","about":5}',
+        '{"seq":Infinity,"at":"2026-11-26T18:00:00Z","who":"a","act":"issue","about":{}}',
+        "[" * 100_000,
+    ],
+    ids=["no JSON", "no time zone", "about a number", "no number", "deep"],
+)
+def test_line_that_cannot_be_read_hides_no_other_one(long: Audit, url: str, line: str) -> None:
+    tampered(url, "UPDATE audit SET line = :line WHERE seq = 2", line=line)
+    with pytest.raises(OperatorError, match="line 2 of the audit log cannot be read"):
+        long.read()
+    assert [one.seq for one in long.readable()] == [1, 3, 4, 5]
+    assert any(fault.startswith("line 2: ") for fault in long.verify())

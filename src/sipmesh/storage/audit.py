@@ -120,6 +120,15 @@ class Audit:
         with self._database.border(), self._database.engine.connect() as db:
             return [_line(*row) for row in db.execute(_lines().where(_audit.c.seq > since))]
 
+    def readable(self) -> list[AuditLine]:
+        """Return every line that can be read, oldest first: a line that was changed hides no other one."""
+        found = []
+        with self._database.border(), self._database.engine.connect() as db:
+            for row in db.execute(_lines()):
+                with suppress(OperatorError):
+                    found.append(_line(*row))
+        return found
+
     def page(self, before: int, most: int) -> AuditPage:
         """Return the newest lines with a number below *before*, at most *most*, newest first, with the faults among them.
 
@@ -251,9 +260,14 @@ def _misfits(last: int, before: str, row: tuple[int, str, str, str]) -> Iterator
 def _line(seq: int, line: str, previous: str, hash: str) -> AuditLine:  # noqa: A002 - the columns, by name
     try:
         facts = json.loads(line)
-        at = datetime.fromisoformat(facts["at"])
-        return AuditLine(
-            int(facts["seq"]), at, str(facts["who"]), str(facts["act"]), facts["about"], previous, hash, line
-        )
-    except (ValueError, TypeError, KeyError):
+        at, about = _instant(facts["at"]), dict[str, Any](facts["about"])
+        return AuditLine(int(facts["seq"]), at, str(facts["who"]), str(facts["act"]), about, previous, hash, line)
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise OperatorError(f"line {seq} of the audit log cannot be read; see `sipmesh audit verify`") from None
+
+
+def _instant(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return at

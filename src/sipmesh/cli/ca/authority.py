@@ -314,10 +314,17 @@ def _certificates_of(place: Place, generations: CaGenerations, name: str, now: d
     valid = [record.serial for record in issued if record.may_be_valid(now)]
     whose = {serial: record.names[0] for serial, (_ca, record) in generations.as_issued(valid).items()}
     found = {serial: name for serial in valid if whose.get(serial, name) == name}
-    with audit_of(place) as audit:
-        lost = lost_certificates(generations, {name}, audit, now)
-        if audit is not None and audit.verify():
-            say("The audit log was changed: a certificate may be missing in it. See: sipmesh audit verify", style=BAD)
+    try:
+        with audit_of(place) as audit:
+            lost = lost_certificates(generations, {name}, audit, now)
+            if audit is not None and audit.verify():
+                say(
+                    "The audit log was changed: a certificate may be missing in it. See: sipmesh audit verify",
+                    style=BAD,
+                )
+    except OperatorError as wrong:
+        say(f"Certificates that only the audit log names are not found: {wrong}", style=BAD)
+        lost = lost_certificates(generations, {name}, None, now)
     if lost:
         say(f"The CA's ledger was changed: it has lost {plural(len(lost), 'certificate')} of {name}.", style=BAD)
     if not found and not lost:

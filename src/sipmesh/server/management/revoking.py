@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 
 from sipmesh.pki.issuance.profiles import LONGEST_LEAF_LIFETIME, CertificateKind
+from sipmesh.pki.ledger import can_be_listed
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.trust.x509.certificate import UNREADABLE, extension
 
@@ -95,11 +96,12 @@ def _in_log(audit: Audit | None, at: datetime) -> Iterator[tuple[int, str]]:
 
     A grant to a server that joins names the certificates of that server *beside* the new one too.
     """
-    for line in audit.read() if audit is not None else ():
-        if line.act in _ISSUING and line.at + LONGEST_LEAF_LIFETIME > at:
+    for line in audit.readable() if audit is not None else ():
+        if line.act in _ISSUING and at - line.at < LONGEST_LEAF_LIFETIME:
             name = line.about.get("server") or line.about.get("operator")
             serials = f"{line.about.get('serial')} {line.about.get('beside', '')}".split(" ")
-            yield from ((int(serial, 16), str(name)) for serial in serials if name and _HEX.fullmatch(serial))
+            numbers = (int(serial, 16) for serial in serials if name and _HEX.fullmatch(serial))
+            yield from ((number, str(name)) for number in numbers if can_be_listed(number))
 
 
 def _in_files(generations: CaGenerations, at: datetime) -> Iterator[tuple[int, str]]:
