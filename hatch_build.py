@@ -144,7 +144,7 @@ def compile_into(folder: Path, say: Callable[[str], object]) -> dict[str, str]:
     *say* shows what goes on, which pip shows with ``pip install -v`` only.
     """
     refuse_without_compiler()
-    say(f"sipmesh: compiling {len(sources())} modules takes one to three minutes; without it: SIPMESH_COMPILE=0")
+    say(f"sipmesh: compiling {len(sources())} modules takes about five minutes; without it: SIPMESH_COMPILE=0")
     say("sipmesh: step 1 of 2, mypyc translates the modules to C")
     from mypyc.build import mypycify
     from setuptools import Distribution
