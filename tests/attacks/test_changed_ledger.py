@@ -10,6 +10,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def serial_of(managed: Managed, name: str) -> str:
 
 
 def change(managed: Managed, statement: str, serial: str) -> None:
-    with sqlite3.connect(managed.organisation.ca.folder / FILE) as db:
+    with closing(sqlite3.connect(managed.organisation.ca.folder / FILE)) as db, db:
         assert db.execute(statement, (serial,)).rowcount == 1
 
 
@@ -87,7 +88,7 @@ def replace_certificate(managed: Managed, serial: str, name: str, until: datetim
     made = forged(int(serial, 16), name, until)
     since, until, der = made.not_valid_before_utc, made.not_valid_after_utc, made.public_bytes(Encoding.DER)
     row = (der, f'["{name}"]', since.isoformat(), until.isoformat(), serial)
-    with sqlite3.connect(managed.organisation.ca.folder / FILE) as db:
+    with closing(sqlite3.connect(managed.organisation.ca.folder / FILE)) as db, db:
         statement = "UPDATE certificates SET der = ?, names = ?, not_before = ?, not_after = ? WHERE serial = ?"
         assert db.execute(statement, row).rowcount == 1
 
@@ -151,7 +152,7 @@ async def test_trigger_in_the_ledger_keeps_no_revocation_out_of_the_crl(managed:
     def change_ledger() -> None:
         if "INSERT" in trigger:
             change(managed, CHANGES["row removed"], serial)
-        with sqlite3.connect(managed.organisation.ca.folder / FILE) as db:
+        with closing(sqlite3.connect(managed.organisation.ca.folder / FILE)) as db, db:
             db.execute(trigger)
 
     await revoked(managed, change_ledger)
@@ -175,7 +176,7 @@ async def test_audit_log_that_takes_no_line_keeps_no_revocation_away(managed: Ma
     async with managed:
         await managed.start(MGMT, FE1)
         await greet(await managed.peer_with(managed.credentials(FE2), FE1))
-        with sqlite3.connect(managed.folder(MGMT) / DATABASE) as db:
+        with closing(sqlite3.connect(managed.folder(MGMT) / DATABASE)) as db, db:
             db.execute("CREATE TRIGGER t BEFORE INSERT ON audit BEGIN SELECT RAISE(IGNORE); END")
         printed = await managed.type("ca", "revoke", FE2, code=1)
         assert "does not store the lines of the audit log" in printed

@@ -347,7 +347,7 @@ class EnterpriseCa:
                 raise OperatorError(f"{whose}; see `sipmesh ca status`")
             return as_issued
         issuer, kind, until = CertificateKind.ISSUING, CertificateKind.SERVER, at + profiles.LONGEST_LEAF_LIFETIME
-        if not rows:
+        if not self._ledger.has_row(serial):
             self._ledger.reserve(serial, issuer, kind, (name,), (at, until), at)
         return Record(serial, str(issuer), str(kind), (name,), at, until, der=None, revoked_at=None, reason=None)
 

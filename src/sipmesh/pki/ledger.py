@@ -275,6 +275,12 @@ class Ledger:
                 found.append(_record(row))
         return tuple(found)
 
+    def has_row(self, serial: int) -> bool:
+        """Tell whether there is a row of this serial number, readable or not."""
+        table = self._tables.certificates
+        with self._reading() as db:
+            return db.execute(sql.select(table.c.serial).where(table.c.serial == f"{serial:x}")).first() is not None
+
     def _certificates(self) -> Sequence[sql.Row[Any]]:
         with self._reading() as db:
             return db.execute(sql.select(self._tables.certificates).order_by(self._tables.order)).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def test_lost_certificate_is_found_until_it_is_revoked_or_has_expired(tmp_path: 
     build_example(tmp_path)
     generations = CaGenerations(tmp_path / "ca")
     serial = next(record.serial for record in generations.records() if FE1 in record.names)
-    with sqlite3.connect(tmp_path / "ca" / "ledger.db") as db:
+    with closing(sqlite3.connect(tmp_path / "ca" / "ledger.db")) as db, db:
         db.execute("DELETE FROM certificates WHERE serial = ?", (f"{serial:x}",))
     assert lost_certificates(generations, {FE2}, None, BEGAN) == {}
     assert lost_certificates(generations, {FE1}, None, BEGAN) == {serial: FE1}
@@ -60,7 +61,7 @@ def test_certificate_that_only_the_ledger_calls_revoked_is_lost(tmp_path: Path) 
     build_example(tmp_path)
     generations = CaGenerations(tmp_path / "ca")
     serial = next(record.serial for record in generations.records() if FE1 in record.names)
-    with sqlite3.connect(tmp_path / "ca" / "ledger.db") as db:
+    with closing(sqlite3.connect(tmp_path / "ca" / "ledger.db")) as db, db:
         db.execute("UPDATE certificates SET revoked_at = ? WHERE serial = ?", (BEGAN.isoformat(), f"{serial:x}"))
     assert lost_certificates(generations, {FE1}, None, BEGAN) == {serial: FE1}
     revoke(generations, serial, Reason.SUPERSEDED, BEGAN, lambda *_, **__: None, FE1)
@@ -72,7 +73,7 @@ def test_row_that_cannot_be_read_keeps_no_other_certificate_from_being_revoked(t
     build_example(tmp_path)
     generations = CaGenerations(tmp_path / "ca")
     serials = {record.names[0]: record.serial for record in generations.records()}
-    with sqlite3.connect(tmp_path / "ca" / "ledger.db") as db:
+    with closing(sqlite3.connect(tmp_path / "ca" / "ledger.db")) as db, db:
         db.execute("UPDATE certificates SET serial = 'no number' WHERE serial = ?", (f"{serials[FE2]:x}",))
     assert FE2 not in {record.names[0] for record in generations.sound_records()}
     with pytest.raises(OperatorError):
