@@ -323,3 +323,18 @@ async def test_removed_server_is_revoked_although_the_ledger_has_lost_its_certif
         await managed.start(MGMT, FE1)
         await managed.publish(without(FE2))
     assert managed.organisation.ca.crls.in_force().lists(int(serial, 16))
+
+
+@on_loop
+async def test_changed_row_of_another_server_keeps_no_removed_server_valid(managed: Managed) -> None:
+    """The removal says that the ledger was changed, and revokes what it finds."""
+    serial = serial_of(managed, FE2)
+    change(managed, CHANGES["name beside the certificate"], serial_of(managed, FE1))
+    async with managed:
+        await managed.start(MGMT, FE1)
+        await managed.publish(without(FE2))
+        told = managed.told[MGMT].events(
+            "servers were removed from the topology, but not all of their certificates may be revoked"
+        )
+        assert [line["servers"] for line in told] == [FE2]
+    assert managed.organisation.ca.crls.in_force().lists(int(serial, 16))

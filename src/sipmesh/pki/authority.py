@@ -361,7 +361,8 @@ class EnterpriseCa:
     def revoke_servers(self, servers: Collection[str], reason: Reason, at: datetime) -> dict[int, str]:
         """Revoke all valid certificates of these *servers*, document signers included, and publish one CRL.
 
-        Returns the revoked serial numbers, each with its server; empty if there was nothing to revoke.
+        Returns the revoked serial numbers, each with its server; empty if there was nothing to revoke. Rows that were changed are
+        passed over: `must_be_unchanged` finds them.
         """
         with ca_lock(self.folder):
             valid = [replace(record, revoked_at=at, reason=str(reason)) for record in self.valid_of(servers, at)]
@@ -370,6 +371,12 @@ class EnterpriseCa:
             if valid:
                 self.crls.publish_locked(at, CertificateKind.ISSUING, valid)
         return {record.serial: record.names[0] for record in valid}
+
+    def must_be_unchanged(self, servers: Collection[str]) -> None:
+        """Raise OperatorError if a row was changed: one of *servers* may have a certificate that is not found by its name."""
+        for record in self.certificates:
+            if record.kind not in CA_KINDS and record.names[0] in servers:
+                self._must_be_ours(record)
 
     def valid_of(self, names: Container[str], at: datetime) -> list[Record]:
         """Give the records of certificates of servers or operators with these *names* that may be valid at the instant *at*.

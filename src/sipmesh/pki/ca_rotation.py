@@ -214,13 +214,15 @@ class CaGenerations:
     ) -> dict[int, str]:
         """Revoke all valid certificates of these servers in all generations; gives the serial numbers with their servers.
 
-        *lost* are certificates that the ledger has lost.
+        *lost* are certificates that the ledger has lost. Raises `OperatorError`, after all generations, if a row was changed.
         """
         found: dict[int, str] = {}
         for ca in self.alive:
             for serial, server in lost.items():
                 ca.revoke(serial, reason, at, server)
             found |= ca.revoke_servers(servers, reason, at)
+        for ca in self.alive:
+            ca.must_be_unchanged(servers)
         return {**lost, **found}
 
     def _read(self) -> _Slots:

@@ -49,7 +49,7 @@ def follow_up(folder: Path, audit: Audit, before: Loaded, now: Loaded, who: str,
     except OperatorError as wrong:
         names = ", ".join(sorted(gone))
         tell(
-            "servers were removed from the topology, but their certificates are not revoked",
+            "servers were removed from the topology, but not all of their certificates may be revoked",
             servers=names,
             why=str(wrong),
         )
