@@ -59,17 +59,20 @@ def fault_in(message: Message, policy: MediaPolicy, offer: Request | None = None
         status = UNSUPPORTED_TYPE if wrong.status == UNSUPPORTED_TYPE else NOT_ACCEPTABLE_HERE
         return MediaFault(Code.MEDIA_UNREADABLE, str(wrong), status)
     for session in given:
-        fault = _fault_in_session(session, policy)
+        protections = protections_of(session)
+        fault = _fault_in_session(session, protections, policy)
         if fault is None and offer is not None:
-            fault = _fault_in_answer(session, offer)
+            fault = _fault_in_answer(session, protections, offer)
         if fault is not None:
             return fault
     return None
 
 
-def _fault_in_session(session: SessionDescription, policy: MediaPolicy) -> MediaFault | None:
+def _fault_in_session(
+    session: SessionDescription, protections: list[Protection], policy: MediaPolicy
+) -> MediaFault | None:
     refused = _REFUSED[policy]
-    for section, protection in zip(session.media, protections_of(session), strict=True):
+    for section, protection in zip(session.media, protections, strict=True):
         if protection.grade in refused:
             return _fault(section, protection)
     return None
@@ -80,10 +83,15 @@ def _fault(section: MediaSection, protection: Protection) -> MediaFault:
     return MediaFault(Code.MEDIA_NOT_ENCRYPTED, why, warning=protection.warning)
 
 
-def _fault_in_answer(answer: SessionDescription, offer: Request) -> MediaFault | None:
-    """Find media in *answer* that are in the clear, although *offer* has none in the clear there (RFC 3264 section 6.1)."""
+def _fault_in_answer(answer: SessionDescription, protections: list[Protection], offer: Request) -> MediaFault | None:
+    """Find media in *answer* that are in the clear, although *offer* has none in the clear there (RFC 3264 section 6.1).
+
+    The offer is read only if there are such media: most answers have none.
+    """
+    if all(protection.grade not in _UNPROTECTED for protection in protections):
+        return None
     offered = _offered(offer)
-    for at, (section, protection) in enumerate(zip(answer.media, protections_of(answer), strict=True)):
+    for at, (section, protection) in enumerate(zip(answer.media, protections, strict=True)):
         if offered and protection.grade in _UNPROTECTED and not _is_offered_in_the_clear(offered, at):
             return _fault(section, protection)
     return None
