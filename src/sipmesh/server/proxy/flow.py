@@ -278,7 +278,7 @@ class SentBranch:
         """Count the branch and its *size* octets on the account of the request's sender."""
         self.proxied.account.add(1, size)
         self.size, self.waits = size, True
-        if self.proxied.begins_call:
+        if self.request.method == "INVITE" and self.proxied.begins_call:
             self.rings = True
             self.flow.ringing.add(self.proxied.request.call_id)
 
@@ -289,19 +289,20 @@ class SentBranch:
         body = len(self.request.body)
         self.proxied.account.add(-1, -body)
         self.size, self.waits = self.size - body, False
-        self._rings_no_more()
+        if self.rings:
+            self._rings_no_more()
         self.request.body = b""
 
     def forget(self) -> None:
         """Stop counting the branch and its octets."""
         self.proxied.account.add(-1 if self.waits else 0, -self.size)
         self.size, self.waits = 0, False
-        self._rings_no_more()
+        if self.rings:
+            self._rings_no_more()
 
     def _rings_no_more(self) -> None:
-        if self.rings:
-            self.rings = False
-            self.flow.ringing.remove(self.proxied.request.call_id)
+        self.rings = False
+        self.flow.ringing.remove(self.proxied.request.call_id)
 
     def __repr__(self) -> str:
         return f"<SentBranch {self.request.method} {self.branch} {self.transaction!r}>"
