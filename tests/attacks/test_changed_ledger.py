@@ -210,7 +210,7 @@ async def test_changed_audit_line_keeps_no_revocation_away(managed: Managed, lin
     async with managed:
         await managed.start(MGMT, FE1)
         await greet(await managed.peer_with(managed.credentials(FE2), FE1))
-        with sqlite3.connect(managed.folder(MGMT) / DATABASE) as db:
+        with closing(sqlite3.connect(managed.folder(MGMT) / DATABASE)) as db, db:
             db.execute("DROP TRIGGER audit_keeps_rows")
             assert db.execute("UPDATE audit SET line = ? WHERE seq = 1", (line,)).rowcount == 1
         printed = await managed.type("ca", "revoke", FE2)
