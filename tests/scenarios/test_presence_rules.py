@@ -34,6 +34,15 @@ async def rule(network: Network, watcher: str, rule: Watching | None, user: str 
         await node.user_updates.refresh()
 
 
+async def accepted(watcher: Peer, subscription: Request, phone: Peer) -> Request:
+    """Send a SUBSCRIBE that *phone* gets and accepts; return it as the phone has it."""
+    await watcher.send(subscription)
+    came = await phone.request_in("SUBSCRIBE")
+    await phone.reply(came, 200, [("expires", "600")])
+    assert (await watcher.final()).status == 200
+    return came
+
+
 async def published(network: Network, server: str = FE1) -> Peer:
     bob = await network.phone("bob", server)
     assert (await bob.ask(publish(bob, BUSY))).status == 200
@@ -150,9 +159,7 @@ async def test_blocked_watcher_learns_nothing_from_the_phone_either(
                 assert refused.status == (200 if is_at_notifier and status == 480 else status), (uri, event)
                 if refused.status == 200:
                     assert b"closed" in (await told(alice)).body
-        await carol.send(subscribe(carol, BOB, "dialog"))
-        await bob.reply(await bob.request_in("SUBSCRIBE"), 200, [("expires", "600")])
-        assert (await carol.final()).status == 200
+        await accepted(carol, subscribe(carol, BOB, "dialog"), bob)
 
 
 @pytest.mark.parametrize("event", ["dialog", "Dialog;sla", "conference", "vq-rtcpxr"])
@@ -170,10 +177,7 @@ async def test_colleague_learns_no_call_id_without_a_rule_that_allows_it(
         assert "needs a rule of sip:bob@example.test" in told_why.why
         await bob.silent()
         await rule(pool, "alice", Watching.ALLOW)
-        await alice.send(subscribe(alice, BOB, event))
-        came = await bob.request_in("SUBSCRIBE")
-        await bob.reply(came, 200, [("expires", "600")])
-        assert (await alice.final()).status == 200
+        came = await accepted(alice, subscribe(alice, BOB, event), bob)
         await bob.send(notify_of(came, bob, event))
         await told(alice)
         assert (await bob.final()).status == 200
@@ -191,18 +195,14 @@ async def test_template_of_a_package_needs_the_rule_of_the_package(home: Network
         assert (await alice.ask(subscribe(alice, BOB, event))).status == 403
         await bob.silent()
         await rule(home, "alice", Watching.ALLOW)
-        await alice.send(subscribe(alice, BOB, event))
-        await bob.reply(await bob.request_in("SUBSCRIBE"), 200, [("expires", "600")])
-        assert (await alice.final()).status == 200
+        await accepted(alice, subscribe(alice, BOB, event), bob)
 
 
 @on_loop
 async def test_phone_subscribes_to_the_dialogs_of_another_phone_of_its_user(home: Network) -> None:
     async with home:
         desk, mobile = await home.phone("bob", FE1), await home.phone("bob", FE1)
-        await mobile.send(subscribe(mobile, desk.contact[1:-1], "dialog"))
-        await desk.reply(await desk.request_in("SUBSCRIBE"), 200, [("expires", "600")])
-        assert (await mobile.final()).status == 200
+        await accepted(mobile, subscribe(mobile, desk.contact[1:-1], "dialog"), desk)
 
 
 @on_loop
@@ -211,9 +211,7 @@ async def test_partner_subscribes_to_dialogs_of_users_who_allow_it_only(federati
         bob, erin = await federation.phone("bob", FE1), await federation.phone("erin", PARTNER_FE)
         assert (await erin.ask(subscribe(erin, BOB, "dialog"))).status == 403
         await rule(federation, ERIN, Watching.ALLOW)
-        await erin.send(subscribe(erin, BOB, "dialog"))
-        await bob.reply(await bob.request_in("SUBSCRIBE"), 200, [("expires", "600")])
-        assert (await erin.final()).status == 200
+        await accepted(erin, subscribe(erin, BOB, "dialog"), bob)
 
 
 @pytest.mark.parametrize("server", [FE1, FE2])
@@ -406,10 +404,7 @@ async def hidden_watcher(network: Network, name: str, server: str, bob: Peer) ->
     """A watcher without a name, who has subscribed to the dialogs of bob; the SUBSCRIBE as bob has it."""
     peer = await network.phone(name, server)
     asked = peer.request("SUBSCRIBE", BOB, [("event", "dialog")], sender="<sip:anonymous@anonymous.invalid>;tag=w")
-    await peer.send(asked)
-    came = await bob.request_in("SUBSCRIBE")
-    await bob.reply(came, 200, [("expires", "600")])
-    assert (await peer.final()).status == 200
+    came = await accepted(peer, asked, bob)
     await bob.send(notify_of(came, bob))
     await told(peer)
     assert (await bob.final()).status == 200

@@ -88,12 +88,11 @@ def _fault_in_answer(answer: SessionDescription, protections: list[Protection], 
 
     The offer is read only if there are such media: most answers have none.
     """
-    if all(protection.grade not in _UNPROTECTED for protection in protections):
-        return None
-    offered = _offered(offer)
-    for at, (section, protection) in enumerate(zip(answer.media, protections, strict=True)):
-        if offered and protection.grade in _UNPROTECTED and not _is_offered_in_the_clear(offered, at):
-            return _fault(section, protection)
+    clear = [at for at, protection in enumerate(protections) if protection.grade in _UNPROTECTED]
+    offered = _offered(offer) if clear else []
+    for at in clear:
+        if offered and not _is_offered_in_the_clear(offered, at):
+            return _fault(answer.media[at], protections[at])
     return None
 
 

@@ -18,7 +18,7 @@ _PERSONAL: Final = re.compile(rb"(?<![^\r\n])[iuep]=[^\r\n]*(?:\r\n|[\r\n]|\Z)")
 _SIGNED: Final = "multipart/signed"
 
 
-def hide_user_name(message: Message) -> None:
+def hide_user(message: Message) -> None:
     """Write "-" for user name and session name in each session description (RFC 8866 sections 5.2 and 5.3).
 
     The lines `i=`, `u=`, `e=` and `p=` are removed. They are the same in all descriptions of a call then, as RFC 3264 section 8

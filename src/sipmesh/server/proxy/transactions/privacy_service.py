@@ -14,7 +14,7 @@ from sipmesh.routing.identity.privacy import (
     is_anonymous,
     is_hidden,
 )
-from sipmesh.routing.media.origin import hide_user_name
+from sipmesh.routing.media.origin import hide_user
 from sipmesh.routing.proxy.forwarding import creates_dialog, recorded_token
 from sipmesh.routing.proxy.target_set import is_sips
 from sipmesh.routing.target import FlowTarget, Target
@@ -54,7 +54,7 @@ class PrivacyService:
         if kind is not LinkKind.SERVER:
             ours = copy.row(VIA)
             hide_fields(copy)
-            hide_user_name(copy)
+            hide_user(copy)
             copy.prepend("via", ours.value)
 
     def hide_answer(self, sent: SentBranch, response: Response) -> None:
@@ -66,7 +66,7 @@ class PrivacyService:
         if asks or is_anonymous(sent.proxied.request.to):
             self._hide_contact(response, self._owner_of_answer(sent))
             hide_answer_fields(response)
-            hide_user_name(response)
+            hide_user(response)
 
     def _hide_contact(self, message: Message, owner: bytes) -> None:
         """Replace Contact by one that only *owner* gets back; an ACK, which has no identity here, needs none."""
