@@ -76,15 +76,18 @@ async def distrusts(network: Network) -> None:
     await asyncio.to_thread(shake)
 
 
-async def logs_in(network: Network, name: str, secret: str, *, md5: bool = False, nonce: str = "") -> None:
-    """A phone of alice that answers the challenge as *name* with *secret*."""
+async def logs_in(
+    network: Network, name: str, secret: str, *, md5: bool = False, nonce: str = "", algorithm: str = "SHA-256"
+) -> None:
+    """A phone of alice that answers the challenge as *name* with *secret*, and says that it has used *algorithm*."""
     peer = await network.peer(FE1, "alice")
     challenged = await peer.ask(registering(peer))
     challenges = [parse_challenge(value) for value in challenged.values("www-authenticate")]
     if md5:
         challenges = [parse_challenge(row.replace("SHA-256", "MD5")) for row in challenged.values("www-authenticate")]
     row = answer(challenges[:1], name, secret, "REGISTER", "sip:example.test", "cnonce", 1)
-    assert (await peer.ask(registering(peer, ("authorization", row + nonce)))).status in {400, 401}
+    credentials = row.replace("algorithm=SHA-256", f"algorithm={algorithm}") + nonce
+    assert (await peer.ask(registering(peer, ("authorization", credentials)))).status in {400, 401}
 
 
 def registering(peer: Peer, *headers: tuple[str, str]) -> Request:
@@ -150,6 +153,7 @@ TITLES = {
     "wrong password": "has a wrong password",
     "user name is not": "has another authentication name",
     "malformed": "sends malformed credentials",
+    "the digest algorithm was not offered": "answers with a digest algorithm that was not offered",
 }
 """What each phone does, by what is seen of it."""
 
@@ -207,6 +211,11 @@ def test_phone_that_gets_no_link_is_explained_with_its_remedy(
         (lambda n: logs_in(n, "alice", "wrong"), "wrong password", "sipmesh user password alice@example.test"),
         (lambda n: logs_in(n, "alice.smith", "alice-secret"), "user name is not", "set it to alice"),
         (lambda n: logs_in(n, "alice", "alice-secret", nonce=", qop=auth"), "malformed", "update its firmware"),
+        (
+            lambda n: logs_in(n, "alice", "alice-secret", algorithm="SHA-512-256"),
+            "the digest algorithm was not offered",
+            "offer the digest algorithms that the phone supports",
+        ),
     ],
 )
 def test_phone_that_cannot_log_in_is_explained_with_its_remedy(home: Network, act: Act, why: str, remedy: str) -> None:

@@ -104,14 +104,17 @@ def realm_of_credentials(value: str) -> str:
 
 @dataclass(init=False, slots=True)
 class Credentials:
-    """An Authorization or Proxy-Authorization of the Digest scheme. The values have no quotes; *nc* is 0 if absent."""
+    """An Authorization or Proxy-Authorization of the Digest scheme. The values have no quotes; *nc* is 0 if absent.
+
+    *algorithm* is None if we do not support it: the credentials may be for another realm, or for an older challenge.
+    """
 
     username: str
     realm: str
     nonce: str
     uri: str
     response: str
-    algorithm: Algorithm
+    algorithm: Algorithm | None
     cnonce: str | None
     qop: str | None
     nc: int
@@ -124,7 +127,7 @@ class Credentials:
         nonce: str,
         uri: str,
         response: str,
-        algorithm: Algorithm,
+        algorithm: Algorithm | None,
         cnonce: str | None,
         qop: str | None,
         nc: int,
@@ -135,18 +138,15 @@ class Credentials:
 
     @staticmethod
     def parse(value: str) -> Credentials:
-        """Parse credentials; RemoteError 400 if a field is missing or malformed, or the algorithm is not supported."""
+        """Parse credentials; RemoteError 400 if a field is missing or malformed."""
         fields = _fields(value)
-        algorithm = _algorithm(fields)
-        if algorithm is None:
-            raise RemoteError(f"an algorithm that was not offered: {shown(fields['algorithm'])}", rule=_RULE)
         return Credentials(
             username=_needed(fields, "username"),
             realm=_needed(fields, "realm"),
             nonce=_needed(fields, "nonce"),
             uri=_needed(fields, "uri"),
             response=_needed(fields, "response"),
-            algorithm=algorithm,
+            algorithm=_algorithm(fields),
             cnonce=fields.get("cnonce"),
             qop=fields.get("qop"),
             nc=_nonce_count(fields),
@@ -160,10 +160,11 @@ def verify(credentials: Credentials, method: str, ha1_hex: str) -> bool:
     ``qop=auth`` is required: without it the response does not cover the nonce count and the client's nonce, so it could
     be replayed. The comparison takes constant time. If the result is true, call :meth:`Nonces.judge` next.
     """
-    if credentials.qop != "auth" or not credentials.cnonce:
+    algorithm = credentials.algorithm
+    if algorithm is None or credentials.qop != "auth" or not credentials.cnonce:
         return False
     wanted = _response(
-        credentials.algorithm, ha1_hex, credentials.nonce, method, credentials.uri, credentials.cnonce, credentials.nc
+        algorithm, ha1_hex, credentials.nonce, method, credentials.uri, credentials.cnonce, credentials.nc
     )
     return hmac.compare_digest(wanted.encode(), octets_of(ascii_lower(credentials.response)))
 

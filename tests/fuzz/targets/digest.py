@@ -45,7 +45,8 @@ def _check_credentials(value: str) -> None:
     require(realm_of_credentials(value) == read.realm, "another realm")
     if "zz" not in value:
         require(Credentials.parse(value + _FULL) == read, "the fast and the full reader disagree")
-    require(not verify(read, "MESSAGE", ha1("alice", read.realm, "a password", read.algorithm)), "a forged response")
+    hashed = ha1("alice", read.realm, "a password", read.algorithm or Algorithm.MD5)
+    require(not verify(read, "MESSAGE", hashed), "a forged response")
     require(NONCES.judge(read.nonce, read.nc, 1.0, 1) is NonceState.FORGED, "a forged nonce")
 
 
@@ -54,7 +55,7 @@ def _check_challenge(challenge: DigestChallenge) -> None:
     written = answer([challenge], "alice", "secret", "MESSAGE", "sip:example.test", "c", 1)
     read = Credentials.parse(written)
     require((read.realm, read.nonce, read.opaque) == (challenge.realm, challenge.nonce, challenge.opaque), "read back")
-    if challenge.qop:
+    if challenge.qop and read.algorithm is not None:
         require(
             verify(read, "MESSAGE", ha1("alice", read.realm, "secret", read.algorithm)), "the password is not proved"
         )

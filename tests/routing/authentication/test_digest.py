@@ -157,6 +157,33 @@ def test_an_algorithm_that_was_not_offered_is_a_flaw() -> None:
     assert again.flaw == "MD5 was not offered"
 
 
+UNSUPPORTED = 'Digest username="alice", realm="{}", nonce="n", uri="sip:example.test", response="0", algorithm={}'
+
+
+@pytest.mark.parametrize(
+    ("realm", "name", "flaw"),
+    [
+        ("other.test", "AKAv1-MD5", ""),
+        ("other.test", "SHA-512-256", ""),
+        ("example.test", "SHA-512-256", "the digest algorithm was not offered"),
+        ("example.test", "MD5-sess", "the digest algorithm was not offered"),
+    ],
+)
+def test_credentials_with_an_unsupported_algorithm_get_a_challenge(realm: str, name: str, flaw: str) -> None:
+    """RFC 3261 22.3: credentials for another realm are that realm's. For ours, the client learns what we support."""
+    again = Server(verifier()).ask(asking(authorization=UNSUPPORTED.format(realm, name)))
+    assert isinstance(again, Challenge)
+    assert (algorithms(again), again.flaw) == (["SHA-256", "MD5"], flaw)
+
+
+@pytest.mark.parametrize("realm", ["other.test", "example.test"])
+def test_right_credentials_count_behind_others_with_an_unsupported_algorithm(realm: str) -> None:
+    server = Server(verifier())
+    good = answered(server.challenge())
+    good.prepend("authorization", UNSUPPORTED.format(realm, "SHA-512-256"))
+    assert isinstance(server.ask(good), Proved)
+
+
 @pytest.mark.parametrize(("late", "stale"), [(60.0, False), (60.5, True)])
 def test_an_old_nonce_under_the_right_password_is_stale_and_no_failure(*, late: float, stale: bool) -> None:
     server = Server(verifier())

@@ -85,6 +85,8 @@ def test_publication_is_of_its_user_with_a_document_that_we_read() -> None:
     assert publish(EVENT, kind, body=b"x") == publish(EVENT) == 200
     assert publish(EVENT, kind, body=b"x", who=ALICE) == 403
     assert publish(EVENT, ("content-type", "text/plain"), body=b"x") == 415
+    assert publish(EVENT, kind, ("content-encoding", "Identity"), body=b"x") == 200
+    assert publish(EVENT, kind, ("content-encoding", "gzip"), body=b"x") == 415
     assert publish(("event", "dialog"), kind, body=b"x") == 489
     assert publish(EVENT, ("require", "x"), body=b"") == 420
     assert publish(EVENT, kind, body=b"x" * LARGEST_DOCUMENT) == 200

@@ -133,7 +133,7 @@ def authenticate(
             if not flaw and not same_resource(credentials.uri, request, means_us):
                 return Refused(400, "Digest URI Is Not The Request-URI")
             if not flaw and nonces.judge(credentials.nonce, credentials.nc, at, link) is NonceState.FRESH:
-                return asking.proved(credentials.algorithm)
+                return asking.proved(credentials)
             stale = not flaw
     except RemoteError as wrong:
         return Refused(wrong.status, "Malformed Credentials")
@@ -158,20 +158,23 @@ class _Asking:
         return _LIKE_SOMEBODY[self.likeness % len(_LIKE_SOMEBODY)]
 
     def credentials(self) -> Credentials | None:
-        """Give the credentials for our realm, those of our user first. Those for other realms are ignored.
+        """Give the credentials for our realm: those of our user with an algorithm that we support, if there are any.
 
-        A client with several accounts may send the credentials of each in one request.
+        Credentials for other realms are ignored, whatever their algorithm (RFC 3261 section 22.3). A client with several
+        accounts may send the credentials of each in one request.
         """
         found: Credentials | None = None
         for value in self.request.values(_HEADERS[self.status][1])[:MOST_CREDENTIALS]:
             if is_digest(value) and (one := Credentials.parse(value)).realm == self.realm:
-                if one.username == user_of(self.aor):
+                if one.username == user_of(self.aor) and one.algorithm is not None:
                     return one
                 found = found or one
         return found
 
     def flaw(self, credentials: Credentials) -> str:
         """Give the error of the credentials, or "". An unknown user takes the same time as a wrong password."""
+        if credentials.algorithm is None:
+            return "the digest algorithm was not offered"
         hashed = self.ha1.get(credentials.algorithm)
         right = verify(credentials, self.request.method, hashed or _NOBODY[credentials.algorithm])
         if credentials.username != user_of(self.aor):
@@ -182,9 +185,10 @@ class _Asking:
             return "unknown user"
         return "" if right else "wrong password"
 
-    def proved(self, algorithm: Algorithm) -> Proved:
+    def proved(self, credentials: Credentials) -> Proved:
         assert self.verifier is not None  # noqa: S101 - an unknown user has a flaw
-        return Proved(self.aor, self.verifier.generation, algorithm)
+        assert credentials.algorithm is not None  # noqa: S101 - an algorithm that we do not support is a flaw
+        return Proved(self.aor, self.verifier.generation, credentials.algorithm)
 
     def challenges(self, nonce: str, *, stale: bool) -> tuple[tuple[str, str], ...]:
         """Write one challenge for each algorithm of the user, strongest first (RFC 8760 section 2.4)."""

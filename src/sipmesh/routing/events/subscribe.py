@@ -27,6 +27,9 @@ MAX_EXPIRES_S: Final = 3600
 LARGEST_DOCUMENT: Final = 16 << 10
 """Octets of a published document."""
 
+IDENTITY: Final = "identity"
+"""The Content-Encoding of a body that is not encoded."""
+
 BAD_EVENT: Final = Answer(489, headers=(("Allow-Events", ALLOW_EVENTS),), why="no package of this server")
 
 
@@ -63,11 +66,16 @@ def decide_publish(request: Request, aor: str, identity: str | None) -> Granted 
         return refused
     if identity != aor:
         return Answer(403, code=Code.FROM_NOT_ALLOWED, why=f"{identity} may not publish for {aor}")
+    return _unreadable(request) or _granted(request, PRESENCE)
+
+
+def _unreadable(request: Request) -> Answer | None:
+    """Refuse a document that is not PIDF, is encoded, or is too large (RFC 3261 section 8.2.3)."""
     if request.body and content_type(request) != PRESENCE.content_type:
         return Answer(415, headers=(("Accept", PRESENCE.content_type),))
-    if len(request.body) > LARGEST_DOCUMENT:
-        return Answer(413)
-    return _granted(request, PRESENCE)
+    if request.body and any(ascii_lower(item) != IDENTITY for item in request.items("content-encoding")):
+        return Answer(415, headers=(("Accept-Encoding", IDENTITY),))
+    return Answer(413) if len(request.body) > LARGEST_DOCUMENT else None
 
 
 def _forbidden(package: Package, aor: str, identity: str | None, watching: Watching) -> Answer | None:
