@@ -149,7 +149,7 @@ async def test_expired_ocsp_response_blocks_new_links_and_existing_links_stay(fe
         await asked.scene.refuses(credentials(federation), "revocation-unknown")
         await asked.asked_about(credentials(federation))
         assert linked.id in {link.id for link in asked.scene.node.pool.all()}
-        asked.scene.node.pool.rejudge(asked.scene.node.dispatch.judge_again)
+        asked.scene.node.pool.rejudge(asked.scene.node.dispatch.links.judge_again)
         await linked.stays()
 
 

@@ -35,11 +35,11 @@ async def test_relay_and_dispatch_share_one_way_to_home_pools(two_pools: Network
 
 @pytest.mark.skipif(built() == "compiled", reason="what stands for a part is no object of a compiled class")
 @on_loop
-async def test_end_of_a_carried_flow_reaches_the_dispatch(two_pools: Network) -> None:
+async def test_end_of_a_carried_flow_reaches_every_part(two_pools: Network) -> None:
     async with server_parts(two_pools.organisations[0], FE1) as parts:
         ended: list[Any] = []
-        dispatch = cast("Any", parts.decisions.dispatch)
-        dispatch.flow_ended = ended.append
+        removal = cast("Any", parts.decisions.removal)
+        removal.flow_ended = ended.append
         flow = cast("Any", object())
         parts.decisions._carried_flow_ended(flow)
         assert ended == [flow]

@@ -1,30 +1,24 @@
-"""Handles all events of a server's links: judge, check, decide, and pass the decision on to be carried out."""
+"""Receives all events of a server's links: checks and decides about messages, and passes the rest on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.distribution.event import names_package
 from sipmesh.errors import RemoteError, SipmeshError
-from sipmesh.routing.authentication.backoff import network_of
-from sipmesh.routing.authentication.digest import Proved
-from sipmesh.routing.early_refusal import CLIENT_METHODS
 from sipmesh.routing.identity.privacy import OPTION
-from sipmesh.routing.identity.route_set import Names, RouteSet, has_dialog_token, service_route, take_place
+from sipmesh.routing.identity.route_set import Names, RouteSet, service_route, take_place
 from sipmesh.routing.identity.sender import ServerSender
-from sipmesh.routing.outcome import Answer, Outcome, Prove, try_later
+from sipmesh.routing.outcome import Answer, Prove, try_later
 from sipmesh.routing.proxy.branch import loop_hash
 from sipmesh.routing.proxy.breadth import EXCEEDED, breadth_of
 from sipmesh.routing.proxy.received import mark_received
 from sipmesh.server.proxy.access.end_of_flow import is_end
-from sipmesh.server.proxy.executor import DRAINING, NO_USERS_YET, NOT_TAKEN_OVER
+from sipmesh.server.proxy.executor import DRAINING
 from sipmesh.server.proxy.flow import Flow
-from sipmesh.server.proxy.liveness.outages import UNREACHED
 from sipmesh.server.proxy.login.login_waits import PendingLogin
 from sipmesh.server.proxy.registrar.repeated_refresh import RefreshGate
-from sipmesh.server.proxy.siblings.remote_link import NOT_HERE, RemoteLink
 from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.rows import EVENT, MAX_BREADTH, PROXY_REQUIRE
@@ -32,51 +26,37 @@ from sipmesh.sip.transaction.ack import reasons_of
 from sipmesh.sip.transaction.key import cancelled_key, server_key
 from sipmesh.transport.link.events import LinkEvents
 from sipmesh.trust.code import Code
-from sipmesh.trust.evidence import Direction, LinkKind
-from sipmesh.trust.judgement.explain import headline
+from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sipmesh.routing.identity.dialog_token import Tokens
-    from sipmesh.routing.identity.sender import Sender
     from sipmesh.routing.overload import OverloadControl
     from sipmesh.routing.proxy.branch import Branches
     from sipmesh.server.proxy.access.access_proxy import AccessProxy
     from sipmesh.server.proxy.access.home_flows import HomeFlows
+    from sipmesh.server.proxy.access.request_logins import RequestLogins
     from sipmesh.server.proxy.control_plane import ControlPlane
-    from sipmesh.server.proxy.counters import Counters
     from sipmesh.server.proxy.events.event_server import EventServer
     from sipmesh.server.proxy.executor import Executor
     from sipmesh.server.proxy.flow_table import FlowTable
-    from sipmesh.server.proxy.gatekeeper import Gatekeeper
-    from sipmesh.server.proxy.liveness.keepalives import Liveness
-    from sipmesh.server.proxy.liveness.outages import Outages
-    from sipmesh.server.proxy.login.digest_auth import DigestAuth
-    from sipmesh.server.proxy.login.login_waits import LoginWaits
+    from sipmesh.server.proxy.links.link_lifecycle import LinkLifecycle
+    from sipmesh.server.proxy.links.remote_events import RemoteEvents
     from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.server.proxy.relay import Relay
+    from sipmesh.server.proxy.roles import Decide
     from sipmesh.server.proxy.siblings.siblings import Siblings
     from sipmesh.server.quotas.limited_log import LimitedLog
+    from sipmesh.server.quotas.overload_admission import OverloadAdmission
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.sip.framing import FramingError
     from sipmesh.transport.link.link import Link
     from sipmesh.trust.evidence import PeerEvidence
     from sipmesh.trust.verdict import Verdict
 
-Decide = Callable[[Request, RouteSet, "Sender"], Outcome]
-
-TOO_MANY_LOGINS: Final = try_later("too many logins of this user, or from this address, wait")
-
 POSTED: Final = frozenset({"SUBSCRIBE", "NOTIFY", "PUBLISH"})
 """The methods of our own event package; other event packages use them too."""
-
-OF_SERVERS: Final = POSTED | {"OPTIONS"}
-"""What servers of ours ask one another: never refused because of overload."""
-
-MOST_LAST_OF_USER: Final = 5
-"""Requests inside dialogs, or REGISTER, of one user in a step of overload control (0.1 s): more are refused as new ones."""
-
-MOST_LAST_OF_PARTNER: Final = 100
-"""The same for a partner, with all its users."""
 
 UNDERSTOOD: Final = (OPTION,)
 """The option tags that a request may require of proxies (RFC 3261 16.3)."""
@@ -94,36 +74,32 @@ class Dispatch(LinkEvents):
         *,
         names: Names,
         decide: Decide,
-        gatekeeper: Gatekeeper,
         flow_table: FlowTable,
+        links: LinkLifecycle,
+        remote: RemoteEvents,
+        request_logins: RequestLogins,
+        admission: OverloadAdmission,
         relay: Relay,
         registrations: Registrations,
         executor: Executor,
         events: EventServer,
-        logins: DigestAuth,
-        login_waits: LoginWaits,
         tokens: Tokens,
         branches: Branches,
         log: LimitedLog,
         accounts: Principals,
-        counters: Counters,
-        liveness: Liveness,
-        outages: Outages,
         overload: OverloadControl,
         home_flows: HomeFlows,
         access: AccessProxy,
         max_exchanges: int = 50_000,
     ) -> None:
         self.names, self.decide = names, decide
-        self._gatekeeper, self._flow_table, self._relay = gatekeeper, flow_table, relay
+        self._flow_table, self.links, self._remote, self._relay = flow_table, links, remote, relay
         self._registrations, self._executor, self._events = registrations, executor, events
-        self._logins, self._login_waits = logins, login_waits
+        self._request_logins = request_logins
         self._tokens, self._branches, self._log = tokens, branches, log
         self.accounts, self._max_exchanges = accounts, max_exchanges
-        self._counters = counters
-        self._liveness, self._outages = liveness, outages
         self.is_draining = False
-        self._overload = overload
+        self._overload, self._admission = overload, admission
         self._refresh_gate = RefreshGate(registrations, overload, relay, max_exchanges)
         self._control_plane: ControlPlane | None = None
         self.home_flows, self.access = home_flows, access
@@ -134,138 +110,49 @@ class Dispatch(LinkEvents):
 
     def attach(self, control_plane: ControlPlane) -> None:
         """Pass links and messages about the network itself to *control_plane* from now on."""
-        self._control_plane = control_plane
+        self._control_plane = self.links.control_plane = self._remote.control_plane = control_plane
 
     def attach_siblings(self, siblings: Siblings) -> None:
         """Announce links to the other processes of this server from now on, and use theirs."""
         self._siblings = self._executor.siblings = siblings
-        siblings.attach(self, self, self.accounts)
+        self.links.attach_siblings(siblings)
+        siblings.attach(self, self._remote, self.accounts)
 
     def route_by(self, names: Names, decide: Decide) -> None:
         """Route by *names* and *decide*, of another topology, from now on."""
         self.names, self.decide = names, decide
+        self._request_logins.route_by(names, decide)
         self._refresh_gate.epoch += 1
 
     def drain(self) -> None:
         """Refuse each request outside dialogs from now on, those among them that wait for their login."""
         self.is_draining = self._refresh_gate.is_draining = True
-        self._login_waits.give_up()
+        self._request_logins.give_up()
         self._events.drain()
 
     # Links
 
     def judge(self, link: Link, evidence: PeerEvidence) -> Verdict:
-        """Return the verdict on the peer of *link*."""
-        return self._gatekeeper.judge(evidence, link.meant)
-
-    def judge_again(self, link: Link, evidence: PeerEvidence) -> Verdict:
-        """Return a new verdict on the peer of a *link* that is up; an expired CRL does not end such a link."""
-        return self._gatekeeper.judge(evidence, link.meant, live=True)
+        """See :class:`LinkLifecycle`."""
+        return self.links.judge(link, evidence)
 
     def link_up(self, link: Link) -> None:
-        """Start the session of an accepted link."""
-        flow = self._flow_table.flow(link)
-        flow.came_up()
-        self.accounts.came_up(flow)
-        self._liveness.link_up(link)
-        if link.verdict is not None:
-            self._counters.judged(link.verdict)
-        if self._siblings is not None:
-            self._siblings.link_up(link)
-            if self._siblings.exceeds(link):
-                link.close("too many links from this peer")
-                return
-        if self._control_plane is not None and link.kind is LinkKind.SERVER:
-            self._control_plane.link_up(link)
-        if link.kind is not LinkKind.CLIENT and link.verdict is not None:
-            self._log.info(link.peer_name, "link accepted", link=link.id, verdict=headline(link.verdict))
+        """See :class:`LinkLifecycle`."""
+        self.links.link_up(link)
 
     def refused(self, verdict: Verdict) -> None:
-        """Record a refusal: the log has all details, the peer gets only the TLS alert."""
-        self._counters.judged(verdict)
-        if verdict.code in UNREACHED and self._outages.has(verdict.meant):
-            return
-        self._gatekeeper.remember(verdict)
-        who = network_of(verdict.remote[0]) if verdict.direction is Direction.ACCEPTED else verdict.meant
-        self._log.warning(who, "link refused", code=verdict.code, verdict=headline(verdict), remedies=verdict.remedies)
+        """See :class:`LinkLifecycle`."""
+        self.links.refused(verdict)
+
+    def upgrade_refused(self, link: Link, refusal: RemoteError) -> None:
+        """See :class:`LinkLifecycle`."""
+        self.links.upgrade_refused(link, refusal)
 
     def link_down(self, link: Link, why: str, verdict: Verdict | None) -> None:
-        """Remove a closed link, with its flow, its bindings and its branches."""
-        self._counters.gone(link)
-        self._liveness.link_down(link)
-        is_told = self._outages.has(link.meant) and not link.peer.accepted
-        self._outages.link_down(link, why, verdict)
-        if link.kind is LinkKind.CLIENT and link.peer.accepted and not link.authenticated:
-            self._gatekeeper.client_ended(link, why)
-        if self._siblings is not None:
-            self._siblings.link_down(link, why)
-        self._forget(self._flow_table.flow(link))
-        if self._control_plane is not None and link.kind is LinkKind.SERVER:
-            self._control_plane.link_down(link, why)
-        if not is_told and (link.kind is not LinkKind.CLIENT or link.direction is Direction.OPENED):
-            code = verdict.code if verdict is not None else None
-            peer = link.peer_name or link.meant
-            self._log.info(peer, "link closed", link=link.id, peer=peer, why=why, code=code)
+        """See :class:`LinkLifecycle`."""
+        self.links.link_down(link, why, verdict)
 
-    def flow_ended(self, flow: Flow) -> None:
-        """Remove a carried flow that has ended, with its bindings and its branches; the link that carries it stays."""
-        flow.closed = True
-        self.home_flows.flow_ended(flow)
-        if self._siblings is not None:
-            self._siblings.link_down(flow.link, flow.link.why)
-        self._flow_table.forget(flow)
-        self._login_waits.gone(flow)
-        self.access.link_down(flow)
-        self.accounts.gone(flow)
-        self._registrations.flow_closed(flow)
-        self._relay.flow_ended(flow)
-        self._events.flow_ended(flow)
-
-    def _forget(self, flow: Flow) -> None:
-        """Remove the flow of a closed link, with its bindings and its branches."""
-        self._flow_table.forget(flow)
-        self._login_waits.gone(flow)
-        self.accounts.gone(flow)
-        self._registrations.flow_closed(flow)
-        self._relay.link_down(flow)
-        self._events.link_down(flow)
-        self.home_flows.link_down(flow)
-        self.access.link_down(flow)
-
-    # Links of other processes of this server
-
-    def remote_up(self, link: Link) -> None:
-        """Know a link of another process, which has judged it, or a flow that such a link carries."""
-        flow = self._flow_table.flow(link)
-        if isinstance(link, RemoteLink) and link.carrier:
-            by = self._flow_table.by_number(link.carrier)
-            if by is None:
-                self._flow_table.forget(flow)
-                return
-            flow.carried_by(by, link.path)
-            self.home_flows.count(flow)
-        flow.came_up()
-        self.accounts.came_up_elsewhere(flow)
-        if self._control_plane is not None and link.kind is LinkKind.SERVER:
-            self._control_plane.link_up(link)
-
-    def remote_login(self, link: Link, user: str, generation: int) -> None:
-        """Know that *user* has logged in on a link of another process; NOT_HERE: at another pool, so it is only counted."""
-        flow = self._flow_table.flow(link)
-        if generation != NOT_HERE:
-            flow.proved(user, generation)
-            self._flow_table.owned(flow, user)
-        self.accounts.proved_elsewhere(flow, user)
-
-    def remote_down(self, link: Link, why: str) -> None:
-        """Forget a link of another process, or a flow that such a link carries."""
-        flow = self._flow_table.flow(link)
-        if flow.carrier is not None:
-            self.flow_ended(flow)
-        else:
-            self._forget(flow)
-        if self._control_plane is not None and link.kind is LinkKind.SERVER:
-            self._control_plane.link_down(link, why)
+    # Messages
 
     def faulty(self, link: Link, fault: FramingError) -> bytes | None:
         """Return the answer to a stream that cannot be framed, None if none is possible; the link closes after it."""
@@ -277,17 +164,6 @@ class Dispatch(LinkEvents):
             return respond(fault.request, fault.status).encode()
         except RemoteError:
             return None
-
-    def upgrade_refused(self, link: Link, refusal: RemoteError) -> None:
-        """Record a WebSocket that was refused: the log has what the peer sent, the peer gets a sentence."""
-        self._counters.upgrade_refused(refusal.status)
-        self._gatekeeper.upgrade_refused(link, refusal)
-        who, remote = self._flow_table.flow(link).account.name, link.remote[0]
-        self._log.warning(
-            who, "websocket refused", link=link.id, remote=remote, status=refusal.status, why=str(refusal)
-        )
-
-    # Messages
 
     def arrived(self, link: Link, message: Request | Response) -> None:
         """Handle one message; errors of the message are handled here, not raised."""
@@ -314,16 +190,11 @@ class Dispatch(LinkEvents):
                 return
             if self._siblings is not None and self._siblings.responded(flow, response):
                 return
-            self._count_stray(flow)
+            self._admission.count_stray(flow.link)
             if self._control_plane is not None:
                 self._control_plane.responded(flow.link, response)
         except SipmeshError as wrong:
             self._log.warning(flow.account.name, "response refused", link=flow.link.id, why=str(wrong))
-
-    def _count_stray(self, flow: Flow) -> None:
-        """Count a message that cannot be refused, or need not be served, as a request of its sender under overload."""
-        if self._overload.active:
-            self._overload.count(flow.link.demand)
 
     def _malformed(self, flow: Flow, response: Response, wrong: RemoteError) -> None:
         """End the request of a response that breaks a rule; of a request of our own, the status counts."""
@@ -350,16 +221,16 @@ class Dispatch(LinkEvents):
                 del flow.refused[key]
         elif proxied is None or (request.method == "ACK" and not self._relay.server_transactions.acknowledged(proxied)):
             if request.method == "ACK":
-                self._count_stray(flow)
+                self._admission.count_stray(flow.link)
             self._serve(flow, request, key)
             if flow.refresh is not None and request.method == "REGISTER":
                 self._refresh_gate.learn(flow, request)
         else:
-            self._count_stray(flow)
+            self._admission.count_stray(flow.link)
 
     def _cancel(self, flow: Flow, request: Request) -> None:
         """Answer a CANCEL, and cancel the INVITE with the same branch on the same link (RFC 3261 9.2)."""
-        self._count_stray(flow)
+        self._admission.count_stray(flow.link)
         key = cancelled_key(request)
         invite = flow.served.get(key)
         status = 200 if invite is not None or key in flow.refused else 481
@@ -417,7 +288,7 @@ class Dispatch(LinkEvents):
             return
         outcome = self.decide(request, place, flow.sender)
         if isinstance(outcome, Prove):
-            self._log_in(PendingLogin(flow, request, key, place, outcome.aor, loop))
+            self._request_logins.log_in(PendingLogin(flow, request, key, place, outcome.aor, loop))
         else:
             self._executor.carry_out(flow, request, key, outcome, loop)
 
@@ -428,36 +299,6 @@ class Dispatch(LinkEvents):
             flow.service_route = service_route(request, self.names, flow.link.local, transport)
         return take_place(request, self.names, self._tokens, flow.link.local)
 
-    def _is_refused(self, flow: Flow, request: Request) -> bool:
-        """Return whether *request* is refused because of overload: new requests first, REGISTER and those of a dialog last.
-
-        A To tag alone is not a dialog: anybody can write one.
-        """
-        link, method = flow.link, request.method
-        if link.kind is LinkKind.SERVER and method in OF_SERVERS:
-            return False
-        was_admitted = link.admitted > 0 and method.encode() in CLIENT_METHODS
-        link.admitted -= was_admitted
-        if method == "REGISTER" or (request.to.tag is not None and has_dialog_token(request, self._tokens)):
-            is_refused = self._overload.refuses_last(link.demand, self._most_last(link))
-            self._overload.refused_last += is_refused
-            return is_refused
-        if was_admitted:
-            return False
-        is_refused = self._overload.refuses_new(link.demand)
-        self._overload.refused += is_refused
-        return is_refused
-
-    @staticmethod
-    def _most_last(link: Link) -> int:
-        """Give how many requests that are refused last a principal may send in a step; 0 is no limit.
-
-        A server of ours carries many users, and phones that come back at once may share an address.
-        """
-        if link.kind is LinkKind.PARTNER:
-            return MOST_LAST_OF_PARTNER
-        return MOST_LAST_OF_USER if link.kind is LinkKind.CLIENT and link.authenticated else 0
-
     def _served_by_control_plane(self, flow: Flow, request: Request) -> bool:
         """Pass requests of our event package to the control plane; only from our own servers."""
         sender = flow.sender
@@ -465,54 +306,12 @@ class Dispatch(LinkEvents):
             return False
         return self._control_plane.requested(flow.link, sender.peer, request)
 
-    def _log_in(self, pending: PendingLogin) -> None:
-        """Authenticate the sender, unless the login has to wait, and decide again."""
-        if not self._logins.knows(pending.aor):
-            self._executor.answer(pending.flow, pending.request, pending.key, NO_USERS_YET)
-        elif not self._login_waits.has_to_wait(pending, self):
-            self._authenticate(pending)
-
-    def resume_login(self, pending: PendingLogin) -> None:
-        """Check credentials after their wait; errors of the request are handled here, as in :meth:`arrived`."""
-        try:
-            self._authenticate(pending)
-        except RemoteError as wrong:
-            self._executor.refuse_malformed(pending.flow, pending.request, wrong)
-        except SipmeshError as wrong:
-            self._executor.refuse_failed(pending.flow, pending.request, wrong)
-
-    def give_up_login(self, pending: PendingLogin) -> None:
-        """Answer 503 to a login that cannot wait, because too many wait."""
-        self._executor.answer(pending.flow, pending.request, pending.key, TOO_MANY_LOGINS)
-
-    def _authenticate(self, pending: PendingLogin) -> None:
-        """Decide again if the credentials are right; otherwise challenge the sender again."""
-        flow, request, key, aor = pending.flow, pending.request, pending.key, pending.aor
-        home = self.access.home_of(flow, aor) if request.method == "REGISTER" else ""
-        if home:
-            refused = self.access.carry(pending, home)
-            if refused is not None:
-                self._executor.answer(flow, request, key, refused)
-            return
-        if request.method == "REGISTER" and self.access.is_too_early(flow, aor):
-            self._executor.answer(flow, request, key, NOT_TAKEN_OVER)
-            return
-        names, here = self.names, flow.link.local
-        result = self._logins.check(flow, request, aor, lambda uri: names.ours(uri, here))
-        if isinstance(result, Proved) and flow.sender is not None:
-            outcome = self.decide(request, pending.place, flow.sender)
-            self._executor.carry_out(flow, request, key, outcome, pending.loop)
-            return
-        response = self._logins.answer(flow, request, aor, result)
-        if response is not None:
-            self._executor.reply(flow, request, key, response)
-
     def _early_answer(self, flow: Flow, request: Request) -> Answer | None:
         """Return the refusal of a request that a proxy must check before anything else (RFC 3261 16.3), or None.
 
         A request is refused as well if there is no room for more work.
         """
-        if self._overload.active and self._is_refused(flow, request):
+        if self._overload.active and self._admission.is_refused(flow.link, request):
             return OVERLOADED
         if flow.account.full:
             return self._executor.over_its_limit(flow, request, flow.account)

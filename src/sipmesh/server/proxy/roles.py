@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
@@ -19,17 +20,16 @@ from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sipmesh.routing.identity.alias import OwnerOf
     from sipmesh.routing.identity.dialog import Peers
     from sipmesh.routing.identity.route_set import RouteSet
     from sipmesh.routing.identity.sender import Sender
     from sipmesh.routing.outcome import Outcome
     from sipmesh.routing.registrar.gruu import Gruus
-    from sipmesh.server.proxy.dispatch import Decide
     from sipmesh.sip.message import Request
     from sipmesh.topology.view import PartnerView, PoolView, ServerView
+
+Decide = Callable[["Request", "RouteSet", "Sender"], "Outcome"]
 
 
 def names_of(view: ServerView) -> Names:

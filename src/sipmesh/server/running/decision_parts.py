@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING
 from sipmesh.server.proxy.access.access_proxy import AccessProxy
 from sipmesh.server.proxy.access.end_of_flow import EndOfFlow
 from sipmesh.server.proxy.access.home_flows import HomeFlows
+from sipmesh.server.proxy.access.request_logins import RequestLogins
 from sipmesh.server.proxy.dispatch import Dispatch
 from sipmesh.server.proxy.executor import Executor
+from sipmesh.server.proxy.links.flow_removal import FlowRemoval
+from sipmesh.server.proxy.links.link_lifecycle import LinkLifecycle
+from sipmesh.server.proxy.links.remote_events import RemoteEvents
 from sipmesh.server.proxy.login.login_waits import LoginWaits
 from sipmesh.server.proxy.roles import carriers_of, decide_for, names_of
+from sipmesh.server.quotas.overload_admission import OverloadAdmission
 from sipmesh.server.running.server_setup import new_nonce_key, new_token
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.server.proxy.events.event_server import EventServer
     from sipmesh.server.proxy.flow import Flow
+    from sipmesh.server.proxy.login.digest_auth import DigestAuth
     from sipmesh.server.running.forwarding_parts import ForwardingParts
     from sipmesh.server.running.peer_parts import PeerParts
     from sipmesh.server.running.prepared_version import PreparedVersion
@@ -42,40 +48,74 @@ class DecisionParts:
             carriers_of(setup.view),
         )
         forwarding.relay.access = self.access = _access(setup, peers, forwarding, users, end_of_flow)
-        self.dispatch = self._dispatch(setup, peers, forwarding, users, events)
+        login_waits = LoginWaits(setup.loop, users.failures, peers.accounts)
+        self.removal = self._removal(peers, forwarding, events, login_waits)
+        self.dispatch = self._dispatch(setup, peers, forwarding, events, users.logins, login_waits)
 
     def __repr__(self) -> str:
         return f"<DecisionParts {self.dispatch!r}>"
 
     def _carried_flow_ended(self, flow: Flow) -> None:
-        """Remove a carried flow; the dispatch is built after what knows the flows."""
-        self.dispatch.flow_ended(flow)
+        """Remove a carried flow; the removal is built after what knows the flows."""
+        self.removal.flow_ended(flow)
+
+    def _removal(
+        self, peers: PeerParts, forwarding: ForwardingParts, events: EventServer, login_waits: LoginWaits
+    ) -> FlowRemoval:
+        return FlowRemoval(
+            flow_table=peers.flow_table,
+            login_waits=login_waits,
+            access=self.access,
+            home_flows=self.home_flows,
+            accounts=peers.accounts,
+            registrations=forwarding.registrations,
+            relay=forwarding.relay,
+            events=events,
+        )
 
     def _dispatch(
-        self, setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, users: UserParts, events: EventServer
+        self,
+        setup: ServerSetup,
+        peers: PeerParts,
+        forwarding: ForwardingParts,
+        events: EventServer,
+        logins: DigestAuth,
+        login_waits: LoginWaits,
     ) -> Dispatch:
-        tokens = setup.stores.tokens
+        tokens, overload = setup.stores.tokens, peers.reactor.overload
+        names = names_of(setup.view)
+        decide = decide_for(setup.view, tokens.incarnation, setup.stores.gruus, setup.homes.known_home)
         return Dispatch(
-            home_flows=self.home_flows,
-            access=self.access,
-            names=names_of(setup.view),
-            decide=decide_for(setup.view, tokens.incarnation, setup.stores.gruus, setup.homes.known_home),
-            gatekeeper=peers.gatekeeper,
+            names=names,
+            decide=decide,
             flow_table=peers.flow_table,
+            links=_link_lifecycle(peers, forwarding, self.removal),
+            remote=RemoteEvents(
+                flow_table=peers.flow_table,
+                home_flows=self.home_flows,
+                accounts=peers.accounts,
+                removal=self.removal,
+            ),
+            request_logins=RequestLogins(
+                names=names,
+                decide=decide,
+                logins=logins,
+                login_waits=login_waits,
+                access=self.access,
+                executor=self.executor,
+            ),
+            admission=OverloadAdmission(overload, tokens),
             relay=forwarding.relay,
             registrations=forwarding.registrations,
             executor=self.executor,
             events=events,
-            logins=users.logins,
-            login_waits=LoginWaits(setup.loop, users.failures, peers.accounts),
             tokens=tokens,
             branches=setup.branches,
             log=peers.peer_log,
             accounts=peers.accounts,
-            counters=peers.counters,
-            liveness=forwarding.liveness,
-            outages=forwarding.outages,
-            overload=peers.reactor.overload,
+            overload=overload,
+            home_flows=self.home_flows,
+            access=self.access,
         )
 
     def apply(self, version: PreparedVersion) -> None:
@@ -102,6 +142,19 @@ def _executor(setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts,
         log=peers.peer_log,
         media=forwarding.media,
         identity=forwarding.identity,
+    )
+
+
+def _link_lifecycle(peers: PeerParts, forwarding: ForwardingParts, removal: FlowRemoval) -> LinkLifecycle:
+    return LinkLifecycle(
+        gatekeeper=peers.gatekeeper,
+        flow_table=peers.flow_table,
+        removal=removal,
+        accounts=peers.accounts,
+        counters=peers.counters,
+        liveness=forwarding.liveness,
+        outages=forwarding.outages,
+        log=peers.peer_log,
     )
 
 

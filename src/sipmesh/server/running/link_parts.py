@@ -56,7 +56,7 @@ class LinkParts:
         peers.flow_table.open_by(self.pool.obtain)
         self.listening = Listening(self._listener, certificates.accepting_context, setup.log)
         self.revocation = RevocationUpdates(
-            peers.gatekeeper, self.connector, self.pool, reactor.links.relying, dispatch.judge_again
+            peers.gatekeeper, self.connector, self.pool, reactor.links.relying, dispatch.links.judge_again
         )
 
     def __repr__(self) -> str:
@@ -70,7 +70,7 @@ class LinkParts:
     def judge_again(self) -> list[str]:
         """Judge every link again, and close those that are refused now; returns their ids."""
         self.connector.forget_failures()
-        return [link.id for link in self.pool.rejudge(self._dispatch.judge_again)]
+        return [link.id for link in self.pool.rejudge(self._dispatch.links.judge_again)]
 
     def _listener(self, spec: ListenerSpec, context: AcceptingContext) -> Listener:
         peers, dispatch = self._peers, self._dispatch

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.identity.border import Border
     from sipmesh.routing.identity.route_set import Names
     from sipmesh.routing.registrar.gruu import Gruus
-    from sipmesh.server.proxy.dispatch import Decide
+    from sipmesh.server.proxy.roles import Decide
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
 

@@ -1,1 +1,1 @@
-"""Users who log in at a server that is not of their home pool: both ends of the way between their link and their home pool."""
+"""The logins that requests need, also those of users of another pool: both ends of the way between their link and that pool."""

@@ -72,7 +72,7 @@ CLOSED_THERE: Final = "closed at the process that has it"
 
 
 class LinksElsewhere(Protocol):
-    """Who hears of the links of other processes (`dispatch.Dispatch`)."""
+    """Who hears of the links of other processes (`links.remote_events.RemoteEvents`)."""
 
     def remote_up(self, link: Link) -> None:
         """A link of another process is up."""
@@ -82,9 +82,6 @@ class LinksElsewhere(Protocol):
 
     def remote_down(self, link: Link, why: str) -> None:
         """Such a link has closed."""
-
-    def arrived(self, link: Link, message: Request | Response) -> None:
-        """A message has arrived on such a link, and is for this process."""
 
 
 class CountsElsewhere(Protocol):
@@ -125,7 +122,7 @@ class Siblings(UsageObserver):
         return f"<Siblings of {self.number}: {sorted(self._channels)}, {len(self._links)} links>"
 
     def attach(self, events: LinkEvents, elsewhere: LinksElsewhere, counts: CountsElsewhere) -> None:
-        """Tell *elsewhere* and *counts* of other processes from now on; *events* is asked by every link."""
+        """Tell *elsewhere* and *counts* of other processes from now on; *events* gets their messages."""
         self._events, self._elsewhere, self._counts = events, elsewhere, counts
 
     def join(self, number: int, branch: str, sock: socket.socket) -> WorkerChannel:
@@ -318,9 +315,9 @@ class Siblings(UsageObserver):
 
     def _arrived(self, number: int, data: bytes) -> None:
         link, message = self._links.get(number), self._parsed(data)
-        if link is None or message is None or self._elsewhere is None:
+        if link is None or message is None or self._events is None:
             return
-        self._elsewhere.arrived(link, message)
+        self._events.arrived(link, message)
         if link.reserved and not link.told_reserved:
             link.told_reserved = True
             channel = self._channels.get(link.worker)

@@ -1,0 +1,91 @@
+"""Authenticates the sender of a request, here or at its home pool, and decides about the request again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.errors import RemoteError, SipmeshError
+from sipmesh.routing.authentication.digest import Proved
+from sipmesh.routing.outcome import try_later
+from sipmesh.server.proxy.executor import NO_USERS_YET, NOT_TAKEN_OVER
+
+if TYPE_CHECKING:
+    from sipmesh.routing.identity.route_set import Names
+    from sipmesh.server.proxy.access.access_proxy import AccessProxy
+    from sipmesh.server.proxy.executor import Executor
+    from sipmesh.server.proxy.login.digest_auth import DigestAuth
+    from sipmesh.server.proxy.login.login_waits import LoginWaits, PendingLogin
+    from sipmesh.server.proxy.roles import Decide
+
+TOO_MANY_LOGINS: Final = try_later("too many logins of this user, or from this address, wait")
+
+
+class RequestLogins:
+    """The logins that requests need. *names* and *decide* are of the topology in force."""
+
+    def __init__(
+        self,
+        *,
+        names: Names,
+        decide: Decide,
+        logins: DigestAuth,
+        login_waits: LoginWaits,
+        access: AccessProxy,
+        executor: Executor,
+    ) -> None:
+        self._names, self._decide = names, decide
+        self._logins, self._login_waits = logins, login_waits
+        self._access, self._executor = access, executor
+
+    def __repr__(self) -> str:
+        return f"<RequestLogins {self._login_waits!r}>"
+
+    def route_by(self, names: Names, decide: Decide) -> None:
+        """Route by *names* and *decide*, of another topology, from now on."""
+        self._names, self._decide = names, decide
+
+    def give_up(self) -> None:
+        """Refuse the requests that wait for their login: this server takes no new request."""
+        self._login_waits.give_up()
+
+    def log_in(self, pending: PendingLogin) -> None:
+        """Authenticate the sender, unless the login has to wait, and decide again."""
+        if not self._logins.knows(pending.aor):
+            self._executor.answer(pending.flow, pending.request, pending.key, NO_USERS_YET)
+        elif not self._login_waits.has_to_wait(pending, self):
+            self._authenticate(pending)
+
+    def resume_login(self, pending: PendingLogin) -> None:
+        """Check credentials after their wait; errors of the request are handled here, as `Dispatch.arrived` does."""
+        try:
+            self._authenticate(pending)
+        except RemoteError as wrong:
+            self._executor.refuse_malformed(pending.flow, pending.request, wrong)
+        except SipmeshError as wrong:
+            self._executor.refuse_failed(pending.flow, pending.request, wrong)
+
+    def give_up_login(self, pending: PendingLogin) -> None:
+        """Answer 503 to a login that cannot wait, because too many wait."""
+        self._executor.answer(pending.flow, pending.request, pending.key, TOO_MANY_LOGINS)
+
+    def _authenticate(self, pending: PendingLogin) -> None:
+        """Decide again if the credentials are right; otherwise challenge the sender again."""
+        flow, request, key, aor = pending.flow, pending.request, pending.key, pending.aor
+        home = self._access.home_of(flow, aor) if request.method == "REGISTER" else ""
+        if home:
+            refused = self._access.carry(pending, home)
+            if refused is not None:
+                self._executor.answer(flow, request, key, refused)
+            return
+        if request.method == "REGISTER" and self._access.is_too_early(flow, aor):
+            self._executor.answer(flow, request, key, NOT_TAKEN_OVER)
+            return
+        names, here = self._names, flow.link.local
+        result = self._logins.check(flow, request, aor, lambda uri: names.ours(uri, here))
+        if isinstance(result, Proved) and flow.sender is not None:
+            outcome = self._decide(request, pending.place, flow.sender)
+            self._executor.carry_out(flow, request, key, outcome, pending.loop)
+            return
+        response = self._logins.answer(flow, request, aor, result)
+        if response is not None:
+            self._executor.reply(flow, request, key, response)

@@ -1,0 +1,66 @@
+"""Removes a flow that has ended from every part of a server that knows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sipmesh.server.proxy.access.access_proxy import AccessProxy
+    from sipmesh.server.proxy.access.home_flows import HomeFlows
+    from sipmesh.server.proxy.events.event_server import EventServer
+    from sipmesh.server.proxy.flow import Flow
+    from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.server.proxy.login.login_waits import LoginWaits
+    from sipmesh.server.proxy.registrar.registrations import Registrations
+    from sipmesh.server.proxy.relay import Relay
+    from sipmesh.server.proxy.siblings.siblings import Siblings
+    from sipmesh.server.quotas.principals import Principals
+
+
+class FlowRemoval:
+    """The parts of a server that know its flows. *siblings*: the other processes of this server, None if it has none."""
+
+    def __init__(
+        self,
+        *,
+        flow_table: FlowTable,
+        login_waits: LoginWaits,
+        access: AccessProxy,
+        home_flows: HomeFlows,
+        accounts: Principals,
+        registrations: Registrations,
+        relay: Relay,
+        events: EventServer,
+    ) -> None:
+        self._flow_table, self._login_waits, self._accounts = flow_table, login_waits, accounts
+        self._access, self._home_flows = access, home_flows
+        self._registrations, self._relay, self._events = registrations, relay, events
+        self.siblings: Siblings | None = None
+
+    def __repr__(self) -> str:
+        return f"<FlowRemoval from {self._flow_table!r}>"
+
+    def link_down(self, flow: Flow) -> None:
+        """Remove the flow of a closed link, with its bindings and its branches."""
+        self._forget(flow)
+        self._relay.link_down(flow)
+        self._events.link_down(flow)
+        self._home_flows.link_down(flow)
+        self._access.link_down(flow)
+
+    def flow_ended(self, flow: Flow) -> None:
+        """Remove a carried flow that has ended, with its bindings and its branches; the link that carries it stays."""
+        flow.closed = True
+        self._home_flows.flow_ended(flow)
+        if self.siblings is not None:
+            self.siblings.link_down(flow.link, flow.link.why)
+        self._forget(flow)
+        self._access.link_down(flow)
+        self._relay.flow_ended(flow)
+        self._events.flow_ended(flow)
+
+    def _forget(self, flow: Flow) -> None:
+        self._flow_table.forget(flow)
+        self._login_waits.gone(flow)
+        self._accounts.gone(flow)
+        self._registrations.flow_closed(flow)

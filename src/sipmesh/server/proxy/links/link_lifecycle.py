@@ -1,0 +1,123 @@
+"""The life of a server's own links: the verdict on the peer, the begin, the refusal and the end; each is counted and logged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sipmesh.routing.authentication.backoff import network_of
+from sipmesh.server.proxy.liveness.outages import UNREACHED
+from sipmesh.trust.evidence import Direction, LinkKind
+from sipmesh.trust.judgement.explain import headline
+
+if TYPE_CHECKING:
+    from sipmesh.errors import RemoteError
+    from sipmesh.server.proxy.control_plane import ControlPlane
+    from sipmesh.server.proxy.counters import Counters
+    from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.server.proxy.gatekeeper import Gatekeeper
+    from sipmesh.server.proxy.links.flow_removal import FlowRemoval
+    from sipmesh.server.proxy.liveness.keepalives import Liveness
+    from sipmesh.server.proxy.liveness.outages import Outages
+    from sipmesh.server.proxy.siblings.siblings import Siblings
+    from sipmesh.server.quotas.limited_log import LimitedLog
+    from sipmesh.server.quotas.principals import Principals
+    from sipmesh.transport.link.link import Link
+    from sipmesh.trust.evidence import PeerEvidence
+    from sipmesh.trust.verdict import Verdict
+
+
+class LinkLifecycle:
+    """What one server does when one of its links comes up, is refused or ends; see `LinkEvents` for when each is called.
+
+    *control_plane* hears of links between servers of ours.
+    """
+
+    def __init__(
+        self,
+        *,
+        gatekeeper: Gatekeeper,
+        flow_table: FlowTable,
+        removal: FlowRemoval,
+        accounts: Principals,
+        counters: Counters,
+        liveness: Liveness,
+        outages: Outages,
+        log: LimitedLog,
+    ) -> None:
+        self._gatekeeper, self._flow_table, self._removal = gatekeeper, flow_table, removal
+        self._accounts, self._counters, self._log = accounts, counters, log
+        self._liveness, self._outages = liveness, outages
+        self.control_plane: ControlPlane | None = None
+        self._siblings: Siblings | None = None
+
+    def __repr__(self) -> str:
+        return f"<LinkLifecycle {self._flow_table!r}>"
+
+    def attach_siblings(self, siblings: Siblings) -> None:
+        """Announce links to the other processes of this server from now on."""
+        self._siblings = self._removal.siblings = siblings
+
+    def judge(self, link: Link, evidence: PeerEvidence) -> Verdict:
+        """Return the verdict on the peer of *link*."""
+        return self._gatekeeper.judge(evidence, link.meant)
+
+    def judge_again(self, link: Link, evidence: PeerEvidence) -> Verdict:
+        """Return a new verdict on the peer of a *link* that is up; an expired CRL does not end such a link."""
+        return self._gatekeeper.judge(evidence, link.meant, live=True)
+
+    def link_up(self, link: Link) -> None:
+        """Start the flow of an accepted link."""
+        flow = self._flow_table.flow(link)
+        flow.came_up()
+        self._accounts.came_up(flow)
+        self._liveness.link_up(link)
+        if link.verdict is not None:
+            self._counters.judged(link.verdict)
+        if self._siblings is not None:
+            self._siblings.link_up(link)
+            if self._siblings.exceeds(link):
+                link.close("too many links from this peer")
+                return
+        if self.control_plane is not None and link.kind is LinkKind.SERVER:
+            self.control_plane.link_up(link)
+        if link.kind is not LinkKind.CLIENT and link.verdict is not None:
+            self._log.info(link.peer_name, "link accepted", link=link.id, verdict=headline(link.verdict))
+
+    def refused(self, verdict: Verdict) -> None:
+        """Record a refusal: the log has all details, the peer gets only the TLS alert."""
+        self._counters.judged(verdict)
+        if verdict.code in UNREACHED and self._outages.has(verdict.meant):
+            return
+        self._gatekeeper.remember(verdict)
+        who = network_of(verdict.remote[0]) if verdict.direction is Direction.ACCEPTED else verdict.meant
+        self._log.warning(who, "link refused", code=verdict.code, verdict=headline(verdict), remedies=verdict.remedies)
+
+    def upgrade_refused(self, link: Link, refusal: RemoteError) -> None:
+        """Record a WebSocket that was refused: the log has what the peer sent, the peer gets a sentence."""
+        self._counters.upgrade_refused(refusal.status)
+        self._gatekeeper.upgrade_refused(link, refusal)
+        who, remote = self._flow_table.flow(link).account.name, link.remote[0]
+        self._log.warning(
+            who, "websocket refused", link=link.id, remote=remote, status=refusal.status, why=str(refusal)
+        )
+
+    def link_down(self, link: Link, why: str, verdict: Verdict | None) -> None:
+        """Remove a closed link, with its flow, its bindings and its branches."""
+        self._counters.gone(link)
+        self._liveness.link_down(link)
+        is_told = self._outages.has(link.meant) and not link.peer.accepted
+        self._outages.link_down(link, why, verdict)
+        if link.kind is LinkKind.CLIENT and link.peer.accepted and not link.authenticated:
+            self._gatekeeper.client_ended(link, why)
+        if self._siblings is not None:
+            self._siblings.link_down(link, why)
+        self._removal.link_down(self._flow_table.flow(link))
+        if self.control_plane is not None and link.kind is LinkKind.SERVER:
+            self.control_plane.link_down(link, why)
+        if not is_told and (link.kind is not LinkKind.CLIENT or link.direction is Direction.OPENED):
+            self._log_end(link, why, verdict)
+
+    def _log_end(self, link: Link, why: str, verdict: Verdict | None) -> None:
+        code = verdict.code if verdict is not None else None
+        peer = link.peer_name or link.meant
+        self._log.info(peer, "link closed", link=link.id, peer=peer, why=why, code=code)

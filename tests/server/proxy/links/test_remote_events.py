@@ -1,0 +1,47 @@
+"""One worker knows the links of the other worker: their logins, the flows that they carry, and their end."""
+
+from __future__ import annotations
+
+from sipmesh.demo.organisation import Organisation
+from sipmesh.server.running.running_server import RunningServer
+from support.carrying import logged_in, path_of
+from support.network import EDGE, FE3, Network
+from support.running import on_loop, until
+from support.siblings import ONE, TWO, pair_of
+
+ALICE = "sip:alice@example.test"
+
+
+def elsewhere(node: RunningServer) -> list[str]:
+    """The users who have logged in on links of the other worker."""
+    return [user for flow in node.flow_table.sessions() if not flow.link.is_here for user in flow.users]
+
+
+@on_loop
+async def test_login_at_one_worker_is_known_at_the_other_until_its_link_closes(example: Organisation) -> None:
+    async with pair_of(example) as pair:
+        other = pair.nodes[TWO]
+        alice = await pair.phone("alice", ONE)
+        await until(lambda: elsewhere(other) == [ALICE])
+        await alice.__aexit__()
+        await until(lambda: not other.flow_table.sessions())
+        assert repr(other.dispatch._remote).startswith("<RemoteEvents <FlowTable ")
+
+
+@on_loop
+async def test_link_of_a_server_is_known_at_the_other_worker(example: Organisation) -> None:
+    async with pair_of(example) as pair:
+        server = await pair.peer("alice", ONE, EDGE)
+        assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
+        await until(lambda: [link.peer_name for link in pair.siblings(TWO).links()] == [EDGE])
+
+
+@on_loop
+async def test_carried_flow_of_the_other_worker_ends_with_the_link_that_carries_it(two_pools: Network) -> None:
+    async with pair_of(two_pools.organisations[0]) as pair:
+        carrier, other = await pair.peer("alice", ONE, FE3), pair.nodes[TWO]
+        await logged_in(carrier, path_of(FE3))
+        await until(lambda: elsewhere(other) == [ALICE])
+        assert [flow.carrier is not None for flow in other.flow_table.sessions() if flow.users] == [True]
+        await carrier.__aexit__()
+        await until(lambda: not other.flow_table.sessions())
