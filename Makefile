@@ -9,10 +9,14 @@ DOCS_READY := $(VENV)/.docs-ready
 FUZZ_READY := $(VENV)/.fuzz-ready
 # A distribution builds its Python for speed, which others mostly are not: docs/performance.md has the figures.
 COMPILED_PYTHON := $(if $(filter file,$(origin PYTHON)),$(shell tools/python),$(PYTHON))
-SUITE := -q -n auto --dist worksteal -m "not soak" -rs --durations=10 --durations-min=1
+RUN := -q -n auto --dist worksteal -rs --durations=10 --durations-min=1
+# docs/decisions/0050-two-tiers-of-tests.md: a person waits for QUICK; WIDE is the rest of what CI runs.
+QUICK := $(RUN) -m "not soak and not wide"
+WIDE := $(RUN) -m "wide and not soak"
+BOTH := $(RUN) -m "not soak"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-changed mirror compiled test-compiled check format conformance soak simulate fuzz peers browsers clean docs changelog diagrams
+.PHONY: help demo test test-wide test-changed mirror compiled test-compiled check format conformance soak simulate fuzz peers browsers clean docs changelog diagrams
 
 # A line "##@ GROUP" begins a group of this list; a comment "## TEXT" behind a target is its line.
 help: ## show this list
@@ -50,18 +54,21 @@ check: $(READY) ## what CI checks first: format, lint, types, import order, text
 	@$(BIN)/python tools/lint_language.py
 	@$(BIN)/python tools/mirror.py --names
 
-test: $(READY) peers ## all tests; as root on Debian or Ubuntu, real phones and servers are installed
-	@tools/run_tests $(BIN)/pytest $(SUITE) $(ARGS)
+test: $(READY) peers ## the tests that you wait for; as root on Debian or Ubuntu, real phones and servers are installed
+	@tools/run_tests $(BIN)/pytest $(QUICK) $(ARGS)
+
+test-wide: $(READY) peers ## the tests that make test leaves to CI: tests of tests, suites of others, long scenarios
+	@tools/run_tests $(BIN)/pytest $(WIDE) $(ARGS)
 
 test-changed: $(READY) ## the tests that a change touches, from where the branch left main (SINCE=REVISION, DEPTH=2)
 	@tests="$$($(BIN)/python tools/changed.py --since $(or $(SINCE),main) --depth $(or $(DEPTH),1))" && \
-	if [ -z "$$tests" ]; then echo "no test is touched"; else $(BIN)/pytest $(SUITE) $(ARGS) $$tests; fi
+	if [ -z "$$tests" ]; then echo "no test is touched"; else $(BIN)/pytest $(BOTH) $(ARGS) $$tests; fi
 
 mirror: $(READY) peers ## how much of each module its own tests reach (ARGS="server/agent sip")
 	@$(BIN)/python tools/mirror.py $(ARGS)
 
-test-compiled: $(COMPILED_READY) peers ## all tests with the compiled install
-	@tools/run_tests $(COMPILED)/bin/pytest --compiled -o pythonpath="tests ." $(SUITE) $(ARGS)
+test-compiled: $(COMPILED_READY) peers ## both tiers of tests with the compiled install
+	@tools/run_tests $(COMPILED)/bin/pytest --compiled -o pythonpath="tests ." $(BOTH) $(ARGS)
 
 browsers:
 	@tools/peers browsers

@@ -32,6 +32,7 @@ from support.managed import MGMT, Managed, links_between, without
 from support.network import EXAMPLE, FE1, FE2
 from support.peer import HungUpError, Peer
 from support.running import on_loop, until
+from support.tiers import wide_after
 
 SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH
 CHANGES = {
@@ -98,7 +99,7 @@ async def greet(peer: Peer) -> None:
     await peer.ask(peer.request("OPTIONS", f"sip:{EXAMPLE}"))
 
 
-@pytest.mark.parametrize("statement", CHANGES.values(), ids=CHANGES.keys())
+@pytest.mark.parametrize("statement", wide_after(3, CHANGES.values()), ids=CHANGES.keys())
 @pytest.mark.parametrize("known_by", ["file", "audit log"])
 @on_loop
 async def test_revocation_by_name_finds_a_certificate_that_the_ledger_has_lost(
@@ -144,7 +145,7 @@ async def revoked(managed: Managed, change_ledger: Callable[[], object]) -> None
     assert crls.in_force().lists(int(serial, 16))
 
 
-@pytest.mark.parametrize("trigger", TRIGGERS.values(), ids=TRIGGERS.keys())
+@pytest.mark.parametrize("trigger", wide_after(1, TRIGGERS.values()), ids=TRIGGERS.keys())
 @on_loop
 async def test_trigger_in_the_ledger_keeps_no_revocation_out_of_the_crl(managed: Managed, trigger: str) -> None:
     serial = serial_of(managed, FE2)
@@ -159,7 +160,9 @@ async def test_trigger_in_the_ledger_keeps_no_revocation_out_of_the_crl(managed:
 
 
 @pytest.mark.parametrize("name", [FE2, "other.example.test"])
-@pytest.mark.parametrize("lifetime", [LONGEST_LEAF_LIFETIME, -LONGEST_LEAF_LIFETIME], ids=["valid", "expired"])
+@pytest.mark.parametrize(
+    "lifetime", wide_after(1, [LONGEST_LEAF_LIFETIME, -LONGEST_LEAF_LIFETIME]), ids=["valid", "expired"]
+)
 @on_loop
 async def test_forged_certificate_in_the_ledger_keeps_no_revocation_away(
     managed: Managed, name: str, lifetime: timedelta
@@ -221,7 +224,7 @@ async def test_changed_audit_line_keeps_no_revocation_away(managed: Managed, lin
 
 
 @pytest.mark.parametrize("by", ["name", "removal"])
-@pytest.mark.parametrize("kind", ["issuing", "server"])
+@pytest.mark.parametrize("kind", wide_after(1, ["issuing", "server"]))
 @on_loop
 async def test_row_with_the_serial_of_another_certificate_has_only_the_named_server_revoked(
     managed: Managed, kind: str, by: str
@@ -289,7 +292,7 @@ LIES = {
 }
 
 
-@pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
+@pytest.mark.parametrize("lie", wide_after(1, LIES.values()), ids=LIES.keys())
 @on_loop
 async def test_stolen_server_has_nobody_else_revoked_by_what_it_reports(
     managed: Managed, lie: Callable[[Managed], str], monkeypatch: pytest.MonkeyPatch

@@ -17,6 +17,7 @@ from support.network import BOT, EDGE, FE1, FE2, PARTNER_EDGE, PARTNER_FE, Netwo
 from support.peer import Peer
 from support.running import on_loop
 from support.talking import inside_of, talking
+from support.tiers import wide_after
 
 BOSS = "<sip:boss@example.test>"
 OURS = "example.test"
@@ -64,7 +65,7 @@ def challenges_in(response: Response) -> list[str]:
     return response.values("www-authenticate") + response.values("proxy-authenticate")
 
 
-@pytest.mark.parametrize("status", [401, 407, 200, 403])
+@pytest.mark.parametrize("status", wide_after(2, [401, 200, 407, 403]))
 @pytest.mark.parametrize("thief", THIEVES)
 @on_loop
 async def test_a_challenge_of_ours_is_not_handed_on_by_anybody(federation: Network, thief: Thief, status: int) -> None:
@@ -239,7 +240,7 @@ async def test_a_route_set_of_a_call_makes_no_new_request(federation: Network, m
 
 
 @pytest.mark.parametrize("who", ["sip:carol@example.test", "sip:erin@partner.test", "sip:x@nowhere.test", "tel:+1"])
-@pytest.mark.parametrize("method", ["UPDATE", "INVITE", "INFO", "BYE", "ACK"])
+@pytest.mark.parametrize("method", wide_after(2, ["INVITE", "BYE", "UPDATE", "INFO", "ACK"]))
 @on_loop
 async def test_inside_a_call_nobody_speaks_as_somebody_else(federation: Network, method: str, who: str) -> None:
     async with federation:
@@ -515,7 +516,7 @@ async def test_a_response_of_another_dialog_is_dropped(federation: Network, fiel
 # What is of the network itself
 
 
-@pytest.mark.parametrize("event", ["sipmesh", "sipmesh-status", "SIPMESH;x=y", "sipmesh.winfo"])
+@pytest.mark.parametrize("event", wide_after(2, ["sipmesh", "SIPMESH;x=y", "sipmesh-status", "sipmesh.winfo"]))
 @pytest.mark.parametrize("method", ["SUBSCRIBE", "NOTIFY", "PUBLISH"])
 @on_loop
 async def test_nobody_outside_speaks_of_the_network_itself(federation: Network, method: str, event: str) -> None:

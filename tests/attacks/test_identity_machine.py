@@ -42,6 +42,7 @@ from sipmesh.sip.message import Request, Response, build_request
 from sipmesh.transport.reactor.event_loop import Loop
 from sipmesh.trust.evidence import LinkKind
 from support.network import BOT, EDGE, FE1, FE2
+from support.tiers import wide_after
 
 PEOPLE = ["alice", "bob", "carol", "boss"]
 NAMES = [f"sip:{name}@{REALM}" for name in PEOPLE] + ["sip:erin@partner.test", f"sip:x@{SPOKEN_FOR}", "tel:+1"]
@@ -393,8 +394,9 @@ def play(example: Organisation, examples: int, steps: int = 30, chosen: int | No
         runner.run(main())
 
 
-def test_nobody_becomes_somebody_else(example: Organisation) -> None:
-    play(example, examples=40)
+@pytest.mark.parametrize("examples", wide_after(1, [10, 40]))
+def test_nobody_becomes_somebody_else(example: Organisation, examples: int) -> None:
+    play(example, examples)
 
 
 # Each rule off alone
@@ -497,6 +499,7 @@ SOON, LONG = 12, 800
 """So many examples are tried under the seed of a rule, and in the long search."""
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("rule", OFF)
 def test_machine_notices_a_rule_that_is_switched_off(example: Organisation, rule: str) -> None:
     with ExitStack() as stack:

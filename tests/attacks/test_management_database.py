@@ -40,6 +40,7 @@ from support.control_plane import Plane
 from support.managed import MGMT, Managed, servers_of, without
 from support.network import EDGE, EXAMPLE, FE1, FE2, POOL
 from support.running import on_loop
+from support.tiers import wide_after
 
 ADA, BEN = Approver("ada"), Approver("ben")
 EVIL = "evil.example.test"
@@ -81,7 +82,12 @@ class Writer:
             db.exec_driver_sql(f"DROP TRIGGER {name}")
 
 
-@pytest.fixture(name="writer", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer("postgresql"))])
+POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.peer("postgresql"))
+in_both = pytest.mark.parametrize("writer", ["sqlite", POSTGRESQL], indirect=True)
+"""Both databases in `make test` too. The other tests have PostgreSQL in `make test-wide` alone: the attack is the same."""
+
+
+@pytest.fixture(name="writer", params=wide_after(1, ["sqlite", POSTGRESQL]))
 def _writer(request: pytest.FixtureRequest, managed: Managed) -> Iterator[Writer]:
     """The network at version 1, and its database."""
     folder = managed.folder(MGMT)
@@ -202,6 +208,7 @@ async def test_version_that_management_has_not_signed_is_refused_and_the_next_on
     source.management_db.close()
 
 
+@in_both
 def test_version_of_the_leader_counts_at_the_start_of_another_server(writer: Writer) -> None:
     """The same as above, but management has signed it."""
     managed = writer.network
@@ -235,6 +242,7 @@ def test_start_loads_no_version_without_the_approvals_of_operators(writer: Write
     source.management_db.close()
 
 
+@in_both
 def test_overtaken_management_server_is_not_followed(writer: Writer) -> None:
     managed = writer.network
     writer.add(2, managed.signed(managed.payload(2), fencing=7))
@@ -376,6 +384,7 @@ def test_changed_row_is_never_taken_for_a_revocation(
     row.engine.dispose()
 
 
+@in_both
 def test_row_as_it_was_issued_is_revoked_by_its_name(writer: Writer) -> None:
     ca, row = writer.network.organisation.ca, LedgerRow.of_fe2(writer)
     serial = int(row.read()["serial"], 16)

@@ -142,18 +142,21 @@ def test_with_every_check_no_line_is_wrong(play: Play) -> None:
     assert play.wrong() == set()
 
 
+@pytest.mark.wide
 @pytest.mark.usefixtures("blind")
 def test_with_every_check_no_line_is_wrong_though_openssl_objects_to_nothing(play: Play) -> None:
     """Each line asks for the code as well: the judge alone finds every one."""
     assert play.wrong() == set()
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("check", checks(BESIDE_OPENSSL))
 def test_without_a_check_the_lines_it_guards_turn_red(play: Play, monkeypatch: pytest.MonkeyPatch, check: str) -> None:
     switch_off(monkeypatch, check)
     assert play.wrong() == BESIDE_OPENSSL.get(check, set())
 
 
+@pytest.mark.wide
 @pytest.mark.usefixtures("blind")
 @pytest.mark.parametrize("check", checks(WITHOUT_OPENSSL))
 def test_without_openssl_the_lines_that_a_check_guards_turn_red(
@@ -163,6 +166,7 @@ def test_without_openssl_the_lines_that_a_check_guards_turn_red(
     assert play.wrong() == WITHOUT_OPENSSL.get(check, set())
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("check", "lines"), [("handshake", {"plain TCP to fe1.example.test client port"}), ("certificate", set())]
 )

@@ -136,6 +136,7 @@ def switch_off(patch: pytest.MonkeyPatch, check: str) -> None:
     )
 
 
+@pytest.mark.wide
 def test_with_every_check_the_matrix_is_the_same_with_openssl_and_without(cases: list[Case]) -> None:
     """The judge alone gives every code: it needs no refusal of OpenSSL's."""
     assert red(cases) == set()
@@ -143,6 +144,7 @@ def test_with_every_check_the_matrix_is_the_same_with_openssl_and_without(cases:
     assert {judge(case.evidence, case.policy, at=case.at).code is case.wanted for case in cases} == {True}
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("check", CHECKS)
 def test_without_a_check_the_cells_it_guards_turn_red(
     cases: list[Case], monkeypatch: pytest.MonkeyPatch, check: str
@@ -151,6 +153,7 @@ def test_without_a_check_the_cells_it_guards_turn_red(
     assert red(cases) == BESIDE_OPENSSL.get(check, set())
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("check", CHECKS)
 def test_without_openssl_the_cells_that_a_check_guards_turn_red(
     cases: list[Case], monkeypatch: pytest.MonkeyPatch, check: str
@@ -159,6 +162,7 @@ def test_without_openssl_the_cells_that_a_check_guards_turn_red(
     assert red([case.without_openssl for case in cases]) == WITHOUT_OPENSSL.get(check, set())
 
 
+@pytest.mark.wide
 def test_role_check_is_all_that_keeps_a_sound_certificate_from_the_wrong_door(
     cases: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:

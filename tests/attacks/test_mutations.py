@@ -166,6 +166,7 @@ async def test_with_every_check_each_impostor_gets_its_code_and_each_twin_an_ans
         assert await stage.run_twins() == {row.title: ACCEPTED for row in ROWS}
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("check", CHECKS)
 @on_loop
 async def test_without_a_check_the_impostors_it_names_turn_red(
@@ -176,6 +177,7 @@ async def test_without_a_check_the_impostors_it_names_turn_red(
         assert red(await stage.run()) == BESIDE_OPENSSL[check]
 
 
+@pytest.mark.wide
 @pytest.mark.usefixtures("lenient")
 @on_loop
 async def test_where_openssl_refuses_nobody_the_judge_does_with_the_same_codes(stage: Stage) -> None:
@@ -184,6 +186,7 @@ async def test_where_openssl_refuses_nobody_the_judge_does_with_the_same_codes(s
         assert await stage.run_twins() == {row.title: ACCEPTED for row in ROWS}
 
 
+@pytest.mark.wide
 @pytest.mark.usefixtures("lenient")
 @on_loop
 async def test_what_openssl_found_is_needed_for_one_chain_only(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,6 +196,7 @@ async def test_what_openssl_found_is_needed_for_one_chain_only(stage: Stage, mon
         assert red(await stage.run()) == WITHOUT_OPENSSL["engine"]
 
 
+@pytest.mark.wide
 @pytest.mark.usefixtures("lenient")
 @pytest.mark.parametrize("check", [check for check in CHECKS if check != "engine"])
 @on_loop
@@ -204,6 +208,7 @@ async def test_without_openssl_each_check_is_all_that_stands_before_its_impostor
         assert red(await stage.run()) == WITHOUT_OPENSSL["engine"] | WITHOUT_OPENSSL[check]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(("off", "told"), [((), {"scope"}), (("scope",), set())])
 @on_loop
 async def test_scope_is_missed_where_a_verdict_is_explained(

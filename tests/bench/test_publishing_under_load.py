@@ -135,6 +135,7 @@ async def _published_under_load(organisation: Organisation, load: Path, folder: 
         assert held.number == 1 + len(took)
 
 
+@pytest.mark.wide
 @within(60)
 async def test_no_request_is_lost_while_versions_are_published(
     organisation: Organisation, load: Path, tmp_path: Path

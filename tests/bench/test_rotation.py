@@ -17,6 +17,7 @@ def told(said: str) -> list[tuple[str, str]]:
     return re.findall(r"(\d[\d,]*) (requests in|refused|unanswered|links at|of them gone|certificates)", said)
 
 
+@pytest.mark.wide
 def test_certificates_change_under_load_and_nothing_is_lost(run: Run, load: Path) -> None:
     ran = run(sys.executable, "-m", "bench.rotation", "--seconds", 4, "--rate", 100, "--load", load)
     assert ran.returncode == 0, ran

@@ -47,6 +47,7 @@ def test_command_is_printed_as_it_is_typed_on_the_other_host(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.wide
 @pytest.mark.peer("postgresql")
 @on_loop
 async def test_each_command_of_a_server_that_follows_names_the_leader(pool: Pool) -> None:

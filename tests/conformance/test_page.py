@@ -8,11 +8,17 @@ import pytest
 
 from conformance import engines, ocsp_cases, page
 from conformance.page import SUITES, Suite, misses, part_of, results
+from support.tiers import WIDE
 
 needs_suites = pytest.mark.skipif(
     not (all(suite.here for suite in SUITES) and ocsp_cases.CASES.exists()), reason="not all suites are here"
 )
-each_suite = pytest.mark.parametrize("suite", [pytest.param(one, id=one.name) for one in SUITES])
+LARGE = {suite for suite in SUITES if suite.name.startswith("bettertls")}
+"""Half of all cases: `make test-wide` judges them, and `make test` those of the other suites."""
+
+each_suite = pytest.mark.parametrize(
+    "suite", [pytest.param(one, id=one.name, marks=[WIDE] if one in LARGE else []) for one in SUITES]
+)
 
 
 def there(suite: Suite) -> Suite:
@@ -47,6 +53,7 @@ def test_enough_of_what_a_suite_calls_valid_comes_in(suite: Suite) -> None:
     assert sum(one.accepted for one in good) >= LEAST.get(suite.name, 1) * len(good)
 
 
+@pytest.mark.wide
 @pytest.mark.peer("openssl")
 def test_no_fewer_valid_cases_of_pkits_come_in_than_both_engines_let_in_together() -> None:
     (suite,) = [there(one) for one in SUITES if "PKITS" in one.name]
@@ -55,6 +62,7 @@ def test_no_fewer_valid_cases_of_pkits_come_in_than_both_engines_let_in_together
     assert sum(one.accepted for one in good) >= len(together) > 0
 
 
+@pytest.mark.wide
 @needs_suites
 def test_the_tables_of_ours_come_out_again() -> None:
     """Where the data is other than the page names, only the tests above have a say."""
@@ -66,6 +74,7 @@ def test_the_tables_of_ours_come_out_again() -> None:
         assert part_of(text, name) == "\n".join(page.PARTS[name]()), "run `make conformance`"
 
 
+@pytest.mark.wide
 @needs_suites
 @pytest.mark.peer("openssl")
 def test_the_table_of_the_engines_comes_out_again() -> None:

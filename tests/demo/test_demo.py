@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from sipmesh.demo.score import COLUMNS
 
 COMMAND = [sys.executable, "-m", "sipmesh", "demo"]
@@ -75,6 +77,7 @@ def assert_as_it_must_be(printed: str, findings: Path) -> None:
     assert findings.read_text().count("remedy:") > 20
 
 
+@pytest.mark.wide
 def test_a_demo_that_is_ended_in_its_first_act_leaves_no_process() -> None:
     command = [*COMMAND, "--pause"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:

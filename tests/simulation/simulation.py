@@ -28,7 +28,7 @@ USUAL: Final = FaultSettings()
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The seeds of `make test` under some settings: in each of them every promise is kept."""
+    """The seeds of the tests under some settings: in each of them every promise is kept."""
 
     settings: FaultSettings
     seeds: tuple[int, ...]
@@ -40,7 +40,7 @@ PROFILES: Final[dict[str, Profile]] = {
     "clocks": Profile(FaultSettings(12, ("step_clock", "jump_clock", "drift", "hang")), (2,)),
     "operators": Profile(FaultSettings(6, ("revoke", "remove_user", "change_password")), (1,)),
 }
-"""What `make test` runs: faults of all kinds, and three kinds of trouble by themselves."""
+"""What the tests run: faults of all kinds, and three kinds of trouble by themselves."""
 
 
 @dataclass(frozen=True)

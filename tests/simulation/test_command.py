@@ -21,6 +21,7 @@ def test_a_failing_seed_is_reported_and_replayed(capsys: pytest.CaptureFixture[s
     assert "seeds that broke an invariant: 1: 1" in printed
 
 
+@pytest.mark.wide
 def test_faults_that_a_failure_does_not_need_are_dropped(folders: Folders) -> None:
     """This failure needs none of them."""
     assert faults_of(1)

@@ -9,6 +9,7 @@ from simulation.organisations import Folders
 from simulation.simulation import PROFILES, simulate
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_fault_in_the_product_is_found(folders: Folders, name: str) -> None:
     """A promise is seen to be broken; a mere exception would not show that the promises are worth anything."""

@@ -326,6 +326,7 @@ def test_kill_9_at_every_step_of_a_publish_leaves_everything_or_nothing(url: str
     database.close()
 
 
+@pytest.mark.wide
 @only_sqlite
 def test_kill_9_at_any_instant_loses_nothing_that_was_acknowledged(url: str) -> None:
     """The process itself writes the file; PostgreSQL has received a statement or not (as above)."""
