@@ -24,6 +24,8 @@ from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.ledger import FILE
+from sipmesh.server.management.issuing import has_its_key_elsewhere
+from sipmesh.server.management.publishing.certificate_needs import certificate_needs
 from sipmesh.server.management.revoking import lost_certificates, revoke
 from sipmesh.server.replication.published_version import PublishedVersion, document_in_force
 from sipmesh.server.replication.topology_source import source_of
@@ -33,7 +35,9 @@ from sipmesh.storage.management_db import DATABASE, ManagementDb
 from sipmesh.storage.management_move import move
 from sipmesh.topology.versions.jose import open_signed, sign
 from sipmesh.topology.versions.publication import KIND, Publication
+from sipmesh.topology.view import certificate_names
 from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.role import Role
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
 from support.approving import Approver, approve, drafted, rule
 from support.control_plane import Plane
@@ -401,11 +405,50 @@ async def test_row_of_a_version_that_cannot_be_read_is_a_fault_and_ends_nothing(
         with writer.engine.begin() as db:
             row = "VALUES (50, 'd', 'not a time', 'x', 'y', false, 'abc')"
             db.exec_driver_sql(f"INSERT INTO versions (number, digest, at, who, why, forced, jws) {row}")
-        with pytest.raises(OperatorError, match="version 50 in the history cannot be read"):
-            await plane.controller.follow()
-        writer.remove(50)
         await plane.controller.follow()
-        assert (await plane.publish(without(FE2)))["version"] == first + 1
+        told = [fault.what for fault in plane.controller.pool_faults()]
+        assert any("version 50 in the history cannot be read" in what for what in told)
+        assert plane.number(FE1) == first
+        assert (await plane.publish(without(FE2)))["version"] == 51
+        assert (plane.number(MGMT), plane.number(FE1)) == (51, 51)
+        assert plane.controller.pool_faults() == []
+
+
+GARBAGE = {
+    "certificate": {"names": "no JSON"},
+    "certificate that differs": {"not_after": "2020-01-01T00:00:00+00:00"},
+    "serial": {"serial": "zz"},
+}
+
+
+@pytest.mark.parametrize("change", GARBAGE.values(), ids=GARBAGE.keys())
+@on_loop
+async def test_changed_row_of_one_server_stops_no_certificate_of_another_one(
+    writer: Writer, change: dict[str, Any]
+) -> None:
+    """The status names the row. Twin: all rows as they were issued, and no fault."""
+    managed, row = writer.network, LedgerRow.of_fe2(writer)
+    real = row.read()
+    with Plane(managed, FE1) as plane:
+        await leading(plane)
+        await plane.controller._issuing.check_ledger()
+        assert plane.controller.pool_faults() == []
+        row.change(**change)
+        generations, now = CaGenerations(managed.folder(MGMT) / "ca"), datetime.now(UTC)
+        loaded = plane.hosts[MGMT].view.loaded
+        issued = generations.current.issue(certificate_names(loaded.topology, FE1), Role.FRONT_END, now)
+        assert generations.has_issued(issued.certificate)
+        assert FE1 not in [need.server for need in certificate_needs(loaded, generations, now)]
+        assert not has_its_key_elsewhere(loaded, generations, FE1)
+        assert [one.record.names[0] for one in generations.current.status(now).servers].count(FE1) == 2
+        generations.current.crls.reissue(now)
+        await plane.controller._issuing.check_ledger()
+        [fault] = plane.controller.pool_faults()
+        assert "the CA's ledger was changed" in fault.what
+        row.change(**real)
+        await plane.controller._issuing.check_ledger()
+        assert plane.controller.pool_faults() == []
+    row.engine.dispose()
 
 
 LAST = 2**53 - 1

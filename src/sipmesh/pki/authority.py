@@ -205,16 +205,19 @@ class EnterpriseCa:
 
     @property
     def certificates(self) -> tuple[Record, ...]:
-        """All certificates in the ledger, oldest first; raises OperatorError for a record that differs from its certificate."""
-        records = self._ledger.records()
-        differing = ((record, why) for record in records if (why := why_record_differs(record)))
-        if problems := tuple(self._changed(record, why) for record, why in differing):
-            raise OperatorError("the CA's ledger was changed", problems)
-        return records
+        """All certificates in the ledger, oldest first, without rows that were changed: `changed_rows` gives these.
+
+        Others may be able to write to the ledger. A row that was changed must stop no other certificate.
+        """
+        return tuple(record for record in self._ledger.records() if not why_record_differs(record))
+
+    def changed_rows(self) -> tuple[Problem, ...]:
+        """Return a problem for each row of the ledger that cannot be read, or differs from its certificate."""
+        differing = ((record, why) for record in self._ledger.records() if (why := why_record_differs(record)))
+        return (*self._ledger.unreadable_rows(), *(self._changed(record, why) for record, why in differing))
 
     def _changed(self, record: Record, why: str) -> Problem:
-        what = f"the certificate {record.serial_hex} {why}"
-        return Problem(self._ledger.file, 0, "", what, "restore the ledger from your backup")
+        return self._ledger.changed_row(f"the certificate {record.serial_hex} {why}")
 
     def issue(
         self, names: Sequence[str], role: Role, at: datetime, lifetime: timedelta = profiles.LEAF_LIFETIME
@@ -340,7 +343,7 @@ class EnterpriseCa:
         """
         if not can_be_listed(serial):
             raise OperatorError(f"no certificate has the serial number {serial:x}; see `sipmesh ca status`")
-        rows = [record for record in self._ledger.readable() if record.serial == serial]
+        rows = [record for record in self._ledger.records() if record.serial == serial]
         if as_issued := next(filter(self.is_as_issued, rows), None):
             if as_issued.names[0] != name:
                 whose = f"the certificate {serial:x} is of {as_issued.names[0]}, and not of {name}"
@@ -374,6 +377,8 @@ class EnterpriseCa:
 
     def must_be_unchanged(self, servers: Collection[str]) -> None:
         """Raise OperatorError if a row was changed: one of *servers* may have a certificate that is not found by its name."""
+        if problems := self.changed_rows():
+            raise OperatorError("the CA's ledger was changed", problems)
         for record in self.certificates:
             if record.kind not in CA_KINDS and record.names[0] in servers:
                 self._must_be_ours(record)
@@ -383,7 +388,7 @@ class EnterpriseCa:
 
         A row without certificate does not count if somebody has added it with the serial number of another certificate.
         """
-        sound = [record for record in self.sound_records() if record.kind in CA_KINDS or record.may_be_valid(at)]
+        sound = [record for record in self.certificates if record.kind in CA_KINDS or record.may_be_valid(at)]
         found = [record for record in sound if record.kind not in CA_KINDS and record.names[0] in names]
         serials = {record.serial for record in found}
         as_issued = [record for record in sound if record.serial in serials and self.is_as_issued(record)]
@@ -391,10 +396,6 @@ class EnterpriseCa:
         return [
             record for record in found if record in as_issued or (record.der is None and record.serial not in taken)
         ]
-
-    def sound_records(self) -> tuple[Record, ...]:
-        """Give the records that can be read, and do not differ from their certificates, oldest first."""
-        return tuple(record for record in self._ledger.readable() if not why_record_differs(record))
 
     def status(self, at: datetime) -> CaStatus:
         """Give the status of the CA and of all its certificates and CRLs at the instant *at*."""
@@ -408,6 +409,7 @@ class EnterpriseCa:
             signers=tuple(CertificateStatus.of(r, at) for r in records if r.kind == CertificateKind.SIGNER),
             operators=tuple(CertificateStatus.of(r, at) for r in records if r.kind == CertificateKind.OPERATOR),
             lists=self.crls.status(at),
+            changed=self.changed_rows(),
         )
 
     def _wish(
@@ -435,10 +437,17 @@ class EnterpriseCa:
         return issue_certificate(wish, signer, (self.issuing, self.root), self._ledger, at)
 
     def _must_be_in_force(self, at: datetime) -> None:
-        """Raise OperatorError if the issuing CA is revoked or expired: peers would refuse what it signs."""
-        record = self._find(self.issuing.serial_number)
-        if record.revoked_at or not record.not_before <= at <= record.not_after:
-            why = "is revoked" if record.revoked_at else f"is not valid at {at:%Y-%m-%d %H:%M}Z"
+        """Raise OperatorError if the issuing CA is revoked or expired: peers would refuse what it signs.
+
+        Its certificate and the CRL of the root say so, whatever was made of its row.
+        """
+        issuing = self.issuing
+        rows = (record for record in self.certificates if record.serial == issuing.serial_number)
+        is_revoked = self.crls.lists(CertificateKind.ROOT, issuing.serial_number) or any(
+            record.revoked_at is not None for record in rows if self.is_as_issued(record)
+        )
+        if is_revoked or not issuing.not_valid_before_utc <= at <= issuing.not_valid_after_utc:
+            why = "is revoked" if is_revoked else f"is not valid at {at:%Y-%m-%d %H:%M}Z"
             problem = Problem(self.folder / "issuing.pem", 0, "", why, "make a new CA with `sipmesh init`")
             raise OperatorError("the issuing CA cannot issue", (problem,))
 

@@ -187,20 +187,24 @@ class CaGenerations:
             for ca in self.alive
         )
 
+    def has_signed(self, certificate: x509.Certificate) -> bool:
+        """Tell whether one of our CAs has signed a certificate, revoked or not."""
+        return any(issued_by(certificate, ca.issuing) for ca in self.alive)
+
     def records(self) -> list[Record]:
-        """Give all certificates that were ever issued, by generation."""
+        """Give all certificates that were ever issued, by generation, without rows that were changed."""
         return [record for number in self.numbers for record in self.open(number).certificates]
 
-    def sound_records(self) -> list[Record]:
-        """Give the records of all generations that can be read, and do not differ from their certificates."""
-        return [record for number in self.numbers for record in self.open(number).sound_records()]
+    def changed_rows(self) -> list[Problem]:
+        """Give a problem for each row of a ledger that was changed; generations that are retired do not count."""
+        return [problem for ca in self.alive for problem in ca.changed_rows()]
 
     def as_issued(self, serials: Container[int]) -> dict[int, tuple[EnterpriseCa, Record]]:
         """Give the CA and the record of each of these serial numbers whose certificate a ledger has, as the CA has signed it."""
         return {
             record.serial: (ca, record)
             for ca in map(self.open, self.numbers)
-            for record in ca.sound_records()
+            for record in ca.certificates
             if record.serial in serials and ca.is_as_issued(record)
         }
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sql
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,13 +26,11 @@ from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.trust.x509.certificate import LONGEST_SERIAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sipmesh.database.lease import Lease
     from sipmesh.pki.issuance.profiles import CertificateKind
-
-R = TypeVar("R")
 
 FILE: Final = "ledger.db"
 UNREADABLE_ROW: Final = (ValueError, TypeError, RecursionError)
@@ -264,16 +262,24 @@ class Ledger:
             return db.execute(this.values(revoked_at=_iso(at), reason=str(reason))).rowcount > 0
 
     def records(self) -> tuple[Record, ...]:
-        """Give all certificates, oldest first."""
-        return tuple(_read(self.file, f"the certificate {row.serial}", _record, row) for row in self._certificates())
-
-    def readable(self) -> tuple[Record, ...]:
-        """Give all certificates whose rows can be read: a row that was changed keeps no other certificate from being revoked."""
+        """Give all certificates whose rows can be read, oldest first: a row that was changed stops no other certificate."""
         found = []
         for row in self._certificates():
             with suppress(*UNREADABLE_ROW):
                 found.append(_record(row))
         return tuple(found)
+
+    def unreadable_rows(self) -> Iterator[Problem]:
+        """Yield a problem for each row of a certificate that cannot be read."""
+        for row in self._certificates():
+            try:
+                _record(row)
+            except UNREADABLE_ROW as wrong:
+                yield self.changed_row(f"the certificate {row.serial} cannot be read ({wrong})")
+
+    def changed_row(self, what: str) -> Problem:
+        """Return the problem of a row that somebody has changed."""
+        return Problem(self.file, 0, "", what, "restore the ledger from your backup")
 
     def has_row(self, serial: int) -> bool:
         """Tell whether there is a row of this serial number, readable or not."""
@@ -319,14 +325,14 @@ class Ledger:
                 db.execute(table.insert().values(row))
 
     def last_list(self, issuer: CertificateKind) -> ListRecord | None:
-        """Give the newest CRL in the journal, or None."""
+        """Give the newest CRL in the journal whose row can be read, or None."""
         table = self._tables.lists
-        newest = sql.select(table).where(table.c.issuer == str(issuer)).order_by(table.c.number.desc()).limit(1)
+        newest = sql.select(table).where(table.c.issuer == str(issuer)).order_by(table.c.number.desc())
         with self._reading() as db:
-            row = db.execute(newest).first()
-        if row is None:
-            return None
-        return _read(self.file, f"the CRL {row.number}", _list_record, row)
+            for row in db.execute(newest):
+                with suppress(*UNREADABLE_ROW):
+                    return _list_record(row)
+        return None
 
     def revocations(self, issuer: CertificateKind) -> int:
         """Give the number of certificates of *issuer* that were ever revoked."""
@@ -421,15 +427,6 @@ def _rows(db: sql.Connection, tables: _Tables, table: sql.Table) -> list[dict[st
     order = (tables.order,) if table is tables.certificates else tuple(table.primary_key)
     rows = [row._asdict() for row in db.execute(sql.select(table).order_by(*order))]
     return [{name: value for name, value in row.items() if name != "seq"} for row in rows]
-
-
-def _read(file: Path, what: str, make: Callable[[Any], R], row: Any) -> R:
-    """Return what *make* makes of a row; raises `OperatorError`, which names the row, if it cannot be read."""
-    try:
-        return make(row)
-    except UNREADABLE_ROW as wrong:
-        problem = Problem(file, 0, "", f"{what} cannot be read ({wrong})", "restore the ledger from your backup")
-        raise OperatorError("the CA's ledger was changed", (problem,)) from None
 
 
 def _record(row: Any) -> Record:

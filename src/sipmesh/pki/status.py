@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
+    from sipmesh.errors import Problem
     from sipmesh.pki.issuance.profiles import CertificateKind
     from sipmesh.pki.ledger import ListRecord, Record
 
@@ -67,7 +68,7 @@ class ListStatus:
 
 @dataclass(frozen=True, slots=True)
 class CaStatus:
-    """The status of the whole CA at one instant."""
+    """The status of the whole CA at one instant. *changed* are the rows of its ledger that somebody has changed."""
 
     organisation: str
     folder: Path
@@ -77,6 +78,7 @@ class CaStatus:
     signers: tuple[CertificateStatus, ...]
     operators: tuple[CertificateStatus, ...]
     lists: tuple[ListStatus, ...]
+    changed: tuple[Problem, ...] = ()
 
     @property
     def certificates(self) -> tuple[CertificateStatus, ...]:

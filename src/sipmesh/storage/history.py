@@ -6,7 +6,8 @@ A version and its line in the audit log are one transaction. Version numbers onl
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -196,14 +197,21 @@ class History:
         return Kept(_version(row), bytes(row.jws)) if row is not None else None
 
     def list(self) -> Sequence[Version]:
-        """Return every version, oldest first."""
+        """Return every version whose row can be read, oldest first."""
         return self.since(0)
 
     def since(self, number: int) -> Sequence[Version]:
-        """Return every version after *number*, oldest first."""
+        """Return every version after *number* whose row can be read, oldest first."""
+        return list(_readable(self._rows_since(number)))
+
+    def unreadable_since(self, number: int) -> Sequence[str]:
+        """Return a sentence for each version after *number* whose row cannot be read: somebody has changed it."""
+        return [why for row in self._rows_since(number) if (why := _why_unreadable(row))]
+
+    def _rows_since(self, number: int) -> Sequence[Any]:
         newer = sql.select(*_FACTS).where(_versions.c.number > number).order_by(_versions.c.number)
         with self._database.border(), self._database.engine.connect() as db:
-            return [_version(row) for row in db.execute(newer)]
+            return db.execute(newer).all()
 
     def verify(self) -> Sequence[str]:
         """Return the faults of the audit log and of the versions, one sentence for each; empty if there are none.
@@ -211,7 +219,7 @@ class History:
         Every version must be the one that was signed, follow the version before, and have a line in the log. The audit hash in
         it must be the hash of the line before its own. The trust in its signer is not checked.
         """
-        faults = self._audit.verify()
+        faults = [*self._audit.verify(), *self.unreadable_since(0)]
         try:
             lines = {line.about.get("number"): line for line in self._audit.read() if line.act in _PUBLISHING}
         except OperatorError:
@@ -230,7 +238,7 @@ class History:
         number = head.number if head else 0
         if number == base:
             return
-        since = [_version(row) for row in db.execute(sql.select(*_FACTS).where(_versions.c.number > base))]
+        since = _readable(db.execute(sql.select(*_FACTS).where(_versions.c.number > base)))
         versions = "; ".join(
             f"version {version.number} by {version.by} at {version.at:%Y-%m-%d %H:%M:%S}Z: {version.why}"
             for version in since
@@ -240,10 +248,9 @@ class History:
 
     @staticmethod
     def _head(db: sql.Connection, highest: int = HIGHEST, refused: Collection[str] = ()) -> Version | None:
-        """Return the newest version up to the number *highest* that is not *refused*."""
+        """Return the newest version up to the number *highest* that is not *refused*, and whose row can be read."""
         newest = sql.select(*_FACTS).where(_versions.c.number <= highest, _versions.c.digest.not_in(refused))
-        row = db.execute(newest.order_by(_versions.c.number.desc()).limit(1)).first()
-        return _version(row) if row else None
+        return next(_readable(db.execute(newest.order_by(_versions.c.number.desc()))), None)
 
     @staticmethod
     def _highest(db: sql.Connection, highest: int = HIGHEST) -> int:
@@ -305,6 +312,21 @@ def _row(version: Version, jws: bytes) -> dict[str, Any]:
         "forced": version.forced,
         "jws": jws,
     }
+
+
+def _readable(rows: Iterable[Any]) -> Iterator[Version]:
+    """Yield the versions of *rows* without those that somebody has changed: they must not stop the others."""
+    for row in rows:
+        with suppress(OperatorError):
+            yield _version(row)
+
+
+def _why_unreadable(row: Any) -> str:
+    try:
+        _version(row)
+    except OperatorError as wrong:
+        return wrong.message
+    return ""
 
 
 def _version(row: Any) -> Version:

@@ -75,9 +75,8 @@ def test_row_that_cannot_be_read_keeps_no_other_certificate_from_being_revoked(t
     serials = {record.names[0]: record.serial for record in generations.records()}
     with closing(sqlite3.connect(tmp_path / "ca" / "ledger.db")) as db, db:
         db.execute("UPDATE certificates SET serial = 'no number' WHERE serial = ?", (f"{serials[FE2]:x}",))
-    assert FE2 not in {record.names[0] for record in generations.sound_records()}
-    with pytest.raises(OperatorError):
-        generations.records()
+    assert FE2 not in {record.names[0] for record in generations.records()}
+    assert ["the certificate no number cannot be read" in row.reason for row in generations.changed_rows()] == [True]
     assert [record.names[0] for _ca, record in generations.as_issued(serials.values()).values()].count(FE1) == 1
     revoke(generations, serials[FE1], Reason.SUPERSEDED, BEGAN, lambda *_, **__: None, FE1)
     assert generations.current.crls.in_force().lists(serials[FE1])

@@ -208,7 +208,7 @@ def test_certificate_that_only_the_ledger_has_renews_nothing(place: Place) -> No
     theirs = f"{mallory.certificate.serial_number:x}", der, json.dumps([EDGE]), *dates
     update = f"UPDATE certificates SET {' = ?, '.join(columns)} = ? WHERE serial = ?"  # noqa: S608 - our own table
     write(place, update, *theirs, serial)
-    with pytest.raises(RemoteError, match="has expired or was revoked"):
+    with pytest.raises(RemoteError, match="not signed with its key"):
         place.grantor().asked(EDGE, forged, place.loaded, DUE)
     write(place, update, *real, theirs[0])
     assert place.grantor().asked(EDGE, rightful, place.loaded, DUE)
@@ -216,13 +216,38 @@ def test_certificate_that_only_the_ledger_has_renews_nothing(place: Place) -> No
 
 def test_names_in_the_ledger_make_no_certificate_that_of_another_server(place: Place) -> None:
     serial = f"{place.leaf(FE1).serial_number:x}"
-    with closing(connect(place.folder / "ca" / FILE)) as db:
-        [names] = db.execute("SELECT names FROM certificates WHERE serial = ?", (serial,)).fetchone()
     write(place, "UPDATE certificates SET names = ? WHERE serial = ?", json.dumps([EDGE]), serial)
-    with pytest.raises(OperatorError, match="ledger was changed"):
+    with pytest.raises(RemoteError, match="not signed with its key"):
         place.grantor().asked(EDGE, place.forged(EDGE, by=FE1), place.loaded, DUE)
-    write(place, "UPDATE certificates SET names = ? WHERE serial = ?", names, serial)
     assert place.grantor().asked(EDGE, place.forged(EDGE, by=EDGE), place.loaded, DUE)
+    assert place.grantor().asked(FE1, place.request(FE1), place.loaded, DUE)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE certificates SET serial = 'zz' WHERE serial = ?",
+        "UPDATE certificates SET names = 'no JSON' WHERE serial = ?",
+        "UPDATE certificates SET der = x'00' WHERE serial = ?",
+        "DELETE FROM certificates WHERE serial = ?",
+    ],
+)
+@pytest.mark.parametrize("whose", [FE1, "issuing CA"])
+def test_changed_row_keeps_no_server_from_renewal(place: Place, statement: str, whose: str) -> None:
+    """The certificate says whose it is, and our CA has signed it. A row of the issuing CA is not needed either."""
+    certificate = place.leaf(FE1) if whose == FE1 else place.ca.issuing
+    write(place, statement, f"{certificate.serial_number:x}")
+    for server in (FE1, FE2):
+        assert place.grantor().asked(server, place.request(server), place.loaded, DUE)
+    with pytest.raises(RemoteError, match="not signed with its key"):
+        place.grantor().asked(EDGE, place.forged(EDGE, by=FE1), place.loaded, DUE)
+
+
+def test_issuing_ca_that_the_root_has_revoked_issues_nothing_although_its_row_is_gone(place: Place) -> None:
+    place.ca.revoke(place.ca.issuing.serial_number, Reason.KEY_COMPROMISE, DUE)
+    write(place, "DELETE FROM certificates WHERE serial = ?", f"{place.ca.issuing.serial_number:x}")
+    with pytest.raises(OperatorError, match="the issuing CA cannot issue"):
+        place.grantor().asked(FE1, place.request(FE1), place.loaded, DUE)
 
 
 def test_revoked_certificate_is_not_renewed_although_the_ledger_has_no_revocation(place: Place) -> None:

@@ -64,6 +64,8 @@ def status(
     say(f"The CA of {found.organisation}, in {found.folder}", style="bold")
     show(_certificates_table(shown))
     show(_lists_table(found))
+    for row in found.changed:
+        say(f"The CA's ledger was changed: {row}", style=BAD)
     if len(shown) < len(issued):
         say(f"{len(issued) - len(shown)} expired or abandoned are not shown. To show them: --all", style="dim")
 
@@ -284,7 +286,7 @@ def _say_if_not_revoked(generations: CaGenerations, name: str, serial: int) -> N
 
 
 def _for_a_new_one(place: Place, name: str) -> str:
-    issued = [record.kind for record in place.generations().sound_records() if name in record.names[:1]]
+    issued = [record.kind for record in place.generations().records() if name in record.names[:1]]
     if CertificateKind.OPERATOR in issued:
         return f"sipmesh console certificate {name}"
     from sipmesh.server.management.issuing import has_its_key_elsewhere
@@ -310,7 +312,7 @@ def _certificates_of(place: Place, generations: CaGenerations, name: str, now: d
     from sipmesh.server.management.revoking import lost_certificates
 
     leaves = {CertificateKind.SERVER, CertificateKind.SIGNER, CertificateKind.OPERATOR}
-    issued = [record for record in generations.sound_records() if record.kind in leaves and name in record.names[:1]]
+    issued = [record for record in generations.records() if record.kind in leaves and name in record.names[:1]]
     valid = [record.serial for record in issued if record.may_be_valid(now)]
     whose = {serial: record.names[0] for serial, (_ca, record) in generations.as_issued(valid).items()}
     found = {serial: name for serial in valid if whose.get(serial, name) == name}

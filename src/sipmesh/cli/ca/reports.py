@@ -72,20 +72,24 @@ class CrlReport:
 
 @dataclass(frozen=True, slots=True)
 class CaReport:
-    """What ``sipmesh ca status --json`` prints: every certificate and CRL at the instant *at*."""
+    """What ``sipmesh ca status --json`` prints: every certificate and CRL at the instant *at*.
+
+    *changed* has a sentence for each row of the ledger that somebody has changed.
+    """
 
     organisation: str
     folder: Path
     at: datetime
     certificates: tuple[IssuedReport, ...]
     lists: tuple[CrlReport, ...]
+    changed: tuple[str, ...]
 
     @classmethod
     def of(cls, status: CaStatus) -> Self:
         """Report the status of the CA."""
         certificates = tuple(map(IssuedReport.of, status.certificates))
         crls = tuple(map(CrlReport.reported, status.lists))
-        return cls(status.organisation, status.folder, status.at, certificates, crls)
+        return cls(status.organisation, status.folder, status.at, certificates, crls, tuple(map(str, status.changed)))
 
 
 @dataclass(frozen=True, slots=True)

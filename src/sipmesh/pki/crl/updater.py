@@ -50,6 +50,10 @@ class CrlUpdater:
             raise OperatorError("it is not known which certificates are revoked", (problem,))
         return found
 
+    def lists(self, kind: CertificateKind, serial: int) -> bool:
+        """Tell whether the CRL that is published lists a serial number; False if there is no readable CRL."""
+        return EarlierCrl(self._folder / f"{kind}.crl", self._certificates[kind], kind).lists(serial)
+
     def due(self, at: datetime) -> tuple[CertificateKind, ...]:
         """Give the CRLs that are due: by their age, or because the published file is not the newest one of the ledger."""
         return tuple(kind for kind in CA_KINDS if self._is_due(kind, at))
@@ -138,7 +142,7 @@ def next_crl(
     """
     before = EarlierCrl(folder / f"{kind}.crl", issuer, kind)
     made = ledger.reserve_list(kind, *crl.times(kind, at), above=before.number)
-    records = ledger.readable()
+    records = ledger.records()
     listed = list({record.serial: record for record in (*crl.listed(records, kind, at), *revoked)}.values())
     return crl.builder(issuer, made, listed, before.to_keep(records, listed, at))
 

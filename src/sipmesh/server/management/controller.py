@@ -107,6 +107,8 @@ class Controller:
         self.link_probing = LinkProbing(server, management_db, self.network, self._notifier.send_once)
         self._links = ControlLinks(loop, dial)
         self._gave_again_at = self._renewed_at = loop.time()
+        self._checked_ledger_at = -RENEW_EVERY_S
+        self._checking_ledger: asyncio.Task[None] | None = None
         self.publisher = Publisher(server, own_status, versions, users, self.reports, self._apply, log)
         self.root_rotation = RootRotation(
             self._folder / CA, server, own_status, self.network, audit, self._root_changed, log
@@ -208,6 +210,9 @@ class Controller:
             else []
         )
         faults += [Fault(self._file_fault, "until then another server cannot take over")] if self._file_fault else []
+        if self._issuing.ledger_fault:
+            what = f"the CA's ledger was changed: {self._issuing.ledger_fault}"
+            faults.append(Fault(what, "find out who can write to it; restore it from your backup"))
         if self._versions.fault:
             faults.append(
                 Fault(self._versions.fault, "ask who published it; let operators approve it, or publish another")
@@ -237,6 +242,8 @@ class Controller:
             self._publishing_again.cancel()
         if self._catching_up is not None:
             self._catching_up.cancel()
+        if self._checking_ledger is not None:
+            self._checking_ledger.cancel()
         self._links.close()
         self._offers.close()
 
@@ -313,6 +320,9 @@ class Controller:
         if now - self._renewed_at >= RENEW_EVERY_S and self.leadership.leads:
             self._renewed_at = now
             self._renew_own()
+        if now - self._checked_ledger_at >= RENEW_EVERY_S:
+            self._checked_ledger_at = now
+            self._checking_ledger = self._loop.create_task(self._issuing.check_ledger())
         if now - self._gave_again_at >= AGAIN_EVERY_S:
             self._gave_again_at = now
             self._publish_if_overtaken()

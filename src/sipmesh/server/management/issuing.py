@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
+    from pathlib import Path
 
     from cryptography import x509
 
@@ -39,6 +41,7 @@ class Issuing:
         self._folder = server.view.loaded.folder / CA
         self.grantor = Grantor(self._folder, self._sign, self._granted)
         self.shown = ""  # the certificate of the present issuing CA, in DER and base64
+        self.ledger_fault = ""  # which rows of the ledger somebody has changed
 
     def __repr__(self) -> str:
         return f"<Issuing by {self._folder}>"
@@ -59,6 +62,16 @@ class Issuing:
         except OperatorError as wrong:
             self._log.error("own certificate not renewed", why=str(wrong))
 
+    async def check_ledger(self) -> None:
+        """Find rows of the ledger that somebody has changed, and log them once: they are passed over everywhere."""
+        try:
+            fault = await asyncio.to_thread(_changes_of, self._folder)
+        except OperatorError as wrong:
+            fault = str(wrong)
+        if fault and fault != self.ledger_fault:
+            self._log.error("the CA's ledger was changed", why=fault)
+        self.ledger_fault = fault
+
     def sign_anew(self) -> None:
         """Sign the certificates that are given to servers again, as after a change of the fencing number."""
         try:
@@ -72,6 +85,12 @@ class Issuing:
 
     def _sign(self, payload: bytes, kind: str) -> bytes:
         return sign_as(self._server.view, payload, kind, now_utc(), self._lease.fencing)
+
+
+def _changes_of(folder: Path) -> str:
+    """Return which rows of the ledgers in *folder* were changed, in words; "" if none was, or if there is no CA."""
+    rows = CaGenerations(folder).changed_rows() if CaGenerations.are_in(folder) else []
+    return "; ".join(row.reason for row in rows)
 
 
 def has_its_key_elsewhere(loaded: Loaded, generations: CaGenerations, name: str) -> bool:

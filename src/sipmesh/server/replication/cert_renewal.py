@@ -25,7 +25,6 @@ from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.csr import read_request, request_for
-from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.sip.text import ascii_lower
 from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
 
     from sipmesh.pki.authority import EnterpriseCa
-    from sipmesh.pki.ledger import Record
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
 
@@ -229,18 +227,22 @@ class Grantor:
         return lately
 
     def _checked(self, server: str, request: str, at: datetime) -> ec.EllipticCurvePublicKey:
-        """Return the key of a request, if it is signed with the key of a certificate that our ledger has for the server."""
+        """Return the key of a request, if it is signed with the key of a certificate that our CA has issued for the server.
+
+        The certificate itself says whose it is: a row of the ledger that was changed or removed keeps no server from renewal.
+        """
         try:
             signed = open_signed(request.encode(), REQUEST)
         except MalformedDocumentError as wrong:
             raise RemoteError(f"not a request of {server}: {wrong}", rule="rule R6", status=403) from None
         leaf = signed.chain[0]
-        generations, record = CaGenerations(self._folder), self._record_of(leaf)
-        is_known = record is not None and record.names[0] == server and record.kind == CertificateKind.SERVER
-        if record is None or not is_known or not is_server_certificate(leaf, server):
+        generations = CaGenerations(self._folder)
+        if not generations.has_signed(leaf) or not is_server_certificate(leaf, server):
             raise RemoteError(f"a request for {server} is not signed with its key", rule="rule R6", status=403)
+        _ca, record = generations.as_issued({leaf.serial_number}).get(leaf.serial_number, (None, None))
+        is_revoked = record is not None and record.revoked_at is not None
         is_valid = leaf.not_valid_before_utc <= at <= leaf.not_valid_after_utc
-        if record.revoked_at is not None or not is_valid or not generations.has_issued(leaf):
+        if is_revoked or not is_valid or not generations.has_issued(leaf):
             raise RemoteError(f"the certificate of {server} has expired or was revoked", rule="rule R6", status=403)
         if not is_due(leaf, at) and issued_by(leaf, generations.current.issuing):
             raise RemoteError(f"the certificate of {server} is not due for renewal", rule="rule R6", status=403)
@@ -249,18 +251,14 @@ class Grantor:
             raise RemoteError(f"{server} requests a certificate for {name}", rule="rule R6", status=403)
         return key
 
-    def _record_of(self, leaf: x509.Certificate) -> Record | None:
-        """Return the ledger's record of a certificate, compared octet by octet; None if our CA did not issue it."""
-        records = CaGenerations(self._folder).records()
-        found = next((record for record in records if record.serial == leaf.serial_number), None)
-        der = leaf.public_bytes(Encoding.DER)
-        return found if found is not None and found.der == der else None
-
 
 def is_server_certificate(leaf: x509.Certificate, server: str) -> bool:
-    """Return whether a certificate itself is one of *server*: others may be able to change the names in the ledger."""
+    """Return whether a certificate itself is one of *server*: others may be able to change the names in the ledger.
+
+    The server's own name is the first one; its pool and its SIP domains follow.
+    """
     names, usages = extension(leaf, x509.SubjectAlternativeName), extension(leaf, x509.ExtendedKeyUsage)
-    is_named = names is not None and server in map(ascii_lower, names.get_values_for_type(x509.DNSName))
+    is_named = names is not None and [server] == [*map(ascii_lower, names.get_values_for_type(x509.DNSName)[:1])]
     return is_named and usages is not None and ExtendedKeyUsageOID.SERVER_AUTH in usages
 
 

@@ -133,7 +133,8 @@ class PublishedVersion:
         Raises `OperatorError` if the database cannot be used.
         """
         newer = self.management_db.history.since(in_force.number)
-        looked = [version.digest for version in newer], in_force.number
+        unreadable = self.management_db.history.unreadable_since(in_force.number)
+        looked = [version.digest for version in newer], unreadable, in_force.number
         if self._judged[0] == looked and time.monotonic() < self._judged[1]:
             return in_force
         refused: dict[str, str] = {}
@@ -141,6 +142,7 @@ class PublishedVersion:
             if version.number > in_force.number:
                 in_force = self._judge(version, in_force, at, refused)
         self.refused, self.fault = frozenset(refused), refused.get(newer[-1].digest, "") if newer else ""
+        self.fault = self.fault or "; ".join(unreadable)
         self._judged = looked, time.monotonic() + AGAIN_S
         return in_force
 

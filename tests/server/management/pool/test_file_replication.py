@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -135,8 +134,7 @@ def test_nothing_is_sealed_for_a_key_without_a_certificate_that_counts(
             db.execute(update, {"der": der, "serial": real.serial_hex})
 
     replaced(forged.certificate.public_bytes(Encoding.DER))
-    with pytest.raises(OperatorError, match="ledger was changed"):
-        ends.give()
+    assert ends.give() == []
     with monkeypatch.context() as patched:
         patched.setattr(authority, "why_record_differs", lambda _: "")
         assert ends.give() == []
@@ -169,8 +167,7 @@ def test_nothing_is_sealed_for_the_key_of_another_server(
     statement = sql.text("UPDATE ca1_certificates SET der = :der WHERE serial = :serial")
     with engine.begin() as db:
         db.execute(statement, {"der": theirs, "serial": real.serial_hex})
-    with pytest.raises(OperatorError, match="was changed") if is_compared else nullcontext():
-        assert ends.give() == []
+    assert ends.give() == []
     assert ends.rows() == []
     with engine.begin() as db:
         assert db.exec_driver_sql("SELECT count(*) FROM ca1_certificates").scalar_one() == len(records)

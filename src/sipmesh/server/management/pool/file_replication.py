@@ -110,14 +110,12 @@ class FileGiver:
     def _certificate_of(self, view: ServerView, server: str) -> tuple[bytes, ec.EllipticCurvePublicKey] | None:
         """Return the chain in PEM and the key of another management server; None if it has no certificate that counts."""
         generations, at = CaGenerations(view.loaded.folder / CA), now_utc()
-        records = [
-            record
+        serials = [
+            record.serial
             for record in generations.records()
-            if record.kind == CertificateKind.SERVER
-            and record.names[0] == server
-            and record.revoked_at is None
-            and record.der is not None
+            if record.kind == CertificateKind.SERVER and record.names[0] == server and record.revoked_at is None
         ]
+        records = [record for _ca, record in generations.as_issued(serials).values()]  # others may have added rows
         if not records or records[-1].der is None:
             return None
         leaf, ca = x509.load_der_x509_certificate(records[-1].der), generations.current
