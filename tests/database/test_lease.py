@@ -84,6 +84,34 @@ def test_number_that_was_overtaken_is_never_used_again(database: Database) -> No
     assert numbers == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("until", [4e9, float("inf"), float("-inf")])
+@pytest.mark.parametrize("holder", [A, "nobody.example.test"])
+def test_lease_that_ends_later_than_any_leader_writes_is_free(database: Database, holder: str, until: float) -> None:
+    """Who can write to the database would otherwise keep every server from leading for ever. Twin: a lease as it is written."""
+    first, second = Lease(database, A), Lease(database, B)
+    assert first.claim()
+    assert not second.claim()
+    with database.engine.begin() as db:
+        change = sql.text("UPDATE management_lease SET until = :until, holder = :holder")
+        db.execute(change, {"until": until, "holder": holder})
+    assert second.claim()
+    assert second.fencing == 2
+    with pytest.raises(NotLeadingError, match=B):
+        write(database, first)
+    assert not first.claim()
+
+
+@pytest.mark.peer("postgresql")
+def test_end_that_is_no_number_makes_the_lease_free(postgres_url: str) -> None:
+    """PostgreSQL stores NaN; SQLite stores no row without a number."""
+    database = Database(postgres_url, "things")
+    first, second = Lease(database, A), Lease(database, B)
+    assert first.claim()
+    with database.engine.begin() as db:
+        db.exec_driver_sql("UPDATE management_lease SET until = 'NaN'")
+    assert second.claim()
+
+
 def test_released_lease_is_free_at_once(database: Database) -> None:
     first, second = Lease(database, A), Lease(database, B)
     assert first.claim()

@@ -23,6 +23,8 @@ from sipmesh.errors import NotLeadingError
 
 LEASE_S: Final = 5.0
 """Seconds without a renewal after which another server may lead; the leader renews each second."""
+LONGEST_LEASE_S: Final = 2 * LEASE_S
+"""A lease that has longer to run is free: no leader has written it. Clocks of databases may be set back by the difference."""
 
 _schema = sql.MetaData()
 # One row. A transaction that writes locks it against a new leader until it is committed.
@@ -59,12 +61,17 @@ class PoolMember:
 
 @dataclass(frozen=True, slots=True)
 class LeaseState:
-    """The lease now: *holder* leads with *fencing* since *since*; *left_s* is negative if it has expired."""
+    """The lease now: *holder* leads with *fencing* since *since*; *left_s* is the time until it expires, negative after that."""
 
     holder: str
     fencing: int
     since: float
     left_s: float
+
+    @property
+    def is_free(self) -> bool:
+        """Whether another server may lead. An end that no leader can have written does not count."""
+        return not self.holder or not 0 < self.left_s <= LONGEST_LEASE_S
 
 
 class Lease:
@@ -132,7 +139,7 @@ class Lease:
         if is_ours and state.fencing >= self.floor:
             db.execute(_lease.update().values(until=now + LEASE_S))
             return state.fencing
-        if state.left_s > 0 and state.holder and not is_ours:
+        if not state.is_free and not is_ours:
             return 0
         number = max(state.fencing, self.floor) + 1
         db.execute(_lease.update().values(holder=self.holder, fencing=number, until=now + LEASE_S, since=now))

@@ -1,7 +1,9 @@
 """The CA at rest; what a revocation does to running servers is in test_live."""
 
 import json
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,16 @@ def test_status_shows_the_time_left_of_every_certificate_and_list(organisation: 
     assert all(one["left_s"] > 0 for one in (*told["certificates"], *told["lists"]))
     assert [one["of"] for one in told["lists"]] == ["root", "issuing"]
     assert "29 d 23 h" in organisation.type("ca", "status").out
+
+
+def test_status_names_a_row_of_the_ledger_that_was_changed(organisation: Organisation) -> None:
+    with closing(sqlite3.connect(organisation.folder / "ca" / "ledger.db")) as db, db:
+        db.execute("UPDATE certificates SET names = 'no JSON' WHERE kind = 'signer'")
+    told = organisation.type("ca", "status")
+    assert (told.code, "The CA's ledger was changed" in told.out, FE1 in told.out) == (0, True, True)
+    changed = organisation.type("ca", "status", "--json").json["changed"]
+    assert changed
+    assert all("cannot be read" in row for row in changed)
 
 
 def test_issue_puts_a_new_certificate_in_place(organisation: Organisation) -> None:
