@@ -17,6 +17,7 @@ from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.management_move import move
 from sipmesh.trust.role import Role
 from support.managed import MGMT, MGMT2, Managed, build_managed, servers_of
+from support.network import copied_with_ports
 from support.postgres import PASSWORD
 from support.running import until
 
@@ -62,6 +63,11 @@ class Pool:
         made.lease.release()
         made.close()
         return cls(network, url)
+
+    def copied(self, where: Path) -> Pool:
+        """Give the same pool in folders of its own, below *where*, with the same ports and the same URL."""
+        organisation = copied_with_ports(self.network.organisation, where / "m")
+        return Pool(Managed(organisation, where), self.url)
 
     def join(self) -> None:
         """Let the second server join the network as on a machine of its own: with its key, and without that of its signer."""

@@ -131,6 +131,22 @@ class Cluster:
             self._run(f"{_HANG_UP}; DROP SCHEMA public CASCADE; CREATE SCHEMA public", name)
             self._free.append(name)
 
+    @contextmanager
+    def model(self, name: str) -> Iterator[str]:
+        """Give the URL of a new database; what it has at the end is the model of each `copy`."""
+        self._run(f"CREATE DATABASE {name} TEMPLATE template0")
+        yield self.url(name)
+        self._run(f"ALTER DATABASE {name} RENAME TO {name}_model")
+
+    @contextmanager
+    def copy(self, name: str) -> Iterator[str]:
+        """Give the URL of a copy of a `model`, under the name that the model had; it is dropped afterwards."""
+        self._run(f"CREATE DATABASE {name} TEMPLATE {name}_model")
+        try:
+            yield self.url(name)
+        finally:
+            self._run(f"DROP DATABASE {name} WITH (FORCE)")
+
     def _make(self) -> None:
         (secret := self.folder / "password").write_text(PASSWORD)
         if self._as:

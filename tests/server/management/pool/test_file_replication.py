@@ -34,7 +34,7 @@ from sipmesh.topology.view import ServerView, view
 from sipmesh.trust.role import Role
 from support.managed import MGMT, MGMT2
 from support.network import EXAMPLE, FE1, FE2
-from support.pool import Pool, build_pool
+from support.pool import Pool
 
 pytestmark = pytest.mark.peer("postgresql")
 PLANTED = FILE_NUMBERS.at(datetime.now(UTC)) - 1
@@ -76,14 +76,13 @@ class Ends:
 
 
 @pytest.fixture(name="ends")
-def _ends(tmp_path: Path, postgres_url: str) -> Iterator[Ends]:
-    organisation, entry = build_pool(tmp_path / "m")
-    pool = Pool.make(organisation, entry, tmp_path, postgres_url)
+def _ends(pool: Pool) -> Iterator[Ends]:
+    organisation = pool.network.organisation
     pool.join()
     leader = ManagementDb(organisation.folder)
     leader.lease.must_lead()
     documents = DocumentStore(pool.network.folder(MGMT2), MGMT2)
-    follower = ManagementDb(documents.folder, SharedDatabase(postgres_url, MGMT2))
+    follower = ManagementDb(documents.folder, SharedDatabase(pool.url, MGMT2))
     ours = view(organisation.load(), MGMT)
     yield Ends(pool, leader, follower, ours, FileGiver(leader), FileReceiver(follower, documents))
     leader.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from sipmesh.database.shared import FILE, SharedDatabase
@@ -14,15 +12,9 @@ from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.view import view
 from support.managed import MGMT, MGMT2
 from support.network import FE1
-from support.pool import Pool, build_pool
+from support.pool import Pool
 
 pytestmark = pytest.mark.peer("postgresql")
-
-
-@pytest.fixture(name="pool")
-def _pool(tmp_path: Path, postgres_url: str) -> Pool:
-    organisation, entry = build_pool(tmp_path / "m")
-    return Pool.make(organisation, entry, tmp_path, postgres_url)
 
 
 def test_server_gets_the_ca_when_the_leader_has_sealed_it(pool: Pool) -> None:
