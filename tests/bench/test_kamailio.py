@@ -15,6 +15,8 @@ from sipmesh.demo.ports import HOST
 
 from .conftest import BENCH, Run, wait_for
 
+pytestmark = pytest.mark.wide
+
 RECORD_ROUTE = 'if (is_method("INVITE")) record_route();'
 IN_MEMORY = 'modparam("usrloc", "db_mode", 0)'
 ONE_DEVICE = 'modparam("registrar", "append_branches", 0)'

@@ -16,6 +16,8 @@ from sipmesh.demo.ports import HOST
 
 from .conftest import BENCH, SOURCES, Ran, Run, wait_for
 
+pytestmark = pytest.mark.wide
+
 SHORT = ("--seconds", 1, "--warmup", 0, "--hold", 0)
 USERS = ("--links", 4, "--window", 8)
 

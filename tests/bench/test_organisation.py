@@ -16,6 +16,8 @@ from support.telling import Told
 
 from .conftest import BENCH, Run
 
+pytestmark = pytest.mark.wide
+
 
 def credentials(pki: Path, name: str) -> tuple[Path, Path]:
     return pki / f"{name}.pem", pki / f"{name}.key"

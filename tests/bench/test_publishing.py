@@ -16,6 +16,8 @@ from bench.publishing import PUBLISH_PROMISE_S, REVOKE_PROMISE_S
 
 from .conftest import BENCH, SOURCES
 
+pytestmark = pytest.mark.wide
+
 LONGEST_S = 600.0
 PROMISES = {"publish": PUBLISH_PROMISE_S, "ca": REVOKE_PROMISE_S, "revoked": REVOKE_PROMISE_S}
 TOLD = re.compile(r"^(\w+)\b.*: ([\d.]+) s \(median\), ([\d.]+) s \(worst of (\d+)\)", re.MULTILINE)

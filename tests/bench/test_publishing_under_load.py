@@ -30,6 +30,8 @@ from sipmesh.trust.role import Role
 from support.process import serving
 from support.running import within
 
+pytestmark = pytest.mark.wide
+
 DOMAIN, FRONT_END, OTHER, SINK, MGMT = "a.test", "p1.a.test", "p2.a.test", "sink.b.test", "mgmt.a.test"
 LINKS = 20
 SHORT_S, MINUTE_S = 5, 60
@@ -135,7 +137,6 @@ async def _published_under_load(organisation: Organisation, load: Path, folder: 
         assert held.number == 1 + len(took)
 
 
-@pytest.mark.wide
 @within(60)
 async def test_no_request_is_lost_while_versions_are_published(
     organisation: Organisation, load: Path, tmp_path: Path

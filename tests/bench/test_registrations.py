@@ -11,6 +11,8 @@ from bench.registrations import FILE, VALKEY, Act, report
 
 from .conftest import Run
 
+pytestmark = pytest.mark.wide
+
 
 def test_ratio_is_the_median_over_the_rounds_and_failures_are_added() -> None:
     """The middle of the ratios, not the ratio of the middles: the speed of the machine changes from round to round."""

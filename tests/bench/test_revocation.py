@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 import sys
 
+import pytest
+
 from .conftest import Run
+
+pytestmark = pytest.mark.wide
 
 
 def test_every_revocation_brings_its_link_down(run: Run) -> None:

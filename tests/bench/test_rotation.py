@@ -11,13 +11,14 @@ import pytest
 
 from .conftest import BENCH, SOURCES, Run
 
+pytestmark = pytest.mark.wide
+
 
 def told(said: str) -> list[tuple[str, str]]:
     """The figures of a run, in the order in which they stand."""
     return re.findall(r"(\d[\d,]*) (requests in|refused|unanswered|links at|of them gone|certificates)", said)
 
 
-@pytest.mark.wide
 def test_certificates_change_under_load_and_nothing_is_lost(run: Run, load: Path) -> None:
     ran = run(sys.executable, "-m", "bench.rotation", "--seconds", 4, "--rate", 100, "--load", load)
     assert ran.returncode == 0, ran

@@ -13,12 +13,12 @@ from sipmesh.storage.backup.restore import Restored, restore
 from sipmesh.storage.backup.vault import CHUNK
 from sipmesh.storage.management_db import ManagementDb
 from storage.backups import LATER, PASSPHRASE, cheap_vaults
-from storage.databases import BOTH, POSTGRESQL
+from storage.databases import POSTGRESQL, WIDE_IN_POSTGRESQL
 from storage.publishing import made
 from support.network import build_example
 
 
-@pytest.fixture(name="url", params=BOTH)
+@pytest.fixture(name="url", params=WIDE_IN_POSTGRESQL)
 def _url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database: SQLite, and PostgreSQL."""
     if request.param == POSTGRESQL:

@@ -8,10 +8,15 @@ from contextlib import contextmanager
 import pytest
 import sqlalchemy as sql
 
+from support.tiers import wide_after
+
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 _REAL = pytest.param(POSTGRESQL, marks=pytest.mark.peer(POSTGRESQL))
 BOTH = (SQLITE, _REAL)
-"""The parameters of the fixture ``url``."""
+"""The parameters of the fixture ``url`` where the SQL is of the one or the other."""
+
+WIDE_IN_POSTGRESQL = wide_after(1, BOTH)
+"""The parameters of the fixture ``url`` of all stores: SQLAlchemy makes the SQL."""
 
 only_sqlite = pytest.mark.parametrize("url", [SQLITE], indirect=True)
 only_postgresql = pytest.mark.parametrize("url", [_REAL], indirect=True)
