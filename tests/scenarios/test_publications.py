@@ -231,6 +231,29 @@ async def test_version_that_breaks_something_needs_force_and_says_what(managed: 
         assert {AuditAct.REFUSED, AuditAct.FORCED, AuditAct.PUBLISH} <= set(acts)
 
 
+CRLS = "ca/root.crl", "ca/issuing.crl"
+
+
+@pytest.mark.parametrize("crl", CRLS)
+@on_loop
+async def test_version_without_a_crl_of_our_ca_is_refused_by_force_too(managed: Managed, crl: str) -> None:
+    """Each server would refuse all certificates of our CA, and no later version could repair it. Twin: both CRLs are named."""
+
+    def take_away(document: dict[str, Any]) -> None:
+        document["authority"]["crls"] = [one for one in CRLS if one != crl]
+
+    async with managed:
+        await managed.start(MGMT, FE1)
+        with pytest.raises(SipmeshError, match="no revocation list any more"):
+            await managed.publish(take_away)
+        with pytest.raises(SipmeshError, match="no version could follow this one"):
+            await managed.publish(force=True)
+        assert managed.number(MGMT) == managed.number(FE1) == 1
+        await managed.publish(lambda document: document["authority"].update(crls=[*CRLS]))
+        await managed.in_force(2)
+        assert links_between(managed.nodes[MGMT], FE1)
+
+
 # Partners
 
 

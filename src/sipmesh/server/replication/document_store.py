@@ -317,11 +317,16 @@ def held_in(folder: Path) -> list[str]:
     return sorted(file.stem for file in (folder / "state").glob("*.topology"))
 
 
-def verify_signer(signed: Signed, in_force: Loaded, at: datetime) -> None:
-    """Raise `RemoteError` unless the signer is one of the topology in force, valid and not revoked at time *at*."""
+def verify_signer(signed: Signed, in_force: Loaded, at: datetime, beside: str = "") -> None:
+    """Raise `RemoteError` unless the signer is one of the topology in force, valid and not revoked at time *at*.
+
+    *beside* is a management server that counts although that topology does not name it.
+    """
     authority = in_force.authority
     errors = path_errors(signed.chain, authority.anchors, at)
-    belief = judge_signer(signed.presented, authority, signers_of(in_force), at=at, engine_errors=errors)
+    belief = judge_signer(
+        signed.presented, authority, {*signers_of(in_force), beside} - {""}, at=at, engine_errors=errors
+    )
     if not belief.is_trusted:
         who = tell_subject(signed.chain[0])
         raise _refused(f"signed by {who}, which is not trusted: {belief.code}: {'; '.join(belief.reasons)}")

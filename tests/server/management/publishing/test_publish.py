@@ -7,9 +7,11 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from sipmesh.errors import OperatorError
 from sipmesh.server.management.publishing import publish as publishing
@@ -153,3 +155,24 @@ def test_refused_attempt_is_a_line_in_the_audit_log(desk: Desk, way: str, monkey
 def test_only_a_running_server_puts_a_version_in_force(desk: Desk) -> None:
     WAYS["publish"](desk)
     assert desk.applied == [2]
+
+
+def test_draft_that_no_version_could_follow_is_refused_at_rest_too(desk: Desk) -> None:
+    """Without the CRL of our CA, no server would accept a later version. Twin: the same draft with the CRL."""
+    file = desk.folder / "topology.yaml"
+    draft = file.read_text()
+    file.write_text(without_the_crl(draft))
+    with pytest.raises(OperatorError, match="no version could follow this one"):
+        publish_at_rest(file, ADA, "why", AT, tell, force=True)
+    assert desk.head == 1
+    file.write_text(draft)
+    publish_at_rest(file, ADA, "why", AT, tell, force=True)
+    assert desk.head == 2
+
+
+def without_the_crl(draft: str) -> str:
+    document = YAML().load(draft)
+    document["authority"]["crls"].remove("ca/issuing.crl")
+    made = StringIO()
+    YAML().dump(document, made)
+    return made.getvalue()

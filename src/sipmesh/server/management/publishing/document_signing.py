@@ -14,6 +14,7 @@ from sipmesh.topology.versions.jose import FENCING, open_signed, sign
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
 
 
@@ -38,3 +39,17 @@ def sign_as(server: ServerView, payload: bytes, kind: str, at: datetime, fencing
         problem = Problem(certificate, 0, "", str(wrong), remedy)
         raise OperatorError("servers would reject a document that is signed now", (problem,)) from None
     return signed
+
+
+def must_accept_signer(new: Loaded, signed: bytes, kind: str, server: ServerView, at: datetime) -> None:
+    """Raise `OperatorError` if servers with the version *new* in force would reject a later document of the same signer.
+
+    Then nobody could publish any more, nor repair it: each server would refuse the certificates of our CA. The signer's name may
+    be missing in *new*: another management server signs the next version, under the same CA.
+    """
+    try:
+        verify_signer(open_signed(signed, kind), new, at, beside=server.name)
+    except RemoteError as wrong:
+        remedy = "name the roots and CRLs of our CA as the version in force does; --force does not help"
+        problem = Problem(new.file, 0, "authority", str(wrong), remedy)
+        raise OperatorError("no version could follow this one, so it is not published", (problem,)) from None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.server.management.publishing.approvals import approved
-from sipmesh.server.management.publishing.document_signing import sign_as
+from sipmesh.server.management.publishing.document_signing import must_accept_signer, sign_as
 from sipmesh.server.management.publishing.publish_checks import from_a_restart, must_keep_name, must_open, must_share
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN, must_be_portable
 from sipmesh.storage.audit_act import AuditAct
@@ -100,6 +100,7 @@ def publish(
     - the draft breaks something, and the request has no *force*;
     - it gives access to the console or another root to our CA, and the request may not;
     - the signed document is larger than a link accepts;
+    - servers would reject each later version because of the draft, such as one without the CRL of our CA;
     - the history has a newer version than *base*;
     - operators have not approved the draft, by the rule in force or by the new one.
     """
@@ -143,7 +144,10 @@ def _must_pass(
 def _signed(
     request: PublishRequest, signer: ServerView, signatures: Approved, found: Sequence[str], slot: Slot
 ) -> bytes:
-    """Return the signed document of the version in *slot*, which breaks *found*; raises `OperatorError` if it is too large."""
+    """Return the signed document of the version in *slot*, which breaks *found*.
+
+    Raises `OperatorError` if it is too large, or if no later version of the same signer could follow it.
+    """
     publication = request.draft.compiled(
         slot.number,
         request.who,
@@ -154,7 +158,9 @@ def _signed(
         audit=slot.audit,
         approved=signatures,
     )
-    return must_fit(sign_as(signer, publication.encode(), KIND, request.at, slot.fencing))
+    signed = must_fit(sign_as(signer, publication.encode(), KIND, request.at, slot.fencing))
+    must_accept_signer(request.draft.loaded, signed, KIND, signer, request.at)
+    return signed
 
 
 def must_not_grant(new: Loaded, before: Loaded | None, request: PublishRequest) -> None:
