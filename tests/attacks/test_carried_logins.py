@@ -17,6 +17,7 @@ from support.carrying import carrier, credentials, logged_in, path_of, registrat
 from support.network import EDGE, FE1, FE2, FE3, FE4, POOL2, Network
 from support.peer import Peer
 from support.running import on_jumping_loop, on_loop, until
+from support.talking import inside_of, talking
 
 BOB, DORA, ALICE = "sip:bob@example.test", "sip:dora@example.test", "sip:alice@example.test"
 END = ("reason", 'SIP;cause=430;text="Flow Failed"')
@@ -250,6 +251,9 @@ async def test_only_the_home_pool_ends_a_carried_link(two_pools: Network) -> Non
         ).status == 200
         await bob.silent()
         home = await two_pools.peer(FE1, "x", FE4)
+        recorded = two_pools.nodes[FE1].tokens.recorded(flow.logins[BOB].path, "call-1", "1")
+        shown = ("route", f"<sip:{recorded}@{FE1}:5062;transport=tls;lr>")
+        assert (await home.ask(home.request("REGISTER", f"sip:{FE1}", [shown, END]))).status == 403
         assert (await home.ask(home.request("REGISTER", f"sip:{FE1}", [route, END]))).status == 200
         await bob.hung_up()
 
@@ -281,7 +285,31 @@ async def test_callee_does_not_end_the_link_of_a_carried_caller(two_pools: Netwo
         assert rows_of(two_pools, FE3, BOB) + rows_of(two_pools, FE4, BOB) == 1
 
 
-# 4. Limits
+# 4. What a colleague at the home pool does with what a call with a carried user has shown
+
+
+@pytest.mark.parametrize("method", ["BYE", "REFER", "MESSAGE"])
+@on_loop
+async def test_route_behind_that_of_the_home_pool_leads_to_no_carried_phone(two_pools: Network, method: str) -> None:
+    """In a call with alice, dora puts what bob's server has record-routed behind her own server, which does not judge it."""
+    async with two_pools:
+        alice, bob, dora = [await two_pools.phone(*who) for who in (("alice", FE1), ("bob", FE1), ("dora", FE3))]
+        with_bob, with_alice = (await talking(dora, bob))[2], (await talking(dora, alice))[2]
+        assert (await bob.receive()).cseq.method == (await alice.receive()).cseq.method == "ACK"
+        shown = next(route for route in with_bob.routes if f"@{FE1}:" in route)
+        straying = inside_of(with_alice, dora, method)
+        own = next(route for route in with_alice.routes if f"@{FE3}:" in route)
+        straying.remove("route")
+        for way in (own, shown):
+            straying.append("route", way)
+        assert (await dora.ask(straying)).status == 403
+        await bob.silent()
+        await dora.send(inside_of(with_bob, dora, method))
+        await bob.reply(await bob.request_in(method), 200)
+        assert (await dora.final()).status == 200
+
+
+# 5. Limits
 
 
 @on_loop

@@ -12,7 +12,7 @@ from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Message, Request, Response
 from sipmesh.trust.evidence import LinkKind
 from support.descriptions import SDES, SDP
-from support.network import BOT, EDGE, FE1, FE2, PARTNER_EDGE, PARTNER_FE, Network
+from support.network import BOT, EDGE, FE1, FE2, FE3, PARTNER_EDGE, PARTNER_FE, Network
 from support.peer import Peer
 from support.running import on_loop
 
@@ -82,6 +82,22 @@ async def test_callee_learns_nothing_of_a_caller_who_hides(pool: Network, privac
         open_ = await invited(alice, bob, ("privacy", "none"))
         assert tells_of_alice(open_, port)
         assert open_.values("p-asserted-identity") == [f"<{ALICE}>"]
+
+
+@on_loop
+async def test_callee_learns_nothing_of_a_carried_caller_who_hides(two_pools: Network) -> None:
+    """The server with her link is of another pool than hers. In a call in which she does not hide, it shows another token."""
+    async with two_pools:
+        alice, dora = await two_pools.phone("alice", FE3), await two_pools.phone("dora", FE3)
+        shown: list[set[str]] = []
+        for headers, hides in (((), True), ((("privacy", "none"),), False)):
+            arrived = await invited(alice, dora, *headers)
+            assert tells_of_alice(arrived, alice.address[1]) is not hides, arrived.encode().decode()
+            shown.append(set(arrived.items("record-route")))
+            await dora.reply(arrived, 486)
+            assert (await alice.final()).status == 486
+            await dora.request_in("ACK")
+        assert shown[0].isdisjoint(shown[1])
 
 
 @pytest.mark.parametrize("server", [FE1, FE2])

@@ -76,7 +76,7 @@ class Carriage:
     """How a request of a carried user goes on to the home pool: by the link *flow*, behind the Route entry *route*.
 
     *flow* is 0 and *route* is "" for a REGISTER before its user has logged in. *path* is the token of the user's own link in our
-    Path and Record-Route.
+    Path.
     """
 
     flow: int

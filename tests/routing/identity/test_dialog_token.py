@@ -12,6 +12,7 @@ from sipmesh.routing.identity.dialog_token import (
     DialogToken,
     FlowSide,
     FlowToken,
+    PathToken,
     PeerSide,
     Side,
     Tokens,
@@ -51,6 +52,24 @@ def test_a_token_is_a_legal_user_part(a: Side, b: Side) -> None:
     text = tokens.dialog(a, b, CALL)
     assert SipUri.parse(f"sip:{text}@fe1.example.test;transport=tls;lr").user == text
     assert set(text) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+def test_token_of_a_record_route_names_a_carried_flow_and_is_another_one_in_each_dialog() -> None:
+    path = tokens.path(41, "sip:alice@example.test", POOL)
+    assert tokens.read(path) == PathToken(ALICE, POOL)
+    texts = [tokens.recorded(path, *call) for call in (("call-1", "1"), ("call-2", "1"), ("call-1", "2"))]
+    assert len({*texts, path}) == 4
+    for text in texts:
+        assert Tokens(KEY, incarnation=8).read(text) == PathToken(ALICE, POOL, is_recorded=True)
+        assert ALICE.owner not in urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        assert len(text) <= LONGEST_TOKEN
+        assert tokens.read(text[:-1] + ("A" if text[-1] != "A" else "Q")) is None
+
+
+@pytest.mark.parametrize("text", ["", tokens.flow(41, "sip:alice@example.test"), tokens.dialog(ALICE, POOL, CALL)])
+def test_only_the_token_of_a_path_is_recorded(text: str) -> None:
+    with pytest.raises(LocalError):
+        tokens.recorded(text, "call-1", "1")
 
 
 @given(st.integers(0, 137), st.characters(codec="ascii"))

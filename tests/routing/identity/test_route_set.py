@@ -364,6 +364,7 @@ def test_any_route_is_read_or_a_remote_error(rows: list[str], uri: str) -> None:
         ([route(DIALOG_TEXT)], "3", False),
         ([route(FLOW_TEXT)], "2", True),
         ([route(TOKENS.path(41, ALICE, POOL_SIDE))], "2", True),
+        ([route(TOKENS.recorded(TOKENS.path(41, ALICE, POOL_SIDE), "c", "1"))], "2", True),
         ([route(TOKENS.login(41, ALICE))], "2", False),
         ([route(TOKENS.login(41, ALICE)), route(DIALOG_TEXT)], "2", True),
         ([route("made-up")], "2", False),

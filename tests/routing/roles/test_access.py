@@ -91,3 +91,12 @@ def test_flow_of_a_path_is_for_the_home_pool(pool: str, method: str, incarnation
         (target,) = outcome.targets
         assert isinstance(target, FlowTarget)
         assert (target.flow, target.owner, target.found) == (9, owner_hash(BOB), Found.PATH)
+
+
+@pytest.mark.parametrize("method", ["BYE", "ACK"])
+def test_token_of_a_record_route_leads_to_no_phone(method: str) -> None:
+    """Both sides of a dialog see it, so its home pool may only have forwarded it."""
+    place = RouteSet(path=PathToken(BOBS_SIDE, named_side("pool1.example.test"), is_recorded=True))
+    sender = ServerSender(LinkKind.SERVER, server("fe9.example.test", Role.FRONT_END, "pool1.example.test"))
+    outcome = carried(request(method, BOB), place, sender, NOW)
+    assert isinstance(outcome, Drop) if method == "ACK" else isinstance(outcome, Answer) and outcome.status == 403

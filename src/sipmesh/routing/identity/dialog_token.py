@@ -4,6 +4,8 @@ A token is the user part of a URI that names this server (RFC 5626 section 5.3, 
 of a call reads it. So a token alone proves nothing:
 
 - A flow token is accepted from servers of our pool only.
+- The token of a carried flow in a Path is accepted from servers of the user's home pool only. No other hop sees it: in
+  Record-Route there is another one, which leads to no phone.
 - A dialog token is accepted from a link that is one side of its dialog, in a request of that dialog. From and To must be
   those of the start of the dialog. The sender may use another From of its own.
 """
@@ -37,6 +39,7 @@ _DIALOG_KIND: Final = b"g"
 _SECRET_KIND: Final = b"G"
 _CONTACT_KIND: Final = b"C"
 _PATH_KIND: Final = b"p"
+_RECORDED_KIND: Final = b"r"
 _LOGIN_KIND: Final = b"l"
 _SECRET_START: Final = "R"  # noqa: S105 - not a password
 """The first character of each secret token: the first six bits of its kind."""
@@ -112,13 +115,18 @@ class FlowToken:
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
 class PathToken:
-    """Names one flow of this server in a Path (RFC 3327, RFC 5626 section 5.1). Only servers of the pool *home* may use it."""
+    """Names one flow of this server in a Path (RFC 3327, RFC 5626 section 5.1). Only servers of the pool *home* may use it.
+
+    *is_recorded*: it is of a Record-Route, which both sides of a dialog see. It says whose request this is, and leads to no
+    phone: a server of *home* forwards the Route entries behind its own without a look at their tokens.
+    """
 
     side: FlowSide
     home: PeerSide
+    is_recorded: bool
 
-    def __init__(self, side: FlowSide, home: PeerSide) -> None:
-        self.side, self.home = side, home
+    def __init__(self, side: FlowSide, home: PeerSide, *, is_recorded: bool = False) -> None:
+        self.side, self.home, self.is_recorded = side, home, is_recorded
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
@@ -238,6 +246,18 @@ class Tokens:
         token = PathToken(self.flow_side(link_number, owner), home)
         return self._remember(self._seal(_PATH_KIND + _pack(token.side) + _pack(home)), token)
 
+    def recorded(self, path: str, call_id: str, tag: str) -> str:
+        """Make the token for our Record-Route in a dialog of a carried user, from *path*, our token in the Path of the user.
+
+        It is encrypted, and another one in each dialog, by Call-ID and initiator's tag: nobody can tell by it who hides.
+        """
+        known = self.read(path)
+        if not isinstance(known, PathToken):
+            raise LocalError(f"{path!r} is not the token of a Path")
+        token = PathToken(known.side, known.home, is_recorded=True)
+        packed = _pack(token.side) + _pack(token.home) + self.dialog_hash(call_id, tag)
+        return self._remember(base64url.encode(self._encrypt(_RECORDED_KIND, packed)), token)
+
     def login(self, link_number: int, owner: str) -> str:
         """Make the token for a carried flow on which *owner* has logged in."""
         token = LoginToken(self.flow_side(link_number, owner))
@@ -303,6 +323,8 @@ class Tokens:
             return None
         if sealed[:1] == _SECRET_KIND:
             return self._read_secret(text, sealed)
+        if sealed[:1] == _RECORDED_KIND:
+            return self._read_recorded(text, sealed)
         payload = sealed[:-MAC_BYTES]
         if not compare_digest(self._mac(payload), sealed[-MAC_BYTES:]):
             return None
@@ -317,6 +339,15 @@ class Tokens:
         if not isinstance(token, DialogToken):
             return None
         token.secret = True
+        self._remember(text, token)
+        return token
+
+    def _read_recorded(self, text: str, sealed: bytes) -> PathToken | None:
+        packed = self._decrypt(_RECORDED_KIND, sealed)
+        token = _unpack(_PATH_KIND + packed[:-HASH_BYTES]) if packed is not None else None
+        if not isinstance(token, PathToken):
+            return None
+        token.is_recorded = True
         self._remember(text, token)
         return token
 

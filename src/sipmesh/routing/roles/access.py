@@ -57,11 +57,12 @@ def to_home(request: Request, login: CarriedLogin) -> Forward:
 def to_phone(request: Request, token: PathToken, sender: Sender, incarnation: int) -> Forward | Answer | Drop:
     """Send a request of the home pool down the flow that its Route names (RFC 5626 section 5.3.1).
 
-    The home pool has judged who sends it. For its own user it may say who calls, and nobody else may use the token.
+    The home pool has judged who sends it. For its own user it may say who calls, and nobody else may use the token. A token of a
+    Record-Route is the word of a side of some dialog, also if the home pool has forwarded it.
     """
     is_home = isinstance(sender, ServerSender) and sender.kind is LinkKind.SERVER and sender.is_side(token.home)
-    if not is_home or request.method == "REGISTER":
-        why = "the peer named a carried flow of this server, and is not the home pool of its user"
+    if not is_home or token.is_recorded or request.method == "REGISTER":
+        why = "the peer named a carried flow of this server, and not by the Path that the home pool of its user has"
         return Drop(why) if request.method == "ACK" else Answer(403, code=Code.NO_ROUTE, why=why)
     side: FlowSide = token.side
     if side.incarnation != incarnation:

@@ -204,7 +204,7 @@ class AccessProxy(Access):
 
     def told_end(self, by: Flow, token: PathToken) -> Answer:
         """Close the link of a client because its home pool has ended the flow that *token* names."""
-        if not isinstance(by.sender, ServerSender) or not by.sender.is_side(token.home):
+        if not isinstance(by.sender, ServerSender) or not by.sender.is_side(token.home) or token.is_recorded:
             why = "only the home pool of its user ends a carried flow"
             return Answer(403, code=Code.NO_ROUTE, why=why)
         flow = self._flow_table.by_number(token.side.number)

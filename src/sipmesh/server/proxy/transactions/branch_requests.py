@@ -57,7 +57,7 @@ class BranchRequests:
         hidden = hides_identity(proxied.request)
         recorded: tuple[str, ...] = ()
         if proxied.came_by is not None and creates_dialog(proxied.request):
-            token = path_by(target, flow)
+            token = self._recorded_path(proxied.request, target, flow)
             if not token:
                 sides = self._came_from(proxied), self._goes_to(target, flow)
                 secret = hidden or is_to_hidden_user(proxied.request)
@@ -110,6 +110,11 @@ class BranchRequests:
         """Remove what the peer of *flow* may not see."""
         self.border.release(copy, flow.link.kind, self._flow_table.domains_of(flow), private=hides_history(copy))
 
+    def _recorded_path(self, request: Request, target: Target, flow: Flow) -> str:
+        """Give the token for our Record-Route in a dialog of a carried user; "" for other dialogs."""
+        path = path_by(target, flow)
+        return self._tokens.recorded(path, request.call_id, request.from_.tag or "") if path else ""
+
     def _begun(self, proxied: ProxiedRequest) -> Begun:
         """Return the state of the dialog that the request starts; it is the same on all branches."""
         begun, request = proxied.begun, proxied.request
@@ -154,7 +159,7 @@ class BranchRequests:
 
 
 def path_by(target: Target, flow: Flow) -> str:
-    """Give the token for our Record-Route in a dialog of a carried user, which leads to its link; "" for other dialogs."""
+    """Give our token in the Path of a carried user whose dialog begins; "" for other dialogs."""
     if isinstance(target, ServerTarget):
         return target.carries.path if target.carries is not None else ""
     if isinstance(target, FlowTarget) and target.found is Found.PATH:
