@@ -250,3 +250,17 @@ async def test_unwritable_store_is_a_500_without_the_reason(home: Network, monke
         assert (answer.status, b"disk" in answer.encode()) == (500, False)
         assert home.told[FE1].last("request failed")["why"] == "the disk is gone"
         home.told[FE1].lines.clear()
+
+
+@on_loop
+async def test_ack_of_a_request_that_was_refused_statelessly_forgets_its_key(home: Network) -> None:
+    """RFC 3261 8.2.7: nothing but the key is kept, so that its CANCEL gets 200 and its ACK goes no further."""
+    async with home:
+        alice = await home.phone("alice", FE1)
+        [flow] = home.nodes[FE1].flow_table.sessions()
+        invite = alice.request("INVITE", "sip:bob@example.test", [("proxy-require", "teleport")])
+        refused = await alice.ask(invite)
+        assert (refused.status, len(flow.refused)) == (420, 1)
+        assert (await alice.ask(cancel_for(invite))).status == 200
+        await alice.send(ack_for(invite, refused))
+        await until(lambda: not flow.refused)

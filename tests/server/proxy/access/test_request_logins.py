@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from sipmesh.routing.outcome import Answer
 from sipmesh.sip.message import Request, Response
 from support.carrying import credentials
-from support.network import FE1, Network
+from support.network import FE1, FE3, FE4, Network
 from support.peer import Peer
 from support.running import on_loop, until
 
 
-def register(peer: Peer, challenged: Response | None = None, password: str | None = None) -> Request:
+def register(peer: Peer, challenged: Response | None = None, password: str | None = None, body: bytes = b"") -> Request:
     """A REGISTER, which answers the challenge with *password*, or with the right one."""
     shown = [] if challenged is None else [credentials(peer, challenged, password)]
     contact = ("contact", f"<sip:{peer.user}>")
     return peer.request("REGISTER", "sip:example.test", [contact, *shown], to=f"<sip:{peer.user}>")
 
 
-async def wait_for_a_login(home: Network) -> Peer:
-    """Give a peer whose login waits, because two before it have failed; the password of this one is right."""
+async def wait_for_a_login(home: Network, contact: str = "") -> Peer:
+    """Give a peer whose login waits, because two before it have failed; its password is right. *contact* replaces its Contact."""
     alice, node = await home.peer(FE1, "alice"), home.nodes[FE1]
     challenged = await alice.ask(register(alice))
     for _ in range(2):
         challenged = await alice.ask(register(alice, challenged, "wrong"))
-    await alice.send(register(alice, challenged))
+    request = register(alice, challenged)
+    request.replace("contact", contact or request.first("contact") or "")
+    await alice.send(request)
     await until(lambda: len(node.failures.waiting) == 1)
     return alice
 
@@ -44,6 +47,31 @@ async def test_login_after_failures_is_served_at_the_end_of_its_wait(home: Netwo
     async with home:
         alice = await wait_for_a_login(home)
         assert (await alice.final()).status == 200
+
+
+@on_loop
+async def test_impossible_request_is_refused_at_the_end_of_its_wait(home: Network) -> None:
+    async with home:
+        alice = await wait_for_a_login(home, "*")
+        assert (await alice.final()).status == 400
+
+
+@on_loop
+async def test_login_is_decided_by_the_topology_in_force(home: Network) -> None:
+    async with home:
+        alice, dispatch = await home.peer(FE1, "alice"), home.nodes[FE1].dispatch
+        challenged = await alice.ask(register(alice))
+        dispatch.route_by(dispatch.names, lambda *_: Answer(404))
+        assert (await alice.ask(register(alice, challenged))).status == 404
+
+
+@on_loop
+async def test_user_whose_home_pool_is_gone_is_refused(two_pools: Network) -> None:
+    async with two_pools:
+        for name in (FE3, FE4):
+            await two_pools.stop(name)
+        bob = await two_pools.peer(FE1, "bob")
+        assert (await bob.ask(register(bob))).status == 503
 
 
 @on_loop

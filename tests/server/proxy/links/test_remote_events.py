@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from sipmesh.demo.organisation import Organisation
+from sipmesh.server.proxy.siblings.remote_link import NOT_HERE
 from sipmesh.server.running.running_server import RunningServer
 from support.carrying import logged_in, path_of
+from support.heard_links import HeardLinks
 from support.network import EDGE, FE3, Network
 from support.running import on_loop, until
 from support.siblings import ONE, TWO, pair_of
@@ -34,6 +36,44 @@ async def test_link_of_a_server_is_known_at_the_other_worker(example: Organisati
         server = await pair.peer("alice", ONE, EDGE)
         assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
         await until(lambda: [link.peer_name for link in pair.siblings(TWO).links()] == [EDGE])
+
+
+@on_loop
+async def test_control_plane_hears_of_a_server_at_the_other_worker(example: Organisation) -> None:
+    async with pair_of(example) as pair:
+        heard = HeardLinks()
+        pair.nodes[TWO].dispatch._remote.control_plane = heard.plane
+        alice, server = await pair.phone("alice", ONE), await pair.peer("alice", ONE, EDGE)
+        assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
+        await until(lambda: heard.up)
+        await alice.__aexit__()
+        await server.__aexit__()
+        await until(lambda: heard.down)
+        assert (heard.up, heard.down) == ([EDGE], [EDGE])
+
+
+@on_loop
+async def test_login_at_another_pool_is_counted_and_proves_nothing(example: Organisation) -> None:
+    async with pair_of(example) as pair:
+        other = pair.nodes[TWO]
+        await pair.phone("alice", ONE)
+        await until(lambda: elsewhere(other) == [ALICE])
+        [link] = pair.siblings(TWO).links()
+        other.dispatch._remote.remote_login(link, "sip:bob@example.test", NOT_HERE)
+        assert elsewhere(other) == [ALICE]
+        assert other.accounts.of_users.count("sip:bob@example.test") == 1
+
+
+@on_loop
+async def test_flow_whose_carrier_is_not_known_is_forgotten(example: Organisation) -> None:
+    async with pair_of(example) as pair:
+        other = pair.nodes[TWO]
+        await pair.phone("alice", ONE)
+        await until(lambda: elsewhere(other) == [ALICE])
+        [link] = pair.siblings(TWO).links()
+        link.carrier = 1 << 40
+        other.dispatch._remote.remote_up(link)
+        assert not other.flow_table.sessions()
 
 
 @on_loop
