@@ -47,6 +47,11 @@ def test_fragments_of_the_changelog_have_a_type_that_it_knows() -> None:
     assert [name for name in names if not re.fullmatch(rf"[a-z0-9-]+\.({kinds})\.md", name)] == []
 
 
+def test_page_about_browsers_has_the_module_that_the_tests_use() -> None:
+    module = (ROOT / "tests/interop/browser/sipjs_connection.js").read_text()
+    assert f"```js\n{module}```" in (DOCS / "howto/phones.md").read_text()
+
+
 def test_figures_in_the_readme_are_those_that_were_measured() -> None:
     compared = (ROOT / "README.md").read_text().partition("## Compared with others")[2].partition("## Where")[0]
     figures = re.findall(r"([0-9][0-9.,]*) (?:µs|KiB|ms)", compared)

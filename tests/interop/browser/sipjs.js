@@ -1,6 +1,7 @@
 // A phone made with SIP.js.
 import { Inviter, Messager, Publisher, Registerer, SessionState, Subscriber, UserAgent, Web } from "sip.js";
 import { happened, listen, media, trace, until } from "./events.js";
+import { stayRegistered } from "./sipjs_connection.js";
 
 const constraints = { sessionDescriptionHandlerOptions: { constraints: { audio: true, video: false } } };
 let agent, registerer, session;
@@ -47,13 +48,12 @@ window.phone = {
           message.accept();
           happened("message", message.request.body);
         },
-        onDisconnect: (error) => happened("disconnected", error),
       },
     });
-    await agent.start();
     registerer = new Registerer(agent, { expires });
     registerer.stateChange.addListener((state) => state === "Registered" && happened("registered"));
-    await registerer.register({ requestDelegate: { onReject: (response) => happened("failed", response.message.statusCode) } });
+    stayRegistered(agent, registerer, ({ statusCode }) => happened("failed", statusCode));
+    await agent.start();
   },
   write(uri, text) {
     const requestDelegate = {
