@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import wave
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,6 +16,11 @@ from sipmesh.demo.forkserver import die_with_parent
 PATIENCE_S = 20.0
 LOOK_AGAIN_S = 0.05
 ANSWER_BYTES = 65_536
+RATE_HZ, SAID_S = 8_000, 10
+AUDIO_KBIT_S = 5.0
+"""Below this, there are only STUN keepalives."""
+_RATES = re.compile(r"\(audio\).*?RTP : \[d=([0-9.]+),u=([0-9.]+)\]")
+"""What its log says each second: the kilobits per second that come down, and go up."""
 
 CONFIG = """\
 [sip]
@@ -83,6 +90,7 @@ class Linphone:
         (folder / ".local/share/linphone").mkdir(parents=True)  # where it keeps its databases, and does not make it
         self.folder, self.user, self.domain = folder, user, domain
         self._socket, self._answers, self._server = folder / "s", answers, server
+        self._began = 0  # where its log was when it began to talk
         config = CONFIG.format(
             anchor=anchor, user=user, password=password, domain=domain, server=server, media=media, expires_s=expires_s,
             secure=media != "none", publishes=publishes, account=account, friend=friend and FRIEND.format(address=friend),
@@ -134,6 +142,34 @@ class Linphone:
             while text not in await self.command(command):
                 await asyncio.sleep(LOOK_AGAIN_S)
 
+    async def talk(self) -> None:
+        """Play a file until audio goes out: it sends none without a microphone. Media are SRTP, or do not run."""
+        said, self._began = silence(self.folder / "said.wav"), len(self.log)
+        async with asyncio.timeout(PATIENCE_S):
+            while not any(up > AUDIO_KBIT_S for _, up in self._rates()):
+                await self.command(f"incall-player-start {said}")
+                await asyncio.sleep(1)
+
+    async def hears(self) -> None:
+        """Wait until audio has come since it talks. ``call-stats`` would say how much, but it ends the daemon of 5.3.105."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not any(down > AUDIO_KBIT_S for down, _ in self._rates()):
+                await asyncio.sleep(LOOK_AGAIN_S)
+
+    def _rates(self) -> list[tuple[float, float]]:
+        """Give the rates since it talks: down and up, in kilobits per second."""
+        return [(float(down), float(up)) for down, up in _RATES.findall(self.log[self._began :])]
+
     async def registered(self) -> None:
         """Wait until the account is registered."""
         await self.says("LinphoneRegistrationOk", "register-status ALL")
+
+
+def silence(path: Path) -> Path:
+    """Write a file of sound, some seconds long."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE_HZ)
+        file.writeframes(bytes(2 * RATE_HZ * SAID_S))
+    return path

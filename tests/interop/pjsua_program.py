@@ -18,6 +18,7 @@ pj: Any = import_module("pjsua2")  # it has no types
 POLL_MS = 20
 ECDHE_RSA_AES256_GCM = 0xC030
 DEFAULTS = True
+LOOPS = True
 
 
 class PhoneCall(pj.Call):  # type: ignore[misc]
@@ -34,9 +35,19 @@ class PhoneCall(pj.Call):  # type: ignore[misc]
             self.phone.calls.remove(self)
             self.phone.ended.append(self)  # PJSIP may not lose it inside its own callback
 
+    def onCallMediaState(self, _: object) -> None:  # noqa: N802 - the name is of PJSIP
+        """Talk: play a tone where audio runs. PJSIP sends no silence."""
+        told = self.getInfo()  # its parts are lost with it
+        if any(media.status == pj.PJSUA_CALL_MEDIA_ACTIVE for media in told.media):
+            self.phone.voice.startTransmit(self.getAudioMedia(-1))
+
     def onCallTransferRequest(self, prm: Any) -> None:  # noqa: N802 - the name is of PJSIP
         """Follow the other side's REFER."""
         prm.newCall = PhoneCall(self.phone)
+
+    def onCallReplaced(self, prm: Any) -> None:  # noqa: N802 - the name is of PJSIP
+        """Keep the call that takes the place of this one."""
+        prm.newCall = PhoneCall(self.phone, prm.newCallId)
 
 
 class Phone(pj.Account):  # type: ignore[misc]
@@ -48,6 +59,7 @@ class Phone(pj.Account):  # type: ignore[misc]
         self.calls: list[PhoneCall] = []
         self.ended: list[PhoneCall] = []
         self.buddies: list[Any] = []
+        self.voice = tone()
 
     def onIncomingCall(self, prm: Any) -> None:  # noqa: N802 - the name is of PJSIP
         """Answer, or ring."""
@@ -124,6 +136,16 @@ class Phone(pj.Account):  # type: ignore[misc]
     def unregister(self) -> None:
         """End the registration."""
         self.setRegistration(False)
+
+
+def tone() -> Any:
+    """Make a tone without end."""
+    made, described, tones = pj.ToneGenerator(), pj.ToneDesc(), pj.ToneDescVector()
+    described.freq1, described.on_msec, described.off_msec = 440, 1000, 0
+    tones.append(described)
+    made.createToneGenerator()
+    made.play(tones, LOOPS)
+    return made
 
 
 def header(name: str, value: str) -> Any:

@@ -12,6 +12,12 @@ function follow(one) {
   if (session.connection) listen(session.connection);
   session.on("peerconnection", (event) => listen(event.peerconnection));
   session.on("refer", (event) => event.accept(follow, audio)); // without audio, its offer has no media
+  session.on("replaces", (event) =>
+    event.accept((replacing) => {
+      follow(replacing);
+      replacing.answer(audio);
+    }),
+  );
   session.on("confirmed", () => happened("confirmed"));
   session.on("ended", (event) => happened("ended", event.cause));
   session.on("failed", (event) => happened("failed", event.cause));

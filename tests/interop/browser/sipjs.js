@@ -35,6 +35,7 @@ window.phone = {
       uri: UserAgent.makeURI(`sip:${user}@${domain}`),
       transportOptions: { server },
       authorizationUsername: user,
+      contactName: user, // else it is random, and nobody can be transferred to this phone
       authorizationPassword: password,
       logLevel: "error",
       sessionDescriptionHandlerFactoryOptions: { peerConnectionConfiguration: { iceServers: [] } },

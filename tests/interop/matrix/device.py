@@ -71,10 +71,17 @@ class Device:
         """Give its version where its User-Agent does not have it."""
         return ""
 
-    async def shows(self, text: str) -> None:
-        """Wait until *text* is in its SIP messages."""
-        while text not in await self.trace():
+    async def shows(self, text: str, times: int = 1) -> None:
+        """Wait until *text* is in its SIP messages, so many *times*."""
+        while (await self.trace()).count(text) < times:
             await asyncio.sleep(LOOK_AGAIN_S)
+
+    async def talk(self) -> None:
+        """Send audio in the newest call; most phones do so by themselves."""
+
+    async def hears(self) -> None:
+        """Wait until the newest call has received a second of audio."""
+        raise NotOfferedError
 
     async def call(self, _uri: str, /) -> None:
         """Call."""

@@ -291,6 +291,34 @@ async def connects_its_calls(stage: Stage, make: str) -> str:
         return f"target {(await alice.outcome(probe)).status}"
 
 
+@feature("attended transfer of three phones")
+async def connects_two_phones(stage: Stage, make: str) -> str:
+    """It calls two phones of its make and connects them: the first calls the second with Replaces, and they hear each other."""
+    if make == "baresip":
+        raise NotOfferedError
+    async with (
+        stage.phone(make) as phone,
+        stage.phone(make, user="alice") as first,
+        stage.phone(make, user="bob") as second,
+    ):
+        for user in (stage.user(make), "alice", "bob"):
+            await stage.is_there(user)
+        await phone.call(ALICE)
+        await first.shows("ACK sip:")
+        await phone.hold()
+        await first.shows("ACK sip:", 2)
+        await phone.call(BOB)
+        await second.shows("ACK sip:")
+        await phone.connect_calls()
+        await second.shows("Replaces: ")
+        for one in (first, second):
+            await one.talk()
+        for one in (first, second):
+            await one.hears()
+        await first.hang_up()
+    return "yes"
+
+
 @feature("two devices ring, one answers")
 async def stops_ringing(stage: Stage, make: str) -> str:
     """The phone rings; another device of its user takes the call; the phone gets CANCEL and answers 487."""
@@ -419,17 +447,26 @@ async def gets_what_has_waited(stage: Stage, make: str) -> str:
 async def watches(stage: Stage, make: str) -> str:
     """SUBSCRIBE; the NOTIFY has what the other side publishes."""
     async with stage.other() as alice:
-        body = PIDF % ALICE.encode()
-        headers = [("event", "presence"), ("expires", "600"), ("content-type", "application/pidf+xml")]
-        published = alice.request("PUBLISH", ALICE, headers, body)
-        await alice.send(published)
-        assert (await alice.outcome(published)).status == 200
+        await publish(alice, ALICE)
         async with stage.phone(make, watches=True, friend=ALICE) as phone:
             await stage.registered(make)
-            await phone.watch(ALICE)
-            await phone.shows("NOTIFY sip:")
-            await phone.shows("<basic>open")
+            await sees(phone, ALICE)
     return "yes"
+
+
+async def publish(other: OtherSide, uri: str) -> None:
+    """Let the other side, which is *uri*, publish that it is there."""
+    headers = [("event", "presence"), ("expires", "600"), ("content-type", "application/pidf+xml")]
+    published = other.request("PUBLISH", uri, headers, PIDF % uri.encode())
+    await other.send(published)
+    assert (await other.outcome(published)).status == 200
+
+
+async def sees(phone: Device, uri: str) -> None:
+    """Let the phone watch *uri*, and wait until it hears that this user is there."""
+    await phone.watch(uri)
+    await phone.shows("NOTIFY sip:")
+    await phone.shows("<basic>open")
 
 
 @feature("publishes presence")
@@ -438,12 +475,28 @@ async def publishes(stage: Stage, make: str) -> str:
     async with stage.phone(make, watches=True) as phone, stage.other() as alice:
         await stage.registered(make)
         await phone.publish()
-        headers = [("event", "presence"), ("expires", "600"), ("accept", "application/pidf+xml")]
-        asked = alice.request("SUBSCRIBE", address(stage, make), headers)
-        await alice.send(asked)
-        while b"open" not in (notify := await alice.wait("NOTIFY")).body:
-            await alice.take(notify)
-        await alice.take(notify)
+        await is_seen(alice, address(stage, make))
+    return "yes"
+
+
+async def is_seen(other: OtherSide, uri: str) -> None:
+    """Let the other side watch *uri*, and wait until it hears that this user is there."""
+    headers = [("event", "presence"), ("expires", "600"), ("accept", "application/pidf+xml")]
+    await other.send(other.request("SUBSCRIBE", uri, headers))
+    while b"open" not in (notify := await other.wait("NOTIFY")).body:
+        await other.take(notify)
+    await other.take(notify)
+
+
+@feature("presence across the federation")
+async def watches_a_partner(stage: Stage, make: str) -> str:
+    """It watches a user of the partner, who watches it; both organisations allow that. A user is there once it has registered."""
+    async with stage.other("erin", PARTNER_FE) as erin:
+        await publish(erin, ERIN)
+        async with stage.phone(make, watches=True, friend=ERIN) as phone:
+            await stage.registered(make)
+            await sees(phone, ERIN)
+            await is_seen(erin, address(stage, make))
     return "yes"
 
 

@@ -8,6 +8,9 @@ from interop.linphone import Linphone
 from interop.matrix.device import Device, NotOfferedError, Settings
 from interop.pjsua import Pjsua
 
+PACKETS = 50
+"""One second of audio."""
+
 OPEN = (
     '<?xml version="1.0"?><presence xmlns="urn:ietf:params:xml:ns:pidf" entity="{}"><tuple id="t1"><status>'
     "<basic>open</basic></status></tuple></presence>"
@@ -138,6 +141,12 @@ class LinphoneDevice(Device):
     async def connect_calls(self) -> None:
         await self._phone.command("call-transfer 1 2")
 
+    async def talk(self) -> None:
+        await self._phone.talk()
+
+    async def hears(self) -> None:
+        await self._phone.hears()
+
     async def message(self, uri: str, text: str) -> None:
         await self._phone.command(f"message {uri} {text}")
 
@@ -195,6 +204,9 @@ class PjsuaDevice(Device):
 
     async def connect_calls(self) -> None:
         await self._phone.do("connect_calls")
+
+    async def hears(self) -> None:
+        await self._phone.hears(PACKETS)
 
     async def message(self, uri: str, text: str) -> None:
         await self._phone.do("message", uri=uri, text=text)
@@ -261,6 +273,9 @@ class PageDevice(Device):
 
     async def connect_calls(self) -> None:
         await self._page.do("connectCalls")
+
+    async def hears(self) -> None:
+        await self._page.media(PACKETS)
 
     async def message(self, uri: str, text: str) -> None:
         await self._page.do("write", uri, text)

@@ -94,11 +94,14 @@ class Stage:
             assert (await peer.register(list(headers.items()))).status == 200
             yield peer
 
-    async def bindings(self, make: str, server: str = FE1) -> list[BindingReply]:
-        """The bindings of the phone's user, as `sipmesh registrations` shows them; an edge chooses one of the front ends."""
+    async def bindings(self, make: str, server: str = FE1, *, user: str = "") -> list[BindingReply]:
+        """The bindings of the phone's user, or of another *user*, as `sipmesh registrations` shows them.
+
+        An edge chooses one of the front ends.
+        """
         asked = (FE1, FE2) if server == EDGE else (server,)
         found = [await self.network.result_of(REGISTRATIONS, name) for name in asked]
-        rows = [row for reply in found for row in reply.bindings if row.user == f"{self.user(make)}@{EXAMPLE}"]
+        rows = [row for reply in found for row in reply.bindings if row.user == f"{user or self.user(make)}@{EXAMPLE}"]
         return [row for row in rows if row.server in asked]
 
     async def until(self, true: Callable[[list[BindingReply]], bool], make: str, server: str = FE1) -> BindingReply:
@@ -110,6 +113,11 @@ class Stage:
     async def registered(self, make: str, server: str = FE1) -> BindingReply:
         """Wait until the phone has registered."""
         return await self.until(bool, make, server)
+
+    async def is_there(self, user: str) -> None:
+        """Wait until *user* has registered at front end 1."""
+        while not await self.bindings("", user=user):
+            await asyncio.sleep(LOOK_AGAIN_S)
 
     async def gone(self, make: str) -> None:
         """Wait until the phone has no registration."""
@@ -136,6 +144,9 @@ async def stage(folder: Path, *, pages: bool) -> AsyncIterator[Stage]:
     for make in MAKES:
         offered = (Algorithm.MD5,) if make == "baresip" else (Algorithm.SHA_256, Algorithm.MD5)
         example.add_users(f"user-{make}", f"locked-{make}", algorithms=offered)
+    for organisation in (example, network.partner):
+        organisation.document["presence"] = {"partners": "allow"}
+    network.partner.write()
     add_number(network)
     network.dns.records.update({(name, "A"): [HOST] for name in names})
     present_certificates(network, folder)
