@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmesh.demo import forkserver
+from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import LONGEST_LEAF_LIFETIME, CertificateKind
 from sipmesh.pki.ledger import FILE
 from sipmesh.server.agent import status_reporter
@@ -157,6 +158,57 @@ async def test_trigger_in_the_ledger_keeps_no_revocation_out_of_the_crl(managed:
             db.execute(trigger)
 
     await revoked(managed, change_ledger)
+
+
+REFUSING = {
+    "revocation": "CREATE TRIGGER t BEFORE UPDATE ON certificates BEGIN SELECT RAISE(ABORT, 'no'); END",
+    "crl": "CREATE TRIGGER t BEFORE INSERT ON lists BEGIN SELECT RAISE(ABORT, 'no'); END",
+    "number of the crl": """INSERT INTO lists (issuer, number, this_update, next_update, revoked)
+        SELECT issuer, 9000000000000000000, this_update, next_update, revoked FROM lists WHERE issuer = 'issuing' LIMIT 1""",
+}
+
+
+@pytest.mark.parametrize("statement", REFUSING.values(), ids=REFUSING.keys())
+@pytest.mark.parametrize("by", wide_after(1, ["name", "removal"]))
+@on_loop
+async def test_ledger_that_stores_nothing_keeps_no_revocation_away(managed: Managed, statement: str, by: str) -> None:
+    """The CRL lists the certificate, and the links are closed. The ledger gets the revocation when it stores rows again."""
+    serial, ca = serial_of(managed, FE2), managed.organisation.ca
+    async with managed:
+        await managed.start(MGMT, FE1)
+        await greet(await managed.peer_with(managed.credentials(FE2), FE1))
+        run_in_ledger(managed, statement)
+        if by == "name":
+            printed = " ".join((await managed.type("ca", "revoke", FE2, code=1)).split())
+            assert f"Revoked: serial {serial} of {FE2}" in printed
+            assert "not in the CA's ledger" in printed
+        else:
+            await managed.publish(without(FE2))
+            [told] = managed.told[MGMT].events("servers were removed from the topology and revoked")
+            assert "not in the CA's ledger" in told["why"]
+        await until(lambda: not links_between(managed.nodes[FE1], FE2))
+        with pytest.raises(HungUpError):
+            await greet(await managed.peer_with(managed.credentials(FE2), FE1))
+        assert links_between(managed.nodes[MGMT], FE1)
+    assert serial in noted(managed)
+    run_in_ledger(managed, "DELETE FROM lists WHERE number > 8000000000000000000")
+    run_in_ledger(managed, "DROP TRIGGER IF EXISTS t")
+    ca.revoke(int(serial, 16), Reason.KEY_COMPROMISE, datetime.now(UTC))
+    assert [record.revoked_at is not None for record in ca.certificates if record.serial_hex == serial] == [True]
+    assert ca.crls.in_force().lists(int(serial, 16))
+
+
+def run_in_ledger(managed: Managed, statement: str) -> None:
+    with closing(sqlite3.connect(managed.organisation.ca.folder / FILE)) as db, db:
+        db.execute(statement)
+
+
+def noted(managed: Managed) -> set[object]:
+    """The serial numbers that the audit log calls revoked."""
+    management_db = ManagementDb(managed.folder(MGMT))
+    lines = management_db.audit.read()
+    management_db.close()
+    return {line.about["serial"] for line in lines if line.act == AuditAct.REVOKE}
 
 
 @pytest.mark.parametrize("name", [FE2, "other.example.test"])

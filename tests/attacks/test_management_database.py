@@ -23,7 +23,7 @@ from sipmesh.demo.forge import Forge, Wish
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
-from sipmesh.pki.ledger import FILE
+from sipmesh.pki.ledger import FILE, UnrecordedRevocationError
 from sipmesh.server.management.issuing import has_its_key_elsewhere
 from sipmesh.server.management.publishing.certificate_needs import certificate_needs
 from sipmesh.server.management.revoking import lost_certificates, revoke
@@ -385,6 +385,33 @@ def test_changed_row_is_never_taken_for_a_revocation(
     assert noted == [AuditAct.REVOKE]
     assert ca.crls.in_force().lists(serial)
     assert lost_certificates(generations, {FE2}, None, now) == {}
+    row.engine.dispose()
+
+
+REFUSE = {
+    "sqlite": ["CREATE TRIGGER t BEFORE {} ON {} BEGIN SELECT RAISE(ABORT, 'no'); END"],
+    "postgresql": [
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$",
+        "CREATE CONSTRAINT TRIGGER t AFTER {} ON {} DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()",
+    ],
+}
+"""Triggers that end a transaction with an error; that of PostgreSQL does so at its end."""
+
+
+@in_both
+@pytest.mark.parametrize(("act", "table"), wide_after(1, [("UPDATE", "certificates"), ("INSERT", "lists")]))
+def test_ledger_that_refuses_a_revocation_does_not_keep_it_out_of_the_crl(writer: Writer, act: str, table: str) -> None:
+    """Twin: `test_row_as_it_was_issued_is_revoked_by_its_name`."""
+    ca, row = writer.network.organisation.ca, LedgerRow.of_fe2(writer)
+    serial, number = int(row.read()["serial"], 16), ca.crls.in_force().number
+    with row.engine.begin() as db:
+        for statement in REFUSE[writer.engine.name]:
+            db.exec_driver_sql(statement.format(act, row.table.replace("certificates", table)))
+    with pytest.raises(UnrecordedRevocationError) as refused:
+        ca.revoke_servers([FE2], Reason.KEY_COMPROMISE, datetime.now(UTC))
+    assert refused.value.servers[serial] == FE2
+    assert ca.crls.in_force().lists(serial)
+    assert ca.crls.in_force().number > number
     row.engine.dispose()
 
 

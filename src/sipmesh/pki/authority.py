@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -29,7 +30,15 @@ from sipmesh.pki.issuance import profiles
 from sipmesh.pki.issuance.issue import issue_certificate
 from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
 from sipmesh.pki.issuance.signer import CaSigner
-from sipmesh.pki.ledger import FILE, Ledger, Record, can_be_listed, organisation_of
+from sipmesh.pki.ledger import (
+    FILE,
+    Ledger,
+    LedgerRefusedError,
+    Record,
+    UnrecordedRevocationError,
+    can_be_listed,
+    organisation_of,
+)
 from sipmesh.pki.lock import ca_lock
 from sipmesh.pki.offline.cross_certificate import CROSS, CROSS_OVER, cross_wish
 from sipmesh.pki.offline.root import OfflineRoot
@@ -38,11 +47,13 @@ from sipmesh.trust.role import Role
 from sipmesh.trust.x509.certificate import issued_by
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Sequence
+    from collections.abc import Collection, Container, Mapping, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
     from sipmesh.pki.issuance.profiles import LeafKey
+
+NOTHING_LOST: Final = MappingProxyType[int, str]({})
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -321,6 +332,7 @@ class EnterpriseCa:
         """Revoke one certificate and publish the new CRL. If it is revoked already, time and reason stay the same.
 
         *lost* is the name of a server whose certificate the ledger may have lost: then no row of the ledger is needed.
+        Raises `UnrecordedRevocationError` if it is revoked, and the ledger does not store that.
         """
         with ca_lock(self.folder):
             record = self._found_again(serial, lost, at) if lost else self._find(serial)
@@ -329,17 +341,40 @@ class EnterpriseCa:
                 remedy = "remove it from `anchors` in every topology instead"
                 problem = Problem(self.folder / "root.pem", 0, "", "is a root certificate", remedy)
                 raise OperatorError("a root cannot be revoked", (problem,))
-            self._ledger.revoke(serial, reason, at)
-            if record.revoked_at is None:
-                record = replace(record, revoked_at=at, reason=str(reason))
-            self.crls.publish_locked(at, CertificateKind(record.issuer), (record,))
+            record = _revoked(record, reason, at)
+            self._revoke((record,), reason, at)
             return record
+
+    def _revoke(self, records: Sequence[Record], reason: Reason, at: datetime) -> None:
+        """Record revocations of certificates of one CA, and publish its CRL, which does not wait for the ledger.
+
+        Raises `UnrecordedRevocationError` at the end if the ledger does not store them.
+        """
+        refused: LedgerRefusedError | None = None
+        for record in records:
+            try:
+                self._record_revocation(record, reason, at)
+            except LedgerRefusedError as wrong:
+                refused = wrong
+        try:
+            self.crls.publish_locked(at, CertificateKind(records[0].issuer), records)
+        except LedgerRefusedError as wrong:
+            refused = wrong
+        if refused is not None:
+            raise UnrecordedRevocationError(records, refused)
+
+    def _record_revocation(self, record: Record, reason: Reason, at: datetime) -> None:
+        """Record one revocation. A certificate that the ledger has lost is journalled again; its validity is not known."""
+        if not self._ledger.has_row(record.serial):
+            issuer, kind, until = CertificateKind.ISSUING, CertificateKind.SERVER, record.not_after
+            self._ledger.reserve(record.serial, issuer, kind, record.names, (record.not_before, until), at)
+        self._ledger.revoke(record.serial, reason, at)
 
     def _found_again(self, serial: int, name: str, at: datetime) -> Record:
         """Return the record of a certificate of *name*; without the certificate if the ledger has lost that.
 
-        It is journalled again then, if there is no row. Its validity is not known. Raises `OperatorError` for a certificate of
-        another name, and for a serial number that no certificate has: a server that lies may have reported it.
+        Raises `OperatorError` for a certificate of another name, and for a serial number that no certificate has: a server that
+        lies may have reported it.
         """
         if not can_be_listed(serial):
             raise OperatorError(f"no certificate has the serial number {serial:x}; see `sipmesh ca status`")
@@ -350,8 +385,6 @@ class EnterpriseCa:
                 raise OperatorError(f"{whose}; see `sipmesh ca status`")
             return as_issued
         issuer, kind, until = CertificateKind.ISSUING, CertificateKind.SERVER, at + profiles.LONGEST_LEAF_LIFETIME
-        if not self._ledger.has_row(serial):
-            self._ledger.reserve(serial, issuer, kind, (name,), (at, until), at)
         return Record(serial, str(issuer), str(kind), (name,), at, until, der=None, revoked_at=None, reason=None)
 
     def is_as_issued(self, record: Record) -> bool:
@@ -361,19 +394,22 @@ class EnterpriseCa:
         issuer = self._certificates[CertificateKind(record.issuer)]
         return issued_by(x509.load_der_x509_certificate(record.der), issuer)
 
-    def revoke_servers(self, servers: Collection[str], reason: Reason, at: datetime) -> dict[int, str]:
-        """Revoke all valid certificates of these *servers*, document signers included, and publish one CRL.
+    def revoke_servers(
+        self, servers: Collection[str], reason: Reason, at: datetime, lost: Mapping[int, str] = NOTHING_LOST
+    ) -> dict[int, str]:
+        """Revoke all valid certificates of these *servers*, document signers and *lost* ones included, and publish one CRL.
+
+        *lost* has the serial numbers of certificates that the ledger may have lost, each with its server.
 
         Returns the revoked serial numbers, each with its server; empty if there was nothing to revoke. Rows that were changed are
-        passed over: `must_be_unchanged` finds them.
+        passed over: `must_be_unchanged` finds them. Raises as `revoke` does if the ledger does not store it.
         """
         with ca_lock(self.folder):
-            valid = [replace(record, revoked_at=at, reason=str(reason)) for record in self.valid_of(servers, at)]
-            for record in valid:
-                self._ledger.revoke(record.serial, reason, at)
-            if valid:
-                self.crls.publish_locked(at, CertificateKind.ISSUING, valid)
-        return {record.serial: record.names[0] for record in valid}
+            again = [self._found_again(serial, name, at) for serial, name in lost.items()]
+            found = {record.serial: _revoked(record, reason, at) for record in (*again, *self.valid_of(servers, at))}
+            if found:
+                self._revoke(tuple(found.values()), reason, at)
+        return {serial: record.names[0] for serial, record in found.items()}
 
     def must_be_unchanged(self, servers: Collection[str]) -> None:
         """Raise OperatorError if a row was changed: one of *servers* may have a certificate that is not found by its name."""
@@ -492,6 +528,11 @@ def _build(
         above, own = (made, *above), CaSigner(kind, key_file, made)
         signer = signer or own
         publish_crl(folder, own, made, ledger, at)
+
+
+def _revoked(record: Record, reason: Reason, at: datetime) -> Record:
+    """Return *record* as it is revoked; one that is revoked already keeps its time and reason."""
+    return record if record.revoked_at is not None else replace(record, revoked_at=at, reason=str(reason))
 
 
 def _read(file: Path, problems: list[Problem]) -> x509.Certificate | None:

@@ -12,14 +12,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from itertools import count
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
-from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.authority import NOTHING_LOST, EnterpriseCa
 from sipmesh.pki.issuance.profiles import CertificateKind
-from sipmesh.pki.ledger import Ledger
+from sipmesh.pki.ledger import Ledger, UnrecordedRevocationError
 from sipmesh.pki.offline.cross_certificate import CROSS, CROSS_OVER
 from sipmesh.trust.x509.certificate import issued_by
 
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from sipmesh.pki.crl.builder import Reason
     from sipmesh.pki.ledger import Record
 
-NOTHING_LOST: Final = MappingProxyType[int, str]({})
 _SLOTS = "generations.json"
 
 
@@ -218,16 +216,21 @@ class CaGenerations:
     ) -> dict[int, str]:
         """Revoke all valid certificates of these servers in all generations; gives the serial numbers with their servers.
 
-        *lost* are certificates that the ledger has lost. Raises `OperatorError`, after all generations, if a row was changed.
+        *lost* are certificates that the ledger has lost. Raises `OperatorError`, after all generations, if a row was changed, and
+        `UnrecordedRevocationError` if the ledger does not store the revocations.
         """
         found: dict[int, str] = {}
+        unrecorded: list[UnrecordedRevocationError] = []
         for ca in self.alive:
-            for serial, server in lost.items():
-                ca.revoke(serial, reason, at, server)
-            found |= ca.revoke_servers(servers, reason, at)
+            try:
+                found |= ca.revoke_servers(servers, reason, at, lost)
+            except UnrecordedRevocationError as wrong:
+                unrecorded.append(wrong)
+        if unrecorded:
+            raise UnrecordedRevocationError([record for fault in unrecorded for record in fault.records], unrecorded[0])
         for ca in self.alive:
             ca.must_be_unchanged(servers)
-        return {**lost, **found}
+        return found
 
     def _read(self) -> _Slots:
         file = self.folder / _SLOTS

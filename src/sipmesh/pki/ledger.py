@@ -84,6 +84,24 @@ class ListRecord:
     revoked: int
 
 
+class LedgerRefusedError(OperatorError):
+    """The ledger does not store what this host may write: somebody has changed the database, for example by a trigger."""
+
+
+class UnrecordedRevocationError(OperatorError):
+    """The certificates of *records* are revoked, and their CRL is published, but the ledger did not store it all."""
+
+    def __init__(self, records: Sequence[Record], refused: OperatorError) -> None:
+        what = f"revoked, and in the new CRL, but not in the CA's ledger: {refused.message}"
+        super().__init__(f"{what}. Find out who has changed the ledger, and revoke again", refused.problems)
+        self.records = tuple(records)
+
+    @property
+    def servers(self) -> dict[int, str]:
+        """The serial numbers, each with its server."""
+        return {record.serial: record.names[0] for record in self.records}
+
+
 class Ticket:
     """The permission to make one signature. The ledger gives it when the serial number is in the journal."""
 
@@ -311,6 +329,13 @@ class Ledger:
             db.execute(table.insert().values(row))
         return ListRecord(issuer, number, this_update, next_update, revoked)
 
+    def list_without_row(
+        self, issuer: CertificateKind, this_update: datetime, next_update: datetime, *, above: int
+    ) -> ListRecord:
+        """Return a CRL that the ledger does not store: its number follows *above*, that of the CRL before it."""
+        number = max(self.fencing * FENCED, above + 1)
+        return ListRecord(issuer, number, this_update, next_update, 0)
+
     def jump(self, by: int, fencing: int = 0) -> None:
         """Increase the CRL numbers by *by*, as if that many CRLs had been signed, and to those of *fencing*.
 
@@ -383,17 +408,27 @@ class Ledger:
 
     @contextmanager
     def _writing(self) -> Iterator[sql.Connection]:
-        """Run one write transaction, which excludes others. It is durable at the end."""
-        with self._border():
-            database, lease = self._opened()
-            if lease is not None:
-                lease.must_lead()
-            with database.engine.begin() as db:
+        """Run one write transaction, which excludes others. It is durable at the end.
+
+        Raises `LedgerRefusedError` if this host may write, and the ledger does not store it.
+        """
+        may_write = False
+        try:
+            with self._border():
+                database, lease = self._opened()
                 if lease is not None:
-                    lease.enter(db)
-                else:
-                    db.exec_driver_sql("BEGIN IMMEDIATE")
-                yield db
+                    lease.must_lead()
+                with database.engine.begin() as db:
+                    if lease is not None:
+                        lease.enter(db)
+                    else:
+                        db.exec_driver_sql("BEGIN IMMEDIATE")
+                    may_write = True
+                    yield db
+        except OperatorError as wrong:
+            if may_write:
+                raise LedgerRefusedError(wrong.message, wrong.problems) from None
+            raise
 
     @contextmanager
     def _border(self) -> Iterator[None]:

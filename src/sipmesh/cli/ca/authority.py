@@ -233,6 +233,7 @@ def revoke(
     """
     if not server and not serial:
         raise typer.BadParameter("name a server, or give a --serial")
+    from sipmesh.pki.ledger import UnrecordedRevocationError
     from sipmesh.server.management.revoking import revoke as revoke_certificate
 
     place, name = Place(topology), server.lower()
@@ -241,7 +242,11 @@ def revoke(
     before, faults = links_of(place), list[OperatorError]()
     noting = partial(_note_if_possible, place, faults)
     for number, lost in serials.items():
-        record = revoke_certificate(generations, number, reason, now, noting, lost)
+        try:
+            record = revoke_certificate(generations, number, reason, now, noting, lost)
+        except UnrecordedRevocationError as wrong:
+            faults.append(wrong)
+            record = wrong.records[-1]
         what = f"the document signer of {record.names[0]}" if record.kind == CertificateKind.SIGNER else record.names[0]
         say(f"Revoked: serial {record.serial_hex} of {what} ({record.reason}).", style=GOOD)
     _say_in_force(place, before)

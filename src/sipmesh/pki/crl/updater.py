@@ -14,7 +14,7 @@ from sipmesh.pki.crl.earlier import EarlierCrl, number_of
 from sipmesh.pki.issuance import profiles
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.pki.issuance.signer import CaSigner
-from sipmesh.pki.ledger import FENCED
+from sipmesh.pki.ledger import FENCED, LedgerRefusedError
 from sipmesh.pki.lock import ca_lock
 from sipmesh.pki.status import ListStatus
 
@@ -101,7 +101,8 @@ class CrlUpdater:
     def publish_locked(self, at: datetime, kind: CertificateKind, revoked: Collection[Record] = ()) -> Path:
         """Publish as `publish` does, while the caller has the lock; raises OperatorError if the key is not here.
 
-        The CRL lists what is *revoked* now, whatever the ledger says.
+        The CRL lists what is *revoked* now, whatever the ledger says. A revocation does not wait: if the ledger does not store
+        the CRL, it is published all the same, and then `LedgerRefusedError` is raised.
         """
         if not self.has_key(kind):
             remedy = (
@@ -110,7 +111,13 @@ class CrlUpdater:
             problem = Problem(self._folder / f"{kind}.key", 0, "", "is on another machine", remedy)
             raise OperatorError(f"the revocation list of the {kind} CA cannot be signed here", (problem,))
         signer = CaSigner(kind, self._folder / f"{kind}.key", self._certificates[kind])
-        return publish_crl(self._folder, signer, self._certificates[kind], self._ledger, at, revoked)
+        issuer = self._certificates[kind]
+        try:
+            return publish_crl(self._folder, signer, issuer, self._ledger, at, revoked)
+        except LedgerRefusedError:
+            if revoked:
+                publish_crl(self._folder, signer, issuer, self._ledger, at, revoked, is_stored=False)
+            raise
 
 
 def publish_crl(
@@ -120,9 +127,11 @@ def publish_crl(
     ledger: Ledger,
     at: datetime,
     revoked: Collection[Record] = (),
+    *,
+    is_stored: bool = True,
 ) -> Path:
-    """Journal, sign and publish a CRL; returns its file. The caller has the lock."""
-    signed = signer.sign_list(next_crl(folder, signer.kind, issuer, ledger, at, revoked))
+    """Journal, sign and publish a CRL; returns its file. The caller has the lock. *is_stored* is that of `next_crl`."""
+    signed = signer.sign_list(next_crl(folder, signer.kind, issuer, ledger, at, revoked, is_stored=is_stored))
     files.write(file := folder / f"{signer.kind}.crl", signed.public_bytes(Encoding.PEM))
     return file
 
@@ -134,14 +143,17 @@ def next_crl(
     ledger: Ledger,
     at: datetime,
     revoked: Collection[Record] = (),
+    *,
+    is_stored: bool = True,
 ) -> x509.CertificateRevocationListBuilder:
     """Journal the next CRL of *issuer*, and give it without its signature. The caller has the lock.
 
     It follows the CRL in *folder*: it has a higher number, and each entry that has not ended. It lists what is *revoked* now,
-    whatever the ledger says: others may be able to write there.
+    whatever the ledger says: others may be able to write there. Without *is_stored* it is not journalled: the ledger refuses it.
     """
     before = EarlierCrl(folder / f"{kind}.crl", issuer, kind)
-    made = ledger.reserve_list(kind, *crl.times(kind, at), above=before.number)
+    journal = ledger.reserve_list if is_stored else ledger.list_without_row
+    made = journal(kind, *crl.times(kind, at), above=before.number)
     records = ledger.records()
     listed = list({record.serial: record for record in (*crl.listed(records, kind, at), *revoked)}.values())
     return crl.builder(issuer, made, listed, before.to_keep(records, listed, at))

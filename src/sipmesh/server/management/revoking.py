@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 
 from sipmesh.pki.issuance.profiles import LONGEST_LEAF_LIFETIME, CertificateKind
-from sipmesh.pki.ledger import can_be_listed
+from sipmesh.pki.ledger import UnrecordedRevocationError, can_be_listed
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.trust.x509.certificate import UNREADABLE, extension
 
@@ -33,14 +33,22 @@ def revoke(generations: CaGenerations, serial: int, reason: Reason, at: datetime
     """Revoke a certificate at the instant *at*, sign the CRL, and note it; raises `OperatorError` for an unknown serial.
 
     *lost* is the name of a server whose certificate the ledger may have lost. It is not known then which of our CAs has issued
-    it: each one that is alive lists the serial.
+    it: each one that is alive lists the serial. Raises `UnrecordedRevocationError`, when it is revoked and noted, if the ledger
+    does not store it.
     """
     if lost:
         owners = [ca for ca, _record in generations.as_issued({serial}).values()] or generations.alive
     else:
         owners = [generations.owner_of(serial)]
-    record = [ca.revoke(serial, reason, at, lost) for ca in owners][-1]
+    unrecorded: UnrecordedRevocationError | None = None
+    for ca in owners:
+        try:
+            record = ca.revoke(serial, reason, at, lost)
+        except UnrecordedRevocationError as wrong:
+            unrecorded, record = wrong, wrong.records[-1]
     note(AuditAct.REVOKE, server=record.names[0], serial=record.serial_hex, because=str(record.reason))
+    if unrecorded is not None:
+        raise unrecorded
     return record
 
 

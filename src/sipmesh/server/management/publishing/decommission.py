@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
+from sipmesh.pki.ledger import UnrecordedRevocationError
 from sipmesh.server.management.revoking import lost_certificates
 from sipmesh.storage.audit_act import AuditAct
 
@@ -42,17 +43,17 @@ def follow_up(folder: Path, audit: Audit, before: Loaded, now: Loaded, who: str,
     gone = servers_of(before) - servers_of(now)
     if not gone:
         return
+    names = ", ".join(sorted(gone))
     try:
         generations = CaGenerations(folder / CA)
         lost = lost_certificates(generations, gone, audit, at)
         serials = generations.revoke_servers(gone, Reason.CESSATION_OF_OPERATION, at, lost)
+    except UnrecordedRevocationError as wrong:
+        tell("servers were removed from the topology and revoked", servers=names, why=str(wrong))
+        serials = wrong.servers
     except OperatorError as wrong:
-        names = ", ".join(sorted(gone))
-        tell(
-            "servers were removed from the topology, but not all of their certificates may be revoked",
-            servers=names,
-            why=str(wrong),
-        )
+        event = "servers were removed from the topology, but not all of their certificates may be revoked"
+        tell(event, servers=names, why=str(wrong))
         return
     for serial, server in serials.items():
         about = {"server": server, "serial": f"{serial:x}", "because": "the server was removed from the topology"}
