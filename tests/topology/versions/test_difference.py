@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,72 +13,18 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from sipmesh.demo.forge import Forge
-from sipmesh.topology.document.load import Loaded, load_text
+from sipmesh.topology.document.load import Loaded
 from sipmesh.topology.document.model import Federation, Outside, Partner, Pool, Server, Storage, Topology
-from sipmesh.topology.versions.difference import (
-    _FEDERATION,
-    _PARTNER,
-    _POOL,
-    _SERVER,
-    _SIDE,
-    _STORAGE,
-    _TOPOLOGY,
-    difference,
-)
-from sipmesh.topology.versions.publication import Draft
+from sipmesh.topology.versions.difference import _STORAGE, _TOPOLOGY, difference
+from sipmesh.topology.versions.part_changes.partner_changes import _FEDERATION, _PARTNER
+from sipmesh.topology.versions.part_changes.pool_changes import _POOL, _SERVER, _SIDE
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.revocation.crl import RevocationLists
-from topology.world import TOPOLOGY, Place
+from topology.changed_text import loaded, told
+from topology.world import Place
 
 FORGE = Forge(datetime(2026, 11, 24, 12, tzinfo=UTC))
 ROOTS = {name: FORGE.root(name).certificate for name in ("ours", "partner", "other", "spare")}
-
-
-def loaded(place: Place, *changes: tuple[str, str]) -> Loaded:
-    """The topology with some of its text exchanged; what its files hold stays the same."""
-    text = TOPOLOGY
-    for old, new in changes:
-        assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times"
-        text = text.replace(old, new)
-    return load_text(text.encode(), place.file)
-
-
-def told(place: Place, *changes: tuple[str, str]) -> list[str]:
-    """What is said of a change; what is said of the way back must be as much."""
-    old, new = loaded(place), loaded(place, *changes)
-    assert len(difference(old, new)) == len(difference(new, old))
-    return list(difference(old, new))
-
-
-def back(place: Place, *changes: tuple[str, str]) -> list[str]:
-    return list(difference(loaded(place, *changes), loaded(place)))
-
-
-def test_sites_of_pools_and_servers_have_words(place: Place) -> None:
-    assert told(
-        place,
-        ("# ours", "\nsites: [berlin, paris]"),
-        ("servers: [fe3.example.test]", "site: paris\n    servers: [{name: fe3.example.test, site: berlin}]"),
-    ) == [
-        "site berlin is added",
-        "site paris is added",
-        "fe3.example.test's site changes from that of its pool to berlin",
-        "pool pool2.example.test's site changes from none to paris",
-    ]
-
-
-def test_backup_pool_has_words(place: Place) -> None:
-    pair = "name: pool2.example.test\n    backup_pool: pool1.example.test"
-    alone = ("name: pool2.example.test", pair)
-    assert told(place, alone) == [
-        (
-            "pool pool2.example.test's users are served by pool1.example.test while its servers do not answer, and "
-            "pool1.example.test gets their password hashes"
-        )
-    ]
-    assert told(place, ("name: pool2.example.test", "name: pool2.example.test\n    takeover_after: 30")) == [
-        "pool pool2.example.test's seconds before its backup pool takes over changes from 60 to 30"
-    ]
 
 
 def test_equal_topologies_have_no_difference(place: Place) -> None:
@@ -280,85 +225,6 @@ def test_equal_topologies_have_no_difference(place: Place) -> None:
 )
 def test_each_change_has_its_own_words(place: Place, old: str, new: str, lines: list[str]) -> None:
     assert told(place, (old, new)) == lines
-
-
-def test_a_pool_that_comes_or_goes_is_told_with_its_servers(place: Place) -> None:
-    change = ("  - name: pool2.example.test\n    role: front-end\n    servers: [fe3.example.test]\n", "")
-    assert told(place, change) == [
-        "pool pool2.example.test is removed (front-end)",
-        "server fe3.example.test is removed from pool2.example.test",
-    ]
-    assert back(place, change) == [
-        "pool pool2.example.test is added (front-end)",
-        "server fe3.example.test is added to pool2.example.test",
-    ]
-    assert "pool bot.example.test is added (application, next hop pool1.example.test, speaks for example.test)" in back(
-        place, ("name: bot.example.test\n    role", "name: bots.example.test\n    role")
-    )
-
-
-def test_a_server_that_moves_is_no_server_that_leaves(place: Place) -> None:
-    change = (
-        ("      - {name: fe2.example.test, address: 127.0.0.2}\n", ""),
-        (
-            "servers: [fe3.example.test]",
-            "servers: [fe3.example.test, {name: fe2.example.test, address: 127.0.0.9, machine: fe3.example.test}]",
-        ),
-    )
-    assert told(place, *change)[:2] == [
-        "server fe2.example.test moves from pool1.example.test to pool2.example.test",
-        "fe2.example.test's address changes from 127.0.0.2 to 127.0.0.9",
-    ]
-
-
-def test_next_hop_and_route_are_told_as_ways(place: Place) -> None:
-    edge = "internal_name: edge-int.example.test\n    next_hop: pool1"
-    assert told(place, (edge, edge.replace("pool1", "pool2"))) == [
-        "pool sip.example.test sends requests to pool2.example.test instead of pool1.example.test"
-    ]
-    more = "  - {name: sip2.example.test, role: edge, servers: [e2.example.test], next_hop: pool1.example.test}\nfederation:\n"
-    assert "partners are reached through sip2.example.test instead of sip.example.test" in told(
-        place, ("federation:\n", more), ("route: sip.", "route: sip2.")
-    )
-
-
-def test_first_front_end_pool_is_home_by_default_and_so_its_order_means_something(place: Place) -> None:
-    before = loaded(place)
-    pools = before.topology.pools
-    turned = before.topology.model_copy(update={"pools": (pools[1], pools[0], *pools[2:])})
-    assert difference(before, replace(before, topology=turned)) == [
-        "the order of the pools changes to pool2.example.test, pool1.example.test, sip.example.test, bot.example.test",
-        "users without an explicit home pool have the home pool pool2.example.test instead of pool1.example.test",
-    ]
-
-
-def test_new_partner_is_described_with_its_anchor(place: Place) -> None:
-    one = "    - {domains: [partner.test], edge: sip.partner.test, anchors: [b/root.pem], crls: [b/root.crl, b/issuing.crl]}\n"
-    assert told(place, (one, "")) == ["partner partner.test may no longer connect"]
-    (line,) = back(place, (one, ""))
-    assert line.startswith(
-        "partner partner.test may now connect with partner.test, sip.partner.test, under CN=Partner Root"
-    )
-    assert "(SHA-256 " in line
-
-
-def test_anchors_are_compared_by_certificate_though_the_file_has_the_same_name(place: Place) -> None:
-    before = Draft.read(TOPOLOGY.encode(), place.file)
-    (place.file.parent / "b" / "root.pem").write_bytes(FORGE.root("New Root").pem_chain)
-    after = Draft.read(TOPOLOGY.encode(), place.file)
-    leaves, joins = difference(before.loaded, after.loaded)
-    assert leaves.startswith("anchor CN=Partner Root CA,O=Partner (SHA-256 ")
-    assert leaves.endswith(") of partner partner.test is removed")
-    assert joins.startswith("anchor CN=New Root (SHA-256 ")
-    assert joins.endswith(") of partner partner.test is added")
-
-
-def test_another_file_with_the_same_anchor_is_a_change_of_the_file_only(place: Place) -> None:
-    folder = place.file.parent
-    (folder / "b" / "renamed.pem").write_bytes((folder / "b" / "root.pem").read_bytes())
-    assert told(place, ("b/root.pem", "b/renamed.pem")) == [
-        "the anchors of partner partner.test are named by b/renamed.pem instead of b/root.pem"
-    ]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from sipmesh.topology.document.named_files.trust_anchors import key_of
 from sipmesh.topology.expiry import impact
 from sipmesh.topology.expiry.validity import DatedItem
 from sipmesh.topology.home_pools import home_by_default
-from sipmesh.topology.versions.difference import pairings
+from sipmesh.topology.versions.pairing import pairings
 from sipmesh.trust.formatting import tell_list
 from sipmesh.trust.revocation.crl import RevocationSource
 from sipmesh.trust.role import Role

@@ -1,0 +1,97 @@
+"""Words for federation and partners that have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from sipmesh.topology.versions.pairing import pairings
+from sipmesh.topology.versions.part_changes.authority_changes import authority_changes, name_anchor
+from sipmesh.topology.versions.part_changes.field_changes import Words, from_to, list_fields, list_names, order_changes
+from sipmesh.trust.formatting import tell_list
+from sipmesh.trust.role import ClientUsage
+
+if TYPE_CHECKING:
+    from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.document.model import Partner, Topology
+    from sipmesh.trust.authority import Authority
+
+
+def _route(_whose: str, old: str | None, new: str | None) -> str:
+    return f"partners are reached through {new or 'nothing'} instead of {old or 'nothing'}"
+
+
+def _usage(whose: str, _old: ClientUsage, new: ClientUsage) -> str:
+    if new is ClientUsage.SERVER_OK:
+        return f"{whose} may now connect with a certificate for serverAuth only"
+    return f"{whose} must now connect with a certificate for clientAuth"
+
+
+def _third_party(whose: str, _old: object, new: object) -> str:
+    whom = "other organisations also, so that only the name identifies it" if new else "this partner only"
+    return f"the CA of {whose} is now declared to issue for {whom}"
+
+
+_FEDERATION: Mapping[str, Words | None] = {"route": _route, "partners": None, "blocked": None}
+
+_PARTNER: Mapping[str, Words | None] = {
+    **dict.fromkeys(("domains", "anchors", "crls", "ocsp", "revocation", "grace", "list_limit")),
+    "edge": from_to("edge", "DNS SRV"),
+    "address": from_to("address", "DNS"),
+    "client_usage": _usage,
+    "media": from_to("media", "those of our users"),
+    "identity": from_to("signatures of calls", "none"),
+    "third_party": _third_party,
+}
+
+
+def federation_changes(old: Topology, new: Topology) -> Iterator[str]:
+    """List changes of the way to partners, and of the blocked names."""
+    before, after = old.federation, new.federation
+    yield from list_fields("federation", before, after, _FEDERATION)
+    yield from list_names(
+        before.blocked,
+        after.blocked,
+        lambda name: f"{name} is blocked",
+        lambda name: f"{name} is no longer blocked",
+        "the blocked names",
+    )
+
+
+def partner_changes(old: Loaded, new: Loaded) -> Iterator[str]:
+    """List partners that are added, removed or changed, and another order of them."""
+    found = pairings(old, new)
+    for pair in found:
+        if pair.old is None and pair.new is not None:
+            yield _welcome(*pair.new)
+        elif pair.new is None and pair.old is not None:
+            yield f"partner {pair.old[0].name} may no longer connect"
+        elif pair.old is not None and pair.new is not None:
+            yield from _partner(pair.old[0], pair.new[0], (pair.old[1], pair.new[1]))
+    places = {pair.old[0].name: pair.new[0].name for pair in found if pair.old and pair.new}
+    before = [places[partner.name] for partner in old.topology.federation.partners if partner.name in places]
+    yield from order_changes(before, [partner.name for partner in new.topology.federation.partners], "the partners")
+
+
+def _welcome(partner: Partner, authority: Authority) -> str:
+    """Describe a new partner, and how it proves its identity."""
+    parts = [f"partner {partner.name} may now connect with {tell_list(partner.identities)}"]
+    parts += [f"under {' and '.join(map(name_anchor, authority.anchors)) or 'no anchor'}"]
+    parts += ["of a third-party CA"] if partner.third_party else []
+    parts += ["with a certificate for serverAuth only"] if partner.client_usage is ClientUsage.SERVER_OK else []
+    return ", ".join(parts)
+
+
+def _partner(old: Partner, new: Partner, read: tuple[Authority, Authority]) -> Iterator[str]:
+    whose = f"partner {new.name}"
+    if old.name != new.name:
+        yield f"partner {old.name} is now called {new.name}"
+    yield from list_names(
+        old.domains,
+        new.domains,
+        lambda name: f"{whose} may now connect as {name}",
+        lambda name: f"{whose} may no longer connect as {name}",
+        f"the domains of {whose}",
+    )
+    yield from list_fields(whose, old, new, _PARTNER)
+    yield from authority_changes(old, new, read, whose)

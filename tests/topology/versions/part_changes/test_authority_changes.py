@@ -1,0 +1,54 @@
+"""Anchors are compared by certificate, the sources of revocation by their names."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from sipmesh.demo.forge import Forge
+from sipmesh.topology.versions.difference import difference
+from sipmesh.topology.versions.publication import Draft
+from topology.changed_text import told
+from topology.world import TOPOLOGY, Place
+
+FORGE = Forge(datetime(2026, 11, 24, 12, tzinfo=UTC))
+
+
+def test_anchors_are_compared_by_certificate_though_the_file_has_the_same_name(place: Place) -> None:
+    before = Draft.read(TOPOLOGY.encode(), place.file)
+    (place.file.parent / "b" / "root.pem").write_bytes(FORGE.root("New Root").pem_chain)
+    after = Draft.read(TOPOLOGY.encode(), place.file)
+    leaves, joins = difference(before.loaded, after.loaded)
+    assert leaves.startswith("anchor CN=Partner Root CA,O=Partner (SHA-256 ")
+    assert leaves.endswith(") of partner partner.test is removed")
+    assert joins.startswith("anchor CN=New Root (SHA-256 ")
+    assert joins.endswith(") of partner partner.test is added")
+
+
+def test_another_file_with_the_same_anchor_is_a_change_of_the_file_only(place: Place) -> None:
+    folder = place.file.parent
+    (folder / "b" / "renamed.pem").write_bytes((folder / "b" / "root.pem").read_bytes())
+    assert told(place, ("b/root.pem", "b/renamed.pem")) == [
+        "the anchors of partner partner.test are named by b/renamed.pem instead of b/root.pem"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        ("grace: 48", "the grace hours after nextUpdate for lists of partner other.test change from the default to 48"),
+        ("list_limit: 9", "the largest size of a list of partner other.test in MiB changes from the default to 9"),
+    ],
+)
+def test_source_of_revocation_has_words(place: Place, key: str, line: str) -> None:
+    lists = "crls: [c/root.crl, c/issuing.crl]"
+    assert told(place, (lists, f"{lists}\n      {key}")) == [line]
+
+
+def test_needed_revocation_status_has_words(place: Place) -> None:
+    lists = "crls: [c/root.crl, c/issuing.crl]"
+    asks = f"{lists}\n      ocsp: ['http://ocsp.other.test/']\n      revocation: both"
+    assert told(place, (lists, asks))[1] == (
+        "certificates of partner other.test now need a revocation list and an OCSP response instead of a revocation list"
+    )
