@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sipmesh.server.refresh.backoff import FIRST_RETRY, Backoff
-from sipmesh.server.refresh.fetch_schedule import AT_ONCE, FetchSchedule
+from sipmesh.server.refresh.fetch_schedule import FetchSchedule
+from sipmesh.server.refresh.fetch_turns import MOST_OF_OWNER
 from sipmesh.server.refresh.http_fetch import FetchError, HttpFetcher
 from sipmesh.topology.expiry.fetch_status import FetchStatus
 from sipmesh.topology.expiry.validity import DatedItem
@@ -107,15 +108,15 @@ async def test_bug_in_one_job_is_logged_and_the_job_runs_again() -> None:
 
 
 @on_jumping_loop
-async def test_so_many_jobs_run_at_the_same_time_and_the_next_one_waits() -> None:
+async def test_so_many_jobs_of_an_owner_run_at_the_same_time_and_the_next_one_waits() -> None:
     async with scheduling() as (schedule, _):
         gate = asyncio.Event()
-        jobs = [Job(name=f"http://crl.test/{number}", gate=gate) for number in range(AT_ONCE + 1)]
+        jobs = [Job(name=f"http://crl.test/{number}", gate=gate) for number in range(MOST_OF_OWNER + 1)]
         for job in jobs:
             schedule.start(job)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert [len(job.runs) for job in jobs] == [1] * AT_ONCE + [0]
+        assert [len(job.runs) for job in jobs] == [1] * MOST_OF_OWNER + [0]
         gate.set()
         await schedule.poke(jobs[-1].name)
         assert len(jobs[-1].runs) == 1

@@ -1,4 +1,4 @@
-"""When each fetch job runs: at once, then again after the pause of its backoff; a few jobs run at the same time."""
+"""When each fetch job runs: at once, then again after the pause of its backoff."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import SipmeshError
+from sipmesh.server.refresh.fetch_turns import FetchTurns
 from sipmesh.topology.expiry.fetch_status import FetchStatus
 from sipmesh.trust.formatting import tell_time
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.refresh.fetch_jobs import Clock, FetchJob
     from sipmesh.server.refresh.http_fetch import HttpFetcher
-
-AT_ONCE = 4
-"""Fetches at the same time: each may bring 64 MiB."""
 
 _NUMBERS = re.compile(r"[0-9]+")
 
@@ -57,7 +55,7 @@ class FetchSchedule:
     ) -> None:
         self._loop, self._http, self._clock, self._organisation, self._log = loop, http, clock, organisation, log
         self._runs: dict[FetchJob, _Run] = {}
-        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._turns = FetchTurns()
 
     def __repr__(self) -> str:
         failing = sum(job.pace.failing_since is not None for job in self._runs)
@@ -113,7 +111,7 @@ class FetchSchedule:
     async def _attempt(self, job: FetchJob) -> str:
         """Fetch once, and return the fault, empty if there is none. A bug in one job must not stop the others."""
         try:
-            async with self._turn:
+            async with self._turns.turn_of(job.owner):
                 await job.fetch(self._http, self._clock)
         except (SipmeshError, OSError) as wrong:
             return str(wrong)

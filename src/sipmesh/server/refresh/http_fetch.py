@@ -18,6 +18,7 @@ from yarl import URL
 
 from sipmesh.errors import SipmeshError
 from sipmesh.routing.proxy.locate import DnsQuestion, RecordKind
+from sipmesh.server.refresh.fetch_turns import MOST_OF_OWNER, MOST_OF_PARTNERS
 from sipmesh.transport.resolver import UnansweredError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class FetchLimits:
     connect_s: float = 5.0
     whole_s: float = 60.0
     redirects: int = 3
-    connections: int = 4  # at the same time, to all sources together
+    connections: int = MOST_OF_PARTNERS + MOST_OF_OWNER  # at the same time: those of partners, and of our own authority
 
 
 @dataclass(frozen=True, slots=True)
