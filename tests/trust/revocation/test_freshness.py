@@ -68,7 +68,36 @@ def test_expired_crl_is_refused(late: timedelta, *, taken: bool) -> None:
 
 @pytest.mark.parametrize(("ahead", "taken"), [(SKEW, True), (SKEW + timedelta(seconds=1), False)])
 def test_crl_may_begin_five_minutes_ahead_of_our_clock(ahead: timedelta, *, taken: bool) -> None:
-    assert (why_not(FORGE.revocations(ISSUING, number=6, begins=ahead)) == "") is taken
+    assert (why_not(FORGE.revocations(ISSUING, number=6, begins=ahead), None) == "") is taken
+
+
+def test_crl_that_begins_later_waits_while_the_current_is_valid() -> None:
+    """Until then no certificate is accepted by it, so it would close the links of its CA."""
+    ahead = FORGE.revocations(ISSUING, number=6, begins=SKEW, ends=timedelta(days=30))
+    assert "list 6 begins only at" in why_not(ahead)
+    assert why_not(ahead, at=NOON + SKEW) == ""
+    ended = RevocationList.load(FORGE.revocations(ISSUING, number=5, ends=-SKEW / 2))
+    assert why_not(ahead, ended) == ""
+
+
+def test_forged_crl_does_not_stay_after_its_ca_is_known() -> None:
+    """It was accepted before. Its thisUpdate and number are higher than those of each rightful CRL."""
+    liar = FORGE.authority("Issuing", ROOT)
+    held = RevocationList.load(FORGE.revocations(liar, number=2**100, begins=SKEW, ends=timedelta(days=9_000)))
+    rightful = FORGE.revocations(ISSUING, number=6)
+    assert "older than the current" in why_not(rightful, held, known=(ROOT.certificate,))
+    assert why_not(rightful, held) == ""
+    assert held.is_refuted
+
+
+def test_confirmed_crl_replaces_that_of_an_unknown_ca() -> None:
+    """Nobody knows whether the other CA exists. Two CRLs of unknown CAs do not replace each other."""
+    liar = FORGE.root("Unheard of")
+    held = RevocationList.load(FORGE.revocations(liar, number=9, ends=timedelta(days=9_000)))
+    rightful = FORGE.revocations(ISSUING, number=6)
+    assert "is a list of CN=Issuing" in why_not(rightful, held, known=(ROOT.certificate,))
+    assert why_not(rightful, held) == ""
+    assert "is a list of CN=Unheard of" in why_not(FORGE.revocations(liar), RevocationList.load(rightful))
 
 
 def test_crl_of_another_ca_is_refused_while_the_current_is_valid() -> None:

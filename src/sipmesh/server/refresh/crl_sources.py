@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.server.refresh.authorities import NamedAuthority, authorities_for
 from sipmesh.server.refresh.backoff import Backoff
@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from sipmesh.server.refresh.fetch_schedule import FetchSchedule
     from sipmesh.server.refresh.intermediates import KnownIntermediates
     from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.document.named_files.crl_files import ListFiles
+    from sipmesh.trust.authority import Authority
     from sipmesh.trust.revocation.crl import RevocationList
     from sipmesh.trust.role import Role
+
+FETCHED_AGAIN_S: Final = 60.0
+"""Seconds between two fetches that a refused peer can cause by connecting again."""
 
 
 class CrlSources:
@@ -35,6 +40,7 @@ class CrlSources:
         self._role, self._loaded, self._schedule = role, loaded, schedule
         self._issuers, self._put, self._chance = issuers, put, chance
         self._jobs: dict[str, CrlFetchJob] = {}
+        self._files_of: dict[int, ListFiles] = {}  # by the id of the authority
 
     def __repr__(self) -> str:
         return f"<CrlSources from {len(self._jobs)} URLs>"
@@ -43,6 +49,7 @@ class CrlSources:
         """Fetch the URLs that *loaded* names, and no others; a new URL is fetched at once."""
         self._carry(loaded)
         self._loaded = loaded
+        self._files_of = {id(named.authority): named.files for named in authorities_for(self._role, loaded)}
         wanted = self._wanted(loaded)
         for url in self._jobs.keys() - wanted.keys():
             self._schedule.stop(self._jobs.pop(url))
@@ -51,6 +58,14 @@ class CrlSources:
                 self._start(url, named, file)
             job, entry = self._jobs[url], named.entry
             job.owner, job.grace, job.largest = named.owner, entry.grace_time, entry.largest_list
+
+    def fetch_unconfirmed(self, authority: Authority) -> None:
+        """Fetch again each CRL of *authority* that no known CA has signed: a peer was refused, and its CA is known now."""
+        files = self._files_of.get(id(authority))
+        for entry in files.files if files is not None else ():
+            job, crl = self._jobs.get(entry.name), self._in_force(entry.file)
+            if job is not None and (crl is None or not crl.is_confirmed(self._issuers_for(entry.file))):
+                self._schedule.run_again(job, FETCHED_AGAIN_S)
 
     def _start(self, url: str, named: NamedAuthority, file: Path) -> None:
         pace, grace = Backoff(self._chance), named.entry.grace_time

@@ -52,7 +52,7 @@ class Fetcher:
         loaded = node.view.loaded
         folder = loaded.folder / FETCHED
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        issuers = KnownIntermediates(folder / "issuers.pem")
+        issuers = KnownIntermediates(folder)
         self._gatekeeper, self._http = node.gatekeeper, http or HttpFetcher(node.resolver)
         self._schedule = FetchSchedule(
             node.loop,
@@ -62,7 +62,7 @@ class Fetcher:
             log,
         )
         self._crls = CrlSources(node.view.role, loaded, self._schedule, issuers, lambda file: look([file]), chance)
-        self._ocsp = OcspSources(node, self._schedule, issuers, log, chance)
+        self._ocsp = OcspSources(node, self._schedule, issuers, log, chance, self._crls.fetch_unconfirmed)
 
     def __repr__(self) -> str:
         return f"<Fetcher with {self._schedule!r}>"

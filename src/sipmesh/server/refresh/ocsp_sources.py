@@ -70,7 +70,10 @@ class _Responders:
 
 
 class OcspSources:
-    """The OCSP jobs of one server. Implements `proxy.gatekeeper.VerdictObserver`; *chance* is for `Backoff`."""
+    """The OCSP jobs of one server. Implements `proxy.gatekeeper.VerdictObserver`; *chance* is for `Backoff`.
+
+    *refused* is called with the authority of a peer that is refused only because its revocation status is unknown.
+    """
 
     def __init__(
         self,
@@ -79,7 +82,9 @@ class OcspSources:
         issuers: KnownIntermediates,
         log: Log,
         chance: Callable[[], float],
+        refused: Callable[[Authority], None],
     ) -> None:
+        self._refused = refused
         self._node, self._schedule, self._issuers, self._log, self._chance = node, schedule, issuers, log, chance
         self._folder = node.view.loaded.folder
         self._responders: dict[str, _Responders] = {}
@@ -130,7 +135,9 @@ class OcspSources:
         trail = Evaluation(evidence, policy, verdict.at).trail
         if trail.authority is None or not trail.verified:
             return
-        self._issuers.remember(trail.path[1:-1])
+        self._issuers.remember(trail.path)
+        if not verdict.accepted:
+            self._refused(trail.authority)
         known = (responders for responders in self._responders.values() if responders.authority is trail.authority)
         if (responders := next(known, None)) is None:
             return

@@ -170,6 +170,15 @@ class RevocationList:
         namesakes = [certificate for certificate in issuers if certificate.subject.public_bytes() == self.issuer_der]
         return bool(namesakes) and not any(self.signed_by(certificate) for certificate in namesakes)
 
+    def is_confirmed(self, issuers: Iterable[x509.Certificate]) -> bool:
+        """Tell whether one of *issuers* has signed this CRL. If none has the name of its issuer, its signature is not known."""
+        return any(issuer.subject.public_bytes() == self.issuer_der and self.signed_by(issuer) for issuer in issuers)
+
+    @property
+    def is_refuted(self) -> bool:
+        """Whether the signature was checked with the keys of CAs of this name, and none of them has made it."""
+        return bool(self._known) and not any(good for _, good in self._known)
+
     def is_older_than(self, other: RevocationList) -> bool:
         """Tell whether *other* is a later CRL of the same CA, kind and scope.
 

@@ -48,19 +48,38 @@ def look_at_list(
         raise UnusableListError(f"list {new.number} begins only at {tell_time(new.this_update)}")
     if new.is_forged(issuers):
         raise UnusableListError(f"is not signed by {_issuer(new)}, its issuer by name")
-    if current is not None:
+    if current is not None and _keeps_out(current, new, issuers):
         _follows(new, current, at)
     return new
 
 
+def _keeps_out(current: RevocationList, new: RevocationList, issuers: Sequence[x509.Certificate]) -> bool:
+    """Return whether *current* keeps out an older CRL, and one of another CA.
+
+    A CRL is accepted before its CA is known, because the CA arrives in a handshake only. So an attacker in place of the publisher
+    can have a forged CRL accepted, with a nextUpdate of any year. It must not stay after the CA is known: then its signature is
+    wrong, or the signature of *new* is the only one that is confirmed.
+    """
+    if current.is_forged(issuers):
+        return False
+    return current.is_confirmed(issuers) or not new.is_confirmed(issuers)
+
+
 def _follows(new: RevocationList, current: RevocationList, at: datetime) -> None:
-    """Refuse a CRL of another CA or scope while the current CRL is valid, and an older CRL always."""
+    """Refuse a CRL of another CA or scope while the current CRL is valid, and an older CRL always.
+
+    A CRL of a clock that is ahead has to wait as well: until its thisUpdate, no certificate is accepted by it.
+    """
     if new.issuer_der != current.issuer_der:
         if at <= current.next_update:
             raise UnusableListError(f"is a list of {_issuer(new)}, and the current list is of {_issuer(current)}")
         return
     if (new.scope, new.base is None) != (current.scope, current.base is None) and at <= current.next_update:
         raise UnusableListError("has another scope than the current list")
+    if new.this_update > at >= current.this_update and at <= current.next_update:
+        raise UnusableListError(
+            f"list {new.number} begins only at {tell_time(new.this_update)}, and the current is valid"
+        )
     if (new.this_update, new.number) < (current.this_update, current.number):
         raise UnusableListError(f"list {new.number} is older than the current list {current.number}")
 

@@ -191,11 +191,11 @@ def _read_list(
     """Read a CRL. If a known CA has the name of its issuer, that CA must have signed it.
 
     A CRL that is older than *before*, of the same CA and scope, is refused. So an attacker who can write the file cannot undo a
-    revocation.
+    revocation. If *before* was refuted by a certificate of its issuer, it revokes nothing, and is replaced.
     """
     found = read_list(crl_file.file, crl_file.largest)
     if found.is_forged(issuers):
         raise UnusableListError(f"is not signed by {found.issuer.rfc4514_string()}, its issuer by name")
-    if before is not None and found.is_older_than(before):
+    if before is not None and not before.is_refuted and found.is_older_than(before):
         raise OlderListError(f"revocation list {found.number} is older than list {before.number}, which stays in force")
     return found
