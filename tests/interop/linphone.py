@@ -21,6 +21,8 @@ AUDIO_KBIT_S = 5.0
 """Below this, there are only STUN keepalives."""
 _RATES = re.compile(r"\(audio\).*?RTP : \[d=([0-9.]+),u=([0-9.]+)\]")
 """What its log says each second: the kilobits per second that come down, and go up."""
+_COUNTED = re.compile(r"- (sent|received) +[0-9]+ packets\n.*\n.*- +([0-9]+) bytes")
+"""What its log says at the end of a call, on three lines for each direction."""
 
 CONFIG = """\
 [sip]
@@ -39,7 +41,7 @@ default_proxy=0
 guess_hostname=0
 register_only_when_network_is_up=0
 [net]
-firewall_policy=nopolicy
+firewall_policy={policy}
 dns_srv_enabled=0
 [rtp]
 audio_rtp_port=-1
@@ -81,6 +83,7 @@ class Linphone:
         *,
         anchor: Path,
         media: str = "srtp",
+        ice: bool = False,
         answers: bool = True,
         publishes: bool = False,
         expires_s: int = 600,
@@ -93,7 +96,8 @@ class Linphone:
         self._began = 0  # where its log was when it began to talk
         config = CONFIG.format(
             anchor=anchor, user=user, password=password, domain=domain, server=server, media=media, expires_s=expires_s,
-            secure=media != "none", publishes=publishes, account=account, friend=friend and FRIEND.format(address=friend),
+            secure=media != "none", policy="ice" if ice else "nopolicy", publishes=publishes, account=account,
+            friend=friend and FRIEND.format(address=friend),
         )  # fmt: skip
         (folder / "rc").write_text(config)
 
@@ -155,6 +159,10 @@ class Linphone:
         async with asyncio.timeout(PATIENCE_S):
             while not any(down > AUDIO_KBIT_S for down, _ in self._rates()):
                 await asyncio.sleep(LOOK_AGAIN_S)
+
+    def counted(self) -> dict[str, int]:
+        """Give the octets of audio that were ``sent`` and ``received`` in the call that has ended last, as its log says."""
+        return {direction: int(octets) for direction, octets in _COUNTED.findall(self.log)}
 
     def _rates(self) -> list[tuple[float, float]]:
         """Give the rates since it talks: down and up, in kilobits per second."""

@@ -12,11 +12,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from interop.baresip import Baresip
 from interop.chromium import BUNDLES, Chromium, WebPhone
+from interop.hosts_file import require_namespaces
+from interop.linphone import Linphone
 from interop.phones import phone
 from sipmesh.demo.network import FE1, DemoNetwork
 from sipmesh.demo.organisation import Organisation
 from sipmesh.sip.digest import Algorithm
 from sipmesh.transport.tls.contexts import Identity
+from sipmesh.trust.evidence import LinkKind
 from support.web_peer import open_websocket, web_address
 from transport.authority import Authority
 
@@ -155,6 +158,34 @@ def test_page_and_baresip_write_and_call(
         await dora.evaluate("phone.stop()")
 
     runner.run(play(gina))
+
+
+@pytest.mark.peer("linphone")
+@pytest.mark.parametrize("library", ["jssip", "sipjs"])
+def test_page_calls_linphone(browser: tuple[DemoNetwork, Chromium], runner: asyncio.Runner, library: str) -> None:
+    """With DTLS-SRTP and ICE. Each side counts what it has received."""
+    require_namespaces()
+    example = browser[0].example
+    server = f"{FE1}:{example.ports[FE1][LinkKind.CLIENT]}"
+    folder = browser[0].folder / f"linphone-{library}"
+    gina = Linphone(folder, "gina", "gina-secret", DOMAIN, server, anchor=example.root, media="dtls", ice=True)
+
+    async def play() -> None:
+        dora = await registered(*browser, library, "dora")
+        async with gina:
+            await gina.registered()
+            await dora.call(f"sip:gina@{DOMAIN}")
+            await dora.until("confirmed")
+            await gina.talk()
+            figures = await dora.media(PACKETS)
+            assert has_audio(figures), figures
+            await gina.hears()
+            await dora.hang_up()
+            await gina.says("No current call", "call-status")
+            print(library, "calls linphone", figures, gina.counted())  # noqa: T201 - as above
+        await dora.evaluate("phone.stop()")
+
+    runner.run(play())
 
 
 def test_browser_refuses_the_certificate_of_a_ca_that_it_does_not_know(

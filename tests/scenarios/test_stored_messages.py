@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import pytest
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.trust.evidence import LinkKind
+from support.checkout import DOCS
 from support.full_disk import small_disk
 from support.network import FE1, FE2, Network, copied
 from support.peer import HungUpError, Peer
@@ -24,6 +28,16 @@ TEXT = ("content-type", "text/plain")
 INSTANTS = 40
 STEP_S = 0.004
 """Seconds between two of the instants at which the server is killed."""
+A_ROW = 8
+"""Instants in one row of the table."""
+
+PAGE = DOCS / "reliability.md"
+FIRST, LAST = "<!-- forty instants: tests/scenarios/test_stored_messages.py -->", "<!-- end of forty instants -->"
+HEAD = """\
+| killed so long after the first 202 | kills | messages answered 202 or 200 | lost | delivered again |
+| --- | --- | --- | --- | --- |"""
+WRITES = "SIPMESH_WRITE_PAGES"
+"""A variable of the environment: with it, the tests write what they have seen into the page."""
 
 
 async def say(peer: Peer, text: str) -> int:
@@ -61,48 +75,84 @@ def has_grown(texts: list[str], before: int) -> bool:
     return len(texts) > before
 
 
+@dataclass
+class Run:
+    """What was written and read at forty lives of a server, each of which ends by a kill. Texts begin with their life."""
+
+    accepted: list[str] = field(default_factory=list)
+    received: dict[str, list[str]] = field(default_factory=dict)  # the Call-IDs of each text, once for each delivery
+
+    async def write(self, example: Organisation, life: int) -> None:
+        """Alice writes until the server dies."""
+        async with await opened(example, "alice") as alice:
+            with suppress(HungUpError, ConnectionError):
+                for count in range(1000):
+                    text = f"{life}-{count}"
+                    if await say(alice, text) in {200, 202}:
+                        self.accepted.append(text)
+
+    async def read(self, example: Organisation) -> None:
+        """Bob reads until the server dies."""
+        async with await opened(example, "bob") as bob:
+            with suppress(HungUpError, ConnectionError):
+                while True:
+                    came = await bob.request_in("MESSAGE")
+                    self.received.setdefault(came.body.decode(), []).append(came.call_id)
+                    await bob.reply(came, 200)
+
+    def rows(self) -> list[str]:
+        """Write the table: a row for eight instants."""
+        return [self._row(range(first, first + A_ROW)) for first in range(0, INSTANTS, A_ROW)]
+
+    def _row(self, lives: range) -> str:
+        mine = [text for text in self.accepted if int(text.partition("-")[0]) in lives]
+        twice = sum(len(self.received.get(text, ())) > 1 for text in mine)
+        lost = sum(text not in self.received for text in mine)
+        first, last = (round(1000 * STEP_S * life) for life in (lives[0], lives[-1]))
+        return f"| {first} to {last} ms | {len(lives)} | {len(mine)} | {lost} | {twice} |"
+
+
+def keep(rows: list[str]) -> None:
+    """Print the table; with `WRITES` in the environment, write it into the page, with today's date (UTC)."""
+    table = "\n".join([f"Seen on {datetime.now(UTC):%Y-%m-%d}:", "", HEAD, *rows])
+    print(table)  # noqa: T201 - `make soak` shows it with -s
+    if WRITES in os.environ:
+        before, _, rest = PAGE.read_text().partition(FIRST)
+        PAGE.write_text(f"{before}{FIRST}\n\n{table}\n\n{LAST}{rest.partition(LAST)[2]}")
+
+
 @pytest.mark.soak
 @within(600.0)
 async def test_no_accepted_message_is_lost_by_kills_at_forty_instants(example: Organisation) -> None:
     """While alice writes and, at every other instant, bob reads. What bob reads twice has the same Call-ID."""
     example.document["messages"] = {"per_user": 10_000, "per_sender": 10_000}
     example.write()
-    accepted: list[str] = []
-    received: dict[str, set[str]] = {}
-
-    async def write(number: int) -> None:
-        async with await opened(example, "alice") as alice:
-            with suppress(HungUpError, ConnectionError):
-                for count in range(1000):
-                    text = f"{number}-{count}"
-                    if await say(alice, text) in {200, 202}:
-                        accepted.append(text)
-
-    async def read() -> None:
-        async with await opened(example, "bob") as bob:
-            with suppress(HungUpError, ConnectionError):
-                while True:
-                    came = await bob.request_in("MESSAGE")
-                    received.setdefault(came.body.decode(), set()).add(came.call_id)
-                    await bob.reply(came, 200)
-
-    for number in range(INSTANTS):
+    run = Run()
+    for life in range(INSTANTS):
         process = await spawn(example, FE1)
         await process.ready()
-        before = len(accepted)
-        work = [asyncio.create_task(write(number))]
-        if number % 2:
-            work.append(asyncio.create_task(read()))
-        await until(partial(has_grown, accepted, before))
-        await asyncio.sleep(STEP_S * number)
+        before = len(run.accepted)
+        work = [asyncio.create_task(run.write(example, life))]
+        if life % 2:
+            work.append(asyncio.create_task(run.read(example)))
+        await until(partial(has_grown, run.accepted, before))
+        await asyncio.sleep(STEP_S * life)
         await process.end(signal.SIGKILL)
         await asyncio.gather(*work)
     async with serving(example, FE1):
-        reading = asyncio.create_task(read())
-        await until(lambda: set(accepted) <= set(received))
+        reading = asyncio.create_task(run.read(example))
+        await until(lambda: set(run.accepted) <= set(run.received))
         reading.cancel()
-    assert len(accepted) > INSTANTS
-    assert all(len(call_ids) == 1 for call_ids in received.values())
+    keep(run.rows())
+    assert len(run.accepted) > INSTANTS
+    assert all(len(set(call_ids)) == 1 for call_ids in run.received.values())
+
+
+def test_page_has_the_table_of_the_forty_instants() -> None:
+    table = PAGE.read_text().partition(FIRST)[2].partition(LAST)[0]
+    rows = [line.strip("|").split("|") for line in table.splitlines() if " ms |" in line]
+    assert sum(int(row[1]) for row in rows) == INSTANTS
+    assert {int(row[3]) for row in rows} == {0}
 
 
 @on_loop
