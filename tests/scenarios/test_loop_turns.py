@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from time import thread_time
 from typing import Any, Final
 
 import pytest
@@ -35,7 +36,13 @@ from support.running import on_loop, until, within
 
 PROMISE_S: Final = 0.02
 ASSERTED_S: Final = 10 * PROMISE_S
-"""A machine that does other work at the same time is ten times slower."""
+"""So much CPU time may the thread of the loop use for all turns of an act.
+
+Its longest turn is longer on a machine that does other work at the same time, so that the turn is printed and not asserted.
+"""
+
+SENT_S: Final = 5e-6
+"""The same for each user who is sent."""
 
 A_POOL: Final = 10
 
@@ -80,10 +87,11 @@ class Threads:
         return True in self.seen
 
 
-async def next_turn(meter: TurnMeter) -> None:
-    """Begin to measure: what the test itself has computed in its turn does not count."""
+async def next_turn(meter: TurnMeter) -> float:
+    """Begin to measure: what the test itself has computed in its turn does not count. Returns the CPU time of this thread."""
     await asyncio.sleep(0.001)
     meter.take_longest()
+    return thread_time()
 
 
 @pytest.mark.parametrize("servers", [400, pytest.param(2000, marks=pytest.mark.soak)])
@@ -96,15 +104,15 @@ async def test_large_version_is_read_and_stored_beside_the_loop(
         managed.edit(with_servers(servers))
         agent, meter, item = managed.member(FE1), managed.nodes[FE1].reactor.meter, version(managed)
         read, stored = Threads(agent._documents, "newer", monkeypatch), Threads(agent._documents, "keep", monkeypatch)
-        await next_turn(meter)
+        began = await next_turn(meter)
         agent.applier.receive(MGMT, item)
         await agent.applier.finished()
-        longest = meter.take_longest()
+        longest, used_s = meter.take_longest(), thread_time() - began
         assert managed.number(FE1) == 5
         assert not read.on_loop
         assert not stored.on_loop
         print(f"{servers} servers: longest turn {longest * 1000:.1f} ms")  # noqa: T201 - the figure, with -s
-        assert longest < ASSERTED_S
+        assert used_s < ASSERTED_S
 
 
 def version(managed: Managed) -> Item:
@@ -123,16 +131,16 @@ async def test_many_users_are_read_and_stored_beside_the_loop(
         read = Threads(agent._documents, "newer_users", monkeypatch)
         stored = Threads(agent._documents.users, "keep", monkeypatch)
         items = [Item(ItemKind.USERS, jws, str(n), 9) for n, jws in enumerate(signed)]
-        await next_turn(meter)
+        began = await next_turn(meter)
         for item in items:
             agent.applier.receive(MGMT, item)
         await agent.applier.finished()
-        longest = meter.take_longest()
+        longest, used_s = meter.take_longest(), thread_time() - began
         assert managed.nodes[FE1].user_updates.number == managed.holding(FE1).users.read().number == 9
         assert not read.on_loop
         assert not stored.on_loop
         print(f"{count} users: longest turn {longest * 1000:.1f} ms")  # noqa: T201 - the figure, with -s
-        assert longest < ASSERTED_S
+        assert used_s < ASSERTED_S
 
 
 def crl(managed: Managed, count: int) -> bytes:
@@ -157,14 +165,14 @@ async def test_large_crl_is_read_and_written_beside_the_loop(
         agent, node = managed.member(FE1), managed.nodes[FE1]
         read = Threads(RevocationList, "load", monkeypatch)
         written = Threads(agent.held.crls, "put", monkeypatch)
-        await next_turn(node.reactor.meter)
+        began = await next_turn(node.reactor.meter)
         agent.applier.receive(MGMT, item)
         await until(lambda: any(len(crl.serials) == count for crl in node.view.loaded.authority.lists))
-        longest = node.reactor.meter.take_longest()
+        longest, used_s = node.reactor.meter.take_longest(), thread_time() - began
         assert not read.on_loop
         assert not written.on_loop
         print(f"{count} entries of a CRL: longest turn {longest * 1000:.1f} ms")  # noqa: T201 - the figure, with -s
-        assert longest < ASSERTED_S
+        assert used_s < ASSERTED_S
 
 
 @pytest.mark.parametrize("servers", [400, pytest.param(2000, marks=pytest.mark.soak)])
@@ -179,27 +187,27 @@ async def test_large_draft_is_published_and_its_servers_are_shown_beside_the_loo
         compared = Threads(publisher, "_plan", monkeypatch)
         published = Threads(publisher, "_publish", monkeypatch)
         prepared = Threads(managed.master._loader, "prepare", monkeypatch)
-        await next_turn(meter)
+        began = await next_turn(meter)
         plan = await publisher.plan()
         await publisher.publish("ada (1)", "because", plan.base, plan.digest, force=False)
         await asyncio.sleep(0.001)
-        longest = meter.take_longest()
+        longest, used_s = meter.take_longest(), thread_time() - began
         assert managed.number(MGMT) == 2
         assert not any(act.on_loop for act in (compared, published, prepared))
         print(f"{servers} servers published: longest turn {longest * 1000:.1f} ms")  # noqa: T201 - the figure, with -s
-        assert longest < ASSERTED_S
+        assert used_s < ASSERTED_S
 
         for member in managed.master.network.members():
             managed.master.reports.record(member.name, ServerStatus(number=2), datetime.now(UTC), 2)
         encoded = Threads(json, "dumps", monkeypatch)
-        await next_turn(meter)
+        began = await next_turn(meter)
         status = await encoded_status(managed.master.network, 2)
         await asyncio.sleep(0.001)
-        longest = meter.take_longest()
+        longest, used_s = meter.take_longest(), thread_time() - began
         assert not encoded.on_loop
         assert status.count(b'"role"') > servers
         print(f"status of {servers} servers: longest turn {longest * 1000:.1f} ms")  # noqa: T201 - the figure, with -s
-        assert longest < ASSERTED_S
+        assert used_s < ASSERTED_S
 
 
 @pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.soak)])
@@ -212,12 +220,12 @@ async def test_documents_of_many_users_are_made_beside_the_loop(
         await managed.start(MGMT, FE1)
         meter = managed.nodes[MGMT].reactor.meter
         made = Threads(managed.master._offers, "_changed_in", monkeypatch)
-        await next_turn(meter)
+        began = await next_turn(meter)
         await until(lambda: managed.nodes[FE1].users.verifier(f"sip:user{count - 1}@{EXAMPLE}"))
-        longest = meter.take_longest()
+        longest, used_s = meter.take_longest(), thread_time() - began
         assert not made.on_loop
         print(f"{count} users sent: longest turn {longest * 1000:.1f} ms")  # noqa: T201 - the figure, with -s
-        assert longest < ASSERTED_S
+        assert used_s < max(ASSERTED_S, count * SENT_S)
 
 
 def add_users(managed: Managed, count: int) -> None:
