@@ -143,8 +143,10 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
-    """Exclude what was collected from the garbage collector, as a server does with the objects of its start."""
-    gc.collect()
+    """Exclude what was collected from the garbage collector, as a server does with the objects of its start.
+
+    Garbage stays too: to look for it takes each process more than half a second, and finds a few megabytes.
+    """
     gc.freeze()
     gc.set_threshold(YOUNG, MIDDLE, OLD)
 
