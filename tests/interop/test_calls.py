@@ -108,6 +108,7 @@ async def killed(network: DemoNetwork, server: str) -> None:
     await process.waited()
 
 
+@pytest.mark.wide
 def test_call_goes_on_through_the_front_end_that_was_killed_and_started_again(
     network: DemoNetwork, runner: asyncio.Runner
 ) -> None:

@@ -27,6 +27,7 @@ def known(network: Managed, server: str) -> ReplicatedUsers:
     return users
 
 
+@pytest.mark.wide
 @on_loop
 async def test_backup_pool_serves_by_the_documents_that_it_got_beforehand(managed: Managed) -> None:
     """Management may be gone as well by then. Before the version that pairs the pools, no server of the other pool knew alice."""

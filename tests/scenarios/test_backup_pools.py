@@ -97,6 +97,7 @@ async def test_backup_pool_serves_the_users_and_gives_them_back(two_pools: Netwo
         assert (await text(alice)).text == "back"
 
 
+@pytest.mark.wide
 @on_jumping_loop
 async def test_third_pool_sends_requests_and_logins_to_the_backup_pool_and_home_again(three_pools: Network) -> None:
     async with three_pools:
@@ -114,6 +115,7 @@ async def test_third_pool_sends_requests_and_logins_to_the_backup_pool_and_home_
         await reaches(carol, alice)
 
 
+@pytest.mark.wide
 @on_jumping_loop
 async def test_call_at_the_backup_pool_ends_there_before_its_user_is_given_back(three_pools: Network) -> None:
     async with three_pools:
@@ -144,6 +146,7 @@ async def test_backup_pool_stores_no_message(three_pools: Network) -> None:
         assert (stored.status, refused.status) == (202, 480)
 
 
+@pytest.mark.wide
 @on_jumping_loop
 async def test_partner_reaches_the_users_through_the_backup_pool_of_the_next_hop(federated_pools: Network) -> None:
     pair(federated_pools)
@@ -157,6 +160,7 @@ async def test_partner_reaches_the_users_through_the_backup_pool_of_the_next_hop
                 assert (await text(called)).identity == caller.party.aor
 
 
+@pytest.mark.wide
 @on_jumping_loop
 async def test_remote_user_is_carried_to_the_backup_pool_of_the_next_hop(remote: Network) -> None:
     pair(remote)
@@ -186,6 +190,7 @@ async def test_server_that_says_that_the_home_pool_is_gone_gets_no_user_of_it(th
         assert (challenged.status, wrong.status, right.status) == (401, 401, 200)
 
 
+@pytest.mark.wide
 @on_jumping_loop
 async def test_request_for_a_user_is_not_served_by_the_backup_pool_while_the_home_pool_answers(
     three_pools: Network,
@@ -203,6 +208,7 @@ async def test_request_for_a_user_is_not_served_by_the_backup_pool_while_the_hom
         assert (await peer.final()).status == 200
 
 
+@pytest.mark.wide
 @on_jumping_loop
 async def test_pool_that_is_no_backup_serves_nobody_and_knows_no_password(three_pools: Network) -> None:
     async with three_pools:
@@ -216,6 +222,7 @@ async def test_pool_that_is_no_backup_serves_nobody_and_knows_no_password(three_
         assert (stranger.registrations.count(), rightful.registrations.count()) == (0, 1)
 
 
+@pytest.mark.wide
 @on_jumping_loop
 async def test_network_that_is_split_has_no_false_identity_and_ends_well(three_pools: Network) -> None:
     """Both pools live and do not see each other: alice is registered at both, each time with her password."""
@@ -244,6 +251,7 @@ async def test_network_that_is_split_has_no_false_identity_and_ends_well(three_p
             await device.request_in("MESSAGE")
 
 
+@pytest.mark.wide
 @on_jumping_loop
 async def test_new_password_counts_at_the_backup_pool_at_once(three_pools: Network) -> None:
     async with three_pools:

@@ -16,7 +16,7 @@ from support.pool import Pool, build_pool
 from support.postgres import Cluster
 from support.running import on_loop, until
 
-pytestmark = pytest.mark.peer("postgresql")
+pytestmark = [pytest.mark.peer("postgresql"), pytest.mark.wide]
 SHORT = "connect_timeout=2"
 """Seconds, the least that libpq knows."""
 

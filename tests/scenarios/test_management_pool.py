@@ -17,7 +17,7 @@ from support.network import EDGE, FE1, FE2
 from support.pool import Pool, build_pool
 from support.running import on_loop, until
 
-pytestmark = pytest.mark.peer("postgresql")
+pytestmark = [pytest.mark.peer("postgresql"), pytest.mark.wide]
 
 
 @pytest.fixture(name="pool")

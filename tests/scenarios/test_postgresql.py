@@ -49,6 +49,7 @@ async def known(managed: Managed, user: str, server: str) -> None:
     await until(lambda: managed.nodes[server].users.verifier(f"sip:{user}@example.test"))
 
 
+@pytest.mark.wide
 @on_loop
 async def test_user_who_is_added_on_the_command_line_logs_in_until_the_password_changes(managed: Managed) -> None:
     """With another password than the one in the database nobody does."""

@@ -17,6 +17,7 @@ from support.network import FE1, FE2, FE3, FE4, PARTNER_FE, Network
 from support.peer import Peer
 from support.running import on_loop, until
 from support.talking import inside_of
+from support.tiers import wide_after
 
 ERIN = "erin@partner.test"
 
@@ -162,7 +163,7 @@ async def test_blocked_watcher_learns_nothing_from_the_phone_either(
         await accepted(carol, subscribe(carol, BOB, "dialog"), bob)
 
 
-@pytest.mark.parametrize("event", ["dialog", "Dialog;sla", "conference", "vq-rtcpxr"])
+@pytest.mark.parametrize("event", wide_after(2, ["dialog", "Dialog;sla", "conference", "vq-rtcpxr"]))
 @pytest.mark.parametrize("server", [FE1, FE2])
 @on_loop
 async def test_colleague_learns_no_call_id_without_a_rule_that_allows_it(
@@ -356,7 +357,9 @@ async def test_blocked_watcher_is_told_no_more_by_the_phone(
         assert (await bob.final()).status == 200
 
 
-@pytest.mark.parametrize("event", ["dialog x", "dialog,x", "dialog\tx", "dialog, presence", "", "dialog/x"])
+@pytest.mark.parametrize(
+    "event", wide_after(2, ["dialog x", "dialog, presence", "dialog,x", "dialog\tx", "", "dialog/x"])
+)
 @on_loop
 async def test_blocked_watcher_writes_no_event_that_only_the_phone_reads_as_dialog(pool: Network, event: str) -> None:
     """Some phones read the type up to the first blank. The same watcher may ask for what is not about the user."""

@@ -606,6 +606,7 @@ async def _killed_at(managed: Managed, delays: Iterable[float]) -> int:
     return version - before
 
 
+@pytest.mark.wide
 @within(60)
 async def test_management_killed_while_it_publishes_leaves_a_whole_version_or_none(managed: Managed) -> None:
     """The audit log verifies, every server has a topology, and ends on the version of the master."""

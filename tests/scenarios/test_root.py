@@ -95,6 +95,7 @@ async def nothing_is_in_use(network: Managed) -> None:
         await asyncio.sleep(LOOK_AGAIN_S)
 
 
+@pytest.mark.wide
 @on_loop
 async def test_a_root_is_changed_under_traffic(
     organisation: Organisation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -127,6 +127,7 @@ async def test_revoked_server_loses_its_links_at_every_worker_and_no_other_serve
             await peer.ask(peer.request("OPTIONS", "sip:example.test"))
 
 
+@pytest.mark.wide
 @on_loop
 async def test_worker_that_hangs_keeps_no_revoked_peer(example: Organisation) -> None:
     """The operator gets an answer once no worker serves the peer any more: a stopped one was killed and replaced."""
@@ -162,6 +163,7 @@ async def test_killed_worker_takes_only_its_links_with_it_and_is_replaced(exampl
         await pass_message(alice, back)
 
 
+@pytest.mark.wide
 @on_loop
 async def test_drained_server_answers_what_is_under_way_at_every_worker(example: Organisation) -> None:
     async with two_workers(example) as two:

@@ -87,6 +87,7 @@ async def test_phones_of_both_workers_and_of_another_host_reach_each_other(
         }
 
 
+@pytest.mark.wide
 @on_loop
 async def test_user_without_a_phone_is_away_at_each_process_and_one_who_moves_is_found(
     example: Organisation, tmp_path: Path, valkey: ValkeyServer
@@ -104,6 +105,7 @@ async def test_user_without_a_phone_is_away_at_each_process_and_one_who_moves_is
                 await pass_message(sender, bob)
 
 
+@pytest.mark.wide
 @on_loop
 async def test_killed_worker_takes_only_its_rows_with_it(
     example: Organisation, tmp_path: Path, valkey: ValkeyServer
@@ -132,6 +134,7 @@ async def test_killed_worker_takes_only_its_rows_with_it(
             assert (await caller.final(method="BYE")).status == 200
 
 
+@pytest.mark.wide
 @on_loop
 async def test_store_that_comes_back_empty_has_the_rows_of_each_worker_again(
     example: Organisation, tmp_path: Path, valkey: ValkeyServer
@@ -155,6 +158,7 @@ async def answer(phone: Peer) -> None:
     await phone.reply(await phone.request_in("MESSAGE"), 200)
 
 
+@pytest.mark.wide
 @on_loop
 async def test_row_of_a_worker_that_somebody_removes_is_stored_again(
     example: Organisation, tmp_path: Path, valkey: ValkeyServer

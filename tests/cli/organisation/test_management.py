@@ -11,6 +11,7 @@ from support.postgres import PASSWORD
 pytestmark = pytest.mark.peer("postgresql")
 
 
+@pytest.mark.wide
 def test_moved_management_publishes_and_revokes_as_before(organisation: Organisation, postgres_url: str) -> None:
     moved = organisation.type("management", "move", "-", typed=f"{postgres_url}\n")
     assert moved.code == 0, moved.err

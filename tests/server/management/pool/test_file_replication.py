@@ -256,6 +256,7 @@ def test_join_forgets_the_number_of_a_file_that_no_leader_can_have(ends: Ends) -
     assert int(file.read_bytes()) < FILE_NUMBERS.at(datetime.now(UTC))
 
 
+@pytest.mark.wide
 def test_root_that_a_lost_host_has_prepared_does_not_stop_the_other_one(ends: Ends) -> None:
     """The shared database has the ledger of that root, and no other host has its key."""
     ends.give()
@@ -273,6 +274,7 @@ def test_root_that_a_lost_host_has_prepared_does_not_stop_the_other_one(ends: En
     assert generations.activate().folder == made.folder
 
 
+@pytest.mark.wide
 def test_host_that_follows_shows_the_new_root_after_the_switch(ends: Ends) -> None:
     """It keeps the file of the cross-certificate, whose root nobody trusts once the old root is removed."""
     generations, now = CaGenerations(ends.view.loaded.folder / "ca"), datetime.now(UTC)
@@ -305,6 +307,7 @@ def test_server_with_another_key_is_told_so(ends: Ends) -> None:
         ends.receive()
 
 
+@pytest.mark.wide
 def test_certificate_of_the_other_server_is_renewed_for_its_key(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
     ends.give()
     ends.receive()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from support.backing import Divide, pair, passed
 from support.network import FE1, FE2, FE3, FE4, POOL, Network
 from support.running import on_jumping_loop, until
@@ -11,6 +13,7 @@ from support.running import on_jumping_loop, until
 AFTER_S = 60
 
 
+@pytest.mark.wide
 @on_jumping_loop
 async def test_pool_is_taken_over_after_its_time_and_given_back_with_its_first_answer(two_pools: Network) -> None:
     pair(two_pools)
@@ -70,6 +73,7 @@ async def test_version_of_the_topology_that_names_another_backup_pool_ends_it_at
         assert node.homes.verifier("sip:alice@example.test") is None
 
 
+@pytest.mark.wide
 @on_jumping_loop
 async def test_split_that_nobody_is_told_of_is_found_out_by_the_links(two_pools: Network) -> None:
     pair(two_pools)
