@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from sipmesh.client.judge import NOT_ASKED, Trust, judge_server, load_lists
+from sipmesh.client.judge import NOT_ASKED, Trust, judge_server
 from sipmesh.demo.forge import Forge
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
-from sipmesh.trust.revocation.crl import RevocationLists
+from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
 from sipmesh.trust.verdict import Verdict
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -98,11 +98,13 @@ def test_given_crls_are_checked(*, revoked: bool, code: Code) -> None:
     server = forge.server(issuing, "example.test")
     lists = [forge.revocations(root), forge.revocations(issuing, [server] if revoked else [])]
     seen = replace(evidence("example.test"), presented=server.presented)
-    assert judged(seen, by=Trust(trust.anchors, load_lists(lists))).code is code
+    assert judged(seen, by=Trust(trust.anchors, RevocationLists(map(RevocationList.load, lists)))).code is code
 
 
 @pytest.mark.parametrize(
-    ("lists", "late"), [(RevocationLists(), 0), (load_lists([forge.revocations(root)]), 0)], ids=["none", "one missing"]
+    ("lists", "late"),
+    [(RevocationLists(), 0), (RevocationLists([RevocationList.load(forge.revocations(root))]), 0)],
+    ids=["none", "one missing"],
 )
 def test_missing_or_expired_crl_refuses(lists: RevocationLists, late: int) -> None:
     """An empty set of CRLs is not the same as None."""

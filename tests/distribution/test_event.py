@@ -14,7 +14,6 @@ from sipmesh.distribution.event import (
     is_ours,
     named,
     names_package,
-    uri_of,
 )
 from sipmesh.sip.message import Request, build_request
 
@@ -77,7 +76,3 @@ def test_first_request_begins_a_dialog_and_the_next_goes_on_in_it() -> None:
 
 def test_request_without_a_body_has_no_content_type() -> None:
     assert here(FE1).first("SUBSCRIBE", MGMT, []).first("content-type") is None
-
-
-def test_address_of_a_server_has_no_user() -> None:
-    assert (uri_of(MGMT).host, uri_of(MGMT).user) == (MGMT, None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sipmesh.errors import OperatorError
-from sipmesh.topology.view import ServerView, certificate_names, client_policy, view
+from sipmesh.topology.view import ServerView, certificate_names, view
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import ClientUsage, Role
 
@@ -212,19 +212,6 @@ def test_an_unknown_server_is_answered_with_the_nearest(place: Place) -> None:
         view(place.load(), "fe1.exampel.test")
     with pytest.raises(OperatorError, match="is not a server"):
         certificate_names(place.load().topology, "sip.example.test")
-
-
-@pytest.mark.parametrize("meant", ["example.test", FE1, "pool2.example.test"])
-def test_our_client_means_a_domain_or_a_front_end_of_ours(place: Place, meant: str) -> None:
-    policy = client_policy(place.load(), meant)
-    assert policy.meant is not None
-    assert policy.meant.identity == {meant} == policy.may_open
-
-
-def test_our_client_trusts_no_server_for_another_domain(place: Place) -> None:
-    policy = client_policy(place.load(), "partner.test")
-    assert policy.meant is None
-    assert policy.may_open == frozenset()
 
 
 def test_a_view_shows_itself_briefly(views: dict[str, ServerView]) -> None:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.crl.builder import Reason
-from sipmesh.topology.view import certificate_names, client_policy, view
+from sipmesh.topology.view import certificate_names, view
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.judgement.judge import judge
@@ -69,13 +69,6 @@ def test_an_opened_link_reaches_whom_it_meant(place: Place, ca: EnterpriseCa, me
     loaded = place.load()
     policy = view(loaded, FE1).open_policy(LinkKind.SERVER, meant)
     assert verdict(ca, certificate_names(loaded.topology, FE3), policy, Direction.OPENED) is code
-
-
-@pytest.mark.parametrize(("server", "code"), [(FE1, Code.ACCEPTED), (BOT, Code.NAME_MISMATCH)])
-def test_our_client_accepts_a_front_end_for_its_domain(place: Place, ca: EnterpriseCa, server: str, code: Code) -> None:
-    loaded = place.load()
-    policy = client_policy(loaded, "example.test")
-    assert verdict(ca, certificate_names(loaded.topology, server), policy, Direction.OPENED) is code
 
 
 def test_a_missing_list_refuses_at_the_link_and_not_at_the_start(place: Place, ca: EnterpriseCa) -> None:

@@ -11,7 +11,7 @@ import pytest
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.topology.document.load import Loaded, check, load
-from sipmesh.topology.versions.publication import Publication, compile_publication
+from sipmesh.topology.versions.publication import Draft, Publication
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -104,4 +104,4 @@ ANCHORS = ("ca/root.pem", "b/root.pem", "c/root.pem")
 
 def published(place: Place, number: int = 3) -> Publication:
     """The topology of *place* as it is published."""
-    return compile_publication(place.file.read_bytes(), place.file.parent, number, "ada", "because", at=NOON)
+    return Draft.read(place.file.read_bytes(), place.file).compiled(number, "ada", "because", at=NOON)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from sipmesh.trust.finding import Finding
 from sipmesh.trust.judgement.judge import judge
 from sipmesh.trust.judgement.priority import choose
 from sipmesh.trust.policy import LinkPolicy
-from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
+from sipmesh.trust.revocation.crl import RevocationLists
 from sipmesh.trust.trusted_peer import TrustedPeer
 from sipmesh.trust.trusted_peers import TrustedPeers
 from sipmesh.trust.verdict import Verdict
@@ -95,8 +95,3 @@ def _without_lists(verdict: Verdict, policy: LinkPolicy) -> Verdict:
 def _not_asked(finding: Finding) -> Finding:
     unknown = finding.code is Code.REVOCATION_UNKNOWN
     return replace(finding, passed=True, saw=NOT_ASKED, code=None) if unknown else finding
-
-
-def load_lists(files: Iterable[bytes]) -> RevocationLists:
-    """Read CRLs; raises `UnusableListError` for a CRL that must not be used."""
-    return RevocationLists(RevocationList.load(data) for data in files)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError
 from sipmesh.sip.message import Request, build_request
 from sipmesh.sip.text import LWS, ascii_lower
-from sipmesh.sip.uri import SipUri
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -122,8 +121,3 @@ def named(request: Request) -> str:
         return request.from_.sip_uri.host
     except RemoteError:
         return ""
-
-
-def uri_of(name: str) -> SipUri:
-    """Give the SIP URI of a server."""
-    return SipUri.parse(f"sip:{name}")

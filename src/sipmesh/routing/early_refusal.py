@@ -19,8 +19,6 @@ CLIENT_METHODS: Final = frozenset((b"MESSAGE", b"OPTIONS", b"SUBSCRIBE", b"PUBLI
 SERVER_METHODS: Final = frozenset((b"MESSAGE",))
 """Methods that are refused early on other links, which carry the control plane and its probes too."""
 
-NOBODY_METHODS: Final = frozenset[bytes]()
-
 LONGEST_METHOD: Final = 16
 RETRY_AFTER_S: Final = 5
 SPREAD: Final = 8

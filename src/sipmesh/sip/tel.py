@@ -42,11 +42,6 @@ class TelUri:
     params: tuple[tuple[str, str | None], ...] = ()
 
     @property
-    def is_global(self) -> bool:
-        """Whether the number is valid world-wide (E.164), and not in a context only."""
-        return self.number.startswith("+")
-
-    @property
     def subscriber(self) -> str:
         """The ``telephone-subscriber``: the URI without its scheme."""
         return self.number + "".join(f";{name}" if value is None else f";{name}={value}" for name, value in self.params)

@@ -438,21 +438,3 @@ def _pool_view(pool: Pool) -> PoolView:
 def view(loaded: Loaded, server: str) -> ServerView:
     """Give the view of *server*; raises OperatorError with the nearest name if the topology has no such server."""
     return ServerView(loaded, server)
-
-
-def client_policy(loaded: Loaded, meant_name: str) -> LinkPolicy:
-    """Give the policy for a link that a client opens to *meant_name*, a SIP domain or a front end.
-
-    Our own client commands use it. They check chain and name of their server, as any correct client does (R3).
-    """
-    name = meant_name.lower()
-    topology = loaded.topology
-    pools = [pool for pool in topology.pools if pool.role is Role.FRONT_END]
-    scope = frozenset(
-        entry for pool in pools for server in pool.servers for entry in _names_in(topology, pool, server.name)
-    )
-    meant = None
-    if name in scope:
-        meant = TrustedPeer(name, Role.FRONT_END, None, scope, frozenset({name}), frozenset(), loaded.authority)
-    peers = TrustedPeers((meant,) if meant else ())
-    return LinkPolicy(LinkKind.CLIENT, "", frozenset(peers), peers, meant=meant, meant_name=name)

@@ -41,7 +41,10 @@ def _check_normal(number: TelUri) -> None:
     require(written.isascii() and written.isprintable() and " " not in written, f"not a URI: {written!r}")
     if len(number.subscriber) <= LONGEST_NUMBER:
         require(TelUri.parse(written) == number, f"the normal form is another number: {written}")
-    require(number.is_global or any(name == "phone-context" for name, _ in number.params), "a number without context")
+    require(
+        number.number.startswith("+") or any(name == "phone-context" for name, _ in number.params),
+        "a number without context",
+    )
 
 
 TARGET: Final = Target(

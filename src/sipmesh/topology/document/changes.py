@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-Plain = dict[str, object]
 _PARTNERS = ("federation", "partners")
 _BLOCKED = ("federation", "blocked")
 PARTNER_FILES: Final = "partners"

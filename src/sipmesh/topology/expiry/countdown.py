@@ -43,10 +43,6 @@ class ExpectedRefusal:
     at: datetime | None
     because: str
 
-    def has_begun(self, now: datetime) -> bool:
-        """Tell whether that is so at the instant *now*."""
-        return self.at is None or now > self.at
-
 
 def refuses_from(use: Use) -> ExpectedRefusal:
     """Give the instant from which a server will refuse peers, only by what it uses.

@@ -206,26 +206,6 @@ class Draft:
         )
 
 
-def compile_publication(
-    content: bytes,
-    folder: Path,
-    number: int,
-    by: str,
-    why: str,
-    *,
-    at: datetime,
-    forced: bool = False,
-    previous: str = "",
-    audit: str = "",
-) -> Publication:
-    """Make version *number* from the YAML *content*. Its anchors are read below *folder*.
-
-    Raises OperatorError with all problems of the document.
-    """
-    draft = Draft.read(content, folder / "topology.yaml")
-    return draft.compiled(number, by, why, at=at, forced=forced, previous=previous, audit=audit)
-
-
 class _MisfitError(Exception):
     """A value is invalid. The text continues a sentence that begins with its name."""
 

@@ -64,10 +64,6 @@ class Takeovers:
             self._timer.cancel()
             self._timer = None
 
-    def is_backup_of(self, pool: str) -> bool:
-        """Tell whether ours is the backup pool of *pool*."""
-        return any(pool == backed.name for backed in self._backed)
-
     def _look(self) -> None:
         self._timer = None
         for pool in self._backed:
