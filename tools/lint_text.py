@@ -95,7 +95,6 @@ ALLOWED: Final[dict[tuple[str, str, str], str]] = {
         "lower",
     ): "the host of a SIP URI that has been read, which is ASCII",
     ("topology/view.py", "ServerView.open_policy", "lower"): "a name of the topology, which is ASCII",
-    ("topology/view.py", "client_policy", "lower"): "a name of the topology, or one that a user has typed",
     ("transport/tls/pyopenssl.py", "PyOpenSslTls.__repr__", "strip"): "text of OpenSSL",
     ("transport/tls/pyopenssl.py", "_reason", "lower"): "text of OpenSSL",
     (

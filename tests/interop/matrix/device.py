@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 LOOK_AGAIN_S = 0.05
 
@@ -43,10 +44,18 @@ class Settings:
 
 
 class Device:
-    """A phone under test, started by ``async with``. A command that a make does not have raises `NotOfferedError`."""
+    """A phone under test, started by ``async with``. A function that a make does not have raises `NotOfferedError`.
+
+    *commands* has the command of each function: words, with {0} and {1} for what the function is given, and {own} for the URI of
+    the user. An empty command: the phone does it from its start, by its settings.
+    """
 
     make = ""
     webrtc = False
+    commands: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, settings: Settings) -> None:
+        self.own = f"sip:{settings.user}@{settings.domain}"
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -67,6 +76,18 @@ class Device:
         """Give all SIP messages that it has sent and received."""
         raise NotImplementedError
 
+    async def command(self, name: str, *given: str) -> None:
+        """Give a command to the phone."""
+        raise NotImplementedError
+
+    async def _do(self, function: str, *given: str) -> None:
+        words = self.commands.get(function)
+        if words is None:
+            raise NotOfferedError
+        if words:
+            name, *further = (word.format(*given, own=self.own) for word in words.split())
+            await self.command(name, *further)
+
     async def version(self) -> str:
         """Give its version where its User-Agent does not have it."""
         return ""
@@ -83,62 +104,62 @@ class Device:
         """Wait until the newest call has received a second of audio."""
         raise NotOfferedError
 
-    async def call(self, _uri: str, /) -> None:
+    async def call(self, uri: str) -> None:
         """Call."""
-        raise NotOfferedError
+        await self._do("call", uri)
 
-    async def call_hidden(self, _uri: str, /) -> None:
+    async def call_hidden(self, uri: str) -> None:
         """Call without showing who calls."""
-        raise NotOfferedError
+        await self._do("call_hidden", uri)
 
     async def hang_up(self) -> None:
         """End the newest call, or the attempt to call."""
-        raise NotOfferedError
+        await self._do("hang_up")
 
     async def hold(self) -> None:
         """Hold the newest call."""
-        raise NotOfferedError
+        await self._do("hold")
 
     async def resume(self) -> None:
         """Resume the newest call."""
-        raise NotOfferedError
+        await self._do("resume")
 
-    async def dtmf(self, _digit: str, /) -> None:
+    async def dtmf(self, digit: str) -> None:
         """Send a digit by INFO."""
-        raise NotOfferedError
+        await self._do("dtmf", digit)
 
-    async def transfer(self, _uri: str, /) -> None:
+    async def transfer(self, uri: str) -> None:
         """Transfer the other side of the newest call."""
-        raise NotOfferedError
+        await self._do("transfer", uri)
 
     async def connect_calls(self) -> None:
         """Transfer the other side of the first call to that of the second."""
-        raise NotOfferedError
+        await self._do("connect_calls")
 
-    async def message(self, _uri: str, _text: str, /) -> None:
+    async def message(self, uri: str, text: str) -> None:
         """Send a message."""
-        raise NotOfferedError
+        await self._do("message", uri, text)
 
-    async def watch(self, _uri: str, /) -> None:
+    async def watch(self, uri: str) -> None:
         """Watch somebody's presence."""
-        raise NotOfferedError
+        await self._do("watch", uri)
 
     async def publish(self) -> None:
         """Publish presence."""
-        raise NotOfferedError
+        await self._do("publish")
 
     async def ask_waiting(self) -> None:
         """Subscribe to the messages that wait."""
-        raise NotOfferedError
+        await self._do("ask_waiting")
 
     async def watch_registrations(self) -> None:
         """Subscribe to the user's own registrations."""
-        raise NotOfferedError
+        await self._do("watch_registrations")
 
-    async def options(self, _uri: str, /) -> None:
+    async def options(self, uri: str) -> None:
         """Ask for capabilities."""
-        raise NotOfferedError
+        await self._do("options", uri)
 
     async def unregister(self) -> None:
         """End the registration, and stay on."""
-        raise NotOfferedError
+        await self._do("unregister")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, ClassVar, Protocol
+
 from interop.baresip import Baresip
 from interop.chromium import Chromium, WebPhone
 from interop.linphone import Linphone
@@ -28,14 +32,56 @@ CipherString = ECDHE+aRSA+AESGCM
 """
 
 
-class BaresipDevice(Device):
+class Running(Protocol):
+    """A phone that runs as a process of its own; *log* has its SIP messages."""
+
+    @property
+    def log(self) -> str: ...
+
+    async def __aenter__(self) -> Any: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class ProgramDevice(Device):
+    """A program, which runs as *running*."""
+
+    running: Running
+
+    async def start(self) -> None:
+        await self.running.__aenter__()
+
+    async def stop(self) -> None:
+        await self.running.__aexit__(None, None, None)
+
+    async def trace(self) -> str:
+        return self.running.log
+
+
+class BaresipDevice(ProgramDevice):
     """Debian's baresip. It writes to its friend only, and what it watches and publishes is set before it starts."""
 
     make = "baresip"
+    commands: ClassVar[Mapping[str, str]] = {
+        "call": "dial {0}",
+        "hang_up": "hangup",
+        "hold": "hold",
+        "resume": "resume",
+        "dtmf": "sndcode {0}",
+        "transfer": "transfer {0}",
+        "message": "message {1}",
+        "watch": "",
+        "publish": "",
+        "ask_waiting": "",
+        "options": "options {0}",
+        "unregister": "quit",  # it has no other command for this
+    }
 
     def __init__(self, settings: Settings) -> None:
-        self._watches = settings.watches
-        self._phone = Baresip(
+        super().__init__(settings)
+        self.running = self._phone = Baresip(
             settings.folder, settings.user, settings.password, settings.domain, settings.server, anchor=settings.anchor,
             dns=settings.dns, media="srtp-mand" if settings.secure else "", records=False, answers=settings.answers,
             friend=settings.friend, watches=settings.watches, expires_s=settings.expires_s,
@@ -45,101 +91,42 @@ class BaresipDevice(Device):
             (settings.folder / "openssl.conf").write_text(RSA_ONLY)
             self._phone.environment["OPENSSL_CONF"] = f"{settings.folder}/openssl.conf"
 
-    async def start(self) -> None:
-        await self._phone.__aenter__()
-
-    async def stop(self) -> None:
-        await self._phone.__aexit__(None, None, None)
-
-    async def trace(self) -> str:
-        return self._phone.log
-
-    async def call(self, uri: str) -> None:
-        await self._phone.command("dial", uri)
-
-    async def hang_up(self) -> None:
-        await self._phone.command("hangup")
-
-    async def hold(self) -> None:
-        await self._phone.command("hold")
-
-    async def resume(self) -> None:
-        await self._phone.command("resume")
-
-    async def dtmf(self, digit: str) -> None:
-        await self._phone.command("sndcode", digit)
-
-    async def transfer(self, uri: str) -> None:
-        await self._phone.command("transfer", uri)
-
-    async def message(self, _uri: str, text: str, /) -> None:
-        await self._phone.command("message", text)
-
-    async def watch(self, _uri: str, /) -> None:
-        assert self._watches
-
-    async def publish(self) -> None:
-        assert self._watches
-
-    async def ask_waiting(self) -> None:
-        assert self._watches
-
-    async def options(self, uri: str) -> None:
-        await self._phone.command("options", uri)
-
-    async def unregister(self) -> None:
-        await self._phone.command("quit")  # it has no other command for this
+    async def command(self, name: str, *given: str) -> None:
+        await self._phone.command(name, *given)
 
 
-class LinphoneDevice(Device):
-    """Debian's linphone, a daemon."""
+class LinphoneDevice(ProgramDevice):
+    """Debian's linphone, a daemon. It watches its friend, and publishes, from the start."""
 
     make = "linphone"
+    commands: ClassVar[Mapping[str, str]] = {
+        "call": "call {0}",
+        "call_hidden": "call {0}",
+        "hang_up": "terminate",
+        "hold": "call-pause 1",
+        "resume": "call-resume 1",
+        "dtmf": "dtmf {0}",
+        "transfer": "call-transfer 1 {0}",
+        "connect_calls": "call-transfer 1 2",
+        "message": "message {0} {1}",
+        "watch": "",
+        "publish": "",
+        "unregister": "unregister ALL",
+    }
 
     def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
         if settings.rsa_only:
             raise NotOfferedError("no setting for ciphers")
-        self._phone = Linphone(
+        self.running = self._phone = Linphone(
             settings.folder, settings.user, settings.password, settings.domain, settings.server, anchor=settings.anchor,
             media="srtp" if settings.secure else "none", answers=settings.answers, publishes=settings.watches,
             expires_s=settings.expires_s, friend=settings.friend if settings.watches else "",
             account="privacy=8\n" if settings.hidden else "",
         )  # fmt: skip
 
-    async def start(self) -> None:
-        await self._phone.__aenter__()
-
-    async def stop(self) -> None:
-        await self._phone.__aexit__(None, None, None)
-
-    async def trace(self) -> str:
-        return self._phone.log
-
     async def version(self) -> str:
         return (await self._phone.command("version")).rpartition("Version:")[2].strip()
-
-    async def call(self, uri: str) -> None:
-        await self._phone.command(f"call {uri}")
-
-    call_hidden = call
-
-    async def hang_up(self) -> None:
-        await self._phone.command("terminate")
-
-    async def hold(self) -> None:
-        await self._phone.command("call-pause 1")
-
-    async def resume(self) -> None:
-        await self._phone.command("call-resume 1")
-
-    async def dtmf(self, digit: str) -> None:
-        await self._phone.command(f"dtmf {digit}")
-
-    async def transfer(self, uri: str) -> None:
-        await self._phone.command(f"call-transfer 1 {uri}")
-
-    async def connect_calls(self) -> None:
-        await self._phone.command("call-transfer 1 2")
 
     async def talk(self) -> None:
         await self._phone.talk()
@@ -147,91 +134,69 @@ class LinphoneDevice(Device):
     async def hears(self) -> None:
         await self._phone.hears()
 
-    async def message(self, uri: str, text: str) -> None:
-        await self._phone.command(f"message {uri} {text}")
-
-    async def watch(self, _uri: str, /) -> None:
-        pass  # its friend, from the start
-
-    async def publish(self) -> None:
-        pass  # likewise
-
-    async def unregister(self) -> None:
-        await self._phone.command("unregister ALL")
+    async def command(self, name: str, *given: str) -> None:
+        await self._phone.command(" ".join((name, *given)))
 
 
-class PjsuaDevice(Device):
-    """PJSIP."""
+class PjsuaDevice(ProgramDevice):
+    """PJSIP. A word of its commands is the name of an argument and its value."""
 
     make = "pjsua2"
+    commands: ClassVar[Mapping[str, str]] = {
+        "call": "call uri={0}",
+        "call_hidden": "call uri={0} hidden=yes",
+        "hang_up": "hang_up",
+        "hold": "hold",
+        "resume": "resume",
+        "dtmf": "dtmf digit={0}",
+        "transfer": "transfer uri={0}",
+        "connect_calls": "connect_calls",
+        "message": "message uri={0} text={1}",
+        "watch": "watch uri={0}",
+        "publish": "publish",
+        "ask_waiting": "",
+        "unregister": "unregister",
+    }
 
     def __init__(self, settings: Settings) -> None:
-        self._phone = Pjsua(
+        super().__init__(settings)
+        self.running = self._phone = Pjsua(
             settings.folder, settings.user, settings.password, settings.domain, settings.server, anchor=settings.anchor,
             secure=settings.secure, answers=settings.answers, publishes=settings.watches,
             waiting=settings.watches, expires_s=settings.expires_s, rsa_only=settings.rsa_only,
         )  # fmt: skip
 
-    async def start(self) -> None:
-        await self._phone.__aenter__()
-
-    async def stop(self) -> None:
-        await self._phone.__aexit__(None, None, None)
-
-    async def trace(self) -> str:
-        return self._phone.log
-
-    async def call(self, uri: str) -> None:
-        await self._phone.do("call", uri=uri)
-
-    async def call_hidden(self, uri: str) -> None:
-        await self._phone.do("call", uri=uri, hidden=True)
-
-    async def hang_up(self) -> None:
-        await self._phone.do("hang_up")
-
-    async def hold(self) -> None:
-        await self._phone.do("hold")
-
-    async def resume(self) -> None:
-        await self._phone.do("resume")
-
-    async def dtmf(self, digit: str) -> None:
-        await self._phone.do("dtmf", digit=digit)
-
-    async def transfer(self, uri: str) -> None:
-        await self._phone.do("transfer", uri=uri)
-
-    async def connect_calls(self) -> None:
-        await self._phone.do("connect_calls")
+    async def command(self, name: str, *given: str) -> None:
+        arguments = (word.partition("=") for word in given)
+        await self._phone.do(name, **{key: value for key, _, value in arguments})
 
     async def hears(self) -> None:
         await self._phone.hears(PACKETS)
-
-    async def message(self, uri: str, text: str) -> None:
-        await self._phone.do("message", uri=uri, text=text)
-
-    async def watch(self, uri: str) -> None:
-        await self._phone.do("watch", uri=uri)
-
-    async def publish(self) -> None:
-        await self._phone.do("publish")
-
-    async def ask_waiting(self) -> None:
-        pass  # from the start
-
-    async def unregister(self) -> None:
-        await self._phone.do("unregister")
 
 
 class PageDevice(Device):
     """A page with one of the libraries, in Chromium. *server* of its settings is that of its WebSocket."""
 
     webrtc = True
+    commands: ClassVar[Mapping[str, str]] = {
+        "call": "call {0}",
+        "call_hidden": "callHidden {0}",
+        "hang_up": "hangUp",
+        "hold": "hold",
+        "resume": "resume",
+        "dtmf": "dtmf {0}",
+        "transfer": "transfer {0}",
+        "connect_calls": "connectCalls",
+        "message": "write {0} {1}",
+        "watch": "subscribe presence {0} application/pidf+xml",
+        "ask_waiting": "subscribe message-summary {own} application/simple-message-summary",
+        "watch_registrations": "subscribe reg {own} application/reginfo+xml",
+        "unregister": "unregister",
+    }
 
     def __init__(self, settings: Settings, browser: Chromium) -> None:
+        super().__init__(settings)
         self._settings, self._browser = settings, browser
-        self._own = f"sip:{settings.user}@{settings.domain}"
 
     async def start(self) -> None:
         settings = self._settings
@@ -250,56 +215,18 @@ class PageDevice(Device):
     async def trace(self) -> str:
         return await self._page.trace()
 
-    async def call(self, uri: str) -> None:
-        await self._page.do("call", uri)
-
-    async def call_hidden(self, uri: str) -> None:
-        await self._page.do("callHidden", uri)
-
-    async def hang_up(self) -> None:
-        await self._page.do("hangUp")
-
-    async def hold(self) -> None:
-        await self._page.do("hold")
-
-    async def resume(self) -> None:
-        await self._page.do("resume")
-
-    async def dtmf(self, digit: str) -> None:
-        await self._page.do("dtmf", digit)
-
-    async def transfer(self, uri: str) -> None:
-        await self._page.do("transfer", uri)
-
-    async def connect_calls(self) -> None:
-        await self._page.do("connectCalls")
+    async def command(self, name: str, *given: str) -> None:
+        await self._page.do(name, *given)
 
     async def hears(self) -> None:
         await self._page.media(PACKETS)
-
-    async def message(self, uri: str, text: str) -> None:
-        await self._page.do("write", uri, text)
-
-    async def watch(self, uri: str) -> None:
-        await self._page.do("subscribe", "presence", uri, "application/pidf+xml")
-
-    async def ask_waiting(self) -> None:
-        await self._page.do("subscribe", "message-summary", self._own, "application/simple-message-summary")
-
-    async def watch_registrations(self) -> None:
-        await self._page.do("subscribe", "reg", self._own, "application/reginfo+xml")
-
-    async def unregister(self) -> None:
-        await self._page.do("unregister")
 
 
 class JsSipDevice(PageDevice):
     """JsSIP."""
 
     make = "jssip"
-
-    async def options(self, uri: str) -> None:
-        await self._page.do("options", uri)
+    commands: ClassVar[Mapping[str, str]] = {**PageDevice.commands, "options": "options {0}"}
 
 
 class SipJsDevice(PageDevice):
@@ -313,4 +240,4 @@ class SipJsDevice(PageDevice):
         await super().call(uri)
 
     async def publish(self) -> None:
-        await self._page.do("publish", self._own, OPEN.format(self._own))
+        await self._page.do("publish", self.own, OPEN.format(self.own))
