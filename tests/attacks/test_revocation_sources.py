@@ -6,20 +6,22 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from aiohttp import web
+from cryptography import x509
 
 from sipmesh.demo.forge import Forge, Forged
 from sipmesh.demo.organisation import Organisation
+from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.server.refresh import crl_sources, intermediates
 from sipmesh.server.refresh.fetch_turns import MOST_OF_PARTNERS
 from sipmesh.server.refresh.fetcher import Fetcher
 from sipmesh.sip.message import Response
 from sipmesh.trust.evidence import LinkKind
-from support.network import BEGAN, EDGE, EDGES, Network
+from support.network import BEGAN, BOT, EDGE, EDGES, FE1, FE2, Network
 from support.peer import HungUpError, Peer
 from support.publisher import Page, Publisher, Responder, content
 
@@ -241,6 +243,37 @@ def test_old_crl_of_a_known_ca_replaces_no_newer_one(example: Organisation, tmp_
                     await edge.fetcher.poke(issuing)
 
     asyncio.run(run())
+
+
+# A thief of a server's key comes back
+
+
+def test_pushed_revocation_is_not_undone_by_a_crl_or_version_without_it(example: Organisation) -> None:
+    """Our own CRLs may be fetched, so that the CRL with a revocation comes hours after its push. Others come before."""
+
+    async def run() -> None:
+        async with Network((example,), starts=(FE1,)) as network:
+            node = network.nodes[FE1]
+            stolen = x509.load_pem_x509_certificates(network.credentials(FE2)[0].read_bytes())[0]
+            assert [await is_heard(network, name) for name in (FE2, BOT)] == [True, True]
+            node.revocation.revoke([(example.ca.issuing.subject.public_bytes(), stolen.serial_number)])
+            assert [await is_heard(network, name) for name in (FE2, BOT)] == [False, True]
+            for kind in (CertificateKind.ROOT, CertificateKind.ISSUING):  # without the revocation, as from before it
+                node.revocation.accept_crls({example.ca.crls.publish(datetime.now(UTC), kind)})
+                assert [await is_heard(network, name) for name in (FE2, BOT)] == [False, True]
+            node.put_in_force(example.load())
+            assert [await is_heard(network, name) for name in (FE2, BOT)] == [False, True]
+
+    asyncio.run(run())
+
+
+async def is_heard(network: Network, name: str) -> bool:
+    """Tell whether the front end answers a peer with the credentials of a server."""
+    with suppress(HungUpError, OSError):
+        peer = await Peer.open(network.address(FE1, LinkKind.SERVER), credentials=network.credentials(name))
+        async with peer:
+            return await answers(peer)
+    return False
 
 
 # A clock that is ahead

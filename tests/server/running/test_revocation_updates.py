@@ -12,6 +12,7 @@ from cryptography import x509
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.pki.crl.builder import Reason
+from sipmesh.server.running import revocation_updates
 from sipmesh.trust.revocation.ocsp import OcspAnswers
 from sipmesh.trust.x509.certificate import CertificateId
 from support.network import FE1, FE2
@@ -67,6 +68,34 @@ async def test_pushed_revocation_is_in_force_before_its_crl(example: Organisatio
         lists = parts.setup.view.loaded.authority.lists
         assert any(leaf.serial_number in crl.serials for crl in lists)
         assert followed.pushed == [frozenset({named})]
+
+
+@on_loop
+async def test_pushed_revocation_outlasts_another_crl_and_another_version(
+    example: Organisation, leaf: x509.Certificate
+) -> None:
+    """The CRL and the version may have been made before the revocation."""
+    file = example.folder / "ca" / "issuing.crl"
+    async with server_parts(example, FE1) as parts:
+        updates, loaded = parts.links.revocation, parts.setup.view.loaded
+        updates.revoke([(leaf.issuer.public_bytes(), leaf.serial_number)])
+        example.ca.crls.publish(datetime.now(UTC))
+        assert updates.accept_crls({file}) == []
+        assert any(leaf.serial_number in crl.serials for crl in loaded.authority.lists)
+        later = example.load()
+        updates.keep_pushed(later)
+        assert any(leaf.serial_number in crl.serials for crl in later.authority.lists)
+
+
+@on_loop
+async def test_oldest_pushed_revocations_are_forgotten_at_the_limit(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revocation_updates, "MOST_PUSHED", 2)
+    async with server_parts(example, FE1) as parts:
+        for serial in (1, 2, 3):
+            parts.links.revocation.revoke([(b"issuer", serial)])
+        assert list(parts.links.revocation.pushed) == [(b"issuer", 2), (b"issuer", 3)]
 
 
 @on_loop

@@ -204,13 +204,9 @@ async def test_worker_that_has_ended_is_told_of_and_replaced_until_one_starts(
 
 
 @on_loop
-async def test_only_so_much_is_kept_for_a_new_worker_and_for_the_next_reply(
-    example: Organisation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MOST_PUSHED", 2)
+async def test_only_so_much_is_kept_for_the_next_reply(example: Organisation) -> None:
     async with scene_of(example) as scene:
         scene.supervisor.closed = [f"link-{number}" for number in range(MOST_CLOSED)]
         scene.supervisor.revoked([(b"issuer", serial) for serial in (1, 2, 3)])
         await scene.supervisor.quiet()
-        assert list(scene.supervisor._pushed) == [(b"issuer", 2), (b"issuer", 3)]
         assert (len(scene.supervisor.closed), scene.supervisor.closed[-1]) == (MOST_CLOSED, "link-closed-by-revoke")

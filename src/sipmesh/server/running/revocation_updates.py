@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.trust.judgement.crl_diff import newly_revoked
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from sipmesh.server.proxy.control_plane import ControlPlane
     from sipmesh.server.proxy.gatekeeper import Gatekeeper
+    from sipmesh.topology.document.load import Loaded
     from sipmesh.transport.connector import Connector
     from sipmesh.transport.link.link import Link
     from sipmesh.transport.pool import LinkPool
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from sipmesh.trust.revocation.ocsp import OcspAnswers
     from sipmesh.trust.verdict import Verdict
     from sipmesh.trust.x509.certificate import CertificateId
+
+MOST_PUSHED: Final = 10_000
+"""Pushed revocations that are remembered: those that no CRL may have yet. The oldest are forgotten."""
 
 Judge = Callable[["Link", "PeerEvidence"], "Verdict"]
 CertificateAndIssuer = tuple["x509.Certificate", "x509.Certificate"]
@@ -40,7 +44,10 @@ class RevocationFollower(Protocol):
 
 
 class RevocationUpdates:
-    """Puts revocations in force: *judge_again* judges links that are up, *relying* finds them by certificate."""
+    """Puts revocations in force: *judge_again* judges links that are up, *relying* finds them by certificate.
+
+    *pushed* has the last `MOST_PUSHED` certificates that were revoked before a CRL contained them.
+    """
 
     def __init__(
         self,
@@ -53,6 +60,7 @@ class RevocationUpdates:
         self._gatekeeper, self._connector, self._pool = gatekeeper, connector, pool
         self._relying, self._judge_again = relying, judge_again
         self._control_plane: ControlPlane | None = None
+        self.pushed: dict[CertificateId, None] = {}
         self.follower: RevocationFollower | None = None
 
     def __repr__(self) -> str:
@@ -71,7 +79,9 @@ class RevocationUpdates:
         at = self._gatekeeper.clock()
         revoked: frozenset[CertificateId] = frozenset()
         by_serial = True
-        for authority, lists in self._gatekeeper.view.loaded.read_lists(changed):
+        loaded = self._gatekeeper.view.loaded
+        for authority, read in loaded.read_lists(changed):
+            lists = read.revoking(self.pushed) if authority is loaded.authority else read
             newly = newly_revoked(authority, lists, at)
             authority.use_crls(lists)
             if newly:
@@ -97,14 +107,23 @@ class RevocationUpdates:
     def revoke(self, named: Iterable[CertificateId]) -> list[str]:
         """Refuse certificates from now on, *named* by issuer and serial number, before the CRL that contains them arrives.
 
-        Closes the links that rely on them, and returns their ids.
+        They stay refused under new CRLs and new versions: these may have been made before. Closes the links that rely on them,
+        and returns their ids.
         """
         revoked, loaded = frozenset(named), self._gatekeeper.view.loaded
         for authority in loaded.authorities:
             authority.use_crls(authority.lists.revoking(revoked))
+        self.pushed |= dict.fromkeys(revoked)
+        for oldest in list(self.pushed)[: max(0, len(self.pushed) - MOST_PUSHED)]:
+            del self.pushed[oldest]
         if self.follower is not None:
             self.follower.revoked(revoked)
         return self._close_relying_on(revoked)
+
+    def keep_pushed(self, loaded: Loaded) -> None:
+        """Refuse what was pushed under *loaded* too, which comes into force; our own CA has issued it."""
+        if self.pushed:
+            loaded.authority.use_crls(loaded.authority.lists.revoking(self.pushed))
 
     def _close_relying_on(self, named: Collection[CertificateId]) -> list[str]:
         self._connector.forget_failures()

@@ -244,6 +244,7 @@ class RunningServer:
         self.resolver.change(*view.dns_servers)
         if self._sources is not None:
             self._sources.follow(view.loaded)
+        self.revocation.keep_pushed(view.loaded)
         self.certificates.apply_view(view)
         self.view = view
         self._apply(version)

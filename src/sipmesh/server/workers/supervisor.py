@@ -58,9 +58,6 @@ SOON_S: Final = 30.0
 MOST_CLOSED: Final = 1_000
 """Ids of closed links that are kept for the next reply of the control socket."""
 
-MOST_PUSHED: Final = 10_000
-"""Pushed revocations that a new worker is told: those that no CRL may have yet. The oldest are forgotten."""
-
 
 @dataclass(slots=True)
 class _Slot:
@@ -87,7 +84,6 @@ class Supervisor:
         self._slots = {number: _Slot() for number in range(1, node.place.count + 1)}
         self._starts = 0
         self._seed = secrets.randbelow(1 << 32)
-        self._pushed: dict[CertificateId, None] = {}
         self._following: Counter[int] = Counter()
         self.closed: list[str] = []
         self._quiet = asyncio.Event()
@@ -172,7 +168,7 @@ class Supervisor:
         self._connect(process)
         for key in self._ports.keys:
             self._give_port(process, key)
-        revoked = [[issuer.hex(), serial] for issuer, serial in self._pushed]
+        revoked = [[issuer.hex(), serial] for issuer, serial in self._node.revocation.pushed]
         try:
             await self._orders.ask(number, "serve", START_S, revoked=revoked, ports=self._ports.keys)
         except (SipmeshError, TimeoutError) as wrong:
@@ -316,9 +312,6 @@ class Supervisor:
 
     def revoked(self, named: Collection[CertificateId]) -> None:
         """Have every worker refuse certificates."""
-        self._pushed |= dict.fromkeys(named)
-        while len(self._pushed) > MOST_PUSHED:
-            del self._pushed[next(iter(self._pushed))]
         self._follow("revoke", REVOKE_S, revoked=[[issuer.hex(), serial] for issuer, serial in named])
 
     def users_changed(self, document: UserDocument) -> None:
