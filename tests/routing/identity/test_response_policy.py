@@ -28,6 +28,34 @@ def test_a_response_that_repeats_its_request_stays_byte_for_byte() -> None:
     assert settled(answered()).encode() == before
 
 
+def test_a_phone_may_write_the_fields_of_its_response_in_its_own_order() -> None:
+    """PJSIP and baresip do: such a response passes as it came, and nothing of it is written again."""
+    response = answered()
+    response.keep(sorted(response.rows, key=lambda row: row.name))
+    before = response.encode()
+    assert repeats(response, ASKED)
+    assert settled(response).encode() == before
+
+
+@pytest.mark.parametrize("field", ["via", "from", "to", "call-id", "cseq"])
+def test_a_response_without_a_field_or_with_two_of_it_does_not_repeat_its_request(field: str) -> None:
+    without, twice = answered(), answered()
+    without.remove(field)
+    twice.append(field, answered().values(field)[0])
+    assert not repeats(without, ASKED)
+    assert not repeats(twice, ASKED)
+
+
+def test_vias_in_another_order_do_not_repeat_those_of_the_request() -> None:
+    asked = request("MESSAGE", BOB)
+    asked.prepend("via", "SIP/2.0/TLS 192.0.2.9:5061;branch=z9hG4bKnext")
+    turned = respond(asked, 200)
+    vias = [row for row in turned.rows if row.name == "via"]
+    turned.keep([*reversed(vias), *[row for row in turned.rows if row.name != "via"]])
+    assert not repeats(turned, asked)
+    assert repeats(respond(asked, 200), asked)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 FORBIDDEN: Final = 403
 OF_REGISTRATIONS: Final = frozenset({"path", "service-route", "p-associated-uri"})
 _TAG: Final = ";tag="
-_REPEATED: Final[i64] = VIA | FROM | TO | CALL_ID | CSEQ
+_ONCE: Final[i64] = FROM | TO | CALL_ID | CSEQ
+_REPEATED: Final[i64] = VIA | _ONCE
 
 
 def settle(response: Response, request: Request, sender: Sender, border: Border, here: str) -> None:
@@ -68,32 +69,40 @@ def passes_to_phone(row: Row, domain: str) -> bool:
 
 
 def repeats(response: Response, request: Request) -> bool:
-    """Tell whether a response repeats its request octet for octet, as nearly all do. Only the To tag may be added."""
+    """Tell whether a response repeats its request octet for octet, as nearly all do. Only the To tag may be added.
+
+    The Vias come in their order. The other fields come in any order: most phones do not keep that of the request.
+    """
+    if response.repeated & _ONCE:
+        return False
     asked, at = request.rows, 0
+    missing: i64 = request.present & _ONCE
     for row in response.rows:
-        if not row.bit & _REPEATED:
-            continue
-        while at < len(asked) and not asked[at].bit & _REPEATED:
+        if row.bit & _ONCE:
+            if not row.bit & missing or not _is_repeated(row, request.row(row.bit)):
+                return False
+            missing &= ~row.bit
+        elif row.bit == VIA:
+            at = _next_via(asked, at)
+            if at == len(asked) or not _is_repeated(row, asked[at]):
+                return False
             at += 1
-        if at == len(asked) or not _is_repeated(row, asked[at]):
-            return False
-        at += 1
-    return _nothing_left(asked, at)
+    return not missing and _next_via(asked, at) == len(asked)
 
 
 def _is_repeated(row: Row, asked: Row) -> bool:
     """Tell whether *row* of a response repeats the row *asked*. Rows that were seen before are the same object."""
     if row is asked or row.line == asked.line:
         return True
-    return bool(row.bit & asked.bit & TO) and row.line.startswith(f"{asked.line}{_TAG}")
+    return row.bit == TO and row.line.startswith(f"{asked.line}{_TAG}")
 
 
-def _nothing_left(rows: list[Row], start: int) -> bool:
-    """Tell whether no row from the index *start* on is one that a response must repeat."""
-    for at in range(start, len(rows)):  # noqa: SIM110 - all() would make a generator for every message
-        if rows[at].bit & _REPEATED:
-            return False
-    return True
+def _next_via(rows: list[Row], start: int) -> int:
+    """Give the index of the first Via from the index *start* on; the number of rows if there is none."""
+    for at in range(start, len(rows)):
+        if rows[at].bit == VIA:
+            return at
+    return len(rows)
 
 
 def is_to(response: Response, request: Request) -> bool:
