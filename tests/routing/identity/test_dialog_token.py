@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sipmesh.errors import LocalError
 from sipmesh.routing.identity.dialog_token import (
     LONGEST_TOKEN,
+    MOST_HASHES,
     MOST_KNOWN,
     Begun,
     DialogToken,
@@ -19,7 +20,7 @@ from sipmesh.routing.identity.dialog_token import (
     joined,
     owner_hash,
 )
-from sipmesh.sip.uri import SipUri
+from sipmesh.sip.uri import CACHED_LENGTH, SipUri
 
 KEY = b"k" * 32
 ALICE = FlowSide(7, 41, owner_hash("sip:alice@example.test"))
@@ -128,6 +129,16 @@ def test_token_cache_is_bounded_and_all_tokens_are_read() -> None:
     made.flow(MOST_KNOWN, "sip:alice@example.test")
     assert len(made._known) == 1
     assert made.read(texts[0]) == FlowToken(FlowSide(7, 0, owner_hash("sip:alice@example.test")))
+
+
+def test_hashes_of_names_are_cached_up_to_a_limit_and_differ_by_key() -> None:
+    made, other = Tokens(KEY, 1, bytes(32)), Tokens(KEY, 1, bytes([1]) * 32)
+    for number in range(MOST_HASHES + 1):
+        made.name_hash(f"sip:{number}@example.test")
+    assert len(made._hashes) == 1
+    assert made.name_hash("x" * (CACHED_LENGTH + 1)) not in made._hashes.values()
+    assert made.name_hash("a") == made.name_hash("a") == Tokens(KEY, 2, bytes(32)).name_hash("a")
+    assert made.name_hash("a") not in {other.name_hash("a"), made.name_hash("b")}
 
 
 def test_unverified_tokens_are_not_cached() -> None:

@@ -67,12 +67,13 @@ def owner_hash(name: str) -> bytes:
     if hashed is None:
         hashed = blake2s(octets_of(name), digest_size=HASH_BYTES).digest()
         if len(name) <= CACHED_LENGTH:
-            keep(_hashes, _MOST_HASHES, name, hashed)
+            keep(_hashes, MOST_HASHES, name, hashed)
     return hashed
 
 
 _hashes: Final[dict[str, bytes]] = {}
-_MOST_HASHES: Final = 4096
+MOST_HASHES: Final = 4096
+"""Hashes that are cached, of user names, tags and Call-IDs; about 1 MiB."""
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
@@ -220,7 +221,7 @@ class Tokens:
     cannot add entries to the cache.
     """
 
-    __slots__ = ("_key", "_known", "_pool_key", "incarnation")
+    __slots__ = ("_hashes", "_key", "_known", "_pool_key", "incarnation")
 
     def __init__(self, key: bytes, incarnation: int, pool_key: bytes = b"") -> None:
         for secret in (key, pool_key or key):
@@ -228,6 +229,7 @@ class Tokens:
                 raise LocalError(f"a token key has {MAC_BYTES} to {blake2s.MAX_KEY_SIZE} bytes, this one {len(secret)}")
         self._key, self._pool_key, self.incarnation = key, pool_key or key, incarnation
         self._known: dict[str, Token] = {}
+        self._hashes: dict[str, bytes] = {}
 
     def __repr__(self) -> str:
         return f"<Tokens incarnation={self.incarnation}>"
@@ -306,8 +308,16 @@ class Tokens:
         return self.dialog(token.a, token.b, answered, secret=text.startswith(_SECRET_START))
 
     def name_hash(self, name: str) -> bytes:
-        """Hash a name with the key of the pool. Others cannot search for another name with the same hash."""
-        return blake2s(octets_of(name), key=self._pool_key, digest_size=HASH_BYTES, person=_NAMES).digest()
+        """Hash a name with the key of the pool. Others cannot search for another name with the same hash.
+
+        The requests of one dialog have the same tags and names, so the hashes made last are cached.
+        """
+        hashed = self._hashes.get(name)
+        if hashed is None:
+            hashed = blake2s(octets_of(name), key=self._pool_key, digest_size=HASH_BYTES, person=_NAMES).digest()
+            if len(name) <= CACHED_LENGTH:
+                keep(self._hashes, MOST_HASHES, name, hashed)
+        return hashed
 
     def read(self, text: str) -> Token | None:
         """Read a token. None if it was not made with the key of its kind. Never raises.
