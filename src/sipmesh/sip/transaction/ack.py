@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import LocalError
 from sipmesh.sip.fields import first_item
-from sipmesh.sip.message import Request, build_request
+from sipmesh.sip.message import Request
+from sipmesh.sip.rows import CALL_ID, CSEQ, FROM, ROUTE, TO, VIA, made_row
 from sipmesh.sip.text import octets_of
 
 if TYPE_CHECKING:
-    from sipmesh.sip.message import Response
+    from mypy_extensions import i64
 
-_MAX_FORWARDS: Final = "70"
+    from sipmesh.sip.message import Message, Response
+
+_FIRST_HOP: Final = made_row("max-forwards", "70")
+_NEEDED: Final[i64] = VIA | FROM | TO | CALL_ID | CSEQ
+_NO_BODY: Final = made_row("content-length", "0")
 MAX_REASONS: Final = 8
 """Values of Reason that a CANCEL forwards. RFC 3326 2 allows one for each protocol, and there are few. Each is a row."""
 MAX_REASON: Final = 256
@@ -21,12 +26,12 @@ MAX_REASON: Final = 256
 
 def ack_for(invite: Request, response: Response) -> Request:
     """Build the ACK for a 300-699 of *invite* as we sent it (RFC 3261 17.1.1.3). Its To is that of the response."""
-    return _belonging(invite, "ACK", response.first("to") or "")
+    return _belonging(invite, "ACK", response)
 
 
 def cancel_for(invite: Request, reasons: tuple[str, ...] = ()) -> Request:
     """Build the CANCEL of *invite* as we sent it (RFC 3261 9.1), with *reasons* (RFC 3326). Send it only after a 1xx."""
-    cancel = _belonging(invite, "CANCEL", invite.first("to") or "")
+    cancel = _belonging(invite, "CANCEL", invite)
     for reason in reasons:
         cancel.append("reason", reason)
     return cancel
@@ -41,18 +46,19 @@ def reasons_of(cancel: Request) -> tuple[str, ...]:
     return tuple(fit[:MAX_REASONS])
 
 
-def _belonging(invite: Request, method: str, to: str) -> Request:
-    """Build a request with the URI, top Via, routes and CSeq number of the INVITE; LocalError for another method."""
-    via = invite.first("via")
-    if invite.method != "INVITE" or via is None:
+def _belonging(invite: Request, method: str, named: Message) -> Request:
+    """Build a request from the rows of the INVITE, and the To of *named*; LocalError for another method or without a row."""
+    if invite.method != "INVITE" or invite.present & _NEEDED != _NEEDED:
         raise LocalError(f"{method} for {invite!r}")
-    headers = [
-        ("via", first_item(via)),
-        ("max-forwards", _MAX_FORWARDS),
-        *(("route", route) for route in invite.values("route")),
-        ("from", invite.first("from") or ""),
-        ("to", to),
-        ("call-id", invite.call_id),
-        ("cseq", f"{invite.cseq.number} {method}"),
+    via = invite.row(VIA)
+    rows = [
+        made_row("via", first_item(via.value)) if "," in via.line else via,
+        _FIRST_HOP,
+        *[row for row in invite.rows if row.bit == ROUTE],
+        invite.row(FROM),
+        named.row(TO),
+        invite.row(CALL_ID),
+        made_row("cseq", f"{invite.cseq.number} {method}"),
+        _NO_BODY,
     ]
-    return build_request(method, invite.uri, headers)
+    return Request(method, invite.uri, rows)
