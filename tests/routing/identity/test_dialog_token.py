@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sipmesh.errors import LocalError
 from sipmesh.routing.identity.dialog_token import (
     LONGEST_TOKEN,
+    MOST_ANSWERED,
     MOST_HASHES,
     MOST_KNOWN,
     Begun,
@@ -139,6 +140,16 @@ def test_hashes_of_names_are_cached_up_to_a_limit_and_differ_by_key() -> None:
     assert made.name_hash("x" * (CACHED_LENGTH + 1)) not in made._hashes.values()
     assert made.name_hash("a") == made.name_hash("a") == Tokens(KEY, 2, bytes(32)).name_hash("a")
     assert made.name_hash("a") not in {other.name_hash("a"), made.name_hash("b")}
+
+
+def test_answered_tokens_are_cached_by_their_tag_up_to_a_limit() -> None:
+    made = Tokens(KEY, incarnation=7)
+    text = made.dialog(ALICE, POOL, CALL)
+    assert made.answered(text, "2") == made.answered(text, "2") != made.answered(text, "3")
+    for number in range(MOST_ANSWERED + 1):
+        made.answered(text, str(number))
+    assert len(made._answered) <= MOST_ANSWERED
+    assert made.answered(text, "x" * (CACHED_LENGTH + 1)) not in made._answered.values()
 
 
 def test_unverified_tokens_are_not_cached() -> None:

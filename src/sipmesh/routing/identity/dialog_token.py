@@ -34,6 +34,9 @@ LONGEST_TOKEN: Final = 144
 MOST_KNOWN: Final = 16_384
 """Tokens that are cached; about 10 MiB."""
 
+MOST_ANSWERED: Final = 2_048
+"""Tokens for initiators that are cached by the tag that answered; about 1 MiB."""
+
 _FLOW_KIND: Final = b"f"
 _DIALOG_KIND: Final = b"g"
 _SECRET_KIND: Final = b"G"
@@ -221,7 +224,7 @@ class Tokens:
     cannot add entries to the cache.
     """
 
-    __slots__ = ("_hashes", "_key", "_known", "_pool_key", "incarnation")
+    __slots__ = ("_answered", "_hashes", "_key", "_known", "_pool_key", "incarnation")
 
     def __init__(self, key: bytes, incarnation: int, pool_key: bytes = b"") -> None:
         for secret in (key, pool_key or key):
@@ -230,6 +233,7 @@ class Tokens:
         self._key, self._pool_key, self.incarnation = key, pool_key or key, incarnation
         self._known: dict[str, Token] = {}
         self._hashes: dict[str, bytes] = {}
+        self._answered: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"<Tokens incarnation={self.incarnation}>"
@@ -300,7 +304,19 @@ class Tokens:
         return self.name_hash(f"tag {tag}")
 
     def answered(self, text: str, tag: str) -> str:
-        """Make the initiator's token from *text*, our token, when the other side has answered with *tag*."""
+        """Make the initiator's token from *text*, our token, when the other side has answered with *tag*.
+
+        All responses of one phone to an INVITE have the same tag, so the tokens made last are cached.
+        """
+        key = f"{tag} {text}"
+        made = self._answered.get(key)
+        if made is None:
+            made = self._answered_anew(text, tag)
+            if len(tag) <= CACHED_LENGTH:
+                keep(self._answered, MOST_ANSWERED, key, made)
+        return made
+
+    def _answered_anew(self, text: str, tag: str) -> str:
         token = self.read(text)
         if not isinstance(token, DialogToken):
             raise LocalError(f"{text!r} is not a dialog token")
