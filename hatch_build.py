@@ -36,10 +36,7 @@ FROM_SOURCE = {
         ("transport/tls/contexts", "transport/tls/path_check", "transport/tls/self_handshake"), "runs once"
     ),
     **dict.fromkeys(("transport/reactor/descriptors", "server/quotas/known_addresses"), "runs once for each link"),
-    **dict.fromkeys(
-        ("server/proxy/calls/identity_service", "server/proxy/calls/media_guard"),
-        "runs for requests that agree on media only",
-    ),
+    "server/proxy/calls/identity_service": "runs where a partner has a policy about identity only",
     **dict.fromkeys(("server/proxy/gatekeeper", "server/proxy/counters"), "runs once for each link"),
     **dict.fromkeys(
         ("server/proxy/login/login_failures", "server/proxy/message_refusals", "server/quotas/limited_log"),

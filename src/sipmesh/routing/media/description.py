@@ -6,8 +6,7 @@ its type, never its text: the text may be a key.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from sipmesh.errors import RemoteError
@@ -28,10 +27,9 @@ SHORTEST_MEDIA: Final = 3
 _SESSION_TYPES: Final = "vosiuepcbtrzka"
 _ONCE: Final = "vos"
 _MEDIA_TYPES: Final = "icbka"
-_ENDS: Final = re.compile("\r?\n")
 
 
-@dataclass(slots=True)
+@dataclass(init=False, slots=True)
 class MediaSection:
     """One media line with its attributes, as pairs of name and value. *number* counts media lines from 1."""
 
@@ -39,7 +37,11 @@ class MediaSection:
     media: str
     port: int
     profile: str
-    attributes: list[tuple[str, str]] = field(default_factory=list)
+    attributes: list[tuple[str, str]]
+
+    def __init__(self, number: int, media: str, port: int, profile: str) -> None:
+        self.number, self.media, self.port, self.profile = number, media, port, profile
+        self.attributes = []
 
     @property
     def line(self) -> str:
@@ -56,12 +58,15 @@ def tolerant_name(name: str) -> str:
     return ascii_lower(name.strip(LWS))
 
 
-@dataclass(slots=True)
+@dataclass(init=False, slots=True)
 class SessionDescription:
     """The attributes of the session, and its media sections."""
 
-    attributes: list[tuple[str, str]] = field(default_factory=list)
-    media: list[MediaSection] = field(default_factory=list)
+    attributes: list[tuple[str, str]]
+    media: list[MediaSection]
+
+    def __init__(self) -> None:
+        self.attributes, self.media = [], []
 
     def values(self, name: str) -> list[str]:
         """Give the values of the attributes of the session with exactly that name."""
@@ -73,7 +78,7 @@ def read_description(octets: bytes) -> SessionDescription:
 
     A line ends with CRLF. LF alone is accepted (RFC 8866 section 5), CR alone is not.
     """
-    lines = _ENDS.split(text_of(octets))
+    lines = text_of(octets).replace("\r\n", "\n").split("\n")
     while lines and lines[-1] == "":
         lines.pop()
     if len(lines) > MAX_LINES:

@@ -72,9 +72,9 @@ def _fault_in_session(
     session: SessionDescription, protections: list[Protection], policy: MediaPolicy
 ) -> MediaFault | None:
     refused = _REFUSED[policy]
-    for section, protection in zip(session.media, protections, strict=True):
+    for at, protection in enumerate(protections):
         if protection.grade in refused:
-            return _fault(section, protection)
+            return _fault(session.media[at], protection)
     return None
 
 

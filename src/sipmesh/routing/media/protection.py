@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Final
 
 from sipmesh.routing.media.description import MediaSection, SessionDescription, tolerant_name
@@ -16,8 +16,8 @@ NOT_UNDERSTOOD: Final = 306
 """RFC 3261 section 20.43: "One or more of the media attributes in the session description are not supported." """
 
 
-class Grade(Enum):
-    """How a media section is protected."""
+class Grade(IntEnum):
+    """How a media section is protected. Integers are fast to look up."""
 
     DECLINED = auto()  # port 0: there are no media
     ENCRYPTED = auto()
@@ -114,15 +114,18 @@ class Common:
 
 
 def _common_to(session: SessionDescription) -> Common:
-    bundles = [words for words in (group.split(" ") for group in session.values("group")) if words[0] == "BUNDLE"]
+    groups = [group.split(" ") for group in session.values("group")]
+    bundles = [words for words in groups if words[0] == "BUNDLE"]
     mids = bundles[0][1:] if len(bundles) == 1 else []
-    keys = [
-        value
-        for section in session.media
-        if mids[:1] == section.values("mid")
-        for value in section.values("fingerprint")
+    keys = _keys_of_first(session, mids[:1]) if mids else []
+    return Common(_fault_in_attributes(session.attributes), session.values("fingerprint"), mids, keys)
+
+
+def _keys_of_first(session: SessionDescription, first: list[str]) -> list[str]:
+    """Give the fingerprints of the section of a bundle whose mid is *first*."""
+    return [
+        value for section in session.media if first == section.values("mid") for value in section.values("fingerprint")
     ]
-    return Common(_fault_in_attributes(session.attributes), session.values("fingerprint"), mids, keys if mids else [])
 
 
 def _protection(section: MediaSection, common: Common) -> Protection:
@@ -173,10 +176,13 @@ def _fault_in_crypto(value: str) -> str | None:
         return "has a malformed a=crypto"
     if not is_token(words[1]) or not ascii_upper(words[1]).startswith(_CIPHERS):
         return "has an a=crypto whose crypto-suite is not known to encrypt"
-    if not all(len(key) > len(_INLINE) and key.startswith(_INLINE) for key in words[2].split(";")):
-        return "has an a=crypto without an inline key"
-    if any(parameter in ascii_upper(value) for parameter in _WEAKENED):
-        return "has an a=crypto that switches encryption or authentication off"
+    for key in words[2].split(";"):
+        if len(key) <= len(_INLINE) or not key.startswith(_INLINE):
+            return "has an a=crypto without an inline key"
+    capitals = ascii_upper(value)
+    for parameter in _WEAKENED:
+        if parameter in capitals:
+            return "has an a=crypto that switches encryption or authentication off"
     return None
 
 
