@@ -45,6 +45,14 @@ def test_objects_of_the_start_are_excluded(looks: list[int]) -> None:
     assert looks == [2]
 
 
+def test_survivors_of_a_young_collection_are_not_walked_through_again(looks: list[int]) -> None:
+    GcTuning(0.0).begin()
+    looks.clear()
+    kept = [list[int]() for _ in range(25 * YOUNG)]
+    assert len(looks) >= len(kept) // YOUNG - 1
+    assert set(looks) == {0}
+
+
 @pytest.mark.parametrize(("after", "busy", "looked"), [
     (QUIET_EVERY_S - 1, False, 0),
     (QUIET_EVERY_S, False, 1),
