@@ -220,3 +220,14 @@ def test_lists_are_split_and_empty_items_kept() -> None:
     assert split_list("a,,<b,c>") == ["a", "", "<b,c>"]
     assert first_item('"x,y" <sip:a>, <sip:b>') == '"x,y" <sip:a>'
     assert parse_params('a;b="c;d" ; e=f', "field") == (("a", None), ("b", '"c;d"'), ("e", "f"))
+
+
+def test_uri_of_an_address_has_the_printable_ascii_characters_of_uris_only() -> None:
+    refused = set()
+    for character in map(chr, range(256)):
+        try:
+            NameAddr.parse(f"<sip:a{character}b@h.example>")
+        except RemoteError:
+            refused.add(character)
+    assert {character for character in refused if " " <= character <= "~"} == set(' "<\\^`{|}>')
+    assert refused >= {*map(chr, range(32)), *map(chr, range(127, 256))}

@@ -33,8 +33,7 @@ VERSTAT: Final = "verstat"
 _SHORT: Final = 18
 _DISPLAY: Final = TOKEN | {" ", "\t"}
 _VIA_START: Final = "SIP/2.0/"
-_IN_URI: Final = re.compile(r"[!#-;=?-\[\]_a-z~]*")
-"""Printable ASCII without the blank and the characters that no URI has: ``"<>\\^`{|}``."""
+_NOT_IN_URI: Final = ' "<>\\^`{|}'
 _BRANCH: Final = ";branch="
 # gen-value = token / host / quoted-string. "/" and "=" are accepted too (base64): no parser ends a value there.
 _VALUE: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\[\]:/=]*")
@@ -362,7 +361,13 @@ def _display(display: str, text: str) -> str | None:
 
 
 def _is_uri(uri: str) -> bool:
-    return _IN_URI.fullmatch(uri) is not None and scheme_of(uri) != ""
+    """Tell whether *uri* has a scheme, and is printable ASCII without characters that no URI has."""
+    if not uri.isascii() or not uri.isprintable():
+        return False
+    for character in _NOT_IN_URI:
+        if character in uri:
+            return False
+    return scheme_of(uri) != ""
 
 
 def _via(text: str) -> Via:

@@ -109,7 +109,8 @@ def is_to(response: Response, request: Request) -> bool:
     """Tell whether *response* has the Call-ID, the CSeq and the From tag of *request*."""
     return (
         response.call_id == request.call_id
-        and response.cseq == request.cseq
+        and response.cseq.number == request.cseq.number
+        and response.cseq.method == request.cseq.method
         and response.from_.tag == request.from_.tag
     )
 

@@ -70,7 +70,7 @@ def record_routes(
 
     "If the Request-URI contains a SIPS URI [...] the URI placed into the Record-Route MUST be a SIPS URI."
     """
-    sides = (came_by,) if came_by == leaves_by else (came_by, leaves_by)
+    sides = (came_by,) if came_by is leaves_by or came_by == leaves_by else (came_by, leaves_by)
     sips = is_sips(request.uri)
     return tuple(route_to(token, side.sent_by, sips=sips, transport=side.transport) for side in sides)
 

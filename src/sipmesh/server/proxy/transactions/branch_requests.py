@@ -59,9 +59,9 @@ class BranchRequests:
         if proxied.came_by is not None and creates_dialog(proxied.request):
             token = self._recorded_path(proxied.request, target, flow)
             if not token:
-                sides = self._came_from(proxied), self._goes_to(target, flow)
+                caller, callee = self._came_from(proxied), self._goes_to(target, flow)
                 secret = hidden or is_to_hidden_user(proxied.request)
-                token = self._tokens.dialog(*sides, self._begun(proxied), secret=secret)
+                token = self._tokens.dialog(caller, callee, self._begun(proxied), secret=secret)
             recorded = record_routes(proxied.request, token, proxied.came_by, self._listeners[flow.link.port])
         copy = self._copy_onto(flow, proxied.request, target, branch, recorded, proxied.flow, proxied.identity, hidden)
         if proxied.context is not None and proxied.context.share:
