@@ -9,7 +9,7 @@ import pytest
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
 from sipmesh.routing.media.bodies import MAX_BODY
-from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.message import Request, Response
 from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
 from support.descriptions import (
@@ -22,7 +22,6 @@ from support.descriptions import (
     SDP,
     SESSION,
     multipart,
-    put_body,
     with_body,
 )
 from support.network import EDGE, EDGES, FE1, FE2, PARTNER_EDGE, PARTNER_EDGES, PARTNER_FE, Network
@@ -35,10 +34,7 @@ BOB = "sip:bob@example.test"
 
 async def answered(callee: Peer, request: Request, status: int, body: bytes) -> None:
     """Answer a request with a session description."""
-    routes = [("record-route", value) for value in request.values("record-route")]
-    response = respond(request, status, headers=[*routes, ("contact", callee.contact)], to_tag=callee.tag)
-    put_body(response, body)
-    await callee.send(response)
+    await callee.reply(request, status, [("content-type", SDP)], body)
 
 
 async def released(callee: Peer, method: str = "INVITE") -> None:

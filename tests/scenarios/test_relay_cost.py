@@ -12,17 +12,22 @@ from itertools import count
 
 import pytest
 
+from sipmesh.client.dialog import Dialog
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.transport.reactor.event_loop import Bed, Host
 from support.counting import counted
+from support.descriptions import SDES, SDP
 from support.network import BOT, FE1, Network
 from support.peer import Peer
 from support.running import on_loop
+from support.talking import inside_of
 
 # Both turns of a MESSAGE from a user to another server, pyOpenSSL included: 411 and 293 at the time of writing. Some 25 of these
 # see that no other reader finds a boundary where we find none.
 PYTHON_CALLS, C_CALLS = 425, 303
 C_CALLS_OF_A_ROW = 3
+# A call that is forked to two devices, with session descriptions: 9 messages in and 11 out, from INVITE to BYE.
+PYTHON_CALLS_OF_A_CALL, C_CALLS_OF_A_CALL = 1, 1
 
 WARM_UP, TAKEN = 5, 5
 
@@ -65,6 +70,25 @@ async def relay(alice: Peer, bot: Peer, headers: int, body: int) -> None:
     assert (await alice.final()).status == 200
 
 
+async def call(alice: Peer, desk: Peer, mobile: Peer) -> None:
+    """Call a user at two devices, of which one answers, and hang up."""
+    invite = alice.request("INVITE", f"sip:{desk.user}", [("content-type", SDP)], SDES, cseq=next(numbers))
+    await alice.send(invite)
+    at_desk, at_mobile = await desk.request_in("INVITE"), await mobile.request_in("INVITE")
+    await desk.reply(at_desk, 180)
+    await mobile.reply(at_mobile, 180)
+    await mobile.reply(at_mobile, 200, [("content-type", SDP)], SDES)
+    await desk.reply(await desk.request_in("CANCEL"), 200)
+    await desk.reply(at_desk, 487)
+    assert (await desk.request_in("ACK")).cseq.method == "ACK"
+    dialog = Dialog.of_caller(invite, await alice.final())
+    for method in ("ACK", "BYE"):
+        await alice.send(inside_of(dialog, alice, method))
+    assert await mobile.request_in("ACK")
+    await mobile.reply(await mobile.request_in("BYE"), 200)
+    assert (await alice.final(method="BYE")).status == 200
+
+
 async def cost(home: Network, *, others: int = 0, headers: int = 0, body: int = 100) -> tuple[int, int]:
     """Give the calls of one transaction, with so many *others* logged in."""
     found: list[tuple[int, int]] = []
@@ -87,6 +111,23 @@ async def test_a_relayed_request_costs_so_many_calls_and_no_more(home: Network, 
     python, c = await cost(home, others=others, body=body)
     assert python <= PYTHON_CALLS
     assert c <= C_CALLS
+
+
+@on_loop
+async def test_a_call_forked_to_two_devices_costs_so_many_calls_and_no_more(pool: Network) -> None:
+    """No message of a call is parsed, judged or written in more steps than it needs."""
+    found: list[tuple[int, int]] = []
+    async with pool:
+        alice = await pool.phone("alice", FE1)
+        desk, mobile = await pool.phone("bob", FE1), await pool.phone("bob", FE1)
+        with metered(pool.nodes[FE1]) as calls:
+            for _ in range(WARM_UP + TAKEN):
+                calls.clear()
+                await call(alice, desk, mobile)
+                found.append((calls["call"], calls["c_call"]))
+    python, c = min(found[WARM_UP:])
+    assert python <= PYTHON_CALLS_OF_A_CALL
+    assert c <= C_CALLS_OF_A_CALL
 
 
 @on_loop

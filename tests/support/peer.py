@@ -111,10 +111,11 @@ class Peer:
         ]
         return build_request(method, uri, [*fixed, *headers], body)
 
-    async def reply(self, request: Request, status: int, headers: Headers = ()) -> Response:
+    async def reply(self, request: Request, status: int, headers: Headers = (), body: bytes = b"") -> Response:
         """Answer a request that came in, with our Contact and its Record-Route as a phone does."""
         routes = [("record-route", value) for value in request.values("record-route")]
-        response = respond(request, status, headers=[*routes, ("contact", self.contact), *headers], to_tag=self.tag)
+        fields = [*routes, ("contact", self.contact), *headers]
+        response = respond(request, status, headers=fields, to_tag=self.tag, body=body)
         await self.send(response)
         return response
 

@@ -240,7 +240,7 @@ def _userinfo(userinfo: str, text: str) -> tuple[str, str | None]:
     user, colon, password = userinfo.partition(":")
     if not user or not _clean(user, _USER):
         raise _wrong("a user that breaks the grammar", text)
-    if not _clean(password, _PASSWORD):
+    if colon and not _clean(password, _PASSWORD):
         raise _wrong("a password that breaks the grammar", "sip:" + user)
     return user, password if colon else None
 

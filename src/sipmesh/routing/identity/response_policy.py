@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FORBIDDEN: Final = 403
 OF_REGISTRATIONS: Final = frozenset({"path", "service-route", "p-associated-uri"})
 _TAG: Final = ";tag="
+_NOTHING: Final = "\n"
+"""A line that no row has."""
 _ONCE: Final[i64] = FROM | TO | CALL_ID | CSEQ
 _REPEATED: Final[i64] = VIA | _ONCE
 
@@ -78,31 +80,23 @@ def repeats(response: Response, request: Request) -> bool:
     asked, at = request.rows, 0
     missing: i64 = request.present & _ONCE
     for row in response.rows:
-        if row.bit & _ONCE:
-            if not row.bit & missing or not _is_repeated(row, request.row(row.bit)):
+        if row.bit & _REPEATED:
+            found = _next_of(asked, row.bit, at if row.bit == VIA else 0)
+            line = asked[found].line if found >= 0 else _NOTHING
+            if row.line != line and not (row.bit == TO and row.line.startswith(f"{line}{_TAG}")):
                 return False
             missing &= ~row.bit
-        elif row.bit == VIA:
-            at = _next_via(asked, at)
-            if at == len(asked) or not _is_repeated(row, asked[at]):
-                return False
-            at += 1
-    return not missing and _next_via(asked, at) == len(asked)
+            if row.bit == VIA:
+                at = found + 1
+    return not missing and _next_of(asked, VIA, at) < 0
 
 
-def _is_repeated(row: Row, asked: Row) -> bool:
-    """Tell whether *row* of a response repeats the row *asked*. Rows that were seen before are the same object."""
-    if row is asked or row.line == asked.line:
-        return True
-    return row.bit == TO and row.line.startswith(f"{asked.line}{_TAG}")
-
-
-def _next_via(rows: list[Row], start: int) -> int:
-    """Give the index of the first Via from the index *start* on; the number of rows if there is none."""
+def _next_of(rows: list[Row], bit: i64, start: int) -> int:
+    """Give the index of the first row of the name with that *bit* from the index *start* on, -1 if there is none."""
     for at in range(start, len(rows)):
-        if rows[at].bit == VIA:
+        if rows[at].bit == bit:
             return at
-    return len(rows)
+    return -1
 
 
 def is_to(response: Response, request: Request) -> bool:
