@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 
 from sipmesh.errors import LocalError, RemoteError
 from sipmesh.sip.message import Request
-from sipmesh.sip.rows import CONTROL, LONE_LINE_BREAK, Row, flaws_in, has_long_list, header_rows, rows_of
+from sipmesh.sip.rows import (
+    CONTROL,
+    LONE_LINE_BREAK,
+    Row,
+    expect,
+    flaws_in,
+    has_long_list,
+    header_rows,
+    made_row,
+    rows_of,
+)
 
 ANY = ("utf-8", "surrogateescape")
 
@@ -177,3 +187,17 @@ def test_headers_of_our_own_with_a_wrong_name_or_a_line_break_are_bugs(headers: 
 
 def test_headers_of_our_own_are_written_with_their_usual_names() -> None:
     assert next(row.line for row in header_rows([("Call-id", "a"), ("x-odd", "b")])) == "Call-ID: a"
+
+
+def test_row_that_is_expected_is_the_same_object_when_it_comes_back() -> None:
+    sent = made_row("record-route", "<sip:token-of-one-call@fe1.example.test:5061;transport=tls;lr>")
+    assert rows_of([sent.line])[0] is not sent
+    expect(sent)
+    assert rows_of([sent.line])[0] is sent
+    assert sent.checked
+
+
+def test_long_row_is_not_kept_though_it_is_expected() -> None:
+    sent = made_row("record-route", f"<sip:{'x' * 256}@fe1.example.test;lr>")
+    expect(sent)
+    assert rows_of([sent.line])[0] is not sent

@@ -24,9 +24,12 @@ MAX_NAME: Final = 32
 SHORTEST_MEDIA: Final = 3
 """Words of a media line without formats: media, port and profile."""
 
-_SESSION_TYPES: Final = "vosiuepcbtrzka"
+_SESSION_TYPES: Final = "vosiuepcbtrzk"
 _ONCE: Final = "vos"
-_MEDIA_TYPES: Final = "icbka"
+_MEDIA_TYPES: Final = "icbk"
+_ATTRIBUTE: Final = "a="
+_PLAIN: Final = bytes([*b"\t\r\n", *range(0x20, 0x7F)])
+"""Octets that are no control characters, or end lines: nearly every description has no others."""
 
 
 @dataclass(init=False, slots=True)
@@ -78,37 +81,47 @@ def read_description(octets: bytes) -> SessionDescription:
 
     A line ends with CRLF. LF alone is accepted (RFC 8866 section 5), CR alone is not.
     """
-    lines = text_of(octets).replace("\r\n", "\n").split("\n")
+    text = text_of(octets).replace("\r\n", "\n")
+    lines = text.split("\n")
     while lines and lines[-1] == "":
         lines.pop()
     if len(lines) > MAX_LINES:
         raise RemoteError(f"a session description above {MAX_LINES} lines", rule=GRAMMAR)
     if not lines or lines[0] != "v=0":
         raise RemoteError("a session description that does not begin with v=0", rule=GRAMMAR)
-    if has_control("".join(lines)):
+    if "\r" in text or octets.translate(None, _PLAIN):
         _check_characters(lines)
+    return _read_lines(lines)
+
+
+def _read_lines(lines: list[str]) -> SessionDescription:
+    """Read lines without control characters. Most of them are attributes, which may be anywhere after the first line."""
     found = SessionDescription()
-    seen: set[str] = set()
+    attributes = found.attributes
+    seen = set[str]()
     for at, line in enumerate(lines):
-        _read_line(found, line, at + 1, seen)
+        if line.startswith(_ATTRIBUTE):
+            name, _, given = line.partition(":")
+            attributes.append((name[len(_ATTRIBUTE) :], given))
+        else:
+            _read_line(found, line, at + 1, seen)
+            if found.media:
+                attributes = found.media[-1].attributes
     return found
 
 
 def _read_line(found: SessionDescription, line: str, number: int, seen: set[str]) -> None:
-    """Read line *number*. *seen* are the types of lines that may occur once."""
-    kind, value = line[:1], line[2:]
+    """Read line *number*, which is not an attribute. *seen* are the types of lines that may occur once."""
+    kind = line[:1]
     if kind == "" or line[1:2] != "=":
         raise RemoteError(f"line {number} of the session description is not a line of SDP", rule=GRAMMAR)
     if kind == "m":
-        found.media.append(_media_section(value, number, len(found.media) + 1))
+        found.media.append(_media_section(line[2:], number, len(found.media) + 1))
         return
     if kind not in (_MEDIA_TYPES if found.media else _SESSION_TYPES) or kind in seen:
         raise RemoteError(f"line {number} of the session description may not be there", rule=GRAMMAR)
     if kind in _ONCE:
         seen.add(kind)
-    if kind == "a":
-        name, _, given = value.partition(":")
-        (found.media[-1].attributes if found.media else found.attributes).append((name, given))
 
 
 def _check_characters(lines: list[str]) -> None:

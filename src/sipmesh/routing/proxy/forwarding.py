@@ -20,6 +20,7 @@ from sipmesh.sip.rows import (
     RECORD_ROUTE,
     ROUTE,
     Row,
+    expect,
     made_row,
 )
 from sipmesh.trust.evidence import LinkKind
@@ -116,6 +117,7 @@ def branch_copy(
     spend_hop(copy)
     for entry in recorded:
         copy.prepend("record-route", entry)
+        expect(copy.row(RECORD_ROUTE))
     if isinstance(target, RemoteFlowTarget):
         copy.prepend("route", route_to(target.binding.token, target.binding.host, sips=is_sips(target.uri)))
     elif isinstance(target, ServerTarget) and target.carries is not None:
