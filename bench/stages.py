@@ -1,8 +1,8 @@
 """Counts the instructions of each stage of a relayed transaction, in a compiled install: a count has no noise.
 
 Needs valgrind, and the compiled install of `make compiled`. What the kernel does is not counted. With --login it counts a first
-login instead. With --often it writes down which functions every message and every call runs through: the next `make compiled`
-has them lie close together.
+login instead, with --call a call that is forked to two devices. With --often it writes down which functions every message and
+every call runs through: the next `make compiled` has them lie close together.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ STAGES = {
     "write: TLS": ("CPyDef_link___link___Link____write",),
 }
 ROUTE = "CPyDef_dispatch___Dispatch___arrived"
-INSIDE_ROUTE = ("check: what is read of the fields", "edit: the copy, its octets", "write: TLS")
-"""Stages that are part of what `ROUTE` costs; the rest of it is to decide, and to keep account of transactions."""
+OUTSIDE_ROUTE = ("read: TLS", "frame: cut and split")
+"""All other stages are part of what `ROUTE` costs; the rest of it is to decide, and to keep account of transactions."""
 
 STORED = "CPyDef_registrations___Registrations____stored"
 """Runs once for each first login, when the store has its row."""
@@ -53,6 +53,8 @@ LOGIN_STAGES = {
     ),
     "register: decide, bindings": ("CPyDef_registrations___Registrations___register", STORED),
 }
+MEDIA = "media: session descriptions"
+CALL_STAGES = {**STAGES, MEDIA: ("CPyDef_judgement___fault_in",)}
 READ = "CPyDef_link___reader___LinkReader___read"
 LOGINS, LOGINS_AT_ONCE = 200, 20
 """With so many at once, hardly any response is written before the end of a turn: the rest is without the writes."""
@@ -92,17 +94,23 @@ class Costs:
                 self.inclusive[caller] += int(line.split()[-1])
 
 
-def per_transaction(costs: Costs) -> dict[str, float]:
-    """Sort the instructions of one transaction into stages."""
+def per_transaction(costs: Costs, stages: dict[str, tuple[str, ...]] = STAGES) -> dict[str, float]:
+    """Sort the instructions of one transaction into *stages*."""
     done = costs.calls[TRANSACTION]
     if not done:
         raise MeasurementError("no transaction was counted: is sipmesh compiled?")
-    found = {name: sum(costs.inclusive[one] for one in functions) / done for name, functions in STAGES.items()}
-    found["route: decide, transactions"] = costs.inclusive[ROUTE] / done - sum(found[name] for name in INSIDE_ROUTE)
+    found = {name: sum(costs.inclusive[one] for one in functions) / done for name, functions in stages.items()}
+    inside = sum(cost for name, cost in found.items() if name not in OUTSIDE_ROUTE)
+    found["route: decide, transactions"] = costs.inclusive[ROUTE] / done - inside
     whole = costs.inclusive[TURN] / done
     found["the rest: the wake-up, links"] = whole - sum(found.values())
     found["all"] = whole
     return found
+
+
+def per_call(costs: Costs) -> dict[str, float]:
+    """Sort the instructions of one call, which are those of two transactions that are forwarded, into stages."""
+    return {name: cost * REQUESTS_OF_A_CALL for name, cost in per_transaction(costs, CALL_STAGES).items()}
 
 
 def per_login(costs: Costs) -> dict[str, float]:
@@ -135,7 +143,7 @@ def messages(server: Server, seconds: int) -> None:
 
 def calls(server: Server, seconds: int) -> None:
     """Set calls up and end them, a few at once."""
-    server.load("calls", "--links", 10, "--window", 4, "--seconds", seconds)
+    server.load("calls", "--links", 4, "--window", 4, "--seconds", seconds)
 
 
 def run_through(costs: Costs, requests: int) -> set[str]:
@@ -187,6 +195,12 @@ def budget() -> str:
         return stages("transaction", per_transaction(count(Path(folder), messages)))
 
 
+def call_budget() -> str:
+    """Give the table of the stages of a call."""
+    with tempfile.TemporaryDirectory(prefix="sipmesh-bench-") as folder:
+        return stages("call", per_call(count(Path(folder), calls)))
+
+
 def login_budget() -> str:
     """Give the table of the stages of a first login."""
     with tempfile.TemporaryDirectory(prefix="sipmesh-bench-") as folder:
@@ -214,6 +228,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--login", dest="act", action="store_const", const=login_budget, help="count a first login")
+    what.add_argument("--call", dest="act", action="store_const", const=call_budget, help="count a forked call")
     what.add_argument("--often", dest="act", action="store_const", const=write_often, help=f"write {OFTEN.name} anew")
     act = parser.parse_args().act or budget
     if shutil.which("valgrind") is None or not PYTHON.exists():

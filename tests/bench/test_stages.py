@@ -13,15 +13,17 @@ import pytest
 import sipmesh
 from bench.bed import MeasurementError
 from bench.stages import (
+    CALL_STAGES,
     LOGIN_STAGES,
+    MEDIA,
     OFTEN,
     READ,
     ROUTE,
-    STAGES,
     STORED,
     TRANSACTION,
     TURN,
     Costs,
+    per_call,
     per_login,
     per_transaction,
     run_through,
@@ -70,6 +72,14 @@ def test_stages_add_up_to_the_turn() -> None:
     assert (found["read: TLS"], found["check: what is read of the fields"]) == (5, 15)
     assert found["route: decide, transactions"] == 35
     assert found["the rest: the wake-up, links"] == 3
+    assert sum(cost for name, cost in found.items() if name != "all") == found["all"]
+
+
+def test_stages_of_a_call_are_those_of_its_two_transactions_and_its_media() -> None:
+    counted = Costs(PROFILE.splitlines(keepends=True))
+    counted.inclusive["CPyDef_judgement___fault_in"] = 20
+    found = per_call(counted)
+    assert (found["all"], found["read: TLS"], found[MEDIA], found["route: decide, transactions"]) == (136, 10, 20, 50)
     assert sum(cost for name, cost in found.items() if name != "all") == found["all"]
 
 
@@ -123,7 +133,7 @@ NAMED = (
     TURN,
     ROUTE,
     READ,
-    *(one for many in (STAGES, LOGIN_STAGES) for names in many.values() for one in names),
+    *(one for many in (CALL_STAGES, LOGIN_STAGES) for names in many.values() for one in names),
 )
 
 
