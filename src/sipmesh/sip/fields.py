@@ -33,7 +33,7 @@ VERSTAT: Final = "verstat"
 _SHORT: Final = 18
 _DISPLAY: Final = TOKEN | {" ", "\t"}
 _VIA_START: Final = "SIP/2.0/"
-_NOT_IN_URI: Final = ' "<>\\^`{|}'
+_NOT_IN_URI: Final = ' \t"<>\\^`{|}'
 _BRANCH: Final = ";branch="
 # gen-value = token / host / quoted-string. "/" and "=" are accepted too (base64): no parser ends a value there.
 _VALUE: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\[\]:/=]*")
@@ -362,7 +362,7 @@ def _display(display: str, text: str) -> str | None:
 
 def _is_uri(uri: str) -> bool:
     """Tell whether *uri* has a scheme, and is printable ASCII without characters that no URI has."""
-    if not uri.isascii() or not uri.isprintable():
+    if not uri.isascii() or has_control(uri):
         return False
     for character in _NOT_IN_URI:
         if character in uri:
