@@ -354,6 +354,21 @@ def test_any_route_is_read_or_a_remote_error(rows: list[str], uri: str) -> None:
     assert route_set.beyond is None or not NAMES.ours(route_set.beyond)
 
 
+PATH_TEXT = TOKENS.path(41, ALICE, POOL_SIDE)
+RECORDED_TEXT = TOKENS.recorded(PATH_TEXT, "c", "1")
+
+
+@pytest.mark.parametrize(
+    ("texts", "leads"),
+    [([PATH_TEXT], True), ([PATH_TEXT, RECORDED_TEXT], True), ([RECORDED_TEXT], False), ([RECORDED_TEXT] * 2, False)],
+)
+def test_token_of_a_path_counts_before_what_was_record_routed(texts: list[str], *, leads: bool) -> None:
+    """So a NOTIFY of the home pool has both: the way to the phone, and the route of its subscription."""
+    place = take(request("NOTIFY", CONTACT, to_tag="2", routes=[route(text) for text in texts]))
+    assert place.path is not None
+    assert (place.path.is_recorded, place.beyond) == (not leads, None)
+
+
 @pytest.mark.parametrize(
     ("routes", "to_tag", "has"),
     [
@@ -363,8 +378,8 @@ def test_any_route_is_read_or_a_remote_error(rows: list[str], uri: str) -> None:
         ([AWAY] * MOST_ENTRIES_OF_OURS + [route(DIALOG_TEXT)], "2", False),
         ([route(DIALOG_TEXT)], "3", False),
         ([route(FLOW_TEXT)], "2", True),
-        ([route(TOKENS.path(41, ALICE, POOL_SIDE))], "2", True),
-        ([route(TOKENS.recorded(TOKENS.path(41, ALICE, POOL_SIDE), "c", "1"))], "2", True),
+        ([route(PATH_TEXT)], "2", True),
+        ([route(RECORDED_TEXT)], "2", True),
         ([route(TOKENS.login(41, ALICE))], "2", False),
         ([route(TOKENS.login(41, ALICE)), route(DIALOG_TEXT)], "2", True),
         ([route("made-up")], "2", False),

@@ -144,7 +144,8 @@ def take_place(request: Request, names: Names, tokens: Tokens, here: Address = N
     """Remove the leading Route entries that mean this server, and give what they say. *request* is changed.
 
     Several entries of ours in a row are the two Record-Routes of one dialog (RFC 5658), with the same token. In a pair
-    that another edge of our pool made, one entry has the name of the pool, and the other has that of the edge.
+    that another edge of our pool made, one entry has the name of the pool, and the other has that of the edge. The home pool puts
+    the token of a Path before what this server has record-routed in the dialog.
 
     Raises `RemoteError` if an entry is malformed.
     """
@@ -155,7 +156,7 @@ def take_place(request: Request, names: Names, tokens: Tokens, here: Address = N
     mate = stand_in(request, names, tokens) if token is None and names.mates else None
     while (route := first_route(request)) is not None:
         if names.ours(route, here):
-            token = tokens.read(route.user) if route.user else token
+            token = tokens.read(route.user) if route.user and not is_way_of_home_pool(token) else token
         elif token is None or not repeats(route, token, names, tokens):
             break
         request.pop_item("route")
@@ -165,6 +166,11 @@ def take_place(request: Request, names: Names, tokens: Tokens, here: Address = N
     if route_set.dialog is not None and route is not None and route.host in names.mates:
         route_set.past = past(request, names, tokens, route_set.dialog)
     return route_set
+
+
+def is_way_of_home_pool(token: Token | None) -> bool:
+    """Tell whether *token* is that of a Path, which leads to the phone; a token of ours behind it says less."""
+    return isinstance(token, PathToken) and not token.is_recorded
 
 
 def has_dialog_token(request: Request, tokens: Tokens) -> bool:
