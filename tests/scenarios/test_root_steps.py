@@ -17,12 +17,13 @@ from support.pool import Pool
 pytestmark = [pytest.mark.peer("postgresql"), pytest.mark.soak, pytest.mark.timeout(PATIENCE_S)]
 
 
-@pytest.mark.parametrize("act", ["switch"])
-def test_other_server_finishes_the_change_of_the_root_after_each_step(pool: Pool, act: str) -> None:
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGSTOP"])
+@pytest.mark.parametrize("act", root_steps.STEPS)
+def test_other_server_finishes_the_change_of_the_root_after_each_step(pool: Pool, act: str, how: str) -> None:
     folders = (str(pool.network.folder(MGMT)), str(pool.network.folder(MGMT2)))
     paths = os.pathsep.join(filter(None, sys.path))
     done = subprocess.run(
-        [sys.executable, root_steps.__file__, *folders, pool.url, act, "SIGKILL"],
+        [sys.executable, root_steps.__file__, *folders, pool.url, act, how],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,

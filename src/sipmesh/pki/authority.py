@@ -30,6 +30,7 @@ from sipmesh.pki.issuance import profiles
 from sipmesh.pki.issuance.issue import issue_certificate
 from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
 from sipmesh.pki.issuance.signer import CaSigner
+from sipmesh.pki.key_pair import write_pair
 from sipmesh.pki.ledger import (
     FILE,
     Ledger,
@@ -68,12 +69,7 @@ class Issued:
         """Write certificate chain and key into files, the key first and with mode 0600."""
         for file in (certificate_file, key_file):
             file.parent.mkdir(parents=True, exist_ok=True)
-        files.commit(
-            [
-                files.prepare(key_file, self.key, files.SECRET),
-                files.prepare(certificate_file, self.chain, files.PUBLIC),
-            ]
-        )
+        write_pair(certificate_file, self.chain, key_file, self.key)
 
     def __repr__(self) -> str:
         return f"<Issued {self.certificate.subject.rfc4514_string()} {self.certificate.serial_number:x}>"
@@ -231,16 +227,22 @@ class EnterpriseCa:
         return self._ledger.changed_row(f"the certificate {record.serial_hex} {why}")
 
     def issue(
-        self, names: Sequence[str], role: Role, at: datetime, lifetime: timedelta = profiles.LEAF_LIFETIME
+        self,
+        names: Sequence[str],
+        role: Role,
+        at: datetime,
+        lifetime: timedelta = profiles.LEAF_LIFETIME,
+        *,
+        key: ec.EllipticCurvePrivateKey | None = None,
     ) -> Issued:
-        """Issue a certificate and a key for one server.
+        """Issue a certificate for one server and its *key*, a new one by default.
 
         *names* are from the topology (`sipmesh.topology.view.certificate_names`), the server's own name first. Raises
         LintRefusedError if the profile does not allow the certificate. Then nothing was signed.
         """
         if not isinstance(role, Role):
             raise LocalError(f"{role!r} is not a role")
-        return self._issue(CertificateKind.SERVER, names, at, lifetime)
+        return self._issue(CertificateKind.SERVER, names, at, lifetime, key)
 
     def issue_for_clients(
         self,
@@ -273,12 +275,19 @@ class EnterpriseCa:
         made = self._certify(CertificateKind.SERVER, names, key, at, lifetime)
         return Certified(made, _pem(made) + _pem(self.shown))
 
-    def issue_signer(self, server_name: str, at: datetime, lifetime: timedelta = profiles.SIGNER_LIFETIME) -> Issued:
-        """Issue the certificate and key with which the management server *server_name* signs documents.
+    def issue_signer(
+        self,
+        server_name: str,
+        at: datetime,
+        lifetime: timedelta = profiles.SIGNER_LIFETIME,
+        *,
+        key: ec.EllipticCurvePrivateKey | None = None,
+    ) -> Issued:
+        """Issue the certificate with which the management server *server_name* signs documents, for its *key* or a new one.
 
         Raises LintRefusedError if the profile does not allow the certificate. Then nothing was signed.
         """
-        return self._issue(CertificateKind.SIGNER, (server_name,), at, lifetime)
+        return self._issue(CertificateKind.SIGNER, (server_name,), at, lifetime, key)
 
     def issue_operator(self, name: str, at: datetime, lifetime: timedelta = profiles.OPERATOR_LIFETIME) -> Operator:
         """Issue the certificate and a new key by which the operator *name* logs in to the console.

@@ -47,21 +47,26 @@ def prepare(file: Path, content: bytes, mode: int) -> Callable[[], None]:
 
     Both raise `FileError`. What was written beside *file* is removed, so that it takes no room on a full disk.
     """
-    beside = file.with_name(f".{file.name}.new")
+    made = beside(file)
     with file_errors(file):
         try:
-            _write_beside(beside, content, mode)
+            _write_beside(made, content, mode)
         except OSError:
             with suppress(OSError):
-                beside.unlink()
+                made.unlink()
             raise
 
     def place() -> None:
         with file_errors(file):
-            beside.replace(file)
+            made.replace(file)
             sync_folder(file.parent)
 
     return place
+
+
+def beside(file: Path) -> Path:
+    """Return where the next content of *file* is until it is moved to its place; a crash can leave it there."""
+    return file.with_name(f".{file.name}.new")
 
 
 def _write_beside(beside: Path, content: bytes, mode: int) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,12 +26,14 @@ from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.csr import request_for
 from sipmesh.pki.keys.passphrase import VARIABLE
 from sipmesh.pki.ledger import FILE
+from sipmesh.server.certificates.presented import PresentedCertificates
 from sipmesh.server.replication.cert_renewal import (
     CERTIFICATE,
     MOST_A_DAY,
     REQUEST,
     Applicant,
     Grantor,
+    finish_own,
     is_due,
     renew_own,
 )
@@ -35,7 +41,9 @@ from sipmesh.topology.document.load import Loaded, load
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import open_signed, sign
 from sipmesh.topology.view import ServerView, certificate_names, view
+from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
+from support import renewal_steps
 
 FE1, FE2, EDGE, MGMT = "fe1.example.test", "fe2.example.test", "edge1.example.test", "mgmt.example.test"
 TOPOLOGY = f"""\
@@ -326,3 +334,49 @@ def test_management_renews_its_own_certificates_also_after_expiry(place: Place) 
 
 def test_management_without_the_ca_renews_nothing(place: Place, tmp_path: Path) -> None:
     assert renew_own(place.view(MGMT), tmp_path / "nowhere", NOW + timedelta(days=100)) == []
+
+
+def test_renewal_that_is_killed_at_any_step_is_finished_at_the_next_start(place: Place) -> None:
+    """Also on a server of a management pool that follows: other servers have sealed the CA to the key in the ledger."""
+    shown = place.view(MGMT)
+    for file in (shown.certificate, shown.key, *shown.signer):
+        shutil.copy(file, place.folder / f"{file.name}.first")
+    paths = os.pathsep.join(filter(None, sys.path))
+    late = (NOW + timedelta(days=100)).isoformat()
+    done = subprocess.run(
+        [sys.executable, renewal_steps.__file__, str(place.folder), MGMT, late],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    assert done.stdout.count("killed") >= 6, "each key waits, and each pair has two files"
+
+
+def test_key_that_waits_without_a_certificate_is_not_used(place: Place) -> None:
+    """It may have been stolen since. Twin: a key that waits, and for which the ledger has a certificate."""
+    shown, ca = place.view(MGMT), place.folder / "ca"
+    waiting, before = shown.key.with_name(f"{shown.key.name}.next"), shown.key.read_bytes()
+    key = files.new_key()
+    files.write(waiting, files.key_pem(key), files.SECRET)
+    assert not finish_own(shown, ca)
+    assert shown.key.read_bytes() == before
+    issued = place.ca.issue((MGMT,), Role.MANAGEMENT, NOW, key=key)
+    place.ca.revoke(issued.certificate.serial_number, Reason.KEY_COMPROMISE, NOW)
+    assert not finish_own(shown, ca)
+    assert shown.key.read_bytes() == before
+    again = place.ca.issue((MGMT,), Role.MANAGEMENT, NOW, key=key).certificate
+    assert finish_own(shown, ca)
+    assert (place.leaf(MGMT), waiting.exists()) == (again, False)
+
+
+@pytest.mark.parametrize("server", [FE1, MGMT])
+def test_server_that_was_killed_between_its_key_and_its_certificate_starts(place: Place, server: str) -> None:
+    shown = place.view(server)
+    issued = place.ca.issue((server,), Role.FRONT_END, NOW)
+    files.prepare(shown.certificate, issued.chain, files.PUBLIC)
+    files.write(shown.key, issued.key, files.SECRET)
+    presented = PresentedCertificates.first(shown)
+    assert presented.of(LinkKind.SERVER).leaf == issued.certificate

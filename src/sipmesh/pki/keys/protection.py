@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def keys_below(folder: Path) -> list[Path]:
     """Give the key files in an organisation's folder, also those of the CA and of a renewal in progress."""
-    patterns = ("ca/**/*.key", "servers/**/*.key", "state/*.next-key")
+    patterns = ("ca/**/*.key", "servers/**/*.key", "servers/**/*.key.next", "state/*.next-key")
     return sorted(file for pattern in patterns for file in folder.glob(pattern))
 
 

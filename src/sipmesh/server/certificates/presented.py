@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import OperatorError
+from sipmesh.pki.key_pair import finish_pair
 from sipmesh.topology.expiry.validity import Chain, DatedItem
 from sipmesh.transport.tls.contexts import Identity
 from sipmesh.transport.tls.self_handshake import NOWHERE, SelfHandshakeError, check_handshake
@@ -52,7 +53,12 @@ class PresentedCertificates:
 
     @classmethod
     def first(cls, view: ServerView) -> PresentedCertificates:
-        """Return the certificates at the start; raises `OperatorError` if a file cannot be used."""
+        """Return the certificates at the start; raises `OperatorError` if a file cannot be used.
+
+        A crash between a new certificate and its key is repaired before.
+        """
+        for _outside, files in _files(view):
+            finish_pair(*files)
         return cls({outside: PresentedCertificate(Identity.load(*files)) for outside, files in _files(view)})
 
     def of(self, kind: LinkKind) -> Identity:

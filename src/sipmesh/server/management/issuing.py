@@ -14,7 +14,7 @@ from sipmesh.pki.issuance.profiles import LEAF_LIFETIME, CertificateKind
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.process.clock import now_utc
-from sipmesh.server.replication.cert_renewal import Grantor, about, renew_own, show_own, signer_chain
+from sipmesh.server.replication.cert_renewal import Grantor, about, finish_own, renew_own, show_own, signer_chain
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.view import certificate_names, unknown_server
 from sipmesh.trust.role import Role
@@ -45,6 +45,14 @@ class Issuing:
 
     def __repr__(self) -> str:
         return f"<Issuing by {self._folder}>"
+
+    def finish_own(self) -> None:
+        """Finish a renewal of ours that ended before its files were in place; the files are read after this, at the start."""
+        try:
+            if finish_own(self._server.view, self._folder):
+                self._log.warning("own certificate put in place: its renewal was interrupted")
+        except OperatorError as wrong:
+            self._log.error("own certificate not renewed", why=str(wrong))
 
     def renew_own(self) -> None:
         """Renew the certificates that we present and sign with; the file watch then puts a new certificate into use."""

@@ -25,6 +25,7 @@ from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.csr import read_request, request_for
+from sipmesh.pki.key_pair import differ, finish_pair, write_pair
 from sipmesh.sip.text import ascii_lower
 from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    from sipmesh.pki.authority import EnterpriseCa
+    from sipmesh.pki.authority import EnterpriseCa, Issued
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
 
@@ -115,12 +116,7 @@ class Applicant:
         if chain[0].public_key() != key.public_key():
             return False
         pem = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain)
-        files.commit(
-            [
-                files.prepare(view.key, files.key_pem(key), files.SECRET),
-                files.prepare(view.certificate, pem, files.PUBLIC),
-            ]
-        )
+        write_pair(view.certificate, pem, view.key, files.key_pem(key))
         self._key_file.unlink()
         self._made = None
         return True
@@ -270,16 +266,67 @@ def renew_own(view: ServerView, folder: Path, at: datetime) -> list[x509.Certifi
     if not CaGenerations.are_in(folder):
         return []
     ca = CaGenerations(folder).current
+    names = certificate_names(view.loaded.topology, view.name)
     issued = []
-    if _needs(view.certificate, ca, at):
-        names = certificate_names(view.loaded.topology, view.name)
-        issued.append(ca.issue(names, view.role, at))
-        issued[-1].write(view.certificate, view.key)
-    signer, signer_key = view.signer
-    if _needs(signer, ca, at):
-        issued.append(ca.issue_signer(view.name, at))
-        issued[-1].write(signer, signer_key)
-    return [certified.certificate for certified in issued]
+    if _needs(view.certificate, view.key, ca, at):
+        issued.append(_renewed(view.certificate, view.key, lambda key: ca.issue(names, view.role, at, key=key)))
+    if _needs(*view.signer, ca, at):
+        issued.append(_renewed(*view.signer, lambda key: ca.issue_signer(view.name, at, key=key)))
+    return issued
+
+
+def _renewed(
+    certificate: Path, key_file: Path, issue: Callable[[ec.EllipticCurvePrivateKey], Issued]
+) -> x509.Certificate:
+    """Issue a certificate for a new key. The key is on the disk before, so that a crash does not lose it: `finish_own`."""
+    key, waiting = files.new_key(), _waiting_key(key_file)
+    files.write(waiting, files.key_pem(key), files.SECRET)
+    made = issue(key)
+    made.write(certificate, key_file)
+    waiting.unlink()
+    return made.certificate
+
+
+def finish_own(view: ServerView, folder: Path) -> bool:
+    """Finish a renewal that ended before both files were in place; return whether there was one. The CA is in *folder*.
+
+    The key was on the disk before its certificate was issued, and the ledger has that. So no other management server is needed.
+    Raises `OperatorError`.
+    """
+    found = [finish_pair(view.certificate, view.key), finish_pair(*view.signer)]
+    if CaGenerations.are_in(folder):
+        ca = CaGenerations(folder).current
+        found += [_finish_from_ledger(*pair, ca) for pair in ((view.certificate, view.key), view.signer)]
+    return any(found)
+
+
+def _finish_from_ledger(certificate: Path, key_file: Path, ca: EnterpriseCa) -> bool:
+    """Put a key that waits in its place, with the certificate that the ledger has for it; False if there is none."""
+    waiting = _waiting_key(key_file)
+    if not waiting.exists():
+        return False
+    key = files.read_key(waiting)
+    leaf = _issued_for(key.public_key(), ca)
+    if leaf is None:
+        return False
+    chain = b"".join(one.public_bytes(Encoding.PEM) for one in (leaf, ca.shown))
+    write_pair(certificate, chain, key_file, files.key_pem(key))
+    waiting.unlink()
+    return True
+
+
+def _issued_for(key: ec.EllipticCurvePublicKey, ca: EnterpriseCa) -> x509.Certificate | None:
+    """Return the certificate that a CA has issued for a *key* and not revoked, None if there is none."""
+    for record in reversed(ca.certificates):
+        if record.der is not None and record.revoked_at is None and ca.is_as_issued(record):
+            leaf = x509.load_der_x509_certificate(record.der)
+            if leaf.public_key() == key:
+                return leaf
+    return None
+
+
+def _waiting_key(key_file: Path) -> Path:
+    return key_file.with_name(f"{key_file.name}.next")
 
 
 def show_own(view: ServerView, folder: Path) -> None:
@@ -299,9 +346,11 @@ def signer_chain(view: ServerView) -> list[x509.Certificate]:
     return []
 
 
-def _needs(file: Path, ca: EnterpriseCa, at: datetime) -> bool:
+def _needs(file: Path, key_file: Path, ca: EnterpriseCa, at: datetime) -> bool:
     with suppress(UnusableFileError):
         leaf = read_certificates(file)[0]
+        if differ(file, key_file):  # a crash came between the two
+            return True
         early = leaf.not_valid_before_utc > at  # issued by a clock that was ahead
         return early or is_due(leaf, at) or not issued_by(leaf, ca.issuing)
     return True

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sipmesh.database.number_ceilings import FILE_NUMBERS
+from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
@@ -33,17 +34,18 @@ from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.cert_renewal import about, is_due, is_server_certificate
-from sipmesh.server.replication.crl_store import is_portable
+from sipmesh.server.replication.crl_store import CrlStore, is_portable
 from sipmesh.server.replication.document_store import DocumentStore, signers_of
 from sipmesh.server.replication.highest_number import HighestNumber
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_files import ManagementFiles, StoredFile
+from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.role import Role
 from sipmesh.trust.x509.certificate import issued_by
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -138,6 +140,7 @@ class FileReceiver:
     def __init__(self, management_db: ManagementDb, documents: DocumentStore) -> None:
         self._management_db, self._documents = management_db, documents
         self._number = HighestNumber(documents.folder, documents.name, SUFFIX)
+        self._crls = CrlStore(documents.folder)
 
     def __repr__(self) -> str:
         return f"<FileReceiver of {self._documents.name}, number {self._number.value}>"
@@ -148,8 +151,9 @@ class FileReceiver:
         *certificate* and *key_file* are those of this server. Blocks for the database. Raises `OperatorError`, and
         `RemoteError` for a file that does not come from the leader; the files before it are written.
         """
-        written = []
-        for row in self._management_db.files.since(self._documents.name, self._number.value):
+        rows = self._management_db.files.since(self._documents.name, self._number.value)
+        written = self._receive_crls(rows, in_force, key_file)
+        for row in rows:
             payload = self._documents.signed_by_management(row.document, KIND, in_force, now_utc())
             name, content = _opened(payload, self._documents.name, row.number, files.read_key(key_file))
             if why := FILE_NUMBERS.why_beyond(row.number, now_utc(), self._number.value):
@@ -157,6 +161,21 @@ class FileReceiver:
             if self._write(name, content, certificate):
                 written.append(name)
             self._number.raise_to(row.number)
+        return written
+
+    def _receive_crls(self, rows: Sequence[StoredFile], in_force: Loaded, key_file: Path) -> list[str]:
+        """Write the CRLs that *in_force* names; returns their names.
+
+        A CRL counts by the signature of its CA. The signature of the leader may need just this CRL, if the leader has a new root.
+        """
+        written = []
+        for row in rows:
+            with suppress(MalformedDocumentError, RemoteError, OperatorError):
+                payload = open_signed(row.document, KIND).payload
+                name, content = _opened(payload, self._documents.name, row.number, files.read_key(key_file))
+                is_named = name.endswith(".crl") and name in in_force.list_names
+                if is_named and self._crls.put(Item(ItemKind.LIST, content, name), in_force, now_utc()):
+                    written.append(name)
         return written
 
     def forget_beyond(self) -> None:

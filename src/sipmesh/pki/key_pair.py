@@ -1,0 +1,39 @@
+"""A certificate and its key, in two files that are replaced together. A crash between the two is repaired at the next start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from sipmesh.errors import OperatorError
+from sipmesh.pki import files
+from sipmesh.trust.x509.certificate import UNREADABLE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def write_pair(certificate: Path, chain: bytes, key_file: Path, key: bytes) -> None:
+    """Replace the *chain* in the file *certificate* and its *key*, both in PEM: the key first, with mode 0600."""
+    files.commit([files.prepare(key_file, key, files.SECRET), files.prepare(certificate, chain, files.PUBLIC)])
+
+
+def finish_pair(certificate: Path, key_file: Path) -> bool:
+    """Put the certificate of the key in *key_file* in its place, if `write_pair` ended between the two; return whether it did."""
+    waiting = files.beside(certificate)
+    if not differ(certificate, key_file) or not waiting.exists() or differ(waiting, key_file) is not False:
+        return False
+    waiting.replace(certificate)
+    files.sync_folder(certificate.parent)
+    return True
+
+
+def differ(certificate: Path, key_file: Path) -> bool | None:
+    """Tell whether the key is not that of the first certificate; None if one of the two files cannot be read."""
+    try:
+        leaf = x509.load_pem_x509_certificates(certificate.read_bytes())[0].public_key()
+        key = files.open_key(key_file, files.read_private(key_file)).public_key()
+    except (OSError, TypeError, OperatorError, *UNREADABLE):
+        return None
+    return leaf != key

@@ -1,0 +1,39 @@
+"""A management host that is off during a whole change of the root comes back by itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from scenarios.test_management_steps import _pool  # noqa: F401 - a fixture
+from support.managed import MGMT, MGMT2
+from support.pool import Pool
+from support.root_steps import STEPS, RootHost
+
+pytestmark = [pytest.mark.peer("postgresql"), pytest.mark.wide]
+
+
+def test_host_that_was_off_during_a_change_of_the_root_follows_and_leads(pool: Pool) -> None:
+    """All that the leader has signed since is under the new root, whose CRLs the host does not have yet."""
+    folders = pool.network.folder(MGMT), pool.network.folder(MGMT2)
+    first, second = RootHost(folders[0], pool.url, MGMT), RootHost(folders[1], pool.url, MGMT2)
+    first.lead()
+    first.give()
+    second.follow()
+    for name in STEPS:
+        getattr(first, name)()
+        first.give()
+    serial = first.issue()
+    first.revoke(serial)
+    for ca in first.generations.alive:
+        ca.crls.publish(datetime.now(UTC))
+    first.database.lease.overtake(first.database.lease.fencing)  # so the leader signs each file again
+    first.give()
+    second.follow()
+    second.check({serial})
+    second.lead()
+    second.revoke(second.issue())
+    second.give()
+    first.follow()
+    first.check({serial})
