@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow import Flow, ProxiedRequest, SentBranch
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.liveness.outages import Outages
+    from sipmesh.server.proxy.transactions.answerers import Answerers
     from sipmesh.server.proxy.transactions.branch_requests import BranchRequests
     from sipmesh.server.proxy.transactions.client_transactions import ClientTransactions
     from sipmesh.server.proxy.transactions.privacy_service import PrivacyService
@@ -88,6 +89,7 @@ class Relay:
         forget: Callable[[Binding], None],
         requests: BranchRequests,
         privacy: PrivacyService,
+        answerers: Answerers,
         server_transactions: ServerTransactions,
         client_transactions: ClientTransactions,
         outages: Outages,
@@ -100,7 +102,8 @@ class Relay:
         self.access: Access = NO_ACCESS
         self.decider: Decider = NO_DECIDER
         self._clock, self._flow_table, self._forget = clock, flow_table, forget
-        self._privacy, self._outages, self._media, self._release = privacy, outages, media, release
+        self._privacy, self._answerers, self._outages = privacy, answerers, outages
+        self._media, self._release = media, release
         self.calls_started = 0
 
     def __repr__(self) -> str:
@@ -191,6 +194,7 @@ class Relay:
             settle(response, sent.proxied.request, flow.sender, self.requests.border, self._flow_table.view.name)
         if flow.link.kind is LinkKind.CLIENT and not sent.is_carried:
             self._privacy.hide_answer(sent, response)
+        self._answerers.name_in(sent, response)
         if response.present & RECORD_ROUTE and response.status < 300:  # noqa: PLR2004 - only these create a dialog
             self.requests.bind_answer(sent, response)
 

@@ -16,6 +16,7 @@ from sipmesh.server.proxy.registrar.registrations import Registrations
 from sipmesh.server.proxy.relay import Relay
 from sipmesh.server.proxy.roles import media_rules
 from sipmesh.server.proxy.transactions.ack_forwarder import AckForwarder
+from sipmesh.server.proxy.transactions.answerers import Answerers
 from sipmesh.server.proxy.transactions.branch_requests import BranchRequests
 from sipmesh.server.proxy.transactions.client_transactions import ClientTransactions
 from sipmesh.server.proxy.transactions.privacy_service import PrivacyService
@@ -50,11 +51,9 @@ class ForwardingParts:
         return f"<ForwardingParts {self.relay!r}, {self.registrations!r}>"
 
     def _relay(self, setup: ServerSetup, peers: PeerParts) -> Relay:
-        clock, calls, privacy = (
-            setup.loop.time,
-            CallTable(setup.limits.calls_named),
-            PrivacyService(setup.stores.tokens),
-        )
+        clock, calls = setup.loop.time, CallTable(setup.limits.calls_named)
+        answerers = Answerers(setup.stores.tokens)
+        privacy = PrivacyService(setup.stores.tokens, answerers)
         requests = BranchRequests(
             peers.flow_table, setup.stores.tokens, setup.branches, setup.advertised, setup.border, privacy
         )
@@ -66,6 +65,7 @@ class ForwardingParts:
             self.registrations.forget,
             requests,
             privacy,
+            answerers,
             ServerTransactions(clock, setup.advertised),
             ClientTransactions(clock),
             self.outages,

@@ -12,6 +12,7 @@ from routing.messages import ALICE, BOB, CONTACT, TOKENS, request, response
 from sipmesh.cli.versions import built
 from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.target import FlowTarget
+from sipmesh.server.proxy.transactions.answerers import Answerers
 from sipmesh.server.proxy.transactions.privacy_service import PrivacyService
 from sipmesh.sip.message import Request
 from sipmesh.trust.evidence import LinkKind
@@ -19,7 +20,7 @@ from sipmesh.trust.evidence import LinkKind
 pytestmark = pytest.mark.skipif(built() == "compiled", reason="what stands for a part is no object of a compiled class")
 
 ANONYMOUS = "sip:anonymous@anonymous.invalid"
-SERVICE = PrivacyService(TOKENS)
+SERVICE = PrivacyService(TOKENS, Answerers(TOKENS))
 OF_CLIENT: Any = SimpleNamespace(link=SimpleNamespace(kind=LinkKind.CLIENT))
 OF_SERVER: Any = SimpleNamespace(link=SimpleNamespace(kind=LinkKind.SERVER))
 TO_ALICE = FlowTarget(1, owner_hash(ALICE), CONTACT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sipmesh.routing.identity.dialog_token import DialogToken, FlowSide, Tokens, owner_hash
+from sipmesh.routing.identity.dialog_token import Tokens, owner_hash
 from sipmesh.routing.identity.privacy import (
     answer_hides_sender,
     hidden_contact,
@@ -15,7 +15,6 @@ from sipmesh.routing.identity.privacy import (
     is_hidden,
 )
 from sipmesh.routing.media.origin import hide_user
-from sipmesh.routing.proxy.forwarding import creates_dialog, recorded_token
 from sipmesh.routing.proxy.target_set import is_sips
 from sipmesh.routing.target import FlowTarget, Target
 from sipmesh.sip.rows import PRIVACY, VIA
@@ -23,14 +22,18 @@ from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.server.proxy.flow import Flow, SentBranch
+    from sipmesh.server.proxy.transactions.answerers import Answerers
     from sipmesh.sip.message import Message, Request, Response
 
 
 class PrivacyService:
-    """Replaces Contacts by texts that only their owner gets back, and removes fields; *tokens* seals the texts."""
+    """Replaces Contacts by texts that only their owner gets back, and removes fields; *tokens* seals the texts.
 
-    def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
+    *answerers* finds whose Contact an answer has.
+    """
+
+    def __init__(self, tokens: Tokens, answerers: Answerers) -> None:
+        self._tokens, self._answerers = tokens, answerers
 
     def __repr__(self) -> str:
         return f"<PrivacyService {self._tokens!r}>"
@@ -64,7 +67,7 @@ class PrivacyService:
         """
         asks = bool(response.present & PRIVACY) and answer_hides_sender(response)
         if asks or is_anonymous(sent.proxied.request.to):
-            self._hide_contact(response, self._owner_of_answer(sent))
+            self._hide_contact(response, self._answerers.owner_of(sent))
             hide_answer_fields(response)
             hide_user(response)
 
@@ -77,18 +80,3 @@ class PrivacyService:
             token = self._tokens.hide(contacts[0].uri, owner)
             message.remove("contact")
             message.append("contact", hidden_contact(token, sips=is_sips(contacts[0].uri)))
-
-    def _owner_of_answer(self, sent: SentBranch) -> bytes:
-        """Return the hash of the user who answers, on a link that may have several; empty if it is not known.
-
-        The token of a new dialog has it as the other side. In a dialog whose Contact is hidden, it is who can open this Contact.
-        """
-        request = sent.proxied.request
-        if creates_dialog(request):
-            token = self._tokens.read(recorded_token(sent.request))
-            return token.b.owner if isinstance(token, DialogToken) and isinstance(token.b, FlowSide) else b""
-        owners = sent.flow.owners
-        for owner in owners:
-            if is_hidden(request.uri) and self._tokens.reveal(request.ruri.user or "", owner) is not None:
-                return owner
-        return next(iter(owners)) if len(owners) == 1 else b""
