@@ -1,6 +1,6 @@
 // One call at a time: audio with DTLS-SRTP and ICE.
 import { claimedName, isSigned, provedSender, uriOf } from "./address.js";
-import { proofOfCallee, proofOfSender } from "./proof.js";
+import { proofOfAnswer, proofOfCallee, proofOfSender, proofOfTransfer } from "./proof.js";
 import { reasonOf } from "./reasons.js";
 import { Ring } from "./ring.js";
 import { by } from "./text.js";
@@ -44,18 +44,71 @@ export class Calls {
 
   // Take a session that JsSIP has made: ours, or that of a caller. A second caller hears that we are busy.
   begin({ session, request, originator }) {
+    if (session === this.session) return; // a transfer has put it there
     if (this.session) {
       session.terminate(BUSY);
       return;
     }
     this.session = session;
+    this.follow(session, originator);
+    if (originator === "remote") this.offer(request);
+  }
+
+  // *before* is the session whose place this one takes in a transfer.
+  follow(session, originator, before = null) {
+    const current = (act) => (event) => session === this.session && act(event);
     if (session.connection) listen(session.connection);
     session.on("peerconnection", ({ peerconnection }) => listen(peerconnection));
-    session.on("progress", () => originator === "local" && this.state("Ringing\u2026"));
-    session.on("confirmed", () => this.connected());
-    session.on("ended", () => this.end("The call has ended."));
-    session.on("failed", (event) => this.end(reasonOf(event)));
-    if (originator === "remote") this.offer(request);
+    session.on("progress", current(() => originator === "local" && this.state("Ringing\u2026")));
+    session.on("accepted", current(({ response }) => response && this.prove(response, proofOfAnswer)));
+    session.on("confirmed", current(() => this.connected(before)));
+    for (const change of ["reinvite", "update"]) session.on(change, current(({ request }) => this.prove(request, proofOfSender)));
+    session.on("refer", (event) => this.transferred(session, event));
+    session.on("replaces", (event) => this.replaced(session, event));
+    session.on("ended", current(() => this.end("The call has ended.")));
+    session.on("failed", current((event) => (before?.isEstablished() ? this.goBack(before) : this.end(reasonOf(event)))));
+  }
+
+  // Show whom our server names in a message of the other side; a message without a name changes nothing.
+  prove(message, proof) {
+    const address = provedSender(message);
+    if (!address) return;
+    this.address = address;
+    by("call-proof").replaceChildren(proof(address, this.own));
+  }
+
+  // The other side sends us to a third one: REFER. If that call fails, this one goes on.
+  transferred(session, { accept, reject }) {
+    if (session !== this.session) {
+      reject();
+      return;
+    }
+    accept((next) => {
+      by("call-proof").replaceChildren(proofOfTransfer(this.address));
+      this.session = next;
+      this.follow(next, "local", session);
+    }, this.media());
+  }
+
+  // A third one takes the place of the other side: INVITE with Replaces.
+  replaced(session, { request, accept, reject }) {
+    if (session !== this.session) {
+      reject();
+      return;
+    }
+    accept((next) => {
+      this.session = next;
+      this.follow(next, "remote", session);
+      this.address = provedSender(request);
+      by("call-proof").replaceChildren(proofOfSender(this.address, this.own, [], isSigned(request, this.address)));
+      next.answer(this.media());
+    });
+  }
+
+  goBack(before) {
+    this.session = before;
+    by("call-proof").replaceChildren(proofOfSender(this.address, this.own));
+    this.state("Connected");
   }
 
   offer(request) {
@@ -85,7 +138,9 @@ export class Calls {
     by("hang-up").focus();
   }
 
-  connected() {
+  connected(before) {
+    if (before?.isEstablished()) before.terminate();
+    clearInterval(this.timer);
     this.state("Connected");
     const began = Date.now();
     const { connection } = this.session;

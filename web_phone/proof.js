@@ -41,6 +41,18 @@ export function proofOfSender(address, own, claims = [], signed = false) {
   return lines(element("div", { class: "proof" }, icon(CLOSED, "Verified"), element("span", { class: "who" }, isolated(address)), why), claims);
 }
 
+// The user who has answered our call, or has taken its place in a transfer, as our server has proved.
+export function proofOfAnswer(address, own) {
+  const why = element("span", { class: "why" }, ...organisation(address, own), ". Your server has proved that this user has answered.");
+  return element("div", { class: "proof" }, icon(CLOSED, "Verified"), element("span", { class: "who" }, isolated(address)), why);
+}
+
+// A call that *address* transfers, until it is answered.
+export function proofOfTransfer(address) {
+  const why = element("span", { class: "why" }, isolated(address), " transfers this call. Your server will say who has answered.");
+  return element("div", { class: "proof hidden-caller" }, icon(UNKNOWN, "Not known yet"), element("span", { class: "who" }, "Transfer"), why);
+}
+
 // The user whom we call: our server sends the call to devices that have logged in as this user, or to a proved partner only.
 export function proofOfCallee(address, own) {
   const why = element("span", { class: "why" }, ...organisation(address, own), ". Your server calls this user only.");

@@ -12,21 +12,27 @@ import pytest
 from interop.baresip import Baresip
 from interop.chromium import Chromium
 from interop.coturn import Coturn
+from interop.matrix.other_side import OtherSide
 from interop.phone_page import PhonePage
 from interop.phones import ask_for_signatures, phone
+from sipmesh.client.dialog import Dialog
 from sipmesh.demo.network import FE1, FE2, PARTNER_FE, DemoNetwork
 from sipmesh.demo.people import connect
 from sipmesh.server.web_phone.files import BUNDLE, read_pages
 from sipmesh.sip.digest import Algorithm
+from sipmesh.sip.fields import NameAddr
 from sipmesh.storage.keyfile import write_secret
 from sipmesh.trust.evidence import LinkKind
 from support.descriptions import DTLS, SDP
 from support.peer import Peer
+from support.talking import inside_of
 from support.web_peer import open_websocket, web_address
 
 pytestmark = [pytest.mark.soak, pytest.mark.peer("chromium"), pytest.mark.peer("certutil"), pytest.mark.peer("npm")]
 
 ALICE, BOB, ERIN, GINA = "alice@example.test", "bob@example.test", "erin@partner.test", "gina@example.test"
+CAROL = "carol@example.test"
+ANSWERED = "Your organisation, example.test. Your server has proved that this user has answered."
 PACKETS = 60
 """More than a second of audio in each direction."""
 
@@ -82,6 +88,21 @@ async def at_phone(network: DemoNetwork, user: str) -> Peer:
     return peer
 
 
+async def other_side(network: DemoNetwork, user: str) -> OtherSide:
+    """The same, with the session descriptions of a browser."""
+    peer = await OtherSide.open(network.example.address(FE1, LinkKind.CLIENT), user)
+    assert (await peer.register()).status == 200
+    return peer
+
+
+async def takes_call(page: PhonePage, caller: OtherSide) -> Dialog:
+    """Have the page called, and let it answer; gives the dialog of the caller."""
+    calling = asyncio.create_task(caller.call(f"sip:{ALICE}", webrtc=True))
+    await page.shows("incoming", caller.user)
+    await page.press("answer")
+    return await calling
+
+
 async def left(*pages: PhonePage) -> None:
     for page in pages:
         await page.press("log-out")
@@ -115,6 +136,7 @@ def test_two_browsers_see_each_other_write_and_call(place: Place, runner: asynci
         await bob.press("answer")
         for page in (alice, bob):
             await page.shows("call-state", "Connected")
+        await alice.shows("call-proof", ANSWERED)
         figures = [await page.media(PACKETS) for page in (alice, bob)]
         assert all(map(has_audio, figures)), figures
         print("web phone calls web phone", figures)  # noqa: T201 - `make soak` shows what was seen with -s
@@ -154,6 +176,75 @@ def test_media_pass_through_a_turn_server_where_nothing_else_works(
         print("web phones with nothing but coturn between them", figures)  # noqa: T201 - `make soak` shows what was seen with -s
         await bob.press("hang-up")
         await left(alice, bob)
+
+    runner.run(play())
+
+
+def test_page_follows_a_transfer_and_says_who_has_answered(place: Place, runner: asyncio.Runner) -> None:
+    """Bob sends alice to carol. Before carol answers, nobody is named. The call with bob ends."""
+
+    async def play() -> None:
+        alice, carol = await logged_in(place, ALICE), await logged_in(place, CAROL, FE2)
+        async with await other_side(place[0], BOB) as bob:
+            dialog = await takes_call(alice, bob)
+            refer = inside_of(dialog, bob, "REFER")
+            refer.append("refer-to", f"<sip:{CAROL}>")
+            await bob.send(refer)
+            assert (await bob.outcome(refer)).status == 202
+            await carol.shows("incoming", ALICE)
+            await alice.shows("call-proof", f"{BOB} transfers this call.")
+            await carol.press("answer")
+            await alice.shows("call-proof", ANSWERED)
+            assert await alice.evaluate("document.querySelector('#call-proof .who').innerText") == CAROL
+            await bob.take(await bob.wait("BYE"))
+            figures = [await page.media(PACKETS) for page in (alice, carol)]
+            assert all(map(has_audio, figures)), figures
+            await carol.press("hang-up")
+            await alice.until("document.getElementById('call').hidden")
+        await left(alice, carol)
+
+    runner.run(play())
+
+
+def test_page_goes_on_with_its_call_if_a_transfer_fails(place: Place, runner: asyncio.Runner) -> None:
+    async def play() -> None:
+        alice = await logged_in(place, ALICE)
+        async with await other_side(place[0], BOB) as bob:
+            dialog = await takes_call(alice, bob)
+            refer = inside_of(dialog, bob, "REFER")
+            refer.append("refer-to", "<sip:nobody@example.test>")
+            await bob.send(refer)
+            while b"404" not in (told := await bob.wait("NOTIFY")).body:
+                await bob.take(told)
+            await bob.take(told)
+            await alice.until(f"document.querySelector('#call-proof .who').innerText === {BOB!r}")
+            await alice.press("hang-up")
+            await bob.take(await bob.wait("BYE"))
+        await left(alice)
+
+    runner.run(play())
+
+
+def test_page_is_the_target_of_an_attended_transfer(place: Place, runner: asyncio.Runner) -> None:
+    """Gina takes the place of bob: INVITE with Replaces. The padlock names her, and the call with bob ends."""
+
+    async def play() -> None:
+        alice = await logged_in(place, ALICE)
+        async with await other_side(place[0], BOB) as bob, await other_side(place[0], GINA) as gina:
+            dialog = await takes_call(alice, bob)
+            invite = gina.invite(f"sip:{ALICE}", webrtc=True)
+            tags = NameAddr.parse(dialog.remote).tag, NameAddr.parse(dialog.local).tag
+            invite.append("replaces", f"{dialog.call_id};to-tag={tags[0]};from-tag={tags[1]}")
+            await gina.send(invite)
+            answer = await gina.outcome(invite)
+            assert answer.status == 200
+            taken = Dialog.of_caller(invite, answer)
+            await gina.send(inside_of(taken, gina, "ACK"))
+            await bob.take(await bob.wait("BYE"))
+            await alice.until(f"document.querySelector('#call-proof .who').innerText === {GINA!r}")
+            await gina.end(taken)
+            await alice.until("document.getElementById('call').hidden")
+        await left(alice)
 
     runner.run(play())
 
