@@ -23,7 +23,7 @@ from sipmesh.sip.digest import Algorithm
 from sipmesh.sip.fields import NameAddr
 from sipmesh.storage.keyfile import write_secret
 from sipmesh.trust.evidence import LinkKind
-from support.descriptions import DTLS, SDP
+from support.descriptions import DTLS, SDP, with_body
 from support.peer import Peer
 from support.talking import inside_of
 from support.web_peer import open_websocket, web_address
@@ -220,6 +220,28 @@ def test_page_goes_on_with_its_call_if_a_transfer_fails(place: Place, runner: as
             await alice.until(f"document.querySelector('#call-proof .who').innerText === {BOB!r}")
             await alice.press("hang-up")
             await bob.take(await bob.wait("BYE"))
+        await left(alice)
+
+    runner.run(play())
+
+
+def test_padlock_follows_the_identity_of_a_request_inside_the_call(place: Place, runner: asyncio.Runner) -> None:
+    """RFC 4916: a telephone adapter with two users says with a re-INVITE that the other one talks now."""
+
+    async def play() -> None:
+        alice = await logged_in(place, ALICE)
+        async with await other_side(place[0], GINA) as adapter:
+            adapter.user = BOB
+            assert (await adapter.register()).status == 200
+            dialog = await takes_call(alice, adapter)
+            await alice.until(f"document.querySelector('#call-proof .who').innerText === {BOB!r}")
+            again = with_body(inside_of(dialog, adapter, "INVITE"), adapter.describe(webrtc=True))
+            again.replace("from", f"<sip:{GINA}>;tag={adapter.tag}")
+            await adapter.send(again)
+            assert (await adapter.outcome(again)).status == 200
+            await alice.until(f"document.querySelector('#call-proof .who').innerText === {GINA!r}")
+            await alice.press("hang-up")
+            await adapter.take(await adapter.wait("BYE"))
         await left(alice)
 
     runner.run(play())
