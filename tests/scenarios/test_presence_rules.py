@@ -362,12 +362,13 @@ async def test_blocked_watcher_is_told_no_more_by_the_phone(
 )
 @on_loop
 async def test_blocked_watcher_writes_no_event_that_only_the_phone_reads_as_dialog(pool: Network, event: str) -> None:
-    """Some phones read the type up to the first blank. The same watcher may ask for what is not about the user."""
+    """Some phones read the type up to the first blank. A watcher without a rule may ask for what is not about the user."""
     async with pool:
         bob, alice = await pool.phone("bob", FE2), await pool.phone("alice", FE1)
         await rule(pool, "alice", Watching.BLOCK)
         assert (await alice.ask(subscribe(alice, BOB, event))).status == 400
         await bob.silent()
+        await rule(pool, "alice", None)
         await alice.send(subscribe(alice, BOB, "kpml;id=1"))
         await bob.reply(await bob.request_in("SUBSCRIBE"), 489)
         assert (await alice.final()).status == 489

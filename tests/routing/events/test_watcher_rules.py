@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from routing.messages import BOB, request
 from sipmesh.errors import OperatorError
-from sipmesh.routing.events.watcher_rules import EVERYBODY, NO_RULES, read_watcher, rule_for, watcher_key
+from sipmesh.routing.events.watcher_rules import EVERYBODY, NO_RULES, is_unseen, read_watcher, rule_for, watcher_key
 from sipmesh.topology.document.watching import Watching
 
 CAROL = "sip:carol@partner.test"
@@ -44,3 +45,21 @@ def test_nearest_rule_counts() -> None:
 def test_another_spelling_avoids_no_rule(spelling: str) -> None:
     assert watcher_key(spelling) == CAROL
     assert rule_for({CAROL: Watching.BLOCK}, spelling) is Watching.BLOCK
+
+
+@pytest.mark.parametrize(
+    ("method", "to_tag", "unseen"),
+    [
+        ("OPTIONS", "", True),
+        ("SUBSCRIBE", "", True),
+        ("PING", "", True),
+        ("OPTIONS", "2", False),
+        ("INVITE", "", False),
+        ("MESSAGE", "", False),
+        ("REFER", "", False),
+    ],
+)
+def test_request_outside_a_dialog_is_unseen_unless_the_user_is_shown_it(
+    method: str, to_tag: str, *, unseen: bool
+) -> None:
+    assert is_unseen(request(method, BOB, to_tag=to_tag)) is unseen

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from sipmesh.routing.registrar.address_of_record import read_address
+from sipmesh.sip.message import Request
 from sipmesh.sip.text import LWS, ascii_lower
 from sipmesh.sip.uri import normal_escapes
 from sipmesh.topology.document.watching import Watching
@@ -19,6 +20,9 @@ EVERYBODY: Final = "*"
 
 MOST_RULES: Final = 200
 """Rules of one user: every server of the user's pool has them in memory."""
+
+WITH_RULES_OF_THEIR_OWN: Final = frozenset({"ACK", "CANCEL", "INVITE", "MESSAGE", "NOTIFY", "REFER"})
+"""Methods that no rule about watchers refuses: the user sees a call or a message, and the others are refused elsewhere."""
 
 WatcherRules = Mapping[str, Watching]
 """Rules by watcher: ``sip:carol@partner.test`` in lower case, ``@partner.test`` or ``*``."""
@@ -40,6 +44,14 @@ def watcher_key(aor: str) -> str:
     """Give the spelling in which an address of record is compared: a partner may not spell it otherwise to avoid a rule."""
     user, _, host = aor.removeprefix("sip:").rpartition("@")
     return f"sip:{ascii_lower(normal_escapes(user))}@{ascii_lower(host)}"
+
+
+def is_unseen(request: Request) -> bool:
+    """Tell whether a phone answers a request without a sign to its user: an OPTIONS, or a SUBSCRIBE to any package.
+
+    Outside a dialog, the answer tells whether the user is there, as presence does.
+    """
+    return request.to.tag is None and request.method not in WITH_RULES_OF_THEIR_OWN
 
 
 def rule_for(rules: WatcherRules, watcher: str) -> Watching | None:

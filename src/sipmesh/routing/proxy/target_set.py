@@ -32,8 +32,12 @@ def fork(
         return Answer(
             480, headers=warning, code=Code.NO_ROUTE, why="a sips request, and only sip contacts are registered"
         )
-    warning = (("Warning", f'399 {here} "not registered"'),)
-    return Answer(480, headers=warning, why="the user is not registered")
+    return not_registered(here)
+
+
+def not_registered(here: str) -> Answer:
+    """Answer that the user has no phone; *here* is this server."""
+    return Answer(480, headers=(("Warning", f'399 {here} "not registered"'),), why="the user is not registered")
 
 
 def is_sips(uri: str) -> bool:

@@ -212,11 +212,14 @@ class Executor(Decider):
 
     def _at_home(self, flow: Flow, request: Request, outcome: ToUser) -> Forward | Answer | Store | Serve | None:
         """Find the phones of a user of our pool, or what serves the request in their place."""
-        if request.method in EVENT_METHODS:
-            served = self._events.served(request, outcome, flow.sender) if outcome.device is None else None
-            done = served or self._events.refused(request, outcome)
-            if done is not None:
-                return done
+        if request.method in EVENT_METHODS and outcome.device is None:
+            served = self._events.served(request, outcome, flow.sender)
+            if served is not None:
+                return served
+        if request.method != "MESSAGE":  # the most frequent method, which no rule refuses
+            refused = self._events.refused(request, outcome)
+            if refused is not None:
+                return refused
         if request.method == "REFER" and flow.sender is not None:
             is_application = self._is_application(flow.sender, outcome.identity or "")
             refused = refused_reference(request, outcome.aor, outcome.identity, is_application=is_application)

@@ -13,10 +13,12 @@ from sipmesh.routing.events.packages import (
     is_for_notifier,
 )
 from sipmesh.routing.events.stored_message import is_storable
+from sipmesh.routing.events.watcher_rules import is_unseen
 from sipmesh.routing.identity.alias import name_of
 from sipmesh.routing.identity.privacy import is_anonymous
 from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.outcome import Answer, Forward, Serve
+from sipmesh.routing.proxy.target_set import not_registered
 from sipmesh.routing.target import AnotherNotifier, ServerTarget
 from sipmesh.server.proxy.events.misplaced_subscriptions import MisplacedSubscriptions
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
@@ -120,19 +122,24 @@ class EventServer:
         return Forward((target,), what.identity)
 
     def refused(self, request: Request, outcome: ToUser) -> Answer | None:
-        """Refuse a SUBSCRIBE of a watcher who may not see what its package tells of the user; None for all else.
+        """Refuse a request by whose answer a watcher would see what it may not see of the user; None for all else.
 
         It is asked for requests to phones: for them, a user who blocks politely has no phone.
         """
-        event = base_package(request)
-        if request.method != "SUBSCRIBE" or event not in ABOUT_USERS:
-            return None
-        watching = self._watching(outcome.aor, outcome.identity or "", event)
+        event = base_package(request) if request.method == "SUBSCRIBE" else ""
+        watching = self._seen_by(request, outcome.aor, outcome.identity or "", event)
         if watching is Watching.BLOCK:
             needs = f": {event} needs a rule of {outcome.aor} that allows it" if event in WITH_DIALOGS else ""
             why = f"{outcome.identity} may not watch {outcome.aor}{needs}"
             return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
-        return Answer(480) if watching is Watching.POLITE_BLOCK else None
+        return not_registered(self._view.name) if watching is Watching.POLITE_BLOCK else None
+
+    def _seen_by(self, request: Request, aor: str, watcher: str, event: str) -> Watching:
+        """Give what the answer of a phone may tell *watcher*. Only a rule of *aor* counts for what is no package about users."""
+        if event in ABOUT_USERS:
+            return self._watching(aor, watcher, event)
+        rule = self._homes.watcher_rule(aor, watcher) if watcher != aor and is_unseen(request) else None
+        return rule or Watching.ALLOW
 
     def _watching(self, aor: str, watcher: str, event: str) -> Watching:
         """Give what *watcher* may see of *aor* by the package *event*; for `WITH_DIALOGS` no default of the topology counts."""
