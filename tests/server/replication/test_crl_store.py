@@ -121,6 +121,16 @@ def test_crl_of_an_unknown_issuer_does_not_replace_a_valid_one(
     assert CrlStore(loaded.folder).put(item, loaded, NOON)
 
 
+def test_crl_of_a_known_ca_does_not_replace_a_valid_one_of_another_ca(loaded: Loaded) -> None:
+    """The root is known here, and the issuing CA is not. After that CRL has expired, it is replaced."""
+    ca, store = EnterpriseCa.open(loaded.folder / "ca"), CrlStore(loaded.folder)
+    root = Item(ItemKind.LIST, ca.crls.publish(NOON + HOUR, Profile.ROOT).read_bytes(), NAME)
+    with pytest.raises(RemoteError, match=r"its issuer is CN=Example Root CA.* and not CN=Example Issuing CA"):
+        store.put(root, loaded, NOON + HOUR)
+    later = NOON + timedelta(days=400)
+    assert store.put(Item(ItemKind.LIST, ca.crls.publish(later, Profile.ROOT).read_bytes(), NAME), loaded, later)
+
+
 def test_crl_of_an_unknown_issuer_does_not_replace_an_expired_one_of_a_known_ca(
     loaded: Loaded, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

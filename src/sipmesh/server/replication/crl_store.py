@@ -84,7 +84,7 @@ class CrlStore:
             raise _refused(item.name, f"it is not signed by {new.issuer.rfc4514_string()}, its issuer by name")
         old = _readable(stored) if stored is not None else None
         is_other = old is not None and old.issuer_der != new.issuer_der
-        if old is not None and is_other and not known and not _may_replace(old, loaded, at):
+        if old is not None and is_other and not _may_replace(old, loaded, at):
             raise _refused(
                 item.name, f"its issuer is {new.issuer.rfc4514_string()}, and not {old.issuer.rfc4514_string()}"
             )
@@ -126,13 +126,12 @@ def _is_valid(crl: RevocationList, at: datetime) -> bool:
 
 
 def _may_replace(old: RevocationList, loaded: Loaded, at: datetime) -> bool:
-    """Return whether a CRL of another CA, which is not known yet, may replace *old*: its signature cannot be checked.
+    """Return whether a CRL of another CA may replace *old*: only if *old* has expired, and its CA is not known.
 
-    Only if *old* has expired, and its CA is not known either. An expired CRL of a known CA stays: links that are up are judged
-    by it, and only that CA can sign the next one.
+    Without a CRL of a CA, all its certificates are refused, and only that CA can sign the next one. An attacker who passes CRLs
+    on has those of all our CAs: each is valid, but not in the file of another one. A new CA needs a file of its own.
     """
-    is_known = any(issuer.subject.public_bytes() == old.issuer_der for issuer in loaded.issuers_known)
-    return not is_known and not _is_valid(old, at)
+    return not _is_valid(old, at) and not old.is_confirmed(loaded.issuers_known)
 
 
 def _is_overtaken(new: RevocationList, old: RevocationList) -> bool:
@@ -144,9 +143,7 @@ def _is_overtaken(new: RevocationList, old: RevocationList) -> bool:
 
 
 def _is_newer(new: RevocationList, old: RevocationList) -> bool:
-    """Return whether *new* replaces *old*: for the same issuer only if it is not older."""
-    if old.issuer_der != new.issuer_der:
-        return True
+    """Return whether *new*, of the same issuer, is not older than *old*."""
     return (new.this_update, new.number) >= (old.this_update, old.number)
 
 
