@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from sipmesh.sip.text import (
     _PIECE,
     _STRING_OR_REST,
+    TOKEN,
+    all_printable,
     ascii_lower,
     ascii_upper,
     closing_quote,
     has_control,
+    has_only,
     is_digits,
     is_token,
     octets_of,
@@ -23,6 +26,7 @@ from sipmesh.sip.text import (
     separators,
     shown,
     split_outside,
+    table_of,
     text_of,
     unquote,
     without_escaped_controls,
@@ -33,6 +37,13 @@ from sipmesh.sip.text import (
 @given(st.binary())
 def test_text_gives_back_every_octet(octets: bytes) -> None:
     assert octets_of(text_of(octets)) == octets
+
+
+@settings(deadline=None)
+@given(st.text() | st.text(alphabet=st.characters(max_codepoint=0x7F)))
+def test_table_of_characters_finds_the_same_as_a_set(text: str) -> None:
+    assert has_only(text, table_of(TOKEN)) == TOKEN.issuperset(text)
+    assert all_printable(text) == text.isprintable()
 
 
 @settings(deadline=None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,11 +14,13 @@ from sipmesh.sip.text import (
     ascii_upper,
     closing_quote,
     has_control,
+    has_only,
     is_digits,
     is_token,
     quote,
     shown,
     split_outside,
+    table_of,
     unquote,
 )
 from sipmesh.sip.uri import CACHED_LENGTH, SCHEMES, Params, SipUri, scheme_of, split_host_port
@@ -30,13 +31,20 @@ MAGIC: Final = "z9hG4bK"
 # 8.1.1.5: the sequence number MUST be less than 2**31.
 _MAX_CSEQ: Final = 2**31 - 1
 VERSTAT: Final = "verstat"
+_SIP: Final = ("sip:", "sips:")
+"""How nearly every URI begins; `scheme_of` knows the other spellings."""
 _SHORT: Final = 18
-_DISPLAY: Final = TOKEN | {" ", "\t"}
-_VIA_START: Final = "SIP/2.0/"
-_NOT_IN_URI: Final = ' \t"<>\\^`{|}'
+_DISPLAY: Final = table_of(TOKEN | {" ", "\t"})
+_PARAM_NAMES: Final = frozenset(
+    {"tag", "expires", "q", "+sip.instance", "reg-id", "branch", "rport", "received", "alias"}
+)
+"""Names that are tokens in lower case: those of nearly all parameters."""
+VIA_START: Final = "SIP/2.0/"
+_IN_URI: Final = table_of(frozenset(map(chr, range(0x21, 0x7F))) - frozenset('"<>\\^`{|}'))
+"""Printable ASCII without the blank and the characters that no URI has."""
 _BRANCH: Final = ";branch="
 # gen-value = token / host / quoted-string. "/" and "=" are accepted too (base64): no parser ends a value there.
-_VALUE: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\[\]:/=]*")
+_VALUE: Final = table_of(TOKEN | frozenset("[]:/="))
 _MOST_KEPT: Final = 2048
 
 
@@ -97,8 +105,8 @@ class NameAddr:
     def __init__(self, display: str | None, uri: str, params: Params = ()) -> None:
         self.display, self.uri, self.params = display, uri, params
         self.tag = param_of(params, "tag")
-        self.is_sip = scheme_of(uri) in SCHEMES
-        self.has_verstat = VERSTAT in ascii_lower(uri) or VERSTAT in [name for name, _ in params]
+        self.is_sip = uri.startswith(_SIP) or scheme_of(uri) in SCHEMES
+        self.has_verstat = VERSTAT in ascii_lower(uri) or (bool(params) and VERSTAT in [name for name, _ in params])
         self._sip_uri = None
 
     @classmethod
@@ -225,7 +233,7 @@ class Via:
         return Via(self.transport, self.host, self.port, (*kept, *params))
 
     def __str__(self) -> str:
-        return f"{_VIA_START}{self.transport} {self.sent_by}{params_text(self.params)}"
+        return f"{VIA_START}{self.transport} {self.sent_by}{params_text(self.params)}"
 
     def __repr__(self) -> str:
         return f"<Via {self}>"
@@ -329,15 +337,17 @@ def bounded(digits: str, most: int) -> int | None:
 
 def _param(part: str, field: str) -> tuple[str, str | None]:
     name, equals, value = part.partition("=")
-    name = name.rstrip(LWS)
-    if not is_token(name):
-        raise RemoteError(f"a parameter without a proper name: {shown(field)}", rule="RFC 3261 25.1")
+    if name not in _PARAM_NAMES:
+        name = name.rstrip(LWS)
+        if not is_token(name):
+            raise RemoteError(f"a parameter without a proper name: {shown(field)}", rule="RFC 3261 25.1")
+        name = ascii_lower(name)
     if not equals:
-        return ascii_lower(name), None
+        return name, None
     value = value.lstrip(LWS)
     if not (_is_value(value) or _is_quoted(value)):
         raise RemoteError(f"a parameter value that breaks the grammar: {shown(field)}", rule="RFC 3261 25.1")
-    return ascii_lower(name), value
+    return name, value
 
 
 def _is_quoted(value: str) -> bool:
@@ -347,27 +357,22 @@ def _is_quoted(value: str) -> bool:
 
 def _is_value(value: str) -> bool:
     """Tell whether *value* is valid without quotes, so that no parser downstream ends the parameter or field in it."""
-    # Nearly every tag and branch is alphanumeric, with hyphens or without. Both tests are faster than the pattern.
+    # Nearly every tag and branch is alphanumeric, with hyphens or without. Both tests are faster than the table.
     if value.isascii() and (value.isalnum() or value.replace("-", "0").isalnum()):
         return True
-    return _VALUE.fullmatch(value) is not None
+    return has_only(value, _VALUE)
 
 
 def _display(display: str, text: str) -> str | None:
     # RFC 4475 3.1.2.15: an unquoted display name consists of tokens. A tolerant proxy would forward the error.
-    if not _DISPLAY.issuperset(display):
+    if not has_only(display, _DISPLAY):
         raise RemoteError(f"a display name that must be quoted: {shown(text)}", rule="RFC 3261 25.1")
     return display or None
 
 
 def _is_uri(uri: str) -> bool:
     """Tell whether *uri* has a scheme, and is printable ASCII without characters that no URI has."""
-    if not uri.isascii() or has_control(uri):
-        return False
-    for character in _NOT_IN_URI:
-        if character in uri:
-            return False
-    return scheme_of(uri) != ""
+    return has_only(uri, _IN_URI) and (uri.startswith(_SIP) or scheme_of(uri) != "")
 
 
 def _via(text: str) -> Via:

@@ -11,6 +11,7 @@ from sipmesh.sip.kept import keep
 from sipmesh.sip.names import BITS, bits_of, name_of, spelled, wire_name
 from sipmesh.sip.text import (
     LWS,
+    all_printable,
     ascii_lower,
     has_control,
     is_digits,
@@ -301,7 +302,7 @@ def _numbered(line: str, name: str, bit: i64) -> Row | None:
 def _plain_row(line: str, name: str, bit: i64) -> Row:
     """Make a row as we send it: no blanks before the colon, no escaped control characters in a display name."""
     flaws: i64 = 0
-    if not line.isprintable():
+    if not all_printable(line):
         if bit & _QUOTES_NAMES:
             line = without_escaped_controls(line)
         flaws = flaws_in(line)
@@ -313,7 +314,7 @@ def _plain_row(line: str, name: str, bit: i64) -> Row:
 
 def flaws_in(line: str) -> i64:
     """Give the flaw of a line from the wire: 0, LONE_LINE_BREAK or CONTROL."""
-    if line.isprintable():
+    if all_printable(line):
         return 0
     if "\n" in line or "\r" in line:
         return LONE_LINE_BREAK
@@ -391,4 +392,4 @@ def _length(value: str) -> int:
 
 def header_rows(headers: Iterable[tuple[str, str]]) -> list[Row]:
     """Write header rows from pairs of name and value; LocalError as in :func:`made_row`."""
-    return [made_row(ascii_lower(name), value) for name, value in headers]
+    return [made_row(name if name in BITS else ascii_lower(name), value) for name, value in headers]

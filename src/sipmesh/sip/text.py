@@ -25,12 +25,31 @@ _STRING_OR_REST: Final = re.compile(r'"(?:[^"\\]|\\.?)*+(?:"|\Z)', re.DOTALL)
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _TO_ESCAPE: Final = re.compile(r'["\\\x00-\x08\x0a-\x1f\x7f]')
+_PRINTABLE: Final = frozenset(map(chr, range(0x20, 0x7F)))
 # C0 without HTAB, DEL, C1, and the line and paragraph separators. The grammar allows none of them as text (25.1).
 _CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 # quoted-pair = "\" (%x00-09 / %x0B-0C / %x0E-7F)
 _MAY_BE_ESCAPED: Final = frozenset(map(chr, [*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F]))
 _LOWER: Final = {ord(letter): ord(letter) + 32 for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 _UPPER: Final = {ord(letter): ord(letter) - 32 for letter in "abcdefghijklmnopqrstuvwxyz"}
+
+
+def table_of(allowed: frozenset[str]) -> bytes:
+    """Make a table for :func:`has_only`: it changes each octet that is none of the ASCII characters *allowed*."""
+    return bytes(octet if chr(octet) in allowed else octet ^ 0x80 for octet in range(256))
+
+
+def has_only(text: str, table: bytes) -> bool:
+    """Tell whether *text* has only the characters of which *table* was made: faster than a set or a pattern."""
+    if not text.isascii():
+        return False
+    octets = text.encode()
+    return octets.translate(table) == octets
+
+
+_TOKEN_TABLE: Final = table_of(TOKEN)
+_PRINTABLE_TABLE: Final = table_of(_PRINTABLE)
+_QUOTED_TABLE: Final = table_of(_PRINTABLE - frozenset('"\\'))
 
 
 def text_of(octets: bytes) -> str:
@@ -51,7 +70,12 @@ def octets_of(text: str) -> bytes:
 
 def is_token(text: str) -> bool:
     """Tell whether *text* is a ``token``, such as a method, a header name or a parameter name."""
-    return (text.isalnum() and text.isascii()) or (text != "" and TOKEN.issuperset(text))
+    return (text.isalnum() and text.isascii()) or (text != "" and has_only(text, _TOKEN_TABLE))
+
+
+def all_printable(text: str) -> bool:
+    """Tell whether *text* has no character that ``isprintable`` refuses; that one looks up each character."""
+    return has_only(text, _PRINTABLE_TABLE) or text.isprintable()
 
 
 def is_digits(text: str) -> bool:
@@ -132,7 +156,7 @@ def unquote(text: str) -> str:
 
 def quote(text: str) -> str:
     """Write *text* as a ``quoted-string``."""
-    if _TO_ESCAPE.search(text) is None:
+    if has_only(text, _QUOTED_TABLE) or _TO_ESCAPE.search(text) is None:
         return f'"{text}"'
     return '"' + _TO_ESCAPE.sub(lambda found: "\\" + found.group(), text) + '"'
 

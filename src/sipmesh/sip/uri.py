@@ -148,6 +148,15 @@ def split_host_port(text: str) -> tuple[str, int | None]:
 
     RemoteError 400 if it is malformed.
     """
+    known = _hostports.get(text)
+    if known is None:
+        known = _host_port(text)
+        if len(text) <= CACHED_LENGTH:
+            keep(_hostports, _MOST_URIS, text, known)
+    return known
+
+
+def _host_port(text: str) -> tuple[str, int | None]:
     if text.startswith("["):
         address, bracket, port = text[1:].partition("]")
         if not bracket or (port and port[0] != ":"):
@@ -201,6 +210,8 @@ def _parse(text: str) -> SipUri:
 
 _uris: Final[dict[str, SipUri]] = {}
 _MOST_URIS: Final = 4096
+_hostports: Final[dict[str, tuple[str, int | None]]] = {}
+"""The address of one phone is in its Via and in its Contact, and the domain in each From, To and Request-URI."""
 
 
 def _parse_rest(scheme: Literal["sip", "sips"], rest: str, text: str) -> SipUri:
