@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sipmesh.sip.fields import Via, ViaForm
+from sipmesh.sip.fields import VIA_START, Via, ViaForm, params_text
 from sipmesh.sip.message import Request
 from sipmesh.sip.rows import VIA
 
@@ -17,8 +17,13 @@ class Mark:
 
     def __init__(self, form: ViaForm, host: str, port: int) -> None:
         self.form = form
-        marked = str(Via.parse(f"{form.before};branch={form.after}").received(host, port))
-        self.before, _, self.after = marked.partition(";branch=")
+        others, place = form.others, form.before.count(";")
+        added = {"received", "rport"} if others.asks_for_port else {"received"}
+        first = tuple([pair for pair in others.params[:place] if pair[0] not in added])
+        last = tuple([pair for pair in others.params[place:] if pair[0] not in added])
+        self.before = f"{VIA_START}{others.transport} {others.sent_by}{params_text(first)}"
+        rport = f";rport={port}" if others.asks_for_port else ""
+        self.after = f"{params_text(last)};received={host}{rport}"
 
 
 def mark_received(request: Request, host: str, port: int, last: Mark | None = None) -> Mark | None:
