@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import blake2s
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
@@ -13,7 +12,7 @@ from sipmesh.sip.names import bits_of
 from sipmesh.sip.reasons import REASONS
 from sipmesh.sip.rows import LONE_LINE_BREAK, VIA, Row, flaws_in, header_rows, one_line, rows_of
 from sipmesh.sip.tel import target_uri
-from sipmesh.sip.text import ascii_upper, is_digits, octets_of, shown, text_of
+from sipmesh.sip.text import ascii_upper, is_digits, shown, text_of
 from sipmesh.sip.uri import CACHED_LENGTH, SipUri
 
 if TYPE_CHECKING:
@@ -198,9 +197,12 @@ def respond(
 
 
 def stateless_tag(request: Request) -> str:
-    """Give a To tag that is the same for all copies of one request (RFC 3261 8.2.7), and different for other requests."""
-    copied = "\n".join([row.line for row in copied_rows(request)])
-    return blake2s(octets_of(copied), digest_size=8).hexdigest()
+    """Give a To tag that is the same for all copies of one request (RFC 3261 8.2.7), and different for other requests.
+
+    It is a keyed hash of 63 bits (SipHash, PEP 456) with a key of this process. A copy comes on the link of its request, and so
+    to the same process.
+    """
+    return str(abs(hash("\n".join([row.line for row in copied_rows(request)]))))
 
 
 def _body_headers(body: bytes, content_type: str | None) -> list[tuple[str, str]]:
