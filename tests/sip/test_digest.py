@@ -146,6 +146,20 @@ def test_credentials_with_an_algorithm_that_we_do_not_support_are_read_and_prove
     assert not verify(replace(read, qop="auth", cnonce="c"), "REGISTER", ha1("a", "r", "x", MD5))
 
 
+@pytest.mark.parametrize("cnonce", ["a,b", 'a,b="c', "a=<b,c>", 'a\\",b="c', ",", ""])
+def test_comma_within_quotes_does_not_end_a_field(cnonce: str) -> None:
+    quoted = cnonce.replace("\\", "\\\\").replace('"', '\\"')
+    value = f'Digest username="a", realm="r", nonce="n", uri="u", response="x", cnonce="{quoted}", nc=0000000A'
+    read = Credentials.parse(value)
+    assert (read.cnonce, read.nc) == (cnonce, 10)
+
+
+@pytest.mark.parametrize("value", ["cnonce=<a,b>", 'Cnonce = "<a,b>"', 'CNONCE\t=\t"<a,b>"'])
+def test_field_may_be_written_in_other_letters_and_with_blanks(value: str) -> None:
+    read = Credentials.parse(f'Digest username="a", realm="r", nonce="n", uri="u", response="x" ,{value}')
+    assert read.cnonce == "<a,b>"
+
+
 @pytest.mark.parametrize(
     ("value", "digest"),
     [('Digest realm="r"', True), ("DIGEST\ta=b", True), ("NoOneKnows x", False), ("Digestive a", False)],

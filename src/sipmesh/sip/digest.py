@@ -6,16 +6,19 @@ This module has no clock and no randomness: time and entropy are arguments. The 
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import struct
+from binascii import a2b_base64
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
+from sipmesh.sip import base64url
 from sipmesh.sip.fields import split_list
+from sipmesh.sip.kept import keep
 from sipmesh.sip.text import (
     HEX,
     LWS,
@@ -28,6 +31,7 @@ from sipmesh.sip.text import (
     shown,
     unquote,
 )
+from sipmesh.sip.uri import CACHED_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +39,10 @@ if TYPE_CHECKING:
 _RULE: Final = "RFC 7616 3.4"
 _SCHEME: Final = "digest"
 _NC_DIGITS: Final = 8
+_NAMES: Final = frozenset(
+    {"username", "realm", "nonce", "uri", "response", "algorithm", "cnonce", "qop", "nc", "opaque"}
+)
+"""The fields of credentials, as nearly every phone writes them."""
 
 
 class Algorithm(StrEnum):
@@ -200,8 +208,11 @@ class NonceState(Enum):
 class Nonces:
     """Makes nonces for links, and accepts each count of a nonce once.
 
-    A nonce contains the instant at which it was made. It also contains a MAC over that instant and its *link* (RFC 7616
-    section 5.4), so on another link it is forged. A nonce needs no memory until a client uses it.
+    A nonce contains the instant at which it was made, and random octets. It also contains a MAC over both and its *link*
+    (RFC 7616 section 5.4), so on another link it is forged. A nonce needs no memory until a client uses it.
+
+    The MAC is BLAKE2s of the key and a text of fixed length, which together are one block: BLAKE2 needs no HMAC (RFC 7693
+    section 1).
 
     At most *remembered* used nonces are remembered. If one has to be forgotten before it expires, all nonces of its
     age or older that are not remembered become stale. So no nonce can be replayed.
@@ -220,9 +231,9 @@ class Nonces:
         self._forgotten = float("-inf")
 
     def mint(self, at: float, entropy: bytes, link: int) -> str:
-        """Make a nonce for *link* at the instant *at*. *entropy* is 8 octets or more, and never the same twice."""
-        made = _MADE.pack(at) + hashlib.blake2b(entropy, digest_size=_ENTROPY).digest()
-        return base64.urlsafe_b64encode(made + self._mac(made, link)).decode()
+        """Make a nonce for *link* at the instant *at*. *entropy* is 8 random octets, and never the same twice."""
+        made = _MADE.pack(at) + entropy[:_ENTROPY]
+        return base64url.encode(made + self._mac(made, link))
 
     def judge(self, nonce: str, nc: int, at: float, link: int) -> NonceState:
         """Judge a nonce that came on *link* in verified credentials. If it is fresh, mark the count *nc* as used."""
@@ -250,7 +261,7 @@ class Nonces:
                 self._forgotten = max(self._forgotten, made_at)
 
     def _mac(self, made: bytes, link: int) -> bytes:
-        return hashlib.blake2b(made + _LINK.pack(link), key=self._key, digest_size=_MAC).digest()
+        return hashlib.blake2s(self._key + made + _LINK.pack(link), digest_size=_MAC).digest()
 
     def __repr__(self) -> str:
         return f"<Nonces {len(self._counts)} of {self._remembered} remembered, {self._lifetime_s} s each>"
@@ -260,20 +271,43 @@ _MADE: Final = struct.Struct("!d")
 _LINK: Final = struct.Struct("!Q")
 _ENTROPY: Final = 8
 _MAC: Final = 17  # with the other 16 octets a multiple of three, so that base64 needs no padding
+_LENGTH: Final = 33
+_CHARACTERS: Final = 44
+_PLUS: Final = bytes.maketrans(b"-_", b"+/")
 
 
 def _decoded(nonce: str) -> bytes:
-    length = _MADE.size + _ENTROPY + _MAC
-    try:
-        raw = base64.b64decode(nonce.encode("ascii"), altchars=b"-_", validate=True)
-    except ValueError:  # binascii.Error and UnicodeEncodeError are ValueErrors
+    """Give the octets of a nonce in either alphabet of base64; b"" for any other text."""
+    if len(nonce) != _CHARACTERS or not nonce.isascii():
         return b""
-    return raw if len(raw) == length else b""
+    try:
+        raw = a2b_base64(nonce.encode().translate(_PLUS), strict_mode=True)
+    except ValueError:
+        return b""
+    return raw if len(raw) == _LENGTH else b""
 
 
 def _response(algorithm: Algorithm, secret: str, nonce: str, method: str, uri: str, cnonce: str, nc: int) -> str:
     """Compute the response of RFC 7616 3.4.1 with qop=auth."""
-    return algorithm.digest(f"{secret}:{nonce}:{nc:08x}:{cnonce}:auth:{algorithm.digest(f'{method}:{uri}')}")
+    count = nc.to_bytes(_NC_DIGITS // 2, "big").hex()
+    return algorithm.digest(f"{secret}:{nonce}:{count}:{cnonce}:auth:{_asked(algorithm, method, uri)}")
+
+
+def _asked(algorithm: Algorithm, method: str, uri: str) -> str:
+    """Give H(A2): the hash of what is asked for, which is the same in each login to one domain."""
+    hashes = _asked_md5 if algorithm is Algorithm.MD5 else _asked_sha_256
+    text = f"{method}:{uri}"
+    hashed = hashes.get(text)
+    if hashed is None:
+        hashed = algorithm.digest(text)
+        if len(text) <= CACHED_LENGTH:
+            keep(hashes, _MOST_ASKED, text, hashed)
+    return hashed
+
+
+_asked_md5: Final[dict[str, str]] = {}
+_asked_sha_256: Final[dict[str, str]] = {}
+_MOST_ASKED: Final = 256
 
 
 def _strongest(challenges: Sequence[DigestChallenge]) -> tuple[DigestChallenge, Algorithm]:
@@ -289,19 +323,35 @@ def _fields(value: str) -> Mapping[str, str]:
     scheme = value.partition(" ")[0].partition("\t")[0]
     if ascii_lower(scheme) != _SCHEME:
         raise RemoteError(f"not the Digest scheme: {shown(scheme)}", rule="RFC 7616 3.4")
+    rest = value[len(scheme) :]
+    if "<" not in rest and "\\" not in rest:
+        with suppress(RemoteError):  # a comma in quotes: below
+            return _read_fields(rest.split(","))
+    return _read_fields(split_list(rest))
+
+
+def _read_fields(items: list[str]) -> Mapping[str, str]:
+    """Read ``name=value`` of each item; RemoteError for one that breaks the grammar, or is given twice.
+
+    A piece of a quoted string that was cut at a comma breaks the grammar.
+    """
     fields: dict[str, str] = {}
-    for item in split_list(value[len(scheme) :]):
-        name, equals, text = item.partition("=")
-        name, text = ascii_lower(name.strip(LWS)), text.strip(LWS)
-        if not equals or not is_token(name) or name in fields or not _is_value(text):
+    for item in items:
+        name, equals, text = item.strip(LWS).partition("=")
+        if name not in _NAMES:
+            name = ascii_lower(name.rstrip(LWS))
+        value = _value(text.lstrip(LWS))
+        if not equals or value is None or name in fields or not (name in _NAMES or is_token(name)):
             raise RemoteError(f"a digest field that breaks the grammar: {shown(name)}", rule=_RULE)
-        fields[name] = unquote(text)
+        fields[name] = value
     return fields
 
 
-def _is_value(text: str) -> bool:
-    """Tell whether a value is one whole quoted string, or contains no quote."""
-    return closing_quote(text) == len(text) - 1 if text[:1] == '"' else '"' not in text
+def _value(text: str) -> str | None:
+    """Give the value of one whole quoted string, or of a text without a quote; None for anything else."""
+    if text[:1] != '"':
+        return None if '"' in text else text
+    return unquote(text) if closing_quote(text) == len(text) - 1 else None
 
 
 def _needed(fields: Mapping[str, str], name: str) -> str:

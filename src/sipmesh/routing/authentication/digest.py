@@ -118,7 +118,7 @@ def authenticate(
         nonces: Makes and judges the nonces of this server. A nonce count is used up only if the password is right.
         link: The number of the link of the request. A nonce is valid on one link only.
         at: Now, in seconds of one clock for all nonces of a server.
-        entropy: At least 8 random octets, for the nonce of a challenge.
+        entropy: 8 random octets, for the nonce of a challenge.
         likeness: Chooses the algorithms in a challenge to an unknown user. It is always the same number for one name, and
             others cannot compute it.
         means_us: Tells whether a URI means this server, by its domain, a name or an address.

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.sip.digest import Nonces
 
-ENTROPY_BYTES: Final = 16
+ENTROPY_BYTES: Final = 8
+MOST_RANDOM: Final = 64
 
 
 class DigestAuth:
@@ -54,6 +55,7 @@ class DigestAuth:
         self._flow_table, self._accounts, self._log = flow_table, accounts, log
         self.remembered, self.history = LoginFailures(), LoginHistory()
         self.succeeded = 0
+        self._random: list[bytes] = []
         self.failed_here: Callable[[str, str, str, str], None] | None = None
         """Told of each failed login: link, address of the peer, user, and the server that carries the link or ""."""
         self.failed: Counter[str] = Counter()  # by flaw class
@@ -62,6 +64,13 @@ class DigestAuth:
 
     def __repr__(self) -> str:
         return f"<DigestAuth of {self.homes!r}, {self._failures!r}>"
+
+    def _entropy(self) -> bytes:
+        """Give random octets for one nonce, of which the system makes many at a time."""
+        if not self._random:
+            octets = os.urandom(ENTROPY_BYTES * MOST_RANDOM)
+            self._random = [octets[at : at + ENTROPY_BYTES] for at in range(0, len(octets), ENTROPY_BYTES)]
+        return self._random.pop()
 
     def knows(self, aor: str) -> bool:
         """Whether a login of *aor* can be judged: the users are known, and this user is up to date."""
@@ -72,7 +81,7 @@ class DigestAuth:
 
         *means_us* tells whether a URI means this server on the link of *flow*.
         """
-        entropy = os.urandom(ENTROPY_BYTES)
+        entropy = self._entropy()
         verifier, link = self.homes.verifier(aor), flow.number
         likeness = 0 if verifier is not None else self._tokens.name_hash(f"like {aor}")[0]
         at = self._loop.time()  # of this start, as the nonces are: the clock of the machine may be set
