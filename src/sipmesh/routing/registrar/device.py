@@ -50,7 +50,10 @@ def has_name_of(address: str, user: str) -> bool:
     A user may register any Contact, also the Contact of another user's phone. So only a Contact with the name of its own user
     is an address for others.
     """
-    return ascii_lower(_NUMBER.sub("", address.partition("@")[0])) == ascii_lower(user)
+    name = address.partition("@")[0]
+    if "-0x" in name:
+        name = _NUMBER.sub("", name)
+    return ascii_lower(name) == ascii_lower(user)
 
 
 @dataclass(frozen=True, slots=True)

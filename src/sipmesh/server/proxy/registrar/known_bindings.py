@@ -175,7 +175,7 @@ class KnownBindings:
             if self._is_ours(row) and row not in kept:
                 self._forget_row(row)
         is_right = known.version in {result.before, result.after} and not result.lost
-        rows = sorted([*made, *kept], key=_preference)
+        rows = sorted([*made, *kept], key=_preference) if kept or len(made) > 1 else made
         for row in made:
             self._add(row)
         self._keep(aor, KnownRows(known.slot, result.after if is_right else UNKNOWN, rows))
