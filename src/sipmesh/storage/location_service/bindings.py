@@ -37,6 +37,7 @@ _COLUMNS = tuple(name for name in _FIELDS if name != "expires_at")
 _LIST = ", ".join(_COLUMNS)
 _READ = ", ".join("9e999" if name == "expires_at" else name for name in _FIELDS)
 _values_of = attrgetter(*_COLUMNS)
+NOTHING_LOST: Final[frozenset[BindingKey]] = frozenset()
 
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS incarnations (
@@ -147,8 +148,9 @@ class BindingStore:
             puts = sum(len(write.put) for write in writes)
             number = db.execute(_NUMBERS, (puts,)).fetchone()[0] - puts if puts else 0
             lost = []
+            cursor = db.cursor()
             for write in writes:
-                lost.append(_carry_out(db, write, number))
+                lost.append(_carry_out(cursor, write, number))
                 number += len(write.put)
         after = self.versions.mark(set(slots))
         results = [WriteResult(gone, version, after) for gone, version in zip(lost, before, strict=True)]
@@ -182,27 +184,29 @@ class BindingStore:
                     self._db.execute("ROLLBACK")
 
 
-def _carry_out(db: sqlite3.Connection, write: Write, number: int) -> frozenset[BindingKey]:
+def _carry_out(db: sqlite3.Cursor, write: Write, number: int) -> frozenset[BindingKey]:
     """Make one write inside a transaction; gives the rows that gave way to newer ones. *number* is that of the last row."""
     for row in write.drop:
         db.execute(_DROP, (*map(_plain, row.key), row.token))
     lost: list[BindingKey] = []
     for position, row in enumerate(write.put, number + 1):
-        if db.execute(_RESTORE if write.restores else _PUT, _values(row, position)).rowcount == 0:
+        if _put(db, _RESTORE if write.restores else _PUT, row, position) == 0:
             lost.append(row.key)
-    return frozenset(lost)
+    return frozenset(lost) if lost else NOTHING_LOST
+
+
+def _put(db: sqlite3.Cursor, statement: str, row: Binding, number: int) -> int:
+    """Store one row; gives 0 if it gave way. Its text is looked at only if SQLite refuses it."""
+    values = (row.key.name, number, *_values_of(row))
+    try:
+        return db.execute(statement, values).rowcount
+    except UnicodeEncodeError:
+        return db.execute(statement, [_plain(value) if isinstance(value, str) else value for value in values]).rowcount
 
 
 def _plain(text: str) -> str:
     """Make text of a message fit for SQLite, which takes no lone surrogates; bytes that were no UTF-8 show as escapes."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
-
-
-def _values(row: Binding, number: int) -> tuple[object, ...]:
-    """Give the values of a row in the order of `_INSERT`."""
-    values = _values_of(row)
-    plain = [value if not isinstance(value, str) or value.isascii() else _plain(value) for value in values]
-    return (_plain(row.key.name), number, *plain)
 
 
 def _open(path: Path, versions: VersionTable | None) -> tuple[sqlite3.Connection, str, VersionTable]:
