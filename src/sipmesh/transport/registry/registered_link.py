@@ -25,7 +25,7 @@ class RegisteredLink(Watched):
     @property
     def id(self) -> str:
         """The short name of this link, unique in its process: the first letter of its kind, and its number."""
-        return f"{self.kind.value[0]}{self.number}"
+        return f"{self.kind[0]}{self.number}"
 
     def close(self, why: str) -> None:
         """Close the link; *why* is the reason for the log."""
