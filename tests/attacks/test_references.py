@@ -97,7 +97,12 @@ async def test_caller_refers_no_phone_that_rings_by_another_worker(
         peer, other = await pair.phone("alice", first), await pair.phone("alice", second)
         await until(lambda: all(logins(node) == 3 for node in pair.nodes.values()))
         came, dialog = await ringing_call(peer, carol)
-        assert (await other.ask(transfer(dialog, other))).status == 403
+        refused = await other.ask(transfer(dialog, other))
+        warning = refused.first("warning") or ""
+        assert (refused.status, "refused: identity" in warning) == (403, True)
+        told = [line for one in pair.told.values() for line in one.events("message refused")]
+        assert [line["method"] for line in told] == ["REFER"]
+        assert str(told[0]["reference"]) in warning
         await carol.silent()
         await carol.reply(came, 200)
         assert (await peer.final(method="INVITE")).status == 200

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sipmesh.routing.outcome import Answer
 from sipmesh.sip.message import Request
 from sipmesh.trust.code import Code
+
+EARLY_REFERENCE: Final = Answer(403, code=Code.FROM_NOT_ALLOWED, why="a REFER inside a call that still rings")
+"""The answer to a REFER in an early dialog: a phone answers with 180 by itself."""
 
 
 def refused_reference(request: Request, aor: str, identity: str | None, *, is_application: bool) -> Answer | None:

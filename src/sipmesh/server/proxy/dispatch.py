@@ -114,7 +114,8 @@ class Dispatch(LinkEvents):
 
     def attach_siblings(self, siblings: Siblings) -> None:
         """Announce links to the other processes of this server from now on, and use theirs."""
-        self._siblings = self._executor.siblings = siblings
+        self._siblings = siblings
+        self._executor.attach_siblings(siblings)
         self.links.attach_siblings(siblings)
         siblings.attach(self, self._remote, self.accounts)
 

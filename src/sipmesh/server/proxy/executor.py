@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.authentication.verifier import user_of
-from sipmesh.routing.events.reference import refused_reference
+from sipmesh.routing.events.reference import EARLY_REFERENCE, refused_reference
 from sipmesh.routing.identity.border import IN_REQUESTS
 from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.identity.sender import ServerSender
@@ -120,6 +120,10 @@ class Executor(Decider):
 
     def __repr__(self) -> str:
         return f"<Executor {self._refusals!r}>"
+
+    def attach_siblings(self, siblings: Siblings) -> None:
+        """Use the links of the other processes of this server from now on, and keep what is refused to them."""
+        self.siblings, siblings.refused = siblings, self._refusals.record
 
     def apply_view(self, view: ServerView, border: Border) -> None:
         """Use another topology from now on."""
@@ -420,7 +424,7 @@ class Executor(Decider):
         rings = link.rings(request.call_id) if siblings is None else siblings.rings(link, request.call_id)
         if not rings:
             return None
-        return Answer(403, code=Code.FROM_NOT_ALLOWED, why="a REFER inside a call that still rings")
+        return EARLY_REFERENCE
 
     def _carry(self, flow: Flow, request: Request, key: str, outcome: Forward, loop: str) -> None:
         """Forward between a user's link here and the user's home pool, which judges what passes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Final
 
 from sipmesh.sip.text import ascii_lower
@@ -26,17 +27,35 @@ class _Addressed:
         self.before: set[int] = set()
         self.found_by = Counter[int]()
 
+    def add(self, finder: int, user: int) -> None:
+        """Count a user whom the sender *finder* has addressed; a user of the window before was counted for its sender then."""
+        if user not in self.before and user not in self.now:
+            self.found_by[finder] += 1
+        self.before.discard(user)
+        self.now.add(user)
+
+
+class AddressedObserver:
+    """Hears of each further user whom a partner addresses; the other processes of this server count the user too."""
+
+    __slots__ = ()
+
+    def addressed(self, partner: str, finder: int, user: int) -> None:
+        """A sender of *partner* has addressed one user more; both are hashes, the same in each process."""
+        raise NotImplementedError
+
 
 class DistinctUsers:
     """Counts at most *most* users for each partner; *clock* returns seconds that never go back.
 
     One sender of a partner adds at most *most_of_sender* in a window, so that the other senders find users too. Only hashes are
-    kept, so that a partner fills no memory with long names.
+    kept, so that a partner fills no memory with long names. *observer* tells the other processes of this server of each user.
     """
 
     def __init__(self, most: int, most_of_sender: int, clock: Callable[[], float]) -> None:
         self._most, self._most_of_sender, self._clock = most, most_of_sender, clock
         self._partners: dict[str, _Addressed] = {}
+        self.observer: AddressedObserver | None = None
 
     def __repr__(self) -> str:
         return f"<DistinctUsers of {len(self._partners)} partners, {self._most} at most>"
@@ -51,18 +70,22 @@ class DistinctUsers:
 
         Users who are counted are admitted, whoever was the first to address them.
         """
-        addressed, mark = self._of(partner), hash(user)
+        addressed, mark = self._of(partner), _hash_of(user)
         if mark in addressed.now:
             return True
+        finder = _hash_of(ascii_lower(sender))
         if mark not in addressed.before:
-            finder = hash(ascii_lower(sender))
             is_full = len(addressed.now) + len(addressed.before) >= self._most
             if is_full or addressed.found_by[finder] >= self._most_of_sender:
                 return False
-            addressed.found_by[finder] += 1
-        addressed.before.discard(mark)
-        addressed.now.add(mark)
+        addressed.add(finder, mark)
+        if self.observer is not None:
+            self.observer.addressed(partner, finder, mark)
         return True
+
+    def addressed_elsewhere(self, partner: str, finder: int, user: int) -> None:
+        """Count a user whom *partner* has addressed at another process; both are hashes."""
+        self._of(partner).add(finder, user)
 
     def _of(self, partner: str) -> _Addressed:
         """Return the users of *partner*, after those of too long ago are forgotten."""
@@ -74,3 +97,8 @@ class DistinctUsers:
             addressed.before, addressed.now, addressed.began_at = addressed.now, set(), now
             addressed.found_by.clear()
         return addressed
+
+
+def _hash_of(name: str) -> int:
+    """Return 64 bits of a hash that each process of this server computes alike."""
+    return int.from_bytes(blake2b(name.encode(errors="surrogateescape"), digest_size=8).digest())

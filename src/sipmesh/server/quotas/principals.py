@@ -139,6 +139,10 @@ class Principals:
             del self._elsewhere[kind, name]
         self._sum_up(kind, name)
 
+    def addressed_elsewhere(self, partner: str, finder: int, user: int) -> None:
+        """Count a user whom a partner has addressed at another process."""
+        self.addressed.addressed_elsewhere(partner, finder, user)
+
     def process_ended(self, process: int) -> None:
         """Count no more what was used at a process that has ended."""
         for kind, name in [key for key, uses in self._elsewhere.items() if process in uses]:

@@ -366,3 +366,17 @@ async def test_flow_that_another_pool_carries_is_reached_from_either_worker(two_
         await carrier.__aexit__()
         await until(lambda: not list(pair.siblings(TWO).links()))
         assert len(pair.nodes[TWO].accounts.of_users) == 1
+
+
+@on_loop
+async def test_users_whom_a_partner_addresses_count_over_both_workers(example: Organisation) -> None:
+    """The names cross as hashes that both compute alike. Twin: another partner."""
+    partner, erin = "sip.partner.test", "sip:erin@partner.test"
+    async with pair_of(example) as pair:
+        one, two = (pair.nodes[number].accounts.addressed for number in (ONE, TWO))
+        most = Limits().users_per_sender
+        assert all(one.admits(partner, erin, f"sip:n{number}@example.test") for number in range(most))
+        await until(lambda: two.count(partner) == most)
+        assert two.admits(partner, erin, "sip:n0@example.test")
+        assert not two.admits(partner, erin, "sip:bob@example.test")
+        assert two.admits("sip.other.test", erin, "sip:bob@example.test")

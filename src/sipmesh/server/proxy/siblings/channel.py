@@ -29,6 +29,7 @@ USAGE: Final = 8  # what a principal uses here
 FAILURE: Final = 9  # a login has failed here
 ORDER: Final = 10  # a command of the supervisor; the number identifies it
 REPLY: Final = 11  # the answer to an order
+ADDRESSED: Final = 12  # a partner has addressed one user more here
 
 READ_BYTES: Final = 262_144
 MOST_PENDING: Final = 16_777_216

@@ -13,12 +13,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sipmesh.errors import SipmeshError
-from sipmesh.routing.outcome import RETRY_AFTER_S
+from sipmesh.routing.events.reference import EARLY_REFERENCE
+from sipmesh.routing.outcome import RETRY_AFTER_S, Answer
 from sipmesh.routing.proxy.branch import prefix_of
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.proxy.siblings.awaited_requests import AwaitedRequests
 from sipmesh.server.proxy.siblings.channel import (
+    ADDRESSED,
     ARRIVED,
     CLOSE,
     DOWN,
@@ -33,6 +35,7 @@ from sipmesh.server.proxy.siblings.channel import (
     WorkerChannel,
 )
 from sipmesh.server.proxy.siblings.remote_link import NOT_HERE, RemoteLink
+from sipmesh.server.quotas.distinct_users import AddressedObserver
 from sipmesh.server.quotas.usage import UsageObserver
 from sipmesh.sip.framing import FramingError, parse_message
 from sipmesh.sip.message import Request, Response, respond
@@ -63,10 +66,8 @@ UNANSWERED: Final = (b"ACK ", b"CANCEL ")
 INVITE, REFER = b"INVITE ", b"REFER "
 """How requests begin that begin a call, and that ask for one."""
 
-NO_ROOM: Final = 480
+NO_ROOM: Final = Answer(480)
 """A phone that does not read: its flow exists, so it is not 430."""
-
-FORBIDDEN: Final = 403
 
 CLOSED_THERE: Final = "closed at the process that has it"
 
@@ -90,15 +91,19 @@ class CountsElsewhere(Protocol):
     def used_elsewhere(self, process: int, kind: str, name: str, branches: int, octets: int) -> None:
         """A principal has so many branches and octets at another process."""
 
+    def addressed_elsewhere(self, partner: str, finder: int, user: int) -> None:
+        """A sender of a partner has addressed one user more at another process; both are hashes."""
+
     def process_ended(self, process: int) -> None:
         """Another process has ended, with all that was used there."""
 
 
-class Siblings(UsageObserver):
+class Siblings(UsageObserver, AddressedObserver):
     """The other processes of the server of *view*, by their numbers; *number* is that of this process.
 
     *names* gives every process its name in the choice of a notifier. *order* takes the commands of the supervisor and the
-    replies to ours; *login_failed* a failed login at another process. *ended* hears of the end of a process.
+    replies to ours; *login_failed* a failed login at another process. *refused* keeps what is refused in place of a phone, and
+    returns its Warning. *ended* hears of the end of a process.
     """
 
     def __init__(self, number: int, reactor: Reactor, flow_table: FlowTable, view: ServerView, log: Log) -> None:
@@ -116,6 +121,7 @@ class Siblings(UsageObserver):
         self._counts: CountsElsewhere | None = None
         self.order: Callable[[WorkerChannel, int, int, bytes], None] = _nothing_to_order
         self.login_failed: Callable[[str, str, str, str], None] = _not_counted
+        self.refused: Callable[[Flow, Request, Answer], str] = _not_kept
         self.ended: Callable[[int], None] = _not_told
 
     def __repr__(self) -> str:
@@ -190,6 +196,10 @@ class Siblings(UsageObserver):
         """Announce what a principal uses here."""
         told = _packed(account.kind, account.name, account.branches, account.octets)
         self._tell_all(USAGE, 0, told)
+
+    def addressed(self, partner: str, finder: int, user: int) -> None:
+        """Announce one user more whom a partner has addressed here."""
+        self._tell_all(ADDRESSED, 0, _packed(partner, finder, user))
 
     def failed(self, link: str, remote: str, aor: str, through: str) -> None:
         """Announce a failed login; *through* is the server that carries the link, or ""."""
@@ -270,6 +280,9 @@ class Siblings(UsageObserver):
         if kind == USAGE and self._counts is not None:
             name, principal, branches, octets = json.loads(payload)
             self._counts.used_elsewhere(channel.number, name, principal, branches, octets)
+        elif kind == ADDRESSED and self._counts is not None:
+            partner, finder, user = json.loads(payload)
+            self._counts.addressed_elsewhere(partner, finder, user)
         elif kind == FAILURE:
             link, remote, aor, through = json.loads(payload)
             self.login_failed(link, remote, aor, through)
@@ -290,19 +303,21 @@ class Siblings(UsageObserver):
             return
         is_request = not data.startswith(RESPONSE)
         if is_request and not flow.link.has_room(len(data)):
-            self._bounce(channel, number, data, NO_ROOM)
+            self._bounce(channel, flow, data, NO_ROOM)
             return
         carrier = flow.carrier or flow  # its responses come on that link
         if data.startswith(REFER) and self._is_early(carrier, data):
-            self._bounce(channel, number, data, FORBIDDEN)
+            self._bounce(channel, flow, data, EARLY_REFERENCE)
             return
         if flow.link.send(data) and is_request and not data.startswith(UNANSWERED):
             self._awaited.sent(carrier.number, data, self._reactor.loop.time(), self._new_call(data))
 
-    def _bounce(self, channel: WorkerChannel, number: int, data: bytes, status: int) -> None:
+    def _bounce(self, channel: WorkerChannel, flow: Flow, data: bytes, answer: Answer) -> None:
+        """Answer a request in place of the phone; a refusal carries a Warning with a reference to our log."""
         request = self._parsed(data)
         if isinstance(request, Request) and request.method != "ACK":
-            channel.send(ARRIVED, number, respond(request, status).encode())
+            warned = () if answer.code is None else (("Warning", self.refused(flow, request, answer)),)
+            channel.send(ARRIVED, flow.number, respond(request, answer.status, headers=warned).encode())
 
     def _is_early(self, carrier: Flow, data: bytes) -> bool:
         request = self._parsed(data)
@@ -431,6 +446,11 @@ def _nothing_to_order(channel: WorkerChannel, kind: int, number: int, payload: b
 
 def _not_counted(link: str, remote: str, aor: str, through: str) -> None:
     """Count no failure."""
+
+
+def _not_kept(_flow: Flow, _request: Request, _answer: Answer) -> str:
+    """Keep no refusal."""
+    return ""
 
 
 def _not_told(number: int) -> None:
