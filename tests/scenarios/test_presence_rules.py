@@ -16,7 +16,7 @@ from sipmesh.topology.document.watching import Watching
 from support.network import FE1, FE2, FE3, FE4, PARTNER_FE, Network
 from support.peer import Peer
 from support.running import on_loop, until
-from support.talking import inside_of
+from support.talking import inside_of, reaches
 from support.tiers import wide_after
 
 ERIN = "erin@partner.test"
@@ -185,6 +185,44 @@ async def test_colleague_learns_no_call_id_without_a_rule_that_allows_it(
         await rule(pool, "alice", None)
         assert (await bob.ask(notify_of(came, bob, event))).status == 481
         await alice.silent()
+
+
+@pytest.mark.parametrize(("watching", "status"), [(Watching.BLOCK, 403), (Watching.POLITE_BLOCK, 480)])
+@pytest.mark.parametrize("method", ["OPTIONS", "SUBSCRIBE", "INFO", "PING"])
+@pytest.mark.parametrize("server", [FE1, FE2])
+@on_loop
+async def test_blocked_watcher_does_not_see_by_silent_requests_whether_a_phone_is_there(
+    pool: Network, watching: Watching, status: int, method: str, server: str
+) -> None:
+    """A phone answers these, and shows its user nothing. A message of the same watcher arrives, and others ask as before."""
+    event = [("event", "kpml")] if method == "SUBSCRIBE" else []
+    async with pool:
+        alice, carol = await pool.phone("alice", server), await pool.phone("carol", FE1)
+        await rule(pool, "alice", watching)
+        away = await alice.ask(alice.request(method, BOB, event))
+        nobody = await carol.ask(carol.request(method, BOB, event))
+        bob = await pool.phone("bob", FE1)
+        there = await alice.ask(alice.request(method, BOB, event))
+        assert (away.status, there.status, nobody.status) == (status, status, 480)
+        if status == 480:
+            written = [response.values("warning") for response in (away, there, nobody)]
+            assert ["not registered" in str(warning) for warning in written] == [True, True, True]
+        await bob.silent()
+        await reaches(alice, bob)
+        await carol.send(carol.request(method, BOB, event))
+        await bob.reply(await bob.request_in(method), 200)
+        assert (await carol.final()).status == 200
+
+
+@on_loop
+async def test_user_asks_its_own_phones_whatever_its_rules_say(home: Network) -> None:
+    async with home:
+        bob, other = await home.phone("bob", FE1), await home.phone("carol", FE1)
+        await rule(home, "*", Watching.BLOCK)
+        assert (await other.ask(other.request("OPTIONS", BOB))).status == 403
+        await bob.send(bob.request("OPTIONS", BOB))
+        await bob.reply(await bob.request_in("OPTIONS"), 200)
+        assert (await bob.final()).status == 200
 
 
 @pytest.mark.parametrize("event", ["dialog.winfo", "DIALOG.x.winfo;sla"])
