@@ -5,20 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
-from wsproto.events import BytesMessage, CloseConnection
 
 from conformance.suites import suite
 from conformance.torture import Row, Suite, judged, passed_on, verdict
-from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import RemoteError
 from sipmesh.sip.check import unsupported
 from sipmesh.sip.digest import is_digest
 from sipmesh.sip.fields import NameAddr, Via
 from sipmesh.sip.framing import MessageReader
 from sipmesh.sip.message import Request, Response
-from support.network import FE1, Network
-from support.running import on_loop
-from support.web_peer import WebPeer, open_websocket, web_address
 
 ROWS = (
     Row("wsinv", "3.1.1.1", "ok"),
@@ -413,19 +408,3 @@ def test_an_address_of_another_scheme_is_carried_and_not_a_sip_uri() -> None:
     with pytest.raises(RemoteError) as wrong:
         _ = found.sip_uri
     assert wrong.value.status == 416
-
-
-@on_loop
-async def test_every_message_over_a_live_websocket_leaves_the_server_as_it_was(example: Organisation) -> None:
-    """Each is one WebSocket message (RFC 7118 section 5); what is answered or closed, a page after it registers."""
-    open_websocket(example)
-    async with Network((example,), starts=(FE1,)):
-        address = web_address(example, FE1)
-        for row in filter(RFC4475.is_at_hand, ROWS):
-            async with await WebPeer.dial(address, "nobody@nowhere.test") as peer:
-                await peer.write_octets(peer.socket.send(BytesMessage(RFC4475.octets(row.name))))
-                await peer.write_octets(peer.socket.send(CloseConnection(1000)))
-                await peer.hung_up()
-                assert peer.closed in {1000, 1007, 1009}, (row.name, peer.closed)
-        async with await WebPeer.dial(address, "alice@example.test") as alice:
-            assert (await alice.register()).status == 200

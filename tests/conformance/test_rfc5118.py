@@ -46,7 +46,7 @@ Contact: <sip:alice@[2001:db8::21]>
 Max-Forwards: 70
 CSeq: 1 INVITE
 Content-Type: application/sdp
-Content-Length: 91
+Content-Length: 93
 
 v=0
 o=a 1 1 IN IP6 2001:db8::21
