@@ -26,6 +26,7 @@ from sipmesh.storage.location_service.valkey.valkey_locations import TICK_S
 from storage.members import ALICE, BOB, ELSEWHERE, FE1, FE2, PATIENCE_S, PHONE
 from storage.valkey_members import ORGANISATION, POOL, SEAL, ValkeyMember, settings_of, valkey_members
 from support.running import LOOK_AGAIN_S
+from support.tiers import wide_after
 from support.valkey_server import ValkeyServer
 
 pytestmark = pytest.mark.peer("valkey")
@@ -312,7 +313,7 @@ for key in (ROWS, KEYS.servers, KEYS.identity, KEYS.leases, KEYS.dead, KEYS.rows
 
 
 @pytest.mark.usefixtures("is_quick")
-@pytest.mark.parametrize("poison", POISONS)
+@pytest.mark.parametrize("poison", wide_after(20, POISONS))
 def test_whatever_is_written_stops_nobody_and_heals_by_itself(
     begin: Begin, fe1: ValkeyMember, valkey: ValkeyServer, poison: str
 ) -> None:
