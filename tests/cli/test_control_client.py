@@ -49,6 +49,7 @@ def hang_up(network: Organisation) -> None:
     end(bob)
 
 
+@pytest.mark.wide
 def test_a_revocation_closes_the_links_that_stand_on_it_and_tells_which(network: Organisation) -> None:
     held = linked(network)
     (link, *_) = (
@@ -77,6 +78,7 @@ def test_a_changed_password_closes_the_users_links(network: Organisation) -> Non
     hang_up(network)
 
 
+@pytest.mark.wide
 def test_a_server_that_cannot_take_a_change_over_is_named_by_the_command(network: Organisation) -> None:
     chain = network.folder / "servers" / f"{FE1}.pem"
     good = chain.read_bytes()
@@ -90,6 +92,7 @@ def test_a_server_that_cannot_take_a_change_over_is_named_by_the_command(network
     assert f"In force on {FE1}, {FE2}, {MGMT}." in network.type("ca", "issue", FE2).out
 
 
+@pytest.mark.wide
 def test_lists_come_into_force_while_the_topology_is_not_in_order(network: Organisation) -> None:
     """A revocation does not wait for somebody to mend a typo in the draft."""
     good = network.file.read_text()

@@ -11,6 +11,8 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cli.world import DOMAIN, FE1, Organisation, sipmesh
 from sipmesh.demo.ports import free_port
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
@@ -72,6 +74,7 @@ def logs_in(far: Organisation, who: str, root: Path) -> bool:
     return far.acting("register", who, *place).code == 0
 
 
+@pytest.mark.wide
 def test_management_is_restored_on_another_address_and_every_server_follows(tmp_path: Path) -> None:
     words, kept, root = tmp_path / "words", tmp_path / "one.backup", tmp_path / "root.pem"
     words.write_text("correct horse battery staple\n")

@@ -45,6 +45,7 @@ def _pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Organisati
             theirs.stop()
 
 
+@pytest.mark.wide
 def test_partners_reach_each_other_except_while_one_is_blocked(pair: tuple[Organisation, Organisation]) -> None:
     ours, theirs = pair
     by_edge = ours.type("explain", PARTNER, "--as", EDGE, "--json")

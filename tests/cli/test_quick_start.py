@@ -112,6 +112,7 @@ def test_a_real_phone_is_written_to_and_called_and_its_link_is_shown(terminal: T
     assert "alice@example.com" in printed
 
 
+@pytest.mark.wide
 def test_without_a_phone_a_command_may_answer_for_bob(terminal: Terminal) -> None:
     """The same as above on a machine without baresip."""
     log = terminal.folder / "bob.log"

@@ -86,6 +86,7 @@ async def test_command_that_does_not_stop_in_time_is_killed(
     assert not runs(started.pid)
 
 
+@pytest.mark.wide
 @on_loop
 async def test_servers_end_with_the_process_that_has_started_them(example: Organisation, tmp_path: Path) -> None:
     """They are told to stop; a fork server that has ended starts nothing any more."""

@@ -31,6 +31,7 @@ def played(findings: Path | None, *, keep: bool = False, pause: bool = False) ->
     return code, console.file.getvalue()
 
 
+@pytest.mark.wide
 def test_demo_ends_by_itself_with_0_and_names_its_findings(tmp_path: Path) -> None:
     code, printed = played(tmp_path / "findings.txt")
     assert code == 0, printed

@@ -11,6 +11,7 @@ from interop.baresip import Baresip
 from interop.phones import phone
 from sipmesh.demo.network import FE1, FE2, PARTNER_FE, DemoNetwork
 from sipmesh.trust.evidence import LinkKind
+from support.tiers import wide_after
 
 pytestmark = pytest.mark.peer("baresip")
 
@@ -58,7 +59,9 @@ async def offered(by: Baresip, other: Baresip, command: str) -> None:
     await by.event("CALL_ANSWERED")
 
 
-@pytest.mark.parametrize("users", [ONE_ORGANISATION, ACROSS], ids=["one organisation", "a partner"])
+@pytest.mark.parametrize(
+    "users", wide_after(1, [(ONE_ORGANISATION,), (ACROSS,)]), ids=["one organisation", "a partner"]
+)
 def test_each_side_holds_resumes_and_hangs_up(
     network: DemoNetwork, runner: asyncio.Runner, users: tuple[str, ...]
 ) -> None:
@@ -79,7 +82,7 @@ def test_each_side_holds_resumes_and_hangs_up(
         assert one.log.count("a=sendonly") == one.log.count("a=recvonly") == 4  # in two calls, its own and the other's
 
 
-@pytest.mark.parametrize("users", [ONE_ORGANISATION, ACROSS, TO_THEIR_OWN], ids="-".join)
+@pytest.mark.parametrize("users", wide_after(1, [(ACROSS,), (ONE_ORGANISATION,), (TO_THEIR_OWN,)]), ids="-".join)
 def test_each_side_transfers_the_other_to_a_third(
     network: DemoNetwork, runner: asyncio.Runner, users: tuple[str, ...]
 ) -> None:

@@ -17,6 +17,7 @@ from sipmesh.trust.evidence import LinkKind
 from support.descriptions import SDES
 from support.peer import Peer
 from support.talking import inside_of
+from support.tiers import wide_after
 
 pytestmark = pytest.mark.peer("baresip", "linphone")
 
@@ -49,7 +50,9 @@ async def paused(dora: Linphone, other: Baresip) -> None:
         await dora.says(f"State: {state}\n", "call-status 1")
 
 
-@pytest.mark.parametrize(("user", "server"), [("emil", FE2), ("fritz", PARTNER_FE)], ids=["ours", "a partner"])
+@pytest.mark.parametrize(
+    ("user", "server"), wide_after(1, [("emil", FE2), ("fritz", PARTNER_FE)]), ids=["ours", "a partner"]
+)
 def test_it_calls_and_is_called_and_both_sides_hang_up(
     network: DemoNetwork, runner: asyncio.Runner, user: str, server: str
 ) -> None:

@@ -13,6 +13,7 @@ from interop.phones import phone
 from interop.pjsua import LOOK_AGAIN_S, PATIENCE_S, Pjsua
 from sipmesh.demo.network import FE1, FE2, PARTNER_FE, DemoNetwork
 from sipmesh.trust.evidence import LinkKind
+from support.tiers import wide_after
 
 pytestmark = pytest.mark.peer("pjsua2")
 
@@ -44,7 +45,9 @@ async def hears(other: Baresip) -> None:
 
 
 @pytest.mark.peer("baresip")
-@pytest.mark.parametrize(("user", "server"), [("emil", FE2), ("fritz", PARTNER_FE)], ids=["ours", "a partner"])
+@pytest.mark.parametrize(
+    ("user", "server"), wide_after(1, [("emil", FE2), ("fritz", PARTNER_FE)]), ids=["ours", "a partner"]
+)
 def test_it_talks_with_baresip_over_srtp(network: DemoNetwork, runner: asyncio.Runner, user: str, server: str) -> None:
     """Each calls the other, and each hears the other. With SDES: its wheel is built without DTLS."""
     gina, other = pjsua(network), phone(network, user, server)

@@ -21,6 +21,7 @@ from sipmesh.demo.ports import free_port
 from sipmesh.sip.digest import Algorithm
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
+from support.tiers import wide_after
 
 pytestmark = pytest.mark.peer("baresip")
 
@@ -60,7 +61,7 @@ async def written(writer: Baresip, reader: Baresip, text: str) -> None:
     assert (await reader.event("MESSAGE"))["body"] == text
 
 
-@pytest.mark.parametrize(("here", "there"), [(EDGE, FE1), (EDGE, EDGE), (FE1, FE3), (FE3, FE1)])
+@pytest.mark.parametrize(("here", "there"), wide_after(1, [(EDGE, FE1), (EDGE, EDGE), (FE1, FE3), (FE3, FE1)]))
 def test_phones_write_and_call_from_where_their_users_are_not_at_home(
     network: DemoNetwork, runner: asyncio.Runner, here: str, there: str
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from interop.baresip import Baresip
 from interop.phones import phone, started
 from sipmesh.demo.network import FE1, PARTNER_FE, DemoNetwork
+from support.tiers import wide_after
 
 pytestmark = pytest.mark.peer("baresip")
 
@@ -22,7 +23,7 @@ def _signing(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -
     runner.run(network.stop())
 
 
-@pytest.mark.parametrize(("first", "second"), [("dora", "fritz"), ("fritz", "dora")])
+@pytest.mark.parametrize(("first", "second"), wide_after(1, [("dora", "fritz"), ("fritz", "dora")]))
 def test_call_with_dtls_srtp_is_signed_on_its_way(
     signing: DemoNetwork, runner: asyncio.Runner, first: str, second: str
 ) -> None:

@@ -51,6 +51,7 @@ def test_everything_is_told_with_what_stops(organisation: Organisation) -> None:
         assert told in out
 
 
+@pytest.mark.wide
 def test_servers_that_run_tell_what_they_use(running: Organisation) -> None:
     told = entries(running)
     assert set(told) == {MGMT, FE1, FE2, EDGE}

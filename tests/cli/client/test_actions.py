@@ -87,6 +87,7 @@ def test_a_server_is_given_as_host_and_port(running: Organisation, wrong: str) -
     assert "is not a port" in left.err
 
 
+@pytest.mark.wide
 def test_stay_registers_anew_when_its_server_comes_back_and_ends_when_the_password_changes(
     organisation: Organisation,
 ) -> None:

@@ -36,6 +36,7 @@ def test_an_organisation_is_lost_and_back_and_goes_on(organisation: Organisation
     assert PASSPHRASE not in made.out + made.err + restored.out + restored.err
 
 
+@pytest.mark.wide
 def test_the_passphrase_may_come_from_the_standard_input(organisation: Organisation, tmp_path: Path) -> None:
     file = tmp_path / "one.backup"
     made = organisation.type("backup", file, "--passphrase-file", "-", typed=f"{PASSPHRASE}\n")

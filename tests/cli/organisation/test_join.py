@@ -60,6 +60,7 @@ def start(other: Organisation) -> None:
     other.wait_for(FE2)
 
 
+@pytest.mark.wide
 def test_commands_go_by_what_a_server_holds_where_there_is_no_draft(network: Organisation, other: Organisation) -> None:
     start(other)
     assert not other.file.exists()
@@ -82,6 +83,7 @@ def test_what_management_keeps_is_not_changed_elsewhere(other: Organisation) -> 
     assert (blocked.code, "on the management server" in blocked.err) == (1, True)
 
 
+@pytest.mark.wide
 def test_a_server_that_runs_takes_what_it_is_granted_again_by_itself(
     network: Organisation, other: Organisation
 ) -> None:

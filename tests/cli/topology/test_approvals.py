@@ -25,6 +25,7 @@ def keygen(folder: Path, name: str, passphrase: str = "") -> str:
     return file.with_suffix(".pub").read_text().strip()
 
 
+@pytest.mark.wide
 @on_loop
 async def test_two_operators_approve_what_a_third_proposes(managed: Managed, tmp_path: Path) -> None:
     """Ada has a file with a passphrase; ssh-keygen signs for Ben, as it does with an agent or a token."""

@@ -20,12 +20,12 @@ PATIENCE_S = 90.0
 
 PEERS = {"jssip": ("chromium", "certutil", "npm"), "sipjs": ("chromium", "certutil", "npm")}
 IN_EACH_RUN = ("pjsua2",)
-"""The makes that play all features but the slow one in `make test` too."""
+"""The makes that play all features but the slow one in `make test-wide` too."""
 
 
 def _cell(make: str, feature: str) -> object:
     marks = [pytest.mark.peer(*PEERS.get(make, (make,)))]
-    marks += [pytest.mark.soak] if make not in IN_EACH_RUN or feature == "refresh" else []
+    marks += [pytest.mark.soak if make not in IN_EACH_RUN or feature == "refresh" else pytest.mark.wide]
     return pytest.param(make, feature, marks=marks, id=f"{make}-{feature.replace(' ', '-')}")
 
 

@@ -74,6 +74,7 @@ async def test_lines_for_curl_read_and_change(tmp_path: Path) -> None:
         assert (code, "error" in json.JSONDecoder().raw_decode(printed[printed.index("{") :])[0]) == (22, True), printed
 
 
+@pytest.mark.wide
 @pytest.mark.peer("curl")
 @on_loop
 async def test_version_is_published_and_taken_back_if_servers_are_missing(tmp_path: Path) -> None:
@@ -93,6 +94,7 @@ async def test_version_is_published_and_taken_back_if_servers_are_missing(tmp_pa
         assert FE1 in history[2]["why"]
 
 
+@pytest.mark.wide
 @pytest.mark.peer("curl")
 @on_loop
 async def test_plan_is_applied_in_one_request(tmp_path: Path) -> None:
@@ -109,6 +111,7 @@ async def test_plan_is_applied_in_one_request(tmp_path: Path) -> None:
         assert (code != 0, "403" in printed, network.number(MGMT)) == (True, True, 3), printed
 
 
+@pytest.mark.wide
 @pytest.mark.peer("curl")
 @on_loop
 async def test_second_plan_of_the_wanted_users_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,6 +124,7 @@ async def test_second_plan_of_the_wanted_users_is_empty(tmp_path: Path, monkeypa
         assert planned == ["disable bob@example.test", "add eve@example.test"]
 
 
+@pytest.mark.wide
 @pytest.mark.peer("curl")
 @on_loop
 async def test_draft_is_changed_and_partners_are_published(tmp_path: Path) -> None:

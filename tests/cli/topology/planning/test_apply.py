@@ -76,6 +76,7 @@ def silent_partner(live: Organisation, folder: Path) -> None:
     assert live.type("partner", "add", "silent.test", *given).code == 1  # the draft has another change
 
 
+@pytest.mark.wide
 def test_failed_verification_takes_version_and_certificates_back(live: Organisation, tmp_path: Path) -> None:
     text = live.file.read_text()
     silent_partner(live, tmp_path / "p")
@@ -157,6 +158,7 @@ def test_draft_that_changes_while_it_is_compared_is_not_applied(organisation: Or
     assert certificate(organisation, FE1) == before
 
 
+@pytest.mark.wide
 @on_loop
 async def test_link_that_a_server_on_another_machine_cannot_open_takes_the_version_back(managed: Managed) -> None:
     """The key of the front end is not here, so management asks it; only it opens links to the edge."""

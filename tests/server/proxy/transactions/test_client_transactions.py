@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from sipmesh.sip.transaction.ack import ack_for
 from sipmesh.sip.transaction.timers import Timer
 from support.network import Network
@@ -54,6 +56,7 @@ async def test_phone_that_ignores_its_cancel_times_out_after_half_a_minute(home:
         assert node.loop.time() - began >= RINGING_S + FINAL_S
 
 
+@pytest.mark.wide
 @on_jumping_loop
 async def test_each_provisional_response_restarts_timer_c(home: Network) -> None:
     """RFC 3261 16.7 step 2: an announcement may last longer than three minutes."""
