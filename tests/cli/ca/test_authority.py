@@ -132,6 +132,15 @@ def test_what_the_ca_does_is_in_the_audit_log(organisation: Organisation) -> Non
     assert organisation.type("audit", "verify").code == 0
 
 
+def test_both_certificates_of_a_management_server_are_in_the_audit_log(organisation: Organisation) -> None:
+    """What only the audit log has, `ca revoke` finds there: the signer too."""
+    organisation.type("ca", "issue", MGMT)
+    lines = [json.loads(line) for line in organisation.type("audit", "--json").out.splitlines()][-2:]
+    newest = {one["kind"]: one["serial"] for one in issued_to(organisation, MGMT)}
+    assert {line["about"].get("kind", "server"): line["about"]["serial"] for line in lines} == newest
+    assert {line["about"]["server"] for line in lines} == {MGMT}
+
+
 def test_no_key_is_made_here_for_a_server_that_has_its_own_elsewhere(organisation: Organisation) -> None:
     key = organisation.folder / "servers" / f"{FE1}.key"
     key.unlink()

@@ -8,8 +8,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sipmesh.demo.forge import Forge
-from sipmesh.transport.tls.path_check import path_errors, recheck_path
+from sipmesh.demo.forge import Forge, KeyKind, Wish
+from sipmesh.transport.tls.path_check import _too_weak, path_errors, recheck_path
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.evidence import Direction, EngineError, HandshakeFailure, LinkKind, PeerEvidence
 from sipmesh.trust.policy import LinkPolicy
@@ -98,3 +98,33 @@ def test_other_evidence_keeps_its_errors(
     assert ROOT is not None
     seen = evidence(kind, code, failure)
     assert rechecked(seen, *(partner(name, (ROOT.certificate,)) for name in names)) is seen
+
+
+@pytest.mark.parametrize(("key", "expected"), [(KeyKind.RSA_1024, [66]), (KeyKind.EC_P256, [])])
+def test_short_key_of_the_leaf_is_an_error_as_in_a_handshake(key: KeyKind, expected: list[int]) -> None:
+    assert ROOT is not None
+    leaf = FORGE.forge(Wish("fe1", names=("fe1.example.test",), key=key), ISSUER)
+    assert [one.code for one in path_errors(leaf.chain, [ROOT.certificate], NOON)] == expected
+
+
+@pytest.mark.parametrize(("key", "expected"), [(KeyKind.RSA_1024, [67]), (KeyKind.RSA_2048, [])])
+def test_short_key_of_a_ca_is_an_error_as_in_a_handshake(key: KeyKind, expected: list[int]) -> None:
+    assert ROOT is not None
+    issuing = FORGE.forge(Wish("issuing", ca=True, key=key, usages=(), ends=timedelta(days=40)), ROOT)
+    leaf = FORGE.forge(Wish("fe1", names=("fe1.example.test",)), issuing)
+    assert [one.code for one in path_errors(leaf.chain, [ROOT.certificate], NOON)] == expected
+
+
+OVER_SHA256, OVER_SHA224 = bytes.fromhex("2a8648ce3d040302"), bytes.fromhex("2a8648ce3d040301")
+"""What a certificate says of its ECDSA signature (RFC 5758 3.2)."""
+
+
+@pytest.mark.parametrize(("digest", "expected"), [(OVER_SHA224, [68]), (OVER_SHA256, [])])
+def test_signature_over_a_weak_hash_is_an_error_and_that_of_the_anchor_is_not_checked(
+    digest: bytes, expected: list[int]
+) -> None:
+    assert ROOT is not None
+    chain = *FORGE.server(ISSUER, "fe1.example.test").chain, ROOT.certificate
+    said = [one.public_bytes(Encoding.DER).replace(OVER_SHA256, digest) for one in chain]
+    path = [x509.load_der_x509_certificate(der) for der in said]
+    assert [one.code for one in _too_weak(path)] == expected * (len(path) - 1)

@@ -158,8 +158,7 @@ def issue(
                 style="dim",
             )
             continue
-        issued = issue_for(loaded, ca, name, now, timedelta(days=days)).certificate
-        note(place, AuditAct.ISSUE, server=name, serial=f"{issued.serial_number:x}", days=days)
+        issued = issue_for(loaded, ca, name, now, timedelta(days=days), note=partial(note, place)).certificate
         say(f"{name}: serial {issued.serial_number:x}, valid for {plural(days, 'day')}.", style=GOOD)
     say_reloaded(reload(place, before))
 

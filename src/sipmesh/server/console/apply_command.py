@@ -27,7 +27,6 @@ from sipmesh.server.management.publishing.link_checks import Checked
 from sipmesh.server.management.publishing.publish_checks import from_a_restart
 from sipmesh.server.management.publishing.publisher import DRAFT
 from sipmesh.server.management.replies import PLAN, PROBE_LINKS, Plan
-from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.builder.link_changes import link_changes
 from sipmesh.topology.document.load import load
 from sipmesh.trust.role import Role
@@ -134,9 +133,7 @@ class ConsoleHost:
     def issue(self, loaded: Loaded, name: str) -> None:
         """See `Host`."""
         ca = CaGenerations(loaded.folder / CA).current
-        issued = issue_for(loaded, ca, name, datetime.now(UTC)).certificate
-        note = noting(self._management_db, str(self._operator[WHO]))
-        note(AuditAct.ISSUE, server=name, serial=f"{issued.serial_number:x}")
+        issue_for(loaded, ca, name, datetime.now(UTC), note=noting(self._management_db, str(self._operator[WHO])))
 
     def reload(self) -> None:
         """See `Host`."""

@@ -157,9 +157,8 @@ def _issue(loaded: Loaded, management_db: ManagementDb, who: str, server: str, l
         raise OperatorError(
             f"the key of {server} is on another machine, and a running server renews its certificate itself"
         )
-    made = issue_for(loaded, generations.current, server, datetime.now(UTC), lifetime).certificate
-    noting(management_db, who)(AuditAct.ISSUE, server=server, serial=f"{made.serial_number:x}", days=lifetime.days)
-    return made
+    note = noting(management_db, who)
+    return issue_for(loaded, generations.current, server, datetime.now(UTC), lifetime, note=note).certificate
 
 
 def _generations(folder: Path) -> CaGenerations:

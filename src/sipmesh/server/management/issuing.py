@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sipmesh.pki.authority import EnterpriseCa, Issued
     from sipmesh.server.log import Log
     from sipmesh.server.management.publishing.publisher import InForce
+    from sipmesh.storage.audit_act import Note
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
 
@@ -112,9 +113,9 @@ def has_its_key_elsewhere(loaded: Loaded, generations: CaGenerations, name: str)
 
 
 def issue_for(
-    loaded: Loaded, ca: EnterpriseCa, name: str, now: datetime, lifetime: timedelta = LEAF_LIFETIME
+    loaded: Loaded, ca: EnterpriseCa, name: str, now: datetime, lifetime: timedelta = LEAF_LIFETIME, *, note: Note
 ) -> Issued:
-    """Issue for one server, and write the files that the topology names.
+    """Issue for one server, write the files that the topology names, and note each certificate; return the server's.
 
     A management server also gets a certificate for its document signer, which has a lifetime of its own. Raises
     `OperatorError` for a server that is not in the topology.
@@ -129,4 +130,6 @@ def issue_for(
     if pool.role is Role.MANAGEMENT:
         signer = ca.issue_signer(name, now)
         signer.write(loaded.folder / server.signer_certificate_file, loaded.folder / server.signer_key_file)
+        note(AuditAct.ISSUE, server=name, serial=f"{signer.certificate.serial_number:x}", kind="signer")
+    note(AuditAct.ISSUE, server=name, serial=f"{issued.certificate.serial_number:x}", days=lifetime.days)
     return issued

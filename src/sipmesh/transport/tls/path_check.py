@@ -10,10 +10,11 @@ from OpenSSL import crypto
 
 from sipmesh.trust.evidence import EngineError, LinkKind
 from sipmesh.trust.judgement.evaluation import Evaluation
-from sipmesh.trust.path.openssl_errors import SHORT_KEY, is_left_to_us
+from sipmesh.trust.path.openssl_errors import SHORT_KEY, WEAK_SIGNATURE, is_left_to_us
+from sipmesh.trust.x509.certificate import weakness
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from cryptography import x509
@@ -27,8 +28,8 @@ def path_errors(
 ) -> tuple[EngineError, ...]:
     """Return OpenSSL's errors for *chain* (leaf first), as in a handshake; empty if there are none.
 
-    The extended key usage is not checked here: the judge checks it. *at* is the time of the check, with a time zone; None is the
-    machine's clock.
+    Keys and signatures of the path are as strong as in a handshake. The extended key usage is not checked here: the judge checks
+    it. *at* is the time of the check, with a time zone; None is the machine's clock.
     """
     store = crypto.X509Store()
     for anchor in anchors:
@@ -38,11 +39,23 @@ def path_errors(
         store.set_time(at.astimezone(UTC))  # set_time ignores the time zone
     leaf, *others = map(crypto.X509.from_cryptography, chain)
     try:
-        crypto.X509StoreContext(store, leaf, others).verify_certificate()
+        path = crypto.X509StoreContext(store, leaf, others).get_verified_chain()
     except crypto.X509StoreContextError as error:
         code, depth, text = error.errors[0], error.errors[1], error.errors[2]
         return (EngineError(int(depth), int(code), str(text)),)
-    return ()
+    return tuple(_too_weak([certificate.to_cryptography() for certificate in path]))
+
+
+def _too_weak(path: Sequence[x509.Certificate]) -> Iterator[EngineError]:
+    """Yield the errors that OpenSSL has for a path in a handshake by its security level; our library sets none without one.
+
+    The signature of an anchor proves nothing, and is not checked.
+    """
+    for depth, certificate in enumerate(path):
+        if why := weakness(certificate, signature=False):
+            yield EngineError(depth, SHORT_KEY[0] if depth == 0 else SHORT_KEY[1], why)
+        elif depth < len(path) - 1 and (why := weakness(certificate)):
+            yield EngineError(depth, WEAK_SIGNATURE, why)
 
 
 def recheck_path(evidence: PeerEvidence, policy: LinkPolicy, at: datetime) -> PeerEvidence:

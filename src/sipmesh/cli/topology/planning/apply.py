@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -15,7 +16,6 @@ from sipmesh.cli.topology.planning.verification import run_checks, say_checks
 from sipmesh.cli.topology.publish import WAIT_S, Force, Wait, publish_at_rest, running_management, say_rested
 from sipmesh.cli.topology.remote_servers import note
 from sipmesh.errors import LocalError, OperatorError
-from sipmesh.storage.audit_act import AuditAct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,8 +56,7 @@ class CommandHost:
         """See `Host`."""
         from sipmesh.server.management.issuing import issue_for
 
-        issued = issue_for(loaded, self._place.ca(), name, datetime.now(UTC)).certificate
-        note(self._place, AuditAct.ISSUE, server=name, serial=f"{issued.serial_number:x}")
+        issue_for(loaded, self._place.ca(), name, datetime.now(UTC), note=partial(note, self._place))
 
     def reload(self) -> None:
         """See `Host`."""
