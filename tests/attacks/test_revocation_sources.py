@@ -27,6 +27,7 @@ from support.publisher import Page, Publisher, Responder, content
 
 GOOD, ROGUE = "good.test", "rogue.test"
 FORGED_UNTIL = timedelta(days=20_000)
+MARK = '"1"'
 AHEAD = timedelta(minutes=2)
 
 
@@ -172,7 +173,10 @@ def test_many_cas_of_a_partner_displace_none_of_another_partner(example: Organis
 
 @dataclass
 class HttpPath:
-    """The HTTP path to a publisher: if it is *attacked*, another CRL comes. *asked* is set at each request."""
+    """The HTTP path to a publisher: if it is *attacked*, another CRL comes, with the validator of the rightful one.
+
+    *asked* is set at each request.
+    """
 
     attacked: bool
     asked: asyncio.Event
@@ -180,9 +184,11 @@ class HttpPath:
     def page(self, other: Callable[[], bytes], rightful: Callable[[], bytes]) -> Page:
         """Give the page of the *rightful* CRL, or of the *other*."""
 
-        async def page(_request: web.Request) -> web.StreamResponse:
+        async def page(request: web.Request) -> web.StreamResponse:
             self.asked.set()
-            return web.Response(body=other() if self.attacked else rightful())
+            if not self.attacked and request.headers.get("If-None-Match") == MARK:
+                return web.Response(status=304)
+            return web.Response(body=other() if self.attacked else rightful(), headers={"ETag": MARK})
 
         return page
 
@@ -215,6 +221,39 @@ def test_forged_crl_does_not_stay_after_its_ca_is_known(
                 await edge.fetcher.poke(issuing)
                 assert await edge.is_accepted(theirs)
                 assert not await edge.is_accepted(forge.server(liar, GOOD))
+
+    asyncio.run(run())
+
+
+def test_crl_of_the_root_does_not_stay_in_place_of_that_of_the_issuing_ca(
+    example: Organisation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first answer is the CRL of the root: everybody has it, and its signature is right."""
+    monkeypatch.setattr(crl_sources, "FETCHED_AGAIN_S", 0.0)
+
+    async def run() -> None:
+        forge, path = Forge(BEGAN), HttpPath(attacked=True, asked=asyncio.Event())
+        good = forge.organisation("good")
+        stolen, theirs = forge.server(good, GOOD), forge.server(good, GOOD)
+        of_root = forge.revocations(above(good), ends=timedelta(days=365))
+        async with Publisher() as publisher:
+            root, issuing = publisher.url("/root"), publisher.url("/issuing")
+            publisher.pages = {
+                "/root": content(lambda: of_root),
+                "/issuing": path.page(lambda: of_root, lambda: forge.revocations(good, [stolen])),
+            }
+            entry = partner(tmp_path, GOOD, above(good), crls=[root, issuing])
+            async with edge_of(example, tmp_path, [entry]) as edge:
+                await asyncio.gather(*map(edge.fetcher.poke, (root, issuing)))
+                path.attacked = False
+                path.asked.clear()
+                assert not await edge.is_accepted(theirs)
+                await path.asked.wait()
+                await edge.fetcher.poke(issuing)
+                path.attacked = True
+                for _ in range(2):  # it does not come back either
+                    assert [await edge.is_accepted(shown) for shown in (theirs, stolen)] == [True, False]
+                    await edge.fetcher.poke(issuing)
 
     asyncio.run(run())
 

@@ -47,8 +47,17 @@ class Lists:
     def __init__(self, folder: Path, url: str, issuers: tuple[x509.Certificate, ...] = (CA.certificate,)) -> None:
         self.file, self.puts = folder / "list.crl", 0
         self.item: RevocationList | None = None
+        self.elsewhere = False
         self.job = CrlFetchJob(
-            url, "", NO_GRACE, Backoff(lambda: 0.5), self.file, lambda _: self.item, lambda _: issuers, self.put
+            url,
+            "",
+            NO_GRACE,
+            Backoff(lambda: 0.5),
+            self.file,
+            lambda _: self.item,
+            lambda _: issuers,
+            lambda *_: self.elsewhere,
+            self.put,
         )
 
     def put(self, file: Path) -> None:
@@ -111,6 +120,28 @@ async def test_source_without_a_newer_crl_fails_once_the_stored_one_has_expired(
         assert lists.puts == 1
         with pytest.raises(FetchError, match="has no newer list than list 1"):
             await lists.job.fetch(fetcher, lambda: now() + timedelta(days=400))
+
+
+@on_loop
+async def test_unchanged_is_no_answer_for_a_crl_that_is_of_no_use(tmp_path: Path) -> None:
+    """An attacker can send the CRL of another CA with the validators of the rightful one."""
+    asked = list[bool]()
+
+    async def page(request: web.Request) -> web.StreamResponse:
+        asked.append("If-None-Match" in request.headers)
+        return web.Response(body=FORGE.revocations(CA, number=1), headers={"ETag": '"one"'})
+
+    async with publishing() as (fetcher, publisher):
+        publisher.pages["/"] = page
+        lists = Lists(tmp_path, publisher.url("/"))
+        await lists.job.fetch(fetcher, now)
+        await lists.job.fetch(fetcher, now)
+        lists.elsewhere = True
+        await lists.job.fetch(fetcher, now)
+        assert asked == [False, True, False]
+    unknown = Lists(tmp_path, "http://crl.test/", issuers=())
+    unknown.item = lists.item
+    assert [lists.job.is_of_use, unknown.job.is_of_use] == [False, False]
 
 
 class Answers:

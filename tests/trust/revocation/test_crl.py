@@ -393,3 +393,20 @@ def test_serials_are_revoked_before_the_next_crl_has_them() -> None:
     assert theirs.serials == frozenset()
     assert more.faults == ("a fault",)
     assert len(lists.of(CA.certificate.subject.public_bytes())[0].serials) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "changes", "repeats"),
+    [(5, {}, True), (6, {}, True), (4, {}, False), (6, {"begins": timedelta(hours=-9)}, False)],
+)
+def test_crl_repeats_one_of_its_ca_that_is_not_newer(number: int, changes: dict[str, Any], *, repeats: bool) -> None:
+    assert load(number=number, **changes).repeats(load(number=5)) is repeats
+    assert not load(issuer=FORGE.root("Another CA"), number=9).repeats(load(number=5))
+
+
+def test_crl_is_refuted_by_a_ca_of_its_name_that_has_not_signed_it() -> None:
+    forged, rightful = load(key=FORGE.root("Mallory").key), load()
+    assert not forged.is_refuted, "no CA is known yet"
+    assert [crl.is_confirmed([CA.certificate]) for crl in (forged, rightful)] == [False, True]
+    assert [crl.is_refuted for crl in (forged, rightful)] == [True, False]
+    assert not load().is_confirmed([FORGE.root("Other").certificate])

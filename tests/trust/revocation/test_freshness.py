@@ -106,6 +106,22 @@ def test_crl_of_another_ca_is_refused_while_the_current_is_valid() -> None:
     assert why_not(of_the_root, at=HELD.next_update + HOUR) == ""
 
 
+def test_crl_that_another_source_has_keeps_out_none_and_replaces_none() -> None:
+    """An attacker has answered with the CRL of the root in place of that of the issuing CA."""
+    of_root = RevocationList.load(FORGE.revocations(ROOT, number=9, ends=timedelta(days=60)))
+
+    def look(new: RevocationList, current: RevocationList, known: tuple[x509.Certificate, ...] = KNOWN) -> str:
+        try:
+            look_at_list(new, current, known, at=NOON, is_elsewhere=of_root.repeats)
+        except UnusableListError as wrong:
+            return str(wrong)
+        return ""
+
+    assert look(HELD, of_root) == ""
+    assert "is a list of CN=Root" in look(of_root, HELD)
+    assert "is a list of CN=Root" in look(of_root, HELD, (ROOT.certificate,))  # its CA is not known yet
+
+
 def test_crl_with_another_scope_is_refused() -> None:
     """A CRL for leaves only does not cover CAs. It is valid, but replaces a CRL of another scope."""
     assert "has another scope" in why_not(FORGE.revocations(ISSUING, number=6, extensions=LEAVES_ALONE))

@@ -59,17 +59,19 @@ class CrlSources:
             job, entry = self._jobs[url], named.entry
             job.owner, job.grace, job.largest = named.owner, entry.grace_time, entry.largest_list
 
-    def fetch_unconfirmed(self, authority: Authority) -> None:
-        """Fetch again each CRL of *authority* that no known CA has signed: a peer was refused, and its CA is known now."""
+    def fetch_again(self, authority: Authority) -> None:
+        """Fetch the CRLs of *authority* that are of no use: a peer was refused, and the CAs of its path are known now."""
         files = self._files_of.get(id(authority))
         for entry in files.files if files is not None else ():
-            job, crl = self._jobs.get(entry.name), self._in_force(entry.file)
-            if job is not None and (crl is None or not crl.is_confirmed(self._issuers_for(entry.file))):
+            job = self._jobs.get(entry.name)
+            if job is not None and not job.is_of_use:
                 self._schedule.run_again(job, FETCHED_AGAIN_S)
 
     def _start(self, url: str, named: NamedAuthority, file: Path) -> None:
         pace, grace = Backoff(self._chance), named.entry.grace_time
-        job = CrlFetchJob(url, named.owner, grace, pace, file, self._in_force, self._issuers_for, self._put)
+        job = CrlFetchJob(
+            url, named.owner, grace, pace, file, self._in_force, self._issuers_for, self._is_elsewhere, self._put
+        )
         self._jobs[url] = job
         self._schedule.start(job)
 
@@ -93,6 +95,16 @@ class CrlSources:
     def _in_force(self, file: Path) -> RevocationList | None:
         """Return the CRL that was read from *file*, None if there is none."""
         return next((crl for held in self._loaded.list_files if (crl := held.found_in(file)) is not None), None)
+
+    def _is_elsewhere(self, file: Path, crl: RevocationList) -> bool:
+        """Return whether another file of the same authority has the CRL in *file* too, or a newer one."""
+        return any(
+            other.repeats(crl)
+            for files in self._loaded.list_files
+            if any(entry.file == file for entry in files.files)
+            for entry in files.files
+            if entry.file != file and (other := files.found_in(entry.file)) is not None
+        )
 
     def _issuers_for(self, file: Path) -> list[x509.Certificate]:
         """Return the known CAs that may have signed the CRL in *file*."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -57,7 +58,8 @@ class FetchJob(Protocol):
 class CrlFetchJob:
     """The CRL at a URL, stored in *file*.
 
-    *held_now* returns the CRL in force, or None. *issuers* returns who may have signed it. *put* puts a new CRL in force.
+    *held_now* returns the CRL in force, or None. *issuers* returns who may have signed it. *is_elsewhere* tells whether another
+    file of the same authority has a CRL too. *put* puts a new CRL in force.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class CrlFetchJob:
         file: Path,
         held_now: Callable[[Path], RevocationList | None],
         issuers: Callable[[Path], Sequence[x509.Certificate]],
+        is_elsewhere: Callable[[Path, RevocationList], bool],
         put: Callable[[Path], object],
         *,
         largest: int = LARGEST_LIST,
@@ -76,6 +79,7 @@ class CrlFetchJob:
         self.largest = largest
         self.name, self.owner, self.grace, self.pace = url, owner, grace, pace
         self._file, self._held_now, self._issuers, self._put = file, held_now, issuers, put
+        self._is_elsewhere = partial(is_elsewhere, file)
         self._validators = UNKNOWN
 
     def __repr__(self) -> str:
@@ -87,10 +91,20 @@ class CrlFetchJob:
         found = self._held_now(self._file)
         return DatedItem.of_list(found) if found is not None else None
 
+    @property
+    def is_of_use(self) -> bool:
+        """Whether a known CA has signed the CRL in force, and no other file has it.
+
+        Otherwise "not modified" is no answer: an attacker may have sent another CRL with the validators of the rightful one.
+        """
+        stored = self._held_now(self._file)
+        return stored is not None and stored.is_confirmed(self._issuers(self._file)) and not self._is_elsewhere(stored)
+
     async def fetch(self, fetcher: HttpFetcher, clock: Clock) -> None:
         """See `FetchJob`."""
         stored = self._held_now(self._file)
-        fetched = await fetcher.get(self.name, self.largest, self._validators if stored is not None else UNKNOWN)
+        known = self._validators if self.is_of_use else UNKNOWN
+        fetched = await fetcher.get(self.name, self.largest, known)
         if fetched.body is None:
             if stored is None or stored.next_update <= clock():
                 ended = (
@@ -110,7 +124,7 @@ class CrlFetchJob:
         self, body: bytes, held: RevocationList | None, issuers: Sequence[x509.Certificate], at: datetime
     ) -> bool:
         """Check a fetched CRL and write it, in a thread; return False if the file has the same content, and is in force."""
-        look_at_list(read_content(body), held, issuers, at=at)
+        look_at_list(read_content(body), held, issuers, at=at, is_elsewhere=self._is_elsewhere)
         if held is not None and _is_same(self._file, body):
             return False
         files.write(self._file, body)

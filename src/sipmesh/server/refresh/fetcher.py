@@ -62,7 +62,7 @@ class Fetcher:
             log,
         )
         self._crls = CrlSources(node.view.role, loaded, self._schedule, issuers, lambda file: look([file]), chance)
-        self._ocsp = OcspSources(node, self._schedule, issuers, log, chance, self._crls.fetch_unconfirmed)
+        self._ocsp = OcspSources(node, self._schedule, issuers, log, chance, self._crls.fetch_again)
 
     def __repr__(self) -> str:
         return f"<Fetcher with {self._schedule!r}>"

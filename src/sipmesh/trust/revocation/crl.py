@@ -190,6 +190,12 @@ class RevocationList:
         before = self.this_update <= other.this_update and self.number <= other.number
         return alike and same_kind and before and (self.this_update, self.number) != (other.this_update, other.number)
 
+    def repeats(self, other: RevocationList) -> bool:
+        """Tell whether this CRL is of the same CA, kind and scope as *other*, and not older: *other* is not needed beside it."""
+        same = self.issuer_der == other.issuer_der and self.scope == other.scope
+        same_kind = (self.base is None) is (other.base is None)
+        return same and same_kind and (self.this_update, self.number) >= (other.this_update, other.number)
+
     def stands_in_for(self, earlier: RevocationList, at: datetime) -> bool:
         """Tell whether this CRL replaces *earlier* at the instant *at*, with a difference in serial numbers only.
 

@@ -14,7 +14,7 @@ from sipmesh.trust.revocation.crl import RevocationList, UnusableListError
 from sipmesh.trust.revocation.ocsp import OcspAnswer, OcspAnswers, UnusableAnswerError, counts_until, untimely
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from cryptography import x509
@@ -27,8 +27,18 @@ SKEW = timedelta(minutes=5)
 _NO_GRACE = timedelta(0)
 
 
+def _nowhere(_crl: RevocationList) -> bool:
+    """Tell that no other source has a CRL."""
+    return False
+
+
 def look_at_list(
-    new: RevocationList, current: RevocationList | None, issuers: Sequence[x509.Certificate], *, at: datetime
+    new: RevocationList,
+    current: RevocationList | None,
+    issuers: Sequence[x509.Certificate],
+    *,
+    at: datetime,
+    is_elsewhere: Callable[[RevocationList], bool] = _nowhere,
 ) -> RevocationList:
     """Check a new CRL that is to replace *current* at the instant *at*; returns *new*.
 
@@ -38,6 +48,7 @@ def look_at_list(
         issuers: Known CA certificates of the authority. If one has the name of the CRL's issuer, it must have signed it. A CRL
             of another CA is checked when a handshake brings the certificate of that CA.
         at: Timezone-aware.
+        is_elsewhere: Tells whether another source of the authority has a CRL of the same CA and scope, which is not older.
 
     Raises:
         UnusableListError: *current* must be kept. The text says why.
@@ -48,21 +59,27 @@ def look_at_list(
         raise UnusableListError(f"list {new.number} begins only at {tell_time(new.this_update)}")
     if new.is_forged(issuers):
         raise UnusableListError(f"is not signed by {_issuer(new)}, its issuer by name")
-    if current is not None and _keeps_out(current, new, issuers):
+    if current is not None and _keeps_out(current, new, issuers, is_elsewhere):
         _follows(new, current, at)
     return new
 
 
-def _keeps_out(current: RevocationList, new: RevocationList, issuers: Sequence[x509.Certificate]) -> bool:
+def _keeps_out(
+    current: RevocationList,
+    new: RevocationList,
+    issuers: Sequence[x509.Certificate],
+    is_elsewhere: Callable[[RevocationList], bool],
+) -> bool:
     """Return whether *current* keeps out an older CRL, and one of another CA.
 
     A CRL is accepted before its CA is known, because the CA arrives in a handshake only. So an attacker in place of the publisher
     can have a forged CRL accepted, with a nextUpdate of any year. It must not stay after the CA is known: then its signature is
-    wrong, or the signature of *new* is the only one that is confirmed.
+    wrong, or the signature of *new* is the only one that is confirmed. The attacker may also answer with the CRL of another CA of
+    the partner, which everybody has: that is of no use here, because another source has it.
     """
-    if current.is_forged(issuers):
+    if current.is_forged(issuers) or is_elsewhere(current):
         return False
-    return current.is_confirmed(issuers) or not new.is_confirmed(issuers)
+    return current.is_confirmed(issuers) or not new.is_confirmed(issuers) or is_elsewhere(new)
 
 
 def _follows(new: RevocationList, current: RevocationList, at: datetime) -> None:
