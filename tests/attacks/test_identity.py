@@ -13,6 +13,7 @@ from sipmesh.client.dialog import Dialog
 from sipmesh.sip.digest import answer, parse_challenge
 from sipmesh.sip.message import Request, Response
 from sipmesh.trust.evidence import LinkKind
+from support.descriptions import with_body
 from support.network import BOT, EDGE, FE1, FE2, PARTNER_EDGE, PARTNER_FE, Network
 from support.peer import Peer
 from support.running import on_loop
@@ -511,6 +512,32 @@ async def test_a_response_of_another_dialog_is_dropped(federation: Network, fiel
         await carol.reply(forged, 603)
         await carol.reply(came, 200)
         assert (await alice.final()).status == 200
+
+
+# What a body says
+
+
+@pytest.mark.parametrize("home", [FE1, FE2])
+@on_loop
+async def test_nobody_writes_in_anothers_name_inside_a_body(federation: Network, home: str) -> None:
+    """A phone shows From of message/cpim in place of the SIP From. A message with the sender's own name arrives."""
+    async with federation:
+        alice, carol = await federation.phone("alice", home), await federation.phone("carol", FE1)
+        invite, tag, dialog = await talking(carol, alice)
+        assert (tag, (await alice.request_in("ACK")).call_id) == (alice.tag, invite.call_id)
+        for sender in (carol, await at_the_edge(federation)):
+            for author, status in (("bob@example.test", 403), (sender.user, 200)):
+                body = f"From: Name <sip:{author}>\r\n\r\nContent-Type: text/plain\r\n\r\nhello".encode()
+                asked = [sender.request("MESSAGE", "sip:alice@example.test")]
+                asked += [inside_of(dialog, carol, "MESSAGE")] if sender is carol else []
+                for message in asked:
+                    await sender.send(with_body(message, body, "message/cpim"))
+                    if status == 200:
+                        came = await alice.request_in("MESSAGE")
+                        assert came.body == body
+                        await alice.reply(came, 200)
+                    assert (await sender.final()).status == status
+        await alice.silent()
 
 
 # What is of the network itself

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sipmesh.routing.events.unsolicited import refused_unsolicited
 from sipmesh.routing.identity import assertion
+from sipmesh.routing.identity.cpim import refused_author
 from sipmesh.routing.identity.dialog import Inside, acknowledge, across, other_side, refused_inside, unbound
 from sipmesh.routing.identity.dialog_token import Side
 from sipmesh.routing.identity.route_set import Names, RouteSet
@@ -81,7 +82,7 @@ def carry(request: Request, route_set: RouteSet, other: Side | None, sender: Ser
     who = assertion.of_border(request, sender)
     if isinstance(who, Answer):
         return who
-    refused = refused_unsolicited(request, sender) or unbound(request, route_set)
+    refused = refused_unsolicited(request, sender) or refused_author(request, sender) or unbound(request, route_set)
     if refused is not None:
         return refused
     outcome = inwards(request, facts) if sender.kind is LinkKind.PARTNER else outwards(request, facts)
@@ -91,7 +92,7 @@ def carry(request: Request, route_set: RouteSet, other: Side | None, sender: Ser
 def carry_inside(request: Request, route_set: RouteSet, other: Side, sender: ServerSender, facts: EdgeFacts) -> Outcome:
     """Forward a request inside its dialog. Names and Request-URI must be allowed there (`refused_inside`)."""
     refused = refused_inside(request, route_set, other, sender, sender.peer.asserts, facts.inside)
-    refused = refused or refused_unsolicited(request, sender)
+    refused = refused or refused_unsolicited(request, sender) or refused_author(request, sender)
     if refused is not None:
         return refused
     who = assertion.of_partner_inside(request, sender)

@@ -9,6 +9,7 @@ from typing import Final
 from sipmesh.routing.events.packages import is_notified
 from sipmesh.routing.events.unsolicited import refused_unsolicited
 from sipmesh.routing.identity import assertion
+from sipmesh.routing.identity.cpim import refused_author
 from sipmesh.routing.identity.dialog import (
     Inside,
     acknowledge,
@@ -134,14 +135,15 @@ def carry(request: Request, route_set: RouteSet, other: Side | None, sender: Sen
     who = identify(request, sender, facts)
     if isinstance(who, (Answer, Prove)):
         return who
-    return refused_unsolicited(request, sender) or route(request, route_set, sender, facts, who)
+    refused = refused_unsolicited(request, sender) or refused_author(request, sender)
+    return refused or route(request, route_set, sender, facts, who)
 
 
 def carry_inside(request: Request, route_set: RouteSet, other: Side, sender: Sender, facts: FrontEndFacts) -> Outcome:
     """Forward a request inside its dialog. Names and Request-URI must be allowed there (`refused_inside`)."""
     allowed = may_speak_for_inside(sender, facts)
     refused = refused_inside(request, route_set, other, sender, allowed, facts.inside)
-    refused = refused or refused_unsolicited(request, sender)
+    refused = refused or refused_unsolicited(request, sender) or refused_author(request, sender)
     if refused is not None:
         return refused
     if isinstance(sender, ServerSender):
