@@ -68,9 +68,9 @@ class Text:
         return self.body.decode("utf-8", "replace")
 
 
-def identity_of(request: Request) -> str | None:
-    """Return the identity that our server asserts (RFC 3325), None if it asserts none."""
-    items = request.items("p-asserted-identity")
+def identity_of(message: Request | Response) -> str | None:
+    """Return the identity of its sender that our server asserts (RFC 3325), None if it asserts none."""
+    items = message.items("p-asserted-identity")
     return NameAddr.parse(items[0]).uri if items and items[0] else None
 
 

@@ -41,6 +41,8 @@ def test_message_and_call_reach_a_user_on_another_server(running: Organisation) 
     called = running.acting("call", "alice", "bob@example.com", "--for", "0", "--json")
     assert (called.code, called.json["status"], called.json["bye"]) == (0, 200, 200)
     assert called.json["path"] == [FE1, FE2]
+    assert called.json["answered_by"] == "sip:bob@example.com"
+    assert "answered by sip:bob@example.com" in running.acting("call", "alice", "bob@example.com", "--for", "0").out
     until("is over", log)
     bob.send_signal(signal.SIGINT)
     end(bob)

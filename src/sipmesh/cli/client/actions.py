@@ -187,7 +187,9 @@ def _tell(
 ) -> None:
     """Print the final response, with the identity that the server proved and the path of the request."""
     from sipmesh.cli.client.reports import HandshakeReport, OutcomeReport
+    from sipmesh.client.outcome import identity_of
 
+    answered_by = identity_of(outcome.response)
     proved = agent.verdict.subject if agent.verdict is not None else ""
     facts = agent.link.peer.facts if agent.link is not None else None
     if as_json:
@@ -201,6 +203,7 @@ def _tell(
             tls=HandshakeReport(facts.version, facts.cipher, facts.group) if facts is not None else None,
             bye=bye.status if bye is not None else None,
             path=list(path or outcome.hops),
+            answered_by=answered_by,
         )
         say_json(report)
         return
@@ -208,6 +211,8 @@ def _tell(
     say(f"server   {proved} proved, {tls}")
     say(f"{what}: {outcome} in {outcome.elapsed_s * 1000:.0f} ms", style=GOOD if outcome.ok else BAD)
     _say_remedy(outcome)
+    if answered_by is not None:
+        say(f"answered by {answered_by}, identity asserted by the server")
     if path:
         say(f"path     {' → '.join(path)}")
     if bye is not None:

@@ -19,6 +19,7 @@ class OutcomeReport:
     """What a client command prints with --json: the final response to *what*, and the identity that the *server* proved.
 
     *bye* is the status of the response to BYE, None if the call did not get that far. *path* are the servers on the way.
+    *answered_by* is the URI of the user who has answered a call, as the servers have proved it; None for everything else.
     """
 
     what: str
@@ -30,6 +31,7 @@ class OutcomeReport:
     tls: HandshakeReport | None
     bye: int | None
     path: list[str]
+    answered_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
