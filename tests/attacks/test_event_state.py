@@ -7,13 +7,16 @@ from collections.abc import Callable
 
 import pytest
 
+from scenarios.test_presence_rules import rule
 from server.proxy.events.test_message_delivery import is_over, take
 from server.proxy.events.test_message_storing import BOB, say
 from server.proxy.events.test_notifier import subscribe, watch
 from sipmesh.routing.events.stored_message import LARGEST_HEADER, MOST_ROWS
 from sipmesh.sip.message import Request
 from sipmesh.sip.transaction.timers import Timer
-from support.network import FE1, Network
+from sipmesh.topology.document.watching import Watching
+from sipmesh.trust.evidence import LinkKind
+from support.network import EDGE, FE1, FE2, PARTNER_EDGE, Network
 from support.peer import Peer
 from support.running import on_jumping_loop, on_loop
 
@@ -85,3 +88,28 @@ async def test_watcher_who_answers_no_notify_of_ended_subscriptions_gets_no_more
 def fetch(peer: Peer) -> Request:
     """A subscription that ends at once (RFC 6665 section 4.4.3)."""
     return subscribe(peer, BOB, "presence", ENDED)
+
+
+@on_loop
+async def test_one_user_of_a_partner_leaves_its_colleagues_their_subscriptions(federation: Network) -> None:
+    """Bob lets all users of the partner watch him. Zoe subscribes as often as she can, in two spellings.
+
+    The 503 of the notifier is a 500 behind the edge (RFC 3261 section 16.7).
+    """
+    async with federation:
+        await federation.phone("bob", FE1)
+        await rule(federation, "@partner.test", Watching.ALLOW)
+        for name in (FE1, FE2):
+            federation.nodes[name].events.notifier.places.most_of_one_pair = 3
+        edge = await federation.peer_at(EDGE, LinkKind.PARTNER, "x@partner.test", PARTNER_EDGE)
+        for user, granted in (("zoe", 3), ("Zoe", 0), ("yves", 3)):
+            edge.user = f"{user}@partner.test"
+            assert [await watched(edge) for _ in range(4)] == [*[200] * granted, *[500] * (4 - granted)]
+
+
+async def watched(peer: Peer) -> int:
+    """The status of a new subscription to bob, whose NOTIFY is answered."""
+    response = await peer.ask(subscribe(peer, BOB))
+    if response.status == 200:
+        await peer.reply(await peer.request_in("NOTIFY"), 200)
+    return response.status

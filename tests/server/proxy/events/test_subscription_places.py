@@ -45,6 +45,27 @@ def test_partner_answers_for_all_its_users(places: SubscriptionPlaces) -> None:
     assert not places.is_full(BOB, ALICE)
 
 
+@pytest.mark.parametrize("watcher", [ZOE, "sip:Zoe@partner.test", "sip:%7Aoe@partner.test"])
+def test_one_user_of_a_partner_leaves_places_to_the_others(places: SubscriptionPlaces, watcher: str) -> None:
+    places.most_of_one, places.most_of_one_pair = 3, 2
+    add(places, ZOE, BOB)
+    assert not places.is_full(BOB, watcher)
+    add(places, watcher, BOB)
+    assert places.is_full(BOB, watcher)
+    assert not places.is_full(BOB, YVES)
+    add(places, ZOE, CAROL)
+    assert places.is_full(ALICE, watcher)
+    assert not places.is_full(CAROL, YVES)
+    remove(places, watcher, BOB)
+    assert not places.is_full(BOB, ZOE)
+
+
+def test_users_of_ours_have_the_places_of_a_watcher(places: SubscriptionPlaces) -> None:
+    places.most_of_one = places.most_of_one_pair = 1
+    add(places, ALICE, BOB)
+    assert not places.is_full(BOB, ALICE)
+
+
 def test_own_subscriptions_take_no_place_of_others_and_always_have_one(places: SubscriptionPlaces) -> None:
     places.most_of_user = 1
     add(places, BOB, BOB)
@@ -67,3 +88,6 @@ def test_nothing_is_left_of_what_was_removed(places: SubscriptionPlaces) -> None
     assert repr(places) == "<SubscriptionPlaces 1 taken, of 1 principals>"
     remove(places, ALICE, BOB)
     assert (len(places), repr(places)) == (0, "<SubscriptionPlaces 0 taken, of 0 principals>")
+    add(places, ZOE, BOB)
+    remove(places, ZOE, BOB)
+    assert (places._of_one, places._of_one_pair) == ({}, {})

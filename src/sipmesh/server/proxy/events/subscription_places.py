@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from sipmesh.routing.events.watcher_rules import watcher_key
 from sipmesh.server.quotas.principals import answers_for
 
 Key = TypeVar("Key")
@@ -18,6 +19,12 @@ MOST_OF_USER: Final = 500
 
 MOST_OF_PAIR: Final = 50
 """Subscriptions of one user, or of one partner, to one user: nobody takes the places of other watchers."""
+
+MOST_OF_ONE: Final = 250
+"""Subscriptions of one user of a partner: a user without any right there leaves its colleagues their places."""
+
+MOST_OF_ONE_PAIR: Final = 10
+"""Subscriptions of one user of a partner to one user: a phone or two, with the subscriptions that they had before a restart."""
 
 MOST: Final = 50_000
 """Subscriptions at one server; each takes a few KiB."""
@@ -33,10 +40,13 @@ class SubscriptionPlaces:
     def __init__(self, partner_of: Callable[[str], str]) -> None:
         self._partner_of = partner_of
         self.most_of_watcher, self.most_of_user, self.most_of_pair = MOST_OF_WATCHER, MOST_OF_USER, MOST_OF_PAIR
+        self.most_of_one, self.most_of_one_pair = MOST_OF_ONE, MOST_OF_ONE_PAIR
         self._count = 0
         self._of_principal: Counter[str] = Counter()
         self._of_pair: Counter[tuple[str, str]] = Counter()
         self._of_user: Counter[str] = Counter()  # those of others
+        self._of_one: Counter[str] = Counter()  # by the user of a partner
+        self._of_one_pair: Counter[tuple[str, str]] = Counter()
 
     def __repr__(self) -> str:
         return f"<SubscriptionPlaces {self._count} taken, of {len(self._of_principal)} principals>"
@@ -56,6 +66,14 @@ class SubscriptionPlaces:
             or self._of_principal.get(principal, 0) >= self.most_of_watcher
             or self._of_pair.get((principal, aor), 0) >= self.most_of_pair
             or (watcher != aor and self._of_user.get(aor, 0) >= self.most_of_user)
+            or (principal != watcher and self._has_enough(watcher_key(watcher), aor))
+        )
+
+    def _has_enough(self, one: str, aor: str) -> bool:
+        """Tell whether *one* of the users of a partner has as many places as it may take from the others."""
+        return (
+            self._of_one.get(one, 0) >= self.most_of_one
+            or self._of_one_pair.get((one, aor), 0) >= self.most_of_one_pair
         )
 
     def add(self, principal: str, watcher: str, aor: str) -> None:
@@ -72,6 +90,9 @@ class SubscriptionPlaces:
         _add(self._of_pair, (principal, aor), by)
         if watcher != aor:
             _add(self._of_user, aor, by)
+        if principal != watcher:
+            _add(self._of_one, watcher_key(watcher), by)
+            _add(self._of_one_pair, (watcher_key(watcher), aor), by)
 
 
 def _add(counts: Counter[Key], key: Key, by: int) -> None:
