@@ -6,8 +6,8 @@ import io
 from typing import Protocol
 
 import pytest
-import typer
 
+from sipmesh.cli.users import passwords
 from sipmesh.cli.users.passwords import known_password, new_password
 from sipmesh.errors import OperatorError
 
@@ -40,17 +40,13 @@ def test_empty_first_line_is_no_password(monkeypatch: pytest.MonkeyPatch, read: 
 
 
 @pytest.mark.parametrize(("read", "twice"), [(new_password, True), (known_password, False)])
-def test_only_a_new_password_is_typed_twice_and_neither_is_shown(
-    monkeypatch: pytest.MonkeyPatch, read: Reader, *, twice: bool
-) -> None:
-    asked: list[dict[str, object]] = []
+def test_only_a_new_password_is_typed_twice(monkeypatch: pytest.MonkeyPatch, read: Reader, *, twice: bool) -> None:
+    asked: list[tuple[str, bool]] = []
 
-    def prompt(text: str, **options: object) -> str:
-        asked.append({"text": text, **options})
+    def prompt(what: str, _otherwise: str, *, twice: bool = False) -> str:
+        asked.append((what, twice))
         return "typed"
 
-    monkeypatch.setattr(typer, "prompt", prompt)
+    monkeypatch.setattr(passwords, "prompt_secret", prompt)
     assert read("alice", from_stdin=False) == "typed"
-    assert asked[0]["text"] == "Password of alice"
-    assert asked[0]["hide_input"] is True
-    assert asked[0].get("confirmation_prompt", False) is twice
+    assert asked == [("Password of alice", twice)]

@@ -12,6 +12,7 @@ import typer
 
 from sipmesh.cli.output import GOOD, WARN, say
 from sipmesh.cli.place import HERE, Place, TopologyFile
+from sipmesh.cli.secret_prompt import prompt_secret
 from sipmesh.errors import OperatorError, Problem
 
 if TYPE_CHECKING:
@@ -95,8 +96,7 @@ def restore(
 
 def _passphrase(file: Path | None, *, twice: bool) -> str:
     if file is None:
-        prompted: str = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=twice, err=True)
-        return prompted
+        return prompt_secret("Passphrase", "give a file, with --passphrase-file", twice=twice)
     if str(file) == "-":
         return _first_line(sys.stdin.readline(), "the standard input")
     try:

@@ -13,6 +13,7 @@ import typer
 
 from sipmesh.cli.output import GOOD, WARN, say, say_document
 from sipmesh.cli.place import HERE, Place, TopologyFile
+from sipmesh.cli.secret_prompt import prompt_secret
 from sipmesh.errors import OperatorError, Problem, SipmeshError
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ def _by_file(octets: bytes, namespace: str, file: Path) -> bytes:
         try:
             key = load_ssh_private_key(content, None)
         except (ValueError, TypeError):
-            passphrase = typer.prompt(f"Passphrase of {file}", hide_input=True, err=True)
+            passphrase = prompt_secret(f"Passphrase of {file}", f"load the key into ssh-agent: ssh-add {file}")
             key = load_ssh_private_key(content, passphrase.encode())
     except (ValueError, TypeError) as wrong:
         remedy = "make a key by ssh-keygen -t ed25519, or give the right passphrase"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from sipmesh.cli.secret_prompt import prompt_secret
 from sipmesh.errors import OperatorError
+
+BY_STDIN: Final = "give it on the standard input, with --password-stdin"
 
 FromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from the standard input.")]
 
@@ -16,16 +19,14 @@ def new_password(whose: str, *, from_stdin: bool) -> str:
     """Return a new password; on a terminal the operator types it twice. Raises `OperatorError` without one."""
     if from_stdin:
         return _first_line()
-    prompted: str = typer.prompt(f"Password of {whose}", hide_input=True, confirmation_prompt=True, err=True)
-    return prompted
+    return prompt_secret(f"Password of {whose}", BY_STDIN, twice=True)
 
 
 def known_password(whose: str, *, from_stdin: bool) -> str:
     """Return the password of a user who exists. Raises `OperatorError` without one."""
     if from_stdin:
         return _first_line()
-    prompted: str = typer.prompt(f"Password of {whose}", hide_input=True, err=True)
-    return prompted
+    return prompt_secret(f"Password of {whose}", BY_STDIN)
 
 
 def _first_line() -> str:

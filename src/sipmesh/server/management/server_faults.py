@@ -75,7 +75,10 @@ class Known:
             yield Fault(f"its report{source} cannot be read: {why}", "run the same release of sipmesh on every server")
 
     def _silence(self, report: StatusReport, at: datetime) -> Iterator[Fault]:
-        remedy = f"check that {self.server} runs, and that its server port is reachable from here"
+        remedy = (
+            f"check that {self.server} runs, and that its server port is reachable from here; if a peer was refused, read why: "
+            "sipmesh links --refused"
+        )
         if self._is_silent(at):
             ago = tell_span(at - report.heard_at)
             yield Fault(f"cut off, last report {ago} ago: {self.why_not or 'it sends no reports'}", remedy)
