@@ -17,7 +17,7 @@ from sipmesh.routing.identity.privacy import is_anonymous, is_hidden
 from sipmesh.routing.identity.route_set import RouteSet
 from sipmesh.routing.identity.sender import Sender
 from sipmesh.routing.outcome import Answer, Drop, Forward
-from sipmesh.routing.target import FlowTarget, Found, ServerTarget
+from sipmesh.routing.target import AnotherNotifier, FlowTarget, Found, ServerTarget
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request
 from sipmesh.sip.text import shown
@@ -177,7 +177,11 @@ def refused_strict(uri: SipUri, route_set: RouteSet, other: Side, known: Inside)
 
 
 def across(request: Request, route_set: RouteSet, other: Side, peers: Peers, incarnation: int) -> Forward | Answer:
-    """Route a request to the *other* side of its dialog. The Contact in its Request-URI is forwarded, never resolved."""
+    """Route a request to the *other* side of its dialog. The Contact in its Request-URI is forwarded, never resolved.
+
+    If no server of that side can be reached, a SUBSCRIBE gets 481: the subscription is lost, and the phone begins a new one at
+    once (RFC 6665 section 4.1.2.2). After a 503 it would keep the old one until that expires.
+    """
     if isinstance(other, FlowSide):
         return to_flow(request, other, incarnation, Found.DIALOG)
     behind = peers.get(other, NOTHING)
@@ -188,7 +192,10 @@ def across(request: Request, route_set: RouteSet, other: Side, peers: Peers, inc
     if route_set.past is not None and route_set.past.pool == other:  # that server may be down, and its user here now
         user, entries = route_set.past.side, route_set.past.entries
         instead = FlowTarget(NO_FLOW, user.owner, request.uri, found=Found.DIALOG, past=entries)
-    return Forward((ServerTarget(likeliest(names, request, route_set), kind, request.uri, instead=instead),), None)
+    is_lost = request.method == "SUBSCRIBE" and kind is LinkKind.SERVER
+    again = AnotherNotifier(request.ruri.aor, None, frozenset(names)) if is_lost else None
+    hosts = likeliest(names, request, route_set)
+    return Forward((ServerTarget(hosts, kind, request.uri, instead=instead, again=again),), None)
 
 
 def likeliest(names: tuple[str, ...], request: Request, route_set: RouteSet) -> tuple[str, ...]:

@@ -488,3 +488,18 @@ async def test_users_of_another_pool_watch_and_are_watched(two_pools: Network) -
         assert len(two_pools.nodes[FE3].events.notifier) + len(two_pools.nodes[FE4].events.notifier) == 1
         assert (await alice.ask(again(alice, granted, 0))).status == 200
         assert state(await told(alice)) == "terminated"
+
+
+@on_loop
+async def test_refresh_across_pools_gets_481_when_no_server_of_the_notifier_answers(two_pools: Network) -> None:
+    """Its Route has a dialog token. So the phone begins a new subscription at once. Twin: before, the refresh gets 200."""
+    async with two_pools:
+        alice = await two_pools.phone("alice", FE1)
+        granted, _ = await watch(alice, BOB)
+        assert any("fe1" in route for route in granted.items("record-route"))
+        assert (await alice.ask(again(alice, granted, 600))).status == 200
+        assert state(await told(alice)) == "active"
+        for server in (FE3, FE4):
+            await two_pools.stop(server)
+        assert (await alice.ask(again(alice, granted, 600))).status == 481
+        assert (await alice.ask(subscribe(alice, BOB))).status in {480, 503}
