@@ -226,6 +226,7 @@ def test_each_control_is_accepted_with_every_check_passed(net: Network, row: Row
     assert len(verdict.relied_on) == 3
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("check", list(CHECKS))
 def test_impostor_is_accepted_if_its_check_is_removed(
     net: Network, monkeypatch: pytest.MonkeyPatch, check: str
