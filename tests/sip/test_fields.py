@@ -11,7 +11,7 @@ from sipmessage import Address
 from sipmessage import Via as OtherVia
 
 from sipmesh.errors import RemoteError
-from sipmesh.sip.fields import CSeq, NameAddr, Via, bounded, first_item, parse_params, split_list
+from sipmesh.sip.fields import CSeq, NameAddr, Via, _name_addr, bounded, first_item, parse_params, split_list
 
 tokens = st.text(string.ascii_letters + string.digits + "-.!%*_+`'~", min_size=1, max_size=8)
 quoted = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=8).map(
@@ -231,3 +231,21 @@ def test_uri_of_an_address_has_the_printable_ascii_characters_of_uris_only() -> 
             refused.add(character)
     assert {character for character in refused if " " <= character <= "~"} == set(' "<\\^`{|}>')
     assert refused >= {*map(chr, range(32)), *map(chr, range(127, 256))}
+
+
+@given(
+    st.text('"<>;=, ab\\', max_size=8),
+    st.sampled_from(["<sip:a@h.example>", "<sip:a@h.example;x=y>", '<sip:a@h.example>;p="<b>', "sip:a@h.example", ""]),
+    st.sampled_from(["1", "a-b", "", "é", 'a"', "a;tag=b", "a>;tag=b"]),
+)
+def test_address_with_a_tag_is_read_as_by_the_whole_grammar(display: str, uri: str, tag: str) -> None:
+    """The tag is read apart from its address: nothing may pass by that, or be read in another way."""
+    text = f"{display}{uri};tag={tag}"
+    try:
+        whole = _name_addr(text)
+    except RemoteError:
+        with pytest.raises(RemoteError):
+            NameAddr.parse(text)
+    else:
+        read = NameAddr.parse(text)
+        assert (read, read.tag, read.is_sip, str(read)) == (whole, whole.tag, whole.is_sip, str(whole))

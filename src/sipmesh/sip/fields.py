@@ -43,6 +43,7 @@ VIA_START: Final = "SIP/2.0/"
 _IN_URI: Final = table_of(frozenset(map(chr, range(0x21, 0x7F))) - frozenset('"<>\\^`{|}'))
 """Printable ASCII without the blank and the characters that no URI has."""
 _BRANCH: Final = ";branch="
+_TAG: Final = ">;tag="
 # gen-value = token / host / quoted-string. "/" and "=" are accepted too (base64): no parser ends a value there.
 _VALUE: Final = table_of(TOKEN | frozenset("[]:/="))
 _MOST_KEPT: Final = 2048
@@ -114,7 +115,7 @@ class NameAddr:
         """Parse a field value; RemoteError 400 if the grammar is broken. The URI itself is parsed by :attr:`sip_uri`."""
         address = _name_addrs.get(text)
         if address is None:
-            address = _name_addr(text)
+            address = _tagged(text) or _name_addr(text)
             if len(text) <= CACHED_LENGTH:
                 keep(_name_addrs, _MOST_KEPT, text, address)
         return address
@@ -130,6 +131,12 @@ class NameAddr:
     def aor(self) -> str:
         """The address of record of a SIP URI; a URI of another scheme unchanged. RemoteError as for :attr:`sip_uri`."""
         return self.sip_uri.aor if self.is_sip else self.uri
+
+    def with_tag(self, tag: str) -> NameAddr:
+        """Give the same address with *tag* as its only parameter."""
+        tagged = NameAddr(self.display, self.uri, (("tag", tag),))
+        tagged._sip_uri = self._sip_uri
+        return tagged
 
     def param(self, name: str) -> str | None:
         """Give the value of a field parameter without quotes; None if it is absent or has no value."""
@@ -286,6 +293,15 @@ class CSeq:
 
     def __str__(self) -> str:
         return f"{self.number} {self.method}"
+
+
+def _tagged(text: str) -> NameAddr | None:
+    """Parse an address in brackets with a tag alone behind it: the tag is new in each dialog, the address is not."""
+    named, mark, tag = text.rpartition(_TAG)
+    if not mark or not tag.isascii() or not tag.replace("-", "0").isalnum():
+        return None
+    address = NameAddr.parse(f"{named}>")
+    return None if address.params else address.with_tag(tag)
 
 
 def _name_addr(text: str) -> NameAddr:
