@@ -183,6 +183,17 @@ def test_a_2xx_goes_back_at_once_and_cancels_those_that_ring() -> None:
     assert effects[-1] == Cancel(1, ELSEWHERE)
 
 
+def test_no_refusal_is_kept_once_the_call_is_answered() -> None:
+    """The context stays for half a minute, for further 2xx: a refusal would only take memory."""
+    call = Call(PHONE, DESK, LAPTOP)
+    call.gets(486)
+    assert call.context.best is not None
+    call.gets(180, 1)
+    assert call.gets(200, 2) == ["reply 200", "cancel 1"]
+    call.gets(487, 1)
+    assert call.context.best is None
+
+
 def test_branch_without_provisional_is_cancelled_when_one_comes() -> None:
     """RFC 3261 section 9.1: a CANCEL must not be sent before a provisional has come."""
     call = Call(PHONE, DESK)

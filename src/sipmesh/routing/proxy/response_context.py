@@ -289,7 +289,7 @@ class ResponseContext:
         if self.answered and not self.invite:
             return []
         self.answered = True
-        self.waiting = []
+        self.waiting, self.best = [], None
         if not self.invite:
             return [SendResponse(response)]
         return [SendResponse(response), *self._cancel_running(ELSEWHERE)]
@@ -334,7 +334,9 @@ class ResponseContext:
         return [SendResponse(self.best.merged())]
 
     def _consider(self, response: Response) -> None:
-        """Keep the better response, and every challenge."""
+        """Keep the better response, and every challenge; nothing once the final response was sent."""
+        if self.answered:
+            return
         if self.best is None:
             self.best = BestResponse(response)
         else:
@@ -344,5 +346,5 @@ class ResponseContext:
         """Keep the better response; that of a server which does not know the device gives way to any other."""
         if not isinstance(branch.target, ServerTarget) or not branch.target.asks or response.status != NOT_FOUND:
             self._consider(response)
-        elif self.best is None:
+        elif self.best is None and not self.answered:
             self.best = BestResponse(response, is_weak=True)
