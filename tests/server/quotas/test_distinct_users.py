@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sipmesh.server.quotas.distinct_users import WINDOW_S, AddressedObserver, DistinctUsers
+from sipmesh.server.quotas.distinct_users import WINDOW_S, DistinctUsers
 
 ERIN, FRANK = "sip:erin@partner.test", "sip:frank@partner.test"
 PARTNER, OTHER = "sip.partner.test", "sip.other.test"
@@ -45,20 +45,10 @@ def test_user_who_is_addressed_again_counts_on_and_others_are_forgotten() -> Non
     assert users.count(PARTNER) == 1
 
 
-class Told(AddressedObserver):
-    """Tells another process of this server, as `Siblings` does."""
-
-    def __init__(self, other: DistinctUsers) -> None:
-        self._other = other
-
-    def addressed(self, partner: str, finder: int, user: int) -> None:
-        self._other.addressed_elsewhere(partner, finder, user)
-
-
 def test_users_of_all_processes_count_together() -> None:
     """A user who is addressed at both counts once. Each sender has its share over both."""
     one, two = DistinctUsers(3, 2, Clock()), DistinctUsers(3, 2, Clock())
-    one.observer, two.observer = Told(two), Told(one)
+    one.on_addressed, two.on_addressed = two.addressed_elsewhere, one.addressed_elsewhere
     assert [one.admits(PARTNER, ERIN, "a"), two.admits(PARTNER, ERIN, "a"), two.admits(PARTNER, ERIN, "b")] == [
         True
     ] * 3

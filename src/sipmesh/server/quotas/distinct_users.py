@@ -35,27 +35,18 @@ class _Addressed:
         self.now.add(user)
 
 
-class AddressedObserver:
-    """Hears of each further user whom a partner addresses; the other processes of this server count the user too."""
-
-    __slots__ = ()
-
-    def addressed(self, partner: str, finder: int, user: int) -> None:
-        """A sender of *partner* has addressed one user more; both are hashes, the same in each process."""
-        raise NotImplementedError
-
-
 class DistinctUsers:
     """Counts at most *most* users for each partner; *clock* returns seconds that never go back.
 
     One sender of a partner adds at most *most_of_sender* in a window, so that the other senders find users too. Only hashes are
-    kept, so that a partner fills no memory with long names. *observer* tells the other processes of this server of each user.
+    kept, so that a partner fills no memory with long names. *on_addressed* is told each further user of a partner: the
+    partner, and the hashes of the sender and of the user, which are the same in each process of this server.
     """
 
     def __init__(self, most: int, most_of_sender: int, clock: Callable[[], float]) -> None:
         self._most, self._most_of_sender, self._clock = most, most_of_sender, clock
         self._partners: dict[str, _Addressed] = {}
-        self.observer: AddressedObserver | None = None
+        self.on_addressed: Callable[[str, int, int], None] | None = None
 
     def __repr__(self) -> str:
         return f"<DistinctUsers of {len(self._partners)} partners, {self._most} at most>"
@@ -79,8 +70,8 @@ class DistinctUsers:
             if is_full or addressed.found_by[finder] >= self._most_of_sender:
                 return False
         addressed.add(finder, mark)
-        if self.observer is not None:
-            self.observer.addressed(partner, finder, mark)
+        if self.on_addressed is not None:
+            self.on_addressed(partner, finder, mark)
         return True
 
     def addressed_elsewhere(self, partner: str, finder: int, user: int) -> None:

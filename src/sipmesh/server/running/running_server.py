@@ -206,7 +206,7 @@ class RunningServer:
         siblings = Siblings(self.place.number, self.reactor, self.flow_table, self.view, self.log)
         siblings.login_failed, self.logins.failed_here = self.logins.failed_at_other_process, siblings.failed
         self.accounts.observer, self.accounts.on_login = siblings, siblings.logged_in
-        self.accounts.addressed.observer = siblings
+        self.accounts.addressed.on_addressed = siblings.addressed
         self.dispatch.attach_siblings(siblings)
         return siblings
 

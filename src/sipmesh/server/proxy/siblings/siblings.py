@@ -35,7 +35,6 @@ from sipmesh.server.proxy.siblings.channel import (
     WorkerChannel,
 )
 from sipmesh.server.proxy.siblings.remote_link import NOT_HERE, RemoteLink
-from sipmesh.server.quotas.distinct_users import AddressedObserver
 from sipmesh.server.quotas.usage import UsageObserver
 from sipmesh.sip.framing import FramingError, parse_message
 from sipmesh.sip.message import Request, Response, respond
@@ -98,7 +97,7 @@ class CountsElsewhere(Protocol):
         """Another process has ended, with all that was used there."""
 
 
-class Siblings(UsageObserver, AddressedObserver):
+class Siblings(UsageObserver):
     """The other processes of the server of *view*, by their numbers; *number* is that of this process.
 
     *names* gives every process its name in the choice of a notifier. *order* takes the commands of the supervisor and the
