@@ -298,7 +298,7 @@ class CSeq:
 def _tagged(text: str) -> NameAddr | None:
     """Parse an address in brackets with a tag alone behind it: the tag is new in each dialog, the address is not."""
     named, mark, tag = text.rpartition(_TAG)
-    if not mark or not tag.isascii() or not tag.replace("-", "0").isalnum():
+    if not mark or not is_token(tag.replace("-", "")):
         return None
     address = NameAddr.parse(f"{named}>")
     return None if address.params else address.with_tag(tag)
