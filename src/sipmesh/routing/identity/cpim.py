@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.border import is_outside
@@ -12,8 +12,12 @@ from sipmesh.routing.identity.sender import ClientSender, Sender
 from sipmesh.routing.outcome import Answer
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request
+from sipmesh.sip.names import BITS
 from sipmesh.sip.text import LWS, ascii_lower, has_control, shown, text_of
 from sipmesh.trust.code import Code
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
 
 CPIM: Final = "message/cpim"
 LARGEST_HEADER: Final = 8_192
@@ -24,6 +28,7 @@ _UNSUPPORTED_TYPE: Final = 415
 _RULE: Final = "RFC 3862 section 2.3"
 _FROM: Final = "from"
 _INSTANT_INBOX: Final = "im:"
+_CONTENT_TYPE: Final[i64] = BITS["content-type"]
 _END: Final = re.compile(rb"\r?\n\r?\n")
 _ROW_END: Final = re.compile("\r?\n")
 _NO_DOMAINS: Final[frozenset[str]] = frozenset()
@@ -34,7 +39,12 @@ def refused_author(request: Request, sender: Sender) -> Answer | None:
 
     This is for clients, partners and edges. An application such as a conference server says who has written what it passes on.
     """
-    if request.method != "MESSAGE" or not request.body or not _is_cpim(request.first("content-type") or ""):
+    if (
+        request.method != "MESSAGE"
+        or not request.body
+        or not request.present & _CONTENT_TYPE
+        or not _is_cpim(request.row(_CONTENT_TYPE).value)
+    ):
         return None
     if not isinstance(sender, ClientSender) and not is_outside(sender):
         return None

@@ -80,7 +80,9 @@ def repeats(response: Response, request: Request) -> bool:
     asked, at = request.rows, 0
     missing: i64 = request.present & _ONCE
     for row in response.rows:
-        if row.bit & _REPEATED:
+        if row.bit & _ONCE and row in asked:  # rows that were seen before are the same object
+            missing &= ~row.bit
+        elif row.bit & _REPEATED:
             found = _next_of(asked, row.bit, at if row.bit == VIA else 0)
             line = asked[found].line if found >= 0 else _NOTHING
             if row.line != line and not (row.bit == TO and row.line.startswith(f"{line}{_TAG}")):
