@@ -57,3 +57,15 @@ async def test_closed_queue_applies_nothing_more() -> None:
     applier.queue.close()
     await applier.queue.finished()
     assert applier.noted == ["begin one"]
+
+
+@on_loop
+async def test_waiting_documents_are_counted_for_each_peer() -> None:
+    applier = Applier()
+    for peer, body in (("fe1", b"one"), ("fe1", b"two"), ("fe2", b"one"), ("fe1", b"two")):
+        applier.queue.put(peer, version(body))
+    assert [applier.queue.waiting_of(peer) for peer in ("fe1", "fe2", "fe3")] == [2, 0, 0], (
+        "the same document waits once"
+    )
+    await applier.queue.finished()
+    assert applier.queue.waiting_of("fe1") == 0

@@ -11,9 +11,7 @@ from cryptography import x509
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.crl.builder import Reason
-from sipmesh.server.management.offers import edges_behind
 from sipmesh.storage.users.user_database import Users
-from sipmesh.topology.view import view
 from support.control_plane import Plane
 from support.managed import MGMT, Managed
 from support.network import EDGE, FE1, FE2, POOL, POOL2
@@ -99,12 +97,6 @@ async def test_unreachable_user_database_stops_nothing_else(managed: Managed) ->
         await plane.controller.refresh_users()
         assert list(plane.hosts[MGMT].told.events("user database cannot be read: the known users stay in force"))
         assert (await plane.publish(force=True))["version"] == 2
-
-
-def test_edges_behind_a_pool_have_it_as_their_next_hop(managed: Managed) -> None:
-    seen = view(managed.organisation.load(), MGMT)
-    assert edges_behind(seen, POOL) == {EDGE}
-    assert edges_behind(seen, POOL2) == frozenset()
 
 
 @on_loop

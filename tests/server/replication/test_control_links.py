@@ -10,9 +10,13 @@ from sipmesh.server.replication.control_links import (
     LONGEST_PAUSE_S,
     OPENED_AT_ONCE,
     ControlLinks,
+    edges_behind,
 )
+from sipmesh.topology.view import view
 from sipmesh.transport.hop import Hop
 from sipmesh.trust.evidence import LinkKind
+from support.managed import MGMT, Managed
+from support.network import EDGE, POOL, POOL2
 from support.running import on_jumping_loop
 from support.wires import Wire
 
@@ -128,3 +132,9 @@ async def test_nothing_is_dialled_after_close() -> None:
     await asyncio.sleep(LONGEST_PAUSE_S)
     assert len(dialled.hops) == 2
     assert not dialled.links.has(dialled.wires[1].link)
+
+
+def test_edges_behind_a_pool_have_it_as_their_next_hop(managed: Managed) -> None:
+    seen = view(managed.organisation.load(), MGMT)
+    assert edges_behind(seen, POOL) == {EDGE}
+    assert edges_behind(seen, POOL2) == frozenset()

@@ -20,7 +20,7 @@ from sipmesh.server.agent.link_probes import LinkProbes
 from sipmesh.server.agent.status_reporter import StatusReporter
 from sipmesh.server.agent.stored_items import StoredItems
 from sipmesh.server.replication.cert_renewal import Applicant, read_issuing
-from sipmesh.server.replication.control_links import ControlLinks, hop_to
+from sipmesh.server.replication.control_links import ControlLinks, edges_behind, hop_to
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.trust.evidence import Direction
 from sipmesh.trust.role import Role
@@ -205,14 +205,8 @@ class Agent:
 
     def _keep_links(self) -> None:
         view = self._server.view
-        edges: dict[str, Hop] = {}
-        if view.role is Role.FRONT_END:
-            edges = {
-                name: hop_to(view, name)
-                for pool in view.pools.values()
-                if pool.role is Role.EDGE and pool.next_hop == view.pool.name
-                for name in pool.servers
-            }
+        behind = edges_behind(view, view.pool.name) if view.role is Role.FRONT_END else ()
+        edges = {name: hop_to(view, name) for name in sorted(behind)}
         self._links.keep(edges)
         self.reporter.keep(edges)
 

@@ -15,8 +15,10 @@ from sipmesh.server.process.clock import now_utc
 from sipmesh.server.process.file_stamps import stamp
 from sipmesh.server.process.off_loop import LARGE, off_loop
 from sipmesh.server.replication.cert_renewal import CERTIFICATE, Applicant
+from sipmesh.server.replication.control_links import edges_behind
 from sipmesh.server.replication.revocation_push import REVOKED, named_in
 from sipmesh.storage.users.user_document import UserDocument
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     import asyncio
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 
 IN_ORDER: Final = frozenset({ItemKind.TOPOLOGY, ItemKind.USERS})
 """The kinds whose large documents are applied in a thread, in their order."""
+
+MOST_OF_GIVER: Final = 4
+"""Large versions of one front end that wait at an edge: a stolen one sends them faster than they are read."""
 
 WAIT_FOR_LISTS_S = 5.0
 """Seconds that a new version waits for CRLs that it names and that are announced: without them peers would be refused."""
@@ -102,8 +107,18 @@ class DocumentApplier:
 
         An item that waits for room on the disk is not applied again: it is tried at its own pace.
         """
+        self._must_fit(peer, item)
         if not self._retry.has(item):
             self._try_again(peer, item)
+
+    def _must_fit(self, peer: str, item: Item) -> None:
+        """Refuse what no front end has to give to an edge: users, and many versions at once. They would fill its memory."""
+        if self._server.view.role is not Role.EDGE or item.kind not in IN_ORDER:
+            return
+        if item.kind is ItemKind.USERS:
+            raise RemoteError("users, which an edge does not have", rule="rule R5", status=488)
+        if self._queue.waiting_of(peer) >= MOST_OF_GIVER:
+            raise RemoteError("too many large versions at once", rule="rule R5", status=488)
 
     def _try_again(self, peer: str, item: Item) -> None:
         """Apply one item at once, or a large one in its turn; the sender of a large item reads an error in the status."""
@@ -316,6 +331,10 @@ class DocumentApplier:
         """Store our next certificate, or keep the certificate of an edge behind us for that edge."""
         view = self._server.view
         if item.name != view.name:
+            if item.name not in edges_behind(view, view.pool.name):
+                raise RemoteError(
+                    f"a certificate of {item.name}, which is no edge behind us", rule="rule R6", status=488
+                )
             self._held.certificates_of_edges[item.name] = item
             self._follower.items_changed()
             return

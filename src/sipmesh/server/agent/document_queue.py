@@ -35,6 +35,10 @@ class DocumentQueue:
         """Whether a document is being applied: a later one must not overtake it."""
         return self._task is not None and not self._task.done()
 
+    def waiting_of(self, peer: str) -> int:
+        """Return how many documents of *peer* wait."""
+        return sum(sender == peer for sender, _ in self._waiting)
+
     def put(self, peer: str, item: Item) -> None:
         """Apply *item* of *peer* after those that came before; a waiting document of the same key and digest is enough."""
         if any(waiting.key == item.key and waiting.digest == item.digest for _, waiting in self._waiting):

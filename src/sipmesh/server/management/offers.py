@@ -10,13 +10,13 @@ from sipmesh.errors import OperatorError
 from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.process.off_loop import off_loop
+from sipmesh.server.replication.control_links import edges_behind
 from sipmesh.server.replication.crl_store import CrlStore
 from sipmesh.server.replication.revocation_push import REVOKED, revoked_payload
 from sipmesh.server.replication.stored_users import USERS
 from sipmesh.topology.home_pools import backup_pools, home_by_default
 from sipmesh.topology.versions.jose import open_signed
 from sipmesh.topology.versions.publication import KIND, Publication
-from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from sipmesh.server.management.publishing.publisher import InForce
     from sipmesh.server.replication.cert_renewal import Grantor
     from sipmesh.storage.management_db import ManagementDb
-    from sipmesh.topology.view import ServerView
     from sipmesh.trust.trusted_peer import TrustedPeer
     from sipmesh.trust.x509.certificate import CertificateId
 
@@ -236,9 +235,3 @@ class Offers:
 
     def _sign(self, payload: bytes, kind: str) -> bytes:
         return sign_as(self._server.view, payload, kind, now_utc(), self._management_db.lease.fencing)
-
-
-def edges_behind(view: ServerView, pool: str) -> frozenset[str]:
-    """Return the edges whose next hop is *pool*: its front ends pass management's documents on to them."""
-    pools = (known for known in view.pools.values() if known.role is Role.EDGE and known.next_hop == pool)
-    return frozenset(name for known in pools for name in known.servers)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError, RemoteError
-from sipmesh.server.management.offers import edges_behind
 from sipmesh.server.management.refusal_audit import RefusalAudit
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.repeated_log import RepeatedLog
+from sipmesh.server.replication.control_links import edges_behind
 from sipmesh.server.replication.server_status import ServerStatus
 from sipmesh.storage.audit_act import AuditAct
 

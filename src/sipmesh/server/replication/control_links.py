@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.transport.hop import Hop
 from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     import asyncio
@@ -131,3 +132,9 @@ def hop_to(view: ServerView, server: str) -> Hop:
 def hops_to(view: ServerView, servers: Iterable[str]) -> Mapping[str, Hop]:
     """Return the hops to several servers, by name, without this server."""
     return {name: hop_to(view, name) for name in servers if name != view.name}
+
+
+def edges_behind(view: ServerView, pool: str) -> frozenset[str]:
+    """Return the edges whose next hop is *pool*: its front ends pass management's documents on to them."""
+    pools = (known for known in view.pools.values() if known.role is Role.EDGE and known.next_hop == pool)
+    return frozenset(name for known in pools for name in known.servers)
