@@ -136,6 +136,29 @@ async def test_other_device_may_still_answer_with_keys(pool: Network) -> None:
         assert (await alice.final()).to.tag == mobile.tag
 
 
+@pytest.mark.parametrize(("offer", "is_refused"), [(SDES, True), (CLEAR, False)])
+@on_loop
+async def test_second_answer_to_an_offer_with_keys_is_not_in_the_clear_either(
+    example: Organisation, offer: bytes, *, is_refused: bool
+) -> None:
+    """Under `encrypted`. Each 2xx of a fork is forwarded (RFC 3261 16.7 item 5), and the INVITE has no body any more."""
+    example.document["media"] = "encrypted"
+    example.write()
+    async with Network((example,), starts=(FE1, FE2)) as pool:
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
+        await alice.send(with_body(alice.request("INVITE", BOB), offer))
+        came = await bob.request_in("INVITE")
+        await answered(bob, came, 200, SDES)
+        assert (await alice.final()).body == SDES
+        bob.tag = "second"
+        await answered(bob, came, 200, CLEAR)
+        if is_refused:
+            await released(bob)
+            await alice.silent()
+        else:
+            assert (await alice.final()).body == CLEAR
+
+
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 @on_loop
 async def test_offer_in_the_clear_inside_a_call_leaves_the_call_up(pool: Network, method: str) -> None:

@@ -45,10 +45,17 @@ class MediaFault:
         return warning, ("Accept", ACCEPTED_TYPES), ("Accept-Encoding", "identity")
 
 
-def fault_in(message: Message, policy: MediaPolicy, offer: Request | None = None) -> MediaFault | None:
+Offered = list[list[Protection]]
+"""How the sections of each description in an offer are protected."""
+
+
+def fault_in(
+    message: Message, policy: MediaPolicy, offer: Request | None = None, offered: Offered | None = None
+) -> MediaFault | None:
     """Find why *message* may not pass under *policy*; None if it may.
 
-    *offer* is the request of a response. If it has an offer, then the response has the answer to it.
+    *offer* is the request of a response. If it has an offer, then the response has the answer to it. *offered* is what
+    `offered_in` has found in it, if its body was dropped since.
     """
     if policy is MediaPolicy.ANY:
         return None
@@ -62,7 +69,7 @@ def fault_in(message: Message, policy: MediaPolicy, offer: Request | None = None
         protections = protections_of(session)
         fault = _fault_in_session(session, protections, policy)
         if fault is None and offer is not None:
-            fault = _fault_in_answer(session, protections, offer)
+            fault = _fault_in_answer(session, protections, offer, offered)
         if fault is not None:
             return fault
     return None
@@ -83,25 +90,27 @@ def _fault(section: MediaSection, protection: Protection) -> MediaFault:
     return MediaFault(Code.MEDIA_NOT_ENCRYPTED, why, warning=protection.warning)
 
 
-def _fault_in_answer(answer: SessionDescription, protections: list[Protection], offer: Request) -> MediaFault | None:
+def _fault_in_answer(
+    answer: SessionDescription, protections: list[Protection], offer: Request, known: Offered | None
+) -> MediaFault | None:
     """Find media in *answer* that are in the clear, although *offer* has none in the clear there (RFC 3264 section 6.1).
 
     The offer is read only if there are such media: most answers have none.
     """
     clear = [at for at, protection in enumerate(protections) if protection.grade in _UNPROTECTED]
-    offered = _offered(offer) if clear else []
+    offered = (offered_in(offer) if known is None else known) if clear else []
     for at in clear:
         if offered and not _is_offered_in_the_clear(offered, at):
             return _fault(answer.media[at], protections[at])
     return None
 
 
-def _is_offered_in_the_clear(offered: list[list[Protection]], at: int) -> bool:
+def _is_offered_in_the_clear(offered: Offered, at: int) -> bool:
     """Tell whether a description of the offer has a section in the clear at the place *at*."""
     return any(len(sections) > at and sections[at].grade in _UNPROTECTED for sections in offered)
 
 
-def _offered(offer: Request) -> list[list[Protection]]:
+def offered_in(offer: Request) -> Offered:
     """Give the protections in each description of a request, which has been judged; nothing if it has no offer."""
     try:
         return [protections_of(read_description(body)) for body in descriptions_in(offer)]

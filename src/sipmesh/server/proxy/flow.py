@@ -18,6 +18,7 @@ from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.routing.identity.dialog_token import Begun
+    from sipmesh.routing.media.judgement import Offered
     from sipmesh.routing.proxy.forwarding import ListenerAddress
     from sipmesh.routing.proxy.received import Mark
     from sipmesh.routing.proxy.response_context import ResponseContext
@@ -187,7 +188,8 @@ class ProxiedRequest:
 
     *identity* is the sender, as it is asserted to the next server. *begun* is the state of the dialog that the request starts,
     once it is known. *account* counts its branches and octets; *size* is the number of octets that are counted for the request
-    itself. *registers* is the user whose REGISTER goes to another pool.
+    itself. *registers* is the user whose REGISTER goes to another pool. *offered* is how the media of an INVITE that was accepted
+    are protected, where its answers are compared with it.
     """
 
     __slots__ = (
@@ -199,6 +201,7 @@ class ProxiedRequest:
         "identity",
         "key",
         "loop",
+        "offered",
         "registers",
         "request",
         "sent",
@@ -212,6 +215,7 @@ class ProxiedRequest:
         self.identity: str | None = None
         self.came_by: ListenerAddress | None = None
         self.begun: Begun | None = None
+        self.offered: Offered | None = None
         self.loop = self.registers = ""
         self.sent: dict[int, SentBranch] = {}
         self.account, self.size = flow.account, 0

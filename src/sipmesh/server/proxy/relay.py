@@ -256,6 +256,8 @@ class Relay:
             self.client_transactions.responded(sent, given, response.status)
             self._refuse_media(sent, context, response, refused)
             return
+        if given is Input.SUCCESS and context.invite and sent.proxied.request.body:
+            self._media.keep_offer(sent)
         if given is Input.SUCCESS and context.invite and sent.proxied.request.to.tag is None:
             self.calls.began(sent.proxied.request, sent.proxied.flow, sent.flow, self._clock())
         if todo is Do.ACK:

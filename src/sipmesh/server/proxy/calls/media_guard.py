@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.identity.sender import ClientSender, ServerSender
-from sipmesh.routing.media.judgement import NEGOTIATES, MediaFault, fault_in
+from sipmesh.routing.media.judgement import NEGOTIATES, MediaFault, fault_in, offered_in
 from sipmesh.routing.outcome import Answer
 from sipmesh.routing.target import ServerTarget
 from sipmesh.topology.document.media_policy import MediaPolicy
@@ -58,11 +58,20 @@ class MediaGuard:
         is_answer = response.status < FIRST_FAILURE and sent.request.method in NEGOTIATES
         if not is_answer or (response.status < FIRST_FINAL and sent.request.method != "INVITE"):
             return None  # a 1xx to another method is not forwarded
-        fault = fault_in(response, self._policy(proxied, sent), proxied.request)
+        fault = fault_in(response, self._policy(proxied, sent), proxied.request, proxied.offered)
         if fault is None:
             return None
         ends_the_call = response.status >= FIRST_FINAL and proxied.request.to.tag is not None
         return self._answer(fault, CALL_DOES_NOT_EXIST if ends_the_call else 488)
+
+    def keep_offer(self, sent: SentBranch) -> None:
+        """Remember how the media of an INVITE are protected, before its body is dropped: a fork may answer once more.
+
+        Other policies than `encrypted` do not compare an answer with its offer.
+        """
+        proxied = sent.proxied
+        if proxied.offered is None and self._policy(proxied, sent) is MediaPolicy.ENCRYPTED:
+            proxied.offered = offered_in(proxied.request)
 
     def record(self, flow: Flow, request: Request, answer: Answer) -> str:
         """Log a refusal; *flow* is the link of the peer whose message was refused. Returns a Warning."""
