@@ -11,9 +11,11 @@ import pytest
 
 from sipmesh.demo.ports import HOST
 from sipmesh.transport.limits import Limits
+from sipmesh.transport.tls.pyopenssl import TINY_HELLO
+from sipmesh.transport.tls.tiny_records import MOST_TINY
 from support.network import FE1, Network
 from support.peer import Peer
-from support.running import on_loop
+from support.running import on_loop, until
 
 ADDRESSES = 5
 LIMITS = Limits(silent_per_address=4, handshakes_per_address=4, silent_in_all=16, handshakes_in_flight=16, slow_s=0.1)
@@ -58,3 +60,19 @@ async def test_half_open_connections_keep_no_login_out(home: Network, address: s
             dripping.cancel()
         listener = home.nodes[FE1].listening.listeners[0]
         assert listener.places.silent.displaced
+
+
+@on_loop
+async def test_client_hello_in_tiny_records_ends_its_connection(home: Network) -> None:
+    """Nothing of it reaches OpenSSL. Twin: a phone logs in beside it."""
+    record = b"\x16\x03\x01\x00\x01"
+    hello = b"".join(record + octet.to_bytes() for octet in b"\x01\x01\xff\x00\x03\x03" + bytes(2 * MOST_TINY))
+    async with home:
+        reader, writer = await asyncio.open_connection(*home.address(FE1))
+        writer.write(hello)
+        with suppress(ConnectionError):
+            assert not await reader.read()
+        writer.close()
+        await until(lambda: any(TINY_HELLO in str(line) for line in home.told[FE1].lines))
+        phone = await home.phone("alice", FE1)
+        assert (await phone.register()).status == 200

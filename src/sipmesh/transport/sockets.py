@@ -61,9 +61,9 @@ def unread(fd: int) -> int:
     return int.from_bytes(found, sys.byteorder)
 
 
-def peeked(sock: socket.socket) -> bytes:
-    """Return the first octets that wait to be read, without reading them; empty if there are none."""
+def peeked(sock: socket.socket, most: int = PEEKED) -> bytes:
+    """Return the first octets that wait to be read, *most* of them, without reading them; empty if there are none."""
     try:
-        return sock.recv(PEEKED, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        return sock.recv(most, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except OSError:
         return b""

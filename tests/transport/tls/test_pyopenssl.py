@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sipmesh.transport.tls.contexts import client_port_context, mutual_context
 from sipmesh.transport.tls.pyopenssl import MOST_AFTER_HANDSHAKE, PyOpenSslTls, Room
 from sipmesh.transport.tls.results import RECORD, HandshakeError, Progress, TlsError
+from sipmesh.transport.tls.tiny_records import MOST_TINY
 from support.key_updates import RecordWriter
 
 if TYPE_CHECKING:
@@ -162,3 +163,37 @@ def test_key_updates_are_bounded(
     else:
         with pytest.raises(TlsError, match="KeyUpdate"):
             accepting.read(Room())
+
+
+def in_records(message: bytes, length: int) -> bytes:
+    """A handshake message in records of *length* octets."""
+    parts = [message[at : at + length] for at in range(0, len(message), length)]
+    return b"".join(b"\x16\x03\x01" + len(part).to_bytes(2) + part for part in parts)
+
+
+def test_client_hello_in_thousands_of_tiny_records_is_refused(
+    ends: Ends, sockets: tuple[socket.socket, socket.socket]
+) -> None:
+    """OpenSSL would work on each of them. It comes in two parts, whose border is inside a record."""
+    begun = in_records(b"\x01\x01\xff\x00\x03\x03" + bytes(MOST_TINY), 1)
+    half = len(begun) // 2 + 2
+    sockets[0].send(begun[:half])
+    assert ends[1].handshake() is Progress.WANT_READ
+    sockets[0].send(begun[half:])
+    with pytest.raises(HandshakeError, match="too many records of a few octets"):
+        ends[1].handshake()
+
+
+def test_client_hello_in_many_records_is_accepted(ends: Ends, sockets: tuple[socket.socket, socket.socket]) -> None:
+    """The message of a real client in records of one or two octets."""
+    assert ends[0].handshake() is Progress.WANT_READ
+    hello = sockets[1].recv(RECORD)[5:]
+    sockets[0].send(in_records(hello, len(hello) // MOST_TINY + 1))
+    ends[1].handshake()
+    assert ends[1].greeted
+    shake_hands(ends)
+
+
+def test_long_client_hello_in_larger_records_is_read(ends: Ends, sockets: tuple[socket.socket, socket.socket]) -> None:
+    sockets[0].send(in_records(b"\x01\x01\xff\x00\x03\x03" + bytes(2 * MOST_TINY), 16))
+    assert ends[1].handshake() is Progress.WANT_READ

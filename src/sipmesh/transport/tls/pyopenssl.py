@@ -20,6 +20,7 @@ from sipmesh.transport.tls.results import (
     lost,
     shared_facts,
 )
+from sipmesh.transport.tls.tiny_records import MOST_TINY, tiny_records
 from sipmesh.trust.evidence import EngineError
 from sipmesh.trust.path.openssl_errors import is_left_to_us
 
@@ -74,6 +75,12 @@ until none is left to read: for so long one peer would stop this process. A KeyU
 records or later; a server sends a few tickets."""
 
 
+TINY_HELLO: Final = "a ClientHello in too many records of a few octets"
+"""Why a ClientHello is not read."""
+
+LOOKED_AT: Final = 512
+"""Octets of a ClientHello that are read without a look at their records: the common one is not longer."""
+
 TOO_MUCH_WORK: Final = "the peer sends TLS messages without end, such as HelloRequest"
 """Why a handshake was cut."""
 
@@ -122,10 +129,10 @@ class PyOpenSslTls:
     octets were accepted; 0 means that the socket is full, and the next call must start with exactly the same octets.
     """
 
-    __slots__ = ("_connection", "_errors", "_is_cut", "_opening", "_seen", "_sock", "_ssl", "_steps")
+    __slots__ = ("_connection", "_errors", "_is_cut", "_opening", "_seen", "_sock", "_ssl", "_steps", "_tiny")
 
     def __init__(self, context: SSL.Context, sock: socket.socket, *, opening: bool, name: str = "") -> None:
-        self._sock, self._opening, self._steps, self._is_cut = sock, opening, 0, False
+        self._sock, self._opening, self._steps, self._tiny, self._is_cut = sock, opening, 0, 0, False
         self._errors: list[EngineError] | None = None  # created with the first error: most links have none
         self._seen: dict[int, bytes] | None = None
         self._connection = SSL.Connection(context, sock)
@@ -160,6 +167,8 @@ class PyOpenSslTls:
 
     def handshake(self) -> Progress:
         """Take one step of the handshake; raises :class:`HandshakeError`."""
+        if not self._opening and self.unread() > LOOKED_AT and not self.greeted:
+            self._look_at_records()
         try:
             self._connection.do_handshake()
         except SSL.WantReadError:
@@ -174,6 +183,12 @@ class PyOpenSslTls:
             raise self._refused(_reason(error)) from None
         self._connection.set_context(_ESTABLISHED)
         return Progress.DONE
+
+    def _look_at_records(self) -> None:
+        """Raise :class:`HandshakeError` if the ClientHello has too many tiny records: OpenSSL would read all of them at once."""
+        self._tiny += tiny_records(peeked(self._sock, self.unread()))
+        if self._tiny > MOST_TINY:
+            raise HandshakeError("handshake-failed", TINY_HELLO)
 
     def stepped(self) -> None:
         """Count a step after the handshake. At the limit OpenSSL reads no further: it takes the connection for closed."""
