@@ -10,8 +10,9 @@ import pytest
 from scenarios.test_presence_rules import rule
 from server.proxy.events.test_message_delivery import is_over, take
 from server.proxy.events.test_message_storing import BOB, say
-from server.proxy.events.test_notifier import subscribe, watch
+from server.proxy.events.test_notifier import BUSY, publish, subscribe, watch
 from sipmesh.routing.events.stored_message import LARGEST_HEADER, MOST_ROWS
+from sipmesh.server.proxy.events.publications import CHANGES_S, MOST_CHANGES
 from sipmesh.sip.message import Request
 from sipmesh.sip.transaction.timers import Timer
 from sipmesh.topology.document.watching import Watching
@@ -113,3 +114,18 @@ async def watched(peer: Peer) -> int:
     if response.status == 200:
         await peer.reply(await peer.request_in("NOTIFY"), 200)
     return response.status
+
+
+@on_jumping_loop
+async def test_user_has_its_watchers_told_only_so_often(home: Network) -> None:
+    """One PUBLISH is a NOTIFY to each of 500 watchers: a user who published without end would take the time of all others."""
+    async with home:
+        bob, carol = await home.phone("bob", FE1), await home.phone("carol", FE1)
+        for number in range(MOST_CHANGES):
+            body = BUSY.replace(b"busy", b"%d" % number)
+            assert (await bob.ask(publish(bob, body))).status == 200
+        refused = await bob.ask(publish(bob, BUSY))
+        assert (refused.status, refused.values("retry-after")) == (503, ["10"])
+        assert (await carol.ask(publish(carol, BUSY))).status == 200
+        await asyncio.sleep(CHANGES_S)
+        assert (await bob.ask(publish(bob, BUSY))).status == 200

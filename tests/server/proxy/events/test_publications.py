@@ -12,7 +12,7 @@ from sipmesh.routing.events.packages import PRESENCE
 from sipmesh.routing.events.pidf import parse_pidf
 from sipmesh.routing.events.subscribe import Granted
 from sipmesh.routing.outcome import Answer
-from sipmesh.server.proxy.events.publications import MOST_OF_USER, Publications
+from sipmesh.server.proxy.events.publications import CHANGES_S, MOST_CHANGES, MOST_OF_USER, Publications
 
 
 class Clock:
@@ -134,3 +134,30 @@ def test_all_publications_have_room_for_so_many_octets() -> None:
     assert shelf.put(b"", tag).status == 200
     shelf.publications.forget(BOB)
     assert shelf.put(document("c"), aor=ALICE).status == 200
+
+
+def test_user_changes_its_state_only_so_often() -> None:
+    """Each change is a NOTIFY to each watcher. A refresh changes nothing, and other users publish as before."""
+    shelf = Shelf()
+    tag = tag_of(shelf.put(document("0")))
+    for number in range(1, MOST_CHANGES):
+        tag = tag_of(shelf.put(document(str(number)), tag))
+    refused = shelf.put(document("one more"), tag)
+    assert (refused.status, dict(refused.headers)["Retry-After"]) == (503, f"{CHANGES_S:.0f}")
+    assert shelf.put(b"", tag, expires_s=0).status == 503
+    tag = tag_of(shelf.put(b"", tag))
+    assert shelf.notes() == [str(MOST_CHANGES - 1)]
+    assert shelf.put(document("a"), aor=ALICE).status == 200
+    shelf.clock.now += CHANGES_S
+    assert shelf.put(document("later"), tag).status == 200
+    assert shelf.notes() == ["later"]
+
+
+def test_changes_are_forgotten_after_their_time() -> None:
+    shelf = Shelf()
+    shelf.put(document("a"))
+    shelf.publications.expire()
+    assert list(shelf.publications._changes) == [BOB]
+    shelf.clock.now += CHANGES_S
+    shelf.publications.expire()
+    assert shelf.publications._changes == {}

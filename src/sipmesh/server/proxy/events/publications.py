@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 MOST_OF_USER: Final = 10
 """Publications of one user; of more, the one that ends first gives way, such as that of a phone that was started again."""
 
+MOST_CHANGES: Final = 20
+"""Changes of one user in `CHANGES_S`: each is a NOTIFY to each watcher, of whom there may be 500."""
+
+CHANGES_S: Final = 10.0
+
 MOST_OCTETS: Final = 256 << 20
 """Octets of all publications; above, a new one is refused."""
 
@@ -40,6 +45,7 @@ class Publications:
         self._clock, self._token, self._most_octets = clock, token, most_octets
         self._of: dict[str, list[EventState]] = {}
         self._due: DueTimes[EventState] = DueTimes()
+        self._changes: dict[str, tuple[float, int]] = {}  # of each user: since when, and how many
         self.octets = 0
 
     def __repr__(self) -> str:
@@ -66,7 +72,18 @@ class Publications:
             return _answer(self._token(), 0)
         if held is not None and granted.expires_s and not request.body:
             return self._refresh(held, granted.expires_s)
+        if self._changes_too_often(aor):
+            return try_later("too many changes of what a user has published", after_s=f"{CHANGES_S:.0f}")
         return self._replace(request.body, aor, held, granted)
+
+    def _changes_too_often(self, aor: str) -> bool:
+        """Count a change of *aor*; tell whether there are too many within `CHANGES_S`."""
+        now = self._clock()
+        began, count = self._changes.get(aor, (now, 0))
+        if now - began >= CHANGES_S:
+            began, count = now, 0
+        self._changes[aor] = began, count + 1
+        return count >= MOST_CHANGES
 
     def _refresh(self, held: EventState, expires_s: int) -> Answer:
         """Prolong a publication. It keeps its place: a refresh does not change the state (RFC 3903 section 4.3)."""
@@ -110,7 +127,9 @@ class Publications:
 
     def expire(self) -> set[str]:
         """Remove what has ended; gives the users who lost a publication."""
-        ended = self._due.due(self._clock())
+        now = self._clock()
+        self._changes = {aor: since for aor, since in self._changes.items() if now - since[0] < CHANGES_S}
+        ended = self._due.due(now)
         for publication in ended:
             self._remove(publication)
         return {publication.aor for publication in ended}
