@@ -60,7 +60,7 @@ class Costs:
     """
 
     handshake: float = 913.0
-    login: float = 212.0
+    login: float = 162.0
     refresh: float = 17.2
     message: float = 31.6
     call: float = 187.0
