@@ -7,7 +7,6 @@ import asyncio
 import pytest
 
 from sipmesh.client.dialog import Dialog
-from sipmesh.sip.transaction.ack import cancel_for
 from sipmesh.trust.evidence import LinkKind
 from support.network import (
     EDGE,
@@ -25,6 +24,7 @@ from support.network import (
 )
 from support.peer import Peer
 from support.running import on_loop
+from support.talking import call_is_taken_back
 
 OURS = "<sip:alice@example.test>;tag=1"
 
@@ -72,15 +72,7 @@ async def test_edges_record_route_twice_and_answer_by_the_name_that_partners_kno
 @on_loop
 async def test_call_across_the_border_can_be_taken_back(federation: Network) -> None:
     async with federation:
-        alice, erin = await federation.phone("alice", FE1), await federation.phone("erin", PARTNER_FE)
-        invite = alice.request("INVITE", "sip:erin@partner.test")
-        await alice.send(invite)
-        came = await erin.request_in("INVITE")
-        await erin.reply(came, 180)
-        await alice.send(cancel_for(invite))
-        await erin.request_in("CANCEL")
-        await erin.reply(came, 487)
-        assert (await alice.final(method="INVITE")).status == 487
+        await call_is_taken_back(await federation.phone("alice", FE1), await federation.phone("erin", PARTNER_FE))
 
 
 @on_loop

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sipmesh.sip.transaction.ack import cancel_for
 from support.network import (
     EDGE,
     EDGES,
@@ -28,7 +27,7 @@ from support.network import (
 )
 from support.peer import Peer
 from support.running import on_loop, until
-from support.talking import inside_of, talking
+from support.talking import call_is_taken_back, inside_of, talking
 from support.user_changes import change_bob
 from support.web_peer import WebPeer, open_websocket, web_address
 from transport.authority import Authority
@@ -111,16 +110,7 @@ async def trusts(address: tuple[str, int], name: str, anchor: str) -> bool:
 @on_loop
 async def test_call_of_a_remote_user_can_be_taken_back(remote: Network) -> None:
     async with remote:
-        bob, dora = await remote.phone("bob", EDGE), await remote.phone("dora", FE3)
-        invite = bob.request("INVITE", "sip:dora@example.test")
-        await bob.send(invite)
-        came = await dora.request_in("INVITE")
-        await dora.reply(came, 180)
-        await bob.send(cancel_for(invite))
-        await dora.request_in("CANCEL")
-        await dora.reply(came, 487)
-        await dora.request_in("ACK")
-        assert {(await bob.final()).status for _ in range(2)} == {200, 487}
+        await call_is_taken_back(await remote.phone("bob", EDGE), await remote.phone("dora", FE3))
 
 
 @pytest.mark.parametrize("user", ["alice", "bob"])

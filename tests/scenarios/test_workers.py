@@ -6,11 +6,13 @@ import asyncio
 import os
 import signal
 from datetime import UTC, datetime
+from itertools import permutations
 from urllib.request import urlopen
 
 import pytest
 from cryptography import x509
 
+from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
 from sipmesh.demo.ports import free_port
 from sipmesh.errors import SipmeshError
@@ -21,6 +23,7 @@ from support.network import EDGE, FE1, FE2
 from support.peer import Peer
 from support.process import spawn
 from support.running import LOOK_AGAIN_S, on_loop
+from support.talking import inside_of, talking
 from support.workers import two_workers
 
 ONE, TWO = 1, 2
@@ -37,23 +40,15 @@ async def pass_message(sender: Peer, receiver: Peer) -> None:
 
 async def call(caller: Peer, callee: Peer) -> tuple[Request, Request]:
     """Set up a call; returns a BYE of either side that is not sent yet."""
-    invite = caller.request("INVITE", f"sip:{callee.user}")
-    await caller.send(invite)
-    came = await callee.request_in("INVITE")
-    accepted = await callee.reply(came, 200)
-    answer = await caller.final()
-    routes = tuple(reversed(tuple(answer.items("record-route"))))
-    contact = str(answer.first("contact")).strip("<>")
-    common = {"call_id": invite.call_id, "to": str(answer.first("to")), "sender": str(invite.first("from"))}
-    route = [("route", value) for value in routes]
-    ack = caller.request("ACK", contact, route, cseq=invite.cseq.number, **common)  # type: ignore[arg-type]
-    await caller.send(ack)
+    came, tag, dialog = await talking(caller, callee)
     await callee.request_in("ACK")
-    bye = caller.request("BYE", contact, route, **common)  # type: ignore[arg-type]
-    back = [("route", value) for value in came.items("record-route")]
-    to_caller = str(came.first("contact")).strip("<>")
-    turned = {"call_id": invite.call_id, "to": str(came.first("from")), "sender": str(accepted.first("to"))}
-    return bye, callee.request("BYE", to_caller, back, **turned)  # type: ignore[arg-type]
+    return inside_of(dialog, caller, "BYE"), inside_of(Dialog.of_callee(came, tag), callee, "BYE")
+
+
+async def messages_pass_each_way(alice: Peer, bob: Peer, carol: Peer) -> None:
+    """See that messages of phones at both workers and at another server reach each other."""
+    for sender, receiver in permutations((alice, bob, carol), 2):
+        await pass_message(sender, receiver)
 
 
 @on_loop
@@ -61,15 +56,7 @@ async def test_phones_of_both_workers_reach_each_other_and_phones_of_another_ser
     async with two_workers(example, FE2) as two:
         alice, bob = await two.phone("alice", ONE), await two.phone("bob", TWO)
         carol = await two.network.phone("carol", FE2)
-        for sender, receiver in (
-            (alice, bob),
-            (bob, alice),
-            (carol, alice),
-            (carol, bob),
-            (alice, carol),
-            (bob, carol),
-        ):
-            await pass_message(sender, receiver)
+        await messages_pass_each_way(alice, bob, carol)
         for caller, callee, hangs_up in ((alice, bob, 0), (bob, alice, 1), (carol, bob, 1), (alice, carol, 0)):
             byes = await call(caller, callee)
             sender, receiver = ((caller, callee), (callee, caller))[hangs_up]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.test_workers import ONE, TWO, call, pass_message
+from scenarios.test_workers import ONE, TWO, call, messages_pass_each_way, pass_message
 from sipmesh.demo.organisation import Organisation
 from sipmesh.storage.location_service.valkey.keys import Keys
 from support.network import EXAMPLE, FE1, FE2, POOL
@@ -66,15 +66,7 @@ async def test_phones_of_both_workers_and_of_another_host_reach_each_other(
     async with workers_beside_fe2(example, tmp_path, valkey) as two:
         alice, bob = await two.phone("alice", ONE), await two.phone("bob", TWO)
         carol = await two.network.phone("carol", FE2)
-        for sender, receiver in (
-            (alice, bob),
-            (bob, alice),
-            (carol, alice),
-            (carol, bob),
-            (alice, carol),
-            (bob, carol),
-        ):
-            await pass_message(sender, receiver)
+        await messages_pass_each_way(alice, bob, carol)
         for caller, callee in ((alice, bob), (carol, bob), (alice, carol)):
             bye, _ = await call(caller, callee)
             await caller.send(bye)
