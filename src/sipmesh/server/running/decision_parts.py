@@ -73,6 +73,11 @@ class DecisionParts:
             events=events,
         )
 
+    def _remote_events(self, peers: PeerParts) -> RemoteEvents:
+        return RemoteEvents(
+            flow_table=peers.flow_table, home_flows=self.home_flows, accounts=peers.accounts, removal=self.removal
+        )
+
     def _dispatch(
         self,
         setup: ServerSetup,
@@ -90,12 +95,7 @@ class DecisionParts:
             decide=decide,
             flow_table=peers.flow_table,
             links=_link_lifecycle(peers, forwarding, self.removal),
-            remote=RemoteEvents(
-                flow_table=peers.flow_table,
-                home_flows=self.home_flows,
-                accounts=peers.accounts,
-                removal=self.removal,
-            ),
+            remote=self._remote_events(peers),
             request_logins=RequestLogins(
                 names=names,
                 decide=decide,
