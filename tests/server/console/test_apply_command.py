@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -36,6 +40,31 @@ async def apply(visitor: Visitor, **further: Any) -> Answer:
 def links_of(report: Any) -> dict[tuple[str, str], bool]:
     checks = [(one["check"], one["passed"]) for one in report["checks"]]
     return {(check["opener"], check["target"].partition(":")[0]): passed for check, passed in checks}
+
+
+@on_loop
+async def test_plan_has_what_the_command_prints_and_a_stranger_does_not_see_it(tmp_path: Path) -> None:
+    async with (
+        management_with_console(tmp_path) as network,
+        Visitor(network, "vera-token") as viewer,
+        Visitor(network, "false-token") as stranger,
+    ):
+        network.edit(without(FE2))
+        network.edit(lambda document: document["sip_domains"].append("sip.example.test"))
+        plan = (await viewer.get("/api/v1/plan")).json
+        assert plan == json.loads(await asyncio.to_thread(printed, network.organisation.file))
+        assert (plan["draft"], plan["base"], plan["revoked"]) == ("topology.yaml", 1, [FE2])
+        assert {"opener": FE2, "server": EDGE, "kind": "server"} in plan["links_die"]
+        assert FE1 in [need["server"] for need in plan["certificates"]]
+        assert "sip.example.test" in [record["name"] for record in plan["dns_needed"]]
+        assert FE2 in [record["name"] for record in plan["dns_unused"]]
+        assert (await stranger.get("/api/v1/plan")).status == 401
+
+
+def printed(file: Path) -> str:
+    """Return what `sipmesh topology plan --json` prints."""
+    command = [sys.executable, "-m", "sipmesh", "topology", "plan", "--json", "--topology", str(file)]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 @on_loop

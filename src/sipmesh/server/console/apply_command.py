@@ -1,6 +1,6 @@
-"""The operation `apply`: what `sipmesh topology apply` does, by the same functions, in one request.
+"""The operations `plan` and `apply`: what `sipmesh topology plan` and `apply` do, by the same functions, in one request each.
 
-It runs in a thread of its own, and has the commands of management carried out on the event loop. Each link is probed by the
+`apply` runs in a thread of its own, and has the commands of management carried out on the event loop. Each link is probed by the
 server that opens it. Phones are not probed, and neither are links of applications: no server can do that for management.
 """
 
@@ -10,24 +10,24 @@ import asyncio
 import json
 from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.admin.local_servers import ask_running
 from sipmesh.server.admin.replies import RELOAD
-from sipmesh.server.console.commands import noting
+from sipmesh.server.console.commands import generations_in, noting
 from sipmesh.server.console.operations import APPLY, NotAllowedError
 from sipmesh.server.control_socket import MAY_GRANT, STATE, WHO, encode
 from sipmesh.server.management.issuing import issue_for
-from sipmesh.server.management.publishing.application import Application, Publication
-from sipmesh.server.management.publishing.certificate_needs import IssuedBy, certificate_needs
-from sipmesh.server.management.publishing.decommission import CA, servers_of
+from sipmesh.server.management.publishing.application import Application
+from sipmesh.server.management.publishing.certificate_needs import IssuedBy
+from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.management.publishing.link_checks import Checked
-from sipmesh.server.management.publishing.publish_checks import from_a_restart
+from sipmesh.server.management.publishing.plan_report import planned
 from sipmesh.server.management.publishing.publisher import DRAFT
-from sipmesh.server.management.replies import PLAN, PROBE_LINKS, Plan
-from sipmesh.topology.builder.link_changes import link_changes
+from sipmesh.server.management.replies import PLAN, PROBE_LINKS
 from sipmesh.topology.document.load import load
 from sipmesh.trust.role import Role
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from sipmesh.server.control_socket import Command, ControlCommand
     from sipmesh.server.management.publishing.application import ApplyReport
     from sipmesh.server.management.publishing.link_checks import Check
+    from sipmesh.server.management.publishing.plan_report import Planned, PlanReport
+    from sipmesh.server.management.replies import Plan
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
@@ -49,7 +51,7 @@ PROBED_S: Final = 10.0
 
 
 class ApplyCommand:
-    """Applies the draft of *node*'s network, one at a time, by the *commands* of management."""
+    """Compares the draft of *node*'s network, and applies it, one at a time, by the *commands* of management."""
 
     def __init__(self, node: RunningServer, management_db: ManagementDb, commands: Mapping[str, Command]) -> None:
         self._node, self._management_db, self._commands = node, management_db, commands
@@ -59,8 +61,16 @@ class ApplyCommand:
         return f"<ApplyCommand of {self._node.view.name}>"
 
     def commands(self) -> Mapping[str, Command]:
-        """Return the operation by its name."""
-        return {APPLY: self._apply}
+        """Return both operations by their names: `plan` adds to the command of management what follows from its plan."""
+        return {PLAN.name: self._plan, APPLY: self._apply}
+
+    async def _plan(self, asked: Asked) -> PlanReport:
+        plan = await self._commands[PLAN.name](asked)
+        return (await asyncio.to_thread(self._planned, plan)).report
+
+    def _planned(self, plan: Plan) -> Planned:
+        before = self._node.view.loaded
+        return planned(plan, before, load(before.folder / DRAFT), partial(generations_in, before.folder / CA))
 
     async def _apply(self, asked: Asked) -> ApplyReport:
         """Apply the plan that the operator has read; raises `OperatorError` if nothing is published."""
@@ -76,7 +86,7 @@ class ApplyCommand:
             return await asyncio.to_thread(self._carry_out, host, plan, asked)
 
     def _carry_out(self, host: ConsoleHost, plan: Plan, asked: Asked) -> ApplyReport:
-        publication = publication_of(plan, self._node.view.loaded)
+        publication = self._planned(plan).publication
         issued = [need.server for need in publication.certificates if need.by is IssuedBy.APPLY]
         if issued and not asked[MAY_GRANT]:
             raise NotAllowedError(
@@ -86,18 +96,6 @@ class ApplyCommand:
         return Application(host, publication).run(
             str(asked["why"]), wait_s, force=bool(asked["force"]), rolls_back=rolls_back
         )
-
-
-def publication_of(plan: Plan, before: Loaded) -> Publication:
-    """Return what follows from a plan; raises `OperatorError` if the draft is not the one of the plan any more."""
-    after = load(before.folder / DRAFT)
-    if (after.digest, before.number) != (plan.digest, plan.base):
-        raise OperatorError("the draft or the version in force has changed while they were compared; try again")
-    folder, at = before.folder / CA, datetime.now(UTC)
-    needs = list(certificate_needs(after, CaGenerations(folder) if CaGenerations.are_in(folder) else None, at))
-    follows = (link_changes(before, after).appear, list(from_a_restart(before, after)))
-    revoked = sorted(servers_of(before) - servers_of(after))
-    return Publication(plan.base, plan.digest, plan.dangers, needs, *follows, revoked, before, after)
 
 
 class ConsoleHost:

@@ -141,18 +141,18 @@ def _read_certificates(loaded: Loaded, use: Use, at: datetime) -> CertificatesRe
 def _revoke(folder: Path, management_db: ManagementDb, who: str, serial: int, reason: Reason) -> RevokedReply:
     """Revoke in the CA in *folder*; raises `OperatorError` if there is no CA, or no such certificate."""
     at = datetime.now(UTC)
-    record = revoke(_generations(folder), serial, reason, at, noting(management_db, who))
+    record = revoke(generations_in(folder), serial, reason, at, noting(management_db, who))
     return RevokedReply(record.names[0], record.serial_hex, str(record.reason), 0)
 
 
 def _sign_crls(folder: Path, management_db: ManagementDb, who: str) -> list[str]:
-    signed = sign_crls(_generations(folder), datetime.now(UTC), noting(management_db, who))
+    signed = sign_crls(generations_in(folder), datetime.now(UTC), noting(management_db, who))
     return [str(file.relative_to(folder.parent)) for file, _, number in signed if number is not None]
 
 
 def _issue(loaded: Loaded, management_db: ManagementDb, who: str, server: str, lifetime: timedelta) -> x509.Certificate:
     """Issue for one server; raises `OperatorError` for a server that is unknown, or has its key on another machine."""
-    generations = _generations(loaded.folder / CA)
+    generations = generations_in(loaded.folder / CA)
     if has_its_key_elsewhere(loaded, generations, server):
         raise OperatorError(
             f"the key of {server} is on another machine, and a running server renews its certificate itself"
@@ -161,7 +161,8 @@ def _issue(loaded: Loaded, management_db: ManagementDb, who: str, server: str, l
     return issue_for(loaded, generations.current, server, datetime.now(UTC), lifetime, note=note).certificate
 
 
-def _generations(folder: Path) -> CaGenerations:
+def generations_in(folder: Path) -> CaGenerations:
+    """Return the CAs in *folder*; raises `OperatorError` if they are on another machine."""
     if not CaGenerations.are_in(folder):
         raise OperatorError("the CA is on another machine: use the command there, such as `sipmesh ca revoke`")
     return CaGenerations(folder)

@@ -67,6 +67,7 @@ from sipmesh.server.console.replies import (
 )
 from sipmesh.server.control_socket import MAY_GRANT, WHO
 from sipmesh.server.management.publishing.application import ApplyReport
+from sipmesh.server.management.publishing.plan_report import PlanReport
 from sipmesh.server.management.replies import (
     ACKNOWLEDGED,
     ASK_DNS,
@@ -81,7 +82,6 @@ from sipmesh.server.management.replies import (
     Acknowledgement,
     DnsReply,
     NetworkReply,
-    Plan,
     ProbedReply,
     PublicationReply,
     PutInForce,
@@ -133,7 +133,7 @@ _READS: Final = (
     Operation(NETWORK.name, "status", VIEWER, "Every server and its last report.", Nothing, NetworkReply),
     Operation(HISTORY.name, "versions", VIEWER, "Every published version.", Nothing, list[VersionReply]),
     Operation(VERSION.name, "version", VIEWER, "One published version.", VersionNumber, PublicationReply),
-    Operation(PLAN.name, "plan", VIEWER, "What the publication of the draft would change.", Nothing, Plan),
+    Operation(PLAN.name, "plan", VIEWER, "What the publication of the draft leads to.", Nothing, PlanReport),
     Operation(
         ACKNOWLEDGED.name, "acknowledged", VIEWER, "Which servers have a version in force.", ToAwait, Acknowledgement
     ),

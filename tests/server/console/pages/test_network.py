@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from support.console import Visitor, management_with_console
-from support.managed import MGMT
-from support.network import FE1
+from support.managed import MGMT, without
+from support.network import EDGES, FE1, FE2, POOL
 from support.running import on_loop
 
 
@@ -40,3 +40,22 @@ async def test_each_page_about_the_network_is_shown(tmp_path: Path) -> None:
             assert (shown.status, told in shown.text) == (status, True), path
         network.organisation.file.write_text("sipmesh: 1\n")
         assert (await viewer.get("/")).status == (await viewer.get("/versions")).status == 200
+
+
+@on_loop
+async def test_page_of_versions_says_what_the_draft_leads_to(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as viewer:
+        await viewer.log_in("viewer")
+        network.edit(without(FE2))
+        network.edit(lambda document: document["sip_domains"].append("sip.example.test"))
+        shown = (await viewer.get("/versions")).text
+        for title, line in (
+            ("Links that it forbids", f"{POOL} → {EDGES}: 1 server link"),
+            ("Certificates:", f"{FE1} its certificate lacks sip.example.test"),
+            ("DNS records that must exist", "_sips._tcp.sip.example.test."),
+            ("DNS records that have no use any more", f"{FE2}. A"),
+            ("Revoked at once, and for good", FE2),
+        ):
+            assert title in shown
+            assert line in shown.partition(title)[2].partition("</ul>")[0], line
+        assert "From a restart only" not in shown

@@ -83,9 +83,9 @@ def _loaded(place: Place, version: int) -> Loaded:
 
 
 def _records(place: Place, loaded: Loaded, purpose: Sequence[Purpose] | None) -> Sequence[DnsRecord]:
-    from sipmesh.cli.topology.dns.presented_chains import tlsa_data
+    from sipmesh.server.certificates.presented_chains import tlsa_data
 
-    records = dns_records(loaded.topology, tlsa_data(place, loaded))
+    records = dns_records(loaded.topology, tlsa_data(loaded, place.generations))
     return [record for record in records if not purpose or record.purpose in purpose]
 
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from sipmesh.cli.topology.planning.plan import Planned
     from sipmesh.server.control_socket import ControlCommand
     from sipmesh.server.management.publishing.application import ApplyReport
     from sipmesh.server.management.publishing.link_checks import Check, Checked
+    from sipmesh.server.management.publishing.plan_report import Planned
     from sipmesh.topology.document.load import Loaded
 
 T = TypeVar("T")

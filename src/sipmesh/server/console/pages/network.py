@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -16,12 +16,15 @@ from sipmesh.server.console.parameters import typed
 from sipmesh.server.control_socket import Encoded
 from sipmesh.server.management.publishing.publish import read_draft
 from sipmesh.server.management.publishing.publisher import DRAFT
-from sipmesh.server.management.replies import HISTORY, NETWORK, PLAN, VERSION, NetworkReply, Plan
+from sipmesh.server.management.replies import HISTORY, NETWORK, PLAN, VERSION, NetworkReply
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.server.typed_json import read
+from sipmesh.topology.builder.link_changes import in_words
 
 if TYPE_CHECKING:
     from sipmesh.server.console.pages.frame import Frame, Show
+    from sipmesh.server.management.publishing.plan_report import PlanReport
+    from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.model import Topology
 
 
@@ -53,11 +56,15 @@ class NetworkPages:
         reply: NetworkReply | Encoded = await self._frame.read(request, NETWORK.name)
         return read(NetworkReply, json.loads(reply.json)) if isinstance(reply, Encoded) else reply
 
+    async def _draft(self) -> Loaded:
+        """Return the draft; raises `OperatorError` with its problems."""
+        return (await off_loop(read_draft, self._view().loaded.folder / DRAFT)).loaded
+
     async def _map(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         network, wrong = await self._network(request), ""
         draft: Topology | None = None
         try:
-            draft = (await off_loop(read_draft, self._view().loaded.folder / DRAFT)).loaded.topology
+            draft = (await self._draft()).topology
         except OperatorError as error:
             wrong = error.message
         drawing = network_map(self._view().loaded.topology, network, draft)
@@ -75,14 +82,19 @@ class NetworkPages:
         return "server.html", {"report": known[name], "newest": network.version, "links": links}
 
     async def _versions(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
-        plan: Plan | None = None
+        plan: PlanReport | None = None
         wrong: list[str] = []
+        appear: Sequence[str] = ()
+        die: Sequence[str] = ()
         try:
             plan = await self._frame.read(request, PLAN.name)
+            appear = in_words(plan.links_appear, await self._draft())
+            die = in_words(plan.links_die, self._view().loaded)
         except OperatorError as error:
             wrong = [error.message, *map(str, error.problems)]
         versions = await self._frame.read(request, HISTORY.name)
-        return "versions.html", {"plan": plan, "wrong": wrong, "versions": list(reversed(versions))}
+        shown = {"plan": plan, "appear": appear, "die": die, "wrong": wrong, "versions": versions[::-1]}
+        return "versions.html", shown
 
     async def _version(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         number = request.match_info["number"]

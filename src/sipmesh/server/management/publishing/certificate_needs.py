@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.topology.view import certificate_names
@@ -31,6 +31,13 @@ class IssuedBy(StrEnum):
     """An operator makes a request on its machine: the server is new."""
 
 
+_HOW: Final = {
+    IssuedBy.APPLY: "`sipmesh topology apply` issues it ({})",
+    IssuedBy.RENEWAL: "it gets a new one with its next renewal; sooner, on its machine: {}",
+    IssuedBy.JOIN: "on its machine: {}",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class CertificateNeed:
     """A server whose certificate does not fit the draft; *why* says what it lacks, *command* what an operator types."""
@@ -39,6 +46,9 @@ class CertificateNeed:
     why: str
     by: IssuedBy
     command: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.server} {self.why}: {_HOW[self.by].format(self.command)}"
 
 
 def certificate_needs(loaded: Loaded, generations: CaGenerations | None, at: datetime) -> Iterator[CertificateNeed]:

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sipmesh.errors import OperatorError
 from sipmesh.topology.builder.tlsa import tlsa_of_ca, tlsa_of_chain
 from sipmesh.topology.document.listeners import listeners
+from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.view import view
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from sipmesh.cli.place import Place
+    from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.topology.builder.tlsa import TlsaData
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
 
 
-def tlsa_data(place: Place, loaded: Loaded) -> TlsaData:
+def tlsa_data(loaded: Loaded, generations: Callable[[], CaGenerations]) -> TlsaData:
     """Return the data of all TLSA records of a topology; nothing unless it has `dane`.
 
     Certificates of our own CA are named by its issuing CAs: the present one, those of certificates that are still in use, and a
-    prepared one, so that its record is there before it issues (RFC 7671 section 8.1). Raises `OperatorError` on a machine without
-    the CA, and for a certificate of another CA whose file is not on this machine.
+    prepared one, so that its record is there before it issues (RFC 7671 section 8.1). *generations* returns our CAs, or raises
+    `OperatorError` on a machine without them. Raises `OperatorError` also for a certificate of another CA whose file is not on
+    this machine.
     """
     if not loaded.topology.dane:
         return {}
-    ours = list(dict.fromkeys(tlsa_of_ca(ca.issuing) for ca in place.generations().alive))
+    ours = list(dict.fromkeys(tlsa_of_ca(ca.issuing) for ca in generations().alive))
     found: dict[tuple[str, int], list[str]] = {}
     for pool in loaded.topology.pools:
         for server in pool.servers:
@@ -52,4 +55,7 @@ def _data(seen: ServerView, kind: LinkKind, ours: Sequence[str]) -> Iterator[str
 
 
 def _of_file(file: Path) -> str:
-    return tlsa_of_chain(read_certificates(file))
+    try:
+        return tlsa_of_chain(read_certificates(file))
+    except UnusableFileError as wrong:
+        raise OperatorError(f"{file} {wrong}; it is needed for the TLSA records") from None
