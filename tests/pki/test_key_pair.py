@@ -45,6 +45,21 @@ def test_certificate_follows_its_key_after_a_crash_between_the_two(
     assert not finish_pair(*where)
 
 
+def test_process_that_is_between_the_two_can_go_on_after_another_one_has_finished(
+    pairs: tuple[Issued, Issued], where: tuple[Path, Path]
+) -> None:
+    """A worker starts while its supervisor puts a new certificate in place."""
+    certificate, key = where
+    places = [files.prepare(key, pairs[1].key, files.SECRET), files.prepare(certificate, pairs[1].chain, files.PUBLIC)]
+    places[0]()
+    assert finish_pair(*where)
+    places[1]()
+    assert (differ(*where), certificate.read_bytes()) == (False, pairs[1].chain)
+    write_pair(certificate, pairs[0].chain, key, pairs[0].key)
+    assert (differ(*where), certificate.read_bytes()) == (False, pairs[0].chain)
+    assert sorted(file.name for file in certificate.parent.glob("*fe1*")) == ["fe1.key", "fe1.pem"]
+
+
 def test_certificate_of_another_key_is_never_put_in_place(
     pairs: tuple[Issued, Issued], where: tuple[Path, Path]
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -20,12 +22,18 @@ def write_pair(certificate: Path, chain: bytes, key_file: Path, key: bytes) -> N
 
 
 def finish_pair(certificate: Path, key_file: Path) -> bool:
-    """Put the certificate of the key in *key_file* in its place, if `write_pair` ended between the two; return whether it did."""
+    """Put the certificate of the key in *key_file* in its place, if `write_pair` ended between the two; return whether it did.
+
+    Several processes may do so at once, also while another one is between the two: it finds its file where it was.
+    """
     waiting = files.beside(certificate)
-    if not differ(certificate, key_file) or not waiting.exists() or differ(waiting, key_file) is not False:
+    if not differ(certificate, key_file) or differ(waiting, key_file) is not False:
         return False
-    waiting.replace(certificate)
-    files.sync_folder(certificate.parent)
+    linked = certificate.with_name(f".{certificate.name}.{os.getpid()}")
+    with suppress(FileNotFoundError, FileExistsError):
+        linked.hardlink_to(waiting)
+        linked.replace(certificate)
+        files.sync_folder(certificate.parent)
     return True
 
 
