@@ -30,9 +30,13 @@ pytestmark = [pytest.mark.peer("postgresql"), pytest.mark.soak, pytest.mark.time
 
 @pytest.fixture(name="pool")
 def _pool(tmp_path: Path, postgres_url: str) -> Pool:
+    return pool_on(tmp_path, f"{postgres_url}&{LOSES_LOCKS}")
+
+
+def pool_on(tmp_path: Path, url: str) -> Pool:
     """Both hosts with the CA; no server runs."""
     organisation, entry = build_pool(tmp_path / "m")
-    pool = Pool.make(organisation, entry, tmp_path, f"{postgres_url}&{LOSES_LOCKS}")
+    pool = Pool.make(organisation, entry, tmp_path, url)
     pool.join()
     leader = ManagementDb(organisation.folder)
     leader.lease.must_lead()

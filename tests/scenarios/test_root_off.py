@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from scenarios.test_management_steps import _pool  # noqa: F401 - a fixture
+from scenarios.test_root_steps import _pool  # noqa: F401 - a fixture
 from support.managed import MGMT, MGMT2
 from support.pool import Pool
 from support.root_steps import STEPS, RootHost
