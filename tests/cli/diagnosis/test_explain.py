@@ -76,7 +76,7 @@ def test_a_certificate_comes_in_another_role_than_it_was_said_to_have(running: O
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("--as", "king"), "belongs to one of"),
+        (("--as", "king"), "one of these after --as"),
         (("--server", "fe9.example.com"), "not a server of the topology"),
     ],
 )

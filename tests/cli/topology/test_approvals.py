@@ -70,7 +70,9 @@ async def test_proposal_that_was_changed_is_neither_reviewed_nor_signed(managed:
         file.write_bytes(file.read_bytes().replace(b'"serial": 1', b'"serial": 1.0'))
         for command in (("review", str(file)), ("approve", str(file), "--key", str(tmp_path / "ada"))):
             assert "proposal was changed" in await managed.type("topology", *command, code=1)
-        assert "there is no proposal" in await managed.type("topology", "review", "nothing.json", code=1)
+        refused = await managed.type("topology", "review", "nothing.json", code=1)
+        assert "there is no proposal" in refused
+        assert "sipmesh topology propose" in refused
 
 
 @on_loop

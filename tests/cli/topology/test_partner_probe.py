@@ -20,7 +20,7 @@ def test_network_without_an_edge_has_nothing_to_probe_from(organisation: Organis
 def test_edges_of_other_machines_are_named(organisation: Organisation) -> None:
     assert organisation.type("topology", "add", "pool", "--role", "edge", "--server", "e1", "--server", "e2").code == 0
     loaded = load(organisation.file)
-    with pytest.raises(OperatorError, match=r"on the machine of e1\.example\.com, e2\.example\.com"):
+    with pytest.raises(OperatorError, match=r"key of none of these edges: e1\.example\.com, e2\.example\.com; run"):
         edges_of(loaded, "")
     assert organisation.type("ca", "issue", "e2.example.com").code == 0
     assert edges_of(loaded, "") == (["e2.example.com"], ["e1.example.com"])

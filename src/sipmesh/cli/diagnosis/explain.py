@@ -159,7 +159,9 @@ def _connects_as(speaker: str) -> ConnectsAs | None:
         return ConnectsAs(speaker)
     except ValueError:
         names = ", ".join(ConnectsAs)
-        raise OperatorError(f"a certificate belongs to one of {names}, and not to {speaker!r}") from None
+        raise OperatorError(
+            f"{speaker!r} has no certificate to judge; write one of these after --as: {names}"
+        ) from None
 
 
 def _link(link: str, server: str, place: Place, *, as_json: bool) -> bool:

@@ -203,7 +203,9 @@ def _read(file: Path) -> Proposal:
     try:
         return Approvable.decode(file.read_bytes())
     except OSError as wrong:
-        raise OperatorError("there is no proposal", (Problem(file, 0, "", str(wrong.strerror), ""),)) from None
+        remedy = "name a proposal, or make one: sipmesh topology propose"
+        problem = Problem(file, 0, "", f"cannot be read ({wrong.strerror})", remedy)
+        raise OperatorError("there is no proposal", (problem,)) from None
 
 
 def _loaded(made: Proposal, file: Path) -> Loaded:

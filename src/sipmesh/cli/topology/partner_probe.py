@@ -69,5 +69,7 @@ def edges_of(loaded: Loaded, named: str) -> tuple[list[str], list[str]]:
     elsewhere = [server.name for server in servers if server.name not in here]
     if not here:
         names = ", ".join(elsewhere or [server.name for server in route.servers])
-        raise OperatorError(f"the key of no such edge is on this machine; run this command on the machine of {names}")
+        raise OperatorError(
+            f"this machine has the key of none of these edges: {names}; run this command on the machine of one"
+        )
     return here, elsewhere

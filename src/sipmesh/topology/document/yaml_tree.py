@@ -182,7 +182,15 @@ class _Reader:
         self._left -= 1
         if self._left < 0 or len(path) > DEEPEST_NESTING:
             where = dotted(path[:3])
-            raise _broken(Problem(_NO_FILE, line + 1, where, "is nested without end", "write it without aliases"))
+            raise _broken(
+                Problem(
+                    _NO_FILE,
+                    line + 1,
+                    where,
+                    "is too large, or nested too deeply, with its aliases written out",
+                    "write it without aliases",
+                )
+            )
         return YamlEntry(line + 1, path, self._value(node, path))
 
     def _value(self, node: Node, path: Loc) -> Scalar | Mapping[str, YamlEntry] | Sequence[YamlEntry]:
