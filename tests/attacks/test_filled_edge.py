@@ -60,3 +60,14 @@ async def test_edge_takes_no_users(managed: Managed) -> None:
         users = UserDocument(managed.organisation.domain, POOL, 3, part=1, parts=2)
         item = Item(ItemKind.USERS, managed.signed(users.encode(), kind=USERS), "0", 3)
         assert (await thief.give(item)).status == 488
+
+
+@on_loop
+async def test_version_is_read_only_if_management_has_signed_it(managed: Managed) -> None:
+    """A server can sign 5 MB of JSON, which takes half a second to read. Its signer is refused before that."""
+    async with managed, AsyncExitStack() as stack:
+        await managed.start(EDGE)
+        thief = await Giver.meet(stack, managed, EDGE, FE1)
+        for shown, why in ((managed.credentials(FE1), "is not trusted"), (None, "it is not a publication")):
+            assert (await thief.topology(managed.signed(b"{}", shown))).status == 488
+            assert why in managed.told[EDGE].last("document rejected: the old version stays in force")["why"]

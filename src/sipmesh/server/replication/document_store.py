@@ -213,8 +213,12 @@ class DocumentStore:
         return max(seen, record.number if record is not None else 0)
 
     def newer(self, jws: bytes, in_force: Loaded, at: datetime) -> Loaded:
-        """Check a publication that arrived at time *at*, and load it; raises `RemoteError` if it is refused."""
+        """Check a publication that arrived at time *at*, and load it; raises `RemoteError` if it is refused.
+
+        The signer is judged first: to read 5 MB of JSON that anybody has signed would take half a second.
+        """
         signed = _signed(jws, KIND)
+        verify_signer(signed, in_force, at)
         try:
             publication = Publication.decode(signed.payload)
         except MalformedDocumentError as wrong:
@@ -229,7 +233,7 @@ class DocumentStore:
             )
         if why := VERSIONS.why_beyond(publication.number, at, floor):
             raise _refused(why)
-        self._accept_signer(signed, in_force, at)
+        self._fencing.accept(signed, at)
         self.known_to_exist = max(self.known_to_exist, publication.number)
         try:
             with large_lists_later():
