@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sipmesh.server.console.parameters import Given, Lines, NewUser, ToAwait, UserName, typed
+from sipmesh.server.console.parameters import Given, Lines, NewUser, ToAwait, ToRevoke, UserName, typed
 from sipmesh.server.typed_json import UnreadableJsonError, read
 
 
@@ -25,6 +25,8 @@ def test_text_of_a_number_becomes_a_number_and_other_text_stays() -> None:
         (NewUser, {"user": "a", "password": "p" * 256}, {"user": "a", "password": "p" * 257}),
         (NewUser, {"user": "a", "password": "p"}, {"user": "a", "password": ""}),
         (UserName, {"user": "a"}, {"user": "a", "who": "ada"}),
+        (ToRevoke, {"serial": "0f" * 20}, {"serial": "0f" * 20 + "0"}),
+        (ToRevoke, {"serial": "0F:" * 19 + "0F"}, {"serial": "0F::0F"}),
     ],
 )
 def test_parameter_at_its_bound_is_read_and_one_beyond_it_is_refused(

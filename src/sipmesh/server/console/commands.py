@@ -98,9 +98,11 @@ class ConsoleCommands:
     async def _revoke(self, asked: Mapping[str, Any]) -> RevokedReply:
         """Revoke one certificate, write the audit log, and close the links here; all servers receive the new CRL."""
         folder = self._node.view.loaded.folder / CA
-        serial, reason = int(str(asked["serial"]), 16), Reason(asked["reason"])
-        reply = await off_loop(_revoke, folder, self._management_db, str(asked[WHO]), serial, reason)
-        closed = len(self._look().closed)
+        serial, reason = int(str(asked["serial"]).replace(":", ""), 16), Reason(asked["reason"])
+        try:
+            reply = await off_loop(_revoke, folder, self._management_db, str(asked[WHO]), serial, reason)
+        finally:  # the CRL may be new although the ledger has not stored the revocation
+            closed = len(self._look().closed)
         return RevokedReply(reply.server, reply.serial, reply.reason, closed)
 
     async def _sign_crls(self, asked: Mapping[str, Any]) -> SignedListsReply:

@@ -128,9 +128,9 @@ class ToIssue(Given):
 
 
 class ToRevoke(Given):
-    """The certificate to revoke: *serial* is hexadecimal."""
+    """The certificate to revoke: *serial* is hexadecimal, with or without colons. No name of a server is needed."""
 
-    serial: Annotated[str, Field(pattern="^[0-9A-Fa-f]{1,40}$")]
+    serial: Annotated[str, Field(pattern="^[0-9A-Fa-f](:?[0-9A-Fa-f]){0,39}$")]
     reason: Reason = Reason.UNSPECIFIED
 
 
