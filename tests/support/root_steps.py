@@ -119,10 +119,10 @@ class RootHost(Host):
     def follow(self) -> None:
         """Put in force what the leader has published, and store what it has sealed, as a server that follows does each second."""
         faults: list[str] = []
-        finish_own(self.view, self.folder / "ca")
         for _ in range(MOST_LOOKS):
             self.versions = PublishedVersion(self.database, DocumentStore(self.folder, self.name))
             self.versions.begin()
+            finish_own(self.view, self.folder / "ca")
             self.versions.catch_up(self.versions.load(), datetime.now(UTC))
             faults = [fault] if (fault := self.versions.fault) else []
             try:
