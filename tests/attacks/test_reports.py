@@ -141,6 +141,6 @@ async def test_edge_that_writes_nonsense_is_told_of_and_its_front_ends_go_on(
         await until(lambda: network.master.reports.misread.get(EDGE))
         told = await network.network()
         assert told[EDGE]["faults"][0]["what"].startswith(f"its report from {FE1} cannot be read: number")
-        assert all(
-            "fe2.example.test does not answer" in fault["what"] for fault in told[FE1]["faults"]
-        )  # it is not there
+        assert not any(
+            "cannot be read" in fault["what"] for fault in told[FE1]["faults"]
+        )  # a busy server has other faults
