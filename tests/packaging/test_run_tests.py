@@ -16,8 +16,6 @@ FAILS = "def test_fails():\n    assert False\n"
 FAILS_ONCE = """
 from pathlib import Path
 
-pytestmark = pytest.mark.wide
-
 def test_fails_once():
     been = Path(__file__).with_suffix(".been")
     again = been.exists()

@@ -31,6 +31,7 @@ from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import sign
 from sipmesh.transport.limits import Limits
+from sipmesh.transport.reactor.descriptors import SHARE
 from sipmesh.trust.evidence import LinkKind
 from support.managed import MGMT, Managed, links_between
 from support.network import EDGE, FE1, FE2, FE3, PARTNER_EDGE, Network
@@ -402,9 +403,9 @@ async def test_oldest_link_of_a_user_is_closed_at_the_user_limit(home: Network, 
 
 @on_loop
 async def test_strangers_leave_descriptors_for_servers_and_for_a_user(pool: Network) -> None:
-    """With 160 descriptors, 40 are kept: slow silent connections are closed for newer ones, and a server connects."""
+    """With 120 descriptors for clients, others are kept: slow silent connections are closed for newer ones, and a server connects."""
     pool.limits = Limits(slow_s=0)
-    with descriptors(in_all=with_free(160)), ExitStack() as silent:
+    with descriptors(in_all=with_free(120)), ExitStack() as silent:
         async with pool:
             alice = await pool.phone("alice", FE1)
             listener = pool.nodes[FE1].listening.listeners[0]
@@ -421,7 +422,7 @@ async def test_strangers_leave_descriptors_for_servers_and_for_a_user(pool: Netw
 async def test_users_who_have_logged_in_leave_descriptors_for_servers(pool: Network) -> None:
     """They use all but a quarter; the next one waits without being closed, a server connects, and then there is room again."""
     pool.limits = Limits(accept_pause_s=0.02)
-    with descriptors(in_all=with_free(100)):
+    with descriptors(in_all=with_free(70)):
         async with pool:
             node = pool.nodes[FE1]
             listener, phones = node.listening.listeners[0], list[Peer]()
@@ -535,10 +536,9 @@ async def from_address(network: Network, address: str, user: str = "carol") -> P
 
 
 def with_free(count: int) -> int:
-    """Return the number of descriptors that leaves *count* of them free: some numbers below the highest may be free too."""
+    """Return the number of descriptors of which clients find *count* free, below the share that is kept from them."""
     used = {int(entry.name) for entry in Path("/proc/self/fd").iterdir()}
-    free = (number for number in itertools.count() if number not in used)
-    return next(itertools.islice(free, count - 1, None)) + 1
+    return next(n for n in itertools.count(count) if n - n // SHARE - sum(fd < n - n // SHARE for fd in used) >= count)
 
 
 @contextmanager
