@@ -63,7 +63,7 @@ class Costs:
     login: float = 162.0
     refresh: float = 17.2
     message: float = 31.6
-    call: float = 187.0
+    call: float = 293.0
     workers: float = 1.16
     link: float = 31.8 * KIB
     row: float = 1.0 * KIB
