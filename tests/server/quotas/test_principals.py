@@ -403,7 +403,7 @@ async def test_oldest_link_of_a_user_is_closed_at_the_user_limit(home: Network, 
 
 @on_loop
 async def test_strangers_leave_descriptors_for_servers_and_for_a_user(pool: Network) -> None:
-    """With 120 descriptors for clients, others are kept: slow silent connections are closed for newer ones, and a server connects."""
+    """Clients find 120 descriptors: slow silent connections are closed for newer ones, and a server connects."""
     pool.limits = Limits(slow_s=0)
     with descriptors(in_all=with_free(120)), ExitStack() as silent:
         async with pool:
