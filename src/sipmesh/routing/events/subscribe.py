@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from sipmesh.routing.content_encoding import refused_encoding
 from sipmesh.routing.events.packages import (
     ALLOW_EVENTS,
     LONGEST_EVENT,
@@ -27,7 +28,6 @@ MAX_EXPIRES_S: Final = 3600
 LARGEST_DOCUMENT: Final = 16 << 10
 """Octets of a published document."""
 
-IDENTITY: Final = "identity"
 """The Content-Encoding of a body that is not encoded."""
 
 BAD_EVENT: Final = Answer(489, headers=(("Allow-Events", ALLOW_EVENTS),), why="no package of this server")
@@ -73,8 +73,8 @@ def _unreadable(request: Request) -> Answer | None:
     """Refuse a document that is not PIDF, is encoded, or is too large (RFC 3261 section 8.2.3)."""
     if request.body and content_type(request) != PRESENCE.content_type:
         return Answer(415, headers=(("Accept", PRESENCE.content_type),))
-    if request.body and any(ascii_lower(item) != IDENTITY for item in request.items("content-encoding")):
-        return Answer(415, headers=(("Accept-Encoding", IDENTITY),))
+    if request.body and (refused := refused_encoding(request)) is not None:
+        return refused
     return Answer(413) if len(request.body) > LARGEST_DOCUMENT else None
 
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
+from sipmesh.routing.content_encoding import refused_encoding
 from sipmesh.routing.identity.border import is_outside
 from sipmesh.routing.identity.privacy import is_anonymous
 from sipmesh.routing.identity.sender import ClientSender, Sender
@@ -23,8 +24,6 @@ CPIM: Final = "message/cpim"
 LARGEST_HEADER: Final = 8_192
 """Octets of the header of a CPIM message: it is parsed. Phones write some hundreds."""
 
-IDENTITY_ENCODING: Final = "identity"
-_UNSUPPORTED_TYPE: Final = 415
 _RULE: Final = "RFC 3862 section 2.3"
 _FROM: Final = "from"
 _INSTANT_INBOX: Final = "im:"
@@ -48,8 +47,8 @@ def refused_author(request: Request, sender: Sender) -> Answer | None:
         return None
     if not isinstance(sender, ClientSender) and not is_outside(sender):
         return None
-    if any(ascii_lower(coding) != IDENTITY_ENCODING for coding in request.items("content-encoding")):
-        return Answer(_UNSUPPORTED_TYPE, headers=(("Accept-Encoding", IDENTITY_ENCODING),))
+    if (encoded := refused_encoding(request)) is not None:
+        return encoded
     allowed = _NO_DOMAINS if isinstance(sender, ClientSender) else sender.peer.asserts
     try:
         for author in authors_of(request.body):
@@ -64,7 +63,7 @@ def refused_author(request: Request, sender: Sender) -> Answer | None:
 def authors_of(body: bytes) -> list[NameAddr]:
     """Give each From in the header of a CPIM message; RemoteError for a header that two phones may read differently.
 
-    The prefix of a name may be that of any namespace (RFC 3862 section 2.5), also of the one that has From.
+    The prefix of a name may be that of any namespace (RFC 3862 section 2.5), also of the namespace that has From.
     """
     end = _END.search(body)
     if end is None or not 0 < end.start() <= LARGEST_HEADER:
