@@ -540,7 +540,7 @@ def _build(
 
 
 def _revoked(record: Record, reason: Reason, at: datetime) -> Record:
-    """Return *record* as it is revoked; one that is revoked already keeps its time and reason."""
+    """Return *record* as it is revoked; a certificate that is revoked already keeps its time and reason."""
     return record if record.revoked_at is not None else replace(record, revoked_at=at, reason=str(reason))
 
 

@@ -331,7 +331,7 @@ def _fields(value: str) -> Mapping[str, str]:
 
 
 def _read_fields(items: list[str]) -> Mapping[str, str]:
-    """Read ``name=value`` of each item; RemoteError for one that breaks the grammar, or is given twice.
+    """Read ``name=value`` of each item; RemoteError for an item that breaks the grammar, or is given twice.
 
     A piece of a quoted string that was cut at a comma breaks the grammar.
     """

@@ -74,7 +74,7 @@ def is_token(text: str) -> bool:
 
 
 def all_printable(text: str) -> bool:
-    """Tell whether *text* has no character that ``isprintable`` refuses; that one looks up each character."""
+    """Tell whether *text* has no character that ``isprintable`` refuses; ``isprintable`` looks up each character."""
     return has_only(text, _PRINTABLE_TABLE) or text.isprintable()
 
 

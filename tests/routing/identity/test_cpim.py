@@ -1,4 +1,4 @@
-"""The sender that the body of a MESSAGE names must be one that its sender may speak as."""
+"""The sender that the body of a MESSAGE names must be a name that its sender may use."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def revoke(generations: CaGenerations, serial: int, reason: Reason, at: datetime
     """Revoke a certificate at the instant *at*, sign the CRL, and note it; raises `OperatorError` for an unknown serial.
 
     *lost* is the name of a server whose certificate the ledger may have lost. It is not known then which of our CAs has issued
-    it: each one that is alive lists the serial. Raises `UnrecordedRevocationError`, when it is revoked and noted, if the ledger
+    it: each CA in use lists the serial. Raises `UnrecordedRevocationError`, when it is revoked and noted, if the ledger
     does not store it.
     """
     if lost:
