@@ -42,8 +42,8 @@ class _Below:
     def add(self, found: Iterable[x509.Certificate]) -> None:
         """Add CAs, and drop the oldest of too many."""
         self.known.update(dict.fromkeys(found))
-        for oldest in list(self.known)[: max(0, len(self.known) - MOST_OF_ANCHOR)]:
-            del self.known[oldest]
+        while len(self.known) > MOST_OF_ANCHOR:
+            del self.known[next(iter(self.known))]
 
 
 class KnownIntermediates:

@@ -114,8 +114,8 @@ class RevocationUpdates:
         for authority in loaded.authorities:
             authority.use_crls(authority.lists.revoking(revoked))
         self.pushed |= dict.fromkeys(revoked)
-        for oldest in list(self.pushed)[: max(0, len(self.pushed) - MOST_PUSHED)]:
-            del self.pushed[oldest]
+        while len(self.pushed) > MOST_PUSHED:
+            del self.pushed[next(iter(self.pushed))]
         if self.follower is not None:
             self.follower.revoked(revoked)
         return self._close_relying_on(revoked)
