@@ -6,20 +6,13 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from sipmesh.database.shared import SharedDatabase
-from sipmesh.server.management.pool.file_replication import FileGiver
-from sipmesh.server.management.pool.joining import join_pool
-from sipmesh.server.replication.cert_renewal import renew_own
-from sipmesh.storage.management_db import ManagementDb
-from sipmesh.topology.view import view
 from support import management_steps
 from support.managed import MGMT, MGMT2
-from support.pool import Pool, build_pool
+from support.pool import Pool, pool_on
 
 LOSES_LOCKS = "options=-c%20idle_in_transaction_session_timeout%3D1000"
 """A process that is stopped in a transaction loses its locks after a second, and not after 4 s."""
@@ -31,26 +24,6 @@ pytestmark = [pytest.mark.peer("postgresql"), pytest.mark.soak, pytest.mark.time
 @pytest.fixture(name="pool")
 def _pool(tmp_path: Path, postgres_url: str) -> Pool:
     return pool_on(tmp_path, f"{postgres_url}&{LOSES_LOCKS}")
-
-
-def pool_on(tmp_path: Path, url: str) -> Pool:
-    """Both hosts with the CA; no server runs."""
-    organisation, entry = build_pool(tmp_path / "m")
-    pool = Pool.make(organisation, entry, tmp_path, url)
-    pool.join()
-    leader = ManagementDb(organisation.folder)
-    leader.lease.must_lead()
-    FileGiver(leader).give(view(organisation.load(), MGMT))
-    leader.lease.release()
-    leader.close()
-    second = pool.network.folder(MGMT2)
-    assert join_pool(second, SharedDatabase(pool.url, MGMT2))
-    follower = ManagementDb(second)
-    assert follower.lease.claim()
-    renew_own(view(pool.network.holding(MGMT2).load(), MGMT2), second / "ca", datetime.now(UTC))
-    follower.lease.release()
-    follower.close()
-    return pool
 
 
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGSTOP"])

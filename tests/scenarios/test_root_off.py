@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from scenarios.test_root_steps import _pool  # noqa: F401 - a fixture
 from support.managed import MGMT, MGMT2
-from support.pool import Pool
+from support.pool import pool_on
 from support.root_steps import STEPS, RootHost
 
 pytestmark = [pytest.mark.peer("postgresql"), pytest.mark.wide]
 
 
-def test_host_that_was_off_during_a_change_of_the_root_follows_and_leads(pool: Pool) -> None:
+def test_host_that_was_off_during_a_change_of_the_root_follows_and_leads(tmp_path: Path, postgres_url: str) -> None:
     """All that the leader has signed since is under the new root, whose CRLs the host does not have yet."""
+    pool = pool_on(tmp_path, postgres_url)
     folders = pool.network.folder(MGMT), pool.network.folder(MGMT2)
     first, second = RootHost(folders[0], pool.url, MGMT), RootHost(folders[1], pool.url, MGMT2)
     first.lead()

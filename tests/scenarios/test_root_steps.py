@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.test_management_steps import pool_on
 from support import root_steps
 from support.managed import MGMT, MGMT2
-from support.pool import Pool
+from support.pool import pool_on
 
 PATIENCE_S = 3600
 """Each moment of a step is a whole change of the root, which takes some seconds, or a minute on a machine under load."""
@@ -21,14 +20,12 @@ PATIENCE_S = 3600
 pytestmark = [pytest.mark.peer("postgresql"), pytest.mark.soak, pytest.mark.timeout(PATIENCE_S)]
 
 
-@pytest.fixture(name="pool")
-def _pool(tmp_path: Path, postgres_url: str) -> Pool:
-    """Both hosts. The locks of a killed process are free at once, and a slow machine needs the time that others have."""
-    return pool_on(tmp_path, postgres_url)
-
-
 @pytest.mark.parametrize("act", root_steps.STEPS)
-def test_other_server_finishes_the_change_of_the_root_after_each_step(pool: Pool, act: str) -> None:
+def test_other_server_finishes_the_change_of_the_root_after_each_step(
+    tmp_path: Path, postgres_url: str, act: str
+) -> None:
+    """The locks of a killed process are free at once, and a slow machine needs the time that others have."""
+    pool = pool_on(tmp_path, postgres_url)
     folders = (str(pool.network.folder(MGMT)), str(pool.network.folder(MGMT2)))
     paths = os.pathsep.join(filter(None, sys.path))
     done = subprocess.run(

@@ -10,11 +10,14 @@ from typing import Any
 
 from sipmesh.database.shared import SharedDatabase
 from sipmesh.demo.organisation import Organisation, PoolPlan
+from sipmesh.server.management.pool.file_replication import FileGiver
 from sipmesh.server.management.pool.joining import join_pool
 from sipmesh.server.management.publishing.offline_publish import publish_at_rest
+from sipmesh.server.replication.cert_renewal import renew_own
 from sipmesh.storage.backup.create import copy_users
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.management_move import move
+from sipmesh.topology.view import view
 from sipmesh.trust.role import Role
 from support.managed import MGMT, MGMT2, Managed, build_managed, servers_of
 from support.network import copied_with_ports
@@ -99,3 +102,23 @@ class Pool:
         plan = await self.network.ask(name, "plan")
         told = await self.network.ask(name, "publish", why="why", base=plan["base"], digest=plan["digest"])
         return int(told["version"])
+
+
+def pool_on(tmp_path: Path, url: str) -> Pool:
+    """Both hosts with the CA; no server runs."""
+    organisation, entry = build_pool(tmp_path / "m")
+    pool = Pool.make(organisation, entry, tmp_path, url)
+    pool.join()
+    leader = ManagementDb(organisation.folder)
+    leader.lease.must_lead()
+    FileGiver(leader).give(view(organisation.load(), MGMT))
+    leader.lease.release()
+    leader.close()
+    second = pool.network.folder(MGMT2)
+    assert join_pool(second, SharedDatabase(pool.url, MGMT2))
+    follower = ManagementDb(second)
+    assert follower.lease.claim()
+    renew_own(view(pool.network.holding(MGMT2).load(), MGMT2), second / "ca", datetime.now(UTC))
+    follower.lease.release()
+    follower.close()
+    return pool
