@@ -80,7 +80,7 @@ ALLOWED: Final[dict[tuple[str, str, str], str]] = {
     ("routing/registrar/refresh_form.py", "fits", "isdigit"): "of octets: no Unicode",
     ("routing/registrar/refresh_form.py", "fits", "isalnum"): "of octets: no Unicode",
     ("client/judge.py", "judge_server", "lower"): "names that the user of the command has typed",
-    ("trust/revocation/crl.py", "_der_of", "split"): "of octets: no Unicode",
+    ("trust/revocation/crl_decoding.py", "der_of", "split"): "of octets: no Unicode",
     ("server/log.py", "configure", "upper"): "the level of the log, from the command line",
     ("server/service.py", "Service.role", "lower"): "the name of a server, from the command line",
     ("server/replication/topology_source.py", "source_of", "lower"): "the name of a server, from the command line",

@@ -8,7 +8,8 @@ from sipmesh.client.judge import NOT_ASKED, Trust, judge_server
 from sipmesh.demo.forge import Forge
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
-from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.verdict import Verdict
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -16,8 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from conformance.suites import SUITES, as_on_links
-from sipmesh.trust.revocation.crl import RevocationLists, RevocationSource, check_path
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.revocation.ocsp import TERMS, OcspAnswer, OcspAnswers, Terms, UnusableAnswerError
+from sipmesh.trust.revocation.revocation_source import RevocationSource
+from trust.path_checks import check_path
 
 FOLDER = SUITES / "ocsp-openssl"
 CASES = FOLDER / "openssl-ocsp.json"

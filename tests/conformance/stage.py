@@ -17,12 +17,15 @@ from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.judgement.judge import judge
 from sipmesh.trust.policy import LinkPolicy
-from sipmesh.trust.revocation.crl import RevocationList, RevocationLists, UnusableListError, check_path
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.revocation.crl_decoding import UnusableListError
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.role import ClientUsage
 from sipmesh.trust.trusted_peer import TrustedPeer
 from sipmesh.trust.trusted_peers import TrustedPeers
 from sipmesh.trust.x509.certificate import UNREADABLE, is_authority
 from sipmesh.trust.x509.certificate_policies import LINKS, Wanted, unmet
+from trust.path_checks import check_path
 
 NOBODY = "nobody.invalid"  # the entry of a case that means nobody
 PATH = ("certificate", "issuer", "second-engine", "validity", "leaf", "key", "issuing", "constraints")

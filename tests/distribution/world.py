@@ -14,7 +14,7 @@ from sipmesh.distribution.subscriber import Subscriber
 from sipmesh.errors import RemoteError
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.trust.authority import Authority
-from sipmesh.trust.revocation.crl import RevocationLists
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.role import Role
 from sipmesh.trust.trusted_peer import TrustedPeer
 from support.wires import Wire

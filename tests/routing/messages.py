@@ -19,7 +19,7 @@ from sipmesh.sip.message import Request, Response, build_request, respond
 from sipmesh.topology.server_choice import ServerChoice
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.revocation.crl import RevocationLists
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.role import Role
 from sipmesh.trust.trusted_peer import TrustedPeer
 

@@ -22,7 +22,8 @@ from sipmesh.trust.authority import Authority
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.judgement.judge import Judge
 from sipmesh.trust.policy import LinkPolicy
-from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.role import Role
 from sipmesh.trust.trusted_peer import TrustedPeer
 from sipmesh.trust.trusted_peers import TrustedPeers

@@ -17,7 +17,8 @@ from sipmesh.trust.evidence import Direction, EngineError, LinkKind, PeerEvidenc
 from sipmesh.trust.finding import Finding
 from sipmesh.trust.judgement.judge import Judge, judge
 from sipmesh.trust.policy import LinkPolicy
-from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.role import Role
 from sipmesh.trust.trusted_peer import TrustedPeer
 from sipmesh.trust.trusted_peers import TrustedPeers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sipmesh.trust.authority import Authority
-from sipmesh.trust.revocation.crl import RevocationLists
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.revocation.ocsp import OcspAnswers
 from trust.network import NOON, Network, verdict_on
 

@@ -11,7 +11,8 @@ from sipmesh.demo.forge import Forged, Key
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.judgement.judge import judge
 from sipmesh.trust.policy import LinkPolicy
-from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from trust.network import NOON, Network, evidence, finding
 
 if TYPE_CHECKING:

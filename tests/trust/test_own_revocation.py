@@ -16,15 +16,13 @@ from sipmesh.demo.forge import Forge, Forged, KeyKind, Wish
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.revocation.crl import (
-    RevocationList,
-    RevocationLists,
-    RevocationSource,
-    UnusableListError,
-    check_path,
-)
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.revocation.crl_decoding import UnusableListError
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.revocation.ocsp import OcspAnswer, OcspAnswers
+from sipmesh.trust.revocation.revocation_source import RevocationSource
 from trust.network import ALPHA, NOON, Network, verdict_on
+from trust.path_checks import check_path
 
 FORGE = Forge(NOON)
 NOW = timedelta(0)

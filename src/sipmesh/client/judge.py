@@ -15,7 +15,7 @@ from sipmesh.trust.finding import Finding
 from sipmesh.trust.judgement.judge import judge
 from sipmesh.trust.judgement.priority import choose
 from sipmesh.trust.policy import LinkPolicy
-from sipmesh.trust.revocation.crl import RevocationLists
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.trusted_peer import TrustedPeer
 from sipmesh.trust.trusted_peers import TrustedPeers
 from sipmesh.trust.verdict import Verdict

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from cryptography.x509.verification import Store
 
-from sipmesh.trust.revocation.crl import RevocationSource
 from sipmesh.trust.revocation.ocsp import NO_ANSWERS
+from sipmesh.trust.revocation.revocation_source import RevocationSource
 
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from sipmesh.trust.revocation.crl import RevocationLists
+    from sipmesh.trust.revocation.crl_set import RevocationLists
     from sipmesh.trust.revocation.ocsp import OcspAnswers
 
 

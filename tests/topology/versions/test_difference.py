@@ -19,7 +19,7 @@ from sipmesh.topology.versions.difference import _STORAGE, _TOPOLOGY, difference
 from sipmesh.topology.versions.part_changes.partner_changes import _FEDERATION, _PARTNER
 from sipmesh.topology.versions.part_changes.pool_changes import _POOL, _SERVER, _SIDE
 from sipmesh.trust.authority import Authority
-from sipmesh.trust.revocation.crl import RevocationLists
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from topology.changed_text import loaded, told
 from topology.world import Place
 

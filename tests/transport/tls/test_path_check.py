@@ -13,7 +13,7 @@ from sipmesh.transport.tls.path_check import _too_weak, path_errors, recheck_pat
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.evidence import Direction, EngineError, HandshakeFailure, LinkKind, PeerEvidence
 from sipmesh.trust.policy import LinkPolicy
-from sipmesh.trust.revocation.crl import RevocationLists
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.trusted_peer import TrustedPeer
 from sipmesh.trust.trusted_peers import TrustedPeers
 

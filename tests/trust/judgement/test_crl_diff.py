@@ -10,7 +10,9 @@ import pytest
 from cryptography import x509
 
 from sipmesh.trust.judgement.crl_diff import newly_revoked
-from sipmesh.trust.revocation.crl import RevocationList, RevocationLists, RevocationSource
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.revocation.crl_set import RevocationLists
+from sipmesh.trust.revocation.revocation_source import RevocationSource
 from trust.network import NOON, Network, verdict_on
 
 if TYPE_CHECKING:

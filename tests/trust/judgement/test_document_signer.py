@@ -17,7 +17,8 @@ from sipmesh.trust.authority import Authority
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import EngineError
 from sipmesh.trust.judgement.document_signer import CHECKS, SignerVerdict, judge_signer
-from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
 from trust.network import FE1, NOON, Network
 

@@ -9,7 +9,7 @@ from sipmesh.demo.forge import Forged
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.policy import LinkPolicy
-from sipmesh.trust.revocation.crl import RevocationLists
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from trust.network import ALPHA, FE2, NOON, Network, evidence
 
 

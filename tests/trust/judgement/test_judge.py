@@ -24,7 +24,7 @@ from sipmesh.trust.judgement.judge import CHECKS, Judge, _relied_on, judge
 from sipmesh.trust.judgement.priority import PRIORITY
 from sipmesh.trust.path.chain import PRESENTED
 from sipmesh.trust.policy import LinkPolicy
-from sipmesh.trust.revocation.crl import RevocationLists
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.role import ClientUsage
 from sipmesh.trust.trusted_peers import TrustedPeers
 from sipmesh.trust.verdict import Verdict

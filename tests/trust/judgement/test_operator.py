@@ -16,7 +16,8 @@ from sipmesh.trust.authority import Authority
 from sipmesh.trust.code import Code
 from sipmesh.trust.judgement.document_signer import SignerVerdict
 from sipmesh.trust.judgement.operator import CHECKS, judge_operator
-from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
 from trust.network import FE1, NOON, Network
 

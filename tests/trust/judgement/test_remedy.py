@@ -14,7 +14,8 @@ from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.judgement.priority import PRIORITY
 from sipmesh.trust.judgement.remedy import remedies
-from sipmesh.trust.revocation.crl import RevocationLists, RevocationSource
+from sipmesh.trust.revocation.crl_set import RevocationLists
+from sipmesh.trust.revocation.revocation_source import RevocationSource
 from trust.network import ALPHA, FE2, NOON, Network, evidence, verdict_on
 
 PARTNER = LinkKind.PARTNER

@@ -19,7 +19,8 @@ from sipmesh.trust.judgement.checks import ANEW, CHECKS
 from sipmesh.trust.judgement.judge import Judge, judge
 from sipmesh.trust.judgement.verdict_cache import steady
 from sipmesh.trust.path.chain import Trail, find_path
-from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.trusted_peers import TrustedPeers
 from trust.network import ALPHA, BETA, EXPIRED, FE2, NOON, Network, errors, evidence, finding, verdict_on
 

@@ -24,7 +24,7 @@ from sipmesh.trust.path.chain import (
     walk,
     weak,
 )
-from sipmesh.trust.revocation.crl import RevocationLists
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from trust.network import NOON
 
 FORGE = Forge(NOON)

@@ -8,7 +8,8 @@ import pytest
 from cryptography import x509
 
 from sipmesh.demo.forge import Forge, Forged
-from sipmesh.trust.revocation.crl import RevocationList, UnusableListError
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.revocation.crl_decoding import UnusableListError
 from sipmesh.trust.revocation.freshness import SKEW, answer_ends, look_at_answer, look_at_list
 from sipmesh.trust.revocation.ocsp import OcspAnswer, UnusableAnswerError
 from trust.answers import Wish, single

@@ -18,7 +18,8 @@ from sipmesh.trust.authority import Authority
 from sipmesh.trust.code import Code
 from sipmesh.trust.finding import Finding
 from sipmesh.trust.judgement.judge import Judge
-from sipmesh.trust.revocation.crl import RevocationList, RevocationLists, RevocationSource, check_path
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.revocation.ocsp import (
     LARGEST,
     MOST_CERTIFICATES,
@@ -28,8 +29,10 @@ from sipmesh.trust.revocation.ocsp import (
     Terms,
     UnusableAnswerError,
 )
+from sipmesh.trust.revocation.revocation_source import RevocationSource
 from trust.answers import GOOD, UNKNOWN, Wish, answer, extension, revoked, single
 from trust.network import FE2, NOON, Network, verdict_on
+from trust.path_checks import check_path
 
 FORGE = Forge(NOON)
 ROOT = FORGE.root("Example root")

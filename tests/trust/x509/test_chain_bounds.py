@@ -16,7 +16,8 @@ from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.judgement import checks
 from sipmesh.trust.path import chain
 from sipmesh.trust.policy import LinkPolicy
-from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.x509 import name_constraints
 from sipmesh.trust.x509.chain_bounds import CHAIN_OCTETS, excess
 from sipmesh.trust.x509.name_constraints import COMPARISONS

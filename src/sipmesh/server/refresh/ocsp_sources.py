@@ -18,8 +18,8 @@ from sipmesh.server.refresh.fetch_jobs import About, OcspFetchJob
 from sipmesh.topology.document.named_files.ocsp_files import MOST_ANSWERS, answer_file, answers_on_disk
 from sipmesh.trust.code import Code
 from sipmesh.trust.judgement.evaluation import Evaluation
-from sipmesh.trust.revocation.crl import RevocationSource
 from sipmesh.trust.revocation.ocsp import OcspAnswer, OcspAnswers
+from sipmesh.trust.revocation.revocation_source import RevocationSource
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log

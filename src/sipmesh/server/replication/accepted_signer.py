@@ -8,7 +8,7 @@ from sipmesh.transport.tls.path_check import path_errors
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.formatting import tell_subject
 from sipmesh.trust.judgement.document_signer import judge_signer_of_before
-from sipmesh.trust.revocation.crl import RevocationLists
+from sipmesh.trust.revocation.crl_set import RevocationLists
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,7 +15,8 @@ from sipmesh.pki.ledger import FENCED
 from sipmesh.server.process.file_stamps import Stamp, stamp
 from sipmesh.topology.document.named_files.crl_cache import read_content
 from sipmesh.trust.formatting import tell_time
-from sipmesh.trust.revocation.crl import RevocationList, UnusableListError
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.revocation.crl_decoding import UnusableListError
 from sipmesh.trust.revocation.freshness import SKEW
 
 if TYPE_CHECKING:

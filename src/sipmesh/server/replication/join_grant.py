@@ -34,7 +34,9 @@ from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.judgement.document_signer import judge_signer
 from sipmesh.trust.judgement.judge import judge
 from sipmesh.trust.policy import LinkPolicy
-from sipmesh.trust.revocation.crl import RevocationList, RevocationLists, UnusableListError
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.revocation.crl_decoding import UnusableListError
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.trusted_peer import TrustedPeer
 from sipmesh.trust.trusted_peers import TrustedPeers
 from sipmesh.trust.x509.certificate import UNREADABLE, fingerprint

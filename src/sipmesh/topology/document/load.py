@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.named_files.crl_files import ListFile, ListFiles
     from sipmesh.topology.document.parse import Unread
     from sipmesh.trust.authority import Authority
-    from sipmesh.trust.revocation.crl import RevocationLists
+    from sipmesh.trust.revocation.crl_set import RevocationLists
 
 _SQLITE = "sqlite:///"
 

@@ -35,7 +35,7 @@ from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.topology.document.operators.openid import OpenId
 from sipmesh.topology.document.storage.valkey_url import FileOrStore
 from sipmesh.topology.document.watching import Watching
-from sipmesh.trust.revocation.crl import RevocationSource
+from sipmesh.trust.revocation.revocation_source import RevocationSource
 from sipmesh.trust.role import ClientUsage, Role
 
 CLIENT_PORT = 5061  # sips default, RFC 3261 19.1.2

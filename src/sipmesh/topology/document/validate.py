@@ -18,7 +18,7 @@ from sipmesh.topology.document.storage.shared import what_is_not_shared
 from sipmesh.topology.document.storage.valkey_url import valkey_url
 from sipmesh.topology.document.yaml_tree import dotted
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.revocation.crl import RevocationSource
+from sipmesh.trust.revocation.revocation_source import RevocationSource
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:

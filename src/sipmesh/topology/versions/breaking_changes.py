@@ -16,7 +16,7 @@ from sipmesh.topology.expiry.validity import DatedItem
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.topology.versions.pairing import pairings
 from sipmesh.trust.formatting import tell_list
-from sipmesh.trust.revocation.crl import RevocationSource
+from sipmesh.trust.revocation.revocation_source import RevocationSource
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.judgement.priority import PRIORITY, most_telling
 from sipmesh.trust.path import chain
 from sipmesh.trust.path.openssl_errors import is_left_to_us, meaning, tell
-from sipmesh.trust.revocation.crl import check_listed
+from sipmesh.trust.revocation.path_status import check_listed
 from sipmesh.trust.role import ClientUsage
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING, extension, is_authority
 from sipmesh.trust.x509.certificate_policies import unmet

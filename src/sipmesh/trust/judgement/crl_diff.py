@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sipmesh.trust.revocation.crl import RevocationSource
+from sipmesh.trust.revocation.revocation_source import RevocationSource
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sipmesh.trust.authority import Authority
-    from sipmesh.trust.revocation.crl import RevocationLists
+    from sipmesh.trust.revocation.crl_set import RevocationLists
     from sipmesh.trust.x509.certificate import CertificateId
 
 

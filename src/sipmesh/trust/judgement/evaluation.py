@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sipmesh.trust.evidence import Direction
 from sipmesh.trust.formatting import tell_time
 from sipmesh.trust.path.chain import PRESENTED, Path, Trail, find_path, walk
-from sipmesh.trust.revocation.crl import Listed, look_up
+from sipmesh.trust.revocation.path_status import Listed, look_up
 from sipmesh.trust.x509.certificate import MalformedCertificateError, read_certificate
 from sipmesh.trust.x509.chain_bounds import excess
 from sipmesh.trust.x509.sip_identity import Identities, identities
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sipmesh.trust.authority import Authority
     from sipmesh.trust.evidence import PeerEvidence
     from sipmesh.trust.policy import LinkPolicy
-    from sipmesh.trust.revocation.crl import RevocationLists
+    from sipmesh.trust.revocation.crl_set import RevocationLists
     from sipmesh.trust.revocation.ocsp import OcspAnswers
     from sipmesh.trust.trusted_peer import TrustedPeer
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.revocation.crl import RevocationSource
+from sipmesh.trust.revocation.revocation_source import RevocationSource
 
 if TYPE_CHECKING:
     from sipmesh.trust.judgement.evaluation import Evaluation

@@ -10,7 +10,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sipmesh.trust.formatting import tell, tell_time
-from sipmesh.trust.revocation.crl import RevocationList, UnusableListError
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.revocation.crl_decoding import UnusableListError
 from sipmesh.trust.revocation.ocsp import OcspAnswer, OcspAnswers, UnusableAnswerError, counts_until, untimely
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from sipmesh.topology.document.named_files.crl_cache import (
 )
 from sipmesh.topology.document.named_files.crl_files import ListFile, ListFiles
 from sipmesh.topology.document.named_files.read import UnusableFileError
-from sipmesh.trust.revocation.crl import RevocationList, UnusableListError
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.revocation.crl_decoding import UnusableListError
 from trust.network import NOON
 
 FORGE = Forge(NOON)

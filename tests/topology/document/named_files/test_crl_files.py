@@ -10,7 +10,7 @@ import pytest
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import CertificateKind
-from sipmesh.trust.revocation.crl import RevocationLists
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from topology.world import NOON
 
 if TYPE_CHECKING:

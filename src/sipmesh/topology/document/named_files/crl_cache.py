@@ -14,7 +14,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
 from sipmesh.topology.document.named_files.read import UnusableFileError, read_file
-from sipmesh.trust.revocation.crl import RevocationList, UnusableListError
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.revocation.crl_decoding import UnusableListError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from sipmesh.topology.document.named_files.crl_cache import is_left_for_later, read_list
 from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.yaml_tree import dotted
-from sipmesh.trust.revocation.crl import RevocationList, RevocationLists, UnusableListError
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.revocation.crl_decoding import UnusableListError
+from sipmesh.trust.revocation.crl_set import RevocationLists
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence

@@ -21,8 +21,8 @@ from sipmesh.topology.document.named_files.ocsp_files import answers_on_disk
 from sipmesh.topology.document.named_files.read import UnusableFileError, read_file
 from sipmesh.topology.document.names import is_url
 from sipmesh.trust.authority import Authority
-from sipmesh.trust.revocation.crl import RevocationSource
 from sipmesh.trust.revocation.ocsp import NO_ANSWERS, OcspAnswers
+from sipmesh.trust.revocation.revocation_source import RevocationSource
 from sipmesh.trust.x509.certificate import UNREADABLE, is_authority, may_sign_certificates, weakness
 
 if TYPE_CHECKING:

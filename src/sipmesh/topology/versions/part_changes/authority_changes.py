@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sipmesh.topology.expiry.validity import DatedItem
 from sipmesh.topology.versions.part_changes.field_changes import list_names, spell
 from sipmesh.trust.formatting import tell_list
-from sipmesh.trust.revocation.crl import RevocationSource
+from sipmesh.trust.revocation.revocation_source import RevocationSource
 
 if TYPE_CHECKING:
     from cryptography import x509
