@@ -24,7 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from sipmesh.demo import forkserver
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import LONGEST_LEAF_LIFETIME, CertificateKind
-from sipmesh.pki.ledger import FILE
+from sipmesh.pki.ledger.ledger import FILE
 from sipmesh.server.agent import status_reporter
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_db import DATABASE, ManagementDb

@@ -23,7 +23,8 @@ from sipmesh.demo.forge import Forge, Wish
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
-from sipmesh.pki.ledger import FILE, UnrecordedRevocationError
+from sipmesh.pki.ledger.ledger import FILE
+from sipmesh.pki.ledger.refusals import UnrecordedRevocationError
 from sipmesh.server.management.issuing import has_its_key_elsewhere
 from sipmesh.server.management.publishing.certificate_needs import certificate_needs
 from sipmesh.server.management.revoking import lost_certificates, revoke

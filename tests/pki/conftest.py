@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sipmesh.pki.authority import EnterpriseCa, Issued
+from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.issued import Issued
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:

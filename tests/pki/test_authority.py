@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import signal
-import stat
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from sipmesh.errors import LocalError, OperatorError
-from sipmesh.pki.authority import EnterpriseCa, Issued
+from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.lint import LintRefusedError
 from sipmesh.pki.issuance.profiles import CertificateKind
+from sipmesh.pki.issued import Issued
 from sipmesh.pki.status import CertificateState
 from sipmesh.trust.role import Role
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
@@ -35,20 +33,6 @@ SAN = x509.SubjectAlternativeName
 NAMES = ("fe1.example.test", "pool1.example.test", "example.test")
 
 
-def test_a_new_ca_is_a_root_an_issuing_ca_and_two_lists(ca: EnterpriseCa) -> None:
-    files = {file.name for file in ca.folder.iterdir()} - {".lock"}
-    assert files == {"root.pem", "root.key", "root.crl", "issuing.pem", "issuing.key", "issuing.crl", "ledger.db"}
-    assert published(ca, CertificateKind.ROOT).number == published(ca).number == 1
-    ca.issuing.verify_directly_issued_by(ca.root)
-
-
-def test_key_files_are_readable_by_their_owner_only(ca: EnterpriseCa, issued: Issued, tmp_path: Path) -> None:
-    issued.write(tmp_path / "servers" / "fe1.pem", tmp_path / "servers" / "fe1.key")
-    keys = [*ca.folder.glob("*.key"), *tmp_path.glob("servers/*.key")]
-    assert [stat.S_IMODE(key.stat().st_mode) for key in keys] == [0o600] * 3
-    assert stat.S_IMODE((tmp_path / "servers" / "fe1.pem").stat().st_mode) == 0o644
-
-
 def test_a_ca_is_never_overwritten(ca: EnterpriseCa, noon: datetime) -> None:
     before = (ca.folder / "root.pem").read_bytes()
     with pytest.raises(OperatorError, match="does not overwrite"):
@@ -59,12 +43,6 @@ def test_a_ca_is_never_overwritten(ca: EnterpriseCa, noon: datetime) -> None:
 def test_an_empty_folder_may_become_a_ca(tmp_path: Path, noon: datetime) -> None:
     (tmp_path / "ca").mkdir()
     assert EnterpriseCa.create(tmp_path / "ca", "Example", noon, crl_base="http://crl.example.test").organisation
-
-
-def test_a_creation_that_fails_leaves_nothing_behind(tmp_path: Path, noon: datetime) -> None:
-    with pytest.raises(LintRefusedError, match="CRL distribution point"):
-        EnterpriseCa.create(tmp_path / "ca", "Example", noon, crl_base="https://crl.example.test")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_all_missing_files_are_reported_together(ca: EnterpriseCa) -> None:
@@ -144,16 +122,6 @@ def test_an_operator_has_a_name_of_its_own_kind_for_clients_alone_and_can_be_rev
     assert issued.certificate.serial_number in published(ca).serials
 
 
-def test_file_of_an_operator_opens_with_its_passphrase_alone(ca: EnterpriseCa, noon: datetime) -> None:
-    issued = ca.issue_operator("ada", noon)
-    sealed = issued.pkcs12("ada", "correct horse")
-    key, certificate, issuers = load_key_and_certificates(sealed, b"correct horse")
-    assert key is not None
-    assert (certificate, issuers) == (issued.certificate, [ca.issuing])
-    with pytest.raises(ValueError, match="password"):
-        load_key_and_certificates(sealed, b"wrong")
-
-
 def test_operator_who_has_made_the_key_gets_a_certificate_for_it_and_a_weak_key_gets_none(
     ca: EnterpriseCa, noon: datetime
 ) -> None:
@@ -228,46 +196,6 @@ def test_openssl_refuses_it_once_revoked(ca: EnterpriseCa, issued: Issued, tmp_p
     assert "certificate revoked" in openssl_verify(ca, issued, tmp_path, noon)
 
 
-def test_another_curve_can_be_asked_for(tmp_path: Path, noon: datetime) -> None:
-    folder = tmp_path / "ca"
-    ca = EnterpriseCa.create(folder, "Example", noon, crl_base="http://crl.example.test", curve=ec.SECP384R1())
-    issued = ca.issue(NAMES, Role.FRONT_END, noon)
-    verifier = PolicyBuilder().store(Store([ca.root])).time(noon).build_client_verifier()
-    assert verifier.verify(issued.certificate, [ca.issuing])
-    assert issued.certificate.signature_hash_algorithm is not None
-    assert issued.certificate.signature_hash_algorithm.name == "sha384"
-
-
-def test_revoking_publishes_a_list_with_the_serial_and_no_other(ca: EnterpriseCa, noon: datetime) -> None:
-    one, other = (ca.issue(NAMES, Role.FRONT_END, noon).certificate for _ in range(2))
-    record = ca.revoke(one.serial_number, Reason.SUPERSEDED, noon)
-    assert (record.revoked_at, record.reason) == (noon, "superseded")
-    held = published(ca)
-    assert held.number == 2
-    assert held.serials == {one.serial_number}
-    assert other.serial_number not in held.serials
-
-
-def test_revoking_twice_leaves_the_first_revocation(ca: EnterpriseCa, issued: Issued, noon: datetime) -> None:
-    serial = issued.certificate.serial_number
-    first = ca.revoke(serial, Reason.SUPERSEDED, noon)
-    assert ca.revoke(serial, Reason.KEY_COMPROMISE, noon + timedelta(hours=1)) == first
-
-
-def test_what_we_did_not_issue_cannot_be_revoked(ca: EnterpriseCa, noon: datetime) -> None:
-    with pytest.raises(OperatorError, match="has not issued that certificate"):
-        ca.revoke(0xBAD, Reason.UNSPECIFIED, noon)
-
-
-def test_a_root_cannot_be_revoked_but_the_issuing_ca_can(ca: EnterpriseCa, noon: datetime) -> None:
-    with pytest.raises(OperatorError, match="cannot be revoked"):
-        ca.revoke(ca.root.serial_number, Reason.KEY_COMPROMISE, noon)
-    ca.revoke(ca.issuing.serial_number, Reason.KEY_COMPROMISE, noon)
-    assert published(ca, CertificateKind.ROOT).serials == {ca.issuing.serial_number}
-    with pytest.raises(OperatorError, match="cannot issue"):
-        ca.issue(NAMES, Role.FRONT_END, noon)
-
-
 def test_status_tells_what_is_left_of_everything(ca: EnterpriseCa, issued: Issued, noon: datetime) -> None:
     later = noon + timedelta(days=6)
     status = ca.status(later)
@@ -277,15 +205,6 @@ def test_status_tells_what_is_left_of_everything(ca: EnterpriseCa, issued: Issue
         (CertificateKind.ROOT, timedelta(days=359), False),
         (CertificateKind.ISSUING, timedelta(days=1), True),
     ]
-
-
-def test_concurrent_revocations_are_all_published(ca: EnterpriseCa, noon: datetime) -> None:
-    """Commands and running servers use one CA: no revocation is lost to an older list."""
-    serials = [ca.issue(NAMES, Role.FRONT_END, noon).certificate.serial_number for _ in range(6)]
-    with ThreadPoolExecutor(6) as hands:
-        list(hands.map(lambda s: EnterpriseCa.open(ca.folder).revoke(s, Reason.SUPERSEDED, noon), serials))
-    assert published(ca).serials == set(serials)
-    assert published(ca).number == 7
 
 
 WORK = """
@@ -319,23 +238,6 @@ def test_killed_ca_opens_again_without_losing_acknowledged_work(ca: EnterpriseCa
     assert again.issue(NAMES, Role.FRONT_END, noon)
 
 
-def test_issued_shows_itself_without_its_key(issued: Issued) -> None:
-    assert "PRIVATE" not in repr(issued)
-    assert repr(issued).startswith("<Issued CN=fe1.example.test,O=Example ")
-
-
-def test_all_certificates_of_a_server_are_revoked_at_once(ca: EnterpriseCa, noon: datetime) -> None:
-    """Those of its document signer too, and no others."""
-    serials = {ca.issue(("fe1.example.test",), Role.FRONT_END, noon).certificate.serial_number for _ in range(2)}
-    serials.add(ca.issue_signer("fe1.example.test", noon).certificate.serial_number)
-    ca.issue(("fe2.example.test",), Role.FRONT_END, noon)
-    revoked = ca.revoke_servers({"fe1.example.test"}, Reason.SUPERSEDED, noon)
-    assert revoked == dict.fromkeys(serials, "fe1.example.test")
-    assert ca.revoke_servers({"fe1.example.test"}, Reason.SUPERSEDED, noon) == {}
-    crl = x509.load_pem_x509_crl((ca.folder / "issuing.crl").read_bytes())
-    assert {entry.serial_number for entry in crl} == serials
-
-
 @pytest.mark.parametrize("is_rsa", [False, True])
 def test_certificate_for_clients_has_the_key_and_the_addresses_that_were_asked_for(
     ca: EnterpriseCa, noon: datetime, *, is_rsa: bool
@@ -348,8 +250,3 @@ def test_certificate_for_clients_has_the_key_and_the_addresses_that_were_asked_f
     assert identities(made.certificate).usable == NAMES  # no SIP server takes an address for an identity
     verifier = PolicyBuilder().store(Store([ca.root])).time(noon).build_server_verifier(x509.DNSName(NAMES[0]))
     verifier.verify(made.certificate, [ca.issuing])
-
-
-def test_certificate_for_clients_is_revoked_with_the_others_of_its_server(ca: EnterpriseCa, noon: datetime) -> None:
-    made = ca.issue_for_clients(NAMES, noon, rsa=False)
-    assert made.certificate.serial_number in ca.revoke_servers({NAMES[0]}, Reason.KEY_COMPROMISE, noon)

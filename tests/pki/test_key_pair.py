@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sipmesh.pki import files
-from sipmesh.pki.authority import EnterpriseCa, Issued
+from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.issued import Issued
 from sipmesh.pki.key_pair import differ, finish_pair, write_pair
 from sipmesh.trust.role import Role
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from sipmesh.pki.issuance.profiles import CertificateKind
-from sipmesh.pki.ledger import Record
+from sipmesh.pki.ledger.records import Record
 from sipmesh.pki.status import CertificateState, CertificateStatus
 
 DAY = timedelta(days=1)

@@ -21,7 +21,7 @@ from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.crl.builder import builder
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.pki.issuance.signer import CaSigner
-from sipmesh.pki.ledger import ListRecord
+from sipmesh.pki.ledger.records import ListRecord
 from sipmesh.routing.authentication.verifier import Verifier
 from sipmesh.server.management.network_reply import encoded_status
 from sipmesh.server.replication.server_status import ServerStatus

@@ -13,7 +13,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.pki import files
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.issuance.profiles import CertificateKind
-from sipmesh.pki.ledger import FENCED
+from sipmesh.pki.ledger.ledger import FENCED
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.backup.create import back_up
 from sipmesh.storage.backup.restore import restore
@@ -79,7 +79,7 @@ def test_move_that_was_interrupted_goes_on(
     published: Organisation, shared: SharedDatabase, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     with monkeypatch.context() as broken:
-        name = ("sipmesh.pki.files.write", "pathlib.Path.rename", "sipmesh.pki.ledger.Ledger.copy_to")[step]
+        name = ("sipmesh.pki.files.write", "pathlib.Path.rename", "sipmesh.pki.ledger.ledger.Ledger.copy_to")[step]
         broken.setattr(name, _interrupt)
         with pytest.raises(KeyboardInterrupt):
             moved(published, shared)

@@ -27,7 +27,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.crl.earlier import number_of
-from sipmesh.pki.ledger import FENCED
+from sipmesh.pki.ledger.ledger import FENCED
 from sipmesh.server.management.publishing.publish import PublishRequest, publish
 from sipmesh.server.replication.cert_renewal import renew_own
 from sipmesh.server.replication.document_store import DocumentStore

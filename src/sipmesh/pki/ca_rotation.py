@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
-from sipmesh.pki.authority import NOTHING_LOST, EnterpriseCa
+from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.issuance.profiles import CertificateKind
-from sipmesh.pki.ledger import Ledger, UnrecordedRevocationError
+from sipmesh.pki.ledger.ledger import Ledger
+from sipmesh.pki.ledger.refusals import UnrecordedRevocationError
 from sipmesh.pki.offline.cross_certificate import CROSS, CROSS_OVER
+from sipmesh.pki.revoker import NOTHING_LOST
 from sipmesh.trust.x509.certificate import issued_by
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sipmesh.pki.crl.builder import Reason
-    from sipmesh.pki.ledger import Record
+    from sipmesh.pki.ledger.records import Record
 
 _SLOTS = "generations.json"
 
@@ -195,7 +197,7 @@ class CaGenerations:
 
     def changed_rows(self) -> list[Problem]:
         """Give a problem for each row of a ledger that was changed; generations that are retired do not count."""
-        return [problem for ca in self.alive for problem in ca.changed_rows()]
+        return [problem for ca in self.alive for problem in ca.records.changed_rows()]
 
     def as_issued(self, serials: Container[int]) -> dict[int, tuple[EnterpriseCa, Record]]:
         """Give the CA and the record of each of these serial numbers whose certificate a ledger has, as the CA has signed it."""
@@ -203,7 +205,7 @@ class CaGenerations:
             record.serial: (ca, record)
             for ca in map(self.open, self.numbers)
             for record in ca.certificates
-            if record.serial in serials and ca.is_as_issued(record)
+            if record.serial in serials and ca.records.is_as_issued(record)
         }
 
     def owner_of(self, serial: int) -> EnterpriseCa:
@@ -229,7 +231,7 @@ class CaGenerations:
         if unrecorded:
             raise UnrecordedRevocationError([record for fault in unrecorded for record in fault.records], unrecorded[0])
         for ca in self.alive:
-            ca.must_be_unchanged(servers)
+            ca.records.must_be_unchanged(servers)
         return found
 
     def _read(self) -> _Slots:

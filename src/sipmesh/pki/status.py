@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from sipmesh.errors import Problem
     from sipmesh.pki.issuance.profiles import CertificateKind
-    from sipmesh.pki.ledger import ListRecord, Record
+    from sipmesh.pki.ledger.records import ListRecord, Record
 
 
 class CertificateState(StrEnum):

@@ -13,7 +13,7 @@ from sipmesh.database.shared import FILE, SharedDatabase
 from sipmesh.errors import OperatorError
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
-from sipmesh.pki.ledger import MOVED
+from sipmesh.pki.ledger.ledger import MOVED
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_db import DATABASE, ManagementDb
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sipmesh.cli.ca.reports import CaReport, CrlReport, IssuedReport
 from sipmesh.pki.issuance.profiles import CertificateKind
-from sipmesh.pki.ledger import ListRecord, Record
+from sipmesh.pki.ledger.records import ListRecord, Record
 from sipmesh.pki.status import CaStatus, CertificateStatus, ListStatus
 
 NOON, DAY = datetime(2026, 6, 1, 12, tzinfo=UTC), timedelta(days=1)

@@ -13,7 +13,7 @@ from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.files import read_key
 from sipmesh.pki.issuance.profiles import BACKDATED, CertificateKind
 from sipmesh.pki.issuance.signer import CaSigner
-from sipmesh.pki.ledger import ListRecord, Record
+from sipmesh.pki.ledger.records import ListRecord, Record
 from sipmesh.trust.revocation.crl import RevocationList
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from sqlite3 import connect
 import pytest
 
 from sipmesh.errors import OperatorError
-from sipmesh.pki.authority import EnterpriseCa, Issued
+from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.crl.earlier import EarlierCrl
 from sipmesh.pki.issuance.profiles import CertificateKind
-from sipmesh.pki.ledger import FILE
+from sipmesh.pki.issued import Issued
+from sipmesh.pki.ledger.ledger import FILE
 from support.crls import published
 
 

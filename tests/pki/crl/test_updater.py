@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from sipmesh.errors import OperatorError
-from sipmesh.pki.authority import EnterpriseCa, Issued
+from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import CertificateKind
+from sipmesh.pki.issued import Issued
 from sipmesh.trust.role import Role
 from support.crls import published
 

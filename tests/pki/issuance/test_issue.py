@@ -16,7 +16,7 @@ from sipmesh.pki.issuance.issue import ecdsa_key, issue_certificate
 from sipmesh.pki.issuance.lint import LintRefusedError
 from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
 from sipmesh.pki.issuance.signer import CaSigner
-from sipmesh.pki.ledger import Ledger
+from sipmesh.pki.ledger.ledger import Ledger
 from sipmesh.pki.status import CertificateState
 from sipmesh.trust.role import Role
 from sipmesh.trust.x509.sip_identity import identities

@@ -14,7 +14,7 @@ from sipmesh.pki.files import new_key
 from sipmesh.pki.issuance import profiles
 from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
 from sipmesh.pki.issuance.signer import CaSigner, digest
-from sipmesh.pki.ledger import Ticket
+from sipmesh.pki.ledger.ticket import Ticket
 
 if TYPE_CHECKING:
     from datetime import datetime

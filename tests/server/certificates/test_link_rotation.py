@@ -12,8 +12,9 @@ import pytest
 from cryptography import x509
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.pki.authority import EnterpriseCa, Issued
+from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.crl.builder import Reason
+from sipmesh.pki.issued import Issued
 from sipmesh.server.certificates.own_certificates import NOT_TAKEN
 from sipmesh.topology.view import certificate_names
 from sipmesh.transport.link.link import Link

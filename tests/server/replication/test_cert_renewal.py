@@ -25,7 +25,7 @@ from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.csr import request_for
 from sipmesh.pki.keys.passphrase import VARIABLE
-from sipmesh.pki.ledger import FILE
+from sipmesh.pki.ledger.ledger import FILE
 from sipmesh.server.certificates.presented import PresentedCertificates
 from sipmesh.server.replication.cert_renewal import (
     CERTIFICATE,

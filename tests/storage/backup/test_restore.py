@@ -18,7 +18,7 @@ from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import CertificateKind
-from sipmesh.pki.ledger import FENCED
+from sipmesh.pki.ledger.ledger import FENCED
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.backup.create import Manifest, back_up
 from sipmesh.storage.backup.restore import JUMP, Restored, restore

@@ -232,7 +232,7 @@ def revoke(
     """
     if not server and not serial:
         raise typer.BadParameter("name a server, or give a --serial")
-    from sipmesh.pki.ledger import UnrecordedRevocationError
+    from sipmesh.pki.ledger.refusals import UnrecordedRevocationError
     from sipmesh.server.management.revoking import revoke as revoke_certificate
 
     place, name = Place(topology), server.lower()
@@ -274,7 +274,7 @@ def _say_what_is_left(place: Place, generations: CaGenerations, name: str) -> No
 
 def _say_if_not_revoked(generations: CaGenerations, name: str, serial: int) -> None:
     """Say so if no CRL lists *serial*, which the server *name* has reported as that of its certificate: it may lie."""
-    from sipmesh.pki.ledger import can_be_listed
+    from sipmesh.pki.ledger.records import can_be_listed
     from sipmesh.server.management.revoking import is_listed
 
     if not can_be_listed(serial):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from sipmesh.pki.ledger import ListRecord, Record
+    from sipmesh.pki.ledger.records import ListRecord, Record
 
 LIFETIME = {CertificateKind.ISSUING: timedelta(days=7), CertificateKind.ROOT: timedelta(days=365)}
 REISSUED_AFTER = {CertificateKind.ISSUING: timedelta(days=1), CertificateKind.ROOT: timedelta(days=30)}

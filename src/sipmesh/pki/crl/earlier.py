@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sipmesh.pki.issuance.profiles import CertificateKind
-    from sipmesh.pki.ledger import Record
+    from sipmesh.pki.ledger.records import Record
 
 
 class EarlierCrl:

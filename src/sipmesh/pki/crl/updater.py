@@ -12,9 +12,10 @@ from sipmesh.pki import files
 from sipmesh.pki.crl import builder as crl
 from sipmesh.pki.crl.earlier import EarlierCrl, number_of
 from sipmesh.pki.issuance import profiles
-from sipmesh.pki.issuance.profiles import CertificateKind
+from sipmesh.pki.issuance.profiles import CA_KINDS, CertificateKind
 from sipmesh.pki.issuance.signer import CaSigner
-from sipmesh.pki.ledger import FENCED, LedgerRefusedError
+from sipmesh.pki.ledger.ledger import FENCED
+from sipmesh.pki.ledger.refusals import LedgerRefusedError
 from sipmesh.pki.lock import ca_lock
 from sipmesh.pki.status import ListStatus
 
@@ -23,9 +24,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from sipmesh.pki.ledger import Ledger, Record
-
-CA_KINDS = (CertificateKind.ROOT, CertificateKind.ISSUING)
+    from sipmesh.pki.ledger.ledger import Ledger
+    from sipmesh.pki.ledger.records import Record
 
 
 class CrlUpdater:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sipmesh.pki.issuance.profiles import CertificateProfile
-    from sipmesh.pki.ledger import Ledger
+    from sipmesh.pki.ledger.ledger import Ledger
 
 
 def issue_certificate(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -43,7 +43,10 @@ class CertificateKind(StrEnum):
     @property
     def is_ca(self) -> bool:
         """Whether certificates of this kind are CA certificates."""
-        return self in {CertificateKind.ROOT, CertificateKind.ISSUING}
+        return self in CA_KINDS
+
+
+CA_KINDS: Final = (CertificateKind.ROOT, CertificateKind.ISSUING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sipmesh.pki.issuance.profiles import CertificateKind
-    from sipmesh.pki.ledger import Ticket
+    from sipmesh.pki.ledger.ticket import Ticket
 
 
 class CaSigner:

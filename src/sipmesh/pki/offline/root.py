@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from sipmesh.pki.ledger import Ledger
+    from sipmesh.pki.ledger.ledger import Ledger
     from sipmesh.pki.offline.cross_certificate import CaFolder
 
 

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    from sipmesh.pki.authority import Certified
     from sipmesh.pki.ca_rotation import CaGenerations
-    from sipmesh.pki.ledger import Record
+    from sipmesh.pki.issued import Certified
+    from sipmesh.pki.ledger.records import Record
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
     from sipmesh.trust.role import Role

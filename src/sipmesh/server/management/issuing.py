@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from sipmesh.pki.authority import EnterpriseCa, Issued
+    from sipmesh.pki.authority import EnterpriseCa
+    from sipmesh.pki.issued import Issued
     from sipmesh.server.log import Log
     from sipmesh.server.management.publishing.publisher import InForce
     from sipmesh.storage.audit_act import Note

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 
 from sipmesh.pki.issuance.profiles import LONGEST_LEAF_LIFETIME, CertificateKind
-from sipmesh.pki.ledger import UnrecordedRevocationError, can_be_listed
+from sipmesh.pki.ledger.records import can_be_listed
+from sipmesh.pki.ledger.refusals import UnrecordedRevocationError
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.trust.x509.certificate import UNREADABLE, extension
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from sipmesh.pki.authority import EnterpriseCa
     from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.pki.crl.builder import Reason
-    from sipmesh.pki.ledger import Record
+    from sipmesh.pki.ledger.records import Record
     from sipmesh.storage.audit import Audit
     from sipmesh.storage.audit_act import Note
 

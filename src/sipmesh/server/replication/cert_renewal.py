@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    from sipmesh.pki.authority import EnterpriseCa, Issued
+    from sipmesh.pki.authority import EnterpriseCa
+    from sipmesh.pki.issued import Issued
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
 
@@ -318,7 +319,7 @@ def _finish_from_ledger(certificate: Path, key_file: Path, ca: EnterpriseCa) -> 
 def _issued_for(key: ec.EllipticCurvePublicKey, ca: EnterpriseCa) -> x509.Certificate | None:
     """Return the certificate that a CA has issued for a *key* and not revoked, None if there is none."""
     for record in reversed(ca.certificates):
-        if record.der is not None and record.revoked_at is None and ca.is_as_issued(record):
+        if record.der is not None and record.revoked_at is None and ca.records.is_as_issued(record):
             leaf = x509.load_der_x509_certificate(record.der)
             if leaf.public_key() == key:
                 return leaf

@@ -11,7 +11,7 @@ from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.errors import OperatorError, Problem, RemoteError
 from sipmesh.pki import files
 from sipmesh.pki.file_error import file_errors
-from sipmesh.pki.ledger import FENCED
+from sipmesh.pki.ledger.ledger import FENCED
 from sipmesh.server.process.file_stamps import Stamp, stamp
 from sipmesh.topology.document.named_files.crl_cache import read_content
 from sipmesh.trust.formatting import tell_time

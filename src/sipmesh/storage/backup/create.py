@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from sipmesh.database.shared import SharedDatabase
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.ca_rotation import CaGenerations
-from sipmesh.pki.ledger import MOVED, Ledger
+from sipmesh.pki.ledger.ledger import MOVED, Ledger
 from sipmesh.storage.backup.vault import ENTROPY_BYTES, Sealing
 from sipmesh.storage.management_db import DATABASE, ManagementDb
 from sipmesh.storage.users.user_database import Users

@@ -6,7 +6,7 @@ import pytest
 
 from database.migrations.adoption import differences, made_in, make_earlier, migrate
 from sipmesh.database.schema import LEDGER, Schema
-from sipmesh.pki.ledger import _tables
+from sipmesh.pki.ledger.tables import tables_of
 from storage.databases import BOTH, SQLITE, shell
 
 
@@ -17,7 +17,7 @@ def schema_in(url: str) -> Schema:
 def test_new_tables_are_those_that_the_code_expects(url: str) -> None:
     schema = schema_in(url)
     migrate(url, schema)
-    assert differences(url, schema, _tables(schema.prefix).facts.metadata) == []
+    assert differences(url, schema, tables_of(schema.prefix).facts.metadata) == []
 
 
 def test_ledger_of_the_last_release_without_revisions_stays(url: str) -> None:
@@ -34,6 +34,6 @@ def test_ledger_of_the_last_release_without_revisions_stays(url: str) -> None:
 def test_generations_of_a_ca_have_their_own_tables_and_revisions(url: str) -> None:
     for prefix in ("ca1_", "ca2_"):
         migrate(url, LEDGER.with_prefix(prefix))
-    metadata = [_tables(prefix).facts.metadata for prefix in ("ca1_", "ca2_")]
+    metadata = [tables_of(prefix).facts.metadata for prefix in ("ca1_", "ca2_")]
     others = [found for found in differences(url, LEDGER.with_prefix("ca1_"), *metadata) if found[0] != "remove_table"]
     assert others == []

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sipmesh.pki.ca_rotation import CaGenerations
-    from sipmesh.pki.ledger import Record
+    from sipmesh.pki.ledger.records import Record
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.model import Server
 

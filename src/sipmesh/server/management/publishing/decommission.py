@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
-from sipmesh.pki.ledger import UnrecordedRevocationError
+from sipmesh.pki.ledger.refusals import UnrecordedRevocationError
 from sipmesh.server.management.revoking import lost_certificates
 from sipmesh.storage.audit_act import AuditAct
 

@@ -15,7 +15,7 @@ from sipmesh.trust.x509.operator_name import operator_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sipmesh.pki.ledger import Record
+    from sipmesh.pki.ledger.records import Record
 
 _KINDS: Final = frozenset(
     (str(kind), str(CertificateKind.ROOT if kind.is_ca else CertificateKind.ISSUING)) for kind in CertificateKind

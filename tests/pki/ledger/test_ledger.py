@@ -10,7 +10,7 @@ import pytest
 from sipmesh.database.shared import SharedDatabase
 from sipmesh.errors import LocalError, NotLeadingError, OperatorError
 from sipmesh.pki.issuance.profiles import CertificateKind
-from sipmesh.pki.ledger import FENCED, Ledger
+from sipmesh.pki.ledger.ledger import FENCED, Ledger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,14 +57,6 @@ def test_a_serial_is_reserved_once(ledger: Ledger, noon: datetime) -> None:
     reserve(ledger, 0xABC, noon)
     with pytest.raises(OperatorError, match=r"(?i)unique"):
         reserve(ledger, 0xABC, noon)
-
-
-def test_ticket_allows_one_signature(ledger: Ledger, noon: datetime) -> None:
-    ticket = ledger.reserve(0xABC, CertificateKind.ISSUING, CertificateKind.SERVER, (), (noon, noon), noon)
-    assert repr(ticket) == "<Ticket abc unspent>"
-    assert ticket.spend() == 0xABC
-    with pytest.raises(LocalError, match="spent"):
-        ticket.spend()
 
 
 def test_a_revocation_is_noted_once(ledger: Ledger, noon: datetime) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from sipmesh.pki.authority import EnterpriseCa, Issued
-from sipmesh.pki.certificate_facts import why_record_differs
-from sipmesh.pki.ledger import Record
+from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.issued import Issued
+from sipmesh.pki.ledger.certificate_facts import why_record_differs
+from sipmesh.pki.ledger.records import Record
 
 
 @pytest.fixture(name="records")

@@ -1,17 +1,13 @@
 """The journal of the CA. A signature is journalled before it is made, so that a crash leaves no unknown certificate.
 
 It is an SQLite file in the folder of the CA, or tables in the database that the management servers of a pool share; there each
-generation of the CA has its own tables. Several processes (a command, running servers) can use one CA. Instants are ISO 8601 with
-a time zone. Serial numbers are hex without leading zeros.
+generation of the CA has its own tables. Several processes (a command, running servers) can use one CA.
 """
 
 from __future__ import annotations
 
 import json
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sql
@@ -22,156 +18,35 @@ from sipmesh.database.migration import migrate
 from sipmesh.database.number_ceilings import NumberCeiling
 from sipmesh.database.schema import LEDGER
 from sipmesh.database.shared import SharedDatabase
-from sipmesh.errors import LocalError, OperatorError, Problem
-from sipmesh.trust.x509.certificate import LONGEST_SERIAL
+from sipmesh.errors import OperatorError, Problem
+from sipmesh.pki.ca_folder import generation_of, organisation_of
+from sipmesh.pki.ledger.records import (
+    UNREADABLE_ROW,
+    ListRecord,
+    Record,
+    read_list_record,
+    read_record,
+    write_instant,
+)
+from sipmesh.pki.ledger.refusals import LedgerRefusedError
+from sipmesh.pki.ledger.tables import LedgerTables, tables_of
+from sipmesh.pki.ledger.ticket import Ticket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from sipmesh.database.lease import Lease
     from sipmesh.pki.issuance.profiles import CertificateKind
 
 FILE: Final = "ledger.db"
-UNREADABLE_ROW: Final = (ValueError, TypeError, RecursionError)
-"""What a row raises that somebody has changed."""
 MOVED: Final = ".moved"
 """What follows the name of a file whose content is in a shared database now."""
-YEARS: Final = range(1951, 9999)
-"""The years that a certificate or a CRL can have in each time zone (RFC 5280 4.1.2.5), and one more lifetime of a CRL."""
 FENCED: Final = 10**9
 """A CRL number is at least the fencing number of management times this, so that the CRLs of each leader follow those before."""
 CRL_NUMBERS: Final = NumberCeiling("CRL number", FENCED, 10 * FENCED)
 """The highest CRL number is that of the highest fencing number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One certificate in the ledger. *der* is None if the CA stopped between journal and signature."""
-
-    serial: int
-    issuer: str  # "root" or "issuing"
-    kind: str
-    names: tuple[str, ...]
-    not_before: datetime
-    not_after: datetime
-    der: bytes | None
-    revoked_at: datetime | None
-    reason: str | None
-
-    @property
-    def serial_hex(self) -> str:
-        """The serial number in hex, as in other tools."""
-        return f"{self.serial:x}"
-
-    def may_be_valid(self, at: datetime) -> bool:
-        """Return whether it is not revoked, and not expired at *at*; without a certificate the dates do not count."""
-        return self.revoked_at is None and (self.der is None or self.not_after > at)
-
-    def __repr__(self) -> str:
-        state = "revoked" if self.revoked_at else "issued" if self.der else "abandoned"
-        return f"<Record {self.serial_hex} {self.kind} {'/'.join(self.names[:1])} {state}>"
-
-
-@dataclass(frozen=True, slots=True)
-class ListRecord:
-    """One CRL in the ledger. *revoked* is the number of revocations in the ledger when it was made."""
-
-    issuer: str
-    number: int
-    this_update: datetime
-    next_update: datetime
-    revoked: int
-
-
-class LedgerRefusedError(OperatorError):
-    """The ledger does not store what this host may write: somebody has changed the database, for example by a trigger."""
-
-
-class UnrecordedRevocationError(OperatorError):
-    """The certificates of *records* are revoked, and their CRL is published, but the ledger did not store it all."""
-
-    def __init__(self, records: Sequence[Record], refused: OperatorError) -> None:
-        what = f"revoked, and in the new CRL, but not in the CA's ledger: {refused.message}"
-        super().__init__(f"{what}. Find out who has changed the ledger, and revoke again", refused.problems)
-        self.records = tuple(records)
-
-    @property
-    def servers(self) -> dict[int, str]:
-        """The serial numbers, each with its server."""
-        return {record.serial: record.names[0] for record in self.records}
-
-
-class Ticket:
-    """The permission to make one signature. The ledger gives it when the serial number is in the journal."""
-
-    def __init__(self, serial: int, issuer: CertificateKind) -> None:
-        self.serial, self.issuer, self._spent = serial, issuer, False
-
-    def spend(self) -> int:
-        """Use the ticket and return the serial number; LocalError on a second use, which is a bug."""
-        if self._spent:
-            raise LocalError(f"the ticket for serial {self.serial:x} is spent")
-        self._spent = True
-        return self.serial
-
-    def __repr__(self) -> str:
-        return f"<Ticket {self.serial:x} {'spent' if self._spent else 'unspent'}>"
-
-
-@dataclass(frozen=True, slots=True)
-class _Tables:
-    """The tables of one ledger, and the columns by which certificates are in the order of their issue."""
-
-    prefix: str
-    facts: sql.Table
-    certificates: sql.Table
-    lists: sql.Table
-    order: sql.ColumnElement[Any]
-
-    @property
-    def every(self) -> tuple[sql.Table, ...]:
-        """All tables."""
-        return (self.facts, self.certificates, self.lists)
-
-
-@cache
-def _tables(prefix: str) -> _Tables:
-    """Return the tables of an SQLite file, or with a *prefix* those of one generation in a shared database."""
-    schema, is_file = sql.MetaData(), not prefix
-    facts = sql.Table(
-        f"{prefix}facts",
-        schema,
-        sql.Column("key", sql.Text, primary_key=True),
-        sql.Column("value", sql.Text, nullable=False),
-        sqlite_strict=is_file,
-    )
-    # SQLite numbers rows itself; elsewhere a column does it.
-    numbered = () if is_file else (sql.Column("seq", sql.BigInteger, sql.Identity(), nullable=False),)
-    always = ("issuer", "kind", "names", "not_before", "not_after", "reserved_at")
-    certificates = sql.Table(
-        f"{prefix}certificates",
-        schema,
-        sql.Column("serial", sql.Text, primary_key=True),
-        *(sql.Column(name, sql.Text, nullable=False) for name in always),
-        sql.Column("der", sql.LargeBinary),
-        sql.Column("revoked_at", sql.Text),
-        sql.Column("reason", sql.Text),
-        *numbered,
-        sqlite_strict=is_file,
-    )
-    lists = sql.Table(
-        f"{prefix}lists",
-        schema,
-        sql.Column("issuer", sql.Text, primary_key=True),
-        sql.Column("number", sql.Integer if is_file else sql.BigInteger, primary_key=True, autoincrement=False),
-        sql.Column("this_update", sql.Text, nullable=False),
-        sql.Column("next_update", sql.Text, nullable=False),
-        sql.Column("revoked", sql.Integer, nullable=False),
-        sqlite_strict=is_file,
-    )
-    order = sql.literal_column("rowid") if is_file else certificates.c.seq
-    return _Tables(prefix, facts, certificates, lists, order)
 
 
 class Ledger:
@@ -181,7 +56,7 @@ class Ledger:
         """Use the file in *folder*, or the tables of its generation in the *shared* database."""
         self.folder, self._shared = folder, shared
         self._made: tuple[Database, Lease | None] | None = None
-        self._tables = _tables(f"ca{generation_of(folder)}_" if shared is not None else "")
+        self._tables = tables_of(f"ca{generation_of(folder)}_" if shared is not None else "")
 
     def __repr__(self) -> str:
         return f"<Ledger {self._shared or self.file}>"
@@ -258,9 +133,9 @@ class Ledger:
             "issuer": str(issuer),
             "kind": str(kind),
             "names": json.dumps(names),
-            "not_before": _iso(validity[0]),
-            "not_after": _iso(validity[1]),
-            "reserved_at": _iso(at),
+            "not_before": write_instant(validity[0]),
+            "not_after": write_instant(validity[1]),
+            "reserved_at": write_instant(at),
         }
         with self._writing() as db:
             db.execute(self._tables.certificates.insert().values(row))
@@ -277,21 +152,21 @@ class Ledger:
         table = self._tables.certificates
         this = table.update().where(table.c.serial == f"{serial:x}", table.c.revoked_at.is_(None))
         with self._writing() as db:
-            return db.execute(this.values(revoked_at=_iso(at), reason=str(reason))).rowcount > 0
+            return db.execute(this.values(revoked_at=write_instant(at), reason=str(reason))).rowcount > 0
 
     def records(self) -> tuple[Record, ...]:
         """Give all certificates whose rows can be read, oldest first: a row that was changed stops no other certificate."""
         found = []
         for row in self._certificates():
             with suppress(*UNREADABLE_ROW):
-                found.append(_record(row))
+                found.append(read_record(row))
         return tuple(found)
 
     def unreadable_rows(self) -> Iterator[Problem]:
         """Yield a problem for each row of a certificate that cannot be read."""
         for row in self._certificates():
             try:
-                _record(row)
+                read_record(row)
             except UNREADABLE_ROW as wrong:
                 yield self.changed_row(f"the certificate {row.serial} cannot be read ({wrong})")
 
@@ -325,7 +200,7 @@ class Ledger:
             number = CRL_NUMBERS.must_count(last, this_update, above, remedy=remedy) + 1
             number = max(number, self.fencing * FENCED, above + 1)
             revoked = self._revocations(db, issuer)
-            row = (str(issuer), number, _iso(this_update), _iso(next_update), revoked)
+            row = (str(issuer), number, write_instant(this_update), write_instant(next_update), revoked)
             db.execute(table.insert().values(row))
         return ListRecord(issuer, number, this_update, next_update, revoked)
 
@@ -356,7 +231,7 @@ class Ledger:
         with self._reading() as db:
             for row in db.execute(newest):
                 with suppress(*UNREADABLE_ROW):
-                    return _list_record(row)
+                    return read_list_record(row)
         return None
 
     def revocations(self, issuer: CertificateKind) -> int:
@@ -442,62 +317,8 @@ class Ledger:
             ) from None
 
 
-def can_be_listed(serial: int) -> bool:
-    """Tell whether a certificate can have this serial number, and a CRL can list it (RFC 5280 4.1.2.2)."""
-    return 0 < serial < 1 << 8 * LONGEST_SERIAL - 1
-
-
-def generation_of(folder: Path) -> int:
-    """Give the generation of the CA in *folder*: generations after the first are in numbered subfolders."""
-    return int(folder.name) if folder.name.isdigit() else 1
-
-
-def organisation_of(folder: Path) -> Path:
-    """Give the folder of the organisation whose CA is in *folder*."""
-    return folder.parent.parent if folder.name.isdigit() else folder.parent
-
-
-def _rows(db: sql.Connection, tables: _Tables, table: sql.Table) -> list[dict[str, Any]]:
+def _rows(db: sql.Connection, tables: LedgerTables, table: sql.Table) -> list[dict[str, Any]]:
     """Give the rows of a table in an order that two ledgers share."""
     order = (tables.order,) if table is tables.certificates else tuple(table.primary_key)
     rows = [row._asdict() for row in db.execute(sql.select(table).order_by(*order))]
     return [{name: value for name, value in row.items() if name != "seq"} for row in rows]
-
-
-def _record(row: Any) -> Record:
-    names = tuple(map(str, json.loads(row.names)))
-    if not names:
-        raise ValueError("it has no name")
-    serial = int(row.serial, 16)
-    if not can_be_listed(serial):
-        raise ValueError("no CRL can list its serial number")
-    return Record(
-        serial=serial,
-        issuer=row.issuer,
-        kind=row.kind,
-        names=names,
-        not_before=_instant(row.not_before),
-        not_after=_instant(row.not_after),
-        der=bytes(row.der) if row.der is not None else None,
-        revoked_at=_instant(row.revoked_at) if row.revoked_at else None,
-        reason=row.reason,
-    )
-
-
-def _list_record(row: Any) -> ListRecord:
-    return ListRecord(row.issuer, row.number, _instant(row.this_update), _instant(row.next_update), row.revoked)
-
-
-def _iso(instant: datetime) -> str:
-    if instant.tzinfo is None:
-        raise LocalError("an instant in the ledger needs a timezone")
-    return instant.isoformat()
-
-
-def _instant(text: str) -> datetime:
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        raise ValueError(f"{text} has no time zone")
-    if instant.year not in YEARS:
-        raise ValueError(f"{text} is not a time of a certificate")
-    return instant

@@ -1,0 +1,51 @@
+"""A new CA: root, issuing CA and their first CRLs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sipmesh.pki import files
+from sipmesh.pki.crl.updater import publish_crl
+from sipmesh.pki.issuance import profiles
+from sipmesh.pki.issuance.issue import issue_certificate
+from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
+from sipmesh.pki.issuance.signer import CaSigner
+from sipmesh.pki.ledger.ledger import Ledger
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+
+def build(
+    folder: Path, organisation: str, crl_base: str, at: datetime, curve: ec.EllipticCurve, generation: int
+) -> None:
+    """Make a complete CA in an empty folder."""
+    ledger = Ledger.create(folder, {"organisation": organisation, "crl_base": crl_base})
+    above: tuple[x509.Certificate, ...] = ()
+    signer: CaSigner | None = None
+    for kind, lifetime in (
+        (CertificateKind.ROOT, profiles.ROOT_LIFETIME),
+        (CertificateKind.ISSUING, profiles.ISSUING_LIFETIME),
+    ):
+        key, key_file = files.new_key(curve), folder / f"{kind}.key"
+        files.write(key_file, files.key_pem(key), files.SECRET)
+        wish = CertificateProfile(
+            kind=kind,
+            subject=profiles.ca_name(organisation, kind, generation),
+            names=(),
+            key=key.public_key(),
+            not_before=profiles.validity(at, lifetime)[0],
+            not_after=profiles.validity(at, lifetime)[1],
+            crl_url="" if kind is CertificateKind.ROOT else f"{crl_base}/root.crl",
+        )
+        made = issue_certificate(wish, signer or CaSigner(kind, key_file), above, ledger, at)
+        files.write(folder / f"{kind}.pem", made.public_bytes(Encoding.PEM))
+        above, own = (made, *above), CaSigner(kind, key_file, made)
+        signer = signer or own
+        publish_crl(folder, own, made, ledger, at)
