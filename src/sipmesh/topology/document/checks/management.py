@@ -1,0 +1,97 @@
+"""Management: one pool with its database, its console and the operators who approve."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from sipmesh.topology.document.operators.sshsig import PublicKey, UnusableKeyError
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from sipmesh.topology.document.checks.checked_document import CheckedDocument
+    from sipmesh.topology.document.model import Approvals
+    from sipmesh.topology.document.yaml_tree import Loc
+
+
+_PASSWORD_IN_URL = re.compile(r"^[^:]+://[^/@]*:[^/@]*@|[?&]password=")
+
+
+def management_is_one_pool(document: CheckedDocument) -> None:
+    """There is one management pool. Several servers need a database that they share: it says which of them leads."""
+    storage = document.topology.storage
+    shared = is_postgresql(storage.management) and is_postgresql(storage.users)
+    found = [(loc, pool) for loc, pool in document.pools() if pool.role is Role.MANAGEMENT]
+    for loc, pool in found:
+        if len(pool.servers) > 1 and not shared:
+            remedy = "keep one, or name PostgreSQL databases in `storage.management` and `storage.users`"
+            document.report.add((*loc, "servers"), "several management servers need a database that they share", remedy)
+    for loc, pool in found[1:]:
+        document.report.add(loc, f"{found[0][1].name} is management already", f"remove {pool.name}")
+
+
+def management_database_is_public(document: CheckedDocument) -> None:
+    """The document goes to each server: it names the database of management without a password."""
+    url, loc = document.topology.storage.management, ("storage", "management")
+    if url is None:
+        return
+    if not is_postgresql(url):
+        document.report.add(loc, "is no PostgreSQL database", "write it as postgresql+psycopg://USER@HOST/DATABASE")
+    elif _PASSWORD_IN_URL.search(url):
+        remedy = "remove the password; `sipmesh management move` and `management join` keep it on the management hosts"
+        document.report.add(loc, "contains a password, which each server would get", remedy)
+
+
+def is_postgresql(url: str | None) -> bool:
+    """Tell whether a database URL names a PostgreSQL server."""
+    return url is not None and url.startswith("postgresql+psycopg://")
+
+
+def console_has_a_management_server(document: CheckedDocument) -> None:
+    """The management server serves the console; each operator has another name and another token."""
+    console = document.topology.console
+    if console is None:
+        return
+    if not any(pool.role is Role.MANAGEMENT for pool in document.topology.pools):
+        remedy = "add a pool of role management, or remove `console`"
+        document.report.add(("console",), "needs a management server, and there is none", remedy)
+    for key in ("name", "token_sha256"):
+        first: dict[str, int] = {}
+        for n, operator in enumerate(console.operators):
+            value = getattr(operator, key)
+            if value is not None and first.setdefault(value, n) != n:
+                reason = f"is that of {document.place(('console', 'operators', first[value]))} too"
+                document.report.add(("console", "operators", n, key), reason, "give each operator a name and a token")
+
+
+def approvals_can_be_given(document: CheckedDocument) -> None:
+    """There are enough operators with different keys, and management that publishes."""
+    rule = document.topology.approvals
+    if rule is None:
+        return
+    if not any(pool.role is Role.MANAGEMENT for pool in document.topology.pools):
+        remedy = "add a pool of role management, or remove `approvals`"
+        document.report.add(("approvals",), "needs a management server, and there is none", remedy)
+    for key, count in (("publish", rule.publish), ("block", rule.block or 0)):
+        if count > len(rule.operators):
+            reason = f"needs {count} operators, and there are {len(rule.operators)}"
+            document.report.add(("approvals", key), reason, "add operators, or ask for fewer approvals")
+    if rule.block is not None and rule.block > rule.publish:
+        document.report.add(("approvals", "block"), "is more than `publish`", "a block must not need more approvals")
+    _approvers_differ(document, rule)
+
+
+def _approvers_differ(document: CheckedDocument, rule: Approvals) -> None:
+    names: dict[str, int] = {}
+    keys: dict[bytes, int] = {}
+    for n, operator in enumerate(rule.operators):
+        place: Loc = ("approvals", "operators", n)
+        if names.setdefault(operator.name, n) != n:
+            document.report.add((*place, "name"), "is the name of another operator", "give each operator a name")
+        try:
+            blob = PublicKey.read(operator.key).blob
+        except UnusableKeyError as wrong:
+            document.report.add((*place, "key"), str(wrong), "give the line of the operator's file id_ed25519.pub")
+            continue
+        if keys.setdefault(blob, n) != n:
+            document.report.add((*place, "key"), "is the key of another operator", "each operator needs a key")

@@ -1,0 +1,52 @@
+"""Partners: the way to them, and the sources of revocation of each authority."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sipmesh.topology.document.report import did_you_mean
+from sipmesh.trust.revocation.revocation_source import RevocationSource
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from sipmesh.topology.document.checks.checked_document import CheckedDocument
+    from sipmesh.topology.document.model import AuthorityEntry
+    from sipmesh.topology.document.yaml_tree import Loc
+
+
+def federation_goes_through_an_edge(document: CheckedDocument) -> None:
+    """Partners are reached through an edge pool."""
+    federation, loc = document.topology.federation, ("federation", "route")
+    edges = [pool.name for pool in document.topology.pools if pool.role is Role.EDGE]
+    remedy = f"name an edge pool: {', '.join(edges) or 'there is none yet, add one'}"
+    if federation.route is None:
+        if federation.partners and loc not in document.unread.places:
+            document.report.add(loc[:1], "has partners, but no `route`", remedy)
+        return
+    target = document.topology.pool(federation.route)
+    if target is None and federation.route not in document.unread.texts:
+        remedy = did_you_mean(federation.route, edges, remedy)
+        document.report.add(loc, f"{federation.route!r} is not a pool of this topology", remedy)
+    elif target and target.role is not Role.EDGE:
+        document.report.add(loc, f"{federation.route!r} is a pool of role {target.role}, not edge", remedy)
+
+
+def revocation_can_be_told(document: CheckedDocument) -> None:
+    """Each authority has the sources that its policy requires: without a status all peers are refused (rule R12)."""
+    topology = document.topology
+    entries: list[tuple[Loc, AuthorityEntry]] = [(("authority",), topology.authority)]
+    entries += [(("federation", "partners", n), one) for n, one in enumerate(topology.federation.partners)]
+    for loc, entry in entries:
+        if (
+            not entry.crls
+            and entry.revocation is not RevocationSource.ANSWERS
+            and not document.is_unread((*loc, "crls"))
+        ):
+            described = type(entry).model_fields["crls"].description
+            document.report.add((*loc, "crls"), "is empty", f"give at least one value: {described}")
+        if not entry.ocsp and entry.revocation is not RevocationSource.LISTS and not document.is_unread((*loc, "ocsp")):
+            remedy = "add `ocsp` with the URLs of its responders, or write `revocation: lists`"
+            document.report.add((*loc, "revocation"), f"is {str(entry.revocation)!r} without `ocsp`", remedy)
+        if entry.ocsp and entry.revocation is RevocationSource.LISTS and not document.is_unread((*loc, "revocation")):
+            remedy = "add `revocation: both`, or `revocation: ocsp` where there is no list; or remove this"
+            document.report.add((*loc, "ocsp"), "OCSP is not used while `revocation` is 'lists'", remedy)

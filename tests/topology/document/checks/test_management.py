@@ -1,0 +1,139 @@
+"""Contradictions: one management pool with its database, its console and the operators who approve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+if TYPE_CHECKING:
+    from topology.world import Place
+
+
+POSTGRESQL = "postgresql+psycopg://sipmesh@db.example.test/m"
+TWO_MANAGERS = (
+    "pools:\n",
+    """pools:
+  - name: managers.example.test
+    role: management
+    servers: [{name: m1.example.test, address: 127.0.0.8}, {name: m2.example.test, address: 127.0.0.9}]
+""",
+)
+
+
+@pytest.mark.parametrize(
+    ("storage", "is_shared"),
+    [
+        (f"storage: {{users: '{POSTGRESQL}', management: '{POSTGRESQL}'}}\n", True),
+        (f"storage: {{users: '{POSTGRESQL}'}}\n", False),
+        (f"storage: {{management: '{POSTGRESQL}'}}\n", False),
+        ("", False),
+    ],
+)
+def test_several_management_servers_need_databases_that_they_share(
+    place: Place, storage: str, *, is_shared: bool
+) -> None:
+    place.spoil(TWO_MANAGERS, ("federation:\n", f"{storage}federation:\n"))
+    if is_shared:
+        assert place.load().topology.storage.management == POSTGRESQL
+        return
+    [problem] = [one for one in place.problems() if one.field == "pools[0].servers"]
+    assert "need a database that they share" in problem.reason
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("postgresql+psycopg://sipmesh:secret@db.example.test/m", "contains a password"),
+        ("postgresql+psycopg:///m?host=db&password=secret", "contains a password"),
+        ("sqlite:///management.db", "is no PostgreSQL database"),
+        ("postgresql://db.example.test/m", "is no PostgreSQL database"),
+        (POSTGRESQL, ""),
+        ("postgresql+psycopg://db.example.test:5433/m?sslmode=verify-full", ""),
+    ],
+)
+def test_database_of_management_is_named_without_a_password(place: Place, url: str, reason: str) -> None:
+    """Each server gets the document."""
+    place.spoil(("federation:\n", f"storage: {{management: '{url}'}}\nfederation:\n"))
+    if not reason:
+        assert place.load().topology.storage.management == url
+        return
+    [problem] = place.problems()
+    assert problem.field == "storage.management"
+    assert reason in problem.reason
+    assert "secret" not in f"{problem.reason} {problem.remedy}"
+
+
+KEYS = [
+    Ed25519PrivateKey.from_private_bytes(bytes([n] * 32))
+    .public_key()
+    .public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    .decode()
+    for n in range(3)
+]
+ONE_MANAGER = ("pools:\n", "pools:\n  - {name: m1.example.test, role: management, servers: [m1.example.test]}\n")
+
+
+def approvers(*named: tuple[str, str]) -> str:
+    return ", ".join(f"{{name: {name}, key: {key}}}" for name, key in named)
+
+
+ADA, BEA = ("ada", KEYS[0]), ("bea", KEYS[1])
+
+
+def program(name: str) -> str:
+    """A viewer who logs in with the one token."""
+    return f"{{name: {name}, role: viewer, token_sha256: '{'7' * 64}'}}"
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "reason"),
+    [
+        (f"approvals: {{publish: 3, operators: [{approvers(ADA, BEA)}]}}", "approvals.publish", "needs 3 operators"),
+        (
+            f"approvals: {{publish: 1, block: 2, operators: [{approvers(ADA, BEA)}]}}",
+            "approvals.block",
+            "is more than `publish`",
+        ),
+        (
+            f"approvals: {{publish: 2, operators: [{approvers(ADA, ('ada', KEYS[1]))}]}}",
+            "approvals.operators[1].name",
+            "is the name of another operator",
+        ),
+        (
+            f"approvals: {{publish: 2, operators: [{approvers(ADA, ('bea', KEYS[0]))}]}}",
+            "approvals.operators[1].key",
+            "is the key of another operator",
+        ),
+        (
+            "console: {listen: 8080, operators: [{name: ada, role: viewer}, {name: ada, role: viewer}]}",
+            "console.operators[1].name",
+            "is that of console.operators[0]",
+        ),
+        (
+            f"console: {{listen: 8080, operators: [{program('ada')}, {program('bea')}]}}",
+            "console.operators[1].token_sha256",
+            "is that of console.operators[0]",
+        ),
+    ],
+)
+def test_operators_are_different_and_enough(place: Place, part: str, field: str, reason: str) -> None:
+    place.spoil(ONE_MANAGER, ("federation:\n", f"{part}\nfederation:\n"))
+    [problem] = place.problems()
+    assert problem.field == field
+    assert reason in problem.reason
+
+
+APPROVALS = f"approvals: {{publish: 2, block: 1, operators: [{approvers(ADA, BEA)}]}}"
+CONSOLE = "console: {listen: 8080, operators: [{name: ada, role: viewer}, {name: bea, role: operator}]}"
+
+
+@pytest.mark.parametrize("part", [APPROVALS, CONSOLE])
+def test_console_and_approvals_need_a_management_server(place: Place, part: str) -> None:
+    place.spoil(("federation:\n", f"{part}\nfederation:\n"))
+    [problem] = place.problems()
+    assert "needs a management server, and there is none" in problem.reason
+    place.spoil(ONE_MANAGER)
+    assert place.load()
