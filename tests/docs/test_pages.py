@@ -3,7 +3,8 @@
 import re
 
 from cli.world import sipmesh
-from sipmesh.topology.document.model import Partner, Topology
+from sipmesh.topology.document.model import Topology
+from sipmesh.topology.document.parts.federation import Partner
 from support.checkout import DOCS, ROOT
 from tools.docs import cli_page, log_page, topology_page
 

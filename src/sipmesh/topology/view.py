@@ -14,8 +14,8 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.topology.document.listeners import ListenerSpec, listeners
 from sipmesh.topology.document.media_policy import MediaPolicy
-from sipmesh.topology.document.model import MOST_WORKERS, PARTNER_PORT
 from sipmesh.topology.document.names import split_port
+from sipmesh.topology.document.parts.server import MOST_WORKERS, PARTNER_PORT
 from sipmesh.topology.document.report import did_you_mean
 from sipmesh.topology.server_choice import NO_SERVERS, ServerChoice
 from sipmesh.trust.authority import Authority
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sipmesh.topology.document.load import Loaded
-    from sipmesh.topology.document.model import Partner, Pool, Server, Topology
+    from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.parts.federation import Partner
+    from sipmesh.topology.document.parts.pool import Pool
+    from sipmesh.topology.document.parts.server import Server
 
 
 @dataclass(frozen=True, slots=True)

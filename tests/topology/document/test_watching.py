@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sipmesh.topology.document.model import Presence
+from sipmesh.topology.document.parts.services import Presence
 from sipmesh.topology.document.watching import Watching
 
 

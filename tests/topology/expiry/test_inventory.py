@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sipmesh.topology.document.model import Pool, Server
+from sipmesh.topology.document.parts.pool import Pool
+from sipmesh.topology.document.parts.server import Server
 from sipmesh.topology.expiry.fetch_status import FetchStatus
 from sipmesh.topology.expiry.inventory import Inventory, Side, sides, signer_files, take_stock
 from sipmesh.topology.expiry.inventory_entry import ExpiringKind, InventoryEntry

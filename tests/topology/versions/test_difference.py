@@ -14,7 +14,11 @@ from pydantic import BaseModel, ValidationError
 
 from sipmesh.demo.forge import Forge
 from sipmesh.topology.document.load import Loaded
-from sipmesh.topology.document.model import Federation, Outside, Partner, Pool, Server, Storage, Topology
+from sipmesh.topology.document.model import Topology
+from sipmesh.topology.document.parts.federation import Federation, Partner
+from sipmesh.topology.document.parts.pool import Pool
+from sipmesh.topology.document.parts.server import Outside, Server
+from sipmesh.topology.document.parts.stores import Storage
 from sipmesh.topology.versions.difference import _STORAGE, _TOPOLOGY, difference
 from sipmesh.topology.versions.part_changes.partner_changes import _FEDERATION, _PARTNER
 from sipmesh.topology.versions.part_changes.pool_changes import _POOL, _SERVER, _SIDE

@@ -17,8 +17,8 @@ from sipmesh.errors import OperatorError
 from sipmesh.routing.proxy.locate import TLS_PORT, is_ip
 from sipmesh.server.proxy.flow_table import partner_hop
 from sipmesh.topology.document.listeners import WEBSOCKET, WILDCARDS, listeners
-from sipmesh.topology.document.model import PARTNER_PORT
 from sipmesh.topology.document.names import split_port
+from sipmesh.topology.document.parts.server import PARTNER_PORT
 from sipmesh.topology.view import view
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.resolver import DnsResolver

@@ -38,7 +38,7 @@ def change(
     """
     from sipmesh.topology.builder.assignments import Assignment, assign, must_be_known
     from sipmesh.topology.builder.outline import Outline
-    from sipmesh.topology.document.model import Partner
+    from sipmesh.topology.document.parts.federation import Partner
 
     read = [Assignment.read(one) for one in changes]
     must_be_known(Partner, "partner", read)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sipmesh.errors import Problem
     from sipmesh.topology.document.identity_policy import IdentityPolicy
     from sipmesh.topology.document.media_policy import MediaPolicy
-    from sipmesh.topology.document.model import Partner
+    from sipmesh.topology.document.parts.federation import Partner
     from sipmesh.trust.authority import Authority
     from sipmesh.trust.role import ClientUsage
 

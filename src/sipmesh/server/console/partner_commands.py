@@ -22,7 +22,7 @@ from sipmesh.topology.builder.assignments import assign, must_be_known
 from sipmesh.topology.builder.outline import Outline
 from sipmesh.topology.builder.removal import remove_partner, unblock
 from sipmesh.topology.document.changes import PARTNER_FILES, add_partner
-from sipmesh.topology.document.model import Partner
+from sipmesh.topology.document.parts.federation import Partner
 from sipmesh.trust.role import ClientUsage
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from sipmesh.trust.judgement.verdict_report import VerdictReport
 if TYPE_CHECKING:
     from sipmesh.storage.audit import AuditLine
     from sipmesh.storage.users.user import User
-    from sipmesh.topology.document.model import Partner
+    from sipmesh.topology.document.parts.federation import Partner
     from sipmesh.topology.expiry.inventory import Inventory
 
 

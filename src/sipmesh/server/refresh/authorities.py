@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sipmesh.topology.document.load import Loaded
-    from sipmesh.topology.document.model import AuthorityEntry
     from sipmesh.topology.document.named_files.crl_files import ListFiles
+    from sipmesh.topology.document.parts.authority import AuthorityEntry
     from sipmesh.trust.authority import Authority
 
 

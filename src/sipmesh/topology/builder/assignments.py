@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING
 from sipmesh.errors import OperatorError
 from sipmesh.topology.builder.outline import Entry, Kind, Outline
 from sipmesh.topology.document import yaml_edit, yaml_tree
-from sipmesh.topology.document.model import Part, Partner, Pool, Server, Topology
+from sipmesh.topology.document.model import Topology
+from sipmesh.topology.document.parts.federation import Partner
+from sipmesh.topology.document.parts.part import Part
+from sipmesh.topology.document.parts.pool import Pool
+from sipmesh.topology.document.parts.server import Server
 from sipmesh.topology.document.report import did_you_mean
 
 if TYPE_CHECKING:

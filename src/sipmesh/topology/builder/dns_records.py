@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sipmesh.topology.builder.tlsa import TlsaData
-    from sipmesh.topology.document.model import Pool, Server, Topology
+    from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.parts.pool import Pool
+    from sipmesh.topology.document.parts.server import Server
 
 NO_TLSA: Final[TlsaData] = MappingProxyType({})
 PHONE_SERVICE: Final = "_sips._tcp"

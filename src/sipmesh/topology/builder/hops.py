@@ -15,7 +15,8 @@ from sipmesh.trust.role import Role
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sipmesh.topology.document.model import Pool, Topology
+    from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.parts.pool import Pool
 
 PHONE: Final = "phone"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
 from sipmesh.topology.document.listeners import PORTS_OF
-from sipmesh.topology.document.model import CLIENT_PORT, PARTNER_PORT, SERVER_PORT, WEBSOCKET_PORT
+from sipmesh.topology.document.parts.server import CLIENT_PORT, PARTNER_PORT, SERVER_PORT, WEBSOCKET_PORT
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sipmesh.topology.document.model import CLIENT_PORT, PARTNER_PORT, REMOTE_CLIENT_PORT, WEBSOCKET_PORT
+from sipmesh.topology.document.parts.server import CLIENT_PORT, PARTNER_PORT, REMOTE_CLIENT_PORT, WEBSOCKET_PORT
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from sipmesh.topology.document.model import Pool, Server, Topology
+    from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.parts.pool import Pool
+    from sipmesh.topology.document.parts.server import Server
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - the default if the operator names no address; the judge decides who may connect
 WEBSOCKET = "websocket"

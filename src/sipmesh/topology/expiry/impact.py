@@ -10,7 +10,8 @@ from sipmesh.trust.role import Role
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sipmesh.topology.document.model import Pool, Topology
+    from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.parts.pool import Pool
 
 NEW_CA = "replace the CA in time: sipmesh ca root prepare"
 

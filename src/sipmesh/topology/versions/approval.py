@@ -21,7 +21,9 @@ from sipmesh.trust.formatting import tell_list
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from sipmesh.topology.document.model import Approvals, Pool, Topology
+    from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.parts.approvals import Approvals
+    from sipmesh.topology.document.parts.pool import Pool
     from sipmesh.topology.versions.publication import Publication
 
 NAMESPACE: Final = "sipmesh-topology"

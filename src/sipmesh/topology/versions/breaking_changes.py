@@ -21,7 +21,8 @@ from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
-    from sipmesh.topology.document.model import Pool, Topology
+    from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.parts.pool import Pool
     from sipmesh.trust.authority import Authority
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sipmesh.topology.document.model import Console, ConsoleOperator, Topology
+    from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.parts.console import Console, ConsoleOperator
 
 
 def new_access(old: Topology, new: Topology) -> Sequence[str]:

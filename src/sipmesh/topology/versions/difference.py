@@ -20,7 +20,8 @@ from sipmesh.trust.formatting import tell, tell_list
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
-    from sipmesh.topology.document.model import Topology, Turn, WebSocket
+    from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.parts.services import Turn, WebSocket
 
 _PASSWORD = re.compile(r"(://[^:/@]*):[^@/]*@")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
-    from sipmesh.topology.document.model import Partner
+    from sipmesh.topology.document.parts.federation import Partner
     from sipmesh.trust.authority import Authority
 
 

@@ -20,8 +20,9 @@ from sipmesh.server.console.access.operator import (
     operator_of_token,
 )
 from sipmesh.server.console.access.secret_table import hash_of
-from sipmesh.topology.document.model import Console, Topology
+from sipmesh.topology.document.model import Topology
 from sipmesh.topology.document.operators.console_role import ConsoleRole
+from sipmesh.topology.document.parts.console import Console
 from support.managed import build_managed
 
 ADA = Operator("ada (1)", ConsoleRole.OPERATOR)

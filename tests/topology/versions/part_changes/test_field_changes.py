@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sipmesh.topology.document.model import Messages, Presence
+from sipmesh.topology.document.parts.services import Presence
+from sipmesh.topology.document.parts.stores import Messages
 from sipmesh.topology.document.watching import Watching
 from sipmesh.topology.versions.part_changes.field_changes import from_to, list_fields, list_names, order_changes, spell
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from sipmesh.topology.document.model import Approvals, Console
+from sipmesh.topology.document.parts.approvals import Approvals
+from sipmesh.topology.document.parts.console import Console
 from sipmesh.topology.versions.part_changes.operator_changes import approval_changes, console_changes
 
 OPENID = {

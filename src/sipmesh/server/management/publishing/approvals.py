@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sipmesh.topology.document.load import Loaded
-    from sipmesh.topology.document.model import Approvals
+    from sipmesh.topology.document.parts.approvals import Approvals
     from sipmesh.topology.versions.publication import Draft, Publication
 
 FOLDER: Final = "approvals"

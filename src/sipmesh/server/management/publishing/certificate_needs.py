@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.pki.ledger.records import Record
     from sipmesh.topology.document.load import Loaded
-    from sipmesh.topology.document.model import Server
+    from sipmesh.topology.document.parts.server import Server
 
 
 class IssuedBy(StrEnum):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from sipmesh.topology.document.model import Turn
+    from sipmesh.topology.document.parts.services import Turn
     from sipmesh.topology.view import ServerView
 
 BLANKS: Final = b" \t\r\n"

@@ -10,8 +10,10 @@ from sipmesh.topology.document.yaml_tree import dotted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sipmesh.topology.document.model import Pool, Server, Topology
+    from sipmesh.topology.document.model import Topology
     from sipmesh.topology.document.parse import Unread
+    from sipmesh.topology.document.parts.pool import Pool
+    from sipmesh.topology.document.parts.server import Server
     from sipmesh.topology.document.report import ProblemReport
     from sipmesh.topology.document.yaml_tree import Loc
 

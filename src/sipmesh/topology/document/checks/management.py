@@ -10,7 +10,7 @@ from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.checks.checked_document import CheckedDocument
-    from sipmesh.topology.document.model import Approvals
+    from sipmesh.topology.document.parts.approvals import Approvals
     from sipmesh.topology.document.yaml_tree import Loc
 
 

@@ -9,7 +9,8 @@ from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.checks.checked_document import CheckedDocument
-    from sipmesh.topology.document.model import Pool, Topology
+    from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.parts.pool import Pool
     from sipmesh.topology.document.yaml_tree import Loc
 
 

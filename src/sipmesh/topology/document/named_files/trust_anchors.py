@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sipmesh.errors import Problem
-    from sipmesh.topology.document.model import AuthorityEntry, Topology
+    from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.parts.authority import AuthorityEntry
     from sipmesh.topology.document.report import ProblemReport
     from sipmesh.topology.document.yaml_tree import Loc
 

@@ -13,7 +13,8 @@ from sipmesh.topology.document.storage.valkey_url import valkey_url
 from sipmesh.trust.formatting import tell_list
 
 if TYPE_CHECKING:
-    from sipmesh.topology.document.model import Pool, Topology
+    from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.parts.pool import Pool
 
 SQLITE: Final = "sqlite:"
 STORE: Final = "otherwise write `storage: {bindings: valkeys://HOST:PORT}` with a Valkey that all of them reach"

@@ -13,7 +13,7 @@ from sipmesh.trust.revocation.revocation_source import RevocationSource
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from sipmesh.topology.document.model import AuthorityEntry
+    from sipmesh.topology.document.parts.authority import AuthorityEntry
     from sipmesh.trust.authority import Authority
 
 

@@ -9,8 +9,9 @@ from sipmesh.topology.versions.part_changes.field_changes import order_changes, 
 from sipmesh.trust.formatting import tell
 
 if TYPE_CHECKING:
-    from sipmesh.topology.document.model import Approvals, Console
     from sipmesh.topology.document.operators.openid import OpenId
+    from sipmesh.topology.document.parts.approvals import Approvals
+    from sipmesh.topology.document.parts.console import Console
 
 
 def approval_changes(old: Approvals | None, new: Approvals | None) -> Iterator[str]:

@@ -13,7 +13,8 @@ from sipmesh.trust.role import ClientUsage
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
-    from sipmesh.topology.document.model import Partner, Topology
+    from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.parts.federation import Partner
     from sipmesh.trust.authority import Authority
 
 

@@ -17,7 +17,9 @@ from sipmesh.topology.versions.part_changes.field_changes import (
 from sipmesh.trust.formatting import tell_list
 
 if TYPE_CHECKING:
-    from sipmesh.topology.document.model import Pool, Server, Topology
+    from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.parts.pool import Pool
+    from sipmesh.topology.document.parts.server import Server
 
 
 def _next_hop(whose: str, old: str | None, new: str | None) -> str:

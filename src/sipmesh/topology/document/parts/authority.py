@@ -1,0 +1,56 @@
+"""A certificate authority: ours, or that of a partner."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar
+
+from pydantic import Field
+
+from sipmesh.topology.document.names import (
+    FileName,
+    FileOrUrl,
+    Hours,
+    HttpUrl,
+    Mebibytes,
+)
+from sipmesh.topology.document.parts.part import Part
+from sipmesh.trust.revocation.revocation_source import RevocationSource
+
+
+class AuthorityEntry(Part):
+    """A certificate authority: its trusted roots, and the sources of its revocation status."""
+
+    grace_by_default: ClassVar[timedelta] = timedelta(0)
+    """For our own authority: its CRLs are renewed by our own CA."""
+
+    list_limit_by_default: ClassVar[int] = 64
+    """In MiB; enough for a million entries, as an old Windows CA may have."""
+
+    anchors: tuple[FileName, ...] = Field(min_length=1, description="PEM files of the roots that are trusted")
+    crls: tuple[FileOrUrl, ...] = Field(
+        description="revocation lists, a list for each CA in the chain: files, or URLs that servers fetch"
+    )
+    ocsp: tuple[HttpUrl, ...] = Field(default=(), description="URLs of its OCSP responders, in the order of use")
+    revocation: RevocationSource = Field(
+        default=RevocationSource.LISTS,
+        description="the revocation check: lists, ocsp (OCSP responses where there is no list), or both",
+    )
+    grace: Hours | None = Field(
+        default=None,
+        description="hours of grace after nextUpdate of a list or OCSP response (default: ours 0, a partner's 24)",
+    )
+
+    list_limit: Mebibytes | None = Field(
+        default=None, description="largest size of a revocation list in MiB (default: ours 64, a partner's 8)"
+    )
+
+    @property
+    def largest_list(self) -> int:
+        """The maximum octets of one of its CRLs."""
+        return (self.list_limit_by_default if self.list_limit is None else self.list_limit) << 20
+
+    @property
+    def grace_time(self) -> timedelta:
+        """How long a CRL or an OCSP response is accepted after its next update."""
+        return self.grace_by_default if self.grace is None else timedelta(hours=self.grace)

@@ -1,0 +1,89 @@
+"""Partners, and the way to them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from sipmesh.topology.document.identity_policy import IdentityPolicy
+from sipmesh.topology.document.media_policy import MediaPolicy
+from sipmesh.topology.document.names import (
+    Address,
+    Fqdn,
+    FqdnAndPort,
+    split_port,
+)
+from sipmesh.topology.document.parts.authority import AuthorityEntry
+from sipmesh.topology.document.parts.part import Part
+from sipmesh.trust.role import ClientUsage
+
+
+class Partner(AuthorityEntry):
+    """Another organisation. It is trusted for its own domains and the name of its edge only."""
+
+    grace_by_default: ClassVar[timedelta] = timedelta(days=1)
+    """For a partner: an attacker who blocks a partner's CRLs for an hour must not cut off the partner."""
+
+    list_limit_by_default: ClassVar[int] = 8
+    """In MiB; enough for 150,000 entries. The CRLs of a partner use our memory and time."""
+
+    domains: tuple[Fqdn, ...] = Field(min_length=1, description="SIP domains of the partner")
+    edge: FqdnAndPort | None = Field(
+        default=None, description="its edge as name or name:port; by default found by DNS SRV"
+    )
+    address: Address | None = Field(
+        default=None, description="the address of its edge, where DNS is not to be asked; the name must still be proved"
+    )
+    client_usage: ClientUsage = Field(
+        ClientUsage.STRICT, description="whether its edge may connect with a certificate for serverAuth only"
+    )
+    media: MediaPolicy | None = Field(
+        default=None,
+        description="media of calls with this partner: any, encrypted, encrypted-required; by default as for our users",
+    )
+    identity: IdentityPolicy | None = Field(
+        default=None,
+        description="calls: sign ours; verify its signatures too; or required: refuse calls without one. By default none",
+    )
+    third_party: bool = Field(
+        default=False,
+        description="its CA issues for other organisations also, so that only the name identifies the partner",
+    )
+
+    @property
+    def name(self) -> str:
+        """The name of the partner in this program: its first domain."""
+        return self.domains[0]
+
+    @property
+    def edge_address(self) -> tuple[str, int | None] | None:
+        """Host and port of its edge; the port is None if it is not given; None without an edge."""
+        return split_port(self.edge) if self.edge else None
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """All names of this partner: its domains and its edge."""
+        return self.domains + ((self.edge_address[0],) if self.edge_address else ())
+
+
+def _off(given: object) -> object:
+    """Change false into "off": YAML 1.1 tools read the word *off* as false."""
+    return "off" if given is False else given
+
+
+Discovery = Annotated[Literal["off"], BeforeValidator(_off)]
+
+
+class Federation(Part):
+    """The organisations that may connect. If `partners` is empty, none may."""
+
+    route: Fqdn | None = Field(default=None, description="the edge pool through which partners are reached")
+    discovery: Discovery = Field(
+        default="off", description="partners are listed under `partners`; there is no automatic discovery"
+    )
+    partners: tuple[Partner, ...] = Field(default=(), description="the organisations that may connect")
+    blocked: tuple[Fqdn, ...] = Field(
+        default=(), description="domains and edges that are refused, with any certificate"
+    )

@@ -1,0 +1,146 @@
+"""One server: its addresses, ports, files and processes."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, StringConstraints
+
+from sipmesh.topology.document.names import (
+    Address,
+    FileName,
+    Fqdn,
+    Label,
+    ListenOn,
+    Port,
+)
+from sipmesh.topology.document.parts.part import Part
+
+CLIENT_PORT = 5061  # sips default, RFC 3261 19.1.2
+REMOTE_CLIENT_PORT = 443  # most networks of others let it pass
+WEBSOCKET_PORT = 8443
+SERVER_PORT = 5062
+PARTNER_PORT = 5061
+MOST_CLIENT_CERTIFICATES = 16
+MOST_WORKERS = 64
+
+
+class Ports(Part):
+    """The ports of one server. A missing port has the default of its role."""
+
+    client: Port | None = Field(
+        default=None,
+        description="phones log in on this port over TLS (front ends, default 5061; edges with remote_users, default 443)",
+    )
+    websocket: Port | None = Field(
+        default=None,
+        description="browsers connect to this port by secure WebSocket (front ends, edges with remote_users; default 8443)",
+    )
+    server: Port | None = Field(default=None, description="our own servers connect to this port (default 5062)")
+    partner: Port | None = Field(
+        default=None, description="partners connect to this port (outside of an edge; default 5061)"
+    )
+
+
+class Outside(Part):
+    """The side of an edge that partners connect to."""
+
+    address: Address | None = Field(
+        default=None, description="the address that partners connect to; by default DNS is used"
+    )
+    bind: Address | None = Field(
+        default=None, description="the address to listen on; by default `address`, else every address"
+    )
+    certificate: FileName | None = Field(
+        default=None, description="certificate chain for partners; by default that of the inside"
+    )
+    key: FileName | None = Field(default=None, description="private key of that certificate")
+
+
+class CertificateFiles(Part):
+    """A certificate chain and its private key, for phones and browsers."""
+
+    certificate: FileName = Field(description="certificate chain, leaf first, of any CA")
+    key: FileName = Field(description="private key of that certificate")
+
+
+class Server(Part):
+    """One server: a mapping, or only its name if the defaults are right."""
+
+    name: Fqdn = Field(description="full name of the server, its identity in this network")
+    site: Label | None = Field(default=None, description="the site where it stands; by default that of its pool")
+    address: Address | None = Field(
+        default=None, description="the address that our servers connect to; by default DNS is used"
+    )
+    bind: Address | None = Field(
+        default=None, description="the address to listen on; by default `address`, else every address"
+    )
+    machine: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = Field(
+        default=None, description="name of the machine that it runs on, if `address` does not tell it"
+    )
+    ports: Ports = Field(default=Ports(), description="ports that differ from the defaults")
+    outside: Outside | None = Field(default=None, description="the side of an edge that faces partners")
+    certificate: FileName | None = Field(
+        default=None, description="certificate chain, leaf first; by default servers/NAME.pem"
+    )
+    key: FileName | None = Field(default=None, description="private key; by default servers/NAME.key")
+    client_certificates: tuple[CertificateFiles, ...] = Field(
+        default=(),
+        max_length=MOST_CLIENT_CERTIFICATES,
+        description="more certificates for phones and browsers, such as those of a public CA: chosen by SNI and key type",
+    )
+    metrics: ListenOn | None = Field(
+        default=None,
+        description="address:port of its metrics (Prometheus over HTTP), or a port on loopback; by default none",
+    )
+    workers: Annotated[int, Field(ge=1, le=MOST_WORKERS)] | Literal["auto"] = Field(
+        default=1,
+        description="processes that share the ports of a front end or an edge; auto: one for each CPU core",
+    )
+
+    @property
+    def certificate_file(self) -> str:
+        """The file of the certificate chain, relative to the topology's folder."""
+        return self.certificate or f"servers/{self.name}.pem"
+
+    @property
+    def key_file(self) -> str:
+        """The file of the private key, relative to the topology's folder."""
+        return self.key or f"servers/{self.name}.key"
+
+    @property
+    def signer_certificate_file(self) -> str:
+        """The file of the certificate chain with which a management server signs publications."""
+        return f"servers/{self.name}.signer.pem"
+
+    @property
+    def signer_key_file(self) -> str:
+        """The file of the private key of that certificate."""
+        return f"servers/{self.name}.signer.key"
+
+    @property
+    def server_port(self) -> int:
+        """The port on which this server accepts links from our other servers."""
+        return self.ports.server or SERVER_PORT
+
+    @property
+    def runs_on(self) -> str:
+        """The machine of this server: declared, or else its address. All loopback addresses are one machine.
+
+        A server with neither has a machine of its own: servers that listen on every address rarely share one.
+        """
+        if self.machine is not None:
+            return self.machine
+        host = self.address or self.bind
+        if host is None or ip_address(host).is_unspecified:
+            return self.name
+        return "loopback" if ip_address(host).is_loopback else host
+
+
+def _in_full(given: object) -> object:
+    """Give the mapping for a server that is written as its name only."""
+    return {"name": given} if isinstance(given, str) else given
+
+
+AnyServer = Annotated[Server, BeforeValidator(_in_full, json_schema_input_type=str | Server)]
