@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sipmesh.routing.events.packages import BETWEEN_PHONES, event_type
-from sipmesh.routing.identity.border import is_outside
-from sipmesh.routing.identity.sender import Sender, ServerSender
+from sipmesh.routing.identity.border import is_for_users
+from sipmesh.routing.identity.sender import Sender
 from sipmesh.routing.outcome import Answer
 from sipmesh.sip.message import Request
 from sipmesh.sip.text import shown
@@ -18,7 +18,7 @@ def refused_unsolicited(request: Request, sender: Sender) -> Answer | None:
 
     Inside a dialog, only a package of `BETWEEN_PHONES` passes. The caller of a phone that rings could have it answer with `talk`.
     """
-    if request.method != "NOTIFY" or (isinstance(sender, ServerSender) and not is_outside(sender)):
+    if request.method != "NOTIFY" or not is_for_users(sender):
         return None
     if request.to.tag is None:
         return Answer(481, code=Code.NO_ROUTE, why="a NOTIFY that belongs to no subscription")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.realm import CHALLENGES, CREDENTIALS, NOBODY, Realms
-from sipmesh.routing.identity.sender import Sender, ServerSender
+from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
 from sipmesh.sip.header import Message
 from sipmesh.sip.names import BITS, GUARDED, GUARDED_NAMES, bits_of
 from sipmesh.sip.rows import Row
@@ -27,7 +27,7 @@ class Rule(Enum):
     """What this server does with a header field at its borders."""
 
     REMOVED = "always removed"
-    INSIDE = "removed where a partner or an edge has sent it"
+    INSIDE = "removed where a user, a partner or an edge has sent it"
     OWN = "removed unless every address in it is the sender's to use; removed where privacy is asked for"
     VERIFIED = "in a request kept from an edge or a front end, towards servers and clients; else removed"
     CHALLENGE = "in a response of a server kept where the realm is its own; else removed"
@@ -64,12 +64,15 @@ TABLE: Final[dict[str, Rule]] = {
     "p-media-authorization": Rule.REMOVED,
     "response-source": Rule.REMOVED,
     "security-verify": Rule.REMOVED,
-    # Fields that change how a phone rings, make it fetch a URL, or make it answer automatically and so listen in (RFC 5373).
+    # Fields at which a phone acts without its user (decision 0052). It answers, so that the caller listens in (RFC 5373), rings
+    # in another way, fetches a URL, or calls the URI of an announcement (RFC 3261 section 20.18, RFC 6794).
     "alert-info": Rule.INSIDE,
     "call-info": Rule.INSIDE,
     "answer-mode": Rule.INSIDE,
     "priv-answer-mode": Rule.INSIDE,
     "p-auto-answer": Rule.INSIDE,
+    "error-info": Rule.INSIDE,
+    "policy-contact": Rule.INSIDE,
     # RFC 4474 is obsolete. The field names a URL from which a verifier fetches a key. Identity (RFC 8224) is not removed.
     "identity-info": Rule.REMOVED,
     # A nonce for the next request, for a realm that the field does not name (RFC 7615, RFC 7616 section 3.5).
@@ -136,7 +139,7 @@ class Border:
             request.keep([row for row in request.rows if row.name not in OWN and row.name not in VERIFIED])
 
     def _may_ask(self, row: Row, sender: Sender, domains: frozenset[str]) -> bool:
-        if row.name in REMOVED or row.name in CHALLENGES or (row.name in INSIDE and is_outside(sender)):
+        if row.name in REMOVED or row.name in CHALLENGES or (row.name in INSIDE and is_for_users(sender)):
             return False
         if row.name in VERIFIED:
             return verifies(sender) and is_own(row, sender, domains)
@@ -145,7 +148,7 @@ class Border:
     def _may_answer(self, row: Row, sender: Sender, domains: frozenset[str]) -> bool:
         if row.name in REMOVED or row.name in CREDENTIALS or row.name in VERIFIED:
             return False
-        if row.name in INSIDE and is_outside(sender):
+        if row.name in INSIDE and is_for_users(sender):
             return False
         if row.name in CHALLENGES:
             return isinstance(sender, ServerSender) and self._realms.challenge_passes(row, domains)
@@ -170,6 +173,11 @@ class Border:
 def is_outside(sender: Sender) -> bool:
     """Tell whether *sender* is a partner, or an edge, which forwards messages of partners."""
     return isinstance(sender, ServerSender) and (sender.kind is LinkKind.PARTNER or sender.peer.role is Role.EDGE)
+
+
+def is_for_users(sender: Sender) -> bool:
+    """Tell whether *sender* is a client, or forwards messages of users whom no server of ours has authenticated."""
+    return isinstance(sender, ClientSender) or is_outside(sender)
 
 
 def verifies(sender: Sender) -> bool:

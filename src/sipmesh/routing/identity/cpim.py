@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.content_encoding import refused_encoding
-from sipmesh.routing.identity.border import is_outside
+from sipmesh.routing.identity.border import is_for_users
 from sipmesh.routing.identity.privacy import is_anonymous
 from sipmesh.routing.identity.sender import ClientSender, Sender
 from sipmesh.routing.outcome import Answer
@@ -45,7 +45,7 @@ def refused_author(request: Request, sender: Sender) -> Answer | None:
         or not _is_cpim(request.row(_CONTENT_TYPE).value)
     ):
         return None
-    if not isinstance(sender, ClientSender) and not is_outside(sender):
+    if not is_for_users(sender):
         return None
     if (encoded := refused_encoding(request)) is not None:
         return encoded

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sipmesh.routing.events.unsolicited import refused_unsolicited
 from sipmesh.routing.identity import assertion
-from sipmesh.routing.identity.cpim import refused_author
 from sipmesh.routing.identity.dialog import Inside, acknowledge, across, other_side, refused_inside, unbound
 from sipmesh.routing.identity.dialog_token import Side
 from sipmesh.routing.identity.route_set import Names, RouteSet
@@ -14,6 +12,7 @@ from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, attributed
 from sipmesh.routing.roles.access import carried
 from sipmesh.routing.roles.options import capabilities, registrar_capabilities
+from sipmesh.routing.roles.users_requests import refused_of_users
 from sipmesh.routing.target import ServerTarget
 from sipmesh.sip.message import Request
 from sipmesh.sip.text import shown
@@ -82,7 +81,7 @@ def carry(request: Request, route_set: RouteSet, other: Side | None, sender: Ser
     who = assertion.of_border(request, sender)
     if isinstance(who, Answer):
         return who
-    refused = refused_unsolicited(request, sender) or refused_author(request, sender) or unbound(request, route_set)
+    refused = refused_of_users(request, sender) or unbound(request, route_set)
     if refused is not None:
         return refused
     outcome = inwards(request, facts) if sender.kind is LinkKind.PARTNER else outwards(request, facts)
@@ -92,7 +91,7 @@ def carry(request: Request, route_set: RouteSet, other: Side | None, sender: Ser
 def carry_inside(request: Request, route_set: RouteSet, other: Side, sender: ServerSender, facts: EdgeFacts) -> Outcome:
     """Forward a request inside its dialog. Names and Request-URI must be allowed there (`refused_inside`)."""
     refused = refused_inside(request, route_set, other, sender, sender.peer.asserts, facts.inside)
-    refused = refused or refused_unsolicited(request, sender) or refused_author(request, sender)
+    refused = refused or refused_of_users(request, sender)
     if refused is not None:
         return refused
     who = assertion.of_partner_inside(request, sender)

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sipmesh.routing.events.packages import is_notified
-from sipmesh.routing.events.unsolicited import refused_unsolicited
 from sipmesh.routing.identity import assertion
-from sipmesh.routing.identity.cpim import refused_author
 from sipmesh.routing.identity.dialog import (
     Inside,
     acknowledge,
@@ -41,6 +39,7 @@ from sipmesh.routing.registrar.device import RegisteredContact, contact_address,
 from sipmesh.routing.registrar.gruu import Gruus, OpenedGruu, is_gruu, pool_of, public_device
 from sipmesh.routing.roles.access import carried
 from sipmesh.routing.roles.options import registrar_capabilities
+from sipmesh.routing.roles.users_requests import refused_of_users
 from sipmesh.routing.target import AnotherNotifier, Found, ServerTarget
 from sipmesh.sip.message import Request
 from sipmesh.sip.rows import PRIVACY
@@ -135,7 +134,7 @@ def carry(request: Request, route_set: RouteSet, other: Side | None, sender: Sen
     who = identify(request, sender, facts)
     if isinstance(who, (Answer, Prove)):
         return who
-    refused = refused_unsolicited(request, sender) or refused_author(request, sender)
+    refused = refused_of_users(request, sender)
     return refused or route(request, route_set, sender, facts, who)
 
 
@@ -143,7 +142,7 @@ def carry_inside(request: Request, route_set: RouteSet, other: Side, sender: Sen
     """Forward a request inside its dialog. Names and Request-URI must be allowed there (`refused_inside`)."""
     allowed = may_speak_for_inside(sender, facts)
     refused = refused_inside(request, route_set, other, sender, allowed, facts.inside)
-    refused = refused or refused_unsolicited(request, sender) or refused_author(request, sender)
+    refused = refused or refused_of_users(request, sender)
     if refused is not None:
         return refused
     if isinstance(sender, ServerSender):

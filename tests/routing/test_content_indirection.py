@@ -1,0 +1,65 @@
+"""Which bodies are elsewhere, and from whom they are refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from routing.messages import ALICES, BOB, FROM_BOT, FROM_EDGE, FROM_PARTNER, MATE, request
+from sipmesh.routing.content_indirection import EXTERNAL, PLAIN, is_elsewhere, refused_indirection
+from sipmesh.routing.identity.sender import Sender
+from support.descriptions import with_body
+
+URL = 'message/external-body; access-type="URL"; URL="http://a.test/"'
+PART = "--b\r\nContent-Type: text/plain\r\n\r\nx\r\n--b\r\n{}\r\n\r\nContent-Type: image/png\r\n\r\n\r\n--b--\r\n"
+
+
+def status(kind: str, body: bytes, sender: Sender = ALICES, method: str = "MESSAGE") -> int:
+    """The status of the refusal, 0 for none."""
+    refused = refused_indirection(with_body(request(method, BOB), body, kind), sender)
+    return 0 if refused is None else refused.status
+
+
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "INFO", "NOTIFY"])
+@pytest.mark.parametrize(
+    ("sender", "refused"), [(ALICES, 415), (FROM_EDGE, 415), (FROM_PARTNER, 415), (MATE, 0), (FROM_BOT, 0)]
+)
+def test_users_and_partners_name_no_place(sender: Sender, refused: int, method: str) -> None:
+    assert status(URL, b"Content-Type: image/png\r\n\r\n", sender, method) == refused
+
+
+@pytest.mark.parametrize("kind", [EXTERNAL, "Message/External-Body", "message / external-body;x=1", f"{EXTERNAL} (x)"])
+def test_type_is_known_in_whatever_spelling(kind: str) -> None:
+    assert status(kind, b"Content-Type: image/png\r\n\r\n") == 415
+
+
+@pytest.mark.parametrize("kind", ["multipart/mixed; boundary=b", "MULTIPART/related;boundary=b", "message/cpim"])
+@pytest.mark.parametrize(
+    "row",
+    [
+        f"Content-Type: {URL}",
+        "content-type:MESSAGE/external-body",
+        "Content-Type:\r\n message/external-body",
+        "CONTENT-TYPE\t: message / External-Body",
+    ],
+)
+def test_part_that_is_elsewhere_is_found(kind: str, row: str) -> None:
+    assert status(kind, PART.format(row).encode()) == 415
+
+
+@pytest.mark.parametrize(
+    "kind", [*sorted(PLAIN), "application/sdp; x=1", "multipart/mixed; boundary=b", "message/cpim", ""]
+)
+def test_other_bodies_pass(kind: str) -> None:
+    assert status(kind, PART.format("Content-Type: text/html").encode()) == 0
+    assert status(kind, b"the type message/external-body is refused") == 0
+    assert status(kind, b"") == 0
+
+
+def test_text_that_quotes_a_part_is_text() -> None:
+    assert not is_elsewhere("text/markdown", f"Content-Type: {URL}".encode())
+
+
+def test_many_beginnings_take_linear_time() -> None:
+    """The search looks at each octet a few times, whatever the body repeats."""
+    assert not is_elsewhere("multipart/mixed", b"external-body" + b"content-type: \t" * 8_000)
+    assert not is_elsewhere("multipart/mixed", b"external-body content-type" + b" " * 120_000)
