@@ -15,7 +15,6 @@ from sipmesh.routing.proxy.branch import loop_hash
 from sipmesh.routing.proxy.breadth import EXCEEDED, breadth_of
 from sipmesh.routing.proxy.received import mark_received
 from sipmesh.server.proxy.access.end_of_flow import is_end
-from sipmesh.server.proxy.executor import DRAINING
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.proxy.login.login_waits import PendingLogin
 from sipmesh.server.proxy.registrar.repeated_refresh import RefreshGate
@@ -39,7 +38,8 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.access.request_logins import RequestLogins
     from sipmesh.server.proxy.control_plane import ControlPlane
     from sipmesh.server.proxy.events.event_server import EventServer
-    from sipmesh.server.proxy.executor import Executor
+    from sipmesh.server.proxy.execution.executor import Executor
+    from sipmesh.server.proxy.execution.responder import Responder
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.links.link_lifecycle import LinkLifecycle
     from sipmesh.server.proxy.links.remote_events import RemoteEvents
@@ -61,6 +61,7 @@ POSTED: Final = frozenset({"SUBSCRIBE", "NOTIFY", "PUBLISH"})
 UNDERSTOOD: Final = (OPTION,)
 """The option tags that a request may require of proxies (RFC 3261 16.3)."""
 
+DRAINING: Final = try_later("this server is draining")
 OVERLOADED: Final = try_later("too many requests at once")
 
 NOT_ITS_PACKAGE: Final = "an event package for servers of this network, and its sender is not such a server"
@@ -82,6 +83,7 @@ class Dispatch(LinkEvents):
         relay: Relay,
         registrations: Registrations,
         executor: Executor,
+        responder: Responder,
         events: EventServer,
         tokens: Tokens,
         branches: Branches,
@@ -95,6 +97,7 @@ class Dispatch(LinkEvents):
         self.names, self.decide = names, decide
         self._flow_table, self.links, self._remote, self._relay = flow_table, links, remote, relay
         self._registrations, self._executor, self._events = registrations, executor, events
+        self._responder = responder
         self._request_logins = request_logins
         self._tokens, self._branches, self._log = tokens, branches, log
         self.accounts, self._max_exchanges = accounts, max_exchanges
@@ -176,9 +179,9 @@ class Dispatch(LinkEvents):
             check_request(message)
             self._request(flow, message)
         except RemoteError as wrong:
-            self._executor.refuse_malformed(flow, message, wrong)
+            self._responder.refuse_malformed(flow, message, wrong)
         except SipmeshError as wrong:
-            self._executor.refuse_failed(flow, message, wrong)
+            self._responder.refuse_failed(flow, message, wrong)
 
     def _response(self, flow: Flow, response: Response) -> None:
         try:
@@ -251,17 +254,17 @@ class Dispatch(LinkEvents):
         if request.method in POSTED and self._served_by_control_plane(flow, request):
             return
         if request.present & EVENT and names_package(request):
-            self._executor.answer(flow, request, key, Answer(489, code=Code.ROLE_NOT_ALLOWED, why=NOT_ITS_PACKAGE))
+            self._responder.answer(flow, request, key, Answer(489, code=Code.ROLE_NOT_ALLOWED, why=NOT_ITS_PACKAGE))
             return
         early = DRAINING if self.is_draining and request.to.tag is None else None
         if early is None and request.method != "ACK":
             early = self._early_answer(flow, request)
         if early is not None:
-            self._executor.answer(flow, request, key, early)
+            self._responder.answer(flow, request, key, early)
             return
         loop = loop_hash(request)
         if self._branches.looped(request, loop):
-            self._executor.answer(
+            self._responder.answer(
                 flow, request, key, Answer(482, why="a loop: the request was here before, by the same route")
             )
             return
@@ -274,13 +277,13 @@ class Dispatch(LinkEvents):
     def _serve_carried(self, flow: Flow, request: Request, key: str, place: RouteSet, loop: str) -> None:
         """Serve a request of a client whose link is at the server at the other end of *flow*, or the end of a carried flow."""
         if place.path is not None and is_end(request):
-            self._executor.answer(flow, request, key, self.access.told_end(flow, place.path))
+            self._responder.answer(flow, request, key, self.access.told_end(flow, place.path))
             return
         carried = self.home_flows.flow_of(flow, request, place)
         if isinstance(carried, Flow) and carried.account is not flow.account and carried.account.full:
-            carried = self._executor.over_its_limit(carried, request, carried.account)
+            carried = self._responder.over_its_limit(carried, request, carried.account)
         if isinstance(carried, Answer):
-            self._executor.answer(flow, request, key, carried)
+            self._responder.answer(flow, request, key, carried)
         else:
             self._decide(carried or flow, request, key, place, loop)
 
@@ -315,14 +318,14 @@ class Dispatch(LinkEvents):
         if self._overload.active and self._admission.is_refused(flow.link, request):
             return OVERLOADED
         if flow.account.full:
-            return self._executor.over_its_limit(flow, request, flow.account)
+            return self._responder.over_its_limit(flow, request, flow.account)
         if request.max_forwards == 0:
             return Answer(483, why="no hops left")
         if request.present & (MAX_BREADTH | PROXY_REQUIRE) and (refused := _not_to_be_forwarded(request)):
             return refused
         if self._relay.client_transactions.load >= self._max_exchanges:
             return try_later("too many exchanges at once")
-        return self._executor.too_many_users(flow, request) if flow.link.kind is LinkKind.PARTNER else None
+        return self._responder.too_many_users(flow, request) if flow.link.kind is LinkKind.PARTNER else None
 
     def tick(self) -> None:
         """Remove what has expired; called about twice a second."""

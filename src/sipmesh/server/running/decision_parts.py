@@ -9,7 +9,10 @@ from sipmesh.server.proxy.access.end_of_flow import EndOfFlow
 from sipmesh.server.proxy.access.home_flows import HomeFlows
 from sipmesh.server.proxy.access.request_logins import RequestLogins
 from sipmesh.server.proxy.dispatch import Dispatch
-from sipmesh.server.proxy.executor import Executor
+from sipmesh.server.proxy.execution.executor import Executor
+from sipmesh.server.proxy.execution.phone_events import PhoneEvents
+from sipmesh.server.proxy.execution.responder import Responder
+from sipmesh.server.proxy.execution.user_targets import UserTargets
 from sipmesh.server.proxy.links.flow_removal import FlowRemoval
 from sipmesh.server.proxy.links.link_lifecycle import LinkLifecycle
 from sipmesh.server.proxy.links.remote_events import RemoteEvents
@@ -36,7 +39,9 @@ class DecisionParts:
     def __init__(
         self, setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, users: UserParts, events: EventServer
     ) -> None:
-        self.executor = _executor(setup, peers, forwarding, events)
+        transactions = forwarding.relay.server_transactions
+        self._responder = Responder(transactions, forwarding.refusals, peers.accounts, peers.peer_log)
+        self.executor = _executor(setup, peers, forwarding, events, self._responder)
         end_of_flow = EndOfFlow(setup.view.name, events.own_requests, new_token, peers.peer_log)
         self.home_flows = HomeFlows(
             peers.reactor,
@@ -103,11 +108,13 @@ class DecisionParts:
                 login_waits=login_waits,
                 access=self.access,
                 executor=self.executor,
+                responder=self._responder,
             ),
             admission=OverloadAdmission(overload, tokens),
             relay=forwarding.relay,
             registrations=forwarding.registrations,
             executor=self.executor,
+            responder=self._responder,
             events=events,
             tokens=tokens,
             branches=setup.branches,
@@ -126,18 +133,21 @@ class DecisionParts:
         self.dispatch.route_by(version.names, version.decide)
 
 
-def _executor(setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, events: EventServer) -> Executor:
+def _executor(
+    setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, events: EventServer, responder: Responder
+) -> Executor:
+    phone_events = PhoneEvents(peers.flow_table, events)
     return Executor(
-        view=setup.view,
         border=setup.border,
         relay=forwarding.relay,
         acks=forwarding.acks,
         release=forwarding.release,
-        flow_table=peers.flow_table,
         registrations=forwarding.registrations,
         events=events,
         homes=setup.homes,
-        refusals=forwarding.refusals,
+        targets=UserTargets(setup.view, forwarding.registrations, events, setup.homes, phone_events),
+        phone_events=phone_events,
+        responder=responder,
         accounts=peers.accounts,
         log=peers.peer_log,
         media=forwarding.media,

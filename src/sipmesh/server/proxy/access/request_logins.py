@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.authentication.digest import Proved
 from sipmesh.routing.outcome import try_later
-from sipmesh.server.proxy.executor import NO_USERS_YET, NOT_TAKEN_OVER
+from sipmesh.server.proxy.execution.user_targets import NO_USERS_YET, NOT_TAKEN_OVER
 
 if TYPE_CHECKING:
     from sipmesh.routing.identity.route_set import Names
     from sipmesh.server.proxy.access.access_proxy import AccessProxy
-    from sipmesh.server.proxy.executor import Executor
+    from sipmesh.server.proxy.execution.executor import Executor
+    from sipmesh.server.proxy.execution.responder import Responder
     from sipmesh.server.proxy.login.digest_auth import DigestAuth
     from sipmesh.server.proxy.login.login_waits import LoginWaits, PendingLogin
     from sipmesh.server.proxy.roles import Decide
@@ -32,10 +33,11 @@ class RequestLogins:
         login_waits: LoginWaits,
         access: AccessProxy,
         executor: Executor,
+        responder: Responder,
     ) -> None:
         self._names, self._decide = names, decide
         self._logins, self._login_waits = logins, login_waits
-        self._access, self._executor = access, executor
+        self._access, self._executor, self._responder = access, executor, responder
 
     def __repr__(self) -> str:
         return f"<RequestLogins {self._login_waits!r}>"
@@ -51,7 +53,7 @@ class RequestLogins:
     def log_in(self, pending: PendingLogin) -> None:
         """Authenticate the sender, unless the login has to wait, and decide again."""
         if not self._logins.knows(pending.aor):
-            self._executor.answer(pending.flow, pending.request, pending.key, NO_USERS_YET)
+            self._responder.answer(pending.flow, pending.request, pending.key, NO_USERS_YET)
         elif not self._login_waits.has_to_wait(pending, self):
             self._authenticate(pending)
 
@@ -60,13 +62,13 @@ class RequestLogins:
         try:
             self._authenticate(pending)
         except RemoteError as wrong:
-            self._executor.refuse_malformed(pending.flow, pending.request, wrong)
+            self._responder.refuse_malformed(pending.flow, pending.request, wrong)
         except SipmeshError as wrong:
-            self._executor.refuse_failed(pending.flow, pending.request, wrong)
+            self._responder.refuse_failed(pending.flow, pending.request, wrong)
 
     def give_up_login(self, pending: PendingLogin) -> None:
         """Answer 503 to a login that cannot wait, because too many wait."""
-        self._executor.answer(pending.flow, pending.request, pending.key, TOO_MANY_LOGINS)
+        self._responder.answer(pending.flow, pending.request, pending.key, TOO_MANY_LOGINS)
 
     def _authenticate(self, pending: PendingLogin) -> None:
         """Decide again if the credentials are right; otherwise challenge the sender again."""
@@ -75,10 +77,10 @@ class RequestLogins:
         if home:
             refused = self._access.carry(pending, home)
             if refused is not None:
-                self._executor.answer(flow, request, key, refused)
+                self._responder.answer(flow, request, key, refused)
             return
         if request.method == "REGISTER" and self._access.is_too_early(flow, aor):
-            self._executor.answer(flow, request, key, NOT_TAKEN_OVER)
+            self._responder.answer(flow, request, key, NOT_TAKEN_OVER)
             return
         names, here = self._names, flow.link.local
         result = self._logins.check(flow, request, aor, lambda uri: names.ours(uri, here))
@@ -88,4 +90,4 @@ class RequestLogins:
             return
         response = self._logins.answer(flow, request, aor, result)
         if response is not None:
-            self._executor.reply(flow, request, key, response)
+            self._responder.reply(flow, request, key, response)
