@@ -17,12 +17,13 @@ from typing import Any
 from sipmesh.demo.nameserver import NameServer
 from sipmesh.demo.ports import HOST
 from sipmesh.distribution.items import Item, ItemKind
-from sipmesh.server.agent.dns_probe import questions_of
+from sipmesh.server.agent.probing.dns_probe import questions_of
 from sipmesh.server.replication.probe_order import PROBE, ProbeOrder
 from sipmesh.server.replication.revocation_push import REVOKED
 from support.giver import Giver
 from support.managed import MGMT, Credentials, Managed, servers_of
 from support.network import EDGE, FE1, FE2, POOL
+from support.publisher import Publisher
 from support.running import on_loop, until
 
 
@@ -138,3 +139,33 @@ async def test_only_an_order_of_management_asks_dns_and_only_for_names_of_the_to
         assert {name for name, _ in server.asked} == {
             name for name, _ in questions_of(managed.nodes[EDGE].view.loaded.topology)
         }
+
+
+@on_loop
+async def test_only_an_order_of_management_fetches_crls_and_only_from_urls_of_the_topology(managed: Managed) -> None:
+    """An order cannot name a URL: one that an attacker adds is not read."""
+    async with managed, Publisher() as publisher, counting() as victim:
+        url = publisher.url("/x.crl")
+        managed.edit(lambda document: document["authority"]["crls"].append(url))
+        await managed.start(EDGE)
+        giver = await Giver.meet(managed._stack, managed, EDGE, FE1)
+        assert (await giver.topology(managed.version(2))).status == 200
+        await managed.in_force(2, EDGE)
+        await until(lambda: publisher.asked)  # the edge fetches a new URL by itself
+        publisher.asked.clear()
+        good = replace(order(EDGE, version=2), fetches_crls=True)
+        attempts = {
+            "signed by a front end": item(managed, good, managed.credentials(FE1)),
+            "an old order": item(managed, replace(order(EDGE, age=timedelta(minutes=6), version=2), fetches_crls=True)),
+            "another version": item(managed, replace(good, version=1)),
+            "not signed": Item(ItemKind.PROBE, good.encode(), EDGE),
+        }
+        for what, attempt in attempts.items():
+            assert (await giver.give(attempt)).status == 488, what
+        assert not publisher.asked
+        named = json.loads(replace(good, organisation=managed.nodes[EDGE].view.organisation).encode())
+        named |= {"urls": [f"http://{HOST}:{victim.port}/x.crl"], "crls": [f"http://{HOST}:{victim.port}/y.crl"]}
+        signed = Item(ItemKind.PROBE, managed.signed(json.dumps(named).encode(), kind=PROBE), EDGE)
+        assert (await giver.give(signed)).status == 200
+        await until(lambda: managed.member(EDGE).probes.report)
+        assert (publisher.asked, victim.connections) == (["GET /x.crl"], 0)

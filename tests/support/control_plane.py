@@ -115,6 +115,11 @@ class Host:
         return self.status
 
 
+async def _no_crls() -> tuple[()]:
+    """Fetch nothing: no topology here has a URL."""
+    return ()
+
+
 class Plane:
     """The two ends of the control plane, and the edge behind the front end, joined by `exchange`."""
 
@@ -141,7 +146,7 @@ class Plane:
         documents = self.managed.holding(name)
         host = self.hosts[name] = Host(view(documents.load(), name))
         parts = (host, documents, host, host.own_status, here(host.view), self._loop)
-        return Agent(*parts, lambda hop: self._dial(name, hop.name).link, host.told.log)
+        return Agent(*parts, lambda hop: self._dial(name, hop.name).link, _no_crls, host.told.log)
 
     def __enter__(self) -> Self:
         self.controller.begin()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Self
 
 from aiohttp import web
@@ -68,6 +72,23 @@ def content(read: Callable[[], bytes]) -> Page:
         return web.Response(body=read())
 
     return page
+
+
+@contextmanager
+def published(content_of: Mapping[str, bytes]) -> Iterator[Publisher]:
+    """A publisher in a thread of its own, for commands that run in this one; *content_of* has the content of each path."""
+    made, loop = Publisher(), asyncio.new_event_loop()
+    made.pages = {path: content(partial(content_of.__getitem__, path)) for path in content_of}
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(made.open(), loop).result()
+    try:
+        yield made
+    finally:
+        asyncio.run_coroutine_threadsafe(made.close(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 def moved(location: str) -> Page:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sipmesh.server.log import Log
     from sipmesh.server.refresh.reloader import Reloader
-    from sipmesh.server.replication.server_status import ServerStatus
+    from sipmesh.server.replication.server_status import FetchedCrl, ServerStatus
     from sipmesh.server.replication.topology_source import TopologySource
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.topology.view import ServerView
@@ -51,9 +51,17 @@ def attach_agent(
     """Make *node* a managed server, which starts with the users in its *documents*; *status* is that of all its processes."""
     load_users(documents.users, node.users, log)
     own_status = status or partial(status_of, node)
-    agent = Agent(node, documents, reloader, own_status, here(node.view), node.loop, node.connector.dial, log)
+    dial, fetch_crls = node.connector.dial, partial(_fetched_crls, node)
+    agent = Agent(node, documents, reloader, own_status, here(node.view), node.loop, dial, fetch_crls, log)
     node.attach_managed(agent)
     return agent
+
+
+async def _fetched_crls(node: RunningServer) -> tuple[FetchedCrl, ...]:
+    """Fetch each CRL of the topology in force once; its modules are imported for the first order."""
+    from sipmesh.server.refresh.crl_check import fetched_crls
+
+    return await fetched_crls(node.view, node.resolver, node.gatekeeper.clock())
 
 
 def attach_control_plane(

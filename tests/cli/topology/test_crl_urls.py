@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 from cryptography import x509
 
 from cli.world import Organisation, sipmesh
-from sipmesh.cli.topology import crl_urls
 from sipmesh.cli.topology.crl_urls import faults_of
-from support.publisher import Publisher
+from sipmesh.server.refresh import crl_check
+from support.publisher import Publisher, published
 
 
 @pytest.fixture(name="theirs", scope="module")
@@ -28,28 +25,10 @@ def _theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(name="publisher")
 def _publisher(theirs: Path) -> Iterator[Publisher]:
-    """A web server with the CRLs, in a thread of its own, since commands run in this one."""
-    made, loop = Publisher(), asyncio.new_event_loop()
-
-    def page(content: bytes) -> object:
-        async def answer(_request: web.Request) -> web.StreamResponse:
-            return web.Response(body=content)
-
-        return answer
-
-    for name in ("root", "issuing"):
-        made.pages[f"/{name}.crl"] = page((theirs / f"{name}.crl").read_bytes())  # type: ignore[assignment]
-    made.pages["/page.html"] = page(b"<html>not found</html>")  # type: ignore[assignment]
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    asyncio.run_coroutine_threadsafe(made.open(), loop).result()
-    try:
+    """A web server with the CRLs."""
+    lists = {f"/{name}.crl": (theirs / f"{name}.crl").read_bytes() for name in ("root", "issuing")}
+    with published({**lists, "/page.html": b"<html>not found</html>"}) as made:
         yield made
-    finally:
-        asyncio.run_coroutine_threadsafe(made.close(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 def root_of(folder: Path) -> list[x509.Certificate]:
@@ -66,7 +45,7 @@ def test_each_fault_names_its_url(
     publisher: Publisher, theirs: Path, organisation: Organisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The CRL that another root with the same name has signed is that of an impostor."""
-    monkeypatch.setattr(crl_urls, "CONNECT_S", 0.5)
+    monkeypatch.setattr(crl_check, "CONNECT_S", 0.5)
     now = datetime.now(UTC)
     late = now + timedelta(days=4000)
     gone, page, crl = (publisher.url(path) for path in ("/gone.crl", "/page.html", "/root.crl"))

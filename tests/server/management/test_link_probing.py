@@ -8,6 +8,7 @@ from sipmesh.demo.nameserver import NameServer
 from sipmesh.demo.ports import HOST
 from support.managed import MGMT, Managed
 from support.network import EDGE, FE1, FE2
+from support.publisher import Publisher, content
 from support.running import on_loop
 
 
@@ -62,3 +63,27 @@ async def test_servers_ask_dns_and_one_that_is_away_is_named(managed: Managed) -
         assert report is not None
         assert report.answers is None
     server.close()
+
+
+@on_loop
+async def test_servers_fetch_the_crls_of_the_version_in_force(managed: Managed) -> None:
+    """An order to probe links fetches nothing."""
+    async with managed, Publisher() as publisher:
+        publisher.pages["/root.crl"] = content((managed.organisation.folder / "ca/root.crl").read_bytes)
+        urls = [publisher.url("/root.crl"), publisher.url("/gone.crl")]
+        await managed.start(MGMT, FE1, EDGE)
+        await managed.publish(lambda document: document["authority"]["crls"].extend(urls))
+        await managed.acknowledged(2, FE1, EDGE)
+        asked = await managed.ask(MGMT, "fetch-crls", servers=[FE1, EDGE, FE2], wait_s=30)
+        replies = {one["server"]: one for one in asked}
+        for name in (FE1, EDGE):
+            assert replies[name]["fault"] == ""
+            assert [(one["url"], one.get("fault")) for one in replies[name]["crls"]] == [
+                (urls[0], None),
+                (urls[1], "answers 404"),
+            ]
+        assert replies[FE2]["fault"] == f"{FE2} has not reported that version 2 is in force"
+        await probed(managed, fe1=[EDGE])
+        report = managed.member(FE1).probes.report
+        assert report is not None
+        assert report.crls is None

@@ -36,7 +36,8 @@ class Change:
         self._place = place
         must_have_draft(place)
         self._before = links_of(place)
-        self._pending = unpublished(place, place.load())
+        self._draft = place.load()
+        self._pending = unpublished(place, self._draft)
 
     def __repr__(self) -> str:
         return f"<Change of {self._place.file}, {self._pending}>"
@@ -65,7 +66,8 @@ class Change:
     def take_effect(self, why: str, wait: float, *, force: bool = False) -> None:
         """Put the edited draft in force; *force* also if it breaks what the refusal names.
 
-        Raises `typer.Exit` with 1 if it is not in force on every server within *wait* seconds.
+        Raises `typer.Exit` with 1 if it is not in force on every server within *wait* seconds, or if a server cannot use a CRL
+        that the change adds by URL.
         """
         if not self.publishes:
             say_reloaded(reload(self._place, self._before))
@@ -83,3 +85,18 @@ class Change:
             publish_draft(self._place, socket, why, wait, force=force)
         finally:
             say_closed(self._place, self._before)
+        self._verify_crls(socket)
+
+    def _verify_crls(self, socket: Path) -> None:
+        """Have the servers fetch the CRLs that the change adds by URL, and say which of them they cannot use."""
+        from sipmesh.cli.topology.planning.verification import run_crl_checks, say_checks
+        from sipmesh.server.management.publishing.crl_checks import crl_checks
+
+        results = run_crl_checks(crl_checks(self._place.in_force(), self._draft), socket)
+        if not results:
+            return
+        say_checks(results)
+        if not all(result.passed for result in results):
+            say("The change stays in force. Servers without a CRL refuse the certificates of its CA.", style=WARN)
+            say(f"  to go back: sipmesh topology rollback {self._pending.base}")
+            raise typer.Exit(1)

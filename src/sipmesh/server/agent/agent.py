@@ -16,7 +16,7 @@ from sipmesh.pki.file_error import FileError
 from sipmesh.server.agent.crl_receiver import CrlReceiver
 from sipmesh.server.agent.document_applier import DocumentApplier
 from sipmesh.server.agent.known_versions import KnownVersions
-from sipmesh.server.agent.link_probes import LinkProbes
+from sipmesh.server.agent.probing.link_probes import LinkProbes
 from sipmesh.server.agent.status_reporter import StatusReporter
 from sipmesh.server.agent.stored_items import StoredItems
 from sipmesh.server.replication.cert_renewal import Applicant, read_issuing
@@ -27,14 +27,15 @@ from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
+    from typing import Any
 
     from sipmesh.distribution.event import Here
     from sipmesh.distribution.items import Item, ReplicationState
     from sipmesh.server.agent.managed_server import Loader, ManagedServer
     from sipmesh.server.log import Log
     from sipmesh.server.replication.document_store import DocumentStore
-    from sipmesh.server.replication.server_status import ServerStatus
+    from sipmesh.server.replication.server_status import FetchedCrl, ServerStatus
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.link.link import Link
     from sipmesh.trust.trusted_peer import TrustedPeer
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
 class Agent:
     """The control plane of a front end or an edge: its links and messages. Implements `proxy.control_plane.ManagedControlPlane`.
 
-    *loader* puts versions and files in force. *own_status* returns the status of this server.
+    *loader* puts versions and files in force. *own_status* returns the status of this server. *fetch_crls* fetches each CRL
+    of the topology in force once.
     """
 
     def __init__(
@@ -56,13 +58,14 @@ class Agent:
         here: Here,
         loop: asyncio.AbstractEventLoop,
         dial: Callable[[Hop], Link],
+        fetch_crls: Callable[[], Coroutine[Any, Any, tuple[FetchedCrl, ...]]],
         log: Log,
     ) -> None:
         self._server, self._documents, self._loop, self._dial, self._log = server, documents, loop, dial, log
         self._applicant = Applicant(server.view.name, documents.state)
         self.held = StoredItems(server, documents)
         self._known_versions = KnownVersions(server, documents)
-        self.probes = LinkProbes(server, documents, here, dial, self._links_probed, loop, log)
+        self.probes = LinkProbes(server, documents, here, dial, fetch_crls, self._links_probed, loop, log)
         self.reporter = StatusReporter(
             server, documents, self.held, self._applicant, lambda: self._with_probed(own_status()), loop, log
         )

@@ -185,8 +185,8 @@ class ToProbe(Given):
     wait_s: Annotated[int, Field(ge=0, le=LONGEST_WAIT_S)] = 15
 
 
-class ToAskDns(Given):
-    """The *servers* that ask DNS for the records of the version in force."""
+class ServersToAsk(Given):
+    """The *servers* that ask DNS, or fetch CRLs, for the version in force; *wait_s* is how many seconds they have."""
 
     servers: Targets
     wait_s: Annotated[int, Field(ge=0, le=LONGEST_WAIT_S)] = 15

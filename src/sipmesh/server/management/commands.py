@@ -13,6 +13,7 @@ from sipmesh.server.management.replies import (
     ACKNOWLEDGED,
     ASK_DNS,
     BLOCK,
+    FETCH_CRLS,
     HISTORY,
     NETWORK,
     PLAN,
@@ -28,7 +29,15 @@ from sipmesh.server.replication.published_version import version_of
 
 if TYPE_CHECKING:
     from sipmesh.server.management.controller import Controller
-    from sipmesh.server.management.replies import Acknowledgement, DnsReply, Plan, ProbedReply, PutInForce, RootStep
+    from sipmesh.server.management.replies import (
+        Acknowledgement,
+        CrlsReply,
+        DnsReply,
+        Plan,
+        ProbedReply,
+        PutInForce,
+        RootStep,
+    )
 
 LONGEST_WAIT_S: Final = 60.0
 
@@ -57,6 +66,7 @@ class ManagementCommands:
             ROOT.name: self._by_leader(self._root),
             PROBE_LINKS.name: self._by_leader(self._probe),
             ASK_DNS.name: self._by_leader(self._ask_dns),
+            FETCH_CRLS.name: self._by_leader(self._fetch_crls),
         }
 
     def _by_leader(self, command: Command) -> Command:
@@ -131,6 +141,11 @@ class ManagementCommands:
         """Have *servers* ask DNS for the records of the version in force."""
         wait_s = min(float(asked.get("wait_s", LONGEST_WAIT_S)), LONGEST_WAIT_S)
         return await self._controller.link_probing.ask_dns(list(map(str, asked["servers"])), wait_s)
+
+    async def _fetch_crls(self, asked: Mapping[str, Any]) -> Sequence[CrlsReply]:
+        """Have *servers* fetch the CRLs of the version in force that they need."""
+        wait_s = min(float(asked.get("wait_s", LONGEST_WAIT_S)), LONGEST_WAIT_S)
+        return await self._controller.link_probing.fetch_crls(list(map(str, asked["servers"])), wait_s)
 
     async def _network(self, _asked: Mapping[str, Any]) -> Encoded:
         """Reply with every server and its last report, compared with the newest version (`NetworkReply`)."""

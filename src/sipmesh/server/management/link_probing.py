@@ -1,4 +1,4 @@
-"""Management has links probed by the servers that open them, and has servers ask DNS.
+"""Management has links probed by the servers that open them, and has servers ask DNS and fetch CRLs.
 
 It sends signed orders, and reads the results from reports.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.server.management.publishing.document_signing import sign_as
-from sipmesh.server.management.replies import DnsReply, ProbedReply
+from sipmesh.server.management.replies import CrlsReply, DnsReply, ProbedReply
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.probe_order import PROBE, ProbeOrder
 from sipmesh.trust.role import Role
@@ -57,24 +57,30 @@ class LinkProbing:
             faults = await self._carry_out(dict.fromkeys(servers, ()), wait_s, asks_dns=True)
             return [self._dns_reply(server, faults[server] or _late(server, wait_s)) for server in faults]
 
-    async def _carry_out(
-        self, wanted: Mapping[str, Sequence[str]], wait_s: float, *, asks_dns: bool = False
-    ) -> Mapping[str, str]:
-        """Send the orders, and wait for the results; returns for each server why it has no order, or empty."""
+    async def fetch_crls(self, servers: Sequence[str], wait_s: float) -> Sequence[CrlsReply]:
+        """Have each of *servers* fetch the CRLs of the version in force once; returns a reply for each, as `probe` does."""
+        async with self._turn:
+            faults = await self._carry_out(dict.fromkeys(servers, ()), wait_s, fetches_crls=True)
+            return [self._crls_reply(server, faults[server] or _late(server, wait_s)) for server in faults]
+
+    async def _carry_out(self, wanted: Mapping[str, Sequence[str]], wait_s: float, **asked: bool) -> Mapping[str, str]:
+        """Send the orders, and wait for the results; returns for each server why it has no order, or empty.
+
+        *asked* are keys of `ProbeOrder`.
+        """
         self._number = max(int(now_utc().timestamp() * 1000), self._number + 1)
-        faults = {server: self._order(server, targets, asks_dns=asks_dns) for server, targets in wanted.items()}
+        faults = {server: self._order(server, targets, **asked) for server, targets in wanted.items()}
         ordered = [server for server, fault in faults.items() if not fault]
         await self._network.reported(lambda: all(map(self._is_done, ordered)), wait_s)
         return faults
 
-    def _order(self, server: str, targets: Sequence[str], *, asks_dns: bool) -> str:
+    def _order(self, server: str, targets: Sequence[str], **asked: bool) -> str:
         """Send one order; returns why that is not possible, or empty."""
         view = self._server.view
         status = self._network.statuses().get(server)
         if status is None or status.number != view.loaded.number:
             return f"{server} has not reported that version {view.loaded.number} is in force"
-        number, asked = self._number, tuple(targets)
-        order = ProbeOrder(view.organisation, server, view.loaded.number, number, asked, asks_dns)
+        order = ProbeOrder(view.organisation, server, view.loaded.number, self._number, tuple(targets), **asked)
         signed = sign_as(view, order.encode(), PROBE, now_utc(), self._management_db.lease.fencing)
         item = Item(ItemKind.PROBE, signed, server)
         sent = [self._send(carrier, item) for carrier in self._carriers(server)]
@@ -107,6 +113,14 @@ class LinkProbing:
         if probed.answers is None:
             return DnsReply(server, f"{server} has a release that cannot ask DNS for management: update it", ())
         return DnsReply(server, "", probed.answers)
+
+    def _crls_reply(self, server: str, otherwise: str) -> CrlsReply:
+        probed = _probed(self._network.statuses().get(server), self._number)
+        if probed is None:
+            return CrlsReply(server, otherwise, ())
+        if probed.crls is None:
+            return CrlsReply(server, f"{server} has a release that cannot fetch CRLs for management: update it", ())
+        return CrlsReply(server, "", probed.crls)
 
 
 def _late(server: str, wait_s: float) -> str:

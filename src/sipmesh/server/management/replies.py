@@ -14,7 +14,7 @@ from pydantic import AwareDatetime
 
 from sipmesh.server.control_socket import ControlCommand
 from sipmesh.server.management.server_faults import Fault
-from sipmesh.server.replication.server_status import Count, DnsSeen, ServerFacts
+from sipmesh.server.replication.server_status import Count, DnsSeen, FetchedCrl, ServerFacts
 from sipmesh.topology.versions.approval import ApprovalNeed
 from sipmesh.trust.role import Role
 
@@ -180,6 +180,15 @@ class DnsReply:
     answers: Sequence[DnsSeen]
 
 
+@dataclass(frozen=True, slots=True)
+class CrlsReply:
+    """What *server* has fetched from each URL of a CRL that it needs; *fault* says why there are no *crls*."""
+
+    server: str
+    fault: str
+    crls: Sequence[FetchedCrl]
+
+
 PLAN: Final = ControlCommand("plan", Plan)
 PUBLISH: Final = ControlCommand("publish", PutInForce)
 BLOCK: Final = ControlCommand("block", PutInForce)
@@ -190,4 +199,5 @@ ACKNOWLEDGED: Final = ControlCommand("acknowledged", Acknowledgement)
 NETWORK: Final = ControlCommand("network", NetworkReply)
 PROBE_LINKS: Final = ControlCommand("probe", list[ProbedReply])
 ASK_DNS: Final = ControlCommand("dns", list[DnsReply])
+FETCH_CRLS: Final = ControlCommand("fetch-crls", list[CrlsReply])
 ROOT: Final = ControlCommand("root", RootStep)

@@ -1,7 +1,8 @@
-"""An order of management to one server: open these links once, or ask DNS, and report what you see.
+"""An order of management to one server: open these links once, ask DNS, or fetch the CRLs, and report what you see.
 
 A server opens links only to servers and partners of the topology in force, and only those that its role may open. It asks DNS
-only for the records of that topology: an order has no names for DNS. So nobody can use it to scan a network, not even management.
+only for the records of that topology, and fetches only from its URLs: an order has no names for either. So nobody can use it to
+scan a network, not even management.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ LONGEST_AGE: Final = timedelta(minutes=5)
 class ProbeOrder:
     """*server* has to open a link to each of *targets*, names of servers or partners, under *version* of the topology.
 
-    With *asks_dns* it asks DNS for each record that this version needs.
+    With *asks_dns* it asks DNS for each record that this version needs. With *fetches_crls* it fetches each CRL once that this
+    version has by URL, and that it needs itself.
 
     *number* is the time of the order in milliseconds since 1970 (UTC). A server carries out an order once, and none that is
     older than its last one.
@@ -39,6 +41,7 @@ class ProbeOrder:
     number: int
     targets: tuple[str, ...] = ()
     asks_dns: bool = False
+    fetches_crls: bool = False
 
     def encode(self) -> bytes:
         """Return the payload that management signs."""
@@ -51,9 +54,8 @@ class ProbeOrder:
             fields = json.loads(payload)
             targets = tuple(map(str, fields["targets"]))
             numbers = int(fields["version"]), int(fields["number"])
-            order = cls(
-                str(fields["organisation"]), str(fields["server"]), *numbers, targets, fields.get("asks_dns") is True
-            )
+            asked = fields.get("asks_dns") is True, fields.get("fetches_crls") is True
+            order = cls(str(fields["organisation"]), str(fields["server"]), *numbers, targets, *asked)
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
             raise refused("an order to probe links that cannot be read") from None
         if len(targets) > MOST_TARGETS:

@@ -47,6 +47,9 @@ RULE: Final = "event package sipmesh-status"
 MOST_QUESTIONS: Final = 400
 """Names and types for which one server asks DNS in one order."""
 
+MOST_CRLS: Final = 400
+"""CRLs that one server fetches in one order."""
+
 MOST_DATA: Final = 32
 """Records of one name and type in a report."""
 
@@ -122,12 +125,24 @@ class DnsSeen(_Part):
     fault: Text = ""
 
 
+class FetchedCrl(_Part):
+    """A CRL of *owner* (empty for our own authority) that a server has fetched once; *fault* says why it cannot be used."""
+
+    url: Text
+    owner: Name = ""
+    fault: Text = ""
+
+
 class Probed(_Part):
-    """The result of one order to probe links or to ask DNS; *order* is its number. *answers* is None if DNS was not asked."""
+    """The result of one order to probe links, to ask DNS or to fetch CRLs; *order* is its number.
+
+    *answers* is None if DNS was not asked, *crls* is None if no CRL was to be fetched.
+    """
 
     order: Count
     links: Annotated[tuple[ProbedLink, ...], Field(max_length=MOST_TARGETS)] = ()
     answers: Annotated[tuple[DnsSeen, ...], Field(max_length=MOST_QUESTIONS)] | None = None
+    crls: Annotated[tuple[FetchedCrl, ...], Field(max_length=MOST_CRLS)] | None = None
 
 
 class ServerFacts(_Part):

@@ -99,10 +99,23 @@ def _records(topology: Topology) -> Iterator[DnsRecord]:
 def _tlsa(records: Sequence[DnsRecord], tlsa: TlsaData) -> Iterator[DnsRecord]:
     """Give the TLSA records of each host and port that the SRV *records* name."""
     for record in records:
-        if record.type == "SRV":
-            _, _, port, host = record.data.removesuffix(".").split()
-            for data in tlsa.get((host, int(port)), ()):
-                yield DnsRecord(tlsa_name(host, int(port)), "TLSA", data, record.purpose)
+        if (target := _target(record)) is not None:
+            for data in tlsa.get(target, ()):
+                yield DnsRecord(tlsa_name(*target), "TLSA", data, record.purpose)
+
+
+def tlsa_names(records: Sequence[DnsRecord]) -> Sequence[DnsRecord]:
+    """Give the TLSA records of each host and port that the SRV *records* name, with any data."""
+    found = ((target, record.purpose) for record in records if (target := _target(record)) is not None)
+    return list(dict.fromkeys(DnsRecord(tlsa_name(*target), "TLSA", "", purpose) for target, purpose in found))
+
+
+def _target(record: DnsRecord) -> tuple[str, int] | None:
+    """Give the host and the port of an SRV record with data, None for any other record."""
+    if record.type != "SRV" or not record.data:
+        return None
+    _, _, port, host = record.data.removesuffix(".").split()
+    return host, int(port)
 
 
 def _phones_to(topology: Topology, domain: str, pool: Pool) -> Iterator[DnsRecord]:

@@ -21,6 +21,7 @@ from support.network import EDGE as OUTER
 from support.network import EDGES, FE2, POOL2
 from support.network import FE1 as FRONT_END
 from support.prepared import answered
+from support.publisher import published
 from support.running import on_loop
 
 FE1, EDGE, MGMT = "fe1.example.com", "edge1.example.com", "mgmt.example.com"
@@ -96,6 +97,45 @@ def test_failed_verification_takes_version_and_certificates_back(live: Organisat
     assert f"To go back: sipmesh topology rollback {number + 2}" in told.out
     assert in_force(live) == number + 3
     assert live.type("topology", "rollback", str(number + 2), "--force").code == 0
+    live.file.write_text(text)
+
+
+def test_crl_that_servers_cannot_fetch_takes_the_version_back(live: Organisation) -> None:
+    """The same with a URL that has the CRL is verified, by each server for itself."""
+    text, number, content = live.file.read_text(), in_force(live), (live.folder / "ca/root.crl").read_bytes()
+    with published({"/root.crl": content}) as publisher:
+        url = publisher.url("")
+        assert live.type("topology", "change", "network", f"authority.crls+={url}/gone.crl").code == 0
+        applied = live.type("topology", "apply", "-m", "a URL", "--json")
+        assert applied.code == 1
+        assert applied.json["faults"] == [
+            f"{server} → {url}/gone.crl: the CRL cannot be used: answers 404" for server in (EDGE, FE1)
+        ]
+        assert applied.json["rolled_back"] == number + 2
+        live.file.write_text(text)
+        assert live.type("topology", "change", "network", f"authority.crls+={url}/root.crl").code == 0
+        told = live.type("topology", "apply", "-m", "a URL")
+        assert told.code == 0, told.out + told.err
+        assert f"✓ {EDGE} → {url}/root.crl: the CRL can be used" in told.out
+        verified = live.type("topology", "verify")
+        assert f"✓ {FE1} → {url}/root.crl: the CRL can be used" in verified.out
+        live.file.write_text(text)
+        assert live.type("topology", "rollback", str(number + 2), "--force").code == 0
+
+
+def test_partner_is_added_and_its_crl_that_the_edge_cannot_fetch_is_told(live: Organisation, tmp_path: Path) -> None:
+    text, number, folder = live.file.read_text(), in_force(live), tmp_path / "p"
+    assert sipmesh("init", "far.test", "--dir", folder).code == 0
+    given = ("--edge", "sip.far.test:1", "--address", "127.0.0.1", "--ca", folder / "ca/root.pem")
+    with published({"/root.crl": (folder / "ca/root.crl").read_bytes()}) as publisher:
+        url = publisher.url("")
+        crls = ("--crl", f"{url}/root.crl", "--crl", f"{url}/issuing.crl")
+        added = live.type("partner", "add", "far.test", *given, *crls)
+    assert added.code == 1, added.out + added.err
+    assert f"✓ {EDGE} → {url}/root.crl: the CRL of far.test can be used" in added.out
+    assert f"✗ {EDGE} → {url}/issuing.crl: the CRL of far.test cannot be used: answers 404" in added.out
+    assert f"to go back: sipmesh topology rollback {number}" in added.out
+    assert live.type("topology", "rollback", str(number), "--force").code == 0
     live.file.write_text(text)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -14,9 +14,9 @@ from sipmesh.server.management.publishing import application
 from sipmesh.server.management.publishing.application import Application, Publication
 from sipmesh.server.management.publishing.certificate_needs import CertificateNeed, IssuedBy
 from sipmesh.server.management.publishing.link_checks import Check, Checked
-from sipmesh.server.management.replies import Acknowledgement, PutInForce
+from sipmesh.server.management.replies import Acknowledgement, CrlsReply, PutInForce
 from sipmesh.topology.document.load import Loaded
-from support.network import FE1, FE2
+from support.network import EDGE, FE1, FE2
 
 NEED = CertificateNeed(FE1, "its certificate lacks example.net", IssuedBy.APPLY)
 
@@ -25,13 +25,14 @@ NEED = CertificateNeed(FE1, "its certificate lacks example.net", IssuedBy.APPLY)
 class Recorder:
     """A host that records what it is told. *refused* has the commands that fail, *missing* the servers that do not confirm.
 
-    *broken*: each link fails that is probed after the publication.
+    *broken*: each link fails that is probed after the publication. *unfetched* says why no server fetches a CRL.
     """
 
     example: Organisation
     refused: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     broken: bool = False
+    unfetched: str = ""
     done: list[str] = field(default_factory=list)
     draft: str = "topology.yaml"
 
@@ -42,6 +43,8 @@ class Recorder:
             raise SipmeshError(f"{command.name} is refused")
         if command.name == "network":
             return _Members()
+        if command.name == "fetch-crls":
+            return [CrlsReply(server, self.unfetched, ()) for server in given["servers"]]
         if command.name == "acknowledged":
             return Acknowledgement(given["version"], self.missing, (), 2)
         return PutInForce(given["base"] + 1)
@@ -165,3 +168,17 @@ def test_server_that_the_version_revoked_gets_a_certificate_again_or_is_named(ex
 def test_server_that_has_to_restart_is_not_probed(example: Organisation) -> None:
     report = run(Recorder(example), planned(example, restarts=(f"{FE1} listens elsewhere",)))
     assert not [result for result in report.checks if FE1 in {result.check.opener, result.check.target_name}]
+
+
+def test_crl_that_a_server_cannot_fetch_takes_the_version_back(example: Organisation) -> None:
+    """Each server fetches for itself, and the sentence names the server, the URL and the cause."""
+    before, url = example.load(), "http://crl.example.test/x.crl"
+    authority = example.document["authority"]
+    assert isinstance(authority, dict)
+    authority["crls"] = [*authority["crls"], url]
+    example.write()
+    host = Recorder(example, unfetched="nobody answers")
+    report = run(host, replace(planned(example), before=before))
+    assert report.rolled_back == 3
+    assert report.faults == [f"{name} → {url}: nobody answers" for name in (EDGE, FE1, FE2)]
+    assert host.done[-4:] == ["fetch-crls", "rollback", "reload", "acknowledged"]

@@ -124,7 +124,7 @@ def check(
 
     Exit codes: 0 if everything is right, 1 otherwise.
     """
-    from sipmesh.server.agent.dns_lookups import look_up, name_servers
+    from sipmesh.server.agent.probing.dns_lookups import look_up, name_servers
     from sipmesh.topology.builder.dns_findings import State, compare, questions
     from sipmesh.topology.builder.dns_records import partner_records
 

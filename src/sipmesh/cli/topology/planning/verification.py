@@ -1,6 +1,7 @@
-"""Checks after a publication: real links from each server concerned, and the report of every server.
+"""Checks after a publication: real links from each server concerned, the CRLs that it fetches, and the report of every server.
 
-This command opens the links of a server whose key is on this machine. Management has the other servers open theirs.
+This command opens the links of a server whose key is on this machine. Management has the other servers open theirs. Each server
+fetches its own CRLs.
 """
 
 from __future__ import annotations
@@ -71,18 +72,33 @@ def _run(place: Place, check: Check) -> Checked:
     return Checked(check, report.good, f"{last}; {reason.saw}" if reason else last)
 
 
+def run_crl_checks(checks: Sequence[Check], socket: Path | None) -> list[Checked]:
+    """Have each server fetch its CRLs once; management behind *socket* asks them, and without it there are no results."""
+    from sipmesh.cli.control_client import ask_one
+    from sipmesh.server.management.publishing.crl_checks import FETCHED_S, checked_crls, servers_of
+    from sipmesh.server.management.replies import FETCH_CRLS
+
+    if not checks or socket is None:
+        return []
+    replies = ask_one(socket, FETCH_CRLS, FETCHED_S + 5, servers=servers_of(checks), wait_s=FETCHED_S)
+    return checked_crls(checks, replies)
+
+
 def verify(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
-    """Probe every link that the version in force allows, from the server that opens it.
+    """Probe every link that the version in force allows, from the server that opens it, and fetch each CRL that has a URL.
 
-    Management asks the front ends and edges of other machines, if it runs here.
+    If management runs here, it asks the front ends and edges of other machines. Each of them fetches the CRLs that it needs.
 
-    Exit codes: 0 if every link works, 1 otherwise.
+    Exit codes: 0 if every link works and every CRL can be used, 1 otherwise.
     """
-    place = Place(topology)
+    from sipmesh.server.management.publishing.crl_checks import crl_checks
+
+    place, socket = Place(topology), running_management(Place(topology))
     loaded = place.in_force()
     every = [server.name for pool in loaded.topology.pools for server in pool.servers]
     checks = checks_for(loaded, (), every)
-    results = run_checks(place, checks[:MOST_CHECKS], running_management(place))
+    results = run_checks(place, checks[:MOST_CHECKS], socket)
+    results += run_crl_checks(crl_checks(loaded)[:MOST_CHECKS], socket)
     if as_json:
         say_json(results)
     else:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.pki import files
 from sipmesh.server.management.publishing.certificate_needs import IssuedBy
+from sipmesh.server.management.publishing.crl_checks import FETCHED_S, checked_crls, crl_checks, servers_of
 from sipmesh.server.management.publishing.link_checks import (
     MOST_CHECKS,
     Check,
@@ -23,7 +24,7 @@ from sipmesh.server.management.publishing.link_checks import (
     touched_by,
     worse_reports,
 )
-from sipmesh.server.management.replies import ACKNOWLEDGED, NETWORK, PUBLISH, ROLLBACK
+from sipmesh.server.management.replies import ACKNOWLEDGED, FETCH_CRLS, NETWORK, PUBLISH, ROLLBACK
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -227,6 +228,17 @@ class Application:
             report.checks = [again.get(result.check, result) for result in report.checks]
         report.faults += [f"{result.check}: {result.told}" for result in broken(before, report.checks)]
         report.faults += worse_reports(members, self._members())
+        self._verify_crls(report)
+
+    def _verify_crls(self, report: ApplyReport) -> None:
+        """Have each server fetch the CRLs that the version adds by URL: without one, it refuses certificates of that CA."""
+        checks = self._runnable(crl_checks(self._planned.after, self._planned.before), report.new)[:MOST_CHECKS]
+        if not checks:
+            return
+        replies = self._host.ask(FETCH_CRLS, FETCHED_S + 5, servers=servers_of(checks), wait_s=FETCHED_S)
+        results = checked_crls(checks, replies)
+        report.checks = [*report.checks, *results]
+        report.faults += [f"{result.check}: {result.told}" for result in results if not result.passed]
 
     def _probe(self, checks: Sequence[Check]) -> list[Checked]:
         return self._host.probe(checks[:MOST_CHECKS])

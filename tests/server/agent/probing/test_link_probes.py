@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from sipmesh.errors import RemoteError
-from sipmesh.server.agent.link_probes import LinkProbes, hop_of
+from sipmesh.server.agent.probing.link_probes import LinkProbes, hop_of
 from sipmesh.server.replication.probe_order import PROBE, ProbeOrder
 from support.managed import MGMT, Managed
 from support.network import EDGE, FE1, FE2

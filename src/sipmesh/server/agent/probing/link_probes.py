@@ -1,4 +1,6 @@
-"""Links that this server opens once because management has ordered it, and whether each of them works; and questions to DNS.
+"""Links that this server opens once because management has ordered it, and whether each of them works.
+
+An order can also have the server ask DNS, and fetch CRLs.
 
 A link works when the peer has sent a SIP byte: in TLS 1.3 the handshake of the opener ends before the peer has judged it.
 """
@@ -7,21 +9,24 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.server.agent.dns_probe import DnsProbe
+from sipmesh.server.agent.probing.dns_probe import dns_answers
+from sipmesh.server.agent.probing.inquiry import Inquiry
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.proxy.flow_table import partner_hop
 from sipmesh.server.replication.control_links import hop_to
 from sipmesh.server.replication.probe_order import PROBE, ProbeOrder, refused
-from sipmesh.server.replication.server_status import Probed, ProbedLink, text
+from sipmesh.server.replication.server_status import DnsSeen, FetchedCrl, Probed, ProbedLink, text
 from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.judgement.explain import headline
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
+    from typing import Any
 
     from sipmesh.distribution.event import Here
     from sipmesh.server.agent.managed_server import ManagedServer
@@ -60,7 +65,10 @@ class Attempt:
 
 
 class LinkProbes:
-    """The last order of management and its links; *dial* opens a link, *finished* is called when all have a result."""
+    """The last order of management and its links; *dial* opens a link, *finished* is called when all have a result.
+
+    *fetch_crls* fetches each CRL of the topology in force once.
+    """
 
     def __init__(
         self,
@@ -68,19 +76,22 @@ class LinkProbes:
         documents: DocumentStore,
         here: Here,
         dial: Callable[[Hop], Link],
+        fetch_crls: Callable[[], Coroutine[Any, Any, tuple[FetchedCrl, ...]]],
         finished: Callable[[], None],
         loop: asyncio.AbstractEventLoop,
         log: Log,
     ) -> None:
         self._server, self._documents, self._here = server, documents, here
         self._dial, self._finished, self._loop, self._log = dial, finished, loop, log
+        self._fetch_crls = fetch_crls
         self._number = 0
         self._waiting: deque[tuple[str, Hop]] = deque()
         self._attempts: dict[str, Attempt] = {}
         self._results: list[ProbedLink] = []
         self._forgotten_at = 0.0
         self._is_open = False  # the last order has no result yet
-        self._dns = DnsProbe(loop)
+        self._dns: Inquiry[tuple[DnsSeen, ...]] = Inquiry(loop)
+        self._crls: Inquiry[tuple[FetchedCrl, ...]] = Inquiry(loop)
 
     def __repr__(self) -> str:
         return f"<LinkProbes of {self._server.view.name}: {len(self._attempts)} links, {len(self._waiting)} wait>"
@@ -90,7 +101,9 @@ class LinkProbes:
         """The result of the last order, once it is complete; None for most of the time."""
         if not self._number or self._is_open or self._loop.time() >= self._forgotten_at:
             return None
-        return Probed(order=self._number, links=tuple(self._results), answers=self._dns.answers)
+        return Probed(
+            order=self._number, links=tuple(self._results), answers=self._dns.answers, crls=self._crls.answers
+        )
 
     def accept(self, jws: bytes) -> None:
         """Carry out an order; raises `RemoteError`, and opens no link, for an order that this server does not accept.
@@ -106,7 +119,9 @@ class LinkProbes:
         self._stop()
         self._number, self._waiting, self._is_open = order.number, deque(hops), True
         if order.asks_dns:
-            self._dns.begin(view.loaded.topology)
+            self._dns.begin(partial(dns_answers, view.loaded.topology))
+        if order.fetches_crls:
+            self._crls.begin(self._fetch_crls)
         self._log.info("links are probed for management", links=len(hops), order=order.number)
         self.tick()
 
@@ -125,9 +140,10 @@ class LinkProbes:
         self._attempts.clear()
         self._results.clear()
         self._dns.stop()
+        self._crls.stop()
 
     def close(self) -> None:
-        """Probe no more links, and ask DNS nothing more."""
+        """Probe no more links, ask DNS nothing more, and fetch no more CRLs."""
         self._waiting.clear()
         self._is_open = False
         self._stop()
@@ -144,7 +160,7 @@ class LinkProbes:
                 del self._attempts[target]
                 self._results.append(ProbedLink(target=target, passed=result[0], told=text(result[1])))
         self._open_more(now)
-        if not self._attempts and not self._dns.is_asking:
+        if not (self._attempts or self._dns.is_asking or self._crls.is_asking):
             self._is_open = False
             self._forgotten_at = now + REPORTED_S
             self._finished()

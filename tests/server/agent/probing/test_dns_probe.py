@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 
 from sipmesh.errors import OperatorError
-from sipmesh.server.agent import dns_lookups, dns_probe
-from sipmesh.server.agent.dns_probe import LONGEST_ANSWERS, DnsProbe, questions_of
+from sipmesh.server.agent.probing import dns_lookups, dns_probe
+from sipmesh.server.agent.probing.dns_probe import LONGEST_ANSWERS, dns_answers, questions_of
 from sipmesh.server.replication.server_status import MOST_DATA, MOST_QUESTIONS, Probed
 from sipmesh.topology.builder.dns_findings import DnsAnswer, Dnssec
+from sipmesh.topology.builder.dns_records import dns_records
 from sipmesh.topology.document.model import Topology
 from support.managed import Managed
 from support.network import EXAMPLE, FE1
-from support.running import on_loop, until
+from support.running import on_loop
 
 
 @pytest.fixture(name="topology")
@@ -24,20 +25,29 @@ def _topology(managed: Managed) -> Topology:
 
 
 async def seen(topology: Topology) -> dict[tuple[str, str], Any]:
-    probe = DnsProbe(asyncio.get_running_loop())
-    probe.begin(topology)
-    await until(lambda: not probe.is_asking)
-    assert probe.answers is not None
-    assert (
-        Probed.model_validate(Probed(order=1, answers=probe.answers).model_dump(mode="json")).answers == probe.answers
-    )
-    return {(one.name, one.type): one for one in probe.answers}
+    answers = await dns_answers(topology)
+    assert Probed.model_validate(Probed(order=1, answers=answers).model_dump(mode="json")).answers == answers
+    return {(one.name, one.type): one for one in answers}
 
 
 def test_questions_are_those_of_the_topology_and_of_no_other_name(topology: Topology) -> None:
     names = {name for name, _ in questions_of(topology)}
     assert {FE1, EXAMPLE, f"_sips._tcp.{EXAMPLE}"} <= names
     assert all(name.endswith(EXAMPLE) for name in names)
+
+
+def test_tlsa_records_are_asked_for_only_with_dane(topology: Topology) -> None:
+    assert not [name for name, kind in questions_of(topology) if kind == "TLSA"]
+    with_dane = topology.model_copy(update={"dane": True})
+    names = [name for name, kind in questions_of(with_dane) if kind == "TLSA"]
+    ports = {data.split()[2] for data in srv_data(with_dane)}
+    assert ports
+    assert {name.partition(".")[0] for name in names} == {f"_{port}" for port in ports}
+    assert all(name.endswith(EXAMPLE) for name in names)
+
+
+def srv_data(topology: Topology) -> list[str]:
+    return [record.data for record in dns_records(topology) if record.type == "SRV"]
 
 
 @on_loop
@@ -70,19 +80,6 @@ async def test_machine_without_a_name_server_says_so(topology: Topology, monkeyp
 
     monkeypatch.setattr(dns_lookups, "name_servers", none)
     assert {one.fault for one in (await seen(topology)).values()} == {"this machine has no DNS server"}
-
-
-@on_loop
-async def test_probe_that_is_stopped_has_no_answers(topology: Topology, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def asked(_questions: Any, _servers: Any) -> None:
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(dns_lookups, "asked", asked)
-    probe = DnsProbe(asyncio.get_running_loop())
-    probe.begin(topology)
-    assert (probe.is_asking, repr(probe)) == (True, "<DnsProbe asks>")
-    probe.stop()
-    assert (probe.is_asking, probe.answers) == (False, None)
 
 
 @on_loop
