@@ -28,9 +28,12 @@ def test_front_end_sees_a_missing_record_and_the_others_are_right(
 ) -> None:
     """The name server is that of the topology: the machine that types the command asks nobody."""
     made = organisation_model.copied(tmp_path / "o")
-    zone = [line for line in zone_files(made)[DOMAIN] if "NAPTR" not in line]
+    with_dane = made.copied(tmp_path / "d")
+    assert with_dane.type("topology", "change", "network", "dane=true").code == 0
+    zone = [line for line in zone_files(with_dane)[DOMAIN] if "NAPTR" not in line]
     with knot(tmp_path, {DOMAIN: zone}) as port:
         assert made.type("topology", "change", "network", f"dns.servers+={HOST}:{port}").code == 0
+        assert made.type("topology", "change", "network", "dane=true").code == 0
         assert made.type("topology", "publish", "-m", "a name server").code == 0
         refused = made.type("topology", "dns", "check", "--each-server")
         assert (refused.code, "no management server runs here" in refused.err) == (1, True)
@@ -47,7 +50,9 @@ def test_front_end_sees_a_missing_record_and_the_others_are_right(
     assert report["fault"] == ""
     found = {(one["name"], one["type"]): one["state"] for one in report["findings"]}
     assert found.pop((DOMAIN, "NAPTR")) == "missing"
-    assert set(found.values()) == {"good"}
+    tlsa = {key: state for key, state in found.items() if key[1] == "TLSA"}
+    assert set(tlsa.values()) == {"unsigned"}, "the record is right, and the zone has no signatures"
+    assert {state for key, state in found.items() if key not in tlsa} == {"good"}
     assert told.out.startswith(f"As {FE1} sees DNS:")
     assert "names are right" in told.out
 
@@ -58,13 +63,22 @@ def test_server_without_answers_is_not_good() -> None:
 
 
 def test_answers_are_compared_for_the_wanted_names_only() -> None:
-    """A server asks for no TLSA records: they are compared from the machine of the command."""
     seen = [
+        DnsSeen(name=DOMAIN, type="TLSA", data=("3 1 1 AB",), dnssec="secure"),
         DnsSeen(name=FE1, type="A", data=("192.0.2.1",), dnssec="secure"),
         DnsSeen(name=FE1, type="AAAA", dnssec="odd"),
         DnsSeen(name=f"fe2.{DOMAIN}", type="A", data=("192.0.2.66",)),
     ]
     report = _report(DnsReply(FE1, "", seen), RECORDS, {(one.name, one.type) for one in RECORDS})
-    assert (report.good, [(one.name, one.type) for one in report.findings]) == (True, [(FE1, "A")])
-    seen[0] = DnsSeen(name=FE1, type="A", data=("192.0.2.9",))
-    assert not _report(DnsReply(FE1, "", seen), RECORDS, {(FE1, "A")}).good
+    assert (report.good, [(one.name, one.type) for one in report.findings]) == (True, [(DOMAIN, "TLSA"), (FE1, "A")])
+    for number, wrong in ((0, ("3 1 1 cd",)), (1, ("192.0.2.9",))):
+        other = [one.model_copy(update={"data": wrong}) if one is seen[number] else one for one in seen]
+        assert not _report(DnsReply(FE1, "", other), RECORDS, {(one.name, one.type) for one in RECORDS}).good
+
+
+def test_record_that_a_server_has_not_asked_for_is_not_good() -> None:
+    """A server of an older release asks for no TLSA records."""
+    seen = [DnsSeen(name=FE1, type="A", data=("192.0.2.1",), dnssec="secure")]
+    report = _report(DnsReply(FE1, "", seen), RECORDS, {(one.name, one.type) for one in RECORDS})
+    assert (report.good, len(report.findings)) == (False, 1)
+    assert report.fault.startswith(f"it has not asked for 1 of the records, such as {DOMAIN}. TLSA")

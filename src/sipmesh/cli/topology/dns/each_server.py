@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -26,7 +27,10 @@ ANSWERED_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class ServerDnsReport:
-    """What ``--json`` prints for each *server*: *fault* says why there are no findings, *good* whether everything is right."""
+    """What ``--json`` prints for each *server*: *good* says whether everything is right.
+
+    *fault* says why there are no *findings*, or why findings are missing.
+    """
 
     server: str
     good: bool
@@ -60,7 +64,7 @@ def check_from_each(place: Place, loaded: Loaded, records: Sequence[DnsRecord], 
     return 0 if all(report.good for report in reports) else 1
 
 
-def _report(reply: DnsReply, records: Sequence[DnsRecord], wanted: Collection[tuple[str, str]]) -> ServerDnsReport:
+def _report(reply: DnsReply, records: Sequence[DnsRecord], wanted: AbstractSet[tuple[str, str]]) -> ServerDnsReport:
     """Compare the answers for names among *records*: a server is not asked for less where the operator wants less."""
     names = {name for name, _ in wanted}
     answers = {
@@ -68,9 +72,17 @@ def _report(reply: DnsReply, records: Sequence[DnsRecord], wanted: Collection[tu
         for one in reply.answers
         if (one.name, one.type) in wanted or (one.name in names and one.type in {"A", "AAAA"})
     }
-    findings = compare(records, answers)
-    good = not reply.fault and all(finding.state is State.GOOD for finding in findings)
-    return ServerDnsReport(reply.server, good, reply.fault, findings)
+    findings, fault = compare(records, answers), reply.fault or _unasked(wanted - answers.keys())
+    good = not fault and all(finding.state is State.GOOD for finding in findings)
+    return ServerDnsReport(reply.server, good, fault, findings)
+
+
+def _unasked(keys: Collection[tuple[str, str]]) -> str:
+    """Say which records a server has not asked for, empty if there are none."""
+    if not keys:
+        return ""
+    name, kind = min(keys)
+    return f"it has not asked for {len(keys)} of the records, such as {name}. {kind}: compare them by sipmesh topology dns check"
 
 
 def _dnssec(said: str) -> Dnssec:
@@ -85,6 +97,7 @@ def _say(report: ServerDnsReport) -> None:
     say(f"As {report.server} sees DNS:", style="bold")
     if report.fault:
         say(f"  ✗ {report.fault}", style=BAD)
+    if not report.findings:
         return
     say_findings(wrong)
     right = len(report.findings) - len(wrong)
