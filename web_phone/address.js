@@ -30,4 +30,10 @@ export function isSigned(request, address) {
   return found !== null && `${found[1]}@${found[2].toLowerCase()}` === address;
 }
 
+// The address to which a REFER sends us. It is the sender's own word.
+export function targetOf(request) {
+  const { user, host } = request.refer_to.uri;
+  return user ? `${user}@${host}` : host;
+}
+
 export const claimedName = (request) => request.from?.display_name ?? "";

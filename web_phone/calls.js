@@ -1,6 +1,7 @@
 // One call at a time: audio with DTLS-SRTP and ICE.
-import { claimedName, isSigned, provedSender, uriOf } from "./address.js";
-import { proofOfAnswer, proofOfCallee, proofOfSender, proofOfTransfer } from "./proof.js";
+import { claimedName, isSigned, provedSender, targetOf, uriOf } from "./address.js";
+import { proofOfAnswer, proofOfCallee, proofOfSender, proofOfTransfer, termsOfReplacement, termsOfTransfer } from "./proof.js";
+import { Question } from "./question.js";
 import { reasonOf } from "./reasons.js";
 import { Ring } from "./ring.js";
 import { by } from "./text.js";
@@ -23,7 +24,7 @@ async function isEncrypted(connection) {
 export class Calls {
   // *relays* has the servers for media. *ended* gets the address of the other side, empty if it hides, and a sentence.
   constructor(own, relays, ended) {
-    Object.assign(this, { own, relays, ended, session: null, address: "", ring: new Ring() });
+    Object.assign(this, { own, relays, ended, session: null, address: "", ring: new Ring(), question: new Question() });
     by("answer").onclick = () => this.answer();
     by("decline").onclick = () => this.session?.terminate(BUSY);
     by("hang-up").onclick = () => this.session?.terminate();
@@ -77,32 +78,36 @@ export class Calls {
     by("call-proof").replaceChildren(proof(address, this.own));
   }
 
-  // The other side sends us to a third one: REFER. If that call fails, this one goes on.
-  transferred(session, { accept, reject }) {
+  // The other side sends us to a third one: REFER. The new call is ours, so the user is asked. If it fails, this one goes on.
+  transferred(session, { request, accept, reject }) {
     if (session !== this.session) {
       reject();
       return;
     }
-    accept((next) => {
+    const follow = (next) => {
       by("call-proof").replaceChildren(proofOfTransfer(this.address));
       this.session = next;
       this.follow(next, "local", session);
-    }, this.media());
+    };
+    this.question.ask(termsOfTransfer(this.address, targetOf(request)), () => accept(follow, this.media()), reject);
   }
 
-  // A third one takes the place of the other side: INVITE with Replaces.
+  // A third one wants the place of the other side: INVITE with Replaces. The user is asked: it hears what is said next.
   replaced(session, { request, accept, reject }) {
     if (session !== this.session) {
       reject();
       return;
     }
-    accept((next) => {
+    const follow = (next) => {
       this.session = next;
       this.follow(next, "remote", session);
       this.address = provedSender(request);
       by("call-proof").replaceChildren(proofOfSender(this.address, this.own, [], isSigned(request, this.address)));
       next.answer(this.media());
-    });
+    };
+    const address = provedSender(request);
+    const terms = termsOfReplacement(proofOfSender(address, this.own, [], isSigned(request, address)), this.address);
+    this.question.ask(terms, () => accept(follow), reject);
   }
 
   goBack(before) {
@@ -165,6 +170,7 @@ export class Calls {
   end(text) {
     clearInterval(this.timer);
     this.ring.stop();
+    this.question.settle("refused");
     for (const id of ["incoming", "call"]) by(id).hidden = true;
     for (const id of ["call-time", "call-media"]) by(id).textContent = "";
     by("mute").setAttribute("aria-pressed", "false");

@@ -58,3 +58,14 @@ export function proofOfCallee(address, own) {
   const why = element("span", { class: "why" }, ...organisation(address, own), ". Your server calls this user only.");
   return element("div", { class: "proof" }, icon(CLOSED, "Verified"), element("span", { class: "who" }, isolated(address)), why);
 }
+
+// What the user agrees to in a transfer: *address* asks for it, and *target* is its own word.
+export function termsOfTransfer(address, target) {
+  const asked = element("p", {}, isolated(address || "The hidden caller"), " asks you to leave this call, and to call ", element("strong", {}, isolated(target)), ".");
+  return [asked, element("p", { class: "quiet" }, "The new call is made in your name, and at your cost.")];
+}
+
+// What the user agrees to if somebody else, whom *proof* shows, takes the place of *address*.
+export function termsOfReplacement(proof, address) {
+  return [proof, element("p", {}, "wants to take the place of ", isolated(address || "the hidden caller"), " in this call.")];
+}

@@ -39,6 +39,11 @@ PACKETS = 60
 SECRET = b"secret of coturn"
 MARKUP = "<img src=x onerror=injected++><script>injected++</script>"
 INJECTED = "injected + document.querySelectorAll('#phone img, #phone script, #phone iframe').length"
+IMPATIENT = (
+    "window.patient = setTimeout, window.setTimeout = (act, ms) => patient(act, ms === 60000 ? 0 : ms), undefined"
+)
+"""Has the minute of a question end at once."""
+
 Place = tuple[DemoNetwork, Chromium]
 
 
@@ -93,6 +98,21 @@ async def other_side(network: DemoNetwork, user: str) -> OtherSide:
     peer = await OtherSide.open(network.example.address(FE1, LinkKind.CLIENT), user)
     assert (await peer.register()).status == 200
     return peer
+
+
+async def refers(bob: OtherSide, dialog: Dialog, target: str) -> None:
+    """Send the page to *target*; it accepts the REFER, and asks its user."""
+    refer = inside_of(dialog, bob, "REFER")
+    refer.append("refer-to", f"<sip:{target}>")
+    await bob.send(refer)
+    assert (await bob.outcome(refer)).status == 202
+
+
+async def told(bob: OtherSide, status: bytes) -> None:
+    """Wait for the NOTIFY with this status of a transfer."""
+    while status not in (notify := await bob.wait("NOTIFY")).body:
+        await bob.take(notify)
+    await bob.take(notify)
 
 
 async def takes_call(page: PhonePage, caller: OtherSide) -> Dialog:
@@ -187,10 +207,9 @@ def test_page_follows_a_transfer_and_says_who_has_answered(place: Place, runner:
         alice, carol = await logged_in(place, ALICE), await logged_in(place, CAROL, FE2)
         async with await other_side(place[0], BOB) as bob:
             dialog = await takes_call(alice, bob)
-            refer = inside_of(dialog, bob, "REFER")
-            refer.append("refer-to", f"<sip:{CAROL}>")
-            await bob.send(refer)
-            assert (await bob.outcome(refer)).status == 202
+            await refers(bob, dialog, CAROL)
+            await alice.shows("question", f"{BOB} asks you to leave this call, and to call {CAROL}.")
+            await alice.press("agree")
             await carol.shows("incoming", ALICE)
             await alice.shows("call-proof", f"{BOB} transfers this call.")
             await carol.press("answer")
@@ -211,16 +230,45 @@ def test_page_goes_on_with_its_call_if_a_transfer_fails(place: Place, runner: as
         alice = await logged_in(place, ALICE)
         async with await other_side(place[0], BOB) as bob:
             dialog = await takes_call(alice, bob)
-            refer = inside_of(dialog, bob, "REFER")
-            refer.append("refer-to", "<sip:nobody@example.test>")
-            await bob.send(refer)
-            while b"404" not in (told := await bob.wait("NOTIFY")).body:
-                await bob.take(told)
-            await bob.take(told)
+            await refers(bob, dialog, "nobody@example.test")
+            await alice.shows("question", "nobody@example.test")
+            await alice.press("agree")
+            await told(bob, b"404")
             await alice.until(f"document.querySelector('#call-proof .who').innerText === {BOB!r}")
             await alice.press("hang-up")
             await bob.take(await bob.wait("BYE"))
         await left(alice)
+
+    runner.run(play())
+
+
+def test_page_calls_nobody_whom_its_user_refuses(place: Place, runner: asyncio.Runner) -> None:
+    """A second question is refused at once, one without an answer after its time, and one that is open when the call ends."""
+
+    async def play() -> None:
+        alice, carol = await logged_in(place, ALICE), await logged_in(place, CAROL, FE2)
+        async with await other_side(place[0], BOB) as bob:
+            dialog = await takes_call(alice, bob)
+            await refers(bob, dialog, CAROL)
+            await alice.shows("question", CAROL)
+            await refers(bob, dialog, GINA)
+            await told(bob, b"603")
+            assert GINA not in await alice.text("question")
+            await alice.press("refuse")
+            await told(bob, b"603")
+            await alice.evaluate(IMPATIENT)
+            await refers(bob, dialog, CAROL)
+            await told(bob, b"603")
+            await alice.until("document.getElementById('question').hidden")
+            await alice.evaluate("window.setTimeout = patient, undefined")
+            await refers(bob, dialog, CAROL)
+            await alice.shows("question", CAROL)
+            assert await alice.evaluate("connections.length") == 1
+            assert not await carol.evaluate("document.getElementById('incoming').checkVisibility()")
+            await alice.press("hang-up")
+            await bob.take(await bob.wait("BYE"))
+            await alice.until("document.getElementById('question').hidden")
+        await left(alice, carol)
 
     runner.run(play())
 
@@ -258,6 +306,9 @@ def test_page_is_the_target_of_an_attended_transfer(place: Place, runner: asynci
             tags = NameAddr.parse(dialog.remote).tag, NameAddr.parse(dialog.local).tag
             invite.append("replaces", f"{dialog.call_id};to-tag={tags[0]};from-tag={tags[1]}")
             await gina.send(invite)
+            await alice.shows("question", f"wants to take the place of {BOB} in this call.")
+            assert await alice.evaluate("document.querySelector('#question .who').innerText") == GINA
+            await alice.press("agree")
             answer = await gina.outcome(invite)
             assert answer.status == 200
             taken = Dialog.of_caller(invite, answer)
@@ -266,6 +317,28 @@ def test_page_is_the_target_of_an_attended_transfer(place: Place, runner: asynci
             await alice.until(f"document.querySelector('#call-proof .who').innerText === {GINA!r}")
             await gina.end(taken)
             await alice.until("document.getElementById('call').hidden")
+        await left(alice)
+
+    runner.run(play())
+
+
+def test_page_lets_nobody_into_its_call_whom_its_user_refuses(place: Place, runner: asyncio.Runner) -> None:
+    """Gina knows the identifiers of the call with bob, which goes on."""
+
+    async def play() -> None:
+        alice = await logged_in(place, ALICE)
+        async with await other_side(place[0], BOB) as bob, await other_side(place[0], GINA) as gina:
+            dialog = await takes_call(alice, bob)
+            invite = gina.invite(f"sip:{ALICE}", webrtc=True)
+            tags = NameAddr.parse(dialog.remote).tag, NameAddr.parse(dialog.local).tag
+            invite.append("replaces", f"{dialog.call_id};to-tag={tags[0]};from-tag={tags[1]}")
+            await gina.send(invite)
+            await alice.shows("question", GINA)
+            await alice.press("refuse")
+            assert (await gina.outcome(invite)).status == 486
+            assert await alice.evaluate("document.querySelector('#call-proof .who').innerText") == BOB
+            await alice.press("hang-up")
+            await bob.take(await bob.wait("BYE"))
         await left(alice)
 
     runner.run(play())

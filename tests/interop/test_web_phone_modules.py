@@ -73,6 +73,16 @@ def test_call_is_signed_if_the_server_has_verified_its_sender() -> None:
     assert evaluated("address.js", "m.isSigned({getHeader: () => undefined}, given[0])", "") is False
 
 
+def test_target_of_a_transfer_is_shown_as_it_is_written() -> None:
+    given = [
+        {"user": "carol", "host": "example.test"},
+        {"user": "alice%40x", "host": "evil.test"},
+        {"host": "evil.test"},
+    ]
+    targets = evaluated("address.js", "given[0].map(uri => m.targetOf({refer_to: {uri}}))", given)
+    assert targets == ["carol@example.test", "alice%40x@evil.test", "evil.test"]
+
+
 def test_characters_that_mislead_are_replaced() -> None:
     texts = {
         "moc.elpmaxe@\u202eecila": "moc.elpmaxe@\u00b7ecila",
