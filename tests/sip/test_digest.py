@@ -161,6 +161,33 @@ def test_field_may_be_written_in_other_letters_and_with_blanks(value: str) -> No
 
 
 @pytest.mark.parametrize(
+    "value",
+    [
+        'Digest username="a"b, realm="r", nonce="n", uri="u", response="x"',
+        'Digest username=b"a", realm="r", nonce="n", uri="u", response="x"',
+        'Digest "username"="a", realm="r", nonce="n", uri="u", response="x"',
+        'Digest username="a""b", realm="r", nonce="n", uri="u", response="x"',
+        'Digest username="a" realm="r", nonce="n", uri="u", response="x"',
+        'Digest username="a", realm="r", nonce="n", uri="u", response="x", opaque="',
+        '"Digest" username="a", realm="r", nonce="n", uri="u", response="x"',
+    ],
+)
+def test_quotes_around_anything_but_a_whole_value_are_a_bad_request(value: str) -> None:
+    with pytest.raises(RemoteError) as wrong:
+        Credentials.parse(value)
+    assert wrong.value.status == 400
+
+
+def test_credentials_of_one_form_have_values_of_their_own() -> None:
+    """What is between the quotes is no part of the form, whatever it looks like; an unquoted value is."""
+    form = 'Digest username="{}", realm="{}", nonce="n", uri="u", response="x", nc=0000000{}, cnonce="{}"'
+    for name, realm, count, cnonce in [("alice", "a", 1, "c"), ("bob", 'nonce="'[:6], 2, ""), ("", "b, c=d", 1, "<")]:
+        read = Credentials.parse(form.format(name, realm, count, cnonce))
+        assert (read.username, read.realm, read.nc, read.cnonce) == (name, realm, count, cnonce)
+        assert (read.nonce, read.uri, read.response) == ("n", "u", "x")
+
+
+@pytest.mark.parametrize(
     ("value", "digest"),
     [('Digest realm="r"', True), ("DIGEST\ta=b", True), ("NoOneKnows x", False), ("Digestive a", False)],
 )

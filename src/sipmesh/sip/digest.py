@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import struct
 from binascii import a2b_base64
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final
@@ -34,15 +33,15 @@ from sipmesh.sip.text import (
 from sipmesh.sip.uri import CACHED_LENGTH
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 _RULE: Final = "RFC 7616 3.4"
 _SCHEME: Final = "digest"
+_WRITTEN: Final = "Digest "
+"""The scheme as nearly every phone writes it."""
 _NC_DIGITS: Final = 8
-_NAMES: Final = frozenset(
-    {"username", "realm", "nonce", "uri", "response", "algorithm", "cnonce", "qop", "nc", "opaque"}
-)
-"""The fields of credentials, as nearly every phone writes them."""
+_COUNTS: Final = [f"{count:08x}" for count in range(64)]
+"""The first nonce counts, as they are written: a phone logs in with the first one."""
 
 
 class Algorithm(StrEnum):
@@ -61,7 +60,7 @@ class Algorithm(StrEnum):
 
 
 _STRONGEST_FIRST: Final = (Algorithm.SHA_256, Algorithm.MD5)
-_ALGORITHMS: Final[Mapping[str, Algorithm]] = {algorithm.value: algorithm for algorithm in Algorithm}
+_ALGORITHMS: Final[dict[str, Algorithm]] = {algorithm.value: algorithm for algorithm in Algorithm}
 
 
 def ha1(user: str, realm: str, password: str, algorithm: Algorithm) -> str:
@@ -71,7 +70,7 @@ def ha1(user: str, realm: str, password: str, algorithm: Algorithm) -> str:
 
 def is_digest(value: str) -> bool:
     """Tell whether an Authorization or a challenge has the Digest scheme. Others are ignored (RFC 4475 3.3.7)."""
-    return ascii_lower(value.lstrip(LWS)[: len(_SCHEME) + 1]).rstrip(LWS) == _SCHEME
+    return value.startswith(_WRITTEN) or ascii_lower(value.lstrip(LWS)[: len(_SCHEME) + 1]).rstrip(LWS) == _SCHEME
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +87,13 @@ class DigestChallenge:
 
 def challenge_value(realm: str, nonce: str, algorithm: Algorithm, *, stale: bool) -> str:
     """Write the value of a WWW-Authenticate. *stale* makes the client try again without asking its user."""
-    tail = ", stale=true" if stale else ""
-    return f'Digest realm={quote(realm)}, nonce={quote(nonce)}, algorithm={algorithm}, qop="auth"{tail}'
+    return challenge_values(realm, nonce, [algorithm], stale=stale)[0]
+
+
+def challenge_values(realm: str, nonce: str, algorithms: Iterable[Algorithm], *, stale: bool) -> list[str]:
+    """Write the value of a WWW-Authenticate for each of *algorithms*, as `challenge_value` does."""
+    start, tail = f"Digest realm={quote(realm)}, nonce={quote(nonce)}, algorithm=", ", stale=true" if stale else ""
+    return [f'{start}{algorithm}, qop="auth"{tail}' for algorithm in algorithms]
 
 
 def parse_challenge(value: str) -> DigestChallenge:
@@ -221,10 +225,11 @@ class Nonces:
     of one clock, which should be one that nobody sets.
     """
 
-    __slots__ = ("_counts", "_forgotten", "_key", "_lifetime_s", "_remembered")
+    __slots__ = ("_counts", "_forgotten", "_keyed", "_lifetime_s", "_remembered")
 
     def __init__(self, key: bytes, lifetime_s: float, *, remembered: int = 65536) -> None:
-        self._key = hashlib.blake2b(key, digest_size=32).digest()
+        # A copy of a hash that has its key already needs less time than a new one.
+        self._keyed = hashlib.blake2s(hashlib.blake2b(key, digest_size=32).digest(), digest_size=_MAC)
         self._lifetime_s = lifetime_s
         self._remembered = remembered
         self._counts: dict[bytes, tuple[int, float]] = {}  # nonce: highest count, instant made; in order of first use
@@ -261,7 +266,9 @@ class Nonces:
                 self._forgotten = max(self._forgotten, made_at)
 
     def _mac(self, made: bytes, link: int) -> bytes:
-        return hashlib.blake2s(self._key + made + _LINK.pack(link), digest_size=_MAC).digest()
+        hashed = self._keyed.copy()
+        hashed.update(made + _LINK.pack(link))
+        return hashed.digest()
 
     def __repr__(self) -> str:
         return f"<Nonces {len(self._counts)} of {self._remembered} remembered, {self._lifetime_s} s each>"
@@ -289,7 +296,7 @@ def _decoded(nonce: str) -> bytes:
 
 def _response(algorithm: Algorithm, secret: str, nonce: str, method: str, uri: str, cnonce: str, nc: int) -> str:
     """Compute the response of RFC 7616 3.4.1 with qop=auth."""
-    count = nc.to_bytes(_NC_DIGITS // 2, "big").hex()
+    count = _COUNTS[nc] if nc < len(_COUNTS) else f"{nc:08x}"
     return algorithm.digest(f"{secret}:{nonce}:{count}:{cnonce}:auth:{_asked(algorithm, method, uri)}")
 
 
@@ -318,59 +325,114 @@ def _strongest(challenges: Sequence[DigestChallenge]) -> tuple[DigestChallenge, 
     raise RemoteError("no challenge that we can answer", rule="RFC 8760 2.4")
 
 
-def _fields(value: str) -> Mapping[str, str]:
+def _fields(value: str) -> dict[str, str]:
+    """Read the fields of a challenge or of credentials, by their form where no string has an escape."""
+    pieces = value.split('"')
+    if len(pieces) % 2 == 0 or "\\" in value:
+        return _read_fields(split_list(_without_scheme(value)))
+    return _form_of(pieces).filled(pieces)
+
+
+class DigestForm:
+    """A value of the Digest scheme without what is in its quotes: the same for all users of one kind of phone.
+
+    *quoted* are the fields in quotes, each with the index of its value in the pieces between the quotes. *plain* are the others.
+    """
+
+    __slots__ = ("plain", "quoted")
+
+    def __init__(self, text: str) -> None:
+        """Parse *text*, whose quoted strings are empty; RemoteError if it breaks the grammar."""
+        self.plain: dict[str, str] = {}
+        self.quoted: dict[str, int] = {}
+        rest = _without_scheme(text)
+        for item in split_list(rest) if "<" in rest else rest.split(","):
+            name, field = _field(item)
+            if name in self.plain or name in self.quoted:
+                raise _broken(name)
+            if field == _EMPTY:
+                self.quoted[name] = 2 * len(self.quoted) + 1
+            else:
+                self.plain[name] = field
+
+    def filled(self, pieces: list[str]) -> dict[str, str]:
+        """Give the fields with the values that are in quotes in *pieces*."""
+        fields = self.plain.copy()
+        for name, at in self.quoted.items():
+            fields[name] = pieces[at]
+        return fields
+
+
+def _form_of(pieces: list[str]) -> DigestForm:
+    """Give the form of a value that was cut into *pieces* at its quotes."""
+    text = _EMPTY.join(pieces[::2])
+    form = _forms.get(text)
+    if form is None:
+        form = DigestForm(text)
+        if len(text) <= CACHED_LENGTH:
+            keep(_forms, _MOST_FORMS, text, form)
+    return form
+
+
+_forms: Final[dict[str, DigestForm]] = {}
+_MOST_FORMS: Final = 256
+_EMPTY: Final = '""'
+
+
+def _without_scheme(value: str) -> str:
     value = value.strip(LWS)
     scheme = value.partition(" ")[0].partition("\t")[0]
     if ascii_lower(scheme) != _SCHEME:
         raise RemoteError(f"not the Digest scheme: {shown(scheme)}", rule="RFC 7616 3.4")
-    rest = value[len(scheme) :]
-    if "<" not in rest and "\\" not in rest:
-        with suppress(RemoteError):  # a comma in quotes: below
-            return _read_fields(rest.split(","))
-    return _read_fields(split_list(rest))
+    return value[len(scheme) :]
 
 
-def _read_fields(items: list[str]) -> Mapping[str, str]:
-    """Read ``name=value`` of each item; RemoteError for an item that breaks the grammar, or is given twice.
-
-    A piece of a quoted string that was cut at a comma breaks the grammar.
-    """
+def _read_fields(items: list[str]) -> dict[str, str]:
+    """Read ``name=value`` of each item; RemoteError for an item that breaks the grammar, or is given twice."""
     fields: dict[str, str] = {}
     for item in items:
-        name, equals, text = item.strip(LWS).partition("=")
-        if name not in _NAMES:
-            name = ascii_lower(name.rstrip(LWS))
-        value = _value(text.lstrip(LWS))
-        if not equals or value is None or name in fields or not (name in _NAMES or is_token(name)):
-            raise RemoteError(f"a digest field that breaks the grammar: {shown(name)}", rule=_RULE)
-        fields[name] = value
+        name, text = _field(item)
+        if name in fields:
+            raise _broken(name)
+        fields[name] = unquote(text)
     return fields
 
 
-def _value(text: str) -> str | None:
-    """Give the value of one whole quoted string, or of a text without a quote; None for anything else."""
-    if text[:1] != '"':
-        return None if '"' in text else text
-    return unquote(text) if closing_quote(text) == len(text) - 1 else None
+def _field(item: str) -> tuple[str, str]:
+    """Read ``name=value``; the value is one whole quoted string, or has no quote."""
+    name, equals, text = item.strip(LWS).partition("=")
+    name, text = ascii_lower(name.rstrip(LWS)), text.lstrip(LWS)
+    is_whole = closing_quote(text) == len(text) - 1 if text[:1] == '"' else '"' not in text
+    if not equals or not is_whole or not is_token(name):
+        raise _broken(name)
+    return name, text
 
 
-def _needed(fields: Mapping[str, str], name: str) -> str:
+def _broken(name: str) -> RemoteError:
+    return RemoteError(f"a digest field that breaks the grammar: {shown(name)}", rule=_RULE)
+
+
+def _needed(fields: dict[str, str], name: str) -> str:
     value = fields.get(name)
     if value is None:
         raise RemoteError(f"digest without {name}", rule=_RULE)
     return value
 
 
-def _algorithm(fields: Mapping[str, str]) -> Algorithm | None:
+def _algorithm(fields: dict[str, str]) -> Algorithm | None:
     named = fields.get("algorithm")
-    return Algorithm.MD5 if named is None else _ALGORITHMS.get(ascii_upper(named))
+    if named is None:
+        return Algorithm.MD5
+    return _ALGORITHMS.get(named) or _ALGORITHMS.get(ascii_upper(named))
 
 
-def _nonce_count(fields: Mapping[str, str]) -> int:
+def _nonce_count(fields: dict[str, str]) -> int:
     """Read ``nc``, 8 hex digits. Give 0 if it is absent: :class:`Nonces` never accepts a count of 0."""
     digits = fields.get("nc")
     if digits is None:
         return 0
+    if digits == _COUNTS[1]:
+        return 1
     if len(digits) != _NC_DIGITS or not HEX.issuperset(digits):
         raise RemoteError("a nonce count that is not 8 hex digits", rule=_RULE)
     return int(digits, 16)

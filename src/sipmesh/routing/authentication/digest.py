@@ -12,7 +12,7 @@ from typing import Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.authentication.verifier import Verifier, user_of
-from sipmesh.sip.digest import Algorithm, Credentials, Nonces, NonceState, challenge_value, is_digest, verify
+from sipmesh.sip.digest import Algorithm, Credentials, Nonces, NonceState, challenge_values, is_digest, verify
 from sipmesh.sip.message import Request
 from sipmesh.sip.uri import SipUri
 
@@ -141,15 +141,12 @@ def authenticate(
 
 
 class _Asking:
-    __slots__ = ("aor", "likeness", "request", "status", "verifier")
+    __slots__ = ("aor", "likeness", "realm", "request", "status", "user", "verifier")
 
     def __init__(self, request: Request, aor: str, verifier: Verifier | None, status: int, likeness: int) -> None:
         self.request, self.aor, self.verifier = request, aor, verifier
         self.status, self.likeness = status, likeness
-
-    @property
-    def realm(self) -> str:
-        return self.aor.rpartition("@")[2]
+        self.user, self.realm = user_of(aor), aor.rpartition("@")[2]
 
     @property
     def ha1(self) -> Mapping[Algorithm, str]:
@@ -166,7 +163,7 @@ class _Asking:
         found: Credentials | None = None
         for value in self.request.values(_HEADERS[self.status][1])[:MOST_CREDENTIALS]:
             if is_digest(value) and (one := Credentials.parse(value)).realm == self.realm:
-                if one.username == user_of(self.aor) and one.algorithm is not None:
+                if one.username == self.user and one.algorithm is not None:
                     return one
                 found = found or one
         return found
@@ -177,7 +174,7 @@ class _Asking:
             return "the digest algorithm was not offered"
         hashed = self.ha1.get(credentials.algorithm)
         right = verify(credentials, self.request.method, hashed or _NOBODY[credentials.algorithm])
-        if credentials.username != user_of(self.aor):
+        if credentials.username != self.user:
             return "the user name is not that of the address"
         if hashed is None:
             return f"{credentials.algorithm} was not offered"
@@ -193,7 +190,7 @@ class _Asking:
     def challenges(self, nonce: str, *, stale: bool) -> tuple[tuple[str, str], ...]:
         """Write one challenge for each algorithm of the user, strongest first (RFC 8760 section 2.4)."""
         name = _HEADERS[self.status][0]
-        return tuple((name, challenge_value(self.realm, nonce, algorithm, stale=stale)) for algorithm in self.ha1)
+        return tuple([(name, value) for value in challenge_values(self.realm, nonce, self.ha1, stale=stale)])
 
 
 def same_resource(signed: str, request: Request, means_us: MeansUs) -> bool:
