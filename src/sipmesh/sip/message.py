@@ -10,7 +10,7 @@ from sipmesh.sip.header import Message
 from sipmesh.sip.kept import keep
 from sipmesh.sip.names import bits_of
 from sipmesh.sip.reasons import REASONS
-from sipmesh.sip.rows import LONE_LINE_BREAK, VIA, Row, flaws_in, header_rows, one_line, rows_of
+from sipmesh.sip.rows import LONE_LINE_BREAK, TO, VIA, Row, flaws_in, header_rows, made_row, one_line, rows_of
 from sipmesh.sip.tel import target_uri
 from sipmesh.sip.text import ascii_upper, is_digits, shown, text_of
 from sipmesh.sip.uri import CACHED_LENGTH, SipUri
@@ -37,6 +37,7 @@ _TRYING: Final = 100
 _MAX_STATUS: Final = 699
 _STATUS_DIGITS: Final = 3
 _COPIED_ONCE: Final = bits_of("from", "to", "call-id", "cseq")
+NO_BODY: Final = made_row("content-length", "0")
 
 
 class Request(Message):
@@ -186,14 +187,16 @@ def respond(
     A To without a tag gets *to_tag*, or :func:`stateless_tag` if that is None, except in a 100.
     """
     phrase = REASONS.get(status, "") if reason is None else one_line(reason)
-    added = [*headers, ("content-length", str(len(body)))]
+    rows = copied_rows(request)
+    if status > _TRYING and _wants_tag(request):
+        tag = to_tag or _tag_of(rows)
+        rows = [made_row("to", f"{row.value};tag={tag}") if row.bit == TO else row for row in rows]
+    rows += header_rows(headers)
+    rows.append(made_row("content-length", str(len(body))) if body else NO_BODY)
     if status == _TRYING and (stamp := request.first("timestamp")) is not None:
         # 8.2.6.1: a Timestamp in the request MUST be copied into the 100.
-        added.append(("timestamp", stamp))
-    response = Response(status, phrase, copied_rows(request) + header_rows(added), body)
-    if status > _TRYING and _wants_tag(request):
-        response.replace("to", f"{request.first('to')};tag={to_tag or stateless_tag(request)}")
-    return response
+        rows.append(made_row("timestamp", stamp))
+    return Response(status, phrase, rows, body)
 
 
 def stateless_tag(request: Request) -> str:
@@ -202,7 +205,11 @@ def stateless_tag(request: Request) -> str:
     It is a keyed hash of 63 bits (SipHash, PEP 456) with a key of this process. A copy comes on the link of its request, and so
     to the same process.
     """
-    return str(abs(hash("\n".join([row.line for row in copied_rows(request)]))))
+    return _tag_of(copied_rows(request))
+
+
+def _tag_of(copied: list[Row]) -> str:
+    return str(abs(hash("\n".join([row.line for row in copied]))))
 
 
 def _body_headers(body: bytes, content_type: str | None) -> list[tuple[str, str]]:

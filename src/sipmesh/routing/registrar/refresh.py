@@ -11,7 +11,7 @@ from typing import Final
 from sipmesh.routing.registrar.binding import Binding
 from sipmesh.routing.registrar.granted import GruuMint, contact_value
 from sipmesh.routing.registrar.registrar import RegistrarAnswer
-from sipmesh.sip.message import Request, Response, copied_rows, stateless_tag
+from sipmesh.sip.message import NO_BODY, Request, Response, copied_rows, stateless_tag
 from sipmesh.sip.names import bits_of
 from sipmesh.sip.rows import TO, Row, header_rows, made_row
 
@@ -39,12 +39,8 @@ class KnownRefresh:
         to = request.row(TO)
         self._to = to if request.to.tag is not None else made_row("to", f"{to.value};tag={stateless_tag(request)}")
         self.gives_gruu = answer.gives_gruu
-        self.rows = header_rows(
-            [
-                *[header for header in answer.headers if not self.gives_gruu or header[0] != "contact"],
-                ("content-length", "0"),
-            ]
-        )
+        self.rows = header_rows([header for header in answer.headers if not self.gives_gruu or header[0] != "contact"])
+        self.rows.append(NO_BODY)
 
     def __repr__(self) -> str:
         return f"<KnownRefresh of {self.row.aor}>"
