@@ -402,9 +402,12 @@ _via_forms: Final[dict[str, ViaForm]] = {}
 
 def _via_head(head: str) -> tuple[str, str, int | None]:
     """Parse ``SIP/2.0/TLS host:port``. Blanks are allowed around each slash and colon (RFC 4475 3.1.1.1)."""
-    name, version, rest = ([part.strip(LWS) for part in head.split("/", 2)] + ["", ""])[:3]
-    transport, _, sent_by = rest.replace("\t", " ").partition(" ")
-    if (ascii_upper(name), version) != ("SIP", "2.0") or not is_token(transport):
+    is_plain, rest = head.startswith(VIA_START), head[len(VIA_START) :]
+    if not is_plain:
+        name, version, rest = ([part.strip(LWS) for part in head.split("/", 2)] + ["", ""])[:3]
+        is_plain = (ascii_upper(name), version) == ("SIP", "2.0")
+    transport, _, sent_by = rest.strip(LWS).replace("\t", " ").partition(" ")
+    if not is_plain or not is_token(transport):
         raise RemoteError(f"not a Via: {shown(head)}", rule="RFC 3261 20.42")
     host, port = split_host_port(_without_blanks(sent_by.strip(" ")))
     return ascii_upper(transport), host, port
@@ -412,6 +415,8 @@ def _via_head(head: str) -> tuple[str, str, int | None]:
 
 def _without_blanks(sent_by: str) -> str:
     """Remove the blanks around the colon before the port (COLON = SWS ":" SWS)."""
+    if " " not in sent_by:
+        return sent_by
     at = sent_by.rfind(":")
     if at < sent_by.rfind("]"):
         return sent_by

@@ -148,20 +148,11 @@ def split_host_port(text: str) -> tuple[str, int | None]:
 
     RemoteError 400 if it is malformed.
     """
-    known = _hostports.get(text)
-    if known is None:
-        known = _host_port(text)
-        if len(text) <= CACHED_LENGTH:
-            keep(_hostports, _MOST_URIS, text, known)
-    return known
-
-
-def _host_port(text: str) -> tuple[str, int | None]:
     if text.startswith("["):
         address, bracket, port = text[1:].partition("]")
         if not bracket or (port and port[0] != ":"):
             raise _wrong("an IPv6 reference that does not end", text)
-        return _ipv6(address), _port(port[1:], text) if port else None
+        return _host(f"[{address}]"), _port(port[1:], text) if port else None
     host, colon, port = text.partition(":")
     return _host(host), _port(port, text) if colon else None
 
@@ -210,8 +201,8 @@ def _parse(text: str) -> SipUri:
 
 _uris: Final[dict[str, SipUri]] = {}
 _MOST_URIS: Final = 4096
-_hostports: Final[dict[str, tuple[str, int | None]]] = {}
-"""The address of one phone is in its Via and in its Contact, and the domain in each From, To and Request-URI."""
+_hosts: Final[dict[str, str]] = {}
+"""The address of one phone is in its Via and in its Contact, and that of one site in those of many, each with its port."""
 
 
 def _parse_rest(scheme: Literal["sip", "sips"], rest: str, text: str) -> SipUri:
@@ -304,7 +295,19 @@ def _ipv6(address: str) -> str:
 
 
 def _host(host: str) -> str:
-    """Parse a host name or an IPv4 address. The dot at the end of an absolute name is removed: the host is the same."""
+    """Parse a host, or take it as it was parsed before; an IPv6 address has its brackets."""
+    known = _hosts.get(host)
+    if known is None:
+        known = _parse_host(host)
+        if len(host) <= CACHED_LENGTH:
+            keep(_hosts, _MOST_URIS, host, known)
+    return known
+
+
+def _parse_host(host: str) -> str:
+    """Parse a host. The dot at the end of an absolute name is removed: the host is the same."""
+    if host.startswith("["):
+        return _ipv6(host[1:-1])
     plain = ascii_lower(host).removesuffix(".")
     within_dots = f".{plain}."  # each label lies between two of them
     if not _has_host_characters(plain) or ".." in within_dots or ".-" in within_dots or "-." in within_dots:
