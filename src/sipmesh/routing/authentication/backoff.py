@@ -57,6 +57,11 @@ class LoginBackoff:
         """The number of attempts displaced by newer attempts since the start."""
         return self.waiting.displaced + self.waiting_of_users.displaced + self.waiting_of_links.displaced
 
+    @property
+    def has_none(self) -> bool:
+        """Whether there is no failure and no waiting attempt: then nobody is delayed, and no link is closed."""
+        return not (self._links or self._users or self._addresses or self.waiting or self.waiting_of_links)
+
     def delay_s(self, attempt: Attempt, at: float) -> float:
         """Give the delay of an attempt in seconds. Attempts that wait count as failures."""
         limits = self._limits

@@ -8,6 +8,8 @@ from typing import Final
 
 from sipmesh.printable import printable
 from sipmesh.sip.digest import Algorithm
+from sipmesh.sip.kept import keep
+from sipmesh.sip.uri import CACHED_LENGTH
 
 LONGEST_AGENT: Final = 128
 """Characters that are kept of a User-Agent."""
@@ -47,8 +49,22 @@ class LoginAttempt:
         at: float,
     ) -> None:
         self.user, self.link, self.remote = user, link, remote
-        self.user_agent = printable(user_agent, LONGEST_AGENT)
+        self.user_agent = _printable_agent(user_agent)
         self.algorithm, self.offered, self.at = algorithm, offered, at
+
+
+def _printable_agent(text: str) -> str:
+    """Make a User-Agent printable: most phones of a site write the same one, and `printable` is not compiled."""
+    agent = _agents.get(text)
+    if agent is None:
+        agent = printable(text, LONGEST_AGENT)
+        if len(text) <= CACHED_LENGTH:
+            keep(_agents, _MOST_AGENTS, text, agent)
+    return agent
+
+
+_agents: Final[dict[str, str]] = {}
+_MOST_AGENTS: Final = 256
 
 
 class LoginHistory:

@@ -66,7 +66,7 @@ class LoginWaits:
         *handler* is called when the wait ends. A link with too many failures is closed, unless a user is logged in on it.
         """
         request, flow = pending.request, pending.flow
-        if not request.present & CREDENTIALS:
+        if not request.present & CREDENTIALS or self._failures.has_none:
             return False
         attempt, now = pending.attempt, self._loop.time()
         if not flow.has_login and self._failures.is_closed_to(attempt, now):
