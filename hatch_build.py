@@ -50,8 +50,13 @@ FROM_SOURCE = {
 }
 """Modules of these packages that are not compiled, and why: mypyc mishandles some coroutines and some subclasses."""
 
-ALSO = ("trust/evidence",)
-"""Compiled too: its classes are read for every message."""
+ALSO = (
+    "storage/location_service/locations",
+    "storage/location_service/version_table",
+    "storage/users/known_users",
+    "trust/evidence",
+)
+"""Compiled too: what runs for each login, and the classes of `evidence`, which are read for every message."""
 
 OPTIONS = (
     "--config-file=",  # whether the types are right is for `make check` to say; here they only make the code quicker

@@ -103,6 +103,8 @@ class Member:
         """Make one change."""
         told: list[WriteResult | None] = []
         [aor] = {row.aor for row in (*put, *drop)}
-        self.locations.write(Write(aor, tuple(put), tuple(drop), told.append, restores, unregisters=unregisters))
+        self.locations.write(
+            Write(aor, tuple(put), tuple(drop), told.append, restores=restores, unregisters=unregisters)
+        )
         self.until(lambda: told)
         return told[0]

@@ -91,7 +91,9 @@ class Binding:
         """The key of this row. A row with the same key is of the same device, and replaces this row."""
         key = self._key
         if key is None:
-            key = self._key = BindingKey(self.aor, row_name(self.contact, self.instance, self.reg_id))
+            # The ``__new__`` of a named tuple is written in Python.
+            made = (self.aor, row_name(self.contact, self.instance, self.reg_id))
+            key = self._key = tuple.__new__(BindingKey, made)
         return key
 
 

@@ -36,7 +36,7 @@ class StoredRows:
     removed: frozenset[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class WriteResult:
     """What has become of one write.
 
@@ -48,8 +48,11 @@ class WriteResult:
     before: int
     after: int
 
+    def __init__(self, lost: frozenset[BindingKey], before: int, after: int) -> None:
+        self.lost, self.before, self.after = lost, before, after
 
-@dataclass(eq=False, slots=True)
+
+@dataclass(init=False, eq=False, slots=True)
 class Write:
     """One change of the rows of *aor*: *drop* first, then *put*, all of it or nothing.
 
@@ -63,9 +66,23 @@ class Write:
     put: tuple[Binding, ...]
     drop: tuple[Binding, ...]
     done: Callable[[WriteResult | None], None]
-    restores: bool = False
-    withdrawn: bool = False
-    unregisters: bool = False
+    restores: bool
+    withdrawn: bool
+    unregisters: bool
+
+    def __init__(
+        self,
+        aor: str,
+        put: tuple[Binding, ...],
+        drop: tuple[Binding, ...],
+        done: Callable[[WriteResult | None], None],
+        *,
+        restores: bool = False,
+        withdrawn: bool = False,
+        unregisters: bool = False,
+    ) -> None:
+        self.aor, self.put, self.drop, self.done = aor, put, drop, done
+        self.restores, self.withdrawn, self.unregisters = restores, withdrawn, unregisters
 
 
 class StoreEvents(Protocol):

@@ -30,6 +30,7 @@ class SqliteLocations:
     """The bindings of the servers of one host. *post* reaches the loop; *clock* gives seconds and is never set."""
 
     knows_absence = True
+    slot = staticmethod(slot_of)
 
     def __init__(self, path: Path, post: Post, clock: Callable[[], float] = time.monotonic) -> None:
         """Open or make the file; raises `OperatorError` where it cannot be used."""
@@ -51,10 +52,6 @@ class SqliteLocations:
     def outstanding(self) -> int:
         """How many lookups and writes have not been answered yet."""
         return self.lookups + self.health.waiting
-
-    def slot(self, aor: str) -> int:
-        """Give the slot of one address of record."""
-        return slot_of(aor)
 
     def is_behind(self) -> bool:
         """Return False: the versions are in memory that all servers share."""

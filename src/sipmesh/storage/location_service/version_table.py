@@ -74,4 +74,5 @@ class VersionTable:
 
 def slot_of(aor: str) -> int:
     """Give the slot of an address of record: the same in every process."""
-    return crc32(aor.encode("utf-8", "backslashreplace")) % SLOTS
+    octets = aor.encode() if aor.isascii() else aor.encode("utf-8", "backslashreplace")
+    return crc32(octets) % SLOTS

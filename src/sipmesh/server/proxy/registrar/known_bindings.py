@@ -174,7 +174,7 @@ class KnownBindings:
         for row in known.rows:
             if self._is_ours(row) and row not in kept:
                 self._forget_row(row)
-        is_right = known.version in {result.before, result.after} and not result.lost
+        is_right = (known.version == result.before or known.version == result.after) and not result.lost  # noqa: PLR1714 - no set
         rows = sorted([*made, *kept], key=_preference) if kept or len(made) > 1 else made
         for row in made:
             self._add(row)
