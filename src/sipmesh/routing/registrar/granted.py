@@ -9,14 +9,20 @@ from typing import Final
 
 from sipmesh.routing.registrar.binding import NEVER, Binding
 from sipmesh.routing.registrar.gruu import NONCE_BYTES, Gruus, public_gruu
+from sipmesh.sip.kept import keep
 from sipmesh.sip.message import Request
 from sipmesh.sip.names import bits_of
 from sipmesh.sip.text import ascii_lower
+from sipmesh.sip.uri import CACHED_LENGTH
 
 SUPPORTED: Final = ("gruu", "outbound", "path")
 """The option tags of the registrar, in the order in which they are written."""
 
 _OFFERS: Final = bits_of("supported", "require")
+_NOTHING: Final[frozenset[str]] = frozenset()
+_offered: Final[dict[str, frozenset[str]]] = {}
+"""The tags of a REGISTER are read several times; all phones of one kind write the same ones."""
+_MOST_OFFERED: Final = 256
 
 
 @dataclass(init=False, slots=True)
@@ -74,8 +80,14 @@ class GruuMint:
 def offers(request: Request) -> frozenset[str]:
     """Give the option tags that the client of *request* understands: those in Supported and in Require."""
     if not request.present & _OFFERS:
-        return frozenset()
-    return frozenset([ascii_lower(tag) for name in ("supported", "require") for tag in request.items(name)])
+        return _NOTHING
+    lines = "\n".join([row.line for row in request.rows if row.bit & _OFFERS])
+    tags = _offered.get(lines)
+    if tags is None:
+        tags = frozenset([ascii_lower(tag) for name in ("supported", "require") for tag in request.items(name)])
+        if len(lines) <= CACHED_LENGTH:
+            keep(_offered, _MOST_OFFERED, lines, tags)
+    return tags
 
 
 def granted_headers(
