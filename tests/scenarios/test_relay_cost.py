@@ -5,18 +5,13 @@ A compiled install makes nearly all of them without Python's machinery, and so u
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import count
 
 import pytest
 
 from sipmesh.client.dialog import Dialog
-from sipmesh.server.running.running_server import RunningServer
-from sipmesh.transport.reactor.event_loop import Bed, Host
-from support.counting import counted
 from support.descriptions import SDES, SDP
+from support.metering import metered
 from support.network import BOT, FE1, Network
 from support.peer import Peer
 from support.running import on_loop
@@ -33,34 +28,6 @@ PYTHON_CALLS_OF_A_CALL, C_CALLS_OF_A_CALL = 2450, 1575
 WARM_UP, TAKEN = 5, 5
 
 numbers = count(1000)  # of CSeq: rows that no test before has left among those seen before
-
-
-class Meter:
-    """Stands between the loop and the reactor that it sleeps in, and counts what is called while that serves."""
-
-    def __init__(self, host: Host) -> None:
-        self.host, self.calls = host, Counter[str]()
-
-    def wait(self, timeout: float | None) -> bool:
-        """See `Host`."""
-        with counted(self.calls):
-            return self.host.wait(timeout)
-
-    def wake(self) -> None:
-        """See `Host`."""
-        self.host.wake()
-
-
-@contextmanager
-def metered(node: RunningServer) -> Iterator[Counter[str]]:
-    """Count what *node* does meanwhile."""
-    bed: Bed = node.loop._bed  # type: ignore[attr-defined]  # the loop of every test here is ours
-    assert bed.host is not None
-    meter = bed.host = Meter(bed.host)
-    try:
-        yield meter.calls
-    finally:
-        bed.host = meter.host
 
 
 async def relay(alice: Peer, bot: Peer, headers: int, body: int) -> None:
