@@ -523,7 +523,9 @@ def properties(value: object) -> set[str]:
 def options(command: Any) -> set[str]:
     """Every option of a command and of those below it."""
     own = {word for parameter in command.params for word in parameter.opts if word.startswith("-")}
-    return own.union(*(options(below) for below in getattr(command, "commands", {}).values()))
+    below = getattr(command, "commands", {})
+    context = typer.Context(command)
+    return own.union(*(options(command.get_command(context, name)) for name in below))
 
 
 @pytest.mark.parametrize(

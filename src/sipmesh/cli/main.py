@@ -10,35 +10,24 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from sipmesh.cli.ca import authority, inventory, protect, root
-from sipmesh.cli.client import actions
-from sipmesh.cli.diagnosis import explain, links, status
+from sipmesh.cli.commands import COMMANDS
+from sipmesh.cli.lazy_group import LazyGroup
 from sipmesh.cli.leader import say_where_to_run
-from sipmesh.cli.organisation import audit, backup, drain, init, join, management, serve
-from sipmesh.cli.organisation import console as web_console
 from sipmesh.cli.output import console, report, report_fault, say, say_verdict
-from sipmesh.cli.topology import (
-    approvals,
-    build,
-    document,
-    import_command,
-    partner,
-    partner_changes,
-    partner_probe,
-    publish,
-)
-from sipmesh.cli.topology.dns import command as dns
-from sipmesh.cli.topology.planning import apply, plan, verification
-from sipmesh.cli.topology.simulation import simulate
-from sipmesh.cli.users import accounts, aliases, presence, registrations, user_state, user_table
 from sipmesh.errors import NotLeadingError, SipmeshError
 from sipmesh.trust.verdict import LinkRefused
 
 OK, FAILED = 0, 1
 """Exit codes; typer itself exits with 2 if the command line is wrong."""
 
+
+class _Commands(LazyGroup):
+    deferred = COMMANDS
+
+
 app = typer.Typer(
     name="sipmesh",
+    cls=_Commands,
     help="SIP servers that trust each other by certificate and by topology.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -89,61 +78,9 @@ def demo(
     raise typer.Exit(play(Wishes(keep, pause, web), findings=findings, console=console()))
 
 
-app.command("init")(init.init)
-app.command("serve")(serve.serve)
-app.command("drain")(drain.drain)
-app.add_typer(document.app, name="topology")
-app.add_typer(authority.app, name="ca")
-authority.app.command("inventory")(inventory.inventory)
-authority.app.command("protect")(protect.protect)
-authority.app.add_typer(root.app, name="root")
-app.add_typer(accounts.app, name="user")
-accounts.app.add_typer(aliases.app, name="alias")
-accounts.app.add_typer(presence.app, name="presence")
-accounts.app.command("disable")(user_state.disable)
-accounts.app.command("enable")(user_state.enable)
-accounts.app.command("export")(user_table.export)
-app.add_typer(partner.app, name="partner")
-partner.app.command("change")(partner_changes.change)
-partner.app.command("remove")(partner_changes.remove)
-partner.app.command("unblock")(partner_changes.unblock)
-partner.app.command("probe")(partner_probe.probe)
-document.app.add_typer(build.app, name="add")
-document.app.add_typer(dns.app, name="dns")
-document.app.command("change")(build.change)
-document.app.command("remove")(build.remove)
-document.app.command("rename")(build.rename)
-document.app.command("import")(import_command.import_topology)
-document.app.command("plan")(plan.plan)
-document.app.command("apply")(apply.apply)
-document.app.command("verify")(verification.verify)
-document.app.command("simulate")(simulate.simulate)
-document.app.command("propose")(approvals.propose)
-document.app.command("review")(approvals.review)
-document.app.command("approve")(approvals.approve)
-document.app.command("reject")(approvals.reject)
-document.app.command("publish")(publish.publish)
-document.app.command("history")(publish.history)
-document.app.command("diff")(publish.diff)
-document.app.command("rollback")(publish.rollback)
-app.add_typer(join.app, name="join")
-app.add_typer(management.app, name="management")
-app.command("status")(status.status)
-app.add_typer(audit.app, name="audit")
-app.add_typer(web_console.app, name="console")
-app.command("backup")(backup.backup)
-app.command("restore")(backup.restore)
-app.command("links")(links.links)
-app.command("registrations")(registrations.registrations)
-app.command("explain")(explain.explain)
-app.command("register")(actions.register)
-app.command("message")(actions.message)
-app.command("call")(actions.call)
-
-
 @cache
 def command() -> Callable[..., object]:
-    """Make all commands from their functions, once in a process."""
+    """Make the command from its functions, once in a process."""
     return typer.main.get_command(app)
 
 

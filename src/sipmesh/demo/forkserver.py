@@ -39,6 +39,9 @@ PR_SET_PDEATHSIG: Final = 1
 ENTRY: Final = "sipmesh.cli.main"
 """The module whose function ``main`` is the command `sipmesh`."""
 
+COMMANDS: Final = "sipmesh.cli.commands"
+"""The module whose function ``load_all`` imports all commands, which else are imported one by one."""
+
 IMPORTED: Final = (
     ENTRY,
     "sipmesh.server.service",
@@ -275,6 +278,7 @@ def main(descriptor: int) -> None:
     gc.disable()
     for name in IMPORTED:
         import_module(name)
+    import_module(COMMANDS).load_all()
     import_module(ENTRY).command()
     gc.freeze()
     gc.enable()
