@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sipmesh.demo.organisation import Organisation, PoolPlan
-from sipmesh.demo.ports import HOST, PortBlock
 from sipmesh.trust.role import Role
 from support.managed import Managed, build_managed, second_pool
+from support.model_ports import model_port
 from support.network import (
     BOT,
     EDGE,
@@ -57,21 +57,26 @@ def _postgres_url(cluster: Cluster) -> Iterator[str]:
         yield url
 
 
+def _model(build: Callable[[Path], Organisation], folders: pytest.TempPathFactory) -> Organisation:
+    """Build an organisation that is copied with its ports (`support.model_ports`)."""
+    return copied(build(folders.mktemp("built")), folders.mktemp("model"), model_port)
+
+
 @pytest.fixture(name="example_model", scope="session")
 def _example_model(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
     """example.test as it is copied for each test: a CA, certificates and users cost a third of a second."""
-    return build_example(tmp_path_factory.mktemp("model") / "example.test")
+    return _model(build_example, tmp_path_factory)
 
 
 @pytest.fixture(name="partner_model", scope="session")
 def _partner_model(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
-    return build_partner(tmp_path_factory.mktemp("model") / "partner.test")
+    return _model(build_partner, tmp_path_factory)
 
 
 @pytest.fixture(name="example")
 def _example(example_model: Organisation, tmp_path: Path) -> Organisation:
     """example.test in a folder of its own; nothing runs."""
-    return copied(example_model, tmp_path / "e")
+    return copied_with_ports(example_model, tmp_path / "e")
 
 
 @pytest.fixture(name="pool")
@@ -88,19 +93,22 @@ def _home(example: Organisation) -> Network:
 
 @pytest.fixture(name="two_pools_model", scope="session")
 def _two_pools_model(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
-    return build_two_pools(tmp_path_factory.mktemp("model") / "example.test")
+    return _model(build_two_pools, tmp_path_factory)
 
 
 @pytest.fixture(name="two_pools")
 def _two_pools(two_pools_model: Organisation, tmp_path: Path) -> Network:
     """Two pools of front ends in one organisation, two servers each."""
-    return Network((copied(two_pools_model, tmp_path / "e"),), starts=(FE1, FE2, FE3, FE4))
+    return Network((copied_with_ports(two_pools_model, tmp_path / "e"),), starts=(FE1, FE2, FE3, FE4))
 
 
 @pytest.fixture(name="federated_pools")
 def _federated_pools(two_pools_model: Organisation, partner_model: Organisation, tmp_path: Path) -> Network:
     """The two pools behind an edge, and partner.test."""
-    example, partner = copied(two_pools_model, tmp_path / "e"), copied(partner_model, tmp_path / "p")
+    example, partner = (
+        copied_with_ports(two_pools_model, tmp_path / "e"),
+        copied_with_ports(partner_model, tmp_path / "p"),
+    )
     federate(example, partner)
     network = Network((example, partner), starts=(FE1, FE2, FE3, FE4, EDGE, PARTNER_FE, PARTNER_EDGE))
     for name in (EDGES, PARTNER_EDGES):
@@ -118,7 +126,7 @@ def _remote(federated_pools: Network) -> Network:
 @pytest.fixture(name="federation")
 def _federation(example: Organisation, partner_model: Organisation, tmp_path: Path) -> Network:
     """example.test and partner.test, who know each other by `edge:`."""
-    partner = copied(partner_model, tmp_path / "p")
+    partner = copied_with_ports(partner_model, tmp_path / "p")
     federate(example, partner)
     network = Network((example, partner), starts=(FE1, FE2, EDGE, PARTNER_FE, PARTNER_EDGE))
     for name in (EDGES, PARTNER_EDGES):
@@ -128,13 +136,16 @@ def _federation(example: Organisation, partner_model: Organisation, tmp_path: Pa
 
 @pytest.fixture(name="two_edges_model", scope="session")
 def _two_edges_model(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
-    return build_two_edges(tmp_path_factory.mktemp("model") / "example.test")
+    return _model(build_two_edges, tmp_path_factory)
 
 
 @pytest.fixture(name="two_edges")
 def _two_edges(two_edges_model: Organisation, partner_model: Organisation, tmp_path: Path) -> Network:
     """example.test behind two edges of one pool, and partner.test, which prefers the first."""
-    example, partner = copied(two_edges_model, tmp_path / "e"), copied(partner_model, tmp_path / "p")
+    example, partner = (
+        copied_with_ports(two_edges_model, tmp_path / "e"),
+        copied_with_ports(partner_model, tmp_path / "p"),
+    )
     records = federate_by_srv(example, partner)
     network = Network((example, partner), starts=(FE1, EDGE, EDGE2, PARTNER_FE, PARTNER_EDGE))
     network.dns.records.update(records)
@@ -149,9 +160,9 @@ def _managed_model(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
 
 @pytest.fixture(name="published_model", scope="session")
 def _published_model(managed_model: Organisation, tmp_path_factory: pytest.TempPathFactory) -> Organisation:
-    """The same, at version 1. Its copies have the same ports, which nothing else is given, so that the version fits them."""
-    block, folder = PortBlock(), tmp_path_factory.mktemp("published")
-    return Managed(copied(managed_model, folder / "m", lambda: block.free_port(HOST)), folder).organisation
+    """The same, at version 1. Its copies have the same ports (`support.model_ports`), so that the version fits them."""
+    folder = tmp_path_factory.mktemp("published")
+    return Managed(copied(managed_model, folder / "m", model_port), folder).organisation
 
 
 @pytest.fixture(name="managed")

@@ -33,6 +33,7 @@ from sipmesh.transport.limits import Limits
 from sipmesh.transport.reactor.reactor import Reactor
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
+from support.model_ports import name_server_port
 from support.peer import Peer
 from support.telling import Told
 
@@ -165,7 +166,7 @@ class Network:
     _loaded: dict[Path, tuple[bytes, Loaded]] = field(default_factory=dict)
 
     async def __aenter__(self) -> Self:
-        await self.dns.start(HOST)
+        await self._start_dns()
         self._stack.callback(self.dns.close)
         for organisation in self.organisations:
             organisation.document["dns"] = {"servers": [self.dns.setting]}
@@ -177,6 +178,12 @@ class Network:
             await self.__aexit__()  # a server that cannot start must not spoil the tests that come after
             raise
         return self
+
+    async def _start_dns(self) -> None:
+        try:
+            await self.dns.start(HOST, name_server_port())
+        except OSError:  # a second network runs in this test
+            await self.dns.start(HOST)
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
