@@ -85,6 +85,27 @@ def test_dialog_token_routes_its_two_sides_only(sender: Sender, other: Side | No
     assert other_side(between(ALICE_SIDE, POOL_SIDE, from_a=from_a), sender) == other
 
 
+@pytest.mark.parametrize(
+    ("sender", "sides", "from_a", "is_refused"),
+    [
+        (ALICES, (ALICE_SIDE, POOL_SIDE), True, True),
+        (ALICES, (ALICE_SIDE, BOB_SIDE), True, False),
+        (MATE, (ALICE_SIDE, POOL_SIDE), False, False),
+        (FROM_EDGE, (EDGE_SIDE, POOL_SIDE), True, False),
+    ],
+)
+def test_only_a_user_has_to_go_on_by_the_recorded_entry(
+    sender: Sender, sides: tuple[Side, Side], *, from_a: bool, is_refused: bool
+) -> None:
+    """Between two servers, the server of the sender has checked it."""
+    here = between(*sides, from_a=from_a)
+    other = other_side(here, sender)
+    assert other is not None
+    for here.is_diverted in (False, True):
+        refused = refused_inside(BYE, here, other, sender, frozenset(), Inside(PEERS, frozenset(), frozenset()))
+        assert (refused is not None) is (is_refused and here.is_diverted)
+
+
 def test_without_a_token_there_is_no_other_side() -> None:
     assert other_side(NOWHERE, ALICES) is None
 

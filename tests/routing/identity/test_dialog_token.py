@@ -10,6 +10,7 @@ from sipmesh.routing.identity.dialog_token import (
     MOST_ANSWERED,
     MOST_HASHES,
     MOST_KNOWN,
+    NO_ENTRY,
     Begun,
     DialogToken,
     FlowSide,
@@ -179,12 +180,53 @@ def test_tokens_of_one_pool_are_joined_to_the_ends_of_their_dialog(
     assert joined(first, second, POOL) == (None if ends is None else DialogToken(*ends, CALL))
 
 
+def test_joined_tokens_go_on_by_the_entry_behind_both() -> None:
+    near, far = (tokens.entry_hash(SipUri.parse(f"sip:{user}@fe2.example.test")) for user in ("a", "b"))
+    pairs: list[tuple[tuple[Side, Side], tuple[Side, Side]]] = [
+        ((ALICE, POOL), (POOL, BOB)),
+        ((POOL, BOB), (ALICE, POOL)),
+    ]
+    for first, second in pairs:
+        one = joined(DialogToken(first[0], first[1], CALL, near), DialogToken(second[0], second[1], CALL, far), POOL)
+        assert one is not None
+        assert one.onward == far
+
+
 def test_token_of_the_initiator_has_the_tag_of_the_answer() -> None:
     text = tokens.dialog(ALICE, BOB, CALL)
     answered = tokens.read(tokens.answered(text, "2"))
     assert isinstance(answered, DialogToken)
     assert answered.begun.answered == tokens.tag_hash("2") != CALL.answered
     assert (answered.a, answered.b, answered.begun.dialog) == (ALICE, BOB, CALL.dialog)
+
+
+def test_token_has_the_entry_next_to_ours_and_an_answered_one_that_on_the_other_way() -> None:
+    back, forth = (
+        tokens.entry_hash(SipUri.parse(f"sip:x@{host};lr")) for host in ("fe2.example.test", "fe3.example.test")
+    )
+    text = tokens.dialog(ALICE, POOL, CALL, back)
+    answered = tokens.answered(text, "2", forth)
+    assert answered != tokens.answered(text, "2", back)
+    for made, onward in ((text, back), (answered, forth)):
+        read = Tokens(KEY, incarnation=7).read(made)
+        assert isinstance(read, DialogToken)
+        assert read.onward == onward
+
+
+@pytest.mark.parametrize(
+    ("entry", "same"),
+    [
+        ("sips:t@FE2.example.test:7;transport=tls", True),
+        ("sip:T@fe2.example.test;lr", False),
+        ("sip:t@fe3.example.test;lr", False),
+        ("sip:fe2.example.test;lr", False),
+    ],
+)
+def test_entry_is_known_by_its_user_part_and_host(entry: str, *, same: bool) -> None:
+    """Phones may write its parameters in another way."""
+    known = tokens.entry_hash(SipUri.parse("sip:t@fe2.example.test;transport=tls;lr"))
+    assert (tokens.entry_hash(SipUri.parse(entry)) == known) is same
+    assert tokens.entry_hash(None) == NO_ENTRY != known
 
 
 @pytest.mark.parametrize("text", ["nonsense", tokens.flow(41, "sip:alice@example.test")])

@@ -22,7 +22,7 @@ from routing.messages import (
     token,
 )
 from sipmesh.errors import RemoteError
-from sipmesh.routing.identity.dialog_token import DialogToken, FlowToken, Tokens
+from sipmesh.routing.identity.dialog_token import NOBODY_YET, DialogToken, FlowToken, Tokens
 from sipmesh.routing.identity.route_set import (
     MOST_ENTRIES_OF_OURS,
     NOWHERE,
@@ -33,6 +33,7 @@ from sipmesh.routing.identity.route_set import (
     service_route,
     take_place,
 )
+from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request
 from sipmesh.sip.uri import SipUri
 
@@ -113,6 +114,35 @@ def test_next_foreign_entry_stays_and_is_returned(rows: list[str], left: list[st
     asked = inside(routes=rows)
     assert said(take(asked)) == came(SipUri.parse("sip:proxy.other.test;lr"))
     assert asked.values("route") == left
+
+
+@pytest.mark.parametrize(
+    ("recorded", "routes", "diverted"),
+    [
+        (AWAY, [AWAY], False),
+        (AWAY, ["<sip:proxy.other.test;transport=tls;lr>"], False),
+        (AWAY, [], True),
+        (AWAY, ["<sip:other.test;lr>", AWAY], True),
+        (None, [], False),
+        (None, [AWAY], True),
+    ],
+)
+def test_next_entry_is_the_one_that_was_recorded(recorded: str | None, routes: list[str], *, diverted: bool) -> None:
+    uri = NameAddr.parse(recorded).sip_uri if recorded else None
+    text = TOKENS.dialog(ALICE_SIDE, POOL_SIDE, begun(), TOKENS.entry_hash(uri))
+    assert take(inside(routes=[route(text), *routes])).is_diverted is diverted
+
+
+def test_token_of_the_initiator_leads_the_other_side_nowhere() -> None:
+    """Its next entry is the one behind the other side itself."""
+    onward = TOKENS.entry_hash(NameAddr.parse(AWAY).sip_uri)
+    unanswered = replace(begun(), answered=NOBODY_YET)
+    for call, diverted in ((begun(), True), (unanswered, False)):
+        asked = inside(routes=[route(TOKENS.dialog(POOL_SIDE, BOB_SIDE, call, onward)), AWAY])
+        asked.replace("from", f"<{BOB}>;tag=2")
+        asked.replace("to", f"<{ALICE}>;tag=1")
+        taken = take(asked)
+        assert (taken.from_b, taken.is_diverted) == (True, diverted)
 
 
 def test_an_entry_of_ours_behind_a_foreign_one_is_not_read() -> None:

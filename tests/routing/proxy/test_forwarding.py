@@ -14,8 +14,11 @@ from sipmesh.routing.proxy.forwarding import (
     hides_history,
     identity_for,
     record_routes,
+    recorded_behind,
     recorded_token,
     renew_token,
+    repeat_record_routes,
+    uri_of_entry,
     wants_privacy,
 )
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, ServerTarget, Target
@@ -210,6 +213,40 @@ def test_token_of_a_sent_request_is_renewed_in_its_response() -> None:
     assert "<sip:token-2@fe1.example.test;transport=tls;lr>" in routes
     assert "<sip:other.test;lr>" in routes
     assert not any("token-1" in route for route in routes)
+
+
+OURS, UP, DOWN = "<sip:token-1@fe1.example.test;lr>", "<sip:t0@fe0.test;lr>", "<sip:t2@fe2.test;lr>"
+
+
+@pytest.mark.parametrize(
+    ("answered", "wanted"),
+    [
+        ([OURS, UP], [OURS, UP]),
+        ([DOWN, OURS, UP], [DOWN, OURS, UP]),
+        ([f"{DOWN}, {OURS}", UP], [DOWN, OURS, UP]),
+        ([OURS, DOWN, UP], [OURS, UP]),
+        ([DOWN, OURS, DOWN, UP], [DOWN, OURS, UP]),
+        ([DOWN, OURS], [DOWN, OURS, UP]),
+        ([DOWN, UP], [OURS, UP]),
+        ([DOWN, UP, OURS], [DOWN, UP, OURS, UP]),
+    ],
+)
+def test_response_has_the_entries_of_its_request_in_their_order(answered: list[str], wanted: list[str]) -> None:
+    """RFC 3261 12.1.1. What a callee writes between ours and those before us would lead the caller into another call."""
+    sent = request("INVITE", BOB, ("record-route", OURS), ("record-route", UP))
+    response = respond(sent, 200, to_tag="2", headers=[("record-route", entry) for entry in answered])
+    response.remove("record-route")
+    for entry in answered:
+        response.append("record-route", entry)
+    repeat_record_routes(response, sent)
+    assert response.items("record-route") == wanted
+    assert recorded_behind(response, sent) == wanted[: wanted.index(OURS)]
+
+
+@pytest.mark.parametrize(("entries", "host"), [([], None), (["<tel:1>"], None), ([DOWN, "<tel:1>"], "fe2.test")])
+def test_entry_has_the_uri_that_is_written_in_it(entries: list[str], host: str | None) -> None:
+    uri = uri_of_entry(entries, 0)
+    assert (uri.host if uri is not None else None) == host
 
 
 def test_request_without_a_record_route_has_no_token() -> None:

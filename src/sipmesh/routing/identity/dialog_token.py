@@ -7,7 +7,8 @@ of a call reads it. So a token alone proves nothing:
 - The token of a carried flow in a Path is accepted from servers of the user's home pool only. No other hop sees it: in
   Record-Route there is another one, which leads to no phone.
 - A dialog token is accepted from a link that is one side of its dialog, in a request of that dialog. From and To must be
-  those of the start of the dialog. The sender may use another From of its own.
+  those of the start of the dialog. The sender may use another From of its own. The next Route entry must be the one that was
+  record-routed behind it: the next pool cannot tell the users of this pool apart.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from sipmesh.errors import LocalError
 from sipmesh.sip import base64url
 from sipmesh.sip.kept import keep
 from sipmesh.sip.text import octets_of, text_of
-from sipmesh.sip.uri import CACHED_LENGTH
+from sipmesh.sip.uri import CACHED_LENGTH, SipUri
 
 MAC_BYTES: Final = 12
 """96 bits: a forger needs 2**95 requests on average, and each of them is a refused message."""
 
 HASH_BYTES: Final = 8
-LONGEST_TOKEN: Final = 144
-"""Characters. The longest token that we make has 138. A longer text is not decoded."""
+LONGEST_TOKEN: Final = 152
+"""Characters. The longest token that we make has 148. A longer text is not decoded."""
 
 MOST_KNOWN: Final = 16_384
 """Tokens that are cached; about 10 MiB."""
@@ -38,13 +39,13 @@ MOST_ANSWERED: Final = 2_048
 """Tokens for initiators that are cached by the tag that answered; about 1 MiB."""
 
 _FLOW_KIND: Final = b"f"
-_DIALOG_KIND: Final = b"g"
-_SECRET_KIND: Final = b"G"
+_DIALOG_KIND: Final = b"h"
+_SECRET_KIND: Final = b"H"
 _CONTACT_KIND: Final = b"C"
 _PATH_KIND: Final = b"p"
 _RECORDED_KIND: Final = b"r"
 _LOGIN_KIND: Final = b"l"
-_SECRET_START: Final = "R"  # noqa: S105 - not a password
+_SECRET_START: Final = "S"  # noqa: S105 - not a password
 """The first character of each secret token: the first six bits of its kind."""
 
 LONGEST_CONTACT: Final = 8_192
@@ -53,9 +54,12 @@ LONGEST_CONTACT: Final = 8_192
 _FLOW_TAG: Final = 0x01
 _PEER_TAG: Final = 0x02
 _FLOW: Final = Struct(f">BQQ{HASH_BYTES}s")
-_BEGUN: Final = Struct(5 * f"{HASH_BYTES}s")
+_BEGUN: Final = Struct(6 * f"{HASH_BYTES}s")
 NOBODY_YET: Final = bytes(HASH_BYTES)
 """The value of the answering side's tag while it is not known."""
+
+NO_ENTRY: Final = bytes(HASH_BYTES)
+"""The hash of the next entry where there is none."""
 
 _UINT64_END: Final = 1 << 64
 _NAMES: Final = b"names"
@@ -178,16 +182,19 @@ class Begun:
 class DialogToken:
     """Names the two sides of a dialog that this server record-routed. *a* sent the first request.
 
-    *begun* identifies the dialog. The token is not valid in a request of another dialog. *secret*: *a* hides who it is.
+    *begun* identifies the dialog. The token is not valid in a request of another dialog. *onward* is the hash of the entry that
+    was record-routed next to ours, on the way to the other side: of *a* in a token for *b*, and of *b* in one that was answered.
+    *secret*: *a* hides who it is.
     """
 
     a: Side
     b: Side
     begun: Begun
+    onward: bytes
     secret: bool = field(compare=False)
 
-    def __init__(self, a: Side, b: Side, begun: Begun, *, secret: bool = False) -> None:
-        self.a, self.b, self.begun, self.secret = a, b, begun, secret
+    def __init__(self, a: Side, b: Side, begun: Begun, onward: bytes = NO_ENTRY, *, secret: bool = False) -> None:
+        self.a, self.b, self.begun, self.onward, self.secret = a, b, begun, onward, secret
 
     def other_side(self, sender: Side) -> Side | None:
         """Give the side that a request from *sender* goes to; None if *sender* is not a side of this dialog."""
@@ -202,15 +209,15 @@ Token = FlowToken | PathToken | LoginToken | DialogToken
 def joined(first: DialogToken, second: DialogToken, through: PeerSide) -> DialogToken | None:
     """Join the tokens of two servers of one pool, *through*, that record-routed the same dialog one after the other.
 
-    The result names the two ends of the dialog. None if one of the tokens does not lead to the pool, or if they are of two
-    dialogs.
+    The result names the two ends of the dialog, and the entry behind both tokens. None if one of the tokens does not lead to the
+    pool, or if they are of two dialogs.
     """
     if first.begun != second.begun:
         return None
     if first.b == through and second.a == through:
-        return DialogToken(first.a, second.b, first.begun, secret=first.secret)
+        return DialogToken(first.a, second.b, first.begun, second.onward, secret=first.secret)
     if first.a == through and second.b == through:
-        return DialogToken(second.a, first.b, first.begun, secret=first.secret)
+        return DialogToken(second.a, first.b, first.begun, second.onward, secret=first.secret)
     return None
 
 
@@ -273,12 +280,15 @@ class Tokens:
         token = LoginToken(self.flow_side(link_number, owner))
         return self._remember(self._seal(_LOGIN_KIND + _pack(token.side)), token)
 
-    def dialog(self, a: Side, b: Side, begun: Begun, *, secret: bool = False) -> str:
+    def dialog(self, a: Side, b: Side, begun: Begun, onward: bytes = NO_ENTRY, *, secret: bool = False) -> str:
         """Make the token for our Record-Route in a dialog between *a* and *b*.
 
         A *secret* token is encrypted: nobody can compare the hash of a user in it with those of known addresses.
         """
-        token, packed = DialogToken(a, b, begun, secret=secret), _pack(a) + _pack(b) + _pack_begun(begun)
+        token, packed = (
+            DialogToken(a, b, begun, onward, secret=secret),
+            _pack(a) + _pack(b) + _pack_begun(begun, onward),
+        )
         if secret:
             return self._remember(base64url.encode(self._encrypt(_SECRET_KIND, packed)), token)
         return self._remember(self._seal(_DIALOG_KIND + packed), token)
@@ -307,25 +317,30 @@ class Tokens:
         """Hash the tag of the answering side."""
         return self.name_hash(f"tag {tag}")
 
-    def answered(self, text: str, tag: str) -> str:
+    def entry_hash(self, route: SipUri | None) -> bytes:
+        """Hash the user part and the host of a Route or Record-Route entry; NO_ENTRY for None."""
+        return NO_ENTRY if route is None else self.name_hash(f"entry {route.user or ''}@{route.host}")
+
+    def answered(self, text: str, tag: str, onward: bytes = NO_ENTRY) -> str:
         """Make the initiator's token from *text*, our token, when the other side has answered with *tag*.
 
-        All responses of one phone to an INVITE have the same tag, so the tokens made last are cached.
+        *onward* is the hash of the next entry toward that side. All responses of one phone to an INVITE have the same tag, so the
+        tokens made last are cached.
         """
-        key = f"{tag} {text}"
+        key = f"{tag} {text} {onward.hex()}"
         made = self._answered.get(key)
         if made is None:
-            made = self._answered_anew(text, tag)
+            made = self._answered_anew(text, tag, onward)
             if len(tag) <= CACHED_LENGTH:
                 keep(self._answered, MOST_ANSWERED, key, made)
         return made
 
-    def _answered_anew(self, text: str, tag: str) -> str:
+    def _answered_anew(self, text: str, tag: str, onward: bytes) -> str:
         token = self.read(text)
         if not isinstance(token, DialogToken):
             raise LocalError(f"{text!r} is not a dialog token")
         answered = token.begun.answered_by(self.tag_hash(tag))
-        return self.dialog(token.a, token.b, answered, secret=text.startswith(_SECRET_START))
+        return self.dialog(token.a, token.b, answered, onward, secret=text.startswith(_SECRET_START))
 
     def name_hash(self, name: str) -> bytes:
         """Hash a name with the key of the pool. Others cannot search for another name with the same hash.
@@ -454,13 +469,13 @@ def _unpack(payload: bytes) -> Token | None:
     if payload[:1] == _PATH_KIND and isinstance(a, FlowSide) and isinstance(b, PeerSide) and not rest:
         return PathToken(a, b)
     if payload[:1] == _DIALOG_KIND and a is not None and b is not None and len(rest) == _BEGUN.size:
-        dialog, caller, callee, target, answered = _BEGUN.unpack(rest)
-        return DialogToken(a, b, Begun(dialog, caller, callee, target, answered))
+        dialog, caller, callee, target, answered, onward = _BEGUN.unpack(rest)
+        return DialogToken(a, b, Begun(dialog, caller, callee, target, answered), onward)
     return None
 
 
-def _pack_begun(begun: Begun) -> bytes:
-    return _BEGUN.pack(begun.dialog, begun.caller, begun.callee, begun.target, begun.answered)
+def _pack_begun(begun: Begun, onward: bytes) -> bytes:
+    return _BEGUN.pack(begun.dialog, begun.caller, begun.callee, begun.target, begun.answered, onward)
 
 
 def _unpack_side(packed: bytes) -> tuple[Side | None, bytes]:

@@ -79,9 +79,9 @@ class RouteSet:
 
     *dialog* is a token of the dialog of the request. *from_a* and *from_b* say, by the tags, which side sent the request:
     the initiator or the answering side. *sent_as* and *sent_to* tell whether From and To are the names at the start of the
-    dialog. *stray* says that the token was of another dialog, and was removed. If *beyond* is another server of our pool,
-    *past* is the user behind it. *path* is a flow token from a Path of ours. *login* is the token of a login that another server
-    carries; it comes before all other entries.
+    dialog. *is_diverted*: *beyond* is not the entry that was record-routed next to ours. *stray* says that the token was of
+    another dialog, and was removed. If *beyond* is another server of our pool, *past* is the user behind it. *path* is a flow
+    token from a Path of ours. *login* is the token of a login that another server carries; it comes before all other entries.
     """
 
     dialog: DialogToken | None
@@ -94,6 +94,7 @@ class RouteSet:
     from_b: bool
     sent_as: bool
     sent_to: bool
+    is_diverted: bool
     stray: bool
 
     def __init__(
@@ -106,7 +107,7 @@ class RouteSet:
     ) -> None:
         self.dialog, self.flow, self.beyond, self.past, self.path = dialog, flow, beyond, past, path
         self.login = None
-        self.from_a = self.from_b = self.sent_as = self.sent_to = self.stray = False
+        self.from_a = self.from_b = self.sent_as = self.sent_to = self.is_diverted = self.stray = False
 
     def bind(self, request: Request, tokens: Tokens) -> None:
         """Check that the token is of the dialog of *request*; otherwise remove it and set *stray*.
@@ -127,6 +128,9 @@ class RouteSet:
         sent_as, sent_to = tokens.name_hash(request.from_.aor), tokens.name_hash(request.to.aor)
         self.sent_as = sent_as == (begun.caller if self.from_a else begun.callee)
         self.sent_to = sent_to == (begun.callee if self.from_a else begun.caller)
+        self.is_diverted = tokens.entry_hash(self.beyond) != token.onward or self.from_a == (
+            begun.answered == NOBODY_YET
+        )
 
     def _hold_answered(self, from_tag: str, to_tag: str, tokens: Tokens) -> None:
         """Compare the answering side's tag with the token. The initiator's token always has it, the other may not."""

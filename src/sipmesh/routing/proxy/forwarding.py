@@ -9,6 +9,7 @@ from sipmesh.routing.identity.privacy import hides_identity, privacy_of
 from sipmesh.routing.proxy.target_set import is_sips
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.sip.check import read_request_uri
+from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.header import Message
 from sipmesh.sip.kept import keep
 from sipmesh.sip.message import Request, Response
@@ -23,6 +24,7 @@ from sipmesh.sip.rows import (
     expect,
     made_row,
 )
+from sipmesh.sip.uri import SipUri
 from sipmesh.trust.evidence import LinkKind
 
 DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
@@ -89,6 +91,40 @@ def route_to(token: str, where: str, *, sips: bool, transport: str = "tls") -> s
 def recorded_token(sent: Request) -> str:
     """Give the token in the top Record-Route of a request that we sent; RemoteError if it has none."""
     return sent.row(RECORD_ROUTE).value.partition(":")[2].partition("@")[0]
+
+
+def recorded_behind(response: Response, sent: Request) -> list[str]:
+    """Give the Record-Route entries in *response* above those of the request *sent*: servers behind us have added them.
+
+    Without ours, a response has none: it does not repeat the entries of its request.
+    """
+    token, entries = recorded_token(sent), response.items("record-route")
+    for at in range(len(entries)):
+        if token in entries[at]:
+            return entries[:at]
+    return []
+
+
+def repeat_record_routes(response: Response, sent: Request) -> None:
+    """Make our entries and those before us in *response* those of the request *sent*, in its order.
+
+    "The UAS MUST copy all Record-Route header field values from the request into the response [...] and MUST maintain the order
+    of those values" (RFC 3261 section 12.1.1). The server before us relies on the entry that follows its own.
+    """
+    wanted = recorded_behind(response, sent) + sent.items("record-route")
+    if response.items("record-route") != wanted:
+        response.remove("record-route")
+        for entry in wanted:
+            response.append("record-route", entry)
+
+
+def uri_of_entry(entries: list[str], at: int) -> SipUri | None:
+    """Give the URI of the entry *at* of Record-Route *entries*; None if there are none, or if it is no SIP URI.
+
+    Raises `RemoteError` if it is malformed.
+    """
+    entry = NameAddr.parse(entries[at]) if entries else None
+    return entry.sip_uri if entry is not None and entry.is_sip else None
 
 
 def renew_token(response: Response, token: str, renewed: str) -> None:

@@ -16,9 +16,12 @@ from sipmesh.routing.proxy.forwarding import (
     creates_dialog,
     hides_history,
     record_routes,
+    recorded_behind,
     recorded_token,
     released_identity,
     renew_token,
+    repeat_record_routes,
+    uri_of_entry,
 )
 from sipmesh.routing.registrar.gruu import is_to_hidden_user
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target, is_carried
@@ -61,7 +64,8 @@ class BranchRequests:
             if not token:
                 caller, callee = self._came_from(proxied), self._goes_to(target, flow)
                 secret = hidden or is_to_hidden_user(proxied.request)
-                token = self._tokens.dialog(caller, callee, self._begun(proxied), secret=secret)
+                onward = self._tokens.entry_hash(uri_of_entry(proxied.request.items("record-route"), 0))
+                token = self._tokens.dialog(caller, callee, self._begun(proxied), onward, secret=secret)
             recorded = record_routes(proxied.request, token, proxied.came_by, self._listeners[flow.link.port])
         copy = self._copy_onto(flow, proxied.request, target, branch, recorded, proxied.flow, proxied.identity, hidden)
         if proxied.context is not None and proxied.context.share:
@@ -143,19 +147,25 @@ class BranchRequests:
     # The dialog tokens in responses
 
     def bind_answer(self, sent: SentBranch, response: Response) -> None:
-        """Put the callee's tag into our dialog token in a response, for the initiator of the dialog."""
-        if response.to.tag is not None and creates_dialog(sent.proxied.request) and not sent.is_carried:
-            token = recorded_token(sent.request)
-            renew_token(response, token, self._tokens.answered(token, response.to.tag))
+        """Put the callee's tag and the entry behind ours into our dialog token in a response, for the initiator of the dialog.
+
+        The entries that the request had are those of the request again: the server before us does the same with ours.
+        """
+        if not creates_dialog(sent.proxied.request):
+            return
+        repeat_record_routes(response, sent.request)
+        if response.to.tag is not None and not sent.is_carried:
+            token, behind = recorded_token(sent.request), recorded_behind(response, sent.request)
+            onward = self._tokens.entry_hash(uri_of_entry(behind, -1))
+            renew_token(response, token, self._tokens.answered(token, response.to.tag, onward))
 
     def tokens_in(self, sent: SentBranch, response: Response) -> tuple[str, ...]:
         """Return the tokens that our Record-Route in *response* may have: as it was sent, and with the callee's tag."""
         if not creates_dialog(sent.proxied.request):
             return ()
-        token = recorded_token(sent.request)
-        if sent.is_carried:
-            return (token,)
-        return token, self._tokens.answered(token, response.to.tag or "")
+        entries, ours = response.items("record-route"), len(sent.request.items("record-route"))
+        renewed = uri_of_entry(entries, -ours) if len(entries) >= ours else None
+        return recorded_token(sent.request), (renewed.user if renewed is not None else None) or ""
 
 
 def path_by(target: Target, flow: Flow) -> str:
