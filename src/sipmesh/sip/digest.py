@@ -118,7 +118,8 @@ def realm_of_credentials(value: str) -> str:
 class Credentials:
     """An Authorization or Proxy-Authorization of the Digest scheme. The values have no quotes; *nc* is 0 if absent.
 
-    *algorithm* is None if we do not support it: the credentials may be for another realm, or for an older challenge.
+    *algorithm* is None if we do not support it: the credentials may be for another realm, or for an older challenge. *userhash*:
+    the user name is a hash (RFC 7616 section 3.4.4).
     """
 
     username: str
@@ -131,6 +132,7 @@ class Credentials:
     qop: str | None
     nc: int
     opaque: str | None
+    userhash: bool
 
     def __init__(
         self,
@@ -144,9 +146,11 @@ class Credentials:
         qop: str | None,
         nc: int,
         opaque: str | None,
+        userhash: bool = False,  # noqa: FBT001, FBT002 - the last of the fields of RFC 7616
     ) -> None:
         self.username, self.realm, self.nonce, self.uri, self.response = username, realm, nonce, uri, response
         self.algorithm, self.cnonce, self.qop, self.nc, self.opaque = algorithm, cnonce, qop, nc, opaque
+        self.userhash = userhash
 
     @staticmethod
     def parse(value: str) -> Credentials:
@@ -163,6 +167,7 @@ class Credentials:
             qop=fields.get("qop"),
             nc=_nonce_count(fields),
             opaque=fields.get("opaque"),
+            userhash="userhash" in fields and ascii_lower(fields["userhash"]) == "true",
         )
 
 

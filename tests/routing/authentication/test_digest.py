@@ -176,6 +176,48 @@ def test_credentials_with_an_unsupported_algorithm_get_a_challenge(realm: str, n
     assert (algorithms(again), again.flaw) == (["SHA-256", "MD5"], flaw)
 
 
+EMPTY = 'Digest username="alice", realm="example.test", nonce="", uri="sip:example.test", response=""'
+
+
+def test_credentials_that_answer_nothing_are_no_failed_login() -> None:
+    """A phone that is made for IMS asks so for its first challenge. Half of it is a wrong password."""
+    first = Server(verifier()).ask(asking(authorization=EMPTY))
+    assert isinstance(first, Challenge)
+    assert (first.flaw, first.stale) == ("", False)
+    guess = Server(verifier()).ask(asking(authorization=EMPTY.replace('response=""', 'response="0", qop=auth')))
+    assert isinstance(guess, Challenge)
+    assert guess.flaw == "wrong password"
+
+
+@pytest.mark.parametrize("known", [verifier(), None])
+@pytest.mark.parametrize(
+    ("written", "by", "option"),
+    [
+        ("qop=auth,", "qop=auth-int,", "qop"),
+        ("qop=auth,", "qop=auth, userhash=true,", "userhash"),
+        ("qop=auth,", 'qop=auth, userhash="TRUE",', "userhash"),
+    ],
+)
+def test_option_that_was_not_offered_is_named(known: Verifier | None, written: str, by: str, option: str) -> None:
+    """Another password would not help. An unknown user gets the same answer, and ``userhash=false`` changes nothing."""
+    server = Server(known)
+    good = answered(server.challenge())
+    value = good.first("authorization") or ""
+    assert server.ask(asking(authorization=value.replace(written, by))) == Refused(
+        400, f"Digest {option} Was Not Offered"
+    )
+    same = asking(authorization=value.replace(written, "qop=auth, userhash=false,"))
+    assert isinstance(server.ask(same), Proved) is (known is not None)
+
+
+def test_credentials_without_qop_are_a_flaw_of_their_own() -> None:
+    server = Server(verifier())
+    value = answered(server.challenge()).first("authorization") or ""
+    again = server.ask(asking(authorization=value.replace("qop=auth, ", "")))
+    assert isinstance(again, Challenge)
+    assert again.flaw == "malformed: without qop, which was offered"
+
+
 @pytest.mark.parametrize("realm", ["other.test", "example.test"])
 def test_right_credentials_count_behind_others_with_an_unsupported_algorithm(realm: str) -> None:
     server = Server(verifier())

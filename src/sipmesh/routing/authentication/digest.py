@@ -20,6 +20,9 @@ UNAUTHORIZED, PROXY_AUTHENTICATION_REQUIRED = 401, 407
 MOST_CREDENTIALS: Final = 4
 """Credentials rows that are read in one request. A client sends one for each realm that has challenged it."""
 
+OFFERED_QOP: Final = ("auth", None)
+"""What credentials may have: ``auth``, which each challenge offers, or nothing, which is a failed login."""
+
 MeansUs = Callable[[SipUri], bool]
 
 _HEADERS: Final = {
@@ -129,6 +132,8 @@ def authenticate(
     try:
         credentials = asking.credentials()
         if credentials is not None:
+            if credentials.userhash or credentials.qop not in OFFERED_QOP:
+                return Refused(400, f"Digest {'userhash' if credentials.userhash else 'qop'} Was Not Offered")
             flaw = asking.flaw(credentials)
             if not flaw and not same_resource(credentials.uri, request, means_us):
                 return Refused(400, "Digest URI Is Not The Request-URI")
@@ -158,11 +163,12 @@ class _Asking:
         """Give the credentials for our realm: those of our user with an algorithm that we support, if there are any.
 
         Credentials for other realms are ignored, whatever their algorithm (RFC 3261 section 22.3). A client with several
-        accounts may send the credentials of each in one request.
+        accounts may send the credentials of each in one request. Phones that are made for IMS send a first REGISTER with an empty
+        nonce and an empty response (3GPP TS 24.229 section 5.1.1.2): they answer no challenge.
         """
         found: Credentials | None = None
         for value in self.request.values(_HEADERS[self.status][1])[:MOST_CREDENTIALS]:
-            if is_digest(value) and (one := Credentials.parse(value)).realm == self.realm:
+            if is_digest(value) and (one := Credentials.parse(value)).realm == self.realm and one.nonce + one.response:
                 if one.username == self.user and one.algorithm is not None:
                     return one
                 found = found or one
@@ -172,6 +178,8 @@ class _Asking:
         """Give the error of the credentials, or "". An unknown user takes the same time as a wrong password."""
         if credentials.algorithm is None:
             return "the digest algorithm was not offered"
+        if credentials.qop is None:
+            return "malformed: without qop, which was offered"
         hashed = self.ha1.get(credentials.algorithm)
         right = verify(credentials, self.request.method, hashed or _NOBODY[credentials.algorithm])
         if credentials.username != self.user:
