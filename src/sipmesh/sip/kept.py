@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from hashlib import blake2b
+from typing import Final, TypeVar
 
 Made = TypeVar("Made")
+
+LONGEST_KEY: Final = 256
+"""Characters of a text of a peer that a table keeps as a key."""
 
 
 def keep(cache: dict[str, Made], most: int, text: str, made: Made) -> Made:
@@ -17,3 +21,13 @@ def keep(cache: dict[str, Made], most: int, text: str, made: Made) -> Made:
         cache.clear()
     cache[text] = made
     return made
+
+
+def short_key(text: str) -> str:
+    """Give the key of *text* in a table: the text, or the hash of a longer one.
+
+    The number of entries bounds such a table. A peer must not fill the memory by texts that are as long as a header.
+    """
+    if len(text) <= LONGEST_KEY:
+        return text
+    return blake2b(text.encode(errors="surrogateescape"), digest_size=32).hexdigest()

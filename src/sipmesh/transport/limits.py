@@ -88,7 +88,10 @@ class Limits:
     released_per_s: int = _limit(
         1_000, "phones whose links are closed log in elsewhere, and each login costs a handshake there"
     )
-    calls_named: int = _limit(10_000, "calls that are up are kept for status and log only; the oldest is forgotten")
+    calls_named: int = _limit(
+        10_000,
+        "calls that are up are kept for status and log; beyond, and beyond the branches of its caller, the oldest is forgotten",
+    )
     authenticate_s: float = _limit(60.0, "a client that has not authenticated occupies memory")
     keepalive_s: float = _limit(
         240.0, "a client that has sent keepalives promised one every two minutes (RFC 5626 4.4.1)"

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipmesh.routing.authentication.backoff import Attempt, FailureLimits, LoginBackoff, network_of
+from sipmesh.sip.kept import LONGEST_KEY
 
 LIMITS = FailureLimits()
 
@@ -131,6 +132,14 @@ def test_closed_link_is_forgotten_with_its_attempts() -> None:
     failures.gone("1")
     assert not failures.waited(asked)
     assert repr(failures) == "<LoginBackoff links=0 addresses=1 users=1 waiting=0>"
+
+
+def test_long_name_of_a_stranger_is_not_kept() -> None:
+    """A stranger may claim names as long as a URI, and each of them is counted."""
+    claimed = [Attempt("1", "192.0.2.1", f"sip:{8_000 * letter}", "fe2.example.test") for letter in "ab"]
+    assert max(len(name) for one in claimed for name in (one.user, one.through)) < 2 * LONGEST_KEY
+    assert claimed[0].user != claimed[1].user
+    assert claimed[0].through != claimed[1].through
 
 
 @pytest.mark.parametrize(

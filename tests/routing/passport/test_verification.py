@@ -10,6 +10,7 @@ from routing.messages import ALICE, BOB, CAROL, request
 from sipmesh.errors import RemoteError
 from sipmesh.routing.passport.claims import claims_of
 from sipmesh.routing.passport.verification import FRESH_S, MOST_REMEMBERED, Replays, check_claims
+from sipmesh.sip.kept import LONGEST_KEY
 from sipmesh.sip.message import Request
 from support.descriptions import CRYPTO, DTLS, FINGERPRINT, SDES, SDP, multipart, with_body
 
@@ -72,8 +73,18 @@ def test_token_counts_for_one_request_which_may_come_again() -> None:
     assert not replays.is_replayed(b"b", other, NOW + 1)
 
 
-def replace_call_id(changed: Request) -> Request:
-    changed.replace("call-id", "another")
+def test_long_call_id_is_told_apart_and_not_kept() -> None:
+    """A partner chooses the Call-ID of each call that it signs, and 10,000 of them are remembered."""
+    replays = Replays()
+    one, other = (replace_call_id(request(), 30_000 * letter) for letter in "ab")
+    assert not replays.is_replayed(b"a", one, NOW)
+    assert not replays.is_replayed(b"a", one, NOW)
+    assert replays.is_replayed(b"a", other, NOW)
+    assert max(len(of) for _, of in replays._seen.values()) <= LONGEST_KEY
+
+
+def replace_call_id(changed: Request, call_id: str = "another") -> Request:
+    changed.replace("call-id", call_id)
     return changed
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from routing.messages import request
-from sipmesh.server.proxy.call_table import CallTable
-from support.network import FE1, Network
+from sipmesh.server.proxy.call_table import LONGEST_NAME, CallTable
+from sipmesh.sip.kept import LONGEST_KEY
+from support.network import FE1, UNHURRIED, Network
 from support.running import on_loop, until
 from support.talking import inside_of, talking
 
@@ -44,7 +47,7 @@ async def test_table_holds_the_newest_calls_up_to_its_bound(home: Network) -> No
         for second, name in enumerate(("c1", "c2", "c2", "c3")):
             invite = request("INVITE")
             invite.replace("call-id", name)
-            table.began(invite, a, b, float(second))
+            table.began(invite, a, b, a.account, float(second))
         assert [call.since for call in table.up()] == [1.0, 3.0]
         assert table.unacknowledged(2.0) == {a.number, b.number}
         table.acknowledged("c3")
@@ -52,3 +55,40 @@ async def test_table_holds_the_newest_calls_up_to_its_bound(home: Network) -> No
         table.ended("c2")
         table.ended("unknown")
         assert len(table) == 1
+
+
+@on_loop
+async def test_long_names_of_a_call_are_not_kept(home: Network) -> None:
+    """A call that nobody ends stays in the table: a Call-ID and names of 30 KiB for each would fill the memory."""
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        calls, long = home.nodes[FE1].relay.calls, "x" * 7_000
+        invite = alice.request(
+            "INVITE", "sip:bob@example.test", to=f"<sip:bob@example.test;n={long}>", call_id=4 * long
+        )
+        await alice.send(invite)
+        await bob.reply(await bob.request_in("INVITE"), 200)
+        assert (await alice.final()).status == 200
+        [call] = calls.up()
+        assert len(call.callee) == LONGEST_NAME
+        assert max(map(len, calls._calls)) <= LONGEST_KEY
+        calls.acknowledged(invite.call_id)
+        assert call.acknowledged
+        calls.ended(invite.call_id)
+        assert not calls
+
+
+@on_loop
+async def test_user_with_many_calls_displaces_its_own_only(home: Network) -> None:
+    """The other users' calls are known at a drain and in the status, however many calls one user leaves up."""
+    home.limits = replace(UNHURRIED, branches_per_user=2, calls_named=4)
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        calls = home.nodes[FE1].relay.calls
+        await talking(bob, alice)
+        await alice.request_in("ACK")
+        for _ in range(4):
+            await talking(alice, bob)
+            await bob.request_in("ACK")
+        callers = [call.caller for call in calls.up()]
+        assert callers == ["sip:bob@example.test", "sip:alice@example.test", "sip:alice@example.test"]

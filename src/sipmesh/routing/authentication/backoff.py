@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 
 from sipmesh.routing.budget import Budget
+from sipmesh.sip.kept import short_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +129,9 @@ class Attempt:
 
     def __init__(self, link: str, remote: str, aor: str, through: str = "") -> None:
         self.link, self.address = link, network_of(remote)
-        self.user = f"{self.address} {aor}"
-        self.through = f"through {through} {aor}" if through else ""
+        claimed = short_key(aor)
+        self.user = f"{self.address} {claimed}"
+        self.through = f"through {through} {claimed}" if through else ""
 
     def __repr__(self) -> str:
         return f"<Attempt of {self.user} on {self.link}>"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.passport.claims import INVALID, Claims, canonical, keys_in
+from sipmesh.sip.kept import short_key
 
 if TYPE_CHECKING:
     from sipmesh.sip.message import Request
@@ -51,7 +52,7 @@ class Replays:
         A request that arrives again, as after a failed link, may bring its token again. A full memory refuses new tokens: an
         attacker must not make it forget one.
         """
-        of = f"{request.cseq.number} {request.from_.tag} {request.call_id}"
+        of = short_key(f"{request.cseq.number} {request.from_.tag} {request.call_id}")
         known = self._seen.get(mark)
         if known is not None:
             return known[1] != of

@@ -24,7 +24,7 @@ from sipmesh.sip.rows import (
     expect,
     made_row,
 )
-from sipmesh.sip.uri import SipUri
+from sipmesh.sip.uri import CACHED_LENGTH, SipUri
 from sipmesh.trust.evidence import LinkKind
 
 DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
@@ -207,8 +207,9 @@ def identity_row(identity: str) -> Row:
     """Write the P-Asserted-Identity row of *identity*. It is cached: it is the same in all requests of one user."""
     row = _identity_rows.get(identity)
     if row is None:
-        made = made_row("p-asserted-identity", f"<{identity}>")
-        row = keep(_identity_rows, _MOST_IDENTITY_ROWS, identity, made)
+        row = made_row("p-asserted-identity", f"<{identity}>")
+        if len(identity) <= CACHED_LENGTH:
+            keep(_identity_rows, _MOST_IDENTITY_ROWS, identity, row)
     return row
 
 

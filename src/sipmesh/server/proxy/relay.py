@@ -259,7 +259,8 @@ class Relay:
         if given is Input.SUCCESS and context.invite and sent.proxied.request.body:
             self._media.keep_offer(sent)
         if given is Input.SUCCESS and context.invite and sent.proxied.request.to.tag is None:
-            self.calls.began(sent.proxied.request, sent.proxied.flow, sent.flow, self._clock())
+            proxied = sent.proxied
+            self.calls.began(proxied.request, proxied.flow, sent.flow, proxied.account, self._clock())
         if todo is Do.ACK:
             sent.flow.link.send(ack_for(sent.request, response).encode())
         self.client_transactions.responded(sent, given, response.status)
