@@ -88,6 +88,22 @@ async def test_blocked_name_is_taken_back(tmp_path: Path) -> None:
 
 
 @on_loop
+async def test_block_is_in_the_draft_too_so_that_its_publication_does_not_undo_it(tmp_path: Path) -> None:
+    """A draft that cannot be read does not delay the block: the reply says that the draft does not have it."""
+    async with management_with_console(tmp_path) as network, Visitor(network, "otto-token") as operator:
+        draft = network.organisation.folder / DRAFT
+        done = await operator.ask("POST", "/api/v1/block", json={"name": "evil.test"})
+        assert (done.status, done.json["version"], done.json["draft_fault"]) == (200, 2, "")
+        assert "evil.test" in draft.read_text()
+        assert (await network.ask(MGMT, "plan"))["changes"] == []
+        draft.write_text("sipmesh: [")
+        done = await operator.ask("POST", "/api/v1/block", json={"name": "worse.test"})
+        assert (done.status, done.json["version"], network.number(MGMT)) == (200, 3, 3)
+        assert done.json["draft_fault"]
+        assert draft.read_text() == "sipmesh: ["
+
+
+@on_loop
 async def test_other_changes_of_the_draft_are_named_and_not_published(tmp_path: Path, pem: str) -> None:
     async with network_with_route(tmp_path) as network, Visitor(network, "otto-token") as operator:
         network.edit(lambda document: document.update(presence={"inside": "block"}))

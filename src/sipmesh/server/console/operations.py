@@ -52,6 +52,7 @@ from sipmesh.server.console.parameters import (
 from sipmesh.server.console.replies import (
     AuditCheckReply,
     AuditReply,
+    BlockReply,
     CertificatesReply,
     DevicesReply,
     DraftReply,
@@ -178,7 +179,7 @@ _CHANGES: Final = (
         list[CrlsReply],
         changes=True,
     ),
-    Operation(BLOCK.name, "block", OPERATOR, "Block a partner at once.", ToBlock, PutInForce, changes=True),
+    Operation(BLOCK.name, "block", OPERATOR, "Block a partner at once.", ToBlock, BlockReply, changes=True),
     Operation(REVOKE, REVOKE, OFFICER, "Revoke a certificate at once.", ToRevoke, RevokedReply, changes=True),
     Operation(ISSUE, ISSUE, OFFICER, "Issue a certificate for a server.", ToIssue, IssuedReply, changes=True),
     Operation(SIGN_CRLS, "sign-crls", OPERATOR, "Sign new CRLs.", Nothing, SignedListsReply, changes=True),

@@ -13,15 +13,15 @@ from sipmesh.errors import SipmeshError
 from sipmesh.pki import files
 from sipmesh.server.console.draft_commands import Asked, DraftCommands, read_changes
 from sipmesh.server.console.operations import PARTNER_ADD, PARTNER_CHANGE, PARTNER_REMOVE, PARTNER_UNBLOCK
-from sipmesh.server.console.replies import PartnerChangeReply
+from sipmesh.server.console.replies import BlockReply, PartnerChangeReply
 from sipmesh.server.control_socket import MAY_GRANT, WHO
-from sipmesh.server.management.replies import PLAN, PUBLISH
+from sipmesh.server.management.replies import BLOCK, PLAN, PUBLISH
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.sip.text import ascii_lower
 from sipmesh.topology.builder.assignments import assign, must_be_known
 from sipmesh.topology.builder.outline import Outline
 from sipmesh.topology.builder.removal import remove_partner, unblock
-from sipmesh.topology.document.changes import PARTNER_FILES, add_partner
+from sipmesh.topology.document.changes import PARTNER_FILES, add_partner, block_partner
 from sipmesh.topology.document.parts.federation import Partner
 from sipmesh.trust.role import ClientUsage
 
@@ -44,7 +44,17 @@ class PartnerCommands:
 
     def commands(self) -> Mapping[str, Command]:
         """Return every operation by its name."""
-        return {name: self._changing(name) for name in CHANGES}
+        return {BLOCK.name: self._block, **{name: self._changing(name) for name in CHANGES}}
+
+    async def _block(self, asked: Asked) -> BlockReply:
+        """Block at once, and then in the draft too: else the next publication of the draft would undo the block."""
+        done = await self._commands[BLOCK.name](asked)
+        given, fault = {**asked, "dry_run": False}, ""
+        try:
+            await self._draft.edit(BLOCK.name, given, lambda text: block_partner(text, asked["name"], self._draft.file))
+        except (SipmeshError, OSError) as wrong:  # the block is in force all the same
+            fault = str(wrong)
+        return BlockReply(done.version, done.changes, done.forced, done.closed, fault)
 
     def _changing(self, name: str) -> Command:
         async def changed(asked: Asked) -> PartnerChangeReply:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sipmesh.server.admin.inventory_report import CountdownReport, EntryReport
 from sipmesh.server.admin.replies import BindingReply, LinkReply, UserReply
+from sipmesh.server.management.replies import PutInForce
 from sipmesh.trust.judgement.verdict_report import VerdictReport
 
 if TYPE_CHECKING:
@@ -214,6 +215,13 @@ class DraftReply:
     diff: Sequence[str]
     base: int
     changes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockReply(PutInForce):
+    """A block that is in force; *draft_fault* says why the draft does not have it, empty if it has."""
+
+    draft_fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
