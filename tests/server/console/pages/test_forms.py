@@ -23,7 +23,7 @@ TEMPLATES = Path(operations.__file__).with_name("templates")
 OURS = {"form_token", "sure", "force"}
 FOR_PROGRAMS = {
     *(command.name for command in (PROBE_LINKS, ASK_DNS, FETCH_CRLS)),
-    *(operations.APPLY, *draft_commands.CHANGES, *partner_commands.CHANGES),
+    *({*draft_commands.CHANGES, *partner_commands.CHANGES} - {operations.PARTNER_UNBLOCK}),
 }
 """Operations of the API that no page has."""
 
@@ -57,7 +57,8 @@ async def test_each_form_does_its_operation_and_says_what_has_happened(tmp_path:
             ("/sign-crls", {}, "New CRLs are signed: "),
             ("/issue", {"server": MGMT}, f"{MGMT} has a certificate with the serial"),
             ("/block", {"name": "evil.test", "sure": "yes"}, "evil.test is blocked in version 2"),
-            ("/rollback", {"version": "1", "base": "2", "why": "x", "force": "yes"}, "it has the content of version 1"),
+            ("/unblock", {"name": "evil.test"}, "evil.test is no longer blocked in version 3"),
+            ("/rollback", {"version": "1", "base": "3", "why": "x", "force": "yes"}, "it has the content of version 1"),
         ):
             done = await officer.post(path, **fields)
             assert (done.status, told in done.text) == (200, True), done.text
@@ -68,6 +69,22 @@ async def test_each_form_does_its_operation_and_says_what_has_happened(tmp_path:
         serial = network.nodes[MGMT].certificates.presented.of(LinkKind.SERVER).chain[0].serial_number
         revoked = await officer.post("/revoke", serial=f"{serial:x}", reason="superseded", sure="yes")
         assert f"of {MGMT} is revoked (superseded)" in revoked.text
+
+
+@on_loop
+async def test_draft_is_applied_and_a_server_that_does_not_confirm_takes_it_back(tmp_path: Path) -> None:
+    """A viewer has no such form. With management alone nothing confirms the version; without other servers it is verified."""
+    async with management_with_console(tmp_path) as network, Visitor(network) as operator, Visitor(network) as viewer:
+        await operator.log_in("operator")
+        await viewer.log_in("viewer")
+        network.edit(lambda document: document.update(media="any"))
+        plan = await network.ask(MGMT, "plan")
+        form = {"why": "media", "base": str(plan["base"]), "digest": plan["digest"], "wait_s": "0"}
+        assert 'action="/apply"' in (await operator.get("/versions")).text
+        assert 'action="/apply"' not in (await viewer.get("/versions")).text
+        assert (await viewer.post("/apply", **form)).status == 403
+        applied = await operator.post("/apply", **form)
+        assert (applied.status, "is published, and its verification has" in applied.text) == (200, True), applied.text
 
 
 @on_loop

@@ -11,7 +11,9 @@ from sipmesh.errors import SipmeshError
 from sipmesh.server.console.operations import (
     ALIAS_ADD,
     ALIAS_REMOVE,
+    APPLY,
     ISSUE,
+    PARTNER_UNBLOCK,
     REVOKE,
     SIGN_CRLS,
     USER_ADD,
@@ -79,7 +81,29 @@ def _user_told(done: Any, _form: Mapping[str, str]) -> str:
     return f"{done.user} is {done.what}.{closed}"
 
 
+def _apply_told(done: Any, _form: Mapping[str, str]) -> str:
+    """Say what was published, and what the verification has found: `done` is an `ApplyReport`."""
+    if not done.faults:
+        return f"Version {done.version} is published, and its verification has passed."
+    told = f"Version {done.version} is published, and its verification has FAILED: {'; '.join(done.faults)}."
+    return f"{told} Version {done.rolled_back} has the content from before." if done.rolled_back else told
+
+
+def _block_told(done: Any, form: Mapping[str, str]) -> str:
+    told = f"{form['name']} is blocked in version {done.version}."
+    if done.draft_fault:
+        told += f" The draft does not block it: to publish the draft would undo the block. {done.draft_fault}"
+    return told
+
+
+def _unblock_told(done: Any, form: Mapping[str, str]) -> str:
+    if not done.version:
+        return f"{form['name']} is not blocked in the draft. Publish it: it has other changes too."
+    return f"{form['name']} is no longer blocked in version {done.version}."
+
+
 FORMS: Final = (
+    Form("/apply", APPLY, _page("/versions"), _apply_told),
     Form(
         "/publish",
         PUBLISH.name,
@@ -96,9 +120,10 @@ FORMS: Final = (
         "/block",
         BLOCK.name,
         _page("/partners"),
-        lambda done, form: f"{form['name']} is blocked in version {done.version}.",
+        _block_told,
         closes_links=True,
     ),
+    Form("/unblock", PARTNER_UNBLOCK, _page("/partners"), _unblock_told),
     Form(
         "/revoke",
         REVOKE,
