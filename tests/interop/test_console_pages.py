@@ -95,7 +95,12 @@ async def test_security_officer_does_each_action_by_its_form_and_a_viewer_has_no
             await _sends(viewer, action)
             await officer.show(path)
             assert told in await officer.use(action, **fields), action
-        assert {form.path for form in FORMS} - {action for _, action, _, _ in ACTIONS} == {"/block", "/issue"}
+        assert {form.path for form in FORMS} - {action for _, action, _, _ in ACTIONS} == {
+            "/apply",
+            "/block",
+            "/issue",
+            "/unblock",
+        }
         assert [line for line in browser.console if "Content Security Policy" in line] == []
 
 

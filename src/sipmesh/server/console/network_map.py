@@ -33,6 +33,9 @@ COLUMNS: Final = (REFUSED, "partner", Role.EDGE, Role.FRONT_END, Role.APPLICATIO
 WIDTH, HEIGHT, GAP, HEAD, MARGIN = 150, 30, 10, 30, 20
 """Of a server in the drawing, between two of them, of the heading of a pool, and around a column, in pixels."""
 
+WIDE: Final = 270
+"""Width of a place for refused peers: it names the verdict code and the server."""
+
 COLUMN_GAP: Final = 90
 ROWS: Final = 3
 """A box with many servers is about this many times as high as wide, counted in servers."""
@@ -66,6 +69,7 @@ class MapServer:
     about: Sequence[str]
     x: int = 0
     y: int = 0
+    width: int = WIDTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,10 @@ class MapSite:
 
 @dataclass(frozen=True, slots=True)
 class NetworkMap:
-    """The whole drawing, in pixels; *note* says what it leaves out, empty if nothing."""
+    """The whole drawing, in pixels; *note* says what it leaves out, empty if nothing.
+
+    *between_pools*: a line leads from pool to pool. Then lines are drawn below the boxes, so that no line crosses out a name.
+    """
 
     pools: Sequence[MapPool]
     links: Sequence[MapLink]
@@ -119,6 +126,7 @@ class NetworkMap:
     height: int
     note: str = ""
     sites: Sequence[MapSite] = ()
+    between_pools: bool = False
 
 
 def network_map(in_force: Topology, network: NetworkReply, draft: Topology | None = None) -> NetworkMap:
@@ -137,7 +145,7 @@ def network_map(in_force: Topology, network: NetworkReply, draft: Topology | Non
     links = _links(reports, placed, single=count <= MOST_SINGLE)
     if count <= MOST_SINGLE:
         links += _links_of_refused(refused, placed)
-    return NetworkMap(placed, links, width, height, note, sites)
+    return NetworkMap(placed, links, width, height, note, sites, between_pools=count > MOST_SINGLE)
 
 
 # What there is
@@ -215,7 +223,8 @@ def _folded(pool: MapPool) -> MapPool:
     counts = {state: sum(server.state is state for server in pool.servers) for state in State}
     worst = next((state for state in (State.BAD, State.UNKNOWN, State.BEHIND) if counts[state]), State.GOOD)
     about = [pool.name, *(f"{count} {state}" for state, count in counts.items() if count)]
-    one = MapServer(pool.name, f"{len(pool.servers)} servers", worst, pool.change, about)
+    number = len(pool.servers)
+    one = MapServer(pool.name, f"{number} server" + "s" * (number != 1), worst, pool.change, about)
     return replace(pool, servers=[one])
 
 
@@ -251,11 +260,13 @@ def _box_of_refused(refused: Sequence[_Refused]) -> Iterator[MapPool]:
 
 
 def _place_of(refused: _Refused) -> MapServer:
-    return MapServer(refused.name, refused.code, State.BAD, Change.NONE, [refused.name, *refused.about])
+    label = f"{refused.code} at {refused.server.partition('.')[0]}"
+    about = [refused.name, *refused.about]
+    return MapServer(refused.name, label, State.BAD, Change.NONE, about, width=WIDE)
 
 
 def _links_of_refused(refused: Iterable[_Refused], pools: Sequence[MapPool]) -> Iterator[MapLink]:
-    places = {server.name: (server.x + WIDTH // 2, server.y + HEIGHT // 2) for pool in pools for server in pool.servers}
+    places = _places(pools)
     for one in refused:
         if one.name in places and one.server in places:
             about = [f"{one.server} has refused: {one.code}", *one.about]
@@ -303,16 +314,23 @@ def _stacked(boxes: Sequence[MapPool], left: Mapping[str, int], top: int) -> lis
 
 def _box(pool: MapPool, x: int, y: int) -> MapPool:
     across = 1 if pool.role == REFUSED else max(1, ceil(sqrt(len(pool.servers) / ROWS)))
-    down = ceil(len(pool.servers) / across)
+    down, place = ceil(len(pool.servers) / across), max((server.width for server in pool.servers), default=WIDTH)
     servers = [
-        replace(server, x=x + GAP + n % across * (WIDTH + GAP), y=y + HEAD + n // across * (HEIGHT + GAP))
+        replace(server, x=x + GAP + n % across * (place + GAP), y=y + HEAD + n // across * (HEIGHT + GAP))
         for n, server in enumerate(pool.servers)
     ]
-    width, height = GAP + across * (WIDTH + GAP), HEAD + down * (HEIGHT + GAP)
+    width, height = GAP + across * (place + GAP), HEAD + down * (HEIGHT + GAP)
     return replace(pool, servers=servers, x=x, y=y, width=width, height=height)
 
 
 # The links
+
+
+def _places(pools: Sequence[MapPool]) -> Mapping[str, tuple[int, int]]:
+    """Return the centre of each place."""
+    return {
+        server.name: (server.x + server.width // 2, server.y + HEIGHT // 2) for pool in pools for server in pool.servers
+    }
 
 
 @dataclass(slots=True)
@@ -325,7 +343,7 @@ class _Line:
 
 
 def _links(reports: Mapping[str, ServerReply], pools: Sequence[MapPool], *, single: bool) -> list[MapLink]:
-    places = {server.name: (server.x + WIDTH // 2, server.y + HEIGHT // 2) for pool in pools for server in pool.servers}
+    places = _places(pools)
     boxes = {pool.name: (pool.x + pool.width // 2, pool.y + HEAD // 2) for pool in pools}
     pool_of = {server.name: pool.name for pool in pools for server in pool.servers}
     pool_of |= {report.server: pool for report in reports.values() if (pool := getattr(report, "pool", ""))}

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.server.console.access.guard import FORM_FIELD, OPERATOR, SESSION, form_of, must_come_from_our_pages
-from sipmesh.server.console.network_map import HEIGHT, WIDTH
+from sipmesh.server.console.network_map import HEIGHT
 from sipmesh.server.console.operations import OFFICER, NotAllowedError
 from sipmesh.server.console.operations import OPERATOR as OPERATOR_ROLE
 from sipmesh.server.typed_json import UnreadableJsonError
+from sipmesh.trust.evidence import Direction
 from sipmesh.trust.formatting import tell_span, tell_time
 
 if TYPE_CHECKING:
@@ -44,8 +46,8 @@ class Frame:
         self._templates = Environment(
             loader=PackageLoader("sipmesh.server.console"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
-        self._templates.filters |= {"time": tell_time, "span": tell_span, "length_of_time": _length_of_time}
-        self._templates.globals |= {"WIDTH": WIDTH, "HEIGHT": HEIGHT, "REFRESH_S": REFRESH_S}
+        self._templates.filters |= FILTERS
+        self._templates.globals |= {"HEIGHT": HEIGHT, "REFRESH_S": REFRESH_S}
 
     def __repr__(self) -> str:
         return f"<Frame of {self.view().name}>"
@@ -122,6 +124,26 @@ def see(path: str) -> web.Response:
     return web.Response(status=303, headers={"Location": path})
 
 
+def _date_and_time(at: datetime) -> Markup:
+    """Show an instant; a narrow column breaks it between date and time only."""
+    date, _, time = tell_time(at).partition(" ")
+    return Markup('<span class="whole">{}</span> <span class="whole">{}</span>').format(date, time)
+
+
+def _who_opened(direction: str) -> str:
+    """Say which end opened a link: that a link was accepted does not say that its peer was."""
+    return "opened by the peer" if direction == Direction.ACCEPTED else "opened by us"
+
+
 def _length_of_time(seconds: float) -> float:
     """Return the length of a bar for *seconds*: a day and ten years must both be seen, so the scale is logarithmic."""
     return log1p(max(seconds, 0) / 3600)
+
+
+FILTERS: Final = {
+    "time": _date_and_time,
+    "span": tell_span,
+    "length_of_time": _length_of_time,
+    "who_opened": _who_opened,
+}
+"""How the templates show values."""
