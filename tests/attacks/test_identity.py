@@ -204,6 +204,28 @@ async def test_a_server_that_asks_for_credentials_in_its_own_realm_gets_them(fed
                 assert (await alice.final()).status == 200
 
 
+@pytest.mark.parametrize(("realm", "passes"), [("partner.test", True), ("asterisk", False), (OURS, False)])
+@on_loop
+async def test_partner_asks_for_credentials_in_the_realm_of_its_domain_only(
+    federation: Network, realm: str, *, passes: bool
+) -> None:
+    """Many phones answer in a realm that nobody owns, with the password that they have for us."""
+    federation.starts = (FE1, EDGE)
+    async with federation:
+        alice, erin = await federation.phone("alice", FE1), await at_the_edge(federation)
+        asked = f'Digest realm="{realm}", nonce="n2", algorithm=MD5'
+        await alice.send(alice.request("MESSAGE", "sip:erin@partner.test"))
+        await erin.reply(await erin.request_in("MESSAGE"), 401, [("www-authenticate", asked)])
+        told = await alice.final()
+        assert (told.status, challenges_in(told)) == ((401, [asked]) if passes else (403, []))
+        made = answer([parse_challenge(asked)], "alice", "x", "MESSAGE", "sip:erin@partner.test", "c", 1)
+        await alice.send(alice.request("MESSAGE", "sip:erin@partner.test", [("authorization", made)]))
+        came = await erin.request_in("MESSAGE")
+        assert came.values("authorization") == ([made] if passes else [])
+        await erin.reply(came, 200)
+        assert (await alice.final()).status == 200
+
+
 # 2 and 3. What a call has taught somebody opens nothing but that call
 
 

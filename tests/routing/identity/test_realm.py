@@ -26,6 +26,19 @@ def test_realm_belongs_to_its_owner_or_is_unowned(realm: str, domains: frozenset
     assert REALMS.belongs_to(realm, domains) is belongs
 
 
+@pytest.mark.parametrize(
+    ("realm", "belongs"),
+    [("partner.test", True), ("Partner.Example.", True), ("asterisk", False), ("example.test", False), ("", False)],
+)
+def test_partner_has_the_realms_of_its_domains_only(realm: str, *, belongs: bool) -> None:
+    """What a phone answers in a realm that nobody owns is a digest of the password that it has for us."""
+    assert REALMS.belongs_to(realm, PARTNERS, is_outside=True) is belongs
+    challenge = made_row("www-authenticate", f'Digest realm="{realm}", nonce="n"')
+    assert REALMS.challenge_passes(challenge, PARTNERS, is_outside=True) is belongs
+    row = made_row("authorization", f'Digest username="a", realm="{realm}", nonce="n", uri="sip:x", response="0"')
+    assert REALMS.credentials_pass(row, PARTNERS, is_outside=True) is belongs
+
+
 @given(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=60))
 def test_no_row_raises_an_error(value: str) -> None:
     for name in ("www-authenticate", "authorization"):

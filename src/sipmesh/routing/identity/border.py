@@ -151,7 +151,8 @@ class Border:
         if row.name in INSIDE and is_for_users(sender):
             return False
         if row.name in CHALLENGES:
-            return isinstance(sender, ServerSender) and self._realms.challenge_passes(row, domains)
+            outside = is_outside(sender)
+            return isinstance(sender, ServerSender) and self._realms.challenge_passes(row, domains, is_outside=outside)
         return row.name not in OWN or is_own(row, sender, domains)
 
     def _may_see(self, row: Row, kind: LinkKind, domains: frozenset[str]) -> bool:
@@ -159,7 +160,8 @@ class Border:
             return kind is not LinkKind.PARTNER
         if row.name not in CREDENTIALS:
             return True
-        return kind is not LinkKind.CLIENT and self._realms.credentials_pass(row, domains)
+        outside = kind is LinkKind.PARTNER
+        return kind is not LinkKind.CLIENT and self._realms.credentials_pass(row, domains, is_outside=outside)
 
     def _speaks_for(self, sender: Sender) -> frozenset[str]:
         """Give the domains of a server. Another front end also forwards what an edge has admitted from partners."""

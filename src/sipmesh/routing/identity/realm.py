@@ -2,7 +2,7 @@
 
 A peer that forwards our challenge as its own would receive credentials that prove our user. So only the server that has the
 user's link may send a challenge for one of our realms. Credentials for that realm never leave that server. The realms of
-partners and applications belong to them in the same way.
+partners and applications belong to them in the same way. A partner has the realms of its domains, and no other.
 """
 
 from __future__ import annotations
@@ -30,28 +30,31 @@ class Realms:
     def __repr__(self) -> str:
         return f"<Realms {len(self._ours)} of ours, {len(self._of_partners)} of partners>"
 
-    def belongs_to(self, realm: str, domains: frozenset[str]) -> bool:
-        """Tell whether a peer that speaks for *domains* may use *realm*: its own, or one with no known owner."""
+    def belongs_to(self, realm: str, domains: frozenset[str], *, is_outside: bool = False) -> bool:
+        """Tell whether a peer that speaks for *domains* may use *realm*: its own, or one with no known owner.
+
+        A peer outside, a partner, may use its own only: many phones answer in any realm, with the password that they have.
+        """
         name = ascii_lower(realm.strip(LWS)).removesuffix(".")
         if name in self._ours:
             return False
-        return name in domains or name not in self._of_partners
+        return name in domains or not (is_outside or name in self._of_partners)
 
-    def challenge_passes(self, row: Row, domains: frozenset[str]) -> bool:
-        """Tell whether a challenge from a peer that speaks for *domains* is forwarded.
+    def challenge_passes(self, row: Row, domains: frozenset[str], *, is_outside: bool = False) -> bool:
+        """Tell whether a challenge from a peer that speaks for *domains* is forwarded (`belongs_to`).
 
         It must be one Digest challenge that we can parse: a phone may find another challenge in malformed text. Other schemes
         are not forwarded, because Basic would reveal the password.
         """
         try:
-            return self.belongs_to(parse_challenge(row.value).realm, domains)
+            return self.belongs_to(parse_challenge(row.value).realm, domains, is_outside=is_outside)
         except RemoteError:
             return False
 
-    def credentials_pass(self, row: Row, domains: frozenset[str]) -> bool:
+    def credentials_pass(self, row: Row, domains: frozenset[str], *, is_outside: bool = False) -> bool:
         """Tell whether well-formed Digest credentials may go to a peer that speaks for *domains*. No other scheme may."""
         try:
-            return self.belongs_to(realm_of_credentials(row.value), domains)
+            return self.belongs_to(realm_of_credentials(row.value), domains, is_outside=is_outside)
         except RemoteError:
             return False
 
