@@ -183,13 +183,52 @@ async def test_error_has_the_http_status_or_the_system_error() -> None:
 @on_loop
 async def test_names_are_resolved_by_the_dns_servers_of_the_topology() -> None:
     dns = await NameServer({("crl.partner.test", "A"): ["127.0.0.1"]}).start()
-    fetcher = HttpFetcher(DnsResolver(dns.setting))
+    fetcher = HttpFetcher(DnsResolver(dns.setting), named=frozenset({"127.0.0.1"}))
     async with Publisher() as publisher:
         publisher.pages["/"] = content(lambda: b"here")
         url = f"http://crl.partner.test:{publisher.port}/"
         assert (await fetcher.get(url, LARGEST)).body == b"here"
         assert "cannot be reached" in await fault(fetcher, url.replace("crl", "other"))
     await fetcher.close()
+    dns.close()
+
+
+@pytest.mark.parametrize("named", [frozenset(), frozenset({"127.0.0.1"})])
+@on_loop
+async def test_name_leads_to_this_machine_only_if_the_topology_names_the_address(named: frozenset[str]) -> None:
+    """A publisher could otherwise send this server to its own services; a URL with the address is the operator's will."""
+    dns = await NameServer({("crl.partner.test", "A"): ["127.0.0.1"]}).start()
+    fetcher = HttpFetcher(DnsResolver(dns.setting), named=named)
+    async with Publisher() as publisher:
+        publisher.pages["/"] = content(lambda: b"here")
+        url = f"http://crl.partner.test:{publisher.port}/"
+        if named:
+            assert (await fetcher.get(url, LARGEST)).body == b"here"
+        else:
+            assert "DNS says that crl.partner.test is 127.0.0.1" in await fault(fetcher, url)
+            assert publisher.asked == []
+        assert (await fetcher.get(publisher.url("/"), LARGEST)).body == b"here"
+    await fetcher.close()
+    dns.close()
+
+
+@on_loop
+async def test_addresses_of_this_machine_are_left_out_beside_others() -> None:
+    addresses = ["169.254.169.254", "127.0.0.1"]
+    dns = await NameServer({("crl.partner.test", "A"): addresses, ("crl.partner.test", "AAAA"): ["::1"]}).start()
+    named, others = (
+        HttpFetcher(DnsResolver(dns.setting), named=frozenset({"127.0.0.1"})),
+        HttpFetcher(DnsResolver(dns.setting)),
+    )
+    async with Publisher() as publisher:
+        publisher.pages["/"] = content(lambda: b"here")
+        url = f"http://crl.partner.test:{publisher.port}/"
+        assert (await named.get(url, LARGEST)).body == b"here"
+        told = await fault(others, url)
+        assert all(address in told for address in (*addresses, "::1"))
+        assert publisher.asked == ["GET /"]
+    await named.close()
+    await others.close()
     dns.close()
 
 

@@ -73,6 +73,8 @@ class Fetcher:
 
     def follow(self, loaded: Loaded) -> None:
         """Fetch what *loaded* names, which is about to be in force, and nothing else; a new source is fetched at once."""
+        servers = (server for pool in loaded.topology.pools for server in pool.servers)
+        self._http.named = frozenset(server.address for server in servers if server.address is not None)
         if self._fetches_crls:
             self._crls.follow(loaded)
         self._ocsp.follow(loaded)

@@ -2,11 +2,13 @@
 
 The fetched documents are signed, so HTTP without TLS is enough. But the other end may be anybody, and this server is at the
 border of the network. So it contacts only hosts that the topology names, and limits the size and the duration of each fetch.
+Whoever answers for such a name in DNS cannot lead it to this machine or its link (`special_address`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -20,9 +22,10 @@ from sipmesh.errors import SipmeshError
 from sipmesh.routing.proxy.locate import DnsQuestion, RecordKind
 from sipmesh.server.refresh.fetch_turns import MOST_OF_OWNER, MOST_OF_PARTNERS
 from sipmesh.transport.resolver import UnansweredError
+from sipmesh.transport.special_address import is_special
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sipmesh.transport.resolver import Resolver
 
@@ -85,11 +88,14 @@ class Fetched:
 class HttpFetcher:
     """Fetches under *limits*; *resolver* resolves names, as for links.
 
-    It uses no proxy.
+    *named* are the addresses of the topology. A name may have an address of this machine or its link only if it is one of them;
+    a URL may have any. It uses no proxy.
     """
 
-    def __init__(self, resolver: Resolver, limits: FetchLimits | None = None) -> None:
-        self._resolver, self._limits = resolver, limits or FetchLimits()
+    def __init__(
+        self, resolver: Resolver, limits: FetchLimits | None = None, named: frozenset[str] = frozenset()
+    ) -> None:
+        self._resolver, self._limits, self.named = resolver, limits or FetchLimits(), named
         self._session: aiohttp.ClientSession | None = None
 
     def __repr__(self) -> str:
@@ -155,7 +161,7 @@ class HttpFetcher:
         if self._session is None:
             limits = self._limits
             connector = aiohttp.TCPConnector(
-                resolver=_Names(self._resolver),
+                resolver=_Names(self._resolver, lambda: self.named),
                 limit=limits.connections,
                 force_close=True,
                 socket_factory=_with_small_buffer,
@@ -201,21 +207,29 @@ async def _read(response: aiohttp.ClientResponse, largest: int) -> bytes:
 
 
 class _Names(AbstractResolver):
-    """Resolves names as links do, with the DNS servers of the topology if it names some."""
+    """Resolves names as links do, with the DNS servers of the topology if it names some.
 
-    def __init__(self, resolver: Resolver) -> None:
-        self._resolver = resolver
+    The connection goes to the addresses that it gives: nobody can give other ones after the check.
+    """
+
+    def __init__(self, resolver: Resolver, named: Callable[[], frozenset[str]]) -> None:
+        self._resolver, self._named = resolver, named
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """Return the addresses of *host*; raises OSError if there are none, as aiohttp expects."""
         found: list[ResolveResult] = []
+        refused: list[str] = []
         for kind, of in ((RecordKind.AAAA, socket.AF_INET6), (RecordKind.A, socket.AF_INET)):
             if family in {socket.AF_UNSPEC, of}:
-                found += [_result(host, address, port, of) for address in await self._addresses(host, kind)]
+                for address in await self._addresses(host, kind):
+                    if is_special(address) and address not in self._named():
+                        refused.append(address)
+                    else:
+                        found.append(_result(host, address, port, of))
         if not found:
-            raise OSError(f"no address of {host} was found")
+            raise OSError(errno.EADDRNOTAVAIL, _no_address(host, refused))
         return found
 
     async def _addresses(self, host: str, kind: RecordKind) -> list[str]:
@@ -226,6 +240,15 @@ class _Names(AbstractResolver):
 
     async def close(self) -> None:
         """Do nothing: nothing is open."""
+
+
+def _no_address(host: str, refused: Sequence[str]) -> str:
+    if not refused:
+        return f"no address of {host} was found"
+    which = ", ".join(refused)
+    return (
+        f"DNS says that {host} is {which}, on this machine or its link: if that is right, write the address in the URL"
+    )
 
 
 def _result(host: str, address: str, port: int, family: socket.AddressFamily) -> ResolveResult:
