@@ -106,6 +106,22 @@ def test_sender_has_a_limit_of_octets_over_all_users(shelf: Shelf) -> None:
     assert shelf.put(aor="sip:dora@example.test") is Storing.SENDER_FULL
 
 
+@pytest.mark.parametrize("size", [1, 450])
+def test_user_of_a_partner_has_half_of_what_the_partner_has(shelf: Shelf, size: int) -> None:
+    """Of messages and of octets; a sender whose name begins with that of the partner is another one."""
+
+    def put(author: bytes, sender: bytes = b"partner p") -> Storing:
+        shelf._count += 1
+        return shelf.do(store(NewMessage(BOB, sender, b"%d" % shelf._count, b"x" * size, 100.0, author), LIMITS))
+
+    most = 2 if size == 1 else 1
+    assert [put(b"erin") for _ in range(most + 1)] == [Storing.STORED] * most + [Storing.USER_FULL]
+    assert put(b"frank") is Storing.STORED
+    assert put(b"grace") is Storing.USER_FULL
+    if size == 1:
+        assert put(b"heidi", b"partner pp") is Storing.STORED
+
+
 def test_message_is_gone_at_the_end_of_its_life_and_not_before(shelf: Shelf) -> None:
     shelf.put(lifetime_s=10.0)
     shelf.put(aor=CAROL, lifetime_s=20.0)

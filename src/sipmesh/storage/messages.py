@@ -7,7 +7,7 @@ messages of a user: it holds the lease of that user. Times are seconds since 197
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +23,12 @@ LEASE_S: Final = 40.0
 
 MOST_AT_ONCE: Final = 20
 """Messages of one user that are read at a time."""
+
+PARTS: Final = 2
+"""One user of a partner has one of so many parts of what is stored for the partner: the rest is for its other users."""
+
+_SEPARATOR: Final = b"\0"
+_AFTER_SEPARATOR: Final = b"\1"
 
 T = TypeVar("T")
 Work = Callable[[sql.Connection], T]
@@ -67,7 +73,10 @@ WHERE stored_message_leases.holder = excluded.holder OR stored_message_leases.en
 
 @dataclass(frozen=True, slots=True)
 class MessageLimits:
-    """How much is stored. *per_user* and *per_sender* (of one sender for one user) are messages; 0 stores nothing."""
+    """How much is stored. *per_user* and *per_sender* (of one sender for one user) are messages; 0 stores nothing.
+
+    A partner is one sender with all its users. One user of a partner has half of what the partner has, rounded up.
+    """
 
     per_user: int = 200
     per_sender: int = 50
@@ -89,18 +98,27 @@ class Storing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A message for *aor*. *sender* is the hash of who answers for it; *key* is the same for each copy of one message."""
+    """A message for *aor*. *key* is the same for each copy of one message.
+
+    *sender* names who answers for it: a user of ours, or a partner. *author* is the user of the partner, empty for ours.
+    """
 
     aor: str
     sender: bytes
     key: bytes
     octets: bytes
     lifetime_s: float
+    author: bytes = b""
+
+    @property
+    def whole_sender(self) -> bytes:
+        """The sender as it is stored: with the author behind it. So the names of one sender are one range of the index."""
+        return self.sender + _SEPARATOR + self.author if self.author else self.sender
 
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """A message as it is stored; lower numbers were stored earlier. *sender* is the hash of who answers for it."""
+    """A message as it is stored; lower numbers were stored earlier. *sender* is who answers for it, with the author."""
 
     number: int
     octets: bytes
@@ -161,7 +179,7 @@ def store(message: NewMessage, limits: MessageLimits) -> Work[Storing]:
 def _row(message: NewMessage, at: float) -> dict[str, object]:
     return {
         "aor": message.aor,
-        "sender": message.sender,
+        "sender": message.whole_sender,
         "key": message.key,
         "octets": message.octets,
         "size": len(message.octets),
@@ -172,17 +190,30 @@ def _row(message: NewMessage, at: float) -> dict[str, object]:
 def _full(db: sql.Connection, message: NewMessage, limits: MessageLimits) -> Storing | None:
     """Name the limit that the message would exceed; None if there is room. What has expired does not count."""
     size, alive = len(message.octets), _messages.c.expires > now(db)
-    for_user, of_sender = _messages.c.aor == message.aor, _messages.c.sender == message.sender
+    for_user = _messages.c.aor == message.aor
     count, octets = _sum(db, alive, for_user)
     if count >= limits.per_user or octets + size > limits.octets_per_user:
         return Storing.USER_FULL
-    count, octets = _sum(db, alive, for_user, of_sender)
-    if count >= limits.per_sender or octets + size > limits.octets_per_sender:
-        return Storing.USER_FULL
-    count, octets = _sum(db, alive, of_sender)
-    if count >= limits.all_of_sender or octets + size > limits.octets_of_sender:
-        return Storing.SENDER_FULL
+    for of_sender, parts in _senders(message):
+        count, octets = _sum(db, alive, for_user, of_sender)
+        if count >= _share(limits.per_sender, parts) or octets + size > _share(limits.octets_per_sender, parts):
+            return Storing.USER_FULL
+        count, octets = _sum(db, alive, of_sender)
+        if count >= _share(limits.all_of_sender, parts) or octets + size > _share(limits.octets_of_sender, parts):
+            return Storing.SENDER_FULL
     return None
+
+
+def _senders(message: NewMessage) -> Iterator[tuple[sql.ColumnElement[bool], int]]:
+    """Give who is counted: the sender with all its authors, and the author, who has one of *PARTS* parts of that."""
+    sender = _messages.c.sender
+    yield sql.and_(sender >= message.sender, sender < message.sender + _AFTER_SEPARATOR), 1
+    if message.author:
+        yield sender == message.whole_sender, PARTS
+
+
+def _share(most: int, parts: int) -> int:
+    return -(-most // parts)
 
 
 def _sum(db: sql.Connection, *which: sql.ColumnElement[bool]) -> tuple[int, int]:

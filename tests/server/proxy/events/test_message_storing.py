@@ -98,6 +98,17 @@ async def test_partner_is_one_sender_whatever_names_it_uses(federation: Network)
         assert federation.nodes[EDGE].relay.load == 0
 
 
+@on_loop
+async def test_user_of_a_partner_takes_half_of_what_the_partner_has(federation: Network) -> None:
+    """The other half is for the other users of the partner."""
+    limited(federation.organisations[0], per_user=9, per_sender=4)
+    federation.organisations[1].add_users("frank")
+    async with federation:
+        erin, frank = await federation.phone("erin", PARTNER_FE), await federation.phone("frank", PARTNER_FE)
+        assert [await say(erin, b"%d" % n) for n in range(3)] == [202, 202, 480]
+        assert [await say(frank, b"%d" % n) for n in range(3)] == [202, 202, 480]
+
+
 @on_jumping_loop
 async def test_database_that_another_process_has_locked_gives_no_202(home: Network) -> None:
     """The message is withdrawn: who got 480 may send it again."""

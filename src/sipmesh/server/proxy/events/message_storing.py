@@ -73,10 +73,12 @@ class MessageStoring:
         if not limits.per_user or not is_deliverable(octets):
             self._end(done, Storing.USER_FULL)
             return
-        sender = answers_for(identity or request.from_.aor, self._partner_of)
+        user = identity or request.from_.aor
+        sender = answers_for(user, self._partner_of)
+        author = octets_of(user) if sender != user else b""
         asked_s = request.expires
         lifetime_s = limits.lifetime_s if asked_s is None else min(asked_s, limits.lifetime_s)
-        message = NewMessage(aor, octets_of(sender), message_key(request, sender), octets, lifetime_s)
+        message = NewMessage(aor, octets_of(sender), message_key(request, sender), octets, lifetime_s, author)
         if self._waiting_of[sender] >= MOST_OF_SENDER or self._queue.waiting >= MOST_STORES:
             self._end(done, Storing.FAILED)
             return
