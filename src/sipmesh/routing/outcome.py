@@ -33,6 +33,9 @@ def try_later(why: str, after_s: str = RETRY_AFTER_S) -> Answer:
     return Answer(503, headers=(("Retry-After", after_s),), why=why)
 
 
+DRAINING: Final = try_later("this server is draining")
+
+
 @dataclass(init=False, slots=True)
 class Prove:
     """The sender must first prove that it is *aor*. *status* of the challenge: 401 for REGISTER, 407 for others."""

@@ -22,6 +22,10 @@ ACK_S: Final = 2.0
 """Seconds for which the phones of a call keep their links after its 2xx, where no ACK has passed yet."""
 
 
+NOTIFY_S: Final = 2.0
+"""Seconds for which the NOTIFYs that end subscriptions may wait for the answers of servers, or for a link to one."""
+
+
 class Draining:
     """Drains *node*: no listener, no new request, then the end of what is under way, and of the links of phones.
 
@@ -76,7 +80,8 @@ class Draining:
         for link in idle[: int(self._per_s * (now - self._began + STEP_S)) - self._released]:
             link.drain()
             self._released += 1
-        return bool(phones or acks or relay.load)
+        are_told = now - self._began > NOTIFY_S or not self._node.events.own_requests.wait_on_servers
+        return bool(phones or acks or relay.load or not are_told)
 
     def _phones(self) -> list[Link]:
         """Give the links of phones: those to this server, and those that other servers carry to it."""

@@ -10,7 +10,7 @@ from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.identity.privacy import OPTION
 from sipmesh.routing.identity.route_set import Names, RouteSet, service_route, take_place
 from sipmesh.routing.identity.sender import ServerSender
-from sipmesh.routing.outcome import Answer, Prove, try_later
+from sipmesh.routing.outcome import DRAINING, Answer, Prove, try_later
 from sipmesh.routing.proxy.branch import loop_hash
 from sipmesh.routing.proxy.breadth import EXCEEDED, breadth_of
 from sipmesh.routing.proxy.received import mark_received
@@ -61,7 +61,6 @@ POSTED: Final = frozenset({"SUBSCRIBE", "NOTIFY", "PUBLISH"})
 UNDERSTOOD: Final = (OPTION,)
 """The option tags that a request may require of proxies (RFC 3261 16.3)."""
 
-DRAINING: Final = try_later("this server is draining")
 OVERLOADED: Final = try_later("too many requests at once")
 
 NOT_ITS_PACKAGE: Final = "an event package for servers of this network, and its sender is not such a server"

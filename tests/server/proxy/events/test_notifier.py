@@ -11,11 +11,14 @@ import pytest
 from server.proxy.events.test_message_storing import say
 from sipmesh.cli.versions import built
 from sipmesh.routing.events.pidf import PresenceDocument, compose
+from sipmesh.server.draining import Draining
 from sipmesh.server.proxy.events import notifier
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.sip.message import Request, Response
 from sipmesh.storage.users.user_database import Users
-from support.network import FE1, FE2, FE3, FE4, PARTNER_FE, Network
+from sipmesh.trust.evidence import LinkKind
+from support.between import Between, reach_by
+from support.network import FE1, FE2, FE3, FE4, PARTNER_FE, POOL2, Network
 from support.peer import Peer
 from support.running import LOOK_AGAIN_S, on_jumping_loop, on_loop, until
 
@@ -503,3 +506,59 @@ async def test_refresh_across_pools_gets_481_when_no_server_of_the_notifier_answ
             await two_pools.stop(server)
         assert (await alice.ask(again(alice, granted, 600))).status == 481
         assert (await alice.ask(subscribe(alice, BOB))).status in {480, 503}
+
+
+def entering_by(network: Network, server: str) -> str:
+    """A Call-ID of a SUBSCRIBE for bob that FE1 sends to *server* of the other pool."""
+    way = network.nodes[FE1].view.way_to(POOL2)
+    return next(name for name in map(str, range(1_000)) if way.turned(name)[0] == server)
+
+
+async def drained(network: Network, server: str) -> None:
+    """End a server as SIGTERM does."""
+    await Draining(network.nodes[server], network.told[server].log).run(asyncio.Event())
+    await network.stop(server)
+
+
+@pytest.mark.parametrize("is_by_mate", [False, True])
+@on_loop
+async def test_watcher_of_another_pool_is_told_when_all_servers_of_the_notifier_drain(
+    two_pools: Network, *, is_by_mate: bool
+) -> None:
+    """Whichever server its SUBSCRIBE has passed. That server is gone when the notifier ends the subscription."""
+    notifier = notifier_of(BOB, (FE3, FE4), ())
+    mate = FE4 if notifier == FE3 else FE3
+    async with two_pools:
+        alice = await two_pools.phone("alice", FE1)
+        call_id = entering_by(two_pools, mate if is_by_mate else notifier)
+        asked = alice.request("SUBSCRIBE", BOB, [("event", "presence")], call_id=call_id)
+        assert (await alice.ask(asked)).status == 200
+        await told(alice)
+        [subscription] = two_pools.nodes[notifier].events.notifier._by_tag.values()
+        assert subscription.peer == (mate if is_by_mate else FE1)
+        await drained(two_pools, mate)
+        ending = asyncio.create_task(drained(two_pools, notifier))
+        assert (await told(alice)).first("subscription-state") == "terminated;reason=deactivated"
+        await ending
+
+
+@pytest.mark.parametrize(("drains", "status"), [(True, 503), (False, 200)])
+@on_loop
+async def test_server_that_drains_begins_no_subscription_in_place_of_its_mate(
+    pool: Network, *, drains: bool, status: int
+) -> None:
+    """It has forwarded the SUBSCRIBE before, and the link to the notifier closes while it drains. Nobody would end it."""
+    notifier = notifier_of(BOB, (FE1, FE2), ())
+    mate = FE2 if notifier == FE1 else FE1
+    async with pool, Between(pool.address(notifier, LinkKind.SERVER)) as between:
+        node = pool.nodes[mate]
+        reach_by(node, notifier, between)
+        alice = await pool.phone("alice", mate)
+        between.stop()
+        await alice.send(subscribe(alice, BOB))
+        await until(lambda: node.relay.load)
+        if drains:
+            node.dispatch.drain()
+        await between.__aexit__()
+        assert (await alice.final()).status == status
+        assert len(node.events.notifier) == (0 if drains else 1)

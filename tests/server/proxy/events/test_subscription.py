@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from routing.messages import ALICE, BOB, request
 from sipmesh.routing.events.packages import PRESENCE
 from sipmesh.server.proxy.events.subscription import EventSubscription
 from sipmesh.server.running.running_server import RunningServer
-from support.network import FE1, Network
+from support.network import FE1, FE2, FE3, Network
 from support.running import on_loop
 
 CONTACT = ("contact", "<sip:alice@192.0.2.1:5061;transport=tls>")
@@ -53,5 +55,25 @@ async def test_refresh_changes_the_target(home: Network) -> None:
     async with home:
         await home.phone("alice", FE1)
         made = subscription(home.nodes[FE1], ("event", "presence"))
-        made.refreshed(request("SUBSCRIBE", BOB, ("contact", "<sip:alice@192.0.2.2>"), tag="7"), made.flow)
+        made.refreshed(request("SUBSCRIBE", BOB, ("contact", "<sip:alice@192.0.2.2>"), tag="7"), made.flow, ())
         assert made.notify("active", b"").uri == "sip:alice@192.0.2.2"
+
+
+@pytest.mark.parametrize(
+    ("route", "left", "peer"),
+    [
+        ("<sip:a@fe2.example.test;lr>, <sip:b@fe3.example.test;lr>", ["<sip:b@fe3.example.test;lr>"], FE3),
+        ("<sip:a@fe2.example.test;lr>, <sip:a@fe2.example.test;lr>", [], ""),
+    ],
+)
+@on_loop
+async def test_notify_passes_by_servers_of_the_pool_that_are_gone(
+    home: Network, route: str, left: list[str], peer: str
+) -> None:
+    async with home:
+        await home.phone("alice", FE1)
+        made = subscription(home.nodes[FE1], ("event", "presence"), ("record-route", route))
+        assert not made.pass_by({FE3})
+        assert made.pass_by({FE2})
+        assert (made.notify("active", b"").values("route"), made.peer) == (left, peer)
+        assert not made.pass_by({FE2})

@@ -15,7 +15,7 @@ from sipmesh.routing.events.pidf import compose
 from sipmesh.routing.events.reginfo import message_summary, reginfo
 from sipmesh.routing.events.subscribe import decide_publish, decide_subscribe
 from sipmesh.routing.identity.dialog_token import owner_hash
-from sipmesh.routing.outcome import Answer, try_later
+from sipmesh.routing.outcome import DRAINING, Answer, try_later
 from sipmesh.routing.proxy.effects import Start
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget
 from sipmesh.server.proxy.due_times import DueTimes
@@ -107,6 +107,7 @@ class EventNotifier:
         self._asked: set[str] = set()  # users whose bindings are being read
         self._due: DueTimes[EventSubscription] = DueTimes()
         self._round: list[str] = []
+        self._is_draining = False
 
     def __repr__(self) -> str:
         return f"<EventNotifier {len(self._by_tag)} subscriptions to {len(self._users)} users>"
@@ -127,6 +128,12 @@ class EventNotifier:
             return self._publish(request, aor, identity)
         if request.to.tag is not None:
             return self._refresh(flow, request, identity)
+        return self._subscribe(flow, request, aor, identity)
+
+    def _subscribe(self, flow: Flow, request: Request, aor: str, identity: str | None) -> Response | Answer:
+        """Begin a subscription. While this server drains, a SUBSCRIBE comes here that another server has not answered."""
+        if self._is_draining:
+            return DRAINING
         watching = self.watching(aor, identity or "")
         granted = decide_subscribe(request, aor, identity, watching)
         if isinstance(granted, Answer):
@@ -186,7 +193,7 @@ class EventNotifier:
         subscription.is_polite = watching is Watching.POLITE_BLOCK
         if dialog_octets(request) > MOST_DIALOG_OCTETS:
             return TOO_LARGE
-        subscription.refreshed(request, flow)
+        subscription.refreshed(request, flow, self._flow_table.view.pool_mates)
         return self._granted(request, subscription, granted.expires_s)
 
     def _granted(self, request: Request, subscription: EventSubscription, expires_s: int) -> Response:
@@ -360,7 +367,20 @@ class EventNotifier:
             return
         request = subscription.notify(state, body)
         subscription.unanswered += 1
-        self._own_requests.send(flow, request, lambda status: self._answered(subscription, status))
+
+        def answered(status: int) -> None:
+            subscription.unanswered -= 1
+            if status != NO_ANSWER or not self._send_past(subscription, state, body):
+                self._answered(subscription, status)
+
+        self._own_requests.send(flow, request, answered)
+
+    def _send_past(self, subscription: EventSubscription, state: str, body: bytes) -> bool:
+        """Send a NOTIFY without the server of our pool that has not forwarded it; False if there is no other way."""
+        if not subscription.pass_by(self._flow_table.view.pool_mates) or self._flow_to(subscription) is None:
+            return False
+        self._send(subscription, state, body)
+        return True
 
     def _flow_to(self, subscription: EventSubscription) -> Flow | None:
         """Find the link to the watcher: that of its phone, the newest one of the same user, or that of the next server."""
@@ -373,7 +393,6 @@ class EventNotifier:
 
     def _answered(self, subscription: EventSubscription, status: int) -> None:
         """End the subscription if the watcher does not know it, or cannot be reached (RFC 6665 section 4.2.2)."""
-        subscription.unanswered -= 1
         if subscription.tag not in self._by_tag:
             self._free_place(subscription)
         elif status == NO_ANSWER or status >= FIRST_REFUSAL:
@@ -441,7 +460,8 @@ class EventNotifier:
         return list(self._users)
 
     def drain(self) -> None:
-        """End all subscriptions: the watchers subscribe again, at another server (RFC 6665 section 4.1.3)."""
+        """End all subscriptions, and begin none: the watchers subscribe at another server (RFC 6665 section 4.1.3)."""
+        self._is_draining = True
         for subscription in list(self._by_tag.values()):
             self._end(subscription, "deactivated")
 

@@ -74,6 +74,11 @@ class OwnRequests:
     def __len__(self) -> int:
         return len(self._due)
 
+    @property
+    def wait_on_servers(self) -> bool:
+        """Whether a request waits for the response of a server, or for the link to it."""
+        return any(flow.link.kind is not LinkKind.CLIENT for flow in self._waiting)
+
     def send_to(self, row: Binding, request: Request, identity: str | None, done: Done) -> None:
         """Send a request to the phone of *row*, on a link of this server or by the server of the pool that has the link.
 

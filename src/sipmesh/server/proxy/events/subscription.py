@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.routing.identity.dialog import host_of
 from sipmesh.routing.registrar.device import RegisteredContact, contact_address
 from sipmesh.routing.registrar.gruu import public_device
+from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request, build_request
 from sipmesh.sip.uri import SipUri
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from sipmesh.routing.events.packages import Package
     from sipmesh.routing.registrar.binding import Binding
     from sipmesh.server.proxy.flow import Flow
 
 MAX_FORWARDS: Final = "70"
+
+
+def peer_of(flow: Flow) -> str:
+    """Give the server at the other end of a link; "" for a phone."""
+    return "" if flow.link.kind is LinkKind.CLIENT else flow.link.peer_name
 
 
 def dialog_octets(request: Request) -> int:
@@ -30,7 +38,8 @@ class EventSubscription:
     """The subscription of *watcher* to *package* of *aor*, begun by *request*, which came on *flow*.
 
     *tag* is ours. *ends* is in seconds of the loop's clock. *flow* is the link of the newest SUBSCRIBE. *principal* answers for
-    the watcher. *device* is the name of the binding of the watcher's phone, "" if it is not registered in our pool.
+    the watcher. *peer* is the server that forwards to the watcher, "" if the watcher's phone is on a link of ours.
+    *device* is the name of the binding of the watcher's phone, "" if it is not registered in our pool.
     *is_polite*: the watcher sees a user who is never there. *unanswered*: how many NOTIFY requests have no answer yet;
     *is_dirty*: the state has changed since. *last_body* is a digest of the last body.
     """
@@ -49,6 +58,7 @@ class EventSubscription:
         "last_body",
         "local",
         "package",
+        "peer",
         "principal",
         "remote",
         "remote_cseq",
@@ -66,7 +76,7 @@ class EventSubscription:
         self.local, self.remote = f"<{request.to.uri}>;tag={tag}", f"<{request.from_.uri}>;tag={self.remote_tag}"
         self.event = request.first("event") or package.name
         self.routes = request.items("record-route")
-        self.flow, self.principal = flow, watcher
+        self.flow, self.peer, self.principal = flow, peer_of(flow), watcher
         self.contact = request.contacts[0].uri
         self.cseq, self.remote_cseq, self.version = 0, request.cseq.number, 0
         self.ends = 0.0
@@ -77,12 +87,6 @@ class EventSubscription:
 
     def __repr__(self) -> str:
         return f"<EventSubscription of {self.watcher} to {self.package.name} of {self.aor}>"
-
-    @property
-    def peer(self) -> str:
-        """The server that has forwarded the SUBSCRIBE; "" if the watcher's phone is on a link of ours."""
-        link = self.flow.link
-        return "" if link.kind is LinkKind.CLIENT else link.peer_name
 
     def find_device(self, rows: Sequence[Binding] | None) -> None:
         """Find the binding of the phone among *rows*, the bindings of the watcher: by its GRUU, or by its Contact."""
@@ -97,12 +101,32 @@ class EventSubscription:
             request.call_id == self.call_id and (request.from_.tag or "") == self.remote_tag and watcher == self.watcher
         )
 
-    def refreshed(self, request: Request, flow: Flow) -> None:
-        """Take over the target, the number and the link of a SUBSCRIBE inside the dialog (RFC 6665 section 4.4.1)."""
-        self.flow = flow
+    def refreshed(self, request: Request, flow: Flow, mates: Collection[str]) -> None:
+        """Take over the target, the number and the link of a SUBSCRIBE inside the dialog (RFC 6665 section 4.4.1).
+
+        It may have come past the servers of our pool, *mates*, that forwarded the first one.
+        """
+        peer = peer_of(flow)
+        if peer not in mates:
+            self.pass_by(mates)
+        self.flow, self.peer = flow, peer
         self.remote_cseq = request.cseq.number
         if request.contacts and request.contacts[0].is_sip:
             self.contact = request.contacts[0].uri
+
+    def pass_by(self, mates: Collection[str]) -> bool:
+        """Leave out the servers of our own pool, *mates*, at the begin of the route; False if there are none.
+
+        The next server of the route accepts the request from each server of the pool. Without a next server the phone may have
+        come to a link of ours.
+        """
+        hosts = [host_of(NameAddr.parse(route).uri) for route in self.routes]
+        left_out = sum(1 for _ in takewhile(lambda host: host in mates, hosts))
+        if not left_out:
+            return False
+        self.routes = self.routes[left_out:]
+        self.peer = hosts[left_out] if self.routes else ""
+        return True
 
     def notify(self, state: str, body: bytes) -> Request:
         """Make the next NOTIFY; *state* is its Subscription-State."""
