@@ -12,10 +12,8 @@ import pytest
 
 from support import management_steps
 from support.managed import MGMT, MGMT2
+from support.management_steps import KEEPS_LOCKS
 from support.pool import Pool, pool_on
-
-LOSES_LOCKS = "options=-c%20idle_in_transaction_session_timeout%3D1000"
-"""A process that is stopped in a transaction loses its locks after a second, and not after 4 s."""
 
 PATIENCE_S = 900
 pytestmark = [pytest.mark.peer("postgresql"), pytest.mark.soak, pytest.mark.timeout(PATIENCE_S)]
@@ -23,7 +21,7 @@ pytestmark = [pytest.mark.peer("postgresql"), pytest.mark.soak, pytest.mark.time
 
 @pytest.fixture(name="pool")
 def _pool(tmp_path: Path, postgres_url: str) -> Pool:
-    return pool_on(tmp_path, f"{postgres_url}&{LOSES_LOCKS}")
+    return pool_on(tmp_path, f"{postgres_url}&{KEEPS_LOCKS}")
 
 
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGSTOP"])

@@ -47,6 +47,25 @@ REFUSED: Final = 3
 MOST_STEPS: Final = 60
 
 
+KEEPS_LOCKS: Final = "options=-c%20idle_in_transaction_session_timeout%3D0"
+"""A process that is only slow keeps its locks; those of a stopped one are ended by `end_transactions`."""
+
+_END_TRANSACTIONS: Final = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND starts_with(state, 'idle in transaction')"""
+
+
+def end_transactions(url: str) -> None:
+    """End each transaction of a stopped process, as PostgreSQL does after `DatabaseTimeouts.idle_s`.
+
+    The event takes the place of the time, which a process that is only slow could exceed.
+    """
+    engine = sql.create_engine(url, poolclass=sql.NullPool)
+    with engine.begin() as db:
+        db.exec_driver_sql(_END_TRANSACTIONS)
+    engine.dispose()
+
+
 @dataclass
 class Host:
     """One management server: its *folder*, and what it has done."""
@@ -139,6 +158,7 @@ class Pool:
         if os.WIFEXITED(status):
             self._note(told)
             return f"exited {os.waitstatus_to_exitcode(status)}"
+        end_transactions(self.second.url)
         self.second.lead()
         number = self.second.publish("by the second")
         self.published[number] = "by the second"

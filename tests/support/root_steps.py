@@ -33,7 +33,7 @@ from sipmesh.topology.document.changes import add_root, remove_root
 from sipmesh.topology.versions.publication import Draft
 from sipmesh.topology.view import ServerView, view
 from support.managed import MGMT, MGMT2
-from support.management_steps import MOST_STEPS, Host, ending_at
+from support.management_steps import MOST_STEPS, REFUSED, Host, end_transactions, ending_at
 
 NAMED: Final = "os.rename"
 """The moment before a file or a folder gets its name."""
@@ -178,14 +178,18 @@ class Change:
         if is_done:
             leader.catch_up()
         else:
+            end_transactions(leader.url)
             leader.lead()
         self._finish(leader, other)
-        if os.WIFSTOPPED(status):
+        is_stopped = os.WIFSTOPPED(status)
+        if is_stopped:
             os.kill(process, signal.SIGCONT)
             _, status = os.waitpid(process, 0)
         self._follow(leader, other)
         self._check(leader, other)
-        return f"exited {os.waitstatus_to_exitcode(status)}" if os.WIFEXITED(status) and is_done else "ended"
+        if os.WIFSIGNALED(status):
+            return "killed"
+        return f"{'late' if is_stopped else 'exited'} {os.waitstatus_to_exitcode(status)}"
 
     def _begun(self, moment: str, step: int) -> int:
         if (process := os.fork()) == 0:
@@ -194,7 +198,7 @@ class Change:
                 try:
                     getattr(self.first, self.act)()
                 except OperatorError:
-                    os._exit(3)
+                    os._exit(REFUSED)
             os._exit(0)
         return process
 
