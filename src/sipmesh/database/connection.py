@@ -19,6 +19,7 @@ import sqlalchemy as sql
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from sipmesh.database.migration import migrate
+from sipmesh.database.private_file import create_private
 from sipmesh.database.schema import Schema
 from sipmesh.errors import OperatorError
 
@@ -145,7 +146,7 @@ class Database:
     def _create_private(self, path: Path) -> None:
         """Create the file with mode 0600; SQLite gives the same mode to its other files."""
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            create_private(path)
         except OSError as wrong:
             raise self._unusable(str(path), wrong) from wrong
 

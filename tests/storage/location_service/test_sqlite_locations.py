@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from sipmesh.storage.location_service.bindings import BindingStore
 from sipmesh.storage.location_service.locations import StoredRows, Write, WriteResult
 from sipmesh.storage.location_service.sqlite_locations import CLOSING_S, SqliteLocations
 from storage.members import ALICE, ELSEWHERE, FE1, FE2, PHONE, Member
@@ -104,3 +107,29 @@ def test_server_that_was_killed_leaves_rows_until_it_begins_again(begin: Callabl
     assert fe1.rows() == [ELSEWHERE]
     begin(FE2, 4)
     assert fe1.rows() == []
+
+
+ENDS = """
+import sys
+from pathlib import Path
+from sipmesh.storage.location_service.sqlite_locations import SqliteLocations
+SqliteLocations(Path(sys.argv[1]), lambda _: None).close()
+"""
+
+
+def end_another_process(file: Path) -> None:
+    """Let another process of this host open the store, and close it."""
+    subprocess.run([sys.executable, "-c", ENDS, str(file)], check=True)
+
+
+def test_end_of_another_process_takes_no_row_away(begin: Callable[[str, int], Member], tmp_path: Path) -> None:
+    """What this server writes afterwards is seen by a server that starts then."""
+    file = tmp_path / "bindings.db"
+    fe1 = begin(FE1, 7)
+    end_another_process(file)
+    fe1.write([PHONE])
+    with closing(BindingStore(file)) as read_anew:
+        [stored] = read_anew.find([ALICE], FE2, 1)
+    assert [row.key for row in stored.rows] == [PHONE.key]
+    end_another_process(file)
+    assert file.with_name("bindings.db-wal").stat().st_size > 0

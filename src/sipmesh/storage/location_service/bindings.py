@@ -18,6 +18,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
+from sipmesh.database.private_file import create_private
 from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.routing.registrar.binding import Binding, BindingKey
 from sipmesh.storage.location_service.locations import StoredRows, Write, WriteResult
@@ -265,7 +266,7 @@ def _alone(lock: Path) -> Iterator[None]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite itself would follow the umask
+    create_private(path)
     db = sqlite3.connect(path, timeout=OPENING_S, isolation_level=None, check_same_thread=False)
     try:
         db.execute("PRAGMA journal_mode = WAL")

@@ -1,0 +1,51 @@
+"""The file of an SQLite database."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sipmesh.database.private_file import create_private
+
+READ = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+print(db.execute("SELECT count(*) FROM t").fetchone()[0])
+db.close()
+"""
+
+
+def read_by_another_process(path: Path) -> int:
+    """Open the database in another process, read it, and close it."""
+    done = subprocess.run([sys.executable, "-c", READ, str(path)], capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+def test_new_file_is_for_its_owner_only(tmp_path: Path) -> None:
+    create_private(tmp_path / "new.db")
+    assert stat.S_IMODE((tmp_path / "new.db").stat().st_mode) == 0o600
+    with pytest.raises(FileNotFoundError):
+        create_private(tmp_path / "missing" / "new.db")
+
+
+def test_open_database_keeps_its_locks(tmp_path: Path) -> None:
+    """Twin: a process that opens and closes the file itself loses the WAL to the next process that ends."""
+    path = tmp_path / "one.db"
+    create_private(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("CREATE TABLE t (x)")
+        for number in (1, 2):
+            create_private(path)
+            db.execute("INSERT INTO t VALUES (1)")
+            assert read_by_another_process(path) == number
+        path.open("r+b").close()
+        assert read_by_another_process(path) == number
+        db.execute("INSERT INTO t VALUES (1)")
+        assert read_by_another_process(path) == number
