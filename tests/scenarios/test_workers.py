@@ -148,6 +148,7 @@ async def test_killed_worker_takes_only_its_links_with_it_and_is_replaced(exampl
         assert two.server.log.count("a worker has ended and is replaced") == 1
         back = await two.phone("carol", 3)
         await pass_message(alice, back)
+        await pass_message(back, alice)
 
 
 @pytest.mark.wide

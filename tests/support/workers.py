@@ -22,10 +22,11 @@ MOST_TRIES = 40
 
 @dataclass
 class Workers:
-    """A front end of two workers in *network*."""
+    """A front end of two workers in *network*; *name* is that of the front end."""
 
     network: Network
     server: Process
+    name: str = FE1
 
     async def start_of(self, peer: Peer) -> int:
         """Tell at which start of a worker the link of *peer* is: the number of the link begins with it."""
@@ -42,7 +43,7 @@ class Workers:
     async def connected(self, user: str, worker: int, credentials: str | None = None) -> Peer:
         """A phone, or with *credentials* a server, that is connected to *worker*."""
         for _ in range(MOST_TRIES):
-            peer = await self.network.peer(FE1, user, credentials)
+            peer = await self.network.peer(self.name, user, credentials)
             await peer.ask(peer.request("OPTIONS", "sip:example.test"))
             if await self.start_of(peer) == worker:
                 return peer
