@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
-
 from scenarios.test_workers import ONE, TWO, call, pass_message
 from sipmesh.demo.organisation import Organisation
 from support.backing import back
