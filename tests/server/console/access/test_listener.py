@@ -23,6 +23,11 @@ async def connected(network: Managed, port: int) -> Streams:
     return await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=MGMT)
 
 
+async def silent_from(address: str, port: int) -> Streams:
+    """Connect from an *address* of this machine, and send nothing."""
+    return await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
+
+
 @on_loop
 async def test_connection_that_sends_nothing_or_half_a_request_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -37,12 +42,11 @@ async def test_connection_that_sends_nothing_or_half_a_request_ends(
         assert (await visitor.get("/api/v1/status")).status == 200
 
 
-@pytest.mark.parametrize("limit", ["MOST_CONNECTIONS", "MOST_OF_ADDRESS"])
 @on_loop
-async def test_connections_beyond_the_limit_are_closed_and_room_comes_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+async def test_connections_of_an_address_beyond_its_limit_are_closed_and_room_comes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listener, limit, 2)
+    monkeypatch.setattr(listener, "MOST_OF_ADDRESS", 2)
     async with management_with_console(tmp_path) as network, Visitor(network, "vera-token") as visitor:
         held = [await connected(network, visitor.port) for _ in range(2)]
         with pytest.raises(OSError):  # noqa: PT011 - reset or closed, as the kernel says
@@ -58,6 +62,24 @@ async def test_connections_beyond_the_limit_are_closed_and_room_comes_again(
 
         while not await answered():
             await asyncio.sleep(0.05)
+
+
+@on_loop
+async def test_addresses_that_hold_all_connections_make_room_for_an_operator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few addresses could keep the console from everybody: their connections send nothing, and come again when they end."""
+    monkeypatch.setattr(listener, "MOST_CONNECTIONS", 4)
+    monkeypatch.setattr(listener, "HANDSHAKE_S", 60.0)  # no connection ends for another reason
+    async with management_with_console(tmp_path) as network, Visitor(network, "vera-token") as visitor:
+        held = [
+            await silent_from(address, visitor.port) for address in ("127.0.0.2", "127.0.0.3", "127.0.0.3", "127.0.0.3")
+        ]
+        assert (await visitor.get("/api/v1/status")).status == 200
+        assert await held[1][0].read() == b""  # the oldest of those who have most
+        assert not any(reader.at_eof() for reader, _ in (held[0], *held[2:]))
+        for _, writer in held:
+            writer.close()
 
 
 @on_loop

@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication.backoff import network_of
+from sipmesh.routing.budget import Budget
 
 if TYPE_CHECKING:
     from aiohttp.web_protocol import RequestHandler
@@ -36,7 +36,11 @@ RECEIVE_OCTETS: Final = 4_096
 
 
 class ConsoleListener:
-    """Accepts connections at *host* and *port*; *make* returns the handler of a connection. Raises OSError as `bind` does."""
+    """Accepts connections at *host* and *port*; *make* returns the handler of a connection. Raises OSError as `bind` does.
+
+    If all places are taken, the oldest connection of the address with the most makes room. So some addresses that hold all of
+    them keep no operator out.
+    """
 
     def __init__(self, host: str, port: int, context: ssl.SSLContext, make: Callable[[], RequestHandler]) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -44,12 +48,11 @@ class ConsoleListener:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_OCTETS)  # accepted sockets inherit it
         self._socket.setblocking(False)  # noqa: FBT003 - the method has no keyword
         self._context, self._make = context, make
-        self._of_address = Counter[str]()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._connections: Budget[asyncio.Task[None]] = Budget(MOST_OF_ADDRESS, MOST_CONNECTIONS)
         self._accepting = asyncio.get_running_loop().create_task(self._accept())
 
     def __repr__(self) -> str:
-        return f"<ConsoleListener with {len(self._tasks)} connections>"
+        return f"<ConsoleListener with {len(self._connections)} connections>"
 
     async def close(self) -> None:
         """Stop listening; connections end by themselves, or with their server."""
@@ -67,17 +70,19 @@ class ConsoleListener:
                 await asyncio.sleep(LOOK_EVERY_S)
                 continue
             address = network_of(str(remote[0]))
-            if len(self._tasks) >= MOST_CONNECTIONS or self._of_address[address] >= MOST_OF_ADDRESS:
+            if self._connections.count(address) >= MOST_OF_ADDRESS:
                 connected.close()
                 continue
-            self._of_address[address] += 1
             task = loop.create_task(self._serve(connected))
-            self._tasks.add(task)
-            task.add_done_callback(partial(self._ended, address))
+            task.add_done_callback(partial(self._ended, address, connected))
+            displaced = self._connections.add(address, task)
+            if displaced is not None:
+                displaced.cancel()
 
-    def _ended(self, address: str, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._of_address -= Counter((address,))
+    def _ended(self, address: str, connected: socket.socket, task: asyncio.Task[None]) -> None:
+        self._connections.remove(address, task)
+        if task.cancelled():  # also before it was served
+            connected.close()
 
     async def _serve(self, connected: socket.socket) -> None:
         """Serve one connection until it ends, or its time is over."""
@@ -90,10 +95,15 @@ class ConsoleListener:
         except (OSError, ssl.SSLError):
             connected.close()
             return
-        while not transport.is_closing():
-            age_s = loop.time() - began
-            if age_s >= LONGEST_S:
-                transport.abort()
-            elif age_s >= LAST_REQUEST_S:
+        try:
+            await self._bound(transport, handler, began)
+        finally:
+            transport.abort()
+
+    async def _bound(self, transport: asyncio.Transport, handler: RequestHandler, began: float) -> None:
+        """Return when the connection is closed, or its time is over."""
+        loop = asyncio.get_running_loop()
+        while not transport.is_closing() and (age_s := loop.time() - began) < LONGEST_S:
+            if age_s >= LAST_REQUEST_S:
                 handler.keep_alive(False)  # noqa: FBT003 - the method of aiohttp has no keyword
             await asyncio.sleep(LOOK_EVERY_S)
