@@ -11,7 +11,18 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from sipmesh.errors import OperatorError
-from sipmesh.pki.files import PUBLIC, SECRET, is_encrypted, key_pem, must_be_private, new_key, prepare, read_key, write
+from sipmesh.pki.files import (
+    PUBLIC,
+    SECRET,
+    is_encrypted,
+    key_pem,
+    make_readable_folder,
+    must_be_private,
+    new_key,
+    prepare,
+    read_key,
+    write,
+)
 from sipmesh.pki.keys.passphrase import VARIABLE
 
 if TYPE_CHECKING:
@@ -27,6 +38,18 @@ def test_the_mode_is_ours_whatever_the_umask(tmp_path: Path, umask: int, mode: i
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o002, 0o022])
+def test_only_its_owner_writes_to_a_new_folder_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    """Who may write to the folder of a key or an anchor may put another one there, whatever the mode of the file."""
+    before = os.umask(umask)
+    try:
+        make_readable_folder(tmp_path / "partners" / "partner.test")
+    finally:
+        os.umask(before)
+    made = tmp_path / "partners", tmp_path / "partners" / "partner.test"
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in made] == [0o755, 0o755]
 
 
 def test_a_file_is_the_old_one_until_it_is_placed(tmp_path: Path) -> None:

@@ -30,8 +30,18 @@ if TYPE_CHECKING:
 PUBLIC = 0o644
 SECRET = 0o600
 FOLDER = 0o700
+READABLE_FOLDER = 0o755
 RSA_BITS = 3072  # as strong as P-256 (NIST SP 800-57 part 1, table 2)
 _OTHERS = 0o077
+
+
+def make_readable_folder(folder: Path) -> None:
+    """Create *folder* with its parents unless it exists. Only its owner may write there, whatever the umask: it may hold keys.
+
+    Raises OSError.
+    """
+    for missing in [one for one in reversed((folder, *folder.parents)) if not one.exists()]:
+        missing.mkdir(mode=READABLE_FOLDER, exist_ok=True)
 
 
 def write(file: Path, content: bytes, mode: int = PUBLIC) -> None:

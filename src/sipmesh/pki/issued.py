@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
+from sipmesh.pki.files import make_readable_folder
 from sipmesh.pki.key_pair import write_pair
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Issued:
     def write(self, certificate_file: Path, key_file: Path) -> None:
         """Write certificate chain and key into files, the key first and with mode 0600."""
         for file in (certificate_file, key_file):
-            file.parent.mkdir(parents=True, exist_ok=True)
+            make_readable_folder(file.parent)
         write_pair(certificate_file, self.chain, key_file, self.key)
 
     def __repr__(self) -> str:

@@ -45,7 +45,7 @@ def request(
 
     name = fqdn(server)
     key_file = folder / "servers" / f"{name}.key"
-    key_file.parent.mkdir(parents=True, exist_ok=True)
+    files.make_readable_folder(key_file.parent)
     if key_file.exists():
         key = files.read_key(key_file)
     else:

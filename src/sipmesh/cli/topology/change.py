@@ -55,7 +55,7 @@ class Change:
         if not self.publishes or all(file.resolve().is_relative_to(home) for file in given):
             return list(given)
         below = self._place.folder / PARTNER_FILES / partner.lower()
-        below.mkdir(parents=True, exist_ok=True)
+        files.make_readable_folder(below)
         copies = []
         for file in given:
             copies.append(below / file.name)

@@ -122,7 +122,7 @@ def _write(wanted: Mapping[Path, bytes]) -> list[Path]:
     written = []
     for file, content in wanted.items():
         if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
+            files.make_readable_folder(file.parent)
             files.write(file, content)
             written.append(file)
     return written

@@ -94,7 +94,7 @@ class CrlStore:
         if old is not None and _is_valid(old, at) and not _is_newer(new, old):
             return False
         with file_errors(file):
-            file.parent.mkdir(parents=True, exist_ok=True)
+            files.make_readable_folder(file.parent)
         files.write(file, item.body)
         return True
 

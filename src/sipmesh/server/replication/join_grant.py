@@ -233,7 +233,7 @@ class JudgedGrant:
                 f"the topology names {name} for the certificate, which is outside of {folder}: sipmesh does not write there"
             )
         file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
+        files.make_readable_folder(file.parent)
         files.write(file, self.grant.pem)
 
 

@@ -193,7 +193,7 @@ class FileReceiver:
         with suppress(FileNotFoundError):
             if file.read_bytes() == content:
                 return False
-        file.parent.mkdir(parents=True, exist_ok=True)
+        files.make_readable_folder(file.parent)
         files.write(file, content, files.SECRET if file.suffix == ".key" else files.PUBLIC)
         return True
 
