@@ -279,6 +279,37 @@ async def test_inside_a_call_nobody_speaks_as_somebody_else(federation: Network,
         await erin.reply(await erin.request_in("BYE"), 200)
 
 
+@pytest.mark.parametrize("method", ["UPDATE", "INVITE"])
+@on_loop
+async def test_partner_connects_a_call_to_its_own_users_only(federation: Network, method: str) -> None:
+    """RFC 4916: its server says who talks now. A user of ours, of nobody and of a blocked domain are refused; its own is shown."""
+    async with federation:
+        alice, erin = await federation.phone("alice", FE1), await federation.phone("erin", PARTNER_FE)
+        _, _, dialog = await talking(erin, alice)
+        await alice.request_in("ACK")
+        server = await at_the_edge(federation)
+
+        def says(name: str, *rows: tuple[str, str]) -> Request:
+            asked = inside_of(dialog, server, method)
+            asked.rows[:] = [row for row in asked.rows if row.name != "route" or OURS in row.value]
+            asked.replace("from", f"<{name}>;tag={erin.tag}")
+            for row in rows:
+                asked.append(*row)
+            return asked
+
+        for name in ("sip:boss@example.test", "sip:x@nowhere.test", "sip:x@evil.test", "tel:+1"):
+            assert (await server.ask(says(name))).status == 403, name
+        boss = ("p-asserted-identity", BOSS)
+        assert (await server.ask(says("sip:frank@partner.test", boss))).status == 403
+        await alice.silent()
+        await server.send(says("sip:frank@partner.test"))
+        came = await alice.request_in(method)
+        assert came.from_.uri == "sip:frank@partner.test"
+        assert came.values("p-asserted-identity") == ["<sip:frank@partner.test>"]
+        await alice.reply(came, 200)
+        assert (await server.final(method=method)).status == 200
+
+
 @on_loop
 async def test_a_partner_does_not_come_in_as_one_of_us_by_a_call_that_it_knows(federation: Network) -> None:
     """Its server has seen both route sets of a call. The twin continues with the call."""
