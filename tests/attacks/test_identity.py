@@ -282,7 +282,7 @@ async def test_inside_a_call_nobody_speaks_as_somebody_else(federation: Network,
 @pytest.mark.parametrize("method", ["UPDATE", "INVITE"])
 @on_loop
 async def test_partner_connects_a_call_to_its_own_users_only(federation: Network, method: str) -> None:
-    """RFC 4916: its server says who talks now. A user of ours, of nobody and of a blocked domain are refused; its own is shown."""
+    """RFC 4916: its server says who talks now. Users of others are refused, its own is shown."""
     async with federation:
         alice, erin = await federation.phone("alice", FE1), await federation.phone("erin", PARTNER_FE)
         _, _, dialog = await talking(erin, alice)
