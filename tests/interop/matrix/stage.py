@@ -69,7 +69,7 @@ class Stage:
         self.started += 1
         if second and make != BaresipDevice.make:
             raise NotOfferedError
-        kind, example = MAKES[make], self.network.example
+        kind, example = MAKES[make], self.network.organisation_of(server)
         port = web_address(example, server)[1] if kind.webrtc else example.ports[server][LinkKind.CLIENT]
         known = ({FE1: EXAMPLE} if kind.webrtc else {EDGE: EDGES}).get(server, server)
         user = user or self.user(make)
@@ -77,7 +77,7 @@ class Stage:
         settings = Settings(
             folder=self.folder / f"{make[:2]}{self.started}",
             user=user,
-            domain=EXAMPLE,
+            domain=example.domain,
             server=f"{name or known}:{port}",
             dns=self.network.dns.setting,
             second=f"{second}:{example.ports[second][LinkKind.CLIENT]}" if second else "",
