@@ -19,9 +19,10 @@ from sipmesh.database.number_ceilings import FILE_NUMBERS
 from sipmesh.database.shared import FILE, SharedDatabase
 from sipmesh.demo.forge import Forge, Wish
 from sipmesh.errors import OperatorError, RemoteError
-from sipmesh.pki import authority, files
+from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
+from sipmesh.pki.ledger import checked_records
 from sipmesh.pki.offline.cross_certificate import CROSS
 from sipmesh.server.management.pool import file_replication
 from sipmesh.server.management.pool.file_replication import KIND, FileGiver, FileReceiver, _payload
@@ -135,7 +136,7 @@ def test_nothing_is_sealed_for_a_key_without_a_certificate_that_counts(
     replaced(forged.certificate.public_bytes(Encoding.DER))
     assert ends.give() == []
     with monkeypatch.context() as patched:
-        patched.setattr(authority, "why_record_differs", lambda _: "")
+        patched.setattr(checked_records, "why_record_differs", lambda _: "")
         assert ends.give() == []
     replaced(real.der)
     ends.giver = FileGiver(ends.leader)
@@ -157,7 +158,7 @@ def test_nothing_is_sealed_for_the_key_of_another_server(
     Neither its key nor a new certificate for it is given, also if the rows are not compared with their certificates.
     """
     if not is_compared:
-        monkeypatch.setattr(authority, "why_record_differs", lambda _: "")
+        monkeypatch.setattr(checked_records, "why_record_differs", lambda _: "")
     monkeypatch.setattr(file_replication, "is_due", lambda *_: True)
     records = ends.pool.network.organisation.ca.certificates
     theirs = next(record.der for record in records if record.names[0] == FE2 and record.kind == "server")
@@ -186,7 +187,7 @@ def test_expired_certificate_in_a_row_with_other_dates_does_not_count(
         ends_at = (after + timedelta(days=99)).isoformat()
         db.execute(sql.text("UPDATE ca1_certificates SET not_after = :at WHERE kind = 'server'"), {"at": ends_at})
     engine.dispose()
-    monkeypatch.setattr(authority, "why_record_differs", lambda _: "")
+    monkeypatch.setattr(checked_records, "why_record_differs", lambda _: "")
     with monkeypatch.context() as later:
         later.setattr(file_replication, "now_utc", lambda: after)
         assert ends.give() == []
