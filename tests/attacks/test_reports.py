@@ -11,7 +11,7 @@ import pytest
 from cli.test_foreign_text import ATTACK, dangerous
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.agent import status_reporter
-from support.managed import MGMT, Managed, build_managed
+from support.managed import MGMT, Managed, build_published
 from support.network import EDGE, FE1, FE2
 from support.running import on_loop, until
 
@@ -47,7 +47,7 @@ WRONG: list[dict[str, Any]] = [
 
 @pytest.fixture(name="managed", scope="module")
 def _managed(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
-    return build_managed(tmp_path_factory.mktemp("r") / "o")
+    return build_published(tmp_path_factory.mktemp("r") / "o")
 
 
 @pytest.fixture(autouse=True)

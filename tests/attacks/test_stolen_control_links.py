@@ -16,7 +16,7 @@ from sipmesh.server.management.offers import MOST_OF_POOL
 from sipmesh.sip.message import Request, Response, build_request
 from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
-from support.managed import MGMT, Managed, build_managed
+from support.managed import MGMT, Managed, build_published
 from support.network import EDGE, FE1, FE2, POOL
 from support.peer import Peer
 from support.running import on_loop, until
@@ -71,7 +71,7 @@ async def notifying(managed: Managed) -> Notifying:
 @pytest.fixture(name="managed")
 def _managed(tmp_path_factory: pytest.TempPathFactory) -> Managed:
     folder = tmp_path_factory.mktemp("c")
-    return Managed(build_managed(folder / "o"), folder)
+    return Managed(build_published(folder / "o"), folder)
 
 
 @on_loop

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,15 +18,21 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from yarl import URL
 
 from sipmesh.demo.organisation import PoolPlan
-from sipmesh.demo.ports import HOST, free_port
+from sipmesh.demo.ports import HOST
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.files import key_pem
 from sipmesh.server.console.access.guard import COOKIE
 from sipmesh.server.console.access.secret_table import hash_of
-from support.managed import MGMT, Credentials, Managed, build_managed
+from support.managed import MGMT, Credentials, Managed, build_published
+from support.model_ports import model_port
 
 TOKENS = {"vera": "viewer", "otto": "operator", "sona": "security-officer"}
 """Operators with a token for the API: the token of *vera* is ``vera-token``."""
+
+
+@cache
+def _console_port(_plan: str) -> int:
+    return model_port()
 
 
 @asynccontextmanager
@@ -34,12 +41,11 @@ async def management_with_console(folder: Path, *pools: PoolPlan, **further: Any
 
     *further* keys are those of ``console`` in the topology.
     """
-    organisation = build_managed(folder / "o", *pools)
     operators = [
         {"name": name, "role": role, "token_sha256": hash_of(f"{name}-token")} for name, role in TOKENS.items()
     ]
-    organisation.document["console"] = {"listen": f"{HOST}:{free_port()}", "operators": operators, **further}
-    organisation.write()
+    console = {"listen": f"{HOST}:{_console_port(repr((pools, further)))}", "operators": operators, **further}
+    organisation = build_published(folder / "o", *pools, console=console)
     async with Managed(organisation, folder / "s") as network:
         await network.start(MGMT)
         yield network

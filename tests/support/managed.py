@@ -35,7 +35,22 @@ from sipmesh.transport.link.link import Link
 from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
-from support.network import BEGAN, EDGE, EDGES, EXAMPLE, FE1, FE2, FE3, FE4, POOL, POOL2, copied, make_message_store
+from support.model_ports import model_port
+from support.network import (
+    BEGAN,
+    EDGE,
+    EDGES,
+    EXAMPLE,
+    FE1,
+    FE2,
+    FE3,
+    FE4,
+    POOL,
+    POOL2,
+    copied,
+    copied_with_ports,
+    make_message_store,
+)
 from support.peer import Peer
 from support.running import until
 from support.telling import Told
@@ -56,12 +71,34 @@ def build_managed(folder: Path, *further: PoolPlan, managers: tuple[str, ...] = 
 
     All that a process builds by the same plan are copies of one, with one CA.
     """
-    plan = repr((further, managers))
+    return copied(_kept(repr((further, managers)), lambda model: _model(model, further, managers)), folder)
+
+
+def build_published(folder: Path, *further: PoolPlan, **keys: object) -> Organisation:
+    """The same at version 1, with *keys* in the topology.
+
+    All that a process builds by the same plan have the same ports (`support.model_ports`): only one of them may run.
+    """
+    model = _kept(repr((further, keys)), lambda where: _published(where, further, keys))
+    return copied_with_ports(model, folder)
+
+
+def _kept(plan: str, build: Callable[[Path], Organisation]) -> Organisation:
+    """Give the organisation of *plan*, which is built once in a process."""
     if plan not in _models:
         models = Path(mkdtemp(prefix="models-"))
         atexit.register(shutil.rmtree, models, ignore_errors=True)
-        _models[plan] = _model(models / "m", further, managers)
-    return copied(_models[plan], folder)
+        _models[plan] = build(models / "m")
+    return _models[plan]
+
+
+def _published(folder: Path, further: tuple[PoolPlan, ...], keys: dict[str, object]) -> Organisation:
+    organisation = copied(
+        _kept(repr((further, (MGMT,))), lambda model: _model(model, further, (MGMT,))), folder, model_port
+    )
+    organisation.document.update(keys)
+    organisation.write()
+    return Managed(organisation, folder.parent).organisation
 
 
 def _model(folder: Path, further: tuple[PoolPlan, ...], managers: tuple[str, ...]) -> Organisation:
