@@ -100,7 +100,7 @@ async def greet(peer: Peer) -> None:
     await peer.ask(peer.request("OPTIONS", f"sip:{EXAMPLE}"))
 
 
-@pytest.mark.parametrize("statement", wide_after(2, CHANGES.values()), ids=CHANGES.keys())
+@pytest.mark.parametrize("statement", wide_after(1, CHANGES.values()), ids=CHANGES.keys())
 @pytest.mark.parametrize("known_by", ["file", "audit log"])
 @on_loop
 async def test_revocation_by_name_finds_a_certificate_that_the_ledger_has_lost(

@@ -85,21 +85,24 @@ async def test_a_challenge_of_ours_is_not_handed_on_by_anybody(federation: Netwo
 
 @pytest.mark.parametrize(
     "challenge",
-    [
-        'Digest realm="EXAMPLE.test", nonce="n", qop="auth"',
-        'Digest realm="example\\.test", nonce="n", qop="auth"',
-        'Digest realm=" example.test ", nonce="n"',
-        "Digest realm=example.test, nonce=n",
-        'DIGEST nonce="n", realm="example.test"',
-        'Basic realm="example.test"',
-        'Basic realm="other.test"',
-        'Bearer authz_server="https://evil.test", realm="other.test"',
-        'Digest realm="other.test", nonce="n", realm="example.test"',
-        'Digest realm="other.test", nonce="n", Digest realm="example.test"',
-        'Digest nonce="n"',
-        'Digest realm="partner.test", nonce="n"',
-        "",
-    ],
+    wide_after(
+        6,
+        [
+            'Digest realm="EXAMPLE.test", nonce="n", qop="auth"',
+            'Digest realm="example\\.test", nonce="n", qop="auth"',
+            'Digest realm=" example.test ", nonce="n"',
+            "Digest realm=example.test, nonce=n",
+            'DIGEST nonce="n", realm="example.test"',
+            'Basic realm="example.test"',
+            'Basic realm="other.test"',
+            'Bearer authz_server="https://evil.test", realm="other.test"',
+            'Digest realm="other.test", nonce="n", realm="example.test"',
+            'Digest realm="other.test", nonce="n", Digest realm="example.test"',
+            'Digest nonce="n"',
+            'Digest realm="partner.test", nonce="n"',
+            "",
+        ],
+    ),
 )
 @on_loop
 async def test_no_spelling_of_a_challenge_that_is_not_its_senders_gets_through(
@@ -262,7 +265,9 @@ async def test_a_route_set_of_a_call_makes_no_new_request(federation: Network, m
         await erin.reply(await erin.request_in("BYE"), 200)
 
 
-@pytest.mark.parametrize("who", ["sip:carol@example.test", "sip:erin@partner.test", "sip:x@nowhere.test", "tel:+1"])
+@pytest.mark.parametrize(
+    "who", wide_after(2, ["sip:carol@example.test", "sip:erin@partner.test", "sip:x@nowhere.test", "tel:+1"])
+)
 @pytest.mark.parametrize("method", wide_after(2, ["INVITE", "BYE", "UPDATE", "INFO", "ACK"]))
 @on_loop
 async def test_inside_a_call_nobody_speaks_as_somebody_else(federation: Network, method: str, who: str) -> None:

@@ -33,6 +33,7 @@ from sipmesh.trust.verdict import LinkRefused, Verdict
 from support.network import BOT, EDGE, EXAMPLE, FE1, FE2, PARTNER
 from support.peer import Peer
 from support.running import on_loop
+from support.tiers import wide_after
 
 DAY = timedelta(days=1)
 WITHIN_S = 1.0  # rule R7
@@ -264,7 +265,7 @@ def put(world: World, lists: Lists, content: Content) -> None:
 
 
 @pytest.mark.parametrize("content", USELESS.values(), ids=USELESS)
-@pytest.mark.parametrize("lists", LISTS.values(), ids=LISTS)
+@pytest.mark.parametrize("lists", wide_after(2, LISTS.values()), ids=LISTS)
 @on_loop
 async def test_without_a_list_in_force_nobody_under_it_comes_in(
     model: Model, tmp_path: Path, lists: Lists, content: Content

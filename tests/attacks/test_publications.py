@@ -38,6 +38,7 @@ from support.managed import MGMT, MGMT2, Credentials, Managed, links_between, se
 from support.network import BOT, EDGE, EXAMPLE, FE1, FE2, FE3, POOL, POOL2
 from support.peer import HungUpError, Peer
 from support.running import on_loop, until
+from support.tiers import wide_after
 
 NOW = datetime.now(UTC)
 OTHERS = Forge(NOW).organisation("example.test")
@@ -221,7 +222,7 @@ WRONG_VERSION: dict[str, Attack] = {
 GROUPS = {"tampered": TAMPERED, "wrong signer": WRONG_SIGNER, "wrong version": WRONG_VERSION}
 
 
-@pytest.mark.parametrize("server", [FE1, EDGE])
+@pytest.mark.parametrize("server", wide_after(1, [FE1, EDGE]))
 @pytest.mark.parametrize("attacks", GROUPS.values(), ids=GROUPS)
 @on_loop
 async def test_document_that_is_wrong_in_one_thing_is_not_taken(
@@ -558,7 +559,7 @@ def _edited(text: bytes) -> bytes:
     return text[:middle] + (b"A" if text[middle : middle + 1] != b"A" else b"B") + text[middle + 1 :]
 
 
-@pytest.mark.parametrize("server", [FE1, EDGE])
+@pytest.mark.parametrize("server", wide_after(1, [FE1, EDGE]))
 @pytest.mark.parametrize(
     ("what", "edit"),
     [
@@ -675,7 +676,7 @@ async def test_subscriptions_and_statuses_of_those_who_may_not_are_refused(manag
         await managed.acknowledged(1)
 
 
-@pytest.mark.parametrize("who", [FE2, EDGE, BOT, MGMT])
+@pytest.mark.parametrize("who", wide_after(2, [FE2, EDGE, BOT, MGMT]))
 @on_loop
 async def test_management_has_no_link_but_those_that_it_has_opened(managed: Managed, who: str) -> None:
     """Nobody comes to management; a front end is told, and tells, on the link that management has opened to it."""

@@ -16,6 +16,7 @@ from support.peer import Peer
 from support.running import on_loop, until
 from support.siblings import ONE, TWO, pair_of
 from support.talking import inside_of, talking
+from support.tiers import wide_after
 
 DEVICE = "urn:uuid:00000000-0000-1000-8000-000a95a0e128"
 PREMIUM = ("refer-to", "<sip:900123@premium.test>")
@@ -32,7 +33,7 @@ def transfer(dialog: Dialog, peer: Peer) -> Request:
     return request
 
 
-@pytest.mark.parametrize("sender", SENDERS)
+@pytest.mark.parametrize("sender", wide_after(3, SENDERS))
 @on_loop
 async def test_nobody_has_a_phone_call_somebody_outside_a_call(
     remote: Network, sender: Callable[[Network], Awaitable[Peer]]
@@ -50,7 +51,7 @@ async def test_nobody_has_a_phone_call_somebody_outside_a_call(
         assert (await peer.final(method="REFER")).status == 202
 
 
-@pytest.mark.parametrize("sender", SENDERS)
+@pytest.mark.parametrize("sender", wide_after(3, SENDERS))
 @on_loop
 async def test_caller_refers_no_phone_that_rings(remote: Network, sender: Callable[[Network], Awaitable[Peer]]) -> None:
     """The caller has an early dialog, but nobody has accepted the call. After the 200, the transfer arrives."""

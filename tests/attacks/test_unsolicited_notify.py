@@ -13,6 +13,7 @@ from support.network import BOT, EDGE, FE1, FE2, FE3, PARTNER_EDGE, PARTNER_FE, 
 from support.peer import Peer
 from support.running import on_loop
 from support.talking import inside_of, talking
+from support.tiers import wide_after
 
 CAROL = "sip:carol@example.test"
 EVENTS = ["check-sync;reboot=true", "message-summary", "talk"]
@@ -56,7 +57,7 @@ SENDERS = [
 ]
 
 
-@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize("event", wide_after(1, EVENTS))
 @pytest.mark.parametrize("sender", SENDERS)
 @on_loop
 async def test_notify_outside_a_subscription_reaches_no_phone(
@@ -89,7 +90,7 @@ def notify(dialog: Dialog, caller: Peer, event: str) -> Request:
     return request
 
 
-@pytest.mark.parametrize("sender", SENDERS)
+@pytest.mark.parametrize("sender", wide_after(3, SENDERS))
 @on_loop
 async def test_caller_has_no_phone_answer_or_start_again(
     remote: Network, sender: Callable[[Network], Awaitable[Peer]]

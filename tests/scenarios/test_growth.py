@@ -14,6 +14,7 @@ from support.network import FE1, FE2, PARTNER_FE, Network
 from support.peer import Peer
 from support.running import on_loop
 from support.talking import inside_of, talking
+from support.tiers import wide_after
 
 MESSAGE = "MESSAGE"
 
@@ -123,15 +124,18 @@ LONGEST = f'SIP;text="{"x" * (MAX_REASON - 11)}"'
 
 @pytest.mark.parametrize(
     ("values", "kept"),
-    [
-        (REASONS[:MAX_REASONS], REASONS[:MAX_REASONS]),
-        (REASONS, REASONS[:MAX_REASONS]),
-        ([", ".join(REASONS)], REASONS[:MAX_REASONS]),
-        (["," * 30_000], []),
-        ([",,SIP;cause=600,,"], ["SIP;cause=600"]),
-        ([LONGEST], [LONGEST]),
-        ([LONGEST.replace("x", "xx", 1), "SIP;cause=600"], ["SIP;cause=600"]),
-    ],
+    wide_after(
+        3,
+        [
+            (REASONS[:MAX_REASONS], REASONS[:MAX_REASONS]),
+            (REASONS, REASONS[:MAX_REASONS]),
+            ([", ".join(REASONS)], REASONS[:MAX_REASONS]),
+            (["," * 30_000], []),
+            ([",,SIP;cause=600,,"], ["SIP;cause=600"]),
+            ([LONGEST], [LONGEST]),
+            ([LONGEST.replace("x", "xx", 1), "SIP;cause=600"], ["SIP;cause=600"]),
+        ],
+    ),
     ids=["at the limit", "one more", "in one row", "empty", "between empty ones", "longest", "too long"],
 )
 @on_loop
@@ -173,7 +177,7 @@ async def passes(caller: Peer, callee: Peer, info: Request) -> Request:
         "<tel:+4930>",
     ],
 )
-@pytest.mark.parametrize("server", [FE1, FE2])
+@pytest.mark.parametrize("server", wide_after(1, [FE1, FE2]))
 @on_loop
 async def test_nothing_but_a_loose_route_of_its_own_is_behind_a_phone(pool: Network, server: str, route: str) -> None:
     async with pool:
@@ -199,13 +203,16 @@ async def test_loose_routes_of_a_proxy_of_the_phone_pass(pool: Network, server: 
 
 @pytest.mark.parametrize(
     ("route", "status"),
-    [
-        ("<sip:x@evil.test?Replaces=1>", 400),
-        ("<sip:x@evil.test>", 403),
-        (f"<sip:boss@{FE1}>", 481),
-        (f"<sip:boss@{FE2}>", 403),
-        ("<sip:bob@example.test>", 481),
-    ],
+    wide_after(
+        3,
+        [
+            ("<sip:x@evil.test?Replaces=1>", 400),
+            ("<sip:x@evil.test>", 403),
+            (f"<sip:boss@{FE1}>", 481),
+            (f"<sip:boss@{FE2}>", 403),
+            ("<sip:bob@example.test>", 481),
+        ],
+    ),
 )
 @on_loop
 async def test_strict_route_to_a_partner_asks_for_nothing_that_may_not_be_asked_for(

@@ -10,6 +10,7 @@ from support.network import FE1, FE2, PARTNER_FE, Network
 from support.peer import Peer
 from support.running import on_loop
 from support.talking import inside_of, talking
+from support.tiers import wide_after
 
 BOB = "sip:bob@example.test"
 WARNING = '399 sipmesh "the next hop has sent a malformed response"'
@@ -55,7 +56,7 @@ async def released(phone: Peer, came: Request) -> None:
     assert bye.values("reason") == [MALFORMED]
 
 
-@pytest.mark.parametrize(("old", "new", "status"), FAULTS)
+@pytest.mark.parametrize(("old", "new", "status"), wide_after(4, FAULTS))
 @on_loop
 async def test_malformed_answer_is_a_502_for_the_caller(home: Network, old: bytes, new: bytes, status: int) -> None:
     async with home:

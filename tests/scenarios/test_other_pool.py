@@ -23,6 +23,7 @@ from support.network import (
 from support.peer import Peer
 from support.running import on_loop, until
 from support.talking import call_is_taken_back, inside_of, talking
+from support.tiers import wide_after
 from support.user_changes import change_bob
 
 ASSERTED = "p-asserted-identity"
@@ -44,12 +45,15 @@ async def homes_of(network: Network, user: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [
-        (("bob", FE1), ("dora", FE3)),  # a carried user and one at home
-        (("bob", FE1), ("alice", FE1)),  # and one of the pool that carries
-        (("bob", FE1), ("dora", FE1)),  # two carried users of one server
-        (("bob", FE2), ("alice", FE4)),  # two who are each at the other's pool
-    ],
+    wide_after(
+        2,
+        [
+            (("bob", FE1), ("dora", FE3)),  # a carried user and one at home
+            (("bob", FE1), ("alice", FE1)),  # and one of the pool that carries
+            (("bob", FE1), ("dora", FE1)),  # two carried users of one server
+            (("bob", FE2), ("alice", FE4)),  # two who are each at the other's pool
+        ],
+    ),
 )
 @on_loop
 async def test_messages_and_calls_pass_in_both_directions(

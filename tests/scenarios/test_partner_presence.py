@@ -14,6 +14,7 @@ from support.checkout import DOCS
 from support.network import FE2, PARTNER_FE, Network
 from support.peer import Peer
 from support.running import on_loop
+from support.tiers import wide_after
 
 PAGE = DOCS / "howto/users.md"
 FIRST, LAST = "<!-- partner presence: tests/scenarios/test_partner_presence.py -->", "<!-- end of partner presence -->"
@@ -64,7 +65,7 @@ def check_page(row: str) -> None:
     assert row in rows, f"write the page again: {WRITES}=1 pytest -n 0 tests/scenarios/test_partner_presence.py"
 
 
-@pytest.mark.parametrize(("policy", "own"), CASES)
+@pytest.mark.parametrize(("policy", "own"), wide_after(3, CASES))
 @on_loop
 async def test_partner_sees_what_the_page_says(federation: Network, policy: str, own: Watching | None) -> None:
     """Through both edges. Bob has published that he is busy."""

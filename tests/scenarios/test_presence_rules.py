@@ -142,7 +142,7 @@ async def test_rule_counts_for_watchers_of_another_pool(two_pools: Network) -> N
 
 
 @pytest.mark.parametrize(("watching", "status"), [(Watching.BLOCK, 403), (Watching.POLITE_BLOCK, 480)])
-@pytest.mark.parametrize("server", [FE1, FE2])
+@pytest.mark.parametrize("server", wide_after(1, [FE1, FE2]))
 @on_loop
 async def test_blocked_watcher_learns_nothing_from_the_phone_either(
     pool: Network, watching: Watching, status: int, server: str
@@ -164,7 +164,7 @@ async def test_blocked_watcher_learns_nothing_from_the_phone_either(
 
 
 @pytest.mark.parametrize("event", wide_after(2, ["dialog", "Dialog;sla", "conference", "vq-rtcpxr"]))
-@pytest.mark.parametrize("server", [FE1, FE2])
+@pytest.mark.parametrize("server", wide_after(1, [FE1, FE2]))
 @on_loop
 async def test_colleague_learns_no_call_id_without_a_rule_that_allows_it(
     pool: Network, event: str, server: str
@@ -188,8 +188,8 @@ async def test_colleague_learns_no_call_id_without_a_rule_that_allows_it(
 
 
 @pytest.mark.parametrize(("watching", "status"), [(Watching.BLOCK, 403), (Watching.POLITE_BLOCK, 480)])
-@pytest.mark.parametrize("method", ["OPTIONS", "SUBSCRIBE", "INFO", "PING"])
-@pytest.mark.parametrize("server", [FE1, FE2])
+@pytest.mark.parametrize("method", wide_after(2, ["OPTIONS", "SUBSCRIBE", "INFO", "PING"]))
+@pytest.mark.parametrize("server", wide_after(1, [FE1, FE2]))
 @on_loop
 async def test_blocked_watcher_does_not_see_by_silent_requests_whether_a_phone_is_there(
     pool: Network, watching: Watching, status: int, method: str, server: str
@@ -367,7 +367,7 @@ def notify_of(asked: Request, sender: Peer, event: str = "dialog") -> Request:
     )
 
 
-@pytest.mark.parametrize("server", [FE1, FE3])
+@pytest.mark.parametrize("server", wide_after(1, [FE1, FE3]))
 @pytest.mark.parametrize("watching", [Watching.BLOCK, Watching.POLITE_BLOCK])
 @on_loop
 async def test_blocked_watcher_is_told_no_more_by_the_phone(
@@ -413,7 +413,7 @@ async def test_blocked_watcher_writes_no_event_that_only_the_phone_reads_as_dial
 
 
 @pytest.mark.parametrize("sender", ["alice@example.test", "anonymous@anonymous.invalid"])
-@pytest.mark.parametrize("server", [FE1, FE2])
+@pytest.mark.parametrize("server", wide_after(1, [FE1, FE2]))
 @on_loop
 async def test_blocked_watcher_subscribes_to_no_dialogs_inside_a_call_either(
     pool: Network, sender: str, server: str

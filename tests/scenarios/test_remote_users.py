@@ -28,6 +28,7 @@ from support.network import (
 from support.peer import Peer
 from support.running import on_loop, until
 from support.talking import call_is_taken_back, inside_of, talking
+from support.tiers import wide_after
 from support.user_changes import change_bob
 from support.web_peer import WebPeer, open_websocket, web_address
 from transport.authority import Authority
@@ -41,7 +42,9 @@ def bindings(network: Network) -> int:
 
 
 @pytest.mark.parametrize("user", ["alice", "bob"])
-@pytest.mark.parametrize(("other", "there"), [("dora", FE4), ("carol", FE1), ("dora", EDGE), ("erin", PARTNER_FE)])
+@pytest.mark.parametrize(
+    ("other", "there"), wide_after(2, [("dora", FE4), ("carol", FE1), ("dora", EDGE), ("erin", PARTNER_FE)])
+)
 @on_loop
 async def test_messages_and_calls_pass_in_both_directions(remote: Network, user: str, other: str, there: str) -> None:
     """From the edge to one pool and to the pool behind it; with users inside, with one beside it at the edge, with partners."""

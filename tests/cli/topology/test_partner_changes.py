@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cli.world import Organisation, sipmesh
+from support.tiers import wide_after
 
 PARTNER = "partner.test"
 
@@ -64,15 +65,18 @@ def test_blocked_partner_is_unblocked_and_stays_removed(federated: Organisation)
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
-    [
-        (("change", PARTNER, "egde=x.test"), "did you mean 'edge'"),
-        (("change", "partnr.test", "edge=x.test"), f"did you mean '{PARTNER}'"),
-        (("change", PARTNER, "domains+=example.com"), "is a name of our own"),
-        (("change", PARTNER, "anchors=[no.pem]"), "no.pem"),
-        (("change", PARTNER, "domains=[]"), "is empty"),
-        (("remove", "other.test"), "is not a partner"),
-        (("unblock", PARTNER), "is not a blocked name"),
-    ],
+    wide_after(
+        3,
+        [
+            (("change", PARTNER, "egde=x.test"), "did you mean 'edge'"),
+            (("change", "partnr.test", "edge=x.test"), f"did you mean '{PARTNER}'"),
+            (("change", PARTNER, "domains+=example.com"), "is a name of our own"),
+            (("change", PARTNER, "anchors=[no.pem]"), "no.pem"),
+            (("change", PARTNER, "domains=[]"), "is empty"),
+            (("remove", "other.test"), "is not a partner"),
+            (("unblock", PARTNER), "is not a blocked name"),
+        ],
+    ),
 )
 def test_wrong_change_leaves_draft_and_network_alone(
     federated: Organisation, arguments: tuple[str, ...], reason: str

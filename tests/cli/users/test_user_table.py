@@ -10,6 +10,7 @@ import pytest
 
 from cli.world import DOMAIN, Organisation
 from sipmesh.storage.users.user_database import Users
+from support.tiers import wide_after
 
 ALICE, BOB = f"alice@{DOMAIN}", f"bob@{DOMAIN}"
 
@@ -64,16 +65,19 @@ def test_exported_table_is_imported_with_new_passwords(organisation: Organisatio
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [
-        ("user,password\nalice,secret\n", "a table has no passwords"),
-        ("user,HA1_md5\nalice,0\n", "a table has no passwords"),
-        ("name\nalice\n", "no column 'user'"),
-        ("user\nalice@elsewhere.test\n", "users.csv:2: elsewhere.test is not a SIP domain"),
-        ("user,pool\nalice,pool9.example.com\n", "is not a pool of the topology"),
-        ("user,digest\nalice,sha1\n", "'SHA1' is not a digest algorithm"),
-        ("user\nalice\nALICE\n", "is on line 2 already"),
-        ('user\n"x', "is not a table"),
-    ],
+    wide_after(
+        4,
+        [
+            ("user,password\nalice,secret\n", "a table has no passwords"),
+            ("user,HA1_md5\nalice,0\n", "a table has no passwords"),
+            ("name\nalice\n", "no column 'user'"),
+            ("user\nalice@elsewhere.test\n", "users.csv:2: elsewhere.test is not a SIP domain"),
+            ("user,pool\nalice,pool9.example.com\n", "is not a pool of the topology"),
+            ("user,digest\nalice,sha1\n", "'SHA1' is not a digest algorithm"),
+            ("user\nalice\nALICE\n", "is on line 2 already"),
+            ('user\n"x', "is not a table"),
+        ],
+    ),
 )
 def test_wrong_table_adds_nobody(organisation: Organisation, tmp_path: Path, text: str, why: str) -> None:
     passwords = tmp_path / "passwords.csv"

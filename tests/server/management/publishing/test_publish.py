@@ -31,6 +31,7 @@ from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.view import ServerView, view
 from support.managed import MGMT, build_managed
 from support.telling import Told
+from support.tiers import wide_after
 
 ADA, AT = "ada (1)", datetime.now(UTC)
 
@@ -119,7 +120,7 @@ def test_version_that_is_too_large_is_refused_by_each_way_to_publish(
     assert (desk.head, desk.applied) == (1, [])
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", wide_after(3, WAYS))
 def test_version_within_the_size_limit_is_published_by_each_way(desk: Desk, way: str) -> None:
     """The control of the test above."""
     WAYS[way](desk)
@@ -142,7 +143,7 @@ def test_largest_document_is_accepted_and_one_octet_more_is_not() -> None:
         must_fit(bytes(LARGEST_GIVEN + 1))
 
 
-@pytest.mark.parametrize("way", ["publish", "rollback", "block", "publish at rest", "block at rest"])
+@pytest.mark.parametrize("way", wide_after(2, ["publish", "rollback", "block", "publish at rest", "block at rest"]))
 def test_refused_attempt_is_a_line_in_the_audit_log(desk: Desk, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "LARGEST_GIVEN", 1000)
     with pytest.raises(OperatorError):

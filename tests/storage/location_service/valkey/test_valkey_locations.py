@@ -370,7 +370,7 @@ def test_later_process_that_renews_its_lease_keeps_its_place(
         b"1 " + value_of(replace(PHONE, server="evil.test", incarnation=0, cseq=2**50), SEAL),
     ],
 )
-@pytest.mark.parametrize("restores", [False, True])
+@pytest.mark.parametrize("restores", wide_after(1, [False, True]))
 def test_row_of_no_server_of_the_pool_gives_way_whatever_cseq_it_has(
     fe1: ValkeyMember, fe2: ValkeyMember, valkey: ValkeyServer, false: bytes, *, restores: bool
 ) -> None:

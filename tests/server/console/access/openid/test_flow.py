@@ -17,6 +17,7 @@ from support.console import Visitor, management_with_console
 from support.managed import MGMT, Managed
 from support.openid_provider import OpenIdProvider, come, go, log_in
 from support.running import on_loop
+from support.tiers import wide_after
 
 
 @asynccontextmanager
@@ -141,12 +142,15 @@ async def test_provider_with_another_certificate_than_the_topology_wants_is_not_
 
 @pytest.mark.parametrize(
     "said",
-    [
-        {"issuer": "https://evil.test"},
-        {"token_endpoint": "http://127.0.0.1/token"},
-        {"jwks_uri": None},
-        {"authorization_endpoint": "javascript:alert(1)"},
-    ],
+    wide_after(
+        2,
+        [
+            {"issuer": "https://evil.test"},
+            {"token_endpoint": "http://127.0.0.1/token"},
+            {"jwks_uri": None},
+            {"authorization_endpoint": "javascript:alert(1)"},
+        ],
+    ),
 )
 @on_loop
 async def test_metadata_that_does_not_fit_leads_nobody_anywhere(tmp_path: Path, said: dict[str, Any]) -> None:
