@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from sipmesh.routing.authentication.verifier import Verifier
     from sipmesh.sip.digest import Algorithm
     from sipmesh.storage.users.user import User
     from sipmesh.topology.document.watching import Watching
@@ -65,7 +64,7 @@ if TYPE_CHECKING:
 class Users:
     """The users of one organisation."""
 
-    __slots__ = ("_database", "_engine", "_file", "_known", "_stamp", "where")
+    __slots__ = ("_database", "_engine", "_file", "_known", "_stamp", "home", "verifier", "where")
 
     def __init__(self, url: str | Path, *, in_memory: bool = True) -> None:
         """Open or create the database; a path means SQLite. Raises `OperatorError` if it cannot be used.
@@ -77,6 +76,7 @@ class Users:
         self.where, self._engine, self._file = self._database.where, self._database.engine, self._database.file
         self._stamp: Stamp | None = None
         self._known = KnownUsers()
+        self.home, self.verifier = self._known.home, self._known.verifier  # without a frame of ours: often asked
         self._database.migrate(schema.USERS)
         if in_memory:
             with self._database.border():
@@ -328,20 +328,9 @@ class Users:
             number = raise_number(db, 0, self.number)
             return raise_number(db, max(1, USERS_NUMBERS.at(datetime.now(UTC)) - number), number)
 
-    def verifier(self, aor: str) -> Verifier | None:
-        """Return the password verifier of *aor* from memory, as of the last `refresh`; None for an unknown user."""
-        return self._known.verifier(aor)
-
     def is_withheld(self, aor: str) -> bool:  # noqa: ARG002 - the method of `ReplicatedUsers`
         """Return False: the database is the origin of what is known."""
         return False
-
-    def home(self, aor: str) -> str | None:
-        """Return the home pool of *aor* as of the last `refresh`, "" if none is set.
-
-        None for an unknown user.
-        """
-        return self._known.home(aor)
 
     def owner(self, alias: str) -> str:
         """Return the user of *alias* as of the last `refresh`, "" if it is nobody's."""
