@@ -313,7 +313,8 @@ def _name_addr(text: str) -> NameAddr:
         return _quoted(text)
     if opening < 0 or 0 <= semicolon < opening:
         return _bare(text)
-    return _bracketed(_display(text[:opening].strip(LWS), text), text[opening:], text)
+    display = _display(text[:opening].strip(LWS), text) if opening else None
+    return _bracketed(display, text[opening:], text)
 
 
 _name_addrs: Final[dict[str, NameAddr]] = {}

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.kept import keep
 from sipmesh.sip.text import ALPHANUM, HEX, UNRESERVED, ascii_lower, ascii_upper, is_digits, shown
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Params = tuple[tuple[str, str | None], ...]
 Headers = tuple[tuple[str, str], ...]
@@ -29,7 +26,7 @@ _MAX_PORT: Final = 65535
 _OCTETS: Final = 4
 _LARGEST_OCTET: Final = 255
 _LARGEST_ASCII: Final = 127
-SCHEMES: Final[Mapping[str, Literal["sip", "sips"]]] = {"sip": "sip", "sips": "sips"}
+SCHEMES: Final[dict[str, Literal["sip", "sips"]]] = {"sip": "sip", "sips": "sips"}
 # Longer texts are not cached. So the caches stay below 2 MiB, whatever a peer sends.
 CACHED_LENGTH: Final = 256
 # 19.1.4: a parameter of these in one URI only makes two URIs different. (transport: by the examples there.)
@@ -191,7 +188,7 @@ def _folded(value: str | None) -> str | None:
 
 def _parse(text: str) -> SipUri:
     scheme, _, rest = text.partition(":")
-    if (known := SCHEMES.get(ascii_lower(scheme))) is not None:
+    if (known := SCHEMES.get(scheme) or SCHEMES.get(ascii_lower(scheme))) is not None:
         return _parse_rest(known, rest, text)
     if scheme_of(text):
         # 8.2.2.1: a Request-URI whose scheme is not understood gets 416.

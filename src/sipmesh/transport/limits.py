@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from sipmesh.sip.framing import ReadLimits
 from sipmesh.trust.evidence import LinkKind
@@ -191,10 +190,20 @@ class Limits:
         return shared_limits(self.start_line_bytes, header, body, growth=0)
 
 
-@lru_cache(maxsize=64)
 def shared_limits(start_line: int, header: int, body: int, growth: int = ReadLimits().growth) -> ReadLimits:
     """Return one shared object for equal limits, because every link refers to one."""
-    return ReadLimits(start_line=start_line, header=header, growth=growth, body=body)
+    named = start_line, header, body, growth
+    limits = _shared.get(named)
+    if limits is None:
+        limits = ReadLimits(start_line=start_line, header=header, growth=growth, body=body)
+        if len(_shared) < _MOST_SHARED:
+            _shared[named] = limits
+    return limits
+
+
+_shared: Final[dict[tuple[int, int, int, int], ReadLimits]] = {}
+_MOST_SHARED: Final = 64
+"""Limits are set once for each server of this process, so that there are few."""
 
 
 def reasons() -> dict[str, str]:

@@ -269,6 +269,8 @@ class _Case:
 
     def after(self, changes: Changes) -> tuple[Binding, ...]:
         """Give the bindings after *changes*, new ones first."""
+        if not self.stored:
+            return changes.put
         replaced = {*changes.drop, *(binding.key for binding in changes.put)}
         kept = [row for row in self.stored if row.key not in replaced and row.expires_at > self.at]
         return (*changes.put, *kept)
