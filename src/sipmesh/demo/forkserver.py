@@ -48,6 +48,12 @@ IMPORTED: Final = (
     "sipmesh.server.service",
     "sipmesh.server.log",
     "sipmesh.server.console.console_server",
+    "sipmesh.server.console.apply_command",
+    "sipmesh.server.console.commands",
+    "sipmesh.server.console.draft_commands",
+    "sipmesh.server.console.live_commands",
+    "sipmesh.server.console.partner_commands",
+    "sipmesh.server.console.user_commands",
     "typer.rich_utils",
     "alembic.command",
 )
