@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from sipmesh.storage.location_service import sqlite_locations
 from sipmesh.storage.location_service.bindings import BindingStore
 from sipmesh.storage.location_service.locations import StoredRows, Write, WriteResult
 from sipmesh.storage.location_service.sqlite_locations import CLOSING_S, SqliteLocations
@@ -133,3 +135,22 @@ def test_end_of_another_process_takes_no_row_away(begin: Callable[[str, int], Me
     assert [row.key for row in stored.rows] == [PHONE.key]
     end_another_process(file)
     assert file.with_name("bindings.db-wal").stat().st_size > 0
+
+
+@pytest.mark.parametrize("how", ["same path", "copy", "network file system"])
+def test_store_has_one_identity_on_one_machine_only(
+    begin: Callable[[str, int], Member], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Twin: a second server of the machine tells the same identity."""
+    fe1 = begin(FE1, 7)
+    assert begin(FE2, 8).locations.identity == fe1.locations.identity
+    folder = tmp_path / "other"
+    folder.mkdir()
+    if how == "copy":
+        shutil.copy(tmp_path / "bindings.db", folder)
+    elif how == "network file system":
+        folder = tmp_path
+    (boot_id := tmp_path / "boot_id").write_text("that of another machine")
+    monkeypatch.setattr(sqlite_locations, "BOOT_ID", boot_id)
+    with closing(SqliteLocations(folder / "bindings.db", lambda _: None)) as elsewhere:
+        assert elsewhere.identity != fe1.locations.identity

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from hashlib import blake2s
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -26,6 +27,19 @@ CLOSING_S: Final = 1.0
 Lookup = tuple[str, Callable[[StoredRows | None], None]]
 
 
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+"""A random number of the running kernel: all processes of a machine read the same one, containers too."""
+
+
+def on_this_machine(identity: str) -> str:
+    """Give the identity of a file as servers tell it: the same for those that share the file on one machine.
+
+    A copy of the file has the identity of the file. And a file on a network file system is not shared, although two machines open
+    it: neither its locks nor the memory beside it (`VersionTable`) reach the other machine.
+    """
+    return blake2s(f"{identity} {BOOT_ID.read_text()}".encode(), digest_size=16).hexdigest()
+
+
 class SqliteLocations:
     """The bindings of the servers of one host. *post* reaches the loop; *clock* gives seconds and is never set."""
 
@@ -37,7 +51,7 @@ class SqliteLocations:
         self._post = while_loop_runs(post)
         self._reading = BindingStore(path)
         self._writing = BindingStore(path, self._reading.versions)
-        self.identity = self._reading.identity
+        self.identity = on_this_machine(self._reading.identity)
         self.versions: Sequence[int] = self._reading.versions.values
         self._lookups: SimpleQueue[Lookup | None] = SimpleQueue()
         self._writer = BindingWriter(self._writing, self._written, clock)
