@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,12 @@ import pytest
 from sipmesh.demo import forkserver
 from sipmesh.demo.forkserver import Forked
 from sipmesh.errors import SipmeshError
+from sipmesh.pki.ca_rotation import CaGenerations
+from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 from sipmesh.storage.management_db import ManagementDb
 from support.managed import MGMT, MGMT2
-from support.network import FE1
+from support.network import FE1, FE2
 from support.pool import Pool, build_pool
 from support.running import LOOK_AGAIN_S, until, within
 
@@ -69,13 +73,18 @@ class Processes:
         self.running[name].send_signal(number)
 
     def end(self) -> None:
-        for process in self.running.values():
-            if process.poll() is None:
-                process.send_signal(signal.SIGCONT)
-                process.kill()
-                process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
+        for name in list(self.running):
+            self.killed(name)
+
+    def killed(self, name: str) -> None:
+        """Kill a server that may be stopped, or may have ended before."""
+        process = self.running.pop(name)
+        if process.poll() is None:
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
 
 
 @pytest.fixture(name="pool")
@@ -153,3 +162,50 @@ async def test_nothing_that_a_stopped_leader_does_afterwards_counts(pool: Pool, 
             assert done < ours
         with pytest.raises(SipmeshError, match=f"{MGMT2} leads|leads the management pool"):
             await processes.publish(MGMT, "too late")
+
+
+class Transcript:
+    """What happened, with the seconds since the leader was killed; each line is printed."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def tell(self, what: str) -> None:
+        print(f"{time.monotonic() - self._began:5.1f} s  {what}")  # noqa: T201 - `make soak` shows it with -s
+
+
+def led_by(told: Any) -> str:
+    """Give who leads, and the fencing number, as the status shows it."""
+    [leader] = [one for one in told["managers"] if one["fencing"]]
+    return f"{leader['server']} leads with fencing number {leader['fencing']}"
+
+
+@within(2 * PATIENCE_S)
+async def test_death_of_the_leader_as_its_operator_sees_it(pool: Pool) -> None:
+    """`-s` prints the transcript that docs/reliability.md has."""
+    async with running(pool) as processes:
+        number = await processes.publish(MGMT, "before")
+        await until(lambda: pool.network.number(FE1) == number)
+        told = Transcript()
+        print()  # noqa: T201
+        told.tell(f"{led_by(await processes.ask(MGMT, 'network'))}; {FE1} has version {number}")
+        processes.killed(MGMT)
+        told.tell(f"kill -9 {MGMT}")
+        alice, bob = await pool.network.agent("alice", FE1), await pool.network.agent("bob", FE1)
+        assert (await alice.message(bob.party.aor, "still here")).status == 200
+        told.tell(f"alice and bob log in at {FE1}, and alice's message is answered with 200")
+        told.tell(led_by(await processes.answers(MGMT2, "network")))
+        after = await processes.publish(MGMT2, "after")
+        told.tell(f"{MGMT2} has published version {after}")
+        await until(lambda: pool.network.number(FE1) == after)
+        told.tell(f"{FE1} has version {after}")
+        crl = pool.network.folder(FE1) / "ca" / "issuing.crl"
+        before = crl.read_bytes()
+        CaGenerations(pool.network.folder(MGMT2) / "ca").revoke_servers((FE2,), Reason.SUPERSEDED, datetime.now(UTC))
+        await processes.ask(MGMT2, "files-changed")
+        await until(lambda: crl.read_bytes() != before)
+        told.tell(f"the certificate of {FE2} is revoked, and {FE1} has the new CRL")
+        await processes.serve(MGMT)
+        told.tell(f"{MGMT} runs again; {led_by(await processes.answers(MGMT2, 'network'))}")
+        assert [number for number, _ in history_of(pool)] == list(range(1, after + 1))
+        told.tell(f"versions 1 to {after}: each number once, and the audit log is whole")

@@ -17,6 +17,7 @@ from typing import Any, Self
 import pytest
 
 from sipmesh.demo.organisation import Organisation
+from support.bad_network import BadNetwork
 from support.between import Between
 from support.network import FE1, FE2
 from support.peer import Peer
@@ -28,19 +29,6 @@ pytestmark = [pytest.mark.peer("valkey"), pytest.mark.soak]
 USERS = ("alice", "bob", "carol")
 HEALED_S = 3.0
 """What the how-to page promises; asserted at ten times this."""
-
-
-class Delaying(Between):
-    """Passes octets on after a while."""
-
-    delay_s = 0.0
-
-    async def _pump(self, direction: str, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while data := await source.read(65_536):
-            await asyncio.sleep(self.delay_s)
-            await self._open[direction].wait()
-            sink.write(data)
-        sink.close()
 
 
 @dataclass
@@ -197,9 +185,9 @@ async def test_registration_that_was_acknowledged_around_a_fault_is_never_lost(
             assert await bed.reach("carol", user) == 200
 
 
-def _behind(network: TwoHosts, between: Between) -> None:
-    """Have fe2 reach the store through *between*."""
-    host = network.organisations[1]
+def through(network: TwoHosts, number: int, between: Between) -> None:
+    """Have the server of a host reach the store through *between*."""
+    host = network.organisations[number]
     document: dict[str, Any] = copy.deepcopy(host.document)
     document["storage"]["bindings"] = f"valkey://127.0.0.1:{between.address[1]}"
     host.document = document
@@ -212,7 +200,7 @@ async def test_server_that_is_cut_off_ends_after_half_a_minute_and_is_back_at_on
 ) -> None:
     async with Between(("127.0.0.1", valkey.port)) as between:
         network = TwoHosts.of_pool(dave, tmp_path, valkey)
-        _behind(network, between)
+        through(network, 1, between)
         async with network:
             bed = await Bed(network).begun()
             between.stop()
@@ -233,9 +221,9 @@ async def test_slow_store_delays_what_is_not_in_memory_and_refuses_nothing(
     dave: Organisation, tmp_path: Path, valkey: ValkeyServer
 ) -> None:
     """200 ms each way."""
-    async with Delaying(("127.0.0.1", valkey.port)) as between:
+    async with BadNetwork(("127.0.0.1", valkey.port)) as between:
         network = TwoHosts.of_pool(dave, tmp_path, valkey)
-        _behind(network, between)
+        through(network, 1, between)
         async with network:
             bed = await Bed(network).begun()
             between.delay_s = 0.2

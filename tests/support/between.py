@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 from typing import Final, Self
 
 from sipmesh.demo.ports import HOST
@@ -16,9 +17,12 @@ BACK: Final = "back"
 
 
 class Between:
-    """Listens on a port of its own, and passes on to *target* what comes. No connection is ever reset by it."""
+    """Listens on a port of its own, and passes on what comes to *target*, an address or a socket file.
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    It never resets a connection.
+    """
+
+    def __init__(self, target: tuple[str, int] | Path) -> None:
         self._target = target
         self._open = {THERE: asyncio.Event(), BACK: asyncio.Event()}
         self._pumps: set[asyncio.Task[None]] = set()
@@ -51,11 +55,16 @@ class Between:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.append(writer)
-        onward, backward = await asyncio.open_connection(*self._target)
+        onward, backward = await self._reach()
         self._writers.append(backward)
         for direction, source, sink in ((THERE, reader, backward), (BACK, onward, writer)):
             pump = asyncio.create_task(self._pump(direction, source, sink))
             self._pumps.add(pump)
+
+    async def _reach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._target, Path):
+            return await asyncio.open_unix_connection(self._target)
+        return await asyncio.open_connection(*self._target)
 
     async def _pump(self, direction: str, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         try:

@@ -170,7 +170,7 @@ class Change:
             second.follow()
         serial = first.issue()
         first.revoke(serial)
-        self.revoked.add(serial)
+        self.revoked = {serial}  # those before were checked after their change
         process = self._begun(moment, step)
         _, status = os.waitpid(process, os.WUNTRACED)
         is_done = os.WIFEXITED(status)
