@@ -42,7 +42,9 @@ from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
 DOMAIN = "example.test"
-SERVERS = tuple(f"fe{number}.{DOMAIN}" for number in (1, 2, 3))
+MOST_SERVERS = 4
+NAMES = tuple(f"fe{number + 1}.{DOMAIN}" for number in range(MOST_SERVERS))
+SERVERS = NAMES[:3]
 AT_ONCE = 20
 """Registrations in flight, as the window of the other measurements."""
 
@@ -73,10 +75,10 @@ class Act:
 
 
 class Pool:
-    """Three front ends that run, and the phones of their users."""
+    """The front ends of one pool that run, and the phones of their users."""
 
-    def __init__(self, organisation: Organisation, reactor: Reactor, phones: int) -> None:
-        self.organisation, self._reactor = organisation, reactor
+    def __init__(self, organisation: Organisation, reactor: Reactor, phones: int, servers: tuple[str, ...]) -> None:
+        self.organisation, self._reactor, self._servers = organisation, reactor, servers
         self._trust = Trust.of_pem(organisation.root.read_bytes())
         self.running: dict[str, Forked] = {}
         self.users = [f"user{number}" for number in range(phones)]
@@ -85,11 +87,11 @@ class Pool:
 
     async def start(self) -> None:
         """Start the servers, and wait until each one answers."""
-        for name in SERVERS:
+        for name in self._servers:
             with (self.organisation.folder / f"{name}.log").open("ab") as log:
                 file = str(self.organisation.file)
                 self.running[name] = forkserver.start(("serve", name, "--topology", file), log)
-        for name in SERVERS:
+        for name in self._servers:
             await self._ready(name)
 
     async def _ready(self, name: str) -> None:
@@ -117,7 +119,7 @@ class Pool:
 
     def home(self, user: str) -> str:
         """The server of a phone at first."""
-        return SERVERS[self.users.index(user) % len(SERVERS)]
+        return self._servers[self.users.index(user) % len(self._servers)]
 
     async def connect(self, user: str, server: str) -> None:
         """Give a phone a link to *server*, in place of the one that it has."""
@@ -134,13 +136,18 @@ class Pool:
             await old.close()
         await agent.connect(*self.organisation.address(server, LinkKind.CLIENT))
 
+    async def connect_all(self) -> None:
+        """Give each phone a link to its first server."""
+        for user in self.users:
+            await self.connect(user, self.home(user))
+
     async def register(self, user: str) -> bool:
         """Register a phone on its link: a challenge and an answer at first, a refresh later."""
         return (await self.agents[user].register()).ok
 
     async def move(self, user: str) -> bool:
         """Register a phone whose server is gone at one of the others."""
-        others = [name for name in SERVERS if name in self.running]
+        others = [name for name in self._servers if name in self.running]
         await self.connect(user, others[self.users.index(user) % len(others)])
         return await self.register(user)
 
@@ -171,9 +178,8 @@ async def act(pool: Pool, users: Sequence[str], do: Callable[[str], Awaitable[bo
 
 async def measure(folder: Path, phones: int, store: str) -> dict[str, Act]:
     """Make the acts with the registrations in *store*: a URL, or "" for the file."""
-    async with _pool(folder, phones, store) as pool:
-        for user in pool.users:
-            await pool.connect(user, pool.home(user))
+    async with running_pool(folder, phones, store) as pool:
+        await pool.connect_all()
         acts = {"first login": await act(pool, pool.users, pool.register)}
         acts["refresh"] = await act(pool, pool.users, pool.register)
         gone = SERVERS[-1]
@@ -188,15 +194,20 @@ async def measure(folder: Path, phones: int, store: str) -> dict[str, Act]:
 
 
 @asynccontextmanager
-async def _pool(folder: Path, phones: int, store: str) -> AsyncIterator[Pool]:
-    organisation = Organisation.build(folder, DOMAIN, (PoolPlan(f"pool1.{DOMAIN}", Role.FRONT_END, SERVERS),))
+async def running_pool(
+    folder: Path, phones: int, store: str, servers: tuple[str, ...] = SERVERS, workers: int = 1
+) -> AsyncIterator[Pool]:
+    """Run *servers* with so many *workers* each; the registrations are in *store*: a URL, or "" for the file."""
+    organisation = Organisation.build(folder, DOMAIN, (PoolPlan(f"pool1.{DOMAIN}", Role.FRONT_END, servers),))
+    document: dict[str, Any] = organisation.document
+    for server in document["pools"][0]["servers"]:
+        server["workers"] = workers
     if store:
-        document: dict[str, Any] = organisation.document
         document["storage"] = {"bindings": store}
     organisation.write()
     organisation.issue_all()
     reactor = Reactor(asyncio.get_running_loop())
-    pool = Pool(organisation, reactor, phones)
+    pool = Pool(organisation, reactor, phones, servers)
     organisation.add_users(*pool.users)
     try:
         await pool.start()
@@ -207,7 +218,7 @@ async def _pool(folder: Path, phones: int, store: str) -> AsyncIterator[Pool]:
 
 
 @contextmanager
-def _valkey(folder: Path) -> Iterator[str]:
+def running_valkey(folder: Path) -> Iterator[str]:
     """Run a Valkey; gives its URL."""
     found, port = shutil.which("valkey-server"), free_port(HOST)
     if found is None:
@@ -226,7 +237,7 @@ def measured(phones: int, rounds: int) -> dict[tuple[str, str], list[Act]]:
                 folder = Path(name) / f"{store}{turn}"
                 folder.mkdir()
                 with (
-                    _valkey(folder) if store == VALKEY else nullcontext("") as url,
+                    running_valkey(folder) if store == VALKEY else nullcontext("") as url,
                     asyncio.Runner(loop_factory=Loop) as run,
                 ):
                     for act_name, done in run.run(measure(folder / "o", phones, url)).items():
@@ -250,8 +261,11 @@ def report(taken: dict[tuple[str, str], list[Act]]) -> str:
 
 
 def _cpu_s(pid: int) -> float:
-    """Give the CPU time of all threads of a process, in seconds; the kernel counts nanoseconds here."""
-    return sum(int(file.read_text().split()[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+    """Give the CPU time of all threads of a process and of its workers, in seconds; the kernel counts nanoseconds here."""
+    threads = Path(f"/proc/{pid}/task")
+    workers = [int(child) for file in threads.glob("*/children") for child in file.read_text().split()]
+    own = sum(int(file.read_text().split()[0]) for file in threads.glob("*/schedstat"))
+    return own / 1e9 + sum(map(_cpu_s, workers))
 
 
 def main() -> int:
