@@ -77,7 +77,7 @@ def overloaded(server: Server, time: tuple[object, ...]) -> Result:
 class Part:
     """One kind of work: how it is done, and which figures of the result are shown under what name.
 
-    *options* of organisation.py say how large `sipmesh` is made.
+    *options* of organisation.py say how large `sipmesh` is made, and *load* are further options of the load on it.
     """
 
     title: str
@@ -85,6 +85,7 @@ class Part:
     figures: dict[str, str]
     beside: tuple[str, ...] = ("Kamailio",)
     options: tuple[object, ...] = ()
+    load: tuple[object, ...] = ()
 
 
 PARTS = {
@@ -148,6 +149,14 @@ PARTS = {
         PER_TRANSACTION,
         (ONE_PROCESS,),
         ("--workers", 2),
+    ),
+    "workers-window": Part(
+        "messages of users to another server, saturated, two workers, 80 outstanding for each process",
+        lambda server, time: server.messages(*time),
+        PER_TRANSACTION,
+        (ONE_PROCESS,),
+        ("--workers", 2),
+        ("--window", 160),
     ),
     "workers-rate": Part(
         "messages of users to another server, 1,000 a second, two workers",
@@ -257,9 +266,9 @@ def measure(parts: list[str], pairs: int, seconds: int, folder: Path) -> Taken:
             for server in servers:
                 sys.stderr.write(f"{name} {turn}/{pairs}: {server}\n")
                 start: Callable[..., AbstractContextManager[Server]] = STARTS[server]
-                options = part.options if server in {OURS, VALKEY} else ()
+                options, load = (part.options, part.load) if server in {OURS, VALKEY} else ((), ())
                 with start(folder / "pki", folder / server, *options) as running:
-                    taken.keep(name, server, part.work(running, ("--seconds", seconds)))
+                    taken.keep(name, server, part.work(running, ("--seconds", seconds, *load)))
                     taken.interpreter = os.path.relpath(running.command[0]) if server == OURS else taken.interpreter
     return taken
 
