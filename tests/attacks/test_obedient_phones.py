@@ -87,6 +87,21 @@ async def test_user_names_no_place_that_a_phone_fetches(
 
 
 @on_loop
+async def test_parameter_of_the_request_uri_reaches_no_phone(pool: Network) -> None:
+    """Some phones answer ``;intercom=true`` by themselves. The Request-URI becomes the Contact that is registered."""
+    async with pool:
+        alice, carol = await pool.phone("alice", FE1), await pool.phone("carol", FE1)
+        contact = carol.contact[1:-1]
+        for uri in (f"{CAROL};intercom=true", f"{contact};intercom=true"):
+            await alice.send(alice.request("INVITE", uri, to=f"<{CAROL}>"))
+            came = await carol.request_in("INVITE")
+            assert came.uri == contact
+            await carol.reply(came, 486)
+            await carol.request_in("ACK")
+            assert (await alice.final()).status == 486
+
+
+@on_loop
 async def test_application_may_have_phones_answer_and_fetch(pool: Network) -> None:
     """An intercom that the topology names as an application; the phone is at another server."""
     pools = pool.organisations[0].document["pools"]
