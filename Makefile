@@ -16,7 +16,7 @@ WIDE := $(RUN) -m "wide and not soak"
 BOTH := $(RUN) -m "not soak"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wide test-changed mirror compiled test-compiled check format conformance soak simulate fuzz peers browsers clean docs changelog diagrams
+.PHONY: help demo test test-wide test-changed mirror compiled test-compiled check format conformance soak transcript simulate fuzz peers browsers clean docs changelog diagrams
 
 # A line "##@ GROUP" begins a group of this list; a comment "## TEXT" behind a target is its line.
 help: ## show this list
@@ -74,6 +74,9 @@ browsers:
 	@tools/peers browsers
 	@tools/browser
 	@tools/web_phone || [ $$? = 3 ]
+
+transcript: $(READY) ## type the tutorial of two sites again, and write what it prints into docs/tutorial/
+	@TRANSCRIPT=docs/tutorial/two-sites-transcript.md SIPMESH_SOAK=1 $(BIN)/pytest -q -m soak -n 0 -o timeout=0 tests/cli/test_two_sites.py
 
 soak: $(READY) peers browsers ## the tests that take minutes each
 	@SIPMESH_SOAK=1 $(BIN)/pytest -q -m "soak or more_in_soak" -o timeout=0 -rs $(ARGS)

@@ -15,6 +15,9 @@ from support.checkout import ROOT
 
 TUTORIAL = ROOT / "docs/tutorial/two-sites.md"
 PASSWORDS = {"alice": "alice-secret", "bob": "bob-secret", "carol": "carol-secret"}
+TRANSCRIPT = os.environ.get("TRANSCRIPT", "")
+"""A file for all that is typed and printed: `make transcript`."""
+
 NETWORK = f"127.{1 + os.getpid() // 250 % 250}.{os.getpid() % 250}"
 """A part of loopback for this process, so that the ports are those of the page."""
 
@@ -31,6 +34,7 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.com, self.org = (Organisation(folder / name, domain) for name, domain in SIDES)
+        self.transcript: list[str] = []
 
     def type(self, line: str, organisation: Organisation) -> Result:
         """Type a line; one that asks for a password gets it."""
@@ -48,13 +52,33 @@ class Desk:
         for line in typed:
             if line.startswith("sipmesh serve "):
                 organisation.serve_together(*shlex.split(line)[2:])
+                self._note(organisation, line, "(runs until a signal stops it)\n")
             elif not line.startswith("cd "):
                 done = self.type(line, organisation)
                 assert done.code == code, f"{line}\n{done.out}{done.err}"
+                self._note(organisation, line, done.out + done.err + (f"(exit code {code})\n" if code else ""))
                 printed += done.out
         return printed
 
+    def _note(self, organisation: Organisation, line: str, printed: str) -> None:
+        """Write down what was typed and printed, with the addresses and the folder of the page."""
+        told = "\n".join(part.rstrip() for part in printed.splitlines())
+        where = "" if line.startswith("sipmesh init") else organisation.folder.name
+        here = f"{self.folder}/{where}/" if where else f"{self.folder}/"
+        told = told.replace(f"{NETWORK}.", "127.0.0.").replace(here, "").replace(f"{self.folder}", "..")
+        self.transcript.append(f"{where}$ {line}\n{told}\n")
 
+    def write_transcript(self, file: Path) -> None:
+        """Write the whole transcript as a page."""
+        text = "\n".join(self.transcript)
+        file.write_text(f"{INTRODUCTION}\n```text\n{text}```\n")
+
+
+INTRODUCTION = """# Transcript: two sites, eight servers, one partner
+
+What the commands of the [tutorial](two-sites.md) have printed, in full. Nobody has edited a file. `make transcript` types them
+again, with real servers on loopback, and writes this page. The word before `$` is the folder.
+"""
 SIDES = (("com", "example.com"), ("org", "example.org"))
 
 
@@ -91,3 +115,5 @@ def test_network_is_built_by_commands_alone_and_a_bad_change_takes_itself_back(d
     assert all(
         server in mended for server in ("fe5.example.com → edge2.example.com", "edge1.example.com → sip.example.org")
     )
+    if TRANSCRIPT:
+        desk.write_transcript(ROOT / TRANSCRIPT)
