@@ -57,6 +57,11 @@ def test_partners_reach_each_other_except_while_one_is_blocked(pair: tuple[Organ
     refused = theirs.type("explain", DOMAIN, "--as", f"edge1.{PARTNER}", "--json")
     assert (refused.code, refused.json["verdict"]["code"]) == (1, Code.REFUSED_BY_PEER)
     assert PARTNER in ours.type("links", "--refused").out
+    probed = theirs.type("partner", "probe", DOMAIN, "--json")
+    sha256 = probed.json["shown"][f"edge1.{PARTNER}"]
+    assert (probed.code, len(sha256)) == (1, 95)
+    assert sha256 in ours.type("links", "--refused", "--json").out  # both sides find the verdict by the same value
+    assert sha256 in theirs.type("partner", "probe", DOMAIN).out
     ours.file.write_text(partners)
     ours.publish("a partner again")
     again = theirs.type("explain", DOMAIN, "--as", f"edge1.{PARTNER}", "--json")

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from server.certificates.test_client_certificates import named
+from sipmesh.demo.forge import CLIENT_AUTH, SERVER_AUTH, Forge
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.server.certificates.own_certificates import CLIENTS_NOT_TAKEN, OwnCertificates
@@ -22,6 +24,7 @@ from support.running import on_loop, until
 from support.server_parts import server_parts
 from transport.authority import Authority
 
+Usages = tuple[x509.ObjectIdentifier, ...]
 IN_USE = "new certificate in use"
 
 
@@ -137,3 +140,26 @@ async def test_certificate_for_clients_is_used_and_one_of_another_name_is_told(
         assert len(list(parts.told.events(CLIENTS_NOT_TAKEN))) == 1
         assert len(list(certificates.faults)) == 1
         assert not certificates.would_change(datetime.now(UTC))
+
+
+@on_loop
+@pytest.mark.parametrize(
+    ("before", "now", "warned"),
+    [
+        ((SERVER_AUTH, CLIENT_AUTH), (SERVER_AUTH,), True),
+        ((), (SERVER_AUTH,), True),
+        ((SERVER_AUTH, CLIENT_AUTH), (SERVER_AUTH, CLIENT_AUTH), False),
+        ((SERVER_AUTH,), (SERVER_AUTH,), False),
+        ((SERVER_AUTH,), (), False),
+    ],
+)
+async def test_lost_usage_for_clients_is_told_once_when_the_new_certificate_is_used(
+    example: Organisation, before: Usages, now: Usages, *, warned: bool
+) -> None:
+    """A partner with `client_usage: strict` refuses links that we open with such a certificate."""
+    forge = Forge(datetime.now(UTC))
+    issuing = forge.organisation("Public")
+    leaves = [forge.server(issuing, FE1, usages=usages).certificate for usages in (before, now)]
+    async with server_parts(example, FE1) as parts:
+        parts.peers.certificates._warn_of_lost_usage(*leaves)
+        assert bool(list(parts.told.events("new certificate has no usage clientAuth any more"))) is warned

@@ -10,7 +10,7 @@ import pytest
 from sipmesh.demo.forge import SERVER_AUTH
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.code import Code
-from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.evidence import HandshakeFailure, LinkKind
 from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.judgement.priority import PRIORITY
 from sipmesh.trust.judgement.remedy import remedies
@@ -27,6 +27,24 @@ def test_every_refusal_has_one_or_two_remedies(net: Network, code: Code) -> None
         told = remedies(code, Evaluation(evidence(net.alpha_certificate(), policy), policy, NOON))
         assert 1 <= len(told) <= 2
         assert all(line.endswith(".") for line in told)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("the peer sent the alert 'unknown ca'", "Give it our root"),
+        ("the peer sent the alert 'certificate expired'", "Compare the clocks"),
+        ("the peer sent the alert 'unsupported certificate'", "such as clientAuth"),
+        ("the peer sent the alert 'handshake failure'", "Check that its topology has our name"),
+        ("it closed the connection", "Check that its topology has our name"),
+    ],
+)
+def test_alert_of_a_peer_that_refuses_us_is_explained(net: Network, text: str, said: str) -> None:
+    policy = net.opening(net.alpha, ALPHA)
+    refused = replace(evidence(net.alpha_certificate(), policy), failure=HandshakeFailure("refused-by-peer", text))
+    first, meant = remedies(Code.REFUSED_BY_PEER, Evaluation(refused, policy, NOON))
+    assert "the SHA-256 of our certificate" in first
+    assert said in meant
 
 
 def test_an_acceptance_needs_none(net: Network) -> None:

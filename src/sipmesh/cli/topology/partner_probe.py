@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from sipmesh.cli.output import WARN, say, say_json
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.errors import OperatorError
+from sipmesh.trust.formatting import tell_time
 
 if TYPE_CHECKING:
     from sipmesh.cli.diagnosis.reports import AddressReport
@@ -18,12 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PartnerProbeReport:
-    """What ``sipmesh partner probe --json`` prints: the result from each edge; *elsewhere* are edges of other machines."""
+    """What ``sipmesh partner probe --json`` prints: the result from each edge; *elsewhere* are edges of other machines.
+
+    *shown* has the SHA-256 of the certificate that each edge has shown.
+    """
 
     partner: str
     good: bool
     edges: dict[str, AddressReport]
     elsewhere: tuple[str, ...]
+    shown: dict[str, str]
 
 
 def probe(
@@ -37,24 +43,54 @@ def probe(
 ) -> None:
     """Connect to a partner from our edges: TCP, TLS, our verdict, and a SIP request that shows the partner's verdict on us.
 
+    If the partner refuses us, the SHA-256 of our certificate is printed. The partner finds its own verdict by it: a server says
+    nothing but a TLS alert to a peer that it refuses.
+
     Exit codes: 0 if every edge of this machine gets a response, 1 otherwise.
     """
     from sipmesh.cli.diagnosis.explain import probed, say_probed
     from sipmesh.cli.diagnosis.probe_target import Target
 
     place = Place(topology)
-    here, elsewhere = edges_of(place.in_force(), edge.lower())
+    loaded = place.in_force()
+    here, elsewhere = edges_of(loaded, edge.lower())
+    shown = {name: shown_to_partners(loaded, name) for name in here}
     found = {name: probed(Target(domain, name, (), ()), place) for name in here}
     good = all(report.good for report, _ in found.values())
     if as_json:
         reports = {name: report for name, (report, _) in found.items()}
-        say_json(PartnerProbeReport(domain.lower(), good, reports, tuple(elsewhere)))
+        say_json(PartnerProbeReport(domain.lower(), good, reports, tuple(elsewhere), shown))
     else:
-        for report, result in found.values():
+        for name, (report, result) in found.items():
             say_probed(report.what, result)
+            if not report.good:
+                _say_what_to_ask(domain, name, shown[name], datetime.now(UTC))
         if elsewhere:
             say(f"Not probed from {', '.join(elsewhere)}: run this command on their machines.", style=WARN)
     raise typer.Exit(0 if good else 1)
+
+
+def shown_to_partners(loaded: Loaded, edge: str) -> str:
+    """Return the SHA-256 of the certificate that an edge shows to partners, as verdicts show it, empty without a file."""
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    from sipmesh.topology.document.named_files.read import UnusableFileError
+    from sipmesh.topology.document.named_files.trust_anchors import read_certificates
+    from sipmesh.topology.view import view
+    from sipmesh.trust.evidence import LinkKind
+
+    try:
+        leaf = read_certificates(view(loaded, edge).identity(LinkKind.PARTNER)[0])[0]
+    except UnusableFileError:
+        return ""
+    return leaf.fingerprint(SHA256()).hex(":").upper()
+
+
+def _say_what_to_ask(partner: str, edge: str, sha256: str, at: datetime) -> None:
+    """Print what the operators of the partner need, to find the verdict of their edge."""
+    say(f"Tell {partner}: {edge} has connected at {tell_time(at)}, with the certificate with the SHA-256")
+    say(f"  {sha256 or 'unknown: its file cannot be read'}")
+    say("If the partner runs sipmesh, this shows its verdict, and why: sipmesh links --refused", style="dim")
 
 
 def edges_of(loaded: Loaded, named: str) -> tuple[list[str], list[str]]:

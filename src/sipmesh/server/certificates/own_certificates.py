@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
 from sipmesh.server.certificates.client_certificates import ClientCertificates
 from sipmesh.server.certificates.link_rotation import LinkRotation
 from sipmesh.server.certificates.presented import PresentedCertificate, PresentedCertificates
@@ -12,6 +15,7 @@ from sipmesh.topology.expiry.impact import server_command
 from sipmesh.transport.tls.contexts import AcceptingContext, MutualContext, client_port_context, mutual_context
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.formatting import tell_time
+from sipmesh.trust.x509.certificate import extension
 from sipmesh.trust.x509.sip_identity import identities
 
 if TYPE_CHECKING:
@@ -147,7 +151,14 @@ class OwnCertificates:
             ends = tell_time(leaf.not_valid_after_utc)
             self._log.info("new certificate in use", serial=f"{leaf.serial_number:x}", ends=ends)
             if before is not None:
+                self._warn_of_lost_usage(before.identity.leaf, leaf)
                 self.rotation.rotated(self._opened_under(outside), self._replace_from(before, certificate))
+
+    def _warn_of_lost_usage(self, before: x509.Certificate, now: x509.Certificate) -> None:
+        """Warn if our certificate has lost clientAuth, as when a CA changes its profile: some partners want it from us."""
+        if is_for_clients(before) and not is_for_clients(now):
+            remedy = "see who refuses it: sipmesh partner probe DOMAIN. Such a partner has to accept serverAuth from us"
+            self._log.warning("new certificate has no usage clientAuth any more", remedy=remedy)
 
     def chains(self) -> Mapping[bool, Chain]:
         """Return the presented chains for the inventory; the key True stands for the certificate for partners only."""
@@ -194,3 +205,11 @@ class OwnCertificates:
             for link in self._pool.all()
             if link.direction is Direction.OPENED and link.kind in kinds and not link.reserved
         ]
+
+
+def is_for_clients(leaf: x509.Certificate) -> bool:
+    """Return whether every partner accepts the usage of *leaf* from the side that connects (RFC 5280 4.2.1.12)."""
+    listed = extension(leaf, x509.ExtendedKeyUsage)
+    return listed is None or bool(
+        {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(listed)
+    )

@@ -140,6 +140,27 @@ def _usage(evaluation: Evaluation) -> tuple[str, ...]:
     return (needed,)
 
 
+_ALERTS = {
+    "unknown ca": "Its alert says: no path leads to a root that it has. Give it our root, for its `anchors` of us.",
+    "certificate expired": "Its alert says: a certificate of our chain has expired. Compare the clocks: sipmesh ca status.",
+    "certificate revoked": "Its alert says: a certificate of our chain is revoked. Compare the CRLs: sipmesh ca status.",
+    "unsupported certificate": "Its alert says: our certificate has not the usage that it wants, such as clientAuth.",
+    "certificate required": "Its alert says: we have shown no certificate. Connect as a server.",
+    "protocol version": "Its alert says: it does not speak TLS 1.2 or 1.3.",
+}
+"""What the alerts of a peer mean that refuses our certificate (RFC 8446 section 6.2), without the word `alert`."""
+
+
+def _refused_by_peer(evaluation: Evaluation) -> tuple[str, ...]:
+    """Explain the alert; most peers that miss our name in their topology close without one, as we do."""
+    failure = evaluation.evidence.failure
+    _, _, alert = (failure.text if failure is not None else "").rpartition("alert '")
+    meant = _ALERTS.get(
+        alert.rstrip("'"), "Check that its topology has our name, and that it has our root and our CRLs."
+    )
+    return "The peer refused this server. Read the log of the peer: it has the SHA-256 of our certificate.", meant
+
+
 _ADVICE: dict[Code, Advice] = {
     Code.NOT_TLS: _says("Speak TLS on this port: there is no port for plain SIP."),
     Code.HANDSHAKE_FAILED: _says("Read the log of the peer: it has the peer's side of the handshake."),
@@ -174,8 +195,5 @@ _ADVICE: dict[Code, Advice] = {
     Code.PARTNER_BLOCKED: _says(
         "The operator has blocked it. To accept it again, remove it from `federation.blocked`."
     ),
-    Code.REFUSED_BY_PEER: _says(
-        "The peer refused this server. Read the log of the peer.",
-        "Check that its topology has our name, and that it has our root and our revocation lists.",
-    ),
+    Code.REFUSED_BY_PEER: _refused_by_peer,
 }
