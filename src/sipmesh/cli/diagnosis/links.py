@@ -31,7 +31,8 @@ def links(
     tls: Annotated[
         Literal["1.2", "1.3"] | None,
         typer.Option(
-            "--tls", help="Only links with this version of TLS: with 1.2, who needs an update before 1.3 is the least."
+            "--tls",
+            help="Only links with this version of TLS. 1.2 shows the peers that need an update before you require 1.3.",
         ),
     ] = None,
     topology: TopologyFile = HERE,

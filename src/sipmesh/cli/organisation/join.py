@@ -74,7 +74,7 @@ def grant(
     """On the machine with the CA: issue the certificate, with the server's names from the published topology.
 
     It writes the grant to the current directory. A server with a valid certificate needs --replace. Only grant a request whose
-    sender you know: the sender can act as this server, and so can the owner of the other key.
+    sender you know: the sender can act as this server. With --replace, the owner of the first key can do so too.
     """
     from sipmesh.pki import files
     from sipmesh.pki.csr import read_request

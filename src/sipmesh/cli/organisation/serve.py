@@ -26,9 +26,9 @@ def serve(
 ) -> None:
     """Run servers of the topology in this process until a signal stops it.
 
-    SIGTERM and Ctrl-C drain and stop the servers; a second one stops them at once. SIGHUP reloads all files that the topology
-    names; a change of a file does so too. The log goes to standard error: coloured text on a terminal, else one JSON object a
-    line.
+    SIGTERM and Ctrl-C drain and stop the servers; a second signal stops them at once. A changed file is read by itself, and
+    SIGHUP reads all files that the topology names. The log goes to standard error: coloured text on a terminal, else one JSON
+    object a line.
     """
     from sipmesh.server.log import configure, get_log
     from sipmesh.server.service import serve as run

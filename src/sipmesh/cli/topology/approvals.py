@@ -164,7 +164,7 @@ def reject(
     key: Key,
     why: Annotated[str, typer.Option("-m", "--message", metavar="WHY", help="Why you are against it.")],
 ) -> None:
-    """Say with your key that you are against a proposal, and why. `sipmesh topology plan` and the console show it.
+    """Sign with your key that you are against a proposal, and why. `sipmesh topology plan` and the console show it.
 
     The rejection is a file beside the proposal. Bring it into the folder `approvals` of management. It does not count against
     operators who approve: if enough of them do, the content can be published.

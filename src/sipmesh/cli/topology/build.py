@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from sipmesh.topology.builder.additions import NewServer
     from sipmesh.topology.document.changes import Edit
 
-app = typer.Typer(help="Add to the draft. What the draft tells already is not asked.", no_args_is_help=True)
+app = typer.Typer(
+    help="Add a part to the draft. Names, ports and next hops are derived from the draft, unless you give them.",
+    no_args_is_help=True,
+)
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the difference, and leave the draft unchanged.")]
 Site = Annotated[str, typer.Option(metavar="SITE", help="The site where it stands, one of `sites`.")]

@@ -43,9 +43,7 @@ def add(
     edge: Annotated[
         str, typer.Option(metavar="HOST[:PORT]", help="The name of its edge. By default found by DNS SRV.")
     ] = "",
-    address: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="The IP address of its edge, where DNS is not to be asked.")
-    ] = "",
+    address: Annotated[str, typer.Option(metavar="ADDRESS", help="The IP address of its edge, in place of DNS.")] = "",
     client_usage: Annotated[
         ClientUsage, typer.Option(help="Whether its edge may connect with a certificate for serverAuth only.")
     ] = ClientUsage.STRICT,
@@ -53,7 +51,7 @@ def add(
         bool,
         typer.Option(
             "--third-party",
-            help="Its CA issues for other organisations also, so that only the name identifies the partner.",
+            help="Its CA issues for other organisations too, so only the name tells the partner from them.",
         ),
     ] = False,
     media: Annotated[
@@ -69,9 +67,11 @@ def add(
 ) -> None:
     """Add a partner: its CA is trusted for the partner's own names only.
 
-    Revocation lists with a URL are fetched once by this command, which warns if they cannot be used. Servers read files again
-    when they change: keep the files up to date. In a network with management,
-    files from other folders are copied to `partners`. The change is published at once if the draft has no other change.
+    The command fetches each revocation list with a URL once, and warns if it cannot be used. Servers read a changed file by
+    themselves: keep the files up to date. In a network with management, files from other folders are copied to `partners`. The
+    change is published at once if the draft has no other change. Then each edge fetches the lists with a URL too.
+
+    Exit code 1: the partner is not in force on every server, or an edge cannot use a list.
     """
     from sipmesh.topology.document.changes import add_partner, edit
 

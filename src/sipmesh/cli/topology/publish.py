@@ -27,7 +27,13 @@ if TYPE_CHECKING:
     from sipmesh.topology.versions.publication import Publication
 
 Why = Annotated[str, typer.Option("-m", "--message", metavar="WHY", help="The reason, for the history.")]
-Force = Annotated[bool, typer.Option("--force", help="Publish although the change breaks what the refusal names.")]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        help="Publish although the change breaks something. Without this option, the command names what would break.",
+    ),
+]
 Wait = Annotated[
     float, typer.Option(min=0, max=60, help="Seconds to wait until every server has the version in force.")
 ]
@@ -51,7 +57,7 @@ def publish(
         bool,
         typer.Option(
             "--overtake",
-            help="Use numbers above all that servers report, which a stolen management server has raised.",
+            help="Use a version number above all numbers that servers report: after a stolen management server has published.",
         ),
     ] = False,
     topology: TopologyFile = HERE,

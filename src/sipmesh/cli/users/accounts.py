@@ -221,8 +221,8 @@ def import_users(
 ) -> None:
     """Copy all users of a database file to the user database, which must be empty; or add the users of a CSV table.
 
-    A table has the column user, and if you like pool, aliases, digest and disabled. It has no passwords: each new user gets a
-    random one, written to the file of --passwords. Users that exist already are left as they are.
+    A table has the column user, and the optional columns pool, aliases, digest and disabled. It has no passwords: each
+    new user gets a random one, written to the file of --passwords. Users that exist already are left as they are.
     """
     from sipmesh.storage.backup.create import copy_users
 

@@ -44,7 +44,7 @@ def set_rule(
         typer.Argument(
             metavar="RULE",
             help="allow: the watcher sees the user. block: the watcher is refused. polite-block: the watcher sees a user who "
-            "is never there.",
+            "is always offline.",
         ),
     ],
     *,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def registrations(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
     """List every registered device: its user, server, link, contact, user agent, and when its registration expires.
 
-    It asks the servers that run on this machine. Registrations on other machines are listed there.
+    It asks the servers that run on this machine. For servers of other machines, run it there.
     """
     from sipmesh.server.admin.replies import REGISTRATIONS
 

@@ -41,13 +41,15 @@ def simulate(
             exists=True,
             dir_okay=False,
             metavar="FILE",
-            help="The certificate chain of the end that is not ours, or else of the first one.",
+            help="The certificate chain of the end that is not ours. If both are ours: of the first end.",
         ),
     ] = None,
     role: Annotated[
         str,
         typer.Option(
-            "--as", metavar="ROLE", help="How the first end connects: server or partner. By default as it is."
+            "--as",
+            metavar="ROLE",
+            help="How the first end connects: server or partner. By default the role that it has.",
         ),
     ] = "",
     user: Annotated[
