@@ -1,12 +1,18 @@
 """Two organisations become partners by hand, as docs/howto/federate.md says, and one shuts the other out."""
 
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from cli.world import DOMAIN, EDGE, FE1, FE2, Organisation, name_server
+from cli.test_two_sites import Desk, lines
+from cli.world import DOMAIN, EDGE, FE1, FE2, Organisation, end, name_server, until
+from sipmesh.demo.forkserver import Forked
 from sipmesh.trust.code import Code
+from support.checkout import ROOT
 
+TUTORIAL = ROOT / "docs/tutorial/federation.md"
 PARTNER = "partner.test"
 
 
@@ -93,3 +99,44 @@ def test_partner_is_probed_from_our_edge_by_name(pair: tuple[Organisation, Organ
     assert probed.json["edges"][EDGE]["verdict"]["subject"] == f"sip.{PARTNER}"
     assert [stage["stage"] for stage in probed.json["edges"][EDGE]["stages"]] == ["TCP", "TLS", "verdict", "SIP"]
     assert "OPTIONS answered" in ours.type("partner", "probe", PARTNER, "--as", EDGE).out
+
+
+@pytest.mark.soak
+def test_tutorial_can_be_typed_as_it_is_written(tmp_path: Path) -> None:
+    """Its own words, at other loopback addresses; a command waits as carol, in place of the third terminal."""
+    desk = Desk(tmp_path)
+    com, org = desk.com, desk.org
+    make, edges, serve, first, second, talk, block = (lines(step, TUTORIAL) for step in range(1, 8))
+    try:
+        desk.run(com, *make)
+        desk.run(com, *edges[:3])
+        desk.run(org, *edges[3:])
+        desk.run(com, serve[0])
+        desk.run(org, serve[1])
+        *add, explain = first
+        assert "example.org is a partner" in desk.run(com, *add)
+        assert "'unknown ca'" in desk.run(com, explain, code=1)
+        add_us, *checks = second
+        desk.run(org, add_us)
+        assert "✓ SIP      OPTIONS answered 200 OK" in desk.run(com, *checks)
+        carol = waiting(org, talk[0], tmp_path / "carol.log")
+        assert "identity asserted by the server" in desk.run(com, *talk[1:])
+        until("hello over there", tmp_path / "carol.log")
+        carol.terminate()
+        end(carol)
+        assert "example.com is blocked" in desk.run(org, block[0])
+        desk.run(com, talk[1], code=1)
+        assert "partner-blocked" in desk.run(org, block[1])
+    finally:
+        com.stop()
+        org.stop()
+
+
+def waiting(organisation: Organisation, line: str, log: Path) -> Forked:
+    """Type a line that waits until Ctrl-C."""
+    process = organisation.spawn(*shlex.split(line)[1:], "--password-stdin", log=log)
+    assert process.stdin is not None
+    process.stdin.write(b"carol-secret\n")
+    process.stdin.flush()
+    until("Waiting for messages", log)
+    return process

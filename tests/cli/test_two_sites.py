@@ -22,9 +22,9 @@ NETWORK = f"127.{1 + os.getpid() // 250 % 250}.{os.getpid() % 250}"
 """A part of loopback for this process, so that the ports are those of the page."""
 
 
-def lines(step: int) -> list[str]:
-    """The commands of one step."""
-    text = TUTORIAL.read_text().partition(f"## {step}.")[2].partition("\n## ")[0]
+def lines(step: int, page: Path = TUTORIAL) -> list[str]:
+    """The commands of one step of a page."""
+    text = page.read_text().partition(f"## {step}.")[2].partition("\n## ")[0]
     return "".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).splitlines()
 
 
@@ -53,7 +53,7 @@ class Desk:
             if line.startswith("sipmesh serve "):
                 organisation.serve_together(*shlex.split(line)[2:])
                 self._note(organisation, line, "(runs until a signal stops it)\n")
-            elif not line.startswith("cd "):
+            elif line.startswith("sipmesh "):
                 done = self.type(line, organisation)
                 assert done.code == code, f"{line}\n{done.out}{done.err}"
                 self._note(organisation, line, done.out + done.err + (f"(exit code {code})\n" if code else ""))
