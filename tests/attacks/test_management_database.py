@@ -541,6 +541,27 @@ async def test_row_of_the_last_version_takes_no_number_from_the_next_one(writer:
 
 
 @on_loop
+async def test_row_of_a_user_that_cannot_be_read_keeps_no_other_user_from_the_servers(managed: Managed) -> None:
+    """It is named in the log, and its user can log in nowhere."""
+    engine = sql.create_engine(f"sqlite:///{managed.folder(MGMT)}/users.db", poolclass=sql.NullPool)
+    with Plane(managed, FE1) as plane:
+        run(engine, "UPDATE users SET ha1_sha256 = 'secret' WHERE aor = 'sip:bob@example.test'")
+        plane.connect_all()
+        await plane.controller.refresh_users()
+        plane.exchange()
+        plane.users.remove(f"sip:alice@{EXAMPLE}")
+        await plane.controller.refresh_users()
+        plane.exchange()
+        front_end = plane.hosts[FE1]
+        assert front_end.number == plane.users.number
+        assert front_end.users is not None
+        assert f"sip:alice@{EXAMPLE}" in front_end.users.gone
+        [line] = plane.hosts[MGMT].told.events("user cannot be read, and is left out")
+        assert line["user"] == f"sip:bob@{EXAMPLE}"
+    engine.dispose()
+
+
+@on_loop
 async def test_number_of_the_users_that_the_database_raises_reaches_no_server(managed: Managed) -> None:
     """Otherwise no server would learn of a removed user or a new password."""
     engine = sql.create_engine(f"sqlite:///{managed.folder(MGMT)}/users.db", poolclass=sql.NullPool)

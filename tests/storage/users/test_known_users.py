@@ -13,7 +13,7 @@ RULES = {ALICE: {BOB: Watching.BLOCK}}
 
 
 def row(aor: str, pool: str | None = None) -> dict[str, object]:
-    return {"aor": aor, "ha1_sha256": None, "ha1_md5": "a", "generation": 3, "pool": pool}
+    return {"aor": aor, "ha1_sha256": None, "ha1_md5": "a" * 32, "generation": 3, "pool": pool}
 
 
 def known() -> KnownUsers:
@@ -39,6 +39,12 @@ def test_everything_about_a_user_is_found_by_address_and_alias() -> None:
     assert users.watcher_rules(ALICE) == RULES[ALICE]
     assert users.places() == (frozenset({"pool1", ""}), frozenset({"example.test"}))
     assert repr(users) == "<KnownUsers 2 version=7>"
+
+
+def test_row_that_cannot_be_read_is_passed_over() -> None:
+    users = known()
+    users.replace(frozenset({BOB}), [{**row(BOB), "ha1_md5": "secret"}], AliasIndex(), {}, 8)
+    assert (users.verifier(BOB), users.verifier(ALICE) is None, users.number) == (None, False, 8)
 
 
 def test_changed_user_without_a_row_is_gone() -> None:

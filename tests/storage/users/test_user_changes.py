@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sipmesh.routing.events.watcher_rules import NO_RULES
 from sipmesh.storage.users.replicated_users import ReplicatedUsers
 from sipmesh.storage.users.user_database import Users
 from sipmesh.storage.users.user_document import UserDocument
 from sipmesh.topology.document.watching import Watching
+from storage.databases import run, shell
 
 ALICE = "sip:alice@example.test"
 CAROL, NUMBER = "sip:carol@partner.test", "tel:+4930123"
@@ -44,6 +47,45 @@ def test_document_has_the_rules_of_the_users_of_its_pool(users: Users) -> None:
     assert replicated.watcher_rules(ALICE) == {CAROL: Watching.BLOCK}
     assert replicated.apply(change) == {ALICE}
     assert replicated.watcher_rules(ALICE) == NO_RULES
+
+
+BAD_ROWS = [
+    "UPDATE users SET ha1_sha256 = 'secret' WHERE aor = 'sip:bob@example.test'",
+    "UPDATE users SET generation = -1 WHERE aor = 'sip:bob@example.test'",
+    "UPDATE users SET aor = '' WHERE aor = 'sip:bob@example.test'",
+    "UPDATE users SET pool = '' WHERE aor = 'sip:bob@example.test'",
+    "UPDATE users_aliases SET alias = '' WHERE aor = 'sip:bob@example.test'",
+    "UPDATE users_watchers SET watcher = '' WHERE aor = 'sip:bob@example.test'",
+]
+
+
+@pytest.mark.parametrize("statement", BAD_ROWS)
+def test_row_that_cannot_be_read_stops_no_change_of_other_users(users: Users, url: str, statement: str) -> None:
+    """Whoever can write to the database could otherwise keep passwords and removals from all servers."""
+    for user in (ALICE, "sip:bob@example.test"):
+        users.add(user, "pw", pool="pool1")
+    users.add_alias("bob@example.test", "+4930123")
+    users.set_watcher("bob@example.test", CAROL, Watching.BLOCK)
+    with shell(url) as db:
+        run(db, statement)
+    users.add("sip:dora@example.test", "pw", pool="pool1")
+    [whole] = [UserDocument.decode(part) for part in users.documents("Example", "pool1", "pool1")]
+    assert {ALICE, "sip:dora@example.test"} <= whole.verifiers.keys()
+    assert bool(users.unusable) is statement.startswith("UPDATE users SET")
+    assert len(whole.verifiers) == (2 if users.unusable else 3)
+    Users(url).close()  # a server that starts reads the others too
+
+
+def test_changed_row_that_cannot_be_read_removes_its_user(users: Users, url: str) -> None:
+    for user in (ALICE, "sip:bob@example.test"):
+        users.add(user, "pw", pool="pool1")
+    [whole] = [UserDocument.decode(part) for part in users.documents("Example", "pool1", "pool1")]
+    users.set_password("bob@example.test", "new")
+    with shell(url) as db:
+        run(db, "UPDATE users SET ha1_sha256 = 'secret' WHERE aor = 'sip:bob@example.test'")
+    [change] = [UserDocument.decode(part) for part in users.documents("Example", "pool1", "pool1", since=whole.number)]
+    assert change.gone == {"sip:bob@example.test"}
+    assert list(users.unusable) == ["sip:bob@example.test"]
 
 
 def test_unchanged_users_make_no_document(users: Users) -> None:

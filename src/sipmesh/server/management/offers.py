@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 MANY_USERS: Final = 200
 """From so many users a thread computes their documents: fewer take about 10 ms."""
 
+RESTORE: Final = "find out who can write to the database of users; restore the user from your backup"
+
 MOST_OF_POOL: Final = 4
 """Changes of users that are kept for one pool, each since another number. Each can have all users of the pool."""
 
@@ -50,6 +52,10 @@ class Directory(Protocol):
 
     def places(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return the home pools of users ("" for users without one), and the domains of their addresses."""
+
+    @property
+    def unusable(self) -> Mapping[str, str]:
+        """Why the last documents do not have some rows, by address: no server could read them."""
 
     def overtake(self) -> int:
         """Raise the number of the users above all that servers can have accepted by now; returns it."""
@@ -90,6 +96,7 @@ class Offers:
         self._crls = CrlStore(server.view.loaded.folder)
         self._of_pool: dict[tuple[str, int], list[Item]] = {}
         self._users_unsent = False  # whether a server lacks users because the database failed
+        self._unusable: frozenset[str] = frozenset()  # users whose rows no server could read
         self._recorded: tuple[Mapping[str, str], int] | None = (
             None  # the backup pools in the database, and as which leader
         )
@@ -204,8 +211,15 @@ class Offers:
     def _changed_in(self, pool: str, since: int) -> list[Item]:
         topology, number = self._server.view.loaded.topology, self._users.number
         payloads = self._users.documents(topology.organisation, pool, home_by_default(topology), since=since)
+        self._tell_unusable(self._users.unusable)
         signed = (self._sign(payload, USERS) for payload in payloads)
         return [Item(ItemKind.USERS, document, str(part), number) for part, document in enumerate(signed)]
+
+    def _tell_unusable(self, unusable: Mapping[str, str]) -> None:
+        """Log once for each user that no server could read the user's row."""
+        for aor in sorted(unusable.keys() - self._unusable):
+            self._log.error("user cannot be read, and is left out", user=aor, why=unusable[aor], remedy=RESTORE)
+        self._unusable |= unusable.keys()
 
     async def refresh_users(self) -> bool:
         """Read changes of users; returns True if there is something new to send.

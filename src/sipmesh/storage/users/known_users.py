@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sipmesh.routing.events.watcher_rules import NO_RULES, WatcherRules
 from sipmesh.storage.alias_index import AliasIndex
 from sipmesh.storage.users.password_hashes import verifier_of
+from sipmesh.storage.users.unusable_rows import usable_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,12 +37,16 @@ class KnownUsers:
     def replace(
         self,
         changed: AbstractSet[str],
-        rows: Sequence[Mapping[str, Any]],
+        rows: Sequence[dict[str, Any]],
         aliases: AliasIndex,
         rules: Mapping[str, WatcherRules],
         number: int,
     ) -> None:
-        """Replace the users among *changed*; a reader in another thread may run between any two of the steps."""
+        """Replace the users among *changed*; a reader in another thread may run between any two of the steps.
+
+        A row that cannot be read is passed over: its user is unknown.
+        """
+        rows, _ = usable_rows(rows)
         self._homes.update({row["aor"]: row["pool"] or "" for row in rows})
         self._verifiers.update({row["aor"]: verifier_of(row) for row in rows})
         for aor in changed - {row["aor"] for row in rows}:

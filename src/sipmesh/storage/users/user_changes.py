@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sql
 
 from sipmesh.storage.users.password_hashes import verifier_of
+from sipmesh.storage.users.unusable_rows import usable_addresses, usable_rows
 from sipmesh.storage.users.user_document import UserDocument
 from sipmesh.storage.users.user_rows import alias_index, backups_in, rows_of, rules_in
 from sipmesh.storage.users.user_tables import ALIASES, CHANGES, USERS, WATCHERS, raise_number
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 class UserChanges:
     """The *rows* of users changed since the number *since*, 0 for all; *gone* are removed users, *version* the present number.
 
-    *backups* has the backup pool of each pool that has one.
+    *backups* has the backup pool of each pool that has one. *unusable* says why some rows are not among *rows*, by address: to
+    the servers, these users are gone.
     """
 
     rows: Sequence[dict[str, Any]]
@@ -33,6 +35,7 @@ class UserChanges:
     version: int
     since: int
     backups: Mapping[str, str]
+    unusable: Mapping[str, str]
 
     def documents(self, organisation: str, pool: str) -> Sequence[bytes]:
         """Return what the servers of *pool* have to know of it, as payloads to sign; each payload is one part."""
@@ -65,11 +68,12 @@ def changes_since(db: sql.Connection, since: int, otherwise: str) -> UserChanges
     changed = list(db.execute(changes).scalars())
     backups = backups_in(db)
     if not since or len(changed) != version - since:
-        rows = rows_of(db, sql.select(USERS).order_by(USERS.c.aor))
+        rows, unusable = usable_rows(rows_of(db, sql.select(USERS).order_by(USERS.c.aor)))
         aliases, rules = alias_index(db, sql.select(ALIASES)), rules_in(db, sql.select(WATCHERS))
-        return UserChanges(rows, aliases, rules, frozenset(), version, 0, backups)
-    rows = rows_of(db, sql.select(USERS).where(USERS.c.aor.in_(changes)).order_by(USERS.c.aor))
+        return UserChanges(rows, aliases, rules, frozenset(), version, 0, backups, unusable)
+    found = sql.select(USERS).where(USERS.c.aor.in_(changes)).order_by(USERS.c.aor)
+    rows, unusable = usable_rows(rows_of(db, found))
     aliases = alias_index(db, sql.select(ALIASES).where(ALIASES.c.aor.in_(changes)))
     rules = rules_in(db, sql.select(WATCHERS).where(WATCHERS.c.aor.in_(changes)))
-    gone = frozenset(changed) - {row["aor"] for row in rows}
-    return UserChanges(rows, aliases, rules, gone, version, since, backups)
+    gone = usable_addresses(changed) - {row["aor"] for row in rows}
+    return UserChanges(rows, aliases, rules, gone, version, since, backups, unusable)

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 class Users:
     """The users of one organisation."""
 
-    __slots__ = ("_database", "_engine", "_file", "_known", "_stamp", "home", "verifier", "where")
+    __slots__ = ("_database", "_engine", "_file", "_known", "_stamp", "home", "unusable", "verifier", "where")
 
     def __init__(self, url: str | Path, *, in_memory: bool = True) -> None:
         """Open or create the database; a path means SQLite. Raises `OperatorError` if it cannot be used.
@@ -77,6 +77,7 @@ class Users:
         self._stamp: Stamp | None = None
         self._known = KnownUsers()
         self.home, self.verifier = self._known.home, self._known.verifier  # without a frame of ours: often asked
+        self.unusable: Mapping[str, str] = {}  # rows that the last documents do not have: why, by address
         self._database.migrate(schema.USERS)
         if in_memory:
             with self._database.border():
@@ -252,10 +253,12 @@ class Users:
 
         First, users without a home pool get *otherwise* permanently, so that a number always means the same content. *since* is
         the number that the servers have: the result contains only later changes, and is empty if there are none. If the changes
-        are not known, as after a restore, it contains all users. Takes about a second for 100,000 users.
+        are not known, as after a restore, it contains all users. Takes about a second for 100,000 users. A row that no server
+        could read is passed over: `unusable` has it then.
         """
         with self._database.border(), self._engine.begin() as db:
             found = changes_since(db, since, otherwise)
+        self.unusable = found.unusable
         return [] if found.version in {0, since} else found.documents(organisation, pool)
 
     def set_backups(self, backups: Mapping[str, str]) -> None:

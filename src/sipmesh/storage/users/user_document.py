@@ -168,6 +168,17 @@ class UserDocument:
         return read
 
 
+def why_unreadable(verifier: Verifier, pool: str | None) -> str:
+    """Tell why no server could read a user of the home *pool* in a document; "" if it could. *pool* None: none is set yet."""
+    try:
+        read = _verifier(_row(verifier))
+        if pool is not None:
+            _text(pool)
+    except (ValueError, TypeError, AttributeError) as wrong:
+        return str(wrong)
+    return "" if read.aor == verifier.aor else f"{verifier.aor!r} is not the address of a user"
+
+
 def _by_pool(homes: Mapping[str, str]) -> dict[str, list[str]]:
     ordered = sorted(homes.items(), key=lambda item: (item[1], item[0]))
     return {pool: [_bare(aor) for aor, _ in group] for pool, group in groupby(ordered, key=lambda item: item[1])}

@@ -28,6 +28,11 @@ def rows_of(db: sql.Connection, query: sql.Select[Any]) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in found]
 
 
+def is_text(value: object) -> bool:
+    """Tell whether a value can be an alias or a watcher: SQLite stores any value in any column."""
+    return isinstance(value, str) and value != ""
+
+
 def row_of(db: sql.Connection, aor: str) -> Mapping[str, Any]:
     """Return the row of *aor*; raises `OperatorError` for an unknown user."""
     rows = rows_of(db, sql.select(USERS).where(USERS.c.aor == aor))
@@ -68,7 +73,8 @@ def alias_index(db: sql.Connection, query: sql.Select[Any]) -> AliasIndex:
     """Return the aliases that *query* selects, by alias and by user."""
     found: dict[str, list[str]] = {}
     for row in rows_of(db, query):
-        found.setdefault(row["aor"], []).append(row["alias"])
+        if is_text(row["alias"]):
+            found.setdefault(row["aor"], []).append(row["alias"])
     index = AliasIndex()
     for aor, keys in found.items():
         index.put(aor, keys)
@@ -79,7 +85,8 @@ def rules_in(db: sql.Connection, query: sql.Select[Any]) -> dict[str, WatcherRul
     """Return the rules of each user. A rule of a later release that we do not know blocks."""
     known, found = {str(rule): rule for rule in Watching}, dict[str, dict[str, Watching]]()
     for row in rows_of(db, query):
-        found.setdefault(row["aor"], {})[row["watcher"]] = known.get(row["rule"], Watching.BLOCK)
+        if is_text(row["watcher"]):
+            found.setdefault(row["aor"], {})[row["watcher"]] = known.get(row["rule"], Watching.BLOCK)
     return {aor: dict(sorted(rules.items())) for aor, rules in found.items()}
 
 

@@ -1,0 +1,34 @@
+"""Rows of the user database that no server could read: they are passed over, so that they stop no change of other users.
+
+Whoever can write to the database can write such a row. A document with it would be refused as a whole by each server.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sipmesh.storage.users.password_hashes import verifier_of
+from sipmesh.storage.users.user_document import why_unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def usable_rows(rows: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Return the rows of users that can be read, and why each other one cannot, by its address."""
+    kept: list[dict[str, Any]] = []
+    unusable: dict[str, str] = {}
+    for row in rows:
+        why = why_unreadable(verifier_of(row), row["pool"])
+        if why:
+            unusable[str(row["aor"])] = why
+        else:
+            kept.append(row)
+    return kept, unusable
+
+
+def usable_addresses(found: Iterable[Any]) -> frozenset[str]:
+    """Return the addresses among *found*: SQLite stores any value in any column."""
+    return frozenset(
+        value for value in found if isinstance(value, str) and value.startswith("sip:") and value != "sip:"
+    )
