@@ -15,6 +15,7 @@ from sqlite3 import connect
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -42,6 +43,8 @@ from sipmesh.topology.document.named_files.trust_anchors import read_certificate
 from sipmesh.topology.versions.jose import open_signed, sign
 from sipmesh.topology.view import ServerView, certificate_names, view
 from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.role import Role
 from support import renewal_steps
 
@@ -118,6 +121,51 @@ def test_certificate_is_requested_at_two_thirds_of_its_life_and_not_before(place
     assert not is_due(leaf, NOW + timedelta(days=19))
     assert is_due(leaf, DUE)
     assert place.applicant(FE1).request(place.view(FE1), NOW) is None
+
+
+def again(ca: EnterpriseCa, begins: datetime, ends: datetime) -> x509.Certificate:
+    """Make another certificate of the issuing CA, for the same key."""
+    old = ca.issuing
+    builder = x509.CertificateBuilder(old.issuer, old.subject, old.public_key(), 77, begins, ends)
+    for extension in old.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    return builder.sign(files.read_key(ca.folder / "root.key"), hashes.SHA256())
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "is_shown"),
+    [
+        (timedelta(-9), timedelta(99), True),
+        (timedelta(-9), timedelta(-1), False),
+        (timedelta(1), timedelta(99), False),
+    ],
+    ids=["valid", "expired", "later"],
+)
+def test_only_a_valid_certificate_of_the_issuing_ca_is_shown(
+    place: Place, begins: timedelta, ends: timedelta, *, is_shown: bool
+) -> None:
+    """A stolen front end could pass on an earlier one: then each peer would refuse the edge behind it."""
+    view, other = place.view(FE1), again(place.ca, NOW + begins, NOW + ends)
+    before = read_certificates(view.certificate)
+    assert place.applicant(FE1).show(other, view, NOW) is is_shown
+    assert read_certificates(view.certificate) == ([before[0], other] if is_shown else before)
+
+
+def test_revoked_certificate_of_the_issuing_ca_is_not_shown(place: Place) -> None:
+    other = again(place.ca, NOW - timedelta(9), NOW + timedelta(99))
+    for revoked in (True, False):
+        lists = RevocationLists([root_list(place.ca, 77 if revoked else 78)])
+        place.loaded.authority.use_crls(lists)
+        assert place.applicant(FE1).show(other, place.view(FE1), NOW) is not revoked
+
+
+def root_list(ca: EnterpriseCa, serial: int) -> RevocationList:
+    """Make a CRL of the root with one serial number."""
+    builder = x509.CertificateRevocationListBuilder(ca.root.subject, NOW, NOW + timedelta(9))
+    builder = builder.add_extension(x509.CRLNumber(9), critical=False)
+    builder = builder.add_revoked_certificate(x509.RevokedCertificateBuilder(serial, NOW).build())
+    made = builder.sign(files.read_key(ca.folder / "root.key"), hashes.SHA256())
+    return RevocationList.load(made.public_bytes(Encoding.DER), (ca.root,))
 
 
 def test_the_next_key_is_encrypted_where_a_passphrase_is_configured(

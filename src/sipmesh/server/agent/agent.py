@@ -19,6 +19,7 @@ from sipmesh.server.agent.known_versions import KnownVersions
 from sipmesh.server.agent.probing.link_probes import LinkProbes
 from sipmesh.server.agent.status_reporter import StatusReporter
 from sipmesh.server.agent.stored_items import StoredItems
+from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.cert_renewal import Applicant, read_issuing
 from sipmesh.server.replication.control_links import ControlLinks, edges_behind, hop_to
 from sipmesh.sip.message import Request, Response, respond
@@ -245,14 +246,14 @@ class Agent:
     def _follow_issuing(self, issuing: str) -> None:
         """Follow a new issuing CA, or a new certificate of it, and pass it on to the edges behind us.
 
-        *issuing* is not signed. That is safe: a chain is used only if it leads to an anchor in force, and all else is a
-        request for a certificate.
+        *issuing* is not signed. That is safe: a chain is used only if it is valid and leads to an anchor in force, and all else
+        is a request for a certificate.
         """
         if not issuing or issuing == self.held.issuing:
             return
         certificate = read_issuing(issuing)
         try:
-            if certificate is not None and self._applicant.show(certificate, self._server.view):
+            if certificate is not None and self._applicant.show(certificate, self._server.view, now_utc()):
                 self._log.info(
                     "the issuing CA has another certificate: chain updated", issuer=certificate.issuer.rfc4514_string()
                 )

@@ -89,14 +89,16 @@ class Applicant:
         files.write(self._key_file, files.key_pem(key), files.SECRET)
         return key
 
-    def show(self, issuing: x509.Certificate, view: ServerView) -> bool:
-        """Present this certificate of the issuing CA from now on, if it issued ours and leads to an anchor in force."""
+    def show(self, issuing: x509.Certificate, view: ServerView, at: datetime) -> bool:
+        """Present this certificate of the issuing CA from now on, if it issued ours and leads to an anchor in force.
+
+        It must be valid at the instant *at*, and not revoked: whoever passes it on may have an earlier one of the same CA.
+        """
         try:
             chain = read_certificates(view.certificate)
         except UnusableFileError:
             return False
-        leads = any(issued_by(issuing, anchor) for anchor in view.loaded.authority.anchors)
-        if chain[1:] == [issuing] or not issued_by(chain[0], issuing) or not leads:
+        if chain[1:] == [issuing] or not issued_by(chain[0], issuing) or not _is_in_force(issuing, view, at):
             return False
         files.write(
             view.certificate, b"".join(certificate.public_bytes(Encoding.PEM) for certificate in (chain[0], issuing))
@@ -129,6 +131,18 @@ def read_issuing(text: str) -> x509.Certificate | None:
         return x509.load_der_x509_certificate(b64decode(text, validate=True)) if text else None
     except (ValueError, *UNREADABLE):
         return None
+
+
+def _is_in_force(issuing: x509.Certificate, view: ServerView, at: datetime) -> bool:
+    """Tell whether an anchor in force has issued a certificate that is valid at the instant *at*, and has not revoked it."""
+    authority = view.loaded.authority
+    if not issuing.not_valid_before_utc <= at <= issuing.not_valid_after_utc:
+        return False
+    for anchor in authority.anchors:
+        crl = authority.lists.find(issuing, anchor)
+        if issued_by(issuing, anchor) and (crl is None or issuing.serial_number not in crl.serials):
+            return True
+    return False
 
 
 def _is_ours(chain: list[x509.Certificate], view: ServerView) -> bool:
