@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.pki import files
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.issuance.profiles import CertificateKind as Profile
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN, CrlStore, is_portable, must_be_portable
@@ -146,6 +148,25 @@ def test_crl_of_an_unknown_issuer_does_not_replace_an_expired_one_of_a_known_ca(
     assert store.put(item, loaded, later)
     (loaded.folder / root).write_bytes(stranger(tmp_path_factory, "Before", NOON, root).body)
     assert store.put(second, loaded, later)
+
+
+def test_forged_crl_keeps_the_rightful_one_out_only_until_its_ca_is_known(loaded: Loaded) -> None:
+    """A stolen front end has made it, with the name of a CA that is not known here, and a later time."""
+    ca, store, file = EnterpriseCa.open(loaded.folder / "ca"), CrlStore(loaded.folder), loaded.folder / NAME
+    rightful, at = Item(ItemKind.LIST, file.read_bytes(), NAME), NOON + HOUR
+    builder = x509.CertificateRevocationListBuilder(ca.issuing.subject, at, at + timedelta(days=900))
+    builder = builder.add_extension(x509.CRLNumber(99), critical=False)
+    forged = builder.sign(files.new_key(), hashes.SHA256()).public_bytes(Encoding.DER)
+    file.unlink()
+    assert store.put(Item(ItemKind.LIST, forged, NAME), loaded, at)
+    loaded.read_lists({file})
+    assert not store.put(rightful, loaded, at)
+    [(_, in_force)] = [(where, crl) for where, crl in loaded.list_files[0].lists if crl.number == 99]
+    assert not in_force.signed_by(ca.issuing)  # as the judge finds out in a handshake
+    assert store.put(rightful, loaded, at)
+    assert file.read_bytes() == rightful.body
+    loaded.read_lists({file})
+    assert loaded.list_files[0].found_in(file) is not in_force
 
 
 def stranger(tmp_path_factory: pytest.TempPathFactory, name: str, at: datetime, file: str) -> Item:

@@ -91,7 +91,7 @@ class CrlStore:
             )
         if old is not None and item.name in loaded.topology.authority.crls and _is_overtaken(new, old):
             raise _refused(item.name, f"number {new.number} is of a management server that was overtaken")
-        if old is not None and _is_valid(old, at) and not _is_newer(new, old):
+        if old is not None and _is_valid(old, at) and not _is_newer(new, old) and not _is_refuted(old, file, loaded):
             return False
         with file_errors(file):
             files.make_readable_folder(file.parent)
@@ -141,6 +141,21 @@ def _is_overtaken(new: RevocationList, old: RevocationList) -> bool:
     Its time does not count: the clock of that management server may be ahead.
     """
     return new.issuer_der == old.issuer_der and new.number // FENCED < old.number // FENCED
+
+
+def _is_refuted(stored: RevocationList, file: Path, loaded: Loaded) -> bool:
+    """Return whether a handshake has brought the CA of a *stored* CRL, and that CA has not signed it.
+
+    A CRL of an unknown CA is accepted, so that the CRL of a partner is here before its first link. An attacker who passes
+    CRLs on may have made one with that name and a later time; it must not keep the rightful one out.
+    """
+    read = (files.found_in(file) for files in loaded.list_files)
+    return any(crl is not None and crl.is_refuted and _same(crl, stored) for crl in read)
+
+
+def _same(one: RevocationList, other: RevocationList) -> bool:
+    marks = [(crl.issuer_der, crl.number, crl.this_update, crl.next_update) for crl in (one, other)]
+    return marks[0] == marks[1]
 
 
 def _is_newer(new: RevocationList, old: RevocationList) -> bool:
