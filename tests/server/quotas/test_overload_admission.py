@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sipmesh.client.dialog import Dialog
+from sipmesh.server.proxy.flow import MOST_RESPONSES
 from sipmesh.server.quotas.overload_admission import MOST_LAST_OF_USER
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
@@ -120,6 +121,50 @@ async def test_user_who_sends_stray_messages_sheds_no_request_of_another_user(ho
                     control._next_step(1e9)
             found.append([answer.status for answer in answers].count(503))
         assert (found[0] > 0, found[1]) == (True, 0)
+
+
+def answer_to(kind: str, asked: Request) -> Response:
+    """A response of a phone to the INVITE *asked* which it may repeat without end, or one that breaks a rule."""
+    answer = respond(asked, 200 if kind == "200" else 180, to_tag="t")
+    if kind == "malformed":
+        answer.replace("cseq", "none")
+    return answer
+
+
+@pytest.mark.parametrize("kind", ["180", "200", "malformed"])
+@on_loop
+async def test_user_who_answers_without_end_sheds_no_request_of_another_user(home: Network, kind: str) -> None:
+    """Responses to a request that waits cannot be refused either: after the first few, they count as requests of their sender."""
+    async with home:
+        alice, bob, carol = [await home.phone(name, FE1) for name in ("alice", "bob", "carol")]
+        await carol.send(carol.request("INVITE", "sip:alice@example.test"))
+        asked, found = await alice.request_in("INVITE"), []
+        for answers in (0, 100):
+            with overload(home.nodes[FE1], 0.5) as control:
+                for _ in range(2):
+                    await alice.send(*(answer_to(kind, asked) for _ in range(answers)))
+                    await alice.ask(alice.request("OPTIONS", "sip:example.test"))  # what went before it was read
+                    asks = [bob.request("MESSAGE", "sip:nobody@example.test") for _ in range(5)]
+                    statuses = [(await bob.ask(request)).status for request in asks]
+                    control._next_step(1e9)
+            found.append(statuses.count(503))
+        assert (found[0] > 0, found[1]) == (True, 0)
+
+
+@on_loop
+async def test_first_responses_to_a_request_count_for_nobody(home: Network) -> None:
+    """A phone that rings, and rings again each minute, owes no refusal for it."""
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        await bob.send(bob.request("INVITE", "sip:alice@example.test"))
+        asked = await alice.request_in("INVITE")
+        demand = home.nodes[FE1].accounts._account("user", "sip:alice@example.test").demand
+        with overload(home.nodes[FE1], 0.5):
+            for number in range(MOST_RESPONSES + 2):
+                await alice.reply(asked, 180 + number % 2)
+            for _ in range(MOST_RESPONSES + 2):
+                await bob.receive()
+            assert demand.asked == 2
 
 
 @pytest.mark.parametrize(("loss", "status", "refused"), [(1.0, 200, 0), (2.0, 503, 1)])

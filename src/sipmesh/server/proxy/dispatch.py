@@ -178,6 +178,7 @@ class Dispatch(LinkEvents):
             check_request(message)
             self._request(flow, message)
         except RemoteError as wrong:
+            self._admission.count_stray(link)
             self._responder.refuse_malformed(flow, message, wrong)
         except SipmeshError as wrong:
             self._responder.refuse_failed(flow, message, wrong)
@@ -188,6 +189,8 @@ class Dispatch(LinkEvents):
         except RemoteError as wrong:
             self._malformed(flow, response, wrong)
             return
+        if self._overload.active and self._relay.is_answered_without_end(flow, response):
+            self._admission.count_stray(flow.link)
         try:
             if self._relay.responded(flow, response) or self._events.responded(flow, response):
                 return
@@ -201,6 +204,7 @@ class Dispatch(LinkEvents):
 
     def _malformed(self, flow: Flow, response: Response, wrong: RemoteError) -> None:
         """End the request of a response that breaks a rule; of a request of our own, the status counts."""
+        self._admission.count_stray(flow.link)
         self._log.warning(flow.account.name, "response refused", link=flow.link.id, why=str(wrong))
         with suppress(SipmeshError):
             if not self._relay.malformed(flow, response):

@@ -40,6 +40,10 @@ MOST_REFUSED_OF_STRANGERS: Final = 32
 MOST_SEARCHED: Final = 1_000
 """Received requests of one link among which the INVITE of a call that rings is searched, the newest first."""
 
+MOST_RESPONSES: Final = 10
+"""Responses to one branch that count for nobody. A phone sends a few provisional ones, and one final one; under overload,
+each further one counts as a request of its sender."""
+
 LONGEST_KEY: Final = 512
 """Characters of a transaction key that is remembered for its ACK; normal keys have about a hundred."""
 
@@ -244,7 +248,8 @@ class SentBranch:
 
     *due* is the queue that holds its deadline. *began* is the loop time in seconds at which it was sent. *size* is the number
     of octets that are counted for it. *waits*: the branch itself is counted. *rings*: so is the call that it begins.
-    *is_carried*: it passes between a user's link here and the home pool of this user.
+    *is_carried*: it passes between a user's link here and the home pool of this user. *responses* is the number of responses
+    that have come.
     """
 
     __slots__ = (
@@ -257,6 +262,7 @@ class SentBranch:
         "number",
         "proxied",
         "request",
+        "responses",
         "rings",
         "size",
         "transaction",
@@ -277,6 +283,7 @@ class SentBranch:
         self.cancelled, self.is_carried, self.began = False, False, 0.0
         self.due: TimeoutQueue[SentBranch] | None = None
         self.size, self.waits, self.rings = 0, False, False
+        self.responses = 0
 
     def count(self, size: int) -> None:
         """Count the branch and its *size* octets on the account of the request's sender."""

@@ -19,6 +19,7 @@ from sipmesh.routing.proxy.own_responses import (
 from sipmesh.routing.proxy.release import REASON, readable_part
 from sipmesh.routing.proxy.response_context import ResponseContext
 from sipmesh.routing.target import is_carried, server_of
+from sipmesh.server.proxy.flow import MOST_RESPONSES
 from sipmesh.server.proxy.transactions.message_size import is_too_long
 from sipmesh.sip.message import Response, respond
 from sipmesh.sip.rows import RECORD_ROUTE
@@ -167,6 +168,7 @@ class Relay:
         sent = flow.sent.get(response.top_via.branch or "")
         if sent is None or response.cseq.method != sent.request.method:
             return False
+        sent.responses += 1
         try:
             self._admit(sent, response)
         except RemoteError:
@@ -178,6 +180,11 @@ class Relay:
         if sent.proxied.context is not None and sent.branch in sent.flow.sent:
             self._process_response(sent, sent.proxied.context, response)
         return True
+
+    def is_answered_without_end(self, flow: Flow, response: Response) -> bool:
+        """Tell whether the branch of *response* has had more responses than phones send; each costs as much as a request."""
+        sent = flow.sent.get(response.top_via.branch or "")
+        return sent is not None and sent.responses >= MOST_RESPONSES
 
     def _admit(self, sent: SentBranch, response: Response) -> None:
         """Make *response* one that may be forwarded. Raises `RemoteError` if that is not possible."""
