@@ -168,6 +168,19 @@ async def test_requests_within_a_call_go_on_and_the_call_is_named(home: Network)
 
 
 @on_loop
+async def test_log_names_the_newest_of_many_calls(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sipmesh.server.draining.MOST_NAMED", 1)
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        for caller, callee in ((alice, bob), (bob, alice)):
+            await talking(caller, callee)
+            await callee.request_in("ACK")
+        async with draining(home):
+            said = home.told[FE1].last("draining")
+        assert (said["calls"], said["up"]) == (2, ["sip:bob@example.test to sip:alice@example.test"])
+
+
+@on_loop
 async def test_phones_of_a_call_stay_until_its_ack_has_passed(home: Network) -> None:
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)

@@ -25,6 +25,9 @@ ACK_S: Final = 2.0
 NOTIFY_S: Final = 2.0
 """Seconds for which the NOTIFYs that end subscriptions may wait for the answers of servers, or for a link to one."""
 
+MOST_NAMED: Final = 100
+"""Calls that the log line names: with thousands, it would have megabytes."""
+
 
 class Draining:
     """Drains *node*: no listener, no new request, then the end of what is under way, and of the links of phones.
@@ -64,8 +67,9 @@ class Draining:
         node.listening.close()
         node.dispatch.drain()
         self._per_s = max(self._per_s, len(self._phones()) / node.limits.stop_s)
-        calls = [f"{call.caller} to {call.callee}" for call in node.relay.calls.up()]
-        self._log.info("draining", links=len(node.pool.all()), waiting=node.relay.load, calls=len(calls), up=calls)
+        calls = node.relay.calls.up()
+        named = [f"{call.caller} to {call.callee}" for call in calls[-MOST_NAMED:]]
+        self._log.info("draining", links=len(node.pool.all()), waiting=node.relay.load, calls=len(calls), up=named)
 
     def step(self) -> bool:
         """Close the links of some phones for which nothing is under way; False once nothing is left to wait for.
