@@ -77,16 +77,16 @@ async def distrusts(network: Network) -> None:
 
 
 async def logs_in(
-    network: Network, name: str, secret: str, *, md5: bool = False, nonce: str = "", algorithm: str = "SHA-256"
+    network: Network, name: str, secret: str, *, md5: bool = False, nonce: str = "", says: tuple[str, str] = ("", "")
 ) -> None:
-    """A phone of alice that answers the challenge as *name* with *secret*, and says that it has used *algorithm*."""
+    """A phone of alice that answers the challenge as *name* with *secret*; *says*: what it writes, and what instead."""
     peer = await network.peer(FE1, "alice")
     challenged = await peer.ask(registering(peer))
     challenges = [parse_challenge(value) for value in challenged.values("www-authenticate")]
     if md5:
         challenges = [parse_challenge(row.replace("SHA-256", "MD5")) for row in challenged.values("www-authenticate")]
     row = answer(challenges[:1], name, secret, "REGISTER", "sip:example.test", "cnonce", 1)
-    credentials = row.replace("algorithm=SHA-256", f"algorithm={algorithm}") + nonce
+    credentials = row.replace(*says) + nonce
     assert (await peer.ask(registering(peer, ("authorization", credentials)))).status in {400, 401}
 
 
@@ -153,6 +153,8 @@ TITLES = {
     "wrong password": "has a wrong password",
     "user name is not": "has another authentication name",
     "malformed": "sends malformed credentials",
+    "userhash": "hides its authentication name (userhash)",
+    "qop": "covers the body with its answer (auth-int)",
     "the digest algorithm was not offered": "answers with a digest algorithm that was not offered",
 }
 """What each phone does, by what is seen of it."""
@@ -211,8 +213,14 @@ def test_phone_that_gets_no_link_is_explained_with_its_remedy(
         (lambda n: logs_in(n, "alice", "wrong"), "wrong password", "sipmesh user password alice@example.test"),
         (lambda n: logs_in(n, "alice.smith", "alice-secret"), "user name is not", "set it to alice"),
         (lambda n: logs_in(n, "alice", "alice-secret", nonce=", qop=auth"), "malformed", "update its firmware"),
+        (lambda n: logs_in(n, "alice", "alice-secret", nonce=", userhash=true"), "userhash", "update its firmware"),
         (
-            lambda n: logs_in(n, "alice", "alice-secret", algorithm="SHA-512-256"),
+            lambda n: logs_in(n, "alice", "alice-secret", says=("qop=auth", "qop=auth-int")),
+            "qop",
+            "update its firmware",
+        ),
+        (
+            lambda n: logs_in(n, "alice", "alice-secret", says=("algorithm=SHA-256", "algorithm=SHA-512-256")),
             "the digest algorithm was not offered",
             "offer the digest algorithms that the phone supports",
         ),
