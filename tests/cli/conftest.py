@@ -7,14 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from cli.world import EDGE, FE1, FE2, Organisation
-from sipmesh.demo.ports import HOST, PortBlock
+from support.model_ports import model_port
 
 
 @pytest.fixture(name="organisation_model", scope="session")
 def _organisation_model(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
-    """The organisation as it is copied for each test. Its copies have the same ports, which nothing else is given."""
-    block = PortBlock()
-    return Organisation.make(tmp_path_factory.mktemp("o") / "o", port=lambda: block.free_port(HOST))
+    """The organisation as it is copied for each test. Its copies have the same ports (`support.model_ports`)."""
+    return Organisation.make(tmp_path_factory.mktemp("o") / "o", port=model_port)
 
 
 @pytest.fixture(name="organisation")
