@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cli.world import FE1, MGMT, Organisation
+from sipmesh.server.replication import crl_store
 
 
 def issued_to(organisation: Organisation, name: str) -> list[dict[str, Any]]:
@@ -195,3 +196,15 @@ def test_certificate_for_clients_is_of_a_front_end(
     left = organisation.type("ca", "issue", *arguments)
     assert left.code != 0
     assert why in left.err + left.out
+
+
+def test_crl_that_management_soon_cannot_send_is_warned_of(
+    organisation: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CRL of the usual size causes no warning."""
+    assert "octets" not in organisation.type("ca", "crl").out
+    octets = (organisation.folder / "ca/issuing.crl").stat().st_size
+    monkeypatch.setattr(crl_store, "LARGEST_GIVEN", octets + 10)
+    signed = organisation.type("ca", "crl")
+    assert f"Management sends servers a CRL of {octets + 10:,} at most." in signed.out
+    assert "authority.crls+=URL" in signed.out

@@ -37,6 +37,8 @@ class KeyType(StrEnum):
 
 
 SOON = timedelta(days=7)
+NEARLY = 0.8
+"""The part of its largest size from which a CRL of ours causes a warning."""
 """A certificate with less time than this is shown as a certificate to renew."""
 
 DAYS = 30
@@ -366,3 +368,16 @@ def _say_in_force(place: Place, before: Sequence[LinkReply]) -> None:
     reloaded = reload(place, before, changed_only=True)
     say_reloaded(reloaded)
     say_given(place, reloaded.servers)
+    _warn_of_size(place)
+
+
+def _warn_of_size(place: Place) -> None:
+    """Warn of a CRL of ours that management cannot send to servers, or soon cannot."""
+    from sipmesh.server.replication import crl_store
+
+    for ca in place.generations().alive:
+        for file in sorted(ca.folder.glob("*.crl")):
+            octets, most = file.stat().st_size, crl_store.LARGEST_GIVEN
+            if octets > most * NEARLY:
+                say(f"{file} has {octets:,} octets. Management sends servers a CRL of {most:,} at most.", style=WARN)
+                say("  put it on a web server, and name its URL: sipmesh topology change network authority.crls+=URL")
