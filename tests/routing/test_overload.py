@@ -169,6 +169,20 @@ def test_messages_that_cannot_be_refused_count_as_demand_of_their_sender() -> No
     assert (sum(refusals[:20]) > 0, sum(refusals[20:])) == (True, 0)
 
 
+def test_what_a_flood_has_owed_is_not_paid_by_others_when_it_is_over() -> None:
+    """Messages that cannot be refused pay nothing: the debt must not wait for the requests of those who come after them."""
+    held, modest, flood = control(), Demand(), Demand()
+    hold(held, 0.2, 1.0, 6.0)
+    refusals = []
+    for step in range(60):
+        for _ in range(1_000 if step < 50 else 0):
+            held.count(flood)
+        refusals.append(sum(held.refuses_new(modest) for _ in range(5)))
+        held.measured(0.2 if step < 50 else 0.0, 7.0 + step)
+    assert sum(refusals[1:50]) == 0
+    assert 0 < sum(refusals[50:]) < 10
+
+
 @pytest.mark.parametrize(("asked", "most", "refused_of"), [(5, 5, 0), (45, 5, 20), (45, 0, 0)])
 def test_who_asks_for_much_inside_dialogs_is_refused_as_for_new_requests(
     asked: int, most: int, refused_of: int

@@ -127,6 +127,9 @@ class OverloadControl:
         admitted = max(LEAST_FOR_ALL, 1.0 - self.loss) * self._asked
         self.fair = int(admitted / self._principals) if self._principals else 0
         self._owed_most = self.loss * self._asked
+        self._credit = min(
+            self._credit, max(1.0, self._owed_most)
+        )  # else who asks for little pays when a flood is over
         self._step += 1
         self._asked = self._principals = 0
 
