@@ -75,8 +75,11 @@ async def test_each_role_may_do_its_part_and_no_more(tmp_path: Path) -> None:
         assert revoked.status == 200, revoked.text
         lines = _result(await viewer.get("/api/v1/audit"))
         assert lines["faults"] == []
-        acts = [(line["who"], line["act"]) for line in lines["lines"][:3]]
-        assert acts == [("sona (API)", "revoke"), ("otto (API)", "rollback"), ("otto (API)", "block")]
+        acts = [(line["who"], line["act"]) for line in lines["lines"][:4]]
+        by_otto = [
+            ("otto (API)", act) for act in ("rollback", "draft", "block")
+        ]  # a block is written into the draft too
+        assert acts == [("sona (API)", "revoke"), *by_otto]
 
 
 @on_loop
