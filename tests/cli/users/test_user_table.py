@@ -43,6 +43,14 @@ def test_export_has_neither_password_nor_hash(organisation: Organisation, tmp_pa
     assert organisation.type("user", "export", tmp_path / "out.csv").code == 1
 
 
+def test_name_with_a_comma_stays_one_column_beside_its_password(organisation: Organisation, tmp_path: Path) -> None:
+    """Else whoever reads the passwords takes a part of the name for the password."""
+    given, passwords = table(tmp_path, f'user\n"a,b@{DOMAIN}"\n'), tmp_path / "passwords.csv"
+    assert organisation.type("user", "import", given, "--passwords", passwords).code == 0
+    [row] = csv.DictReader(passwords.read_text().splitlines())
+    assert (row["user"], len(row["password"])) == (f"a,b@{DOMAIN}", 20)
+
+
 def test_exported_table_is_imported_with_new_passwords(organisation: Organisation, tmp_path: Path) -> None:
     given = table(tmp_path, "User,aliases,digest,disabled\nalice,+493012345 info,md5,\nBob,,,yes\n")
     passwords = tmp_path / "passwords.csv"

@@ -61,18 +61,23 @@ def export(
     default = home_by_default(place.in_force().topology)
     with place.users() as users:
         accounts = [AccountReport.of(user, default) for user in users.list()]
-    written = io.StringIO()
-    table = csv.writer(written, lineterminator="\n")
-    table.writerow(COLUMNS)
+    rows: list[Sequence[str]] = [COLUMNS]
     for one in accounts:
         state = f"{one.disabled:%Y-%m-%dT%H:%M:%SZ}" if one.disabled else ""
         created = f"{one.created:%Y-%m-%dT%H:%M:%SZ}"
-        table.writerow([one.user, one.pool, " ".join(one.digest), " ".join(one.aliases), state, created])
+        rows.append([one.user, one.pool, " ".join(one.digest), " ".join(one.aliases), state, created])
     if file is None:
-        say_document(written.getvalue())
+        say_document(_written(rows))
         return
-    _write_new(file, written.getvalue(), 0o644)
+    _write_new(file, _written(rows), 0o644)
     say(f"{file} has {plural(len(accounts), 'user')}.", style=GOOD)
+
+
+def _written(rows: Sequence[Sequence[str]]) -> str:
+    """Write a table; a name with a comma, which SIP permits, stands in quotes."""
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\n").writerows(rows)
+    return written.getvalue()
 
 
 def _write_new(file: Path, text: str, mode: int) -> None:
@@ -99,8 +104,7 @@ def add_table(file: Path, passwords: Path | None, place: Place) -> None:
             )
         if new and passwords is not None:
             given = {row.aor: secrets.token_urlsafe(PASSWORD_OCTETS) for row in new}
-            lines = ["user,password", *(f"{aor},{password}" for aor, password in given.items()), ""]
-            _write_new(passwords, "\n".join(lines), 0o600)
+            _write_new(passwords, _written([("user", "password"), *given.items()]), 0o600)
             faults = [fault for row in new if (fault := _add(users, row, given[row.aor]))]
             say(f"{plural(len(new), 'user')} added; their passwords are in {passwords}.", style=GOOD)
             say(*(f"  {fault}" for fault in faults), style=WARN)
