@@ -25,6 +25,15 @@ def test_a_section_has_its_media_line_and_its_attributes() -> None:
     assert (second.number, second.port, second.values("mid")) == (2, 0, [])
 
 
+def test_the_line_of_a_codec_is_kept_and_that_of_a_key_is_not() -> None:
+    """Many calls have the same codecs. A key is of one call, and secret."""
+    body = SDES + b"a=rtpmap:0 PCMU/8000\r\n"
+    first, second = read_description(body).media[0], read_description(body).media[0]
+    assert first.attributes == second.attributes
+    pairs = zip(first.attributes, second.attributes, strict=True)
+    assert [one[0] for one, other in pairs if one is other] == ["rtpmap"]
+
+
 def test_lines_may_end_with_lf_alone_and_blank_lines_may_follow() -> None:
     assert read_description(SDES.replace(b"\r\n", b"\n") + b"\r\n\r\n").media[0].values("crypto")
 

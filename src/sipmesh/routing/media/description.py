@@ -11,7 +11,9 @@ from typing import Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import bounded
-from sipmesh.sip.text import LWS, ascii_lower, has_control, is_digits, is_token, text_of
+from sipmesh.sip.kept import keep
+from sipmesh.sip.text import LWS, ascii_lower, has_control, has_only, is_digits, is_token, table_of, text_of
+from sipmesh.sip.uri import CACHED_LENGTH
 
 GRAMMAR: Final = "RFC 8866 section 9"
 MAX_MEDIA: Final = 64
@@ -28,8 +30,17 @@ _SESSION_TYPES: Final = "vosiuepcbtrzk"
 _ONCE: Final = "vos"
 _MEDIA_TYPES: Final = "icbk"
 _ATTRIBUTE: Final = "a="
-_PLAIN: Final = bytes([*b"\t\r\n", *range(0x20, 0x7F)])
-"""Octets that are no control characters, or end lines: nearly every description has no others."""
+_PLAIN: Final = table_of(frozenset(map(chr, [*b"\t\r\n", *range(0x20, 0x7F)])))
+"""Characters that are no control characters, or end lines: nearly every description has no others."""
+
+_COMMON: Final = frozenset(
+    {
+        *("extmap", "extmap-allow-mixed", "fmtp", "group", "inactive", "maxptime", "mid", "ptime", "recvonly"),
+        *("rtcp-fb", "rtcp-mux", "rtcp-rsize", "rtpmap", "sendonly", "sendrecv", "setup"),
+    }
+)
+"""Attributes whose lines are the same in many calls, and contain no key: their lines are cached."""
+_MOST_KEPT: Final = 2048
 
 
 @dataclass(init=False, slots=True)
@@ -81,15 +92,18 @@ def read_description(octets: bytes) -> SessionDescription:
 
     A line ends with CRLF. LF alone is accepted (RFC 8866 section 5), CR alone is not.
     """
-    text = text_of(octets).replace("\r\n", "\n")
-    lines = text.split("\n")
+    text = text_of(octets)
+    lines = text.split("\r\n")
+    breaks = len(lines) - 1
+    if text.count("\n") > breaks:
+        lines = text.replace("\r\n", "\n").split("\n")
     while lines and lines[-1] == "":
         lines.pop()
     if len(lines) > MAX_LINES:
         raise RemoteError(f"a session description above {MAX_LINES} lines", rule=GRAMMAR)
     if not lines or lines[0] != "v=0":
         raise RemoteError("a session description that does not begin with v=0", rule=GRAMMAR)
-    if "\r" in text or octets.translate(None, _PLAIN):
+    if text.count("\r") > breaks or not has_only(text, _PLAIN):
         _check_characters(lines)
     return _read_lines(lines)
 
@@ -100,14 +114,29 @@ def _read_lines(lines: list[str]) -> SessionDescription:
     attributes = found.attributes
     seen = set[str]()
     for at, line in enumerate(lines):
-        if line.startswith(_ATTRIBUTE):
-            name, _, given = line.partition(":")
-            attributes.append((name[len(_ATTRIBUTE) :], given))
+        known = _kept.get(line)
+        if known is not None:
+            attributes.append(known)
+        elif line.startswith(_ATTRIBUTE):
+            attributes.append(_attribute(line))
         else:
             _read_line(found, line, at + 1, seen)
             if found.media:
                 attributes = found.media[-1].attributes
     return found
+
+
+_kept: Final[dict[str, tuple[str, str]]] = {}
+
+
+def _attribute(line: str) -> tuple[str, str]:
+    """Give name and value of an attribute. *line* is cached if other calls will have it too."""
+    start, _, given = line.partition(":")
+    name = start[len(_ATTRIBUTE) :]
+    attribute = (name, given)
+    if name in _COMMON and len(line) <= CACHED_LENGTH:
+        keep(_kept, _MOST_KEPT, line, attribute)
+    return attribute
 
 
 def _read_line(found: SessionDescription, line: str, number: int, seen: set[str]) -> None:
@@ -149,4 +178,9 @@ def _is_name(text: str) -> bool:
 
 
 def _is_profile(text: str) -> bool:
-    return len(text) <= MAX_NAME and all(is_token(part) for part in text.split("/"))
+    if len(text) > MAX_NAME:
+        return False
+    for part in text.split("/"):  # noqa: SIM110 - `all` and a generator cost more than the parts
+        if not is_token(part):
+            return False
+    return True

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum, auto
 from typing import Final
 
-from sipmesh.routing.media.description import MediaSection, SessionDescription, tolerant_name
+from sipmesh.routing.media.description import MAX_NAME, MediaSection, SessionDescription, tolerant_name
+from sipmesh.sip.kept import keep
 from sipmesh.sip.text import LWS, ascii_lower, ascii_upper, is_digits, is_token
 
 INCOMPATIBLE_TRANSPORT: Final = 302
@@ -158,11 +159,26 @@ def _is_declined(section: MediaSection) -> bool:
 def _fault_in_attributes(attributes: list[tuple[str, str]]) -> str | None:
     """Find an attribute that weakens or hides the protection. The text contains no key."""
     for name, value in attributes:
-        check = _CHECKS.get(tolerant_name(name))
-        fault = check(value) if check is not None else None
+        checked = _checked_name(name)
+        fault = _CHECKS[checked](value) if checked else None
         if fault is not None:
             return fault
     return None
+
+
+def _checked_name(name: str) -> str:
+    """Give the name in `_CHECKS` by which an attribute is checked; "" for most attributes, which are not."""
+    checked = _checked_names.get(name)
+    if checked is None:
+        tolerant = tolerant_name(name)
+        checked = tolerant if tolerant in _CHECKS else ""
+        if len(name) <= MAX_NAME:
+            keep(_checked_names, _MOST_NAMES, name, checked)
+    return checked
+
+
+_checked_names: Final[dict[str, str]] = {}
+_MOST_NAMES: Final = 512
 
 
 def _fault_in_key_management(_value: str) -> str:
