@@ -205,7 +205,11 @@ def steps_of(message: Request | Response) -> Iterator[Callable[[], object]]:
     yield lambda: authenticate(message, "sip:alice@example.test", None, NONCES, 1, at=1.0, entropy=b"8 octets")
     yield lambda: decide(message, take_place(message, FRONT_END.names, TOKENS), MATE, FRONT_END)
     yield lambda: branch_copy(
-        message, HERE, via="SIP/2.0/TLS a;branch=z9hG4bK1", recorded=("<sip:a>",), identity="sip:a@b"
+        message,
+        HERE,
+        via=rows.made_row("via", "SIP/2.0/TLS a;branch=z9hG4bK1"),
+        recorded=("<sip:a>",),
+        identity="sip:a@b",
     ).encode()
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipmesh.errors import LocalError, RemoteError
+from sipmesh.sip.fields import Via, ViaForm
 from sipmesh.sip.message import Request
 from sipmesh.sip.rows import (
     CONTROL,
@@ -17,7 +18,9 @@ from sipmesh.sip.rows import (
     has_long_list,
     header_rows,
     made_row,
+    response_rows_of,
     rows_of,
+    sent_via,
 )
 
 ANY = ("utf-8", "surrogateescape")
@@ -201,3 +204,30 @@ def test_long_row_is_not_kept_though_it_is_expected() -> None:
     sent = made_row("record-route", f"<sip:{'x' * 256}@fe1.example.test;lr>")
     expect(sent)
     assert rows_of([sent.line])[0] is not sent
+
+
+FORM = ViaForm("SIP/2.0/TLS fe1.example.test:5061;branch=")
+
+
+def test_a_via_that_we_have_sent_comes_back_as_the_same_row() -> None:
+    """The top Via of a response is not read again, and is what reading it would give."""
+    sent = sent_via(FORM, "z9hG4bK1x1")
+    assert response_rows_of(["", sent.line, "To: <sip:a@b>"], 1)[0] is sent
+    assert sent.via == Via.parse(sent.value)
+    assert (sent.via.branch, sent.via.sent_by) == ("z9hG4bK1x1", "fe1.example.test:5061")
+
+
+def test_a_via_that_we_have_not_sent_is_read() -> None:
+    sent_via(FORM, "z9hG4bK1x2")
+    other = "Via: SIP/2.0/TLS fe1.example.test:5061;branch=z9hG4bK1x2;received=192.0.2.1"
+    row = response_rows_of(["", other], 1)[0]
+    assert (row.line, row.via.param("received")) == (other, "192.0.2.1")
+    assert response_rows_of([""], 1) == []
+
+
+def test_a_fold_behind_a_via_that_we_have_sent_belongs_to_it() -> None:
+    """The octets before the fold are not the whole row."""
+    sent = sent_via(FORM, "z9hG4bK1x3")
+    rows = response_rows_of(["", sent.line, " ;received=192.0.2.1", "To: <sip:a@b>"], 1)
+    assert [row.name for row in rows] == ["via", "to"]
+    assert rows[0].via.param("received") == "192.0.2.1"

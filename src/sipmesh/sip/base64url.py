@@ -24,4 +24,4 @@ def decode(encoded: bytes) -> bytes:
 
 
 def _encoded(octets: bytes) -> bytes:
-    return b2a_base64(octets, newline=False).translate(_TO_URL).rstrip(b"=")
+    return b2a_base64(octets).translate(_TO_URL).rstrip(b"=\n")

@@ -257,9 +257,13 @@ def _check_address(address: NameAddr) -> None:
 def _check_tag(address: NameAddr) -> None:
     """Refuse a quoted tag that is not a token: we write tags without quotes, and the field would change its meaning."""
     for name, value in address.params:
-        # "/" and "=" (base64) are accepted, as in other parameters: no parser ends a value there.
-        if name == "tag" and (value is None or not is_token(value.replace("/", "0").replace("=", "0"))):
+        if name == "tag" and (value is None or not _is_tag(value)):
             raise RemoteError(f"a tag that is not a token: {shown(value or '')}", rule="RFC 3261 25.1: tag-param")
+
+
+def _is_tag(value: str) -> bool:
+    """Tell whether *value* is a token. "/" and "=" (base64) are accepted as in any parameter: no parser ends a value there."""
+    return is_token(value) or is_token(value.replace("/", "0").replace("=", "0"))
 
 
 def _check_branch(branch: str | None) -> None:

@@ -103,9 +103,14 @@ class NameAddr:
     has_verstat: bool = field(compare=False, repr=False)
     _sip_uri: SipUri | None = field(compare=False, repr=False)
 
-    def __init__(self, display: str | None, uri: str, params: Params = ()) -> None:
+    def __init__(self, display: str | None, uri: str, params: Params = (), untagged: NameAddr | None = None) -> None:
+        """*untagged* is the same address without a tag, if it is known."""
         self.display, self.uri, self.params = display, uri, params
         self.tag = param_of(params, "tag")
+        if untagged is not None:
+            self.is_sip, self.has_verstat = untagged.is_sip, untagged.has_verstat
+            self._sip_uri = untagged._sip_uri  # noqa: SLF001 - the same class
+            return
         self.is_sip = uri.startswith(_SIP) or scheme_of(uri) in SCHEMES
         self.has_verstat = VERSTAT in ascii_lower(uri) or (bool(params) and VERSTAT in [name for name, _ in params])
         self._sip_uri = None
@@ -115,9 +120,11 @@ class NameAddr:
         """Parse a field value; RemoteError 400 if the grammar is broken. The URI itself is parsed by :attr:`sip_uri`."""
         address = _name_addrs.get(text)
         if address is None:
-            address = _tagged(text) or _name_addr(text)
-            if len(text) <= CACHED_LENGTH:
-                keep(_name_addrs, _MOST_KEPT, text, address)
+            address = _tagged(text)  # not cached: the tag is new in each dialog
+            if address is None:
+                address = _name_addr(text)
+                if len(text) <= CACHED_LENGTH:
+                    keep(_name_addrs, _MOST_KEPT, text, address)
         return address
 
     @property
@@ -133,10 +140,8 @@ class NameAddr:
         return self.sip_uri.aor if self.is_sip else self.uri
 
     def with_tag(self, tag: str) -> NameAddr:
-        """Give the same address with *tag* as its only parameter."""
-        tagged = NameAddr(self.display, self.uri, (("tag", tag),))
-        tagged._sip_uri = self._sip_uri
-        return tagged
+        """Give this address, which has no parameters, with *tag*."""
+        return NameAddr(self.display, self.uri, (("tag", tag),), self)
 
     def param(self, name: str) -> str | None:
         """Give the value of a field parameter without quotes; None if it is absent or has no value."""
@@ -182,9 +187,14 @@ class Via:
             return _via(text)
         branch = text[at:end]
         form = _form_of(f"{text[:at]}{text[end:]}")
-        others = form.others
-        if others.branch is not None or not _is_value(branch):
+        if form.others.branch is not None or not _is_value(branch):
             return _via(text)
+        return Via.of_form(form, branch)
+
+    @staticmethod
+    def of_form(form: ViaForm, branch: str) -> Via:
+        """Give the Via of that *form* with that *branch*."""
+        others = form.others
         via = Via(others.transport, others.host, others.port)
         via.branch, via.asks_for_port, via.form = branch, others.asks_for_port, form
         via._params, via._sent_by = None, others.sent_by
@@ -272,13 +282,20 @@ class ViaForm:
         self.before, _, self.after = text.partition(_BRANCH)
         self.others = _via(self.before + self.after)
 
+    def value(self, branch: str) -> str:
+        """Write the Via of this form with that *branch*."""
+        return f"{self.before}{_BRANCH}{branch}{self.after}"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class CSeq:
-    """The sequence number of a request in its dialog, and its method."""
+    """The sequence number of a request in its dialog, and its method. Do not change an instance: messages share it."""
 
     number: int
     method: str
+
+    def __init__(self, number: int, method: str) -> None:
+        self.number, self.method = number, method
 
     @classmethod
     def parse(cls, text: str) -> CSeq:
@@ -289,7 +306,7 @@ class CSeq:
             raise RemoteError(f"not a CSeq: {shown(text)}", rule="RFC 3261 20.16")
         if (value := bounded(number, _MAX_CSEQ)) is None:
             raise RemoteError(f"a CSeq of 2**31 or more: {shown(text)}", rule="RFC 3261 8.1.1.5")
-        return cls(value, method)
+        return CSeq(value, method)
 
     def __str__(self) -> str:
         return f"{self.number} {self.method}"
@@ -298,7 +315,7 @@ class CSeq:
 def _tagged(text: str) -> NameAddr | None:
     """Parse an address in brackets with a tag alone behind it: the tag is new in each dialog, the address is not."""
     named, mark, tag = text.rpartition(_TAG)
-    if not mark or not is_token(tag.replace("-", "")):
+    if not mark or not is_token(tag):
         return None
     address = NameAddr.parse(f"{named}>")
     return None if address.params else address.with_tag(tag)

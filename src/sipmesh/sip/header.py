@@ -166,7 +166,11 @@ class Message:
 
     def prepend(self, name: str, value: str) -> None:
         """Insert a new row before the first row with that name, or at the top if there is none."""
-        self._insert(max(self._index_of(name), 0), made_row(name, value))
+        self.push(made_row(name, value))
+
+    def push(self, row: Row) -> None:
+        """Insert *row* before the first row with its name, or at the top if there is none."""
+        self._insert(max(self._index_of(row.name), 0), row)
 
     def append(self, name: str, value: str) -> None:
         """Add a new row at the end."""
@@ -251,8 +255,7 @@ class Message:
             self.repeated |= row.bit
 
     def _pop_row(self, at: int) -> str:
-        row = self.rows[at]
-        self.rows = self.rows[1:] if at == 0 else self.rows[:at] + self.rows[at + 1 :]
+        row = self.rows.pop(at)
         self._count_removed(row.bit, at)
         return row.value
 
@@ -261,7 +264,8 @@ class Message:
         lines = [row.line for row in self.rows]
         lines.insert(0, self.start_line)
         lines.append("\r\n")
-        return octets_of("\r\n".join(lines)) + self.body
+        octets = octets_of("\r\n".join(lines))
+        return octets + self.body if self.body else octets
 
     def _index_of(self, name: str) -> int:
         """Give the index of the first row with that name, -1 if there is none."""

@@ -10,7 +10,18 @@ from sipmesh.sip.header import Message
 from sipmesh.sip.kept import keep
 from sipmesh.sip.names import bits_of
 from sipmesh.sip.reasons import REASONS
-from sipmesh.sip.rows import LONE_LINE_BREAK, TO, VIA, Row, flaws_in, header_rows, made_row, one_line, rows_of
+from sipmesh.sip.rows import (
+    LONE_LINE_BREAK,
+    TO,
+    VIA,
+    Row,
+    flaws_in,
+    header_rows,
+    made_row,
+    one_line,
+    response_rows_of,
+    rows_of,
+)
 from sipmesh.sip.tel import target_uri
 from sipmesh.sip.text import ascii_upper, is_digits, shown, text_of
 from sipmesh.sip.uri import CACHED_LENGTH, SipUri
@@ -32,6 +43,7 @@ __all__ = [
 
 VERSION: Final = "SIP/2.0"
 
+_VERSION_BEGINS: Final = "SIP/"
 _VERSION_ENDS: Final = f" {VERSION}"
 _TRYING: Final = 100
 _MAX_STATUS: Final = 699
@@ -107,15 +119,13 @@ def parse_head(head: bytes) -> Request | Response:
     errors. RemoteError if the start line is not SIP at all.
     """
     lines = text_of(head).split("\r\n")
-    start, rows = lines[0], rows_of(lines, 1)
-    # Method, Request-URI and version are checked by their own grammar. A Reason-Phrase is checked when it is first seen.
-    flaws = LONE_LINE_BREAK if "\n" in start or "\r" in start else 0
-    if start[:1] in "Ss" and ascii_upper(start[:4]) == "SIP/":
-        response = _response(start, rows)
-        response.flaws |= flaws
-        return response
-    request = _request(start, rows)
-    request.flaws |= flaws
+    start = lines[0]
+    if start.startswith(_VERSION_BEGINS) or ascii_upper(start[: len(_VERSION_BEGINS)]) == _VERSION_BEGINS:
+        return _response(start, response_rows_of(lines, 1))
+    request = _request(start, rows_of(lines, 1))
+    # Method, Request-URI and version are checked by their own grammar. A Status-Line is checked when it is first seen.
+    if "\n" in start or "\r" in start:
+        request.flaws |= LONE_LINE_BREAK
     return request
 
 

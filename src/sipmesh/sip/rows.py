@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import LocalError, RemoteError
-from sipmesh.sip.fields import CSeq, NameAddr, Via, bounded, first_item, split_list
+from sipmesh.sip.fields import CSeq, NameAddr, Via, ViaForm, bounded, first_item, split_list
 from sipmesh.sip.kept import keep
 from sipmesh.sip.names import BITS, bits_of, name_of, spelled, wire_name
 from sipmesh.sip.text import (
@@ -203,13 +203,13 @@ class Row:
 _kept: Final[dict[str, Row]] = {}
 
 
-def rows_of(lines: list[str], start: int = 0) -> list[Row]:
+def rows_of(lines: list[str], start: int = 0, top: Row | None = None) -> list[Row]:
     """Give the rows of *lines* from the index *start* on. Folded rows are unfolded (RFC 3261 7.3.1).
 
-    A line that was seen recently gives the same Row object as before.
+    A line that was seen recently gives the same Row object as before. *top* is the row of the first line, if it is known.
     """
-    rows: list[Row] = []
-    for at in range(start, len(lines)):
+    rows: list[Row] = [] if top is None else [top]
+    for at in range(start + len(rows), len(lines)):
         line = lines[at]
         if line != "" and ord(line[0]) == _V and line.startswith(_VIA_BEGINS):
             row = _row_of_its_own(line, _VIA_BEGINS, "via", VIA)
@@ -228,6 +228,22 @@ def expect(row: Row) -> None:
     row.checked = True
     if len(row.line) <= _LONGEST_KEPT:
         keep(_kept, _MOST_KEPT, row.line, row)
+
+
+_sent_vias: Final[dict[str, Row]] = {}
+
+
+def sent_via(form: ViaForm, branch: str) -> Row:
+    """Write a Via of ours, and keep it: each response begins with it, octet for octet (RFC 3261 section 8.2.6.2)."""
+    value = form.value(branch)
+    row = Row(f"{_VIA_BEGINS}{value}", "via", VIA, value=value)
+    row._via = Via.of_form(form, branch)  # noqa: SLF001 - the row is under construction
+    return keep(_sent_vias, _MOST_KEPT, row.line, row)
+
+
+def response_rows_of(lines: list[str], start: int) -> list[Row]:
+    """Give the rows of a response as `rows_of` does; its first line is a Via that we have sent, or is read like any other."""
+    return rows_of(lines, start, _sent_vias.get(lines[start]) if start < len(lines) else None)
 
 
 def _row_of_its_own(line: str, beginning: str, name: str, bit: i64) -> Row:

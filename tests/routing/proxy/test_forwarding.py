@@ -23,6 +23,7 @@ from sipmesh.routing.proxy.forwarding import (
 )
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.sip.message import Request, parse_head, respond
+from sipmesh.sip.rows import made_row
 from sipmesh.trust.evidence import LinkKind
 
 VIA = "SIP/2.0/TLS fe1.example.test:5061;branch=z9hG4bK-ours"
@@ -32,7 +33,7 @@ ONWARD = ServerTarget((FE2,), LinkKind.SERVER, BOB)
 
 
 def copied(asked: Request, target: Target = HERE, *recorded: str, identity: str | None = ALICE) -> Request:
-    return branch_copy(asked, target, via=VIA, recorded=recorded, identity=identity)
+    return branch_copy(asked, target, via=made_row("via", VIA), recorded=recorded, identity=identity)
 
 
 def test_only_the_lines_that_must_change_do() -> None:
@@ -247,6 +248,28 @@ def test_response_has_the_entries_of_its_request_in_their_order(answered: list[s
 def test_entry_has_the_uri_that_is_written_in_it(entries: list[str], host: str | None) -> None:
     uri = uri_of_entry(entries, 0)
     assert (uri.host if uri is not None else None) == host
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "<sips:token-1@fe1.example.test;lr>, <sip:other.test;lr>",
+        "<sip:other.test;lr>, <sip:token-1@fe1.example.test;lr>",
+        '"a: b" <sip:token-1@fe1.example.test;lr>',
+        "sip:token-1@fe1.example.test;lr",
+    ],
+)
+def test_our_token_is_renewed_however_a_phone_writes_its_record_route(value: str) -> None:
+    response = respond(request("INVITE"), 200, headers=[("record-route", value)])
+    renew_token(response, "token-1", "token-22")
+    assert response.values("record-route") == [value.replace("token-1", "token-22")]
+
+
+def test_another_token_that_begins_like_ours_stays() -> None:
+    value = "<sip:token-1.other@fe1.example.test;lr>"
+    response = respond(request("INVITE"), 200, headers=[("record-route", value)])
+    renew_token(response, "token-1@", "token-2@")
+    assert response.values("record-route") == [value]
 
 
 def test_request_without_a_record_route_has_no_token() -> None:

@@ -90,7 +90,9 @@ def route_to(token: str, where: str, *, sips: bool, transport: str = "tls") -> s
 
 def recorded_token(sent: Request) -> str:
     """Give the token in the top Record-Route of a request that we sent; RemoteError if it has none."""
-    return sent.row(RECORD_ROUTE).value.partition(":")[2].partition("@")[0]
+    line = sent.row(RECORD_ROUTE).line
+    start = _start_of_user(line)
+    return line[start : line.find("@", start)]
 
 
 def recorded_behind(response: Response, sent: Request) -> list[str]:
@@ -131,15 +133,26 @@ def renew_token(response: Response, token: str, renewed: str) -> None:
     """Replace our *token* by *renewed* in each Record-Route (RFC 3261 section 16.7 item 8 allows it for our own)."""
     rows = response.rows
     for at in range(len(rows)):
-        if rows[at].bit == RECORD_ROUTE and token in rows[at].line:
-            rows[at] = made_row("record-route", rows[at].value.replace(token, renewed))
+        row = rows[at]
+        if row.bit == RECORD_ROUTE:
+            start = _start_of_user(row.line)
+            end = start + len(token)
+            if row.line[start:end] == token and row.line.find(",", end) < 0:  # as we have sent it: a search costs more
+                rows[at] = Row(f"{row.line[:start]}{renewed}{row.line[end:]}", "record-route", RECORD_ROUTE)
+            elif token in row.line:
+                rows[at] = made_row("record-route", row.value.replace(token, renewed))
+
+
+def _start_of_user(line: str) -> int:
+    """Give the index of the user part of the first URI in a row of ours."""
+    return line.find(":", line.find("<")) + 1
 
 
 def branch_copy(
     request: Request,
     target: Target,
     *,
-    via: str,
+    via: Row,
     recorded: tuple[str, ...],
     identity: str | None,
 ) -> Request:
@@ -152,8 +165,9 @@ def branch_copy(
         copy.set_uri(target.uri)
     spend_hop(copy)
     for entry in recorded:
-        copy.prepend("record-route", entry)
-        expect(copy.row(RECORD_ROUTE))
+        row = made_row("record-route", entry)
+        expect(row)
+        copy.push(row)
     if isinstance(target, RemoteFlowTarget):
         copy.prepend("route", route_to(target.binding.token, target.binding.host, sips=is_sips(target.uri)))
     elif isinstance(target, ServerTarget) and target.carries is not None:
@@ -166,7 +180,7 @@ def branch_copy(
         else:
             face_strict_router(copy)
     assert_identity(copy, identity)
-    copy.prepend("via", via)
+    copy.push(via)
     return copy
 
 

@@ -100,7 +100,7 @@ class ClientTransaction:
     @property
     def pending(self) -> bool:
         """Whether no final response has come."""
-        return self.state not in {TransactionState.ACCEPTED, TransactionState.TERMINATED}
+        return self.state is not TransactionState.ACCEPTED and self.state is not TransactionState.TERMINATED
 
     @property
     def over(self) -> bool:

@@ -25,6 +25,8 @@ from sipmesh.routing.proxy.forwarding import (
 )
 from sipmesh.routing.registrar.gruu import is_to_hidden_user
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target, is_carried
+from sipmesh.sip.fields import ViaForm
+from sipmesh.sip.rows import made_row, sent_via
 
 if TYPE_CHECKING:
     from sipmesh.routing.proxy.branch import Branches
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.transactions.privacy_service import PrivacyService
     from sipmesh.sip.message import Request, Response
+    from sipmesh.sip.rows import Row
 
 
 class BranchRequests:
@@ -50,7 +53,7 @@ class BranchRequests:
         self.branches = branches
         self._flow_table, self._tokens = flow_table, tokens
         self._listeners, self._privacy = listeners, privacy
-        self._vias = {port: listener.via for port, listener in listeners.items()}
+        self._via_forms = {port: ViaForm(listener.via) for port, listener in listeners.items()}
 
     def __repr__(self) -> str:
         return f"<BranchRequests {self.border!r}>"
@@ -67,27 +70,29 @@ class BranchRequests:
                 onward = self._tokens.entry_hash(uri_of_entry(proxied.request.items("record-route"), 0))
                 token = self._tokens.dialog(caller, callee, self._begun(proxied), onward, secret=secret)
             recorded = record_routes(proxied.request, token, proxied.came_by, self._listeners[flow.link.port])
-        copy = self._copy_onto(flow, proxied.request, target, branch, recorded, proxied.flow, proxied.identity, hidden)
+        via = sent_via(self._via_forms[flow.link.port], branch)
+        copy = self._copy_onto(flow, proxied.request, target, via, recorded, proxied.flow, proxied.identity, hidden)
         if proxied.context is not None and proxied.context.share:
             copy.replace("max-breadth", str(proxied.context.share))
         return copy
 
     def make_ack(self, ack: Request, came_on: Flow, target: Target, flow: Flow, identity: str | None) -> Request:
         """Copy the ACK of a 2xx that *identity* has sent on *came_on*; it belongs to no transaction (RFC 3261 17.1.1.3)."""
-        return self._copy_onto(flow, ack, target, self.branches.mint("ack"), (), came_on, identity, hides_identity(ack))
+        via = made_row("via", self._via_forms[flow.link.port].value(self.branches.mint("ack")))
+        return self._copy_onto(flow, ack, target, via, (), came_on, identity, hides_identity(ack))
 
     def add_via(self, flow: Flow, request: Request) -> None:
         """Give a request of our own its Via, and the Route of a carried *flow*."""
         if flow.path:
             request.prepend("route", flow.path)
-        request.prepend("via", self._via(flow.link.port, self.branches.mint("own")))
+        request.push(sent_via(self._via_forms[flow.link.port], self.branches.mint("own")))
 
     def _copy_onto(
         self,
         flow: Flow,
         request: Request,
         target: Target,
-        branch: str,
+        via: Row,
         recorded: tuple[str, ...],
         came_on: Flow,
         identity: str | None,
@@ -99,7 +104,6 @@ class BranchRequests:
         """
         kind = flow.link.kind
         released = released_identity(identity, kind, hidden=hidden)
-        via = self._via(flow.link.port, branch)
         copy = branch_copy(request, target, via=via, recorded=recorded, identity=released)
         self._privacy.open_contact(copy, target)
         if hidden and not is_carried(target):
@@ -140,9 +144,6 @@ class BranchRequests:
         if isinstance(target, RemoteFlowTarget):
             return named_side(self._flow_table.pool_of(target.binding.host))
         return named_side(self._flow_table.side_name(flow.link))
-
-    def _via(self, port: str, branch: str) -> str:
-        return f"{self._vias[port]}{branch}"
 
     # The dialog tokens in responses
 
