@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2s
 from hmac import compare_digest
 from struct import Struct
+from struct import error as StructError  # noqa: N812 - the name of a class
 from typing import Final
 
 from sipmesh.errors import LocalError
@@ -61,7 +62,6 @@ NOBODY_YET: Final = bytes(HASH_BYTES)
 NO_ENTRY: Final = bytes(HASH_BYTES)
 """The hash of the next entry where there is none."""
 
-_UINT64_END: Final = 1 << 64
 _NAMES: Final = b"names"
 _SECRET: Final = b"secret"
 _STREAM: Final = b"stream"
@@ -184,7 +184,8 @@ class DialogToken:
 
     *begun* identifies the dialog. The token is not valid in a request of another dialog. *onward* is the hash of the entry that
     was record-routed next to ours, on the way to the other side: of *a* in a token for *b*, and of *b* in one that was answered.
-    *secret*: *a* hides who it is.
+    *secret*: *a* hides who it is. *packed* are the octets up to the tag of the answering side, if they are known: they are the
+    same with that tag.
     """
 
     a: Side
@@ -192,9 +193,13 @@ class DialogToken:
     begun: Begun
     onward: bytes
     secret: bool = field(compare=False)
+    packed: bytes = field(compare=False, repr=False)
 
-    def __init__(self, a: Side, b: Side, begun: Begun, onward: bytes = NO_ENTRY, *, secret: bool = False) -> None:
-        self.a, self.b, self.begun, self.onward, self.secret = a, b, begun, onward, secret
+    def __init__(
+        self, a: Side, b: Side, begun: Begun, onward: bytes = NO_ENTRY, *, secret: bool = False, packed: bytes = b""
+    ) -> None:
+        self.a, self.b, self.begun, self.onward = a, b, begun, onward
+        self.secret, self.packed = secret, packed
 
     def other_side(self, sender: Side) -> Side | None:
         """Give the side that a request from *sender* goes to; None if *sender* is not a side of this dialog."""
@@ -285,11 +290,11 @@ class Tokens:
 
         A *secret* token is encrypted: nobody can compare the hash of a user in it with those of known addresses.
         """
-        token, packed = (
-            DialogToken(a, b, begun, onward, secret=secret),
-            _pack(a) + _pack(b) + _pack_begun(begun, onward),
-        )
-        if secret:
+        return self._written(DialogToken(a, b, begun, onward, secret=secret))
+
+    def _written(self, token: DialogToken) -> str:
+        packed = _packed(token) + token.begun.answered + token.onward
+        if token.secret:
             return self._remember(base64url.encode(self._encrypt(_SECRET_KIND, packed)), token)
         return self._remember(self._seal(_DIALOG_KIND + packed), token)
 
@@ -339,8 +344,9 @@ class Tokens:
         token = self.read(text)
         if not isinstance(token, DialogToken):
             raise LocalError(f"{text!r} is not a dialog token")
-        answered = token.begun.answered_by(self.tag_hash(tag))
-        return self.dialog(token.a, token.b, answered, onward, secret=text.startswith(_SECRET_START))
+        answered, secret = token.begun.answered_by(self.tag_hash(tag)), text.startswith(_SECRET_START)
+        made = DialogToken(token.a, token.b, answered, onward, secret=secret, packed=_packed(token))
+        return self._written(made)
 
     def name_hash(self, name: str) -> bytes:
         """Hash a name with the key of the pool. Others cannot search for another name with the same hash.
@@ -453,9 +459,10 @@ def _decode(text: str, longest: int = LONGEST_TOKEN) -> bytes | None:
 def _pack(side: Side) -> bytes:
     if isinstance(side, PeerSide):
         return bytes((_PEER_TAG,)) + side.hash
-    if not (0 <= side.incarnation < _UINT64_END and 0 <= side.number < _UINT64_END):
-        raise LocalError(f"{side} does not fit into a token")
-    return _FLOW.pack(_FLOW_TAG, side.incarnation, side.number, side.owner)
+    try:
+        return _FLOW.pack(_FLOW_TAG, side.incarnation, side.number, side.owner)
+    except StructError:
+        raise LocalError(f"{side} does not fit into a token") from None
 
 
 def _unpack(payload: bytes) -> Token | None:
@@ -474,8 +481,12 @@ def _unpack(payload: bytes) -> Token | None:
     return None
 
 
-def _pack_begun(begun: Begun, onward: bytes) -> bytes:
-    return _BEGUN.pack(begun.dialog, begun.caller, begun.callee, begun.target, begun.answered, onward)
+def _packed(token: DialogToken) -> bytes:
+    """Give the octets of a token up to the tag of the answering side, which are packed once for each dialog and side."""
+    if not token.packed:
+        begun = token.begun
+        token.packed = _pack(token.a) + _pack(token.b) + begun.dialog + begun.caller + begun.callee + begun.target
+    return token.packed
 
 
 def _unpack_side(packed: bytes) -> tuple[Side | None, bytes]:

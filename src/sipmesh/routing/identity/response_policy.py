@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 FORBIDDEN: Final = 403
 OF_REGISTRATIONS: Final = frozenset({"path", "service-route", "p-associated-uri"})
 _TAG: Final = ";tag="
-_NOTHING: Final = "\n"
-"""A line that no row has."""
 _ONCE: Final[i64] = FROM | TO | CALL_ID | CSEQ
 _REPEATED: Final[i64] = VIA | _ONCE
 
@@ -80,17 +78,19 @@ def repeats(response: Response, request: Request) -> bool:
     asked, at = request.rows, 0
     missing: i64 = request.present & _ONCE
     for row in response.rows:
-        if row.bit & _ONCE and row in asked:  # rows that were seen before are the same object
-            missing &= ~row.bit
-        elif row.bit & _REPEATED:
+        if row.bit & _REPEATED:
             found = _next_of(asked, row.bit, at if row.bit == VIA else 0)
-            line = asked[found].line if found >= 0 else _NOTHING
-            if row.line != line and not (row.bit == TO and row.line.startswith(f"{line}{_TAG}")):
+            if found < 0 or not _is_repeated(row, asked[found]):
                 return False
             missing &= ~row.bit
             if row.bit == VIA:
                 at = found + 1
     return not missing and _next_of(asked, VIA, at) < 0
+
+
+def _is_repeated(row: Row, asked: Row) -> bool:
+    """Tell whether *row* is the row *asked*, or adds a tag to it in To. Rows that were seen before are the same object."""
+    return row is asked or row.line == asked.line or (row.bit == TO and row.line.startswith(f"{asked.line}{_TAG}"))
 
 
 def _next_of(rows: list[Row], bit: i64, start: int) -> int:

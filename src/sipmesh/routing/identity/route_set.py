@@ -120,7 +120,10 @@ class RouteSet:
         begun, call_id, from_tag, to_tag = token.begun, request.call_id, request.from_.tag, request.to.tag
         if from_tag is not None and to_tag is not None:
             self.from_a = tokens.dialog_hash(call_id, from_tag) == begun.dialog
-            self.from_b = tokens.dialog_hash(call_id, to_tag) == begun.dialog
+            if self.from_a:
+                self.from_b = to_tag == from_tag  # two tags of one Call-ID do not have the same hash
+            else:
+                self.from_b = tokens.dialog_hash(call_id, to_tag) == begun.dialog
             self._hold_answered(from_tag, to_tag, tokens)
         if self.from_a == self.from_b:  # the tags match neither side, or both sides have one tag
             self.dialog, self.stray = None, True
@@ -295,10 +298,11 @@ def undo_strict_routing(request: Request, names: Names, tokens: Tokens) -> Token
     the proxy MUST replace the Request-URI in the request with the last value from the Route header field" (RFC 3261
     section 16.4). Raises `RemoteError` if that value is not a valid Request-URI.
     """
-    uri, routes = request.ruri, request.items("route")
-    if not routes or uri.user is None or not uri.has("lr") or not names.ours(uri):
+    uri = request.ruri
+    if uri.user is None or not uri.has("lr") or not names.ours(uri):
         return None
-    if (token := tokens.read(uri.user)) is None:
+    routes, token = request.items("route"), tokens.read(uri.user)
+    if not routes or token is None:
         return None
     target = NameAddr.parse(routes[-1]).uri
     read_request_uri(target)
