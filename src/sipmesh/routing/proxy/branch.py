@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.sip.message import Request
 from sipmesh.sip.rows import ROUTE
 
+if TYPE_CHECKING:
+    from mypy_extensions import i64
+
 MAGIC_COOKIE: Final = "z9hG4bK"
 _SPARE: Final = 24  # bits of the hash that are dropped: the rest is a small integer, which is fast to write
+_KEPT: Final = (1 << 39) - 1
 
 _BETWEEN: Final = "x"
 """Separates the numbers of a branch. It is not a digit, and it is alphanumeric, so that the branch is fast to check."""
@@ -22,7 +26,8 @@ def loop_hash(request: Request) -> str:
     """
     routes = tuple(request.values("route")) if request.present & ROUTE else ()
     decisive = (request.uri, request.from_.tag, request.to.tag, request.call_id, request.cseq.number, routes)
-    return str(abs(hash(decisive)) >> _SPARE)
+    hashed: i64 = hash(decisive)
+    return str((hashed >> _SPARE) & _KEPT)
 
 
 def carried_loop(loop: str) -> str:

@@ -39,6 +39,17 @@ ELSEWHERE: Final = ('SIP;cause=200;text="Call completed elsewhere"',)
 """The Reason in the CANCEL to the other branches after a 2xx: their phones show no missed call (RFC 3326 section 3.1)."""
 
 
+def _by_rank(targets: tuple[Target, ...]) -> list[tuple[Target, ...]]:
+    """Group *targets* by q, lowest first: `ResponseContext.start` takes the last group first. Phones rarely set a q."""
+    first, is_one_group = targets[0].q if targets else 0.0, True
+    for target in targets:
+        is_one_group = is_one_group and target.q == first
+    if is_one_group:
+        return [targets] if targets else []
+    ranks = sorted({target.q for target in targets})
+    return [tuple(target for target in targets if target.q == rank) for rank in ranks]
+
+
 class ResponseContext:
     """Collects the responses to one request, and decides what to do. It has no clock and no socket."""
 
@@ -78,11 +89,11 @@ class ResponseContext:
         """
         if len(targets) == 1:
             context, target = ResponseContext(request, [targets]), targets[0]
-            context.by_token = isinstance(target, FlowTarget) and target.found in {Found.TOKEN, Found.PATH}
+            context.by_token = isinstance(target, FlowTarget) and (
+                target.found is Found.TOKEN or target.found is Found.PATH
+            )
             return context
-        ranks = sorted({target.q for target in targets})  # start() takes the last group first
-        groups = narrowed([tuple(t for t in targets if t.q == rank) for rank in ranks], breadth_of(request))
-        return ResponseContext(request, groups)
+        return ResponseContext(request, narrowed(_by_rank(targets), breadth_of(request)))
 
     @property
     def running(self) -> bool:

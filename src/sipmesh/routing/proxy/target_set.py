@@ -42,7 +42,7 @@ def not_registered(here: str) -> Answer:
 
 def is_sips(uri: str) -> bool:
     """Tell whether the scheme of a URI is ``sips``."""
-    return ascii_lower(uri[:5]) == "sips:"
+    return not uri.startswith("sip:") and ascii_lower(uri[:5]) == "sips:"
 
 
 def devices(rows: Sequence[Binding]) -> list[list[Binding]]:
@@ -55,12 +55,19 @@ def devices(rows: Sequence[Binding]) -> list[list[Binding]]:
         return [list(rows)]
     found: dict[str, list[Binding]] = {}
     for row in rows:
-        found.setdefault(row.contact if row.instance is None else ascii_lower(row.instance), []).append(row)
+        device = row.contact if row.instance is None else ascii_lower(row.instance)
+        flows = found.get(device)
+        if flows is None:
+            found[device] = [row]
+        else:
+            flows.append(row)
     return list(found.values())
 
 
 def target_of(flows: Sequence[Binding], here: str, *, sips: bool) -> FlowTarget | RemoteFlowTarget:
     """Make one target from the flows of one device. The others are spares of the first."""
+    if len(flows) == 1:
+        return flow_of(flows[0], here, sips=sips)
     first, *others = (flow_of(row, here, sips=sips) for row in flows)
     return replace(first, spares=tuple(others)) if others else first
 
