@@ -21,6 +21,7 @@ LOAD = HERE / "load" / "load"
 HOST = "127.0.76.1"  # as kamailio.cfg and tls.cfg have it
 CLIENT_PORT, SERVER_PORT, VALKEY_PORT = 5061, 5071, 6379
 SINK_HOST, SINK_PORT = "127.0.76.2", 5081
+SECOND_HOST = "127.0.76.4"
 
 START_S, STOP_S = 60.0, 20.0
 LONGEST_RUN_S = 600.0
@@ -65,6 +66,8 @@ class Server:
 
     pid: int
     pki: Path
+    way: tuple[object, ...] = ()
+    """Options of the load that say where its users are at home."""
 
     @property
     def command(self) -> list[str]:
@@ -89,6 +92,10 @@ class Server:
     def messages(self, *options: object) -> Result:
         """Messages from users to the sink."""
         return self.load("messages", *self._sink, *options)
+
+    def user_messages(self, *options: object) -> Result:
+        """Messages from users to users."""
+        return self.load("messages", "--users", *self.way, *options)
 
     def overload(self, rate: int, *options: object) -> Result:
         """Messages from users to the sink in an open loop, *rate* a second."""
@@ -122,6 +129,14 @@ def sipmesh(pki: Path, run: Path, *size: object) -> Iterator[Server]:
     command = [HERE / "sut", "--pki", pki, "--run", run, *WHERE, *SINK_AT, *size]
     with _running(command, CLIENT_PORT, pki, run) as server:
         yield server
+
+
+@contextmanager
+def two_front_ends(pki: Path, run: Path, *size: object) -> Iterator[Server]:
+    """Run sipmesh as two front ends of two pools, between which each message of a user to a user passes; *pid* is of both."""
+    with sipmesh(pki, run, *size, "--second-host", SECOND_HOST) as server:
+        wait_for_port((SECOND_HOST, CLIENT_PORT))
+        yield Server(server.pid, pki, ("--second", f"{SECOND_HOST}:{CLIENT_PORT}", "--name", "a.test"))
 
 
 @contextmanager
@@ -193,6 +208,15 @@ def _wait_for(process: subprocess.Popen[bytes], address: tuple[str, int], log: P
     while not _listens(address):
         if process.poll() is not None or time.monotonic() > end:
             raise MeasurementError(f"the server does not start:\n{log.read_text()}")
+        time.sleep(0.05)
+
+
+def wait_for_port(address: tuple[str, int]) -> None:
+    """Wait until a server listens at *address*; raises `MeasurementError` if none does."""
+    end = time.monotonic() + START_S
+    while not _listens(address):
+        if time.monotonic() > end:
+            raise MeasurementError(f"nobody listens at {address[0]}:{address[1]}")
         time.sleep(0.05)
 
 

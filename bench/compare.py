@@ -28,6 +28,7 @@ from bench.bed import (
     kamailio,
     on_valkey,
     sipmesh,
+    two_front_ends,
 )
 from bench.growth import SERIES, measure_growth
 from bench.pki import make_pki
@@ -37,6 +38,8 @@ Start = Callable[..., AbstractContextManager[Server]]
 OURS, VALKEY, NOTHING = "sipmesh", "sipmesh on Valkey", "—"
 ONE_PROCESS = "one-process"
 """sipmesh without workers."""
+TWO_FRONT_ENDS = "two front ends"
+"""sipmesh, with every other user at a front end of another pool: both servers on the core of the one."""
 
 PEERS = ("--links", 4)
 LOGINS = 1_000
@@ -187,9 +190,15 @@ PARTS = {
     ),
     "store-message": Part(
         "messages of users to users, registrations in a file beside Valkey",
-        lambda server, time: server.load("messages", "--users", *time),
+        lambda server, time: server.user_messages(*time),
         {"server_us": "server CPU, µs per request", "p99_ms": "p99, ms"},
         (VALKEY,),
+    ),
+    "two": Part(
+        "messages of users to users, one front end beside messages across two front ends",
+        lambda server, time: server.user_messages("--links", 20, *time),
+        {"server_us": "CPU of all servers, µs per request", "p50_ms": "p50, ms", "p99_ms": "p99, ms"},
+        (TWO_FRONT_ENDS,),
     ),
     "storm": Part(
         "500 phones behind one address log in at once",
@@ -217,6 +226,7 @@ STARTS: dict[str, Start] = {
     OURS: sipmesh,
     ONE_PROCESS: sipmesh,
     VALKEY: on_valkey,
+    TWO_FRONT_ENDS: two_front_ends,
     "Kamailio": kamailio,
     "floor": floor,
 }

@@ -17,6 +17,8 @@ from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.load import Loaded, load
 
 PASSWORD = "bench-password"  # noqa: S105 - the load generator's, and nobody else's
+SECOND = "p2.a.test"
+"""The other front end, where there are two."""
 OTHER_SERVER = "p2.a.test"
 """Holds the bindings that are there before anybody registers: a server drops those of its own earlier lives."""
 
@@ -46,6 +48,15 @@ def topology(pki: Path, given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def add_second(document: dict[str, Any], given: argparse.Namespace) -> None:
+    """Add a front end with a pool of its own: the home pool of the users with odd numbers."""
+    ports = {"client": given.client_port, "server": given.server_port}
+    pki: Path = given.pki.resolve()
+    credentials = {"certificate": str(pki / "p2.pem"), "key": str(pki / "p2.key")}
+    server = {"name": SECOND, "address": given.second_host, "ports": ports, **credentials}
+    document["pools"].append({"name": SECOND, "role": "front-end", "servers": [server]})
+
+
 def add_servers(document: dict[str, Any], count: int) -> None:
     """Add front ends that nobody runs, each a pool of its own."""
     for number in range(count):
@@ -70,11 +81,12 @@ def add_partners(document: dict[str, Any], count: int, folder: Path) -> None:
     document["federation"] = {"route": "sip.a.test", "partners": partners}
 
 
-def add_users(loaded: Loaded, count: int) -> None:
-    """Make the users anew."""
+def add_users(loaded: Loaded, count: int, *, has_second: bool) -> None:
+    """Make the users anew; with a second front end, every other user has its home there."""
     users = Users(loaded.users_url)
     for number in range(count):
-        users.add(f"user{number}@a.test", PASSWORD)
+        pool = (SECOND if number % 2 else "p1.a.test") if has_second else None
+        users.add(f"user{number}@a.test", PASSWORD, pool=pool)
     users.close()
 
 
@@ -116,6 +128,8 @@ def write(given: argparse.Namespace) -> None:
     document = topology(given.pki.resolve(), given)
     if given.store:
         document["storage"] = {"bindings": given.store}
+    if given.second_host:
+        add_second(document, given)
     add_servers(document, given.servers)
     if given.partners:
         add_partners(document, given.partners, folder.resolve() / "partners")
@@ -123,7 +137,7 @@ def write(given: argparse.Namespace) -> None:
     with file.open("w") as stream:
         YAML().dump(document, stream)
     loaded = load(file)
-    add_users(loaded, given.users)
+    add_users(loaded, given.users, has_second=bool(given.second_host))
     if not given.store:
         add_bindings(loaded, given.bindings)
 
@@ -140,6 +154,7 @@ def main() -> None:
     parser.add_argument("--server-port", type=int, default=5071)
     parser.add_argument("--sink-host", default="127.0.77.2")
     parser.add_argument("--sink-port", type=int, default=5081)
+    parser.add_argument("--second-host", help="address of a second front end, the home of every other user")
     parser.add_argument("--users", type=int, default=100)
     parser.add_argument("--bindings", type=int, default=0, help="bindings of other users, there from the start")
     parser.add_argument("--store", help="valkey:// URL of the registrations, in place of a file")

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.demo.forge import Forge, Forged
 
-SERVERS = {"p1": "p1.a.test", "sink": "sink.b.test", "peer": "peer.b.test"}
+SERVERS = {"p1": "p1.a.test", "p2": "p2.a.test", "sink": "sink.b.test", "peer": "peer.b.test"}
 FIRST_REVOKED = 1 << 120
 """Serials from here on are nobody's: they only make the list long."""
 
@@ -26,7 +26,7 @@ def make_pki(folder: Path, revoked: int) -> None:
     (folder / "crl.pem").write_bytes(revocations(root, revoked, at))
     # A forge of its own for each, since one forge gives all its servers the same key.
     for file, name in SERVERS.items():
-        names = (name, "a.test") if file == "p1" else (name,)
+        names = (name, "a.test") if file in {"p1", "p2"} else (name,)
         Forge(at).server(root, *names).write(folder, file)
     Forge(at).server(Forge(at).root("another"), SERVERS["peer"]).write(folder, "rogue")
 

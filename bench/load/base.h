@@ -19,6 +19,7 @@ struct options {
     const char *uri;                          /* where messages go */
     const char *groups;                       /* what clients offer for the key exchange; NULL: what OpenSSL offers */
     struct sockaddr_in connect, sink, listen; /* family 0: not given */
+    struct sockaddr_in second;                /* where users with odd numbers connect; family 0: with all others */
     struct in_addr from;                      /* first of the source addresses */
     bool users;                               /* messages go from user to user, not to `uri` */
     bool logins;                              /* each user logs in once, in place of refreshes */

@@ -121,10 +121,15 @@ static void phone_closed(struct link *link, const char *why) {
 
 static const struct link_use phone_use = {phone_up, phone_received, phone_closed};
 
+/* Where a phone has its home: with --second, every other user is at another server. */
+static const struct sockaddr_in *home_of(const struct phone *phone) {
+    return given.second.sin_family && phone->user % 2 ? &given.second : &given.connect;
+}
+
 void phone_open(struct phone *phone, SSL_CTX *context, const struct in_addr *from) {
     register_users = true;
     phone->asked = 0;
-    link_open(&phone->link, context, &given.connect, from, &phone_use);
+    link_open(&phone->link, context, home_of(phone), from, &phone_use);
 }
 
 void phones_start(void *first, size_t count, size_t size, bool registers) {
@@ -135,7 +140,8 @@ void phones_start(void *first, size_t count, size_t size, bool registers) {
     while (opened < count || opening) {
         for (; opened < count && opening < OPENING_AT_ONCE; opened++, opening++) {
             struct in_addr from = {htonl(ntohl(given.from.s_addr) + (uint32_t)opened % given.sources)};
-            link_open((struct link *)((char *)first + opened * size), context, &given.connect,
+            struct phone *phone = (struct phone *)((char *)first + opened * size);
+            link_open(&phone->link, context, home_of(phone),
                 given.logins ? &from : NULL, &phone_use); /* links without a login are bounded for each address */
         }
         loop_turn(NS_PER_S / 10);

@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sipmesh.demo.ports import HOST
+from sipmesh.demo.ports import HOST, free_port
 
 from .conftest import BENCH, SOURCES, Ran, Run, wait_for
 
@@ -25,11 +26,18 @@ USERS = ("--links", 4, "--window", 8)
 @pytest.fixture(name="server", scope="module")
 def _server(where: list[object], ports: dict[str, int]) -> Iterator[int]:
     """The server under test, started as the measurements start it; gives its process id."""
+    with served(*where) as process:
+        wait_for(ports["server"])
+        yield process.pid
+
+
+@contextmanager
+def served(*where: object) -> Iterator[subprocess.Popen[bytes]]:
+    """Start what `bench/sut` starts, and end it."""
     environment = {**os.environ, "PYTHONPATH": str(SOURCES), "SIPMESH_PYTHON": sys.executable}
     process = subprocess.Popen(list(map(str, [BENCH / "sut", *where])), env=environment, stderr=subprocess.DEVNULL)
     try:
-        wait_for(ports["server"])
-        yield process.pid
+        yield process
     finally:
         process.terminate()
         process.wait()
@@ -83,6 +91,20 @@ def test_requests_on_a_clock_are_no_more_than_asked(loaded: Loaded) -> None:
 
 def test_users_send_to_users(loaded: Loaded) -> None:
     assert loaded.sound("messages", "--users", *USERS)["done"] > 0
+
+
+def test_messages_cross_two_front_ends(run: Run, load: Path, pki: Path, where: list[object], tmp_path: Path) -> None:
+    """Every other user is at home at the second front end, and is sent messages by users of the first, and the reverse."""
+    client, server, second = free_port(HOST), free_port(HOST), "127.0.0.4"
+    here = ("--run", tmp_path, "--client-port", client, "--server-port", server, "--second-host", second)
+    with served(*where, *here) as process:
+        wait_for(client)
+        wait_for(client, second)
+        to = ("--connect", f"{HOST}:{client}", "--second", f"{second}:{client}", "--name", "a.test")
+        options = ("--ca", pki / "ca.pem", "--pid", process.pid, "--users", *USERS, *SHORT)
+        ran = run(load, "messages", *to, *options)
+    assert ran.returncode == 0, ran
+    assert json.loads(ran.stdout)["done"] > 0
 
 
 def test_trusted_server_sends_for_users(loaded: Loaded) -> None:

@@ -290,9 +290,7 @@ def parse_message(data: bytes, limits: ReadLimits | None = None, *, alone: bool 
 
 def _mark(message: Message, head: bytes, limits: ReadLimits) -> None:
     """Mark a message that is above a limit: its end is known, so the link continues, but it is not processed."""
-    rows = message.rows
-    may_be_long = len(rows) + head.count(b",") > limits.items  # fast, and enough for nearly every message
-    if len(rows) > limits.fields or len(head) > limits.header or (may_be_long and has_long_list(rows, limits.items)):
+    if len(message.rows) > limits.fields or len(head) > limits.header or has_long_list(message.rows, limits.items):
         message.flaws |= TOO_MANY
 
 
