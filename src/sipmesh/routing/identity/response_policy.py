@@ -80,7 +80,9 @@ def repeats(response: Response, request: Request) -> bool:
     for row in response.rows:
         if row.bit & _REPEATED:
             found = _next_of(asked, row.bit, at if row.bit == VIA else 0)
-            if found < 0 or not _is_repeated(row, asked[found]):
+            if found < 0:
+                return False
+            if row is not asked[found] and not _is_repeated(row, asked[found]):  # seen before: the same object
                 return False
             missing &= ~row.bit
             if row.bit == VIA:
@@ -89,8 +91,8 @@ def repeats(response: Response, request: Request) -> bool:
 
 
 def _is_repeated(row: Row, asked: Row) -> bool:
-    """Tell whether *row* is the row *asked*, or adds a tag to it in To. Rows that were seen before are the same object."""
-    return row is asked or row.line == asked.line or (row.bit == TO and row.line.startswith(f"{asked.line}{_TAG}"))
+    """Tell whether *row* has the octets of the row *asked*, or adds a tag to them in To."""
+    return row.line == asked.line or (row.bit == TO and row.line.startswith(f"{asked.line}{_TAG}"))
 
 
 def _next_of(rows: list[Row], bit: i64, start: int) -> int:

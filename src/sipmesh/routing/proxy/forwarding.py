@@ -107,6 +107,12 @@ def recorded_behind(response: Response, sent: Request) -> list[str]:
     return []
 
 
+def repeats_record_routes(response: Response, sent: Request) -> bool:
+    """Tell whether *response* has the Record-Route rows of the request *sent* and no others, as that of nearly every phone."""
+    ours = [row.line for row in sent.rows if row.bit == RECORD_ROUTE]
+    return bool(ours) and [row.line for row in response.rows if row.bit == RECORD_ROUTE] == ours
+
+
 def repeat_record_routes(response: Response, sent: Request) -> None:
     """Make our entries and those before us in *response* those of the request *sent*, in its order.
 

@@ -21,6 +21,7 @@ from sipmesh.routing.proxy.forwarding import (
     released_identity,
     renew_token,
     repeat_record_routes,
+    repeats_record_routes,
     uri_of_entry,
 )
 from sipmesh.routing.registrar.gruu import is_to_hidden_user
@@ -154,9 +155,12 @@ class BranchRequests:
         """
         if not creates_dialog(sent.proxied.request):
             return
-        repeat_record_routes(response, sent.request)
+        behind: list[str] = []
+        if not repeats_record_routes(response, sent.request):
+            repeat_record_routes(response, sent.request)
+            behind = recorded_behind(response, sent.request)
         if response.to.tag is not None and not sent.is_carried:
-            token, behind = recorded_token(sent.request), recorded_behind(response, sent.request)
+            token = recorded_token(sent.request)
             onward = self._tokens.entry_hash(uri_of_entry(behind, -1))
             renew_token(response, token, self._tokens.answered(token, response.to.tag, onward))
 
