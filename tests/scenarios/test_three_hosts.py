@@ -33,6 +33,8 @@ pytestmark = [pytest.mark.peer("valkey"), pytest.mark.wide]
 PAGE = (DOCS / "howto" / "more-than-one-host.md").read_text()
 PASSWORD = "password-of-pool1"
 USERS = ("alice", "bob", "carol")
+NOBODY = "dave"
+"""A user without a phone."""
 
 
 def topology_of_page() -> dict[str, Any]:
@@ -75,7 +77,7 @@ def hosts_of(folder: Path, port: int, root: bytes) -> dict[str, Organisation]:
     (secret := made.folder / page["storage"]["valkey"]["password_file"]).parent.mkdir()
     secret.write_text(f"{PASSWORD}\n")
     secret.chmod(0o600)
-    finished(made, *USERS)
+    finished(made, *USERS, NOBODY)
     (made.folder / "state").mkdir(exist_ok=True)
     load_or_create(made.folder / "state" / f"{pool['name']}.dialog-key")
     hosts = {}
@@ -95,6 +97,15 @@ async def phone(stack: AsyncExitStack, host: Organisation, server: str, user: st
     return peer
 
 
+async def settled(peer: Peer) -> None:
+    """Wait until the server of a phone knows who is away: before, it waits for the rows of all servers."""
+    while (
+        status := (await peer.ask(peer.request("MESSAGE", f"sip:{NOBODY}@{peer.user.partition('@')[2]}"))).status
+    ) != 480:
+        assert status == 503
+        await asyncio.sleep(LOOK_AGAIN_S)
+
+
 @on_loop
 async def test_pool_of_the_page_serves_on_three_hosts_and_outlives_one(tmp_path: Path) -> None:
     store, root = store_with_tls(tmp_path / "valkey")
@@ -107,6 +118,8 @@ async def test_pool_of_the_page_serves_on_three_hosts_and_outlives_one(tmp_path:
         stack.enter_context(store)
         servers = {name: await stack.enter_async_context(serving(host, name)) for name, host in hosts.items()}
         phones = [await phone(stack, host, name, user) for user, (name, host) in zip(USERS, hosts.items(), strict=True)]
+        for one in phones:
+            await settled(one)
         for sender, receiver in permutations(phones, 2):
             await pass_message(sender, receiver)
         first, second, _ = hosts
