@@ -9,7 +9,7 @@ from sipmesh.server.proxy.login.home_pools import HomePools
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.watching import Watching
 from sipmesh.topology.view import view
-from support.network import FE1, FE3, POOL, POOL2
+from support.network import FE1, FE3, POOL, POOL2, Network
 
 ALICE, BOB, CAROL, NOBODY = (f"sip:{name}@example.test" for name in ("alice", "bob", "carol", "nobody"))
 
@@ -48,8 +48,9 @@ def test_user_of_a_pool_that_was_taken_over_can_log_in_here_until_it_is_given_ba
     users.close()
 
 
-def test_user_with_a_rule_that_hides_something_blocks_somebody(two_pools_model: Organisation) -> None:
-    found, users = homes(two_pools_model, FE3)
+def test_user_with_a_rule_that_hides_something_blocks_somebody(two_pools: Network) -> None:
+    """In a copy: the model has no rules, and all tests share it."""
+    found, users = homes(two_pools.organisations[0], FE3)
     for rule, blocks in ((None, False), (Watching.ALLOW, False), (Watching.POLITE_BLOCK, True), (Watching.BLOCK, True)):
         if rule is not None:
             users.set_watcher("bob@example.test", "alice", rule)
