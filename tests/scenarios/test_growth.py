@@ -206,7 +206,7 @@ async def test_loose_routes_of_a_proxy_of_the_phone_pass(pool: Network, server: 
     wide_after(
         3,
         [
-            ("<sip:x@evil.test?Replaces=1>", 400),
+            ("<sip:x@evil.test?Replaces=1>", 403),
             ("<sip:x@evil.test>", 403),
             (f"<sip:boss@{FE1}>", 481),
             (f"<sip:boss@{FE2}>", 403),

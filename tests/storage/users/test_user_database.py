@@ -177,7 +177,7 @@ def test_more_users_may_change_than_a_query_has_parameters(users: Users, server:
     with shell(url) as db:
         numbered = f"'sip:u' || i || '@example.test' AS aor FROM generate_series(1, {many}) AS i"
         run(db, f"CREATE TEMPORARY TABLE made AS SELECT i, {numbered}")
-        run(db, "INSERT INTO users SELECT aor, 'a', 'b', i, now(), NULL FROM made")
+        run(db, "INSERT INTO users SELECT aor, repeat('a', 64), repeat('b', 32), i, now(), NULL FROM made")
         run(db, "INSERT INTO users_changes SELECT i, aor FROM made")
         run(db, "UPDATE users_version SET version = (SELECT max(i) FROM made)")
     assert len(server.refresh()) == many

@@ -25,7 +25,8 @@ def test_a_database_of_an_earlier_release_gets_the_column_and_keeps_its_users(ur
             "CREATE TABLE users (aor TEXT NOT NULL PRIMARY KEY, ha1_sha256 TEXT, ha1_md5 TEXT,"
             f" generation BIGINT NOT NULL, created {instant} NOT NULL)",
         )
-        run(db, "INSERT INTO users VALUES (:aor, 'a', 'b', 3, '2026-01-01 00:00:00.000000')", aor=ALICE)
+        row = "INSERT INTO users VALUES (:aor, :sha256, :md5, 3, '2026-01-01 00:00:00.000000')"
+        run(db, row, aor=ALICE, sha256="a" * 64, md5="b" * 32)
     with ThreadPoolExecutor(4) as workers:
         opened = list(workers.map(lambda _: Users(url), range(4)))
     for users in opened:

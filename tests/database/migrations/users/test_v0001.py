@@ -9,7 +9,9 @@ from sipmesh.storage.users.user_tables import SCHEMA
 from storage.databases import SQLITE, run, shell
 
 ALICE = "sip:alice@example.test"
-_ROW = "INSERT INTO users VALUES ('sip:alice@example.test', 'a', 'b', 3, '2026-01-01 00:00:00.000000', 'pool1.example.test')"
+HASHES = f"'{'a' * 64}', '{'b' * 32}'"
+"""Of a password, by SHA-256 and by MD5."""
+_ROW = f"INSERT INTO users VALUES ('{ALICE}', {HASHES}, 3, '2026-01-01 00:00:00.000000', 'pool1.example.test')"  # noqa: S608
 
 
 def test_new_tables_are_those_that_the_code_expects(url: str) -> None:
@@ -35,7 +37,7 @@ def test_first_release_had_no_home_pools(url: str) -> None:
             "CREATE TABLE users (aor TEXT NOT NULL PRIMARY KEY, ha1_sha256 TEXT, ha1_md5 TEXT,"
             f" generation BIGINT NOT NULL, created {instant} NOT NULL)",
         )
-        run(db, "INSERT INTO users VALUES (:aor, 'a', 'b', 3, '2026-01-01 00:00:00.000000')", aor=ALICE)
+        run(db, f"INSERT INTO users VALUES (:aor, {HASHES}, 3, '2026-01-01 00:00:00.000000')", aor=ALICE)  # noqa: S608
     users = Users(url)
     users.move(ALICE, "pool1.example.test")
     users.close()
