@@ -197,7 +197,7 @@ class Change:
             with ending_at_name(step, self.how) if moment == NAMED else ending_at(moment, step, self.how):
                 try:
                     getattr(self.first, self.act)()
-                except OperatorError:
+                except (OperatorError, RemoteError):
                     os._exit(REFUSED)
             os._exit(0)
         return process
