@@ -31,7 +31,7 @@ def test_the_line_of_a_codec_is_kept_and_that_of_a_key_is_not() -> None:
     first, second = read_description(body).media[0], read_description(body).media[0]
     assert first.attributes == second.attributes
     pairs = zip(first.attributes, second.attributes, strict=True)
-    assert [one[0] for one, other in pairs if one is other] == ["rtpmap"]
+    assert [one[0] for one, other in pairs if one[1] is other[1]] == ["rtpmap"]
 
 
 def test_lines_may_end_with_lf_alone_and_blank_lines_may_follow() -> None:

@@ -19,12 +19,18 @@ def usable_rows(rows: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], d
     kept: list[dict[str, Any]] = []
     unusable: dict[str, str] = {}
     for row in rows:
-        why = why_unreadable(verifier_of(row), row["pool"])
-        if why:
+        if why := _why_unusable(row):
             unusable[str(row["aor"])] = why
         else:
             kept.append(row)
     return kept, unusable
+
+
+def _why_unusable(row: dict[str, Any]) -> str:
+    try:
+        return why_unreadable(verifier_of(row), row["pool"])
+    except TypeError as wrong:  # compiled classes take no value of another type
+        return str(wrong)
 
 
 def usable_addresses(found: Iterable[Any]) -> frozenset[str]:
