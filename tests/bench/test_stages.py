@@ -30,7 +30,7 @@ from bench.stages import (
 )
 
 SOURCES = Path(sipmesh.__file__).parent
-MADE_BY_MYPYC = re.compile(r"(_env)?_clear$|_____init__$|_____mypyc_lambda.*")
+MADE_BY_MYPYC = re.compile(r"(_env)?_clear$|_____init__$|_____mypyc_.*")
 
 # One turn that reads 10, frames 20, and has a message routed for 100, of which 30 are for a check; two transactions.
 PROFILE = """\
