@@ -53,8 +53,8 @@ LEAVES = """
 import atexit, sys, threading
 from sipmesh.demo.forkserver import leave
 go = threading.Event()
-threading.Thread(target=lambda: go.wait() and print("the thread has ended")).start()
-atexit.register(print, "the functions of atexit have run")
+threading.Thread(target=lambda: go.wait() and sys.stdout.write("the thread has ended\\n")).start()
+atexit.register(sys.stdout.write, "the functions of atexit have run\\n")
 class Freed:
     def __del__(self): print("freed")
 kept = Freed()
