@@ -104,10 +104,7 @@ async def test_parameter_of_the_request_uri_reaches_no_phone(pool: Network) -> N
 @on_loop
 async def test_application_may_have_phones_answer_and_fetch(pool: Network) -> None:
     """An intercom that the topology names as an application; the phone is at another server."""
-    pools = pool.organisations[0].document["pools"]
-    assert isinstance(pools, list)
-    next(one for one in pools if one["name"] == BOT)["speaks_for"] = ["example.test"]
-    pool.organisations[0].write()
+    pool.let_application_speak()
     async with pool:
         carol, bot = await pool.phone("carol", FE2), await pool.peer(FE1, "alice", BOT)
         await bot.send(bot.request("INVITE", CAROL, ORDERS))

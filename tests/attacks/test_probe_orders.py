@@ -108,6 +108,18 @@ async def name_server() -> AsyncIterator[NameServer]:
         server.close()
 
 
+async def refuses_others(managed: Managed, giver: Giver, good: ProbeOrder, old: ProbeOrder) -> None:
+    """See that *good* is refused from a front end, unsigned or for another version, and that it is refused once it is *old*."""
+    attempts = {
+        "signed by a front end": item(managed, good, managed.credentials(FE1)),
+        "an old order": item(managed, old),
+        "another version": item(managed, replace(good, version=1)),
+        "not signed": Item(ItemKind.PROBE, good.encode(), EDGE),
+    }
+    for what, attempt in attempts.items():
+        assert (await giver.give(attempt)).status == 488, what
+
+
 @on_loop
 async def test_only_an_order_of_management_asks_dns_and_only_for_names_of_the_topology(managed: Managed) -> None:
     """An order cannot name what is asked: a name that an attacker adds is not read."""
@@ -119,14 +131,9 @@ async def test_only_an_order_of_management_asks_dns_and_only_for_names_of_the_to
         await managed.in_force(2, EDGE)
         server.asked.clear()
         good = replace(order(EDGE, version=2), asks_dns=True)
-        attempts = {
-            "signed by a front end": item(managed, good, managed.credentials(FE1)),
-            "an old order": item(managed, replace(order(EDGE, age=timedelta(minutes=6), version=2), asks_dns=True)),
-            "another version": item(managed, replace(good, version=1)),
-            "not signed": Item(ItemKind.PROBE, good.encode(), EDGE),
-        }
-        for what, attempt in attempts.items():
-            assert (await giver.give(attempt)).status == 488, what
+        await refuses_others(
+            managed, giver, good, replace(order(EDGE, age=timedelta(minutes=6), version=2), asks_dns=True)
+        )
         assert not server.asked
         organisation = managed.nodes[EDGE].view.organisation
         named = json.loads(replace(good, organisation=organisation).encode()) | {
@@ -143,7 +150,7 @@ async def test_only_an_order_of_management_asks_dns_and_only_for_names_of_the_to
 
 @on_loop
 async def test_only_an_order_of_management_fetches_crls_and_only_from_urls_of_the_topology(managed: Managed) -> None:
-    """An order cannot name a URL: one that an attacker adds is not read."""
+    """An order cannot name a URL: a URL that an attacker adds is not read."""
     async with managed, Publisher() as publisher, counting() as victim:
         url = publisher.url("/x.crl")
         managed.edit(lambda document: document["authority"]["crls"].append(url))
@@ -154,14 +161,9 @@ async def test_only_an_order_of_management_fetches_crls_and_only_from_urls_of_th
         await until(lambda: publisher.asked)  # the edge fetches a new URL by itself
         publisher.asked.clear()
         good = replace(order(EDGE, version=2), fetches_crls=True)
-        attempts = {
-            "signed by a front end": item(managed, good, managed.credentials(FE1)),
-            "an old order": item(managed, replace(order(EDGE, age=timedelta(minutes=6), version=2), fetches_crls=True)),
-            "another version": item(managed, replace(good, version=1)),
-            "not signed": Item(ItemKind.PROBE, good.encode(), EDGE),
-        }
-        for what, attempt in attempts.items():
-            assert (await giver.give(attempt)).status == 488, what
+        await refuses_others(
+            managed, giver, good, replace(order(EDGE, age=timedelta(minutes=6), version=2), fetches_crls=True)
+        )
         assert not publisher.asked
         named = json.loads(replace(good, organisation=managed.nodes[EDGE].view.organisation).encode())
         named |= {"urls": [f"http://{HOST}:{victim.port}/x.crl"], "crls": [f"http://{HOST}:{victim.port}/y.crl"]}

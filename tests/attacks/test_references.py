@@ -177,10 +177,7 @@ async def test_user_refers_its_own_phone(pool: Network, server: str) -> None:
 @pytest.mark.parametrize("name", ["alice", "dialler"])
 @on_loop
 async def test_application_refers_a_phone(pool: Network, name: str) -> None:
-    pools = pool.organisations[0].document["pools"]
-    assert isinstance(pools, list)
-    next(one for one in pools if one["name"] == BOT)["speaks_for"] = ["example.test"]
-    pool.organisations[0].write()
+    pool.let_application_speak()
     async with pool:
         carol, bot = await pool.phone("carol", FE2), await pool.peer(FE1, name, BOT)
         await bot.send(refer(bot, CAROL))

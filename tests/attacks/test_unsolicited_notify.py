@@ -124,10 +124,7 @@ async def test_callee_has_no_phone_start_again(pool: Network) -> None:
 @on_loop
 async def test_application_may_have_a_phone_start_again(pool: Network) -> None:
     """It provisions the phones; the phone is at another server than the application."""
-    pools = pool.organisations[0].document["pools"]
-    assert isinstance(pools, list)
-    next(one for one in pools if one["name"] == BOT)["speaks_for"] = ["example.test"]
-    pool.organisations[0].write()
+    pool.let_application_speak()
     async with pool:
         carol, bot = await pool.phone("carol", FE2), await pool.peer(FE1, "alice", BOT)
         await bot.send(bot.request("NOTIFY", CAROL, about(EVENTS[0])))

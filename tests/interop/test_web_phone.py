@@ -21,6 +21,7 @@ from sipmesh.demo.people import connect
 from sipmesh.server.web_phone.files import BUNDLE, read_pages
 from sipmesh.sip.digest import Algorithm
 from sipmesh.sip.fields import NameAddr
+from sipmesh.sip.message import Request
 from sipmesh.storage.keyfile import write_secret
 from sipmesh.trust.evidence import LinkKind
 from support.descriptions import DTLS, SDP, with_body
@@ -295,6 +296,14 @@ def test_padlock_follows_the_identity_of_a_request_inside_the_call(place: Place,
     runner.run(play())
 
 
+def replacing(sender: OtherSide, dialog: Dialog) -> Request:
+    """An INVITE to the page by which *sender* wants to take the place of the other side of *dialog* (RFC 3891)."""
+    invite = sender.invite(f"sip:{ALICE}", webrtc=True)
+    to_tag, from_tag = NameAddr.parse(dialog.remote).tag, NameAddr.parse(dialog.local).tag
+    invite.append("replaces", f"{dialog.call_id};to-tag={to_tag};from-tag={from_tag}")
+    return invite
+
+
 def test_page_is_the_target_of_an_attended_transfer(place: Place, runner: asyncio.Runner) -> None:
     """Gina takes the place of bob: INVITE with Replaces. The padlock names her, and the call with bob ends."""
 
@@ -302,9 +311,7 @@ def test_page_is_the_target_of_an_attended_transfer(place: Place, runner: asynci
         alice = await logged_in(place, ALICE)
         async with await other_side(place[0], BOB) as bob, await other_side(place[0], GINA) as gina:
             dialog = await takes_call(alice, bob)
-            invite = gina.invite(f"sip:{ALICE}", webrtc=True)
-            tags = NameAddr.parse(dialog.remote).tag, NameAddr.parse(dialog.local).tag
-            invite.append("replaces", f"{dialog.call_id};to-tag={tags[0]};from-tag={tags[1]}")
+            invite = replacing(gina, dialog)
             await gina.send(invite)
             await alice.shows("question", f"wants to take the place of {BOB} in this call.")
             assert await alice.evaluate("document.querySelector('#question .who').innerText") == GINA
@@ -329,9 +336,7 @@ def test_page_lets_nobody_into_its_call_whom_its_user_refuses(place: Place, runn
         alice = await logged_in(place, ALICE)
         async with await other_side(place[0], BOB) as bob, await other_side(place[0], GINA) as gina:
             dialog = await takes_call(alice, bob)
-            invite = gina.invite(f"sip:{ALICE}", webrtc=True)
-            tags = NameAddr.parse(dialog.remote).tag, NameAddr.parse(dialog.local).tag
-            invite.append("replaces", f"{dialog.call_id};to-tag={tags[0]};from-tag={tags[1]}")
+            invite = replacing(gina, dialog)
             await gina.send(invite)
             await alice.shows("question", GINA)
             await alice.press("refuse")

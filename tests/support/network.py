@@ -240,6 +240,14 @@ class Network:
         assert (await agent.register()).status == 200
         return agent
 
+    def let_application_speak(self) -> None:
+        """Let the application of the first organisation assert users of its domain; before the start."""
+        organisation = self.organisations[0]
+        pools = organisation.document["pools"]
+        assert isinstance(pools, list)
+        next(one for one in pools if one["name"] == BOT)["speaks_for"] = [organisation.domain]
+        organisation.write()
+
     async def peer(self, server: str, user: str = "nobody", credentials: str | None = None) -> Peer:
         """A peer at the client port of *server* or, with the *credentials* of a server of ours, at its server port."""
         kind = LinkKind.CLIENT if credentials is None else LinkKind.SERVER

@@ -21,7 +21,7 @@ METADATA: Final = frozenset(map(ip_address, ("fd00:ec2::254", "100.100.100.200",
 def is_special(text: str) -> bool:
     """Tell whether an address is of this machine, of its link, of several machines or of nobody (RFC 6890).
 
-    Of an IPv6 address with an IPv4 address in it, that one counts. Raises `ValueError` for a text that is no address.
+    Of an IPv6 address with an IPv4 address in it, the IPv4 address counts. Raises `ValueError` for a text that is no address.
     """
     address = ip_address(text.partition("%")[0])
     if isinstance(address, IPv6Address):

@@ -44,7 +44,7 @@ def test_export_has_neither_password_nor_hash(organisation: Organisation, tmp_pa
 
 
 def test_name_with_a_comma_stays_one_column_beside_its_password(organisation: Organisation, tmp_path: Path) -> None:
-    """Else whoever reads the passwords takes a part of the name for the password."""
+    """Without quotes, a part of the name would be read as the password."""
     given, passwords = table(tmp_path, f'user\n"a,b@{DOMAIN}"\n'), tmp_path / "passwords.csv"
     assert organisation.type("user", "import", given, "--passwords", passwords).code == 0
     [row] = csv.DictReader(passwords.read_text().splitlines())
