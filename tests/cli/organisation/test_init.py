@@ -1,5 +1,6 @@
 """An organisation in one folder, whole or not at all."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,18 @@ def test_secrets_are_for_their_owner_alone(tmp_path: Path) -> None:
     secret = [path for path in (tmp_path / "o").rglob("*") if path.suffix == ".key" or path.name == "users.db"]
     assert {path.stat().st_mode & 0o777 for path in secret} == {0o600}
     assert len(secret) == 6
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o000, 0o644), (0o002, 0o644), (0o077, 0o600)])
+def test_only_its_owner_writes_to_the_draft_whatever_the_umask(tmp_path: Path, umask: int, mode: int) -> None:
+    """Who can write to the draft decides what the operator publishes next."""
+    before = os.umask(umask)
+    try:
+        assert sipmesh("init", "example.com", "--dir", tmp_path / "o").code == 0
+        assert sipmesh("topology", "add", "domain", "example.org", "--topology", file := tmp_path / "o/topology.yaml")
+    finally:
+        os.umask(before)
+    assert file.stat().st_mode & 0o777 == mode
 
 
 def test_the_first_user_is_added_with_the_organisation(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -162,11 +163,19 @@ def _build(folder: Path, domain: str, organisation: str, address: str) -> None:
     text = TEMPLATE.format(
         domain=domain, organisation=written(organisation), address=address if address.count(".") else written(address)
     )
-    (folder / HERE).write_text(text)
+    _write_draft(folder / HERE, text)
     loaded = Place(folder / HERE).load()
     for server in (server for pool in loaded.topology.pools for server in pool.servers):
         issue_for(loaded, ca, server.name, now, note=lambda *_, **__: None)  # the audit log begins with version 1
     publish_first(Place(folder / HERE), f"{organisation} begins")
+
+
+def _write_draft(file: Path, text: str) -> None:
+    """Write the draft. Whatever the umask, only its owner may write to it: who can change it decides what is published next."""
+    from sipmesh.pki.files import PUBLIC
+
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PUBLIC), "w") as opened:
+        opened.write(text)
 
 
 def _tell(folder: Path, domain: str, user: str) -> None:

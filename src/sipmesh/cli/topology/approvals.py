@@ -40,6 +40,7 @@ def propose(
     The file has the whole content: the document, and the roots that it names. Give it to the operators. Put their signatures
     into the folder `approvals` beside the topology, and publish.
     """
+    from sipmesh.pki.files import make_readable_folder
     from sipmesh.server.management.publishing.approvals import FOLDER, proposal
     from sipmesh.server.management.publishing.offline_publish import opened
 
@@ -47,7 +48,7 @@ def propose(
     with opened(place.folder) as management_db:
         made = proposal(_newest(management_db), _draft(place, management_db, block, back_to))
     folder = place.folder / FOLDER
-    folder.mkdir(exist_ok=True)
+    make_readable_folder(folder)
     file = folder / f"proposal-{made.serial}.json"
     file.write_bytes(made.encode())
     say(f"{file} has to be signed by the operators. Its digest:", made.digest)
