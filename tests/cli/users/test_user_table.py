@@ -51,6 +51,21 @@ def test_name_with_a_comma_stays_one_column_beside_its_password(organisation: Or
     assert (row["user"], len(row["password"])) == (f"a,b@{DOMAIN}", 20)
 
 
+@pytest.mark.parametrize("name", ["=1+1", "+1+cmd", "-2", "'=1+1", "''+1", "'x", "x=1"])
+def test_no_cell_is_a_formula_and_each_name_comes_back(organisation: Organisation, tmp_path: Path, name: str) -> None:
+    """A spreadsheet calculates what begins like a formula, and SIP permits such names."""
+    address = f"{name}@{DOMAIN}"
+    assert organisation.type("user", "add", "--password-stdin", "--", address, typed="secret\n").code == 0
+    printed = organisation.type("user", "export").out
+    cells = [cell for row in csv.reader(printed.splitlines()) for cell in row]
+    assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
+    assert organisation.type("user", "remove", "--", address).code == 0
+    passwords = tmp_path / "p.csv"
+    assert organisation.type("user", "import", table(tmp_path, printed), "--passwords", passwords).code == 0
+    assert list(users(organisation)) == [address]
+    assert not passwords.read_text().splitlines()[1].startswith(("=", "+", "-", "@"))
+
+
 def test_exported_table_is_imported_with_new_passwords(organisation: Organisation, tmp_path: Path) -> None:
     given = table(tmp_path, "User,aliases,digest,disabled\nalice,+493012345 info,md5,\nBob,,,yes\n")
     passwords = tmp_path / "passwords.csv"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +34,9 @@ LARGEST_TABLE: Final = 32 << 20
 MOST_ROWS: Final = 100_000
 PASSWORD_OCTETS: Final = 15
 """120 random bits, 20 characters: no phone and no guesser has to remember them."""
+
+_FORMULA = re.compile(r"'*[=+@\t\r-]")
+"""How a cell begins that a spreadsheet calculates, or that has the apostrophe of such a cell already. SIP permits such names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +78,26 @@ def export(
 
 
 def _written(rows: Sequence[Sequence[str]]) -> str:
-    """Write a table; a name with a comma, which SIP permits, stands in quotes."""
+    """Write a table; a name with a comma, which SIP permits, stands in quotes.
+
+    A name that a spreadsheet would read as a formula gets an apostrophe before it, which `_without_apostrophe` removes.
+    """
     written = io.StringIO()
-    csv.writer(written, lineterminator="\n").writerows(rows)
+    cells = [[f"'{cell}" if _FORMULA.match(cell) else cell for cell in row] for row in rows]
+    csv.writer(written, lineterminator="\n").writerows(cells)
     return written.getvalue()
+
+
+def _without_apostrophe(cell: str) -> str:
+    """Return the text that `_written` has written as this cell."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def _new_password() -> str:
+    """Make a password that a spreadsheet does not read as a formula: an apostrophe before it would be copied with it."""
+    while (made := secrets.token_urlsafe(PASSWORD_OCTETS)).startswith("-"):
+        pass
+    return made
 
 
 def _write_new(file: Path, text: str, mode: int) -> None:
@@ -103,7 +123,7 @@ def add_table(file: Path, passwords: Path | None, place: Place) -> None:
                 f"{plural(len(new), 'new user')} would need a password; name a new file: --passwords FILE"
             )
         if new and passwords is not None:
-            given = {row.aor: secrets.token_urlsafe(PASSWORD_OCTETS) for row in new}
+            given = {row.aor: _new_password() for row in new}
             _write_new(passwords, _written([("user", "password"), *given.items()]), 0o600)
             faults = [fault for row in new if (fault := _add(users, row, given[row.aor]))]
             say(f"{plural(len(new), 'user')} added; their passwords are in {passwords}.", style=GOOD)
@@ -155,7 +175,11 @@ def _rows(file: Path) -> Sequence[tuple[int, dict[str, str]]]:
         names = [str(name).strip().lower() for name in reader.fieldnames or ()]
         reader.fieldnames = names
         rows = [
-            (reader.line_num, {name: value for name, value in row.items() if isinstance(value, str)}) for row in reader
+            (
+                reader.line_num,
+                {name: _without_apostrophe(value) for name, value in row.items() if isinstance(value, str)},
+            )
+            for row in reader
         ]
     except (csv.Error, UnicodeDecodeError) as wrong:
         raise OperatorError(f"{file} is not a table in UTF-8 CSV ({wrong})") from None
