@@ -164,6 +164,35 @@ async def test_old_row_of_a_device_that_has_moved_costs_it_no_call_for_long(
         assert await found_again(carol, bob) <= AWAY | {404, 430}
 
 
+def planted_while_away(valkey: ValkeyServer, octets: int) -> None:
+    """Disconnect all servers, remove the entry of one, and write a row of bob that does not give way to its own."""
+    name, _ = fields(valkey)
+    entry = valkey.ask("HGET", KEYS.servers, FE1)
+    assert isinstance(entry, bytes)
+    begin = f'1 AAAAAAAAAAAAAAAA ["sip:bob@192.0.2.66",null,null,1,"c",9,"{FE1}",{entry.split()[0].decode()},1,"t","'
+    script = (
+        "redis.call('HDEL', KEYS[1], ARGV[1]) "
+        "redis.call('HSET', KEYS[2], ARGV[2], ARGV[3] .. string.rep('x', tonumber(ARGV[4])) .. '\",60]')"
+    )
+    valkey.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    valkey.ask("EVAL", script, 2, KEYS.servers, ROWS, FE2, name, begin, octets)
+
+
+@pytest.mark.parametrize("octets", [7_000, 9_000_000])
+@on_loop
+async def test_row_of_any_length_does_not_keep_a_server_out_that_stores_its_rows_again(
+    example: Organisation, tmp_path: Path, valkey: ValkeyServer, octets: int
+) -> None:
+    """It stores them before it reads any, and the reply has what does not give way to them."""
+    async with TwoHosts.of_pool(example, tmp_path, valkey) as network:
+        await network.connected()
+        carol, bob = await network.phone("carol", FE1), await network.phone("bob", FE2)
+        planted_while_away(valkey, octets)
+        await until(lambda: len(fields(valkey)[1]) < 1_000)
+        await network.connected()
+        assert await found_again(carol, bob) <= AWAY
+
+
 @on_loop
 async def test_row_that_a_register_at_another_server_has_removed_stays_removed(
     example: Organisation, tmp_path: Path, valkey: ValkeyServer

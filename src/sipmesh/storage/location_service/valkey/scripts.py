@@ -10,13 +10,16 @@ from hashlib import sha1
 from pathlib import Path
 from typing import Final
 
+from sipmesh.storage.location_service.valkey.rows.stored_row import LONGEST_VALUE
+
 _FOLDER: Final = Path(__file__).with_name("lua")
 
 
 def _script(name: str, *functions: str, needs_memory: bool = True) -> str:
     """Read a script, with the *functions* that it uses before it."""
     shebang = "#!lua\n" if needs_memory else "#!lua flags=allow-oom\n"
-    return shebang + "".join([(_FOLDER / f"{part}.lua").read_text() for part in ("sure", *functions, name)])
+    parts = [(_FOLDER / f"{part}.lua").read_text() for part in ("sure", *functions, name)]
+    return f"{shebang}local longest_value = {LONGEST_VALUE}\n{''.join(parts)}"
 
 
 JOIN: Final = _script("join", "incarnation", "retire")
