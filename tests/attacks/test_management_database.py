@@ -71,6 +71,12 @@ class Writer:
         """Remove a version."""
         self._run("DELETE FROM versions WHERE number = :number", number, b"")
 
+    def cut_log(self) -> None:
+        """Remove the last line of the audit log."""
+        with self.engine.begin() as db:
+            self._unguard(db, "audit")
+            assert db.exec_driver_sql("DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)").rowcount == 1
+
     def _run(self, statement: str, number: int, jws: bytes) -> None:
         with self.engine.begin() as db:
             self._unguard(db)
@@ -78,12 +84,12 @@ class Writer:
             wanted = {name: value for name, value in values.items() if f":{name}" in statement}
             assert db.execute(sql.text(statement), wanted).rowcount == 1
 
-    def _unguard(self, db: sql.Connection) -> None:
+    def _unguard(self, db: sql.Connection, table: str = "versions") -> None:
         if db.dialect.name == "postgresql":
-            db.exec_driver_sql("ALTER TABLE versions DISABLE TRIGGER ALL")
+            db.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
             return
-        triggers = db.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'versions'")
-        for (name,) in triggers.all():
+        triggers = sql.text("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :name")
+        for (name,) in db.execute(triggers, {"name": table}).all():
             db.exec_driver_sql(f"DROP TRIGGER {name}")
 
 
@@ -538,6 +544,23 @@ async def test_row_of_the_last_version_takes_no_number_from_the_next_one(writer:
         assert f"version {LAST} is beyond" in plane.controller.pool_faults()[0].what
         assert (await plane.publish(without(FE2)))["version"] == first + 1
         assert (plane.number(MGMT), plane.number(FE1)) == (first + 1, first + 1)
+
+
+@in_both
+@on_loop
+async def test_line_that_was_cut_off_the_log_is_found_after_the_next_lines_too(writer: Writer) -> None:
+    """The next line has its number, and the next version has the hash of a line that is there."""
+    managed = writer.network
+    with Plane(managed, FE1) as plane:
+        await leading(plane)
+        log = plane.management_db.audit
+        log.append("mallory", AuditAct.USER, {"user": "sip:mallory@example.test"}, at=datetime.now(UTC))
+        head = log.head()
+        assert plane.management_db.history.verify() == []
+        writer.cut_log()
+        await plane.publish(without(FE2))
+        [fault] = plane.management_db.history.verify()
+        assert f"audit.head carries the hash {head[:12]}" in fault
 
 
 @on_loop

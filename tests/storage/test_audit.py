@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sipmesh.database.connection import Database
 from sipmesh.database.lease import Lease
 from sipmesh.errors import LocalError, OperatorError
+from sipmesh.storage import audit as audit_module
 from sipmesh.storage.audit import Audit
 from sipmesh.storage.audit_act import AuditAct
 from storage.databases import POSTGRESQL, SQLITE, run, shell, tampered
@@ -251,6 +252,38 @@ def test_lines_that_were_removed_at_the_end_are_found_on_the_host_that_added_the
     assert (here.verify(), elsewhere.verify()) == ([wanted], [])
     (tmp_path / "here" / "audit.head").write_bytes(b"\xff")
     assert len(here.verify()) == 1
+    database.close()
+
+
+def test_lines_that_were_removed_at_the_end_are_found_after_the_next_line_too(url: str, tmp_path: Path) -> None:
+    """The next line has the number of the first removed one, and a right hash of the line before."""
+    database, file = Database(url, "audit log"), tmp_path / "state" / "audit.head"
+    audit, elsewhere = Audit(database, Lease(database), file), Audit(database, Lease(database), tmp_path / "audit.head")
+    lost = list[str]()
+    for minute in range(4):
+        audit.append("ada", AuditAct.REVOKE, at=NOON + timedelta(minutes=minute))
+        assert [fault.split()[4] for fault in audit.verify()] == [f"{head[:12]}," for head in lost]
+        if minute in (1, 2):
+            lost.append(audit.head())
+            tampered(url, "DELETE FROM audit WHERE seq = 2")
+    elsewhere.append("eve", AuditAct.USER, at=NOON)
+    audit.append("ada", AuditAct.USER, at=NOON)
+    assert (len(audit.verify()), elsewhere.verify()) == (2, [])
+    assert len(file.read_text().split()) == 3
+    database.close()
+
+
+def test_as_many_hashes_of_removed_lines_are_kept_as_the_limit_says(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first ones stay."""
+    monkeypatch.setattr(audit_module, "MOST_LOST", 2)
+    database, file, heads = Database(url, "audit log"), tmp_path / "audit.head", list[str]()
+    audit = Audit(database, Lease(database), file)
+    for minute in range(4):
+        heads.append(audit.append("ada", AuditAct.USER, at=NOON + timedelta(minutes=minute)).hash)
+        tampered(url, "DELETE FROM audit")
+    assert file.read_text().split() == [*heads[:2], heads[3]]
     database.close()
 
 

@@ -44,6 +44,11 @@ _turn = sql.Table(
     sql.Column("turns", sql.BigInteger, nullable=False),
 )
 
+MOST_LOST: Final = 100
+"""Hashes of removed lines that a host keeps: the first of them say when it began."""
+
+UNREADABLE: Final = "unreadable"
+
 NOTHING_ABOUT: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -157,7 +162,8 @@ class Audit:
                 faults += (f"line {seq}: {why}" for why in _misfits(last, before, (seq, text, previous, found)))
                 last, before = seq, found
                 known.add(found)
-        for who, head in {**self._remembered(), **heads}.items():
+        own = [(self._own_head.name, head) for head in self._remembered()] if self._own_head is not None else []
+        for who, head in [*own, *heads.items()]:
             if head not in known:
                 faults.append(
                     f"{who} carries the hash {head[:12]}, which no line of the audit log has: lines were changed or removed"
@@ -174,26 +180,38 @@ class Audit:
         with self._database.border(), self._database.engine.begin() as db:
             db.execute(_turn.update().values(turns=_turn.c.turns + 1))
             self._lease.enter(db)
+            lost = self._lost_in(db)
             yield db
             head = self.head_in(db)
-        self._remember(head)
+        self._remember([*lost, head])
 
-    def _remember(self, head: str) -> None:
-        """Store the hash of the last line on this host. If that fails, the hash of an earlier line is there, and counts."""
+    def _lost_in(self, db: sql.Connection) -> Sequence[str]:
+        """Return the hashes that this host has stored, and that no line of the log has now.
+
+        They stay in the file beside the hash of the next line, which would hide that the log was cut before it.
+        """
+        *lost, last = self._remembered() or [""]
+        is_there = (
+            last in {"", self.head_in(db)} or db.execute(sql.select(_audit.c.seq).where(_audit.c.hash == last)).first()
+        )
+        return (lost if is_there else [*lost, last])[:MOST_LOST]
+
+    def _remember(self, heads: Sequence[str]) -> None:
+        """Store hashes on this host, that of the last line at the end. If that fails, those from before are there, and count."""
         if self._own_head is not None:
             with suppress(OSError, OperatorError):
                 self._own_head.parent.mkdir(mode=0o700, exist_ok=True)
-                files.write(self._own_head, f"{head}\n".encode(), files.SECRET)
+                files.write(self._own_head, "".join(f"{head}\n" for head in heads).encode(), files.SECRET)
 
-    def _remembered(self) -> Mapping[str, str]:
+    def _remembered(self) -> Sequence[str]:
+        if self._own_head is None:
+            return []
         try:
-            return (
-                {self._own_head.name: self._own_head.read_text("ascii").strip()} if self._own_head is not None else {}
-            )
+            return self._own_head.read_text("ascii").split()
         except FileNotFoundError:
-            return {}
+            return []
         except (OSError, ValueError):
-            return {str(self._own_head): "unreadable"}
+            return [UNREADABLE]
 
     @contextmanager
     def copying(self) -> Iterator[sql.Connection]:
