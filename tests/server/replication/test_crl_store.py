@@ -16,8 +16,15 @@ from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki import files
 from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.issuance.profiles import BACKDATED
 from sipmesh.pki.issuance.profiles import CertificateKind as Profile
-from sipmesh.server.replication.crl_store import LARGEST_GIVEN, CrlStore, is_portable, must_be_portable
+from sipmesh.server.replication.crl_store import (
+    LARGEST_GIVEN,
+    CrlStore,
+    NotBegunError,
+    is_portable,
+    must_be_portable,
+)
 from sipmesh.topology.document.load import Loaded
 from topology.world import NOON, TOPOLOGY, Place, make_authorities
 
@@ -101,6 +108,18 @@ def test_newer_crl_replaces_an_older_one_only(loaded: Loaded) -> None:
     assert (loaded.folder / NAME).read_bytes() == item.body
 
 
+def test_crl_that_has_not_begun_replaces_none_that_is_valid(loaded: Loaded) -> None:
+    """It would have every certificate refused until it begins. A file without a valid CRL gets it at once."""
+    store, minute, before = CrlStore(loaded.folder), timedelta(minutes=1), (loaded.folder / NAME).read_bytes()
+    item = newer(loaded, BACKDATED + 2 * minute)
+    with pytest.raises(NotBegunError, match="its thisUpdate is") as refused:
+        store.put(item, loaded, NOON)
+    assert (refused.value.begins, (loaded.folder / NAME).read_bytes()) == (NOON + 2 * minute, before)
+    assert store.put(item, loaded, NOON + 2 * minute)
+    (loaded.folder / NAME).unlink()
+    assert store.put(item, loaded, NOON)
+
+
 @pytest.mark.parametrize("content", [None, b"nothing"])
 def test_missing_or_unreadable_file_is_written(loaded: Loaded, content: bytes | None) -> None:
     item, file = newer(loaded), loaded.folder / NAME
@@ -124,19 +143,21 @@ def test_crl_of_an_unknown_issuer_does_not_replace_a_valid_one(
 
 
 def test_crl_of_a_known_ca_does_not_replace_a_valid_one_of_another_ca(loaded: Loaded) -> None:
-    """The root is known here, and the issuing CA is not. After that CRL has expired, it is replaced."""
+    """The root is known here, and the issuing CA is not. After that CRL has expired, only the issuing CA replaces it."""
     ca, store = EnterpriseCa.open(loaded.folder / "ca"), CrlStore(loaded.folder)
     root = Item(ItemKind.LIST, ca.crls.publish(NOON + HOUR, Profile.ROOT).read_bytes(), NAME)
     with pytest.raises(RemoteError, match=r"its issuer is CN=Example Root CA.* and not CN=Example Issuing CA"):
         store.put(root, loaded, NOON + HOUR)
     later = NOON + timedelta(days=400)
-    assert store.put(Item(ItemKind.LIST, ca.crls.publish(later, Profile.ROOT).read_bytes(), NAME), loaded, later)
+    with pytest.raises(RemoteError, match="its issuer is CN=Example Root CA"):
+        store.put(Item(ItemKind.LIST, ca.crls.publish(later, Profile.ROOT).read_bytes(), NAME), loaded, later)
+    assert store.put(newer(loaded, timedelta(days=400)), loaded, later)
 
 
 def test_crl_of_an_unknown_issuer_does_not_replace_an_expired_one_of_a_known_ca(
     loaded: Loaded, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Nobody can check its signature. Over an expired CRL of another unknown CA it is written, and so is one of the known CA."""
+    """Nobody can check its signature. Over an expired CRL of another unknown CA, only one of the known CA is written."""
     root, later, store = "ca/root.crl", NOON + timedelta(days=400), CrlStore(loaded.folder)
     first, second = (stranger(tmp_path_factory, name, later, root) for name in ("First", "Second"))
     with pytest.raises(RemoteError, match="and not CN="):
@@ -147,7 +168,9 @@ def test_crl_of_an_unknown_issuer_does_not_replace_an_expired_one_of_a_known_ca(
     (loaded.folder / root).write_bytes(before)
     assert store.put(item, loaded, later)
     (loaded.folder / root).write_bytes(stranger(tmp_path_factory, "Before", NOON, root).body)
-    assert store.put(second, loaded, later)
+    with pytest.raises(RemoteError, match="and not CN="):
+        store.put(second, loaded, later)
+    assert store.put(item, loaded, later)
 
 
 def test_forged_crl_keeps_the_rightful_one_out_only_until_its_ca_is_known(loaded: Loaded) -> None:

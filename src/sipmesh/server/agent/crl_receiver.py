@@ -9,7 +9,7 @@ from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki.file_error import FileError
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.process.off_loop import off_loop
-from sipmesh.server.replication.crl_store import is_portable
+from sipmesh.server.replication.crl_store import NotBegunError, is_portable
 from sipmesh.topology.document.named_files.crl_cache import LARGE, prepare, prepare_file
 from sipmesh.topology.document.named_files.crl_files import LARGEST_LIST
 
@@ -54,6 +54,7 @@ class CrlReceiver:
         self._loop = asyncio.get_running_loop()
         self._early: dict[str, Item] = {}
         self._reading: dict[str, asyncio.Task[None]] = {}  # tasks that read large CRLs, by digest
+        self._not_begun: dict[str, asyncio.TimerHandle] = {}  # of the newest CRL of each name
 
     def __repr__(self) -> str:
         return f"<CrlReceiver of {self._server.view.name}: {len(self._early)} early, {len(self._reading)} being read>"
@@ -62,6 +63,8 @@ class CrlReceiver:
         """Stop reading CRLs."""
         for task in self._reading.values():
             task.cancel()
+        for timer in self._not_begun.values():
+            timer.cancel()
 
     def accept(self, item: Item, user: CrlUser) -> None:
         """Write a CRL to its file, then call *user*; raises `RemoteError` for a CRL that is refused."""
@@ -71,7 +74,29 @@ class CrlReceiver:
             if item.digest not in self._reading:
                 self._reading[item.digest] = self._loop.create_task(self._accept_large(item, user))
         elif (loaded := self._named_in(item, user)) is not None:
-            self._written(item, user, is_new=self._crls.put(item, loaded, now_utc()))
+            try:
+                is_new = self._crls.put(item, loaded, now_utc())
+            except NotBegunError as wrong:
+                self._accept_later(item, user, wrong)
+                return
+            self._written(item, user, is_new=is_new)
+
+    def _accept_later(self, item: Item, user: CrlUser, wrong: NotBegunError) -> None:
+        """Accept a CRL again once it has begun, by our clock; until then the valid one stays in force."""
+        before = self._not_begun.pop(item.name, None)
+        if before is not None:
+            before.cancel()
+        wait_s = (wrong.begins - now_utc()).total_seconds()
+        self._not_begun[item.name] = self._loop.call_later(max(wait_s, 0), self._accept_begun, item, user)
+
+    def _accept_begun(self, item: Item, user: CrlUser) -> None:
+        del self._not_begun[item.name]
+        try:
+            self.accept(item, user)
+        except FileError as wrong:
+            user.not_stored(self._server.view.name, item, wrong)
+        except (RemoteError, OperatorError) as wrong:
+            self._reporter.fail(item.key, f"{item.kind} {item.name}: {wrong}")
 
     def _named_in(self, item: Item, user: CrlUser) -> Loaded | None:
         """Return the topology by which a CRL is checked; None if no topology names it: then it is kept for the next one."""
@@ -95,6 +120,8 @@ class CrlReceiver:
             if loaded is not None:
                 is_new = await off_loop(self._put_large, item, loaded)
                 self._written(item, user, is_new=is_new)
+        except NotBegunError as wrong:
+            self._accept_later(item, user, wrong)
         except FileError as wrong:
             user.not_stored(self._server.view.name, item, wrong)
         except (RemoteError, OperatorError) as wrong:
@@ -122,8 +149,16 @@ class CrlReceiver:
         self._early[item.name] = item
 
     def write_early(self, loaded: Loaded) -> None:
-        """Write the CRLs that *loaded* names and that have arrived already."""
+        """Write the CRLs that *loaded* names and that have arrived already; a thread may do so.
+
+        Nobody has checked them. One that is refused must not keep the version out, which another server may have given.
+        """
         for name, item in list(self._early.items()):
             if name in loaded.list_names:
-                self._crls.put(item, loaded, now_utc())
-            del self._early[name]  # not earlier: a CRL that cannot be stored is written with the next attempt
+                try:
+                    self._crls.put(item, loaded, now_utc())
+                except FileError:
+                    raise  # it is written with the next attempt
+                except RemoteError as wrong:
+                    self._loop.call_soon_threadsafe(self._reporter.fail, item.key, f"{item.kind} {name}: {wrong}")
+            del self._early[name]

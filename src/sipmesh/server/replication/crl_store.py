@@ -26,6 +26,17 @@ LARGEST_GIVEN = 4_900_000
 """Octets: a server accepts at most a body of 5 MB from another server."""
 
 
+class NotBegunError(RemoteError):
+    """A good CRL that begins at *begins*, some minutes ahead of our clock: until then the valid one stays.
+
+    Whoever has received it can put it again then: by a CRL that has not begun, no certificate is accepted.
+    """
+
+    def __init__(self, name: str, begins: datetime, at: datetime) -> None:
+        super().__init__(f"list {name} rejected: {_ahead(begins, at)}", rule="rule R12", status=488)
+        self.begins = begins
+
+
 class CrlStore:
     """The CRL files below *folder*, by their names in the topology; a file is read again when it has changed."""
 
@@ -62,7 +73,8 @@ class CrlStore:
     def put(self, item: Item, loaded: Loaded, at: datetime) -> bool:
         """Write a received CRL to its file; return False if the file has the same CRL, or a newer one.
 
-        Raises `RemoteError` for a CRL that nobody could use: it must not replace one that works.
+        Raises `RemoteError` for a CRL that nobody could use: it must not replace one that works. Raises `NotBegunError` for one
+        that can be used later.
         """
         if not is_portable(item.name):
             raise _refused(item.name, "its path leads out of the folder")
@@ -70,28 +82,9 @@ class CrlStore:
         stored = self._item(item.name)
         if stored is not None and stored.digest == item.digest:
             return False
-        try:
-            new = read_content(item.body)
-        except UnusableListError as wrong:
-            raise _refused(item.name, str(wrong)) from None
-        if at >= new.next_update:
-            raise _refused(item.name, "its nextUpdate has passed")
-        if new.this_update > at + SKEW:
-            raise _refused(
-                item.name, f"its thisUpdate is {tell_time(new.this_update)}, and the clock here says {tell_time(at)}"
-            )
-        known = [issuer for issuer in loaded.issuers_known if issuer.subject.public_bytes() == new.issuer_der]
-        if new.is_forged(known):
-            raise _refused(item.name, f"it is not signed by {new.issuer.rfc4514_string()}, its issuer by name")
+        new = _usable(item, loaded, at)
         old = _readable(stored) if stored is not None else None
-        is_other = old is not None and old.issuer_der != new.issuer_der
-        if old is not None and is_other and not _may_replace(old, loaded, at):
-            raise _refused(
-                item.name, f"its issuer is {new.issuer.rfc4514_string()}, and not {old.issuer.rfc4514_string()}"
-            )
-        if old is not None and item.name in loaded.topology.authority.crls and _is_overtaken(new, old):
-            raise _refused(item.name, f"number {new.number} is of a management server that was overtaken")
-        if old is not None and _is_valid(old, at) and not _is_newer(new, old) and not _is_refuted(old, file, loaded):
+        if old is not None and not _replaces(new, old, item.name, loaded, at):
             return False
         with file_errors(file):
             files.make_readable_folder(file.parent)
@@ -114,6 +107,35 @@ def must_be_portable(loaded: Loaded) -> None:
         raise OperatorError("not published: other servers do not have these files", problems)
 
 
+def _usable(item: Item, loaded: Loaded, at: datetime) -> RevocationList:
+    """Read a received CRL; raises `RemoteError` if no server could use it."""
+    try:
+        new = read_content(item.body)
+    except UnusableListError as wrong:
+        raise _refused(item.name, str(wrong)) from None
+    if at >= new.next_update:
+        raise _refused(item.name, "its nextUpdate has passed")
+    if new.this_update > at + SKEW:
+        raise _refused(item.name, _ahead(new.this_update, at))
+    known = [issuer for issuer in loaded.issuers_known if issuer.subject.public_bytes() == new.issuer_der]
+    if new.is_forged(known):
+        raise _refused(item.name, f"it is not signed by {new.issuer.rfc4514_string()}, its issuer by name")
+    return new
+
+
+def _replaces(new: RevocationList, old: RevocationList, name: str, loaded: Loaded, at: datetime) -> bool:
+    """Return whether *new* replaces *old* in the file *name*; raises `RemoteError` if it must not."""
+    if old.issuer_der != new.issuer_der and not _may_replace(old, new, name, loaded, at):
+        raise _refused(name, f"its issuer is {new.issuer.rfc4514_string()}, and not {old.issuer.rfc4514_string()}")
+    if name in loaded.topology.authority.crls and _is_overtaken(new, old):
+        raise _refused(name, f"number {new.number} is of a management server that was overtaken")
+    if not _is_valid(old, at) or _is_refuted(old, name, loaded):
+        return True
+    if _is_newer(new, old) and new.this_update > at:
+        raise NotBegunError(name, new.this_update, at)
+    return _is_newer(new, old)
+
+
 def _readable(stored: Item) -> RevocationList | None:
     """Return the stored CRL; None if it cannot be read: only then a new one cannot be worse."""
     try:
@@ -126,13 +148,20 @@ def _is_valid(crl: RevocationList, at: datetime) -> bool:
     return crl.this_update <= at < crl.next_update
 
 
-def _may_replace(old: RevocationList, loaded: Loaded, at: datetime) -> bool:
-    """Return whether a CRL of another CA may replace *old*: only if *old* has expired, and its CA is not known.
+def _may_replace(old: RevocationList, new: RevocationList, name: str, loaded: Loaded, at: datetime) -> bool:
+    """Return whether a CRL of another CA may replace *old*, in the file *name*.
 
-    Without a CRL of a CA, all its certificates are refused, and only that CA can sign the next one. An attacker who passes CRLs
-    on has those of all our CAs: each is valid, but not in the file of another one. A new CA needs a file of its own.
+    *old* must have expired, and no known CA has signed it. *new* must be of a known CA of the same authority, and no other file
+    of that authority has a CRL of that CA. Without a CRL of a CA, all its certificates are refused, and only that CA can sign
+    the next one. An attacker who passes CRLs on has those of all our CAs, and can make one of any name, with a nextUpdate of any
+    year. A new CA needs a file of its own.
     """
-    return not _is_valid(old, at) and not old.is_confirmed(loaded.issuers_known)
+    if _is_valid(old, at) or old.is_confirmed(loaded.issuers_known):
+        return False
+    of_file = [files for files in loaded.list_files if any(entry.name == name for entry in files.files)]
+    beside = [crl for files in of_file for entry, crl in files.by_file() if entry.name != name]
+    is_confirmed = new.is_confirmed(issuer for files in of_file for issuer in files.issuers)
+    return is_confirmed and all(crl.issuer_der != new.issuer_der for crl in beside)
 
 
 def _is_overtaken(new: RevocationList, old: RevocationList) -> bool:
@@ -143,14 +172,14 @@ def _is_overtaken(new: RevocationList, old: RevocationList) -> bool:
     return new.issuer_der == old.issuer_der and new.number // FENCED < old.number // FENCED
 
 
-def _is_refuted(stored: RevocationList, file: Path, loaded: Loaded) -> bool:
+def _is_refuted(stored: RevocationList, name: str, loaded: Loaded) -> bool:
     """Return whether a handshake has brought the CA of a *stored* CRL, and that CA has not signed it.
 
     A CRL of an unknown CA is accepted, so that the CRL of a partner is here before its first link. An attacker who passes
     CRLs on may have made one with that name and a later time; it must not keep the rightful one out.
     """
-    read = (files.found_in(file) for files in loaded.list_files)
-    return any(crl is not None and crl.is_refuted and _same(crl, stored) for crl in read)
+    read = (crl for files in loaded.list_files for entry, crl in files.by_file() if entry.name == name)
+    return any(crl.is_refuted and _same(crl, stored) for crl in read)
 
 
 def _same(one: RevocationList, other: RevocationList) -> bool:
@@ -161,6 +190,10 @@ def _same(one: RevocationList, other: RevocationList) -> bool:
 def _is_newer(new: RevocationList, old: RevocationList) -> bool:
     """Return whether *new*, of the same issuer, is not older than *old*."""
     return (new.this_update, new.number) >= (old.this_update, old.number)
+
+
+def _ahead(begins: datetime, at: datetime) -> str:
+    return f"its thisUpdate is {tell_time(begins)}, and the clock here says {tell_time(at)}"
 
 
 def _refused(name: str, why: str) -> RemoteError:

@@ -111,6 +111,10 @@ class ListFiles:
             (crl_file.loc, self._found[crl_file.loc]) for crl_file in self.files if crl_file.loc in self._found
         )
 
+    def by_file(self) -> Iterator[tuple[ListFile, RevocationList]]:
+        """Give each file with its CRL, if that can be used."""
+        return ((crl_file, self._found[crl_file.loc]) for crl_file in self.files if crl_file.loc in self._found)
+
     def found_in(self, file: Path) -> RevocationList | None:
         """Give the CRL in *file*; None if the file is not one of these, or its CRL cannot be used."""
         return next(
