@@ -31,7 +31,7 @@ def ask_for_figures(example: Organisation, server: str = FE1) -> int:
 
 @asynccontextmanager
 async def page_of(network: Network, server: str = FE1) -> AsyncIterator[None]:
-    page = MetricsPage(network.nodes[server])
+    page = MetricsPage(network.nodes[server], fresh_s=0)
     await page.open()
     try:
         yield

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import socket
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +12,9 @@ import pytest
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
+from sipmesh.server.admin.metrics import page as page_module
 from sipmesh.server.admin.metrics.page import MetricsPage
+from sipmesh.server.process import request_rate
 from sipmesh.server.service import Service
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.role import Role
@@ -72,3 +76,86 @@ async def test_server_that_drains_is_not_healthy(home: Network) -> None:
         status, text = await get(port, "/health")
         assert (status, "this server drains" in text) == (503, True)
         assert (await figures(port))[labelled("sipmesh_draining")] == 1
+
+
+async def asked(port: int, host: str, path: str = "/metrics") -> int:
+    """Ask for a page in the name of *host*, and return the status."""
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"http://127.0.0.1:{port}{path}", headers={"Host": host}) as got,
+    ):
+        return got.status
+
+
+@on_loop
+async def test_page_of_another_site_whose_name_leads_here_reads_nothing(home: Network) -> None:
+    """DNS rebinding: the browser of somebody on this network asks, with the name of that site as Host."""
+    port = ask_for_figures(home.organisations[0])
+    async with home, page_of(home):
+        for host in ("evil.test", f"evil.test:{port}", f"{FE1}.evil.test", "127.0.0.1.evil.test", "[evil]", "", "::1"):
+            assert [await asked(port, host, path) for path in ("/metrics", "/health")] == [421, 421], host
+        for host in (
+            f"127.0.0.1:{port}",
+            "192.0.2.1",
+            f"[::1]:{port}",
+            FE1.upper(),
+            f"localhost:{port}",
+            socket.gethostname(),
+        ):
+            assert await asked(port, host) == 200, host
+
+
+@on_loop
+async def test_request_without_a_host_is_answered(home: Network) -> None:
+    """A health check of a load balancer speaks HTTP/1.0, and a browser never does."""
+    port = ask_for_figures(home.organisations[0])
+    async with home, page_of(home):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /health HTTP/1.0\r\n\r\n")
+        assert (await reader.readline()).split()[1] == b"200"
+        writer.close()
+
+
+@on_loop
+async def test_figures_are_collected_once_a_second_at_most(home: Network) -> None:
+    """To collect them costs time of the loop that carries the messages."""
+    port = ask_for_figures(home.organisations[0])
+    async with home:
+        page = MetricsPage(home.nodes[FE1], fresh_s=3600)
+        await page.open()
+        home.nodes[FE1].counters.upgrades[421] = 1
+        first = await figures(port)
+        home.nodes[FE1].counters.upgrades[421] = 2
+        again = await asyncio.gather(*(figures(port) for _ in range(20)))
+        await page.close()
+    async with home, page_of(home):
+        home.nodes[FE1].counters.upgrades[421] = 2
+        newer = await figures(port)
+    key = labelled("sipmesh_websocket_refused_total", status="421")
+    assert (first[key], {one[key] for one in again}, newer[key]) == (1, {1}, 2)
+
+
+@on_loop
+async def test_address_gets_as_many_answers_a_minute_as_the_limit_says(
+    home: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_rate, "WINDOW_S", math.inf)  # no minute ends within the test
+    monkeypatch.setattr(page_module, "REQUESTS_A_MINUTE", 3)
+    port = ask_for_figures(home.organisations[0])
+    async with home, page_of(home):
+        assert [(await get(port, "/health"))[0] for _ in range(4)] == [200, 200, 200, 429]
+
+
+@on_loop
+async def test_oldest_connection_makes_room_for_the_next_one(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens connections and is silent does not keep the monitoring out."""
+    monkeypatch.setattr(page_module, "MOST_CONNECTIONS", 3)
+    port = ask_for_figures(home.organisations[0])
+    async with home, page_of(home):
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        assert (await get(port, "/health"))[0] == 200
+        assert await silent[0][0].read() == b""
+        silent[1][1].write(b"GET /health HTTP/1.0\r\n\r\n")
+        assert (await silent[1][0].readline()).split()[1] == b"200"
+        for _, writer in silent:
+            writer.close()

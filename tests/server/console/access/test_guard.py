@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from sipmesh.demo.ports import HOST
-from sipmesh.server.console.access import request_rate
 from sipmesh.server.console.access.guard import COOKIE, FAILURES_A_MINUTE, FORM, LEADS_HERE, REQUESTS_A_MINUTE
 from sipmesh.server.console.access.secret_table import hash_of
+from sipmesh.server.process import request_rate
 from support.console import Visitor, management_with_console
 from support.managed import MGMT, Managed
 from support.running import on_loop

@@ -1,17 +1,28 @@
-"""Metrics over HTTP: `/metrics` for Prometheus, and `/health`. Without a `metrics` address in the topology there are none."""
+"""Metrics over HTTP: `/metrics` for Prometheus, and `/health`. Without a `metrics` address in the topology there are none.
+
+Both run on the loop that carries the messages, and have no password. So the figures are collected once a second at most, and the
+requests of an address and the connections are bounded.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.routing.authentication.backoff import network_of
 from sipmesh.server.admin.metrics.server_metrics import ServerMetrics
 from sipmesh.server.admin.metrics.versions import ending
 from sipmesh.server.process.http_runner import runner_of
+from sipmesh.server.process.request_rate import RequestRate
+from sipmesh.sip.text import ascii_lower
 from sipmesh.topology.expiry.inventory_entry import ExpiringKind
 from sipmesh.topology.expiry.urgency import Urgency
 
@@ -23,6 +34,17 @@ if TYPE_CHECKING:
     from sipmesh.server.running.running_server import RunningServer
 
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+FRESH_S: Final = 1.0
+"""Seconds for which everybody gets the figures that were collected last."""
+
+REQUESTS_A_MINUTE: Final = 600
+"""Requests of one address."""
+
+MOST_CONNECTIONS: Final = 64
+
+
 class Workers(Protocol):
     """The other processes of a server (`workers.supervisor.Supervisor`)."""
 
@@ -31,12 +53,18 @@ class Workers(Protocol):
 
 
 class MetricsPage:
-    """The HTTP server of the metrics. It has no TLS and no password; by default it listens on the loopback address."""
+    """The HTTP server of the metrics. It has no TLS and no password; by default it listens on the loopback address.
 
-    def __init__(self, node: RunningServer, workers: Workers | None = None) -> None:
-        self._node, self._workers = node, workers
+    Everybody gets the figures that were collected last, for *fresh_s* seconds.
+    """
+
+    def __init__(self, node: RunningServer, workers: Workers | None = None, *, fresh_s: float = FRESH_S) -> None:
+        self._node, self._workers, self._fresh_s = node, workers, fresh_s
         self._metrics_of_node = ServerMetrics(node)
         self._runner: web.AppRunner | None = None
+        self._server: asyncio.Server | None = None
+        self._rate = RequestRate(REQUESTS_A_MINUTE, node.loop.time)
+        self._figures, self._figures_until, self._collecting = b"", 0.0, asyncio.Lock()
 
     def __repr__(self) -> str:
         return f"<MetricsPage of {self._node.view.name} at {self._node.view.metrics}>"
@@ -45,13 +73,13 @@ class MetricsPage:
         """Listen on the address that the topology has; raises `OperatorError` without an address, or if it cannot be used."""
         if self._node.view.metrics is None:
             raise OperatorError(f"{self._node.view.name} has no `metrics` address in the topology")
-        app = web.Application()
+        app = web.Application(middlewares=[self._guarded])
         app.add_routes([web.get("/metrics", self._metrics), web.get("/health", self._health)])
         self._runner = runner_of(app, self._node.log)
         await self._runner.setup()
         host, port = self._node.view.metrics
         try:
-            await web.TCPSite(self._runner, host, port).start()
+            self._server = await asyncio.get_running_loop().create_server(self._connection, host, port)
         except OSError as wrong:
             place = Problem(
                 self._node.file,
@@ -64,14 +92,54 @@ class MetricsPage:
 
     async def close(self) -> None:
         """Stop listening."""
+        if self._server is not None:
+            self._server.close()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
 
+    def _connection(self) -> asyncio.Protocol:
+        """Make the handler of a new connection. If there are too many, the oldest one makes room."""
+        server = self._runner.server if self._runner is not None else None
+        if server is None:
+            return asyncio.Protocol()
+        for oldest in server.connections[: 1 - MOST_CONNECTIONS]:
+            if oldest.transport is not None:
+                oldest.transport.abort()
+        return server()
+
+    @web.middleware
+    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuse a request for another host, and too many of one address."""
+        if not self._is_for_us(request.headers.get("Host")):
+            raise web.HTTPMisdirectedRequest(text=f"ask for {self._node.view.name}, or for the address of this port\n")
+        if not self._rate.admits(network_of(request.remote or "")):
+            too_many = web.HTTPTooManyRequests(headers={"Retry-After": "60"})
+            too_many.force_close()
+            raise too_many
+        return await handler(request)
+
+    def _is_for_us(self, host: str | None) -> bool:
+        """Tell whether Host is an address, or a name of this server.
+
+        A page of another site, whose name DNS leads here (DNS rebinding), must not read the figures. A browser names that site.
+        """
+        if host is None:
+            return True
+        name = ascii_lower(host)
+        name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
+        try:
+            return bool(ip_address(name))
+        except ValueError:
+            return name in {self._node.view.name, "localhost", ascii_lower(socket.gethostname())}
+
     async def _metrics(self, _request: web.Request) -> web.Response:
-        registry = CollectorRegistry()
-        registry.register(self._metrics_of_node if self._workers is None else await self._of_all(self._workers))
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        async with self._collecting:
+            if (now := self._node.loop.time()) >= self._figures_until:
+                registry = CollectorRegistry()
+                registry.register(self._metrics_of_node if self._workers is None else await self._of_all(self._workers))
+                self._figures, self._figures_until = generate_latest(registry), now + self._fresh_s
+        return web.Response(body=self._figures, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _of_all(self, workers: Workers) -> Collector:
         """Collect the metrics of all processes of this server."""

@@ -17,8 +17,8 @@ from sipmesh.server.console.access.operator import (
     operator_of_token,
 )
 from sipmesh.server.console.access.operator_certificate import certificate_of
-from sipmesh.server.console.access.request_rate import RequestRate
 from sipmesh.server.console.access.secret_table import hash_of
+from sipmesh.server.process.request_rate import RequestRate
 from sipmesh.sip.text import ascii_lower
 
 if TYPE_CHECKING:

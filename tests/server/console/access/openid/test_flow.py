@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from sipmesh.server.console.access import request_rate
 from sipmesh.server.console.access.openid.flow import MOST_OF_ADDRESS
+from sipmesh.server.process import request_rate
 from support.console import Visitor, management_with_console
 from support.managed import MGMT, Managed
 from support.openid_provider import OpenIdProvider, come, go, log_in

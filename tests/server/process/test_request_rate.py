@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sipmesh.server.console.access import request_rate
-from sipmesh.server.console.access.request_rate import RequestRate
+from sipmesh.server.process import request_rate
+from sipmesh.server.process.request_rate import RequestRate
 
 
 def test_address_has_its_number_of_requests_each_minute_and_others_do_not_notice() -> None:
