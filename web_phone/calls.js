@@ -8,6 +8,7 @@ import { by } from "./text.js";
 
 const AUDIO = { audio: true, video: false };
 const BUSY = { status_code: 486 };
+const CANCELLED = 487;
 const EACH_MS = 1_000;
 
 function listen(connection) {
@@ -22,9 +23,10 @@ async function isEncrypted(connection) {
 }
 
 export class Calls {
-  // *relays* has the servers for media. *ended* gets the address of the other side, empty if it hides, and a sentence.
-  constructor(own, relays, ended) {
-    Object.assign(this, { own, relays, ended, session: null, address: "", ring: new Ring(), question: new Question() });
+  // *relays* has the servers for media, *cancels* tells of cancelled requests. *ended* gets the address of the other side, empty
+  // if it hides, and a sentence.
+  constructor(own, relays, cancels, ended) {
+    Object.assign(this, { own, relays, cancels, ended, session: null, address: "", ring: new Ring(), question: new Question() });
     by("answer").onclick = () => this.answer();
     by("decline").onclick = () => this.session?.terminate(BUSY);
     by("hang-up").onclick = () => this.session?.terminate();
@@ -92,7 +94,8 @@ export class Calls {
     this.question.ask(termsOfTransfer(this.address, targetOf(request)), () => accept(follow, this.media()), reject);
   }
 
-  // A third one wants the place of the other side: INVITE with Replaces. The user is asked: it hears what is said next.
+  // A third one wants the place of the other side: INVITE with Replaces. The user is asked: it hears what is said next. If the
+  // third one gives up first, there is nothing to ask any more.
   replaced(session, { request, accept, reject }) {
     if (session !== this.session) {
       reject();
@@ -107,7 +110,8 @@ export class Calls {
     };
     const address = provedSender(request);
     const terms = termsOfReplacement(proofOfSender(address, this.own, [], isSigned(request, address)), this.address);
-    this.question.ask(terms, () => accept(follow), reject);
+    const withdraw = this.question.ask(terms, () => accept(follow), reject);
+    if (withdraw) this.cancels.wait(request, () => withdraw() && request.reply(CANCELLED));
   }
 
   goBack(before) {

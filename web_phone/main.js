@@ -2,6 +2,7 @@
 import JsSIP from "jssip";
 import { readAddress, uriOf } from "./address.js";
 import { Calls } from "./calls.js";
+import { Cancels } from "./cancels.js";
 import { Contacts } from "./contacts.js";
 import { Conversation } from "./conversation.js";
 import { Relays } from "./relays.js";
@@ -39,34 +40,35 @@ function state(text, name) {
   by("me-dot").className = `dot ${name}`;
 }
 
-function agentOf(address, password) {
-  const sockets = [new JsSIP.WebSocketInterface(`wss://${location.host}/`)];
-  return new JsSIP.UA({ sockets, uri: uriOf(address), password, register_expires: EXPIRES_S, session_timers: false, user_agent: "sipmesh web phone" });
+function agentOf(socket, address, password) {
+  return new JsSIP.UA({ sockets: [socket], uri: uriOf(address), password, register_expires: EXPIRES_S, session_timers: false, user_agent: "sipmesh web phone" });
 }
 
 function logIn(address, password) {
   by("login-error").textContent = "";
   by("log-in").disabled = true;
-  agent = agentOf(address, password);
+  const socket = new JsSIP.WebSocketInterface(`wss://${location.host}/`);
+  const cancels = new Cancels(socket);
+  agent = agentOf(socket, address, password);
   let entered = false;
   agent.once("registered", () => {
     entered = true;
     by("password").value = "";
-    enter(address);
+    enter(address, cancels);
   });
   agent.on("registrationFailed", (event) => entered || toLogin(reasonOfLogin(event)));
   agent.on("disconnected", () => entered || toLogin("The server cannot be reached."));
   agent.start();
 }
 
-function enter(address) {
+function enter(address, cancels) {
   const contacts = new Contacts(address, (chosen) => {
     conversation.open(chosen);
     by("text").focus();
   });
   const conversation = new Conversation(contacts, say);
   const relays = new Relays(address);
-  const calls = new Calls(address, relays, (peer, text) => {
+  const calls = new Calls(address, relays, cancels, (peer, text) => {
     if (peer) conversation.add(peer, { text, note: true });
     say(text);
   });

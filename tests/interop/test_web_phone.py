@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from interop.baresip import Baresip
-from interop.chromium import Chromium
+from interop.chromium import BUNDLES, Chromium, WebPhone
 from interop.coturn import Coturn
 from interop.matrix.other_side import OtherSide
 from interop.phone_page import PhonePage
@@ -22,6 +22,7 @@ from sipmesh.server.web_phone.files import BUNDLE, read_pages
 from sipmesh.sip.digest import Algorithm
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request
+from sipmesh.sip.transaction.ack import cancel_for
 from sipmesh.storage.keyfile import write_secret
 from sipmesh.trust.evidence import LinkKind
 from support.descriptions import DTLS, SDP, with_body
@@ -56,19 +57,23 @@ def _coturn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coturn]:
 
 @pytest.fixture(name="place", scope="module")
 def _place(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner, coturn: Coturn) -> Iterator[Place]:
-    """Both organisations, with the web phone on the front ends of example.test, and a browser that trusts its root."""
+    """Both organisations, with the web phone on the front ends of example.test, and a browser that trusts its root.
+
+    Pages with JsSIP may connect, too.
+    """
     assert (BUNDLE / "phone.js").exists(), "the web phone is not built: make browsers"
+    assert (BUNDLES / "done").exists(), "the pages are not bundled: make browsers"
     folder = tmp_path_factory.mktemp("w")
     network = runner.run(DemoNetwork.build(folder))
     network.example.add_users("gina", algorithms=(Algorithm.MD5,))
     network.dns.records[FE1, "A"] = ["127.0.0.1"]
     ask_for_signatures(network, "verify")
-    open_websocket(network.example, phone=True)
+    browser = Chromium(folder / "chromium", network.example.root, (FE1, FE2), loopback=False)
+    open_websocket(network.example, phone=True, origins=[runner.run(browser.serve())])
     network.example.document["turn"] = {"servers": [coturn.url], "secret_file": "turn.secret"}
     network.example.write()
     write_secret(network.example.folder / "turn.secret", SECRET)
     runner.run(network.start())
-    browser = Chromium(folder / "chromium", network.example.root, (FE1, FE2), loopback=False)
     runner.run(browser.__aenter__())
     yield network, browser
     runner.run(browser.__aexit__(None, None, None))
@@ -344,6 +349,73 @@ def test_page_lets_nobody_into_its_call_whom_its_user_refuses(place: Place, runn
             assert await alice.evaluate("document.querySelector('#call-proof .who').innerText") == BOB
             await alice.press("hang-up")
             await bob.take(await bob.wait("BYE"))
+        await left(alice)
+
+    runner.run(play())
+
+
+async def refused(sender: OtherSide, dialog: Dialog) -> int:
+    """Let *sender* want the place of the other side; gives the status of the answer."""
+    invite = replacing(sender, dialog)
+    await sender.send(invite)
+    return (await sender.outcome(invite)).status
+
+
+def test_question_ends_with_the_request_that_it_is_about(place: Place, runner: asyncio.Runner) -> None:
+    """Gina cancels before alice has answered. For a moment no other question is asked: alice may be about to agree."""
+
+    async def play() -> None:
+        alice = await logged_in(place, ALICE)
+        async with await other_side(place[0], BOB) as bob, await other_side(place[0], GINA) as gina:
+            dialog = await takes_call(alice, bob)
+            invite = replacing(gina, dialog)
+            await gina.send(invite)
+            await alice.shows("question", GINA)
+            assert await refused(gina, dialog) == 486
+            await gina.send(cancel_for(invite))
+            assert (await gina.outcome(invite)).status == 487
+            await alice.until("document.getElementById('question').hidden")
+            assert await refused(gina, dialog) == 486
+            await alice.evaluate("document.getElementById('agree').click(), undefined")
+            assert await alice.evaluate("document.querySelector('#call-proof .who').innerText") == BOB
+            assert await alice.evaluate("connections.length") == 1
+            await bob.end(dialog)
+        await left(alice)
+
+    runner.run(play())
+
+
+async def page_of(place: Place, user: str) -> WebPhone:
+    """A page with JsSIP, at which *user* has logged in."""
+    network, browser = place
+    page = await browser.page("jssip")
+    await page.start(f"wss://{FE1}:{web_address(network.example, FE1)[1]}", user, "example.test")
+    await page.until("registered")
+    return page
+
+
+def test_page_with_jssip_takes_its_question_back(place: Place, runner: asyncio.Runner) -> None:
+    """Bob connects carol and alice; carol's page calls alice with Replaces, and hangs up before alice has answered."""
+
+    async def play() -> None:
+        alice, bob, carol = await logged_in(place, ALICE), await page_of(place, "bob"), await page_of(place, "carol")
+        await bob.call(f"sip:{CAROL}")
+        await bob.until("confirmed")
+        await bob.call(f"sip:{ALICE}")
+        await alice.shows("incoming", BOB)
+        await alice.press("answer")
+        await bob.until("confirmed")
+        await bob.do("connectCalls")
+        await alice.shows("question", CAROL)
+        await carol.hang_up()
+        await alice.until("document.getElementById('question').hidden")
+        assert await alice.evaluate("document.querySelector('#call-proof .who').innerText") == BOB
+        assert "SIP/2.0 487" in await carol.trace()
+        figures = await alice.media(PACKETS)
+        assert has_audio(figures), figures
+        await alice.press("hang-up")
+        for page in (bob, carol):
+            await page.close()
         await left(alice)
 
     runner.run(play())

@@ -83,6 +83,33 @@ def test_target_of_a_transfer_is_shown_as_it_is_written() -> None:
     assert targets == ["carol@example.test", "alice%40x@evil.test", "evil.test"]
 
 
+def test_cancelled_request_is_known_by_its_branch() -> None:
+    """The first Via counts. The JavaScript of the page gets text, or octets."""
+    via = "SIP/2.0/WSS fe1.example.test;branch="
+    given = {
+        f"CANCEL sip:x SIP/2.0\r\nVia: {via}z9hG4bK1;rport\r\nVia: {via}z9hG4bK2\r\n\r\n": "z9hG4bK1",
+        f"CANCEL sip:x SIP/2.0\r\nCSeq: 1 CANCEL\r\nv : {via}z9hG4bK3\r\n\r\n": "z9hG4bK3",
+        f"INVITE sip:x SIP/2.0\r\nVia: {via}z9hG4bK4\r\n\r\n": "",
+        f"SIP/2.0 200 OK\r\nVia: {via}z9hG4bK5\r\nCSeq: 1 CANCEL\r\n\r\n": "",
+        "\r\n": "",
+    }
+    told = "given[0].map((text) => [m.cancelledBranch(text), m.cancelledBranch(new TextEncoder().encode(text))])"
+    assert evaluated("cancels.js", told, list(given)) == [[branch, branch] for branch in given.values()]
+
+
+def test_cancelled_request_is_told_once_and_after_the_other_reader() -> None:
+    played = """(() => {
+        const socket = {}, seen = [], cancels = new m.Cancels(socket);
+        socket.ondata = () => seen.push("read");
+        const cancel = (branch) => socket.ondata(`CANCEL x SIP/2.0\\r\\nVia: SIP/2.0/WSS x;branch=${branch}\\r\\n\\r\\n`);
+        cancel("a");
+        cancels.wait({via_branch: "a"}, () => seen.push("cancelled"));
+        for (const branch of ["b", "a", "a"]) cancel(branch);
+        return seen;
+    })()"""
+    assert evaluated("cancels.js", played) == ["read", "read", "read", "cancelled", "read"]
+
+
 def test_characters_that_mislead_are_replaced() -> None:
     texts = {
         "moc.elpmaxe@\u202eecila": "moc.elpmaxe@\u00b7ecila",
