@@ -18,6 +18,9 @@ from sipmesh.demo.ports import free_port
 from support.programs import ended
 
 PATIENCE_S = 20.0
+LOOK_AGAIN_S = 0.05
+_SENT, _RECEIVED = re.compile(r"TX: packets=[0-9]+, octets=([0-9]+)"), re.compile(r"psent=[0-9]+ rcvd=([0-9]+)")
+"""What it says of the current call. It counts no octets that come in."""
 
 CONFIG = """\
 sip_listen 127.0.0.1:0
@@ -63,8 +66,8 @@ class Baresip:
     what browsers need: ICE, and RTP and RTCP on one port. It refreshes its registration after *refresh_s*, or at nine tenths of
     *expires_s*. With *flows*, it uses outbound (RFC 5626) with one flow to each of these servers.
 
-    With *records* it sends a tone and writes down what it hears. Version 1.1.0 does not survive a re-INVITE while it does that,
-    so a phone that takes part in one sends silence.
+    With *records* it sends a tone and writes down what it hears. Version 1.1.0 does not survive a re-INVITE while it does that.
+    With *talks* it sends a tone, and survives. With neither it sends nothing.
     """
 
     def __init__(self, folder: Path, user: str, password: str, domain: str, server: str, **settings: Any) -> None:
@@ -88,6 +91,7 @@ class Baresip:
         friend: str = "",
         media: str = "srtp-mand",
         records: bool = True,
+        talks: bool = False,
         refresh_s: int = 540,
         expires_s: int = 0,
         flows: tuple[str, ...] = (),
@@ -99,7 +103,7 @@ class Baresip:
         modules = next((path for path in MODULES if Path(path).is_dir()), MODULES[0])
         config = CONFIG.format(
             anchor=anchor,
-            source=f"ausine,{tone}" if records else "aubridge,silence",
+            source=f"ausine,{tone}" if records or talks else "aubridge,silence",
             player=f"aufile,{self.folder}/heard.wav" if records else "aubridge,nobody",
             folder=self.folder,
             dns=dns,
@@ -148,7 +152,7 @@ class Baresip:
             except OSError:
                 if self._process.returncode is not None:
                     raise RuntimeError(f"baresip ended:\n{self.log}") from None
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(LOOK_AGAIN_S)
 
     async def __aexit__(self, _type: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> None:
         if self._process.returncode is None:
@@ -184,7 +188,7 @@ class Baresip:
         """Wait until the account is registered: the event may be gone before anybody listens, so it is asked for."""
         async with asyncio.timeout(PATIENCE_S):
             while "OK" not in (await self.command("reginfo")).get("data", ""):
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(LOOK_AGAIN_S)
 
     async def registered_again(self) -> None:
         """Wait until the registration has been refreshed: after a tenth of its lifetime, as the account says."""
@@ -205,6 +209,18 @@ class Baresip:
             (one for one in self.events if one.get("type") in types or ("MESSAGE" in types and one.get("message"))),
             None,
         )
+
+    async def counted(self) -> dict[str, int]:
+        """Give the octets of audio that were ``sent`` in the current call, and the packets that were ``received``."""
+        told = str((await self.command("audio_debug")).get("data"))
+        found = {"sent": _SENT.search(told), "received": _RECEIVED.search(told)}
+        return {direction: int(figure[1]) if figure else 0 for direction, figure in found.items()}
+
+    async def hears(self, packets: int) -> None:
+        """Wait until so many packets of audio have come in the current call. Media are SRTP, or do not run."""
+        async with asyncio.timeout(PATIENCE_S):
+            while (await self.counted())["received"] < packets:
+                await asyncio.sleep(LOOK_AGAIN_S)
 
     def heard(self, *tones: int) -> dict[int, int]:
         """How loud each of *tones*, in Hz, is in what was heard (Goertzel)."""

@@ -19,6 +19,7 @@ ANSWER_BYTES = 65_536
 RATE_HZ, SAID_S = 8_000, 10
 AUDIO_KBIT_S = 5.0
 """Below this, there are only STUN keepalives."""
+RATES = 2
 _RATES = re.compile(r"\(audio\).*?RTP : \[d=([0-9.]+),u=([0-9.]+)\]")
 """What its log says each second: the kilobits per second that come down, and go up."""
 _COUNTED = re.compile(r"- (sent|received) +[0-9]+ packets\n.*\n.*- +([0-9]+) bytes")
@@ -147,10 +148,13 @@ class Linphone:
                 await asyncio.sleep(LOOK_AGAIN_S)
 
     async def talk(self) -> None:
-        """Play a file until audio goes out: it sends none without a microphone. Media are SRTP, or do not run."""
+        """Play a file until audio goes out: it sends none without a microphone. Media are SRTP, or do not run.
+
+        The first rate of a new call can be that of a few packets in a moment.
+        """
         said, self._began = silence(self.folder / "said.wav"), len(self.log)
         async with asyncio.timeout(PATIENCE_S):
-            while not any(up > AUDIO_KBIT_S for _, up in self._rates()):
+            while sum(up > AUDIO_KBIT_S for _, up in self._rates()) < RATES:
                 await self.command(f"incall-player-start {said}")
                 await asyncio.sleep(1)
 

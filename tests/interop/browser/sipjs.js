@@ -1,5 +1,5 @@
 // A phone made with SIP.js.
-import { Inviter, Messager, Publisher, Registerer, SessionState, Subscriber, UserAgent, Web } from "sip.js";
+import { Inviter, Messager, Publisher, Registerer, SessionState, SIPExtension, Subscriber, UserAgent, Web } from "sip.js";
 import { happened, listen, media, trace, until } from "./events.js";
 import { stayRegistered } from "./sipjs_connection.js";
 
@@ -37,6 +37,7 @@ window.phone = {
       authorizationUsername: user,
       contactName: user, // else it is random, and nobody can be transferred to this phone
       authorizationPassword: password,
+      sipExtensionReplaces: SIPExtension.Supported, // else it takes an INVITE with Replaces as a second call
       logLevel: "error",
       sessionDescriptionHandlerFactoryOptions: { peerConnectionConfiguration: { iceServers: [] } },
       delegate: {

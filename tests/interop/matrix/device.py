@@ -20,9 +20,10 @@ class NotOfferedError(Exception):
 class Settings:
     """How a phone is set up. *server* is the host and the port. *hidden*: its calls ask for privacy.
 
-    *secure*: media is encrypted. *answers*: it takes calls by itself. *watches*: it publishes its presence, watches *friend*,
-    and subscribes to its waiting messages. *rsa_only*: it takes no certificate with another key. *outbound*: it
-    uses RFC 5626, where that is a setting; with another flow to the server *second*.
+    *secure*: media is encrypted; *webrtc*: in the way of browsers, with DTLS-SRTP and ICE. *answers*: it takes calls by itself.
+    *watches*: it publishes its presence, watches *friend*, and subscribes to its waiting messages. *rsa_only*: it takes no
+    certificate with another key. *outbound*: it uses RFC 5626, where that is a setting; with another flow to the server
+    *second*.
     """
 
     folder: Path
@@ -33,6 +34,7 @@ class Settings:
     dns: str
     password: str
     secure: bool = True
+    webrtc: bool = False
     answers: bool = True
     watches: bool = False
     hidden: bool = False

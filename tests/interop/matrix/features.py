@@ -293,7 +293,10 @@ async def connects_its_calls(stage: Stage, make: str) -> str:
 
 @feature("attended transfer of three phones")
 async def connects_two_phones(stage: Stage, make: str) -> str:
-    """It calls two phones of its make and connects them: the first calls the second with Replaces, and they hear each other."""
+    """It calls two phones of its make and connects them: the first calls the second with Replaces, and they hear each other.
+
+    The second ends the call that is replaced.
+    """
     if make == "baresip":
         raise NotOfferedError
     async with (
@@ -311,6 +314,7 @@ async def connects_two_phones(stage: Stage, make: str) -> str:
         await second.shows("ACK sip:")
         await phone.connect_calls()
         await second.shows("Replaces: ")
+        await second.shows("BYE sip:")
         for one in (first, second):
             await one.talk()
         for one in (first, second):

@@ -81,10 +81,11 @@ class BaresipDevice(ProgramDevice):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
+        media = ("dtls_srtp" if settings.webrtc else "srtp-mand") if settings.secure else ""
         self.running = self._phone = Baresip(
             settings.folder, settings.user, settings.password, settings.domain, settings.server, anchor=settings.anchor,
-            dns=settings.dns, media="srtp-mand" if settings.secure else "", records=False, answers=settings.answers,
-            friend=settings.friend, watches=settings.watches, expires_s=settings.expires_s,
+            dns=settings.dns, media=media, ice=settings.webrtc, records=False, talks=True,
+            answers=settings.answers, friend=settings.friend, watches=settings.watches, expires_s=settings.expires_s,
             flows=tuple(filter(None, (settings.server, settings.second))) if settings.outbound else (),
         )  # fmt: skip
         if settings.rsa_only:
@@ -93,6 +94,9 @@ class BaresipDevice(ProgramDevice):
 
     async def command(self, name: str, *given: str) -> None:
         await self._phone.command(name, *given)
+
+    async def hears(self) -> None:
+        await self._phone.hears(PACKETS)
 
 
 class LinphoneDevice(ProgramDevice):
@@ -118,9 +122,10 @@ class LinphoneDevice(ProgramDevice):
         super().__init__(settings)
         if settings.rsa_only:
             raise NotOfferedError("no setting for ciphers")
+        media = ("dtls" if settings.webrtc else "srtp") if settings.secure else "none"
         self.running = self._phone = Linphone(
             settings.folder, settings.user, settings.password, settings.domain, settings.server, anchor=settings.anchor,
-            media="srtp" if settings.secure else "none", answers=settings.answers, publishes=settings.watches,
+            media=media, ice=settings.webrtc, answers=settings.answers, publishes=settings.watches,
             expires_s=settings.expires_s, friend=settings.friend if settings.watches else "",
             account="privacy=8\n" if settings.hidden else "",
         )  # fmt: skip

@@ -19,7 +19,7 @@ from interop.matrix.device import LOOK_AGAIN_S, Device, NotOfferedError, Setting
 from interop.matrix.makes import BaresipDevice, JsSipDevice, LinphoneDevice, PjsuaDevice, SipJsDevice
 from interop.matrix.other_side import OtherSide
 from interop.test_browsers import present
-from sipmesh.demo.network import EDGE, EDGES, EXAMPLE, FE1, FE2, PARTNER_EDGE, PARTNER_FE, POOL, DemoNetwork
+from sipmesh.demo.network import EDGE, EDGES, EXAMPLE, FE1, FE2, PARTNER, PARTNER_EDGE, PARTNER_FE, POOL, DemoNetwork
 from sipmesh.demo.ports import HOST
 from sipmesh.server.admin.replies import REGISTRATIONS, BindingReply
 from sipmesh.sip.digest import Algorithm
@@ -35,6 +35,9 @@ MAKES: dict[str, type[Device]] = {
 }
 NUMBER = "+4930555"
 """An alias of alice."""
+
+MD5_ONLY = ("dora", "fritz")
+"""Further users of both organisations, for any phone."""
 
 WRONG_NAME = "wrong.example.test"
 """A name that DNS gives for the front end, and that is in none of its certificates."""
@@ -71,7 +74,7 @@ class Stage:
             raise NotOfferedError
         kind, example = MAKES[make], self.network.organisation_of(server)
         port = web_address(example, server)[1] if kind.webrtc else example.ports[server][LinkKind.CLIENT]
-        known = ({FE1: EXAMPLE} if kind.webrtc else {EDGE: EDGES}).get(server, server)
+        known = ({FE1: EXAMPLE, FE2: POOL, PARTNER_FE: PARTNER} if kind.webrtc else {EDGE: EDGES}).get(server, server)
         user = user or self.user(make)
         given: dict[str, object] = {"password": f"{user}-secret", "anchor": example.root, **wishes}
         settings = Settings(
@@ -136,22 +139,28 @@ EMPTY = BindingReply("", "", None, None, "", "", None)
 
 
 @asynccontextmanager
-async def stage(folder: Path, *, pages: bool) -> AsyncIterator[Stage]:
-    """Build the network, and start it; a browser runs where *pages* are tested."""
+async def stage(folder: Path, *, pages: bool, loopback: bool = True) -> AsyncIterator[Stage]:
+    """Build the network, and start it; a browser runs where *pages* are tested, whose media may use *loopback*."""
     network = await DemoNetwork.build(folder)
     example, names = network.example, (FE1, FE2, EDGE, EDGES, PARTNER_FE, WRONG_NAME)
     let_remote_users_in(example)
     for make in MAKES:
         offered = (Algorithm.MD5,) if make == "baresip" else (Algorithm.SHA_256, Algorithm.MD5)
         example.add_users(f"user-{make}", f"locked-{make}", algorithms=offered)
+    example.add_users(*MD5_ONLY, algorithms=(Algorithm.MD5,))
+    network.partner.add_users(*MD5_ONLY, algorithms=(Algorithm.MD5,))
     for organisation in (example, network.partner):
         organisation.document["presence"] = {"partners": "allow"}
     network.partner.write()
     add_number(network)
     network.dns.records.update({(name, "A"): [HOST] for name in names})
     present_certificates(network, folder)
-    browser = Chromium(folder / "c", folder / "public" / "root.pem", (EXAMPLE, *names))
-    open_websocket(example, **({"origins": [await browser.serve()]} if pages else {}))
+    browser = Chromium(
+        folder / "c", folder / "public" / "root.pem", (EXAMPLE, POOL, PARTNER, *names), loopback=loopback
+    )
+    origins = {"origins": [await browser.serve()]} if pages else {}
+    open_websocket(example, **origins)
+    open_websocket(network.partner, **origins)
     await network.start(FE1, FE2, EDGE, PARTNER_FE, PARTNER_EDGE)
     try:
         if pages:
@@ -177,6 +186,7 @@ def present_certificates(network: DemoNetwork, folder: Path) -> None:
     example, now = network.example, datetime.now(UTC)
     for server, name in ((FE1, EXAMPLE), (EDGE, EDGE)):
         present(example, public.issue(name), server)
+    present(network.partner, public.issue(PARTNER), PARTNER_FE)
     present(example, public.issue(POOL, names=[x509.IPAddress(ip_address(HOST))]), FE2)
     for server, rsa in ((FE1, False), (FE2, True)):
         issued = example.ca.issue_for_clients([server], now, rsa=rsa, addresses=() if rsa else (HOST,))
