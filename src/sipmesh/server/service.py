@@ -171,6 +171,8 @@ class Service:
         self._open.push_async_callback(node.drain)
         self.fetching = FetchOnDemand(node, self._look, self._log, fetches_crls=place.is_alone or place.is_supervisor)
         node.fetch_by(self.fetching)
+        if place.is_supervisor and node.siblings is not None:
+            node.siblings.crls_missing = self.fetching.fetch_again
         self._open.push_async_callback(self.fetching.close)
         self._reading = reading = Reloader(node, self._source, loop, self._log)
         self._open.callback(reading.close)

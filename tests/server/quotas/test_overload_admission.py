@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
 import pytest
 
 from sipmesh.client.dialog import Dialog
@@ -14,23 +10,10 @@ from sipmesh.server.quotas.overload_admission import MOST_LAST_OF_USER
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from support.network import EDGE, FE1, FE2, Network
+from support.overloaded import overload
 from support.peer import Peer
 from support.running import on_loop
 from support.talking import inside_of, talking
-
-if TYPE_CHECKING:
-    from sipmesh.routing.overload import OverloadControl
-    from sipmesh.server.running.running_server import RunningServer
-
-
-@contextmanager
-def overload(node: RunningServer, loss: float) -> Iterator[OverloadControl]:
-    """An overload that stays as it is until the end."""
-    control = node.reactor.overload
-    control.active, control.loss, control.interval_s = True, loss, 1e9
-    control._stepped_at = 1e9
-    yield control
-    control.active = False
 
 
 @pytest.mark.parametrize("method", ["MESSAGE", "INVITE", "OPTIONS", "SUBSCRIBE"])

@@ -189,7 +189,7 @@ class Dispatch(LinkEvents):
         except RemoteError as wrong:
             self._malformed(flow, response, wrong)
             return
-        if self._overload.active and self._relay.is_answered_without_end(flow, response):
+        if self._overload.active and self._is_answered_without_end(flow, response):
             self._admission.count_stray(flow.link)
         try:
             if self._relay.responded(flow, response) or self._events.responded(flow, response):
@@ -201,6 +201,11 @@ class Dispatch(LinkEvents):
                 self._control_plane.responded(flow.link, response)
         except SipmeshError as wrong:
             self._log.warning(flow.account.name, "response refused", link=flow.link.id, why=str(wrong))
+
+    def _is_answered_without_end(self, flow: Flow, response: Response) -> bool:
+        """Tell whether a branch of this process, or of another one, has had more responses than phones send."""
+        is_elsewhere = self._siblings is not None and self._siblings.is_answered_without_end(flow, response)
+        return is_elsewhere or self._relay.is_answered_without_end(flow, response)
 
     def _malformed(self, flow: Flow, response: Response, wrong: RemoteError) -> None:
         """End the request of a response that breaks a rule; of a request of our own, the status counts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from sipmesh.server.refresh.fetch_schedule import FetchSchedule
     from sipmesh.server.refresh.intermediates import KnownIntermediates
     from sipmesh.topology.document.load import Loaded
-    from sipmesh.topology.document.named_files.crl_files import ListFiles
-    from sipmesh.trust.authority import Authority
+    from sipmesh.topology.document.named_files.crl_files import ListFile
     from sipmesh.trust.revocation.crl import RevocationList
     from sipmesh.trust.role import Role
 
@@ -40,7 +39,7 @@ class CrlSources:
         self._role, self._loaded, self._schedule = role, loaded, schedule
         self._issuers, self._put, self._chance = issuers, put, chance
         self._jobs: dict[str, CrlFetchJob] = {}
-        self._files_of: dict[int, ListFiles] = {}  # by the id of the authority
+        self._entries_of: dict[str, Sequence[ListFile]] = {}  # by the owner of the authority
 
     def __repr__(self) -> str:
         return f"<CrlSources from {len(self._jobs)} URLs>"
@@ -49,7 +48,7 @@ class CrlSources:
         """Fetch the URLs that *loaded* names, and no others; a new URL is fetched at once."""
         self._carry(loaded)
         self._loaded = loaded
-        self._files_of = {id(named.authority): named.files for named in authorities_for(self._role, loaded)}
+        self._entries_of = {named.owner: named.files.files for named in authorities_for(self._role, loaded)}
         wanted = self._wanted(loaded)
         for url in self._jobs.keys() - wanted.keys():
             self._schedule.stop(self._jobs.pop(url))
@@ -59,10 +58,9 @@ class CrlSources:
             job, entry = self._jobs[url], named.entry
             job.owner, job.grace, job.largest = named.owner, entry.grace_time, entry.largest_list
 
-    def fetch_again(self, authority: Authority) -> None:
-        """Fetch the CRLs of *authority* that are of no use: a peer was refused, and the CAs of its path are known now."""
-        files = self._files_of.get(id(authority))
-        for entry in files.files if files is not None else ():
+    def fetch_again(self, owner: str) -> None:
+        """Fetch the CRLs of an authority that are of no use: a peer was refused, and the CAs of its path are known now."""
+        for entry in self._entries_of.get(owner, ()):
             job = self._jobs.get(entry.name)
             if job is not None and not job.is_of_use:
                 self._schedule.run_again(job, FETCHED_AGAIN_S)

@@ -62,7 +62,8 @@ class Fetcher:
             log,
         )
         self._crls = CrlSources(node.view.role, loaded, self._schedule, issuers, lambda file: look([file]), chance)
-        self._ocsp = OcspSources(node, self._schedule, issuers, log, chance, self._crls.fetch_again)
+        ask = node.siblings.ask_for_crls if not fetches_crls and node.siblings is not None else self._crls.fetch_again
+        self._ocsp = OcspSources(node, self._schedule, issuers, log, chance, ask)
 
     def __repr__(self) -> str:
         return f"<Fetcher with {self._schedule!r}>"
@@ -79,6 +80,10 @@ class Fetcher:
             self._crls.follow(loaded)
         self._ocsp.follow(loaded)
         self._gatekeeper.attach(self._ocsp)
+
+    def fetch_again(self, owner: str) -> None:
+        """Fetch the CRLs of an authority that are of no use: another process of this server has refused a peer without them."""
+        self._crls.fetch_again(owner)
 
     def poke(self, name: str) -> asyncio.Task[None]:
         """Fetch from the source of that *name* now; returns the task of the fetch."""

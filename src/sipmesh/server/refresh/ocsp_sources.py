@@ -72,7 +72,7 @@ class _Responders:
 class OcspSources:
     """The OCSP jobs of one server. Implements `proxy.gatekeeper.VerdictObserver`; *chance* is for `Backoff`.
 
-    *refused* is called with the authority of a peer that is refused only because its revocation status is unknown.
+    *refused* is called with the owner of the authority of a peer that is refused only because its revocation status is unknown.
     """
 
     def __init__(
@@ -82,13 +82,14 @@ class OcspSources:
         issuers: KnownIntermediates,
         log: Log,
         chance: Callable[[], float],
-        refused: Callable[[Authority], None],
+        refused: Callable[[str], None],
     ) -> None:
         self._refused = refused
         self._node, self._schedule, self._issuers, self._log, self._chance = node, schedule, issuers, log, chance
         self._folder = node.view.loaded.folder
         self._responders: dict[str, _Responders] = {}
         self._seen: dict[tuple[bytes, ...], None] = {}
+        self._owners: dict[int, str] = {}  # by the id of the authority
 
     def __repr__(self) -> str:
         jobs = sum(len(responders.jobs) for responders in self._responders.values())
@@ -98,7 +99,9 @@ class OcspSources:
         """Give every authority of *loaded* the answers that are known, and stop jobs of authorities without responders."""
         self._seen.clear()
         before, self._responders = self._responders, {}
-        for named in authorities_for(self._node.view.role, loaded):
+        named_here = list(authorities_for(self._node.view.role, loaded))
+        self._owners = {id(named.authority): named.owner for named in named_here}
+        for named in named_here:
             if named.entry.revocation is not RevocationSource.LISTS:
                 responders = before.pop(named.owner, None) or self._new(named)
                 responders.follow(named)
@@ -136,8 +139,9 @@ class OcspSources:
         if trail.authority is None or not trail.verified:
             return
         self._issuers.remember(trail.path)
-        if not verdict.accepted:
-            self._refused(trail.authority)
+        owner = self._owners.get(id(trail.authority))
+        if not verdict.accepted and owner is not None:
+            self._refused(owner)
         known = (responders for responders in self._responders.values() if responders.authority is trail.authority)
         if (responders := next(known, None)) is None:
             return

@@ -46,6 +46,11 @@ class FetchOnDemand:
             self.fetcher = Fetcher(self._node, self._look, self._log, fetches_crls=self._fetches_crls)
         self.fetcher.follow(loaded)
 
+    def fetch_again(self, owner: str) -> None:
+        """Fetch the CRLs of an authority again, for another process of this server; *owner* is the partner, "" for our own."""
+        if self.fetcher is not None:
+            self.fetcher.fetch_again(owner)
+
     def supplies(self, at: datetime) -> tuple[FetchStatus, ...]:
         """Return the state of every source at time *at*."""
         return self.fetcher.supplies(at) if self.fetcher is not None else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sipmesh.server.proxy.flow import MOST_RESPONSES
 from sipmesh.server.proxy.siblings.awaited_requests import AwaitedRequests
 from sipmesh.sip.transaction.timers import Timer
 
@@ -96,3 +97,16 @@ def test_call_that_nobody_answers_rings_as_long_as_its_transaction() -> None:
     awaited.sent(LINK, request("INVITE", "z9hG4bK1xa"), 0.0, "call")
     assert awaited.rings(LINK, "call", Timer.C.seconds - 0.1)
     assert not awaited.rings(LINK, "call", Timer.C.seconds)
+
+
+def test_more_responses_than_phones_send_are_found_for_each_branch() -> None:
+    awaited = awaiting("INVITE")
+    for _ in range(MOST_RESPONSES):
+        assert not awaited.is_answered_without_end(LINK, "z9hG4bK1xa")
+        awaited.responded(LINK, "z9hG4bK1xa", 180, 1.0)
+    assert awaited.is_answered_without_end(LINK, "z9hG4bK1xa")
+    awaited.sent(LINK, request("INVITE", "z9hG4bK1xb"), 0.0)
+    assert not awaited.is_answered_without_end(LINK, "z9hG4bK1xb")
+    assert awaited.is_answered_without_end(OTHER, "z9hG4bK1xb")
+    awaited.responded(LINK, "z9hG4bK1xb", 200, 1.0)
+    assert awaited.is_answered_without_end(LINK, "z9hG4bK1xb")

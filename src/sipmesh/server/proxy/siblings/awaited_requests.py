@@ -7,6 +7,7 @@ from typing import Final
 
 from sipmesh.routing.proxy.branch import prefix_of
 from sipmesh.routing.proxy.ringing_calls import RingingCalls
+from sipmesh.server.proxy.flow import MOST_RESPONSES
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.sip.transaction.timers import Timer
 
@@ -30,7 +31,7 @@ class AwaitedRequests:
     __slots__ = ("_calls", "_invites", "_of_link", "_others", "_ringing")
 
     def __init__(self) -> None:
-        self._of_link: dict[int, set[str]] = {}
+        self._of_link: dict[int, dict[str, int]] = {}  # how many responses each branch has had
         self._calls: dict[_Request, str] = {}
         self._ringing: dict[int, RingingCalls] = {}
         self._invites: TimeoutQueue[_Request] = TimeoutQueue(Timer.C.seconds)
@@ -49,7 +50,7 @@ class AwaitedRequests:
         if found is None:
             return
         branch = found[1].decode("ascii", "replace")
-        self._of_link.setdefault(number, set()).add(branch)
+        self._of_link.setdefault(number, {})[branch] = 0
         (self._invites if data.startswith(_INVITE) else self._others).add((number, branch), now)
         if new_call:
             self._calls[number, branch] = new_call
@@ -62,10 +63,18 @@ class AwaitedRequests:
 
     def responded(self, number: int, branch: str, status: int, now: float) -> None:
         """A response to *branch* has come on the link *number*: a final one ends the wait, another one starts timer C again."""
+        branches = self._of_link.get(number)
+        if branches is not None and branch in branches:
+            branches[branch] += 1
         if status >= FIRST_FINAL:
             self._end((number, branch))
         elif (number, branch) in self._invites:
             self._invites.add((number, branch), now)
+
+    def is_answered_without_end(self, number: int, branch: str) -> bool:
+        """Tell whether *branch* has had more responses than phones send, or needs none: each costs as much as a request."""
+        branches = self._of_link.get(number)
+        return branches is None or branches.get(branch, MOST_RESPONSES) >= MOST_RESPONSES
 
     def link_closed(self, number: int) -> None:
         """The link *number* is gone."""
@@ -95,7 +104,7 @@ class AwaitedRequests:
         self._rings_no_more(request)
         branches = self._of_link.get(number)
         if branches is not None:
-            branches.discard(branch)
+            branches.pop(branch, None)
             if not branches:
                 del self._of_link[number]
 

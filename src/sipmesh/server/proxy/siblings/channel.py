@@ -30,6 +30,7 @@ FAILURE: Final = 9  # a login has failed here
 ORDER: Final = 10  # a command of the supervisor; the number identifies it
 REPLY: Final = 11  # the answer to an order
 ADDRESSED: Final = 12  # a partner has addressed one user more here
+FETCH: Final = 13  # a peer was refused here, since the CRLs of its authority are of no use
 
 READ_BYTES: Final = 262_144
 MOST_PENDING: Final = 16_777_216

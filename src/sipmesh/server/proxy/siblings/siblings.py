@@ -25,6 +25,7 @@ from sipmesh.server.proxy.siblings.channel import (
     CLOSE,
     DOWN,
     FAILURE,
+    FETCH,
     LOGIN,
     ORDER,
     REPLY,
@@ -102,7 +103,8 @@ class Siblings(UsageObserver):
 
     *names* gives every process its name in the choice of a notifier. *order* takes the commands of the supervisor and the
     replies to ours; *login_failed* a failed login at another process. *refused* keeps what is refused in place of a phone, and
-    returns its Warning. *ended* hears of the end of a process.
+    returns its Warning. *ended* hears of the end of a process. *crls_missing* hears at the supervisor that a worker has refused a
+    peer for want of CRLs, with the owner of the authority: the partner, "" for our own.
     """
 
     def __init__(self, number: int, reactor: Reactor, flow_table: FlowTable, view: ServerView, log: Log) -> None:
@@ -122,6 +124,7 @@ class Siblings(UsageObserver):
         self.login_failed: Callable[[str, str, str, str], None] = _not_counted
         self.refused: Callable[[Flow, Request, Answer], str] = _not_kept
         self.ended: Callable[[int], None] = _not_told
+        self.crls_missing: Callable[[str], None] = _not_fetched
 
     def __repr__(self) -> str:
         return f"<Siblings of {self.number}: {sorted(self._channels)}, {len(self._links)} links>"
@@ -219,6 +222,12 @@ class Siblings(UsageObserver):
             channel.send(ARRIVED, flow.number, data)
         return True
 
+    def is_answered_without_end(self, flow: Flow, response: Response) -> bool:
+        """Tell whether *response* is for another process, and one more than phones send; each costs as much as a request."""
+        branch = response.top_via.branch or ""
+        is_elsewhere = prefix_of(branch) in self._by_branch and flow.link.is_here
+        return is_elsewhere and self._awaited.is_answered_without_end(flow.number, branch)
+
     def waits_on(self, link: Link) -> bool:
         """Tell whether a request of another process waits for its response on a link of ours."""
         return self._awaited.is_awaited(link.number, self._reactor.loop.time())
@@ -251,6 +260,12 @@ class Siblings(UsageObserver):
         channel = self._channels.get(SUPERVISOR)
         if channel is not None:
             channel.send(ARRIVED, link.number, message.encode())
+
+    def ask_for_crls(self, owner: str) -> None:
+        """Have the supervisor fetch the CRLs of an authority again."""
+        channel = self._channels.get(SUPERVISOR)
+        if channel is not None:
+            channel.send(FETCH, 0, owner.encode())
 
     def _tell_all(self, kind: int, number: int, payload: bytes) -> None:
         for channel in self._channels.values():
@@ -285,6 +300,8 @@ class Siblings(UsageObserver):
         elif kind == FAILURE:
             link, remote, aor, through = json.loads(payload)
             self.login_failed(link, remote, aor, through)
+        elif kind == FETCH:
+            self.crls_missing(payload.decode())
         elif kind in {CLOSE, RESERVE}:
             flow = self._flow_table.by_number(number)
             if flow is not None and flow.link.is_here and kind == CLOSE:
@@ -454,3 +471,7 @@ def _not_kept(_flow: Flow, _request: Request, _answer: Answer) -> str:
 
 def _not_told(number: int) -> None:
     """Do nothing."""
+
+
+def _not_fetched(owner: str) -> None:
+    """Fetch nothing."""
