@@ -14,6 +14,7 @@ from sipmesh.sip.rows import (
     LONE_LINE_BREAK,
     Row,
     expect,
+    expect_repeated,
     flaws_in,
     has_long_list,
     header_rows,
@@ -223,6 +224,53 @@ def test_a_via_that_we_have_not_sent_is_read() -> None:
     row = response_rows_of(["", other], 1)[0]
     assert (row.line, row.via.param("received")) == (other, "192.0.2.1")
     assert response_rows_of([""], 1) == []
+
+
+REQUEST = [
+    "Via: SIP/2.0/TLS a.example.test;branch=z9hG4bK7",
+    "Record-Route: <sip:t@fe1.example.test;lr>",
+    "Max-Forwards: 69",
+    "From: <sip:a@b>;tag=1",
+    "To: <sip:c@d>",
+    "Call-ID: 8@a",
+    "CSeq: 9 INVITE",
+]
+"""The rows of a request below our Via."""
+
+
+@pytest.mark.parametrize("step", [1, -1], ids=["in-order", "backwards"])
+def test_what_a_response_repeats_is_the_row_of_the_request_in_any_order(step: int) -> None:
+    sent, rows = sent_via(FORM, f"z9hG4bK1x4x{step}"), rows_of(REQUEST)
+    expect_repeated(sent, [sent, *rows])
+    repeated = [row for row in rows if row.name != "max-forwards"]
+    found = response_rows_of(["", sent.line, *[row.line for row in repeated[::step]], "Server: x"], 1)
+    assert [row.line for row in found] == [sent.line, *[row.line for row in repeated[::step]], "Server: x"]
+    assert all(mine is theirs for mine, theirs in zip(found[1:-1], repeated[::step], strict=True))
+
+
+def test_a_row_that_differs_from_that_of_the_request_is_read() -> None:
+    sent, rows = sent_via(FORM, "z9hG4bK1x5"), rows_of(REQUEST)
+    expect_repeated(sent, [sent, *rows])
+    found = response_rows_of(["", sent.line, "To: <sip:c@d>;tag=2", "Call-ID: 8@a2", "From: <sip:a@b>;tag=1"], 1)
+    assert (found[1].address.tag, found[2].call_id) == ("2", "8@a2")
+    assert found[3] is rows[3]
+
+
+def test_a_fold_behind_a_row_that_is_repeated_belongs_to_it() -> None:
+    sent, rows = sent_via(FORM, "z9hG4bK1x6"), rows_of(REQUEST)
+    expect_repeated(sent, [sent, *rows])
+    found = response_rows_of(["", sent.line, rows[4].line, " ;tag=3", rows[5].line], 1)
+    assert [row.name for row in found] == ["via", "to", "call-id"]
+    assert found[1].address.tag == "3"
+
+
+def test_only_the_first_rows_of_a_request_with_very_many_are_compared() -> None:
+    sent = sent_via(FORM, "z9hG4bK1x7")
+    rows = rows_of([f"Via: SIP/2.0/TLS a;branch=z9hG4bK{number}" for number in range(40)])
+    expect_repeated(sent, [sent, *rows])
+    found = response_rows_of(["", sent.line, rows[0].line, rows[39].line], 1)
+    assert found[1] is rows[0]
+    assert (found[2].line, found[2] is rows[39]) == (rows[39].line, False)
 
 
 def test_a_fold_behind_a_via_that_we_have_sent_belongs_to_it() -> None:

@@ -143,6 +143,13 @@ class NameAddr:
         """Give this address, which has no parameters, with *tag*."""
         return NameAddr(self.display, self.uri, (("tag", tag),), self)
 
+    def with_user(self, uri: str, user: str) -> NameAddr:
+        """Give the address with the SIP URI *uri*, which differs from the one here in its *user* only."""
+        address = NameAddr(self.display, uri, (), self)
+        mine = self.sip_uri
+        address._sip_uri = SipUri(mine.scheme, user, None, mine.host, mine.port, mine.params, mine.headers)
+        return address
+
     def param(self, name: str) -> str | None:
         """Give the value of a field parameter without quotes; None if it is absent or has no value."""
         return param_of(self.params, name)

@@ -227,10 +227,23 @@ class Message:
         at = self._first_filled(name)
         return self.rows[at].value if at >= 0 else None
 
+    def first_address(self, name: str) -> NameAddr | None:
+        """Give the address in the first item of that name, or None; RemoteError if it is malformed. See `first_item`."""
+        at = self._first_filled(name)
+        return self.rows[at].address if at >= 0 else None
+
     def pop_item(self, name: str) -> str | None:
         """Remove the first item of that name, and give it. The other items of its row move to rows of their own."""
         at = self._first_filled(name)
         return self._pop_row(at) if at >= 0 else None
+
+    def pop_via(self) -> None:
+        """Remove the top Via of a message that has one."""
+        at = self._index_of_bit(VIA)
+        if at >= 0 and "," not in self.rows[at].line:
+            self._pop_row(at)
+        else:
+            self.pop_item("via")
 
     def _first_filled(self, name: str) -> int:
         """Give the index of a row that holds the first item of that name and no other item; -1 if there is none."""

@@ -62,8 +62,9 @@ _LISTS: Final[i64] = bits_of(
     "supported",
     "via",
 )
-# Rows with these names are not cached: they are different in each transaction, or are secret.
-_NOT_KEPT: Final[i64] = bits_of("via", "call-id", "authorization", "proxy-authorization")
+# Rows with these names are not cached: they are different in each transaction, or are secret. A Call-ID is cached: its value is
+# checked once for all messages of a call.
+_NOT_KEPT: Final[i64] = bits_of("via", "authorization", "proxy-authorization")
 _LONGEST_KEPT: Final = 256
 _MOST_KEPT: Final = 4096
 _HOLDS_ADDRESSES: Final[i64] = bits_of("contact", "path", "record-route", "route")
@@ -81,6 +82,10 @@ CONTROL: Final[i64] = 2
 """Flaw of a row with a control character that the grammar does not allow: some parsers end a header at NUL."""
 TOO_MANY: Final[i64] = 4
 """Flaw of a message whose header is longer, or has more rows or list items, than the reader's limits allow."""
+_REPEATED: Final[i64] = VIA | FROM | TO | CALL_ID | CSEQ | RECORD_ROUTE
+"""What a response repeats of its request (RFC 3261 section 8.2.6.2 and 12.1.1)."""
+_MOST_REPEATED: Final = 16
+"""Rows of a request that a row of its response is compared with. A request with more has passed many servers."""
 _QUOTES_NAMES: Final[i64] = FROM | TO | CONTACT
 _NUMBERED: Final[i64] = CSEQ | MAX_FORWARDS | CONTENT_LENGTH
 
@@ -96,7 +101,8 @@ class Row:
     octet, and are not parsed again.
 
     *name* is the lower-case long name. *bit* is the bit of the name (:data:`sipmesh.sip.names.BITS`). *flaws* is 0,
-    LONE_LINE_BREAK or CONTROL. *checked* is set when :mod:`sipmesh.sip.check` has accepted the addresses of the row.
+    LONE_LINE_BREAK or CONTROL. *checked* is set when :mod:`sipmesh.sip.check` has accepted the addresses of the row. *repeated*:
+    this is the Via of a request that was sent, and these are its rows that a response repeats.
     """
 
     __slots__ = (
@@ -111,6 +117,7 @@ class Row:
         "flaws",
         "line",
         "name",
+        "repeated",
     )
 
     def __init__(self, line: str, name: str, bit: i64, flaws: i64 = 0, value: str | None = None) -> None:
@@ -122,6 +129,7 @@ class Row:
         self._call_id: str | None = None
         self._cseq: CSeq | None = None
         self._number = -1
+        self.repeated: list[Row] | None = None
 
     @property
     def value(self) -> str:
@@ -207,10 +215,19 @@ def rows_of(lines: list[str], start: int = 0, top: Row | None = None) -> list[Ro
     """Give the rows of *lines* from the index *start* on. Folded rows are unfolded (RFC 3261 7.3.1).
 
     A line that was seen recently gives the same Row object as before. *top* is the row of the first line, if it is known.
+    A line that *top* says is repeated gives the row of its request: to compare a few lines costs less than to hash one.
     """
     rows: list[Row] = [] if top is None else [top]
+    repeated = top.repeated if top is not None else None
+    next_one: i64 = 0
     for at in range(start + len(rows), len(lines)):
         line = lines[at]
+        if repeated is not None:
+            found = _index_of_line(repeated, line, next_one)
+            if found >= 0:
+                rows.append(repeated[found])
+                next_one = found + 1
+                continue
         if line != "" and ord(line[0]) == _V and line.startswith(_VIA_BEGINS):
             row = _row_of_its_own(line, _VIA_BEGINS, "via", VIA)
         elif (known := _kept.get(line)) is not None:
@@ -230,6 +247,28 @@ def expect(row: Row) -> None:
         keep(_kept, _MOST_KEPT, row.line, row)
 
 
+def _index_of_line(rows: list[Row], line: str, start: i64) -> i64:
+    """Give the index of the row that has that *line* from *start* on, or else before it; -1 if there is none."""
+    count: i64 = len(rows)
+    at = start
+    while at < count:
+        if rows[at].line == line:
+            return at
+        at += 1
+    at = 0
+    while at < start:
+        if rows[at].line == line:
+            return at
+        at += 1
+    return -1
+
+
+def expect_addressed(row: Row, address: NameAddr) -> None:
+    """Keep a row that a peer will send, as `expect` does. Its only *address* is known."""
+    row._addresses = [address]  # noqa: SLF001 - the row is under construction
+    expect(row)
+
+
 _sent_vias: Final[dict[str, Row]] = {}
 
 
@@ -239,6 +278,12 @@ def sent_via(form: ViaForm, branch: str) -> Row:
     row = Row(f"{_VIA_BEGINS}{value}", "via", VIA, value=value)
     row._via = Via.of_form(form, branch)  # noqa: SLF001 - the row is under construction
     return keep(_sent_vias, _MOST_KEPT, row.line, row)
+
+
+def expect_repeated(via: Row, rows: list[Row]) -> None:
+    """Tell *via*, which is our Via in a request that we send, the *rows* of this request: its responses repeat some of them."""
+    repeated = [row for row in rows if row.bit & _REPEATED and row is not via]
+    via.repeated = repeated if len(repeated) <= _MOST_REPEATED else repeated[:_MOST_REPEATED]
 
 
 def response_rows_of(lines: list[str], start: int) -> list[Row]:
@@ -277,11 +322,11 @@ def _one_line(parts: list[str]) -> str:
 
 def _new_row(line: str) -> Row:
     if line.startswith(_CALL_ID_BEGINS):
-        return _row_of_its_own(line, _CALL_ID_BEGINS, "call-id", CALL_ID)
+        row = _row_of_its_own(line, _CALL_ID_BEGINS, "call-id", CALL_ID)
+        return keep(_kept, _MOST_KEPT, line, row) if len(line) <= _LONGEST_KEPT else row
     name, bit = name_of(line)
-    row = _numbered(line, name, bit) if bit & _NUMBERED else None
-    if row is None:
-        row = _plain_row(line, name, bit)
+    numbered = _numbered(line, name, bit) if bit & _NUMBERED else None
+    row = _plain_row(line, name, bit) if numbered is None else numbered
     if _may_keep(line, bit):
         keep(_kept, _MOST_KEPT, line, row)
     return row

@@ -1,4 +1,5 @@
 from base64 import urlsafe_b64decode
+from hashlib import blake2s
 
 import pytest
 from hypothesis import given
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from sipmesh.errors import LocalError
 from sipmesh.routing.identity.dialog_token import (
     LONGEST_TOKEN,
-    MOST_ANSWERED,
+    MAC_BYTES,
     MOST_HASHES,
     MOST_KNOWN,
     NO_ENTRY,
@@ -22,6 +23,7 @@ from sipmesh.routing.identity.dialog_token import (
     joined,
     owner_hash,
 )
+from sipmesh.sip import base64url
 from sipmesh.sip.uri import CACHED_LENGTH, SipUri
 
 KEY = b"k" * 32
@@ -143,14 +145,24 @@ def test_hashes_of_names_are_cached_up_to_a_limit_and_differ_by_key() -> None:
     assert made.name_hash("a") not in {other.name_hash("a"), made.name_hash("b")}
 
 
-def test_answered_tokens_are_cached_by_their_tag_up_to_a_limit() -> None:
+@pytest.mark.parametrize(("a", "b"), [(ALICE, POOL), (POOL, ALICE), (ALICE, ALICE), (POOL, POOL)])
+def test_answered_token_is_the_one_that_is_written_as_a_whole(a: Side, b: Side) -> None:
+    """Its first characters are taken from the token before, which has the same octets there."""
     made = Tokens(KEY, incarnation=7)
-    text = made.dialog(ALICE, POOL, CALL)
-    assert made.answered(text, "2") == made.answered(text, "2") != made.answered(text, "3")
-    for number in range(MOST_ANSWERED + 1):
-        made.answered(text, str(number))
-    assert len(made._answered) <= MOST_ANSWERED
-    assert made.answered(text, "x" * (CACHED_LENGTH + 1)) not in made._answered.values()
+    onward = made.name_hash("entry")
+    whole = made.dialog(a, b, CALL.answered_by(made.tag_hash("2")), onward)
+    assert made.answered(made.dialog(a, b, CALL), "2", onward) == whole
+    read = Tokens(KEY, incarnation=8).read(whole)
+    assert isinstance(read, DialogToken)
+    assert (read.begun.answered, read.onward) == (made.tag_hash("2"), onward)
+    assert made.answered(made.dialog(a, b, CALL), "3", onward) != whole
+
+
+def test_token_has_the_mac_of_all_its_octets() -> None:
+    """Its kind is in the hash from the start: the result is the same as that of one call."""
+    sealed = base64url.decode(Tokens(KEY, incarnation=7).dialog(ALICE, POOL, CALL).encode())
+    mac = blake2s(sealed[:-MAC_BYTES], key=KEY, digest_size=MAC_BYTES).digest()
+    assert sealed[-MAC_BYTES:] == mac
 
 
 def test_unverified_tokens_are_not_cached() -> None:

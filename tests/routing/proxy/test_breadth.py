@@ -6,7 +6,7 @@ import pytest
 
 from routing.messages import CONTACT, request
 from sipmesh.errors import RemoteError
-from sipmesh.routing.proxy.breadth import DEFAULT_BREADTH, breadth_of, narrowed
+from sipmesh.routing.proxy.breadth import DEFAULT_BREADTH, breadth_of, narrowed, set_breadth
 from sipmesh.routing.target import FlowTarget, Target
 
 A, B, C, D = (FlowTarget(number, b"8 octets", CONTACT) for number in range(4))
@@ -41,3 +41,11 @@ def test_group_above_the_breadth_is_split(
 ) -> None:
     """The last group starts first."""
     assert narrowed(groups, breadth) == found
+
+
+@pytest.mark.parametrize("headers", [[], [("max-breadth", "61")]], ids=["absent", "present"])
+@pytest.mark.parametrize("breadth", [1, DEFAULT_BREADTH, DEFAULT_BREADTH + 1])
+def test_breadth_is_set_once(headers: list[tuple[str, str]], breadth: int) -> None:
+    made = request("MESSAGE", "sip:bob@example.test", *headers)
+    set_breadth(made, breadth)
+    assert (breadth_of(made), made.count("max-breadth")) == (breadth, 1)

@@ -23,8 +23,9 @@ from sipmesh.routing.proxy.forwarding import (
     wants_privacy,
 )
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, ServerTarget, Target
+from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request, parse_head, respond
-from sipmesh.sip.rows import made_row
+from sipmesh.sip.rows import ROUTE, made_row, rows_of
 from sipmesh.trust.evidence import LinkKind
 
 VIA = "SIP/2.0/TLS fe1.example.test:5061;branch=z9hG4bK-ours"
@@ -215,6 +216,37 @@ def test_token_of_a_sent_request_is_renewed_in_its_response() -> None:
     assert "<sip:token-2@fe1.example.test;transport=tls;lr>" in routes
     assert "<sip:other.test;lr>" in routes
     assert not any("token-1" in route for route in routes)
+
+
+PLACE = "fe1.example.test:5061;transport=tls;lr>"
+
+
+@pytest.mark.parametrize("token", ["token-7", "token-8"], ids=["parsed", "by-the-last"])
+def test_route_of_an_answered_dialog_is_what_it_would_be_if_it_was_parsed(token: str) -> None:
+    response = respond(request("INVITE"), 200, to_tag="2", headers=[("record-route", f"<sip:token-6@{PLACE}")])
+    renew_token(response, "token-6", token)
+    row = rows_of([f"Route: <sip:{token}@{PLACE}"])[0]
+    parsed = NameAddr.parse(f"<sip:{token}@{PLACE}")
+    assert (row.name, row.bit, row.value, row.flaws, row.checked) == ("route", ROUTE, f"<sip:{token}@{PLACE}", 0, True)
+    assert row.addresses == [parsed]
+    assert (row.address.sip_uri, row.address.sip_uri.aor) == (parsed.sip_uri, parsed.sip_uri.aor)
+    assert (row.address.tag, row.address.is_sip, row.address.has_verstat) == (None, True, False)
+
+
+@pytest.mark.parametrize(
+    ("status", "entry"),
+    [
+        (180, f"<sip:token-9@{PLACE}"),
+        (200, f"<sips:token-9@{PLACE}"),
+        (200, f"<sip:x:token-9@{PLACE}"),
+        (200, f"<sip:token-9@{PLACE};x=>"),
+        (200, f'"<sip:token-9" <sip:token-9@{PLACE}'),
+    ],
+)
+def test_route_of_another_form_is_parsed(status: int, entry: str) -> None:
+    response = respond(request("INVITE"), status, to_tag="2", headers=[("record-route", entry)])
+    renew_token(response, "token-9", f"token-of-{status}")
+    assert not rows_of([f"Route: {response.values('record-route')[0]}"])[0].checked
 
 
 OURS, UP, DOWN = "<sip:token-1@fe1.example.test;lr>", "<sip:t0@fe0.test;lr>", "<sip:t2@fe2.test;lr>"

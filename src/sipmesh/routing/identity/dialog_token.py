@@ -36,9 +36,6 @@ LONGEST_TOKEN: Final = 152
 MOST_KNOWN: Final = 16_384
 """Tokens that are cached; about 10 MiB."""
 
-MOST_ANSWERED: Final = 2_048
-"""Tokens for initiators that are cached by the tag that answered; about 1 MiB."""
-
 _FLOW_KIND: Final = b"f"
 _DIALOG_KIND: Final = b"h"
 _SECRET_KIND: Final = b"H"
@@ -61,6 +58,10 @@ NOBODY_YET: Final = bytes(HASH_BYTES)
 
 NO_ENTRY: Final = bytes(HASH_BYTES)
 """The hash of the next entry where there is none."""
+
+_GROUP: Final = 3
+_CHARACTERS: Final = 4
+"""Base64 writes each group of three octets as four characters (RFC 4648 section 4)."""
 
 _NAMES: Final = b"names"
 _SECRET: Final = b"secret"
@@ -236,20 +237,21 @@ class Tokens:
     cannot add entries to the cache.
     """
 
-    __slots__ = ("_answered", "_dialog_mac", "_flow_mac", "_hashes", "_known", "_name_hash", "_pool_key", "incarnation")
+    __slots__ = ("_dialog_mac", "_flow_mac", "_hashes", "_known", "_name_hash", "_pool_key", "incarnation")
 
     def __init__(self, key: bytes, incarnation: int, pool_key: bytes = b"") -> None:
         for secret in (key, pool_key or key):
             if not MAC_BYTES <= len(secret) <= blake2s.MAX_KEY_SIZE:
                 raise LocalError(f"a token key has {MAC_BYTES} to {blake2s.MAX_KEY_SIZE} bytes, this one {len(secret)}")
         self._pool_key, self.incarnation = pool_key or key, incarnation
-        # A copy of a hash that has its key already needs a third less time than a new one.
+        # A copy of a hash that has its key already needs a third less time than a new one. With the kind of all payloads it has
+        # taken in the block of the key too.
         self._flow_mac = blake2s(key=key, digest_size=MAC_BYTES)
         self._dialog_mac = blake2s(key=self._pool_key, digest_size=MAC_BYTES)
+        self._dialog_mac.update(_DIALOG_KIND)
         self._name_hash = blake2s(key=self._pool_key, digest_size=HASH_BYTES, person=_NAMES)
         self._known: dict[str, Token] = {}
         self._hashes: dict[str, bytes] = {}
-        self._answered: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"<Tokens incarnation={self.incarnation}>"
@@ -292,11 +294,19 @@ class Tokens:
         """
         return self._written(DialogToken(a, b, begun, onward, secret=secret))
 
-    def _written(self, token: DialogToken) -> str:
-        packed = _packed(token) + token.begun.answered + token.onward
+    def _written(self, token: DialogToken, unanswered: str = "") -> str:
+        """Write a dialog token. *unanswered* is the text of the same token without the tag of the answering side, if known."""
+        begins = _packed(token)
+        packed = begins + token.begun.answered + token.onward
         if token.secret:
             return self._remember(base64url.encode(self._encrypt(_SECRET_KIND, packed)), token)
-        return self._remember(self._seal(_DIALOG_KIND + packed), token)
+        sealed = _DIALOG_KIND + packed + _digest(self._dialog_mac, packed)
+        groups = (len(_DIALOG_KIND) + len(begins)) // _GROUP  # both texts have the characters of these octets
+        if unanswered:
+            return self._remember(
+                unanswered[: groups * _CHARACTERS] + base64url.encode(sealed[groups * _GROUP :]), token
+            )
+        return self._remember(base64url.encode(sealed), token)
 
     def hide(self, uri: str, owner: bytes) -> str:
         """Encrypt the Contact *uri* of the user with the hash *owner*, for `reveal` at any server of the pool."""
@@ -329,24 +339,14 @@ class Tokens:
     def answered(self, text: str, tag: str, onward: bytes = NO_ENTRY) -> str:
         """Make the initiator's token from *text*, our token, when the other side has answered with *tag*.
 
-        *onward* is the hash of the next entry toward that side. All responses of one phone to an INVITE have the same tag, so the
-        tokens made last are cached.
+        *onward* is the hash of the next entry toward that side.
         """
-        key = f"{tag} {text} {onward.hex()}"
-        made = self._answered.get(key)
-        if made is None:
-            made = self._answered_anew(text, tag, onward)
-            if len(tag) <= CACHED_LENGTH:
-                keep(self._answered, MOST_ANSWERED, key, made)
-        return made
-
-    def _answered_anew(self, text: str, tag: str, onward: bytes) -> str:
         token = self.read(text)
         if not isinstance(token, DialogToken):
             raise LocalError(f"{text!r} is not a dialog token")
         answered, secret = token.begun.answered_by(self.tag_hash(tag)), text.startswith(_SECRET_START)
         made = DialogToken(token.a, token.b, answered, onward, secret=secret, packed=_packed(token))
-        return self._written(made)
+        return self._written(made, text)
 
     def name_hash(self, name: str) -> bytes:
         """Hash a name with the key of the pool. Others cannot search for another name with the same hash.
@@ -433,7 +433,9 @@ class Tokens:
         return text
 
     def _mac(self, payload: bytes) -> bytes:
-        return _digest(self._dialog_mac if payload[:1] == _DIALOG_KIND else self._flow_mac, payload)
+        if payload[:1] == _DIALOG_KIND:
+            return _digest(self._dialog_mac, payload[1:])
+        return _digest(self._flow_mac, payload)
 
     def _seal(self, payload: bytes) -> str:
         return base64url.encode(payload + self._mac(payload))

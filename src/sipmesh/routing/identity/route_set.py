@@ -287,8 +287,8 @@ def service_route(request: Request, names: Names, here: Address = NO_ADDRESS, tr
 
 def first_route(request: Request) -> SipUri | None:
     """Give the first Route entry, or None; raises `RemoteError` if it is malformed."""
-    item = request.first_item("route")
-    return None if item is None else NameAddr.parse(item).sip_uri
+    address = request.first_address("route")
+    return None if address is None else address.sip_uri
 
 
 def undo_strict_routing(request: Request, names: Names, tokens: Tokens) -> Token | None:

@@ -7,13 +7,16 @@ its type, never its text: the text may be a key.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import bounded
 from sipmesh.sip.kept import keep
 from sipmesh.sip.text import LWS, ascii_lower, has_control, has_only, is_digits, is_token, table_of, text_of
 from sipmesh.sip.uri import CACHED_LENGTH
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
 
 GRAMMAR: Final = "RFC 8866 section 9"
 MAX_MEDIA: Final = 64
@@ -26,12 +29,24 @@ MAX_NAME: Final = 32
 SHORTEST_MEDIA: Final = 3
 """Words of a media line without formats: media, port and profile."""
 
-_SESSION_TYPES: Final = "vosiuepcbtrzk"
-_ONCE: Final = "vos"
-_MEDIA_TYPES: Final = "icbk"
+_FIRST_LETTER: Final = ord("a")
+_LETTERS: Final = 26
+_EQUALS: Final = ord("=")
+_OTHER_TYPE: Final[i64] = 1 << _LETTERS
+
+
+def _types(letters: str) -> int:
+    """Give the set of the types of lines in *letters*, as bits: `_type_of` gives one of them."""
+    return sum(1 << ord(letter) - _FIRST_LETTER for letter in letters)
+
+
+_SESSION_TYPES: Final[i64] = _types("vosiuepcbtrzk")
+_ONCE: Final[i64] = _types("vos")
+_MEDIA_TYPES: Final[i64] = _types("icbk")
+_MEDIA_LINE: Final[i64] = _types("m")
 _ATTRIBUTE: Final = "a="
-_PLAIN: Final = table_of(frozenset(map(chr, [*b"\t\r\n", *range(0x20, 0x7F)])))
-"""Characters that are no control characters, or end lines: nearly every description has no others."""
+_PLAIN: Final = table_of(frozenset(map(chr, [*b"\t", *range(0x20, 0x7F)])))
+"""Characters that are no control characters: nearly every description has no others in its lines."""
 
 _COMMON: Final = frozenset(
     {
@@ -94,8 +109,8 @@ def read_description(octets: bytes) -> SessionDescription:
     """
     text = text_of(octets)
     lines = text.split("\r\n")
-    breaks = len(lines) - 1
-    if text.count("\n") > breaks:
+    is_plain = has_only("".join(lines), _PLAIN)  # which has no lone CR or LF
+    if not is_plain and text.count("\n") > len(lines) - 1:
         lines = text.replace("\r\n", "\n").split("\n")
     while lines and lines[-1] == "":
         lines.pop()
@@ -103,7 +118,7 @@ def read_description(octets: bytes) -> SessionDescription:
         raise RemoteError(f"a session description above {MAX_LINES} lines", rule=GRAMMAR)
     if not lines or lines[0] != "v=0":
         raise RemoteError("a session description that does not begin with v=0", rule=GRAMMAR)
-    if text.count("\r") > breaks or not has_only(text, _PLAIN):
+    if not is_plain:
         _check_characters(lines)
     return _read_lines(lines)
 
@@ -112,7 +127,7 @@ def _read_lines(lines: list[str]) -> SessionDescription:
     """Read lines without control characters. Most of them are attributes, which may be anywhere after the first line."""
     found = SessionDescription()
     attributes = found.attributes
-    seen = set[str]()
+    seen: i64 = 0
     for at, line in enumerate(lines):
         known = _kept.get(line)
         if known is not None:
@@ -120,7 +135,7 @@ def _read_lines(lines: list[str]) -> SessionDescription:
         elif line.startswith(_ATTRIBUTE):
             attributes.append(_attribute(line))
         else:
-            _read_line(found, line, at + 1, seen)
+            seen = _read_line(found, line, at + 1, seen)
             if found.media:
                 attributes = found.media[-1].attributes
     return found
@@ -139,18 +154,25 @@ def _attribute(line: str) -> tuple[str, str]:
     return attribute
 
 
-def _read_line(found: SessionDescription, line: str, number: int, seen: set[str]) -> None:
-    """Read line *number*, which is not an attribute. *seen* are the types of lines that may occur once."""
-    kind = line[:1]
-    if kind == "" or line[1:2] != "=":
+def _read_line(found: SessionDescription, line: str, number: int, seen: i64) -> i64:
+    """Read line *number*, which is not an attribute. *seen* are the types before it that may occur once; gives those after it."""
+    kind = _type_of(line)
+    if kind == 0:
         raise RemoteError(f"line {number} of the session description is not a line of SDP", rule=GRAMMAR)
-    if kind == "m":
+    if kind == _MEDIA_LINE:
         found.media.append(_media_section(line[2:], number, len(found.media) + 1))
-        return
-    if kind not in (_MEDIA_TYPES if found.media else _SESSION_TYPES) or kind in seen:
+        return seen
+    if not kind & (_MEDIA_TYPES if found.media else _SESSION_TYPES) or kind & seen:
         raise RemoteError(f"line {number} of the session description may not be there", rule=GRAMMAR)
-    if kind in _ONCE:
-        seen.add(kind)
+    return seen | (kind & _ONCE)
+
+
+def _type_of(line: str) -> i64:
+    """Give the type of a line as a bit: `_OTHER_TYPE` for one that is no letter, 0 for text that is no line of SDP."""
+    if len(line) < len(_ATTRIBUTE) or ord(line[1]) != _EQUALS:
+        return 0
+    letter: i64 = ord(line[0]) - _FIRST_LETTER
+    return 1 << letter if 0 <= letter < _LETTERS else _OTHER_TYPE
 
 
 def _check_characters(lines: list[str]) -> None:

@@ -69,6 +69,15 @@ _CIPHERS: Final = ("AES_", "AEAD_", "ARIA_", "F8_", "SEED_")
 """The first part of each crypto-suite that encrypts (IANA, SDP Security Descriptions)."""
 _WEAKENED: Final = ("UNENCRYPTED_SRTP", "UNENCRYPTED_SRTCP", "UNAUTHENTICATED_SRTP")
 """Session parameters that switch off a part of the protection (RFC 4568 section 6.3.2, 6.3.3)."""
+_WEAKENING: Final = "ED_SRT"
+"""Part of each of them: nearly no a=crypto has it."""
+_USUAL_SUITES: Final = frozenset(
+    {
+        *("AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32", "AES_256_CM_HMAC_SHA1_80", "AES_256_CM_HMAC_SHA1_32"),
+        *("AES_CM_256_HMAC_SHA1_80", "AEAD_AES_128_GCM", "AEAD_AES_256_GCM"),
+    }
+)
+"""Crypto-suites that begin with one of `_CIPHERS`: those of nearly all phones."""
 _INLINE: Final = "inline:"
 _OTHER_KEYS: Final = ("crypto", "key-mgmt")
 _FEWEST_WORDS: Final = 3  # tag, crypto-suite and key
@@ -190,16 +199,22 @@ def _fault_in_crypto(value: str) -> str | None:
     words = [word for word in value.split(" ") if word]
     if len(words) < _FEWEST_WORDS or not is_digits(words[0]) or not value.isascii() or "\t" in value:
         return "has a malformed a=crypto"
-    if not is_token(words[1]) or not ascii_upper(words[1]).startswith(_CIPHERS):
+    if words[1] not in _USUAL_SUITES and not _is_suite(words[1]):
         return "has an a=crypto whose crypto-suite is not known to encrypt"
     for key in words[2].split(";"):
         if len(key) <= len(_INLINE) or not key.startswith(_INLINE):
             return "has an a=crypto without an inline key"
     capitals = ascii_upper(value)
-    for parameter in _WEAKENED:
-        if parameter in capitals:
-            return "has an a=crypto that switches encryption or authentication off"
+    if _WEAKENING in capitals:
+        for parameter in _WEAKENED:
+            if parameter in capitals:
+                return "has an a=crypto that switches encryption or authentication off"
     return None
+
+
+def _is_suite(name: str) -> bool:
+    """Tell whether *name* is that of a crypto-suite that encrypts."""
+    return is_token(name) and ascii_upper(name).startswith(_CIPHERS)
 
 
 def _fault_in_profiles(value: str) -> str | None:

@@ -8,13 +8,14 @@ from sipmesh.errors import RemoteError
 from sipmesh.routing.target import Target
 from sipmesh.sip.fields import bounded
 from sipmesh.sip.message import Request
-from sipmesh.sip.rows import MAX_BREADTH
+from sipmesh.sip.rows import MAX_BREADTH, made_row
 from sipmesh.sip.text import is_digits
 
 DEFAULT_BREADTH: Final = 60
 """RFC 5393 section 5.3.3: the recommended value for a request without the field."""
 MOST_BREADTH: Final = 2**31 - 1
 EXCEEDED: Final = 440
+_ROWS: Final = [made_row("max-breadth", str(breadth)) for breadth in range(DEFAULT_BREADTH + 1)]
 
 
 def breadth_of(request: Request) -> int:
@@ -26,6 +27,14 @@ def breadth_of(request: Request) -> int:
     if breadth is None:
         raise RemoteError("not a Max-Breadth", rule="RFC 5393 section 5.2")
     return breadth
+
+
+def set_breadth(request: Request, breadth: int) -> None:
+    """Let *request* have so many branches at one time. Nearly no request has the field before."""
+    if request.present & MAX_BREADTH or breadth > DEFAULT_BREADTH:
+        request.replace("max-breadth", str(breadth))
+    else:
+        request.add(_ROWS[breadth])
 
 
 def narrowed(groups: list[tuple[Target, ...]], breadth: int) -> list[tuple[Target, ...]]:

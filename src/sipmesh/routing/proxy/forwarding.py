@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from sipmesh.routing.identity.privacy import hides_identity, privacy_of
@@ -22,6 +22,7 @@ from sipmesh.sip.rows import (
     ROUTE,
     Row,
     expect,
+    expect_addressed,
     made_row,
 )
 from sipmesh.sip.uri import CACHED_LENGTH, SipUri
@@ -32,6 +33,8 @@ DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 
 WS: Final = "ws"
 DEFAULT_MAX_FORWARDS: Final = 70
+FIRST_SUCCESS: Final = 200
+FIRST_REDIRECTION: Final = 300
 IDENTITY_PRIVACY: Final = frozenset({"id", "header", "user"})
 HISTORY_PRIVACY: Final = frozenset({"id", "history", "header", "user", "session"})
 
@@ -39,21 +42,22 @@ _identity_rows: Final[dict[str, Row]] = {}
 _MOST_IDENTITY_ROWS: Final = 2048
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class ListenerAddress:
-    """Our host name and port for one kind of peers. It is used in our Via and Record-Route.
+    """Our host name and port for one kind of peers. It is used in our Via and Record-Route. Do not change an instance.
 
-    *transport* is the parameter in a SIP URI; "ws" means secure WebSocket here (RFC 7118 section 5).
+    *transport* is the parameter in a SIP URI; "ws" means secure WebSocket here (RFC 7118 section 5). *sent_by* is the sent-by of
+    a Via (RFC 3261 section 20.42).
     """
 
     host: str
     port: int
-    transport: str = "tls"
+    transport: str
+    sent_by: str = field(compare=False, repr=False)
 
-    @property
-    def sent_by(self) -> str:
-        """The sent-by of a Via (RFC 3261 section 20.42)."""
-        return f"{self.host}:{self.port}"
+    def __init__(self, host: str, port: int, transport: str = "tls") -> None:
+        self.host, self.port, self.transport = host, port, transport
+        self.sent_by = f"{host}:{port}"
 
     @property
     def via(self) -> str:
@@ -136,7 +140,10 @@ def uri_of_entry(entries: list[str], at: int) -> SipUri | None:
 
 
 def renew_token(response: Response, token: str, renewed: str) -> None:
-    """Replace our *token* by *renewed* in each Record-Route (RFC 3261 section 16.7 item 8 allows it for our own)."""
+    """Replace our *token* by *renewed* in each Record-Route (RFC 3261 section 16.7 item 8 allows it for our own).
+
+    A Route with an entry of a 2xx is expected: the initiator sends it in all requests of the dialog (section 12.2.1.1).
+    """
     rows = response.rows
     for at in range(len(rows)):
         row = rows[at]
@@ -145,8 +152,35 @@ def renew_token(response: Response, token: str, renewed: str) -> None:
             end = start + len(token)
             if row.line[start:end] == token and row.line.find(",", end) < 0:  # as we have sent it: a search costs more
                 rows[at] = Row(f"{row.line[:start]}{renewed}{row.line[end:]}", "record-route", RECORD_ROUTE)
+                if FIRST_SUCCESS <= response.status < FIRST_REDIRECTION:
+                    expect_route(rows[at].value, renewed)
             elif token in row.line:
                 rows[at] = made_row("record-route", row.value.replace(token, renewed))
+
+
+def expect_route(entry: str, token: str) -> None:
+    """Expect a Route with *entry*, our Record-Route with *token*: only the token is new, and nothing is parsed.
+
+    An entry of another form is parsed when it comes.
+    """
+    begins = len(_SIP_ENTRY) + len(token)
+    if (
+        not entry.startswith(_SIP_ENTRY)
+        or entry[len(_SIP_ENTRY) : begins] != token
+        or entry.find(">") != len(entry) - 1
+    ):
+        return
+    place = entry[begins:]
+    known = _places.get(place)
+    if known is None:
+        known = keep(_places, _MOST_PLACES, place, NameAddr.parse(entry))
+    expect_addressed(Row(f"Route: {entry}", "route", ROUTE, value=entry), known.with_user(entry[1:-1], token))
+
+
+_SIP_ENTRY: Final = "<sip:"
+_places: Final[dict[str, NameAddr]] = {}
+_MOST_PLACES: Final = 64
+"""Our Record-Route entries that differ in more than the token: by port, transport and scheme."""
 
 
 def _start_of_user(line: str) -> int:
@@ -171,7 +205,7 @@ def branch_copy(
         copy.set_uri(target.uri)
     spend_hop(copy)
     for entry in recorded:
-        row = made_row("record-route", entry)
+        row = Row(f"Record-Route: {entry}", "record-route", RECORD_ROUTE, value=entry)
         expect(row)
         copy.push(row)
     if isinstance(target, RemoteFlowTarget):

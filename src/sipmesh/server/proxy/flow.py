@@ -243,16 +243,32 @@ class ProxiedRequest:
         return f"<ProxiedRequest {self.request.method} {self.key} {self.transaction!r} on {len(self.sent)} branches>"
 
 
+class AnsweredToken:
+    """Our token in the Record-Route for the initiator of a dialog: *text* is made of *unanswered*, *tag* and *onward*.
+
+    See `Tokens.answered`. All responses of one phone to an INVITE have the same tag, so it is made once.
+    """
+
+    __slots__ = ("onward", "tag", "text", "unanswered")
+
+    def __init__(self, unanswered: str, tag: str, onward: bytes, text: str) -> None:
+        self.unanswered, self.tag, self.onward, self.text = unanswered, tag, onward, text
+
+    def __repr__(self) -> str:
+        return f"<AnsweredToken of the tag {self.tag}>"
+
+
 class SentBranch:
     """One branch that was sent: the link that it used, the request as it was sent (for ACK and CANCEL), and its transaction.
 
     *due* is the queue that holds its deadline. *began* is the loop time in seconds at which it was sent. *size* is the number
     of octets that are counted for it. *waits*: the branch itself is counted. *rings*: so is the call that it begins.
     *is_carried*: it passes between a user's link here and the home pool of this user. *responses* is the number of responses
-    that have come.
+    that have come. *answered* is our token for the initiator of the dialog after the last response that had a To tag.
     """
 
     __slots__ = (
+        "answered",
         "began",
         "branch",
         "cancelled",
@@ -284,6 +300,7 @@ class SentBranch:
         self.due: TimeoutQueue[SentBranch] | None = None
         self.size, self.waits, self.rings = 0, False, False
         self.responses = 0
+        self.answered: AnsweredToken | None = None
 
     def count(self, size: int) -> None:
         """Count the branch and its *size* octets on the account of the request's sender."""

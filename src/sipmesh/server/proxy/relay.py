@@ -193,7 +193,7 @@ class Relay:
         flow = sent.flow  # a carried flow shares the branches of the link by which it is reached
         if flow.sender is None:
             raise RemoteError("a response on a link without a sender", rule="R12")
-        response.pop_item("via")
+        response.pop_via()
         if sent.request.method == "REGISTER":
             settle_registration(response, sent.proxied.request)
             self.access.answered(sent, response)

@@ -9,6 +9,7 @@ from sipmesh.routing.identity.border import ON_THE_WAY_OUT, Border
 from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, Tokens, owner_hash
 from sipmesh.routing.identity.privacy import hides_identity
 from sipmesh.routing.identity.sender import named_side
+from sipmesh.routing.proxy.breadth import set_breadth
 from sipmesh.routing.proxy.forwarding import (
     ListenerAddress,
     branch_copy,
@@ -26,8 +27,10 @@ from sipmesh.routing.proxy.forwarding import (
 )
 from sipmesh.routing.registrar.gruu import is_to_hidden_user
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target, is_carried
+from sipmesh.server.proxy.flow import AnsweredToken
 from sipmesh.sip.fields import ViaForm
-from sipmesh.sip.rows import made_row, sent_via
+from sipmesh.sip.rows import expect_repeated, made_row, sent_via
+from sipmesh.sip.uri import CACHED_LENGTH
 
 if TYPE_CHECKING:
     from sipmesh.routing.proxy.branch import Branches
@@ -74,7 +77,8 @@ class BranchRequests:
         via = sent_via(self._via_forms[flow.link.port], branch)
         copy = self._copy_onto(flow, proxied.request, target, via, recorded, proxied.flow, proxied.identity, hidden)
         if proxied.context is not None and proxied.context.share:
-            copy.replace("max-breadth", str(proxied.context.share))
+            set_breadth(copy, proxied.context.share)
+        expect_repeated(via, copy.rows)
         return copy
 
     def make_ack(self, ack: Request, came_on: Flow, target: Target, flow: Flow, identity: str | None) -> Request:
@@ -159,10 +163,21 @@ class BranchRequests:
         if not repeats_record_routes(response, sent.request):
             repeat_record_routes(response, sent.request)
             behind = recorded_behind(response, sent.request)
-        if response.to.tag is not None and not sent.is_carried:
+        tag = response.to.tag
+        if tag is not None and not sent.is_carried:
+            answered = self._answered(sent, tag, self._tokens.entry_hash(uri_of_entry(behind, -1)))
+            renew_token(response, answered.unanswered, answered.text)
+
+    def _answered(self, sent: SentBranch, tag: str, onward: bytes) -> AnsweredToken:
+        """Give our token for the initiator of the dialog that the side with *tag* has answered."""
+        known = sent.answered
+        if known is None or known.tag != tag or known.onward != onward:
             token = recorded_token(sent.request)
-            onward = self._tokens.entry_hash(uri_of_entry(behind, -1))
-            renew_token(response, token, self._tokens.answered(token, response.to.tag, onward))
+            text = self._tokens.answered(token, tag, onward)
+            known = AnsweredToken(token, tag, onward, text)
+            if len(tag) <= CACHED_LENGTH:
+                sent.answered = known
+        return known
 
     def tokens_in(self, sent: SentBranch, response: Response) -> tuple[str, ...]:
         """Return the tokens that our Record-Route in *response* may have: as it was sent, and with the callee's tag."""
