@@ -40,12 +40,16 @@ from sipmesh.pki.status import CaStatus, CertificateStatus
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
     from sipmesh.pki.issuance.profiles import LeafKey
     from sipmesh.pki.ledger.records import Record
+
+
+def _no_check() -> None:
+    """Check nothing."""
 
 
 class EnterpriseCa:
@@ -202,11 +206,16 @@ class EnterpriseCa:
         key: ec.EllipticCurvePublicKey,
         at: datetime,
         lifetime: timedelta = profiles.LEAF_LIFETIME,
+        *,
+        check: Callable[[], None] = _no_check,
     ) -> Certified:
-        """Issue a certificate for a *key* on another machine, after its owner has proved it (`sipmesh.pki.csr`)."""
+        """Issue a certificate for a *key* on another machine, after its owner has proved it (`sipmesh.pki.csr`).
+
+        *check* runs while no other process issues or revokes anything; if it raises, nothing is signed.
+        """
         if not isinstance(role, Role):
             raise LocalError(f"{role!r} is not a role")
-        made = self._certify(CertificateKind.SERVER, names, key, at, lifetime)
+        made = self._certify(CertificateKind.SERVER, names, key, at, lifetime, check=check)
         return Certified(made, _pem(made) + _pem(self.shown))
 
     def issue_signer(
@@ -267,8 +276,10 @@ class EnterpriseCa:
         at: datetime,
         lifetime: timedelta,
         addresses: Sequence[str] = (),
+        check: Callable[[], None] = _no_check,
     ) -> x509.Certificate:
         with ca_lock(self.folder):
+            check()
             self._must_be_in_force(at)
             wish = self._wish(kind, names, key, at, lifetime)
             return self._sign(replace(wish, addresses=tuple(addresses)), at)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.management.enrolment import Enrolment, EnrolmentRequest
+from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.server.replication.join_grant import JoinGrant
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_db import ManagementDb
@@ -94,3 +98,51 @@ def test_unreadable_crl_is_an_error_before_a_certificate_is_issued(
             enrolment.enrol(asking())
     assert managed.organisation.ca.certificates == before
     assert enrolment.enrol(asking()).grant.lists
+
+
+def test_of_several_keys_that_ask_at_once_one_is_granted(managed: Managed, db: ManagementDb) -> None:
+    """Whoever has written a request in the name of a new server gets no certificate beside that of the server."""
+    folder, now = managed.organisation.folder, datetime.now(UTC)
+    for record in managed.organisation.ca.certificates:
+        if record.names[0] == FE1:
+            managed.organisation.ca.revoke(record.serial, Reason.SUPERSEDED, now)
+    keys = [files.new_key().public_key() for _ in range(4)]
+    begin = Barrier(len(keys))
+
+    def granted(key: ec.EllipticCurvePublicKey) -> str:
+        own = ManagementDb(managed.folder(MGMT))
+        try:
+            enrolment = Enrolment(own, CaGenerations(folder / "ca"), folder)
+            begin.wait()
+            enrolment.enrol(asking(key=key, replace=False))
+        except OperatorError as wrong:
+            return str(wrong)
+        finally:
+            own.close()
+        return ""
+
+    with ThreadPoolExecutor(len(keys)) as pool:
+        refused = sorted(pool.map(granted, keys))[1:]
+    assert ["--replace" in why for why in refused] == [True, True, True]
+    about = [line for line in db.audit.read() if line.about.get("server") == FE1]
+    assert [line.act for line in about].count(AuditAct.REFUSED) == 3
+
+
+def test_server_that_the_version_of_this_moment_does_not_have_gets_nothing(
+    enrolment: Enrolment, managed: Managed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version that removes a server revokes its certificates. One that is issued after that would stay valid."""
+    read, before = enrolment._newest, managed.organisation.ca.certificates
+    documents = DocumentStore(managed.folder(MGMT), MGMT)
+
+    def published_meanwhile(at: datetime) -> object:
+        found, version = read(at), managed.version(2)
+        documents.keep(version, documents.read(version))
+        return found
+
+    monkeypatch.setattr(enrolment, "_newest", published_meanwhile)
+    with pytest.raises(OperatorError, match="another version was published meanwhile"):
+        enrolment.enrol(asking())
+    assert managed.organisation.ca.certificates == before
+    monkeypatch.undo()
+    enrolment.enrol(asking())

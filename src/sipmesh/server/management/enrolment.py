@@ -9,6 +9,7 @@ from cryptography import x509
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.issuance.profiles import CertificateKind
+from sipmesh.pki.ledger.records import Record
 from sipmesh.server.replication.join_grant import JoinGrant, must_be_signed_by_management
 from sipmesh.server.replication.published_version import document_in_force
 from sipmesh.storage.audit_act import AuditAct
@@ -27,13 +28,16 @@ if TYPE_CHECKING:
 
     from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.pki.issued import Certified
-    from sipmesh.pki.ledger.records import Record
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
     from sipmesh.trust.role import Role
 
 LARGEST_LIST = 64 << 20
 """The largest CRL that a grant contains, in octets."""
+
+
+class AlreadyEnrolledError(OperatorError):
+    """The server has a valid certificate for another key, perhaps since a moment ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +77,28 @@ class Enrolment:
 
         Raises OperatorError, and then nothing was issued, in these cases: no version is published; the server is not in
         it; the version has no valid signature; a CRL cannot be read; or the server has a valid certificate for another key, and
-        the request has no *replace*.
+        the request has no *replace*; another version is published meanwhile.
         """
         publication, loaded = self._newest(request.at)
         role = _role_of(loaded, request.server)
-        others = self._others(request)
-        if others and not request.replace:
-            raise self._refused(request, _already(request.server, others))
         lists = {entry: self._folder / entry for entry in loaded.list_names}
         given = {entry: _read(file) for entry, file in lists.items() if file.exists()}
         proof = tuple(_read(file) for ca in self._generations.alive for file in sorted(ca.folder.glob("*.crl")))
-        names = certificate_names(loaded.topology, request.server)
-        issued = self._generations.current.certify(names, role, request.key, request.at, request.lifetime)
+        names, others = certificate_names(loaded.topology, request.server), list[Record]()
+
+        def check() -> None:
+            if document_in_force(self._management_db) != publication:
+                raise OperatorError("another version was published meanwhile, and nothing was granted; grant again")
+            others.extend(self._others(request))
+            if others and not request.replace:
+                raise AlreadyEnrolledError(_already(request.server, others))
+
+        try:
+            issued = self._generations.current.certify(
+                names, role, request.key, request.at, request.lifetime, check=check
+            )
+        except AlreadyEnrolledError as wrong:
+            raise self._refused(request, wrong.message) from None
         self._record(request, issued, others)
         chain = tuple(x509.load_pem_x509_certificates(issued.chain))
         return Enrolled(JoinGrant(request.server, publication, loaded.authority.anchors, chain, given, proof), others)
