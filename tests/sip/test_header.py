@@ -10,7 +10,7 @@ from sip.odd_request import CANONICAL
 from sipmesh.errors import LocalError, RemoteError
 from sipmesh.sip.header import content_length
 from sipmesh.sip.message import Request, build_request
-from sipmesh.sip.rows import rows_of
+from sipmesh.sip.rows import header_rows, rows_of
 
 ANY = ("utf-8", "surrogateescape")
 
@@ -190,3 +190,34 @@ def test_spent_hop_is_one_less_in_the_same_place(left: int, then: str) -> None:
 def test_max_forwards_of_zero_cannot_be_spent(headers: list[tuple[str, str]]) -> None:
     with pytest.raises(LocalError, match="no hop"):
         build_request("OPTIONS", "sip:a.test", headers).spend_hop()
+
+
+@pytest.mark.parametrize(
+    ("vias", "left"),
+    [
+        (["SIP/2.0/TLS a;branch=1"], ["SIP/2.0/TLS c;branch=9"]),
+        (["SIP/2.0/TLS a;branch=1", "SIP/2.0/TLS b"], ["SIP/2.0/TLS c;branch=9", "SIP/2.0/TLS b"]),
+        (["SIP/2.0/TLS a;branch=1, SIP/2.0/TLS b"], ["SIP/2.0/TLS c;branch=9", "SIP/2.0/TLS b"]),
+        ([], ["SIP/2.0/TLS c;branch=9"]),
+    ],
+)
+def test_top_via_is_replaced_alone(vias: list[str], left: list[str]) -> None:
+    message = Request("MESSAGE", "sip:a@b.test", header_rows([("via", via) for via in vias]))
+    message.replace_via("SIP/2.0/TLS c;branch=9")
+    assert message.values("via") == left
+    assert message.top_via.branch == "9"
+
+
+@pytest.mark.parametrize(
+    ("vias", "left"),
+    [
+        (["SIP/2.0/TLS a;branch=1"], []),
+        (["SIP/2.0/TLS a;branch=1", "SIP/2.0/TLS b"], ["SIP/2.0/TLS b"]),
+        (["SIP/2.0/TLS a;branch=1, SIP/2.0/TLS b"], ["SIP/2.0/TLS b"]),
+        ([], []),
+    ],
+)
+def test_top_via_is_removed_alone(vias: list[str], left: list[str]) -> None:
+    message = Request("MESSAGE", "sip:a@b.test", header_rows([("via", via) for via in vias]))
+    message.pop_via()
+    assert (message.values("via"), message.has("via")) == (left, bool(left))

@@ -282,16 +282,21 @@ def _form_of(rest: str) -> ViaForm:
 class ViaForm:
     """The common part of Vias that differ in the branch only: the text *before* and *after* it, and the *others* parsed."""
 
-    __slots__ = ("after", "before", "others")
+    __slots__ = ("_start", "after", "before", "others")
 
     def __init__(self, text: str) -> None:
         """Parse *text*, a Via whose branch has no value."""
         self.before, _, self.after = text.partition(_BRANCH)
+        self._start = f"Via: {self.before}{_BRANCH}"
         self.others = _via(self.before + self.after)
 
     def value(self, branch: str) -> str:
         """Write the Via of this form with that *branch*."""
         return f"{self.before}{_BRANCH}{branch}{self.after}"
+
+    def line(self, branch: str) -> str:
+        """Write the header row of the Via with that *branch*."""
+        return f"{self._start}{branch}{self.after}"
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)

@@ -204,6 +204,14 @@ class Message:
             self.pop_item(name)
             self.prepend(name, value)
 
+    def replace_via(self, value: str) -> None:
+        """Replace the first Via by *value*, which has no line break."""
+        at = self._index_of_bit(VIA)
+        if at >= 0 and "," not in self.rows[at].line:
+            self.rows[at] = Row(f"Via: {value}", "via", VIA, value=value)
+        else:
+            self.replace_item("via", value)
+
     def remove(self, name: str) -> None:
         """Remove all rows with that name."""
         if self.has(name):

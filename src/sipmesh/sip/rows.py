@@ -240,6 +240,17 @@ def rows_of(lines: list[str], start: int = 0, top: Row | None = None) -> list[Ro
     return rows
 
 
+def next_of(rows: list[Row], bit: i64, start: int) -> int:
+    """Give the index of the first row of the name with that *bit* from the index *start* on, -1 if there is none."""
+    at: i64 = start
+    count: i64 = len(rows)
+    while at < count:
+        if rows[at].bit == bit:
+            return at
+        at += 1
+    return -1
+
+
 def expect(row: Row) -> None:
     """Keep a row that we send, and that a peer sends back octet for octet; the addresses that we write need no check."""
     row.checked = True
@@ -274,8 +285,7 @@ _sent_vias: Final[dict[str, Row]] = {}
 
 def sent_via(form: ViaForm, branch: str) -> Row:
     """Write a Via of ours, and keep it: each response begins with it, octet for octet (RFC 3261 section 8.2.6.2)."""
-    value = form.value(branch)
-    row = Row(f"{_VIA_BEGINS}{value}", "via", VIA, value=value)
+    row = Row(form.line(branch), "via", VIA)
     row._via = Via.of_form(form, branch)  # noqa: SLF001 - the row is under construction
     return keep(_sent_vias, _MOST_KEPT, row.line, row)
 

@@ -10,7 +10,7 @@ from sipmesh.routing.identity.border import IN_RESPONSES, TABLE
 from sipmesh.routing.identity.realm import UNAUTHORIZED, lacks_challenge
 from sipmesh.sip.digest import parse_challenge
 from sipmesh.sip.reasons import REASONS
-from sipmesh.sip.rows import CALL_ID, CSEQ, FROM, P_ASSERTED_IDENTITY, TO, VIA
+from sipmesh.sip.rows import CALL_ID, CSEQ, FROM, P_ASSERTED_IDENTITY, TO, VIA, next_of
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
@@ -79,7 +79,7 @@ def repeats(response: Response, request: Request) -> bool:
     missing: i64 = request.present & _ONCE
     for row in response.rows:
         if row.bit & _REPEATED:
-            found = _next_of(asked, row.bit, at if row.bit == VIA else 0)
+            found = next_of(asked, row.bit, at if row.bit == VIA else 0)
             if found < 0:
                 return False
             if row is not asked[found] and not _is_repeated(row, asked[found]):  # seen before: the same object
@@ -87,20 +87,12 @@ def repeats(response: Response, request: Request) -> bool:
             missing &= ~row.bit
             if row.bit == VIA:
                 at = found + 1
-    return not missing and _next_of(asked, VIA, at) < 0
+    return not missing and next_of(asked, VIA, at) < 0
 
 
 def _is_repeated(row: Row, asked: Row) -> bool:
     """Tell whether *row* has the octets of the row *asked*, or adds a tag to them in To."""
     return row.line == asked.line or (row.bit == TO and row.line.startswith(f"{asked.line}{_TAG}"))
-
-
-def _next_of(rows: list[Row], bit: i64, start: int) -> int:
-    """Give the index of the first row of the name with that *bit* from the index *start* on, -1 if there is none."""
-    for at in range(start, len(rows)):
-        if rows[at].bit == bit:
-            return at
-    return -1
 
 
 def is_to(response: Response, request: Request) -> bool:

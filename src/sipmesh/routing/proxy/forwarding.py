@@ -21,9 +21,9 @@ from sipmesh.sip.rows import (
     RECORD_ROUTE,
     ROUTE,
     Row,
-    expect,
     expect_addressed,
     made_row,
+    next_of,
 )
 from sipmesh.sip.uri import CACHED_LENGTH, SipUri
 from sipmesh.trust.evidence import LinkKind
@@ -113,8 +113,14 @@ def recorded_behind(response: Response, sent: Request) -> list[str]:
 
 def repeats_record_routes(response: Response, sent: Request) -> bool:
     """Tell whether *response* has the Record-Route rows of the request *sent* and no others, as that of nearly every phone."""
-    ours = [row.line for row in sent.rows if row.bit == RECORD_ROUTE]
-    return bool(ours) and [row.line for row in response.rows if row.bit == RECORD_ROUTE] == ours
+    ours, at, some = sent.rows, 0, False
+    for row in response.rows:
+        if row.bit == RECORD_ROUTE:
+            at = next_of(ours, RECORD_ROUTE, at)
+            if at < 0 or (row is not ours[at] and row.line != ours[at].line):
+                return False
+            at, some = at + 1, True
+    return some and next_of(ours, RECORD_ROUTE, at) < 0
 
 
 def repeat_record_routes(response: Response, sent: Request) -> None:
@@ -206,7 +212,7 @@ def branch_copy(
     spend_hop(copy)
     for entry in recorded:
         row = Row(f"Record-Route: {entry}", "record-route", RECORD_ROUTE, value=entry)
-        expect(row)
+        row.checked = True
         copy.push(row)
     if isinstance(target, RemoteFlowTarget):
         copy.prepend("route", route_to(target.binding.token, target.binding.host, sips=is_sips(target.uri)))

@@ -40,7 +40,7 @@ def mark_received(request: Request, host: str, port: int, last: Mark | None = No
         request.replace_item("via", str(via.received(host, port)))
         return last
     mark = last if last is not None and last.form is via.form else Mark(via.form, host, port)
-    request.replace_item("via", f"{mark.before};branch={via.branch}{mark.after}")
+    request.replace_via(f"{mark.before};branch={via.branch}{mark.after}")
     return mark
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import LocalError
 from sipmesh.sip.fields import first_item
+from sipmesh.sip.kept import keep
 from sipmesh.sip.message import Request
 from sipmesh.sip.rows import CALL_ID, CSEQ, FROM, ROUTE, TO, VIA, made_row
 from sipmesh.sip.text import octets_of
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from mypy_extensions import i64
 
     from sipmesh.sip.message import Message, Response
+    from sipmesh.sip.rows import Row
 
 _FIRST_HOP: Final = made_row("max-forwards", "70")
 _NEEDED: Final[i64] = VIA | FROM | TO | CALL_ID | CSEQ
@@ -33,8 +35,18 @@ def cancel_for(invite: Request, reasons: tuple[str, ...] = ()) -> Request:
     """Build the CANCEL of *invite* as we sent it (RFC 3261 9.1), with *reasons* (RFC 3326). Send it only after a 1xx."""
     cancel = _belonging(invite, "CANCEL", invite)
     for reason in reasons:
-        cancel.append("reason", reason)
+        cancel.add(_reason_row(reason))
     return cancel
+
+
+def _reason_row(reason: str) -> Row:
+    """Write the row of a Reason. It is cached: nearly all calls have one of a few."""
+    row = _reason_rows.get(reason)
+    return keep(_reason_rows, _MOST_REASONS, reason, made_row("reason", reason)) if row is None else row
+
+
+_reason_rows: Final[dict[str, Row]] = {}
+_MOST_REASONS: Final = 256
 
 
 def reasons_of(cancel: Request) -> tuple[str, ...]:
