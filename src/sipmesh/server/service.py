@@ -97,12 +97,15 @@ async def serve_all(
             loop.add_signal_handler(signal.SIGHUP, _reload, services)
         collector = GcTuning(loop.time())
         collector.begin()
-        for service in services:
-            service.begin(ready)
-        async with asyncio.TaskGroup() as all_of_them:
-            collecting = all_of_them.create_task(_collecting(collector, services))
-            await asyncio.gather(*(all_of_them.create_task(service.work()) for service in services))
-            collecting.cancel()
+        try:
+            for service in services:
+                service.begin(ready)
+            async with asyncio.TaskGroup() as all_of_them:
+                collecting = all_of_them.create_task(_collecting(collector, services))
+                await asyncio.gather(*(all_of_them.create_task(service.work()) for service in services))
+                collecting.cancel()
+        finally:
+            collector.end()
     finally:
         await asyncio.gather(*(service.close() for service in services))
 

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from weakref import ref
 
 import pytest
 
-from sipmesh.server.process.gc_tuning import BUSY_EVERY_S, QUIET_EVERY_S, YOUNG, GcTuning
+from sipmesh.server.process.gc_tuning import (
+    BUSY_EVERY_S,
+    NEXT_TO_NOTHING,
+    QUIET_EVERY_S,
+    SAMPLE,
+    YOUNG,
+    GcTuning,
+)
 from sipmesh.server.proxy.flow import Flow, ProxiedRequest, SentBranch
 from sipmesh.sip.header import Message
 from sipmesh.sip.rows import Row
@@ -16,6 +24,19 @@ from support.network import FE1, Network
 from support.running import on_loop
 
 OURS = (ProxiedRequest, SentBranch, Flow, Message, Row, Link)
+
+
+@pytest.fixture(name="collector")
+def _collector(looks: list[int]) -> Iterator[GcTuning]:
+    """A collector that has begun; the fixture *looks* restores the settings."""
+    collector = GcTuning(0.0)
+    collector.begin()
+    looks.clear()
+    try:
+        yield collector
+    finally:
+        collector.end()
+        gc.unfreeze()
 
 
 @pytest.fixture(name="looks")
@@ -40,17 +61,60 @@ def test_objects_of_the_start_are_excluded(looks: list[int]) -> None:
     made = [list[int]() for _ in range(YOUNG)]
     before = gc.get_freeze_count()
     looks.clear()
-    GcTuning(0.0).begin()
+    collector = GcTuning(0.0)
+    collector.begin()
+    collector.end()
     assert gc.get_freeze_count() - before >= len(made)
     assert looks == [2]
 
 
+@pytest.mark.usefixtures("collector")
 def test_survivors_of_a_young_collection_are_not_walked_through_again(looks: list[int]) -> None:
-    GcTuning(0.0).begin()
-    looks.clear()
     kept = [list[int]() for _ in range(25 * YOUNG)]
     assert len(looks) >= len(kept) // YOUNG - 1
     assert set(looks) == {0}
+
+
+class Cycle:
+    """An object that refers to itself, and can be watched."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.mark.usefixtures("collector", "looks")
+def test_collections_that_find_nothing_are_left_out_but_for_a_sample() -> None:
+    gc.collect(0)
+    left_out = [_frozen_by_a_collection() for _ in range(2 * SAMPLE)]
+    assert left_out == [*[True] * (SAMPLE - 1), False] * 2
+
+
+def _frozen_by_a_collection() -> bool:
+    kept, before = [list[int]() for _ in range(100)], gc.get_freeze_count()
+    gc.collect(0)
+    return gc.get_freeze_count() - before >= len(kept)
+
+
+@pytest.mark.usefixtures("collector", "looks")
+def test_no_collection_is_left_out_where_there_is_something_to_find() -> None:
+    for _ in range(3):
+        cycles = [Cycle() for _ in range(NEXT_TO_NOTHING + 1)]
+        watched = [ref(cycle) for cycle in cycles]
+        del cycles
+        gc.collect(0)
+        assert {seen() for seen in watched} == {None}
+
+
+def test_what_was_left_out_is_collected_with_all_the_rest(collector: GcTuning) -> None:
+    gc.collect(0)
+    cycle = Cycle()
+    seen = ref(cycle)
+    del cycle
+    gc.collect(0)
+    assert seen() is not None
+    collector.tick(QUIET_EVERY_S, busy=False)
+    assert seen() is None
+    assert "0 collections left out" in repr(collector)
 
 
 @pytest.mark.parametrize(("after", "busy", "looked"), [

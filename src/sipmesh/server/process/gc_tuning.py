@@ -5,11 +5,15 @@ collector would still walk through all remembered transactions, tens of thousand
 again. That would cost a third of the processor time, and pauses of tenths of a second. So the objects of the start are excluded
 for ever. Young objects are collected as usual, and all objects when the server is not busy. What survives its first collection
 is in most cases a transaction or a cached row: a second collection would need as much time, and find no cycle either.
+
+While collections of young objects find next to nothing, most of them are left out: one in `SAMPLE` still looks. The objects of
+the others are excluded until all generations are collected.
 """
 
 from __future__ import annotations
 
 import gc
+from typing import Literal
 
 YOUNG = 10_000
 """New objects after which the youngest generation is collected; a pause of less than a millisecond."""
@@ -18,24 +22,61 @@ NEVER = 1_000_000_000
 QUIET_EVERY_S = 300.0
 BUSY_EVERY_S = 3_600.0
 
+SAMPLE = 8
+"""One collection of young objects in so many looks at them, while there is nothing to find."""
+NEXT_TO_NOTHING = 8
+"""Objects that a collection frees at most for the next ones to be left out: so many in `YOUNG` may wait for an hour."""
+
 
 class GcTuning:
-    """Decides when all generations are collected; times are loop times in seconds."""
+    """Decides when all generations are collected, and which collections of young objects are left out.
+
+    Times are loop times in seconds.
+    """
 
     def __init__(self, now: float) -> None:
         self._looked_at = now
+        self._left_out = self._to_leave_out = 0
 
     def __repr__(self) -> str:
-        return f"<Collector, last at {self._looked_at:.0f} s>"
+        return f"<Collector, last at {self._looked_at:.0f} s, {self._left_out} collections left out>"
 
     def begin(self) -> None:
         """Exclude the objects that exist now; a process calls this once, after its server has started."""
         gc.collect()
         gc.freeze()
         gc.set_threshold(YOUNG, NEVER, NEVER)
+        gc.callbacks.append(self._collecting)
+
+    def end(self) -> None:
+        """Leave no further collection out."""
+        gc.callbacks.remove(self._collecting)
 
     def tick(self, now: float, *, busy: bool) -> None:
         """Collect all generations if it is time: every five minutes if not *busy*, and at least once an hour."""
         if now - self._looked_at >= (BUSY_EVERY_S if busy else QUIET_EVERY_S):
             self._looked_at = now
+            self._collect_all()
+
+    def _collect_all(self) -> None:
+        """Collect all generations, with what was excluded since the start."""
+        if not self._left_out:
             gc.collect()
+            return
+        self._left_out = self._to_leave_out = 0
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+
+    def _collecting(self, phase: Literal["start", "stop"], info: dict[str, int]) -> None:
+        """Python calls this before and after each collection. Before one that is left out, all objects are excluded from it."""
+        if info["generation"] != 0:
+            return
+        if phase == "start":
+            if self._to_leave_out:
+                gc.freeze()
+        elif self._to_leave_out:
+            self._to_leave_out -= 1
+            self._left_out += 1
+        elif info["collected"] + info["uncollectable"] <= NEXT_TO_NOTHING:
+            self._to_leave_out = SAMPLE - 1
