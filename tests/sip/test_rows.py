@@ -264,6 +264,16 @@ def test_a_fold_behind_a_row_that_is_repeated_belongs_to_it() -> None:
     assert found[1].address.tag == "3"
 
 
+@pytest.mark.parametrize(("length", "kept"), [(256, True), (257, False)])
+def test_long_row_of_a_request_is_not_kept_with_its_via(length: int, *, kept: bool) -> None:
+    """The Via outlives its transaction: 4,096 of them must not keep long headers in memory."""
+    sent, long = sent_via(FORM, f"z9hG4bK1x8x{length}"), f"From: <sip:a@b>;tag={'1' * (length - 20)}"
+    rows = rows_of([long, *REQUEST[:1]])
+    expect_repeated(sent, [sent, *rows])
+    assert len(long) == length
+    assert sent.repeated == (rows if kept else rows[1:])
+
+
 def test_only_the_first_rows_of_a_request_with_very_many_are_compared() -> None:
     sent = sent_via(FORM, "z9hG4bK1x7")
     rows = rows_of([f"Via: SIP/2.0/TLS a;branch=z9hG4bK{number}" for number in range(40)])

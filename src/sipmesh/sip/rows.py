@@ -291,8 +291,11 @@ def sent_via(form: ViaForm, branch: str) -> Row:
 
 
 def expect_repeated(via: Row, rows: list[Row]) -> None:
-    """Tell *via*, which is our Via in a request that we send, the *rows* of this request: its responses repeat some of them."""
-    repeated = [row for row in rows if row.bit & _REPEATED and row is not via]
+    """Tell *via*, which is our Via in a request that we send, the *rows* of this request: its responses repeat some of them.
+
+    Long rows are left out: *via* is kept after its transaction, and a peer must not fill the memory.
+    """
+    repeated = [row for row in rows if row.bit & _REPEATED and row is not via and len(row.line) <= _LONGEST_KEPT]
     via.repeated = repeated if len(repeated) <= _MOST_REPEATED else repeated[:_MOST_REPEATED]
 
 
