@@ -99,6 +99,12 @@ def test_exported_table_is_imported_with_new_passwords(organisation: Organisatio
             ("user,digest\nalice,sha1\n", "'SHA1' is not a digest algorithm"),
             ("user\nalice\nALICE\n", "is on line 2 already"),
             ('user\n"x', "is not a table"),
+            ("user\nal\0ce\n", "is not a SIP address"),
+            ("user\ncarol\n@example.com\n", "users.csv:3: '@example.com' is not a SIP address"),
+            ("user\nalice\n%61lice\n", "is on line 2 already"),
+            ("user\nalice\nsip:alice@example.com\n", "is on line 2 already"),
+            ("user,aliases\nalice,tel:x\n", "is not a telephone number"),
+            (f"user,aliases\nalice,{' '.join(map(str, range(33)))}\n", "a user has 32 at most"),
         ],
     ),
 )

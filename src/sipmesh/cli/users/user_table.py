@@ -41,10 +41,11 @@ _FORMULA = re.compile(r"'*[=+@\t\r-]")
 
 @dataclass(frozen=True, slots=True)
 class NewUser:
-    """One row of a table that is imported."""
+    """One row of a table that is imported. *key* is the address in the form in which two spellings of it are equal."""
 
     line: int
     aor: str
+    key: str
     pool: str | None
     algorithms: tuple[Algorithm, ...]
     aliases: tuple[str, ...]
@@ -113,11 +114,13 @@ def _write_new(file: Path, text: str, mode: int) -> None:
 
 def add_table(file: Path, passwords: Path | None, place: Place) -> None:
     """Add the users of a table. Raises `OperatorError` with every problem of it; then nothing is added."""
+    from sipmesh.routing.identity.alias import folded
+
     loaded = place.in_force()
     rows = list(_read(file, loaded))
     with place.users() as users:
-        known = {user.aor.removeprefix("sip:") for user in users.list()}
-        new = [row for row in rows if row.aor.lower() not in {name.lower() for name in known}]
+        known = {folded(user.aor) for user in users.list()}
+        new = [row for row in rows if row.key not in known]
         if new and passwords is None:
             raise OperatorError(
                 f"{plural(len(new), 'new user')} would need a password; name a new file: --passwords FILE"
@@ -156,7 +159,7 @@ def _read(file: Path, loaded: Loaded) -> Iterator[NewUser]:
         except OperatorError as wrong:
             problems.append(Problem(file, line, "", wrong.message, "correct this line"))
             continue
-        first = seen.setdefault(user.aor.lower(), line)
+        first = seen.setdefault(user.key, line)
         if first != line:
             problems.append(
                 Problem(file, line, "user", f"{user.aor} is on line {first} already", "keep one of the two")
@@ -196,7 +199,10 @@ def _rows(file: Path) -> Sequence[tuple[int, dict[str, str]]]:
 
 
 def _user(line: int, row: dict[str, str], loaded: Loaded) -> NewUser:
+    from sipmesh.routing.identity.alias import folded, read_alias
+    from sipmesh.routing.registrar.address_of_record import read_address
     from sipmesh.sip.digest import Algorithm
+    from sipmesh.storage.users.alias_rows import MOST_ALIASES
     from sipmesh.storage.users.password_hashes import DEFAULT_ALGORITHMS
     from sipmesh.topology.home_pools import chosen_home, front_end_pools
 
@@ -208,7 +214,11 @@ def _user(line: int, row: dict[str, str], loaded: Loaded) -> NewUser:
     if wrong := [name for name in names if name not in known]:
         raise OperatorError(f"{wrong[0]!r} is not a digest algorithm; write {' or '.join(known)}")
     chosen = tuple(algorithm for algorithm in (Algorithm.SHA_256, Algorithm.MD5) if str(algorithm) in names)
-    aliases = tuple(row.get("aliases", "").split())
+    address, aliases = read_address(aor), tuple(row.get("aliases", "").split())
+    for alias in aliases:
+        read_alias(alias, address.domain)
+    if len(aliases) > MOST_ALIASES:
+        raise OperatorError(f"{aor} has {len(aliases)} aliases; a user has {MOST_ALIASES} at most")
     home = chosen_home(loaded.topology, pool) if pool else None
     disabled = row.get("disabled", "").strip().lower() not in {"", "no", "false", "0"}
-    return NewUser(line, aor, home, chosen or DEFAULT_ALGORITHMS, aliases, disabled)
+    return NewUser(line, aor, folded(address.aor), home, chosen or DEFAULT_ALGORITHMS, aliases, disabled)
