@@ -34,6 +34,9 @@ SERVER_PORT = 5062
 PLAIN: Final = {"COLUMNS": "160", "NO_COLOR": "1"}
 """What the environment of a command has beside that of this process: its text is read."""
 
+MACHINE = "here"
+"""All servers share the files of this machine, also those with an address outside of the loopback."""
+
 Pool = tuple[str, str, tuple[str, ...], str]
 """Name, role, servers and next hop of a pool; all of them without the domain."""
 
@@ -142,11 +145,13 @@ class Fleet:
             pool = {"name": full(name), "role": role, "servers": []}
             pool |= {"next_hop": full(next_hop), "internal_name": full(f"{name}-int")} if next_hop else {}
             document["pools"].append(pool)
+        for one in pool["servers"]:
+            one["machine"] = MACHINE
         known = {one["name"] for one in pool["servers"]}
         for server in (full(one) for one in servers):
             if server not in known:
                 self.addresses[server] = address = f"{self.net}.{10 + len(self.addresses)}"
-                pool["servers"].append({"name": server, "address": address})
+                pool["servers"].append({"name": server, "address": address, "machine": MACHINE})
 
     def join(self, *servers: str) -> None:
         """Bring servers in, by request, grant and acceptance."""
