@@ -35,7 +35,10 @@ FROM_SOURCE = {
     **dict.fromkeys(
         ("transport/tls/contexts", "transport/tls/path_check", "transport/tls/self_handshake"), "runs once"
     ),
-    **dict.fromkeys(("transport/reactor/descriptors", "server/quotas/known_addresses"), "runs once for each link"),
+    **dict.fromkeys(
+        ("transport/reactor/descriptors", "transport/accept/greeting", "server/quotas/known_addresses"),
+        "runs once for each link",
+    ),
     "server/proxy/calls/identity_service": "runs where a partner has a policy about identity only",
     **dict.fromkeys(("server/proxy/gatekeeper", "server/proxy/counters"), "runs once for each link"),
     **dict.fromkeys(

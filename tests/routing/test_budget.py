@@ -34,6 +34,14 @@ def test_removed_entry_is_not_counted_as_displaced() -> None:
 
 def test_empty_budget_displaces_nothing() -> None:
     assert Budget[str](1, 1).displace_one() is None
+    assert Budget[str](1, 1).oldest_of_most() is None
+
+
+def test_oldest_of_the_principal_with_most_is_told_and_stays() -> None:
+    budget = Budget[str](3, 3)
+    for principal, thing in (("b", "b1"), ("a", "a1"), ("a", "a2")):
+        budget.add(principal, thing)
+    assert (budget.oldest_of_most(), len(budget)) == ("a1", 3)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.booleans()), max_size=200))

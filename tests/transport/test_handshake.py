@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from sipmesh.trust.verdict import Verdict
     from transport.authority import Authority
 
+HALF_OPEN = b"\x16"
+"""The first octet of a ClientHello."""
+
 both_ports = pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
 HOUR = timedelta(hours=1)
 
@@ -169,13 +172,13 @@ async def test_peer_that_closes_during_the_handshake_is_no_longer_counted(
 @both_ports
 @pytest.mark.parametrize(("cap", "codes"), [(2, ["too-many-handshakes"]), (3, [])])
 @on_loop
-async def test_oldest_silent_connection_is_closed_at_the_address_limit(
+async def test_oldest_unfinished_client_hello_is_closed_at_the_address_limit(
     ca: Authority, here: Identity, kind: LinkKind, cap: int, codes: list[str]
 ) -> None:
     async with Node(ca, here, limits=Limits(silent_per_address=cap, slow_s=0)) as node:
         listener = node.listen(kind)
-        silent = [await connected(listener, node, number) for number in range(1, 4)]
-        await node.heard.until(lambda: listener.handshakes + listener.refused == len(silent))
+        silent = [await connected(listener, node, number, said=HALF_OPEN) for number in range(1, 4)]
+        await node.heard.until(lambda: len(listener.places) + listener.refused == len(silent))
         assert node.heard.codes == codes
         assert [is_closed(sock) for sock in silent] == [bool(codes), False, False]
         for sock in silent:
@@ -194,7 +197,7 @@ async def test_oldest_handshake_is_closed_at_the_address_limit(
         for number in range(1, 4):
             stalled.append(await connected(listener, node, number))
             stalled[-1].sendall(client_hello())
-            await node.heard.until(lambda: not len(listener.places.silent))
+            await node.heard.until(lambda: len(listener.places.shaking) + listener.refused == len(stalled))
         assert node.heard.codes == codes
         assert [is_closed(sock) for sock in stalled] == [bool(codes), False, False]
         for sock in stalled:
@@ -228,9 +231,10 @@ async def test_handshake_of_a_server_in_the_topology_has_its_own_budget(
     async with Node(ca, here, limits=Limits(silent_in_all=1)) as node:
         listener = node.listen(LinkKind.SERVER)
         listener.is_reserved = lambda address: reserved and address == "127.0.0.2"
-        server = await connected(listener, node, 1, source="127.0.0.2")
-        stranger = await connected(listener, node, 2)
-        await node.heard.until(lambda: listener.handshakes + listener.refused == 2)
+        server = await connected(listener, node, 1, source="127.0.0.2", said=HALF_OPEN)
+        stranger = await connected(listener, node, 2, said=HALF_OPEN)
+        places = listener.places
+        await node.heard.until(lambda: len(places) + len(listener.reserved) + listener.refused == 2)
         assert node.heard.codes == codes
         assert is_closed(server) is bool(codes)
         server.close()
@@ -415,9 +419,12 @@ def broken_judge(_link: Link, _evidence: PeerEvidence) -> Verdict:
     raise ZeroDivisionError
 
 
-async def connected(listener: Listener, node: Node, number: int, source: str = "127.0.0.1") -> socket.socket:
-    """A TCP connection that sends nothing, once the listener has accepted it as its *number*-th."""
+async def connected(
+    listener: Listener, node: Node, number: int, source: str = "127.0.0.1", said: bytes = b""
+) -> socket.socket:
+    """A TCP connection that sends *said* and nothing more, once the listener has accepted it as its *number*-th."""
     sock = socket.create_connection(listener.address, timeout=WITHIN_S, source_address=(source, 0))
+    sock.sendall(said)
     await node.heard.until(lambda: listener.handshakes + listener.refused >= number)
     return sock
 

@@ -75,6 +75,10 @@ class Budget(Generic[Held]):
         held = self._by_principal.get(principal)
         return next(iter(held)) if held else None
 
+    def oldest_of_most(self) -> Held | None:
+        """Give the oldest thing of the principal that holds most; None if nothing is held."""
+        return self.oldest(max(self._by_principal, key=self.count)) if self._by_principal else None
+
     def oldest_of_each(self) -> list[tuple[str, Held]]:
         """List each principal with the oldest thing that is held for it, the principal that holds most first."""
         by_count = sorted(self._by_principal.items(), key=lambda item: -len(item[1]))

@@ -31,9 +31,10 @@ class Limits:
         "a peer that takes this long for its ClientHello loses its place, if others wait; twice this, for the rest",
     )
     waiting_in_all: int = _limit(
-        4_096, "connections wait for their handshake, and are not closed; beyond, they wait in the kernel's queue"
+        4_096,
+        "connections wait for their first octets and for their handshake; beyond, they wait in the kernel's queue",
     )
-    silent_per_address: int = _limit(64, "a connection without a ClientHello occupies a descriptor")
+    silent_per_address: int = _limit(64, "a ClientHello that has begun and does not end occupies a place")
     silent_in_all: int = _limit(512, "the same, for many addresses; these never replace a handshake")
     descriptors_kept: int = _limit(
         256, "server links, files, control and metrics need descriptors when clients have taken all others"

@@ -409,7 +409,7 @@ async def test_strangers_leave_descriptors_for_servers_and_for_a_user(pool: Netw
         async with pool:
             alice = await pool.phone("alice", FE1)
             listener = pool.nodes[FE1].listening.listeners[0]
-            while not listener.places.silent.displaced:
+            while not listener.silent.displaced:
                 silent.enter_context(socket.create_connection(pool.address(FE1)))
                 await asyncio.sleep(0)
             server = await pool.peer(FE1, "alice@example.test", credentials=FE2)

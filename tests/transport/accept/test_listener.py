@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import socket
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -113,7 +114,10 @@ async def test_connection_gives_way_if_it_is_slow_and_the_next_one_waits_if_it_i
 ) -> None:
     async with Node(ca, here, limits=Limits(silent_per_address=1, slow_s=slow_s)) as node:
         listener = node.listen(LinkKind.CLIENT)
-        with socket.create_connection(listener.address), socket.create_connection(listener.address):
+        address = listener.address
+        with socket.create_connection(address) as first, socket.create_connection(address) as second:
+            for sock in (first, second):
+                sock.sendall(b"\x16")
             await node.heard.until(lambda: listener.refused + listener.waiting.size)
             assert (node.heard.codes, listener.waiting.size, listener.handshakes) == (codes, waiting, 1)
 
@@ -131,6 +135,60 @@ async def test_address_whose_peers_are_slow_fills_the_queue_for_nobody_else(
             await node.heard.until(lambda: node.heard.up)
         for sock in silent:
             sock.close()
+
+
+@pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
+@on_loop
+async def test_silent_connections_take_no_place(ca: Authority, here: Identity, there: Identity, kind: LinkKind) -> None:
+    """There is one place. Three connections say nothing, and none of them is closed for the peer that speaks."""
+    limits = Limits(handshakes_in_flight=1, silent_in_all=1, handshakes_per_address=1, silent_per_address=1)
+    async with Node(ca, here, limits=limits) as node:
+        listener = node.listen(kind)
+        silent = [socket.create_connection(listener.address) for _ in range(3)]
+        async with await Peer.dial(listener, ca, there):
+            await node.heard.until(lambda: node.heard.up)
+        assert (listener.silent.size, listener.handshakes, node.heard.codes) == (3, 3, [])
+        for sock in silent:
+            sock.close()
+
+
+@on_loop
+async def test_silent_connection_is_closed_at_the_deadline_unless_others_wait_for_a_place(
+    ca: Authority, here: Identity
+) -> None:
+    """Where all places are taken, the peers may have little processor time, as may the one that says nothing."""
+    limits = Limits(handshake_s=0.1, handshakes_in_flight=1, slow_s=60)
+    async with Node(ca, here, limits=limits) as node:
+        listener = node.listen(LinkKind.CLIENT)
+        listener.has_room = lambda _site, _coming, _in_all: False
+        with socket.create_connection(listener.address), socket.create_connection(listener.address) as second:
+            second.sendall(b"\x16")
+            await node.heard.until(lambda: (listener.silent.size, listener.waiting.size) == (1, 1))
+            silent = listener.silent.all()[0]
+            listener.still_silent(silent, silent.since + 60)
+            assert (node.heard.codes, listener.silent.size) == ([], 1)
+            listener.has_room = lambda _site, _coming, _in_all: True
+            await node.heard.until(lambda: not listener.handshakes + listener.waiting.size)
+        assert node.heard.codes == ["handshake-timeout"] * 2
+
+
+@on_loop
+async def test_oldest_silent_connection_of_the_address_with_most_makes_room_in_a_full_queue(
+    ca: Authority, here: Identity, there: Identity
+) -> None:
+    limits = Limits(waiting_in_all=3, slow_s=0, handshake_s=60)
+    async with Node(ca, here, limits=limits) as node:
+        listener = node.listen(LinkKind.CLIENT)
+        with ExitStack() as stack:
+            for last in (7, 8, 8):
+                source = (f"127.0.0.{last}", 0)
+                stack.enter_context(socket.create_connection(listener.address, source_address=source))
+            await node.heard.until(lambda: listener.silent.size == 3)
+            oldest = listener.silent.oldest("127.0.0.8")
+            async with await Peer.dial(listener, ca):
+                await node.heard.until(lambda: node.heard.up)
+            left = listener.silent.all()
+            assert (node.heard.codes, len(left), oldest in left) == (["too-many-handshakes"], 2, False)
 
 
 @pytest.mark.parametrize(("kind", "bounded"), [(LinkKind.CLIENT, True), (LinkKind.SERVER, False)])

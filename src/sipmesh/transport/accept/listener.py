@@ -13,10 +13,11 @@ from sipmesh.errors import OperatorError
 from sipmesh.routing.authentication.backoff import network_of
 from sipmesh.routing.budget import Budget
 from sipmesh.transport.accept.accept_queue import AcceptedConnection, AcceptQueue
+from sipmesh.transport.accept.greeting import Greeting
 from sipmesh.transport.accept.handshake_places import Greeted, HandshakePlaces
+from sipmesh.transport.accept.silent_connection import SilentConnection
 from sipmesh.transport.handshake import Handshake
 from sipmesh.transport.link.link import Link
-from sipmesh.transport.link.state import LinkInput, LinkState
 from sipmesh.transport.reactor.descriptors import OUT_OF_RESOURCES, lowest_free, most_for_clients
 from sipmesh.transport.sockets import address_of, close_quietly, keep_alive, probe_often, unread
 from sipmesh.transport.watched import READ, Watched
@@ -80,13 +81,14 @@ def everybody(_address: str, _coming: int, _coming_in_all: int) -> bool:
 class Listener(Watched):
     """Accepts connections of one kind, within the limits; each becomes a link once its peer is accepted.
 
-    What cannot begin its handshake yet waits: in `waiting` if it was accepted, otherwise in the kernel's queue. No connection
-    is closed for a newer one unless it is slow. A connection counts as *silent* until its ClientHello is whole, and as a
-    handshake from then on. Addresses of servers and partners, as *is_reserved* tells, have places of their own on ports where a
-    certificate is required. *has_room* tells whether a link of an address that has so many handshakes, of so many in all, may
-    come up. *make_room* is asked for a descriptor when no connection here can give way: it closes a link and returns True, or
-    False. *new_link* makes the link of an accepted connection: of another class on a WebSocket port. *sock* is a socket that is
-    bound already. Without *accepts*, other processes accept what comes on it, and this one only keeps the port.
+    A connection that has sent nothing is in `silent`, and takes no place. What cannot begin its handshake yet waits: in
+    `waiting` if it was accepted, otherwise in the kernel's queue. No connection is closed for a newer one unless it is slow. A
+    place is one of `places.silent` until the ClientHello is whole, and one of `places.shaking` from then on. Addresses of
+    servers and partners, as *is_reserved* tells, have places of their own on ports where a certificate is required. *has_room*
+    tells whether a link of an address that has so many handshakes, of so many in all, may come up. *make_room* is asked for a
+    descriptor when no connection here can give way: it closes a link and returns True, or False. *new_link* makes the link of
+    an accepted connection: of another class on a WebSocket port. *sock* is a socket that is bound already. Without *accepts*,
+    other processes accept what comes on it, and this one only keeps the port.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class Listener(Watched):
         limits = self._limits
         self._most = most_for_clients(limits.descriptors_kept)
         self.waiting = AcceptQueue()
+        self.silent: Budget[SilentConnection] = Budget(limits.waiting_in_all, limits.waiting_in_all)
         self.places = HandshakePlaces(limits)
         self.reserved: Budget[Greeted] = Budget(limits.handshakes_per_address, limits.handshakes_in_flight)
         self.accepting, self._beginning, self._is_short = accepts, False, False
@@ -144,7 +147,7 @@ class Listener(Watched):
     @property
     def handshakes(self) -> int:
         """How many handshakes are in flight here, with the connections that have sent nothing yet."""
-        return len(self.places) + len(self.reserved)
+        return len(self.places) + len(self.reserved) + self.silent.size
 
     def swap(self, context: AcceptingContext) -> None:
         """Use *context* for new connections; links and handshakes that exist keep their context."""
@@ -154,10 +157,13 @@ class Listener(Watched):
 
     def ready(self, _mask: int) -> None:
         """Accept what waits, up to the ration of one turn, and begin what has a place."""
-        for _ in range(self._limits.accepts_per_turn):
-            if self.waiting.size >= self._limits.waiting_in_all and not self._drops_stalled():
-                self._pause(WAKE_S)
-                break
+        for accepted in range(self._limits.accepts_per_turn):
+            if self.waiting.size + self.silent.size >= self._limits.waiting_in_all:
+                if accepted:
+                    break  # whether there is one more, the next turn tells: none is closed for nobody
+                if not self._drops_one():
+                    self._pause(WAKE_S)
+                    break
             try:
                 sock, remote = self._sock.accept()
             except BlockingIOError:
@@ -171,6 +177,23 @@ class Listener(Watched):
         if self.waiting.size:
             self._begin_waiting()
 
+    def _drops_one(self) -> bool:
+        """Close a connection that has waited for long and has sent nothing, or nearly nothing; False if there is none."""
+        return self._drops_silent() or self._drops_stalled()
+
+    def _drops_silent(self) -> bool:
+        """Close the oldest silent connection of the address with most, if it is slow; False if not."""
+        oldest = self.silent.oldest_of_most()
+        patience_s = self.places.patience(self._limits.slow_s) if self._limits.slow_s else 0.0
+        if oldest is None or self._reactor.loop.time() - oldest.since < patience_s or unread(oldest.connection.fd):
+            return False
+        self.silent.displace(oldest.connection.site)
+        self._forget(oldest)
+        self._turn_away(
+            oldest.connection, "too-many-handshakes", "closed at a limit: it has sent nothing, and others wait"
+        )
+        return True
+
     def _drops_stalled(self) -> bool:
         """Close the oldest connection that waits of the address with most, if the peers there are slow; False if not."""
         site = self.waiting.longest()
@@ -182,7 +205,9 @@ class Listener(Watched):
         dropped = self.waiting.drop(site)
         if dropped is not None:
             self._turn_away(
-                dropped, "closed at a limit: too many connections of its address wait, and those before it are slow"
+                dropped,
+                "too-many-handshakes",
+                "closed at a limit: too many connections of its address wait, and those before it are slow",
             )
         return True
 
@@ -193,13 +218,53 @@ class Listener(Watched):
         if self.kind is not LinkKind.CLIENT and self.is_reserved(remote[0]):
             self._greet(connection, self.reserved)
             return
-        is_open = self.kind is not LinkKind.CLIENT or self._may_come_up(site)
-        if is_open and not self.waiting.size and self.places.is_free(site):
-            self._greet(connection, self.places.silent)
-        else:
-            self.waiting.put(connection)
+        self._await_octets(connection)
         if fd >= self._most and not self._free_a_descriptor():
             self._pause_without_descriptors()
+
+    # Connections that have sent nothing: a place would be idle until their octets come, while others wait for one
+
+    def _await_octets(self, connection: AcceptedConnection) -> None:
+        now = self._reactor.loop.time()
+        silent = SilentConnection(connection, self, now)
+        self.silent.hold(connection.site, silent)
+        self._reactor.watch(connection.fd, silent)
+        self._reactor.set_alarm(silent, now + self._limits.handshake_s)
+
+    def _forget(self, silent: SilentConnection) -> None:
+        silent.alarm = 0.0
+        self._reactor.unwatch(silent.connection.fd)
+
+    def spoke(self, silent: SilentConnection) -> None:
+        """See `silent_connection.Hearing`."""
+        connection = silent.connection
+        if not self.silent.remove(connection.site, silent):
+            return
+        silent.alarm = 0.0
+        if not self.waiting.size and self._has_free_place(connection.site):
+            self._greet(connection, self.places.silent, READ)
+        else:
+            self._reactor.unwatch(connection.fd)
+            self.waiting.put(connection)
+            self._begin_waiting()
+
+    def _has_free_place(self, site: str) -> bool:
+        return (self.kind is not LinkKind.CLIENT or self._may_come_up(site)) and self.places.is_free(site)
+
+    def still_silent(self, silent: SilentConnection, now: float) -> None:
+        """See `silent_connection.Hearing`: close it, unless others wait for their places, or its octets wait for us.
+
+        With all places taken, its peer may be as busy as theirs are. It takes nothing from them but a descriptor.
+        """
+        if unread(silent.connection.fd):
+            self.spoke(silent)
+            return
+        until = silent.since + self.places.patience(self._limits.handshake_s)
+        if self.waiting.size or until > now:
+            self._reactor.set_alarm(silent, max(until, now + self._limits.handshake_s / 2))
+        elif self.silent.remove(silent.connection.site, silent):
+            self._forget(silent)
+            self._turn_away(silent.connection, "handshake-timeout", self.not_finished)
 
     def _may_come_up(self, site: str) -> bool:
         """Tell whether a link of *site* has room once its handshake is over."""
@@ -207,7 +272,7 @@ class Listener(Watched):
 
     def _free_a_descriptor(self) -> bool:
         """Close a stranger that is slow or idle: where few descriptors are left, a newer connection may have more to say."""
-        return self.places.displace_silent(self._reactor.loop.time()) or self.make_room()
+        return self._drops_silent() or self.places.displace_silent(self._reactor.loop.time()) or self.make_room()
 
     def _begin_waiting(self) -> None:
         """Begin the handshakes for which there is a place."""
@@ -270,7 +335,8 @@ class Listener(Watched):
     def _link(self) -> Link:
         return Link(self._reactor, self._events, self.kind, Direction.ACCEPTED)
 
-    def _greet(self, connection: AcceptedConnection, budget: Budget[Greeted]) -> None:
+    def _greet(self, connection: AcceptedConnection, budget: Budget[Greeted], mask: int = 0) -> None:
+        """Begin a handshake; with the *mask* of its first event, if the connection is watched already."""
         sock, remote = connection.sock, connection.remote
         link = self.new_link()
         link.remote = remote
@@ -278,14 +344,21 @@ class Listener(Watched):
             link.local = self.address if self._is_one_address else address_of(sock.getsockname())
             tls = self._context.accepted(sock)
         except OSError:  # the peer has closed already
+            if mask:
+                self._reactor.unwatch(connection.fd)
             close_quietly(sock)
             return
-        Greeting(self, link, connection, Handshake(self._reactor, self._events, link, tls)).begin(budget)
+        Greeting(self, link, connection, Handshake(self._reactor, self._events, link, tls)).begin(budget, mask)
 
-    def _turn_away(self, connection: AcceptedConnection, text: str) -> None:
+    @property
+    def not_finished(self) -> str:
+        """What is said of a handshake at its deadline."""
+        return f"not finished after {self._limits.handshake_s:g} s"
+
+    def _turn_away(self, connection: AcceptedConnection, code: str, text: str) -> None:
         link = self._link()
         link.remote = connection.remote
-        failure = HandshakeFailure("too-many-handshakes", text)
+        failure = HandshakeFailure(code, text)
         close_quietly(connection.sock)
         self.refused += 1
         evidence = PeerEvidence(link.direction, link.kind, link.remote, self.address, failure=failure)
@@ -307,101 +380,15 @@ class Listener(Watched):
         if self.accepting:
             self._reactor.unwatch(self._sock.fileno())
         self._sock.close()
+        for silent in self.silent.all():
+            self.silent.remove(silent.connection.site, silent)
+            self._forget(silent)
+            close_quietly(silent.connection.sock)
         for connection in self.waiting.clear():
             close_quietly(connection.sock)
         for budget in (self.places.silent, self.places.shaking, self.reserved):
             for greeting in budget.all():
                 greeting.close("the listener was closed")
-
-
-class Greeting:
-    """An accepted connection until it is up or refused; *budget* is the limit that counts it."""
-
-    __slots__ = ("_fd", "began", "budget", "handshake", "limits", "link", "listener", "reactor", "since", "site")
-
-    def __init__(self, listener: Listener, link: Link, connection: AcceptedConnection, handshake: Handshake) -> None:
-        self.listener, self.link, self.handshake = listener, link, handshake
-        self.site, self._fd = connection.site, connection.fd
-        self.budget: Budget[Greeted] = listener.places.silent
-        self.reactor, self.limits = listener._reactor, listener._limits  # noqa: SLF001 - the other half of the listener
-        self.began = self.since = self.reactor.loop.time()  # of all, and of the present step of its peer
-
-    def __repr__(self) -> str:
-        return f"<Greeting of {self.link!r}>"
-
-    def begin(self, budget: Budget[Greeted]) -> None:
-        """Wait for the first bytes; the handshake's deadline runs from now."""
-        self._take_place(budget)
-        self.link.begin(self, LinkInput.GREET)
-        self.reactor.watch(self._fd, self.link)
-        self.reactor.set_alarm(self.link, self.since + self.limits.handshake_s)
-
-    def _take_place(self, budget: Budget[Greeted]) -> None:
-        self.budget = budget
-        displaced = budget.add(self.site, self)
-        if displaced is not None:
-            displaced.give_way()
-
-    def is_slow(self, now: float) -> bool:
-        """See `handshake_places.Greeted`: what waits to be read is our delay, not the peer's."""
-        places, slow_s = self.listener.places, self.limits.slow_s
-        least_s = slow_s if self.budget is places.silent else 2 * slow_s
-        return now - self.since >= (places.patience(least_s) if slow_s else 0.0) and not self.handshake.tls.unread()
-
-    def give_way(self) -> None:
-        """Close: another connection gets this one's place."""
-        if self.link.state is LinkState.HANDSHAKE:
-            text = (
-                f"closed at a limit: slow, and others wait; its address has {self.listener.places.of(self.site)} more"
-            )
-            self._over(self.handshake.end(HandshakeFailure("too-many-handshakes", text)))
-
-    def close(self, why: str) -> None:
-        """Close without a verdict."""
-        self.link.close(why)
-
-    def ready(self, _mask: int) -> None:
-        """Take one step of the handshake."""
-        try:
-            verdict = self.handshake.step()
-        except Exception:  # a bug in the judge or in link_up: the reactor closes the link, here it is no longer counted
-            self.budget.remove(self.site, self)
-            raise
-        if verdict is not None:
-            self._over(verdict)
-        elif self.budget is self.listener.places.silent and self.handshake.tls.greeted:
-            self.budget.remove(self.site, self)
-            self.since = self.reactor.now
-            self._take_place(self.listener.places.shaking)
-
-    def _over(self, verdict: Verdict) -> None:
-        self.budget.remove(self.site, self)
-        if verdict.accepted:
-            self.listener.places.finished(self.reactor.now - self.began)
-        else:
-            self.link.discard(verdict)
-        self.listener.over(verdict)
-
-    def due(self, now: float) -> None:
-        """The peer took too long, unless it was this server: what has come by now is read first."""
-        before = self.since
-        if self.handshake.tls.unread():
-            self.ready(READ)
-            if self.link.state is not LinkState.HANDSHAKE:
-                return
-        until = self.began + self.listener.places.patience(self.limits.handshake_s)
-        if self.since != before:
-            until = now + self.limits.handshake_s
-        if until > now:
-            self.reactor.set_alarm(self.link, until)
-            return
-        text = f"not finished after {self.limits.handshake_s:g} s"
-        self._over(self.handshake.end(HandshakeFailure("handshake-timeout", text)))
-
-    def abandon(self) -> None:
-        """Stop without a verdict."""
-        self.budget.remove(self.site, self)
-        self.handshake.abandon()
 
 
 def bind_shared(spec: Spec, limits: Limits, count: int) -> list[socket.socket]:

@@ -98,6 +98,13 @@ class Reactor:
         self._watched[fd] = watched
         self._epoll.register(fd, mask)
 
+    def hand_over(self, fd: int, watched: Watched, mask: int) -> None:
+        """Let *watched* have the events of *fd*, for which something else is registered, from the event *mask* on."""
+        self._generation += 1
+        watched.generation = self._generation
+        self._watched[fd] = watched
+        self._serve(watched, mask)
+
     def rewatch(self, fd: int, mask: int) -> None:
         """Wait for other events on *fd*."""
         self._epoll.modify(fd, mask)

@@ -57,7 +57,8 @@ def _displaced(node: RunningServer) -> Metric:
         labels=("limit", "kind"),
     )
     for listener in node.listening.listeners:
-        displaced.add_metric(("silent_per_address", listener.spec.key), listener.places.silent.displaced)
+        silent = listener.places.silent.displaced + listener.silent.displaced
+        displaced.add_metric(("silent_per_address", listener.spec.key), silent)
         shaking = listener.places.shaking.displaced + listener.reserved.displaced
         displaced.add_metric(("handshakes_per_address", listener.spec.key), shaking)
     displaced.add_metric(("strangers_per_address", "client"), accounts.strangers.displaced)
@@ -104,7 +105,7 @@ def _overload(node: RunningServer) -> Iterator[Metric]:
         "Share of new requests that get 503 because of overload.",
         value=min(control.loss, 1),
     )
-    waiting = sum(listener.waiting.size for listener in node.listening.listeners)
+    waiting = sum(listener.waiting.size + listener.silent.size for listener in node.listening.listeners)
     yield GaugeMetricFamily(
         "sipmesh_connections_waiting", "Accepted connections that wait for their handshake.", value=waiting
     )
