@@ -194,8 +194,8 @@ class RunningServer:
         self.listening, self.revocation = links.listening, links.revocation
 
     def _users_changed(self, aors: frozenset[str]) -> None:
-        """Check who may watch *aors*; the events are built after the users."""
-        self.events.notifier.rules_changed(aors)
+        """Have the event state follow the changes of *aors*; it is built after the users."""
+        self.events.users_changed(aors)
 
     def _registered(self, aor: str) -> None:
         """Deliver what waits for a user who has registered; the events are built after the registrations."""

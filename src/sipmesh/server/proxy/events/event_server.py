@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.events.packages import (
@@ -260,7 +260,18 @@ class EventServer:
         self.delivery.look(waiting)
         for aor in self.notifier.watched(MESSAGE_SUMMARY):
             self.notifier.waiting(aor, waiting.get(aor, 0))
-        gone = [aor for aor in waiting if self._homes.knows(aor) and self._homes.of(aor) is None]
+        self._forget_removed(waiting)
+
+    def users_changed(self, aors: Collection[str]) -> None:
+        """Check who may watch *aors*, and remove the messages of those who are no users any more.
+
+        That comes before whatever a user of the same name, who is added next, has delivered or stored.
+        """
+        self.notifier.rules_changed(frozenset(aors))
+        self._forget_removed(aors)
+
+    def _forget_removed(self, aors: Collection[str]) -> None:
+        gone = [aor for aor in aors if self._homes.knows(aor) and self._homes.of(aor) is None]
         if gone:
             self._queue.submit(forget_users(gone))
 
