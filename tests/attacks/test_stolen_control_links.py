@@ -5,19 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+from base64 import b64encode
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.distribution.items import HIGHEST_NUMBER, ReplicationState
+from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.server.management import offers
 from sipmesh.server.management.offers import MOST_OF_POOL
 from sipmesh.sip.message import Request, Response, build_request
 from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
+from support.crls import issuing_beside
+from support.giver import Giver
 from support.managed import MGMT, Managed, build_published
-from support.network import EDGE, FE1, FE2, POOL
+from support.network import EDGE, EXAMPLE, FE1, FE2, POOL
 from support.peer import Peer
 from support.running import on_loop, until
 
@@ -150,3 +157,21 @@ async def test_subscriptions_with_many_numbers_of_users_fill_no_memory(
         users.close()
         await managed.master.refresh_users()
         await until(lambda: managed.member(FE2).held.state().users == ours._users.number)
+
+
+@pytest.mark.parametrize("is_ours", [False, True])
+@on_loop
+async def test_certificate_that_is_none_of_our_cas_has_no_edge_ask_for_another_one(
+    managed: Managed, tmp_path: Path, *, is_ours: bool
+) -> None:
+    """What a front end says of the issuing CA is not signed. Each answer would be a line in the audit log of management."""
+    at = datetime.now(UTC)
+    stranger = EnterpriseCa.create(tmp_path / "stranger", EXAMPLE, at, crl_base="http://crl.example.test")
+    issuing = issuing_beside(managed.organisation.ca, at) if is_ours else stranger.issuing
+    told = ReplicationState({}, AT, 0, b64encode(issuing.public_bytes(Encoding.DER)).decode())
+    async with managed, AsyncExitStack() as stack:
+        await managed.start(EDGE)
+        front_end = await Giver.meet(stack, managed, EDGE, FE1)
+        assert (await front_end.ask(front_end.notify((), told.encode()))).status == 200
+        front_end.statuses.clear()
+        assert bool((await front_end.status()).get("request")) is is_ours

@@ -1,7 +1,13 @@
-"""The CRLs that a CA has published, as a relying party reads them."""
+"""The CRLs that a CA has published, as a relying party reads them, and another issuing CA under its root."""
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from sipmesh.pki import files
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.trust.revocation.crl import RevocationList
@@ -11,3 +17,13 @@ def published(ca: EnterpriseCa, kind: CertificateKind = CertificateKind.ISSUING)
     """Read the newest CRL of one of its two CAs, with its signature verified."""
     issuer = ca.issuing if kind is CertificateKind.ISSUING else ca.root
     return RevocationList.load((ca.folder / f"{kind}.crl").read_bytes(), [issuer])
+
+
+def issuing_beside(ca: EnterpriseCa, at: datetime) -> x509.Certificate:
+    """Make the certificate of another issuing CA under the root of *ca*, as after a new one was prepared."""
+    old, key = ca.issuing, files.new_key()
+    times = at - timedelta(hours=1), at + timedelta(days=99)
+    builder = x509.CertificateBuilder(old.issuer, old.subject, key.public_key(), 78, *times)
+    for extension in old.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    return builder.sign(files.read_key(ca.folder / "root.key"), hashes.SHA256())

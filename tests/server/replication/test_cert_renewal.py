@@ -47,6 +47,7 @@ from sipmesh.trust.revocation.crl import RevocationList
 from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.role import Role
 from support import renewal_steps
+from support.crls import issuing_beside
 
 FE1, FE2, EDGE, MGMT = "fe1.example.test", "fe2.example.test", "edge1.example.test", "mgmt.example.test"
 TOPOLOGY = f"""\
@@ -149,6 +150,17 @@ def test_only_a_valid_certificate_of_the_issuing_ca_is_shown(
     before = read_certificates(view.certificate)
     assert place.applicant(FE1).show(other, view, NOW) is is_shown
     assert read_certificates(view.certificate) == ([before[0], other] if is_shown else before)
+
+
+def test_certificate_is_requested_from_another_ca_of_ours_and_not_because_of_a_stranger(
+    place: Place, tmp_path: Path
+) -> None:
+    """A stolen front end could pass on a certificate of its own as that of our issuing CA."""
+    applicant, view = place.applicant(FE1), place.view(FE1)
+    stranger = EnterpriseCa.create(tmp_path / "stranger", "Example", NOW, crl_base="http://crl.example.test")
+    assert applicant.request(view, NOW, stranger.issuing) is None
+    assert applicant.request(view, NOW, place.ca.issuing) is None
+    assert applicant.request(view, NOW, issuing_beside(place.ca, NOW)) is not None
 
 
 def test_revoked_certificate_of_the_issuing_ca_is_not_shown(place: Place) -> None:

@@ -246,8 +246,8 @@ class Agent:
     def _follow_issuing(self, issuing: str) -> None:
         """Follow a new issuing CA, or a new certificate of it, and pass it on to the edges behind us.
 
-        *issuing* is not signed. That is safe: a chain is used only if it is valid and leads to an anchor in force, and all else
-        is a request for a certificate.
+        *issuing* is not signed. It counts only if it is valid and leads to an anchor in force. Whoever passes on an earlier
+        certificate of our CA instead has it presented until another server, or management, passes on the present one.
         """
         if not issuing or issuing == self.held.issuing:
             return

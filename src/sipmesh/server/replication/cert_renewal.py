@@ -68,11 +68,14 @@ class Applicant:
         """Return the request for the next certificate, signed with the present key; None if it is not needed or not possible.
 
         It is needed at two thirds of the certificate's life, and if another CA than the certificate's issuer is *issuing* now.
+        Nobody has signed *issuing*: it counts if it leads to an anchor in force. Otherwise whoever passes it on would have us ask
+        for a certificate without end.
+
         A certificate that is not from our own authority is never renewed: its owner has to do that.
         """
         try:
             chain = read_certificates(view.certificate)
-            is_other_ca = issuing is not None and not issued_by(chain[0], issuing)
+            is_other_ca = issuing is not None and not issued_by(chain[0], issuing) and _is_in_force(issuing, view, at)
             if not (is_other_ca or is_due(chain[0], at)) or not _is_ours(chain, view):
                 return None
             if self._made is None or self._made[0] != chain[0]:
