@@ -1,8 +1,12 @@
 """Counts the instructions of each stage of a relayed transaction, in a compiled install: a count has no noise.
 
 Needs valgrind, and the compiled install of `make compiled`. What the kernel does is not counted. With --login it counts a first
-login instead, with --call a call that is forked to two devices. With --often it writes down which functions every message and
-every call runs through: the next `make compiled` has them lie close together.
+login instead, with --call a call that is forked to two devices. With --two it counts a message of a user to a user at one front
+end, and at each of the two front ends that a message to a user of another pool passes; with --workers a message to another server
+in a server with two workers, beside one process. With --window, so many messages are under way at once, in place of one.
+
+With --often it writes down which functions every message and every call runs through: the next `make compiled` has them lie close
+together.
 """
 
 from __future__ import annotations
@@ -17,10 +21,24 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
-from bench.bed import CLIENT_PORT, HERE, HOST, SINK_AT, WHERE, MeasurementError, Server, build, started
+from bench.bed import (
+    CLIENT_PORT,
+    HERE,
+    HOST,
+    SECOND_HOST,
+    SINK_AT,
+    WHERE,
+    MeasurementError,
+    Server,
+    build,
+    started,
+    wait_for_port,
+)
+from bench.organisation import SECOND
 from bench.pki import make_pki
 from bench.table import number, table
 
@@ -56,12 +74,18 @@ LOGIN_STAGES = {
 MEDIA = "media: session descriptions"
 CALL_STAGES = {**STAGES, MEDIA: ("CPyDef_judgement___fault_in",)}
 READ = "CPyDef_link___reader___LinkReader___read"
+USERS = 8
 LOGINS, LOGINS_AT_ONCE = 200, 20
 """With so many at once, hardly any response is written before the end of a turn: the rest is without the writes."""
 
 RATE, WARM_UP_S, COUNTED_S = 40, 4, 6
 REQUESTS_OF_A_CALL = 2
 """An INVITE and a BYE are forwarded as transactions; an ACK is none."""
+
+FIRST = "p1.a.test"
+SECOND_AT = (SECOND_HOST, CLIENT_PORT)
+CROSSING = ("--second", f"{SECOND_HOST}:{CLIENT_PORT}", "--name", "a.test")
+WORKERS = 2
 
 OFTEN = HERE.parent / "hatch_often.txt"
 NEARLY = 0.9
@@ -128,12 +152,24 @@ def per_login(costs: Costs) -> dict[str, float]:
 @contextmanager
 def watched(pki: Path, run: Path, out: Path, *size: object) -> Iterator[Server]:
     """Run the server under callgrind, which counts nothing yet; *size* are options of organisation.py."""
+    organise(pki, run, *size)
+    with valgrind(FIRST, (HOST, CLIENT_PORT), run, out) as process:
+        yield Server(process.pid, pki)
+
+
+def organise(pki: Path, run: Path, *size: object) -> None:
+    """Write the organisation into *run*; *size* are options of organisation.py."""
     made = [PYTHON, HERE / "organisation.py", "--pki", pki, "--run", run, *WHERE, *SINK_AT, *size]
     subprocess.run(list(map(str, made)), check=True)
-    tool = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}"]
-    serve = [PYTHON, "-m", "sipmesh", "serve", "p1.a.test", "--topology", run / "sipmesh" / "topology.yaml"]
-    with started(list(map(str, [*tool, *serve])), (HOST, CLIENT_PORT), run / "server.log") as process:
-        yield Server(process.pid, pki)
+
+
+def valgrind(
+    name: str, address: tuple[str, int], run: Path, out: Path
+) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """Start one server of the organisation under callgrind; "%p" in *out* is the number of each process of it."""
+    tool = ["valgrind", "--tool=callgrind", "--trace-children=yes", "--instr-atstart=no", f"--callgrind-out-file={out}"]
+    serve = [PYTHON, "-m", "sipmesh", "serve", name, "--topology", run / "sipmesh" / "topology.yaml"]
+    return started(list(map(str, [*tool, *serve])), address, run / f"{name}.log")
 
 
 def messages(server: Server, seconds: int) -> None:
@@ -161,15 +197,77 @@ def count(folder: Path, work: Callable[[Server, int], None]) -> Costs:
     """Put *work* on a server for so many seconds, and count in the middle of it."""
     make_pki(folder / "pki", revoked=10)
     out = folder / "callgrind.out"
-    with watched(folder / "pki", folder / "run", out) as server, ThreadPoolExecutor(1) as beside:
-        sent = beside.submit(work, server, WARM_UP_S + COUNTED_S + 2)
+    with watched(folder / "pki", folder / "run", out) as server:
+        count_within(server, work, [server.pid])
+    return read_costs(out)
+
+
+def count_within(
+    server: Server, work: Callable[[Server, int], None], pids: Iterable[int], counted_s: int = COUNTED_S
+) -> None:
+    """Put *work* on *server*, and count in the processes *pids* for *counted_s* seconds in the middle of it.
+
+    It is begun once before: under callgrind, the first handshake may take longer than the server waits for it.
+    """
+    with suppress(MeasurementError):
+        work(server, 1)
+    with ThreadPoolExecutor(1) as beside:
+        sent = beside.submit(work, server, WARM_UP_S + counted_s + 2)
         time.sleep(WARM_UP_S)
-        switch(server.pid, "on")
-        time.sleep(COUNTED_S)
-        switch(server.pid, "off")
+        for pid in pids:
+            switch(pid, "on")
+        time.sleep(counted_s)
+        for pid in pids:
+            switch(pid, "off")
         sent.result()
-    with out.open(errors="replace") as lines:
-        return Costs(lines)
+
+
+def read_costs(*files: Path) -> Costs:
+    """Sum up what callgrind has written into *files*."""
+    found = Costs([])
+    for file in files:
+        with file.open(errors="replace") as lines:
+            one = Costs(lines)
+        found.inclusive.update(one.inclusive)
+        found.calls.update(one.calls)
+    return found
+
+
+def user_messages(*options: object) -> Callable[[Server, int], None]:
+    """Send messages from users with even numbers to the others; *options* say how many."""
+
+    def work(server: Server, seconds: int) -> None:
+        server.user_messages("--links", USERS, "--one-way", *options, "--seconds", seconds)
+
+    return work
+
+
+def count_two(folder: Path, work: Callable[[Server, int], None]) -> tuple[Costs, Costs]:
+    """Put messages that cross two front ends on both, and count in each: the first has the senders, the second the receivers."""
+    pki, run, outs = folder / "pki", folder / "run", [folder / "first.out", folder / "second.out"]
+    make_pki(pki, revoked=10)
+    organise(pki, run, "--second-host", SECOND_HOST)
+    with (
+        valgrind(FIRST, (HOST, CLIENT_PORT), run, outs[0]) as first,
+        valgrind(SECOND, SECOND_AT, run, outs[1]) as second,
+    ):
+        wait_for_port(SECOND_AT)
+        count_within(Server(first.pid, pki, CROSSING), work, [first.pid, second.pid])
+    return read_costs(outs[0]), read_costs(outs[1])
+
+
+def count_workers(folder: Path, work: Callable[[Server, int], None]) -> Costs:
+    """Put *work* on a server with workers, and count in all of them, without their supervisor."""
+    make_pki(folder / "pki", revoked=10)
+    with watched(folder / "pki", folder / "run", folder / "%p.out", "--workers", WORKERS) as server:
+        workers = children_of(server.pid)
+        count_within(server, work, workers)
+    return read_costs(*(folder / f"{pid}.out" for pid in workers))
+
+
+def children_of(pid: int) -> list[int]:
+    """List the processes that a process has started, and that run."""
+    return [int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
 
 
 def count_logins(folder: Path) -> Costs:
@@ -207,6 +305,35 @@ def login_budget() -> str:
         return stages("login", per_login(count_logins(Path(folder))))
 
 
+def two_budget(window: int) -> str:
+    """Give the table of the stages of a message at one front end, and at each of two."""
+    work = user_messages(*(("--window", window) if window else ("--rate", RATE)))
+    with tempfile.TemporaryDirectory(prefix="sipmesh-bench-") as folder:
+        one, (first, second) = count(Path(folder) / "1", work), count_two(Path(folder) / "2", work)
+    found = [per_transaction(costs) for costs in (one, first, second)]
+    return beside(("one front end", "the first of two", "the second", "both / one"), found)
+
+
+def worker_budget(window: int) -> str:
+    """Give the table of the stages of a message in one process, and in one of several workers."""
+
+    def work(server: Server, seconds: int) -> None:
+        server.messages("--links", USERS, *(("--window", window) if window else ("--rate", RATE)), "--seconds", seconds)
+
+    with tempfile.TemporaryDirectory(prefix="sipmesh-bench-") as folder:
+        found = [count(Path(folder) / "1", work), count_workers(Path(folder) / "2", work)]
+    return beside(("one process", "workers", "workers / one"), list(map(per_transaction, found)))
+
+
+def beside(heads: tuple[str, ...], found: list[dict[str, float]]) -> str:
+    """Lay out the stages of a message in several places, the first of which is the measure of the others together."""
+    rows = [
+        [stage, *(number(one[stage]) for one in found), f"{sum(one[stage] for one in found[1:]) / found[0][stage]:.2f}"]
+        for stage in found[0]
+    ]
+    return table(("instructions per message", *heads), rows)
+
+
 def stages(what: str, found: dict[str, float]) -> str:
     """Lay out the stages of *what*."""
     rows = [[name, number(cost), f"{cost / found['all']:.0%}"] for name, cost in found.items()]
@@ -219,6 +346,9 @@ def write_often() -> str:
     for work, requests in ((messages, 1), (calls, REQUESTS_OF_A_CALL)):
         with tempfile.TemporaryDirectory(prefix="sipmesh-bench-") as folder:
             found |= run_through(count(Path(folder), work), requests)
+    with tempfile.TemporaryDirectory(prefix="sipmesh-bench-") as folder:
+        for costs in count_two(Path(folder), user_messages("--window", 1)):
+            found |= run_through(costs, 1)
     OFTEN.write_text("".join(f"{name}\n" for name in sorted(found)))
     return f"{len(found)} functions in {OFTEN.name}\n"
 
@@ -230,7 +360,13 @@ def main() -> int:
     what.add_argument("--login", dest="act", action="store_const", const=login_budget, help="count a first login")
     what.add_argument("--call", dest="act", action="store_const", const=call_budget, help="count a forked call")
     what.add_argument("--often", dest="act", action="store_const", const=write_often, help=f"write {OFTEN.name} anew")
-    act = parser.parse_args().act or budget
+    what.add_argument("--two", action="store_true", help="count a message across two front ends, in each of them")
+    what.add_argument("--workers", action="store_true", help="count a message in a server with two workers")
+    parser.add_argument("--window", type=int, default=0, help="with --two, --workers: messages under way at once")
+    given = parser.parse_args()
+    act = given.act or budget
+    if given.two or given.workers:
+        act = partial(two_budget if given.two else worker_budget, given.window)
     if shutil.which("valgrind") is None or not PYTHON.exists():
         sys.stderr.write("this needs valgrind (as root: apt-get install valgrind) and `make compiled`\n")
         return 1

@@ -21,6 +21,7 @@ struct options {
     struct sockaddr_in connect, sink, listen; /* family 0: not given */
     struct sockaddr_in second;                /* where users with odd numbers connect; family 0: with all others */
     struct in_addr from;                      /* first of the source addresses */
+    bool one_way;                             /* users with even numbers alone send */
     bool users;                               /* messages go from user to user, not to `uri` */
     bool logins;                              /* each user logs in once, in place of refreshes */
     unsigned sources, links, window, body, headers;

@@ -31,6 +31,7 @@ static const char usage[] =
     "            --links N --window N (outstanding in all) | --rate PER_SECOND (latency from when each was due)\n"
     "            --sink ADDRESS:PORT --sink-certificate FILE --sink-key FILE --uri URI | --users (from user to user)\n"
     "            --second ADDRESS:PORT (another server, of the users with odd numbers: each message passes both)\n"
+    "            --one-way (users with even numbers alone send)\n"
     "            --certificate FILE --key FILE; --body BYTES --headers N (beside the usual eight)\n"
     "overload    the same at --rate PER_SECOND, whatever is answered: 503 with Retry-After counts as refused\n"
     "calls       whole calls, forked to two devices: --links N (callers, and callees) --window N (calls at once)\n"
@@ -58,7 +59,7 @@ static unsigned whole_number(const char *text) {
 static void read_options(int count, char **words) {
     enum { CONNECT, CA, NAME, PID, SECONDS, WARMUP, LINKS, WINDOW, RATE, SINK, SINK_CERTIFICATE, SINK_KEY, URI, USERS,
            CERTIFICATE, KEY, BODY, HEADERS, FROM, SOURCES, HOLD, LISTEN, LOGINS,
-           GROUPS, SECOND };
+           GROUPS, SECOND, ONE_WAY };
     static const struct option known[] = {
         {"connect", 1, 0, CONNECT}, {"ca", 1, 0, CA}, {"name", 1, 0, NAME}, {"pid", 1, 0, PID},
         {"seconds", 1, 0, SECONDS}, {"warmup", 1, 0, WARMUP}, {"links", 1, 0, LINKS}, {"window", 1, 0, WINDOW},
@@ -67,6 +68,7 @@ static void read_options(int count, char **words) {
         {"key", 1, 0, KEY}, {"body", 1, 0, BODY}, {"headers", 1, 0, HEADERS}, {"from", 1, 0, FROM},
         {"sources", 1, 0, SOURCES}, {"hold", 1, 0, HOLD}, {"listen", 1, 0, LISTEN}, {"logins", 0, 0, LOGINS},
         {"groups", 1, 0, GROUPS}, {"second", 1, 0, SECOND},
+        {"one-way", 0, 0, ONE_WAY},
         {0}};
     for (int found; (found = getopt_long(count, words, "", known, NULL)) != -1;)
         switch (found) {
@@ -95,6 +97,7 @@ static void read_options(int count, char **words) {
         case LISTEN: given.listen = loopback(optarg); break;
         case GROUPS: given.groups = optarg; break;
         case SECOND: given.second = loopback(optarg); break;
+        case ONE_WAY: given.one_way = true; break;
         default: explain();
         }
     if (optind != count || !given.ca || !given.links || !given.window || !given.sources)

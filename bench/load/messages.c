@@ -57,7 +57,8 @@ static void count_lost(void) {
 }
 
 static void send_next(uint64_t due) {
-    struct sender *sender = &senders[turn++ % given.links];
+    struct sender *sender = &senders[turn % given.links];
+    turn += given.one_way ? 2 : 1;
     char digits[NUMBER_DIGITS + 1];
     uint64_t *slot = &sender->due[sender->next % RING];
     if (*slot && !open_loop)

@@ -103,8 +103,10 @@ def test_messages_cross_two_front_ends(run: Run, load: Path, pki: Path, where: l
         to = ("--connect", f"{HOST}:{client}", "--second", f"{second}:{client}", "--name", "a.test")
         options = ("--ca", pki / "ca.pem", "--pid", process.pid, "--users", *USERS, *SHORT)
         ran = run(load, "messages", *to, *options)
-    assert ran.returncode == 0, ran
-    assert json.loads(ran.stdout)["done"] > 0
+        one_way = run(load, "messages", *to, *options, "--one-way")
+    for each in (ran, one_way):
+        assert each.returncode == 0, each
+        assert json.loads(each.stdout)["done"] > 0
 
 
 def test_trusted_server_sends_for_users(loaded: Loaded) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
+import subprocess
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,12 @@ from bench.stages import (
     TRANSACTION,
     TURN,
     Costs,
+    beside,
+    children_of,
     per_call,
     per_login,
     per_transaction,
+    read_costs,
     run_through,
 )
 
@@ -101,6 +106,24 @@ def test_stages_of_a_login_add_up_to_its_requests_and_what_follows_the_store() -
     assert sum(cost for name, cost in found.items() if name != "all") == found["all"]
     with pytest.raises(MeasurementError, match="compiled"):
         per_login(Costs([]))
+
+
+def test_costs_of_several_processes_are_summed_up(tmp_path: Path) -> None:
+    for name in ("1", "2"):
+        (tmp_path / name).write_text(PROFILE)
+    assert per_transaction(read_costs(tmp_path / "1", tmp_path / "2")) == per_transaction(Costs(PROFILE.splitlines()))
+    assert read_costs(tmp_path / "1", tmp_path / "2").calls[TRANSACTION] == 4
+
+
+def test_places_of_a_message_are_laid_out_beside_each_other_with_what_they_cost_together() -> None:
+    text = beside(("one", "first", "second", "both / one"), [{"all": 100.0}, {"all": 90.0}, {"all": 71.0}])
+    assert text.splitlines()[-1].split("|")[1:-1] == [" all ", " 100.0 ", " 90.0 ", " 71.0 ", " 1.61 "]
+
+
+def test_children_of_a_process_are_found() -> None:
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as child:
+        assert child.pid in children_of(os.getpid())
+        child.communicate()
 
 
 def test_what_every_request_runs_through_is_named_once_without_what_compilers_add() -> None:
