@@ -57,9 +57,11 @@ ALSO = (
     "storage/location_service/locations",
     "storage/location_service/version_table",
     "storage/users/known_users",
+    "topology/server_choice",
     "trust/evidence",
 )
-"""Compiled too: what runs for each login, and the classes of `evidence`, which are read for every message."""
+"""Compiled too: what runs for each login or for each message to another pool, and the classes of `evidence`, which are read for
+every message."""
 
 OPTIONS = (
     "--config-file=",  # whether the types are right is for `make check` to say; here they only make the code quicker

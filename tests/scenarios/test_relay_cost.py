@@ -12,7 +12,7 @@ import pytest
 from sipmesh.client.dialog import Dialog
 from support.descriptions import SDES, SDP
 from support.metering import metered
-from support.network import BOT, FE1, Network
+from support.network import BOT, FE1, FE2, FE3, FE4, Network
 from support.peer import Peer
 from support.running import on_loop
 from support.talking import inside_of
@@ -24,6 +24,9 @@ C_CALLS_OF_A_ROW = 3
 # A call that is forked to two devices, with session descriptions: 9 messages in and 11 out, from INVITE to BYE. 2,323 and 1,458
 # at the time of writing, of which 45 see that no entry of Record-Route was put between two servers.
 PYTHON_CALLS_OF_A_CALL, C_CALLS_OF_A_CALL = 2350, 1480
+# A MESSAGE to a user of another pool, at the front end of its sender, and at that of its receiver, which parses what the first
+# asserts once, and looks it up once. 458 and 321, and 504 and 321 at the time of writing.
+AT_THE_FIRST, AT_THE_SECOND = (465, 331), (512, 331)
 
 WARM_UP, TAKEN = 5, 5
 
@@ -79,6 +82,29 @@ async def test_a_relayed_request_costs_so_many_calls_and_no_more(home: Network, 
     python, c = await cost(home, others=others, body=body)
     assert python <= PYTHON_CALLS
     assert c <= C_CALLS
+
+
+@on_loop
+async def test_message_across_two_front_ends_costs_hardly_more_in_each_than_in_one(two_pools: Network) -> None:
+    """The second front end judges what the first asserts, and finds the user, in few more calls."""
+    async with two_pools:
+        for other in (FE2, FE4):  # each message goes to the server of its receiver at once
+            await two_pools.stop(other)
+        alice, bob = await two_pools.phone("alice", FE1), await two_pools.phone("bob", FE3)
+        for sender, receiver, bound in ((alice, bob, AT_THE_FIRST), (bob, alice, AT_THE_SECOND)):
+            found: list[tuple[int, int]] = []
+            with metered(two_pools.nodes[FE1]) as calls:
+                for _ in range(WARM_UP + TAKEN):
+                    calls.clear()
+                    await sender.send(
+                        sender.request("MESSAGE", f"sip:{receiver.user}", (), b"x" * 100, cseq=next(numbers))
+                    )
+                    await receiver.reply(await receiver.request_in("MESSAGE"), 200)
+                    assert (await sender.final()).status == 200
+                    found.append((calls["call"], calls["c_call"]))
+            python, c = min(found[WARM_UP:])
+            assert python <= bound[0]
+            assert c <= bound[1]
 
 
 @on_loop

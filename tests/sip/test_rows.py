@@ -103,7 +103,7 @@ def test_call_ids_outside_the_grammar_are_refused(value: str) -> None:
 
 
 @pytest.mark.parametrize(("commas", "kept"), [(8, True), (9, False)])
-@pytest.mark.parametrize("name", ["Contact", "Route", "Record-Route", "Path"])
+@pytest.mark.parametrize("name", ["Contact", "P-Asserted-Identity", "Route", "Record-Route", "Path"])
 def test_rows_of_long_address_lists_are_not_cached(name: str, commas: int, *, kept: bool) -> None:
     """4,096 rows are kept, and 64 addresses fit into the longest line of them."""
     line = f"{name}: " + ",".join(["<a:>"] * (commas + 1))

@@ -20,6 +20,10 @@ def test_rotation_of_no_servers_is_empty() -> None:
     assert not NO_SERVERS
 
 
+def test_only_server_has_no_order() -> None:
+    assert ServerChoice((("a",),)).turned("call-1") == turned(("a",), "call-1") == ("a",)
+
+
 def test_servers_of_the_own_site_come_first_and_share_the_load() -> None:
     choice = ServerChoice.near("berlin", "abcd", SITES)
     assert choice.groups == (("a", "c"), ("b", "d"))

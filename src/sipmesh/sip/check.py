@@ -12,7 +12,7 @@ from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import MAGIC, NameAddr
 from sipmesh.sip.message import VERSION, Message, Request, Response
 from sipmesh.sip.names import BITS, IMPROPER, bits_of
-from sipmesh.sip.rows import CONTACT, EVENT, LONE_LINE_BREAK, TOO_MANY, Row, flaws_in
+from sipmesh.sip.rows import CONTACT, EVENT, LONE_LINE_BREAK, TOO_MANY, VIA, Row, flaws_in
 from sipmesh.sip.text import LWS, ascii_lower, ascii_upper, is_digits, is_token, shown
 from sipmesh.sip.uri import SipUri
 
@@ -96,7 +96,7 @@ def check_request(request: Request) -> None:
         # 8.1.1.5: the method MUST match that of the request.
         raise RemoteError(f"a {request.method} with CSeq {request.cseq}", rule="RFC 3261 8.1.1.5")
     if request.has_lower_via:
-        _ = request.vias
+        _check_vias(request)
     if request.method not in METHODS:
         _check_unknown_method(request.method)
     if request.present & EVENT:
@@ -105,6 +105,13 @@ def check_request(request: Request) -> None:
         # 8.1.1.3: the From field MUST contain a tag. RFC 2543 had no tags, but its clients do not speak TLS to us.
         raise RemoteError("a From without a tag", rule="RFC 3261 8.1.1.3")
     _ = request.max_forwards
+
+
+def _check_vias(request: Request) -> None:
+    """Check the grammar of the Vias below the top one too: they come back with the response."""
+    for row in request.rows:
+        if row.bit == VIA:
+            _ = row.vias if "," in row.line else row.via
 
 
 def _check_event(request: Request) -> None:

@@ -15,6 +15,7 @@ from sipmesh.sip.rows import (
     FROM,
     MAX_FORWARDS,
     MAX_HOPS,
+    P_ASSERTED_IDENTITY,
     ROUTE,
     TO,
     VIA,
@@ -158,6 +159,11 @@ class Message:
     def routes(self) -> list[NameAddr]:
         """All Route items, the next one first."""
         return self._all(ROUTE)
+
+    @property
+    def asserted_identities(self) -> list[NameAddr]:
+        """All P-Asserted-Identities. Whether their sender may assert them is not checked."""
+        return self._all(P_ASSERTED_IDENTITY)
 
     @property
     def has_lower_via(self) -> bool:

@@ -67,7 +67,7 @@ _LISTS: Final[i64] = bits_of(
 _NOT_KEPT: Final[i64] = bits_of("via", "authorization", "proxy-authorization")
 _LONGEST_KEPT: Final = 256
 _MOST_KEPT: Final = 4096
-_HOLDS_ADDRESSES: Final[i64] = bits_of("contact", "path", "record-route", "route")
+_HOLDS_ADDRESSES: Final[i64] = bits_of("contact", "p-asserted-identity", "path", "record-route", "route")
 _MOST_COMMAS_KEPT: Final = 8
 _VIA_BEGINS: Final = "Via: "
 _CALL_ID_BEGINS: Final = "Call-ID: "
@@ -148,7 +148,7 @@ class Row:
 
     @property
     def addresses(self) -> list[NameAddr]:
-        """The addresses of a Contact, Path, Record-Route or Route; RemoteError if one of them is malformed."""
+        """The addresses of a Contact, P-Asserted-Identity, Path, Record-Route or Route; RemoteError if one is malformed."""
         if self._addresses is None:
             self._addresses = [NameAddr.parse(item) for item in split_list(self.value)]
         return self._addresses

@@ -33,7 +33,7 @@ class ServerChoice:
     def turned(self, key: str) -> tuple[str, ...]:
         """Give the order for *key*: the load is spread in each group, and the same key leads to the same server."""
         if len(self.groups) == 1:
-            return turned(self.groups[0], key)
+            return self.groups[0] if len(self.groups[0]) == 1 else turned(self.groups[0], key)
         return tuple(name for group in self.groups for name in turned(group, key))
 
     def then(self, others: ServerChoice) -> ServerChoice:

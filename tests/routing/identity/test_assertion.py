@@ -188,6 +188,23 @@ def test_from_is_checked_even_with_an_assertion(
     assert (found == claim) if allowed else (code(found) is Code.FROM_NOT_ALLOWED)
 
 
+def test_from_with_verstat_is_refused_though_its_user_is_asserted() -> None:
+    asked = request("INVITE", BOB, *asserting(ALICE), sender=f"{ALICE};verstat=TN-Validation-Passed")
+    assert code(assertion.of_server(asked, MATE, OURS)) is Code.FROM_NOT_ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("sender", "claimed"),
+    [(ALICE, True), ("sips:alice@example.test;transport=tls", True), (BOB, False), ("tel:+1", False)],
+)
+def test_name_is_claimed_if_it_has_the_user_and_the_domain_of_the_first_assertion(
+    sender: str, *, claimed: bool
+) -> None:
+    asked = request("INVITE", BOB, *asserting(ALICE, BOB), sender=sender)
+    assert assertion.is_claimed(asked.from_, assertion.asserted(asked)) is claimed
+    assert not assertion.is_claimed(asked.from_, [])
+
+
 @pytest.mark.parametrize(
     ("sender", "claims", "kept"),
     [

@@ -27,6 +27,24 @@ def sender(pool: str | None = SECOND, role: Role = Role.FRONT_END) -> ServerSend
 
 
 RULE = HomeRule(POOL, OURS, home_of)
+NUMBER = "sip:+49301@example.test"
+
+
+def test_name_that_is_asserted_is_looked_up_once() -> None:
+    """The same user in From and in P-Asserted-Identity is one name; another one in From is looked up too."""
+    looked_up: list[str] = []
+    rule = HomeRule(POOL, OURS, lambda aor: looked_up.append(aor) or home_of(aor))
+    assert rule.refused(request("MESSAGE", ALICE, *asserting(BOB), sender=BOB), sender()) is None
+    assert looked_up == [BOB]
+    assert rule.refused(request("MESSAGE", BOB, *asserting(BOB), sender=ALICE), sender()) is not None
+    assert looked_up == [BOB, BOB, ALICE]
+
+
+def test_number_of_a_user_counts_before_a_user_of_that_name() -> None:
+    """Phones show the number alone, and it is the alias of a user of our pool."""
+    rule = HomeRule(POOL, OURS, lambda aor: SECOND if aor == NUMBER else home_of(aor))
+    by = ServerSender(LinkKind.SERVER, sender().peer, lambda name: ALICE if "+49301@" in name else "")
+    assert rule.refused(request("MESSAGE", BOB, sender=NUMBER), by) is not None
 
 
 @pytest.mark.parametrize("name", [ALICE, "sip:ally@example.test"])

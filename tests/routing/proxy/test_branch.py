@@ -71,11 +71,15 @@ def test_branch_of_another_server_is_not_a_loop() -> None:
     assert not made.looped(asked, loop_hash(asked))
 
 
-def test_malformed_via_is_a_remote_error() -> None:
+def test_malformed_via_is_a_remote_error_where_it_may_be_ours() -> None:
+    """The check of a request has read all others."""
     asked = request()
-    asked.append("via", "garbage")
+    asked.append("via", f"garbage x{loop_hash(asked)}")
     with pytest.raises(RemoteError):
         branches().looped(asked, loop_hash(asked))
+    asked = request()
+    asked.append("via", "garbage")
+    assert not branches().looped(asked, loop_hash(asked))
 
 
 def test_same_request_by_the_same_way_has_the_same_hash_whatever_hops_have_added() -> None:

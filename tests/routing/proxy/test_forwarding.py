@@ -25,7 +25,7 @@ from sipmesh.routing.proxy.forwarding import (
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request, parse_head, respond
-from sipmesh.sip.rows import ROUTE, made_row, rows_of
+from sipmesh.sip.rows import P_ASSERTED_IDENTITY, ROUTE, made_row, rows_of
 from sipmesh.trust.evidence import LinkKind
 
 VIA = "SIP/2.0/TLS fe1.example.test:5061;branch=z9hG4bK-ours"
@@ -135,6 +135,19 @@ def test_identity_is_the_proved_one_whatever_the_sender_wrote() -> None:
     bare = copied(request("MESSAGE", BOB, *claimed), identity=None)
     assert not bare.count("p-asserted-identity")
     assert not bare.count("p-preferred-identity")
+
+
+def test_identity_that_a_server_of_ours_has_written_stays_where_it_is() -> None:
+    """Anything beside it is written anew: another identity, or the same one in another form."""
+    ours = ("p-asserted-identity", f"<{ALICE}>")
+    asked = request("MESSAGE", BOB, ours, ("subject", "x"))
+    assert copied(asked).row(P_ASSERTED_IDENTITY) is asked.row(P_ASSERTED_IDENTITY)
+    for more in (("p-asserted-identity", "<tel:+1>"), ("p-preferred-identity", f"<{ALICE}>")):
+        other = copied(request("MESSAGE", BOB, ours, more))
+        assert other.values("p-asserted-identity") == [f"<{ALICE}>"]
+        assert not other.count("p-preferred-identity")
+    named = copied(request("MESSAGE", BOB, ("p-asserted-identity", f'"Boss" <{ALICE}>')))
+    assert named.values("p-asserted-identity") == [f"<{ALICE}>"]
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,17 @@ MOST_USERS_OF_A_LINK: Final = 256
 
 def asserted(message: Message) -> list[SipUri]:
     """Give the SIP identities of P-Asserted-Identity. A tel URI is ignored (RFC 3325 section 9.1)."""
-    claims = (sip_uri(NameAddr.parse(item)) for item in message.items(ASSERTED))
-    return [claim for claim in claims if claim is not None]
+    if not message.present & P_ASSERTED_IDENTITY:
+        return []
+    return [address.sip_uri for address in message.asserted_identities if address.is_sip]
+
+
+def is_claimed(address: NameAddr, claims: list[SipUri]) -> bool:
+    """Tell whether the first of *claims* has the user and the domain of *address*: a rule that holds for one holds for both."""
+    if not claims or not address.is_sip:
+        return False
+    uri = address.sip_uri
+    return uri.user == claims[0].user and uri.host == claims[0].host
 
 
 def of_client(request: Request, sender: ClientSender, domains: frozenset[str]) -> str | Answer | Prove:
@@ -194,7 +203,10 @@ def of_server(request: Request, sender: ServerSender, allowed: frozenset[str]) -
     refused = refused_assertion(claims, sender, allowed)
     if refused is not None:
         return refused
-    checked = claims[0].aor if is_anonymous(request.from_) else by_from(request, sender, allowed)
+    sent_as = request.from_
+    if is_anonymous(sent_as) or (is_claimed(sent_as, claims) and not sent_as.has_verstat):
+        return claims[0].aor
+    checked = by_from(request, sender, allowed)
     return checked if isinstance(checked, Answer) else claims[0].aor
 
 
@@ -226,7 +238,6 @@ def may_assert_all(response: Response, sender: Sender | None) -> bool:
     if not isinstance(sender, ServerSender) or sender.kind is not LinkKind.SERVER:
         return False
     try:
-        claims = [NameAddr.parse(item) for item in response.items(ASSERTED)]
-        return all(sender.may_speak_as(claim, sender.peer.asserts) for claim in claims)
+        return all(sender.may_speak_as(claim, sender.peer.asserts) for claim in response.asserted_identities)
     except RemoteError:
         return False

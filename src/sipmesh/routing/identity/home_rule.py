@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sipmesh.routing.identity.alias import name_of
-from sipmesh.routing.identity.assertion import asserted
+from sipmesh.routing.identity.assertion import asserted, is_claimed
 from sipmesh.routing.identity.privacy import is_anonymous
-from sipmesh.routing.identity.sender import ServerSender
+from sipmesh.routing.identity.sender import ServerSender, may_be_number
 from sipmesh.routing.outcome import Answer
 from sipmesh.sip.message import Request
 from sipmesh.sip.tel import NO_DOMAIN
@@ -54,7 +54,7 @@ class HomeRule:
         if peer.role is not Role.FRONT_END or peer.pool is None or peer.pool == self.here:
             return None
         names = asserted(request)
-        if not is_named and not is_anonymous(request.from_):
+        if not is_named and not is_anonymous(request.from_) and not is_claimed(request.from_, names):
             name = name_of(request.from_)
             names += [name] if name is not None else []
         for name in names:
@@ -66,8 +66,12 @@ class HomeRule:
     def _refused_name(self, name: SipUri, sender: ServerSender, pool: str) -> Answer | None:
         if name.host not in self.domains and name.host != NO_DOMAIN:
             return None
-        user = sender.owner_of_name(name) or name.aor
-        home = self.home_of(user)
+        user, home = name.aor, ""
+        if not may_be_number(name):
+            home = self.home_of(user)  # a user has no other user's alias: nobody else needs to be looked for
+        if not home:
+            user = sender.owner_of_name(name) or user
+            home = self.home_of(user)
         if (
             home in {"", pool}
             or self.backups.get(home) == pool

@@ -128,7 +128,7 @@ class ServerSender:
             return self.owner_of_name(name).rpartition("@")[2] in allowed
         if name.host not in allowed:
             return False
-        if name.user is None or _MAY_BE_NUMBER.isdisjoint(name.user):
+        if not may_be_number(name):
             return True
         owner = self.owner_of_name(name)
         return not owner or owner.rpartition("@")[2] in allowed
@@ -138,7 +138,7 @@ class ServerSender:
 
         A global number counts whatever parameters follow it in the user part: phones show the number alone.
         """
-        if name.user is not None and not _MAY_BE_NUMBER.isdisjoint(name.user):
+        if name.user is not None and may_be_number(name):
             number = number_of(unescaped(name.user).partition(";")[0])
             owner = self.owner_of(f"sip:{number.number}@{NO_DOMAIN}") if number is not None else ""
             if owner:
@@ -147,6 +147,11 @@ class ServerSender:
 
 
 Sender = ClientSender | ServerSender
+
+
+def may_be_number(name: SipUri) -> bool:
+    """Tell whether *name* can be a telephone number that means the same in another domain."""
+    return name.host == NO_DOMAIN or (name.user is not None and not _MAY_BE_NUMBER.isdisjoint(name.user))
 
 
 def peer_side(peer: TrustedPeer) -> PeerSide:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.sip.message import Request
-from sipmesh.sip.rows import ROUTE
+from sipmesh.sip.rows import ROUTE, VIA
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
@@ -65,7 +65,10 @@ class Branches:
         """Tell whether the same request has passed this server before (RFC 3261 section 16.3 item 4)."""
         if not request.has_lower_via:  # a looped request has our Via and at least one more
             return False
-        for via in request.vias:
-            if via.branch and via.sent_by in self._sent_by and via.branch.endswith(f"{_BETWEEN}{loop}"):
-                return True
+        ending = f"{_BETWEEN}{loop}"
+        for row in request.rows:
+            if row.bit == VIA and ending in row.line:  # else the Vias need not be read
+                for via in row.vias:
+                    if via.branch and via.sent_by in self._sent_by and via.branch.endswith(ending):
+                        return True
         return False

@@ -257,10 +257,19 @@ def spend_hop(copy: Request) -> None:
 def assert_identity(copy: Message, identity: str | None) -> None:
     """Replace all asserted and preferred identities by *identity* (RFC 3325 section 5). None only removes them."""
     if copy.present & (P_ASSERTED_IDENTITY | P_PREFERRED_IDENTITY):
+        if identity is not None and asserts_alone(copy, identity):
+            return
         copy.remove("p-asserted-identity")
         copy.remove("p-preferred-identity")
     if identity is not None:
         copy.add(identity_row(identity))
+
+
+def asserts_alone(message: Message, identity: str) -> bool:
+    """Tell whether *message* has the row that we write for *identity*, and no other identity: from a server of ours it has."""
+    if message.present & P_PREFERRED_IDENTITY or message.repeated & P_ASSERTED_IDENTITY:
+        return False
+    return message.row(P_ASSERTED_IDENTITY).line == identity_row(identity).line
 
 
 def identity_row(identity: str) -> Row:
