@@ -59,9 +59,10 @@ ALSO = (
     "storage/users/known_users",
     "topology/server_choice",
     "trust/evidence",
+    "trust/trusted_peer",
 )
-"""Compiled too: what runs for each login or for each message to another pool, and the classes of `evidence`, which are read for
-every message."""
+"""Compiled too: what runs for each login or for each message to another pool, and the classes that are read for every message:
+those of `evidence`, and the peer of a server link."""
 
 OPTIONS = (
     "--config-file=",  # whether the types are right is for `make check` to say; here they only make the code quicker

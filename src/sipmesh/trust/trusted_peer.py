@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from sipmesh.trust.authority import Authority
 from sipmesh.trust.role import ClientUsage, Role
-
-if TYPE_CHECKING:
-    from sipmesh.trust.authority import Authority
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,12 @@ NUMBER = "sip:+49301@example.test"
 def test_name_that_is_asserted_is_looked_up_once() -> None:
     """The same user in From and in P-Asserted-Identity is one name; another one in From is looked up too."""
     looked_up: list[str] = []
-    rule = HomeRule(POOL, OURS, lambda aor: looked_up.append(aor) or home_of(aor))
+
+    def noted(aor: str) -> str:
+        looked_up.append(aor)
+        return home_of(aor)
+
+    rule = HomeRule(POOL, OURS, noted)
     assert rule.refused(request("MESSAGE", ALICE, *asserting(BOB), sender=BOB), sender()) is None
     assert looked_up == [BOB]
     assert rule.refused(request("MESSAGE", BOB, *asserting(BOB), sender=ALICE), sender()) is not None

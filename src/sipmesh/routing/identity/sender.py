@@ -16,8 +16,6 @@ from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.trusted_peer import TrustedPeer
 
 NOBODY: frozenset[bytes] = frozenset()
-_MAY_BE_NUMBER: Final = frozenset("+;%")
-"""Only with one of these can the user part of a SIP URI be a number that means the same in another domain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +148,9 @@ Sender = ClientSender | ServerSender
 
 
 def may_be_number(name: SipUri) -> bool:
-    """Tell whether *name* can be a telephone number that means the same in another domain."""
-    return name.host == NO_DOMAIN or (name.user is not None and not _MAY_BE_NUMBER.isdisjoint(name.user))
+    """Tell whether *name* can be a telephone number that means the same in another domain: one with a ``+``, ``;`` or escape."""
+    user = name.user or ""
+    return "+" in user or ";" in user or "%" in user or name.host == NO_DOMAIN
 
 
 def peer_side(peer: TrustedPeer) -> PeerSide:

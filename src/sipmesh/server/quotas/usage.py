@@ -31,8 +31,8 @@ class Usage:
     are up. *branches* are those that wait for their final response. *octets* are in memory until its requests are over.
     *demand* is what it asks for under overload. *within* is the account of the server that sends this principal's requests to
     us; it counts them as well. *elsewhere* are the counts at other processes of this server; *observer* tells them ours, and
-    *told* are those that it told last, and a *step* is the difference that is told. Callers change the counts when they open and end links and branches; a message of a
-    client or a partner needs no look-up.
+    *told* are those that it told last, and a *step* is the difference that is told. Callers change the counts when they open
+    and end links and branches; a message of a client or a partner needs no look-up.
     """
 
     __slots__ = (

@@ -121,8 +121,8 @@ class Executor(Decider):
         if isinstance(outcome, ToContact):
             outcome = self._targets.at_contact(request, outcome)
         if isinstance(outcome, ToUser):
-            outcome = self._targets.owned(outcome)
-            found = self._targets.find(flow, request, outcome)
+            outcome, home = self._targets.owned(outcome)
+            found = self._targets.find(flow, request, outcome, home)
             if found is None:
                 self._look_up(flow, request, key, outcome, loop)
                 return

@@ -82,16 +82,18 @@ class UserTargets:
         same = [domain for domain in self._view.sip_domains if self._homes.of(f"sip:{user}@{domain}") is not None]
         return len(same) > 1
 
-    def owned(self, outcome: ToUser) -> ToUser:
-        """Replace an alias by the user whose it is."""
-        if self._homes.of(outcome.aor) is not None:
-            return outcome
-        owner = self._homes.owner_of(outcome.aor) or outcome.aor
-        return ToUser(owner, outcome.identity, outcome.device, outcome.instead)
-
-    def find(self, flow: Flow, request: Request, outcome: ToUser) -> Forward | Answer | Store | Serve | None:
-        """Find where a user is; None where the registrations have to be read first."""
+    def owned(self, outcome: ToUser) -> tuple[ToUser, str | None]:
+        """Replace an alias by the user whose it is, and give the pool that serves this user; None for an unknown user."""
         home = self._homes.of(outcome.aor)
+        if home is not None:
+            return outcome, home
+        owner = self._homes.owner_of(outcome.aor) or outcome.aor
+        return ToUser(owner, outcome.identity, outcome.device, outcome.instead), self._homes.of(owner)
+
+    def find(
+        self, flow: Flow, request: Request, outcome: ToUser, home: str | None
+    ) -> Forward | Answer | Store | Serve | None:
+        """Find where a user is whom the pool *home* serves (see `owned`); None where the registrations have to be read first."""
         view = self._view
         if outcome.instead is not None and home != view.pool.name:
             return outcome.instead
