@@ -3,7 +3,8 @@
 Needs valgrind, and the compiled install of `make compiled`. What the kernel does is not counted. With --login it counts a first
 login instead, with --call a call that is forked to two devices. With --two it counts a message of a user to a user at one front
 end, and at each of the two front ends that a message to a user of another pool passes; with --workers a message to another server
-in a server with two workers, beside one process. With --window, so many messages are under way at once, in place of one.
+in a server with two workers, beside one process. With --window, so many messages are under way at once, in place of one. Under
+load, the workers see their queue grow, since callgrind makes them slow: then overload control is counted too.
 
 With --often it writes down which functions every message and every call runs through: the next `make compiled` has them lie close
 together.
@@ -307,7 +308,7 @@ def login_budget() -> str:
 
 def two_budget(window: int) -> str:
     """Give the table of the stages of a message at one front end, and at each of two."""
-    work = user_messages(*(("--window", window) if window else ("--rate", RATE)))
+    work = user_messages("--window", window)
     with tempfile.TemporaryDirectory(prefix="sipmesh-bench-") as folder:
         one, (first, second) = count(Path(folder) / "1", work), count_two(Path(folder) / "2", work)
     found = [per_transaction(costs) for costs in (one, first, second)]
@@ -318,7 +319,7 @@ def worker_budget(window: int) -> str:
     """Give the table of the stages of a message in one process, and in one of several workers."""
 
     def work(server: Server, seconds: int) -> None:
-        server.messages("--links", USERS, *(("--window", window) if window else ("--rate", RATE)), "--seconds", seconds)
+        server.messages("--links", USERS, "--window", window, "--seconds", seconds)
 
     with tempfile.TemporaryDirectory(prefix="sipmesh-bench-") as folder:
         found = [count(Path(folder) / "1", work), count_workers(Path(folder) / "2", work)]
@@ -362,7 +363,7 @@ def main() -> int:
     what.add_argument("--often", dest="act", action="store_const", const=write_often, help=f"write {OFTEN.name} anew")
     what.add_argument("--two", action="store_true", help="count a message across two front ends, in each of them")
     what.add_argument("--workers", action="store_true", help="count a message in a server with two workers")
-    parser.add_argument("--window", type=int, default=0, help="with --two, --workers: messages under way at once")
+    parser.add_argument("--window", type=int, default=1, help="with --two, --workers: messages under way at once")
     given = parser.parse_args()
     act = given.act or budget
     if given.two or given.workers:
