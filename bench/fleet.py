@@ -55,6 +55,11 @@ WHOLE: tuple[Pool, ...] = (
 Tell = Callable[[str], object]
 
 
+def _is_known(server: dict[str, Any]) -> bool:
+    """Whether management has a report of a server, and reaches it."""
+    return server["number"] is not None and bool(server["reached"])
+
+
 def _name(server: Any) -> str:
     """Return the name of a server, which may be written as its name only."""
     return str(server["name"] if isinstance(server, dict) else server)
@@ -247,6 +252,17 @@ class Fleet:
         if answer["missing"]:
             raise MeasurementError(f"version {version} is not in force on {', '.join(answer['missing'])}")
 
+    def reported(self) -> None:
+        """Wait until management has the report of each server; raises `MeasurementError` where it has not.
+
+        A server that has joined with the newest version counts as one that has it, also before its first report.
+        """
+        end = time.monotonic() + START_S
+        while missing := [one["server"] for one in self.ask(MGMT, "network")["servers"] if not _is_known(one)]:
+            if time.monotonic() > end:
+                raise MeasurementError(f"no report from {', '.join(missing)}")
+            time.sleep(0.1)
+
 
 @contextmanager
 def fleet(folder: Path, pools: tuple[Pool, ...], tell: Tell = lambda _: None) -> Iterator[Fleet]:
@@ -275,6 +291,7 @@ def raise_up(made: Fleet, pools: tuple[Pool, ...]) -> None:
     made.join(*servers)
     made.serve(*servers)
     made.acknowledged()
+    made.reported()
 
 
 def _in_an_interpreter(words: list[str], where: Path, typed: str) -> tuple[int, str]:

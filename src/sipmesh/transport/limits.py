@@ -28,7 +28,7 @@ class Limits:
     handshakes_in_flight: int = _limit(512, "the same, for a flood from many addresses")
     slow_s: float = _limit(
         1.5,
-        "a peer that takes this long for its ClientHello loses its place, if others wait; twice this, for the rest",
+        "a peer that takes this long for its ClientHello loses its place, if others wait; for the rest it has `handshake_s`",
     )
     waiting_in_all: int = _limit(
         4_096,

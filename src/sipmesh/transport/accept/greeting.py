@@ -52,7 +52,7 @@ class Greeting:
     def is_slow(self, now: float) -> bool:
         """See `handshake_places.Greeted`: what waits to be read is our delay, not the peer's."""
         places, slow_s = self.listener.places, self.limits.slow_s
-        least_s = slow_s if self.budget is places.silent else 2 * slow_s
+        least_s = slow_s if self.budget is places.silent else self.limits.handshake_s
         return now - self.since >= (places.patience(least_s) if slow_s else 0.0) and not self.handshake.tls.unread()
 
     def give_way(self) -> None:

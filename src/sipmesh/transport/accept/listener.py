@@ -179,12 +179,21 @@ class Listener(Watched):
 
     def _drops_one(self) -> bool:
         """Close a connection that has waited for long and has sent nothing, or nearly nothing; False if there is none."""
-        return self._drops_silent() or self._drops_stalled()
+        return self._drops_silent_of_many() or self._drops_stalled()
 
-    def _drops_silent(self) -> bool:
-        """Close the oldest silent connection of the address with most, if it is slow; False if not."""
-        oldest = self.silent.oldest_of_most()
-        patience_s = self.places.patience(self._limits.slow_s) if self._limits.slow_s else 0.0
+    def _drops_silent_of_many(self) -> bool:
+        """Close the oldest silent connection of the address with most; False if it may still speak.
+
+        It has `handshake_s`, as if nobody waited: thousands of phones that come back together wait for processor time of their
+        own. An address that has most of all places to wait has `slow_s`.
+        """
+        oldest, limits = self.silent.oldest_of_most(), self._limits
+        has_most = oldest is not None and 2 * self.silent.count(oldest.connection.site) > limits.waiting_in_all
+        return self._drops_silent(oldest, limits.slow_s if has_most else limits.handshake_s)
+
+    def _drops_silent(self, oldest: SilentConnection | None, within_s: float) -> bool:
+        """Close *oldest*, if it has sent nothing *within_s*, or within the time that others take; False if not."""
+        patience_s = self.places.patience(within_s) if within_s else 0.0
         if oldest is None or self._reactor.loop.time() - oldest.since < patience_s or unread(oldest.connection.fd):
             return False
         self.silent.displace(oldest.connection.site)
@@ -272,7 +281,9 @@ class Listener(Watched):
 
     def _free_a_descriptor(self) -> bool:
         """Close a stranger that is slow or idle: where few descriptors are left, a newer connection may have more to say."""
-        return self._drops_silent() or self.places.displace_silent(self._reactor.loop.time()) or self.make_room()
+        if self._drops_silent(self.silent.oldest_of_most(), self._limits.slow_s):
+            return True
+        return self.places.displace_silent(self._reactor.loop.time()) or self.make_room()
 
     def _begin_waiting(self) -> None:
         """Begin the handshakes for which there is a place."""
