@@ -244,6 +244,11 @@ class Listener(Watched):
         silent.alarm = 0.0
         self._reactor.unwatch(silent.connection.fd)
 
+    @property
+    def begins_at_once(self) -> bool:
+        """See `silent_connection.Hearing`."""
+        return not self.waiting.size
+
     def spoke(self, silent: SilentConnection) -> None:
         """See `silent_connection.Hearing`."""
         connection = silent.connection

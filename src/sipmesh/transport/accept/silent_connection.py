@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 class Hearing(Protocol):
     """Who waits for the first octets of a connection."""
 
+    @property
+    def begins_at_once(self) -> bool:
+        """Whether nobody waits for a place: then the first octets may begin a handshake."""
+
     def spoke(self, silent: SilentConnection) -> None:
         """Hear that octets have come, or the end of the connection."""
 
@@ -35,8 +39,8 @@ class SilentConnection(Watched):
 
     @property
     def greeting(self) -> bool:
-        """True: the first octets begin a handshake."""
-        return True
+        """Whether the first octets begin a handshake. Otherwise the connection only joins those that wait for a place."""
+        return self._hearing.begins_at_once
 
     def ready(self, _mask: int) -> None:
         """Tell that octets have come, or the end of the connection."""
