@@ -10,6 +10,7 @@ from simulation.operations import PROMISE_S
 from simulation.organisations import FRONT_ENDS, MANAGED, SPOKEN_FOR
 from simulation.phone import MARK
 from simulation.processes import ProcessState
+from sipmesh.server.proxy.registrar.binding_lookups import LOOKUP_S, MOST_READS
 from sipmesh.sip.fields import NameAddr
 from sipmesh.transport.link.state import LinkState
 
@@ -209,8 +210,11 @@ class Checks:
                 self.world.inside(server, self._look_up, phone, server, node, since)
 
     def _look_up(self, phone: Phone, server: Server, node: RunningServer, since: tuple[float, float]) -> None:
-        """Look at the rows once the server has read them, unless they have changed meanwhile."""
-        sock = phone.sock
+        """Look at the rows once the server has read them, unless they have changed meanwhile.
+
+        A server whose store takes too long goes on with the rows of its own flows (`BindingLookups`).
+        """
+        sock, slow_s = phone.sock, server.process.slow_s
 
         def found(rows: Sequence[Binding] | None) -> None:
             end = sock.peer if sock is not None else None
@@ -218,7 +222,9 @@ class Checks:
             changed = phone.sock is not sock or since != (phone.registered_at, phone.unregistered_at)
             asks = any(asked.method == "REGISTER" and not asked.finals for asked in phone.pending.values())
             removed = phone.aor in self.world.operations.removed
-            if rows is not None and not (gone or changed or asks or removed) and server.serves:
+            takes_long = max(slow_s, server.process.slow_s) * MOST_READS >= LOOKUP_S
+            own_only = takes_long and rows is not None and all(row.server == server.name for row in rows)
+            if rows is not None and not (gone or changed or asks or removed or own_only) and server.serves:
                 self._hold(phone, server, rows, wanted=bool(phone.registered_at))
 
         node.registrations.look_up(phone.aor, found)
