@@ -18,19 +18,28 @@ HOST = "127.0.0.1"
 
 
 class Coturn:
-    """One TURN server, which relays between its own users on loopback."""
+    """One TURN server, which relays between its own users on loopback, or as *settings* say, the text of its file."""
 
-    def __init__(self, folder: Path, secret: str) -> None:
-        self.folder, self.port, self._secret = folder, free_port(), secret
+    def __init__(self, folder: Path, secret: str, *, realm: str = "example.test", settings: str = "") -> None:
+        self.folder, self.port, self._secret, self._realm, self._settings = folder, free_port(), secret, realm, settings
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         self.folder.mkdir()
         ports = [f"--listening-port={self.port}", "--min-port=20000", "--max-port=29999"]
-        place = [f"--listening-ip={HOST}", f"--relay-ip={HOST}", "--allow-loopback-peers", "--realm=example.test"]
+        place = [f"--listening-ip={HOST}", f"--relay-ip={HOST}"]
         files = [f"--pidfile={self.folder}/pid", f"--userdb={self.folder}/db", "--log-file=stdout", "--simple-log"]
-        login = ["--use-auth-secret", f"--static-auth-secret={self._secret}"]
-        command = ["turnserver", "-n", "--no-tls", "--no-dtls", "--no-cli", *ports, *place, *files, *login]
+        login = [
+            "-n",
+            "--no-cli",
+            f"--realm={self._realm}",
+            "--use-auth-secret",
+            f"--static-auth-secret={self._secret}",
+        ]
+        if self._settings:
+            (self.folder / "conf").write_text(self._settings)
+        how = ["-c", f"{self.folder}/conf"] if self._settings else [*login, "--allow-loopback-peers"]
+        command = ["turnserver", "--no-tls", "--no-dtls", *ports, *place, *files, *how]
         with (self.folder / "log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=die_with_parent)  # noqa: PLW1509
         ends = time.monotonic() + START_S
@@ -49,6 +58,11 @@ class Coturn:
     def url(self) -> str:
         """Its URI for phones (RFC 7065)."""
         return f"turn:{HOST}:{self.port}?transport=udp"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        return HOST, self.port
 
     @property
     def log(self) -> str:

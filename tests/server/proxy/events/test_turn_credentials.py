@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from server.proxy.events.test_notifier import subscribe, told, watch
+from sipmesh.demo.organisation import Organisation
 from sipmesh.server.proxy.events.turn_credentials import TurnCredentials
 from sipmesh.topology.document.load import load
 from sipmesh.topology.view import view
@@ -34,9 +35,11 @@ class Clock:
         return self.now
 
 
-def write_turn(network: Network, *servers: str, secret: bytes = SECRET, mode: int = 0o600) -> Path:
-    """Name *servers* in the topology, and place the secret; gives its file."""
-    organisation = network.organisations[0]
+def write_turn(
+    network: Network, *servers: str, secret: bytes = SECRET, mode: int = 0o600, organisation: Organisation | None = None
+) -> Path:
+    """Name *servers* in the topology of the first organisation, or another, and place the secret; gives its file."""
+    organisation = organisation or network.organisations[0]
     organisation.document["turn"] = {
         "servers": list(servers or (*RELAYS, STUN)),
         "secret_file": "turn.secret",
