@@ -26,7 +26,7 @@ CONFIG = """\
 sip_listen 127.0.0.1:0
 sip_cafile {anchor}
 sip_verify_server yes
-sip_trans_def tls
+sip_trans_def {transport}
 call_local_timeout 30
 call_max_calls 4
 audio_source {source}
@@ -92,6 +92,7 @@ class Baresip:
         media: str = "srtp-mand",
         records: bool = True,
         talks: bool = False,
+        transport: str = "tls",
         refresh_s: int = 540,
         expires_s: int = 0,
         flows: tuple[str, ...] = (),
@@ -103,6 +104,7 @@ class Baresip:
         modules = next((path for path in MODULES if Path(path).is_dir()), MODULES[0])
         config = CONFIG.format(
             anchor=anchor,
+            transport=transport,
             source=f"ausine,{tone}" if records or talks else "aubridge,silence",
             player=f"aufile,{self.folder}/heard.wav" if records else "aubridge,nobody",
             folder=self.folder,
@@ -113,12 +115,12 @@ class Baresip:
             more=("module ice.so\n" if ice else "") + (WATCHES if watches else ""),
         )
         times = f"regint={expires_s};rwait=90" if expires_s else f"regint={10 * refresh_s};rwait=10"
-        outbound = f'outbound="sip:{server};transport=tls";'
+        outbound = f'outbound="sip:{server};transport={transport}";'
         if flows:
             outbound = "sipnat=outbound;"
             outbound += "".join(f'outbound{n}="sip:{flow};transport=tls";' for n, flow in enumerate(flows, 1))
         account = (
-            f"<sip:{self.user}@{self.domain};transport=tls>;auth_pass={password};"
+            f"<sip:{self.user}@{self.domain};transport={transport}>;auth_pass={password};"
             f"{outbound}answermode={'auto' if answers else 'manual'};"
             f"{media and f'mediaenc={media};'}{'medianat=ice;' if ice else ''}{times};dtmfmode=info"
             f"{';pubint=600;mwi=yes' if watches else ''}\n"

@@ -55,7 +55,7 @@ reg_sendregister=1
 publish={publishes:d}
 {account}[auth_info_0]
 username={user}
-userid={user}
+userid={login}
 passwd={password}
 realm={domain}
 {friend}"""
@@ -90,6 +90,7 @@ class Linphone:
         expires_s: int = 600,
         friend: str = "",
         account: str = "",
+        login: str = "",
     ) -> None:
         (folder / ".local/share/linphone").mkdir(parents=True)  # where it keeps its databases, and does not make it
         self.folder, self.user, self.domain = folder, user, domain
@@ -98,6 +99,7 @@ class Linphone:
         config = CONFIG.format(
             anchor=anchor, user=user, password=password, domain=domain, server=server, media=media, expires_s=expires_s,
             secure=media != "none", policy="ice" if ice else "nopolicy", publishes=publishes, account=account,
+            login=login or user,
             friend=friend and FRIEND.format(address=friend),
         )  # fmt: skip
         (folder / "rc").write_text(config)

@@ -243,6 +243,18 @@ def test_phone_that_knows_md5_only_is_explained_where_the_user_has_sha_256_alone
     assert "--digest sha-256 --digest md5" in told
 
 
+async def gives_up(network: Network) -> None:
+    """A phone that is challenged and hangs up: it supports none of the algorithms."""
+    async with await Peer.open(network.address(FE1), "alice@example.test") as peer:
+        assert (await peer.ask(registering(peer))).status == 401
+
+
+def test_phone_that_does_not_answer_the_challenge_is_explained(home: Network) -> None:
+    told, _ = explained(home, gives_up, "does not answer the challenge")
+    assert "the challenge (SHA-256, MD5) was not answered" in told
+    assert "sipmesh user password alice@example.test --digest md5" in told
+
+
 def test_phone_of_nobody_is_explained_with_a_similar_user(home: Network) -> None:
     async def act(network: Network) -> None:
         peer = await network.peer(FE1, "alise")

@@ -23,7 +23,7 @@ class Settings:
     *secure*: media is encrypted; *webrtc*: in the way of browsers, with DTLS-SRTP and ICE. *answers*: it takes calls by itself.
     *watches*: it publishes its presence, watches *friend*, and subscribes to its waiting messages. *rsa_only*: it takes no
     certificate with another key. *outbound*: it uses RFC 5626, where that is a setting; with another flow to the server
-    *second*.
+    *second*. *transport*, *login* (the authentication name) and *old_tls* (1.1 at most) are wrong settings of some makes.
     """
 
     folder: Path
@@ -41,6 +41,9 @@ class Settings:
     rsa_only: bool = False
     outbound: bool = False
     second: str = ""
+    transport: str = "tls"
+    login: str = ""
+    old_tls: bool = False
     friend: str = ""
     expires_s: int = 600
 

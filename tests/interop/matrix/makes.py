@@ -20,16 +20,17 @@ OPEN = (
     "<basic>open</basic></status></tuple></presence>"
 )
 
-RSA_ONLY = """\
+SETTINGS = """\
 openssl_conf = all
 [all]
 ssl_conf = ssl
 [ssl]
 system_default = phones
 [phones]
-MaxProtocol = TLSv1.2
-CipherString = ECDHE+aRSA+AESGCM
+MinProtocol = TLSv1
 """
+RSA_ONLY = f"{SETTINGS}MaxProtocol = TLSv1.2\nCipherString = ECDHE+aRSA+AESGCM\n"
+OLD_TLS = f"{SETTINGS}MaxProtocol = TLSv1.1\nCipherString = ALL@SECLEVEL=0\n"
 
 
 class Running(Protocol):
@@ -85,11 +86,12 @@ class BaresipDevice(ProgramDevice):
         self.running = self._phone = Baresip(
             settings.folder, settings.user, settings.password, settings.domain, settings.server, anchor=settings.anchor,
             dns=settings.dns, media=media, ice=settings.webrtc, records=False, talks=True,
-            answers=settings.answers, friend=settings.friend, watches=settings.watches, expires_s=settings.expires_s,
+            transport=settings.transport, answers=settings.answers, friend=settings.friend, watches=settings.watches,
+            expires_s=settings.expires_s,
             flows=tuple(filter(None, (settings.server, settings.second))) if settings.outbound else (),
         )  # fmt: skip
-        if settings.rsa_only:
-            (settings.folder / "openssl.conf").write_text(RSA_ONLY)
+        if settings.rsa_only or settings.old_tls:
+            (settings.folder / "openssl.conf").write_text(RSA_ONLY if settings.rsa_only else OLD_TLS)
             self._phone.environment["OPENSSL_CONF"] = f"{settings.folder}/openssl.conf"
 
     async def command(self, name: str, *given: str) -> None:
@@ -126,7 +128,7 @@ class LinphoneDevice(ProgramDevice):
         self.running = self._phone = Linphone(
             settings.folder, settings.user, settings.password, settings.domain, settings.server, anchor=settings.anchor,
             media=media, ice=settings.webrtc, answers=settings.answers, publishes=settings.watches,
-            expires_s=settings.expires_s, friend=settings.friend if settings.watches else "",
+            expires_s=settings.expires_s, login=settings.login, friend=settings.friend if settings.watches else "",
             account="privacy=8\n" if settings.hidden else "",
         )  # fmt: skip
 

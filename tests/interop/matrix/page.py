@@ -50,7 +50,8 @@ class Table:
 
     def write(self, name: str, *cells: str) -> None:
         """Put a row in, or replace it, with today's date (UTC)."""
-        before, _, rest = PAGE.read_text().partition(self._begin)
+        before, found, rest = PAGE.read_text().partition(self._begin)
+        assert found, f"{PAGE} has no {self._begin}"
         heads = self._read()[:2]
         rows = self.rows() | {name: list(cells)}
         table = [f"| {' | '.join(row)} |" for row in (*heads, *([name, *cells] for name, cells in rows.items()))]

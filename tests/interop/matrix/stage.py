@@ -139,9 +139,13 @@ EMPTY = BindingReply("", "", None, None, "", "", None)
 
 
 @asynccontextmanager
-async def stage(folder: Path, *, pages: bool, loopback: bool = True) -> AsyncIterator[Stage]:
-    """Build the network, and start it; a browser runs where *pages* are tested, whose media may use *loopback*."""
+async def stage(
+    folder: Path, *, pages: bool, loopback: bool = True, prepare: Callable[[DemoNetwork], None] | None = None
+) -> AsyncIterator[Stage]:
+    """Build the network, *prepare* it, and start it; a browser runs where *pages* are tested, whose media may use *loopback*."""
     network = await DemoNetwork.build(folder)
+    if prepare is not None:
+        prepare(network)
     example, names = network.example, (FE1, FE2, EDGE, EDGES, PARTNER_FE, WRONG_NAME)
     let_remote_users_in(example)
     for make in MAKES:

@@ -103,6 +103,9 @@ class UserReport:
             "wrong-user-name": f"the phone uses another authentication name: set it to {name}",
             "wrong-algorithm": f"offer the digest algorithms that the phone supports: sipmesh user password {self.user}"
             " --digest sha-256 --digest md5",
+            "not-answered": "the phone has asked to log in, and has not answered the challenge: it has no password, or it "
+            "supports none of the digest algorithms, or it fails where two are offered. Offer what it supports, often MD5 alone: "
+            f"sipmesh user password {self.user} --digest md5",
             "other-home": f"see why a server of the pool {self.pool} has refused the login: {', '.join(self.servers)}",
             "malformed": "the phone sends credentials that break RFC 7616: update its firmware",
         }

@@ -48,6 +48,10 @@ LONGEST_KEY: Final = 512
 """Characters of a transaction key that is remembered for its ACK; normal keys have about a hundred."""
 
 
+ChallengedLogin = tuple[str, str, tuple[tuple[str, str], ...]]
+"""The address of record and the User-Agent of a REGISTER, and the header fields of the challenge."""
+
+
 class Flow:
     """One link as the server sees it.
 
@@ -59,6 +63,8 @@ class Flow:
     nothing else of them is kept. *ringing* are the calls among the branches that were sent. *owner_of* finds the user of an
     alias.
 
+    *challenged* is the login that was challenged last and has not been answered, None if there is none.
+
     A carried flow is a client's link at another server (`sipmesh.server.proxy.access`). *carrier* is the flow of our link to that
     server, whose transactions it shares, and *path* is the Route entry by which that server finds the client. A client's link
     that this server carries has *logins*, and the link *upstream* by which its last REGISTER has gone.
@@ -67,6 +73,7 @@ class Flow:
     __slots__ = (
         "account",
         "carrier",
+        "challenged",
         "closed",
         "generations",
         "incarnation",
@@ -103,6 +110,7 @@ class Flow:
         self.path = ""
         self.logins: dict[str, CarriedLogin] = {}
         self.upstream = 0
+        self.challenged: ChallengedLogin | None = None
 
     def __repr__(self) -> str:
         return f"<Flow of {self.link!r}: {len(self.served)} in, {len(self.sent)} out>"

@@ -54,7 +54,7 @@ class DecisionParts:
         )
         forwarding.relay.access = self.access = _access(setup, peers, forwarding, users, end_of_flow)
         login_waits = LoginWaits(setup.loop, users.failures, peers.accounts)
-        self.removal = self._removal(peers, forwarding, events, login_waits)
+        self.removal = self._removal(peers, forwarding, events, users.logins, login_waits)
         self.dispatch = self._dispatch(setup, peers, forwarding, events, users.logins, login_waits)
 
     def __repr__(self) -> str:
@@ -65,10 +65,16 @@ class DecisionParts:
         self.removal.flow_ended(flow)
 
     def _removal(
-        self, peers: PeerParts, forwarding: ForwardingParts, events: EventServer, login_waits: LoginWaits
+        self,
+        peers: PeerParts,
+        forwarding: ForwardingParts,
+        events: EventServer,
+        logins: DigestAuth,
+        login_waits: LoginWaits,
     ) -> FlowRemoval:
         return FlowRemoval(
             flow_table=peers.flow_table,
+            logins=logins,
             login_waits=login_waits,
             access=self.access,
             home_flows=self.home_flows,

@@ -18,12 +18,13 @@ from sipmesh.sip.digest import Algorithm, answer, parse_challenge
 from sipmesh.sip.message import Request, Response
 from sipmesh.storage.users.user_database import Users
 from sipmesh.transport.limits import Limits
-from support.network import FE1, FE2, Network, nobody_like, offers, telling
+from support.network import EDGE, FE1, FE2, Network, nobody_like, offers, telling
 from support.peer import HungUpError, Peer
 from support.running import on_jumping_loop, on_loop, until
 
 LIMITS = FailureLimits()
 ELSEWHERE = "127.0.0.2"
+ALICE = "alice@example.test"
 
 
 @pytest.mark.parametrize("method", ["REGISTER", "MESSAGE", "INVITE"])
@@ -333,3 +334,45 @@ async def from_elsewhere(network: Network, user: str, address: str) -> AsyncIter
     streams = await asyncio.open_connection(HOST, port, ssl=context, local_addr=(address, 0))
     async with Peer(*streams, f"{user}@example.test") as peer:
         yield peer
+
+
+def given_up(network: Network) -> list[tuple[str, str]]:
+    """The failed logins of all servers: user and flaw."""
+    nodes = network.nodes.values()
+    return [(failure.user, failure.flaw) for node in nodes for failure in node.logins.remembered.newest(9)]
+
+
+@on_loop
+async def test_challenge_without_an_answer_is_a_failed_login_of_its_user(home: Network) -> None:
+    """A phone that supports none of the algorithms says nothing more. It is known once its link has ended."""
+    async with home:
+        async with await Peer.open(home.address(FE1), ALICE) as peer:
+            register = peer.request("REGISTER", "sip:example.test", [("user-agent", "x" * 9_000)], to=f"<sip:{ALICE}>")
+            assert (await peer.ask(register)).status == 401
+            assert given_up(home) == []
+        await until(lambda: given_up(home) == [(f"sip:{ALICE}", "the challenge (SHA-256, MD5) was not answered")])
+
+
+@on_loop
+async def test_link_of_an_edge_is_not_the_phone_that_gave_up(remote: Network) -> None:
+    """The edge carries phones of many users on one link."""
+    async with remote, await Peer.open(remote.address(EDGE), ALICE) as peer:
+        register = peer.request("REGISTER", "sip:example.test", to=f"<sip:{ALICE}>")
+        assert (await peer.ask(register)).status == 401
+        at_home = [flow for server in (FE1, FE2) for flow in remote.nodes[server].flow_table.sessions()]
+        assert at_home
+        assert [flow for flow in at_home if flow.challenged is not None] == []
+
+
+@pytest.mark.parametrize(("password", "failed"), [(None, []), ("wrong", [(f"sip:{ALICE}", "wrong password")])])
+@on_loop
+async def test_challenge_with_an_answer_is_no_further_failed_login(
+    home: Network, password: str | None, failed: list[tuple[str, str]]
+) -> None:
+    async with home:
+        async with await Peer.open(home.address(FE1), ALICE) as peer:
+            await peer.register(password=password)
+        async with await Peer.open(home.address(FE1), ALICE) as other:  # asks for nothing that needs a login
+            await other.ask(other.request("OPTIONS", "sip:example.test"))
+        await until(lambda: not home.nodes[FE1].flow_table.sessions())
+        assert given_up(home) == failed

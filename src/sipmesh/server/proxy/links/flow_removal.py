@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.events.event_server import EventServer
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.server.proxy.login.digest_auth import DigestAuth
     from sipmesh.server.proxy.login.login_waits import LoginWaits
     from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.server.proxy.relay import Relay
@@ -24,6 +25,7 @@ class FlowRemoval:
         self,
         *,
         flow_table: FlowTable,
+        logins: DigestAuth,
         login_waits: LoginWaits,
         access: AccessProxy,
         home_flows: HomeFlows,
@@ -33,6 +35,7 @@ class FlowRemoval:
         events: EventServer,
     ) -> None:
         self._flow_table, self._login_waits, self._accounts = flow_table, login_waits, accounts
+        self._logins = logins
         self._access, self._home_flows = access, home_flows
         self._registrations, self._relay, self._events = registrations, relay, events
         self.siblings: Siblings | None = None
@@ -61,6 +64,7 @@ class FlowRemoval:
 
     def _forget(self, flow: Flow) -> None:
         self._flow_table.forget(flow)
+        self._logins.gone(flow)
         self._login_waits.gone(flow)
         self._accounts.gone(flow)
         self._registrations.flow_closed(flow)

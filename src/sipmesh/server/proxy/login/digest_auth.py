@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication.backoff import Attempt
 from sipmesh.routing.authentication.digest import Authentication, Challenge, Proved, authenticate
-from sipmesh.server.proxy.login.login_failures import FailedLogin, LoginFailures, flaw_class
+from sipmesh.server.proxy.login.login_failures import (
+    LONGEST_AGENT,
+    LONGEST_USER,
+    FailedLogin,
+    LoginFailures,
+    flaw_class,
+)
 from sipmesh.server.proxy.login.login_history import LoginAttempt, LoginHistory
 from sipmesh.server.proxy.login.login_waits import TOO_MANY, attempt_of
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.trust.code import Code
+from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -22,7 +30,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.authentication.backoff import LoginBackoff
     from sipmesh.routing.authentication.digest import MeansUs
     from sipmesh.routing.identity.dialog_token import Tokens
-    from sipmesh.server.proxy.flow import Flow
+    from sipmesh.server.proxy.flow import ChallengedLogin, Flow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.login.home_pools import HomePools
     from sipmesh.server.proxy.login.moved_logins import MovedLogins
@@ -32,6 +40,7 @@ if TYPE_CHECKING:
 
 ENTROPY_BYTES: Final = 8
 MOST_RANDOM: Final = 64
+OFFERED: Final = re.compile("algorithm=([A-Za-z0-9-]+)")
 
 
 class DigestAuth:
@@ -97,6 +106,7 @@ class DigestAuth:
             means_us=means_us,
         )
         if isinstance(result, Proved):
+            flow.challenged = None
             flow.proved(result.aor, result.generation)
             self._flow_table.owned(flow, result.aor)
             self._accounts.proved(flow, result.aor)
@@ -116,21 +126,31 @@ class DigestAuth:
         None if the link is closed instead.
         """
         if isinstance(result, Challenge):
+            is_first = not result.flaw and request.method == "REGISTER" and flow.link.kind is LinkKind.CLIENT
+            flow.challenged = challenged(request, aor, result) if is_first else None
             if result.flaw and self._failed(flow, request, aor, result.flaw):
                 flow.link.close(TOO_MANY)
                 return None
             return respond(request, result.status, headers=result.headers)
         if isinstance(result, Proved):
             return None
-        self._remember(flow, request, aor, f"malformed: {result.reason}", closes=False)
+        flow.challenged = None
+        self._remember(flow, request.first("user-agent"), aor, f"malformed: {result.reason}", closes=False)
         return respond(request, result.status, result.reason)
 
-    def _remember(self, flow: Flow, request: Request, aor: str, flaw: str, *, closes: bool) -> None:
+    def gone(self, flow: Flow) -> None:
+        """Record a login that the phone of *flow*, which has ended, has given up after the challenge."""
+        if flow.challenged is not None:
+            aor, agent, headers = flow.challenged
+            flow.challenged = None
+            offered = ", ".join(algorithm for _, value in headers for algorithm in OFFERED.findall(value))
+            self._remember(flow, agent, aor, f"the challenge ({offered}) was not answered", closes=False)
+
+    def _remember(self, flow: Flow, agent: str | None, aor: str, flaw: str, *, closes: bool) -> None:
         """Record a failed login, so that an operator can see why this user cannot log in."""
         known = self.homes.of(aor) is not None
-        agent = request.first("user-agent") or ""
         self.failed[flaw_class(flaw)] += 1
-        self.remembered.record(FailedLogin(aor, known, flaw, flow.link.remote[0], agent, closes), time.time())
+        self.remembered.record(FailedLogin(aor, known, flaw, flow.link.remote[0], agent or "", closes), time.time())
 
     def failed_elsewhere(self, flow: Flow, request: Request, aor: str, pool: str, server: str) -> None:
         """Count a login that *server*, of the home *pool*, has refused; too many close the link, as those that failed here do."""
@@ -146,7 +166,7 @@ class DigestAuth:
             through = flow.carrier.link.peer_name if flow.carrier is not None else ""
             self.failed_here(str(flow.number), flow.link.remote[0], aor, through)
         home = self.homes.elsewhere(aor)
-        self._remember(flow, request, aor, flaw, closes=closes)
+        self._remember(flow, request.first("user-agent"), aor, flaw, closes=closes)
         self._log.warning(
             flow.account.name,
             "login failed",
@@ -196,6 +216,11 @@ class DigestAuth:
     def _has_moved(self, flow: Flow, aor: str) -> bool:
         """Tell whether *aor*, whose login on *flow* counts no more, is still a user, of another pool than at the login."""
         return self.homes.of(aor) is not None if aor in flow.logins else bool(self.homes.elsewhere(aor))
+
+
+def challenged(request: Request, aor: str, challenge: Challenge) -> ChallengedLogin:
+    """Keep of a REGISTER what is recorded if the challenge is not answered."""
+    return aor[:LONGEST_USER], (request.first("user-agent") or "")[:LONGEST_AGENT], challenge.headers
 
 
 def _nothing(flow: Flow, aors: Iterable[str]) -> None:

@@ -19,6 +19,7 @@ FLAWS: Final = {
     "unknown user": "unknown-user",
     "the user name is not that of the address": "wrong-user-name",
     "was not offered": "wrong-algorithm",
+    "was not answered": "not-answered",
     "its home pool is": "other-home",
     "malformed": "malformed",
 }
