@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from interop.chromium import BUNDLES, Chromium, WebPhone
 from interop.hosts_file import require_namespaces
 from interop.linphone import Linphone
 from interop.phones import phone
+from interop.tables import WRITES, Table
 from sipmesh.demo.network import FE1, DemoNetwork
 from sipmesh.demo.organisation import Organisation
 from sipmesh.sip.digest import Algorithm
@@ -26,6 +28,8 @@ from transport.authority import Authority
 pytestmark = [pytest.mark.soak, pytest.mark.peer("chromium"), pytest.mark.peer("certutil"), pytest.mark.peer("npm")]
 
 DOMAIN = "example.test"
+TABLE = Table("audio")
+NAMES = {"jssip": "JsSIP", "sipjs": "SIP.js"}
 PACKETS = 60
 """More than a second of audio in each direction."""
 
@@ -98,6 +102,17 @@ def has_audio(figures: dict[str, object]) -> bool:
     return sent > 1_000 and received > 1_000 and figures["dtls"] == "connected" and "SRTP" in str(figures["srtp"])
 
 
+def counted(figures: dict[str, Any], received: str = "") -> str:
+    """Show the octets that one side has counted, sent and received; *received* is the unit of the latter, where it is another."""
+    return f"{int(figures['sent']):,}, {int(figures['received']):,}{received and f' {received}'}"
+
+
+def write(call: str, caller: str, callee: str) -> None:
+    """Put what both sides have counted into the page, if that is asked for."""
+    if WRITES in os.environ:
+        TABLE.write(call, caller, callee)
+
+
 @pytest.mark.parametrize(("one", "other"), [("jssip", "sipjs"), ("sipjs", "jssip")])
 def test_pages_of_two_libraries_write_and_call(
     browser: tuple[DemoNetwork, Chromium], runner: asyncio.Runner, one: str, other: str
@@ -110,7 +125,7 @@ def test_pages_of_two_libraries_write_and_call(
         assert await dora.until("sent") == "200"
         figures = await talk(dora, emil, f"sip:emil@{DOMAIN}")
         assert all(map(has_audio, figures)), figures
-        print(one, "calls", other, figures)  # noqa: T201 - `make soak` shows what was seen with -s
+        write(f"{NAMES[one]} calls {NAMES[other]}", *map(counted, figures))
         for page in (dora, emil):
             await page.evaluate("phone.stop()")
 
@@ -123,7 +138,9 @@ async def called_by(caller: Baresip, page: WebPhone) -> None:
     await caller.command("dial", f"sip:dora@{DOMAIN}")
     await caller.event("CALL_ESTABLISHED")
     await page.until("confirmed")
-    assert has_audio(await page.media(PACKETS))
+    figures = await page.media(PACKETS)
+    assert has_audio(figures), figures
+    write("baresip calls JsSIP", counted(await caller.counted(), "packets"), counted(figures))
     await caller.command("hangup")
     await page.until("ended")
 
@@ -149,10 +166,11 @@ def test_page_and_baresip_write_and_call(
             await dora.until("confirmed")
             figures = await dora.media(PACKETS)
             assert has_audio(figures), figures
+            await gina.hears(PACKETS)
+            write(f"{NAMES[library]} calls baresip", counted(figures), counted(await gina.counted(), "packets"))
             await dora.hang_up()
             await gina.event("CALL_CLOSED")
             assert "DTLS-SRTP complete" in gina.log
-            print(library, "calls baresip", figures)  # noqa: T201 - as above
             if library == "jssip":
                 await called_by(gina, dora)
         await dora.evaluate("phone.stop()")
@@ -182,7 +200,7 @@ def test_page_calls_linphone(browser: tuple[DemoNetwork, Chromium], runner: asyn
             await gina.hears()
             await dora.hang_up()
             await gina.says("No current call", "call-status")
-            print(library, "calls linphone", figures, gina.counted())  # noqa: T201 - as above
+            write(f"{NAMES[library]} calls linphone", counted(figures), counted(gina.counted()))
         await dora.evaluate("phone.stop()")
 
     runner.run(play())
@@ -202,3 +220,9 @@ def test_browser_refuses_the_certificate_of_a_ca_that_it_does_not_know(
         await registered(network, chromium, "jssip", "dora")
 
     runner.run(play())
+
+
+def test_page_has_each_call() -> None:
+    calls = ["JsSIP calls SIP.js", "SIP.js calls JsSIP", "baresip calls JsSIP"]
+    calls += [f"{page} calls {phone}" for page in NAMES.values() for phone in ("baresip", "linphone")]
+    assert sorted(TABLE.rows()) == sorted(calls)

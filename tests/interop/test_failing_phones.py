@@ -14,8 +14,8 @@ from cli.world import sipmesh
 from interop.chromium import BUNDLES
 from interop.hosts_file import require_namespaces
 from interop.matrix.device import LOOK_AGAIN_S
-from interop.matrix.page import WRITES, Table
 from interop.matrix.stage import MAKES, WRONG_NAME, Stage, stage
+from interop.tables import WRITES, Table
 from sipmesh.demo.network import EXAMPLE, FE1, DemoNetwork
 from sipmesh.sip.digest import Algorithm
 from sipmesh.trust.evidence import LinkKind

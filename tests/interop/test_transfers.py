@@ -14,8 +14,8 @@ import pytest
 from interop.chromium import BUNDLES
 from interop.hosts_file import require_namespaces
 from interop.matrix.device import LOOK_AGAIN_S, Device, NotOfferedError
-from interop.matrix.page import WRITES, Table
 from interop.matrix.stage import MAKES, Stage, stage
+from interop.tables import WRITES, Table
 from sipmesh.demo.network import FE1, FE2, PARTNER_FE
 
 pytestmark = [

@@ -31,11 +31,26 @@ export async function media(connection, packets) {
     for (const report of (await connection.getStats()).values()) {
       if (report.type === "outbound-rtp") [found.sent, found.packetsSent] = [report.bytesSent, report.packetsSent];
       if (report.type === "inbound-rtp") [found.received, found.packetsReceived] = [report.bytesReceived, report.packetsReceived];
+      if (report.type === "local-candidate" && report.candidateType === "relay") found.relay = report.url;
       if (report.type === "transport") [found.dtls, found.srtp] = [report.dtlsState, report.srtpCipher];
     }
     if (found.packetsSent >= packets && found.packetsReceived >= packets) return found;
     await new Promise((wake) => setTimeout(wake, 50));
   }
+}
+
+// Count the addresses that a connection with this configuration offers.
+export async function candidates(config) {
+  const connection = new RTCPeerConnection(config);
+  connection.addTransceiver("audio");
+  let count = 0;
+  const gathered = new Promise((done) => {
+    connection.onicecandidate = ({ candidate }) => (candidate ? (count += 1) : done());
+  });
+  await connection.setLocalDescription(await connection.createOffer());
+  await gathered;
+  connection.close();
+  return count;
 }
 
 // The SIP messages of the page, oldest first.

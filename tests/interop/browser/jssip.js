@@ -1,6 +1,6 @@
 // A phone made with JsSIP.
 import JsSIP from "jssip";
-import { happened, listen, media, trace, until } from "./events.js";
+import { candidates, happened, listen, media, trace, until } from "./events.js";
 
 const audio = { mediaConstraints: { audio: true, video: false }, pcConfig: { iceServers: [] } };
 let agent, session;
@@ -49,6 +49,8 @@ window.phone = {
   call: (uri) => void agent.call(uri, audio),
   callHidden: (uri) => void agent.call(uri, { ...audio, anonymous: true }),
   hangUp: () => session.terminate(),
+  relay: (iceServers) => (audio.pcConfig = { iceServers, iceTransportPolicy: "relay" }),
+  candidates: () => candidates(audio.pcConfig),
   media: (packets) => media(session.connection, packets),
   hold: () => session.hold(),
   resume: () => session.unhold(),

@@ -92,6 +92,10 @@ window.phone = {
   },
   // BYE, or CANCEL before there is an answer.
   hangUp: () => (session.state === SessionState.Established ? session.bye() : session.cancel()),
+  relay(iceServers) {
+    const options = agent.configuration.sessionDescriptionHandlerFactoryOptions;
+    options.peerConnectionConfiguration = { iceServers, iceTransportPolicy: "relay" };
+  },
   media: (packets) => media(session.sessionDescriptionHandler.peerConnection, packets),
   stop: () => agent.stop(),
 };
