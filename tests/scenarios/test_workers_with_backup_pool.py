@@ -66,7 +66,7 @@ async def test_each_worker_serves_the_users_of_the_lost_pool_and_gives_them_back
 async def test_worker_that_is_replaced_takes_over_again_and_reaches_phones_of_the_other_worker(
     two_pools_model: Organisation, tmp_path: Path
 ) -> None:
-    """It judges by its own links, so it takes over after the time that the topology sets."""
+    """It judges by its own links. The other worker tells it that the time which the topology sets is over."""
     async with backup_of_two_workers(copied(two_pools_model, tmp_path / "e")) as two:
         for server in (FE1, FE2):
             await two.network.stop(server)

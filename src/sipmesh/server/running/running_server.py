@@ -208,6 +208,8 @@ class RunningServer:
         self.accounts.observer, self.accounts.on_login = siblings, siblings.logged_in
         self.accounts.addressed.on_addressed = siblings.addressed
         self.dispatch.attach_siblings(siblings)
+        takeovers = self._users.takeovers
+        siblings.taken_elsewhere, takeovers.tell = takeovers.taken_elsewhere, siblings.taken_over
         return siblings
 
     def tick(self) -> None:

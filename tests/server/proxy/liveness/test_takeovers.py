@@ -85,3 +85,24 @@ async def test_split_that_nobody_is_told_of_is_found_out_by_the_links(two_pools:
         assert not two_pools.nodes[FE1].takeovers.pools  # the home pool backs nobody
         divide.go_on()
         await until(lambda: not node.takeovers.pools)
+
+
+@on_jumping_loop
+async def test_process_that_has_started_again_waits_no_longer_than_the_other_ones(two_pools: Network) -> None:
+    """Another process of this server has taken over. Here too no server of the pool may answer."""
+    pair(two_pools)
+    async with two_pools:
+        node, loop = two_pools.nodes[FE3], asyncio.get_running_loop()
+        node.takeovers.taken_elsewhere(2, frozenset({POOL}))
+        await two_pools.stop(FE1)
+        await passed(5)
+        assert not node.takeovers.pools  # one server answers
+        await two_pools.stop(FE2)
+        await until(lambda: node.outages.has_all((FE1, FE2)))
+        began = loop.time()
+        await until(lambda: node.takeovers.pools)
+        assert loop.time() - began < AFTER_S / 2
+        node.takeovers.taken_elsewhere(2, frozenset())
+        await passed(2)
+        assert not node.takeovers.pools  # it is on its own again
+        await until(lambda: node.takeovers.pools)

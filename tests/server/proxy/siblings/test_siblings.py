@@ -403,3 +403,18 @@ async def test_responses_without_end_to_a_request_of_another_worker_count_as_req
             for _ in range(3):
                 await alice.reply(asked, 486)
             await until(lambda: demand.asked == 5)
+
+
+@on_loop
+async def test_pools_that_a_worker_has_taken_over_are_known_to_the_others_also_to_a_later_one(
+    example: Organisation,
+) -> None:
+    async with pair_of(example) as pair:
+        takeovers = pair.nodes[TWO].takeovers
+        pair.siblings(ONE).taken_over(frozenset({"pool9.example.test"}))
+        await until(lambda: takeovers._elsewhere == {ONE: {"pool9.example.test"}})
+        takeovers._elsewhere.clear()
+        pair.connect()  # as a worker that has started again
+        await until(lambda: takeovers._elsewhere == {ONE: {"pool9.example.test"}})
+        pair.siblings(ONE).close()
+        await until(lambda: takeovers._elsewhere == {ONE: frozenset()})

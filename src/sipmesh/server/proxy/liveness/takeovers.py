@@ -1,7 +1,8 @@
 """The pools whose users this server serves as their backup pool, because none of their own servers answers.
 
 This server judges by its own links alone: it keeps a link to each server of such a pool, and counts the time since the last one
-of them stopped to answer. No message says that a pool is gone, so that no server can claim it.
+of them stopped to answer. No message says that a pool is gone, so that no server can claim it. A process of this server that has
+started again takes that time from the other ones.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ LOOK_S: Final = 0.5
 
 
 class Takeovers:
-    """Decides which pools are taken over; *changed* is told all of them, each time that they differ.
+    """Decides which pools are taken over; *changed*, then *tell*, is told all of them, each time that they differ.
 
     A pool is taken over when none of its servers has answered for its ``takeover_after``, and given back when the first of them
-    answers again.
+    answers again. What another process of this server has taken over needs no more time, but its servers must not answer here
+    either.
     """
 
     def __init__(
@@ -41,7 +43,9 @@ class Takeovers:
         self._backed: tuple[PoolView, ...] = ()
         self._timer: TimerHandle | None = None
         self._is_running = False
+        self._elsewhere: dict[int, frozenset[str]] = {}
         self.pools: frozenset[str] = frozenset()
+        self.tell: Callable[[frozenset[str]], None] = _nobody_told
 
     def __repr__(self) -> str:
         return f"<Takeovers of {', '.join(sorted(self.pools)) or 'no pool'}>"
@@ -51,6 +55,10 @@ class Takeovers:
         self._backed = tuple(pool for pool in view.pools.values() if pool.backup_pool == view.pool.name)
         if self._is_running:
             self.start()
+
+    def taken_elsewhere(self, process: int, pools: frozenset[str]) -> None:
+        """Another process of this server has taken over these *pools*, and no others."""
+        self._elsewhere[process] = pools
 
     def start(self) -> None:
         """Look at the links from now on: the ports are ours."""
@@ -83,7 +91,10 @@ class Takeovers:
     def _is_gone(self, pool: PoolView) -> bool:
         outages = [self._outages.names.get(server) for server in pool.servers]
         since = [outage.since for outage in outages if outage is not None]
-        return len(since) == len(outages) and self._loop.time() - max(since) >= pool.takeover_after_s
+        if len(since) != len(outages):
+            return False
+        is_known = any(pool.name in pools for pools in self._elsewhere.values())
+        return is_known or self._loop.time() - max(since) >= pool.takeover_after_s
 
     def _put(self, taken: frozenset[str]) -> None:
         for pool in sorted(taken - self.pools):
@@ -92,3 +103,8 @@ class Takeovers:
             self._log.warning("pool given back", pool=pool)
         self.pools = taken
         self._changed(taken)
+        self.tell(taken)
+
+
+def _nobody_told(_pools: frozenset[str]) -> None:
+    """Tell no other process: there is none."""

@@ -31,6 +31,7 @@ ORDER: Final = 10  # a command of the supervisor; the number identifies it
 REPLY: Final = 11  # the answer to an order
 ADDRESSED: Final = 12  # a partner has addressed one user more here
 FETCH: Final = 13  # a peer was refused here, since the CRLs of its authority are of no use
+TAKEN: Final = 14  # the pools whose users are served here, as their servers are gone
 
 READ_BYTES: Final = 262_144
 MOST_PENDING: Final = 16_777_216

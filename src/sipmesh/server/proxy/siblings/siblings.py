@@ -31,6 +31,7 @@ from sipmesh.server.proxy.siblings.channel import (
     REPLY,
     RESERVE,
     SEND,
+    TAKEN,
     UP,
     USAGE,
     WorkerChannel,
@@ -104,7 +105,8 @@ class Siblings(UsageObserver):
     *names* gives every process its name in the choice of a notifier. *order* takes the commands of the supervisor and the
     replies to ours; *login_failed* a failed login at another process. *refused* keeps what is refused in place of a phone, and
     returns its Warning. *ended* hears of the end of a process. *crls_missing* hears at the supervisor that a worker has refused a
-    peer for want of CRLs, with the owner of the authority: the partner, "" for our own.
+    peer for want of CRLs, with the owner of the authority: the partner, "" for our own. *taken_elsewhere* hears which pools
+    another process has taken over.
     """
 
     def __init__(self, number: int, reactor: Reactor, flow_table: FlowTable, view: ServerView, log: Log) -> None:
@@ -125,6 +127,8 @@ class Siblings(UsageObserver):
         self.refused: Callable[[Flow, Request, Answer], str] = _not_kept
         self.ended: Callable[[int], None] = _not_told
         self.crls_missing: Callable[[str], None] = _not_fetched
+        self.taken_elsewhere: Callable[[int, frozenset[str]], None] = _not_taken
+        self._taken: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         return f"<Siblings of {self.number}: {sorted(self._channels)}, {len(self._links)} links>"
@@ -145,6 +149,7 @@ class Siblings(UsageObserver):
                 channel.send(UP, flow.number, _announced(flow.link, flow))
                 for user in flow.logged_in:
                     channel.send(LOGIN, flow.number, _packed(user, flow.generations.get(user, NOT_HERE)))
+        channel.send(TAKEN, 0, _packed(*sorted(self._taken)))
         return channel
 
     def channel(self, number: int) -> WorkerChannel | None:
@@ -198,6 +203,11 @@ class Siblings(UsageObserver):
         """Announce what a principal uses here."""
         told = _packed(account.kind, account.name, account.branches, account.octets)
         self._tell_all(USAGE, 0, told)
+
+    def taken_over(self, pools: frozenset[str]) -> None:
+        """Announce the pools that this process has taken over; a process that starts later is told too."""
+        self._taken = pools
+        self._tell_all(TAKEN, 0, _packed(*sorted(pools)))
 
     def addressed(self, partner: str, finder: int, user: int) -> None:
         """Announce one user more whom a partner has addressed here."""
@@ -302,6 +312,8 @@ class Siblings(UsageObserver):
             self.login_failed(link, remote, aor, through)
         elif kind == FETCH:
             self.crls_missing(payload.decode())
+        elif kind == TAKEN:
+            self.taken_elsewhere(channel.number, frozenset(json.loads(payload)))
         elif kind in {CLOSE, RESERVE}:
             flow = self._flow_table.by_number(number)
             if flow is not None and flow.link.is_here and kind == CLOSE:
@@ -433,6 +445,7 @@ class Siblings(UsageObserver):
             self._end(number)
         if self._counts is not None:
             self._counts.process_ended(channel.number)
+        self.taken_elsewhere(channel.number, frozenset())
         self.ended(channel.number)
 
     def _end(self, number: int) -> None:
@@ -475,3 +488,7 @@ def _not_told(number: int) -> None:
 
 def _not_fetched(owner: str) -> None:
     """Fetch nothing."""
+
+
+def _not_taken(process: int, pools: frozenset[str]) -> None:
+    """Take note of nothing."""
