@@ -77,3 +77,13 @@ def test_other_files_are_refused() -> None:
         read_tls(b"1 sip:a.test\n")
     with pytest.raises(OperatorError, match="more than 2000 destinations"):
         read_dispatcher(b"1 sips:a.test\n" * 2_001)
+
+
+@pytest.mark.parametrize(
+    "content", [b"[server:default]\n" + b"k\n" * 20_000, b"[x]\n" + b"k" * 100_000, b"x" * 100_000 + b"=1\n"]
+)
+def test_file_of_faulty_lines_is_refused_in_one_short_sentence(content: bytes) -> None:
+    """One error with all of them takes a time that grows with the square of their number."""
+    with pytest.raises(OperatorError, match=r"not a tls\.cfg") as refused:
+        read_tls(content)
+    assert len(str(refused.value)) < 500

@@ -18,6 +18,10 @@ from sipmesh.trust.role import Role
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+LONGEST_SHOWN: Final = 80
+LONGEST_REASON: Final = 300
+"""Characters of what a file has, in an error."""
+
 _TAKEN: Final = frozenset({"ca_list", "crl", "server_name", "verify_certificate", "require_certificate", "method"})
 
 
@@ -62,16 +66,27 @@ def _destination(made: Imported, what: str, text: str) -> NewServer | None:
 def read_tls(content: bytes) -> Imported:
     """Read `tls.cfg`; raises `OperatorError` if it is no such file."""
     parser = configparser.ConfigParser(
-        strict=False, interpolation=None, delimiters=("=",), comment_prefixes=("#", ";"), inline_comment_prefixes=("#",)
+        strict=False,
+        interpolation=None,
+        delimiters=("=",),
+        comment_prefixes=("#", ";"),
+        inline_comment_prefixes=("#",),
+        allow_no_value=True,  # the parser adds each line without a value to one error: its time grows with their square
     )
     try:
         parser.read_string(content.decode("utf-8", "replace"))
     except configparser.Error as wrong:
-        raise OperatorError(f"this is not a tls.cfg of Kamailio ({' '.join(str(wrong).split())})") from None
+        raise _no_tls_file(" ".join(str(wrong).split())) from None
     made = Imported()
     for section in parser.sections():
+        if (key := next((key for key, value in parser[section].items() if value is None), None)) is not None:
+            raise _no_tls_file(f"the line {key[:LONGEST_SHOWN]!r} of [{section[:LONGEST_SHOWN]}] has no value")
         _read_profile(made, section, {key: value.strip().strip('"') for key, value in parser[section].items()})
     return made
+
+
+def _no_tls_file(why: str) -> OperatorError:
+    return OperatorError(f"this is not a tls.cfg of Kamailio ({why[:LONGEST_REASON]})")
 
 
 def _read_profile(made: Imported, section: str, profile: dict[str, str]) -> None:
