@@ -41,4 +41,6 @@ def test_further_servers_are_tried_last() -> None:
     choice = ServerChoice((("a",),)).then(ServerChoice((("b",), ("c",))))
     assert choice.turned("call-1") == tuple(choice) == ("a", "b", "c")
     assert "b" in choice
+    assert "d" not in choice
+    assert "a" not in NO_SERVERS
     assert choice

@@ -27,6 +27,9 @@ class ServerChoice:
     def __bool__(self) -> bool:
         return bool(self.groups)
 
+    def __contains__(self, name: object) -> bool:  # compiled code does not search by __iter__
+        return any(name in group for group in self.groups)
+
     def __iter__(self) -> Iterator[str]:
         return (name for group in self.groups for name in group)
 
