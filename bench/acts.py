@@ -162,6 +162,7 @@ def split(folder: Path, tell: Tell, unseen_s: float = UNSEEN_S) -> None:
         run.serve(FE2)
         _must_hold(run, {FE1: 5, FE2: 4, EDGE1: 4})
         _mend(run, name, cable, 5)
+        run.recovered()
         run.type("status")
 
 

@@ -263,6 +263,14 @@ class Fleet:
                 raise MeasurementError(f"no report from {', '.join(missing)}")
             time.sleep(0.1)
 
+    def recovered(self) -> None:
+        """Wait until no server has a fault, such as another one that it has not reached again; raises `MeasurementError`."""
+        end = time.monotonic() + START_S
+        while faulty := [one["server"] for one in self.ask(MGMT, "network")["servers"] if one["faults"]]:
+            if time.monotonic() > end:
+                raise MeasurementError(f"there are faults of {', '.join(faulty)}")
+            time.sleep(0.1)
+
 
 @contextmanager
 def fleet(folder: Path, pools: tuple[Pool, ...], tell: Tell = lambda _: None) -> Iterator[Fleet]:
