@@ -10,9 +10,10 @@ FUZZ_READY := $(VENV)/.fuzz-ready
 # A distribution builds its Python for speed, which others mostly are not: docs/performance.md has the figures.
 COMPILED_PYTHON := $(if $(filter file,$(origin PYTHON)),$(shell tools/python),$(PYTHON))
 RUN := -q -n auto --dist worksteal -rs --durations=10 --durations-min=1
-# docs/decisions/0050-two-tiers-of-tests.md: a person waits for QUICK; WIDE is the rest of what CI runs.
-QUICK := $(RUN) -m "not soak and not wide"
-WIDE := $(RUN) -m "wide and not soak"
+# docs/decisions/0050-two-tiers-of-tests.md: a person waits for QUICK; WIDE is the rest of what CI runs,
+# and all examples of the properties.
+QUICK := $(RUN) --hypothesis-profile=quick -m "not soak and not wide"
+WIDE := $(RUN) -m "(wide or hypothesis) and not soak"
 BOTH := $(RUN) -m "not soak"
 
 .DEFAULT_GOAL := help
@@ -57,7 +58,7 @@ check: $(READY) ## what CI checks first: format, lint, types, import order, text
 test: $(READY) peers ## the tests that you wait for; as root on Debian or Ubuntu, real phones and servers are installed
 	@tools/run_tests $(BIN)/pytest $(QUICK) $(ARGS)
 
-test-wide: $(READY) peers ## the tests that make test leaves to CI: tests of tests, suites of others, long scenarios
+test-wide: $(READY) peers ## the tests that make test leaves to CI: tests of tests, suites of others, long scenarios, all examples of properties
 	@tools/run_tests $(BIN)/pytest $(WIDE) $(ARGS)
 
 test-changed: $(READY) ## the tests that a change touches, from where the branch left main (SINCE=REVISION, DEPTH=2)

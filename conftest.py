@@ -59,6 +59,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # The same examples in each run, and none is timed: a test that fails has to fail for whoever looks at it next.
 settings.register_profile("sipmesh", derandomize=True, deadline=None)
+# For `make test`; `make test-wide` tries all examples.
+settings.register_profile("quick", settings.get_profile("sipmesh"), max_examples=20)
 settings.load_profile("sipmesh")
 
 YOUNG, MIDDLE, OLD = 10_000, 10, 10

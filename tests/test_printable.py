@@ -9,6 +9,7 @@ import unicodedata
 import pytest
 
 from sipmesh.printable import LONGEST, printable, printable_json, printable_lines
+from support.tiers import wide_after
 
 EVERY_CHARACTER = "".join(map(chr, range(sys.maxunicode + 1)))
 ACTS = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -36,8 +37,8 @@ def test_lines_of_a_document_stay_lines() -> None:
     assert printable_lines("a\nb\x1b\n\n" + "x" * LONGEST * 2) == "a\nb\\x1b\n\n" + "x" * LONGEST * 2
 
 
-def test_json_keeps_its_meaning_for_every_character() -> None:
-    for ensure_ascii in (True, False):
-        made = printable_json(json.dumps([EVERY_CHARACTER], ensure_ascii=ensure_ascii, indent=1))
-        assert json.loads(made) == [EVERY_CHARACTER.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")]
-        assert {unicodedata.category(one) for one in set(made) - {"\n"}} & ACTS == set()
+@pytest.mark.parametrize("ensure_ascii", wide_after(1, [False, True]), ids=["raw", "escaped"])
+def test_json_keeps_its_meaning_for_every_character(ensure_ascii: bool) -> None:  # noqa: FBT001 - a parameter
+    made = printable_json(json.dumps([EVERY_CHARACTER], ensure_ascii=ensure_ascii, indent=1))
+    assert json.loads(made) == [EVERY_CHARACTER.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")]
+    assert {unicodedata.category(one) for one in set(made) - {"\n"}} & ACTS == set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sipmessage import AuthChallenge, AuthCredentials
 
@@ -83,7 +83,6 @@ def test_changed_credentials_are_refused(change: dict[str, str | int | None]) ->
     assert not verify(touched, "MESSAGE", ha1("alice", "example.test", "secret", SHA_256))
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n")), st.sampled_from(Algorithm))
 def test_any_user_and_password_go_through(text: str, algorithm: Algorithm) -> None:
     challenge = parse_challenge(challenge_value(text, "n", algorithm, stale=True))
@@ -231,7 +230,6 @@ def test_a_nonce_of_another_link_is_forged(nonces: Nonces) -> None:
     assert nonces.judge(nonce, 1, 101.0, LINK) is NonceState.FRESH
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60) | st.text(alphabet="abcABC019-_+/=", min_size=44, max_size=44))
 def test_malformed_nonce_is_forged(text: str) -> None:
     assert Nonces(b"a key of this server", 60.0).judge(text, 1, 0.0, LINK) is NonceState.FORGED

@@ -5,13 +5,14 @@ from __future__ import annotations
 import string
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sipmessage import Address
 from sipmessage import Via as OtherVia
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import CSeq, NameAddr, Via, _name_addr, bounded, first_item, parse_params, split_list
+from support.examples import examples
 
 tokens = st.text(string.ascii_letters + string.digits + "-.!%*_+`'~", min_size=1, max_size=8)
 quoted = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=8).map(
@@ -24,13 +25,11 @@ displays = st.none() | st.text(st.characters(exclude_characters="\r\n"), max_siz
 addresses = st.builds(NameAddr, displays, st.sampled_from(["sip:a@b.example", "tel:+1", "sips:[::1]:5"]), params)
 
 
-@settings(deadline=None)
 @given(addresses)
 def test_an_address_survives_the_wire(address: NameAddr) -> None:
     assert NameAddr.parse(str(address)) == address
 
 
-@settings(deadline=None)
 @given(
     st.text(st.characters(codec="ascii", min_codepoint=32, max_codepoint=126), max_size=12),
     tokens.filter(lambda tag: "%" not in tag),
@@ -42,7 +41,7 @@ def test_sipmessage_reads_the_same_address(display: str, tag: str) -> None:
     assert (other.name, other.parameters.get("tag"), other.uri.user) == (display, tag, "a")
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(st.text(alphabet=st.sampled_from('a<>":;=,\\ *\t%sip')) | st.text())
 def test_any_text_is_an_address_or_refused(text: str) -> None:
     for parse in (NameAddr.parse, Via.parse, CSeq.parse):
@@ -128,7 +127,6 @@ def test_the_uri_of_an_address_is_read_on_demand() -> None:
     assert wrong.value.status == 416
 
 
-@settings(deadline=None)
 @given(tokens, st.none() | st.integers(0, 65535), st.lists(tokens.map(str.lower), unique=True, max_size=3))
 def test_sipmessage_reads_the_same_via(transport: str, port: int | None, names: list[str]) -> None:
     via = Via(transport.upper(), "h.example", port, tuple((name, "1") for name in names))

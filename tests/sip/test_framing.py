@@ -7,13 +7,14 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.framing import FramingError, Keepalive, MessageReader, ReadLimits, parse_message
 from sipmesh.sip.message import Request, Response, build_request, respond
 from sipmesh.sip.rows import TOO_MANY
+from support.examples import examples
 
 NEEDED = [
     ("via", "SIP/2.0/TLS a.example;branch=z9hG4bK1"),
@@ -45,7 +46,6 @@ def fault(data: bytes, limits: ReadLimits | None = None) -> FramingError:
     return wrong.value
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([WIRE, ANSWER, PING.value]), max_size=5), st.lists(st.integers(0, 900), max_size=12))
 def test_chunks_make_no_difference(parts: list[bytes], cuts: list[int]) -> None:
     stream = b"".join(parts)
@@ -251,7 +251,7 @@ def test_a_reader_describes_itself() -> None:
     assert repr(reader) == "<MessageReader 24 octets unread, 29 octets of body awaited, expects PONG>"
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(
     st.lists(
         st.sampled_from([b"\r\n", b"\r", b"\n", b" ", b":", b"SIP/2.0", b"200", b"l: 1", b"A", b"\xff"]), max_size=20

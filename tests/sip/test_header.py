@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sip.odd_request import CANONICAL
@@ -163,7 +163,6 @@ def test_ambiguous_content_length_is_refused(rows: list[bytes]) -> None:
         content_length(Request("A", "sip:a", rows_of([row.decode(*ANY) for row in rows])))
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from('a,<>" \t;\\'), max_size=20))
 def test_popping_agrees_with_splitting(value: str) -> None:
     """Whatever a row holds, its items come off one by one as they were listed; a list with an empty one is refused."""

@@ -6,7 +6,7 @@ import unicodedata
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sipmesh.sip.text import (
@@ -33,20 +33,17 @@ from sipmesh.sip.text import (
 )
 
 
-@settings(deadline=None)
 @given(st.binary())
 def test_text_gives_back_every_octet(octets: bytes) -> None:
     assert octets_of(text_of(octets)) == octets
 
 
-@settings(deadline=None)
 @given(st.text() | st.text(alphabet=st.characters(max_codepoint=0x7F)))
 def test_table_of_characters_finds_the_same_as_a_set(text: str) -> None:
     assert has_only(text, table_of(TOKEN)) == TOKEN.issuperset(text)
     assert all_printable(text) == text.isprintable()
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_characters="\r\n")))
 def test_quoting_is_undone_by_unquoting(text: str) -> None:
     quoted = quote(text)
@@ -54,13 +51,11 @@ def test_quoting_is_undone_by_unquoting(text: str) -> None:
     assert closing_quote(quoted) == len(quoted) - 1
 
 
-@settings(deadline=None)
 @given(st.text(alphabet='a,;"\\<> '), st.sampled_from(",;"))
 def test_splitting_loses_nothing_but_blanks(text: str, mark: str) -> None:
     assert mark.join(split_outside(text, mark)).replace(" ", "") == text.replace(" ", "")
 
 
-@settings(deadline=None)
 @given(st.text(alphabet='a,"'))
 def test_text_is_cut_at_its_separators_whether_or_not_its_strings_hold_some(text: str) -> None:
     cuts = [-1, *separators(text, ","), len(text)]

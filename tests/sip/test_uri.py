@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sipmessage import URI
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.uri import SipUri, scheme_of, split_host_port
+from support.examples import examples
 
 UNRESERVED = "abcXYZ019-_.!~*'()"
 escaped = st.integers(0, 255).map(lambda octet: f"%{octet:02X}")
@@ -41,13 +42,11 @@ uris = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(uris)
 def test_written_uri_is_read_back(uri: SipUri) -> None:
     assert SipUri.parse(str(uri)) == uri
 
 
-@settings(deadline=None)
 @given(uris.map(lambda uri: replace(uri, headers=())), st.sampled_from(["h.example", "a-1.b2.test", "192.0.2.1"]))
 def test_sipmessage_reads_the_same_parts(uri: SipUri, host: str) -> None:
     """The oracle decodes escapes, and knows no headers and not every host; what it knows must agree."""
@@ -57,7 +56,7 @@ def test_sipmessage_reads_the_same_parts(uri: SipUri, host: str) -> None:
     assert [name for name, _ in uri.params] == list(other.parameters)
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(st.text(alphabet=st.sampled_from('sip:@;=?&%41[]a.-<> \u00e9\x00\r\n,/"')) | st.text())
 def test_any_text_is_read_or_refused(text: str) -> None:
     """Whatever is read can be written and read again; nothing but RemoteError leaves the parser."""

@@ -1,4 +1,7 @@
-"""How many examples a property gets: enough to see a fault of today in `make test`, and many in `make soak`."""
+"""How many examples a property gets: some in `make test`, several times as many in `make test-wide`, and many in `make soak`.
+
+A property without `examples` gets 100 of them, and a fifth of these in `make test`: the profiles of Hypothesis in `conftest.py`.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,20 @@ SOAK = "SIPMESH_SOAK"
 SOAKS = SOAK in os.environ
 
 
-def examples(few: int, many: int, **others: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Give a property *few* examples, and *many* where it soaks; *others* are settings of Hypothesis."""
+USUAL = 100
+"""The examples of a property that says nothing, in all runs but `make test`."""
+
+
+def examples(few: int, many: int = 0, **others: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Give a property *few* examples, a fifth of them in `make test`, and *many* where it soaks.
+
+    *others* are settings of Hypothesis.
+    """
 
     def decorate(test: Callable[P, R]) -> Callable[P, R]:
-        counted = settings(max_examples=many if SOAKS else few, **others)(test)
-        marked: Callable[P, R] = pytest.mark.more_in_soak(counted)
+        count = many if many and SOAKS else few * settings().max_examples // USUAL
+        counted = settings(max_examples=count, **others)(test)
+        marked: Callable[P, R] = pytest.mark.more_in_soak(counted) if many else counted
         return marked
 
     return decorate

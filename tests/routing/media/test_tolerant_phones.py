@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.messages import request
@@ -12,6 +12,7 @@ from sipmesh.routing.media.judgement import fault_in
 from sipmesh.routing.media.protection import DTLS, SRTP, TLS
 from sipmesh.topology.document.media_policy import MediaPolicy
 from support.descriptions import CRYPTO, FINGERPRINT, SDES, SESSION, with_body
+from support.examples import examples
 
 ENDS = ["\r\n", "\n", "\r", "\n\r", "\r\n\r\n", "\0", "\x0b", "\x0c", "\x85", "\u2028", " \r\n", "\r\n ", ""]
 PIECES = [
@@ -48,7 +49,7 @@ def profiles_for_a_tolerant_phone(body: bytes) -> list[str]:
     return [media[2].upper() for media in found if media is not None and int(media[1]) != 0]
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.lists(st.tuples(st.sampled_from(PIECES), st.sampled_from(ENDS)), max_size=14), st.sampled_from(TYPES))
 def test_what_passes_has_no_media_in_the_clear_for_any_reader(lines: list[tuple[str, str]], content_type: str) -> None:
     body = "".join(line + end for line, end in lines).encode()

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import NameOID
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sipmesh.demo.forge import CLIENT_AUTH, SERVER_AUTH, Forged, KeyKind
@@ -28,6 +28,7 @@ from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.role import ClientUsage
 from sipmesh.trust.trusted_peers import TrustedPeers
 from sipmesh.trust.verdict import Verdict
+from support.examples import examples
 from trust.network import (
     ALPHA,
     BETA,
@@ -469,7 +470,7 @@ POLICIES = (NET.policy(), NET.policy(PARTNER), _to_fe2(NET), _to_alpha(NET))
 SHOWN = (NET.fe2_certificate(), NET.alpha_certificate("alpha2.test"), NET.forge.server(None, FE1))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     shown=st.sampled_from(SHOWN),
     policy=st.sampled_from(POLICIES),
@@ -491,7 +492,6 @@ def test_judge_never_raises_and_never_accepts_a_mutated_chain(
     assert verdict.findings
 
 
-@settings(max_examples=100, deadline=None)
 @given(chain=st.lists(st.binary(max_size=64), max_size=4), code=st.integers(-1, 200), depth=st.integers(0, 9))
 def test_judge_never_raises_over_bytes_that_are_no_certificates(chain: list[bytes], code: int, depth: int) -> None:
     seen = evidence(None, POLICIES[0], presented=tuple(chain), engine_errors=(EngineError(depth, code, "?"),))

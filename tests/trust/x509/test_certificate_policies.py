@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sipmesh.demo.forge import Forge, Forged, Wish
 from sipmesh.trust.code import Code
 from sipmesh.trust.x509.certificate_policies import ANY, LINKS, MOST, NONE, Wanted, demands_of, unmet
+from support.examples import examples
 from trust.answers import tlv
 from trust.network import FE2, FE_NAMES, NOON, Network, finding, verdict_on
 from trust.policy_tree import accepts
@@ -203,7 +204,7 @@ WANTED = st.builds(
 )
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.lists(_extensions(last=False), min_size=1, max_size=4), _extensions(last=True), WANTED, st.data())
 def test_the_graph_agrees_with_the_tree_of_the_rfc(
     above: list[tuple[x509.ExtensionType, ...]],

@@ -8,12 +8,13 @@ from ipaddress import ip_address
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sipmesh.demo.forge import Forge, Wish
 from sipmesh.trust.x509.certificate import UNREADABLE, MalformedCertificateError, read_certificate
 from sipmesh.trust.x509.sip_identity import Identities, identities, is_host_name, uri_host
+from support.examples import examples
 from trust.network import NOON
 
 FORGE = Forge(NOON)
@@ -138,7 +139,7 @@ def test_a_name_has_at_most_253_letters(length: int, *, good: bool) -> None:
 DER = FORGE.forge(Wish(names=("example.test",), ends=timedelta(days=1))).certificate.public_bytes(Encoding.DER)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(at=st.integers(0, len(DER) - 1), byte=st.integers(0, 255), cut=st.integers(0, 3))
 def test_identities_never_raise_whatever_the_certificate_holds(at: int, byte: int, cut: int) -> None:
     """A certificate that cannot be loaded at all has its own error; one that can has identities, perhaps none."""
