@@ -168,7 +168,7 @@ REFUSING = {
 }
 
 
-@pytest.mark.parametrize("statement", REFUSING.values(), ids=REFUSING.keys())
+@pytest.mark.parametrize("statement", wide_after(1, REFUSING.values()), ids=REFUSING.keys())
 @pytest.mark.parametrize("by", wide_after(1, ["name", "removal"]))
 @on_loop
 async def test_ledger_that_stores_nothing_keeps_no_revocation_away(managed: Managed, statement: str, by: str) -> None:
@@ -211,7 +211,7 @@ def noted(managed: Managed) -> set[object]:
     return {line.about["serial"] for line in lines if line.act == AuditAct.REVOKE}
 
 
-@pytest.mark.parametrize("name", [FE2, "other.example.test"])
+@pytest.mark.parametrize("name", wide_after(1, [FE2, "other.example.test"]))
 @pytest.mark.parametrize(
     "lifetime", wide_after(1, [LONGEST_LEAF_LIFETIME, -LONGEST_LEAF_LIFETIME]), ids=["valid", "expired"]
 )

@@ -246,7 +246,7 @@ def stranger_to(
     return sender.request(method, uri, headers, sender=f"<{who}>;tag={sender.tag}", to=to)
 
 
-@pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "REFER", "SUBSCRIBE", "OPTIONS", "NOTIFY"])
+@pytest.mark.parametrize("method", wide_after(3, ["INVITE", "MESSAGE", "REFER", "SUBSCRIBE", "OPTIONS", "NOTIFY"]))
 @on_loop
 async def test_a_route_set_of_a_call_makes_no_new_request(federation: Network, method: str) -> None:
     """As somebody else or as oneself: with it alice would speak as carol to a partner."""
@@ -376,7 +376,9 @@ async def test_nobody_gets_into_a_call_by_beginning_one_of_the_same_identifiers(
         await bob.reply(await bob.request_in("BYE"), 200)
 
 
-@pytest.mark.parametrize("uri", [f"sip:room@{BOT}", f"sip:{BOT}", f"sip:x@{FE1}", f"sip:x@{EDGE}", "sip:x@evil.test"])
+@pytest.mark.parametrize(
+    "uri", wide_after(3, [f"sip:room@{BOT}", f"sip:x@{FE1}", f"sip:x@{EDGE}", f"sip:{BOT}", "sip:x@evil.test"])
+)
 @on_loop
 async def test_inside_a_call_a_partner_reaches_no_server_of_ours(federation: Network, uri: str) -> None:
     async with federation:
@@ -601,7 +603,7 @@ async def test_nobody_writes_in_anothers_name_inside_a_body(federation: Network,
 # What is of the network itself
 
 
-@pytest.mark.parametrize("event", wide_after(2, ["sipmesh", "SIPMESH;x=y", "sipmesh-status", "sipmesh.winfo"]))
+@pytest.mark.parametrize("event", wide_after(1, ["sipmesh", "SIPMESH;x=y", "sipmesh-status", "sipmesh.winfo"]))
 @pytest.mark.parametrize("method", ["SUBSCRIBE", "NOTIFY", "PUBLISH"])
 @on_loop
 async def test_nobody_outside_speaks_of_the_network_itself(federation: Network, method: str, event: str) -> None:

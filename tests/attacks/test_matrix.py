@@ -18,6 +18,7 @@ from sipmesh.demo.forge import Forged
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from support.network import BOT, EDGE, FE1, FE2, PARTNER_EDGES
+from support.tiers import wide_unless
 
 NAMES = {
     "fe1": FE1,  # the server behind the first door
@@ -236,7 +237,14 @@ def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield Place(runner, world)
 
 
-@pytest.mark.parametrize(("cell", "wanted"), MATRIX, ids=["-".join(cell) for cell, _ in MATRIX])
+def in_make_test(row: tuple[Cell, Code]) -> bool:
+    """Each door has one name of those whom no authority of ours has signed: the others get the same verdict."""
+    return row[0].issuer not in {"stranger", "self-signed"} or row[0].name == "fe2"
+
+
+@pytest.mark.parametrize(
+    ("cell", "wanted"), wide_unless(in_make_test, MATRIX), ids=["-".join(cell) for cell, _ in MATRIX]
+)
 def test_verdict_is_that_of_the_table(place: Place, cell: Cell, wanted: Code) -> None:
     """Who is accepted has had an answer to a request; who is refused has not had a byte."""
     came = place.attempt(cell)

@@ -138,6 +138,7 @@ def checks(lines: Mapping[str, Collection[str]]) -> list[object]:
     return [pytest.param(check, marks=() if check in lines else pytest.mark.soak) for check in CHECKS]
 
 
+@pytest.mark.wide
 def test_with_every_check_no_line_is_wrong(play: Play) -> None:
     assert play.wrong() == set()
 

@@ -159,6 +159,7 @@ def red(outcomes: Outcomes) -> Outcomes:
     return {title: came for title, came in outcomes.items() if came != WANTED[title]}
 
 
+@pytest.mark.wide
 @on_loop
 async def test_with_every_check_each_impostor_gets_its_code_and_each_twin_an_answer(stage: Stage) -> None:
     async with stage.network:

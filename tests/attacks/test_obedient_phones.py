@@ -13,6 +13,7 @@ from support.network import BOT, FE1, FE2, Network
 from support.peer import Peer
 from support.running import on_loop
 from support.talking import inside_of, talking
+from support.tiers import wide_after
 
 ORDERS = [
     ("answer-mode", "Auto;require"),
@@ -40,7 +41,7 @@ def elsewhere(peer: Peer) -> list[Request]:
     return [whole, with_body(peer.request("MESSAGE", CAROL), IN_PARTS, "multipart/mixed; boundary=b")]
 
 
-@pytest.mark.parametrize("sender", SENDERS)
+@pytest.mark.parametrize("sender", wide_after(3, SENDERS))
 @on_loop
 async def test_user_orders_no_phone_to_answer_or_fetch(
     remote: Network, sender: Callable[[Network], Awaitable[Peer]]
@@ -67,7 +68,7 @@ async def test_user_orders_no_phone_to_answer_or_fetch(
         await carol.reply(came, 200)
 
 
-@pytest.mark.parametrize("sender", SENDERS)
+@pytest.mark.parametrize("sender", wide_after(3, SENDERS))
 @on_loop
 async def test_user_names_no_place_that_a_phone_fetches(
     remote: Network, sender: Callable[[Network], Awaitable[Peer]]

@@ -11,7 +11,7 @@ from hypothesis.strategies import integers
 
 from support.checkout import ROOT
 from support.examples import examples
-from support.tiers import WIDE, wide_after
+from support.tiers import WIDE, wide_after, wide_unless
 
 TESTS_OF_TESTS = {"test_identity_machine.py", "test_mutated_demo.py", "test_mutated_matrix.py", "test_mutations.py"}
 """They show that a test of an attack fails without the check that it is about."""
@@ -23,6 +23,11 @@ def test_first_values_stay_in_make_test() -> None:
     assert [[mark.name for mark in row.marks] for row in rows] == [[], ["wide"], ["peer", "wide"]]
     assert rows[2].id == "third"
     assert wide_after(9, ["a"]) == [pytest.param("a")]
+
+
+def test_chosen_values_stay_in_make_test() -> None:
+    rows = wide_unless(lambda pair: pair[1] > 1, [("a", 1), ("b", 2)])
+    assert [(row.values, [mark.name for mark in row.marks]) for row in rows] == [(("a", 1), ["wide"]), (("b", 2), [])]
 
 
 @pytest.mark.parametrize(("profile", "count"), [("quick", 60), ("sipmesh", 300)])

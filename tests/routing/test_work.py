@@ -30,6 +30,7 @@ from sipmesh.sip.framing import Keepalive, MessageReader
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.transaction.key import server_key
 from support.counting import work_counted
+from support.tiers import wide_after, wide_unless
 
 pytestmark = pytest.mark.skipif(built() == "compiled", reason="calls of compiled code are not seen, by design")
 
@@ -237,7 +238,7 @@ def assert_linear(less: Counter[str], more: Counter[str]) -> None:
         assert more[measure] / more["length"] <= 8 / 7 * less[measure] / less["length"], (measure, less, more)
 
 
-@pytest.mark.parametrize("kind", WORST)
+@pytest.mark.parametrize("kind", wide_unless(set([*WORST][::3]).__contains__, WORST))
 def test_work_grows_with_the_octets_and_no_faster(kind: str) -> None:
     """Each is longer than a start line may be, where the reader begins to look for the end of that."""
     work = [work_of(WORST[kind](size)) for size in (16_500, 64_000)]
@@ -258,7 +259,7 @@ def test_work_grows_with_the_items_of_a_list_and_no_faster(name: str) -> None:
     assert_linear(*(work_of(make(name.encode() + b": " + b",".join([item] * count))) for count in (60, 240)))
 
 
-@pytest.mark.parametrize("kind", ["Via, 256 entries", "folds"])
+@pytest.mark.parametrize("kind", wide_after(1, ["Via, 256 entries", "folds"]))
 def test_work_to_read_octets_that_come_one_by_one_grows_with_them(kind: str) -> None:
     def read(data: bytes) -> Counter[str]:
         reader, work = MessageReader(), Counter({"length": len(data)})

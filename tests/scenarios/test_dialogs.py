@@ -15,13 +15,14 @@ from support.network import EDGE, EDGE2, FE1, FE2, FE3, PARTNER_EDGE, PARTNER_FE
 from support.peer import Headers, Peer
 from support.running import on_loop
 from support.talking import inside_of, talking
+from support.tiers import wide_after
 
 TOPOLOGIES = {
     "one front end": ("home", "bob", FE1),
-    "two front ends": ("pool", "bob", FE2),
     "two pools": ("two_pools", "bob", FE3),
-    "a partner": ("federation", "erin", PARTNER_FE),
     "two edges": ("two_edges", "erin", PARTNER_FE),
+    "two front ends": ("pool", "bob", FE2),
+    "a partner": ("federation", "erin", PARTNER_FE),
 }
 EDGES_OF_THE_POOL = {EDGE, EDGE2}
 
@@ -50,9 +51,9 @@ def recorded(request: Request) -> list[str]:
     return [NameAddr.parse(item).sip_uri.host for item in request.items("record-route")]
 
 
-@pytest.fixture(name="ends", params=TOPOLOGIES.values(), ids=list(TOPOLOGIES))
+@pytest.fixture(name="ends", params=wide_after(3, TOPOLOGIES))
 def _ends(request: pytest.FixtureRequest) -> Ends:
-    network, other, server = request.param
+    network, other, server = TOPOLOGIES[request.param]
     return Ends(request.getfixturevalue(network), other, server)
 
 

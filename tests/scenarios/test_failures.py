@@ -17,12 +17,13 @@ from support.network import FE1, FE2, Network
 from support.peer import Peer
 from support.process import Process, serving
 from support.running import on_loop
+from support.tiers import wide_after
 
 AT_ONCE_S = 5.0
 """A transaction that nobody ends takes 32 s (RFC 3261 timers B and F); a lost link is known in milliseconds."""
 
 
-@pytest.mark.parametrize("method", ["MESSAGE", "OPTIONS", "INVITE"])
+@pytest.mark.parametrize("method", wide_after(1, ["INVITE", "MESSAGE", "OPTIONS"]))
 @on_loop
 async def test_request_that_waits_behind_a_killed_server_is_answered_at_once(
     example: Organisation, method: str
@@ -73,7 +74,7 @@ async def test_client_of_a_killed_server_sees_its_link_end(example: Organisation
         assert (await alice.ask(alice.request("OPTIONS", "sip:example.test"))).status == 200
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", wide_after(1, [signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
 @on_loop
 async def test_server_starts_again_at_once_where_it_was(example: Organisation, number: signal.Signals) -> None:
     """Its ports are free for it, and a socket that kill -9 left behind is no obstacle."""

@@ -21,6 +21,7 @@ from sipmesh.storage.management_db import DATABASE, ManagementDb
 from sipmesh.storage.management_move import move
 from storage.backups import PASSPHRASE
 from storage.publishing import made
+from support.tiers import wide_after
 
 pytestmark = pytest.mark.peer("postgresql")
 SERVER = "mgmt.example.test"
@@ -74,7 +75,7 @@ def test_all_rows_are_in_the_database_afterwards_and_numbers_go_on(
     after.close()
 
 
-@pytest.mark.parametrize("step", range(3))
+@pytest.mark.parametrize("step", wide_after(1, range(3)))
 def test_move_that_was_interrupted_goes_on(
     published: Organisation, shared: SharedDatabase, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:

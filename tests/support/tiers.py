@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import pytest
 from _pytest.mark import ParameterSet
+
+T = TypeVar("T")
 
 WIDE = pytest.mark.wide
 
@@ -16,7 +19,16 @@ def wide_after(count: int, values: Iterable[object]) -> list[ParameterSet]:
     A tuple has one value for each argument; `pytest.param` gives a value marks and an ID of its own.
     """
     rows = [_row(value) for value in values]
-    return rows[:count] + [row._replace(marks=[*row.marks, WIDE]) for row in rows[count:]]
+    return rows[:count] + [_wide(row) for row in rows[count:]]
+
+
+def wide_unless(stays: Callable[[T], object], values: Iterable[T]) -> list[ParameterSet]:
+    """Keep the values that *stays* holds for in `make test`, and leave the others to `make test-wide`."""
+    return [_row(value) if stays(value) else _wide(_row(value)) for value in values]
+
+
+def _wide(row: ParameterSet) -> ParameterSet:
+    return row._replace(marks=[*row.marks, WIDE])
 
 
 def _row(value: object) -> ParameterSet:

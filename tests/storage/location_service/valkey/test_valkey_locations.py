@@ -313,7 +313,7 @@ for key in (ROWS, KEYS.servers, KEYS.identity, KEYS.leases, KEYS.dead, KEYS.rows
 
 
 @pytest.mark.usefixtures("is_quick")
-@pytest.mark.parametrize("poison", wide_after(20, POISONS))
+@pytest.mark.parametrize("poison", wide_after(10, POISONS))
 def test_whatever_is_written_stops_nobody_and_heals_by_itself(
     begin: Begin, fe1: ValkeyMember, valkey: ValkeyServer, poison: str
 ) -> None:
