@@ -31,8 +31,8 @@ class Usage:
     are up. *branches* are those that wait for their final response. *octets* are in memory until its requests are over.
     *demand* is what it asks for under overload. *within* is the account of the server that sends this principal's requests to
     us; it counts them as well. *elsewhere* are the counts at other processes of this server; *observer* tells them ours, and
-    *told* are those that it told last, and a *step* is the difference that is told. Callers change the counts when they open
-    and end links and branches; a message of a client or a partner needs no look-up.
+    *told* are those that it told last. Callers change the counts when they open and end links and branches; a message of a
+    client or a partner needs no look-up.
     """
 
     __slots__ = (
@@ -50,15 +50,12 @@ class Usage:
         "octets_elsewhere",
         "octets_told",
         "refused",
-        "step_branches",
-        "step_octets",
         "within",
     )
 
     def __init__(self, kind: str, name: str, most_branches: int, most_octets: int, within: Usage | None = None) -> None:
         self.kind, self.name, self.within = kind, name, within
         self.most_branches, self.most_octets = most_branches, most_octets
-        self.step_branches, self.step_octets = -(-most_branches // STEPS), -(-most_octets // STEPS)  # rounded up
         self.links = self.branches = self.octets = self.refused = 0
         self.branches_elsewhere = self.branches_told = self.octets_elsewhere = self.octets_told = 0
         self.observer: UsageObserver | None = None
@@ -86,12 +83,14 @@ class Usage:
             account = account.within
 
     def tell(self, observer: UsageObserver) -> None:
-        """Tell the counts if they differ by a step, or are zero again; this runs for each change, so it calls nothing."""
+        """Tell the counts if they differ by a step, or are zero again; this runs for each change, so it does not call `abs`."""
         branches, octets = self.branches - self.branches_told, self.octets - self.octets_told
-        differs = branches >= self.step_branches or octets >= self.step_octets
-        differs = differs or branches <= -self.step_branches or octets <= -self.step_octets
+        if branches < 0:
+            branches = -branches
+        if octets < 0:
+            octets = -octets
         is_over = self.branches == 0 and self.octets == 0 and (self.branches_told != 0 or self.octets_told != 0)
-        if differs or is_over:
+        if is_over or branches * STEPS >= self.most_branches or octets * STEPS >= self.most_octets:
             self.branches_told, self.octets_told = self.branches, self.octets
             observer.changed(self)
 
