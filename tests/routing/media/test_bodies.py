@@ -29,6 +29,12 @@ def carrying(body: bytes, content_type: str | None, *headers: tuple[str, str]) -
         (SDES, None, [SDES]),
         (SDES, "text/plain", [SDES]),
         (b"hello", "text/plain", []),
+        *(
+            (text, "text/plain", [text])
+            for end in "\x1e\x85\u2028"
+            for text in [f"v=0{end} m=audio 5 RTP/AVP 0".encode()]
+        ),
+        ("v=Å m=audio 5 RTP/AVP 0".encode(), "text/plain", []),  # its octet 0x85 ends no line
         (b"hello", None, []),
         (b"", None, []),
         (multipart((SDP, SDES)), MIXED, [SDES]),

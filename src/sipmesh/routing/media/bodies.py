@@ -37,8 +37,8 @@ OPAQUE: Final = frozenset(
 PLAIN_ENCODINGS: Final = frozenset({"", "identity", "7bit", "8bit", "binary"})
 
 _RULE: Final = "RFC 5621 section 3"
-_MEDIA_LINE: Final = re.compile(rb"(?:\A|[\r\n\x00\x0b\x0c])[ \t]*[mM][ \t]*=")
-"""The start of a media line for the most tolerant reader of SDP."""
+_MEDIA_LINE: Final = re.compile(rb"(?:\A|[\r\n\x00\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9])[ \t]*[mM][ \t]*=")
+"""The start of a media line for the most tolerant reader of SDP, whose lines may end as those of Unicode do (U+0085, U+2028)."""
 FEWEST_DELIMITERS: Final = 2
 _HEADER_END: Final = re.compile(rb"\r?\n\r?\n")
 _ROW_END: Final = re.compile("\r?\n")
