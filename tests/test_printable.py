@@ -38,6 +38,7 @@ def test_lines_of_a_document_stay_lines() -> None:
 
 
 @pytest.mark.parametrize("ensure_ascii", wide_after(1, [False, True]), ids=["raw", "escaped"])
+@pytest.mark.wide
 def test_json_keeps_its_meaning_for_every_character(ensure_ascii: bool) -> None:  # noqa: FBT001 - a parameter
     made = printable_json(json.dumps([EVERY_CHARACTER], ensure_ascii=ensure_ascii, indent=1))
     assert json.loads(made) == [EVERY_CHARACTER.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")]

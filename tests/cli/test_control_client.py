@@ -70,6 +70,7 @@ def test_a_revocation_closes_the_links_that_stand_on_it_and_tells_which(network:
     hang_up(network)
 
 
+@pytest.mark.wide
 def test_a_changed_password_closes_the_users_links(network: Organisation) -> None:
     linked(network)
     changed = network.type("user", "password", "bob", "--password-stdin", typed="another\n")

@@ -74,6 +74,7 @@ def test_partners_reach_each_other_except_while_one_is_blocked(pair: tuple[Organ
     assert (again.code, again.json["verdict"]["subject"]) == (0, DOMAIN)
 
 
+@pytest.mark.wide
 def test_a_partners_certificate_is_judged_at_our_edge_without_being_told_so(
     pair: tuple[Organisation, Organisation],
 ) -> None:

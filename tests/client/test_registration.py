@@ -89,6 +89,7 @@ class Kept:
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_registration_is_refreshed_before_it_expires(
     certificates: Certificates,
 ) -> None:
@@ -177,6 +178,7 @@ async def test_wrong_password_is_tried_once(certificates: Certificates) -> None:
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_busy_server_is_tried_again_after_its_retry_after(certificates: Certificates) -> None:
     async with Registrar(certificates) as home:
         home.status = 503

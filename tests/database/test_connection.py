@@ -149,6 +149,7 @@ def test_server_that_hangs_itself_holds_nobody_up(postgres_url: str) -> None:
 
 
 @pytest.mark.peer("postgresql")
+@pytest.mark.wide
 def test_server_that_takes_no_connection_holds_nobody_up(postgres_url: str, cluster: Cluster) -> None:
     with cluster.hung(), pytest.raises(OperatorError, match="timeout"):
         used(postgres_url, DatabaseTimeouts(connect_s=2), "SELECT 1")

@@ -42,6 +42,7 @@ def read_until(process: subprocess.Popen[bytes], words: bytes) -> bytes:
     return seen
 
 
+@pytest.mark.wide
 def test_every_line_is_as_it_must_be_and_a_demo_that_was_kept_leaves_no_process(tmp_path: Path) -> None:
     """The lines fit on a screen of 80 columns, and are about as many as a person reads.
 

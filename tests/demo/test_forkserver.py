@@ -39,6 +39,7 @@ def runs(pid: int) -> bool:
         return False
 
 
+@pytest.mark.wide
 def test_command_has_its_folder_environment_and_input(example: Organisation) -> None:
     """The command line, the working folder and the environment of the process that asks stay as they are."""
     before = Path.cwd(), dict(os.environ)

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from cli.world import sipmesh
 from sipmesh.topology.document.model import Topology
 from sipmesh.topology.document.parts.federation import Partner
@@ -9,6 +11,7 @@ from support.checkout import DOCS, ROOT
 from tools.docs import cli_page, log_page, topology_page
 
 
+@pytest.mark.wide
 def test_page_of_commands_has_a_section_for_each_command() -> None:
     shown = re.findall(r"^#+ `sipmesh ?(.*)`$", cli_page.page(), re.MULTILINE)
     assert {"init", "topology publish", "ca root prepare", "partner add", "join grant"} <= set(shown)
@@ -27,6 +30,7 @@ def test_page_of_the_topology_links_to_parts_that_it_has() -> None:
     assert set(re.findall(r"\]\(#([a-z]+)\)", page)) <= heads
 
 
+@pytest.mark.wide
 def test_page_of_the_log_has_events_of_every_way_to_write_one() -> None:
     """By a logger, by the limited log whose first argument is the principal, and by a name that a module imports."""
     texts = {event.text for event in log_page.events()}

@@ -45,6 +45,7 @@ def test_two_phones_on_two_front_ends_write_and_call_over_srtp(network: DemoNetw
     runner.run(write_and_call(dora, emil))
 
 
+@pytest.mark.wide
 def test_two_phones_of_two_organisations_write_and_call_over_srtp(network: DemoNetwork, runner: asyncio.Runner) -> None:
     dora = phone(network, "dora", FE1, tone=440, friend="sip:fritz@partner.test")
     fritz = phone(network, "fritz", PARTNER_FE, tone=880)
@@ -136,6 +137,7 @@ def test_message_to_a_phone_that_is_off_arrives_when_it_is_switched_on(
     assert runner.run(play()) == ["first", "second"]
 
 
+@pytest.mark.wide
 def test_phone_sees_its_friend_come_and_go(network: DemoNetwork, runner: asyncio.Runner) -> None:
     """It subscribes to its friend's presence and to its own waiting messages; both publish."""
     dora = phone(network, "dora", FE1, records=False, friend="sip:emil@example.test", watches=True)

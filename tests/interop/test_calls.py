@@ -62,6 +62,7 @@ async def offered(by: Baresip, other: Baresip, command: str) -> None:
 @pytest.mark.parametrize(
     "users", wide_after(1, [(ONE_ORGANISATION,), (ACROSS,)]), ids=["one organisation", "a partner"]
 )
+@pytest.mark.wide
 def test_each_side_holds_resumes_and_hangs_up(
     network: DemoNetwork, runner: asyncio.Runner, users: tuple[str, ...]
 ) -> None:
@@ -150,6 +151,7 @@ def test_phone_may_hang_up_before_it_has_registered_again(network: DemoNetwork, 
     assert "SIP/2.0 407" in dora.log
 
 
+@pytest.mark.wide
 def test_call_goes_on_through_the_other_front_end_once_the_phone_has_come_back_there(
     network: DemoNetwork, runner: asyncio.Runner
 ) -> None:

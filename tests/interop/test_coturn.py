@@ -91,6 +91,7 @@ async def test_coturn_relays_for_a_user_with_credentials_and_for_nobody_else(poo
 
 
 @on_loop
+@pytest.mark.wide
 async def test_remote_user_gets_credentials_through_the_edge_and_only_its_own(remote: Network, coturn: Coturn) -> None:
     """Eve has logged in at the edge as bob. Nobody gets anything there without a login."""
     write_turn(remote, coturn.url)

@@ -119,6 +119,7 @@ def test_messages_and_calls_cross_the_border_both_ways(world: World, runner: asy
     runner.run(play())
 
 
+@pytest.mark.wide
 def test_a_partner_under_another_name_is_refused_both_ways(world: World, runner: asyncio.Runner) -> None:
     """The same Kamailio under the same CA with one property changed: the name in its certificate."""
 

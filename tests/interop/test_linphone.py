@@ -53,6 +53,7 @@ async def paused(dora: Linphone, other: Baresip) -> None:
 @pytest.mark.parametrize(
     ("user", "server"), wide_after(1, [("emil", FE2), ("fritz", PARTNER_FE)]), ids=["ours", "a partner"]
 )
+@pytest.mark.wide
 def test_it_calls_and_is_called_and_both_sides_hang_up(
     network: DemoNetwork, runner: asyncio.Runner, user: str, server: str
 ) -> None:

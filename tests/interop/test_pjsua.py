@@ -48,6 +48,7 @@ async def hears(other: Baresip) -> None:
 @pytest.mark.parametrize(
     ("user", "server"), wide_after(1, [("emil", FE2), ("fritz", PARTNER_FE)]), ids=["ours", "a partner"]
 )
+@pytest.mark.wide
 def test_it_talks_with_baresip_over_srtp(network: DemoNetwork, runner: asyncio.Runner, user: str, server: str) -> None:
     """Each calls the other, and each hears the other. With SDES: its wheel is built without DTLS."""
     gina, other = pjsua(network), phone(network, user, server)
@@ -71,6 +72,7 @@ def test_it_talks_with_baresip_over_srtp(network: DemoNetwork, runner: asyncio.R
 
 
 @pytest.mark.peer("linphone")
+@pytest.mark.wide
 def test_it_talks_with_linphone_over_srtp(network: DemoNetwork, runner: asyncio.Runner) -> None:
     """In both directions."""
     example = network.example

@@ -62,6 +62,7 @@ async def written(writer: Baresip, reader: Baresip, text: str) -> None:
 
 
 @pytest.mark.parametrize(("here", "there"), wide_after(1, [(EDGE, FE1), (EDGE, EDGE), (FE1, FE3), (FE3, FE1)]))
+@pytest.mark.wide
 def test_phones_write_and_call_from_where_their_users_are_not_at_home(
     network: DemoNetwork, runner: asyncio.Runner, here: str, there: str
 ) -> None:

@@ -24,6 +24,7 @@ def _signing(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -
 
 
 @pytest.mark.parametrize(("first", "second"), wide_after(1, [("dora", "fritz"), ("fritz", "dora")]))
+@pytest.mark.wide
 def test_call_with_dtls_srtp_is_signed_on_its_way(
     signing: DemoNetwork, runner: asyncio.Runner, first: str, second: str
 ) -> None:

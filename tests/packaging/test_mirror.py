@@ -73,6 +73,7 @@ def test_folder_stands_for_all_modules_in_it() -> None:
     assert mirror.selected(known, ["sip/uri.py"]) == known[:1]
 
 
+@pytest.mark.wide
 def test_module_is_measured_by_its_own_tests_alone() -> None:
     """In a process of its own: what this one has imported is not counted again."""
     command = [sys.executable, str(ROOT / "tools" / "mirror.py"), "trust/role.py"]

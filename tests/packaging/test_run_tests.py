@@ -46,6 +46,7 @@ def test_run_that_passes_runs_nothing_again(tmp_path: Path) -> None:
     assert (done.returncode, "Once more" in done.stdout) == (0, False)
 
 
+@pytest.mark.wide
 def test_test_that_passes_alone_is_named_and_the_run_is_green(tmp_path: Path) -> None:
     done = run(tmp_path, PASSES, FAILS_ONCE, processes=1)
     assert done.returncode == 0

@@ -134,6 +134,7 @@ async def test_call_at_the_backup_pool_ends_there_before_its_user_is_given_back(
 
 
 @on_loop
+@pytest.mark.wide
 async def test_backup_pool_stores_no_message(three_pools: Network) -> None:
     """What it stored would stay there when the home pool is back."""
     back(three_pools.organisations[0], after_s=2)

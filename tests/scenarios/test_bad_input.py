@@ -174,6 +174,7 @@ async def test_user_who_sends_a_message_in_pieces_within_its_deadline_is_served(
 
 @pytest.mark.parametrize(("every_s", "passes"), [(4, True), (5, False)])
 @on_jumping_loop
+@pytest.mark.wide
 async def test_large_message_of_a_server_passes_at_the_least_rate_and_not_below(
     pool: Network, every_s: int, *, passes: bool
 ) -> None:

@@ -25,6 +25,7 @@ AT_ONCE_S = 5.0
 
 @pytest.mark.parametrize("method", wide_after(1, ["INVITE", "MESSAGE", "OPTIONS"]))
 @on_loop
+@pytest.mark.wide
 async def test_request_that_waits_behind_a_killed_server_is_answered_at_once(
     example: Organisation, method: str
 ) -> None:

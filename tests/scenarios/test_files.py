@@ -35,6 +35,7 @@ async def test_new_certificate_is_shown_from_then_on_and_live_links_stay(example
 
 
 @on_loop
+@pytest.mark.wide
 async def test_certificate_that_cannot_be_used_leaves_the_old_one_in_force_until_it_is_mended(
     example: Organisation,
 ) -> None:

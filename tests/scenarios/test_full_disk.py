@@ -26,6 +26,7 @@ def with_another_domain(document: dict[str, Any]) -> None:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_server_works_on_a_full_disk_and_catches_up_by_itself(managed: Managed) -> None:
     """Its link to management stays up, `status` shows the file and the remedy, and it starts without room too."""
     async with managed:

@@ -62,6 +62,7 @@ async def test_user_who_is_registered_nowhere_gets_480_once_all_servers_have_sai
 
 
 @on_loop
+@pytest.mark.wide
 async def test_store_that_is_away_is_told_once_and_costs_new_registrations_only(
     hosts: TwoHosts, valkey: ValkeyServer
 ) -> None:
@@ -138,6 +139,7 @@ async def test_host_with_another_key_is_named_to_the_operator_and_no_user_is_sai
 
 
 @on_loop
+@pytest.mark.wide
 async def test_store_that_hangs_is_found_out_and_used_again_when_it_goes_on(
     hosts: TwoHosts, valkey: ValkeyServer
 ) -> None:

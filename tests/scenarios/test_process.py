@@ -127,6 +127,7 @@ async def test_second_sigterm_ends_a_server_at_once_and_leaves_nobody_without_an
 
 
 @on_loop
+@pytest.mark.wide
 async def test_server_that_hangs_is_found_out_and_is_used_again_when_it_goes_on(example: Organisation) -> None:
     """The promise is three seconds; the log says that it was the silence, and not a deadline of the requests."""
     async with Network((example,)) as network, serving(example, FE1) as server, serving(example, FE2) as mate:

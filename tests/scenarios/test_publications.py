@@ -269,6 +269,7 @@ def partner_entry(network: Managed, partner: Organisation) -> dict[str, object]:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_partner_comes_and_goes_by_publications(managed: Managed, partner_model: Organisation) -> None:
     """Its links, and only those, go down when it is blocked, and when it is removed; its lists travel with the version."""
     credentials = partner_model.credentials(PARTNER_EDGE)
@@ -311,6 +312,7 @@ async def test_partner_comes_and_goes_by_publications(managed: Managed, partner_
 
 
 @on_loop
+@pytest.mark.wide
 async def test_without_management_servers_start_from_what_they_hold_and_calls_go_on(managed: Managed) -> None:
     async with managed:
         await managed.start(MGMT, *MEMBERS)
@@ -330,6 +332,7 @@ async def test_without_management_servers_start_from_what_they_hold_and_calls_go
 
 
 @on_loop
+@pytest.mark.wide
 async def test_servers_catch_up_when_management_is_back(managed: Managed) -> None:
     """Also one that was off while others got a version."""
     async with managed:
@@ -425,6 +428,7 @@ def add_user(organisation: Organisation, name: str, pool: str) -> None:
 
 
 @within(60)
+@pytest.mark.wide
 async def test_users_change_on_every_server_as_the_operator_types(managed: Managed) -> None:
     """Added, given a new password, moved to another pool, removed: each takes effect where the user is at home."""
 
@@ -464,6 +468,7 @@ async def test_users_change_on_every_server_as_the_operator_types(managed: Manag
 
 
 @within(60)
+@pytest.mark.wide
 async def test_aliases_change_on_every_server_as_the_operator_types_and_close_no_link(managed: Managed) -> None:
     """Added and removed: each server of each pool follows, and the audit log has who did it."""
 
@@ -527,6 +532,7 @@ async def test_status_tells_who_is_cut_off_and_leaves_with_1(managed: Managed) -
 
 
 @on_loop
+@pytest.mark.wide
 async def test_edge_that_is_cut_off_is_not_taken_for_one_that_speaks(managed: Managed) -> None:
     """A front end goes on to bring what an edge said last, and says how old that is; the one that heard it last counts."""
     async with managed:
@@ -651,6 +657,7 @@ async def test_nobody_is_called_a_stranger_before_the_users_have_come(managed: M
 
 
 @on_loop
+@pytest.mark.wide
 async def test_list_that_begins_in_the_future_is_taken_by_nobody_and_heals_by_itself(managed: Managed) -> None:
     """Management's clock was 40 days ahead for a moment, and signed; once it is right the next list is in force everywhere."""
     async with managed:

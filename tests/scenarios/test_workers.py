@@ -66,6 +66,7 @@ async def test_phones_of_both_workers_reach_each_other_and_phones_of_another_ser
 
 
 @on_loop
+@pytest.mark.wide
 async def test_operator_sees_one_server(example: Organisation) -> None:
     """Links, verdicts, users, metrics and the status are those of both workers."""
     metrics = free_port()
@@ -129,6 +130,7 @@ async def test_worker_that_hangs_keeps_no_revoked_peer(example: Organisation) ->
 
 
 @on_loop
+@pytest.mark.wide
 async def test_killed_worker_takes_only_its_links_with_it_and_is_replaced(example: Organisation) -> None:
     """The file of the topology is broken meanwhile: the new worker gets the version in force."""
     async with two_workers(example) as two:

@@ -59,6 +59,7 @@ async def status_of(sender: Peer, user: str) -> int:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_phones_of_both_workers_and_of_another_host_reach_each_other(
     example: Organisation, tmp_path: Path, valkey: ValkeyServer
 ) -> None:

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from scenarios.test_workers import ONE, TWO, call, pass_message
 from sipmesh.demo.organisation import Organisation
 from support.backing import back
@@ -36,6 +38,7 @@ async def logged(two: Workers, event: str, times: int) -> None:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_each_worker_serves_the_users_of_the_lost_pool_and_gives_them_back(
     two_pools_model: Organisation, tmp_path: Path
 ) -> None:
@@ -63,6 +66,7 @@ async def test_each_worker_serves_the_users_of_the_lost_pool_and_gives_them_back
 
 
 @on_loop
+@pytest.mark.wide
 async def test_worker_that_is_replaced_takes_over_again_and_reaches_phones_of_the_other_worker(
     two_pools_model: Organisation, tmp_path: Path
 ) -> None:

@@ -114,6 +114,7 @@ def test_separators_never_change_a_number(digits: str, data: st.DataObject) -> N
 
 
 @given(st.text(max_size=40))
+@pytest.mark.wide
 def test_any_text_is_a_number_or_is_refused(text: str) -> None:
     try:
         found = TelUri.parse(f"tel:{text}")

@@ -47,6 +47,7 @@ def moved(organisation: Organisation, shared: SharedDatabase) -> ManagementDb:
     return ManagementDb(organisation.folder)
 
 
+@pytest.mark.wide
 def test_all_rows_are_in_the_database_afterwards_and_numbers_go_on(
     published: Organisation, shared: SharedDatabase
 ) -> None:

@@ -224,6 +224,7 @@ async def test_silent_connections_do_not_count_as_handshakes(
 
 @pytest.mark.parametrize(("reserved", "codes"), [(True, []), (False, ["too-many-handshakes"])])
 @on_loop
+@pytest.mark.wide
 async def test_handshake_of_a_server_in_the_topology_has_its_own_budget(
     ca: Authority, here: Identity, *, reserved: bool, codes: list[str]
 ) -> None:

@@ -9,6 +9,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+import pytest
+
 from sipmesh.transport.hop import Hop
 from sipmesh.trust.evidence import LinkKind
 from support.running import until
@@ -33,6 +35,7 @@ def hear_nothing(link: Link) -> None:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_idle_link_ends_on_both_sides_when_one_direction_is_lost(
     ca: Authority, here: Identity, there: Identity
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from cli.world import FE1, FE2, Organisation, end, sipmesh, until
 
 
+@pytest.mark.wide
 def test_register_tells_what_the_server_proved(running: Organisation) -> None:
     told = running.acting("register", "alice", "--json")
     assert (told.code, told.json["status"], told.json["server"]) == (0, 200, "example.com")

@@ -100,6 +100,7 @@ def test_a_check_says_what_is_not_published(organisation: Organisation) -> None:
     assert "example.net" in organisation.type("topology", "check", "--json").json["unpublished"][0]
 
 
+@pytest.mark.wide
 def test_a_server_that_joins_by_a_version_is_not_waited_for(organisation: Organisation) -> None:
     """It cannot run before the version that names it; one that should run and does not is told as ever."""
     organisation.serve(FE1)

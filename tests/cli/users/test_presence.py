@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from cli.world import DOMAIN, Organisation
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_db import ManagementDb
 
 
+@pytest.mark.wide
 def test_rule_is_set_listed_and_removed_with_a_line_in_the_audit_log(organisation: Organisation) -> None:
     organisation.add_user("alice")
     assert "Without a rule: allow" in organisation.type("user", "presence", "list").out

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 
+import pytest
+
 from cli.world import DOMAIN, FE1, MGMT, START_S, Organisation, Result
 
 ALICE, BOB = f"alice@{DOMAIN}", f"bob@{DOMAIN}"
@@ -21,6 +23,7 @@ def sent_until(organisation: Organisation, status: int) -> Result:
         assert time.monotonic() < ends, sent.out
 
 
+@pytest.mark.wide
 def test_disabled_user_is_shut_out_until_enabled(organisation: Organisation) -> None:
     """With the right password; the response is that to a wrong one. Others are not touched."""
     organisation.add_user("alice")

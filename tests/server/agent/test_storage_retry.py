@@ -6,6 +6,8 @@ import asyncio
 import errno
 from pathlib import Path
 
+import pytest
+
 from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.errors import RemoteError
 from sipmesh.pki.file_error import FileError
@@ -40,6 +42,7 @@ def crl(body: bytes, name: str = "a.crl") -> Item:
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_attempts_become_rare_and_end_with_success() -> None:
     receiver, loop = Receiver(), asyncio.get_running_loop()
     receiver.retry.failed("m", crl(b"one"))

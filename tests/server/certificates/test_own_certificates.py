@@ -107,6 +107,7 @@ async def test_certificate_that_peers_would_refuse_is_not_used_until_it_is_valid
 
 
 @on_loop
+@pytest.mark.wide
 async def test_links_that_we_opened_under_the_old_certificate_are_replaced_before_it_expires(pool: Network) -> None:
     async with pool:
         alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sipmesh.server.console.operations import TABLE
 from support.console import Answer, Visitor, management_with_console
 from support.managed import MGMT
@@ -134,6 +136,7 @@ def _result(answer: Any) -> Any:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_operator_has_servers_probe_their_links_and_a_viewer_does_not(tmp_path: Path) -> None:
     async with (
         management_with_console(tmp_path) as network,

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sipmesh.demo.ports import HOST
 from support.console import Answer, Visitor, management_with_console
 from support.managed import MGMT, Managed, servers_of, without
@@ -43,6 +45,7 @@ def links_of(report: Any) -> dict[tuple[str, str], bool]:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_plan_has_what_the_command_prints_and_a_stranger_does_not_see_it(tmp_path: Path) -> None:
     async with (
         management_with_console(tmp_path) as network,
@@ -68,6 +71,7 @@ def printed(file: Path) -> str:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_change_is_published_and_verified_by_the_servers_and_a_viewer_cannot(tmp_path: Path) -> None:
     async with (
         running(tmp_path) as network,
@@ -87,6 +91,7 @@ async def test_change_is_published_and_verified_by_the_servers_and_a_viewer_cann
 
 
 @on_loop
+@pytest.mark.wide
 async def test_link_that_works_no_more_takes_the_version_back(tmp_path: Path) -> None:
     """The edge has an address in the draft at which nobody is; without a rollback the version stays."""
     async with running(tmp_path) as network, Visitor(network, "otto-token") as operator:
@@ -103,6 +108,7 @@ async def test_link_that_works_no_more_takes_the_version_back(tmp_path: Path) ->
 
 
 @on_loop
+@pytest.mark.wide
 async def test_plan_that_issues_certificates_needs_a_security_officer(tmp_path: Path) -> None:
     async with (
         running(tmp_path) as network,
@@ -124,6 +130,7 @@ async def test_plan_that_issues_certificates_needs_a_security_officer(tmp_path: 
 
 
 @on_loop
+@pytest.mark.wide
 async def test_draft_that_breaks_something_needs_force_and_so_a_security_officer(tmp_path: Path) -> None:
     async with (
         running(tmp_path) as network,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from sipmesh.demo.nameserver import NameServer
 from sipmesh.demo.ports import HOST
 from support.managed import MGMT, Managed
@@ -20,6 +22,7 @@ async def probed(network: Managed, wait_s: float = 30, **links: list[str]) -> di
 
 
 @on_loop
+@pytest.mark.wide
 async def test_front_end_and_edge_probe_their_own_links(managed: Managed) -> None:
     """The order for the edge is passed on by the front end, and its result comes back with its report."""
     async with managed:
@@ -44,6 +47,7 @@ async def test_server_that_cannot_be_asked_has_failed(managed: Managed) -> None:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_servers_ask_dns_and_one_that_is_away_is_named(managed: Managed) -> None:
     """An order to probe links asks DNS nothing."""
     server = await NameServer({(FE1, "A"): ["192.0.2.7"]}).start(HOST)

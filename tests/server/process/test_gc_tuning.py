@@ -83,6 +83,7 @@ class Cycle:
 
 
 @pytest.mark.usefixtures("collector", "looks")
+@pytest.mark.wide
 def test_collections_that_find_nothing_are_left_out_but_for_a_sample() -> None:
     gc.collect(0)
     left_out = [_frozen_by_a_collection() for _ in range(2 * SAMPLE)]
@@ -105,6 +106,7 @@ def test_no_collection_is_left_out_where_there_is_something_to_find() -> None:
         assert {seen() for seen in watched} == {None}
 
 
+@pytest.mark.wide
 def test_what_was_left_out_is_collected_with_all_the_rest(collector: GcTuning) -> None:
     gc.collect(0)
     cycle = Cycle()
@@ -133,6 +135,7 @@ def test_full_collection_runs_when_not_busy_or_overdue(
 
 
 @on_loop
+@pytest.mark.wide
 async def test_calls_and_messages_make_no_cycles(home: Network) -> None:
     """This includes links that have closed."""
     async with home:

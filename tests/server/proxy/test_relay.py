@@ -43,6 +43,7 @@ async def test_closed_link_ends_its_requests(home: Network) -> None:
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_registration_without_a_refresh_expires(home: Network) -> None:
     """It expires by the loop's time, which nobody can set; the default is ten minutes."""
     async with ticking(home) as (node, alice, _):

@@ -396,6 +396,7 @@ def test_management_without_the_ca_renews_nothing(place: Place, tmp_path: Path) 
     assert renew_own(place.view(MGMT), tmp_path / "nowhere", NOW + timedelta(days=100)) == []
 
 
+@pytest.mark.wide
 def test_renewal_that_is_killed_at_any_step_is_finished_at_the_next_start(place: Place) -> None:
     """Also on a server of a management pool that follows: other servers have sealed the CA to the key in the ledger."""
     shown = place.view(MGMT)

@@ -155,6 +155,7 @@ def test_users_are_copied_into_a_database_without_users_only(backed_up: Organisa
 
 
 @pytest.mark.peer("postgresql")
+@pytest.mark.wide
 def test_users_in_postgresql_are_exported(backed_up: Organisation, tmp_path: Path, postgres_url: str) -> None:
     folder = tmp_path / "e"
     shutil.copytree(backed_up.folder, folder)

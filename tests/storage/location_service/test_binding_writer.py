@@ -174,6 +174,7 @@ def test_rows_of_a_server_that_renews_no_more_are_dropped_and_it_finds_out(bench
     assert bench.store.write([], FE2, 3)[1] is True
 
 
+@pytest.mark.wide
 def test_lock_ends_no_lease_however_long_it_lasts(bench: Bench, lock: Callable[[str], object]) -> None:
     """Where nobody can write, nobody falls behind."""
     bench.store.begin(FE2, 3)

@@ -171,6 +171,7 @@ def test_unknown_user_is_not_moved(users: Users) -> None:
 
 
 @only_postgresql
+@pytest.mark.wide
 def test_more_users_may_change_than_a_query_has_parameters(users: Users, server: Users, url: str) -> None:
     """As an import does: PostgreSQL counts the parameters of a query in 16 bits."""
     many = 70_000

@@ -108,6 +108,7 @@ async def test_bytes_survive_a_full_socket(ca: Authority, here: Identity, there:
 
 @both_ports
 @on_loop
+@pytest.mark.wide
 async def test_peer_that_never_reads_is_closed_by_time_and_not_by_a_message(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:

@@ -134,6 +134,7 @@ def test_many_short_calls_are_not_cut() -> None:
     watchdog.stop()
 
 
+@pytest.mark.wide
 def test_thread_sleeps_without_handshakes_and_wakes_for_the_next() -> None:
     watchdog, tls = CallWatchdog(), Cut()
     assert "asleep" in repr(watchdog)

@@ -50,6 +50,7 @@ def _resolver(three: Organisation, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.mark.peer("knot")
 @pytest.mark.peer("unbound")
+@pytest.mark.wide
 def test_missing_stale_wrong_and_bogus_records_are_told_apart(three: Organisation, resolver: tuple[str, Path]) -> None:
     checked = three.type("topology", "dns", "check", "--server", resolver[0], "--for", "phones", "--json")
     assert checked.code == 1
@@ -72,6 +73,7 @@ def test_missing_stale_wrong_and_bogus_records_are_told_apart(three: Organisatio
 
 @pytest.mark.peer("knot")
 @pytest.mark.peer("unbound")
+@pytest.mark.wide
 def test_zones_as_printed_are_right(three: Organisation, tmp_path: Path) -> None:
     """The twin of the test above."""
     zones = zone_files(three)
@@ -96,6 +98,7 @@ def test_formats_and_purposes(three: Organisation) -> None:
 
 @pytest.mark.peer("knot")
 @pytest.mark.peer("unbound")
+@pytest.mark.wide
 def test_tlsa_records_are_compared_with_their_dnssec_status(organisation_model: Organisation, tmp_path: Path) -> None:
     """A right record, a missing, a wrong and a stale one, one that is bogus, and one in a zone that is not signed."""
     made = organisation_model.copied(tmp_path / "o")

@@ -23,6 +23,7 @@ RECORDS = [DnsRecord(FE1, "A", "192.0.2.1", Purpose.PHONES), DnsRecord(DOMAIN, "
 
 
 @pytest.mark.peer("knot")
+@pytest.mark.wide
 def test_front_end_sees_a_missing_record_and_the_others_are_right(
     organisation_model: Organisation, tmp_path: Path
 ) -> None:

@@ -100,6 +100,7 @@ def test_failed_verification_takes_version_and_certificates_back(live: Organisat
     live.file.write_text(text)
 
 
+@pytest.mark.wide
 def test_crl_that_servers_cannot_fetch_takes_the_version_back(live: Organisation) -> None:
     """The same with a URL that has the CRL is verified, by each server for itself."""
     text, number, content = live.file.read_text(), in_force(live), (live.folder / "ca/root.crl").read_bytes()

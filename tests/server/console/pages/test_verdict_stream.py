@@ -57,6 +57,7 @@ async def event(answer: aiohttp.ClientResponse) -> tuple[int, str]:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_refusal_comes_as_a_row_of_the_page_and_once(tmp_path: Path) -> None:
     async with management_with_console(tmp_path) as network, Visitor(network) as viewer:
         await viewer.log_in("viewer")
@@ -78,6 +79,7 @@ async def test_refusal_comes_as_a_row_of_the_page_and_once(tmp_path: Path) -> No
 
 
 @on_loop
+@pytest.mark.wide
 async def test_stream_ends_when_the_operator_logs_out(tmp_path: Path) -> None:
     """The stream of another session goes on."""
     async with (
@@ -118,6 +120,7 @@ async def test_nobody_without_a_session_gets_the_stream(tmp_path: Path) -> None:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_session_has_a_bounded_number_of_streams(tmp_path: Path) -> None:
     """A stream that ends makes room for another one."""
     async with management_with_console(tmp_path) as network, Visitor(network) as viewer:

@@ -90,6 +90,7 @@ def _ends(pool: Pool) -> Iterator[Ends]:
     follower.close()
 
 
+@pytest.mark.wide
 def test_each_file_of_the_ca_arrives_and_only_what_changes_is_sealed_again(ends: Ends) -> None:
     given = ends.give()
     assert f"{MGMT2}: ca/issuing.key" in given

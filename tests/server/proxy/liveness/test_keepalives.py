@@ -125,6 +125,7 @@ async def test_quiet_link_stays_up_and_keepalives_count_as_no_messages(pool: Net
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_peer_of_other_make_is_judged_once_it_has_sent_a_keepalive(pool: Network) -> None:
     """An application that opens a link to us need not know RFC 5626."""
     async with pool:

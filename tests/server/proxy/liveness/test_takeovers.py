@@ -35,6 +35,7 @@ async def test_pool_is_taken_over_after_its_time_and_given_back_with_its_first_a
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_short_answer_starts_the_time_again(two_pools: Network) -> None:
     pair(two_pools)
     two_pools.starts = (FE3,)
@@ -50,6 +51,7 @@ async def test_short_answer_starts_the_time_again(two_pools: Network) -> None:
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_pool_without_a_backup_pool_is_taken_over_by_nobody(two_pools: Network) -> None:
     """The same with a backup pool is the test before the last one."""
     two_pools.starts = (FE3, FE4)
@@ -60,6 +62,7 @@ async def test_pool_without_a_backup_pool_is_taken_over_by_nobody(two_pools: Net
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_version_of_the_topology_that_names_another_backup_pool_ends_it_at_once(two_pools: Network) -> None:
     pair(two_pools)
     two_pools.starts = (FE3,)
@@ -88,6 +91,7 @@ async def test_split_that_nobody_is_told_of_is_found_out_by_the_links(two_pools:
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_process_that_has_started_again_waits_no_longer_than_the_other_ones(two_pools: Network) -> None:
     """Another process of this server has taken over. Here too no server of the pool may answer."""
     pair(two_pools)

@@ -83,6 +83,7 @@ async def test_links_are_closed_one_after_the_other(two_pools: Network) -> None:
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_call_that_is_never_ended_keeps_its_link_for_the_longest_time_only(two_pools: Network) -> None:
     async with two_pools:
         dora, bob = await two_pools.phone("dora", FE3), await two_pools.phone("bob", FE3)

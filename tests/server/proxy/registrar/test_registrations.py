@@ -104,6 +104,7 @@ async def test_locked_store_delays_who_changes_something_and_nobody_else(home: N
 
 
 @on_loop
+@pytest.mark.wide
 async def test_store_that_stays_locked_is_a_503_and_one_line_in_the_log(
     home: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:

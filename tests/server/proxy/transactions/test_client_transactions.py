@@ -33,6 +33,7 @@ async def test_call_without_any_response_gets_408_at_timer_b(home: Network) -> N
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_phone_that_rings_until_timer_c_is_cancelled_and_the_caller_gets_408(home: Network) -> None:
     """RFC 3261 16.8; the phone's 487 ends its branch, and is not forwarded: the caller sent no CANCEL."""
     async with ticking(home) as (node, alice, bob):
@@ -47,6 +48,7 @@ async def test_phone_that_rings_until_timer_c_is_cancelled_and_the_caller_gets_4
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_phone_that_ignores_its_cancel_times_out_after_half_a_minute(home: Network) -> None:
     async with ticking(home) as (node, alice, bob):
         began = node.loop.time()
@@ -71,6 +73,7 @@ async def test_each_provisional_response_restarts_timer_c(home: Network) -> None
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_repeated_100_does_not_restart_timer_c(home: Network) -> None:
     """RFC 3261 16.7 item 2: "status codes 101 to 199 inclusive (but not 100)". The CANCEL says why (RFC 3326)."""
     async with ticking(home) as (node, alice, bob):
@@ -86,6 +89,7 @@ async def test_repeated_100_does_not_restart_timer_c(home: Network) -> None:
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_2xx_that_crosses_the_end_of_timer_c_is_forwarded(home: Network) -> None:
     async with ticking(home) as (_, alice, bob):
         await alice.send(alice.request("INVITE", "sip:bob@example.test"))

@@ -87,6 +87,7 @@ def failing(member: ValkeyMember) -> str:
     return member.told[-1]
 
 
+@pytest.mark.wide
 def test_store_that_was_never_there_is_told_once_and_used_when_it_comes(valkey: ValkeyServer) -> None:
     """A server starts meanwhile."""
     valkey.kill()
@@ -105,6 +106,7 @@ def test_store_that_was_never_there_is_told_once_and_used_when_it_comes(valkey: 
         assert fe1.store.health.failing_since is None
 
 
+@pytest.mark.wide
 def test_store_that_hangs_is_left_after_the_time_of_a_reply(fe1: ValkeyMember, valkey: ValkeyServer) -> None:
     valkey.hang()
     try:
@@ -119,6 +121,7 @@ def test_store_that_hangs_is_left_after_the_time_of_a_reply(fe1: ValkeyMember, v
     assert fe1.rows() == [PHONE]
 
 
+@pytest.mark.wide
 def test_full_store_refuses_what_is_new_and_still_says_what_it_has(fe1: ValkeyMember, valkey: ValkeyServer) -> None:
     """Nothing is half made: the row that was to give way stays until the new one is there."""
     fe1.write([PHONE])
@@ -133,6 +136,7 @@ def test_full_store_refuses_what_is_new_and_still_says_what_it_has(fe1: ValkeyMe
     assert fe1.rows() == [newer]
 
 
+@pytest.mark.wide
 def test_idle_server_notices_a_full_store_and_its_end(fe1: ValkeyMember, valkey: ValkeyServer) -> None:
     valkey.ask("CONFIG", "SET", "maxmemory", "1")
     assert "OOM" in failing(fe1)
@@ -215,6 +219,7 @@ def test_rows_of_a_server_that_was_killed_end_and_are_swept(
     fe2.until(lambda: not valkey.ask("EXISTS", ROWS))
 
 
+@pytest.mark.wide
 def test_later_process_of_a_server_replaces_the_earlier_one(begin: Begin, fe1: ValkeyMember) -> None:
     begin(FE1, 8)
     told = begun(fe1)
@@ -502,6 +507,7 @@ def test_pool_cannot_reach_the_keys_of_another_pool(valkey: ValkeyServer, monkey
         assert "NOPERM" in failing(begin(FE1, 7))
 
 
+@pytest.mark.wide
 def test_user_of_the_store_without_a_right_is_told_and_heals(
     valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
