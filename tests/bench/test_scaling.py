@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from bench.many_servers import ManyServers, Passed, calls_of_a_decision, send
 from bench.network_size import Network
 from bench.scaling import SIZES, Costs, Demand, Habits, Machine, UserSize, tables
@@ -51,6 +53,7 @@ def test_page_says_where_the_users_document_ends() -> None:
     assert demand(40_000_000).parts == MOST_PARTS
 
 
+@pytest.mark.wide
 def test_tables_have_a_column_for_each_size() -> None:
     lines = tables((1_000, 2_000)).splitlines()
     assert "|  | 1,000 users | 2,000 users |" in lines

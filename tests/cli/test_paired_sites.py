@@ -6,6 +6,8 @@ import os
 import shlex
 from pathlib import Path
 
+import pytest
+
 from cli.world import Organisation, sipmesh
 from sipmesh.topology.document.load import load
 from sipmesh.topology.home_pools import backup_pools
@@ -19,6 +21,7 @@ def address(network: int) -> str:
     return f"127.{network}.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
 
 
+@pytest.mark.wide
 def test_steps_of_the_page_make_a_valid_topology(tmp_path: Path) -> None:
     """What docs/howto/second-site.md types into the draft, in its order, with an address of this machine."""
     page = (ROOT / "docs/howto/second-site.md").read_text()

@@ -105,6 +105,7 @@ async def test_registration_is_refreshed_before_it_expires(
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_granted_time_replaces_the_requested_time(certificates: Certificates) -> None:
     async with Registrar(certificates) as home:
         home.grants_s = 60
@@ -115,6 +116,7 @@ async def test_granted_time_replaces_the_requested_time(certificates: Certificat
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_lost_link_is_opened_again_and_the_same_device_registers(
     certificates: Certificates,
 ) -> None:
@@ -138,6 +140,7 @@ async def test_lost_link_is_opened_again_and_the_same_device_registers(
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_silent_server_is_left_and_used_again_later(certificates: Certificates) -> None:
     """It does not answer keepalives: the link closes, and the next link registers."""
     async with Registrar(certificates) as home, Kept(home) as kept:

@@ -19,6 +19,7 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_servers_answer_until_the_network_stops(folder: Path) -> None:
     """One of each organisation; a server of the partner has a control socket in the folder of the partner."""
     network = await DemoNetwork.build(folder)

@@ -13,6 +13,7 @@ from support.running import on_loop
 
 
 @on_loop
+@pytest.mark.wide
 async def test_people_write_and_call_and_every_row_is_good(tmp_path: Path) -> None:
     score = quiet_score()
     async with staged(tmp_path, score) as (network, people):

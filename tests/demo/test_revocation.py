@@ -24,6 +24,7 @@ async def test_links_of_a_revoked_server_close_and_it_comes_back_with_a_new_cert
 
 
 @on_loop
+@pytest.mark.wide
 async def test_link_that_stays_up_is_not_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(revocation, "PATIENCE_S", 0.0)
     score = quiet_score()

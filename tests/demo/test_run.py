@@ -46,6 +46,7 @@ def instead_of_the_acts(monkeypatch: pytest.MonkeyPatch, act: Callable[[Pause], 
     monkeypatch.setattr(run, "_perform", perform)
 
 
+@pytest.mark.wide
 def test_demo_without_any_result_ends_with_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     async def nothing(_pause: Pause) -> None:
         return
@@ -54,6 +55,7 @@ def test_demo_without_any_result_ends_with_1(monkeypatch: pytest.MonkeyPatch, tm
     assert played(tmp_path / "findings.txt")[0] == 1
 
 
+@pytest.mark.wide
 def test_demo_that_is_kept_says_how_a_phone_logs_in_and_stops_on_a_signal(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -66,6 +68,7 @@ def test_demo_that_is_kept_says_how_a_phone_logs_in_and_stops_on_a_signal(
     assert printed.splitlines()[-1] == "stopping"
 
 
+@pytest.mark.wide
 def test_pause_takes_one_line_of_the_standard_input(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

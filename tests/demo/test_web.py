@@ -66,6 +66,7 @@ async def map_of(network: DemoNetwork) -> str:
         return await answer.text()
 
 
+@pytest.mark.wide
 def test_link_to_the_map_logs_a_viewer_in(network: DemoNetwork, runner: asyncio.Runner) -> None:
     assert 'id="map"' in runner.run(map_of(network))
 
@@ -120,6 +121,7 @@ def test_each_act_is_as_expected_under_management_and_the_map_shows_impostors(
     assert score.right > 70
 
 
+@pytest.mark.wide
 def test_demo_without_pages_has_no_management(tmp_path: Path) -> None:
     async def build() -> DemoNetwork:
         network = await DemoNetwork.build(tmp_path)

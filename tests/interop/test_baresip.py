@@ -53,6 +53,7 @@ def test_two_phones_of_two_organisations_write_and_call_over_srtp(network: DemoN
 
 
 @pytest.mark.parametrize("media", ["", "srtp"])
+@pytest.mark.wide
 def test_phone_that_may_talk_in_the_clear_gets_488(network: DemoNetwork, runner: asyncio.Runner, media: str) -> None:
     """Without SRTP, or with SRTP as an option (RTP/AVP with a=crypto). With srtp-mand the same call comes up."""
     dora = phone(network, "dora", FE1, records=False, media=media)
@@ -89,6 +90,7 @@ def test_a_phone_refuses_a_server_under_a_ca_that_it_does_not_know(
     assert any("unknown ca" in one for one in saw), saw
 
 
+@pytest.mark.wide
 def test_phone_is_called_by_the_number_of_its_user(network: DemoNetwork, runner: asyncio.Runner) -> None:
     """As a phone writes a number that was dialled; a number of nobody gets 404."""
     users = Users(network.example.load().users_url)
@@ -113,6 +115,7 @@ def test_phone_is_called_by_the_number_of_its_user(network: DemoNetwork, runner:
     assert "404" in runner.run(play())
 
 
+@pytest.mark.wide
 def test_message_to_a_phone_that_is_off_arrives_when_it_is_switched_on(
     network: DemoNetwork, runner: asyncio.Runner
 ) -> None:

@@ -84,6 +84,7 @@ def test_each_side_holds_resumes_and_hangs_up(
 
 
 @pytest.mark.parametrize("users", wide_after(1, [(ACROSS,), (ONE_ORGANISATION,), (TO_THEIR_OWN,)]), ids="-".join)
+@pytest.mark.wide
 def test_each_side_transfers_the_other_to_a_third(
     network: DemoNetwork, runner: asyncio.Runner, users: tuple[str, ...]
 ) -> None:
@@ -135,6 +136,7 @@ def test_call_goes_on_through_the_front_end_that_was_killed_and_started_again(
     assert "stale=true" in dora.log
 
 
+@pytest.mark.wide
 def test_phone_may_hang_up_before_it_has_registered_again(network: DemoNetwork, runner: asyncio.Runner) -> None:
     """Its new link has proved nobody yet, so the BYE is challenged (407), and continues with the answer."""
     dora, emil = (phone(network, user, WHERE[user], records=False) for user in ("dora", "emil"))

@@ -103,6 +103,7 @@ async def call_succeeds(caller: UserAgent, callee: UserAgent) -> None:
         await event.over()
 
 
+@pytest.mark.wide
 def test_messages_and_calls_cross_the_border_both_ways(world: World, runner: asyncio.Runner) -> None:
     async def play() -> None:
         async with (

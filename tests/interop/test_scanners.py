@@ -81,6 +81,7 @@ def _ports(
 
 @pytest.mark.peer("sslscan")
 @each_port
+@pytest.mark.wide
 def test_sslscan_finds_two_versions_of_tls_strong_ciphers_and_nothing_old(
     ports: Ports, kind: LinkKind, tmp_path: Path
 ) -> None:

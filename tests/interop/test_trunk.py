@@ -48,6 +48,7 @@ async def logged(trunk: Trunk, text: str) -> None:
 @pytest.mark.parametrize(
     ("user", "field"), [("by401", "Authorization"), ("by407", "Proxy-Authorization")], ids=["401", "407"]
 )
+@pytest.mark.wide
 def test_trunk_challenges_a_phone_in_its_own_realm(
     network: DemoNetwork, runner: asyncio.Runner, trunk: Trunk, user: str, field: str
 ) -> None:

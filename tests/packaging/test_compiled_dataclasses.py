@@ -52,6 +52,7 @@ def missing(text: str) -> list[tuple[str, str]]:
     return [(where, name) for where, name in names_in_fields(module) if name in only]
 
 
+@pytest.mark.wide
 def test_compiled_dataclasses_import_the_types_of_their_fields(monkeypatch: pytest.MonkeyPatch) -> None:
     root = Path(hatch_build.__file__).parent
     monkeypatch.chdir(root)

@@ -55,6 +55,7 @@ def test_keyword_is_found(statement: str, found: set[str]) -> None:
     assert keywords_as_attributes(statement) == found
 
 
+@pytest.mark.wide
 def test_no_attribute_of_a_compiled_module_is_a_keyword_in_c() -> None:
     root = Path(hatch_build.__file__).parent
     texts = {path: (root / path).read_text() for path in hatch_build.sources()}

@@ -75,6 +75,7 @@ def test_an_exception_holds_for_its_function_alone() -> None:
     assert found("def is_digits(x):\n    return x.isdigit()", "sip/fields.py") == ["isdigit"]
 
 
+@pytest.mark.wide
 def test_each_exception_is_used_and_has_its_reason() -> None:
     used = set()
     for file in lint_text.files():

@@ -41,6 +41,7 @@ def run(folder: Path, *tests: str, processes: int = 0) -> subprocess.CompletedPr
     )
 
 
+@pytest.mark.wide
 def test_run_that_passes_runs_nothing_again(tmp_path: Path) -> None:
     done = run(tmp_path, PASSES)
     assert (done.returncode, "Once more" in done.stdout) == (0, False)
@@ -53,6 +54,7 @@ def test_test_that_passes_alone_is_named_and_the_run_is_green(tmp_path: Path) ->
     assert done.stdout.endswith("mend it:\n  test_1.py::test_fails_once\n")
 
 
+@pytest.mark.wide
 def test_test_that_fails_twice_fails_the_run(tmp_path: Path) -> None:
     done = run(tmp_path, PASSES, FAILS, FAILS_ONCE)
     assert done.returncode == 1

@@ -38,6 +38,7 @@ SHIPPED = {".py", ".typed", ".lua", ".html", ".css", ".js", ".svg", ".txt"}
     ],
     ids=["no-compiler", "not-wanted"],
 )
+@pytest.mark.wide
 def test_wheel_is_of_sources_alone_and_whole(tmp_path: Path, settings: dict[str, str], said: str) -> None:
     """Nothing else fits every Python and machine, and nothing of the sources may be missing in it."""
     done = build(tmp_path, settings)

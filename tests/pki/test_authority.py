@@ -224,6 +224,7 @@ while True:
 
 
 @pytest.mark.parametrize("lines", [1, 4, 9])
+@pytest.mark.wide
 def test_killed_ca_opens_again_without_losing_acknowledged_work(ca: EnterpriseCa, noon: datetime, lines: int) -> None:
     """A kill -9 in the middle of work: what was acknowledged as revoked is on the next list."""
     command = [sys.executable, "-c", WORK, str(ca.folder)]
@@ -239,6 +240,7 @@ def test_killed_ca_opens_again_without_losing_acknowledged_work(ca: EnterpriseCa
 
 
 @pytest.mark.parametrize("is_rsa", [False, True])
+@pytest.mark.wide
 def test_certificate_for_clients_has_the_key_and_the_addresses_that_were_asked_for(
     ca: EnterpriseCa, noon: datetime, *, is_rsa: bool
 ) -> None:

@@ -239,6 +239,7 @@ def assert_linear(less: Counter[str], more: Counter[str]) -> None:
 
 
 @pytest.mark.parametrize("kind", wide_unless(set([*WORST][::3]).__contains__, WORST))
+@pytest.mark.wide
 def test_work_grows_with_the_octets_and_no_faster(kind: str) -> None:
     """Each is longer than a start line may be, where the reader begins to look for the end of that."""
     work = [work_of(WORST[kind](size)) for size in (16_500, 64_000)]

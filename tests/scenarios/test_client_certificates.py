@@ -98,6 +98,7 @@ async def test_certificate_that_becomes_valid_is_noticed(web: Network, public: A
 
 
 @on_loop
+@pytest.mark.wide
 async def test_files_are_watched_and_taken_once_certificate_and_key_fit(web: Network, public: Authority) -> None:
     """The key is written first, as an ACME client does; nothing is told to the server."""
     example, told = web.of(FE1), Told()

@@ -77,6 +77,7 @@ async def test_client_of_a_killed_server_sees_its_link_end(example: Organisation
 
 @pytest.mark.parametrize("number", wide_after(1, [signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
 @on_loop
+@pytest.mark.wide
 async def test_server_starts_again_at_once_where_it_was(example: Organisation, number: signal.Signals) -> None:
     """Its ports are free for it, and a socket that kill -9 left behind is no obstacle."""
     async with Network((example,)) as network:
@@ -103,6 +104,7 @@ async def test_stopped_server_unregisters_its_users_and_they_return_elsewhere(ex
 
 
 @on_loop
+@pytest.mark.wide
 async def test_kill_9_among_registrations_loses_none_that_was_acknowledged(example: Organisation) -> None:
     """Every 200 that a phone has seen is in the store, and the store opens again for the next start."""
     async with Network((example,)) as network:
@@ -122,6 +124,7 @@ async def test_kill_9_among_registrations_loses_none_that_was_acknowledged(examp
 
 
 @on_loop
+@pytest.mark.wide
 async def test_kill_9_while_users_are_added_loses_none_that_was_acknowledged(example: Organisation) -> None:
     """The server reads what the command line writes; its death spoils nothing for either."""
     async with Network((example,)) as network:

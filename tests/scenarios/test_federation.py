@@ -43,6 +43,7 @@ async def test_message_and_answer_cross_both_edges_in_both_directions(federation
 
 @pytest.mark.parametrize("front_end", [FE1, FE2])
 @on_loop
+@pytest.mark.wide
 async def test_calls_cross_both_edges_and_every_request_inside_finds_its_way(
     federation: Network, front_end: str
 ) -> None:
@@ -196,6 +197,7 @@ async def test_partner_without_an_edge_is_located_by_srv_and_judged_by_its_domai
 
 
 @on_loop
+@pytest.mark.wide
 async def test_a_hundred_messages_in_each_direction_cross_at_once(federation: Network) -> None:
     async with federation:
         alice, erin = await federation.agent("alice", FE1), await federation.agent("erin", PARTNER_FE)

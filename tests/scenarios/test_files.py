@@ -24,6 +24,7 @@ KEPT = "new certificate rejected: the old certificate stays in use"
 
 
 @on_loop
+@pytest.mark.wide
 async def test_new_certificate_is_shown_from_then_on_and_live_links_stay(example: Organisation) -> None:
     async with Network((example,)) as network, serving(example, FE1) as server:
         alice, before = await network.phone("alice", FE1), await shown_by(network)
@@ -54,6 +55,7 @@ async def test_certificate_that_cannot_be_used_leaves_the_old_one_in_force_until
 
 
 @on_loop
+@pytest.mark.wide
 async def test_list_that_is_taken_away_and_comes_back_is_noticed_both_times(example: Organisation) -> None:
     """The server has no CA here: one that has publishes a missing list again."""
     (example.folder / "ca" / "ledger.db").unlink()

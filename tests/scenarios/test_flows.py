@@ -22,6 +22,7 @@ INSTANCE = '+sip.instance="<urn:uuid:00000000-0000-1000-8000-000a95a0e128>"'
 
 
 @on_loop
+@pytest.mark.wide
 async def test_users_of_a_server_that_was_killed_are_unavailable_at_once_and_reachable_where_they_return(
     example: Organisation,
 ) -> None:
@@ -54,6 +55,7 @@ async def test_call_reaches_the_other_device_of_a_user_whose_server_was_killed(e
 
 
 @on_loop
+@pytest.mark.wide
 async def test_rows_of_a_server_that_starts_again_are_dead(example: Organisation) -> None:
     async with Network((example,), starts=(FE1,)) as network:
         async with serving(example, FE2) as other:
@@ -161,6 +163,7 @@ async def test_old_link_of_a_phone_does_not_hold_up_that_its_user_is_busy(pool: 
 
 @pytest.mark.parametrize("server", [FE1, FE2])
 @on_jumping_loop
+@pytest.mark.wide
 async def test_phone_that_sends_100_is_waited_for(pool: Network, server: str) -> None:
     """It may take long until it rings, such as for gathering candidates (ICE)."""
     async with pool, ticking(pool):
@@ -177,6 +180,7 @@ async def test_phone_that_sends_100_is_waited_for(pool: Network, server: str) ->
 
 @pytest.mark.parametrize("server", [FE1, FE2])
 @on_jumping_loop
+@pytest.mark.wide
 async def test_call_goes_to_the_next_flow_of_a_device_whose_newest_is_silent(pool: Network, server: str) -> None:
     """RFC 5626 section 7: after the timeout of one flow, the device is called on its other one."""
     async with pool, ticking(pool):

@@ -132,6 +132,7 @@ async def test_answers_of_two_devices_of_the_other_pool_both_reach_the_caller(tw
 
 
 @on_loop
+@pytest.mark.wide
 async def test_partner_calls_a_user_of_either_pool_through_the_one_behind_the_edge(federated_pools: Network) -> None:
     async with federated_pools:
         erin = await federated_pools.agent("erin", PARTNER_FE)

@@ -96,6 +96,7 @@ async def next_turn(meter: TurnMeter) -> float:
 
 @pytest.mark.parametrize("servers", [400, pytest.param(2000, marks=pytest.mark.soak)])
 @on_loop
+@pytest.mark.wide
 async def test_large_version_is_read_and_stored_beside_the_loop(
     managed: Managed, servers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +122,7 @@ def version(managed: Managed) -> Item:
 
 @pytest.mark.parametrize("count", [10_000, pytest.param(100_000, marks=pytest.mark.soak)])
 @on_loop
+@pytest.mark.wide
 async def test_many_users_are_read_and_stored_beside_the_loop(
     managed: Managed, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +179,7 @@ async def test_large_crl_is_read_and_written_beside_the_loop(
 
 @pytest.mark.parametrize("servers", [400, pytest.param(2000, marks=pytest.mark.soak)])
 @on_loop
+@pytest.mark.wide
 async def test_large_draft_is_published_and_its_servers_are_shown_beside_the_loop(
     managed: Managed, servers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,6 +215,7 @@ async def test_large_draft_is_published_and_its_servers_are_shown_beside_the_loo
 
 @pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.soak)])
 @within(120)
+@pytest.mark.wide
 async def test_documents_of_many_users_are_made_beside_the_loop(
     managed: Managed, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

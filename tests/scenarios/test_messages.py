@@ -24,6 +24,7 @@ async def test_message_arrives_the_moment_the_other_front_end_has_registered(poo
 
 
 @on_loop
+@pytest.mark.wide
 async def test_a_thousand_messages_at_once_all_arrive(pool: Network) -> None:
     """There is room for all of them: on a busy machine bob's phone may read nothing until the last one was sent."""
     pool.limits = replace(UNHURRIED, queue_client_bytes=10_000_000)

@@ -87,6 +87,7 @@ async def test_store_that_is_away_is_told_once_and_costs_new_registrations_only(
 
 
 @on_loop
+@pytest.mark.wide
 async def test_empty_store_has_every_registration_again_without_any_phone(
     hosts: TwoHosts, valkey: ValkeyServer
 ) -> None:

@@ -90,6 +90,7 @@ async def test_network_goes_on_while_the_database_of_management_is_away(managed:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_front_end_goes_on_while_its_own_database_is_away(home: Network, cluster: Cluster) -> None:
     async with home:
         alice, node = await home.phone("alice", FE1), home.nodes[FE1]

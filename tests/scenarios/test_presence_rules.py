@@ -114,6 +114,7 @@ async def test_topology_default_changes_live_subscriptions(home: Network) -> Non
 
 @pytest.mark.parametrize("sender", ["erin", "Erin", "%65rin"])
 @on_loop
+@pytest.mark.wide
 async def test_partner_sees_what_the_user_allows_under_each_spelling(federation: Network, sender: str) -> None:
     """The domain is blocked by default; the user lets one watcher of it see her, and takes that back."""
     async with federation:
@@ -330,6 +331,7 @@ async def test_watcher_of_another_pool_who_is_cut_off_is_told_nothing(two_pools:
 
 @pytest.mark.parametrize("change", ["removed", "blocked", "none"])
 @on_loop
+@pytest.mark.wide
 async def test_subscriptions_of_a_partner_end_with_the_partner(federation: Network, change: str) -> None:
     """At a server which the partner's link does not end at."""
     organisation = federation.organisations[0]
@@ -473,6 +475,7 @@ async def test_watcher_who_hides_is_told_no_more_by_the_phone_once_blocked(
 
 
 @on_loop
+@pytest.mark.wide
 async def test_watcher_of_another_pool_who_hides_is_told_nothing_by_a_user_who_blocks_somebody(
     two_pools: Network,
 ) -> None:

@@ -38,6 +38,7 @@ async def test_sigterm_writes_what_waits_hangs_up_and_leaves_nothing_behind(exam
 
 
 @on_loop
+@pytest.mark.wide
 async def test_changed_topology_is_taken_without_being_asked_and_a_bad_one_is_not(example: Organisation) -> None:
     async with Network((example,)), serving(example, FE1) as server:
         before = (await server.ask("status"))["topology"]
@@ -91,6 +92,7 @@ async def test_revoked_server_loses_its_live_links_within_a_second_and_no_other(
 
 
 @on_loop
+@pytest.mark.wide
 async def test_sigterm_with_two_hundred_requests_under_way_gives_two_hundred_final_answers(
     example: Organisation,
 ) -> None:

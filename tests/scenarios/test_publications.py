@@ -123,6 +123,7 @@ async def test_version_reaches_everybody_and_everybody_says_so(managed: Managed)
 
 
 @on_loop
+@pytest.mark.wide
 async def test_draft_is_in_force_nowhere_before_it_is_published(managed: Managed) -> None:
     async with managed:
         await managed.start(MGMT, FE1)
@@ -136,6 +137,7 @@ async def test_draft_is_in_force_nowhere_before_it_is_published(managed: Managed
 
 
 @on_loop
+@pytest.mark.wide
 async def test_links_of_a_removed_server_go_down_and_no_others(managed: Managed) -> None:
     """Its certificates are revoked as well, so that a server which was kept from the version refuses it in the end."""
     async with managed:
@@ -170,6 +172,7 @@ def revoked_on(network: Managed, name: str) -> set[int]:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_rollback_is_a_new_version_with_the_old_content(managed: Managed) -> None:
     async with managed:
         await managed.start(MGMT, *MEMBERS)
@@ -190,6 +193,7 @@ async def test_rollback_is_a_new_version_with_the_old_content(managed: Managed) 
 
 
 @on_loop
+@pytest.mark.wide
 async def test_second_of_two_operators_is_told_who_was_first(managed: Managed) -> None:
     """Nothing is merged: they look at what has changed, and publish then."""
     async with managed:
@@ -212,6 +216,7 @@ async def test_second_of_two_operators_is_told_who_was_first(managed: Managed) -
 
 
 @on_loop
+@pytest.mark.wide
 async def test_version_that_breaks_something_needs_force_and_says_what(managed: Managed) -> None:
     """Without it nothing has changed, anywhere; with it the version says that it was forced."""
 
@@ -351,6 +356,7 @@ async def test_servers_catch_up_when_management_is_back(managed: Managed) -> Non
 
 
 @on_loop
+@pytest.mark.wide
 async def test_server_from_an_older_disk_is_behind_until_it_has_caught_up(managed: Managed) -> None:
     """It works on by what it holds, says so, and takes nothing older than what it holds. The disk is old as a whole."""
     async with managed:
@@ -403,6 +409,7 @@ async def test_revocation_typed_on_the_management_host_closes_links_on_other_ser
 
 
 @on_loop
+@pytest.mark.wide
 async def test_new_list_reaches_a_server_that_was_off(managed: Managed) -> None:
     ca = managed.organisation.ca
     async with managed:
@@ -501,6 +508,7 @@ async def test_aliases_change_on_every_server_as_the_operator_types_and_close_no
 
 
 @on_loop
+@pytest.mark.wide
 async def test_clock_that_differs_is_shown(managed: Managed) -> None:
     """From 5 s on, in words; what another server brought tells nothing of a clock."""
     async with managed:
@@ -519,6 +527,7 @@ async def test_clock_that_differs_is_shown(managed: Managed) -> None:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_status_tells_who_is_cut_off_and_leaves_with_1(managed: Managed) -> None:
     async with managed:
         await managed.start(MGMT, FE1)
@@ -682,6 +691,7 @@ async def test_list_that_begins_in_the_future_is_taken_by_nobody_and_heals_by_it
 
 
 @on_loop
+@pytest.mark.wide
 async def test_server_whose_published_address_is_not_its_own_takes_the_version_that_is_right(managed: Managed) -> None:
     """Publishing says what counts from a restart; after it the server runs on, says what is wrong, and follows."""
 

@@ -271,6 +271,7 @@ def partner_under_new_root(example: Organisation, partner: Organisation) -> Cred
 
 
 @on_loop
+@pytest.mark.wide
 async def test_issuer_that_ends_takes_its_links_along_and_no_others(example: Organisation) -> None:
     """The leaf would be good for weeks."""
     issuing = second_issuing_ca(example, ends=timedelta(days=2))

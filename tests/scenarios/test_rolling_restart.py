@@ -136,6 +136,7 @@ def with_users(example: Organisation, users: int) -> Network:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_rolling_restart_loses_no_message_and_drops_no_call(example: Organisation) -> None:
     network = with_users(example, 4)
 

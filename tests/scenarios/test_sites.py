@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sipmesh.client.agent import UserAgent
 from support.network import EDGE, FE1, FE2, FE3, FE4, PARTNER_FE, Network, text
 from support.running import on_loop, until
@@ -28,6 +30,7 @@ async def ways(caller: UserAgent, callee: UserAgent, times: int = 8) -> set[tupl
 
 
 @on_loop
+@pytest.mark.wide
 async def test_home_pool_is_reached_at_the_own_site_and_at_the_other_one_meanwhile(two_pools: Network) -> None:
     place(two_pools, fe1=BERLIN, fe2=PARIS, fe3=BERLIN, fe4=PARIS, edge1=BERLIN)
     async with two_pools:

@@ -114,6 +114,7 @@ async def test_new_crl_is_in_force_by_inotify_without_the_timer(
 
 
 @on_loop
+@pytest.mark.wide
 async def test_new_crl_is_in_force_by_the_timer_without_inotify(
     example: Organisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from support.telling import Told
 
 
 @on_loop
+@pytest.mark.wide
 async def test_management_is_the_controller_and_others_are_agents(managed: Managed) -> None:
     async with managed:
         await managed.start(MGMT, FE1, EDGE)
@@ -29,6 +30,7 @@ async def test_management_is_the_controller_and_others_are_agents(managed: Manag
 
 
 @on_loop
+@pytest.mark.wide
 async def test_stored_users_are_in_force_at_the_start_of_an_agent(managed: Managed) -> None:
     async with managed:
         await managed.start(MGMT, FE1)

@@ -12,6 +12,7 @@ from simulation.simulation import faults_of, shrink
 NAME = "rows-of-another-user"
 
 
+@pytest.mark.wide
 def test_a_failing_seed_is_reported_and_replayed(capsys: pytest.CaptureFixture[str]) -> None:
     """The exit code is 1, and the report names the seed, the promise, and the way to replay it."""
     assert main(["--seed", "1", "--trace", "--mutation", NAME]) == 1

@@ -317,6 +317,7 @@ def test_header_of_a_frame_has_its_limit(length: int) -> None:
 
 
 @pytest.mark.parametrize("size", [40_000, 131_072])
+@pytest.mark.wide
 def test_body_in_pieces_takes_memory_in_proportion_to_its_octets(size: int) -> None:
     """A peer may send a body in TLS records of two octets. One object for each would take twenty times the memory."""
     reader = MessageReader()

@@ -77,6 +77,7 @@ def test_all_rows_are_in_the_database_afterwards_and_numbers_go_on(
 
 
 @pytest.mark.parametrize("step", wide_after(1, range(3)))
+@pytest.mark.wide
 def test_move_that_was_interrupted_goes_on(
     published: Organisation, shared: SharedDatabase, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import pytest
+
 from sipmesh.transport.link.deadlines import LOOK_AGAIN_S
 from sipmesh.transport.link.link import Link
 from sipmesh.transport.link.peer import A_SECOND
@@ -73,6 +75,7 @@ async def test_link_closes_when_a_certificate_of_its_path_expires_and_others_sta
 
 
 @on_loop
+@pytest.mark.wide
 async def test_link_with_another_valid_path_stays_until_that_path_expires(
     ca: Authority, here: Identity, there: Identity
 ) -> None:

@@ -162,5 +162,6 @@ def test_handshake_of_a_known_peer_stays_within_its_call_budget(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("peers", "revoked"), [(300, 10), (3, 10_000)])
+@pytest.mark.wide
 def test_handshake_cost_does_not_grow_with_topology_or_crls(tmp_path: Path, peers: int, revoked: int) -> None:
     assert cost(tmp_path / "large", peers=peers, revoked=revoked) == cost(tmp_path / "small", peers=3, revoked=10)

@@ -121,6 +121,7 @@ def test_crl_writes_the_list_whose_key_is_here_where_the_root_is_kept_elsewhere(
     assert organisation.type("ca", "crl").code == 1, "without that one nothing is renewed, and nobody shall think so"
 
 
+@pytest.mark.wide
 def test_what_the_ca_does_is_in_the_audit_log(organisation: Organisation) -> None:
     before = len(organisation.type("audit", "--json").out.splitlines())
     serial = serial_of(organisation)
@@ -159,6 +160,7 @@ def test_where_there_is_no_ca_it_is_said(organisation: Organisation, tmp_path: P
     assert "contains no CA" in left.err
 
 
+@pytest.mark.wide
 def test_rsa_certificate_for_clients_stands_beside_the_servers_own(organisation: Organisation) -> None:
     own = serial_of(organisation)
     done = organisation.type("ca", "issue", FE1, "--key", "rsa", "--address", "192.0.2.1", "--days", "90")

@@ -18,6 +18,7 @@ def _words(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.wide
 def test_an_organisation_is_lost_and_back_and_goes_on(organisation: Organisation, tmp_path: Path, words: Path) -> None:
     organisation.add_user("alice")
     file, folder = tmp_path / "one.backup", tmp_path / "back"
@@ -72,6 +73,7 @@ def test_a_passphrase_that_protects_nothing_is_refused(
     assert not (tmp_path / "one.backup").exists()
 
 
+@pytest.mark.wide
 def test_a_backup_and_a_folder_that_are_there_are_left_alone(
     organisation: Organisation, tmp_path: Path, words: Path
 ) -> None:

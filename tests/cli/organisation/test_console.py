@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -17,6 +18,7 @@ from support.running import on_loop
 
 
 @on_loop
+@pytest.mark.wide
 async def test_link_logs_in_and_its_code_is_in_its_fragment_alone(tmp_path: Path) -> None:
     async with management_with_console(tmp_path) as network, Visitor(network) as visitor:
         told = await network.type("console", "login", "--role", "viewer")
@@ -54,6 +56,7 @@ async def test_name_that_is_taken_is_refused_and_the_draft_stays(tmp_path: Path)
 
 
 @on_loop
+@pytest.mark.wide
 async def test_certificate_is_issued_in_a_sealed_file_and_its_operator_is_in_the_draft(tmp_path: Path) -> None:
     async with management_with_console(tmp_path) as network:
         file = network.organisation.folder / "operators" / "ada.p12"

@@ -1,10 +1,13 @@
 """`sipmesh drain` stops a server that runs, and says so; of one that does not run it says that."""
 
+import pytest
+
 from cli.world import FE1, Organisation, end
 from sipmesh.cli.organisation.drain import MOST_CALLS, calls_of
 from sipmesh.server.admin.replies import CallReply, WorkReply
 
 
+@pytest.mark.wide
 def test_server_that_is_drained_has_stopped_in_order(organisation: Organisation) -> None:
     organisation.serve(FE1)
     left = organisation.type("drain", FE1.upper())

@@ -74,6 +74,7 @@ def test_commands_go_by_what_a_server_holds_where_there_is_no_draft(network: Org
     assert "In force on 2 servers" in told.out
 
 
+@pytest.mark.wide
 def test_what_management_keeps_is_not_changed_elsewhere(other: Organisation) -> None:
     """A user in a database of this machine could log in nowhere."""
     added = other.type("user", "add", "carol", "--password-stdin", typed="carol-secret\n")
@@ -112,6 +113,7 @@ def test_a_grant_from_before_takes_nothing_back(network: Organisation, other: Or
     assert (other.folder / "ca" / "issuing.crl").read_bytes() == listed
 
 
+@pytest.mark.wide
 def test_a_holding_that_was_touched_is_put_right_by_joining_again(network: Organisation, other: Organisation) -> None:
     held = other.folder / "state" / f"{FE2}.topology"
     good = held.read_bytes()
@@ -122,6 +124,7 @@ def test_a_holding_that_was_touched_is_put_right_by_joining_again(network: Organ
     assert held.read_bytes() == good
 
 
+@pytest.mark.wide
 def test_grant_is_written_to_the_current_directory_which_the_command_says(
     network: Organisation, tmp_path: Path
 ) -> None:

@@ -83,6 +83,7 @@ async def test_running_management_publishes_nothing_without_approvals(managed: M
         assert "stop it first" in told
 
 
+@pytest.mark.wide
 def test_rejection_is_shown_with_its_reason_and_is_no_veto(organisation: Organisation, tmp_path: Path) -> None:
     """It counts from operators of the rule only, for this proposal only, and never as an approval."""
     lines = {name: keygen(tmp_path, name) for name in ("ada", "ben", "mallory")}

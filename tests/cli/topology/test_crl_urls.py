@@ -56,6 +56,7 @@ def test_each_fault_names_its_url(
     assert faults_of([crl], (), root_of(organisation.folder / "ca"), now) == []  # another CA: judged in the handshake
 
 
+@pytest.mark.wide
 def test_partner_is_added_with_a_warning(
     organisation_model: Organisation, publisher: Publisher, theirs: Path, tmp_path: Path
 ) -> None:

@@ -44,6 +44,7 @@ def credentials(theirs: Path) -> tuple[str | Path, ...]:
     return ("--ca", theirs / "root.pem", "--crl", lists[0], "--crl", lists[1])
 
 
+@pytest.mark.wide
 def test_a_partner_is_added_with_all_that_was_said(open_: Organisation, theirs: Path) -> None:
     options = ("--edge", "sip.partner.test:5061", "--client-usage", "server-ok")
     added = open_.type("partner", "add", "partner.test", *options, *credentials(theirs))
@@ -142,6 +143,7 @@ def begin_another_change(organisation: Organisation) -> None:
 
 
 @pytest.mark.parametrize("runs", [False, True])
+@pytest.mark.wide
 def test_block_is_in_force_though_the_draft_holds_other_changes(
     open_: Organisation, theirs: Path, *, runs: bool
 ) -> None:
@@ -224,6 +226,7 @@ def test_a_root_that_is_prepared_is_of_no_use_to_a_partner_without_its_list(open
     assert f"Give {open_.folder / 'ca' / '2' / 'issuing.crl'} to partners now" in prepared.out
 
 
+@pytest.mark.wide
 def test_a_partner_who_changes_its_root_is_let_in_once_the_next_list_is_named(
     open_: Organisation, tmp_path: Path
 ) -> None:

@@ -37,6 +37,7 @@ def in_force(organisation: Organisation) -> object:
     return [(one["domains"], one["edge"], one["client_usage"]) for one in listed["partners"]], listed["blocked"]
 
 
+@pytest.mark.wide
 def test_partner_is_changed_key_by_key(federated: Organisation) -> None:
     changes = ("domains+=second.test", "edge=border.partner.test:5070", "client_usage=server-ok")
     changed = federated.type("partner", "change", "Partner.test", *changes)
@@ -55,6 +56,7 @@ def test_partner_is_removed_and_not_blocked(federated: Organisation) -> None:
     assert in_force(federated) == ([], [])
 
 
+@pytest.mark.wide
 def test_blocked_partner_is_unblocked_and_stays_removed(federated: Organisation) -> None:
     """A block ends the trust; to take it back is another decision, with the files at hand."""
     assert federated.type("partner", "block", PARTNER).code == 0

@@ -41,6 +41,7 @@ def test_management_that_cannot_start_is_moved_by_a_version_that_is_published_at
     assert organisation.type("audit", "verify").code == 0
 
 
+@pytest.mark.wide
 def test_a_server_beside_management_begins_with_what_was_published_meanwhile(organisation: Organisation) -> None:
     organisation.serve(FE1)
     organisation.stop()
@@ -138,6 +139,7 @@ def test_two_servers_share_a_process_and_one_that_cannot_start_stops_both(organi
     assert not list(Path(organisation.folder / "state").glob("*.sock"))
 
 
+@pytest.mark.wide
 def test_a_rollback_tells_what_it_changes_as_a_publication_does(organisation: Organisation) -> None:
     organisation.serve(FE1)
     with_domain(organisation, "example.net")
@@ -160,6 +162,7 @@ def test_a_machine_that_has_joined_says_where_the_history_is(organisation: Organ
     assert (left.code, "on the management server" in left.err) == (1, True)
 
 
+@pytest.mark.wide
 def test_file_that_is_named_is_the_one_that_is_published(organisation: Organisation) -> None:
     """While management runs, and while it does not; topology.yaml is unchanged, and its changes stay unpublished."""
     other = organisation.folder / "other.yaml"
@@ -199,6 +202,7 @@ def with_users_in(organisation: Organisation, url: str) -> None:
 @pytest.mark.parametrize(
     "url", ["nonsense://nowhere/users", "sqlite:///missing/users.db", "postgresql+psycopg://nobody@127.0.0.1:1/users"]
 )
+@pytest.mark.wide
 def test_a_users_database_that_does_not_open_is_not_published(organisation: Organisation, url: str) -> None:
     """Neither while management runs nor while it does not, and `topology check` says so; the rightful one is published."""
     with_users_in(organisation, url)

@@ -10,6 +10,7 @@ from sipmesh.storage.management_db import ManagementDb
 from support.tiers import wide_after
 
 
+@pytest.mark.wide
 def test_alias_is_added_listed_and_removed_with_a_line_in_the_audit_log(organisation: Organisation) -> None:
     organisation.add_user("alice")
     added = organisation.type("user", "alias", "add", "alice", "+49 30 123")

@@ -60,6 +60,7 @@ def test_user_that_does_not_exist_is_told_with_the_nearest_name(running: Organis
     assert (left.code, "not a SIP domain of the topology" in left.err) == (1, True)
 
 
+@pytest.mark.wide
 def test_user_who_never_tried_is_told_where_to_look(organisation: Organisation) -> None:
     organisation.add_user("carol")
     organisation.serve(FE1)

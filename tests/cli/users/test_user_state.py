@@ -41,6 +41,7 @@ def test_disabled_user_is_shut_out_until_enabled(organisation: Organisation) -> 
     assert [line["about"] for line in lines if line["act"] == "user"][-2:] == [{"disabled": ALICE}, {"enabled": ALICE}]
 
 
+@pytest.mark.wide
 def test_state_is_listed_and_changes_once(organisation: Organisation) -> None:
     organisation.add_user("alice")
     assert organisation.type("user", "enable", "alice").code == 1

@@ -40,15 +40,18 @@ def test_each_kind_of_certificate_fits_its_record(records: tuple[Record, ...]) -
         {"not_after": datetime.fromisoformat("2020-01-01T00:00:00+00:00")},
     ],
 )
+@pytest.mark.wide
 def test_changed_column_is_named(records: tuple[Record, ...], change: dict[str, Any]) -> None:
     assert why_record_differs(replace(records[2], **change)) == f"differs from its certificate in {next(iter(change))}"
 
 
+@pytest.mark.wide
 def test_another_or_an_unreadable_certificate_differs(records: tuple[Record, ...]) -> None:
     assert "serial" in why_record_differs(replace(records[2], der=records[3].der))
     assert "cannot be read" in why_record_differs(replace(records[2], der=b"0"))
     assert "kind" in why_record_differs(replace(records[0], kind="issuing"))
 
 
+@pytest.mark.wide
 def test_certificate_that_was_never_signed_has_nothing_to_differ_from(records: tuple[Record, ...]) -> None:
     assert why_record_differs(replace(records[2], der=None, not_after=records[2].not_after + timedelta(days=1))) == ""

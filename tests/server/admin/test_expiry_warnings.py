@@ -93,6 +93,7 @@ async def test_server_speaks_of_its_own_certificate_and_of_what_it_judges_by(fed
 
 @pytest.mark.parametrize("over", [False, True])
 @on_loop
+@pytest.mark.wide
 async def test_server_whose_certificate_ended_while_it_was_off_says_so_and_takes_a_new_one(
     example: Organisation, *, over: bool
 ) -> None:

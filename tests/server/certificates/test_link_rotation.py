@@ -108,6 +108,7 @@ async def test_certificate_that_peers_would_refuse_is_not_presented_and_a_good_o
 
 
 @on_loop
+@pytest.mark.wide
 async def test_rotation_during_a_call_loses_no_link_and_new_links_present_the_new_certificate(pool: Network) -> None:
     example = pool.organisations[0]
     async with pool:

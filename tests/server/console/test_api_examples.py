@@ -63,6 +63,7 @@ HELPERS = blocks("sh")[0]
 
 @pytest.mark.peer("curl")
 @on_loop
+@pytest.mark.wide
 async def test_lines_for_curl_read_and_change(tmp_path: Path) -> None:
     async with management_with_console(tmp_path) as network:
         code, printed = await typed(network, block("With curl"))

@@ -17,6 +17,7 @@ from support.running import on_loop, until
 
 
 @on_loop
+@pytest.mark.wide
 async def test_new_version_moves_the_console_and_ends_it(tmp_path: Path) -> None:
     async with management_with_console(tmp_path) as network, Visitor(network, "vera-token") as before:
         assert (await before.get("/api/v1/status")).status == 200

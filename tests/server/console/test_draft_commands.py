@@ -34,6 +34,7 @@ def test_each_change_is_tried() -> None:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_operator_changes_the_draft_and_publishes_what_the_plan_says(tmp_path: Path) -> None:
     """The same requests by a viewer are refused, and change nothing."""
     async with (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from support.console import Visitor, management_with_console
 from support.managed import MGMT, Managed
 from support.network import FE1
@@ -19,6 +21,7 @@ def as_on_one_machine(network: Managed) -> None:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_devices_of_users_and_verdicts_on_their_links_are_shown_as_they_are_now(tmp_path: Path) -> None:
     async with management_with_console(tmp_path) as network, Visitor(network) as viewer:
         await network.start(FE1)

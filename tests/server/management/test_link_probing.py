@@ -70,6 +70,7 @@ async def test_servers_ask_dns_and_one_that_is_away_is_named(managed: Managed) -
 
 
 @on_loop
+@pytest.mark.wide
 async def test_servers_fetch_the_crls_of_the_version_in_force(managed: Managed) -> None:
     """An order to probe links fetches nothing."""
     async with managed, Publisher() as publisher:

@@ -97,6 +97,7 @@ def _frozen_by_a_collection() -> bool:
 
 
 @pytest.mark.usefixtures("collector", "looks")
+@pytest.mark.wide
 def test_no_collection_is_left_out_where_there_is_something_to_find() -> None:
     for _ in range(3):
         cycles = [Cycle() for _ in range(NEXT_TO_NOTHING + 1)]
@@ -125,6 +126,7 @@ def test_what_was_left_out_is_collected_with_all_the_rest(collector: GcTuning) -
     (QUIET_EVERY_S, True, 0),
     (BUSY_EVERY_S, True, 1),
 ])  # fmt: skip
+@pytest.mark.wide
 def test_full_collection_runs_when_not_busy_or_overdue(
     looks: list[int], *, after: float, busy: bool, looked: int
 ) -> None:

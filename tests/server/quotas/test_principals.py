@@ -307,6 +307,7 @@ async def test_account_is_forgotten_with_the_last_link_and_the_last_branch(home:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_challenged_calls_keep_only_a_key_for_their_ack(home: Network) -> None:
     """Before a login: 2,000 INVITEs with the largest body of a stranger, without an ACK; the next login is served."""
     async with home:

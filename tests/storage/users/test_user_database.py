@@ -107,6 +107,7 @@ for number in count():
 """
 
 
+@pytest.mark.wide
 def test_kill_9_in_the_middle_of_writes_loses_nothing_acknowledged(url: str) -> None:
     command = [sys.executable, "-c", WRITER, url]
     paths = os.pathsep.join(filter(None, sys.path))
@@ -198,6 +199,7 @@ def test_creation_time_survives_a_copy_out_of_postgresql_and_back(users: Users, 
 
 
 @only_postgresql
+@pytest.mark.wide
 def test_restarted_database_server_is_queried_again(users: Users, server: Users, cluster: Cluster) -> None:
     """Broken connections are not used again."""
     users.add(ALICE, "alice-pw")

@@ -111,6 +111,7 @@ def burn(until: threading.Event) -> None:
         sum(range(1_000))
 
 
+@pytest.mark.wide
 def test_call_that_uses_the_cpu_for_long_is_cut_and_so_is_a_later_one() -> None:
     watchdog = CallWatchdog()
     for _ in range(2):
@@ -121,6 +122,7 @@ def test_call_that_uses_the_cpu_for_long_is_cut_and_so_is_a_later_one() -> None:
     watchdog.stop()
 
 
+@pytest.mark.wide
 def test_many_short_calls_are_not_cut() -> None:
     """All together use more CPU than one may."""
     watchdog, short, long = CallWatchdog(), Cut(), Cut()

@@ -393,6 +393,7 @@ def test_cached_verdict_ends_when_a_certificate_becomes_valid_or_expires(
 # All of it at once
 
 
+@pytest.mark.wide
 def test_cache_never_changes_a_verdict(net: Network) -> None:
     """Policies that remember everything so far against policies that remember nothing."""
     random = Random(5922)  # noqa: S311 - the same order in every run

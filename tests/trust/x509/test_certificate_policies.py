@@ -206,6 +206,7 @@ WANTED = st.builds(
 
 @examples(300)
 @given(st.lists(_extensions(last=False), min_size=1, max_size=4), _extensions(last=True), WANTED, st.data())
+@pytest.mark.wide
 def test_the_graph_agrees_with_the_tree_of_the_rfc(
     above: list[tuple[x509.ExtensionType, ...]],
     leaf: tuple[x509.ExtensionType, ...],

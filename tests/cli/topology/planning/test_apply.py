@@ -53,6 +53,7 @@ def certificate(organisation: Organisation, server: str) -> bytes:
     return (organisation.folder / "servers" / f"{server}.pem").read_bytes()
 
 
+@pytest.mark.wide
 def test_new_domain_is_issued_published_and_proved_to_phones(live: Organisation) -> None:
     number, before = in_force(live), certificate(live, FE1)
     assert live.type("topology", "add", "domain", "example.net").code == 0
@@ -140,6 +141,7 @@ def test_partner_is_added_and_its_crl_that_the_edge_cannot_fetch_is_told(live: O
     live.file.write_text(text)
 
 
+@pytest.mark.wide
 def test_result_is_told_in_words(live: Organisation) -> None:
     text = live.file.read_text()
     assert live.type("topology", "change", "network", "media=any").code == 0

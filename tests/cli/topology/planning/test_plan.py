@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from cli.world import Organisation
 from sipmesh.server.management.publishing.approvals import FOLDER
 from sipmesh.topology.versions.approval import Proposal
@@ -24,6 +26,7 @@ def test_plan_of_nothing_says_so(organisation: Organisation) -> None:
     assert "apply" not in planned.out
 
 
+@pytest.mark.wide
 def test_plan_names_links_users_certificates_records_and_restarts(organisation: Organisation) -> None:
     organisation.add_user("alice")
     for line in (
@@ -87,6 +90,7 @@ def test_network_without_a_version_has_nothing_to_plan(organisation: Organisatio
     assert (planned.code, "no version is published" in planned.err) == (1, True)
 
 
+@pytest.mark.wide
 def test_plan_says_who_must_approve_and_who_has(organisation: Organisation) -> None:
     """Nothing is applied before enough operators have approved, and no certificate is issued either."""
     ada, ben = Approver("ada"), Approver("ben")

@@ -51,6 +51,7 @@ def decided(organisation: Organisation, *arguments: str | Path) -> tuple[int, li
     return done.code, [(one["decider"], one["code"]) for one in report["decisions"]]
 
 
+@pytest.mark.wide
 def test_way_to_a_partner_is_decided_link_by_link(federated: Organisation, theirs: Path) -> None:
     way = ("--from", "fe1", "--to", PARTNER)
     assert decided(federated, *way, "--certificate", theirs) == (

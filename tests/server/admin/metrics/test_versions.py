@@ -30,6 +30,7 @@ async def test_ends_are_told_in_seconds(federation: Network) -> None:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_versions_and_who_is_behind_are_told_where_management_publishes(tmp_path: Path) -> None:
     organisation = build_managed(tmp_path / "m")
     ports = {name: ask_for_figures(organisation, name) for name in (MGMT, FE1)}

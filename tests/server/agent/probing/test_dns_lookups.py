@@ -27,6 +27,7 @@ def _ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]
 
 @pytest.mark.peer("knot")
 @pytest.mark.peer("unbound")
+@pytest.mark.wide
 def test_answer_has_the_status_that_the_resolver_gives(ports: tuple[int, int]) -> None:
     names = [(f"a.{zone}", "A") for zone in (SECURE, BOGUS, PLAIN)]
     answers = look_up([*names, (f"none.{SECURE}", "A"), (f"c.{PLAIN}", "A")], [(HOST, ports[1])])

@@ -29,6 +29,7 @@ async def results(probes: LinkProbes) -> dict[str, tuple[bool, str]]:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_link_that_works_and_link_that_does_not_are_told_apart(managed: Managed) -> None:
     async with managed:
         await managed.start(EDGE, MGMT, FE1)  # the front end may dial its edge at once, and waits after a failure
@@ -43,6 +44,7 @@ async def test_link_that_works_and_link_that_does_not_are_told_apart(managed: Ma
 
 
 @on_loop
+@pytest.mark.wide
 async def test_order_is_carried_out_once_and_a_later_one_replaces_it(managed: Managed) -> None:
     async with managed:
         await managed.start(MGMT, FE1, EDGE)

@@ -29,6 +29,7 @@ async def silent_from(address: str, port: int) -> Streams:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_connection_that_sends_nothing_or_half_a_request_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

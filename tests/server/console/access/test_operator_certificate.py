@@ -81,6 +81,7 @@ async def test_certificate_of_a_signer_ends_in_the_handshake(tmp_path: Path) -> 
 
 
 @on_loop
+@pytest.mark.wide
 async def test_certificate_of_another_ca_ends_in_the_handshake(tmp_path: Path) -> None:
     async with (
         console(tmp_path / "a") as network,
@@ -141,6 +142,7 @@ async def test_cookie_of_a_session_is_worth_nothing_without_its_certificate(tmp_
 
 
 @on_loop
+@pytest.mark.wide
 async def test_operator_who_logs_in_again_and_again_displaces_the_own_sessions_alone(tmp_path: Path) -> None:
     async with console(tmp_path) as network, Visitor(network) as officer:
         await officer.log_in("security-officer")
@@ -174,6 +176,7 @@ async def test_request_that_another_site_causes_does_not_act_with_the_certificat
 
 
 @on_loop
+@pytest.mark.wide
 async def test_console_that_asks_for_no_certificates_takes_none(tmp_path: Path) -> None:
     async with management_with_console(tmp_path) as network:
         async with Visitor(network, credentials=operator_credentials(network, "otto", tmp_path)) as otto:

@@ -47,6 +47,7 @@ def test_fields_in_the_page_are_those_of_the_operation(form: Form) -> None:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_each_form_does_its_operation_and_says_what_has_happened(tmp_path: Path) -> None:
     async with management_with_console(tmp_path) as network, Visitor(network) as officer:
         await officer.log_in("security-officer")
@@ -72,6 +73,7 @@ async def test_each_form_does_its_operation_and_says_what_has_happened(tmp_path:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_draft_is_applied_and_a_server_that_does_not_confirm_takes_it_back(tmp_path: Path) -> None:
     """A viewer has no such form. With management alone nothing confirms the version; without other servers it is verified."""
     async with management_with_console(tmp_path) as network, Visitor(network) as operator, Visitor(network) as viewer:

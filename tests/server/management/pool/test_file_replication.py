@@ -106,6 +106,7 @@ def test_each_file_of_the_ca_arrives_and_only_what_changes_is_sealed_again(ends:
     assert ends.receive() == ["ca/issuing.crl"]
 
 
+@pytest.mark.wide
 def test_database_has_no_key_in_the_clear(ends: Ends) -> None:
     ends.give()
     secrets = [file.read_bytes() for file in (ends.view.loaded.folder / "ca").glob("*.key")]
@@ -294,6 +295,7 @@ def test_host_that_follows_shows_the_new_root_after_the_switch(ends: Ends) -> No
     assert (follower.is_crossed, follower.current.shown) == (False, generations.current.issuing)
 
 
+@pytest.mark.wide
 def test_files_of_a_ca_that_is_not_complete_are_not_given(ends: Ends) -> None:
     beside = ends.view.loaded.folder / "ca" / ".2.abcd"
     beside.mkdir()
@@ -302,6 +304,7 @@ def test_files_of_a_ca_that_is_not_complete_are_not_given(ends: Ends) -> None:
     assert not [row.name for row in ends.rows() if "abcd" in row.name]
 
 
+@pytest.mark.wide
 def test_server_with_another_key_is_told_so(ends: Ends) -> None:
     ends.give()
     files.write(ends.folder / "servers" / f"{MGMT2}.key", files.key_pem(files.new_key()), files.SECRET)
@@ -337,6 +340,7 @@ def test_overtaken_leader_seals_nothing(ends: Ends) -> None:
         ends.give()
 
 
+@pytest.mark.wide
 def test_earlier_file_of_the_leader_does_not_count_again(ends: Ends) -> None:
     """Who can write to the database keeps its rows, and puts one back, also with no row left."""
     ends.give()

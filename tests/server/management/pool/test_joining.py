@@ -17,6 +17,7 @@ from support.pool import Pool
 pytestmark = pytest.mark.peer("postgresql")
 
 
+@pytest.mark.wide
 def test_server_gets_the_ca_when_the_leader_has_sealed_it(pool: Pool) -> None:
     pool.join()
     folder, shared = pool.network.folder(MGMT2), SharedDatabase(pool.url, MGMT2)

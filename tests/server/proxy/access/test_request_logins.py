@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sipmesh.routing.outcome import Answer
 from sipmesh.sip.message import Request, Response
 from support.carrying import credentials
@@ -43,6 +45,7 @@ async def test_right_credentials_are_served_and_wrong_ones_are_challenged_again(
 
 
 @on_loop
+@pytest.mark.wide
 async def test_login_after_failures_is_served_at_the_end_of_its_wait(home: Network) -> None:
     async with home:
         alice = await wait_for_a_login(home)

@@ -71,6 +71,7 @@ async def test_silent_split_is_found_and_ends_with_it(pool: Network, directions:
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_side_that_accepted_the_link_finds_out_too(pool: Network) -> None:
     """It sends no keepalive, and misses those of the other side."""
     async with split(pool) as (_, _, between):
@@ -141,6 +142,7 @@ async def test_peer_of_other_make_is_judged_once_it_has_sent_a_keepalive(pool: N
 
 @pytest.mark.parametrize("is_well", [True, False])
 @on_jumping_loop
+@pytest.mark.wide
 async def test_server_that_is_heard_on_another_link_is_not_given_up(pool: Network, *, is_well: bool) -> None:
     """One link may be cut alone. And whoever has stolen the key of a server must not be able to have it avoided."""
     async with split(pool) as (alice, bob, between):

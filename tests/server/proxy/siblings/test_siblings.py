@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
@@ -57,6 +59,7 @@ async def test_registration_at_one_worker_is_found_at_the_other_at_once(example:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_call_across_is_answered_cancelled_and_ended_from_either_side(example: Organisation) -> None:
     async with pair_of(example) as pair:
         alice, bob = await pair.phone("alice", ONE), await pair.phone("bob", TWO)
@@ -221,6 +224,7 @@ async def test_requests_of_a_user_count_over_both_workers(example: Organisation)
 
 
 @on_loop
+@pytest.mark.wide
 async def test_failed_logins_at_one_worker_delay_those_at_the_other(example: Organisation) -> None:
     async with pair_of(example) as pair:
         guesser = await pair.peer("alice", ONE)

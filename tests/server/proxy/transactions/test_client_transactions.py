@@ -16,6 +16,7 @@ FINAL_S, RINGING_S = Timer.B.seconds, Timer.C.seconds
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_call_without_any_response_gets_408_at_timer_b(home: Network) -> None:
     async with ticking(home) as (node, alice, bob):
         began = node.loop.time()
@@ -101,6 +102,7 @@ async def test_2xx_that_crosses_the_end_of_timer_c_is_forwarded(home: Network) -
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_unanswered_message_gets_no_408_and_leaves_no_state(home: Network) -> None:
     """RFC 4320 4.2: the sender has timed out as well."""
     async with ticking(home) as (node, alice, bob):

@@ -81,6 +81,7 @@ async def test_wait_for_silent_phones_begins_once(home: Network) -> None:
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_accepted_call_is_forgotten_after_half_a_minute_with_or_without_ack(home: Network) -> None:
     async with ticking(home) as (node, alice, bob):
         await alice.send(alice.request("INVITE", "sip:bob@example.test"))
@@ -108,6 +109,7 @@ async def test_refused_call_keeps_only_a_key_for_its_ack(home: Network) -> None:
 
 
 @on_jumping_loop
+@pytest.mark.wide
 async def test_cancelled_call_ends_with_487_even_if_the_phone_is_silent(home: Network) -> None:
     async with ticking(home) as (node, alice, bob):
         invite = alice.request("INVITE", "sip:bob@example.test")

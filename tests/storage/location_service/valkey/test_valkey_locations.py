@@ -353,6 +353,7 @@ def test_entry_of_a_later_process_that_does_not_run_gives_way(
 
 
 @pytest.mark.usefixtures("is_quick")
+@pytest.mark.wide
 def test_later_process_that_renews_its_lease_keeps_its_place(
     begin: Begin, fe1: ValkeyMember, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,7 @@ def refusals(network: Managed) -> list[str]:
 
 
 @on_loop
+@pytest.mark.wide
 async def test_operator_logs_in_and_acts_with_the_role_of_the_group(tmp_path: Path) -> None:
     async with console(tmp_path) as (network, provider), Visitor(network) as ada:
         assert 'href="/login/openid"' in (await ada.get("/login")).text
