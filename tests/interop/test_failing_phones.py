@@ -11,10 +11,8 @@ from typing import Any
 import pytest
 
 from cli.world import sipmesh
-from interop.chromium import BUNDLES
-from interop.hosts_file import require_namespaces
 from interop.matrix.device import LOOK_AGAIN_S
-from interop.matrix.stage import MAKES, WRONG_NAME, Stage, stage
+from interop.matrix.stage import MAKES, WRONG_NAME, Stage, on_stage
 from interop.tables import WRITES, Table
 from sipmesh.demo.network import EXAMPLE, FE1, DemoNetwork
 from sipmesh.sip.digest import Algorithm
@@ -112,11 +110,7 @@ def add_strict_user(network: DemoNetwork) -> None:
 
 @pytest.fixture(name="phones", scope="module")
 def _phones(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -> Iterator[Stage]:
-    require_namespaces()
-    assert (BUNDLES / "done").exists(), "the pages are not bundled: make browsers"
-    network = stage(tmp_path_factory.mktemp("f"), pages=True, prepare=add_strict_user)
-    yield runner.run(network.__aenter__())
-    runner.run(network.__aexit__(None, None, None))
+    yield from on_stage(runner, tmp_path_factory.mktemp("f"), pages=True, prepare=add_strict_user)
 
 
 async def explained(phones: Stage, user: str) -> Any:

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from interop.chromium import BUNDLES
-from interop.hosts_file import require_namespaces
 from interop.matrix.device import LOOK_AGAIN_S, Device, NotOfferedError
-from interop.matrix.stage import MAKES, Stage, stage
+from interop.matrix.stage import MAKES, Stage, on_stage
 from interop.tables import WRITES, Table
 from sipmesh.demo.network import FE1, FE2, PARTNER_FE
 
@@ -99,11 +97,7 @@ PLAYS = (
 
 @pytest.fixture(name="phones", scope="module")
 def _phones(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -> Iterator[Stage]:
-    require_namespaces()
-    assert (BUNDLES / "done").exists(), "the pages are not bundled: make browsers"
-    network = stage(tmp_path_factory.mktemp("t"), pages=True, loopback=False)
-    yield runner.run(network.__aenter__())
-    runner.run(network.__aexit__(None, None, None))
+    yield from on_stage(runner, tmp_path_factory.mktemp("t"), pages=True, loopback=False)
 
 
 async def started(stack: AsyncExitStack, phones: Stage, one: Play) -> tuple[Device, Device, Device]:

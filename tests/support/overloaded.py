@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from sipmesh.server.proxy.flow import MOST_RESPONSES
+
 if TYPE_CHECKING:
     from sipmesh.routing.overload import OverloadControl
     from sipmesh.server.running.running_server import RunningServer
+    from sipmesh.sip.message import Request
+    from support.peer import Peer
 
 
 @contextmanager
@@ -19,3 +23,11 @@ def overload(node: RunningServer, loss: float) -> Iterator[OverloadControl]:
     control._stepped_at = 1e9
     yield control
     control.active = False
+
+
+async def ring_again(callee: Peer, asked: Request, caller: Peer) -> None:
+    """Send two provisional responses to *asked* more than count for nobody, and wait until *caller* has them all."""
+    for number in range(MOST_RESPONSES + 2):
+        await callee.reply(asked, 180 + number % 2)
+    for _ in range(MOST_RESPONSES + 2):
+        await caller.receive()

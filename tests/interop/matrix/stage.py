@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +14,8 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from interop.chromium import Chromium
+from interop.chromium import BUNDLES, Chromium
+from interop.hosts_file import require_namespaces
 from interop.matrix.device import LOOK_AGAIN_S, Device, NotOfferedError, Settings
 from interop.matrix.makes import BaresipDevice, JsSipDevice, LinphoneDevice, PjsuaDevice, SipJsDevice
 from interop.matrix.other_side import OtherSide
@@ -136,6 +137,22 @@ class Stage:
 
 
 EMPTY = BindingReply("", "", None, None, "", "", None)
+
+
+def on_stage(
+    runner: asyncio.Runner,
+    folder: Path,
+    *,
+    pages: bool,
+    loopback: bool = True,
+    prepare: Callable[[DemoNetwork], None] | None = None,
+) -> Iterator[Stage]:
+    """Give a fixture the network of `stage`, where the machine has what it needs."""
+    require_namespaces()
+    assert not pages or (BUNDLES / "done").exists(), "the pages are not bundled: make browsers"
+    network = stage(folder, pages=pages, loopback=loopback, prepare=prepare)
+    yield runner.run(network.__aenter__())
+    runner.run(network.__aexit__(None, None, None))
 
 
 @asynccontextmanager

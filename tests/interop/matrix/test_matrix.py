@@ -8,12 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from interop.chromium import BUNDLES
-from interop.hosts_file import require_namespaces
 from interop.matrix import page
 from interop.matrix.device import NotOfferedError
 from interop.matrix.features import FEATURES
-from interop.matrix.stage import MAKES, Stage, stage
+from interop.matrix.stage import MAKES, Stage, on_stage
 
 PATIENCE_S = 90.0
 """A phone that asks for a registration of 60 s refreshes it within this time."""
@@ -34,12 +32,8 @@ def _phones(
     tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner, request: pytest.FixtureRequest
 ) -> Iterator[Stage]:
     """The network; with a browser where pages are among the tests that were chosen."""
-    require_namespaces()
     pages = any("jssip" in one.nodeid or "sipjs" in one.nodeid for one in request.session.items)
-    assert not pages or (BUNDLES / "done").exists(), "the pages are not bundled: make browsers"
-    network = stage(tmp_path_factory.mktemp("m"), pages=pages)
-    yield runner.run(network.__aenter__())
-    runner.run(network.__aexit__(None, None, None))
+    yield from on_stage(runner, tmp_path_factory.mktemp("m"), pages=pages)
 
 
 async def play(phones: Stage, make: str, feature: str) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.client.dialog import Dialog
-from sipmesh.server.proxy.flow import MOST_RESPONSES
 from sipmesh.server.quotas.overload_admission import MOST_LAST_OF_USER
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from support.network import EDGE, FE1, FE2, Network
-from support.overloaded import overload
+from support.overloaded import overload, ring_again
 from support.peer import Peer
 from support.running import on_loop
 from support.talking import inside_of, talking
@@ -143,10 +142,7 @@ async def test_first_responses_to_a_request_count_for_nobody(home: Network) -> N
         asked = await alice.request_in("INVITE")
         demand = home.nodes[FE1].accounts._account("user", "sip:alice@example.test").demand
         with overload(home.nodes[FE1], 0.5):
-            for number in range(MOST_RESPONSES + 2):
-                await alice.reply(asked, 180 + number % 2)
-            for _ in range(MOST_RESPONSES + 2):
-                await bob.receive()
+            await ring_again(alice, asked, bob)
             assert demand.asked == 2
 
 

@@ -9,7 +9,6 @@ import pytest
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
-from sipmesh.server.proxy.flow import MOST_RESPONSES
 from sipmesh.server.proxy.login.login_waits import attempt_of
 from sipmesh.server.proxy.siblings.channel import ARRIVED, CLOSE, MOST_IN_ALL, ORDER, SEND
 from sipmesh.server.running.running_server import RunningServer
@@ -20,7 +19,7 @@ from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind
 from support.carrying import credentials, logged_in, path_of, registration
 from support.network import EDGE, FE2, FE3, Network
-from support.overloaded import overload
+from support.overloaded import overload, ring_again
 from support.peer import Peer
 from support.running import on_jumping_loop, on_loop, until
 from support.siblings import ONE, TWO, pair_of
@@ -399,10 +398,7 @@ async def test_responses_without_end_to_a_request_of_another_worker_count_as_req
         asked = await alice.request_in("INVITE")
         demand = pair.nodes[ONE].accounts._account("user", "sip:alice@example.test").demand
         with overload(pair.nodes[ONE], 0.5):
-            for number in range(MOST_RESPONSES + 2):
-                await alice.reply(asked, 180 + number % 2)
-            for _ in range(MOST_RESPONSES + 2):
-                await bob.receive()
+            await ring_again(alice, asked, bob)
             assert demand.asked == 2
             for _ in range(3):
                 await alice.reply(asked, 486)
