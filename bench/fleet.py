@@ -255,7 +255,7 @@ class Fleet:
     def reported(self) -> None:
         """Wait until management has the report of each server; raises `MeasurementError` where it has not.
 
-        A server that has joined with the newest version counts as one that has it, also before its first report.
+        The version with which a server has joined counts as a report.
         """
         end = time.monotonic() + START_S
         while missing := [one["server"] for one in self.ask(MGMT, "network")["servers"] if not _is_known(one)]:

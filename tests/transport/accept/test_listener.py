@@ -156,7 +156,7 @@ async def test_silent_connections_take_no_place(ca: Authority, here: Identity, t
 async def test_silent_connection_is_closed_at_the_deadline_unless_others_wait_for_a_place(
     ca: Authority, here: Identity
 ) -> None:
-    """Where all places are taken, the peers may have little processor time, as may the one that says nothing."""
+    """If all places are taken, the peers may have little processor time. So may the peer of a silent connection."""
     limits = Limits(handshake_s=0.1, handshakes_in_flight=1, slow_s=60)
     async with Node(ca, here, limits=limits) as node:
         listener = node.listen(LinkKind.CLIENT)

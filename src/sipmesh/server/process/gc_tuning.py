@@ -69,7 +69,7 @@ class GcTuning:
         gc.freeze()
 
     def _collecting(self, phase: Literal["start", "stop"], info: dict[str, int]) -> None:
-        """Python calls this before and after each collection. Before one that is left out, all objects are excluded from it."""
+        """Python calls this before and after each collection. It has nothing to look at if it is to be left out."""
         if info["generation"] != 0:
             return
         if phase == "start":
