@@ -77,6 +77,31 @@ def test_copy_of_a_message_is_stored_once(shelf: Shelf) -> None:
     assert shelf.do(counts()) == {BOB: 1}
 
 
+def for_account(shelf: Shelf, account: int, text: bytes) -> Storing:
+    """Store a message for an account of bob; its key is *text*."""
+    return shelf.do(store(NewMessage(BOB, b"alice", text, text, 100.0, account=account), LIMITS))
+
+
+def test_message_is_for_one_account_of_a_name(shelf: Shelf) -> None:
+    """Those whose account nobody knew are for each: a server of an earlier release has stored them."""
+    assert {for_account(shelf, 0, b"unknown"), for_account(shelf, 5, b"five")} == {Storing.STORED}
+    assert shelf.texts(shelf.do(claim(BOB, FE1, account=4))) == [b"unknown"], (
+        "a server that has not learnt of the new one"
+    )
+    assert shelf.texts(shelf.do(claim(BOB, FE1, account=5))) == [b"unknown", b"five"]
+    assert shelf.texts(shelf.do(claim(BOB, FE1))) == [b"unknown", b"five"], "a server that does not know"
+    assert shelf.texts(shelf.do(claim(BOB, FE1, account=6))) == [b"unknown"]
+    assert shelf.do(counts()) == {BOB: 1}, "those for an earlier account are removed"
+
+
+def test_messages_for_an_earlier_account_take_no_room(shelf: Shelf) -> None:
+    """The same octets for the next account are another message."""
+    assert [for_account(shelf, 5, text) for text in (b"1", b"2", b"3", b"4")][2:] == [Storing.STORED, Storing.USER_FULL]
+    assert for_account(shelf, 6, b"1") is Storing.STORED
+    assert shelf.texts(shelf.do(claim(BOB, FE1, account=6))) == [b"1"]
+    assert shelf.do(counts()) == {BOB: 1}
+
+
 def test_sender_fills_only_its_own_part_of_a_users_room(shelf: Shelf) -> None:
     assert [shelf.put() for _ in range(4)] == [*[Storing.STORED] * 3, Storing.USER_FULL]
     assert [shelf.put(sender=b"dora") for _ in range(2)] == [Storing.STORED, Storing.USER_FULL]

@@ -69,7 +69,7 @@ class Schema:
 
 MANAGEMENT: Final = Schema("management", "0001", MIGRATIONS / "management")
 USERS: Final = Schema("users", "0001", MIGRATIONS / "users")
-MESSAGES: Final = Schema("messages", "0001", MIGRATIONS / "messages")
+MESSAGES: Final = Schema("messages", "0002", MIGRATIONS / "messages")
 LEDGER: Final = Schema("ledger", "0001", MIGRATIONS / "ledger")
 SCHEMAS: Final = (MANAGEMENT, USERS, MESSAGES, LEDGER)
 """All schemas."""

@@ -46,6 +46,7 @@ _messages = sql.Table(
     sql.Column("octets", sql.LargeBinary, nullable=False),
     sql.Column("size", sql.BigInteger, nullable=False),
     sql.Column("expires", sql.Float(53), nullable=False),
+    sql.Column("account", sql.BigInteger, nullable=False, server_default="0"),
     sql.UniqueConstraint("aor", "key"),
     sqlite_autoincrement=True,  # numbers rise, and the number of a deleted message is not used again
 )
@@ -101,6 +102,7 @@ class NewMessage:
     """A message for *aor*. *key* is the same for each copy of one message.
 
     *sender* names who answers for it: a user of ours, or a partner. *author* is the user of the partner, empty for ours.
+    *account* says for which user of this name it is: when that account was created (`Verifier.created`), 0 if it is not known.
     """
 
     aor: str
@@ -109,6 +111,7 @@ class NewMessage:
     octets: bytes
     lifetime_s: float
     author: bytes = b""
+    account: int = 0
 
     @property
     def whole_sender(self) -> bytes:
@@ -165,6 +168,7 @@ def store(message: NewMessage, limits: MessageLimits) -> Work[Storing]:
     """Store a message, unless it is stored already or a limit is reached."""
 
     def work(db: sql.Connection) -> Storing:
+        _remove_of_earlier(db, message.aor, message.account)
         same = sql.select(_messages.c.number).where(_messages.c.aor == message.aor, _messages.c.key == message.key)
         if db.execute(same).first() is not None:
             return Storing.STORED
@@ -184,7 +188,15 @@ def _row(message: NewMessage, at: float) -> dict[str, object]:
         "octets": message.octets,
         "size": len(message.octets),
         "expires": at + message.lifetime_s,
+        "account": message.account,
     }
+
+
+def _remove_of_earlier(db: sql.Connection, aor: str, account: int) -> None:
+    """Remove what was stored for an earlier user of the name *aor*."""
+    if account:
+        is_earlier = sql.and_(_messages.c.account > 0, _messages.c.account < account)
+        db.execute(_messages.delete().where(_messages.c.aor == aor, is_earlier))
 
 
 def _full(db: sql.Connection, message: NewMessage, limits: MessageLimits) -> Storing | None:
@@ -223,17 +235,22 @@ def _sum(db: sql.Connection, *which: sql.ColumnElement[bool]) -> tuple[int, int]
     return int(count), int(octets)
 
 
-def claim(aor: str, holder: str, after: int = 0) -> Work[Claimed]:
+def claim(aor: str, holder: str, after: int = 0, account: int = 0) -> Work[Claimed]:
     """Take the lease of a user for *holder*, and read the next messages above the number *after*.
+
+    Only messages for this *account* are read, and those of which it is not known for which they are. Those for an earlier
+    account of the same name are removed. With 0 for *account* all are read.
 
     Without a message nothing is taken. A server takes its own lease again: its earlier process has ended.
     """
+    is_for_it = _messages.c.account.in_((0, account)) if account else sql.true()
 
     def work(db: sql.Connection) -> Claimed:
         at = now(db)
+        _remove_of_earlier(db, aor, account)
         found = db.execute(
             sql.select(_messages.c.number, _messages.c.octets, _messages.c.sender)
-            .where(_messages.c.aor == aor, _messages.c.expires > at, _messages.c.number > after)
+            .where(_messages.c.aor == aor, _messages.c.expires > at, _messages.c.number > after, is_for_it)
             .order_by(_messages.c.number)
             .limit(MOST_AT_ONCE)
         ).all()

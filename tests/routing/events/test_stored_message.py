@@ -97,6 +97,9 @@ def test_key_is_the_same_for_copies_of_one_message_only() -> None:
     sent = message(TEXT)
     assert message_key(sent, ALICE) == message_key(sent.copy(), ALICE)
     assert message_key(sent, ALICE) != message_key(sent, BOB)
+    another_text = sent.copy()
+    another_text.body = b"another text under the same Call-ID"
+    assert message_key(another_text, ALICE) != message_key(sent, ALICE)
     other = sent.copy()
     other.replace("cseq", "2 MESSAGE")
     assert message_key(other, ALICE) != message_key(sent, ALICE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from sipmesh.routing.events.watcher_rules import NO_RULES
 from sipmesh.storage.alias_index import AliasIndex
 from sipmesh.storage.users.known_users import KnownUsers
@@ -9,11 +11,12 @@ from sipmesh.topology.document.watching import Watching
 
 ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
 NUMBER = "tel:+4930123"
+NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 RULES = {ALICE: {BOB: Watching.BLOCK}}
 
 
 def row(aor: str, pool: str | None = None) -> dict[str, object]:
-    return {"aor": aor, "ha1_sha256": None, "ha1_md5": "a" * 32, "generation": 3, "pool": pool}
+    return {"aor": aor, "ha1_sha256": None, "ha1_md5": "a" * 32, "generation": 3, "pool": pool, "created": NOON}
 
 
 def known() -> KnownUsers:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ GOOD: dict[str, Any] = {
     "ha1_md5": None,
     "generation": 3,
     "pool": "pool1.example.test",
+    "created": datetime(2026, 11, 27, 12, tzinfo=UTC),
 }
 
 
@@ -32,6 +34,7 @@ GOOD: dict[str, Any] = {
         {"generation": "3"},
         {"generation": None},
         {"pool": ""},
+        {"created": None},
         {"pool": b"pool1.example.test"},
     ],
 )

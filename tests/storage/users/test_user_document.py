@@ -17,7 +17,7 @@ from sipmesh.topology.document.watching import Watching
 
 SHA, MD5 = "ab" * 32, "cd" * 16
 BOTH = {Algorithm.SHA_256: SHA, Algorithm.MD5: MD5}
-ALICE = Verifier("sip:alice@example.test", 7, BOTH)
+ALICE = Verifier("sip:alice@example.test", 7, BOTH, 1_764_230_400_000_001)
 WHOLE = UserDocument(
     "Example",
     "pool1.example.test",
@@ -41,6 +41,9 @@ def test_document_is_read_as_it_was_written() -> None:
     assert UserDocument.decode(WHOLE.encode()) == WHOLE
     assert UserDocument.decode(told(aliases=None)).aliases == {}  # of a release without aliases
     assert UserDocument.decode(told(watchers=None)).watchers == {}
+    rows = json.loads(WHOLE.encode())["users"]
+    earlier = UserDocument.decode(told(users=[{k: v for k, v in row.items() if k != "created"} for row in rows]))
+    assert {user.created for user in earlier.verifiers.values()} == {0}
     assert UserDocument.decode(told(watchers={"a@b": {"*": "ask"}})).watchers == {"sip:a@b": {"*": Watching.BLOCK}}
     assert UserDocument.decode(UserDocument("Example", "pool1", 1).encode()) == UserDocument("Example", "pool1", 1)
 

@@ -94,9 +94,12 @@ def is_deliverable(octets: bytes) -> bool:
 
 
 def message_key(request: Request, sender: str) -> bytes:
-    """Give the key of a message of *sender*: the same for each copy that its phone sends (RFC 3261 section 8.2.2.2)."""
+    """Give the key of a message of *sender*: the same for each copy that its phone sends (RFC 3261 section 8.2.2.2).
+
+    The body is part of it: a phone that uses a Call-ID, tag and CSeq again for another text has written another message.
+    """
     parts = (sender, request.call_id, request.from_.tag or "", str(request.cseq.number))
-    return sha256(b"\0".join(map(octets_of, parts))).digest()
+    return sha256(b"\0".join((*map(octets_of, parts), request.body))).digest()
 
 
 def delivery(octets: bytes, contact: str) -> tuple[Request, str | None]:

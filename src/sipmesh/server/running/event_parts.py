@@ -25,9 +25,11 @@ def event_server(setup: ServerSetup, peers: PeerParts, forwarding: ForwardingPar
     """Build the server of events and of stored messages."""
     view, clock, queue, rules = setup.view, setup.loop.time, setup.stores.messages, setup.rules
     own_requests = OwnRequests(view.name, clock, peers.flow_table, setup.branches, setup.advertised, setup.border)
-    registrations = forwarding.registrations
-    delivery = MessageDelivery(setup.process, queue, registrations, own_requests, clock, peers.peer_log)
-    storing = MessageStoring(queue, message_limits(view), clock, lambda: datetime.now(UTC), rules.partner_of)
+    registrations, account_of = forwarding.registrations, setup.homes.account_of
+    delivery = MessageDelivery(setup.process, queue, registrations, own_requests, account_of, clock, peers.peer_log)
+    storing = MessageStoring(
+        queue, message_limits(view), clock, lambda: datetime.now(UTC), rules.partner_of, account_of
+    )
     turn = TurnCredentials(view, time.time, lambda why: peers.peer_log.error("turn", "no secret for TURN", why=why))
     notifier = _notifier(setup, peers, forwarding, own_requests, turn)
     return EventServer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from sipmesh.routing.authentication.verifier import Verifier, user_of
@@ -14,6 +15,8 @@ from sipmesh.storage.users.user_tables import COLUMN_OF
 
 DEFAULT_ALGORITHMS: Final = (Algorithm.SHA_256, Algorithm.MD5)
 """RFC 8760 2.6: the strongest first. MD5 is for browser libraries; MD5 alone is for phones that support nothing else."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def password_hashes(
@@ -35,7 +38,11 @@ def password_hashes(
 def verifier_of(row: Mapping[str, Any]) -> Verifier:
     """Return what checks the password of the user in *row*."""
     hashes = {algorithm: row[column] for algorithm, column in COLUMN_OF.items() if row[column]}
-    return Verifier(row["aor"], row["generation"], hashes)
+    return Verifier(row["aor"], row["generation"], hashes, _microseconds(row["created"]))
+
+
+def _microseconds(instant: datetime) -> int:
+    return max(0, (instant - _EPOCH) // timedelta(microseconds=1))
 
 
 def unknown_hashes(known: Mapping[str, str | None]) -> dict[str, str | None]:

@@ -29,7 +29,7 @@ def usable_rows(rows: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], d
 def _why_unusable(row: dict[str, Any]) -> str:
     try:
         return why_unreadable(verifier_of(row), row["pool"])
-    except TypeError as wrong:  # compiled classes take no value of another type
+    except TypeError as wrong:  # a row without a time, and compiled classes take no value of another type
         return str(wrong)
 
 

@@ -20,7 +20,7 @@ from sipmesh.topology.document.watching import Watching
 
 FORMAT: Final = 1
 MOST_IN_A_PART: Final = 4_000
-"""Addresses, aliases and rules in one part: a user with two digests takes 190 octets, so a signed part stays near 1 MB.
+"""Addresses, aliases and rules in one part: a user with two digests takes 220 octets, so a signed part stays near 1 MB.
 
 The JSON of a part is read in one call, which no other thread interrupts: about 5 ms.
 """
@@ -199,11 +199,17 @@ def _watchers(given: Mapping[str, Mapping[str, str]]) -> dict[str, WatcherRules]
 
 def _row(verifier: Verifier) -> dict[str, str | int]:
     hashes = {_KEYS[algorithm]: ha1 for algorithm, ha1 in verifier.ha1.items()}
-    return {"aor": _bare(verifier.aor), "generation": verifier.generation, **hashes}
+    return {
+        "aor": _bare(verifier.aor),
+        "generation": verifier.generation,
+        "created": verifier.created,
+        **hashes,
+    }
 
 
 def _verifier(row: Mapping[str, Any]) -> Verifier:
-    return Verifier(_full(row["aor"]), _count(row["generation"], 0), dict(_hashes(row)))
+    created = _count(row.get("created", 0), 0)  # an earlier release has no such member
+    return Verifier(_full(row["aor"]), _count(row["generation"], 0), dict(_hashes(row)), created)
 
 
 def _hashes(row: Mapping[str, Any]) -> Iterator[tuple[Algorithm, str]]:

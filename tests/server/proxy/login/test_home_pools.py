@@ -31,6 +31,8 @@ def test_user_can_log_in_only_at_its_home_pool(
     assert (found.elsewhere(ours), found.elsewhere(theirs)) == ("", pool)
     assert found.verifier(ours) is not None
     assert found.verifier(theirs) is None
+    assert found.account_of(ours) == users.get(ours).created.timestamp() * 1e6
+    assert found.account_of(NOBODY) == 0
     users.close()
 
 

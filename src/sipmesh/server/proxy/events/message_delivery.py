@@ -100,7 +100,10 @@ class Delivery:
 
 
 class MessageDelivery:
-    """Delivers what waits in *queue* for the users who register; *server* is this server."""
+    """Delivers what waits in *queue* for the users who register; *server* is this server.
+
+    *account_of* says which account of a name there is (`Verifier.created`): an earlier user of this name had other messages.
+    """
 
     def __init__(
         self,
@@ -108,10 +111,12 @@ class MessageDelivery:
         queue: MessageQueue,
         registrations: Registrations,
         own_requests: OwnRequests,
+        account_of: Callable[[str], int],
         clock: Callable[[], float],
         log: LimitedLog,
     ) -> None:
         self._server, self._queue, self._registrations = server, queue, registrations
+        self._account_of = account_of
         self._own_requests, self._clock, self._log = own_requests, clock, log
         self._running: dict[str, Delivery] = {}
         self._next_ones: dict[str, None] = {}
@@ -180,7 +185,7 @@ class MessageDelivery:
             self._queue.submit(release(aor, self._server))
 
     def _claim(self, running: Delivery) -> None:
-        work = claim(running.aor, self._server, running.last)
+        work = claim(running.aor, self._server, running.last, self._account_of(running.aor))
         self._queue.submit(work, lambda claimed: self._claimed(running, claimed))
 
     def _claimed(self, running: Delivery, claimed: Claimed | None) -> None:

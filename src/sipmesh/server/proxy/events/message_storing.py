@@ -47,6 +47,7 @@ class MessageStoring:
     """Stores messages in the database of *queue*.
 
     *clock* gives seconds of the loop, *wall* the time in UTC. *partner_of* names the partner of a domain, "" if there is none.
+    *account_of* says which account of a name there is (`Verifier.created`).
     """
 
     def __init__(
@@ -56,9 +57,10 @@ class MessageStoring:
         clock: Callable[[], float],
         wall: Callable[[], datetime],
         partner_of: Callable[[str], str],
+        account_of: Callable[[str], int],
     ) -> None:
         self._queue, self.limits, self._clock, self._wall = queue, limits, clock, wall
-        self._partner_of = partner_of
+        self._partner_of, self._account_of = partner_of, account_of
         self._pending: TimeoutQueue[PendingMessage] = TimeoutQueue(WRITE_S)
         self._waiting_of: Counter[str] = Counter()
         self.counts: Counter[Storing] = Counter()
@@ -78,7 +80,8 @@ class MessageStoring:
         author = octets_of(user) if sender != user else b""
         asked_s = request.expires
         lifetime_s = limits.lifetime_s if asked_s is None else min(asked_s, limits.lifetime_s)
-        message = NewMessage(aor, octets_of(sender), message_key(request, sender), octets, lifetime_s, author)
+        key, account = message_key(request, sender), self._account_of(aor)
+        message = NewMessage(aor, octets_of(sender), key, octets, lifetime_s, author, account)
         if self._waiting_of[sender] >= MOST_OF_SENDER or self._queue.waiting >= MOST_STORES:
             self._end(done, Storing.FAILED)
             return

@@ -112,3 +112,8 @@ class HomePools:
     def verifier(self, aor: str) -> Verifier | None:
         """Return the password verifier of *aor*, a user whom our pool serves; None for all others."""
         return self._users.verifier(aor) if self.of(aor) == self._here else None
+
+    def account_of(self, aor: str) -> int:
+        """Return when the account of *aor* was created (`Verifier.created`); 0 if it is not known here."""
+        verifier = self._users.verifier(aor)
+        return verifier.created if verifier is not None else 0
