@@ -7,6 +7,7 @@ import os
 import signal
 from datetime import UTC, datetime
 from itertools import permutations
+from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
@@ -27,6 +28,12 @@ from support.talking import inside_of, talking
 from support.workers import two_workers
 
 ONE, TWO = 1, 2
+COMING = 12
+"""Connections: that all of them come to one of two sockets by chance is as likely as 12 heads in a row."""
+
+
+def children_of(pid: int) -> set[int]:
+    return {int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()}
 
 
 async def pass_message(sender: Peer, receiver: Peer) -> None:
@@ -151,6 +158,27 @@ async def test_killed_worker_takes_only_its_links_with_it_and_is_replaced(exampl
         back = await two.phone("carol", 3)
         await pass_message(alice, back)
         await pass_message(back, alice)
+
+
+@on_loop
+async def test_phones_come_to_the_other_worker_while_one_is_replaced(example: Organisation) -> None:
+    """The next start of the worker is stopped before it serves: who came to its socket would wait."""
+    async with two_workers(example) as two:
+        before = children_of(two.server.started.pid)
+        await two.signal(TWO, signal.SIGKILL)
+        while not (new := children_of(two.server.started.pid) - before):
+            await asyncio.sleep(0)
+        [starting] = new
+        os.kill(starting, signal.SIGSTOP)
+        try:
+            for _ in range(COMING):
+                peer = await two.network.peer(two.name, "alice")
+                await peer.ask(peer.request("OPTIONS", "sip:example.test"))
+                assert await two.start_of(peer) == ONE
+        finally:
+            os.kill(starting, signal.SIGCONT)
+        await two.replaced(TWO)
+        await two.connected("alice", 3)
 
 
 @pytest.mark.wide

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class HeldPorts:
     """The sockets of all workers, by the key of their port. Implements `link_parts.Ports` in the supervisor.
 
-    The sockets stay open here: what connects while a worker is replaced waits for the next worker. *opened* is called with the
-    key of each port that was opened.
+    The sockets stay open here: what connects when no worker serves waits for the next one. *opened* is called with the key of
+    each port that was opened.
     """
 
     def __init__(self, count: int, limits: Limits, opened: Callable[[str], None]) -> None:
@@ -52,7 +52,10 @@ class HeldPorts:
         return address_of(self._sockets[key][0].getsockname())
 
     def renew(self, worker: int) -> None:
-        """Give *worker*, which could not start, other sockets: nobody is to wait at the old ones. Raises `OperatorError`."""
+        """Give *worker* other sockets, on which nobody listens yet: nobody is to wait at the old ones. Raises `OperatorError`.
+
+        A connection that waits at an old one is reset, and its peer comes to another worker when it connects again.
+        """
         for key, sockets in self._sockets.items():
             spec = self._specs[key]
             sockets[worker - 1].close()

@@ -211,6 +211,7 @@ class Supervisor:
             if self._is_ending:
                 return
             self._tell_end(slot, slot.process, status)
+            self._leave_ports_to_others(number)
             while not await self._is_replaced(number, slot):
                 slot.pause = min(2 * slot.pause, LONGEST_PAUSE_S)
 
@@ -227,6 +228,12 @@ class Supervisor:
             after_s=round(lived_s, 1),
             pause_s=slot.pause,
         )
+
+    def _leave_ports_to_others(self, number: int) -> None:
+        """Have nobody wait for the next start of the worker *number*, which has ended, while another one serves."""
+        if self.serving:
+            with suppress(OperatorError):  # the next start says that the port is taken
+                self._ports.renew(number)
 
     async def _is_replaced(self, number: int, slot: _Slot) -> bool:
         """Start a worker after the pause; False if it cannot start. Then nobody waits at its sockets."""
