@@ -52,6 +52,11 @@ def _find_kamailio() -> str | None:
     return shutil.which("kamailio") or shutil.which("kamailio", path="/usr/sbin:/sbin")
 
 
+def children_of(pid: int) -> list[int]:
+    """List the processes that a process has started, and that run."""
+    return [int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
+
+
 def pinned(command: list[str], *, first: bool) -> list[str]:
     """Put a command on the first core, or on the last; where there is but one, nothing is gained."""
     cores = sorted(os.sched_getaffinity(0))

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.bed import HOST, MeasurementError, started
+from bench.bed import HOST, MeasurementError, children_of, started
 from bench.table import number, table
 from sipmesh.client.agent import Settings, UserAgent
 from sipmesh.client.answering import Manners
@@ -262,10 +262,8 @@ def report(taken: dict[tuple[str, str], list[Act]]) -> str:
 
 def _cpu_s(pid: int) -> float:
     """Give the CPU time of all threads of a process and of its workers, in seconds; the kernel counts nanoseconds here."""
-    threads = Path(f"/proc/{pid}/task")
-    workers = [int(child) for file in threads.glob("*/children") for child in file.read_text().split()]
-    own = sum(int(file.read_text().split()[0]) for file in threads.glob("*/schedstat"))
-    return own / 1e9 + sum(map(_cpu_s, workers))
+    own = sum(int(file.read_text().split()[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    return own / 1e9 + sum(map(_cpu_s, children_of(pid)))
 
 
 def main() -> int:

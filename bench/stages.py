@@ -36,6 +36,7 @@ from bench.bed import (
     MeasurementError,
     Server,
     build,
+    children_of,
     started,
     wait_for_port,
 )
@@ -264,11 +265,6 @@ def count_workers(folder: Path, work: Callable[[Server, int], None]) -> Costs:
         workers = children_of(server.pid)
         count_within(server, work, workers)
     return read_costs(*(folder / f"{pid}.out" for pid in workers))
-
-
-def children_of(pid: int) -> list[int]:
-    """List the processes that a process has started, and that run."""
-    return [int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
 
 
 def count_logins(folder: Path) -> Costs:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import sipmesh
-from bench.bed import MeasurementError
+from bench.bed import MeasurementError, children_of
 from bench.stages import (
     CALL_STAGES,
     LOGIN_STAGES,
@@ -26,7 +26,6 @@ from bench.stages import (
     TURN,
     Costs,
     beside,
-    children_of,
     per_call,
     per_login,
     per_transaction,
