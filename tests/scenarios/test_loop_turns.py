@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import thread_time
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -35,14 +35,11 @@ from support.network import EXAMPLE, FE1, POOL
 from support.running import on_loop, until, within
 
 PROMISE_S: Final = 0.02
-ASSERTED_S: Final = 10 * PROMISE_S
-"""So much CPU time may the thread of the loop use for all turns of an act.
+ASSERTED_S: Final = 4 * PROMISE_S
+"""So much CPU time may the thread of the loop use in one turn: on a busy machine, the same work takes twice the CPU time.
 
-Its longest turn is longer on a machine that does other work at the same time, so that the turn is printed and not asserted.
+There a turn also waits for a processor, and for the thread that works beside the loop: so its duration is printed, not asserted.
 """
-
-SENT_S: Final = 5e-6
-"""The same for each user who is sent."""
 
 A_POOL: Final = 10
 
@@ -87,11 +84,37 @@ class Threads:
         return True in self.seen
 
 
-async def next_turn(meter: TurnMeter) -> float:
-    """Begin to measure: what the test itself has computed in its turn does not count. Returns the CPU time of this thread."""
-    await asyncio.sleep(0.001)
-    meter.take_longest()
-    return thread_time()
+class Turns:
+    """The turns of the running loop, with the CPU time that its thread uses in each. *meter* is that of the server."""
+
+    def __init__(self, meter: TurnMeter) -> None:
+        self._meter, self._loop = meter, asyncio.get_running_loop()
+        self._run_once: Callable[[], None] = self._loop._run_once  # type: ignore[attr-defined]
+        self._longest_s = 0.0
+
+    async def __aenter__(self) -> Self:
+        """Begin with the next turn: what the test itself has computed in this one does not count."""
+        await asyncio.sleep(0.001)
+        self._loop._run_once = self._measured  # type: ignore[attr-defined]
+        await asyncio.sleep(0.001)
+        self._meter.take_longest()
+        self._longest_s = 0.0
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.sleep(0.001)
+        del self._loop._run_once  # type: ignore[attr-defined]
+
+    def _measured(self) -> None:
+        began = thread_time()
+        self._run_once()
+        self._longest_s = max(self._longest_s, thread_time() - began)
+
+    def check(self, what: str) -> None:
+        """Print the longest turn, and see that none has used too much CPU time."""
+        longest_s = self._meter.take_longest()
+        print(f"{what}: longest turn {longest_s * 1000:.1f} ms, {self._longest_s * 1000:.1f} ms of CPU time")  # noqa: T201
+        assert 0 < self._longest_s < ASSERTED_S
 
 
 @pytest.mark.parametrize("servers", [400, pytest.param(2000, marks=pytest.mark.soak)])
@@ -105,15 +128,13 @@ async def test_large_version_is_read_and_stored_beside_the_loop(
         managed.edit(with_servers(servers))
         agent, meter, item = managed.member(FE1), managed.nodes[FE1].reactor.meter, version(managed)
         read, stored = Threads(agent._documents, "newer", monkeypatch), Threads(agent._documents, "keep", monkeypatch)
-        began = await next_turn(meter)
-        agent.applier.receive(MGMT, item)
-        await agent.applier.finished()
-        longest, used_s = meter.take_longest(), thread_time() - began
+        async with Turns(meter) as turns:
+            agent.applier.receive(MGMT, item)
+            await agent.applier.finished()
         assert managed.number(FE1) == 5
         assert not read.on_loop
         assert not stored.on_loop
-        print(f"{servers} servers: longest turn {longest * 1000:.1f} ms")  # noqa: T201 - the figure, with -s
-        assert used_s < ASSERTED_S
+        turns.check(f"{servers} servers")
 
 
 def version(managed: Managed) -> Item:
@@ -133,16 +154,14 @@ async def test_many_users_are_read_and_stored_beside_the_loop(
         read = Threads(agent._documents, "newer_users", monkeypatch)
         stored = Threads(agent._documents.users, "keep", monkeypatch)
         items = [Item(ItemKind.USERS, jws, str(n), 9) for n, jws in enumerate(signed)]
-        began = await next_turn(meter)
-        for item in items:
-            agent.applier.receive(MGMT, item)
-        await agent.applier.finished()
-        longest, used_s = meter.take_longest(), thread_time() - began
+        async with Turns(meter) as turns:
+            for item in items:
+                agent.applier.receive(MGMT, item)
+            await agent.applier.finished()
         assert managed.nodes[FE1].user_updates.number == managed.holding(FE1).users.read().number == 9
         assert not read.on_loop
         assert not stored.on_loop
-        print(f"{count} users: longest turn {longest * 1000:.1f} ms")  # noqa: T201 - the figure, with -s
-        assert used_s < ASSERTED_S
+        turns.check(f"{count} users")
 
 
 def crl(managed: Managed, count: int) -> bytes:
@@ -167,14 +186,12 @@ async def test_large_crl_is_read_and_written_beside_the_loop(
         agent, node = managed.member(FE1), managed.nodes[FE1]
         read = Threads(RevocationList, "load", monkeypatch)
         written = Threads(agent.held.crls, "put", monkeypatch)
-        began = await next_turn(node.reactor.meter)
-        agent.applier.receive(MGMT, item)
-        await until(lambda: any(len(crl.serials) == count for crl in node.view.loaded.authority.lists))
-        longest, used_s = node.reactor.meter.take_longest(), thread_time() - began
+        async with Turns(node.reactor.meter) as turns:
+            agent.applier.receive(MGMT, item)
+            await until(lambda: any(len(crl.serials) == count for crl in node.view.loaded.authority.lists))
         assert not read.on_loop
         assert not written.on_loop
-        print(f"{count} entries of a CRL: longest turn {longest * 1000:.1f} ms")  # noqa: T201 - the figure, with -s
-        assert used_s < ASSERTED_S
+        turns.check(f"{count} entries of a CRL")
 
 
 @pytest.mark.parametrize("servers", [400, pytest.param(2000, marks=pytest.mark.soak)])
@@ -190,27 +207,21 @@ async def test_large_draft_is_published_and_its_servers_are_shown_beside_the_loo
         compared = Threads(publisher, "_plan", monkeypatch)
         published = Threads(publisher, "_publish", monkeypatch)
         prepared = Threads(managed.master._loader, "prepare", monkeypatch)
-        began = await next_turn(meter)
-        plan = await publisher.plan()
-        await publisher.publish("ada (1)", "because", plan.base, plan.digest, force=False)
-        await asyncio.sleep(0.001)
-        longest, used_s = meter.take_longest(), thread_time() - began
+        async with Turns(meter) as turns:
+            plan = await publisher.plan()
+            await publisher.publish("ada (1)", "because", plan.base, plan.digest, force=False)
         assert managed.number(MGMT) == 2
         assert not any(act.on_loop for act in (compared, published, prepared))
-        print(f"{servers} servers published: longest turn {longest * 1000:.1f} ms")  # noqa: T201 - the figure, with -s
-        assert used_s < ASSERTED_S
+        turns.check(f"{servers} servers published")
 
         for member in managed.master.network.members():
             managed.master.reports.record(member.name, ServerStatus(number=2), datetime.now(UTC), 2)
         encoded = Threads(json, "dumps", monkeypatch)
-        began = await next_turn(meter)
-        status = await encoded_status(managed.master.network, 2)
-        await asyncio.sleep(0.001)
-        longest, used_s = meter.take_longest(), thread_time() - began
+        async with Turns(meter) as turns:
+            status = await encoded_status(managed.master.network, 2)
         assert not encoded.on_loop
         assert status.count(b'"role"') > servers
-        print(f"status of {servers} servers: longest turn {longest * 1000:.1f} ms")  # noqa: T201 - the figure, with -s
-        assert used_s < ASSERTED_S
+        turns.check(f"status of {servers} servers")
 
 
 @pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.soak)])
@@ -224,12 +235,10 @@ async def test_documents_of_many_users_are_made_beside_the_loop(
         await managed.start(MGMT, FE1)
         meter = managed.nodes[MGMT].reactor.meter
         made = Threads(managed.master._offers, "_changed_in", monkeypatch)
-        began = await next_turn(meter)
-        await until(lambda: managed.nodes[FE1].users.verifier(f"sip:user{count - 1}@{EXAMPLE}"))
-        longest, used_s = meter.take_longest(), thread_time() - began
+        async with Turns(meter) as turns:
+            await until(lambda: managed.nodes[FE1].users.verifier(f"sip:user{count - 1}@{EXAMPLE}"))
         assert not made.on_loop
-        print(f"{count} users sent: longest turn {longest * 1000:.1f} ms")  # noqa: T201 - the figure, with -s
-        assert used_s < max(ASSERTED_S, count * SENT_S)
+        turns.check(f"{count} users sent")
 
 
 def add_users(managed: Managed, count: int) -> None:

@@ -31,6 +31,7 @@ def test_nobody_is_known_at_first() -> None:
     assert (len(users), users.number, users.verifier(ALICE), users.home(ALICE)) == (0, 0, None, None)
     assert (users.owner(NUMBER), users.aliases(ALICE), users.watcher_rules(ALICE)) == ("", (), NO_RULES)
     assert users.places() == (frozenset(), frozenset())
+    assert users.unknown(frozenset({ALICE})) == {ALICE}
 
 
 def test_everything_about_a_user_is_found_by_address_and_alias() -> None:
@@ -41,6 +42,7 @@ def test_everything_about_a_user_is_found_by_address_and_alias() -> None:
     assert (users.owner(NUMBER), tuple(users.aliases(ALICE))) == (ALICE, (NUMBER,))
     assert users.watcher_rules(ALICE) == RULES[ALICE]
     assert users.places() == (frozenset({"pool1", ""}), frozenset({"example.test"}))
+    assert users.unknown(frozenset({ALICE, BOB})) == frozenset()
     assert repr(users) == "<KnownUsers 2 version=7>"
 
 

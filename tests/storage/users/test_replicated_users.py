@@ -56,6 +56,15 @@ def test_server_knows_verifiers_of_its_own_users_and_home_pools_of_others(users:
 def test_no_user_is_known_before_the_first_document() -> None:
     held = ReplicatedUsers(ORG, POOL1)
     assert (held.verifier(ALICE), held.home(ALICE), held.number, held.whole()) == (None, None, 0, None)
+    assert held.unknown(frozenset({ALICE})) == frozenset()
+
+
+def test_users_of_other_pools_are_known_and_withheld_ones_may_be(users: Users) -> None:
+    held, mallory = ReplicatedUsers(ORG, POOL1), "sip:mallory@example.test"
+    fed(users, held)
+    assert held.unknown(frozenset({ALICE, BOB, CAROL, mallory})) == {CAROL, mallory}
+    held.withhold(frozenset({CAROL}), held.number + 1)
+    assert held.unknown(frozenset({ALICE, BOB, CAROL, mallory})) == {mallory}
 
 
 def test_user_without_a_home_pool_gets_the_default_permanently(users: Users) -> None:

@@ -74,6 +74,10 @@ class KnownUsers:
         """Return the home pool of *aor*, "" if none is set; None for an unknown user."""
         return self._homes.get(aor, "") if aor in self._verifiers else None
 
+    def unknown(self, aors: frozenset[str]) -> frozenset[str]:
+        """Return those of *aors* who are no users."""
+        return aors.difference(self._verifiers)
+
     def owner(self, alias: str) -> str:
         """Return the user of *alias*, "" if it is nobody's."""
         return self._aliases.owner(alias)

@@ -220,6 +220,13 @@ class ReplicatedUsers:
             return None
         return self._pool if aor in users.verifiers else users.homes.get(aor)
 
+    def unknown(self, aors: frozenset[str]) -> frozenset[str]:
+        """Return those of *aors* who are no users of any pool, without withheld ones; none before the first document."""
+        users = self._users
+        if users is None:
+            return frozenset()
+        return aors.difference(users.verifiers).difference(users.homes) - self._withheld
+
     def owner(self, alias: str) -> str:
         """Return the user of *alias*, "" if it is nobody's."""
         return self._users.aliases.owner(alias) if self._users is not None else ""

@@ -335,6 +335,10 @@ class Users:
         """Return False: the database is the origin of what is known."""
         return False
 
+    def unknown(self, aors: frozenset[str]) -> frozenset[str]:
+        """Return those of *aors* who are no users as of the last `refresh`."""
+        return self._known.unknown(aors)
+
     def owner(self, alias: str) -> str:
         """Return the user of *alias* as of the last `refresh`, "" if it is nobody's."""
         return self._known.owner(alias)

@@ -33,6 +33,7 @@ def test_user_can_log_in_only_at_its_home_pool(
     assert found.verifier(theirs) is None
     assert found.account_of(ours) == users.get(ours).created.timestamp() * 1e6
     assert found.account_of(NOBODY) == 0
+    assert found.unknown(frozenset({ours, theirs, NOBODY})) == {NOBODY}
     users.close()
 
 

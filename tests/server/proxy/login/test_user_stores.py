@@ -44,6 +44,7 @@ def test_edge_opens_neither_and_leaves_no_file(federation: Network) -> None:
     seen = seen_from(federation, EDGE)
     users, locations = opened(seen)
     assert users.verifier("sip:alice@example.test") is None
+    assert users.unknown(frozenset({"sip:alice@example.test"})) == {"sip:alice@example.test"}
     assert locations.versions[locations.slot("sip:alice@example.test")] == NOTHING_YET
     assert not (seen.loaded.folder / "away").exists()
 

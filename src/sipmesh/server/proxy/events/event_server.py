@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.events.packages import (
@@ -260,19 +260,18 @@ class EventServer:
         self.delivery.look(waiting)
         for aor in self.notifier.watched(MESSAGE_SUMMARY):
             self.notifier.waiting(aor, waiting.get(aor, 0))
-        self._forget_removed(waiting)
+        self._forget_removed(frozenset(waiting))
 
-    def users_changed(self, aors: Collection[str]) -> None:
+    def users_changed(self, aors: frozenset[str]) -> None:
         """Check who may watch *aors*, and remove the messages of those who are no users any more.
 
         That comes before whatever a user of the same name, who is added next, has delivered or stored.
         """
-        self.notifier.rules_changed(frozenset(aors))
+        self.notifier.rules_changed(aors)
         self._forget_removed(aors)
 
-    def _forget_removed(self, aors: Collection[str]) -> None:
-        gone = [aor for aor in aors if self._homes.knows(aor) and self._homes.of(aor) is None]
-        if gone:
+    def _forget_removed(self, aors: frozenset[str]) -> None:
+        if gone := self._homes.unknown(aors):
             self._queue.submit(forget_users(gone))
 
     def drain(self) -> None:

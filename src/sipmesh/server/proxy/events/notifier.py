@@ -6,7 +6,8 @@ One server of a pool is the notifier of a user, and has all publications and sub
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
@@ -237,13 +238,13 @@ class EventNotifier:
         """Return what *watcher* may see of *aor*; everybody sees oneself."""
         return Watching.ALLOW if watcher == aor else self._watching(aor, watcher)
 
-    def rules_changed(self, aors: Iterable[str] | None = None) -> None:
+    def rules_changed(self, aors: frozenset[str] | None = None) -> None:
         """The rules of *aors*, or of all users, may have changed, or *aors* were removed.
 
         End or change the subscriptions of their watchers, and end the subscriptions to and of users who were removed, and of
         users of a partner that was removed.
         """
-        for aor in list(dict.fromkeys([*self._users, *self._by_watcher])) if aors is None else aors:
+        for aor in list(dict.fromkeys([*self._users, *self._by_watcher])) if aors is None else self._concerned(aors):
             if not self._may_exist(aor):
                 self._watcher_removed(aor)
             if not self._is_user(aor):
@@ -253,6 +254,14 @@ class EventNotifier:
             for subscription in list(user.subscriptions) if user is not None else ():
                 if subscription.package is PRESENCE:
                     self._apply_rule(subscription)
+
+    def _concerned(self, aors: frozenset[str]) -> set[str]:
+        """Return those of *aors* of whom there is state here: of 100,000 users who change at once, most have none."""
+        return {
+            *among(aors, self._users.keys()),
+            *among(aors, self._by_watcher.keys()),
+            *among(aors, self._publications.users()),
+        }
 
     def _watcher_removed(self, watcher: str) -> None:
         """End all subscriptions of a watcher who does not exist any more."""
@@ -470,3 +479,9 @@ def changes_state(request: Request, response: Response | Answer) -> bool:
     """Tell whether a PUBLISH with that *response* changed the state: a refresh does not, nor one that was refused."""
     is_removal = isinstance(response, Answer) and ("Expires", "0") in response.headers
     return response.status == DONE and (bool(request.body) or is_removal)
+
+
+def among(some: AbstractSet[str], others: AbstractSet[str]) -> list[str]:
+    """Return what is in both; the time that it takes is that of the smaller one."""
+    few, many = (some, others) if len(some) < len(others) else (others, some)
+    return [one for one in few if one in many]

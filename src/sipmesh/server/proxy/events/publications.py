@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
@@ -133,6 +134,10 @@ class Publications:
         for publication in ended:
             self._remove(publication)
         return {publication.aor for publication in ended}
+
+    def users(self) -> AbstractSet[str]:
+        """Return the users who have published something."""
+        return self._of.keys()
 
     def forget(self, aor: str) -> None:
         """Remove all publications of a user who was removed."""

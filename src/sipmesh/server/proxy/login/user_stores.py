@@ -38,6 +38,9 @@ class KnownUsers(Protocol):
     def home(self, aor: str) -> str | None:
         """Return the home pool of *aor*, "" if none is set; None for an unknown user."""
 
+    def unknown(self, aors: frozenset[str]) -> frozenset[str]:
+        """Return those of *aors* who are no users, without those of whom it is not certain; quick also for 100,000 of them."""
+
     def owner(self, alias: str) -> str:
         """Return the user of *alias*, a key (`sipmesh.routing.identity.alias`); "" if it is nobody's."""
 
@@ -75,6 +78,10 @@ class NoUsers:
     def home(self, aor: str) -> str | None:
         """Return None: no user is known."""
         return None
+
+    def unknown(self, aors: frozenset[str]) -> frozenset[str]:
+        """Return all of them: no user is known."""
+        return aors
 
     def owner(self, alias: str) -> str:
         """Return "": no user is known."""
