@@ -253,7 +253,9 @@ class Managed:
     # Who comes to them
 
     async def agent(self, user: str, server: str) -> UserAgent:
-        """A user who is logged in at *server*."""
+        """A user who is logged in at *server*, as soon as management has sent it the users."""
+        if server in self.nodes:
+            await until(lambda: self.nodes[server].users.ready)
         trust = Trust.of_pem(self.organisation.root.read_bytes())
         agent = UserAgent(f"{user}@{EXAMPLE}", f"{user}-secret", trust=trust, settings=Settings(Manners()))
         self._stack.push_async_callback(agent.close)
