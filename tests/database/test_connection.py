@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 import stat
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sql
@@ -145,6 +148,25 @@ def test_server_that_hangs_itself_holds_nobody_up(postgres_url: str) -> None:
     """The time-outs of the server do not count then, so the connection is closed here."""
     with pytest.raises(OperatorError, match=r"it did not answer within 0\.3 s; check the load"):
         used(postgres_url, DatabaseTimeouts(statement_s=60, use_s=0.3), "SELECT pg_sleep(60)")
+    used(postgres_url, DatabaseTimeouts(), "SELECT 1")
+
+
+@pytest.mark.peer("postgresql")
+def test_server_that_hangs_right_after_the_first_login_holds_nobody_up(postgres_url: str) -> None:
+    """SQLAlchemy has questions of its own then, before our first statement."""
+    database = Database(postgres_url, "things", DatabaseTimeouts(use_s=0.3))
+    hung = list[int]()
+
+    def hang(connection: Any, _: object) -> None:
+        hung.append(connection.info.backend_pid)
+        os.kill(hung[0], signal.SIGSTOP)
+
+    sql.event.listen(database.engine, "connect", hang, insert=True)
+    try:
+        with pytest.raises(OperatorError, match=r"it did not answer within 0\.3 s"), database.border():
+            database.engine.connect()
+    finally:
+        os.kill(hung[0], signal.SIGCONT)
     used(postgres_url, DatabaseTimeouts(), "SELECT 1")
 
 

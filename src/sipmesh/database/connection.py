@@ -122,7 +122,8 @@ class Database:
         if parsed.get_backend_name() == "sqlite":
             sql.event.listen(engine, "connect", _set_up_sqlite)
         elif parsed.drivername == _PSYCOPG:
-            sql.event.listen(engine, "connect", self._begin_use)
+            # Before all others: with the first connection, SQLAlchemy asks the server what it is and which types it has.
+            sql.event.listen(engine, "connect", self._begin_use, insert=True)
             sql.event.listen(engine, "close", _end_use)
         return engine
 
