@@ -79,15 +79,33 @@ class Second:
 
 async def kill_front_end(pool: Pool) -> None:
     """End the last front end with SIGKILL."""
+    await _end_front_end(pool, signal.SIGKILL)
+
+
+async def drain_front_end(pool: Pool) -> None:
+    """End the last front end as `systemctl stop` does."""
+    await _end_front_end(pool, signal.SIGTERM)
+
+
+async def _end_front_end(pool: Pool, by: signal.Signals) -> None:
     server = pool.running.pop(SERVERS[-1])
-    server.send_signal(signal.SIGKILL)
+    server.send_signal(by)
     await server.waited()
 
 
 async def kill_worker(pool: Pool) -> None:
     """End one worker of the only front end with SIGKILL."""
+    _signal_worker(pool, signal.SIGKILL)
+
+
+async def stop_worker(pool: Pool) -> None:
+    """Stop one worker of the only front end: its supervisor is to find out."""
+    _signal_worker(pool, signal.SIGSTOP)
+
+
+def _signal_worker(pool: Pool, number: signal.Signals) -> None:
     [server] = pool.running.values()
-    os.kill(max(children_of(server.pid)), signal.SIGKILL)
+    os.kill(max(children_of(server.pid)), number)
 
 
 async def stop_front_end(pool: Pool) -> None:
@@ -111,7 +129,9 @@ class Fault:
 FAULTS: Final = (
     Fault("one of three front ends is killed", SERVERS, 1, kill_front_end),
     Fault(f"one of three front ends hangs for {HANGS_S} s", SERVERS, 1, stop_front_end),
+    Fault("one of three front ends is stopped (SIGTERM)", SERVERS, 1, drain_front_end),
     Fault(f"one of {WORKERS} workers is killed", SERVERS[:1], WORKERS, kill_worker),
+    Fault(f"one of {WORKERS} workers hangs", SERVERS[:1], WORKERS, stop_worker),
 )
 
 
@@ -192,10 +212,10 @@ async def measure(folder: Path, phones: int, rate: int, fault: Fault, store: str
         return traffic.seconds
 
 
-def measured(phones: int, rate: int, store: str) -> Iterator[tuple[Fault, list[Second]]]:
+def measured(faults: list[Fault], phones: int, rate: int, store: str) -> Iterator[tuple[Fault, list[Second]]]:
     """Let one fault after the other happen, each to a pool of its own."""
     with tempfile.TemporaryDirectory(prefix="sipmesh-goodput-") as name:
-        for place, fault in enumerate(FAULTS):
+        for place, fault in enumerate(faults):
             folder = Path(name) / str(place)
             folder.mkdir()
             with (
@@ -229,11 +249,15 @@ def main() -> int:
     parser.add_argument("--phones", type=int, default=60, help="of the whole pool")
     parser.add_argument("--rate", type=int, default=60, help="messages a second of all phones together")
     parser.add_argument("--store", choices=(FILE, VALKEY), default=FILE, help="where the registrations are")
+    parser.add_argument("--fault", default="", metavar="WORDS", help="only the faults whose name has these words")
     given = parser.parse_args()
+    faults = [fault for fault in FAULTS if given.fault in fault.name]
     if given.phones < len(SERVERS) or given.rate < 1:
         parser.error(f"each of the {len(SERVERS)} servers needs a phone, and messages are at least one a second")
+    if not faults:
+        parser.error(f"the faults are: {'; '.join(fault.name for fault in FAULTS)}")
     try:
-        taken = list(measured(given.phones, given.rate, given.store))
+        taken = list(measured(faults, given.phones, given.rate, given.store))
     except MeasurementError as wrong:
         sys.stderr.write(f"{wrong}\n")
         return 1

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from bench.goodput import FAULTS, Second, report
+from bench.goodput import FAULTS, Fault, Second, report
 
 from .conftest import Run
 
@@ -26,14 +26,20 @@ def test_seconds_in_which_all_arrived_share_a_row() -> None:
 
 
 @pytest.mark.soak
-def test_every_message_arrives_in_the_last_second_of_each_fault(run: Run) -> None:
-    ran = run(sys.executable, "-m", "bench.goodput", "--phones", 9, "--rate", 9)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.happens.__name__)
+def test_every_message_arrives_in_the_last_second(run: Run, fault: Fault) -> None:
+    ran = run(sys.executable, "-m", "bench.goodput", "--phones", 9, "--rate", 9, "--fault", fault.name)
     assert ran.returncode == 0, ran.stderr + ran.stdout
-    for fault in FAULTS:
-        assert fault.name in ran.stdout
+    assert {line.split(" | ")[0] for line in ran.stdout.splitlines()[2:]} == {f"| {fault.name}"}
 
 
 def test_fewer_phones_than_servers_are_refused(run: Run) -> None:
     refused = run(sys.executable, "-m", "bench.goodput", "--phones", 2)
     assert refused.returncode == 2
     assert "needs a phone" in refused.stderr
+
+
+def test_unknown_fault_is_refused_with_those_that_there_are(run: Run) -> None:
+    refused = run(sys.executable, "-m", "bench.goodput", "--fault", "earthquake")
+    assert refused.returncode == 2
+    assert "one of 2 workers hangs" in refused.stderr

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -129,12 +130,26 @@ async def test_worker_that_cannot_follow_is_killed(example: Organisation) -> Non
 
 @on_loop
 async def test_worker_that_does_not_answer_is_killed(example: Organisation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ALIVE_S", 0.01)
+    monkeypatch.setattr(module, "ALIVE_STEP_S", 0.01)
     async with scene_of(example) as scene:
         scene.worker.hangs.clear()
         await scene.supervisor._look_at(scene.process, reports=False)
         assert await scene.process.ended() == -signal.SIGKILL
         assert list(scene.log.events("a worker does not answer and is killed"))
+
+
+@on_loop
+async def test_worker_that_stood_still_with_its_supervisor_is_not_killed(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine was stopped and goes on: no time in which the worker could have answered has passed."""
+    monkeypatch.setattr(module, "ALIVE_STEP_S", 0.05)
+    async with scene_of(example) as scene:
+        looking = asyncio.create_task(scene.supervisor._look_at(scene.process, reports=False))
+        await asyncio.sleep(0)
+        time.sleep(2 * module.ALIVE_STEPS * module.ALIVE_STEP_S)  # noqa: ASYNC251 - both are in this loop
+        await looking
+        assert not list(scene.log.events("a worker does not answer and is killed"))
 
 
 @on_loop

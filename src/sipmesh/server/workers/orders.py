@@ -48,10 +48,11 @@ class Orders:
         for task in self._tasks:
             task.cancel()
 
-    async def ask(self, process: int, command: str, timeout_s: float, **given: Any) -> Any:
+    async def ask(self, process: int, command: str, timeout_s: float | None, **given: Any) -> Any:
         """Ask *process*, and return its result.
 
-        Raises `WorkerEndedError` if it ends meanwhile, `TimeoutError` after *timeout_s* seconds, `OperatorError` for an error.
+        Raises `WorkerEndedError` if it ends meanwhile, `TimeoutError` after *timeout_s* seconds (None: never), `OperatorError`
+        for an error.
         """
         channel = self._siblings.channel(process)
         if channel is None:

@@ -38,8 +38,11 @@ ALIVE_EVERY_S: Final = 1.0
 REPORT_TURNS: Final = 5
 """How many of these questions are one for the report to management, which takes a worker some milliseconds."""
 
-ALIVE_S: Final = 5.0
-"""A worker that answers nothing for so long is killed and replaced: its clients connect again."""
+ALIVE_STEPS, ALIVE_STEP_S = 6, 0.5
+"""A worker that answers nothing for so many steps is killed and replaced: its clients connect again.
+
+Steps and not one time: if all processes of the server stand still, on a machine that is stopped, that is one step.
+"""
 
 REVOKE_S: Final = 3.0
 """A worker that has not put a revocation in force by then is killed: its links end with it (rule R7)."""
@@ -255,14 +258,20 @@ class Supervisor:
             await asyncio.sleep(ALIVE_EVERY_S)
 
     async def _look_at(self, process: WorkerProcess, *, reports: bool) -> None:
+        asked = asyncio.ensure_future(self._orders.ask(process.number, "alive", None, reports=reports))
         try:
-            status = await self._orders.ask(process.number, "alive", ALIVE_S, reports=reports)
-            process.status = ServerStatus.model_validate(status) if status is not None else process.status
-        except TimeoutError:
-            self._log.error("a worker does not answer and is killed", worker=process.number, pid=process.pid)
-            process.kill()
-        except SipmeshError:
-            return
+            for _ in range(ALIVE_STEPS):
+                if (await asyncio.wait((asked,), timeout=ALIVE_STEP_S))[0]:
+                    break
+            else:
+                self._log.error("a worker does not answer and is killed", worker=process.number, pid=process.pid)
+                process.kill()
+                return
+            with suppress(SipmeshError):
+                status = asked.result()
+                process.status = ServerStatus.model_validate(status) if status is not None else process.status
+        finally:
+            asked.cancel()
 
     def _run(self, work: Any) -> None:
         task = self._node.loop.create_task(work)
