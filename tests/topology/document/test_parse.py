@@ -164,6 +164,18 @@ def test_removed_part_causes_no_further_problems(place: Place) -> None:
     assert place.problem().field == "pools[0].role"
 
 
+@pytest.mark.parametrize(("wrong", "listed"), [(200, 200), (201, 201), (4_000, 201)])
+def test_of_very_many_errors_the_first_are_listed(place: Place, wrong: int, listed: int) -> None:
+    """Each costs a walk through the document: the time of a file of a megabyte rose with their square."""
+    place.file.write_text(TOPOLOGY + "".join(f"k{number}: 1\n" for number in range(wrong)))
+    problems = place.problems()
+    assert len(problems) == listed
+    assert sum(problem.reason == "is not a known key" for problem in problems) == 200
+    assert [problem.reason for problem in problems if "the first 200 are listed" in problem.reason] == (
+        [f"has {wrong} values that cannot be used; the first 200 are listed"] if wrong > 200 else []
+    )
+
+
 def test_a_long_wrong_value_is_cut_short(place: Place) -> None:
     place.spoil(("role: edge", f"role: {'x' * 500}"))
     assert len(place.problem().reason) < 60

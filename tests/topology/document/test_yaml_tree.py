@@ -37,6 +37,15 @@ def test_every_value_has_its_line_and_path() -> None:
     assert dotted(root.at(("pools", 0, "servers", 0)).path) == "pools[0].servers[0]"
 
 
+def test_child_is_the_value_at_a_key_or_an_index() -> None:
+    root = tree("a: text\npools: [x, y]\n")
+    pools = root.child("pools")
+    assert pools is not None
+    found = [pools.child(step) for step in (0, 1, 2, -1, "0")]
+    assert [entry and entry.value for entry in found] == ["x", "y", None, None, None]
+    assert root.child(0) is root.child("b") is root.at(("a",)).child(0) is None
+
+
 def test_missing_path_gives_the_nearest_entry_above() -> None:
     root = tree("a:\n  b: 1\n")
     assert root.at(("a", "c", "d")).path == ("a",)

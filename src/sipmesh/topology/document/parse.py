@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.yaml_tree import Loc, YamlEntry
 
 _MOST_ROUNDS = 8  # removing an item may empty its list, and then its pool: not deeper than the model
+_MOST_ERRORS = 200  # each costs a walk through the whole document; an operator corrects a few, and checks again
 _LONGEST_QUOTE = 40  # characters of a wrong value that an error text repeats
 _STAND_INS: Mapping[str, object] = {
     "sipmesh": 1,
@@ -60,9 +61,14 @@ def shape(root: YamlEntry, report: ProblemReport) -> Shaped:
         try:
             return Shaped(Topology.model_validate(_completed(root.plain(), unread)), root, unread)
         except ValidationError as wrong:
-            errors = _causes(wrong.errors(include_url=False))
+            found = wrong.errors(include_url=False)
+            errors = _causes(found[:_MOST_ERRORS])
         for error in errors:
             _tell(error, root, report, unread)
+        if len(found) > _MOST_ERRORS:
+            reason = f"has {len(found)} values that cannot be used; the first {_MOST_ERRORS} are listed"
+            report.add((), reason, "correct those first, then check again")
+            break
         cuts = {_cut(root, error) for error in errors}
         if () in cuts:
             break
@@ -125,9 +131,9 @@ def _can_be_left_out(root: YamlEntry, loc: Loc) -> bool:
 def _exists(root: YamlEntry, loc: Loc) -> bool:
     entry = root
     for step in loc:
-        if step not in entry.children:
+        if (inner := entry.child(step)) is None:
             return False
-        entry = entry.children[step]
+        entry = inner
     return True
 
 

@@ -53,6 +53,15 @@ class YamlEntry:
             return dict(enumerate(self.value))
         return {}
 
+    def child(self, step: str | int) -> YamlEntry | None:
+        """Give the value inside at a key or an index; None if there is none. Its time does not depend on how many there are."""
+        value = self.value
+        if isinstance(value, Mapping):
+            return value.get(step) if isinstance(step, str) else None
+        if isinstance(value, Sequence) and not isinstance(value, str) and isinstance(step, int):
+            return value[step] if 0 <= step < len(value) else None
+        return None
+
     def plain(self) -> object:
         """Give the value without places. Lists are tuples."""
         if isinstance(self.value, Mapping):
@@ -65,7 +74,7 @@ class YamlEntry:
         """Give the entry at *loc*, or the nearest existing entry above it."""
         entry = self
         for step in loc:
-            if (inner := entry.children.get(step)) is None:
+            if (inner := entry.child(step)) is None:
                 break
             entry = inner
         return entry

@@ -22,8 +22,7 @@ def own_names_are_unique(document: CheckedDocument) -> None:
         named += [(server.name, (*loc, "servers", n, "name")) for n, server in enumerate(pool.servers)]
         for name, place in named:
             first, home = owner.setdefault(name, (place, loc))
-            servers_of_that_name = sum(server.name == name for server in pool.servers)
-            shared = home == loc and len(pool.servers) <= 1 and servers_of_that_name <= 1
+            shared = home == loc and len(pool.servers) <= 1
             if first != place and not shared:
                 reason = f"{name!r} is already the name of {document.place(first)}"
                 document.report.add(place, reason, "give each server and pool a different name")
@@ -49,9 +48,11 @@ def lists_name_nothing_twice(document: CheckedDocument) -> None:
     ]
     lists.append(((*federation, "blocked"), topology.federation.blocked))
     for loc, names in lists:
+        seen: set[str] = set()
         for n, name in enumerate(names):
-            if name in names[:n]:
+            if name in seen:
                 document.report.add((*loc, n), f"{name!r} is named twice in this list", "remove one of the two")
+            seen.add(name)
 
 
 def _partner_names(document: CheckedDocument) -> Iterator[tuple[str, Loc, int]]:
