@@ -14,6 +14,7 @@ from sipmesh.server.management.controller import AGAIN_EVERY_S, Controller
 from sipmesh.server.management.network_reply import network_reply
 from sipmesh.server.management.replies import Acknowledgement, MemberReply
 from sipmesh.server.management.server_faults import BEHIND_TOO_LONG
+from sipmesh.server.replication.crl_store import LARGEST_GIVEN
 from sipmesh.server.wiring import here
 from sipmesh.sip.message import Request, Response
 from sipmesh.storage.audit_act import AuditAct
@@ -181,6 +182,20 @@ async def test_server_that_follows_refuses_a_version_without_the_approvals_of_op
         _store(plane, approvals={operator.name: operator.signs(octets) for operator in (ada, ben)})
         await plane.controller.follow()
         assert (plane.number(MGMT), plane.controller.pool_faults()) == (5, [])
+
+
+@on_loop
+async def test_crl_that_is_too_large_to_be_sent_is_a_fault(managed: Managed) -> None:
+    with Plane(managed) as plane:
+        file = managed.organisation.folder / "ca" / "root.crl"
+        with file.open("ab") as opened:
+            opened.truncate(LARGEST_GIVEN)
+        assert plane.controller.pool_faults() == []
+        with file.open("ab") as opened:
+            opened.truncate(LARGEST_GIVEN + 1)
+        [fault] = plane.controller.pool_faults()
+        assert "ca/root.crl has 4,900,001 octets, and is not sent to servers" in fault.what
+        assert "name its URL in `crls`" in fault.remedy
 
 
 def _store(plane: Plane, **changes: Any) -> None:

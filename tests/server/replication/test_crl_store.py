@@ -24,6 +24,7 @@ from sipmesh.server.replication.crl_store import (
     NotBegunError,
     is_portable,
     must_be_portable,
+    too_large,
 )
 from sipmesh.topology.document.load import Loaded
 from topology.world import NOON, TOPOLOGY, Place, make_authorities
@@ -76,6 +77,10 @@ def test_missing_or_too_large_crl_is_left_out(loaded: Loaded) -> None:
     (loaded.folder / "ca/root.crl").write_bytes(b"x" * (LARGEST_GIVEN + 1))
     names = {item.name for item in CrlStore(loaded.folder).items(loaded)}
     assert names == set(loaded.list_names) - {NAME, "ca/root.crl"}
+    assert too_large(loaded) == [("ca/root.crl", LARGEST_GIVEN + 1)]
+    (loaded.folder / "ca/root.crl").write_bytes(b"x" * LARGEST_GIVEN)
+    assert {item.name for item in CrlStore(loaded.folder).items(loaded)} == set(loaded.list_names) - {NAME}
+    assert too_large(loaded) == []
 
 
 def numbered(loaded: Loaded, fencing: int, after: timedelta) -> Item:

@@ -26,6 +26,7 @@ from sipmesh.server.process.clock import now_utc
 from sipmesh.server.process.file_stamps import NO_STAMPS, stamp
 from sipmesh.server.process.off_loop import when_large
 from sipmesh.server.replication.control_links import ControlLinks, hops_to
+from sipmesh.server.replication.crl_store import LARGEST_GIVEN, too_large
 from sipmesh.server.replication.document_store import signers_of
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.trust.role import Role
@@ -218,6 +219,9 @@ class Controller:
             faults.append(
                 Fault(self._versions.fault, "ask who published it; let operators approve it, or publish another")
             )
+        for name, octets in too_large(self._server.view.loaded):
+            what = f"{name} has {octets:,} octets, and is not sent to servers: at most {LARGEST_GIVEN:,} are"
+            faults.append(Fault(what, "put it on a web server, and name its URL in `crls` in place of the file"))
         named = signers_of(self._server.view.loaded)
         for member in leadership.members:
             if member.heard_s > SILENT_S and member.server in named:

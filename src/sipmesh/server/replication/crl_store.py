@@ -37,6 +37,12 @@ class NotBegunError(RemoteError):
         self.begins = begins
 
 
+def too_large(loaded: Loaded) -> list[tuple[str, int]]:
+    """Return the CRL files of *loaded* that no server gets from here, with their octets."""
+    sizes = ((name, stamp(loaded.folder / name)) for name in loaded.list_names)
+    return [(name, found[1]) for name, found in sizes if found is not None and found[1] > LARGEST_GIVEN]
+
+
 class CrlStore:
     """The CRL files below *folder*, by their names in the topology; a file is read again when it has changed."""
 
