@@ -136,7 +136,7 @@ def again(ca: EnterpriseCa, begins: datetime, ends: datetime) -> x509.Certificat
 @pytest.mark.parametrize(
     ("begins", "ends", "is_shown"),
     [
-        (timedelta(-9), timedelta(99), True),
+        (timedelta(0), timedelta(99), True),
         (timedelta(-9), timedelta(-1), False),
         (timedelta(1), timedelta(99), False),
     ],
@@ -152,6 +152,31 @@ def test_only_a_valid_certificate_of_the_issuing_ca_is_shown(
     assert read_certificates(view.certificate) == ([before[0], other] if is_shown else before)
 
 
+@pytest.mark.parametrize(
+    ("begins", "is_shown"), [(timedelta(minutes=-3), False), (timedelta(minutes=-1), True)], ids=["earlier", "later"]
+)
+def test_earlier_certificate_of_the_issuing_ca_does_not_replace_a_later_one(
+    place: Place, begins: timedelta, *, is_shown: bool
+) -> None:
+    """A stolen front end could pass on again what it was given before the last renewal."""
+    view = place.view(FE1)
+    later, passed_on = (again(place.ca, NOW + when, NOW + timedelta(99)) for when in (timedelta(minutes=-2), begins))
+    applicant = place.applicant(FE1)
+    assert applicant.show(later, view, NOW)
+    assert applicant.show(passed_on, view, NOW) is is_shown
+    assert read_certificates(view.certificate)[1] == (passed_on if is_shown else later)
+
+
+def test_certificate_that_has_been_revoked_gives_way_to_an_earlier_one(place: Place) -> None:
+    view, applicant = place.view(FE1), place.applicant(FE1)
+    later = again(place.ca, NOW, NOW + timedelta(99))
+    earlier = place.ca.issuing
+    assert applicant.show(later, view, NOW)
+    assert not applicant.show(earlier, view, NOW)
+    place.loaded.authority.use_crls(RevocationLists([root_list(place.ca, later.serial_number)]))
+    assert applicant.show(earlier, view, NOW)
+
+
 def test_certificate_is_requested_from_another_ca_of_ours_and_not_because_of_a_stranger(
     place: Place, tmp_path: Path
 ) -> None:
@@ -164,7 +189,7 @@ def test_certificate_is_requested_from_another_ca_of_ours_and_not_because_of_a_s
 
 
 def test_revoked_certificate_of_the_issuing_ca_is_not_shown(place: Place) -> None:
-    other = again(place.ca, NOW - timedelta(9), NOW + timedelta(99))
+    other = again(place.ca, NOW, NOW + timedelta(99))
     for revoked in (True, False):
         lists = RevocationLists([root_list(place.ca, 77 if revoked else 78)])
         place.loaded.authority.use_crls(lists)

@@ -246,8 +246,9 @@ class Agent:
     def _follow_issuing(self, issuing: str) -> None:
         """Follow a new issuing CA, or a new certificate of it, and pass it on to the edges behind us.
 
-        *issuing* is not signed. It counts only if it is valid and leads to an anchor in force. Whoever passes on an earlier
-        certificate of our CA instead has it presented until another server, or management, passes on the present one.
+        *issuing* is not signed. It counts only if it is valid and leads to an anchor in force, and it is not an earlier
+        certificate of the CA whose certificate we present. Whoever passes on that of an earlier CA, which still counts, has us
+        ask for certificates: management gives a server four in a day.
         """
         if not issuing or issuing == self.held.issuing:
             return

@@ -95,13 +95,16 @@ class Applicant:
     def show(self, issuing: x509.Certificate, view: ServerView, at: datetime) -> bool:
         """Present this certificate of the issuing CA from now on, if it issued ours and leads to an anchor in force.
 
-        It must be valid at the instant *at*, and not revoked: whoever passes it on may have an earlier one of the same CA.
+        It must be valid at the instant *at*, and not revoked. An earlier one of the same CA does not replace one that counts:
+        whoever passes it on may have been given it long ago.
         """
         try:
             chain = read_certificates(view.certificate)
         except UnusableFileError:
             return False
         if chain[1:] == [issuing] or not issued_by(chain[0], issuing) or not _is_in_force(issuing, view, at):
+            return False
+        if any(_is_earlier(issuing, present) and _is_in_force(present, view, at) for present in chain[1:]):
             return False
         files.write(
             view.certificate, b"".join(certificate.public_bytes(Encoding.PEM) for certificate in (chain[0], issuing))
@@ -134,6 +137,16 @@ def read_issuing(text: str) -> x509.Certificate | None:
         return x509.load_der_x509_certificate(b64decode(text, validate=True)) if text else None
     except (ValueError, *UNREADABLE):
         return None
+
+
+def _is_earlier(issuing: x509.Certificate, present: x509.Certificate) -> bool:
+    """Tell whether *issuing* began before *present*, and both are of the same CA and from the same issuer.
+
+    A certificate from another issuer, such as a cross-certificate, may rightly have begun earlier than the one it replaces.
+    """
+    if (issuing.subject, issuing.issuer) != (present.subject, present.issuer):
+        return False
+    return issuing.public_key() == present.public_key() and issuing.not_valid_before_utc < present.not_valid_before_utc
 
 
 def _is_in_force(issuing: x509.Certificate, view: ServerView, at: datetime) -> bool:
