@@ -118,9 +118,8 @@ async def test_peer_that_never_reads_is_closed_by_time_and_not_by_a_message(
     async with Node(ca, here, limits=limits) as node:
         link, peer = await up(node, there, kind)
         async with peer:
-            while link.has_room(65_536):
+            while link.has_room(65_536):  # in one turn of the loop: the time for the peer cannot end meanwhile
                 assert link.send(b"x" * 65_536)
-                await node.heard.until(lambda: not link._dirty)
             assert link.state is LinkState.UP
             assert bound - 65_536 < link.pending_out <= bound
             await node.heard.until(lambda: node.heard.down)
@@ -207,18 +206,28 @@ async def test_peer_that_stalls_is_closed_in_time(
         assert node.heard.down[0][1] == DOES_NOT_READ
 
 
-@pytest.mark.parametrize(("session", "why"), [("", "not authenticated in time"), ("alice", "idle")])
 @on_loop
-async def test_client_that_does_not_authenticate_is_closed(
-    ca: Authority, here: Identity, there: Identity, session: str, why: str
-) -> None:
-    async with Node(ca, here, limits=Limits(authenticate_s=0.05, idle_s=0.1)) as node:
-        link, peer = await up(node, there, LinkKind.CLIENT)
-        if session:
-            link.authenticate()
+async def test_client_that_does_not_authenticate_is_closed(ca: Authority, here: Identity, there: Identity) -> None:
+    async with Node(ca, here, limits=Limits(authenticate_s=0.05)) as node:
+        _, peer = await up(node, there, LinkKind.CLIENT)
         async with peer:
             assert await peer.ended() == ""
-        assert [why for _, why, _ in node.heard.down] == [why]
+        assert [why for _, why, _ in node.heard.down] == ["not authenticated in time"]
+
+
+@on_loop
+async def test_client_that_authenticates_is_closed_only_if_it_is_idle(
+    ca: Authority, here: Identity, there: Identity
+) -> None:
+    limits = Limits(idle_s=0.1)
+    async with Node(ca, here, limits=limits) as node:
+        link, peer = await up(node, there, LinkKind.CLIENT)
+        link.authenticate()
+        late = link._deadlines.opened_at + limits.authenticate_s
+        assert link._deadlines.passed(late, 0.0, late) == ""
+        async with peer:
+            assert await peer.ended() == ""
+        assert [why for _, why, _ in node.heard.down] == ["idle"]
 
 
 @on_loop
