@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.distribution.event import names_package
-from sipmesh.errors import LocalError
+from sipmesh.errors import LocalError, OperatorError
 from sipmesh.server.admin.status_report import status_of
 from sipmesh.server.agent.users_at_start import load_users
 from sipmesh.server.control_socket import Command
@@ -123,6 +123,7 @@ class WorkerService(Service):
             "crls": self._read_crls,
             "revoke": self._revoke,
             "users": self._put_users,
+            "users-number": self._users_number,
         }
 
     async def start(self) -> None:
@@ -207,7 +208,12 @@ class WorkerService(Service):
         document = UserDocument.decode(asked["document"].encode())
         if document.number > self._node.user_updates.number:
             await self._node.user_updates.accept_large_document(document)
+        if document.part == document.parts and document.number > self._node.user_updates.number:
+            raise OperatorError("the first parts of the users were sent before this worker was started")
         return []
+
+    async def _users_number(self, _asked: Mapping[str, Any]) -> int:
+        return self._node.user_updates.number
 
     async def _alive(self, asked: Mapping[str, Any]) -> Mapping[str, object] | None:
         return status_of(self._node).to_json() if asked["reports"] else None

@@ -53,6 +53,21 @@ def test_server_knows_verifiers_of_its_own_users_and_home_pools_of_others(users:
     assert held.refresh() == frozenset()
 
 
+def test_whole_document_leads_another_process_to_the_same_users(users: Users) -> None:
+    held, other = ReplicatedUsers(ORG, POOL1), ReplicatedUsers(ORG, POOL1)
+    fed(users, held)
+    whole = held.whole()
+    assert whole is not None
+    other.withhold(frozenset({ALICE}), whole.number)
+    for part in whole.divided(1):
+        other.accept_document(part.encode())
+    assert other.whole() == whole
+    assert other.verifier(ALICE) == held.verifier(ALICE) is not None
+    users.set_password(ALICE, "another")
+    fed(users, held)
+    assert other.whole() == whole, "it is a copy"
+
+
 def test_no_user_is_known_before_the_first_document() -> None:
     held = ReplicatedUsers(ORG, POOL1)
     assert (held.verifier(ALICE), held.home(ALICE), held.number, held.whole()) == (None, None, 0, None)

@@ -41,6 +41,10 @@ class UserUpdates:
         """The number of the users that management has sent, 0 if it has sent none."""
         return self._users.number if isinstance(self._users, ReplicatedUsers) else 0
 
+    def whole(self) -> UserDocument | None:
+        """Return all users that management has sent, None if it has sent none."""
+        return self._users.whole() if isinstance(self._users, ReplicatedUsers) else None
+
     def accept_document(self, document: UserDocument) -> int:
         """Apply a users' document from management; returns how many links that closed.
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.routing.proxy.branch import Branches
+from sipmesh.server.process.off_loop import off_loop
 from sipmesh.server.replication.server_status import ServerStatus
 from sipmesh.server.workers.given_version import packed
 from sipmesh.server.workers.held_ports import HeldPorts
@@ -173,6 +174,7 @@ class Supervisor:
             self._give_port(process, key)
         revoked = [[issuer.hex(), serial] for issuer, serial in self._node.revocation.pushed]
         try:
+            await self._give_users(number)
             await self._orders.ask(number, "serve", START_S, revoked=revoked, ports=self._ports.keys)
         except (SipmeshError, TimeoutError) as wrong:
             process.kill()
@@ -180,6 +182,18 @@ class Supervisor:
             why = str(wrong) or "it does not answer"
             raise OperatorError(f"worker {number} of {self._node.view.name} cannot start: {why}") from wrong
         process.is_serving = True
+
+    async def _give_users(self, number: int) -> None:
+        """Give a new worker the users in force here, unless it has them: those that it has read from the disk may be older.
+
+        The disk may be full or damaged, and parts of a document may have come before the worker was there.
+        """
+        has = await self._orders.ask(number, "users-number", START_S)
+        whole = self._node.user_updates.whole() if has < self._node.user_updates.number else None
+        if whole is None:
+            return
+        for document in await off_loop(_encoded_parts, whole):
+            await self._orders.ask(number, "users", FOLLOW_S, document=document)
 
     def _connect(self, process: WorkerProcess) -> None:
         """Give a new worker a channel to us and to every other worker, and them one to it."""
@@ -369,6 +383,10 @@ class Supervisor:
         if self.is_settled:
             self._quiet.set()
             self._settled()
+
+
+def _encoded_parts(whole: UserDocument) -> list[str]:
+    return [part.encode().decode() for part in whole.divided()]
 
 
 def _branch_prefix(place: WorkerPlace, start: int) -> str:

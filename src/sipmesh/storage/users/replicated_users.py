@@ -187,22 +187,21 @@ class ReplicatedUsers:
         """Return whether *aor* may not log in yet: what is known of this user may be out of date."""
         return aor in self._withheld
 
-    def whole(self) -> bytes | None:
-        """Return everything that is in force as one unsigned document, None before the first one; for inspection only."""
+    def whole(self) -> UserDocument | None:
+        """Return everything that is in force as one document, None before the first one; nobody has signed it."""
         users = self._users
         if users is None:
             return None
-        whole = UserDocument(
+        return UserDocument(
             self._organisation,
             self._pool,
             users.number,
-            verifiers=users.verifiers,
-            homes=users.homes,
-            backups=users.backups,
+            verifiers=dict(users.verifiers),
+            homes=dict(users.homes),
+            backups=dict(users.backups),
             aliases={aor: users.aliases.of(aor) for aor in users.aliases.users()},
-            watchers=users.watchers,
+            watchers=dict(users.watchers),
         )
-        return whole.encode()
 
     def verifier(self, aor: str) -> Verifier | None:
         """Return the password verifier of *aor*, a user of this pool or of one whose backup pool this is; None for all others.
