@@ -17,6 +17,7 @@ from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.demo.ports import HOST
 from sipmesh.demo.web import MANAGEMENT, MGMT, add_web, publish_web
 from sipmesh.errors import SipmeshError
+from sipmesh.server.admin.replies import USER
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ControlCommand, ask
 from sipmesh.sip.digest import Algorithm
 from sipmesh.trust.evidence import LinkKind
@@ -89,11 +90,17 @@ class DemoNetwork:
         return command.parse(await self.ask(server, command.name, **given), server)
 
     async def start(self, *names: str) -> None:
-        """Start servers, all of them by default, and wait until each answers on its control socket."""
+        """Start servers, all of them by default, and wait until users can log in there.
+
+        Each answers on its control socket then; a front end also has the users, if it gets them from management.
+        """
         for name in names or (*self.example.ports, *self.partner.ports):
             if name != BOTS:
                 self.servers[name] = self._spawn(name)
-        await asyncio.gather(*(self._until_ready(name) for name in names or self.servers))
+        started = names or tuple(self.servers)
+        await asyncio.gather(*(self._until_ready(name) for name in started))
+        if MGMT in self.servers:
+            await asyncio.gather(*(self._until_users_known(name) for name in (FE1, FE2) if name in started))
 
     def _spawn(self, name: str) -> Forked:
         organisation = self.organisation_of(name)
@@ -114,6 +121,12 @@ class DemoNetwork:
                     await asyncio.sleep(LOOK_AGAIN_S)
                 else:
                     return
+
+    async def _until_users_known(self, front_end: str) -> None:
+        """Wait until management has sent the users: before that, each login is answered with 503."""
+        async with asyncio.timeout(START_S):
+            while not (await self.result_of(USER, front_end, user="")).ready:
+                await asyncio.sleep(LOOK_AGAIN_S)
 
     async def stop(self) -> None:
         """Stop every server, by its own pid, and the DNS server; no process is left."""
