@@ -220,22 +220,24 @@ class VirtualEventfd(VirtualSocket):
         return mask & select.EPOLLIN
 
 
-class VirtualEpoll:
-    """The epoll of one process: level-triggered; the loop calls its reader while a socket is ready."""
+class VirtualEpoll(VirtualSocket):
+    """An epoll of one process: level-triggered; the loop calls its reader while a socket is ready. Another epoll may watch it."""
 
     def __init__(self, network: Network) -> None:
         process = CURRENT.get()
         assert process is not None
-        self._network, self._process = network, process
+        super().__init__(network, process.name, None)
         network.epolls += 1
-        self._fd = 1_000_000 + network.epolls
+        self.process, self._process = process, process
+        self.number = 1_000_000 + network.epolls
+        process.sockets[self.number] = self
         self._masks: dict[int, int] = {}
         self._touched: dict[int, None] = {}
         self._woken = False
 
-    def fileno(self) -> int:
-        """Return the number under which the loop knows this epoll."""
-        return self._fd
+    def ready_for(self, mask: int) -> int:
+        """Return whether a socket may be ready."""
+        return mask & select.EPOLLIN if self._touched else 0
 
     def register(self, fd: int, mask: int) -> None:
         """Watch a socket."""
@@ -266,9 +268,11 @@ class VirtualEpoll:
             self._rouse()
 
     def _rouse(self) -> None:
-        if not self._woken:
+        if self.epoll is not None:
+            self.epoll.touch(self.number)
+        elif not self._woken:
             self._woken = True
-            self._network.loop.wake(self._fd)
+            self.network.loop.wake(self.number)
 
     def poll(self, _timeout: float | None, most: int) -> list[tuple[int, int]]:
         """Return the sockets that are ready."""
@@ -293,6 +297,7 @@ class VirtualEpoll:
         """Watch nothing."""
         self._masks.clear()
         self._touched.clear()
+        self.discard()
 
 
 @dataclass

@@ -65,6 +65,7 @@ class Handshake:
         verdict = self._events.judge(self._link, evidence)
         if verdict.accepted:
             self._await(READ)
+            self._reactor.steps_done(self.tls.fileno())
             self._link.come_up(self.tls, evidence, verdict)
         else:
             self._refused = failure is None or failure.code not in CLOSED_AT_ONCE

@@ -107,6 +107,42 @@ async def test_flood_of_handshakes_leaves_the_relay_running(
         assert seen_by[-1] - seen_by[0] >= 10
 
 
+class Step(Watched):
+    """One end of a socket pair in which an octet always waits, before the end of its handshake."""
+
+    def __init__(self, reactor: Reactor) -> None:
+        self.generation = self.served = 0
+        self.ours, self.theirs = socket.socketpair()
+        self.theirs.sendall(b"x")
+        reactor.watch_steps(self.ours.fileno(), self)
+
+    def ready(self, _mask: int) -> None:
+        self.served += 1
+
+
+@on_loop
+async def test_each_turn_takes_a_few_steps_of_handshakes_in_rotation_and_all_messages() -> None:
+    """Ten connections are ready, and two steps fit into a turn. One that is up by now is served in each turn."""
+    reactor = Reactor(asyncio.get_running_loop(), Limits(handshakes_per_turn=2))
+    steps, pair = [Step(reactor) for _ in range(10)], Pair(reactor)
+    for turns in range(1, 6):
+        pair.theirs.sendall(b"x")
+        await one_turn(reactor)
+        assert (sum(step.served for step in steps), pair.served) == (2 * turns, turns)
+    assert {step.served for step in steps} == {1}
+    up = steps[0]
+    reactor.steps_done(up.ours.fileno())
+    for _ in range(3):
+        await one_turn(reactor)
+    assert (up.served, sum(step.served for step in steps)) == (1 + 3, 10 + 3 + 6)
+    for step in steps:
+        reactor.unwatch(step.ours.fileno())
+        step.ours.close()
+        step.theirs.close()
+    pair.close()
+    reactor.close()
+
+
 @both_ports
 @on_loop
 async def test_link_closed_and_another_opened_in_one_batch_are_not_mixed_up(

@@ -41,7 +41,7 @@ class Greeting:
         if mask:
             self.reactor.hand_over(self._fd, self.link, mask)
         else:
-            self.reactor.watch(self._fd, self.link)
+            self.reactor.watch_steps(self._fd, self.link)
 
     def _take_place(self, budget: Budget[Greeted]) -> None:
         self.budget = budget

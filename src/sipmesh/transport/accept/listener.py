@@ -237,17 +237,12 @@ class Listener(Watched):
         now = self._reactor.loop.time()
         silent = SilentConnection(connection, self, now)
         self.silent.hold(connection.site, silent)
-        self._reactor.watch(connection.fd, silent)
+        self._reactor.watch_steps(connection.fd, silent)
         self._reactor.set_alarm(silent, now + self._limits.handshake_s)
 
     def _forget(self, silent: SilentConnection) -> None:
         silent.alarm = 0.0
         self._reactor.unwatch(silent.connection.fd)
-
-    @property
-    def begins_at_once(self) -> bool:
-        """See `silent_connection.Hearing`."""
-        return not self.waiting.size
 
     def spoke(self, silent: SilentConnection) -> None:
         """See `silent_connection.Hearing`."""

@@ -13,10 +13,6 @@ if TYPE_CHECKING:
 class Hearing(Protocol):
     """Who waits for the first octets of a connection."""
 
-    @property
-    def begins_at_once(self) -> bool:
-        """Whether nobody waits for a place: then the first octets may begin a handshake."""
-
     def spoke(self, silent: SilentConnection) -> None:
         """Hear that octets have come, or the end of the connection."""
 
@@ -36,11 +32,6 @@ class SilentConnection(Watched):
 
     def __repr__(self) -> str:
         return f"<SilentConnection since {self.since:.3f}, {self.connection!r}>"
-
-    @property
-    def greeting(self) -> bool:
-        """Whether the first octets begin a handshake. Otherwise the connection only joins those that wait for a place."""
-        return self._hearing.begins_at_once
 
     def ready(self, _mask: int) -> None:
         """Tell that octets have come, or the end of the connection."""

@@ -3,6 +3,9 @@
 A wake-up reads what is ready, writes each link that has queued messages once, and only then closes sockets. So the number of
 a closed descriptor cannot be used again within the same batch. If a wake-up brings a single message, what follows from the
 message is written as it is sent: no other message could share the write, and the rest of our work overlaps with its travel.
+
+Connections in their handshake have an epoll of their own, which is one more descriptor in the first. Each turn takes a few of
+its events. In one epoll, thousands of phones that come back at once would be reported in each turn, for the few steps of a turn.
 """
 
 from __future__ import annotations
@@ -63,6 +66,9 @@ class Reactor:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._epoll = select.epoll()
+        self._steps = select.epoll()  # connections that say nothing yet, and those in their handshake
+        self._steps_fd = self._steps.fileno()
+        self._stepping: set[int] = set()  # their descriptors
         self._watched: dict[int, Watched] = {}
         self._generation = 0
         self._again: list[Watched] = []
@@ -79,6 +85,7 @@ class Reactor:
             loop.add_reader(self._epoll.fileno(), self._turn)
         else:
             self._epoll.register(self._loop_fd, READ)
+        self._epoll.register(self._steps_fd, READ)
         limits = self.limits
         self.overload = OverloadControl(limits.queue_age_s, limits.queue_age_for_s, limits.queue_age_most_s)
         self.shortage = DescriptorShortage()
@@ -98,6 +105,21 @@ class Reactor:
         self._watched[fd] = watched
         self._epoll.register(fd, mask)
 
+    def watch_steps(self, fd: int, watched: Watched) -> None:
+        """Wait for octets on *fd*, a connection before the end of its handshake; `handshakes_per_turn` limits its events."""
+        self._generation += 1
+        watched.generation = self._generation
+        self._watched[fd] = watched
+        self._stepping.add(fd)
+        self._steps.register(fd, READ)
+
+    def steps_done(self, fd: int) -> None:
+        """Serve *fd* with the links that are up from now on: its handshake is over."""
+        if fd in self._stepping:
+            self._stepping.discard(fd)
+            self._steps.unregister(fd)
+            self._epoll.register(fd, READ)
+
     def hand_over(self, fd: int, watched: Watched, mask: int) -> None:
         """Let *watched* have the events of *fd*, for which something else is registered, from the event *mask* on."""
         self._generation += 1
@@ -107,11 +129,19 @@ class Reactor:
 
     def rewatch(self, fd: int, mask: int) -> None:
         """Wait for other events on *fd*."""
-        self._epoll.modify(fd, mask)
+        if fd in self._stepping:
+            self._steps.modify(fd, mask)
+        else:
+            self._epoll.modify(fd, mask)
 
     def unwatch(self, fd: int) -> None:
         """Stop waiting for *fd*; always call this before the socket is closed."""
-        if self._watched.pop(fd, None) is not None:
+        if self._watched.pop(fd, None) is None:
+            return
+        if fd in self._stepping:
+            self._stepping.discard(fd)
+            self._steps.unregister(fd)
+        else:
             self._epoll.unregister(fd)
 
     # What links ask for
@@ -164,7 +194,7 @@ class Reactor:
         if self._loop_fd is not None:  # the loop waits only here: all since the last wake-up was one turn
             self.meter.ended(self._clock() - self.now)
         events = self._epoll.poll(timeout, self._most_events)
-        wanted, served = False, 0
+        wanted, has_steps, served = False, False, 0
         self.now = self._clock()
         probe = self.probe
         if before:
@@ -179,7 +209,8 @@ class Reactor:
             watched_now = self._watched.get(fd)
             if watched_now is None or watched_now.generation > newest:
                 wanted = wanted or fd == self._loop_fd
-                continue  # the loop's descriptor, one given up within this batch, or a number that is in use again
+                has_steps = has_steps or fd == self._steps_fd
+                continue  # one of these two, one given up within this batch, or a number that is in use again
             if watched_now.greeting:
                 waiting.append((watched_now, mask))
             else:
@@ -189,6 +220,8 @@ class Reactor:
                 served += 1
         if waiting:
             self._serve_handshakes(waiting, newest)
+        if has_steps:
+            self._serve_steps()
         self._inside = False
         self._finish()
         if served > BUSY_EVENTS or probe.backlog > 0 or self.overload.active:
@@ -202,9 +235,17 @@ class Reactor:
                 self._serve(watched, READ)
 
     def _serve_handshakes(self, waiting: list[tuple[Watched, int]], newest: int) -> None:
-        """Take the handshake steps of one turn; epoll is level-triggered and reports the other connections again next turn."""
+        """Take the steps of one turn of connections that we open; epoll reports the others again in the next turn."""
         for watched, mask in waiting[: self.limits.handshakes_per_turn]:
             if 0 < watched.generation <= newest:
+                self._serve(watched, mask)
+
+    def _serve_steps(self) -> None:
+        """Take the steps of one turn of connections that others have opened; the kernel gives each its turn."""
+        newest = self._generation
+        for fd, mask in self._steps.poll(0, self.limits.handshakes_per_turn):
+            watched = self._watched.get(fd)
+            if watched is not None and watched.generation <= newest:
                 self._serve(watched, mask)
 
     def _serve(self, watched: Watched, mask: int) -> None:
@@ -297,4 +338,5 @@ class Reactor:
         for handle in (self._timer, self._soon):
             if handle is not None:
                 handle.cancel()
+        self._steps.close()
         self._epoll.close()
