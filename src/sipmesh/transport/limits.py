@@ -30,8 +30,11 @@ class Limits:
         1.5,
         "a peer that takes this long for its ClientHello loses its place, if others wait; for the rest it has `handshake_s`",
     )
+    silent_s: float = _limit(
+        20.0, "a connection that has sent nothing takes a descriptor only, and its phone may wait for its own processor"
+    )
     waiting_in_all: int = _limit(
-        4_096,
+        16_384,
         "connections wait for their first octets and for their handshake; beyond, they wait in the kernel's queue",
     )
     silent_per_address: int = _limit(64, "a ClientHello that has begun and does not end occupies a place")
@@ -95,6 +98,9 @@ class Limits:
     authenticate_s: float = _limit(60.0, "a client that has not authenticated occupies memory")
     keepalive_s: float = _limit(
         240.0, "a client that has sent keepalives promised one every two minutes (RFC 5626 4.4.1)"
+    )
+    login_s: float = _limit(
+        10.0, "a phone may need seconds for each of its two requests, and its link keeps its place, also if others wait"
     )
     strangers_per_address: int = _limit(
         256, "links without a login are free to open; an office behind an address needs few at a time"

@@ -19,7 +19,7 @@ import pytest
 from sipmesh.demo.ports import HOST
 from sipmesh.pki import files
 from sipmesh.pki.csr import request_for
-from sipmesh.server.quotas.principals import answers_for
+from sipmesh.server.quotas.principals import Principals, answers_for
 from sipmesh.server.quotas.usage import Usage
 from sipmesh.server.replication.cert_renewal import REQUEST
 from sipmesh.server.replication.server_status import ServerStatus
@@ -354,7 +354,7 @@ async def test_oldest_link_without_a_login_is_closed_at_the_address_limit(
     home: Network, links: int, closed: int
 ) -> None:
     """A registered user behind the same address stays, and a new user can log in."""
-    home.limits = Limits(strangers_per_address=4, slow_s=0)
+    home.limits = Limits(strangers_per_address=4, login_s=0)
     async with home:
         alice = await home.phone("alice", FE1)
         idle = [await home.peer(FE1) for _ in range(links)]
@@ -372,9 +372,34 @@ async def test_oldest_link_without_a_login_is_closed_at_the_address_limit(
         )  # bob's link before its login
 
 
+def gives_way_after(accounts: Principals, seconds: float) -> bool:
+    """Tell whether the only link without a login gives way to another one, so long after it came up."""
+    [(address, link)] = accounts.strangers.oldest_of_each()
+    accounts._clock = lambda: link.opened_at + seconds
+    return accounts.has_room(address, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("octets", "gives_way"), [(b"", [False, True]), (b"\r\n\r\n", [False, False, True])], ids=["none", "some"]
+)
+@on_loop
+async def test_link_has_twice_the_time_for_its_login_while_its_octets_wait_for_us(
+    home: Network, octets: bytes, gives_way: list[bool]
+) -> None:
+    """And no longer: a flood never ends."""
+    home.limits = Limits(strangers_per_address=1, login_s=10)
+    async with home, await home.peer(FE1) as stranger:
+        await stranger.silent()
+        accounts = home.nodes[FE1].accounts
+        if octets:
+            await stranger.write(octets)  # which the other end of a loopback can read at once
+        times = (9.0, 15.0, 20.0)[: len(gives_way)]
+        assert [gives_way_after(accounts, seconds) for seconds in times] == gives_way
+
+
 @on_loop
 async def test_flood_of_links_from_many_addresses_leaves_room_for_another_address(home: Network) -> None:
-    home.limits = Limits(strangers_in_all=6, slow_s=0)
+    home.limits = Limits(strangers_in_all=6, login_s=0)
     async with home, await from_address(home, "127.0.0.9") as person:
         await person.silent()
         idle = [await from_address(home, f"127.0.0.{2 + number % 3}") for number in range(12)]

@@ -157,7 +157,7 @@ async def test_silent_connection_is_closed_at_the_deadline_unless_others_wait_fo
     ca: Authority, here: Identity
 ) -> None:
     """If all places are taken, the peers may have little processor time. So may the peer of a silent connection."""
-    limits = Limits(handshake_s=0.1, handshakes_in_flight=1, slow_s=60)
+    limits = Limits(handshake_s=0.1, silent_s=0.2, handshakes_in_flight=1, slow_s=60)
     async with Node(ca, here, limits=limits) as node:
         listener = node.listen(LinkKind.CLIENT)
         listener.has_room = lambda _site, _coming, _in_all: False
@@ -170,6 +170,18 @@ async def test_silent_connection_is_closed_at_the_deadline_unless_others_wait_fo
             listener.has_room = lambda _site, _coming, _in_all: True
             await node.heard.until(lambda: not listener.handshakes + listener.waiting.size)
         assert node.heard.codes == ["handshake-timeout"] * 2
+
+
+@on_loop
+async def test_connection_may_be_silent_for_longer_than_a_handshake_may_take(ca: Authority, here: Identity) -> None:
+    """The phone may wait for its own processor. Twin: one that has begun has `handshake_s`, and is closed at once here."""
+    async with Node(ca, here, limits=Limits(handshake_s=0, silent_s=60)) as node:
+        listener = node.listen(LinkKind.CLIENT)
+        with socket.create_connection(listener.address), socket.create_connection(listener.address) as begun:
+            await node.heard.until(lambda: listener.silent.size == 2)
+            begun.sendall(b"\x16")
+            await node.heard.until(lambda: node.heard.codes)
+            assert (node.heard.codes, listener.silent.size) == (["handshake-timeout"], 1)
 
 
 @on_loop

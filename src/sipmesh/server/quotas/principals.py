@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 
 LOGIN_STEPS: Final = 2
-"""A login takes two requests: a link may take `Limits.slow_s` for each before another link gets its place."""
+"""A login takes two requests: where places are scarce, a link may take `Limits.slow_s` for each, and not `Limits.login_s`."""
+
+CROWD: Final = 8
+"""An address is a crowd if it has more than so many times the links without a login that the address that waits will have."""
+
+DELAYED: Final = 2.0
+"""While octets of a link wait for this server, its peer has so many times as long: not for ever, because a flood never ends."""
 
 THROUGH: Final = " through "
 WITHOUT_IDENTITY: Final = "without an identity"
@@ -218,15 +224,29 @@ class Principals:
         """
         strangers, limits = self.strangers, self._limits
         if strangers.count(address) + coming >= limits.strangers_per_address:
-            return self._displace_slow(address)
+            return self._displace_slow(address, limits.login_s)
         if len(strangers) + coming_in_all >= limits.strangers_in_all:
-            return any(self._displace_slow(principal) for principal, _ in strangers.oldest_of_each())
+            has = strangers.count(address) + coming + 1
+            return any(
+                self._displace_slow(other, self._least_s if strangers.count(other) > CROWD * has else limits.login_s)
+                for other, _ in strangers.oldest_of_each()
+            )
         return True
 
-    def _displace_slow(self, address: str) -> bool:
-        """Close the oldest link without a login of *address*, if it has had its time to log in."""
+    @property
+    def _least_s(self) -> float:
+        """How long a link without a login has at least."""
+        return min(self._limits.login_s, LOGIN_STEPS * self._limits.slow_s)
+
+    def _has_had(self, time_s: float, link: Link) -> bool:
+        """Tell whether *link* has had so long to log in; what waits to be read is our delay, not that of its peer."""
+        has_s = self._clock() - link.opened_at
+        return has_s >= time_s and (has_s >= DELAYED * time_s or not link.unread)
+
+    def _displace_slow(self, address: str, time_s: float) -> bool:
+        """Close the oldest link without a login of *address*, if it has had *time_s* to log in."""
         oldest = self.strangers.oldest(address)
-        if oldest is None or self._clock() - oldest.opened_at < LOGIN_STEPS * self._limits.slow_s:
+        if oldest is None or not self._has_had(time_s, oldest):
             return False
         self.strangers.displace(address)
         oldest.close(DISPLACED)
@@ -237,9 +257,8 @@ class Principals:
 
         A link that has not had its time to log in stays.
         """
-        now, patience = self._clock(), LOGIN_STEPS * self._limits.slow_s
         for address, oldest in self.strangers.oldest_of_each():
-            if now - oldest.opened_at >= patience and oldest.is_here:
+            if oldest.is_here and self._has_had(self._least_s, oldest):
                 self.strangers.displace(address)
                 oldest.close("closed at a limit, without a login: its file descriptor was needed")
                 return True

@@ -184,8 +184,8 @@ class Listener(Watched):
     def _drops_silent_of_many(self) -> bool:
         """Close the oldest silent connection of the address with most; False if it may still speak.
 
-        It has `handshake_s`, as if nobody waited: thousands of phones that come back together wait for processor time of their
-        own. An address that has most of all places to wait has `slow_s`.
+        It has `handshake_s`: thousands of phones that come back together wait for processor time of their own. An address that
+        has most of all places to wait has `slow_s`.
         """
         oldest, limits = self.silent.oldest_of_most(), self._limits
         has_most = oldest is not None and 2 * self.silent.count(oldest.connection.site) > limits.waiting_in_all
@@ -238,7 +238,7 @@ class Listener(Watched):
         silent = SilentConnection(connection, self, now)
         self.silent.hold(connection.site, silent)
         self._reactor.watch_steps(connection.fd, silent)
-        self._reactor.set_alarm(silent, now + self._limits.handshake_s)
+        self._reactor.set_alarm(silent, now + self._limits.silent_s)
 
     def _forget(self, silent: SilentConnection) -> None:
         silent.alarm = 0.0
@@ -268,12 +268,13 @@ class Listener(Watched):
         if unread(silent.connection.fd):
             self.spoke(silent)
             return
-        until = silent.since + self.places.patience(self._limits.handshake_s)
-        if self.waiting.size or until > now:
-            self._reactor.set_alarm(silent, max(until, now + self._limits.handshake_s / 2))
+        if self.waiting.size:
+            self._reactor.set_alarm(silent, now + self._limits.silent_s / 2)
         elif self.silent.remove(silent.connection.site, silent):
             self._forget(silent)
-            self._turn_away(silent.connection, "handshake-timeout", self.not_finished)
+            self._turn_away(
+                silent.connection, "handshake-timeout", f"nothing has come after {self._limits.silent_s:g} s"
+            )
 
     def _may_come_up(self, site: str) -> bool:
         """Tell whether a link of *site* has room once its handshake is over."""

@@ -162,6 +162,11 @@ class Link(RegisteredLink):
         return self._writer.octets
 
     @property
+    def unread(self) -> int:
+        """How many encrypted octets of the peer wait for this process to read them."""
+        return self._tls.unread() if self._tls is not None else 0
+
+    @property
     def opened_at(self) -> float:
         """The loop time at which the link came up; before that, the time at which it was created."""
         return self._deadlines.opened_at

@@ -219,7 +219,7 @@ async def test_attempt_with_a_large_body_does_not_wait(home: Network, octets: in
 @on_jumping_loop
 async def test_link_with_a_waiting_login_is_not_displaced_by_strangers(home: Network) -> None:
     """A guesser fails in the user's name and then opens links from the same address; the user can log in all the same."""
-    home.limits = Limits(strangers_per_address=4, slow_s=0)
+    home.limits = Limits(strangers_per_address=4, login_s=0)
     async with home:
         await guess(await home.peer(FE1, "alice"), 6)
         await asyncio.sleep(LIMITS.max_delay_s)
