@@ -8,9 +8,12 @@ import pytest
 
 from sipmesh.client.dialog import Dialog
 from sipmesh.trust.evidence import LinkKind
+from support.managed import links_between
 from support.network import (
     EDGE,
+    EDGE2,
     EDGES,
+    EXAMPLE,
     FE1,
     FE2,
     PARTNER,
@@ -213,3 +216,25 @@ async def partners_edge(federation: Network) -> Peer:
 
 def erins() -> str:
     return "<sip:erin@partner.test>;tag=1"
+
+
+@on_loop
+async def test_partner_comes_past_an_edge_that_drains(two_edges: Network) -> None:
+    """Its links stay while something is under way, and it refuses all that is new with 503 (RFC 3263 section 4.3)."""
+    async with two_edges:
+        alice, erin = await two_edges.agent("alice", FE1), await two_edges.agent("erin", PARTNER_FE)
+        partner, edges = two_edges.nodes[PARTNER_EDGE], [two_edges.nodes[edge] for edge in (EDGE, EDGE2)]
+        assert (await erin.message("sip:alice@example.test", "before")).status == 200
+        [first] = links_between(partner, EXAMPLE)
+        assert first.remote == two_edges.address(EDGE, LinkKind.PARTNER)
+        edges[0].listening.close()
+        edges[0].dispatch.drain()
+        for word in ("through", "the other"):
+            assert (await erin.message("sip:alice@example.test", word)).status == 200
+        assert [(await text(alice)).body for _ in range(3)] == [b"before", b"through", b"the other"]
+        assert first.usable
+        _, other = links_between(partner, EXAMPLE)
+        assert other.remote == two_edges.address(EDGE2, LinkKind.PARTNER)
+        edges[1].listening.close()
+        edges[1].dispatch.drain()
+        assert (await erin.message("sip:alice@example.test", "nobody")).status == 500

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sipmesh.transport.hop import Hop
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.evidence import HandshakeFailure, LinkKind
@@ -95,6 +96,44 @@ async def test_closing_link_is_not_obtained(ca: Authority, here: Identity, there
         link.drain() if state == "draining" else link.close("test")
         assert link.state.value == state
         assert client.pool.obtain(hop) is not link
+
+
+@on_loop
+async def test_link_past_another_goes_to_another_address_of_the_same_peer(
+    ca: Authority, here: Identity, there: Identity
+) -> None:
+    """It is used again, and a hop with one address has no other; then the next dial of the hop is as before."""
+    async with Node(ca, here) as server, Node(ca, here) as second, Node(ca, there) as client:
+        addresses = tuple(node.listen(SERVER).address for node in (server, second))
+        hop = Hop("here.test", SERVER, addresses)
+        link = client.pool.obtain(hop)
+        await client.heard.until(lambda: client.heard.up)
+        past = client.pool.obtain_past(hop, link)
+        await second.heard.until(lambda: second.heard.up)
+        assert [link.remote, past.remote] == list(addresses)
+        assert client.pool.obtain_past(hop, link) is past
+        assert client.pool.obtain_past(hop, past) is link
+        alone = replace(hop, addresses=addresses[:1])
+        past.close("the test")
+        nowhere = client.pool.obtain_past(alone, link)
+        assert not nowhere.usable
+        link.close("the test")
+        assert client.pool.obtain(alone).usable
+
+
+@on_loop
+async def test_link_past_one_that_the_peer_opened_avoids_its_host(
+    ca: Authority, here: Identity, there: Identity
+) -> None:
+    """The port of such a link is not that on which the peer listens."""
+    async with Node(ca, here) as server, Node(ca, there) as client:
+        listener = client.listen(SERVER)
+        client.pool.obtain(client.hop("here.test", server.listen(SERVER)))
+        await server.heard.until(lambda: server.heard.up)
+        came = server.heard.up[0]
+        assert not server.pool.obtain_past(Hop("there.test", SERVER, (listener.address,)), came).usable
+        other = Hop("there.test", SERVER, (listener.address, ("127.0.0.2", listener.port)))
+        assert server.pool.obtain_past(other, came).remote == ("127.0.0.2", listener.port)
 
 
 @on_loop

@@ -67,8 +67,8 @@ class Connector:
     def __repr__(self) -> str:
         return f"<Connector {len(self._searches)} names being located, {len(self._failed_at)} addresses failed lately>"
 
-    def dial(self, hop: Hop) -> Link:
-        """Start to open a link.
+    def dial(self, hop: Hop, past: Link | None = None) -> Link:
+        """Start to open a link; with *past*, to another address than that of this link to the same peer.
 
         The link accepts messages at once. ``link_up`` or ``link_down`` follows later. Within ``redial_s`` after a failed
         dial of the same hop, the link fails with the same reason.
@@ -80,7 +80,7 @@ class Connector:
         if refusal is not None and refusal.until > self.reactor.loop.time():
             link.fail(refusal.why, refusal.verdict)
             return link
-        dial = Dial(self, link, hop)
+        dial = Dial(self, link, hop, past)
         dial.begin()
         known = _static(hop)
         if known is None:
@@ -144,7 +144,10 @@ class Connector:
 
 
 class Dial:
-    """One link that is being opened: its candidates, the socket of the current candidate, and why the last one failed."""
+    """One link that is being opened: its candidates, the socket of the current candidate, and why the last one failed.
+
+    The address of the link *past* is no candidate.
+    """
 
     __slots__ = (
         "_candidates",
@@ -153,14 +156,15 @@ class Dial:
         "_hop",
         "_link",
         "_over_at",
+        "_past",
         "_sock",
         "_until",
         "_verdict",
         "_why",
     )
 
-    def __init__(self, connector: Connector, link: Link, hop: Hop) -> None:
-        self._connector, self._link, self._hop = connector, link, hop
+    def __init__(self, connector: Connector, link: Link, hop: Hop, past: Link | None = None) -> None:
+        self._connector, self._link, self._hop, self._past = connector, link, hop, past
         self._candidates: deque[tuple[str, int]] = deque()
         self._sock: socket.socket | None = None
         self._handshake: Handshake | None = None
@@ -181,6 +185,8 @@ class Dial:
         if self._link.state is LinkState.CLOSED:
             return
         self._why = why or self._why
+        if self._past is not None:
+            addresses = [address for address in addresses if not _is_address_of(self._past, address)]
         self._candidates.extend(self._connector.ordered(self._hop, addresses)[: self._connector.limits.candidates])
         self._next()
 
@@ -194,7 +200,8 @@ class Dial:
             else:
                 return
         why = f"{self._hop.name} cannot be reached: {self._why}"
-        self._connector.remember_refusal(self._hop, why, self._verdict)
+        if self._past is None:  # otherwise one address is left that was not tried
+            self._connector.remember_refusal(self._hop, why, self._verdict)
         self._link.fail(why, self._verdict)
 
     def _connect(self, address: tuple[str, int]) -> None:
@@ -314,6 +321,11 @@ class Dropped:
     def close_socket(self) -> None:
         """Close the socket."""
         close_quietly(self._sock)
+
+
+def _is_address_of(link: Link, address: tuple[str, int]) -> bool:
+    """Tell whether the peer of *link* is at *address*, as far as the link shows: an accepted one does not show the port."""
+    return address == link.remote if link.direction is Direction.OPENED else address[0] == link.remote[0]
 
 
 def _static(hop: Hop) -> list[tuple[str, int]] | None:

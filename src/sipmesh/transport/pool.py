@@ -38,15 +38,25 @@ class LinkPool:
         still being opened: it queues the messages. If more than ``busy_bytes`` wait on the best link, another link is opened
         beside it. A reserved link is never returned.
         """
+        return self._best_of(hop, None)
+
+    def obtain_past(self, hop: Hop, past: Link) -> Link:
+        """Return a link to the same identity at another address than that of the link *past*; dial one if there is none.
+
+        The link that is returned has failed if no other address is known.
+        """
+        return self._best_of(hop, past)
+
+    def _best_of(self, hop: Hop, past: Link | None) -> Link:
         best: Link | None = None
         opened = 0
         for link in cast("list[Link]", self._reactor.links.of(hop.name, hop.kind)):
-            if link.usable and not link.reserved:
+            if link.usable and not link.reserved and (past is None or is_elsewhere(link, past)):
                 opened += link.direction is Direction.OPENED
                 if best is None or _rank(link) <= _rank(best):  # of two equal links the newer one, which lasts longer
                     best = link
         if best is None or (best.pending_out > self._limits.busy_bytes and opened < self._limits.links_opened_per_peer):
-            return self._connector.dial(hop)
+            return self._connector.dial(hop, past)
         return best
 
     def all(self) -> list[Link]:
@@ -106,6 +116,13 @@ class LinkPool:
             self._reactor.links.when_empty(lambda: self._tell_when_empty(drained))
         elif not drained.done():
             drained.set_result(None)
+
+
+def is_elsewhere(link: Link, past: Link) -> bool:
+    """Tell whether the peers of two links have different addresses; a port counts only where we have dialled both."""
+    if link.direction is Direction.OPENED and past.direction is Direction.OPENED:
+        return link.remote != past.remote
+    return link.remote[0] != past.remote[0]
 
 
 def _rank(link: Link) -> tuple[bool, int]:

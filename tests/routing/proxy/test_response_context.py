@@ -19,6 +19,7 @@ SPARED = replace(PHONE, spares=(DESK,))
 AFAR = RemoteFlowTarget(row(server=FE2), CONTACT)
 ONE_SERVER = ServerTarget(("a.test",), LinkKind.SERVER, BOB)
 TWO_SERVERS = ServerTarget(("a.test", "b.test"), LinkKind.SERVER, BOB)
+A_PARTNER = ServerTarget(("partner.test",), LinkKind.PARTNER, BOB)
 BUSY_REASON = ('SIP;cause=600;text="Busy Everywhere"',)
 AUTHENTICATE, PROXY_AUTHENTICATE = "www-authenticate", "proxy-authenticate"
 
@@ -28,8 +29,8 @@ def told(effects: list[Effect]) -> list[str]:
     words: list[str] = []
     for effect in effects:
         match effect:
-            case Start(number, target, name):
-                words.append(f"start {number} {name or getattr(target, 'flow', 'afar')}")
+            case Start(number, target, name, past):
+                words.append(f"start {number} {name or getattr(target, 'flow', 'afar')}{' elsewhere' if past else ''}")
             case SendResponse(answer):
                 words.append(f"reply {answer.status}")
             case Cancel(number, _):
@@ -350,6 +351,26 @@ def test_a_503_of_a_server_leads_to_the_next_and_goes_back_as_a_500() -> None:
     assert call.gets(503, 1, ("retry-after", "60")) == ["reply 500"]
 
 
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_a_503_of_a_partner_leads_to_another_address_of_it_once(method: str) -> None:
+    """It drains, or has too much to do; its name may have more servers (RFC 3263 section 4.3)."""
+    call = Call(A_PARTNER, method=method)
+    assert call.gets(503, 0, ("retry-after", "60")) == ["start 1 partner.test elsewhere"]
+    assert call.gets(503, 1) == ["reply 500"]
+    reached = Call(A_PARTNER, method=method)
+    reached.gets(503)
+    assert reached.gets(200, 1) == ["reply 200"]
+    alone = Call(A_PARTNER, method=method)
+    alone.gets(503)
+    assert alone.loses(1) == ["reply 500"]
+
+
+def test_a_503_of_a_partner_to_a_call_that_was_cancelled_leads_nowhere() -> None:
+    call = Call(A_PARTNER)
+    call.cancels()
+    assert call.gets(503) == ["reply 487"]
+
+
 def test_a_503_of_the_server_of_a_flow_leads_to_the_spare_flow_of_the_device() -> None:
     """That server drains or has too much to do; what its phone answers with 503 comes from it as 500."""
     call = Call(replace(AFAR, spares=(PHONE,)))
@@ -610,7 +631,9 @@ def test_request_without_targets_is_a_local_error() -> None:
 # Whatever happens
 
 targets = st.lists(
-    st.sampled_from([PHONE, DESK, replace(LAPTOP, q=0.5), SPARED, AFAR, replace(AFAR, spares=(PHONE,)), TWO_SERVERS]),
+    st.sampled_from(
+        [PHONE, DESK, replace(LAPTOP, q=0.5), SPARED, AFAR, replace(AFAR, spares=(PHONE,)), TWO_SERVERS, A_PARTNER]
+    ),
     min_size=1,
     max_size=4,
 )
@@ -631,7 +654,8 @@ def test_one_final_answer_goes_back_and_each_way_is_tried_at_most_once(
     assert len([status for status in finals if status >= 300]) + sum(isinstance(one, Silence) for one in effects) <= 1
     assert context.answered
     assert not context.running
-    assert sum(isinstance(one, Start) for one in effects) <= sum(len(ways_to(way)) for way in ways)
+    most = sum(len(ways_to(way)) + (way is A_PARTNER) for way in ways)
+    assert sum(isinstance(one, Start) for one in effects) <= most
     assert len({one.number for one in effects if isinstance(one, Cancel)}) == sum(
         isinstance(one, Cancel) for one in effects
     )

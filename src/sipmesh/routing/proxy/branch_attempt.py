@@ -22,16 +22,20 @@ class BranchState(Enum):
 
 @dataclass(init=False, slots=True)
 class Branch:
-    """One attempt to send the request. *ways* are the remaining alternatives. *late*: its timer has fired."""
+    """One attempt to send the request. *ways* are the remaining alternatives. *late*: its timer has fired.
+
+    *past*: it went to another address of a partner, after a 503 of the first one.
+    """
 
     target: Target
     ways: tuple[Way, ...]
     state: BranchState
     late: bool
+    past: bool
 
     def __init__(self, target: Target, ways: tuple[Way, ...]) -> None:
         self.target, self.ways = target, ways
-        self.state, self.late = BranchState.CALLING, False
+        self.state, self.late, self.past = BranchState.CALLING, False, False
 
 
 def ways_to(target: Target) -> tuple[Way, ...]:

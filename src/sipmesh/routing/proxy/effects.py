@@ -10,14 +10,18 @@ from sipmesh.sip.message import Response
 
 @dataclass(init=False, slots=True)
 class Start:
-    """Send the request to *target* as branch *number*. *name* is the server to try if the target has several."""
+    """Send the request to *target* as branch *number*. *name* is the server to try if the target has several.
+
+    *past*: not to the address of the partner that has just answered 503.
+    """
 
     number: int
     target: Target
     name: str
+    past: bool
 
-    def __init__(self, number: int, target: Target, name: str = "") -> None:
-        self.number, self.target, self.name = number, target, name
+    def __init__(self, number: int, target: Target, name: str = "", *, past: bool = False) -> None:
+        self.number, self.target, self.name, self.past = number, target, name, past
 
 
 @dataclass(init=False, slots=True)

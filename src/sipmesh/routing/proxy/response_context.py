@@ -21,6 +21,7 @@ from sipmesh.routing.proxy.own_responses import (
 )
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.trust.evidence import LinkKind
 
 FLOW_IS_DEAD: Final = frozenset({REQUEST_TIMEOUT, FLOW_FAILED})
 """After these, another flow of the same device is tried; after no other response (RFC 5626 section 7)."""
@@ -257,11 +258,12 @@ class ResponseContext:
         headers = (("Retry-After", retry_after_s),)
         return [*effects, SendResponse(respond(self.request, SERVICE_UNAVAILABLE, headers=headers))]
 
-    def _start(self, ways: tuple[Way, ...]) -> Start:
+    def _start(self, ways: tuple[Way, ...], *, past: bool = False) -> Start:
         number = len(self.branches)
         target, name = ways[0]
-        self.branches[number] = Branch(target, ways[1:])
-        return Start(number, target, name)
+        branch = self.branches[number] = Branch(target, ways[1:])
+        branch.past = past
+        return Start(number, target, name, past=past)
 
     def _try_next_way(self, branch: Branch, response: Response) -> list[Effect]:
         """Try the next way of *branch*. If there is none, *response* is the response of this branch."""
@@ -271,8 +273,14 @@ class ResponseContext:
         return self._next()
 
     def _past_server(self, branch: Branch, response: Response) -> list[Effect]:
-        """A server takes no new request: try the others of its name, or the spare flows of the same device."""
+        """A server takes no new request: try the others of its name, or the spare flows of the same device.
+
+        A partner is one name with several addresses. Another one is tried once (RFC 3263 section 4.3).
+        """
         if isinstance(branch.target, ServerTarget):
+            if branch.target.kind is LinkKind.PARTNER and not branch.past and not self.ended:
+                self._consider_of(branch, response)
+                return [self._start(((branch.target, branch.target.names[0]),), past=True)]
             branch.ways = tuple([way for way in branch.ways if isinstance(way[0], ServerTarget)])  # the server lives
         return self._try_next_way(branch, response)
 

@@ -33,6 +33,7 @@ class FlowTable:
         self.incarnation = incarnation
         self.apply_view(view)
         self._obtain: Callable[[Hop], Link] = _nowhere
+        self._obtain_past: Callable[[Hop, Link], Link] = _nowhere_else
         self._owner_of: OwnerOf = nobody
         self._flows: dict[int, Flow] = {}
         self._owners: dict[bytes, int] = {}
@@ -40,9 +41,11 @@ class FlowTable:
     def __repr__(self) -> str:
         return f"<FlowTable of {self.view.name}: {len(self._flows)} sessions>"
 
-    def open_by(self, obtain: Callable[[Hop], Link]) -> None:
-        """Use *obtain* to get links to servers from now on."""
+    def open_by(self, obtain: Callable[[Hop], Link], obtain_past: Callable[[Hop, Link], Link] | None = None) -> None:
+        """Use *obtain* to get links to servers from now on, and *obtain_past* for one to another address than a link has."""
         self._obtain = obtain
+        if obtain_past is not None:
+            self._obtain_past = obtain_past
 
     def name_by(self, owner_of: OwnerOf) -> None:
         """Use *owner_of* to find the user of an alias, on links from now on."""
@@ -92,8 +95,11 @@ class FlowTable:
         """Remember the newest flow of *user*, for dialogs whose own flow has closed."""
         self._owners[owner_hash(user)] = flow.number
 
-    def find(self, start: Start) -> Flow | None:
-        """Return the flow to send on, None if it has closed; its link may still be opening."""
+    def find(self, start: Start, past: Link | None = None) -> Flow | None:
+        """Return the flow to send on, None if it has closed; its link may still be opening.
+
+        For a branch that goes *past* the address of a partner's link, it is a flow to another address of that partner.
+        """
         target = start.target
         if isinstance(target, FlowTarget):
             return self._flow(target)
@@ -101,7 +107,9 @@ class FlowTable:
             return self._server(target.binding.host)
         if target.carries is not None and target.carries.flow:
             return self._flows.get(target.carries.flow)
-        return self._server(start.name) if target.kind is LinkKind.SERVER else self._partner(start.name)
+        if target.kind is LinkKind.SERVER:
+            return self._server(start.name)
+        return self._partner(start.name, past if start.past else None)
 
     def side_name(self, link: Link) -> str:
         """Return the name of the peer of *link* in dialog tokens: its pool, or the partner's name; the link may be opening."""
@@ -151,12 +159,13 @@ class FlowTable:
             hop = self._hops[name] = Hop(name, LinkKind.SERVER, ((host, port),))
         return hop
 
-    def _partner(self, name: str) -> Flow | None:
+    def _partner(self, name: str, past: Link | None) -> Flow | None:
         """Open a link to the partner that *name* belongs to; the verdict is on the partner's edge, or else on the domain."""
         partner = self.view.partner_named(name)
         if partner is None:
             return None
-        return self.flow(self._obtain(partner_hop(partner, name)))
+        hop = partner_hop(partner, name)
+        return self.flow(self._obtain(hop) if past is None else self._obtain_past(hop, past))
 
 
 def partner_hop(partner: PartnerView, name: str) -> Hop:
@@ -168,3 +177,7 @@ def partner_hop(partner: PartnerView, name: str) -> Hop:
 
 def _nowhere(hop: Hop) -> Link:
     raise LocalError(f"no pool of links to reach {hop.name} with")
+
+
+def _nowhere_else(_hop: Hop, past: Link) -> Link:
+    return past

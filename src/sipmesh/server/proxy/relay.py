@@ -273,7 +273,7 @@ class Relay:
         self.client_transactions.responded(sent, given, response.status)
         if todo is Do.NOTHING:
             return
-        self._perform(sent.proxied, context.responded(sent.number, response))
+        self._perform(sent.proxied, context.responded(sent.number, response), sent.flow.link)
 
     def _refuse_media(self, sent: SentBranch, context: ResponseContext, response: Response, refused: Answer) -> None:
         """Answer the caller instead of *response*, and release the callee: by CANCEL, or by a BYE if it has accepted."""
@@ -341,11 +341,14 @@ class Relay:
 
     # Effects
 
-    def _perform(self, proxied: ProxiedRequest, effects: list[Effect]) -> None:
-        """Carry out *effects* in order; a target that cannot be reached causes further effects."""
+    def _perform(self, proxied: ProxiedRequest, effects: list[Effect], came_on: Link | None = None) -> None:
+        """Carry out *effects* in order; a target that cannot be reached causes further effects.
+
+        *came_on* is the link of the response that has caused them.
+        """
         for effect in effects:
             if isinstance(effect, Start):
-                self._start(proxied, effect)
+                self._start(proxied, effect, came_on)
             elif isinstance(effect, SendResponse):
                 self._reply(proxied, effect.response)
             elif isinstance(effect, Cancel):
@@ -361,11 +364,11 @@ class Relay:
             else:
                 self.server_transactions.drop(proxied)
 
-    def _start(self, proxied: ProxiedRequest, start: Start) -> None:
+    def _start(self, proxied: ProxiedRequest, start: Start, came_on: Link | None) -> None:
         if self._outages.names and self._is_forbidden(proxied, start):
             self._unreachable(proxied, start)
             return
-        flow = self._flow_table.find(start)
+        flow = self._flow_table.find(start, came_on)
         if flow is None or not flow.link.usable:
             self._unreachable(proxied, start)
             return
