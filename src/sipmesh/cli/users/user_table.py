@@ -9,6 +9,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -182,7 +183,7 @@ def _rows(file: Path) -> Sequence[tuple[int, dict[str, str]]]:
                 reader.line_num,
                 {name: _without_apostrophe(value) for name, value in row.items() if isinstance(value, str)},
             )
-            for row in reader
+            for row in islice(reader, MOST_ROWS + 1)
         ]
     except (csv.Error, UnicodeDecodeError) as wrong:
         raise OperatorError(f"{file} is not a table in UTF-8 CSV ({wrong})") from None

@@ -111,3 +111,16 @@ def test_number_of_servers_is_bounded() -> None:
     text += f"<Services>{service('Registrar', 1, 1, 1)}</Services></Topology>"
     with pytest.raises(OperatorError, match="more than 2000 servers"):
         read_topology(text.encode())
+
+
+@pytest.mark.parametrize(("clusters", "is_refused"), [(2_000, False), (2_001, True)])
+def test_number_of_clusters_is_bounded(clusters: int, *, is_refused: bool) -> None:
+    """Each is looked up among the services: without a bound, the time rose with the square of the file."""
+    text = f'<Topology xmlns="{NAMESPACE}"><Clusters>'
+    text += "".join(cluster(1, n, f"p{n}.contoso.test") for n in range(clusters))
+    text += "</Clusters></Topology>"
+    if is_refused:
+        with pytest.raises(OperatorError, match="more than 2000 clusters"):
+            read_topology(text.encode())
+    else:
+        assert read_topology(text.encode()).pools == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
@@ -40,7 +41,7 @@ def _rows(content: bytes, made: Imported) -> list[tuple[int, Row]]:
         reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig")), strict=True)
         names = [str(name).strip().lower().replace(" ", "_") for name in reader.fieldnames or ()]
         reader.fieldnames = names
-        rows = [(reader.line_num, _row(read)) for read in reader]
+        rows = [(reader.line_num, _row(read)) for read in islice(reader, MOST_SERVERS + 1)]
     except (csv.Error, UnicodeDecodeError) as wrong:
         raise OperatorError(f"this is not a table of servers in UTF-8 CSV ({wrong})") from None
     absent = [column for column in _REQUIRED if column not in names]

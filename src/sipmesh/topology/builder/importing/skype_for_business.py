@@ -60,8 +60,11 @@ class _Reader:
     def __init__(self, root: Element) -> None:
         self._root, self._made = root, Imported()
         self._clusters = {_cluster_key(one): one for one in self._all("Clusters/Cluster")}
+        if len(self._clusters) > MOST_SERVERS:
+            raise OperatorError(f"the export has more than {MOST_SERVERS} clusters")
         self._sites: dict[str, str] = {}
         self._installed: dict[ServiceKey, ClusterKey] = {}
+        self._services: dict[tuple[ClusterKey, str], list[Element]] = {}
 
     def __repr__(self) -> str:
         return f"<_Reader {len(self._clusters)} clusters>"
@@ -116,6 +119,7 @@ class _Reader:
             if name == "Registrar" and _is_director(service):
                 name = "Director"
             self._installed[_service_key(identity)] = key
+            self._services.setdefault((key, identity.get("RoleName", "")), []).append(service)
             roles.setdefault(key, Counter())[name] += 1
         return roles
 
@@ -156,14 +160,7 @@ class _Reader:
 
     def _next_hop(self, key: ClusterKey, role: str) -> str:
         """Give the front-end pool on which the service of a cluster depends; empty if it cannot be told."""
-        for service in self._all("Services/Service"):
-            identity = next(iter(self._all("ServiceId", service)), None)
-            if (
-                identity is None
-                or identity.get("RoleName") != role
-                or self._installed.get(_service_key(identity)) != key
-            ):
-                continue
+        for service in self._services.get((key, role), ()):
             for target in self._all("DependsOn/Dependency/ServiceId", service):
                 cluster = self._clusters.get(self._installed.get(_service_key(target), ("", "")))
                 if target.get("RoleName") == "Registrar" and cluster is not None:
