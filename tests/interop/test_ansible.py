@@ -30,17 +30,23 @@ async def proxy_to(port: int) -> AsyncIterator[str]:
         while octets := await reader.read(1 << 16):
             writer.write(octets)
             await writer.drain()
-        writer.close()
+        writer.write_eof()
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(writer)
         await reader.readuntil(b"\r\n\r\n")
         inner, outer = await asyncio.open_connection(HOST, port)
+        opened.append(outer)
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
         await asyncio.gather(copy(reader, outer), copy(inner, writer), return_exceptions=True)
 
+    opened: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(carry, HOST)
     async with server:
         yield f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
+        for writer in opened:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in opened), return_exceptions=True)
 
 
 async def play(network: Managed, folder: Path, token: str) -> tuple[int, str]:
