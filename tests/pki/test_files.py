@@ -15,6 +15,7 @@ from sipmesh.pki.files import (
     PUBLIC,
     SECRET,
     is_encrypted,
+    keep_private,
     key_pem,
     make_readable_folder,
     must_be_private,
@@ -127,6 +128,19 @@ def test_a_key_that_others_can_read_or_write_is_not_read(tmp_path: Path, mode: i
     file.chmod(SECRET)
     assert read_key(link).curve.name == "secp256r1"
     must_be_private([file, link, tmp_path / "missing"])
+
+
+@pytest.mark.parametrize(
+    ("mode", "kept"), [(0o777, 0o700), (0o720, 0o700), (0o702, 0o700), (0o755, 0o755), (0o700, 0o700)]
+)
+def test_only_a_folder_that_others_can_write_to_gets_another_mode(tmp_path: Path, mode: int, kept: int) -> None:
+    """Its files are private by themselves, so that others may read the names."""
+    folder = tmp_path / "state"
+    assert not keep_private(folder)
+    folder.mkdir()
+    folder.chmod(mode)
+    assert keep_private(folder) is (mode != kept)
+    assert folder.stat().st_mode & 0o777 == kept
 
 
 def test_encrypted_key_needs_its_passphrase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

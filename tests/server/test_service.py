@@ -14,7 +14,7 @@ from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.server import service
-from sipmesh.server.control_socket import ask
+from sipmesh.server.control_socket import STATE, ask
 from sipmesh.server.proxy.login.user_stores import NoUsers
 from sipmesh.server.refresh import inotify
 from sipmesh.server.running.running_server import RunningServer
@@ -62,6 +62,20 @@ async def test_stopped_service_removes_its_socket_and_frees_its_ports(example: O
             assert list(node.state.glob("*.sock"))
         assert not list(node.state.glob("*.sock"))
     assert len(list(told.events("stopped"))) == 2
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o755])
+@on_loop
+async def test_other_users_cannot_replace_the_control_socket(example: Organisation, mode: int) -> None:
+    """The folder may be older than the server. One that others can only read stays as it is."""
+    told, state = Told(), example.folder / STATE
+    state.chmod(mode)
+    async with serving_here(example, told):
+        [socket] = state.glob("*.sock")
+        assert socket.stat().st_mode & 0o777 == 0o600
+        assert state.stat().st_mode & 0o777 == (0o700 if mode == 0o777 else mode)
+    warned = [*told.events("other users could write to this folder: its mode is 0700 now")]
+    assert len(warned) == (1 if mode == 0o777 else 0)
 
 
 @on_loop

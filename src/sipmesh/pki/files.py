@@ -32,7 +32,7 @@ SECRET = 0o600
 FOLDER = 0o700
 READABLE_FOLDER = 0o755
 RSA_BITS = 3072  # as strong as P-256 (NIST SP 800-57 part 1, table 2)
-_OTHERS = 0o077
+_OTHERS, _OTHERS_WRITE = 0o077, 0o022
 
 
 def make_readable_folder(folder: Path) -> None:
@@ -173,6 +173,30 @@ def must_be_private(keys: Iterable[Path]) -> None:
     for file in keys:
         with suppress(OSError):  # the code that needs a missing file reports it
             _must_be_private(file, stat.S_IMODE(file.stat().st_mode))
+
+
+def keep_private(folder: Path) -> bool:
+    """Take from other users the right to write to *folder*, if it exists; return whether they had it.
+
+    They could put files of theirs in the place of ours. Raises `OperatorError` if the folder belongs to another user.
+    """
+    try:
+        mode = stat.S_IMODE(folder.stat().st_mode)
+        if not mode & _OTHERS_WRITE:
+            return False
+        folder.chmod(FOLDER)
+    except FileNotFoundError:
+        return False
+    except OSError as wrong:
+        problem = Problem(
+            folder,
+            0,
+            "",
+            f"can be written by other users ({wrong.strerror})",
+            f"as {_owner(folder)}: chmod 700 {folder}",
+        )
+        raise OperatorError("a folder of a server is not private", (problem,)) from None
+    return True
 
 
 def _must_be_private(file: Path, mode: int) -> None:

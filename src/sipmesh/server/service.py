@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipmesh.errors import OperatorError, Problem
-from sipmesh.pki.files import must_be_private
+from sipmesh.pki.files import keep_private, must_be_private
 from sipmesh.server.admin.commands import AdminCommands
 from sipmesh.server.admin.expiry_warnings import ExpiryWarnings, concerning, stock_of, tell
 from sipmesh.server.admin.status_report import status_of
 from sipmesh.server.agent.agent import Agent
-from sipmesh.server.control_socket import SOCKET_SUFFIX, ControlSocket, is_answered
+from sipmesh.server.control_socket import SOCKET_SUFFIX, STATE, ControlSocket, is_answered
 from sipmesh.server.draining import Draining
 from sipmesh.server.management.commands import ManagementCommands
 from sipmesh.server.management.controller import Controller
@@ -161,6 +161,9 @@ class Service:
 
     def read(self) -> None:
         """Find the server's topology, and read it; raises `OperatorError`."""
+        state = self._file.parent / STATE
+        if keep_private(state):
+            self._log.warning("other users could write to this folder: its mode is 0700 now", folder=str(state))
         self._source = source_of(self._file, self._name)
         self._loaded = self._source.load()
         must_be_private(key_files_of(self._loaded, ascii_lower(self._name)))
