@@ -9,7 +9,7 @@ from sipmesh.storage.users.replicated_users import ReplicatedUsers
 from sipmesh.storage.users.user_database import Users
 from sipmesh.storage.users.user_document import UserDocument
 from sipmesh.topology.document.watching import Watching
-from storage.databases import run, shell
+from storage.databases import POSTGRESQL, SQLITE, run, shell
 
 ALICE = "sip:alice@example.test"
 CAROL, NUMBER = "sip:carol@partner.test", "tel:+4930123"
@@ -74,6 +74,37 @@ def test_row_that_cannot_be_read_stops_no_change_of_other_users(users: Users, ur
     assert bool(users.unusable) is statement.startswith("UPDATE users SET")
     assert len(whole.verifiers) == (2 if users.unusable else 3)
     Users(url).close()  # a server that starts reads the others too
+
+
+SET_CREATED = "UPDATE users SET created = {} WHERE aor = 'sip:bob@example.test'"
+BAD_INSTANTS = [
+    *((SQLITE, value) for value in ("'x'", "''", "7", "x'00ff'", "'2026-11-27 08:00+25:00'")),
+    *((POSTGRESQL, value) for value in ("'infinity'", "'-infinity'", "'20000-01-01'", "'0044-03-15 BC'")),
+]
+
+
+@pytest.mark.parametrize(
+    ("url", "value"),
+    [
+        pytest.param(kind, value, marks=[pytest.mark.peer(kind)] if kind == POSTGRESQL else [])
+        for kind, value in BAD_INSTANTS
+    ],
+    indirect=["url"],
+)
+def test_time_that_cannot_be_read_is_unknown_and_hides_no_row(users: Users, url: str, value: str) -> None:
+    """Whoever can write to the database could otherwise keep all changes from all servers."""
+    for user in (ALICE, "sip:bob@example.test"):
+        users.add(user, "pw", pool="pool1")
+    with shell(url) as db:
+        run(db, SET_CREATED.format(value))
+    users.add("sip:dora@example.test", "pw", pool="pool1")
+    assert users.refresh()
+    [whole] = [UserDocument.decode(part) for part in users.documents("Example", "pool1", "pool1")]
+    created = {aor: verifier.created for aor, verifier in whole.verifiers.items()}
+    assert created.pop("sip:bob@example.test") == 0
+    assert all(created.values())
+    assert len(created) == len([user for user in users.list() if user.created.year > 1970]) == 2
+    Users(url).close()
 
 
 def test_changed_row_that_cannot_be_read_removes_its_user(users: Users, url: str) -> None:

@@ -3,24 +3,56 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sql
 
 from sipmesh.database.number_ceilings import USERS_NUMBERS
 from sipmesh.sip.digest import Algorithm
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+UNKNOWN_INSTANT: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""What stands for a time that cannot be read. Whoever can write to a database can write it, and it must not hide other rows."""
+
+_FIRST: Final[sql.ColumnElement[Any]] = sql.literal_column("'0001-01-02 00:00:00+00:00'")
+_LAST: Final[sql.ColumnElement[Any]] = sql.literal_column("'9999-12-30 00:00:00+00:00'")
+_UNKNOWN: Final[sql.ColumnElement[Any]] = sql.literal_column("'1970-01-01 00:00:00+00:00'")
+
 
 class _Instant(sql.TypeDecorator[datetime]):
-    """Times in UTC in every database: SQLite stores no time zone, and PostgreSQL answers in the zone of its settings."""
+    """Times in UTC in every database: SQLite stores no time zone, and PostgreSQL answers in the zone of its settings.
+
+    SQLite stores any value, and PostgreSQL times that Python has not, such as ``infinity``: its driver reads no row of a result
+    with such a time. They are read as `UNKNOWN_INSTANT`.
+    """
 
     impl = sql.DateTime(timezone=True)
     cache_ok = True
 
-    def process_result_value(self, value: datetime | None, _dialect: sql.Dialect) -> datetime | None:
-        if value is None or value.tzinfo is None:
-            return value and value.replace(tzinfo=UTC)
-        return value.astimezone(UTC)
+    def column_expression(self, column: sql.ColumnElement[Any]) -> sql.ColumnElement[Any]:
+        """Have the database give a time that Python has."""
+        return sql.case((column.between(_FIRST, _LAST), column), else_=_UNKNOWN)
+
+    def result_processor(self, dialect: sql.Dialect, coltype: object) -> Callable[[Any], datetime | None]:
+        """Return what reads one value."""
+        read = self.impl_instance.result_processor(dialect, coltype)
+
+        def processed(value: Any) -> datetime | None:
+            try:
+                return _utc(read(value) if read is not None else value)
+            except (TypeError, ValueError, OverflowError):
+                return UNKNOWN_INSTANT
+
+        return processed
+
+
+def _utc(read: datetime | None) -> datetime | None:
+    if read is None or read.tzinfo is None:
+        return read and read.replace(tzinfo=UTC)
+    return read.astimezone(UTC)
 
 
 SCHEMA = sql.MetaData()
