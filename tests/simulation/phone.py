@@ -181,7 +181,7 @@ class Phone:
     def _write(self, data: bytes) -> None:
         """Write everything: what a phone sends is small."""
         try:
-            self._tls.write(data)
+            self._tls.write(data, self._room)
         except TlsError as lost:
             self.hang_up(str(lost))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from simulation.network import Record, VirtualSocket
-from sipmesh.transport.tls.pyopenssl import PyOpenSslTls, Room
+from sipmesh.transport.tls.pyopenssl import SEALED, PyOpenSslTls, Room
 from sipmesh.transport.tls.results import HandshakeError, Progress, TlsError, shared_facts
 from sipmesh.trust.evidence import EngineError, TlsFacts
 
@@ -37,6 +37,7 @@ class VirtualTls(PyOpenSslTls):
         self._greeted = self._said_hello = False
         self._shown: tuple[bytes, ...] = ()
         self._rest = b""
+        self.has_more = False
 
     def __repr__(self) -> str:
         return f"<VirtualTls {self._virtual!r}>"
@@ -79,8 +80,9 @@ class VirtualTls(PyOpenSslTls):
             return True
         raise HandshakeError("handshake-failed", f"{record.kind} instead of a handshake")
 
-    def read(self, room: Room) -> bytes | None:
+    def read(self, room: Room, most: int = SEALED) -> bytes | None:  # noqa: ARG002 - a record is whole
         """See `PyOpenSslTls`."""
+        self.has_more = False
         if not self._rest:
             if not self._virtual.inbox:
                 if self._virtual.eof or self._virtual.error:
@@ -93,9 +95,10 @@ class VirtualTls(PyOpenSslTls):
         data, self._rest = self._rest[: room.size], self._rest[room.size :]
         if self._rest:
             self._virtual.changed()
+        self.has_more = bool(self._rest or self._virtual.inbox)
         return data
 
-    def write(self, data: bytes | memoryview) -> int:
+    def write(self, data: bytes | memoryview, room: Room) -> int:  # noqa: ARG002 - nothing is encrypted
         """See `PyOpenSslTls`."""
         if self._virtual.error:
             raise TlsError(f"the connection broke while writing ({self._virtual.error})")

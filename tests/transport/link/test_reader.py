@@ -205,6 +205,51 @@ async def test_turn_has_so_many_reads_whatever_the_size_of_the_records(
         assert max(turns.values()) == 10
 
 
+@pytest.mark.parametrize(("is_user", "faults"), [(True, []), (False, [413])])
+@on_loop
+async def test_login_counts_for_a_message_that_has_come_with_the_one_before(
+    ca: Authority, here: Identity, there: Identity, faults: list[int], *, is_user: bool
+) -> None:
+    """The messages of a user are framed together, and those of a stranger one after the other."""
+    async with Node(ca, here, limits=Limits(turn_bytes_client=65_536)) as node:
+        link, peer = await up(node, there, LinkKind.CLIENT)
+        node.heard.on_message = lambda *_: link.authenticate() if is_user else None
+        async with peer:
+            await peer.send(request("login") + request("x" * 16_385) + request("last"))
+            await node.heard.until(lambda: node.heard.faults or len(node.heard.messages) == 3)
+        assert [fault.status for fault in node.heard.faults] == faults
+        assert bodies(node.heard)[0] == "login"
+
+
+@both_ports
+@on_loop
+async def test_link_that_closes_at_a_message_delivers_none_of_those_behind_it(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    """They have come in one record, or in records that were read together."""
+    async with Node(ca, here) as node:
+        link, peer = await up(node, there, kind)
+        link.authenticate()
+        node.heard.on_message = lambda *_: link.close("enough")
+        async with peer:
+            await peer.send(request("first") + request("second"))
+            await node.heard.until(lambda: node.heard.down)
+        assert bodies(node.heard) == ["first"]
+
+
+@both_ports
+@on_loop
+async def test_message_before_the_end_of_the_connection_is_delivered(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    async with Node(ca, here) as node:
+        _, peer = await up(node, there, kind)
+        async with peer:
+            await peer.send(request("last"))
+        await node.heard.until(lambda: node.heard.down)
+        assert bodies(node.heard) == ["last"]
+
+
 @both_ports
 @on_loop
 async def test_incomplete_message_is_dropped_when_its_time_is_over(

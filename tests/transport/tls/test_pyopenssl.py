@@ -73,8 +73,8 @@ def test_bytes_pass_in_both_directions_and_a_read_without_data_is_empty(ends: En
     room = Room()
     for sender, receiver in (ends, ends[::-1]):
         assert receiver.read(room) == b""
-        assert sender.write(b"hello") == 5
-        assert sender.write(memoryview(b", world")) == 7
+        assert sender.write(b"hello", Room()) == 5
+        assert sender.write(memoryview(b", world"), Room()) == 7
         assert bytes(receiver.read(room) or b"") + bytes(receiver.read(room) or b"") == b"hello, world"
 
 
@@ -83,7 +83,7 @@ def test_rest_of_a_partly_read_record_is_pending(ends: Ends) -> None:
     shake_hands(ends)
     accepting.read(Room())
     opening.read(Room())
-    opening.write(b"0123456789")
+    opening.write(b"0123456789", Room())
     assert accepting.read(Room(4)) == b"0123"
     assert accepting.pending() == 6
     assert accepting.read(Room(RECORD)) == b"456789"
@@ -93,8 +93,76 @@ def test_rest_of_a_partly_read_record_is_pending(ends: Ends) -> None:
 def test_full_socket_accepts_nothing_more(ends: Ends) -> None:
     opening, _ = ends
     shake_hands(ends)
-    taken = [opening.write(b"x" * RECORD) for _ in range(200)]
+    taken = [opening.write(b"x" * RECORD, Room()) for _ in range(200)]
     assert 0 in taken
+
+
+def test_octets_that_a_full_socket_did_not_accept_arrive_once_and_in_order(ends: Ends) -> None:
+    """The caller repeats a write that was not accepted, and the peer gets its record once."""
+    opening, accepting = ends
+    shake_hands(ends)
+    room, got, at = Room(), b"", 0
+    sent = b"".join(bytes([number]) * RECORD for number in range(64))
+    while at < len(sent) and (count := opening.write(sent[at : at + RECORD], room)):
+        at += count
+    assert 0 < at < len(sent)
+    while len(got) < len(sent):
+        got += bytes(accepting.read(room) or b"")
+        at += opening.write(sent[at : at + RECORD], room) if at < len(sent) else 0
+    assert got == sent
+
+
+def test_records_that_came_together_are_read_from_the_socket_at_once(ends: Ends) -> None:
+    opening, accepting = ends
+    shake_hands(ends)
+    room = Room()
+    accepting.read(room)
+    for part in (b"one", b"two", b"three"):
+        opening.write(part, room)
+    assert accepting.read(room) == b"one"
+    assert accepting.has_more
+    assert accepting.pending() == accepting.unread() > 0
+    assert (accepting.read(room), accepting.has_more) == (b"two", True)
+    assert (accepting.read(room), accepting.has_more) == (b"three", False)
+    assert (accepting.pending(), accepting.unread()) == (0, 0)
+
+
+def test_record_in_parts_is_read_once_it_is_whole(ends: Ends) -> None:
+    opening, accepting = ends
+    shake_hands(ends)
+    room = Room()
+    accepting.read(room)
+    opening.write(b"x" * 1000, room)
+    assert accepting.read(room, 500) == b""
+    assert accepting.has_more
+    assert accepting.read(room, 500) == b""
+    assert accepting.read(room, 500) == b"x" * 1000
+    assert not accepting.has_more
+
+
+def test_data_before_close_notify_is_read_first(ends: Ends) -> None:
+    opening, accepting = ends
+    shake_hands(ends)
+    room = Room()
+    accepting.read(room)
+    opening.write(b"bye", room)
+    opening.close()
+    assert accepting.read(room) == b"bye"
+    assert accepting.has_more
+    assert accepting.read(room) is None
+
+
+def test_alert_for_a_broken_record_is_sent_at_once(ends: Ends, sockets: tuple[socket.socket, socket.socket]) -> None:
+    opening, accepting = ends
+    shake_hands(ends)
+    room = Room()
+    accepting.read(room)
+    opening.read(room)
+    sockets[0].send(b"\x17\x03\x03\x00\x20" + bytes(32))
+    with pytest.raises(TlsError):
+        accepting.read(room)
+    with pytest.raises(TlsError, match="alert"):
+        opening.read(room)
 
 
 def test_end_without_close_notify_raises_and_close_notify_does_not(ends: Ends) -> None:
@@ -112,7 +180,7 @@ def test_link_that_breaks_raises(ends: Ends, sockets: tuple[socket.socket, socke
     with pytest.raises(TlsError):
         accepting.read(Room())
     with pytest.raises(TlsError):
-        accepting.write(b"x")
+        accepting.write(b"x", Room())
 
 
 def test_plain_text_fails_the_handshake(ends: Ends, sockets: tuple[socket.socket, socket.socket]) -> None:

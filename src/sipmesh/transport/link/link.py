@@ -416,7 +416,7 @@ class Link(RegisteredLink):
         writer = self._writer
         blocked = writer.blocked_at > 0
         try:
-            done = writer.write(tls)
+            done = writer.write(tls, self._reactor.room)
         except TlsError as lost:
             self._ended(why_broken(tls, lost, self._reactor.room))
             return

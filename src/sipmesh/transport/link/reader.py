@@ -8,12 +8,12 @@ from sipmesh.errors import LocalError
 from sipmesh.routing.early_refusal import CLIENT_METHODS, SERVER_METHODS, EarlyRefusal, refuse_early
 from sipmesh.sip.framing import FramingError, Keepalive, MessageReader
 from sipmesh.transport.link.deadlines import TOO_MANY_KEEPALIVES
-from sipmesh.transport.link.state import UP
 from sipmesh.transport.tls.results import TlsError
 from sipmesh.trust.evidence import Direction, LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.sip.framing import ReadLimits
+    from sipmesh.sip.message import Request, Response
     from sipmesh.transport.link.deadlines import LinkDeadlines
     from sipmesh.transport.link.events import LinkEvents
     from sipmesh.transport.link.link import Link
@@ -25,6 +25,12 @@ CLOSED_BY_PEER: Final = "closed by the peer"
 LEAST_READ: Final = 256
 """Octets that each read counts as, at least, within the octets of a turn."""
 
+LEAST_ASKED: Final = 4_096
+"""Octets that are read from the socket at once, at least, and that a read without a whole record counts as."""
+
+MOST_TOGETHER: Final = 64
+"""Messages that are framed before the first of them is handled."""
+
 PONG: Final = Keepalive.PONG.value
 
 
@@ -34,12 +40,13 @@ class LinkReader:
     It keeps the octets of an unfinished message. Each call is told the link, which owns the reader.
     """
 
-    __slots__ = ("_deadlines", "_events", "_messages", "_reactor", "_turn")
+    __slots__ = ("_chunks", "_deadlines", "_events", "_messages", "_reactor", "_turn")
 
     def __init__(self, reactor: Reactor, events: LinkEvents, deadlines: LinkDeadlines) -> None:
         self._reactor, self._events, self._deadlines = reactor, events, deadlines
         self._turn = 0  # the reactor's turn in which octets were last read
         self._messages: MessageReader | None = None
+        self._chunks: list[bytes] = []  # of one turn; empty between turns
 
     def __repr__(self) -> str:
         return f"<LinkReader {self._messages!r}>"
@@ -65,40 +72,53 @@ class LinkReader:
 
         A read counts as `LEAST_READ` octets at least: a record of one octet costs nearly as much time as a message.
 
-        A link that was read in the last turn as well has more data in most cases: then reading until nothing is left costs
-        less than another turn. On a quiet link the extra read costs more. A read that does not fill the buffer has emptied TLS.
+        All records are decrypted before the first message is framed: that is quicker than to change between the two.
         """
         reactor = self._reactor
-        limit, total, full = reactor.limits.turn_bytes(link.kind), 0, False
-        charged = 0
-        busy = reactor.turns <= self._turn + 1
-        if busy:
+        if reactor.turns == self._turn:  # the rest was read first, and the socket is reported again
+            return ""
+        if reactor.turns <= self._turn + 1:  # it was read in the last turn as well: others can share what it causes
             reactor.prompt = False
         self._turn = reactor.turns
-        while charged < limit:
-            try:
-                chunk = tls.read(reactor.room)
-            except TlsError as lost:
-                return str(lost)
-            if chunk is None:
-                return CLOSED_BY_PEER
-            if not chunk:
-                break
-            count = len(chunk)
-            total += count
-            charged += max(LEAST_READ, count)
-            full = count == reactor.room.size
-            if link.repeated is None or not self._is_repeated(link, link.repeated, chunk):
-                self.deliver(link, chunk)
-            if link.state is not UP or not (busy or full):
-                break
-        link.bytes_in += total
+        limit = reactor.limits.turn_bytes(link.kind)
+        left, ended = self._collect(tls, limit)
         link.last_in = reactor.now
-        if charged >= limit:
+        if self._chunks:
+            chunks, self._chunks = self._chunks, []
+            self._deliver_all(link, chunks)
+        if ended:
+            return ended
+        if left <= 0:
             reactor.probe.left(tls.unread(), limit, reactor.turns, client=link.kind is LinkKind.CLIENT)
-        if full and link.is_open and tls.pending():
+        if tls.has_more and link.is_open and tls.pending():
             reactor.read_again(link)
         return ""
+
+    def _collect(self, tls: PyOpenSslTls, left: int) -> tuple[int, str]:
+        """Decrypt what has come, up to *left* octets; return how many are left, and why the connection has ended, or nothing."""
+        room, chunks = self._reactor.room, self._chunks
+        while left > 0:
+            try:
+                chunk = tls.read(room, max(LEAST_ASKED, left))
+            except TlsError as lost:
+                return left, str(lost)
+            if chunk is None:
+                return left, CLOSED_BY_PEER
+            if chunk:
+                left -= max(LEAST_READ, len(chunk))
+                chunks.append(chunk)
+            else:
+                left -= LEAST_ASKED
+            if not tls.has_more:
+                break
+        return left, ""
+
+    def _deliver_all(self, link: Link, chunks: list[bytes]) -> None:
+        """Deliver *chunks*, each of which has come in one record."""
+        chunk = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        link.bytes_in += len(chunk)
+        if link.repeated is None or not self._is_repeated(link, link.repeated, chunk):
+            self.deliver(link, chunk)
 
     def _is_repeated(self, link: Link, repeated: RepeatedMessage, chunk: bytes) -> bool:
         """Tell whether *chunk* is a message that was read before, and is answered."""
@@ -120,25 +140,45 @@ class LinkReader:
         before = link.messages_in
         if self._reactor.overload.active:
             chunk = self._refuse_early(link, chunk, messages)
-        try:
-            messages.add(chunk)
-            while (item := messages.next()) is not None:
-                if messages.unread:
-                    self._reactor.prompt = False
-                if isinstance(item, Keepalive):
-                    self._keepalive(link, item)
-                else:
-                    link.messages_in += 1
-                    self._events.arrived(link, item)
-                if not link.is_open:
-                    return
-        except FramingError as fault:
-            self._unframeable(link, fault)
+        messages.add(chunk)
+        if not self._handle_all(link, messages):
             return
         if messages.unfinished:
             self._wait_for_the_rest(link, len(chunk), anew=link.messages_in != before)
         else:
             self._deadlines.begun_at = 0.0
+
+    def _handle_all(self, link: Link, messages: MessageReader) -> bool:
+        """Give all that is whole to the server layer; return whether the link still delivers then.
+
+        All messages are framed before the first is handled: that is quicker than to change between the two. On the link of a
+        stranger they are not, since the login changes the limits of the messages behind it.
+        """
+        most = MOST_TOGETHER if self._deadlines.authenticated or link.kind is not LinkKind.CLIENT else 1
+        items: list[Request | Response | Keepalive] = []
+        fault: FramingError | None = None
+        while True:
+            try:
+                while len(items) < most and (item := messages.next()) is not None:
+                    items.append(item)
+            except FramingError as wrong:
+                fault = wrong
+            if len(items) > 1 or messages.unread:
+                self._reactor.prompt = False
+            for found in items:
+                if isinstance(found, Keepalive):
+                    self._keepalive(link, found)
+                else:
+                    link.messages_in += 1
+                    self._events.arrived(link, found)
+                if not link.is_open:
+                    return False
+            if fault is not None:
+                self._unframeable(link, fault)
+                return False
+            if len(items) < most:
+                return True
+            items.clear()
 
     def _refuse_early(self, link: Link, chunk: bytes, messages: MessageReader) -> bytes:
         """Answer the new requests in *chunk* that are refused because of overload, and give the rest."""

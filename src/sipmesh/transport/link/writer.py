@@ -37,13 +37,13 @@ class LinkWriter:
         self._queue.append(data)
         self.pending += len(data)
 
-    def write(self, tls: PyOpenSslTls) -> bool:
-        """Write until nothing waits (True) or the socket is full (False); the next write starts with the same octets.
+    def write(self, tls: PyOpenSslTls, room: Room) -> bool:
+        """Write through *room* until nothing waits (True) or the socket is full (False); the next one starts with the same.
 
         Raises TlsError if the connection is broken.
         """
         while (head := self._next()) is not None:
-            count = tls.write(head)
+            count = tls.write(head, room)
             self.octets += count
             self.pending -= count
             if count == 0:

@@ -1,7 +1,12 @@
-"""TLS over pyOpenSSL, directly on the non-blocking socket; the verify callback records what the judge needs."""
+"""TLS over pyOpenSSL on a non-blocking socket; the verify callback records what the judge needs.
+
+OpenSSL reads and writes the socket itself during the handshake. It reads each record in two calls. So after the handshake we read
+and write the socket: one call brings all records that have come.
+"""
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from contextlib import suppress
@@ -34,6 +39,12 @@ _FFI: Final[Any] = _BINDING._ffi
 _SSL_READ: Final[Any] = _BINDING._lib.SSL_read
 _SSL_WRITE: Final[Any] = _BINDING._lib.SSL_write
 _SSL_GET_ERROR: Final[Any] = _BINDING._lib.SSL_get_error
+_SSL_SET_BIO: Final[Any] = _BINDING._lib.SSL_set_bio
+_BIO_NEW: Final[Any] = _BINDING._lib.BIO_new
+_MEMORY: Final[Any] = _BINDING._lib.BIO_s_mem()
+_BIO_READ: Final[Any] = _BINDING._lib.BIO_read
+_BIO_WRITE: Final[Any] = _BINDING._lib.BIO_write
+_BIO_PENDING: Final[Any] = _BINDING._lib.BIO_get_mem_data
 _WANT_READ: Final[int] = _BINDING._lib.SSL_ERROR_WANT_READ
 
 VERIFY_TEXTS: Final = {
@@ -87,6 +98,9 @@ TOO_MUCH_WORK: Final = "the peer sends TLS messages without end, such as HelloRe
 DROPPED_AT_ONCE: Final = 262_144
 """Octets of one read where a handshake was cut."""
 
+SEALED: Final = 32_768
+"""Octets that are read from a socket at once. A record fits, with all that OpenSSL may write of its own before it."""
+
 RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER without time: a peer that has filled our buffer would wait for a minute to learn that the connection is gone."""
 
@@ -94,7 +108,10 @@ RESET: Final = struct.pack("ii", 1, 0)
 def _on_step(connection: SSL.Connection, where: int, _code: int) -> None:
     """Count one step of TLS after the handshake; OpenSSL calls this for each message that is not application data."""
     tls: PyOpenSslTls | None = connection.get_app_data()
-    if tls is not None and where & SSL.SSL_CB_LOOP:
+    if tls is None:
+        return
+    tls.has_answer = True
+    if where & SSL.SSL_CB_LOOP:
         tls.stepped()
 
 
@@ -109,17 +126,20 @@ _ESTABLISHED: Final = _established()
 
 
 class Room:
-    """The buffer into which OpenSSL decrypts: one for all links of a reactor. *size* is in octets.
+    """The buffers of TLS: one of each for all links of a reactor. OpenSSL decrypts into *space*, of *size* octets.
 
-    The memory belongs to cffi: memory of Python, passed by ``from_buffer`` of a memoryview, crashed CPython 3.11's collector.
+    *sealed* has the encrypted octets on their way from or to the socket. The memory belongs to cffi: memory of Python, passed by
+    ``from_buffer`` of a memoryview, crashed CPython 3.11's collector.
     """
 
-    __slots__ = ("size", "space", "view")
+    __slots__ = ("sealed", "sealed_view", "size", "space", "view")
 
     def __init__(self, size: int = RECORD) -> None:
         self.size = size
         self.space: Any = _FFI.new("char[]", size)
         self.view: Any = _FFI.buffer(self.space)
+        self.sealed: Any = _FFI.new("char[]", SEALED)
+        self.sealed_view: Any = _FFI.buffer(self.sealed)
 
 
 class PyOpenSslTls:
@@ -127,12 +147,39 @@ class PyOpenSslTls:
 
     ``read`` returns what arrived, ``b""`` if nothing is there now, and None after close_notify. ``write`` returns how many
     octets were accepted; 0 means that the socket is full, and the next call must start with exactly the same octets.
+    Both are for a link whose handshake is done.
+
+    *has_more*: the last read has left octets, here or in the socket. *has_answer*: OpenSSL has written something of its own, such
+    as an alert.
     """
 
-    __slots__ = ("_connection", "_errors", "_is_cut", "_opening", "_seen", "_sock", "_ssl", "_steps", "_tiny")
+    __slots__ = (
+        "_connection",
+        "_errors",
+        "_in",
+        "_is_cut",
+        "_left",
+        "_opening",
+        "_out",
+        "_seen",
+        "_sock",
+        "_ssl",
+        "_steps",
+        "_taken",
+        "_tiny",
+        "_unsent",
+        "has_answer",
+        "has_more",
+    )
 
     def __init__(self, context: SSL.Context, sock: socket.socket, *, opening: bool, name: str = "") -> None:
         self._sock, self._opening, self._steps, self._tiny, self._is_cut = sock, opening, 0, 0, False
+        self.has_more = self.has_answer = False
+        self._in: Any = None  # where OpenSSL reads and writes encrypted octets after the handshake
+        self._out: Any = None
+        self._left = 0  # octets that were read from the socket, and not by our caller
+        self._unsent = b""  # encrypted octets that the socket did not accept
+        self._taken = 0  # octets of the caller that are in them
         self._errors: list[EngineError] | None = None  # created with the first error: most links have none
         self._seen: dict[int, bytes] | None = None
         self._connection = SSL.Connection(context, sock)
@@ -182,7 +229,13 @@ class PyOpenSslTls:
         except SSL.Error as error:
             raise self._refused(_reason(error)) from None
         self._connection.set_context(_ESTABLISHED)
+        self._take_over()
         return Progress.DONE
+
+    def _take_over(self) -> None:
+        """Read and write the socket ourselves from now on; OpenSSL has read no octet behind the handshake."""
+        self._in, self._out = _BIO_NEW(_MEMORY), _BIO_NEW(_MEMORY)
+        _SSL_SET_BIO(self._ssl, self._in, self._out)  # it owns them, and has let go of the socket
 
     def _look_at_records(self) -> None:
         """Raise :class:`HandshakeError` if the ClientHello has too many tiny records: OpenSSL would read all of them at once."""
@@ -234,15 +287,51 @@ class PyOpenSslTls:
         self._seen[depth] = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
         return is_left_to_us(error)
 
-    def read(self, room: Room) -> bytes | None:
-        """Read the plaintext of one record through *room*; raises :class:`TlsError`."""
+    def read(self, room: Room, most: int = SEALED) -> bytes | None:
+        """Read the plaintext of one record through *room*; raises :class:`TlsError`.
+
+        If no record is here, the socket is read once: *most* octets, or as many as there is room for.
+        """
+        self.has_more = False
+        asked = 0
+        if self._left == 0:
+            asked = min(most, SEALED)
+            came = self._receive(room, asked)
+            if came == 0:
+                return b""
+            if came < asked:
+                asked = 0  # the socket is empty
         count: int = _SSL_READ(self._ssl, room.space, room.size)
+        if self.has_answer:
+            self._send_answer(room)
         if count > 0:
             data: bytes = room.view[:count]
+            left: int = _BIO_PENDING(self._in, _FFI.NULL)
+            if count == room.size:
+                left += self._connection.pending()
+            self._left = left
+            self.has_more = left > 0 or asked > 0
             return data
-        if (
-            _SSL_GET_ERROR(self._ssl, count) == _WANT_READ
-        ):  # at the end of every burst: no exception for this common case
+        return self._not_read(count, is_full=asked > 0)
+
+    def _receive(self, room: Room, most: int) -> int:
+        """Give OpenSSL what has come, *most* octets of it, and return how many; raises :class:`TlsError`."""
+        try:
+            came = self._sock.recv_into(room.sealed_view, most)
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except OSError as gone:
+            raise TlsError(f"the peer closed without close_notify ({_name_of(gone)})") from None
+        if came == 0:
+            raise TlsError("the peer closed without close_notify (Unexpected EOF)")
+        _BIO_WRITE(self._in, room.sealed, came)
+        return came
+
+    def _not_read(self, count: int, *, is_full: bool) -> bytes | None:
+        """Return what a read without plaintext means; raises :class:`TlsError`."""
+        self._left = 0
+        if _SSL_GET_ERROR(self._ssl, count) == _WANT_READ:  # a part of a record
+            self.has_more = is_full
             return b""
         try:
             self._connection._raise_ssl_error(self._ssl, count)
@@ -258,18 +347,27 @@ class PyOpenSslTls:
             raise lost(_reason(error)) from None
         return b""
 
-    def write(self, data: bytes | memoryview) -> int:
-        """Write as much as the socket accepts; returns the octets; raises :class:`TlsError`."""
+    def write(self, data: bytes | memoryview, room: Room) -> int:
+        """Write as much as the socket accepts through *room*; returns the octets; raises :class:`TlsError`."""
+        if self._unsent and not self._send_rest():
+            return 0
+        if self._taken:
+            taken, self._taken = self._taken, 0
+            return taken
         try:
-            return self._send(data)
+            count = self._seal(data)
         except (SSL.WantWriteError, SSL.WantReadError):
             return 0
         except SSL.SysCallError as gone:
             raise TlsError(f"the connection broke while writing ({gone.args[-1]})") from None
         except SSL.Error as error:
             raise lost(_reason(error)) from None
+        if self._send_sealed(room):
+            return count
+        self._taken = count
+        return 0
 
-    def _send(self, data: bytes | memoryview) -> int:
+    def _seal(self, data: bytes | memoryview) -> int:
         if not isinstance(data, bytes):
             return self._connection.send(data)
         count: int = _SSL_WRITE(self._ssl, data, len(data))
@@ -277,13 +375,41 @@ class PyOpenSslTls:
             self._connection._raise_ssl_error(self._ssl, count)
         return count
 
+    def _send_sealed(self, room: Room) -> bool:
+        """Send what OpenSSL has encrypted; returns whether the socket has accepted all of it."""
+        count: int = _BIO_READ(self._out, room.sealed, SEALED)
+        if count <= 0:
+            return True
+        self._unsent = room.sealed_view[:count]
+        return self._send_rest()
+
+    def _send_rest(self) -> bool:
+        """Send what waits for the socket; returns whether it has accepted all of it."""
+        unsent = self._unsent
+        try:
+            count = self._sock.send(unsent)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as gone:
+            raise TlsError(f"the connection broke while writing ({_name_of(gone)})") from None
+        if count == len(unsent):
+            self._unsent = b""
+            return True
+        self._unsent = unsent[count:]
+        return False
+
+    def _send_answer(self, room: Room) -> None:
+        """Send what OpenSSL has written of its own. What a full socket lets wait is bounded by `MOST_AFTER_HANDSHAKE`."""
+        with suppress(TlsError):  # the next read tells why the connection has ended
+            self.has_answer = not ((not self._unsent or self._send_rest()) and self._send_sealed(room))
+
     def pending(self) -> int:
-        """Return how many decrypted octets wait; epoll does not report them."""
-        return self._connection.pending()
+        """Return how many octets the last read has left here, decrypted or not; epoll does not report them."""
+        return self._left
 
     def unread(self) -> int:
-        """Tell how many encrypted octets wait in the socket."""
-        return unread(self._sock.fileno())
+        """Tell how many encrypted octets wait, here and in the socket."""
+        return self._left + unread(self._sock.fileno())
 
     def facts(self) -> TlsFacts:
         """Return TLS version, cipher suite, group and, on an accepted connection, the SNI that the peer sent."""
@@ -329,7 +455,20 @@ class PyOpenSslTls:
             pass  # the peer is gone, or the handshake never finished: no close_notify is possible
         finally:
             self._connection.set_app_data(None)  # breaks a reference cycle that only the garbage collector could free
+        if self._out is not None:
+            self._send_last()
         return self._sock
+
+    def _send_last(self) -> None:
+        """Send what OpenSSL has written last: close_notify, or the alert that tells the peer what was wrong."""
+        with suppress(TlsError):
+            if not self._unsent or self._send_rest():
+                self._send_sealed(Room(1))
+
+
+def _name_of(gone: OSError) -> str:
+    """Return the name of the error of a socket, such as ECONNRESET."""
+    return errno.errorcode.get(gone.errno or 0, str(gone))
 
 
 def _reason(error: SSL.Error) -> str:

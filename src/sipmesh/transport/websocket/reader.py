@@ -56,6 +56,13 @@ class WebSocketReader(LinkReader):
         self.frames: WebSocketFrames | None = None
         self.code, self.reason = POLICY_VIOLATION, ""
 
+    def _deliver_all(self, link: Link, chunks: list[bytes]) -> None:
+        """Deliver each record by itself: the frames of one are bounded."""
+        for chunk in chunks:
+            if link.is_open:
+                link.bytes_in += len(chunk)
+                self.deliver(link, chunk)
+
     def deliver(self, link: Link, chunk: bytes) -> None:
         """Read the upgrade, then frames; as on each link, no octet is read before an accepted verdict."""
         if not link.peer.accepted:
