@@ -6,7 +6,6 @@ from binascii import a2b_base64, b2a_base64
 from typing import Final
 
 # The functions of the module base64 are written in Python, and cost ten times as much as the conversion.
-_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 _FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
 
 
@@ -24,4 +23,5 @@ def decode(encoded: bytes) -> bytes:
 
 
 def _encoded(octets: bytes) -> bytes:
-    return b2a_base64(octets).translate(_TO_URL).rstrip(b"=\n")
+    # To search for two octets needs a sixth of the time of a look at each octet.
+    return b2a_base64(octets).replace(b"+", b"-").replace(b"/", b"_").rstrip(b"=\n")

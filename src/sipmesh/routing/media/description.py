@@ -57,6 +57,10 @@ _COMMON: Final = frozenset(
 """Attributes whose lines are the same in many calls, and contain no key: their lines are cached."""
 _MOST_KEPT: Final = 2048
 
+_USUAL_NAMES: Final = frozenset({"audio", "video"})
+_USUAL_PROFILES: Final = frozenset({"RTP/AVP", "RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVPF"})
+"""Media and profiles of nearly all phones: to look them up costs less than to read them."""
+
 
 @dataclass(init=False, slots=True)
 class MediaSection:
@@ -196,10 +200,12 @@ def _media_section(value: str, line: int, number: int) -> MediaSection:
 
 
 def _is_name(text: str) -> bool:
-    return len(text) <= MAX_NAME and is_token(text)
+    return text in _USUAL_NAMES or (len(text) <= MAX_NAME and is_token(text))
 
 
 def _is_profile(text: str) -> bool:
+    if text in _USUAL_PROFILES:
+        return True
     if len(text) > MAX_NAME:
         return False
     for part in text.split("/"):  # noqa: SIM110 - `all` and a generator cost more than the parts

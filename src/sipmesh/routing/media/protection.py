@@ -199,11 +199,14 @@ def _fault_in_crypto(value: str) -> str | None:
     words = [word for word in value.split(" ") if word]
     if len(words) < _FEWEST_WORDS or not is_digits(words[0]) or not value.isascii() or "\t" in value:
         return "has a malformed a=crypto"
-    if words[1] not in _USUAL_SUITES and not _is_suite(words[1]):
+    is_usual = words[1] in _USUAL_SUITES
+    if not is_usual and not _is_suite(words[1]):
         return "has an a=crypto whose crypto-suite is not known to encrypt"
     for key in words[2].split(";"):
         if len(key) <= len(_INLINE) or not key.startswith(_INLINE):
             return "has an a=crypto without an inline key"
+    if is_usual and len(words) == _FEWEST_WORDS and "_" not in words[2]:  # so it has none of `_WEAKENED`
+        return None
     capitals = ascii_upper(value)
     if _WEAKENING in capitals:
         for parameter in _WEAKENED:

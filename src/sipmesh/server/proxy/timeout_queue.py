@@ -31,6 +31,10 @@ class TimeoutQueue(Generic[Held]):
         self.discard(thing)  # so that it moves to the end of the queue
         self._held[thing] = now + self.seconds
 
+    def put(self, thing: Held, now: float) -> None:
+        """Add *thing*, which is not in the queue, at loop time *now*."""
+        self._held[thing] = now + self.seconds
+
     def discard(self, thing: Held) -> None:
         """Remove *thing*, if it is in the queue."""
         if thing in self._held:

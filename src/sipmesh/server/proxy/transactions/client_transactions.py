@@ -109,7 +109,7 @@ class ClientTransactions:
         else:
             sent.due.discard(sent)
         sent.due = until
-        until.add(sent, now)
+        until.put(sent, now)
 
     def pop_timed_out(self, now: float) -> SentBranch | None:
         """Return the next branch without a final response at its timer B, C or F; None if there is no more."""
