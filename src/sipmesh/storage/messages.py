@@ -258,10 +258,15 @@ def claim(aor: str, holder: str, after: int = 0, account: int = 0) -> Work[Claim
             return Claimed()
         lease = {"aor": aor, "holder": holder, "ends": at + LEASE_S, "now": at}
         if db.execute(_LEASE, lease).rowcount:
-            return Claimed(tuple(StoredMessage(row.number, bytes(row.octets), bytes(row.sender)) for row in found))
+            return Claimed(tuple(StoredMessage(row.number, _octets(row.octets), _octets(row.sender)) for row in found))
         return Claimed(is_held=True)
 
     return work
+
+
+def _octets(value: object) -> bytes:
+    """Return the octets of a column; none for a value of another type, which SQLite stores too: that is no message."""
+    return bytes(value) if isinstance(value, bytes | memoryview) else b""
 
 
 def extend(aor: str, holder: str) -> Work[bool]:

@@ -76,6 +76,22 @@ async def test_messages_arrive_in_their_order_with_identity_and_date(home: Netwo
         await bob.silent()
 
 
+@pytest.mark.parametrize("octets", ["text", 7, b"", b"\x00\xff"])
+@on_loop
+async def test_row_that_is_no_message_holds_up_no_other(home: Network, octets: object) -> None:
+    """Whoever can write to the database can write it."""
+    async with home:
+        alice = await home.phone("alice", FE1)
+        assert [await say(alice, text) for text in (b"1", b"2")] == [202, 202]
+        with closing(sqlite3.connect(home.organisations[0].folder / "state" / "messages.db")) as db:
+            db.execute("UPDATE stored_messages SET octets = ? WHERE number = 1", (octets,))
+            db.commit()
+        bob = await home.phone("bob", FE1)
+        assert (await take(bob)).body == b"2"
+        await is_over(home.nodes[FE1])
+        assert stored(home) == []
+
+
 @on_loop
 async def test_message_that_comes_during_the_delivery_comes_last(home: Network) -> None:
     async with home:
