@@ -25,10 +25,11 @@ from sipmesh.errors import SipmeshError
 from sipmesh.routing.identity import assertion, response_policy
 from sipmesh.routing.identity.border import Border
 from sipmesh.routing.identity.dialog import to_flow
-from sipmesh.routing.identity.dialog_token import FlowToken, Tokens
+from sipmesh.routing.identity.dialog_token import FlowToken
 from sipmesh.routing.identity.realm import Realms
 from sipmesh.routing.identity.route_set import RouteSet
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
+from sipmesh.routing.identity.tokens import Tokens
 from sipmesh.routing.outcome import Forward, Outcome, Prove
 from sipmesh.routing.proxy import forwarding
 from sipmesh.routing.roles import edge, front_end

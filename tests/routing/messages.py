@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sipmesh.routing.identity.dialog import Behind, Inside, Peers
-from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, Tokens, owner_hash
+from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, owner_hash
 from sipmesh.routing.identity.home_rule import HomeRule
 from sipmesh.routing.identity.route_set import Names
 from sipmesh.routing.identity.sender import ClientSender, ServerSender, named_side
+from sipmesh.routing.identity.tokens import Tokens
 from sipmesh.routing.outcome import Forward, Outcome
 from sipmesh.routing.registrar.binding import Binding
 from sipmesh.routing.registrar.gruu import Gruus, pool_hash

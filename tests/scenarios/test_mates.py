@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.client.dialog import Dialog
-from sipmesh.routing.identity.dialog_token import DialogToken, Tokens
+from sipmesh.routing.identity.dialog_token import DialogToken
+from sipmesh.routing.identity.tokens import Tokens
 from sipmesh.topology.server_choice import turned
 from support.network import BOT, FE1, FE2, PARTNER_FE, Network
 from support.peer import Peer

@@ -22,7 +22,7 @@ from routing.messages import (
     token,
 )
 from sipmesh.errors import RemoteError
-from sipmesh.routing.identity.dialog_token import NOBODY_YET, DialogToken, FlowToken, Tokens
+from sipmesh.routing.identity.dialog_token import NOBODY_YET, DialogToken, FlowToken
 from sipmesh.routing.identity.route_set import (
     MOST_ENTRIES_OF_OURS,
     NOWHERE,
@@ -33,6 +33,7 @@ from sipmesh.routing.identity.route_set import (
     service_route,
     take_place,
 )
+from sipmesh.routing.identity.tokens import Tokens
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request
 from sipmesh.sip.uri import SipUri

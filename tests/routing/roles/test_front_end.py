@@ -45,9 +45,10 @@ from routing.messages import (
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.alias import alias_keys, nobody
 from sipmesh.routing.identity.dialog import NO_FLOW
-from sipmesh.routing.identity.dialog_token import Side, Tokens, owner_hash
+from sipmesh.routing.identity.dialog_token import Side, owner_hash
 from sipmesh.routing.identity.route_set import take_place
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender, named_side
+from sipmesh.routing.identity.tokens import Tokens
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToContact, ToUser
 from sipmesh.routing.registrar.device import Instance, RegisteredContact, instance_hash, registration_hash
 from sipmesh.routing.registrar.gruu import Gruus

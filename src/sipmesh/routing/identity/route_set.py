@@ -15,9 +15,9 @@ from sipmesh.routing.identity.dialog_token import (
     PathToken,
     PeerSide,
     Token,
-    Tokens,
     joined,
 )
+from sipmesh.routing.identity.tokens import Tokens
 from sipmesh.sip.check import read_request_uri
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request

@@ -30,7 +30,7 @@ from sipmesh.trust.evidence import LinkKind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sipmesh.routing.identity.dialog_token import Tokens
+    from sipmesh.routing.identity.tokens import Tokens
     from sipmesh.routing.overload import OverloadControl
     from sipmesh.routing.proxy.branch import Branches
     from sipmesh.server.proxy.access.access_proxy import AccessProxy

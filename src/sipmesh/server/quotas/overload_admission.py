@@ -9,7 +9,7 @@ from sipmesh.routing.identity.route_set import has_dialog_token
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
-    from sipmesh.routing.identity.dialog_token import Tokens
+    from sipmesh.routing.identity.tokens import Tokens
     from sipmesh.routing.overload import OverloadControl
     from sipmesh.sip.message import Request
     from sipmesh.transport.link.link import Link

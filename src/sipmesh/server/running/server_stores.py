@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sipmesh.routing.identity.dialog_token import Tokens
+from sipmesh.routing.identity.tokens import Tokens
 from sipmesh.routing.registrar.gruu import Gruus
 from sipmesh.server.proxy.login.user_stores import open_locations, open_messages, open_users
 from sipmesh.storage.keyfile import load_or_create

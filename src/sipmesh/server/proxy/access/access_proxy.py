@@ -24,7 +24,7 @@ from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from sipmesh.routing.identity.dialog_token import Tokens
+    from sipmesh.routing.identity.tokens import Tokens
     from sipmesh.routing.proxy.forwarding import ListenerAddress
     from sipmesh.server.proxy.access.end_of_flow import EndOfFlow
     from sipmesh.server.proxy.flow import Flow, SentBranch

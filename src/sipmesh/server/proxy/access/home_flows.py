@@ -22,8 +22,9 @@ from sipmesh.sip.text import octets_of, shown
 from sipmesh.trust.code import Code
 
 if TYPE_CHECKING:
-    from sipmesh.routing.identity.dialog_token import LoginToken, Tokens
+    from sipmesh.routing.identity.dialog_token import LoginToken
     from sipmesh.routing.identity.route_set import RouteSet
+    from sipmesh.routing.identity.tokens import Tokens
     from sipmesh.server.proxy.access.end_of_flow import EndOfFlow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.sip.message import Request

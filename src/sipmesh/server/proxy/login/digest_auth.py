@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from sipmesh.routing.authentication.backoff import LoginBackoff
     from sipmesh.routing.authentication.digest import MeansUs
-    from sipmesh.routing.identity.dialog_token import Tokens
+    from sipmesh.routing.identity.tokens import Tokens
     from sipmesh.server.proxy.flow import ChallengedLogin, Flow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.login.home_pools import HomePools

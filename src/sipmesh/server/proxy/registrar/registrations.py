@@ -39,7 +39,7 @@ from sipmesh.sip.text import octets_of
 from sipmesh.storage.location_service.locations import Write, WriteResult
 
 if TYPE_CHECKING:
-    from sipmesh.routing.identity.dialog_token import Tokens
+    from sipmesh.routing.identity.tokens import Tokens
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.transactions.server_transactions import ServerTransactions
     from sipmesh.server.quotas.limited_log import LimitedLog

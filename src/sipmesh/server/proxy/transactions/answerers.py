@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.routing.identity.dialog_token import DialogToken, FlowSide, Tokens, owner_hash
+from sipmesh.routing.identity.dialog_token import DialogToken, FlowSide, owner_hash
 from sipmesh.routing.identity.privacy import is_anonymous, is_hidden
 from sipmesh.routing.identity.sender import ServerSender
+from sipmesh.routing.identity.tokens import Tokens
 from sipmesh.routing.proxy.forwarding import assert_identity, creates_dialog, recorded_token
 from sipmesh.routing.registrar.gruu import is_to_hidden_user
 from sipmesh.trust.evidence import LinkKind

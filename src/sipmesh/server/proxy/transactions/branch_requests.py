@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.border import ON_THE_WAY_OUT, Border
-from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, Tokens, owner_hash
+from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, owner_hash
 from sipmesh.routing.identity.privacy import hides_identity
 from sipmesh.routing.identity.sender import named_side
+from sipmesh.routing.identity.tokens import Tokens
 from sipmesh.routing.proxy.breadth import set_breadth
 from sipmesh.routing.proxy.forwarding import (
     ListenerAddress,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sipmesh.routing.identity.dialog_token import Tokens, owner_hash
+from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.identity.privacy import (
     answer_hides_sender,
     hidden_contact,
@@ -14,6 +14,7 @@ from sipmesh.routing.identity.privacy import (
     is_anonymous,
     is_hidden,
 )
+from sipmesh.routing.identity.tokens import Tokens
 from sipmesh.routing.media.origin import hide_user
 from sipmesh.routing.proxy.target_set import is_sips
 from sipmesh.routing.target import FlowTarget, Target
