@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.errors import OperatorError
-from sipmesh.storage.users.alias_rows import MOST_ALIASES
 from sipmesh.storage.users.user_database import Users
+from sipmesh.storage.users.user_rows import MOST_ALIASES
 from storage.databases import only_sqlite
 
 ALICE = "sip:alice@example.test"

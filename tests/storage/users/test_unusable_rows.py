@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from sipmesh.storage.users.unusable_rows import usable_addresses, usable_rows
+from sipmesh.storage.users.user_rows import LONGEST_NAME
 
 GOOD: dict[str, Any] = {
     "aor": "sip:alice@example.test",
@@ -35,6 +36,9 @@ GOOD: dict[str, Any] = {
         {"generation": None},
         {"pool": ""},
         {"created": None},
+        {"aor": "sip:" + "a" * LONGEST_NAME},
+        {"aor": "sip:" + "\x00" * 1_000},
+        {"pool": "p" * (LONGEST_NAME + 1)},
         {"pool": b"pool1.example.test"},
     ],
 )
@@ -42,7 +46,7 @@ def test_row_that_no_server_could_read_is_left_out_and_named(change: dict[str, A
     bad = {**GOOD, **change}
     kept, unusable = usable_rows([GOOD, bad])
     assert kept == [GOOD]
-    assert list(unusable) == [str(bad["aor"])]
+    assert list(unusable) == [str(bad["aor"])[:LONGEST_NAME]]
     assert all(unusable.values())
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from sipmesh.routing.events.watcher_rules import NO_RULES
+from sipmesh.routing.events.watcher_rules import MOST_RULES, NO_RULES
 from sipmesh.storage.users.replicated_users import ReplicatedUsers
 from sipmesh.storage.users.user_database import Users
 from sipmesh.storage.users.user_document import UserDocument
+from sipmesh.storage.users.user_rows import MOST_ALIASES
 from sipmesh.topology.document.watching import Watching
-from storage.databases import POSTGRESQL, SQLITE, run, shell
+from storage.databases import POSTGRESQL, SQLITE, only_sqlite, run, shell
 
 ALICE = "sip:alice@example.test"
 CAROL, NUMBER = "sip:carol@partner.test", "tel:+4930123"
@@ -74,6 +75,40 @@ def test_row_that_cannot_be_read_stops_no_change_of_other_users(users: Users, ur
     assert bool(users.unusable) is statement.startswith("UPDATE users SET")
     assert len(whole.verifiers) == (2 if users.unusable else 3)
     Users(url).close()  # a server that starts reads the others too
+
+
+FILLED = [
+    "INSERT INTO users_aliases SELECT 'tel:+49' || n, 'sip:bob@example.test', created FROM users, n WHERE users.aor LIKE '%bob%'",
+    "INSERT INTO users_watchers SELECT 'sip:bob@example.test', 'sip:w' || n || '@example.test', 'block' FROM n",
+    (
+        "INSERT INTO users SELECT 'sip:' || n || hex(zeroblob(2000)) || '@example.test', ha1_sha256, ha1_md5, 1, created, 'pool2'"
+        " FROM users, n WHERE users.aor LIKE '%bob%'"
+    ),
+    "UPDATE users_aliases SET alias = hex(zeroblob(4000000))",
+    "UPDATE users SET pool = hex(zeroblob(4000000)) WHERE aor LIKE '%bob%'",
+]
+
+
+@only_sqlite
+@pytest.mark.parametrize("statement", FILLED)
+def test_rows_without_number_or_length_make_no_document_that_a_server_cannot_receive(
+    users: Users, url: str, statement: str
+) -> None:
+    """Whoever can write to the database could otherwise keep all changes from all servers."""
+    for user in (ALICE, "sip:bob@example.test"):
+        users.add(user, "pw", pool="pool1")
+    users.add_alias("bob@example.test", "+4930123")
+    numbers = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 3000) "
+    with shell(url) as db:
+        run(db, statement if statement.startswith("UPDATE") else numbers + statement)
+    users.add("sip:dora@example.test", "pw", pool="pool1")
+    parts = users.documents("Example", "pool1", "pool1")
+    assert max(map(len, parts)) < 2_500_000
+    known = {aor: user for part in map(UserDocument.decode, parts) for aor, user in part.verifiers.items()}
+    assert {ALICE, "sip:dora@example.test"} <= known.keys()
+    rows = [part for part in map(UserDocument.decode, parts) if "sip:bob@example.test" in part.verifiers]
+    assert all(len(part.aliases.get("sip:bob@example.test", ())) <= MOST_ALIASES for part in rows)
+    assert all(len(part.watchers.get("sip:bob@example.test", ())) <= MOST_RULES for part in rows)
 
 
 SET_CREATED = "UPDATE users SET created = {} WHERE aor = 'sip:bob@example.test'"

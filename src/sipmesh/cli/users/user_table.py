@@ -203,8 +203,8 @@ def _user(line: int, row: dict[str, str], loaded: Loaded) -> NewUser:
     from sipmesh.routing.identity.alias import folded, read_alias
     from sipmesh.routing.registrar.address_of_record import read_address
     from sipmesh.sip.digest import Algorithm
-    from sipmesh.storage.users.alias_rows import MOST_ALIASES
     from sipmesh.storage.users.password_hashes import DEFAULT_ALGORITHMS
+    from sipmesh.storage.users.user_rows import MOST_ALIASES
     from sipmesh.topology.home_pools import chosen_home, front_end_pools
 
     aor, pool = full_address(row["user"].strip(), loaded.topology), row.get("pool", "").strip()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final
 
 import sqlalchemy as sql
 
-from sipmesh.storage.users.user_rows import aliases_of, owner_of, row_of, user_like, user_of_number, wrong
+from sipmesh.storage.users.user_rows import (
+    MOST_ALIASES,
+    aliases_of,
+    owner_of,
+    row_of,
+    user_like,
+    user_of_number,
+    wrong,
+)
 from sipmesh.storage.users.user_tables import ALIASES
-
-MOST_ALIASES: Final = 32
-"""Aliases of one user: every server of the network has them in memory."""
 
 
 def add_alias(db: sql.Connection, aor: str, key: str) -> None:

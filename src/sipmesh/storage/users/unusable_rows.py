@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sipmesh.storage.users.password_hashes import verifier_of
-from sipmesh.storage.users.user_document import why_unreadable
+from sipmesh.storage.users.user_document import octets_in_json, why_unreadable
+from sipmesh.storage.users.user_rows import LONGEST_NAME, is_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,13 +21,16 @@ def usable_rows(rows: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], d
     unusable: dict[str, str] = {}
     for row in rows:
         if why := _why_unusable(row):
-            unusable[str(row["aor"])] = why
+            unusable[str(row["aor"])[:LONGEST_NAME]] = why
         else:
             kept.append(row)
     return kept, unusable
 
 
 def _why_unusable(row: dict[str, Any]) -> str:
+    names = (row[column] for column in ("aor", "pool") if isinstance(row[column], str))
+    if any(octets_in_json(name) > LONGEST_NAME for name in names):
+        return f"a name of more than {LONGEST_NAME} octets"
     try:
         return why_unreadable(verifier_of(row), row["pool"])
     except TypeError as wrong:  # a row without a time, and compiled classes take no value of another type
@@ -35,6 +39,4 @@ def _why_unusable(row: dict[str, Any]) -> str:
 
 def usable_addresses(found: Iterable[Any]) -> frozenset[str]:
     """Return the addresses among *found*: SQLite stores any value in any column."""
-    return frozenset(
-        value for value in found if isinstance(value, str) and value.startswith("sip:") and value != "sip:"
-    )
+    return frozenset(value for value in found if is_text(value) and value.startswith("sip:") and value != "sip:")

@@ -25,6 +25,9 @@ MOST_IN_A_PART: Final = 4_000
 The JSON of a part is read in one call, which no other thread interrupts: about 5 ms.
 """
 
+MOST_OCTETS: Final = 1_000_000
+"""Of addresses, aliases, watchers and pools in one part; a server accepts 5 MB of a signed part, whatever else it has."""
+
 MOST_PARTS: Final = 10_000
 """Of one document: 40 million users."""
 
@@ -73,7 +76,10 @@ class UserDocument:
         return frozenset((*self.verifiers, *self.homes, *self.gone))
 
     def divided(self, most: int = MOST_IN_A_PART) -> Sequence[UserDocument]:
-        """Return the same document in parts of at most *most* addresses, aliases and rules each, or of one user with all."""
+        """Return the same document in parts of at most *most* addresses, aliases and rules each, or of one user with all.
+
+        With very long names a part has fewer.
+        """
         rows: list[_Entry] = [*self.verifiers.items(), *self.homes.items()]
         rows += [(aor, None) for aor in sorted(self.gone)]
         cut = list(self._cut(rows, most))
@@ -81,14 +87,18 @@ class UserDocument:
 
     def _cut(self, rows: Iterable[_Entry], most: int) -> Iterator[list[_Entry]]:
         part: list[_Entry] = []
-        size = 0
+        size = octets = 0
         for row in rows:
-            needs = 1 + len(self.aliases.get(row[0], ())) + len(self.watchers.get(row[0], ()))
-            if part and size + needs > most:
+            names = (*self.aliases.get(row[0], ()), *self.watchers.get(row[0], ()))
+            needs = 1 + len(names)
+            pool = row[1] if isinstance(row[1], str) else ""
+            length = sum(map(octets_in_json, (row[0], pool, *names)))
+            if part and (size + needs > most or octets + length > MOST_OCTETS):
                 yield part
-                part, size = [], 0
+                part, size, octets = [], 0, 0
             part.append(row)
             size += needs
+            octets += length
         yield part
 
     def _document(self, rows: Iterable[_Entry], part: int, parts: int) -> UserDocument:
@@ -166,6 +176,11 @@ class UserDocument:
         if not read.backups.keys() <= read.homes.keys():
             raise ValueError("a user of a backup pool without a home pool")
         return read
+
+
+def octets_in_json(text: str) -> int:
+    """Return how many octets of a document a text takes at most: a character that JSON escapes takes up to twelve."""
+    return len(text) if text.isascii() and text.isprintable() else 12 * len(text)
 
 
 def why_unreadable(verifier: Verifier, pool: str | None) -> str:

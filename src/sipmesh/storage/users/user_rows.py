@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sql
 
 from sipmesh.errors import OperatorError
-from sipmesh.routing.events.watcher_rules import NO_RULES, WatcherRules
+from sipmesh.routing.events.watcher_rules import MOST_RULES, NO_RULES, WatcherRules
 from sipmesh.routing.identity.alias import alias_keys, folded
 from sipmesh.sip.tel import TelUri, is_tel
 from sipmesh.storage.alias_index import AliasIndex
 from sipmesh.storage.users.user import User
+from sipmesh.storage.users.user_document import octets_in_json
 from sipmesh.storage.users.user_tables import ALIASES, BACKUPS, COLUMN_OF, DISABLED, USERS
 from sipmesh.topology.document.watching import Watching
+
+MOST_ALIASES: Final = 32
+"""Aliases of one user: every server of the network has them in memory."""
+
+LONGEST_NAME: Final = 8_192
+"""Octets of an address, an alias, a watcher or a pool in a document, which one of them could fill otherwise."""
 
 
 def rows_of(db: sql.Connection, query: sql.Select[Any]) -> list[dict[str, Any]]:
@@ -30,7 +37,7 @@ def rows_of(db: sql.Connection, query: sql.Select[Any]) -> list[dict[str, Any]]:
 
 def is_text(value: object) -> bool:
     """Tell whether a value can be an alias or a watcher: SQLite stores any value in any column."""
-    return isinstance(value, str) and value != ""
+    return isinstance(value, str) and 0 < octets_in_json(value) <= LONGEST_NAME
 
 
 def row_of(db: sql.Connection, aor: str) -> Mapping[str, Any]:
@@ -77,7 +84,7 @@ def alias_index(db: sql.Connection, query: sql.Select[Any]) -> AliasIndex:
             found.setdefault(row["aor"], []).append(row["alias"])
     index = AliasIndex()
     for aor, keys in found.items():
-        index.put(aor, keys)
+        index.put(aor, keys if len(keys) <= MOST_ALIASES else sorted(keys)[:MOST_ALIASES])
     return index
 
 
@@ -87,7 +94,7 @@ def rules_in(db: sql.Connection, query: sql.Select[Any]) -> dict[str, WatcherRul
     for row in rows_of(db, query):
         if is_text(row["watcher"]):
             found.setdefault(row["aor"], {})[row["watcher"]] = known.get(row["rule"], Watching.BLOCK)
-    return {aor: dict(sorted(rules.items())) for aor, rules in found.items()}
+    return {aor: dict(sorted(rules.items())[:MOST_RULES]) for aor, rules in found.items()}
 
 
 def backups_in(db: sql.Connection) -> dict[str, str]:
