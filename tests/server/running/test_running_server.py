@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from scenarios.test_revocation import second_issuing_ca, under
 from sipmesh.demo.organisation import Organisation
 from sipmesh.demo.ports import free_port
 from sipmesh.errors import OperatorError
@@ -21,6 +22,7 @@ from sipmesh.topology.view import view
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.verdict import Verdict
 from support.network import EDGE, FE1, FE2, Network
+from support.peer import Peer
 from support.running import on_loop, until
 from support.siblings import ONE, pair_of
 from support.telling import Told
@@ -54,6 +56,28 @@ async def test_link_closes_when_its_certificate_expires_and_others_stay(pool: Ne
         await until(lambda: between not in node.pool.all())
         assert between.why == "no longer trusted: expired"
         assert [link.kind for link in node.pool.all()] == [LinkKind.CLIENT]
+
+
+@on_loop
+async def test_link_closes_when_the_certificate_of_its_issuer_expires_and_others_stay(home: Network) -> None:
+    """Before its own certificate does. A link under another CA of ours, and that of a phone, go on."""
+    example = home.organisations[0]
+    issuing = second_issuing_ca(example, ends=timedelta(days=10))
+    async with home:
+        node = home.nodes[FE1]
+        phone = await home.phone("alice", FE1)
+        ends = await Peer.open(home.address(FE1, LinkKind.SERVER), credentials=under(issuing, example, FE2))
+        stays = await Peer.open(home.address(FE1, LinkKind.SERVER), credentials=home.credentials(EDGE))
+        async with ends, stays:
+            for ahead in (timedelta(0), timedelta(days=9), timedelta(days=11)):
+                for peer in (ends, stays, phone):
+                    await peer.silent()
+                set_clocks(node, ahead)
+                for link in node.pool.all():
+                    link.due(link.alarm)
+            await ends.hung_up()
+            for peer in (stays, phone):
+                await peer.silent()
 
 
 @on_loop
