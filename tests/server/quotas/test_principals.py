@@ -393,8 +393,24 @@ async def test_link_has_twice_the_time_for_its_login_while_its_octets_wait_for_u
         accounts = home.nodes[FE1].accounts
         if octets:
             await stranger.write(octets)  # which the other end of a loopback can read at once
-        times = (9.0, 15.0, 20.0)[: len(gives_way)]
+        times = (9.0, 15.0, 20.5)[: len(gives_way)]
         assert [gives_way_after(accounts, seconds) for seconds in times] == gives_way
+
+
+@on_loop
+async def test_link_has_twice_the_time_that_the_logins_of_others_take(home: Network) -> None:
+    """Where all phones have little processor time, each takes long; an idle link does not make logins look slower."""
+    home.limits = Limits(strangers_per_address=1, login_s=10)
+    async with home, await home.peer(FE1) as stranger:
+        await stranger.silent()
+        accounts = home.nodes[FE1].accounts
+        for _ in range(200):
+            accounts.pace.took(12.0)
+        assert [gives_way_after(accounts, seconds) for seconds in (15.0, 23.0, 25.0)] == [False, False, True]
+        slow_s = accounts.pace.mean_s
+    async with home:
+        await home.phone("alice", FE1)
+        assert 0.0 < home.nodes[FE1].accounts.pace.mean_s < slow_s
 
 
 @on_loop

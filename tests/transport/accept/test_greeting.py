@@ -29,7 +29,7 @@ async def test_pace_counts_a_peer_that_lost_its_place_after_its_client_hello(
         with socket.create_connection(listener.address) as sock:
             sock.sendall(said)
             await node.heard.until(lambda: node.heard.codes == ["handshake-timeout"])
-        assert (listener.places.pace_s > 0.0) is is_counted
+        assert (listener.places.pace.mean_s > 0.0) is is_counted
         assert listener.handshakes == 0
 
 
@@ -43,7 +43,7 @@ async def test_pace_counts_a_peer_that_gave_way_to_another(ca: Authority, here: 
             await node.heard.until(lambda: node.heard.codes and len(listener.places.shaking))
             assert node.heard.codes == ["too-many-handshakes"]
             assert "Greeting of <Link" in repr(listener.places.shaking.all()[0])
-        assert listener.places.pace_s > 0.0
+        assert listener.places.pace.mean_s > 0.0
 
 
 @on_loop

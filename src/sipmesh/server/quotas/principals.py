@@ -11,6 +11,7 @@ from sipmesh.routing.authentication.backoff import network_of
 from sipmesh.routing.budget import Budget
 from sipmesh.server.quotas.distinct_users import DistinctUsers
 from sipmesh.server.quotas.usage import NOBODY, Usage, UsageObserver
+from sipmesh.transport.pace import Pace
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ LOGIN_STEPS: Final = 2
 
 CROWD: Final = 8
 """An address is a crowd if it has more than so many times the links without a login that the address that waits will have."""
+
+LOGINS: Final = 4
+"""So many logins take as long as a link may stay without one: none makes the pace of logins look slower."""
 
 DELAYED: Final = 2.0
 """While octets of a link wait for this server, its peer has so many times as long: not for ever, because a flood never ends."""
@@ -77,6 +81,9 @@ class Principals:
         self._carried: dict[tuple[str, str], Usage] = {}  # by server, and by identity or partner
         self.strangers: Budget[Link] = Budget(limits.strangers_per_address, limits.strangers_in_all)
         self.of_users: Budget[Link] = Budget(limits.links_per_user, 1 << 31)
+        self.pace = Pace(
+            limits.authenticate_s / LOGINS
+        )  # of logins, from the link that is up to the user who is proved
         self.addressed = DistinctUsers(limits.users_per_partner, limits.users_per_sender, clock)
         self.on_login: Callable[[CountedLink, str], None] | None = None  # tells them of logins
         self.observer: UsageObserver | None = None  # tells the other processes of this server what is used here
@@ -110,6 +117,7 @@ class Principals:
         if flow.account.kind == "address":
             self.strangers.remove(flow.account.name, flow.link)
             self._move(flow, self._account("user", user))
+            self.pace.took(self._clock() - flow.link.opened_at)
         elif flow.account.kind == "server":  # a carried flow, which is not counted before its login
             flow.account = NOBODY
             self._move(flow, self._account("user", user))
@@ -239,8 +247,12 @@ class Principals:
         return min(self._limits.login_s, LOGIN_STEPS * self._limits.slow_s)
 
     def _has_had(self, time_s: float, link: Link) -> bool:
-        """Tell whether *link* has had so long to log in; what waits to be read is our delay, not that of its peer."""
+        """Tell whether *link* has had so long to log in, or twice the time that others take.
+
+        What waits to be read is our delay, not that of its peer.
+        """
         has_s = self._clock() - link.opened_at
+        time_s = self.pace.patience(time_s) if time_s else 0.0
         return has_s >= time_s and (has_s >= DELAYED * time_s or not link.unread)
 
     def _displace_slow(self, address: str, time_s: float) -> bool:

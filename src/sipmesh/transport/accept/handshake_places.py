@@ -8,18 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.routing.budget import Budget
+from sipmesh.transport.pace import Pace
 
 if TYPE_CHECKING:
     from sipmesh.transport.limits import Limits
 
 
 LOOK_AGAIN_S: Final = 0.05
-
-PACE_OF: Final = 16
-"""The pace is the mean of about so many handshakes."""
-
-PACES: Final = 2.0
-"""A peer may take this many times as long as others do."""
 
 
 class Greeted(Protocol):
@@ -39,15 +34,15 @@ class HandshakePlaces:
     """The places of one listener: *silent* until the ClientHello is whole, *shaking* from then on.
 
     A silent connection takes one of the places of handshakes as well, and never one that is taken. *stalled* are the
-    addresses that have lost a connection for being slow, with the loop time in seconds. *pace_s* is how long a handshake takes
+    addresses that have lost a connection for being slow, with the loop time in seconds. *pace* is how long a handshake takes
     at present: where this server, or all of its peers, have little processor time, nobody is slow for taking longer.
     """
 
-    __slots__ = ("_fewest", "_limits", "_looked_at", "pace_s", "shaking", "silent", "stalled")
+    __slots__ = ("_fewest", "_limits", "_looked_at", "pace", "shaking", "silent", "stalled")
 
     def __init__(self, limits: Limits) -> None:
         self._limits, self._looked_at = limits, -LOOK_AGAIN_S
-        self.pace_s = 0.0
+        self.pace = Pace(limits.handshake_s)
         self._fewest = min(
             limits.silent_per_address,
             limits.handshakes_per_address,
@@ -70,12 +65,11 @@ class HandshakePlaces:
 
     def finished(self, took_s: float) -> None:
         """Hear how long a handshake has taken that was accepted; no peer makes it look longer than `handshake_s`."""
-        most_s = self._limits.handshake_s
-        self.pace_s += ((min(most_s, took_s)) - self.pace_s) / PACE_OF
+        self.pace.took(took_s)
 
     def patience(self, least_s: float) -> float:
         """Tell how long a peer may take for what takes *least_s* where there is no hurry; twice `handshake_s` at most."""
-        return max(least_s, PACES * min(self.pace_s, self._limits.handshake_s))
+        return self.pace.patience(least_s)
 
     def is_open(self, now: float) -> bool:
         """Tell whether there is a place for anybody at *now*; if none is free, a slow connection gives way for it.

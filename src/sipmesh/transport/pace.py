@@ -1,0 +1,32 @@
+"""How long a step takes at present, for all who take it: where all are slow, nobody is slow for taking longer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PACE_OF: Final = 16
+"""The pace is the mean of about so many."""
+
+PACES: Final = 2.0
+"""A peer may take this many times as long as others do."""
+
+
+class Pace:
+    """The mean time of the last ones, in seconds; nobody makes it look longer than *most_s*."""
+
+    __slots__ = ("mean_s", "most_s")
+
+    def __init__(self, most_s: float) -> None:
+        self.most_s = most_s
+        self.mean_s = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Pace {self.mean_s:.3f} s>"
+
+    def took(self, time_s: float) -> None:
+        """Hear how long one has taken."""
+        self.mean_s += (min(self.most_s, time_s) - self.mean_s) / PACE_OF
+
+    def patience(self, least_s: float) -> float:
+        """Tell how long a peer may take for what takes *least_s* where there is no hurry."""
+        return max(least_s, PACES * self.mean_s)
