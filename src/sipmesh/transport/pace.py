@@ -7,8 +7,8 @@ from typing import Final
 PACE_OF: Final = 16
 """The pace is the mean of about so many."""
 
-PACES: Final = 2.0
-"""A peer may take this many times as long as others do."""
+PACES: Final = 4.0
+"""A peer may take this many times as long as others do: the mean follows what comes, and some are slower than the mean."""
 
 
 class Pace:

@@ -94,10 +94,10 @@ def test_patience_grows_with_the_pace_of_all_and_not_beyond_its_bound() -> None:
     assert held.patience(1.5) == 1.5
     for _ in range(200):
         held.finished(4.0)
-    assert held.patience(1.5) == pytest.approx(8.0, abs=0.1)
+    assert held.patience(1.5) == pytest.approx(16.0, abs=0.1)
     for _ in range(200):
         held.finished(1e6)
-    assert held.patience(1.5) == pytest.approx(2 * LIMITS.handshake_s, abs=0.1)
+    assert held.patience(1.5) == pytest.approx(4 * LIMITS.handshake_s, abs=0.1)
 
 
 def test_slow_connections_are_looked_for_now_and_then_only() -> None:

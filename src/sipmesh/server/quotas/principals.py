@@ -27,7 +27,7 @@ LOGIN_STEPS: Final = 2
 CROWD: Final = 8
 """An address is a crowd if it has more than so many times the links without a login that the address that waits will have."""
 
-LOGINS: Final = 4
+LOGINS: Final = 8
 """So many logins take as long as a link may stay without one: none makes the pace of logins look slower."""
 
 DELAYED: Final = 2.0
@@ -247,7 +247,7 @@ class Principals:
         return min(self._limits.login_s, LOGIN_STEPS * self._limits.slow_s)
 
     def _has_had(self, time_s: float, link: Link) -> bool:
-        """Tell whether *link* has had so long to log in, or twice the time that others take.
+        """Tell whether *link* has had so long to log in, or four times what others take.
 
         What waits to be read is our delay, not that of its peer.
         """

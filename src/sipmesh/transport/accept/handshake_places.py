@@ -68,7 +68,7 @@ class HandshakePlaces:
         self.pace.took(took_s)
 
     def patience(self, least_s: float) -> float:
-        """Tell how long a peer may take for what takes *least_s* where there is no hurry; twice `handshake_s` at most."""
+        """Tell how long a peer may take for what takes *least_s* where there is no hurry; four times `handshake_s` at most."""
         return self.pace.patience(least_s)
 
     def is_open(self, now: float) -> bool:
