@@ -20,6 +20,11 @@ def process_name(server: str, number: int) -> str:
     return f"{server}{WORKER_MARK}{number}"
 
 
+def server_of(process: str) -> str:
+    """Give the server of a process."""
+    return process.partition(WORKER_MARK)[0]
+
+
 class BindingKey(NamedTuple):
     """The key of a row; a new row replaces the row with its key. *name*: instance and reg-id, or the Contact."""
 
@@ -78,7 +83,7 @@ class Binding:
         self.call_id, self.cseq = call_id, cseq
         self.server, self.incarnation, self.flow, self.token = server, incarnation, flow, token
         self.expires_at, self.user_agent, self.interval_s = expires_at, user_agent, interval_s
-        self.host = server.partition(WORKER_MARK)[0]
+        self.host = server_of(server)
         self._key = None
 
     def renew(self, call_id: str, cseq: int, at: float) -> None:

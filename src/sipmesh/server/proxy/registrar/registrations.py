@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.outcome import RETRY_AFTER_S
+from sipmesh.routing.registrar.binding import server_of
 from sipmesh.routing.registrar.granted import GruuMint, offers
 from sipmesh.routing.registrar.gruu import NONCE_BYTES, Gruus
 from sipmesh.routing.registrar.refresh import KnownRefresh, known_refresh
@@ -82,7 +83,7 @@ class Registrations:
     ) -> None:
         self._gruus, self._sent_by, self._wall = gruus, sent_by, wall
         self._date_s, self._date = -1, made_row("date", sip_date(0))
-        self._server, self._incarnation = server, incarnation
+        self._server, self._incarnation, self._host = server, incarnation, server_of(server)
         self._tokens, self._locations, self._limits = tokens, locations, limits
         self._clock, self._peer_log = clock, peer_log
         is_behind = None if locations.knows_absence else locations.is_behind
@@ -232,7 +233,7 @@ class Registrations:
 
     def _login_route(self, flow: Flow, aor: str) -> str:
         """Give the Service-Route of a carried flow: the server with the link puts it into each request of the user."""
-        return f"sip:{self._tokens.login(flow.number, aor)}@{self._server};transport=tls;lr;ob"
+        return f"sip:{self._tokens.login(flow.number, aor)}@{self._host};transport=tls;lr;ob"
 
     def _mint(self, most: int) -> GruuMint:
         """Make GRUUs for one answer, *most* temporary ones."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from sipmesh.routing.registrar.binding import WORKER_MARK, process_name
+from sipmesh.routing.registrar.binding import WORKER_MARK, process_name, server_of
 
 REJOINED_WITHIN_S: Final = 30.0
 """How long a server may take to store its rows again; after that it counts as gone, as with its lease (`lease_watch`)."""
@@ -66,7 +66,7 @@ class ServerTable:
 
     def _is_of_pool(self, name: str) -> bool:
         is_other = name != self._process and _PROCESS.fullmatch(name) is not None
-        return is_other and _server_of(name) in self._servers
+        return is_other and server_of(name) in self._servers
 
     def is_live(self, process: str, incarnation: int) -> bool:
         """Tell whether rows of this incarnation of another process count."""
@@ -93,19 +93,15 @@ class ServerTable:
 
     def _expected(self) -> set[str]:
         """Name the other processes that there should be: as many of each server as its processes say."""
-        workers = {_server_of(self._process): self._workers}
+        workers = {server_of(self._process): self._workers}
         for name, known in self._known.items():
-            server = _server_of(name)
+            server = server_of(name)
             workers[server] = max(known.workers, workers.get(server, 0))
         expected: set[str] = set()
         for server in self._servers:
             count = workers.get(server, 0)
             expected |= {process_name(server, number) for number in range(1, count + 1)} if count else {server}
         return expected - {self._process}
-
-
-def _server_of(process: str) -> str:
-    return process.partition(WORKER_MARK)[0]
 
 
 def read_entry(entry: object) -> KnownServer | None:
