@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import signal
 import struct
 import wave
 from pathlib import Path
@@ -18,6 +19,7 @@ from sipmesh.demo.ports import free_port
 from support.programs import ended
 
 PATIENCE_S = 20.0
+CRASHES = (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS)
 LOOK_AGAIN_S = 0.05
 _SENT, _RECEIVED = re.compile(r"TX: packets=[0-9]+, octets=([0-9]+)"), re.compile(r"psent=[0-9]+ rcvd=([0-9]+)")
 """What it says of the current call. It counts no octets that come in."""
@@ -146,6 +148,11 @@ class Baresip:
             self._reader, self._writer = await self._connect()
         self._listening = asyncio.create_task(self._listen())
         return self
+
+    @property
+    def has_crashed(self) -> bool:
+        """Whether the kernel has ended it, for a fault of its own."""
+        return self._process.returncode in CRASHES
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         while True:
