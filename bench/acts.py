@@ -52,6 +52,7 @@ def grow(folder: Path, tell: Tell) -> None:
     """From nothing to eight servers, then a version, a rollback and a removal; every step is checked."""
     with stopped(Fleet(folder, tell)) as run:
         raise_up(run, WHOLE)
+        run.recovered()
         run.type("status")
         tell("# a domain is blocked, by mistake\n")
         run.edit(lambda document: document.update(federation={"route": full("sip1"), "blocked": ["partner.test"]}))
@@ -69,6 +70,7 @@ def grow(folder: Path, tell: Tell) -> None:
         tell(f"all other links: {len(before)} before, {len(before & after)} of them still up\n\n")
         must(not left, f"links with fe3 are still up: {left}")
         must(before <= after, f"other links fell: {before - after}")
+        run.recovered()
         run.type("status")
         run.type("ca", "status", "--all")
         run.type("audit", "verify")
