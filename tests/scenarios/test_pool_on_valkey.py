@@ -82,6 +82,7 @@ async def test_store_that_is_away_is_told_once_and_costs_new_registrations_only(
         assert f"valkey://127.0.0.1:{valkey.port}" in line["why"]
         valkey.start()
         await until(lambda: list(network.told[FE1].events("registrations can be stored again")))
+        await until(lambda: not status_report(network.nodes[FE2]).bindings_fault)
         assert (await network.phone("carol", FE2)).user
         assert status_report(network.nodes[FE1]).bindings_fault == ""
 
