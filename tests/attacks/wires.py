@@ -100,7 +100,7 @@ class Wire:
         self.verdict: object | None = None
         self.peer_name = ""
         self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
-        self.authenticated, self.usable = False, True
+        self.authenticated, self.usable, self.opened_at = False, True, node.loop.time()
         self.peer = LinkPeer(confirmed=True)
         self.peer.accepted = True
         self.far: Wire | Endpoint | None = None

@@ -166,6 +166,7 @@ async def test_killed_worker_takes_only_its_links_with_it_and_is_replaced(exampl
         await pass_message(back, alice)
 
 
+@pytest.mark.wide
 @on_loop
 async def test_phones_come_to_the_other_worker_while_one_is_replaced(example: Organisation) -> None:
     """The next start of the worker is stopped before it serves: who came to its socket would wait."""

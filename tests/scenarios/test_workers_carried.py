@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from scenarios.test_workers import ONE, TWO, call, messages_pass_each_way
 from sipmesh.demo.organisation import Organisation
 from support.bindings import bound
@@ -15,6 +17,8 @@ from support.peer import Peer
 from support.process import serving
 from support.running import LOOK_AGAIN_S, on_loop
 from support.workers import Workers, give_workers
+
+pytestmark = pytest.mark.wide
 
 
 @asynccontextmanager
