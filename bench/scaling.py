@@ -60,12 +60,12 @@ class Costs:
     """
 
     handshake: float = 913.0
-    login: float = 162.0
-    refresh: float = 17.2
+    login: float = 182.0
+    refresh: float = 14.9
     message: float = 31.6
-    call: float = 293.0
+    call: float = 230.0
     workers: float = 1.16
-    link: float = 31.8 * KIB
+    link: float = 39.3 * KIB
     row: float = 1.0 * KIB
     refresh_form: float = 1.5 * KIB
     topology_server: float = 120.0
