@@ -104,7 +104,7 @@ def has_audio(figures: dict[str, object]) -> bool:
 
 
 def counted(figures: dict[str, Any], received: str = "") -> str:
-    """Show the octets that one side has sent and received. *received* is the unit of what it received, if that is not octets."""
+    """Show the octets that one side has sent and received. *received* is the unit of the second figure, "" for octets."""
     return f"{int(figures['sent']):,}, {int(figures['received']):,}{received and f' {received}'}"
 
 

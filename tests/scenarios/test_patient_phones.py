@@ -1,6 +1,6 @@
 """Phones that need long for each step of a login get in while others wait. Links without a login keep no phone out.
 
-A phone may be slow because its own machine is busy. The server cannot tell it from one that stalls, but by the time.
+A phone may be slow because its own machine is busy. Only the time shows the server whether a phone is slow or stalls.
 """
 
 from __future__ import annotations

@@ -174,7 +174,7 @@ async def test_silent_connection_is_closed_at_the_deadline_unless_others_wait_fo
 
 @on_loop
 async def test_connection_may_be_silent_for_longer_than_a_handshake_may_take(ca: Authority, here: Identity) -> None:
-    """The phone may wait for its own processor. Twin: one that has begun has `handshake_s`, and is closed at once here."""
+    """A phone may wait for its own processor. The twin has begun its handshake: it has `handshake_s`, here none."""
     async with Node(ca, here, limits=Limits(handshake_s=0, silent_s=60)) as node:
         listener = node.listen(LinkKind.CLIENT)
         with socket.create_connection(listener.address), socket.create_connection(listener.address) as begun:

@@ -247,8 +247,8 @@ class Agent:
         """Follow a new issuing CA, or a new certificate of it, and pass it on to the edges behind us.
 
         *issuing* is not signed. It counts only if it is valid and leads to an anchor in force, and it is not an earlier
-        certificate of the CA whose certificate we present. Whoever passes on that of an earlier CA, which still counts, has us
-        ask for certificates: management gives a server four in a day.
+        certificate of the CA whose certificate we present. A server can pass on the certificate of an earlier CA that still
+        counts. Then this server asks for certificates: management gives it four in a day.
         """
         if not issuing or issuing == self.held.issuing:
             return

@@ -96,7 +96,7 @@ class Applicant:
         """Present this certificate of the issuing CA from now on, if it issued ours and leads to an anchor in force.
 
         It must be valid at the instant *at*, and not revoked. An earlier one of the same CA does not replace one that counts:
-        whoever passes it on may have been given it long ago.
+        another server may have kept it, and pass it on.
         """
         try:
             chain = read_certificates(view.certificate)
