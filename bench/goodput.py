@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import functools
 import itertools
 import os
 import signal
@@ -60,15 +59,6 @@ class Second:
     def is_whole(self) -> bool:
         """Whether each message arrived."""
         return not (self.refused or self.no_answer or self.no_link)
-
-    def and_next(self, other: Second) -> Second:
-        """Give this second and the next one together."""
-        return Second(
-            self.delays_ms + other.delays_ms,
-            self.refused + other.refused,
-            self.no_answer + other.no_answer,
-            self.no_link + other.no_link,
-        )
 
     def row(self) -> list[str]:
         """Give what the table shows."""
@@ -237,7 +227,7 @@ def _rows(seconds: list[Second]) -> Iterator[list[str]]:
         rows = list(several)
         if is_whole:
             (first, _), (last, _) = rows[0], rows[-1]
-            together = functools.reduce(Second.and_next, (second for _, second in rows))
+            together = Second([delay_ms for _, second in rows for delay_ms in second.delays_ms])
             yield [f"{first} to {last}" if first < last else str(first), *together.row()]
         else:
             yield from ([str(place), *second.row()] for place, second in rows)

@@ -13,6 +13,7 @@ from urllib.request import urlopen
 import pytest
 from cryptography import x509
 
+from bench.bed import children_of
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
 from sipmesh.demo.ports import free_port
@@ -33,12 +34,8 @@ COMING = 12
 """Connections: that all of them come to one of two sockets by chance is as likely as 12 heads in a row."""
 
 
-def children_of(pid: int) -> set[int]:
-    return {int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()}
-
-
 def is_a_worker(pid: int) -> bool:
-    """A child that runs the program of its parent yet holds up its parent (vfork)."""
+    """Whether a child has begun its own program. Before that its parent waits for it (vfork)."""
     return MODULE.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
 
 
@@ -58,6 +55,15 @@ async def call(caller: Peer, callee: Peer) -> tuple[Request, Request]:
     return inside_of(dialog, caller, "BYE"), inside_of(Dialog.of_callee(came, tag), callee, "BYE")
 
 
+async def call_and_hang_up(caller: Peer, callee: Peer, hangs_up: int = 0) -> None:
+    """Set up a call, and end it: *hangs_up* is 0 for the caller, 1 for the callee."""
+    byes = await call(caller, callee)
+    sender, receiver = ((caller, callee), (callee, caller))[hangs_up]
+    await sender.send(byes[hangs_up])
+    await receiver.reply(await receiver.request_in("BYE"), 200)
+    assert (await sender.final(method="BYE")).status == 200
+
+
 async def messages_pass_each_way(alice: Peer, bob: Peer, carol: Peer) -> None:
     """See that messages of phones at both workers and at another server reach each other."""
     for sender, receiver in permutations((alice, bob, carol), 2):
@@ -71,11 +77,7 @@ async def test_phones_of_both_workers_reach_each_other_and_phones_of_another_ser
         carol = await two.network.phone("carol", FE2)
         await messages_pass_each_way(alice, bob, carol)
         for caller, callee, hangs_up in ((alice, bob, 0), (bob, alice, 1), (carol, bob, 1), (alice, carol, 0)):
-            byes = await call(caller, callee)
-            sender, receiver = ((caller, callee), (callee, caller))[hangs_up]
-            await sender.send(byes[hangs_up])
-            await receiver.reply(await receiver.request_in("BYE"), 200)
-            assert (await sender.final(method="BYE")).status == 200
+            await call_and_hang_up(caller, callee, hangs_up)
 
 
 @on_loop
@@ -171,9 +173,9 @@ async def test_killed_worker_takes_only_its_links_with_it_and_is_replaced(exampl
 async def test_phones_come_to_the_other_worker_while_one_is_replaced(example: Organisation) -> None:
     """The next start of the worker is stopped before it serves: who came to its socket would wait."""
     async with two_workers(example) as two:
-        before = children_of(two.server.started.pid)
+        before = {*children_of(two.server.started.pid)}
         await two.signal(TWO, signal.SIGKILL)
-        while not (new := [pid for pid in children_of(two.server.started.pid) - before if is_a_worker(pid)]):
+        while not (new := [pid for pid in {*children_of(two.server.started.pid)} - before if is_a_worker(pid)]):
             await asyncio.sleep(0)
         [starting] = new
         os.kill(starting, signal.SIGSTOP)

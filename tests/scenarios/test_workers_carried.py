@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.test_workers import ONE, TWO, call, messages_pass_each_way
+from scenarios.test_workers import ONE, TWO, call_and_hang_up, messages_pass_each_way
 from sipmesh.demo.organisation import Organisation
 from support.bindings import bound
 from support.network import FE1, FE3, Network, copied
-from support.peer import Peer
 from support.process import serving
 from support.running import LOOK_AGAIN_S, on_loop
 from support.workers import Workers, give_workers
@@ -30,16 +29,6 @@ async def workers_at(name: str, organisation: Organisation) -> AsyncIterator[Wor
         yield Workers(network, server, name)
 
 
-async def calls_pass_each_way(one: Peer, other: Peer) -> None:
-    """Each calls the other once, and hangs up once."""
-    for caller, callee, ends in ((one, other, 0), (other, one, 1)):
-        byes = await call(caller, callee)
-        sender, receiver = ((caller, callee), (callee, caller))[ends]
-        await sender.send(byes[ends])
-        await receiver.reply(await receiver.request_in("BYE"), 200)
-        assert (await sender.final(method="BYE")).status == 200
-
-
 @on_loop
 async def test_user_who_is_carried_to_a_worker_is_reached_from_every_worker(
     two_pools_model: Organisation, tmp_path: Path
@@ -49,10 +38,12 @@ async def test_user_who_is_carried_to_a_worker_is_reached_from_every_worker(
         bob, dora = await two.network.phone("bob", FE1), await two.phone("dora", ONE)
         alice = await two.network.phone("alice", FE1)
         await messages_pass_each_way(bob, dora, alice)
-        await calls_pass_each_way(bob, dora)
+        await call_and_hang_up(bob, dora)
+        await call_and_hang_up(dora, bob, 1)
         dora = await two.phone("dora", TWO)
         await messages_pass_each_way(bob, dora, alice)
-        await calls_pass_each_way(dora, bob)
+        await call_and_hang_up(dora, bob)
+        await call_and_hang_up(bob, dora, 1)
         assert (await bob.register()).status == 200
         await bob.__aexit__()
         while (await two.server.ask("user", user="sip:bob@example.test"))["bindings"]:
@@ -67,7 +58,8 @@ async def test_worker_carries_users_of_another_pool(two_pools_model: Organisatio
         bob, dora = await two.phone("bob", ONE), await two.phone("dora", TWO)
         alice = await two.phone("alice", TWO)
         await messages_pass_each_way(bob, dora, alice)
-        await calls_pass_each_way(bob, dora)
+        await call_and_hang_up(bob, dora)
+        await call_and_hang_up(dora, bob, 1)
         assert (await bob.register()).status == 200
         await bob.__aexit__()
         while await bound(two.network.nodes[FE3], "sip:bob@example.test"):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.test_workers import ONE, TWO, call, pass_message
+from scenarios.test_workers import ONE, TWO, call_and_hang_up, pass_message
 from sipmesh.demo.organisation import Organisation
 from support.backing import back
 from support.network import FE1, FE2, FE3, Network, copied
@@ -53,10 +53,7 @@ async def test_each_worker_serves_the_users_of_the_lost_pool_and_gives_them_back
         await pass_message(alice, bob)
         await pass_message(bob, alice)
         for caller, callee in ((alice, bob), (bob, alice)):
-            ends, _ = await call(caller, callee)
-            await caller.send(ends)
-            await callee.reply(await callee.request_in("BYE"), 200)
-            assert (await caller.final(method="BYE")).status == 200
+            await call_and_hang_up(caller, callee)
         two.network.start(FE1)
         await logged(two, GIVEN_BACK, 2)
         await alice.hung_up()

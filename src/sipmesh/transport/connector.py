@@ -186,7 +186,7 @@ class Dial:
             return
         self._why = why or self._why
         if self._past is not None:
-            addresses = [address for address in addresses if not _is_address_of(self._past, address)]
+            addresses = [address for address in addresses if not self._past.is_at(address)]
         self._candidates.extend(self._connector.ordered(self._hop, addresses)[: self._connector.limits.candidates])
         self._next()
 
@@ -321,11 +321,6 @@ class Dropped:
     def close_socket(self) -> None:
         """Close the socket."""
         close_quietly(self._sock)
-
-
-def _is_address_of(link: Link, address: tuple[str, int]) -> bool:
-    """Tell whether the peer of *link* is at *address*, as far as the link shows: an accepted one does not show the port."""
-    return address == link.remote if link.direction is Direction.OPENED else address[0] == link.remote[0]
 
 
 def _static(hop: Hop) -> list[tuple[str, int]] | None:

@@ -120,9 +120,7 @@ class LinkPool:
 
 def is_elsewhere(link: Link, past: Link) -> bool:
     """Tell whether the peers of two links have different addresses; a port counts only where we have dialled both."""
-    if link.direction is Direction.OPENED and past.direction is Direction.OPENED:
-        return link.remote != past.remote
-    return link.remote[0] != past.remote[0]
+    return not (past.is_at(link.remote) if link.direction is Direction.OPENED else link.is_at(past.remote))
 
 
 def _rank(link: Link) -> tuple[bool, int]:

@@ -29,7 +29,7 @@ class TimeoutQueue(Generic[Held]):
     def add(self, thing: Held, now: float) -> None:
         """Add *thing* at loop time *now*, in seconds."""
         self.discard(thing)  # so that it moves to the end of the queue
-        self._held[thing] = now + self.seconds
+        self.put(thing, now)
 
     def put(self, thing: Held, now: float) -> None:
         """Add *thing*, which is not in the queue, at loop time *now*."""

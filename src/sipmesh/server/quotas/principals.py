@@ -81,9 +81,7 @@ class Principals:
         self._carried: dict[tuple[str, str], Usage] = {}  # by server, and by identity or partner
         self.strangers: Budget[Link] = Budget(limits.strangers_per_address, limits.strangers_in_all)
         self.of_users: Budget[Link] = Budget(limits.links_per_user, 1 << 31)
-        self.pace = Pace(
-            limits.authenticate_s / LOGINS
-        )  # of logins, from the link that is up to the user who is proved
+        self.pace = Pace(limits.authenticate_s / LOGINS)  # from a link that is up to its login
         self.addressed = DistinctUsers(limits.users_per_partner, limits.users_per_sender, clock)
         self.on_login: Callable[[CountedLink, str], None] | None = None  # tells them of logins
         self.observer: UsageObserver | None = None  # tells the other processes of this server what is used here

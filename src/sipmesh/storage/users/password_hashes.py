@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sipmesh.routing.authentication.verifier import Verifier, user_of
 from sipmesh.sip.digest import Algorithm, ha1
 from sipmesh.sip.uri import SipUri
 from sipmesh.storage.users.user_rows import wrong
-from sipmesh.storage.users.user_tables import COLUMN_OF
+from sipmesh.storage.users.user_tables import COLUMN_OF, UNKNOWN_INSTANT
 
 DEFAULT_ALGORITHMS: Final = (Algorithm.SHA_256, Algorithm.MD5)
 """RFC 8760 2.6: the strongest first. MD5 is for browser libraries; MD5 alone is for phones that support nothing else."""
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def password_hashes(
@@ -42,7 +40,7 @@ def verifier_of(row: Mapping[str, Any]) -> Verifier:
 
 
 def _microseconds(instant: datetime) -> int:
-    return max(0, (instant - _EPOCH) // timedelta(microseconds=1))
+    return max(0, (instant - UNKNOWN_INSTANT) // timedelta(microseconds=1))
 
 
 def unknown_hashes(known: Mapping[str, str | None]) -> dict[str, str | None]:

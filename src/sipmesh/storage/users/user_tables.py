@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 UNKNOWN_INSTANT: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""What stands for a time that cannot be read. Whoever can write to a database can write it, and it must not hide other rows."""
+"""What stands for a time that cannot be read: 0 in seconds since 1970, which are the other way to write a time.
+
+Whoever can write to a database can write a time that cannot be read, and it must not hide other rows.
+"""
 
 _FIRST: Final[sql.ColumnElement[Any]] = sql.literal_column("'0001-01-02 00:00:00+00:00'")
 _LAST: Final[sql.ColumnElement[Any]] = sql.literal_column("'9999-12-30 00:00:00+00:00'")

@@ -166,6 +166,10 @@ class Link(RegisteredLink):
         """How many encrypted octets of the peer wait for this process to read them."""
         return self._tls.unread() if self._tls is not None else 0
 
+    def is_at(self, address: tuple[str, int]) -> bool:
+        """Tell whether the peer is at *address*, as far as the link shows: an accepted one does not show the port of its peer."""
+        return address == self.remote if self.direction is Direction.OPENED else address[0] == self.remote[0]
+
     @property
     def opened_at(self) -> float:
         """The loop time at which the link came up; before that, the time at which it was created."""
