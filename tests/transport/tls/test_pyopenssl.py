@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.transport.tls.contexts import client_port_context, mutual_context
-from sipmesh.transport.tls.pyopenssl import MOST_AFTER_HANDSHAKE, PyOpenSslTls, Room
+from sipmesh.transport.tls.pyopenssl import MOST_AFTER_HANDSHAKE, SEALED, PyOpenSslTls, Room
 from sipmesh.transport.tls.results import RECORD, HandshakeError, Progress, TlsError
 from sipmesh.transport.tls.tiny_records import MOST_TINY
 from support.key_updates import RecordWriter
@@ -125,6 +125,21 @@ def test_records_that_came_together_are_read_from_the_socket_at_once(ends: Ends)
     assert (accepting.read(room), accepting.has_more) == (b"two", True)
     assert (accepting.read(room), accepting.has_more) == (b"three", False)
     assert (accepting.pending(), accepting.unread()) == (0, 0)
+
+
+def test_more_octets_than_one_read_of_the_socket_brings_are_read_to_the_end(ends: Ends) -> None:
+    """A read of the socket that ends within a record does not hide what is behind it."""
+    opening, accepting = ends
+    shake_hands(ends)
+    room, got = Room(), b""
+    accepting.read(room)
+    sent = 2 * SEALED // RECORD + 1
+    for _ in range(sent):
+        assert opening.write(b"x" * RECORD, room) == RECORD
+    accepting.has_more = True
+    while accepting.has_more:
+        got += accepting.read(room) or b""
+    assert len(got) == sent * RECORD
 
 
 def test_record_in_parts_is_read_once_it_is_whole(ends: Ends) -> None:

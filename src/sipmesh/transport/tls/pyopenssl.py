@@ -158,6 +158,7 @@ class PyOpenSslTls:
         "_errors",
         "_in",
         "_is_cut",
+        "_is_full",
         "_left",
         "_opening",
         "_out",
@@ -178,6 +179,7 @@ class PyOpenSslTls:
         self._in: Any = None  # where OpenSSL reads and writes encrypted octets after the handshake
         self._out: Any = None
         self._left = 0  # octets that were read from the socket, and not by our caller
+        self._is_full = False  # whether the last read of the socket brought all that was asked for: there may be more
         self._unsent = b""  # encrypted octets that the socket did not accept
         self._taken = 0  # octets of the caller that are in them
         self._errors: list[EngineError] | None = None  # created with the first error: most links have none
@@ -293,14 +295,12 @@ class PyOpenSslTls:
         If no record is here, the socket is read once: *most* octets, or as many as there is room for.
         """
         self.has_more = False
-        asked = 0
         if self._left == 0:
             asked = min(most, SEALED)
             came = self._receive(room, asked)
+            self._is_full = came == asked
             if came == 0:
                 return b""
-            if came < asked:
-                asked = 0  # the socket is empty
         count: int = _SSL_READ(self._ssl, room.space, room.size)
         if self.has_answer:
             self._send_answer(room)
@@ -310,9 +310,9 @@ class PyOpenSslTls:
             if count == room.size:
                 left += self._connection.pending()
             self._left = left
-            self.has_more = left > 0 or asked > 0
+            self.has_more = left > 0 or self._is_full
             return data
-        return self._not_read(count, is_full=asked > 0)
+        return self._not_read(count)
 
     def _receive(self, room: Room, most: int) -> int:
         """Give OpenSSL what has come, *most* octets of it, and return how many; raises :class:`TlsError`."""
@@ -327,11 +327,11 @@ class PyOpenSslTls:
         _BIO_WRITE(self._in, room.sealed, came)
         return came
 
-    def _not_read(self, count: int, *, is_full: bool) -> bytes | None:
+    def _not_read(self, count: int) -> bytes | None:
         """Return what a read without plaintext means; raises :class:`TlsError`."""
         self._left = 0
         if _SSL_GET_ERROR(self._ssl, count) == _WANT_READ:  # a part of a record
-            self.has_more = is_full
+            self.has_more = self._is_full
             return b""
         try:
             self._connection._raise_ssl_error(self._ssl, count)
