@@ -197,7 +197,7 @@ class Dispatch(LinkEvents):
             if self._siblings is not None and self._siblings.responded(flow, response):
                 return
             self._admission.count_stray(flow.link)
-            if self._control_plane is not None:
+            if self._control_plane is not None and flow.link.kind is LinkKind.SERVER:
                 self._control_plane.responded(flow.link, response)
         except SipmeshError as wrong:
             self._log.warning(flow.account.name, "response refused", link=flow.link.id, why=str(wrong))

@@ -5,8 +5,19 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass, field
+from typing import Any
 
-from sipmesh.server.proxy.siblings.channel import HEADER, MOST_IN_ALL, MOST_PENDING, SEND, UP, WorkerChannel
+import pytest
+
+from sipmesh.server.proxy.siblings.channel import (
+    HEADER,
+    MOST_IN_ALL,
+    MOST_PENDING,
+    SEND,
+    UP,
+    WRITE_BYTES,
+    WorkerChannel,
+)
 from sipmesh.transport.reactor.reactor import Reactor
 from support.running import on_loop, until
 
@@ -53,6 +64,39 @@ async def test_frames_keep_their_order_and_their_octets() -> None:
     sender.send(UP, 2)
     sender.close()
     assert one.ended == [7]
+    reactor.close()
+
+
+class MeasuredSocket(socket.socket):
+    """A socket that keeps how much it was given at once."""
+
+    largest = 0
+
+    def send(self, data: Any, *flags: int) -> int:
+        """Send, and keep the size."""
+        self.largest = max(self.largest, len(data))
+        return super().send(data, *flags)
+
+
+@pytest.mark.parametrize("size", [300, 4_900_000])
+@on_loop
+async def test_no_write_of_a_long_queue_copies_all_of_it(size: int) -> None:
+    """Each write took all that waited: with 16 MiB a process stood still for seconds, and was killed as one that hangs."""
+    reactor = Reactor(asyncio.get_running_loop())
+    one, two = End(reactor), End(reactor)
+    ours, theirs = socket.socketpair()
+    measured = MeasuredSocket(fileno=ours.detach())
+    sender, receiver = one.open(measured), two.open(theirs)
+    sent = [(SEND, number, bytes([number % 256]) * size) for number in range(15_000_000 // size)]
+    for frame in sent:
+        sender.send(*frame)
+    assert (sender.written, sender.queued) == (0, sender.pending)
+    await until(lambda: len(two.frames) == len(sent))
+    assert two.frames == sent
+    assert 0 < measured.largest <= 2 * WRITE_BYTES
+    assert (sender.written, sender.pending) == (sender.queued, 0)
+    receiver.close()
+    sender.close()
     reactor.close()
 
 

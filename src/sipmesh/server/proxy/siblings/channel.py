@@ -7,6 +7,7 @@ number of the link that it is about (8 octets). Frames keep their order.
 from __future__ import annotations
 
 import socket
+from collections import deque
 from collections.abc import Callable
 from struct import Struct
 from typing import TYPE_CHECKING, Final
@@ -34,6 +35,9 @@ FETCH: Final = 13  # a peer was refused here, since the CRLs of its authority ar
 TAKEN: Final = 14  # the pools whose users are served here, as their servers are gone
 
 READ_BYTES: Final = 262_144
+WRITE_BYTES: Final = 262_144
+"""Octets of one write, more than the kernel takes: if each write copied all that waits, a long queue would take minutes."""
+
 MOST_PENDING: Final = 16_777_216
 """Octets that may wait for a process before messages to it are refused; as for a link between servers."""
 
@@ -47,7 +51,19 @@ Take = Callable[["WorkerChannel", int, int, bytes], None]
 class WorkerChannel(Watched):
     """Our end of the connection to the process *number*; *take* gets each frame, *ended* hears once of the end."""
 
-    __slots__ = ("_blocked", "_dirty", "_ended", "_out", "_reactor", "_sock", "_take", "_unread", "number", "pending")
+    __slots__ = (
+        "_blocked",
+        "_dirty",
+        "_ended",
+        "_out",
+        "_reactor",
+        "_sock",
+        "_take",
+        "_unread",
+        "number",
+        "pending",
+        "queued",
+    )
 
     def __init__(
         self,
@@ -60,9 +76,10 @@ class WorkerChannel(Watched):
         self.generation = 0
         self._reactor, self._sock, self.number = reactor, sock, number
         self._take, self._ended = take, ended
-        self._out: list[bytes] = []
+        self._out: deque[bytes] = deque()
         self._unread = bytearray()
         self.pending = 0
+        self.queued = 0
         self._blocked = self._dirty = False
         sock.settimeout(0)
         reactor.watch(sock.fileno(), self)
@@ -75,6 +92,11 @@ class WorkerChannel(Watched):
         """Whether the other process has not ended."""
         return self._sock.fileno() >= 0
 
+    @property
+    def written(self) -> int:
+        """How many octets of all that were queued have gone to the kernel."""
+        return self.queued - self.pending
+
     def has_room(self, size: int) -> bool:
         """Tell whether a message of *size* octets may wait here."""
         return self.is_open and self.pending + size <= MOST_PENDING
@@ -84,8 +106,13 @@ class WorkerChannel(Watched):
         if not self.is_open:
             return
         self._out.append(HEADER.pack(len(payload), kind, number))
-        self._out.append(payload)
-        self.pending += HEADER.size + len(payload)
+        if len(payload) <= WRITE_BYTES:
+            self._out.append(payload)
+        else:
+            self._out.extend(payload[begin : begin + WRITE_BYTES] for begin in range(0, len(payload), WRITE_BYTES))
+        size = HEADER.size + len(payload)
+        self.pending += size
+        self.queued += size
         if self.pending > MOST_IN_ALL:
             self.close()
         elif not self._dirty and not self._blocked:
@@ -113,19 +140,33 @@ class WorkerChannel(Watched):
             self._reactor.read_again(self)
 
     def _write(self) -> None:
-        waiting = b"".join(self._out)
+        part = b"".join(self._next_part())
         try:
-            sent = self._sock.send(waiting) if waiting else 0
+            sent = self._sock.send(part) if part else 0
         except BlockingIOError:
             sent = 0
         except OSError:
             self.close()
             return
         self.pending -= sent
-        self._out = [waiting[sent:]] if sent < len(waiting) else []
+        if sent < len(part):
+            self._out.appendleft(part[sent:])
         if bool(self._out) is not self._blocked:
             self._blocked = bool(self._out)
             self._reactor.rewatch(self._sock.fileno(), READ | WRITE if self._blocked else READ)
+
+    def _next_part(self) -> list[bytes]:
+        """Take what is to be written next: all that waits, or a part if it is much."""
+        if self.pending <= WRITE_BYTES:
+            parts = list(self._out)
+            self._out.clear()
+            return parts
+        parts, size = [], 0
+        while self._out and size < WRITE_BYTES:
+            piece = self._out.popleft()
+            parts.append(piece)
+            size += len(piece)
+        return parts
 
     def _read(self) -> None:
         try:
@@ -163,5 +204,6 @@ class WorkerChannel(Watched):
             return
         self._reactor.unwatch(self._sock.fileno())
         self._sock.close()
-        self._out, self.pending = [], 0
+        self._out.clear()
+        self.pending = 0
         self._ended(self)

@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import SipmeshError
 from sipmesh.routing.events.reference import EARLY_REFERENCE
@@ -34,8 +34,10 @@ from sipmesh.server.proxy.siblings.channel import (
     TAKEN,
     UP,
     USAGE,
+    WRITE_BYTES,
     WorkerChannel,
 )
+from sipmesh.server.proxy.siblings.handed_messages import HandedMessages
 from sipmesh.server.proxy.siblings.remote_link import NOT_HERE, RemoteLink
 from sipmesh.server.quotas.usage import UsageObserver
 from sipmesh.sip.framing import FramingError, parse_message
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.server.proxy.siblings.elsewhere import CountsElsewhere, LinksElsewhere
     from sipmesh.server.quotas.principals import CountedLink
     from sipmesh.server.quotas.usage import Usage
     from sipmesh.topology.view import ServerView
@@ -73,32 +76,6 @@ NO_ROOM: Final = Answer(480)
 CLOSED_THERE: Final = "closed at the process that has it"
 
 
-class LinksElsewhere(Protocol):
-    """Who hears of the links of other processes (`links.remote_events.RemoteEvents`)."""
-
-    def remote_up(self, link: Link) -> None:
-        """A link of another process is up."""
-
-    def remote_login(self, link: Link, user: str, generation: int) -> None:
-        """A user has logged in on such a link, with the password of *generation*."""
-
-    def remote_down(self, link: Link, why: str) -> None:
-        """Such a link has closed."""
-
-
-class CountsElsewhere(Protocol):
-    """Who hears what principals use at other processes (`quotas.principals.Principals`)."""
-
-    def used_elsewhere(self, process: int, kind: str, name: str, branches: int, octets: int) -> None:
-        """A principal has so many branches and octets at another process."""
-
-    def addressed_elsewhere(self, partner: str, finder: int, user: int) -> None:
-        """A sender of a partner has addressed one user more at another process; both are hashes."""
-
-    def process_ended(self, process: int) -> None:
-        """Another process has ended, with all that was used there."""
-
-
 class Siblings(UsageObserver):
     """The other processes of the server of *view*, by their numbers; *number* is that of this process.
 
@@ -119,6 +96,7 @@ class Siblings(UsageObserver):
         ] = {}  # links with partners: they are counted, and used by their process only
         self._accepted: Counter[tuple[LinkKind, str]] = Counter()  # links elsewhere, by kind and peer
         self._awaited = AwaitedRequests()
+        self._handed = HandedMessages()
         self._events: LinkEvents | None = None
         self._elsewhere: LinksElsewhere | None = None
         self._counts: CountsElsewhere | None = None
@@ -220,15 +198,19 @@ class Siblings(UsageObserver):
     def responded(self, flow: Flow, response: Response) -> bool:
         """Hand on a response to the process whose branch it answers; False if it is none of another process.
 
-        If too much waits for that process, the response is lost: a phone may send any number of them.
+        If too much waits for that process, the response is lost: a phone may send any number of them, with any branch. One that
+        nobody waits for has no place of others.
         """
         branch = response.top_via.branch or ""
         channel = self._by_branch.get(prefix_of(branch))
         if channel is None or not flow.link.is_here:
             return False
+        if channel.number == SUPERVISOR and flow.link.kind is not LinkKind.SERVER:
+            return False
+        is_extra = self._awaited.is_answered_without_end(flow.number, branch)
         self._awaited.responded(flow.number, branch, response.status, self._reactor.loop.time())
         data = response.encode()
-        if channel.has_room(len(data)):
+        if channel.has_room(len(data)) and (not is_extra or channel.pending <= WRITE_BYTES):
             channel.send(ARRIVED, flow.number, data)
         return True
 
@@ -266,10 +248,15 @@ class Siblings(UsageObserver):
         return True
 
     def to_supervisor(self, link: Link, message: Request | Response) -> None:
-        """Hand on a message of the control plane."""
+        """Hand on a message of the control plane, unless too much of its sender waits for the supervisor."""
         channel = self._channels.get(SUPERVISOR)
-        if channel is not None:
-            channel.send(ARRIVED, link.number, message.encode())
+        if channel is None:
+            return
+        data = message.encode()
+        if self._handed.admits(channel, link.peer_name, len(data)):
+            channel.send(ARRIVED, link.number, data)
+        elif isinstance(message, Request):
+            link.send(respond(message, 503, headers=(("Retry-After", RETRY_AFTER_S),)).encode())
 
     def ask_for_crls(self, owner: str) -> None:
         """Have the supervisor fetch the CRLs of an authority again."""
