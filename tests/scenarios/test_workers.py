@@ -212,6 +212,37 @@ async def test_drained_server_answers_what_is_under_way_at_every_worker(example:
                 os.kill(pid, 0)
 
 
+@pytest.mark.wide
+@on_loop
+async def test_who_connects_to_a_server_that_drains_is_refused_at_once(example: Organisation) -> None:
+    """So a phone goes to another server, and does not wait for one that will not answer (RFC 3263 section 4.3)."""
+    async with two_workers(example) as two:
+        alice, bob = await two.phone("alice", ONE), await two.phone("bob", TWO)
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        message = await bob.request_in("MESSAGE")
+        two.server.started.send_signal(signal.SIGTERM)
+        while two.server.log.count('"event": "draining"') < 2:
+            await asyncio.sleep(LOOK_AGAIN_S)
+        for _ in range(COMING):
+            with pytest.raises(ConnectionRefusedError):
+                await two.network.peer(FE1, "carol")
+        await bob.reply(message, 200)
+        assert (await alice.final()).status == 200
+        assert await two.server.started.waited() == 0
+
+
+@pytest.mark.wide
+@on_loop
+async def test_worker_that_starts_while_the_drain_is_prepared_grants_the_short_time_too(example: Organisation) -> None:
+    async with two_workers(example) as two:
+        await two.server.ask("prepare-drain")
+        await two.signal(TWO, signal.SIGKILL)
+        await two.replaced(TWO)
+        for worker in (ONE, 3):
+            phone = await two.connected("alice", worker)
+            assert "expires=60" in ((await phone.register()).first("contact") or "").split(";")
+
+
 @pytest.mark.soak
 @on_loop
 async def test_workers_end_with_their_supervisor(example: Organisation) -> None:

@@ -179,6 +179,8 @@ class WorkerService(Service):
             self._came.clear()
             await self._came.wait()
         self._node.revocation.revoke(_certificates(asked))
+        if asked["shortened"]:
+            self._node.registrations.shorten()
         self._node.start([self._spec(key) for key in asked["ports"]])
         self._is_serving.set()
         return self._place.number

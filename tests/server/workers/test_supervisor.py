@@ -37,8 +37,8 @@ class Worker:
         self.refuses, self.hangs = "", asyncio.Event()
         self.hangs.set()
         names = ("version", "crls", "revoke", "users")
-        questions = {"alive": self._alive, "drain": self._done, "hurry": self._done, "fails": self._fails}
-        self.orders = Orders(pair.siblings(TWO), questions, {name: self._follower(name) for name in names})
+        self.questions = {"alive": self._alive, "drain": self.done, "hurry": self.done, "fails": self._fails}
+        self.orders = Orders(pair.siblings(TWO), self.questions, {name: self._follower(name) for name in names})
         self._node = pair.nodes[TWO]
         self.orders.begin()
 
@@ -56,7 +56,8 @@ class Worker:
         await self.hangs.wait()
         return status_of(self._node).to_json() if asked["reports"] else None
 
-    async def _done(self, _asked: Mapping[str, Any]) -> bool:
+    async def done(self, _asked: Mapping[str, Any]) -> bool:
+        """Note that it was told."""
         self.told.append("drain")
         return True
 
@@ -185,6 +186,46 @@ async def test_drain_has_workers_drain_and_kills_those_that_hurry(
         await scene.supervisor.drain(hurry)
         assert await scene.process.ended() == -signal.SIGKILL
         assert scene.worker.told == ["drain", "drain"]
+
+
+@on_loop
+async def test_drain_does_not_wait_for_a_worker_that_does_not_serve_yet(example: Organisation) -> None:
+    """It has nothing to end, and nobody would have told it to drain: the server would have stopped after 18 s."""
+    async with scene_of(example) as scene:
+        starting = scene.supervisor._slots[ONE].process = await waiting()
+
+        async def drain(_asked: Mapping[str, Any]) -> bool:
+            assert await starting.ended() == -signal.SIGKILL
+            scene.process.kill()
+            return await scene.worker.done({})
+
+        scene.worker.questions["drain"] = drain
+        await scene.supervisor.drain(asyncio.Event())
+        assert scene.worker.told == ["drain"]
+        assert not list(scene.log.events("a worker cannot be replaced: sipmesh tries again"))
+
+
+@on_loop
+async def test_no_worker_is_started_by_a_server_that_ends(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither after the pause, nor if the server was told to end while the process was created."""
+    spawned: list[WorkerProcess] = []
+
+    async def spawn(*_: object) -> WorkerProcess:
+        spawned.append(await waiting())
+        scene.supervisor._is_ending = True
+        return spawned[-1]
+
+    monkeypatch.setattr(WorkerProcess, "spawn", spawn)
+    async with scene_of(example) as scene:
+        scene.process.kill()
+        await scene.supervisor._keep(TWO)
+        assert [await one.ended() for one in spawned] == [-signal.SIGKILL]
+        await scene.supervisor._keep(TWO)
+        assert not await scene.supervisor._is_replaced(TWO, scene.supervisor._slots[TWO])
+        assert (len(spawned), scene.supervisor.starts(TWO)) == (1, 0)
+        assert not list(scene.log.events("a worker cannot be replaced: sipmesh tries again"))
 
 
 def _at_once(wait: Any) -> Any:

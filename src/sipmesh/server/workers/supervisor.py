@@ -118,8 +118,14 @@ class Supervisor:
         self._run(self._watch())
 
     async def drain(self, hurry: asyncio.Event) -> None:
-        """Have all workers drain and end; once *hurry* is set they end at once."""
+        """Have all workers drain and end; once *hurry* is set they end at once.
+
+        The ports are closed first: who connects is refused at once, and goes to another server. A worker that does not serve yet
+        has nothing to end.
+        """
         self._is_ending = True
+        self._ports.close()
+        self._kill_all(but=self.serving)
         limits = self._node.limits
         await self.ask_all("drain")
         ends = [slot.process.ended() for slot in self._slots.values() if slot.process is not None]
@@ -146,9 +152,9 @@ class Supervisor:
         self._orders.close()
         self._ports.close()
 
-    def _kill_all(self) -> None:
+    def _kill_all(self, but: Collection[WorkerProcess] = ()) -> None:
         for slot in self._slots.values():
-            if slot.process is not None:
+            if slot.process is not None and slot.process not in but:
                 slot.process.kill()
 
     async def _start(self, number: int) -> None:
@@ -167,6 +173,10 @@ class Supervisor:
             process = slot.process = await WorkerProcess.spawn(number, start, facts, self._seed)
         except OSError as wrong:
             raise OperatorError(f"worker {number} cannot be started: {wrong.strerror}") from wrong
+        if self._is_ending:
+            process.kill()
+            await process.ended()
+            raise OperatorError(f"worker {number} is not started: its server ends")
         slot.starts += 1
         process.give_version(packed(self._node.view.loaded))
         self._connect(process)
@@ -175,7 +185,10 @@ class Supervisor:
         revoked = [[issuer.hex(), serial] for issuer, serial in self._node.revocation.pushed]
         try:
             await self._give_users(number)
-            await self._orders.ask(number, "serve", START_S, revoked=revoked, ports=self._ports.keys)
+            shortened = self._node.registrations.is_shortened
+            await self._orders.ask(
+                number, "serve", START_S, revoked=revoked, ports=self._ports.keys, shortened=shortened
+            )
         except (SipmeshError, TimeoutError) as wrong:
             process.kill()
             await process.ended()
@@ -229,7 +242,7 @@ class Supervisor:
                 return
             self._tell_end(slot, slot.process, status)
             self._leave_ports_to_others(number)
-            while not await self._is_replaced(number, slot):
+            while not self._is_ending and not await self._is_replaced(number, slot):
                 slot.pause = min(2 * slot.pause, LONGEST_PAUSE_S)
 
     def _tell_end(self, slot: _Slot, process: WorkerProcess, status: int) -> None:
@@ -255,9 +268,13 @@ class Supervisor:
     async def _is_replaced(self, number: int, slot: _Slot) -> bool:
         """Start a worker after the pause; False if it cannot start. Then nobody waits at its sockets."""
         await asyncio.sleep(slot.pause)
+        if self._is_ending:
+            return False
         try:
             await self._start(number)
         except OperatorError as wrong:
+            if self._is_ending:
+                return False
             self._log.error("a worker cannot be replaced: sipmesh tries again", worker=number, why=str(wrong))
             with suppress(OperatorError):  # the next start says that the port is taken
                 self._ports.renew(number)
