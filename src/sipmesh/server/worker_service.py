@@ -41,6 +41,12 @@ if TYPE_CHECKING:
 
 LONGEST_WORD: Final = 65_536
 
+SILENT_TICKS: Final = 20
+"""Half seconds after which a supervisor that asks nothing hangs: it asks each second, or after 4 s if another worker hangs.
+
+Ticks of this process and not a time: a machine that was stopped as a whole is one tick.
+"""
+
 
 class RemoteControlPlane:
     """The control plane as a worker has it: everything is for the supervisor. Implements `proxy.control_plane.ControlPlane`."""
@@ -92,6 +98,7 @@ class WorkerService(Service):
         self._ports, self._specs = GivenPorts(), dict[str, ListenerSpecChange]()
         self._came = asyncio.Event()
         self._is_serving = asyncio.Event()
+        self._silent_ticks: int | None = None  # since the last question of the supervisor; None before the first one
 
     def read(self) -> None:
         """Read the topology that the supervisor has given; raises `OperatorError`."""
@@ -138,11 +145,23 @@ class WorkerService(Service):
     def _ended(self, process: int) -> None:
         """End with the supervisor: nobody else would tell this process of a revocation."""
         self._orders.ended(process)
-        if process == SUPERVISOR and not self._told_to_stop.is_set():
-            self._log.error("the supervisor has ended: this worker ends too")
+        if process == SUPERVISOR:
+            self._end_alone("the supervisor has ended: this worker ends too")
+
+    def _end_alone(self, why: str) -> None:
+        """End at once, because the supervisor has ended, or hangs."""
+        if not self._told_to_stop.is_set():
+            self._log.error(why)
             self._hurry.set()
             self._is_serving.set()
             self.drain()
+
+    def _listen_for_supervisor(self) -> None:
+        """End with a supervisor that hangs: nobody would tell this process of a revocation."""
+        if self._silent_ticks is not None:
+            self._silent_ticks += 1
+            if self._silent_ticks == SILENT_TICKS:
+                self._end_alone("the supervisor asks nothing any more: it hangs, and this worker ends")
 
     def _take_socket(self) -> None:
         try:
@@ -218,6 +237,7 @@ class WorkerService(Service):
         return self._node.user_updates.number
 
     async def _alive(self, asked: Mapping[str, Any]) -> Mapping[str, object] | None:
+        self._silent_ticks = 0
         return status_of(self._node).to_json() if asked["reports"] else None
 
     async def _hurried(self, _asked: Mapping[str, Any]) -> bool:
@@ -232,6 +252,7 @@ class WorkerService(Service):
 
     def _tick(self) -> None:
         """Do what is due, without what the supervisor does for the whole server."""
+        self._listen_for_supervisor()
         self._node.tick()
         now = self._node.loop.time()
         if now - self._replaced_at >= REPLACE_EVERY_S:

@@ -38,6 +38,10 @@ WITHOUT_IDENTITY: Final = "without an identity"
 """How the account of a principal is named that a server carries."""
 
 DISPLACED: Final = "closed at a limit, without a login: a newer link from its address replaced it"
+REPLACED: Final = "closed at a limit: a newer link of its user replaced it"
+
+WATCHER: Final = "watcher"
+"""The kind of an account whose branches are subscriptions."""
 
 
 def answers_for(user: str, partner_of: Callable[[str], str]) -> str:
@@ -81,6 +85,7 @@ class Principals:
         self._carried: dict[tuple[str, str], Usage] = {}  # by server, and by identity or partner
         self.strangers: Budget[Link] = Budget(limits.strangers_per_address, limits.strangers_in_all)
         self.of_users: Budget[Link] = Budget(limits.links_per_user, 1 << 31)
+        self._crowded: set[str] = set()  # users who have logged in at several processes at once, on too many links
         self.pace = Pace(limits.authenticate_s / LOGINS)  # from a link that is up to its login
         self.addressed = DistinctUsers(limits.users_per_partner, limits.users_per_sender, clock)
         self.on_login: Callable[[CountedLink, str], None] | None = None  # tells them of logins
@@ -123,7 +128,7 @@ class Principals:
             self.on_login(flow, user)
         displaced = self.of_users.add(user, flow.link)
         if displaced is not None:
-            displaced.close("closed at a limit: a newer link of its user replaced it")
+            displaced.close(REPLACED)
 
     # Other processes of this server
 
@@ -140,6 +145,32 @@ class Principals:
             self.strangers.remove(flow.account.name, flow.link)
             self._move(flow, self._account("user", user))
         self.of_users.hold(user, flow.link)
+        if self.of_users.count(user) > self.of_users.each:
+            self._crowded.add(user)
+
+    def _close_excess(self) -> None:
+        """Close our share of the links of users who have too many: they logged in at several processes at once.
+
+        Each process has closed none, since it did not know of the others yet. All of them choose the same links.
+        """
+        for user in list(self._crowded):
+            links = sorted(self.of_users.of(user), key=lambda link: link.number)
+            excess = links[: max(0, len(links) - self.of_users.each)]
+            if not excess:
+                self._crowded.remove(user)
+            for link in excess:
+                if link.is_here:
+                    self.of_users.remove(user, link)
+                    self.of_users.displaced += 1
+                    link.close(REPLACED)
+
+    def used_here(self) -> list[Usage]:
+        """Return the accounts of which the other processes were told: a process that starts later is told too."""
+        return [
+            account
+            for account in (*self._direct.values(), *self._carried.values())
+            if account.branches_told or account.octets_told
+        ]
 
     def used_elsewhere(self, process: int, kind: str, name: str, branches: int, octets: int) -> None:
         """Count what a principal uses at another process; that process tells of it in steps."""
@@ -280,7 +311,8 @@ class Principals:
         self.refused[account.kind] += 1
 
     def sweep(self) -> None:
-        """Forget the accounts that count nothing any more."""
+        """Forget the accounts that count nothing any more, and close links that are too many."""
+        self._close_excess()
         for accounts in (self._direct, self._carried):
             for key in [key for key, account in accounts.items() if account.idle]:
                 del accounts[key]
@@ -289,14 +321,21 @@ class Principals:
         """Return, for each kind of principal, the account with the most branches, for the metrics."""
         found: dict[str, Usage] = {}
         for account in (*self._direct.values(), *self._carried.values()):
+            if account.kind == WATCHER:
+                continue
             if account.kind not in found or account.branches > found[account.kind].branches:
                 found[account.kind] = account
         return found
 
+    def watcher(self, name: str, most: int) -> Usage:
+        """Return the account of somebody who watches; its branches are subscriptions, *most* at all processes."""
+        return self._direct.get((WATCHER, name)) or self._opened(WATCHER, name, most, 1)
+
     def _account(self, kind: str, name: str) -> Usage:
-        account = self._direct.get((kind, name))
-        if account is None:
-            account = self._direct[kind, name] = self._observed(Usage(kind, name, *self._most(kind)))
+        return self._direct.get((kind, name)) or self._opened(kind, name, *self._most(kind))
+
+    def _opened(self, kind: str, name: str, most_branches: int, most_octets: int) -> Usage:
+        account = self._direct[kind, name] = self._observed(Usage(kind, name, most_branches, most_octets))
         return account
 
     def _most(self, kind: str) -> tuple[int, int]:

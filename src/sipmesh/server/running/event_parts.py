@@ -63,6 +63,7 @@ def _notifier(
         setup.advertised,
         rules.watching,
         rules.partner_of,
+        peers.accounts.watcher,
         turn.profile,
         rules.is_ours,
         rules.may_exist,

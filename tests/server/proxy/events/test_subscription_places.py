@@ -7,6 +7,7 @@ import pytest
 from sipmesh.cli.versions import built
 from sipmesh.server.proxy.events import subscription_places
 from sipmesh.server.proxy.events.subscription_places import SubscriptionPlaces
+from sipmesh.server.quotas.usage import Usage
 
 ALICE, BOB, CAROL = (f"sip:{name}@example.test" for name in ("alice", "bob", "carol"))
 ZOE, YVES = "sip:zoe@partner.test", "sip:yves@partner.test"
@@ -15,7 +16,11 @@ ZOE, YVES = "sip:zoe@partner.test", "sip:yves@partner.test"
 @pytest.fixture(name="places")
 def _places() -> SubscriptionPlaces:
     """Places of a server with one partner."""
-    return SubscriptionPlaces(lambda domain: "partner" if domain == "partner.test" else "")
+    uses: dict[str, Usage] = {}
+    return SubscriptionPlaces(
+        lambda domain: "partner" if domain == "partner.test" else "",
+        lambda name, most: uses.setdefault(name, Usage("watcher", name, most, 1)),
+    )
 
 
 def add(places: SubscriptionPlaces, watcher: str, aor: str) -> None:
@@ -90,4 +95,5 @@ def test_nothing_is_left_of_what_was_removed(places: SubscriptionPlaces) -> None
     assert (len(places), repr(places)) == (0, "<SubscriptionPlaces 0 taken, of 0 principals>")
     add(places, ZOE, BOB)
     remove(places, ZOE, BOB)
-    assert (places._of_one, places._of_one_pair) == ({}, {})
+    assert not places._of_one_pair
+    assert all(use.idle for use in (places._use_of(ZOE, 1), places._use_of("partner partner", 1)))

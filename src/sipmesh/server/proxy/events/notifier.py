@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.registrar.registrations import Registrations
+    from sipmesh.server.quotas.usage import Usage
 
 MOST_DIALOG_OCTETS: Final = 4_096
 """What is kept of a SUBSCRIBE: its dialog, its route and its Contact."""
@@ -73,10 +74,10 @@ class WatchedUser:
 class EventNotifier:
     """The subscriptions that one server keeps.
 
-    *watching* gives what a user lets a watcher see; *partner_of* the partner of a domain, "" if there is none. *token* gives an
-    unpredictable text, *clock* seconds of the loop, *profile* what the phones of a user need beside SIP. *is_user*: an address
-    of record is at home in our pool. *may_exist*: an address may be that of a watcher: a user of ours, or of somebody who may
-    assert its domain.
+    *watching* gives what a user lets a watcher see; *partner_of* the partner of a domain, "" if there is none. *use_of* gives
+    the account of somebody who watches, *token* an unpredictable text, *clock* seconds of the loop, *profile* what the phones of
+    a user need beside SIP. *is_user*: an address of record is at home in our pool. *may_exist*: an address may be that of a
+    watcher: a user of ours, or of somebody who may assert its domain.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class EventNotifier:
         listeners: dict[str, ListenerAddress],
         watching: Callable[[str, str], Watching],
         partner_of: Callable[[str], str],
+        use_of: Callable[[str, int], Usage],
         profile: Callable[[str], bytes],
         is_user: Callable[[str], bool],
         may_exist: Callable[[str], bool],
@@ -100,7 +102,7 @@ class EventNotifier:
         self._profile = profile
         self._is_user, self._may_exist = is_user, may_exist
         self._token, self._clock = token, clock
-        self.places = SubscriptionPlaces(partner_of)
+        self.places = SubscriptionPlaces(partner_of, use_of)
         self._by_tag: dict[str, EventSubscription] = {}
         self._users: dict[str, WatchedUser] = {}
         self._by_watcher: dict[str, dict[str, EventSubscription]] = {}

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sipmesh.server.quotas.usage import Usage
     from sipmesh.transport.link.link import Link
 
 
@@ -26,6 +29,9 @@ class CountsElsewhere(Protocol):
 
     def used_elsewhere(self, process: int, kind: str, name: str, branches: int, octets: int) -> None:
         """A principal has so many branches and octets at another process."""
+
+    def used_here(self) -> Iterable[Usage]:
+        """The accounts whose counts other processes were told."""
 
     def addressed_elsewhere(self, partner: str, finder: int, user: int) -> None:
         """A sender of a partner has addressed one user more at another process; both are hashes."""

@@ -128,6 +128,8 @@ class Siblings(UsageObserver):
                 for user in flow.logged_in:
                     channel.send(LOGIN, flow.number, _packed(user, flow.generations.get(user, NOT_HERE)))
         channel.send(TAKEN, 0, _packed(*sorted(self._taken)))
+        for account in self._counts.used_here() if self._counts is not None else ():
+            channel.send(USAGE, 0, _told(account))
         return channel
 
     def channel(self, number: int) -> WorkerChannel | None:
@@ -179,8 +181,7 @@ class Siblings(UsageObserver):
 
     def changed(self, account: Usage) -> None:
         """Announce what a principal uses here."""
-        told = _packed(account.kind, account.name, account.branches, account.octets)
-        self._tell_all(USAGE, 0, told)
+        self._tell_all(USAGE, 0, _told(account))
 
     def taken_over(self, pools: frozenset[str]) -> None:
         """Announce the pools that this process has taken over; a process that starts later is told too."""
@@ -450,6 +451,10 @@ def _announced(link: Link, flow: Flow | None = None) -> bytes:
     by, path = (flow.carrier, flow.path) if flow is not None else (None, "")
     kind, direction, carrier = link.kind.value, link.direction.value, by.number if by is not None else 0
     return _packed(kind, direction, link.port, list(link.remote), list(link.local), link.peer_name, carrier, path)
+
+
+def _told(account: Usage) -> bytes:
+    return _packed(account.kind, account.name, account.branches_told, account.octets_told)
 
 
 def _packed(*facts: object) -> bytes:
