@@ -184,6 +184,9 @@ async def test_phones_come_to_the_other_worker_while_one_is_replaced(example: Or
                 peer = await two.network.peer(two.name, "alice")
                 await peer.ask(peer.request("OPTIONS", "sip:example.test"))
                 assert await two.start_of(peer) == ONE
+            seen = {worker["number"]: worker for worker in await two.workers()}
+            assert (seen[ONE]["state"], seen[TWO]["state"], seen[TWO]["pid"]) == ("serving", "starting", starting)
+            assert seen[TWO]["why"] == "its process was ended by SIGKILL"
         finally:
             os.kill(starting, signal.SIGCONT)
         await two.replaced(TWO)

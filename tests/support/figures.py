@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.demo.ports import free_port
-from sipmesh.server.admin.metrics.page import MetricsPage
+from sipmesh.server.admin.metrics.page import MetricsPage, Workers
+from sipmesh.server.admin.replies import WorkerReply, WorkerState
 from support.network import FE1, Network
 
 MINUTE = timedelta(minutes=1)
@@ -29,9 +31,24 @@ def ask_for_figures(example: Organisation, server: str = FE1) -> int:
     return port
 
 
+class OneWorker:
+    """The workers of a server that has one, in a *state*. Implements `page.Workers`."""
+
+    state = WorkerState.SERVING
+
+    async def ask_all(self, command: str, **given: Any) -> Mapping[int, Any]:
+        """Have no answer."""
+        del command, given
+        return {}
+
+    def workers(self) -> Sequence[WorkerReply]:
+        """Return the worker."""
+        return [WorkerReply(1, 11, 1.0, 0, 1, self.state)]
+
+
 @asynccontextmanager
-async def page_of(network: Network, server: str = FE1) -> AsyncIterator[None]:
-    page = MetricsPage(network.nodes[server], fresh_s=0)
+async def page_of(network: Network, server: str = FE1, workers: Workers | None = None) -> AsyncIterator[None]:
+    page = MetricsPage(network.nodes[server], workers, fresh_s=0)
     await page.open()
     try:
         yield

@@ -64,7 +64,9 @@ class Workers:
 
     async def replaced(self, worker: int) -> None:
         """Wait until *worker* serves after another start."""
-        while not any(one["number"] == worker and one["starts"] > 1 for one in await self.workers()):
+        while not any(
+            one["number"] == worker and one["starts"] > 1 and one["state"] == "serving" for one in await self.workers()
+        ):
             await asyncio.sleep(LOOK_AGAIN_S)
 
 

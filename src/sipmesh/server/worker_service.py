@@ -198,7 +198,7 @@ class WorkerService(Service):
             self._came.clear()
             await self._came.wait()
         self._node.revocation.revoke(_certificates(asked))
-        if asked["shortened"]:
+        if asked.get("shortened"):  # a supervisor of an older release does not say it
             self._node.registrations.shorten()
         self._node.start([self._spec(key) for key in asked["ports"]])
         self._is_serving.set()

@@ -57,6 +57,11 @@ def test_store_of_registrations_that_cannot_be_used_is_a_fault() -> None:
     assert fault == "its registrations cannot be stored: valkeys://a.example.test: WRONGPASS"
 
 
+def test_worker_that_does_not_serve_is_a_fault() -> None:
+    [fault] = faults(known(workers_fault="worker 2 is starting: its process was ended by SIGKILL"))
+    assert fault == "worker 2 is starting: its process was ended by SIGKILL"
+
+
 def test_version_that_was_never_published_is_a_fault() -> None:
     """Management has lost its history, or somebody sends a false report."""
     assert faults(known(number=4)) == ["has version 4, but the newest published version is 3"]

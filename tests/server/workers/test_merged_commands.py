@@ -10,6 +10,7 @@ import pytest
 
 from server.admin.test_commands import operator_of
 from sipmesh.errors import OperatorError, SipmeshError
+from sipmesh.server.admin.replies import WorkerReply, WorkerState
 from sipmesh.server.control_socket import encode
 from sipmesh.server.workers.merged_commands import MergedCommands
 from sipmesh.server.workers.supervisor import Supervisor
@@ -37,9 +38,14 @@ class Workers:
             raise wrong
         return found
 
-    def starts(self, number: int) -> int:
-        """Say that the second was replaced once."""
-        return number
+    async def tell_all(self, command: str, **given: Any) -> Mapping[int, Any]:
+        """Tell both."""
+        return await self.ask_all(command, **given)
+
+    def workers(self) -> list[WorkerReply]:
+        """Say that the second was replaced once, and that a third one is starting."""
+        starting = WorkerReply(3, 33, 0.1, 0, 4, WorkerState.STARTING, "it did not answer, and was killed")
+        return [WorkerReply(1, 11, 9.0, 0, 1), WorkerReply(2, 22, 9.0, 0, 2), starting]
 
     async def quiet(self) -> None:
         """Count who waits until every worker has followed."""
@@ -65,7 +71,8 @@ async def test_status_is_that_of_the_server_with_a_line_for_each_worker(pool: Ne
         commands, _ = merged(pool)
         status = await commands.status({})
         assert (status.server, status.links) == (FE1, 3)
-        assert [(worker.number, worker.links, worker.starts) for worker in status.workers] == [(1, 1, 1), (2, 1, 2)]
+        told = [(worker.number, worker.links, worker.starts, worker.state) for worker in status.workers]
+        assert told == [(1, 1, 1, "serving"), (2, 1, 2, "serving"), (3, 0, 4, "starting")]
         accepted = {listener.kind: listener.accepted for listener in status.listeners}
         assert accepted["client"] == 3
         assert repr(commands).startswith("<MergedCommands of ")
@@ -78,6 +85,7 @@ async def test_links_registrations_and_logins_of_all_processes_are_joined(pool: 
         await pool.phone("bob", FE2)
         commands, _ = merged(pool)
         assert len(await commands.links({})) == 3
+        assert len(await commands.links({"most": 1})) == 1
         first = await commands.registrations({})
         assert ([row.user for row in first.bindings], first.registers) == (["alice@example.test"], True)
         assert first.next == ["", "", "2"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sipmesh.server.replication.server_status import MOST_REFUSALS, ServerStatus
+from sipmesh.server.replication.server_status import MOST_NEIGHBOURS, MOST_REFUSALS, Neighbour, ServerStatus
 from sipmesh.server.workers.merged_status import merged_status
 
 
@@ -11,7 +11,12 @@ def test_report_has_the_links_and_the_peers_of_all_processes() -> None:
     others = [
         ServerStatus(number=3, links={"client": 2, "server": 1}, peers=("b.test", "a.test"), anchors=("bb", "aa")),
         ServerStatus(
-            number=3, links={"client": 3}, unanswered=("c.test",), taken_over=("p.test",), certificate_fault="no key"
+            number=3,
+            links={"client": 3},
+            unanswered=("c.test",),
+            taken_over=("p.test",),
+            certificate_fault="no key",
+            bindings_fault="no space",
         ),
     ]
     merged = merged_status(own, others)
@@ -19,7 +24,29 @@ def test_report_has_the_links_and_the_peers_of_all_processes() -> None:
     assert merged.peers == ("a.test", "b.test")
     assert (merged.anchors, merged.unanswered) == (("aa", "bb"), ("c.test",))
     assert merged.taken_over == ("p.test",)
-    assert (merged.number, merged.bindings, merged.certificate_fault) == (3, "ff", "no key")
+    assert (merged.number, merged.bindings) == (3, "ff")
+    assert (merged.certificate_fault, merged.bindings_fault) == ("no key", "no space")
+
+
+def test_report_has_the_busiest_links_of_all_processes() -> None:
+    """The map of the console draws the links of a server from its report; those with partners are the workers' own."""
+    links = [
+        Neighbour(peer=f"{name}.test", kind="partner", messages=messages)
+        for name, messages in zip("abc", (5, 9, 7), strict=True)
+    ]
+    statuses = [ServerStatus(number=1, neighbours=(link,)) for link in links]
+    assert [one.peer for one in merged_status(statuses[0], statuses[1:]).neighbours] == ["b.test", "c.test", "a.test"]
+    many = ServerStatus(number=1, neighbours=(links[0],) * MOST_NEIGHBOURS)
+    assert len(merged_status(many, [many]).neighbours) == MOST_NEIGHBOURS
+
+
+def test_report_has_refusals_of_each_process() -> None:
+    """The first ones of each: a process that refuses much must not hide what another one has refused."""
+    own, one, two = (
+        ServerStatus(number=1, refused=tuple(f"{name}{turn}" for turn in range(count)))
+        for name, count in (("own", 0), ("one", MOST_REFUSALS), ("two", 1))
+    )
+    assert merged_status(own, [one, two]).refused[:3] == ("one0", "two0", "one1")
 
 
 def test_report_names_no_more_refusals_than_that_of_one_process() -> None:

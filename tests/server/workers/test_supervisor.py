@@ -140,6 +140,29 @@ async def test_worker_that_does_not_answer_is_killed(example: Organisation, monk
 
 
 @on_loop
+async def test_operator_is_told_of_a_worker_that_is_silent_and_of_its_end(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No question waits for it meanwhile; what it must obey is sent to it all the same."""
+    monkeypatch.setattr(module, "ALIVE_STEP_S", 0.01)
+    async with scene_of(example) as scene:
+        scene.supervisor._slots[ONE].process = scene.process
+        supervisor, told = scene.supervisor, status_of(scene.supervisor._node)
+        assert [one.state for one in supervisor.workers()] == ["serving", "serving"]
+        scene.worker.hangs.clear()
+        looking = asyncio.create_task(supervisor._look_at(scene.process, reports=False))
+        await until(lambda: supervisor.workers()[1].state == "silent")
+        assert await supervisor.ask_all("alive", reports=False) == {}
+        assert "worker 2 does not answer" in supervisor.status(told).workers_fault
+        assert await supervisor.tell_all("drain") == {TWO: True}
+        await looking
+        supervisor._tell_end(supervisor._slots[TWO], scene.process, await scene.process.ended())
+        worker = supervisor.workers()[1]
+        assert (worker.state, worker.pid, worker.why) == ("ended", 0, "it did not answer, and was killed")
+        assert "worker 2 does not run: it did not answer, and was killed" in supervisor.status(told).workers_fault
+
+
+@on_loop
 async def test_worker_that_stood_still_with_its_supervisor_is_not_killed(
     example: Organisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,7 +195,7 @@ async def test_question_is_refused_only_if_every_worker_refuses_it(example: Orga
             await scene.supervisor.ask_all("fails")
         scene.process.is_serving = False
         assert await scene.supervisor.ask_all("fails") == {}
-        assert scene.supervisor.starts(TWO) == 0
+        assert scene.supervisor.workers()[1].starts == 0
 
 
 @on_loop
@@ -224,7 +247,7 @@ async def test_no_worker_is_started_by_a_server_that_ends(
         assert [await one.ended() for one in spawned] == [-signal.SIGKILL]
         await scene.supervisor._keep(TWO)
         assert not await scene.supervisor._is_replaced(TWO, scene.supervisor._slots[TWO])
-        assert (len(spawned), scene.supervisor.starts(TWO)) == (1, 0)
+        assert (len(spawned), scene.supervisor.workers()[1].starts) == (1, 0)
         assert not list(scene.log.events("a worker cannot be replaced: sipmesh tries again"))
 
 
@@ -252,8 +275,11 @@ async def test_worker_that_has_ended_is_told_of_and_replaced_until_one_starts(
     monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.01)
     async with scene_of(example) as scene:
         scene.supervisor._run(scene.supervisor._keep(TWO))
+        reported = scene.settled
         scene.process.kill()
         await until(lambda: starts > 1)
+        assert scene.settled == reported + 1
+        assert scene.supervisor.workers()[1].why == "worker 2 cannot be started: no more processes"
         assert list(scene.log.events("a worker has ended and is replaced"))
         assert "no more processes" in scene.log.last("a worker cannot be replaced: sipmesh tries again")["why"]
         scene.supervisor._is_ending = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final, Self
 
 from pydantic import Field
@@ -83,15 +84,29 @@ class ChainReply:
     fault: str
 
 
+class WorkerState(StrEnum):
+    """What a worker does: `SILENT` is one that does not answer its supervisor, `ENDED` one that is not replaced yet."""
+
+    SERVING = "serving"
+    SILENT = "silent"
+    STARTING = "starting"
+    ENDED = "ended"
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerReply:
-    """One worker: *starts* counts how often it was started, *up_s* are the seconds since the last start."""
+    """One worker: *starts* counts how often it was started, *up_s* are the seconds since the last start.
+
+    *why* says how its process before has ended, or why it cannot be started; empty if neither was so.
+    """
 
     number: int
     pid: int
     up_s: float
     links: int
     starts: int
+    state: WorkerState = WorkerState.SERVING  # a server of an older release does not say it
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,11 @@ def reported_faults(server: str, status: ServerStatus) -> Iterator[Fault]:
     if status.bindings_fault:
         remedy = f"repair the store of the registrations, or the way to it; {server} stores its registrations again by itself"
         yield Fault(f"its registrations cannot be stored: {status.bindings_fault}", remedy)
+    if status.workers_fault:
+        remedy = (
+            f"read the log of {server}: it says why. sipmesh replaces the worker by itself; phones come to the others"
+        )
+        yield Fault(status.workers_fault, remedy)
     for pool in status.taken_over:
         remedy = (
             f"start a server of {pool}, or repair the network between it and {server}: then the users are given back"

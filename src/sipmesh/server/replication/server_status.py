@@ -154,7 +154,7 @@ class ServerFacts(_Part):
     why. *bindings* identifies the store in which the server keeps bindings; it is empty if the server keeps none, or has not
     reached it yet. *bindings_fault* says why that store cannot be used. *unanswered* names the servers that do not answer.
     *taken_over* are the pools whose users the server serves in place of their own servers.
-    *neighbours* are its links to servers and partners, the busiest first.
+    *neighbours* are its links to servers and partners, the busiest first. *workers_fault* says which of its workers do not serve.
     """
 
     digest: Hex = ""
@@ -173,6 +173,7 @@ class ServerFacts(_Part):
     anchors: Annotated[tuple[Hex, ...], Field(max_length=MOST_NAMES)] = ()
     bindings: Hex = ""
     bindings_fault: Text = ""
+    workers_fault: Text = ""
     unanswered: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = ()
     taken_over: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = ()
     neighbours: Annotated[tuple[Neighbour, ...], Field(max_length=MOST_NEIGHBOURS)] = ()

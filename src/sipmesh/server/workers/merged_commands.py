@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sipmesh.errors import OperatorError, SipmeshError
@@ -79,37 +80,36 @@ class MergedCommands:
         }
 
     async def _replies(self, command: ControlCommand[T], asked: Mapping[str, Any]) -> dict[int, T]:
-        """Ask every worker, and return the typed replies by the number of the worker."""
-        given = {key: value for key, value in asked.items() if key not in OF_THE_SOCKET}
-        replies = await self._supervisor.ask_all(command.name, **given)
-        return {number: command.parse(reply, f"worker {number}") for number, reply in replies.items()}
+        """Ask every worker that answers, and return the typed replies by the number of the worker."""
+        return _typed(command, await self._supervisor.ask_all(command.name, **_given(asked)))
+
+    async def _obeyed(self, command: ControlCommand[T], asked: Mapping[str, Any]) -> list[T]:
+        """Tell every worker, and return the typed replies."""
+        return list(_typed(command, await self._supervisor.tell_all(command.name, **_given(asked))).values())
 
     async def status(self, asked: Mapping[str, Any]) -> StatusReply:
         """Return the status of the whole server, with its workers."""
         own, replies = await self._own.status(asked), await self._replies(STATUS, asked)
         others = list(replies.values())
         sources = {source.source: source for status in (*others, own) for source in status.sources}
-        starts = self._supervisor.starts
         return replace(
             own,
             links=own.links + sum(status.links for status in others),
             listeners=tuple(_listener(one, others) for one in own.listeners),
             sources=tuple(sources.values()),
             work=_work(own.work, [status.work for status in others]),
-            workers=tuple(
-                WorkerReply(number, status.pid, status.up_s, status.links, starts(number))
-                for number, status in sorted(replies.items())
-            ),
+            workers=tuple(_worker(worker, replies.get(worker.number)) for worker in self._supervisor.workers()),
         )
 
     async def prepare_drain(self, asked: Mapping[str, Any]) -> WorkReply:
         """Have every worker grant registrations for a short time from now on."""
         own = await self._own.prepare_drain(asked)
-        return _work(own, list((await self._replies(PREPARE_DRAIN, asked)).values()))
+        return _work(own, await self._obeyed(PREPARE_DRAIN, asked))
 
     async def links(self, asked: Mapping[str, Any]) -> list[LinkReply]:
-        """Return every live link of every process."""
-        return await self._own.links(asked) + await self._joined(LINKS, asked)
+        """Return every live link of every process; with ``most`` only so many, the newest first."""
+        found = await self._own.links(asked) + await self._joined(LINKS, asked)
+        return found if "most" not in asked else nsmallest(int(asked["most"]), found, key=lambda link: link.age_s)
 
     async def _joined(self, command: ControlCommand[list[T]], asked: Mapping[str, Any]) -> list[T]:
         return [one for reply in (await self._replies(command, asked)).values() for one in reply]
@@ -153,8 +153,8 @@ class MergedCommands:
         return replace(
             replies[0],
             bindings=_bindings([one for reply in replies for one in reply.bindings]),
-            failures=[one for reply in replies for one in reply.failures],
-            logins=[one for reply in replies for one in reply.logins],
+            failures=sorted((one for reply in replies for one in reply.failures), key=_last_at, reverse=True),
+            logins=sorted((one for reply in replies for one in reply.logins), key=lambda login: login.at, reverse=True),
             refusals=_newest(refusals, {}, lambda refusal: refusal.last_at),
         )
 
@@ -183,7 +183,20 @@ class MergedCommands:
     async def users_changed(self, asked: Mapping[str, Any]) -> ClosedReply:
         """Read the changes of users at every process."""
         own = await self._own.users_changed(asked)
-        return ClosedReply(own.closed + sum(one.closed for one in (await self._replies(USERS_CHANGED, asked)).values()))
+        return ClosedReply(own.closed + sum(one.closed for one in await self._obeyed(USERS_CHANGED, asked)))
+
+
+def _given(asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in asked.items() if key not in OF_THE_SOCKET}
+
+
+def _typed(command: ControlCommand[T], replies: Mapping[int, Any]) -> dict[int, T]:
+    return {number: command.parse(reply, f"worker {number}") for number, reply in replies.items()}
+
+
+def _worker(worker: WorkerReply, status: StatusReply | None) -> WorkerReply:
+    """Return a worker with its links, which only the worker itself knows."""
+    return worker if status is None else replace(worker, up_s=status.up_s, links=status.links)
 
 
 def _listener(own: ListenerReply, others: Iterable[StatusReply]) -> ListenerReply:
@@ -213,6 +226,10 @@ def _bindings(found: Iterable[BindingReply]) -> list[BindingReply]:
         if key not in best or best[key].link is None:
             best[key] = binding
     return list(best.values())
+
+
+def _last_at(failure: LoginFailureReply) -> datetime:
+    return failure.last_at
 
 
 def _newest(found: Iterable[T], asked: Mapping[str, Any], at: Callable[[T], datetime]) -> list[T]:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from sipmesh.server.replication.server_status import MOST_NAMES, MOST_REFUSALS, ServerStatus
+from sipmesh.server.replication.server_status import (
+    MOST_NAMES,
+    MOST_NEIGHBOURS,
+    MOST_REFUSALS,
+    ServerStatus,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,7 +23,9 @@ def merged_status(own: ServerStatus, others: Sequence[ServerStatus]) -> ServerSt
     links: Counter[str] = Counter()
     for status in everyone:
         links.update(status.links)
-    refused = [text for status in everyone for text in status.refused]
+    turns = zip_longest(*(status.refused for status in everyone))
+    refused = [text for turn in turns for text in turn if text is not None]
+    neighbours = sorted((one for status in everyone for one in status.neighbours), key=lambda one: -one.messages)
     return own.model_copy(
         update={
             "links": dict(links),
@@ -26,11 +34,15 @@ def merged_status(own: ServerStatus, others: Sequence[ServerStatus]) -> ServerSt
             "anchors": _united(status.anchors for status in everyone),
             "unanswered": _united(status.unanswered for status in everyone),
             "taken_over": _united(status.taken_over for status in everyone),
-            "certificate_fault": next(
-                (status.certificate_fault for status in everyone if status.certificate_fault), ""
-            ),
+            "neighbours": tuple(neighbours[:MOST_NEIGHBOURS]),
+            "certificate_fault": _first(status.certificate_fault for status in everyone),
+            "bindings_fault": _first(status.bindings_fault for status in everyone),
         }
     )
+
+
+def _first(faults: Iterable[str]) -> str:
+    return next(filter(None, faults), "")
 
 
 def _united(names: Iterable[Iterable[str]]) -> tuple[str, ...]:

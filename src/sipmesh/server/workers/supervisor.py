@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,14 +16,16 @@ from typing import TYPE_CHECKING, Any, Final
 from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.routing.proxy.branch import Branches
 from sipmesh.server.process.off_loop import off_loop
-from sipmesh.server.replication.server_status import ServerStatus
+from sipmesh.server.replication.server_status import ServerStatus, text
 from sipmesh.server.workers.given_version import packed
 from sipmesh.server.workers.held_ports import HeldPorts
 from sipmesh.server.workers.merged_status import merged_status
 from sipmesh.server.workers.orders import Orders, WorkerEndedError
 from sipmesh.server.workers.worker_process import WorkerProcess
+from sipmesh.server.workers.worker_slot import LONGEST_PAUSE_S, WorkerSlot
 
 if TYPE_CHECKING:
+    from sipmesh.server.admin.replies import WorkerReply
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.siblings.siblings import Siblings
     from sipmesh.server.running.running_server import RunningServer
@@ -45,6 +46,9 @@ ALIVE_STEPS, ALIVE_STEP_S = 6, 0.5
 Steps and not one time: if all processes of the server stand still, on a machine that is stopped, that is one step.
 """
 
+SILENT_STEPS: Final = 2
+"""Steps after which it counts as silent: the operator is told, and questions do not wait for it."""
+
 REVOKE_S: Final = 3.0
 """A worker that has not put a revocation in force by then is killed: its links end with it (rule R7)."""
 
@@ -54,38 +58,25 @@ FOLLOW_S: Final = 30.0
 ASK_S: Final = 4.0
 """How long a command of the control socket waits for a worker."""
 
-FIRST_PAUSE_S: Final = 0.1
-LONGEST_PAUSE_S: Final = 10.0
-"""Seconds until a worker is replaced; the pause doubles if it has ended soon after its start."""
-
-SOON_S: Final = 30.0
 MOST_CLOSED: Final = 1_000
 """Ids of closed links that are kept for the next reply of the control socket."""
-
-
-@dataclass(slots=True)
-class _Slot:
-    """The place of one worker: the process that has it, and the pause before the next one, in seconds."""
-
-    process: WorkerProcess | None = None
-    pause: float = FIRST_PAUSE_S
-    starts: int = 0
 
 
 class Supervisor:
     """The workers of *node*, which itself has no port. Implements `running_server.Follower`.
 
-    *settled* is called when all workers have in force what this process has.
+    *changed* is called when there is something new to report: all workers have in force what this process has, or a worker
+    has ended or serves again.
     """
 
-    def __init__(self, node: RunningServer, siblings: Siblings, log: Log, settled: Callable[[], None]) -> None:
-        self._node, self._siblings, self._log, self._settled = node, siblings, log, settled
+    def __init__(self, node: RunningServer, siblings: Siblings, log: Log, changed: Callable[[], None]) -> None:
+        self._node, self._siblings, self._log, self._changed = node, siblings, log, changed
         self._ports = HeldPorts(node.place.count, node.limits, self._port_opened)
         node.use_ports(self._ports)
         node.follow_by(self)
         self._orders = Orders(siblings, {})
         siblings.ended = self._orders.ended
-        self._slots = {number: _Slot() for number in range(1, node.place.count + 1)}
+        self._slots = {number: WorkerSlot(number) for number in range(1, node.place.count + 1)}
         self._starts = 0
         self._seed = secrets.randbelow(1 << 32)
         self._following: Counter[int] = Counter()
@@ -104,9 +95,9 @@ class Supervisor:
         found = (slot.process for slot in self._slots.values())
         return [process for process in found if process is not None and process.is_serving]
 
-    def starts(self, number: int) -> int:
-        """Return how often the worker *number* was started."""
-        return self._slots[number].starts
+    def workers(self) -> list[WorkerReply]:
+        """Return every worker, also those that do not serve; without their links."""
+        return [slot.reply() for slot in self._slots.values()]
 
     # Start and end
 
@@ -127,14 +118,14 @@ class Supervisor:
         self._ports.close()
         self._kill_all(but=self.serving)
         limits = self._node.limits
-        await self.ask_all("drain")
+        await self.tell_all("drain")
         ends = [slot.process.ended() for slot in self._slots.values() if slot.process is not None]
         everything, hurrying = asyncio.gather(*ends), asyncio.ensure_future(hurry.wait())
         limit_s = limits.stop_s + 2 * limits.drain_s
         await asyncio.wait((everything, hurrying), timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
         hurrying.cancel()
         if not everything.done():
-            await self.ask_all("hurry")
+            await self.tell_all("hurry")
             await asyncio.wait((everything,), timeout=limits.drain_s)
         self._kill_all()
         await everything
@@ -195,6 +186,7 @@ class Supervisor:
             why = str(wrong) or "it does not answer"
             raise OperatorError(f"worker {number} of {self._node.view.name} cannot start: {why}") from wrong
         process.is_serving = True
+        self._changed()
 
     async def _give_users(self, number: int) -> None:
         """Give a new worker the users in force here, unless it has them: those that it has read from the disk may be older.
@@ -241,15 +233,14 @@ class Supervisor:
             if self._is_ending:
                 return
             self._tell_end(slot, slot.process, status)
+            self._changed()
             self._leave_ports_to_others(number)
             while not self._is_ending and not await self._is_replaced(number, slot):
                 slot.pause = min(2 * slot.pause, LONGEST_PAUSE_S)
 
-    def _tell_end(self, slot: _Slot, process: WorkerProcess, status: int) -> None:
+    def _tell_end(self, slot: WorkerSlot, process: WorkerProcess, status: int) -> None:
         """Log the end of a worker, and choose the pause before the next one."""
-        process.is_serving = False
-        lived_s = time.time() - process.started_at
-        slot.pause = min(2 * slot.pause, LONGEST_PAUSE_S) if lived_s < SOON_S else FIRST_PAUSE_S
+        lived_s = slot.ended(process, status, self._node.loop.time())
         self._log.error(
             "a worker has ended and is replaced",
             worker=process.number,
@@ -265,7 +256,7 @@ class Supervisor:
             with suppress(OperatorError):  # the next start says that the port is taken
                 self._ports.renew(number)
 
-    async def _is_replaced(self, number: int, slot: _Slot) -> bool:
+    async def _is_replaced(self, number: int, slot: WorkerSlot) -> bool:
         """Start a worker after the pause; False if it cannot start. Then nobody waits at its sockets."""
         await asyncio.sleep(slot.pause)
         if self._is_ending:
@@ -275,6 +266,7 @@ class Supervisor:
         except OperatorError as wrong:
             if self._is_ending:
                 return False
+            slot.why = str(wrong)
             self._log.error("a worker cannot be replaced: sipmesh tries again", worker=number, why=str(wrong))
             with suppress(OperatorError):  # the next start says that the port is taken
                 self._ports.renew(number)
@@ -291,12 +283,14 @@ class Supervisor:
     async def _look_at(self, process: WorkerProcess, *, reports: bool) -> None:
         asked = asyncio.ensure_future(self._orders.ask(process.number, "alive", None, reports=reports))
         try:
-            for _ in range(ALIVE_STEPS):
+            for step in range(ALIVE_STEPS):
+                process.is_silent = step >= SILENT_STEPS
                 if (await asyncio.wait((asked,), timeout=ALIVE_STEP_S))[0]:
+                    process.is_silent = False
                     break
             else:
                 self._log.error("a worker does not answer and is killed", worker=process.number, pid=process.pid)
-                process.kill()
+                process.kill("it did not answer, and was killed")
                 return
             with suppress(SipmeshError):
                 status = asked.result()
@@ -311,16 +305,25 @@ class Supervisor:
 
     def status(self, own: ServerStatus) -> ServerStatus:
         """Return the report of the whole server; *own* is that of this process."""
-        return merged_status(own, [process.status for process in self.serving if process.status is not None])
+        merged = merged_status(own, [process.status for process in self.serving if process.status is not None])
+        now = self._node.loop.time()
+        faults = filter(None, (slot.fault(now) for slot in self._slots.values()))
+        return merged.model_copy(update={"workers_fault": text("; ".join(faults))})
 
     # Questions
 
     async def ask_all(self, command: str, **given: Any) -> Mapping[int, Any]:
-        """Ask every worker that serves, and return the results by number; without those that end meanwhile or do not answer.
+        """Ask every worker that serves, and return the results by number; without those that end meanwhile or are silent.
 
         Raises `OperatorError` if every worker has refused.
         """
-        processes = [process.number for process in self.serving]
+        return await self._ask([process.number for process in self.serving if not process.is_silent], command, given)
+
+    async def tell_all(self, command: str, **given: Any) -> Mapping[int, Any]:
+        """Tell every worker that serves, as `ask_all` does; one that is silent is told too, and obeys if it goes on."""
+        return await self._ask([process.number for process in self.serving], command, given)
+
+    async def _ask(self, processes: Collection[int], command: str, given: Mapping[str, Any]) -> Mapping[int, Any]:
         asked = (self._orders.ask(number, command, ASK_S, **given) for number in processes)
         results = await asyncio.gather(*asked, return_exceptions=True)
         found = {
@@ -391,7 +394,7 @@ class Supervisor:
             self._log.error(
                 "a worker cannot follow and is killed", worker=process.number, pid=process.pid, what=command, why=why
             )
-            process.kill()
+            process.kill(f"it could not carry out {command}, and was killed: {why}")
             await process.ended()
 
     def _has_followed(self, number: int) -> None:
@@ -399,7 +402,7 @@ class Supervisor:
         self._following += Counter()
         if self.is_settled:
             self._quiet.set()
-            self._settled()
+            self._changed()
 
 
 def _encoded_parts(whole: UserDocument) -> list[str]:

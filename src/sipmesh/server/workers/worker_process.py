@@ -31,7 +31,8 @@ class WorkerProcess:
     def __init__(self, number: int, start: int, process: asyncio.subprocess.Process, giving: socket.socket) -> None:
         self.number, self.start, self._process, self._giving = number, start, process, giving
         self.started_at = time.time()
-        self.is_serving = False
+        self.is_serving = self.is_silent = False
+        self.killed_for = ""  # why the supervisor has ended it
         self.status: ServerStatus | None = None
 
     def __repr__(self) -> str:
@@ -41,6 +42,11 @@ class WorkerProcess:
     def pid(self) -> int:
         """The number of the process."""
         return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process has ended."""
+        return self._process.returncode is not None
 
     @classmethod
     async def spawn(cls, number: int, start: int, facts: Mapping[str, Any], seed: int) -> WorkerProcess:
@@ -75,8 +81,9 @@ class WorkerProcess:
             file.flush()
             self.give({"version": True}, file.fileno())
 
-    def kill(self) -> None:
-        """End it at once: it does not answer."""
+    def kill(self, why: str = "") -> None:
+        """End it at once; *why* is told the operator."""
+        self.killed_for = self.killed_for or why
         with suppress(ProcessLookupError):
             self._process.kill()
 

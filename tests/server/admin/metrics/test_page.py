@@ -14,11 +14,12 @@ from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.server.admin.metrics import page as page_module
 from sipmesh.server.admin.metrics.page import MetricsPage
+from sipmesh.server.admin.replies import WorkerState
 from sipmesh.server.process import request_rate
 from sipmesh.server.service import Service
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.role import Role
-from support.figures import MINUTE, ask_for_figures, figures, get, labelled, page_of
+from support.figures import MINUTE, OneWorker, ask_for_figures, figures, get, labelled, page_of
 from support.network import FE1, Network
 from support.running import on_loop
 from support.service import serving_here
@@ -76,6 +77,20 @@ async def test_server_that_drains_is_not_healthy(home: Network) -> None:
         status, text = await get(port, "/health")
         assert (status, "this server drains" in text) == (503, True)
         assert (await figures(port))[labelled("sipmesh_draining")] == 1
+
+
+@on_loop
+async def test_server_none_of_whose_workers_serves_is_not_healthy(home: Network) -> None:
+    """Nobody answers at its ports: a load balancer must choose another server."""
+    port = ask_for_figures(home.organisations[0])
+    workers = OneWorker()
+    async with home, page_of(home, workers=workers):
+        assert (await get(port, "/health"))[0] == 200
+        assert (await figures(port))[labelled("sipmesh_workers", state="serving")] == 1
+        workers.state = WorkerState.ENDED
+        status, text = await get(port, "/health")
+        assert (status, "no worker of this server serves" in text) == (503, True)
+        assert (await figures(port))[labelled("sipmesh_workers", state="serving")] == 0
 
 
 async def asked(port: int, host: str, path: str = "/metrics") -> int:

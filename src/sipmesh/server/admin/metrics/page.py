@@ -20,6 +20,7 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.routing.authentication.backoff import network_of
 from sipmesh.server.admin.metrics.server_metrics import ServerMetrics
 from sipmesh.server.admin.metrics.versions import ending
+from sipmesh.server.admin.replies import WorkerState
 from sipmesh.server.process.http_runner import runner_of
 from sipmesh.server.process.request_rate import RequestRate
 from sipmesh.sip.text import ascii_lower
@@ -27,10 +28,11 @@ from sipmesh.topology.expiry.inventory_entry import ExpiringKind
 from sipmesh.topology.expiry.urgency import Urgency
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from prometheus_client.registry import Collector
 
+    from sipmesh.server.admin.replies import WorkerReply
     from sipmesh.server.running.running_server import RunningServer
 
 
@@ -49,7 +51,10 @@ class Workers(Protocol):
     """The other processes of a server (`workers.supervisor.Supervisor`)."""
 
     async def ask_all(self, command: str, **given: Any) -> Mapping[int, Any]:
-        """Ask every process, and return the results by its number."""
+        """Ask every process that answers, and return the results by its number."""
+
+    def workers(self) -> Sequence[WorkerReply]:
+        """Return every worker, also those that do not serve."""
 
 
 class MetricsPage:
@@ -144,17 +149,24 @@ class MetricsPage:
     async def _of_all(self, workers: Workers) -> Collector:
         """Collect the metrics of all processes of this server."""
         from sipmesh.server.admin.merged_metrics import MergedMetrics, packed
+        from sipmesh.server.admin.metrics.workers import worker_metrics
 
         others = await workers.ask_all("metrics")
-        return MergedMetrics([packed(self._metrics_of_node.collect()), *others.values()])
+        own = [packed(self._metrics_of_node.collect()), packed(worker_metrics(workers.workers()))]
+        return MergedMetrics([*own, *others.values()])
 
     async def _health(self, _request: web.Request) -> web.Response:
-        """Answer 503 if this server drains, or if a certificate or CRL that it needs has expired or cannot be used, else 200."""
+        """Answer 503 if this server drains, if none of its workers serves, or if it needs what has expired or cannot be used.
+
+        Otherwise answer 200.
+        """
         at = datetime.now(UTC)
         # A partner has to repair its own URL, so an unreachable URL does not make this server unhealthy.
         entries = (entry for entry in ending(self._node, at) if entry.what is not ExpiringKind.SOURCE)
         why = [entry.sentence(at) for entry in entries if entry.broken or entry.level is Urgency.PAST]
         if self._node.dispatch.is_draining:
             why.append("this server drains")
+        elif self._workers is not None and not any(one.state is WorkerState.SERVING for one in self._workers.workers()):
+            why.append("no worker of this server serves")
         health = {"server": self._node.view.name, "healthy": not why, "why": why}
         return web.json_response(health, status=503 if why else 200)
