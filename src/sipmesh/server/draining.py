@@ -94,9 +94,6 @@ class Draining:
         return phones + self._node.home_flows.links()
 
     def _is_busy(self, link: Link) -> bool:
-        siblings = self._node.siblings
-        if siblings is not None and siblings.waits_on(link):
-            return True
         return isinstance(link.flow, Flow) and self._node.relay.waits_on(link.flow)
 
     def _end(self) -> None:

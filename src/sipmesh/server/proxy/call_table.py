@@ -16,18 +16,33 @@ LONGEST_NAME: Final = 256
 """Characters of each name of a call that are kept: a call may stay for days, and its names may be as long as a URI."""
 
 
+class CallObserver:
+    """Who tells the other processes of this server of its calls (`siblings.shared_calls.SharedCalls`)."""
+
+    __slots__ = ()
+
+    def began(self, key: str, callee: Flow) -> None:
+        """A call has begun whose callee has its link at another process."""
+        raise NotImplementedError
+
+    def ended(self, key: str) -> None:
+        """A call has ended that another process may know."""
+        raise NotImplementedError
+
+
 class UpCall:
     """One call: the names of both sides, the loop time of its 2xx, and the links that it began on, by number.
 
-    *principal* is the key of the account of its caller. *acknowledged* says that the ACK of its 2xx has passed.
+    *principal* is the key of the account of its caller. *acknowledged* says that the ACK of its 2xx has passed. *is_shared* says
+    that another process has the link of the callee.
     """
 
-    __slots__ = ("acknowledged", "callee", "caller", "links", "principal", "since")
+    __slots__ = ("acknowledged", "callee", "caller", "is_shared", "links", "principal", "since")
 
-    def __init__(self, invite: Request, since: float, links: tuple[int, int], principal: str) -> None:
+    def __init__(self, invite: Request, since: float, came_on: Flow, went_on: Flow, principal: str) -> None:
         self.caller, self.callee = invite.from_.uri[:LONGEST_NAME], invite.to.uri[:LONGEST_NAME]
-        self.since, self.links, self.principal = since, links, principal
-        self.acknowledged = False
+        self.since, self.links, self.principal = since, (came_on.number, went_on.number), principal
+        self.acknowledged, self.is_shared = False, not went_on.link.is_here
 
     def __repr__(self) -> str:
         return f"<UpCall from {self.caller} to {self.callee}>"
@@ -38,11 +53,16 @@ class CallTable:
 
     A principal has as many calls here as it may have branches; then its own oldest call is forgotten. So nobody makes the
     server forget the calls of all others.
+
+    In a server of several processes, the process that has forwarded the INVITE has the call. *observer* tells the process of the
+    callee's link, which has it among the calls elsewhere: they are not counted, and keep the link. A BYE may pass any process.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
+        self.observer: CallObserver | None = None
         self._calls: dict[str, UpCall] = {}
+        self._elsewhere: dict[str, tuple[int, float]] = {}  # the number of the link here, and the loop time
         self._of_principals: Budget[str] = Budget(most, most)
 
     def __repr__(self) -> str:
@@ -61,7 +81,15 @@ class CallTable:
             return
         self._make_room(principal, account.most_branches)
         self._of_principals.add(principal, key)
-        self._calls[key] = UpCall(invite, now, (came_on.number, went_on.number), principal)
+        call = self._calls[key] = UpCall(invite, now, came_on, went_on, principal)
+        if call.is_shared and self.observer is not None:
+            self.observer.began(key, went_on)
+
+    def began_elsewhere(self, key: str, number: int, now: float) -> None:
+        """Another process has a call with the link *number* of this one; in a full table, the oldest one gives way."""
+        if len(self._elsewhere) >= self._most:
+            del self._elsewhere[next(iter(self._elsewhere))]
+        self._elsewhere[key] = number, now
 
     def _make_room(self, principal: str, most: int) -> None:
         oldest = self._of_principals.oldest(principal)
@@ -70,10 +98,11 @@ class CallTable:
         elif len(self._calls) >= self._most:
             self._forget(next(iter(self._calls)))
 
-    def _forget(self, key: str) -> None:
+    def _forget(self, key: str) -> UpCall | None:
         call = self._calls.pop(key, None)
         if call is not None:
             self._of_principals.remove(call.principal, key)
+        return call
 
     def acknowledged(self, call_id: str) -> None:
         """The ACK of a 2xx has passed."""
@@ -83,21 +112,36 @@ class CallTable:
 
     def ended(self, call_id: str) -> None:
         """A BYE goes on."""
-        self._forget(short_key(call_id))
+        key = short_key(call_id)
+        call = self._forget(key)
+        self._elsewhere.pop(key, None)
+        if self.observer is not None and (call is None or call.is_shared):
+            self.observer.ended(key)
+
+    def ended_elsewhere(self, key: str) -> None:
+        """A BYE has passed another process."""
+        self._forget(key)
+        self._elsewhere.pop(key, None)
 
     def unacknowledged(self, since: float) -> set[int]:
-        """Give the numbers of the links of calls whose ACK is still to come, and whose 2xx passed after *since*."""
+        """Give the numbers of the links of calls whose ACK is still to come, and whose 2xx passed after *since*.
+
+        The ACK of a call elsewhere does not pass here, so each of them counts.
+        """
         found: set[int] = set()
         for call in reversed(self._calls.values()):  # the newest ones first
             if call.since <= since:
                 break
             if not call.acknowledged:
                 found.update(call.links)
+        found.update(number for number, began in self._elsewhere.values() if began > since)
         return found
 
     def links(self) -> set[int]:
-        """Give the numbers of the links on which the calls have begun."""
-        return {number for call in self._calls.values() for number in call.links}
+        """Give the numbers of the links on which the calls have begun, also those elsewhere."""
+        return {number for call in self._calls.values() for number in call.links} | {
+            number for number, _ in self._elsewhere.values()
+        }
 
     def up(self) -> list[UpCall]:
         """List the calls, oldest first."""

@@ -77,10 +77,16 @@ class Decider:
 NO_DECIDER: Final = Decider()
 
 
+def nothing_waits(_link: Link) -> bool:
+    """Return False: a server of one process."""
+    return False
+
+
 class Relay:
     """The way of each request through this server: from its server transaction to its branches, and of the responses back.
 
     *clock* gives loop time in seconds. *forget* is told the bindings whose flow is gone. *calls* are the calls that are up.
+    *waits_elsewhere* tells whether another process of this server waits for a response on a link of this one.
     """
 
     def __init__(
@@ -106,6 +112,7 @@ class Relay:
         self._privacy, self._answerers, self._outages = privacy, answerers, outages
         self._media, self._release = media, release
         self.calls_started = 0
+        self.waits_elsewhere: Callable[[Link], bool] = nothing_waits
 
     def __repr__(self) -> str:
         return f"<Relay {self.client_transactions!r}, {self.server_transactions!r}>"
@@ -319,7 +326,12 @@ class Relay:
     # The end of this server
 
     def waits_on(self, flow: Flow) -> bool:
-        """Tell whether a final response is still to come or to go on *flow*; carried flows share their transactions."""
+        """Tell whether a final response is still to come or to go on *flow*; carried flows share their transactions.
+
+        The request may be one of another process of this server.
+        """
+        if self.waits_elsewhere(flow.link):
+            return True
         for proxied in flow.served.values():
             if proxied.flow is flow and not proxied.is_answered:
                 return True

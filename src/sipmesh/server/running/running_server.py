@@ -11,6 +11,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.pki.file_error import make_folder
 from sipmesh.server.certificates.expiring_files import anchors_of, lists_of
 from sipmesh.server.control_socket import STATE
+from sipmesh.server.proxy.siblings.shared_calls import SharedCalls
 from sipmesh.server.proxy.siblings.siblings import Siblings
 from sipmesh.server.running.decision_parts import DecisionParts
 from sipmesh.server.running.event_parts import event_server
@@ -210,6 +211,8 @@ class RunningServer:
         self.dispatch.attach_siblings(siblings)
         takeovers = self._users.takeovers
         siblings.taken_elsewhere, takeovers.tell = takeovers.taken_elsewhere, siblings.taken_over
+        self.relay.waits_elsewhere = siblings.waits_on
+        SharedCalls(siblings, self.relay.calls, self.loop.time)
         return siblings
 
     def tick(self) -> None:

@@ -33,6 +33,8 @@ REPLY: Final = 11  # the answer to an order
 ADDRESSED: Final = 12  # a partner has addressed one user more here
 FETCH: Final = 13  # a peer was refused here, since the CRLs of its authority are of no use
 TAKEN: Final = 14  # the pools whose users are served here, as their servers are gone
+CALL: Final = 15  # a call with a phone on your link is up
+CALL_ENDED: Final = 16  # a BYE has passed here
 
 READ_BYTES: Final = 262_144
 WRITE_BYTES: Final = 262_144

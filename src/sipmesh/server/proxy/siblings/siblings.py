@@ -22,6 +22,8 @@ from sipmesh.server.proxy.siblings.awaited_requests import AwaitedRequests
 from sipmesh.server.proxy.siblings.channel import (
     ADDRESSED,
     ARRIVED,
+    CALL,
+    CALL_ENDED,
     CLOSE,
     DOWN,
     FAILURE,
@@ -83,7 +85,7 @@ class Siblings(UsageObserver):
     replies to ours; *login_failed* a failed login at another process. *refused* keeps what is refused in place of a phone, and
     returns its Warning. *ended* hears of the end of a process. *crls_missing* hears at the supervisor that a worker has refused a
     peer for want of CRLs, with the owner of the authority: the partner, "" for our own. *taken_elsewhere* hears which pools
-    another process has taken over.
+    another process has taken over, *call_told* of calls there.
     """
 
     def __init__(self, number: int, reactor: Reactor, flow_table: FlowTable, view: ServerView, log: Log) -> None:
@@ -91,9 +93,7 @@ class Siblings(UsageObserver):
         self._channels: dict[int, WorkerChannel] = {}
         self._by_branch: dict[str, WorkerChannel] = {}
         self._links: dict[int, RemoteLink] = {}
-        self._partners: dict[
-            int, RemoteLink
-        ] = {}  # links with partners: they are counted, and used by their process only
+        self._partners: dict[int, RemoteLink] = {}  # those with partners are counted, and used by their process only
         self._accepted: Counter[tuple[LinkKind, str]] = Counter()  # links elsewhere, by kind and peer
         self._awaited = AwaitedRequests()
         self._handed = HandedMessages()
@@ -106,6 +106,7 @@ class Siblings(UsageObserver):
         self.ended: Callable[[int], None] = _not_told
         self.crls_missing: Callable[[str], None] = _not_fetched
         self.taken_elsewhere: Callable[[int, frozenset[str]], None] = _not_taken
+        self.call_told: Callable[[int, int, bytes], None] = _not_shared
         self._taken: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
@@ -153,7 +154,7 @@ class Siblings(UsageObserver):
 
     def link_up(self, link: Link) -> None:
         """Announce a link of ours."""
-        self._tell_all(UP, link.number, _announced(link))
+        self.tell_all(UP, link.number, _announced(link))
 
     def exceeds(self, link: Link) -> bool:
         """Tell whether a peer has opened more links to all processes together than it may; *link* is the newest."""
@@ -169,32 +170,32 @@ class Siblings(UsageObserver):
         if not isinstance(flow, Flow):
             return
         if flow.carrier is not None and flow.logged_in == {user}:
-            self._tell_all(UP, flow.number, _announced(flow.link, flow))
-        self._tell_all(LOGIN, flow.number, _packed(user, flow.generations.get(user, NOT_HERE)))
+            self.tell_all(UP, flow.number, _announced(flow.link, flow))
+        self.tell_all(LOGIN, flow.number, _packed(user, flow.generations.get(user, NOT_HERE)))
 
     def link_down(self, link: Link, why: str) -> None:
         """Announce the end of a link of ours."""
         if not link.is_here:
             return
         self._awaited.link_closed(link.number)
-        self._tell_all(DOWN, link.number, why.encode())
+        self.tell_all(DOWN, link.number, why.encode())
 
     def changed(self, account: Usage) -> None:
         """Announce what a principal uses here."""
-        self._tell_all(USAGE, 0, _told(account))
+        self.tell_all(USAGE, 0, _told(account))
 
     def taken_over(self, pools: frozenset[str]) -> None:
         """Announce the pools that this process has taken over; a process that starts later is told too."""
         self._taken = pools
-        self._tell_all(TAKEN, 0, _packed(*sorted(pools)))
+        self.tell_all(TAKEN, 0, _packed(*sorted(pools)))
 
     def addressed(self, partner: str, finder: int, user: int) -> None:
         """Announce one user more whom a partner has addressed here."""
-        self._tell_all(ADDRESSED, 0, _packed(partner, finder, user))
+        self.tell_all(ADDRESSED, 0, _packed(partner, finder, user))
 
     def failed(self, link: str, remote: str, aor: str, through: str) -> None:
         """Announce a failed login; *through* is the server that carries the link, or ""."""
-        self._tell_all(FAILURE, 0, _packed(link, remote, aor, through))
+        self.tell_all(FAILURE, 0, _packed(link, remote, aor, through))
 
     def responded(self, flow: Flow, response: Response) -> bool:
         """Hand on a response to the process whose branch it answers; False if it is none of another process.
@@ -261,11 +262,16 @@ class Siblings(UsageObserver):
 
     def ask_for_crls(self, owner: str) -> None:
         """Have the supervisor fetch the CRLs of an authority again."""
-        channel = self._channels.get(SUPERVISOR)
-        if channel is not None:
-            channel.send(FETCH, 0, owner.encode())
+        if SUPERVISOR in self._channels:
+            self._channels[SUPERVISOR].send(FETCH, 0, owner.encode())
 
-    def _tell_all(self, kind: int, number: int, payload: bytes) -> None:
+    def tell_process_of(self, link: Link, kind: int, payload: bytes) -> None:
+        """Send a frame about a link of another process to that process."""
+        if isinstance(link, RemoteLink) and link.worker in self._channels:
+            self._channels[link.worker].send(kind, link.number, payload)
+
+    def tell_all(self, kind: int, number: int, payload: bytes) -> None:
+        """Send a frame to every process."""
         for channel in self._channels.values():
             channel.send(kind, number, payload)
 
@@ -300,6 +306,8 @@ class Siblings(UsageObserver):
             self.login_failed(link, remote, aor, through)
         elif kind == FETCH:
             self.crls_missing(payload.decode())
+        elif kind in {CALL, CALL_ENDED}:
+            self.call_told(kind, number, payload)
         elif kind == TAKEN:
             self.taken_elsewhere(channel.number, frozenset(json.loads(payload)))
         elif kind in {CLOSE, RESERVE}:
@@ -351,9 +359,7 @@ class Siblings(UsageObserver):
         self._events.arrived(link, message)
         if link.reserved and not link.told_reserved:
             link.told_reserved = True
-            channel = self._channels.get(link.worker)
-            if channel is not None:
-                channel.send(RESERVE, number)
+            self.tell_process_of(link, RESERVE, b"")
 
     def _parsed(self, data: bytes) -> Request | Response | None:
         """Read a message that another process has read already, so that its limits hold."""
@@ -480,6 +486,10 @@ def _not_told(number: int) -> None:
 
 def _not_fetched(owner: str) -> None:
     """Fetch nothing."""
+
+
+def _not_shared(kind: int, number: int, payload: bytes) -> None:
+    """Know of no call."""
 
 
 def _not_taken(process: int, pools: frozenset[str]) -> None:
