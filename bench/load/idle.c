@@ -63,6 +63,7 @@ static void wait_for(uint64_t ns) {
 
 int idle(void) {
     struct link *links = zeroed(given.links, sizeof *links);
+    wait_for(SETTLE_NS); /* what a server loads once, after it has opened its ports, is not for the links */
     double before = given.pid ? (double)tree_pss_kib(given.pid) : 0;
     open_all(links);
     wait_for(SETTLE_NS);
