@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -193,6 +193,24 @@ async def test_socket_of_a_killed_run_is_replaced_and_ours_is_removed(path: Path
     async with opened(path):
         assert await ask(path, "echo", said=1) == 1
     assert not running(path.parent)
+
+
+@pytest.mark.parametrize("turns", range(6))
+@on_loop
+async def test_connection_that_is_accepted_while_it_closes_is_closed(path: Path, turns: int) -> None:
+    """Whatever the listening socket has got of the connection before: *turns* of the event loop."""
+    control = ControlSocket(path, Desk().commands(), Told().log)
+    await control.open()
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.connect(str(path))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await control.close()
+        asking.settimeout(0)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        with suppress(ConnectionResetError):  # it was not accepted before
+            assert asking.recv(1) == b""
 
 
 @on_loop

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sipmesh.errors import NotLeadingError, OperatorError, Problem, SipmeshError
 from sipmesh.server.typed_json import Json, UnreadableJsonError, plain, read
+from sipmesh.server.unix_listener import UnixListener
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
@@ -70,7 +71,9 @@ class ControlSocket:
 
     def __init__(self, path: Path, commands: Mapping[str, Command], log: Log) -> None:
         self.path, self._commands, self._log = path, commands, log
-        self._server: asyncio.Server | None = None
+        self._listener: UnixListener | None = None
+        self._accepted: set[asyncio.Task[None]] = set()  # they have no writer yet
+        self._serving: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
 
     def __repr__(self) -> str:
@@ -80,8 +83,7 @@ class ControlSocket:
         """Listen, and replace the socket of an earlier run; raises `OperatorError` if that is impossible."""
         try:
             self.path.unlink(missing_ok=True)
-            self._server = await asyncio.start_unix_server(self._serve, self.path, limit=LONGEST_REQUEST)
-            self.path.chmod(0o600)
+            self._listener = UnixListener(self.path, self._took, self._log)
         except OSError as wrong:
             remedy = f"allow the user of sipmesh to write to {self.path.parent}, and use a path of at most 107 bytes"
             raise OperatorError(
@@ -90,17 +92,30 @@ class ControlSocket:
 
     async def close(self) -> None:
         """Stop listening, close open connections, and remove the socket file; do nothing if this object never listened."""
-        server, self._server = self._server, None
-        if server is None:
+        listener, self._listener = self._listener, None
+        if listener is None:
             return
-        server.close()
+        listener.close()
+        if self._accepted:
+            await asyncio.wait(self._accepted)
         for writer in self._writers:
             writer.close()
-        await server.wait_closed()
         self.path.unlink(missing_ok=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _took(self, connected: socket.socket) -> None:
+        task = asyncio.create_task(self._begin(connected))
+        self._accepted.add(task)
+        task.add_done_callback(self._accepted.discard)
+
+    async def _begin(self, connected: socket.socket) -> None:
+        """Serve a connection that was accepted, in a task of its own."""
+        reader, writer = await asyncio.open_unix_connection(sock=connected, limit=LONGEST_REQUEST)
         self._writers.add(writer)
+        serving = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             who = _peer_of(writer.get_extra_info("socket"))
             while line := await reader.readline():
