@@ -12,7 +12,7 @@ import pytest
 from sipmesh.storage.management_db import ManagementDb
 from support.giver import Giver
 from support.managed import MGMT, Managed
-from support.network import EDGE, FE1
+from support.network import EDGE, FE1, FE2
 from support.running import on_loop, until
 
 
@@ -56,3 +56,24 @@ async def test_each_document_of_an_overtaken_leader_is_refused_over_tls(managed:
         assert (await giver.topology(later)).status == 488
         assert (await giver.topology(versions[5])).status == 200
         await managed.in_force(15, server)
+
+
+@on_loop
+async def test_server_that_has_just_joined_refuses_what_the_leader_before_has_signed(managed: Managed) -> None:
+    """It has never met that leader: its grant has the number of the present one."""
+    async with managed:
+        await managed.start(MGMT, FE1)
+        await managed.in_force(1)
+        await managed.stop(MGMT)
+        management_db = ManagementDb(managed.folder(MGMT))
+        management_db.lease.jump(1000)
+        management_db.close()
+        await managed.start(MGMT)
+        await managed.in_force(2, FE1)
+        await managed.stop(MGMT)
+        await managed.start(FE2)
+        giver = await Giver.meet(managed._stack, managed, FE2)
+        for led in (0, 999):
+            assert (await giver.topology(managed.signed(managed.payload(20 + led), fencing=led))).status == 488
+        assert (await giver.topology(managed.signed(managed.payload(20), fencing=1000))).status == 200
+        await managed.in_force(20, FE2)

@@ -17,6 +17,7 @@ from sipmesh.server.agent.users_at_start import load_users
 from sipmesh.server.control_socket import Command
 from sipmesh.server.process.file_stamps import stamp
 from sipmesh.server.process.off_loop import off_loop
+from sipmesh.server.proxy.siblings.channel import BEAT
 from sipmesh.server.proxy.siblings.siblings import SUPERVISOR, Siblings
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.server.service import REPLACE_EVERY_S, WARN_EVERY_S, Service
@@ -163,6 +164,12 @@ class WorkerService(Service):
             if self._silent_ticks == SILENT_TICKS:
                 self._end_alone("the supervisor asks nothing any more: it hangs, and this worker ends")
 
+    def _show_life(self) -> None:
+        """Show the supervisor that the loop of this process goes on, also where it takes long to answer."""
+        channel = self._node.siblings.channel(SUPERVISOR) if self._node.siblings is not None else None
+        if channel is not None:
+            channel.send(BEAT, 0)
+
     def _take_socket(self) -> None:
         try:
             words, descriptors, _, _ = socket.recv_fds(self._given, LONGEST_WORD, 1)
@@ -253,6 +260,7 @@ class WorkerService(Service):
     def _tick(self) -> None:
         """Do what is due, without what the supervisor does for the whole server."""
         self._listen_for_supervisor()
+        self._show_life()
         self._node.tick()
         now = self._node.loop.time()
         if now - self._replaced_at >= REPLACE_EVERY_S:

@@ -16,9 +16,12 @@ import pytest
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.server.admin.status_report import status_of
+from sipmesh.server.proxy.siblings.channel import BEAT
+from sipmesh.server.proxy.siblings.siblings import SUPERVISOR
 from sipmesh.server.workers import supervisor as module
 from sipmesh.server.workers.orders import Orders
 from sipmesh.server.workers.supervisor import MOST_CLOSED, Supervisor
+from sipmesh.server.workers.worker_patience import HUNG_STEPS
 from sipmesh.server.workers.worker_process import WorkerProcess
 from sipmesh.storage.users.user_document import UserDocument
 from support.network import POOL
@@ -39,7 +42,7 @@ class Worker:
         names = ("version", "crls", "revoke", "users")
         self.questions = {"alive": self._alive, "drain": self.done, "hurry": self.done, "fails": self._fails}
         self.orders = Orders(pair.siblings(TWO), self.questions, {name: self._follower(name) for name in names})
-        self._node = pair.nodes[TWO]
+        self._node, self.siblings = pair.nodes[TWO], pair.siblings(TWO)
         self.orders.begin()
 
     def _follower(self, name: str) -> Any:
@@ -140,6 +143,24 @@ async def test_worker_that_does_not_answer_is_killed(example: Organisation, monk
 
 
 @on_loop
+async def test_worker_whose_loop_goes_on_is_not_killed_while_it_has_no_time_to_answer(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ALIVE_STEP_S", 0.01)
+    async with scene_of(example) as scene:
+        scene.worker.hangs.clear()
+        looking = asyncio.create_task(scene.supervisor._look_at(scene.process, reports=False))
+        to_supervisor = scene.worker.siblings.channel(SUPERVISOR)
+        assert to_supervisor is not None
+        for _ in range(4 * HUNG_STEPS):
+            to_supervisor.send(BEAT, 0)
+            await asyncio.sleep(module.ALIVE_STEP_S / 2)
+        scene.worker.hangs.set()
+        await looking
+        assert not list(scene.log.events("a worker does not answer and is killed"))
+
+
+@on_loop
 async def test_operator_is_told_of_a_worker_that_is_silent_and_of_its_end(
     example: Organisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,7 +192,7 @@ async def test_worker_that_stood_still_with_its_supervisor_is_not_killed(
     async with scene_of(example) as scene:
         looking = asyncio.create_task(scene.supervisor._look_at(scene.process, reports=False))
         await asyncio.sleep(0)
-        time.sleep(2 * module.ALIVE_STEPS * module.ALIVE_STEP_S)  # noqa: ASYNC251 - both are in this loop
+        time.sleep(2 * HUNG_STEPS * module.ALIVE_STEP_S)  # noqa: ASYNC251 - both are in this loop
         await looking
         assert not list(scene.log.events("a worker does not answer and is killed"))
 

@@ -14,7 +14,7 @@ import pytest
 from sipmesh.server.worker import first_version
 from sipmesh.server.workers import worker_process
 from sipmesh.server.workers.worker_process import WorkerProcess
-from support.running import on_loop
+from support.running import on_loop, until
 
 SLEEPS = "import sys; sys.stdin.read()"
 
@@ -65,3 +65,18 @@ async def test_program_that_ends_at_once_tells_its_exit_status(monkeypatch: pyte
     worker = await WorkerProcess.spawn(2, 3, {"name": "fe1.example.test"}, seed=5)
     assert (worker.number, worker.start) == (2, 3)
     assert await worker.ended() == 0
+
+
+@on_loop
+async def test_processor_use_of_a_process_that_sleeps_and_of_one_that_never_returns() -> None:
+    worker, given = await waiting()
+    await until(lambda: not worker.processor_use.is_waiting)
+    giving, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    spins = WorkerProcess(2, 2, await asyncio.create_subprocess_exec(sys.executable, "-c", "while True: pass"), giving)
+    await until(lambda: spins.processor_use.is_waiting and spins.processor_use.had_s)
+    for process in (worker, spins):
+        process.kill()
+        await process.ended()
+    assert worker.processor_use == (0.0, False)
+    for sock in (given, other):
+        sock.close()

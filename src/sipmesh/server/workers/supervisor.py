@@ -21,6 +21,7 @@ from sipmesh.server.workers.given_version import packed
 from sipmesh.server.workers.held_ports import HeldPorts
 from sipmesh.server.workers.merged_status import merged_status
 from sipmesh.server.workers.orders import Orders, WorkerEndedError
+from sipmesh.server.workers.worker_patience import WorkerPatience
 from sipmesh.server.workers.worker_process import WorkerProcess
 from sipmesh.server.workers.worker_slot import LONGEST_PAUSE_S, WorkerSlot
 
@@ -40,11 +41,8 @@ ALIVE_EVERY_S: Final = 1.0
 REPORT_TURNS: Final = 5
 """How many of these questions are one for the report to management, which takes a worker some milliseconds."""
 
-ALIVE_STEPS, ALIVE_STEP_S = 6, 0.5
-"""A worker that answers nothing for so many steps is killed and replaced: its clients connect again.
-
-Steps and not one time: if all processes of the server stand still, on a machine that is stopped, that is one step.
-"""
+ALIVE_STEP_S = 0.5
+"""A worker that does not answer is waited for in such steps (`WorkerPatience`). One that hangs is killed and replaced."""
 
 SILENT_STEPS: Final = 2
 """Steps after which it counts as silent: the operator is told, and questions do not wait for it."""
@@ -106,7 +104,7 @@ class Supervisor:
         await asyncio.gather(*(self._start(number) for number in self._slots))
         for number in self._slots:
             self._run(self._keep(number))
-        self._run(self._watch())
+            self._run(self._watch(self._slots[number]))
 
     async def drain(self, hurry: asyncio.Event) -> None:
         """Have all workers drain and end; once *hurry* is set they end at once.
@@ -273,30 +271,35 @@ class Supervisor:
             return False
         return True
 
-    async def _watch(self) -> None:
-        """Kill each worker that does not answer: it hangs, and its clients wait."""
+    async def _watch(self, slot: WorkerSlot) -> None:
+        """Kill a worker that hangs: its clients wait. Each is asked by itself: one that has much to do holds up no other."""
         for turn in count():
-            reports = self._node.is_managed and turn % REPORT_TURNS == 0
-            await asyncio.gather(*(self._look_at(process, reports=reports) for process in self.serving))
+            if slot.process is not None and slot.process.is_serving:
+                await self._look_at(slot.process, reports=self._node.is_managed and turn % REPORT_TURNS == 0)
             await asyncio.sleep(ALIVE_EVERY_S)
 
     async def _look_at(self, process: WorkerProcess, *, reports: bool) -> None:
         asked = asyncio.ensure_future(self._orders.ask(process.number, "alive", None, reports=reports))
+        patience = WorkerPatience(lambda: self._heard(process.number), lambda: process.processor_use, ALIVE_STEP_S)
         try:
-            for step in range(ALIVE_STEPS):
-                process.is_silent = step >= SILENT_STEPS
-                if (await asyncio.wait((asked,), timeout=ALIVE_STEP_S))[0]:
-                    process.is_silent = False
-                    break
-            else:
-                self._log.error("a worker does not answer and is killed", worker=process.number, pid=process.pid)
-                process.kill("it did not answer, and was killed")
-                return
+            while not (await asyncio.wait((asked,), timeout=ALIVE_STEP_S))[0]:
+                patience.step()
+                process.is_silent = patience.steps >= SILENT_STEPS
+                if patience.is_over:
+                    self._log.error("a worker does not answer and is killed", worker=process.number, pid=process.pid)
+                    process.kill("it did not answer, and was killed")
+                    return
+            process.is_silent = False
             with suppress(SipmeshError):
                 status = asked.result()
                 process.status = ServerStatus.model_validate(status) if status is not None else process.status
         finally:
             asked.cancel()
+
+    def _heard(self, number: int) -> int:
+        """Return how many octets the worker *number* has sent; 0 if it has ended."""
+        channel = self._siblings.channel(number)
+        return channel.received if channel is not None else 0
 
     def _run(self, work: Any) -> None:
         task = self._node.loop.create_task(work)

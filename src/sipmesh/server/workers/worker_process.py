@@ -10,7 +10,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sipmesh.server.log import level
 
@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from sipmesh.server.replication.server_status import ServerStatus
 
 MODULE: Final = "sipmesh.server.worker"
+
+TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+
+
+class ProcessorUse(NamedTuple):
+    """How many seconds of a processor a process has had, and whether it runs, or waits for a processor."""
+
+    had_s: float
+    is_waiting: bool
 
 
 class WorkerProcess:
@@ -42,6 +51,15 @@ class WorkerProcess:
     def pid(self) -> int:
         """The number of the process."""
         return self._process.pid
+
+    @property
+    def processor_use(self) -> ProcessorUse:
+        """What the process has had of the processor; one that has ended needs none."""
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_bytes().rpartition(b") ")[2].split(b" ")
+        except OSError:
+            return ProcessorUse(0.0, is_waiting=False)
+        return ProcessorUse((int(fields[11]) + int(fields[12])) / TICKS_PER_S, is_waiting=fields[0] == b"R")
 
     @property
     def has_ended(self) -> bool:

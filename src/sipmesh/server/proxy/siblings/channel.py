@@ -35,6 +35,7 @@ FETCH: Final = 13  # a peer was refused here, since the CRLs of its authority ar
 TAKEN: Final = 14  # the pools whose users are served here, as their servers are gone
 CALL: Final = 15  # a call with a phone on your link is up
 CALL_ENDED: Final = 16  # a BYE has passed here
+BEAT: Final = 17  # the loop of this process goes on; nothing follows from it
 
 READ_BYTES: Final = 262_144
 WRITE_BYTES: Final = 262_144
@@ -65,6 +66,7 @@ class WorkerChannel(Watched):
         "number",
         "pending",
         "queued",
+        "received",
     )
 
     def __init__(
@@ -82,6 +84,7 @@ class WorkerChannel(Watched):
         self._unread = bytearray()
         self.pending = 0
         self.queued = 0
+        self.received = 0
         self._blocked = self._dirty = False
         sock.settimeout(0)
         reactor.watch(sock.fileno(), self)
@@ -181,6 +184,7 @@ class WorkerChannel(Watched):
             self.close()
             return
         if chunk is not None:
+            self.received += len(chunk)
             self._unread += chunk
         self._take_frames()
 
