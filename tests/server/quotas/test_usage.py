@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sipmesh.server.quotas.usage import NOBODY, Usage
+from sipmesh.cli.versions import built
+from sipmesh.server.quotas.usage import NOBODY, Usage, UsageObserver, steps_among
 
 
 @pytest.mark.parametrize(("branches", "octets", "full"), [(4, 99, False), (5, 0, True), (0, 100, True), (6, 101, True)])
@@ -42,3 +43,30 @@ def test_account_is_idle_when_nothing_is_counted() -> None:
 
 def test_account_of_an_unknown_peer_is_full() -> None:
     assert NOBODY.full
+
+
+def kept(steps: int, told: list[int]) -> UsageObserver:
+    """An observer that keeps the branches that it is told."""
+
+    class Kept(UsageObserver):
+        def changed(self, account: Usage) -> None:
+            told.append(account.branches_told)
+
+    observer = Kept()
+    observer.steps = steps
+    return observer
+
+
+@pytest.mark.skipif(built() == "compiled", reason="a compiled class has no subclass that is not")
+@pytest.mark.parametrize("processes", [2, 8, 16, 64])
+def test_what_no_process_tells_the_others_is_half_of_a_limit_at_most(processes: int) -> None:
+    """With steps of a sixteenth, a user had five shares at 64 workers."""
+    most, untold = 1_000, 0
+    for _ in range(processes):
+        told, worst, account = [0], 0, Usage("user", "alice", most, 1 << 30)
+        account.observer = kept(steps_among(processes), told)
+        for _ in range(most):
+            account.add(1, 0)
+            worst = max(worst, account.branches - told[-1])
+        untold += worst
+    assert untold <= most / 2

@@ -133,6 +133,27 @@ async def test_worker_that_cannot_follow_is_killed(example: Organisation) -> Non
 
 
 @on_loop
+async def test_worker_that_does_not_serve_yet_has_its_time_to_start_for_a_revocation(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no links. On a busy machine each revocation ended its start, and the next one."""
+    monkeypatch.setattr(module, "REVOKE_S", 0.01)
+    async with scene_of(example) as scene:
+        scene.worker.hangs.clear()
+        scene.process.is_serving = False
+        scene.supervisor.revoked([(b"issuer", 7)])
+        await asyncio.sleep(5 * module.REVOKE_S)
+        assert not scene.supervisor.is_settled
+        scene.worker.hangs.set()
+        await scene.supervisor.quiet()
+        assert scene.worker.told == ["revoke"]
+        scene.process.is_serving = True
+        scene.worker.hangs.clear()
+        scene.supervisor.revoked([(b"issuer", 8)])
+        assert await scene.process.ended() == -signal.SIGKILL
+
+
+@on_loop
 async def test_worker_that_does_not_answer_is_killed(example: Organisation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ALIVE_STEP_S", 0.01)
     async with scene_of(example) as scene:

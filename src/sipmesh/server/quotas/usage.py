@@ -11,13 +11,21 @@ BRANCH_OCTETS: Final = 4_096
 
 
 STEPS: Final = 16
-"""A change of a limit's sixteenth is told to the other processes of this server: they refuse by the sum."""
+"""A change of a limit's sixteenth is told to the other processes of this server: they refuse by the sum. See `steps_among`."""
+
+
+def steps_among(processes: int) -> int:
+    """Return how many steps a limit has among so many processes: what all of them do not tell is half of it at most."""
+    return max(STEPS, 2 * processes)
 
 
 class UsageObserver:
-    """Hears of every change of an account by one step; the other processes of this server count it."""
+    """Hears of every change of an account by one step; the other processes of this server count it.
 
-    __slots__ = ()
+    *steps* is how many steps a limit has.
+    """
+
+    steps: int = STEPS
 
     def changed(self, account: Usage) -> None:
         """The counts of *account* differ by a step from those that were told last."""
@@ -90,7 +98,8 @@ class Usage:
         if octets < 0:
             octets = -octets
         is_over = self.branches == 0 and self.octets == 0 and (self.branches_told != 0 or self.octets_told != 0)
-        if is_over or branches * STEPS >= self.most_branches or octets * STEPS >= self.most_octets:
+        steps = observer.steps
+        if is_over or branches * steps >= self.most_branches or octets * steps >= self.most_octets:
             self.branches_told, self.octets_told = self.branches, self.octets
             observer.changed(self)
 

@@ -13,6 +13,7 @@ from sipmesh.server.certificates.expiring_files import anchors_of, lists_of
 from sipmesh.server.control_socket import STATE
 from sipmesh.server.proxy.siblings.shared_calls import SharedCalls
 from sipmesh.server.proxy.siblings.siblings import Siblings
+from sipmesh.server.quotas.usage import steps_among
 from sipmesh.server.running.decision_parts import DecisionParts
 from sipmesh.server.running.event_parts import event_server
 from sipmesh.server.running.forwarding_parts import ForwardingParts
@@ -205,6 +206,7 @@ class RunningServer:
     def _siblings(self) -> Siblings:
         """Build what knows the other processes of this server."""
         siblings = Siblings(self.place.number, self.reactor, self.flow_table, self.view, self.log)
+        siblings.steps = steps_among(self.place.count)
         siblings.login_failed, self.logins.failed_here = self.logins.failed_at_other_process, siblings.failed
         self.accounts.observer, self.accounts.on_login = siblings, siblings.logged_in
         self.accounts.addressed.on_addressed = siblings.addressed

@@ -376,7 +376,9 @@ class Supervisor:
             if slot.process is not None:
                 self._quiet.clear()
                 self._following[slot.process.number] += 1
-                self._run(self._followed(slot.process, command, limit_s, given))
+                # who does not serve yet has no links, and does this before it serves
+                within_s = limit_s if slot.process.is_serving else START_S
+                self._run(self._followed(slot.process, command, within_s, given))
 
     async def _followed(self, process: WorkerProcess, command: str, limit_s: float, given: Mapping[str, Any]) -> None:
         """Wait until one worker has something in force; a worker that cannot put it in force is replaced."""
