@@ -224,8 +224,8 @@ def accepted(check: Callable[[], object]) -> bool:
 
 def work_of(data: bytes) -> Counter[str]:
     """Count the work for octets that were not seen before."""
-    for kept in (rows._kept, fields._name_addrs, fields._via_forms, uri._uris, message._status_lines):
-        kept.clear()
+    for cache in (rows._kept, fields._name_addrs, fields._via_forms, uri._uris, message._status_lines):
+        cache.clear()
     work = Counter({"length": len(data)})
     with work_counted(work):
         serve(data)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError
 from sipmesh.sip import base64url
 from sipmesh.sip.fields import split_list
-from sipmesh.sip.kept import keep
 from sipmesh.sip.text import (
     HEX,
     LWS,
@@ -30,6 +29,7 @@ from sipmesh.sip.text import (
     shown,
     unquote,
 )
+from sipmesh.sip.text_cache import TextCache
 from sipmesh.sip.uri import CACHED_LENGTH
 
 if TYPE_CHECKING:
@@ -313,13 +313,12 @@ def _asked(algorithm: Algorithm, method: str, uri: str) -> str:
     if hashed is None:
         hashed = algorithm.digest(text)
         if len(text) <= CACHED_LENGTH:
-            keep(hashes, _MOST_ASKED, text, hashed)
+            hashes.keep(text, hashed)
     return hashed
 
 
-_asked_md5: Final[dict[str, str]] = {}
-_asked_sha_256: Final[dict[str, str]] = {}
-_MOST_ASKED: Final = 256
+_asked_md5: Final[TextCache[str]] = TextCache(256)
+_asked_sha_256: Final[TextCache[str]] = TextCache(256)
 
 
 def _strongest(challenges: Sequence[DigestChallenge]) -> tuple[DigestChallenge, Algorithm]:
@@ -375,12 +374,11 @@ def _form_of(pieces: list[str]) -> DigestForm:
     if form is None:
         form = DigestForm(text)
         if len(text) <= CACHED_LENGTH:
-            keep(_forms, _MOST_FORMS, text, form)
+            _forms.keep(text, form)
     return form
 
 
-_forms: Final[dict[str, DigestForm]] = {}
-_MOST_FORMS: Final = 256
+_forms: Final[TextCache[DigestForm]] = TextCache(256)
 _EMPTY: Final = '""'
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sipmesh.errors import RemoteError
-from sipmesh.sip.kept import keep
 from sipmesh.sip.text import (
     LWS,
     TOKEN,
@@ -23,6 +22,7 @@ from sipmesh.sip.text import (
     table_of,
     unquote,
 )
+from sipmesh.sip.text_cache import TextCache
 from sipmesh.sip.uri import CACHED_LENGTH, SCHEMES, Params, SipUri, scheme_of, split_host_port
 
 # 8.1.1.7: a branch MUST begin with this cookie. The rest is different for each transaction.
@@ -124,7 +124,7 @@ class NameAddr:
             if address is None:
                 address = _name_addr(text)
                 if len(text) <= CACHED_LENGTH:
-                    keep(_name_addrs, _MOST_KEPT, text, address)
+                    _name_addrs.keep(text, address)
         return address
 
     @property
@@ -276,7 +276,7 @@ def _branch_of(text: str) -> tuple[int, int]:
 def _form_of(rest: str) -> ViaForm:
     """Give the form for *rest*: the text of a Via without the value of its branch."""
     form = _via_forms.get(rest)
-    return keep(_via_forms, _MOST_KEPT, rest, ViaForm(rest)) if form is None else form
+    return _via_forms.keep(rest, ViaForm(rest)) if form is None else form
 
 
 class ViaForm:
@@ -346,7 +346,7 @@ def _name_addr(text: str) -> NameAddr:
     return _bracketed(display, text[opening:], text)
 
 
-_name_addrs: Final[dict[str, NameAddr]] = {}
+_name_addrs: Final[TextCache[NameAddr]] = TextCache(_MOST_KEPT)
 
 
 def _quoted(text: str) -> NameAddr:
@@ -427,7 +427,7 @@ def _via(text: str) -> Via:
     return Via(transport, host, port, parse_params(params, text) if semicolon else ())
 
 
-_via_forms: Final[dict[str, ViaForm]] = {}
+_via_forms: Final[TextCache[ViaForm]] = TextCache(_MOST_KEPT)
 
 
 def _via_head(head: str) -> tuple[str, str, int | None]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import bounded
 from sipmesh.sip.header import Message
-from sipmesh.sip.kept import keep
 from sipmesh.sip.names import bits_of
 from sipmesh.sip.reasons import REASONS
 from sipmesh.sip.rows import (
@@ -24,6 +23,7 @@ from sipmesh.sip.rows import (
 )
 from sipmesh.sip.tel import target_uri
 from sipmesh.sip.text import ascii_upper, is_digits, shown, text_of
+from sipmesh.sip.text_cache import TextCache
 from sipmesh.sip.uri import CACHED_LENGTH, SipUri
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _response(start: str, rows: list[Row]) -> Response:
     if read is None:
         read = _status_line(start)
         if len(start) <= CACHED_LENGTH:
-            keep(_status_lines, _MOST_STATUS_LINES, start, read)
+            _status_lines.keep(start, read)
     version, status, reason, flaws = read
     response = Response(status, reason, rows, version=version)
     response.flaws |= flaws
@@ -163,8 +163,7 @@ def _status_line(start: str) -> tuple[str, int, str, int]:
     return _spelled(version), status or 0, reason, flaws_in(start)
 
 
-_status_lines: Final[dict[str, tuple[str, int, str, int]]] = {}
-_MOST_STATUS_LINES: Final = 256
+_status_lines: Final[TextCache[tuple[str, int, str, int]]] = TextCache(256)
 
 
 def _spelled(version: str) -> str:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import LocalError, RemoteError
 from sipmesh.sip.fields import CSeq, NameAddr, Via, ViaForm, bounded, first_item, split_list
-from sipmesh.sip.kept import keep
 from sipmesh.sip.names import BITS, bits_of, name_of, spelled, wire_name
 from sipmesh.sip.text import (
     LWS,
@@ -19,6 +18,7 @@ from sipmesh.sip.text import (
     shown,
     without_escaped_controls,
 )
+from sipmesh.sip.text_cache import TextCache
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -208,7 +208,7 @@ class Row:
         return f"<Row {shown(self.line)}>"
 
 
-_kept: Final[dict[str, Row]] = {}
+_kept: Final[TextCache[Row]] = TextCache(_MOST_KEPT)
 
 
 def rows_of(lines: list[str], start: int = 0, top: Row | None = None) -> list[Row]:
@@ -255,7 +255,7 @@ def expect(row: Row) -> None:
     """Keep a row that we send, and that a peer sends back octet for octet; the addresses that we write need no check."""
     row.checked = True
     if len(row.line) <= _LONGEST_KEPT:
-        keep(_kept, _MOST_KEPT, row.line, row)
+        _kept.keep(row.line, row)
 
 
 def _index_of_line(rows: list[Row], line: str, start: i64) -> i64:
@@ -280,14 +280,14 @@ def expect_addressed(row: Row, address: NameAddr) -> None:
     expect(row)
 
 
-_sent_vias: Final[dict[str, Row]] = {}
+_sent_vias: Final[TextCache[Row]] = TextCache(_MOST_KEPT)
 
 
 def sent_via(form: ViaForm, branch: str) -> Row:
     """Write a Via of ours, and keep it: each response begins with it, octet for octet (RFC 3261 section 8.2.6.2)."""
     row = Row(form.line(branch), "via", VIA)
     row._via = Via.of_form(form, branch)  # noqa: SLF001 - the row is under construction
-    return keep(_sent_vias, _MOST_KEPT, row.line, row)
+    return _sent_vias.keep(row.line, row)
 
 
 def expect_repeated(via: Row, rows: list[Row]) -> None:
@@ -336,12 +336,12 @@ def _one_line(parts: list[str]) -> str:
 def _new_row(line: str) -> Row:
     if line.startswith(_CALL_ID_BEGINS):
         row = _row_of_its_own(line, _CALL_ID_BEGINS, "call-id", CALL_ID)
-        return keep(_kept, _MOST_KEPT, line, row) if len(line) <= _LONGEST_KEPT else row
+        return _kept.keep(line, row) if len(line) <= _LONGEST_KEPT else row
     name, bit = name_of(line)
     numbered = _numbered(line, name, bit) if bit & _NUMBERED else None
     row = _plain_row(line, name, bit) if numbered is None else numbered
     if _may_keep(line, bit):
-        keep(_kept, _MOST_KEPT, line, row)
+        _kept.keep(line, row)
     return row
 
 

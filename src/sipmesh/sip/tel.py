@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from sipmesh.errors import RemoteError
-from sipmesh.sip.kept import keep
 from sipmesh.sip.text import ALPHANUM, HEX, UNRESERVED, ascii_lower, shown
+from sipmesh.sip.text_cache import TextCache
 from sipmesh.sip.uri import CACHED_LENGTH, SipUri, has_whole_escapes, unescaped
 
 TEL: Final = "tel:"
@@ -113,11 +113,11 @@ def sip_form(text: str) -> SipUri:
     if form is None:
         form = SipUri("sip", TelUri.parse(text).subscriber, None, NO_DOMAIN, params=(("user", "phone"),))
         if len(text) <= CACHED_LENGTH:
-            keep(_forms, _MOST_KEPT, text, form)
+            _forms.keep(text, form)
     return form
 
 
-_forms: Final[dict[str, SipUri]] = {}
+_forms: Final[TextCache[SipUri]] = TextCache(_MOST_KEPT)
 
 
 def _number(written: str, text: str) -> str:

@@ -7,8 +7,8 @@ from ipaddress import IPv6Address
 from typing import Final, Literal
 
 from sipmesh.errors import RemoteError
-from sipmesh.sip.kept import keep
 from sipmesh.sip.text import ALPHANUM, HEX, UNRESERVED, ascii_lower, ascii_upper, is_digits, shown
+from sipmesh.sip.text_cache import TextCache
 
 Params = tuple[tuple[str, str | None], ...]
 Headers = tuple[tuple[str, str], ...]
@@ -78,7 +78,7 @@ class SipUri:
         if uri is None:
             uri = _parse(text)
             if len(text) <= CACHED_LENGTH:
-                keep(_uris, _MOST_URIS, text, uri)
+                _uris.keep(text, uri)
         return uri
 
     @property
@@ -196,9 +196,9 @@ def _parse(text: str) -> SipUri:
     raise _wrong("not a URI", text)
 
 
-_uris: Final[dict[str, SipUri]] = {}
 _MOST_URIS: Final = 4096
-_hosts: Final[dict[str, str]] = {}
+_uris: Final[TextCache[SipUri]] = TextCache(_MOST_URIS)
+_hosts: Final[TextCache[str]] = TextCache(_MOST_URIS)
 """The address of one phone is in its Via and in its Contact, and that of one site in those of many, each with its port."""
 
 
@@ -211,7 +211,7 @@ def _parse_rest(scheme: Literal["sip", "sips"], rest: str, text: str) -> SipUri:
     if place is None:
         place = _place(rest, text)
         if len(rest) <= CACHED_LENGTH:
-            keep(_places, _MOST_PLACES, rest, place)
+            _places.keep(rest, place)
     return SipUri(scheme, user, password, place.host, place.port, place.params, place.headers)
 
 
@@ -224,8 +224,7 @@ class _Place:
         self.host, self.port, self.params, self.headers = host, port, params, headers
 
 
-_places: Final[dict[str, _Place]] = {}
-_MOST_PLACES: Final = 2048
+_places: Final[TextCache[_Place]] = TextCache(2048)
 
 
 def _place(rest: str, text: str) -> _Place:
@@ -297,7 +296,7 @@ def _host(host: str) -> str:
     if known is None:
         known = _parse_host(host)
         if len(host) <= CACHED_LENGTH:
-            keep(_hosts, _MOST_URIS, host, known)
+            _hosts.keep(host, known)
     return known
 
 

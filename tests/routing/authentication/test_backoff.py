@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipmesh.routing.authentication.backoff import Attempt, FailureLimits, LoginBackoff, network_of
-from sipmesh.sip.kept import LONGEST_KEY
+from sipmesh.sip.text_cache import LONGEST_KEY
 
 LIMITS = FailureLimits()
 

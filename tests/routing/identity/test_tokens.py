@@ -119,12 +119,10 @@ def test_a_secret_is_not_in_the_repr() -> None:
 
 
 def test_token_cache_is_bounded_and_all_tokens_are_read() -> None:
-    """The first token leaves the cache when the limit is reached. Its MAC is still valid."""
+    """The first tokens leave the cache when the limit is reached. Their MAC is still valid."""
     made = Tokens(KEY, incarnation=7)
-    texts = [made.flow(number, "sip:alice@example.test") for number in range(MOST_KNOWN)]
-    assert len(made._known) == MOST_KNOWN
-    made.flow(MOST_KNOWN, "sip:alice@example.test")
-    assert len(made._known) == 1
+    texts = [made.flow(number, "sip:alice@example.test") for number in range(MOST_KNOWN + 1)]
+    assert len(made._known) == MOST_KNOWN // 2 + 1
     assert made.read(texts[0]) == FlowToken(FlowSide(7, 0, owner_hash("sip:alice@example.test")))
 
 
@@ -132,8 +130,9 @@ def test_hashes_of_names_are_cached_up_to_a_limit_and_differ_by_key() -> None:
     made, other = Tokens(KEY, 1, bytes(32)), Tokens(KEY, 1, bytes([1]) * 32)
     for number in range(MOST_HASHES + 1):
         made.name_hash(f"sip:{number}@example.test")
-    assert len(made._hashes) == 1
-    assert made.name_hash("x" * (CACHED_LENGTH + 1)) not in made._hashes.values()
+    assert len(made._hashes) == MOST_HASHES // 2 + 1
+    made.name_hash("x" * (CACHED_LENGTH + 1))
+    assert len(made._hashes) == MOST_HASHES // 2 + 1
     assert made.name_hash("a") == made.name_hash("a") == Tokens(KEY, 2, bytes(32)).name_hash("a")
     assert made.name_hash("a") not in {other.name_hash("a"), made.name_hash("b")}
 
@@ -161,7 +160,7 @@ def test_token_has_the_mac_of_all_its_octets() -> None:
 def test_unverified_tokens_are_not_cached() -> None:
     made = Tokens(KEY, incarnation=7)
     assert made.read(Tokens(b"x" * 32, incarnation=7).flow(41, "sip:alice@example.test")) is None
-    assert made._known == {}
+    assert len(made._known) == 0
 
 
 BOB = FlowSide(7, 42, owner_hash("sip:bob@example.test"))

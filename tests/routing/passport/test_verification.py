@@ -10,8 +10,8 @@ from routing.messages import ALICE, BOB, CAROL, request
 from sipmesh.errors import RemoteError
 from sipmesh.routing.passport.claims import claims_of
 from sipmesh.routing.passport.verification import FRESH_S, MOST_REMEMBERED, Replays, check_claims
-from sipmesh.sip.kept import LONGEST_KEY
 from sipmesh.sip.message import Request
+from sipmesh.sip.text_cache import LONGEST_KEY
 from support.descriptions import CRYPTO, DTLS, FINGERPRINT, SDES, SDP, multipart, with_body
 
 NOW = 1_700_000_000

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from routing.messages import request
 from sipmesh.server.proxy.call_table import LONGEST_NAME, CallTable
-from sipmesh.sip.kept import LONGEST_KEY
+from sipmesh.sip.text_cache import LONGEST_KEY
 from support.network import FE1, UNHURRIED, Network
 from support.running import on_loop, until
 from support.talking import inside_of, talking

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 
 from sipmesh.routing.budget import Budget
-from sipmesh.sip.kept import short_key
+from sipmesh.sip.text_cache import short_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from struct import error as StructError  # noqa: N812 - the name of a class
 from typing import Final
 
 from sipmesh.errors import LocalError
-from sipmesh.sip.kept import keep
 from sipmesh.sip.text import octets_of
+from sipmesh.sip.text_cache import TextCache
 from sipmesh.sip.uri import CACHED_LENGTH
 
 HASH_BYTES: Final = 8
@@ -46,12 +46,12 @@ def owner_hash(name: str) -> bytes:
     if hashed is None:
         hashed = blake2s(octets_of(name), digest_size=HASH_BYTES).digest()
         if len(name) <= CACHED_LENGTH:
-            keep(_hashes, MOST_HASHES, name, hashed)
+            _hashes.keep(name, hashed)
     return hashed
 
 
-_hashes: Final[dict[str, bytes]] = {}
 MOST_HASHES: Final = 4096
+_hashes: Final[TextCache[bytes]] = TextCache(MOST_HASHES)
 """Hashes that are cached, of user names, tags and Call-IDs; about 1 MiB."""
 
 

@@ -30,8 +30,8 @@ from sipmesh.routing.identity.dialog_token import (
     unpack,
 )
 from sipmesh.sip import base64url
-from sipmesh.sip.kept import keep
 from sipmesh.sip.text import octets_of, text_of
+from sipmesh.sip.text_cache import TextCache
 from sipmesh.sip.uri import CACHED_LENGTH, SipUri
 
 MAC_BYTES: Final = 12
@@ -85,8 +85,8 @@ class Tokens:
         self._dialog_mac = blake2s(key=self._pool_key, digest_size=MAC_BYTES)
         self._dialog_mac.update(DIALOG_KIND)
         self._name_hash = blake2s(key=self._pool_key, digest_size=HASH_BYTES, person=_NAMES)
-        self._known: dict[str, Token] = {}
-        self._hashes: dict[str, bytes] = {}
+        self._known: TextCache[Token] = TextCache(MOST_KNOWN)
+        self._hashes: TextCache[bytes] = TextCache(MOST_HASHES)
 
     def __repr__(self) -> str:
         return f"<Tokens incarnation={self.incarnation}>"
@@ -192,7 +192,7 @@ class Tokens:
         if hashed is None:
             hashed = _digest(self._name_hash, octets_of(name))
             if len(name) <= CACHED_LENGTH:
-                keep(self._hashes, MOST_HASHES, name, hashed)
+                self._hashes.keep(name, hashed)
         return hashed
 
     def read(self, text: str) -> Token | None:
@@ -262,9 +262,7 @@ class Tokens:
         return combined.to_bytes(len(octets), "big")
 
     def _remember(self, text: str, token: Token) -> str:
-        if len(self._known) >= MOST_KNOWN:
-            self._known.clear()
-        self._known[text] = token
+        self._known.keep(text, token)
         return text
 
     def _mac(self, payload: bytes) -> bytes:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import bounded
-from sipmesh.sip.kept import keep
 from sipmesh.sip.text import LWS, ascii_lower, has_control, has_only, is_digits, is_token, table_of, text_of
+from sipmesh.sip.text_cache import TextCache
 from sipmesh.sip.uri import CACHED_LENGTH
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _read_lines(lines: list[str]) -> SessionDescription:
     return found
 
 
-_kept: Final[dict[str, tuple[str, str]]] = {}
+_kept: Final[TextCache[tuple[str, str]]] = TextCache(_MOST_KEPT)
 
 
 def _attribute(line: str) -> tuple[str, str]:
@@ -154,7 +154,7 @@ def _attribute(line: str) -> tuple[str, str]:
     name = start[len(_ATTRIBUTE) :]
     attribute = (name, given)
     if name in _COMMON and len(line) <= CACHED_LENGTH:
-        keep(_kept, _MOST_KEPT, line, attribute)
+        _kept.keep(line, attribute)
     return attribute
 
 

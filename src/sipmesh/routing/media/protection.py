@@ -8,8 +8,8 @@ from enum import IntEnum, auto
 from typing import Final
 
 from sipmesh.routing.media.description import MAX_NAME, MediaSection, SessionDescription, tolerant_name
-from sipmesh.sip.kept import keep
 from sipmesh.sip.text import LWS, ascii_lower, ascii_upper, is_digits, is_token
+from sipmesh.sip.text_cache import TextCache
 
 INCOMPATIBLE_TRANSPORT: Final = 302
 """RFC 3261 section 20.43: "One or more transport protocols described in the session description are not available." """
@@ -182,12 +182,11 @@ def _checked_name(name: str) -> str:
         tolerant = tolerant_name(name)
         checked = tolerant if tolerant in _CHECKS else ""
         if len(name) <= MAX_NAME:
-            keep(_checked_names, _MOST_NAMES, name, checked)
+            _checked_names.keep(name, checked)
     return checked
 
 
-_checked_names: Final[dict[str, str]] = {}
-_MOST_NAMES: Final = 512
+_checked_names: Final[TextCache[str]] = TextCache(512)
 
 
 def _fault_in_key_management(_value: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.passport.claims import INVALID, Claims, canonical, keys_in
-from sipmesh.sip.kept import short_key
+from sipmesh.sip.text_cache import short_key
 
 if TYPE_CHECKING:
     from sipmesh.sip.message import Request

@@ -11,7 +11,6 @@ from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, ServerTarget, T
 from sipmesh.sip.check import read_request_uri
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.header import Message
-from sipmesh.sip.kept import keep
 from sipmesh.sip.message import Request, Response
 from sipmesh.sip.rows import (
     MAX_FORWARDS,
@@ -25,6 +24,7 @@ from sipmesh.sip.rows import (
     made_row,
     next_of,
 )
+from sipmesh.sip.text_cache import TextCache
 from sipmesh.sip.uri import CACHED_LENGTH, SipUri
 from sipmesh.trust.evidence import LinkKind
 
@@ -38,8 +38,7 @@ FIRST_REDIRECTION: Final = 300
 IDENTITY_PRIVACY: Final = frozenset({"id", "header", "user"})
 HISTORY_PRIVACY: Final = frozenset({"id", "history", "header", "user", "session"})
 
-_identity_rows: Final[dict[str, Row]] = {}
-_MOST_IDENTITY_ROWS: Final = 2048
+_identity_rows: Final[TextCache[Row]] = TextCache(2048)
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
@@ -179,13 +178,12 @@ def expect_route(entry: str, token: str) -> None:
     place = entry[begins:]
     known = _places.get(place)
     if known is None:
-        known = keep(_places, _MOST_PLACES, place, NameAddr.parse(entry))
+        known = _places.keep(place, NameAddr.parse(entry))
     expect_addressed(Row(f"Route: {entry}", "route", ROUTE, value=entry), known.with_user(entry[1:-1], token))
 
 
 _SIP_ENTRY: Final = "<sip:"
-_places: Final[dict[str, NameAddr]] = {}
-_MOST_PLACES: Final = 64
+_places: Final[TextCache[NameAddr]] = TextCache(64)
 """Our Record-Route entries that differ in more than the token: by port, transport and scheme."""
 
 
@@ -278,7 +276,7 @@ def identity_row(identity: str) -> Row:
     if row is None:
         row = made_row("p-asserted-identity", f"<{identity}>")
         if len(identity) <= CACHED_LENGTH:
-            keep(_identity_rows, _MOST_IDENTITY_ROWS, identity, row)
+            _identity_rows.keep(identity, row)
     return row
 
 

@@ -9,10 +9,10 @@ from typing import Final
 
 from sipmesh.routing.registrar.binding import NEVER, Binding
 from sipmesh.routing.registrar.gruu import NONCE_BYTES, Gruus, public_gruu
-from sipmesh.sip.kept import keep
 from sipmesh.sip.message import Request
 from sipmesh.sip.names import bits_of
 from sipmesh.sip.text import ascii_lower
+from sipmesh.sip.text_cache import TextCache
 from sipmesh.sip.uri import CACHED_LENGTH
 
 SUPPORTED: Final = ("gruu", "outbound", "path")
@@ -20,9 +20,8 @@ SUPPORTED: Final = ("gruu", "outbound", "path")
 
 _OFFERS: Final = bits_of("supported", "require")
 _NOTHING: Final[frozenset[str]] = frozenset()
-_offered: Final[dict[str, frozenset[str]]] = {}
+_offered: Final[TextCache[frozenset[str]]] = TextCache(256)
 """The tags of a REGISTER are read several times; all phones of one kind write the same ones."""
-_MOST_OFFERED: Final = 256
 
 
 @dataclass(init=False, slots=True)
@@ -86,7 +85,7 @@ def offers(request: Request) -> frozenset[str]:
     if tags is None:
         tags = frozenset([ascii_lower(tag) for name in ("supported", "require") for tag in request.items(name)])
         if len(lines) <= CACHED_LENGTH:
-            keep(_offered, _MOST_OFFERED, lines, tags)
+            _offered.keep(lines, tags)
     return tags
 
 

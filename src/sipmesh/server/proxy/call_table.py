@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.budget import Budget
-from sipmesh.sip.kept import short_key
+from sipmesh.sip.text_cache import short_key
 
 if TYPE_CHECKING:
     from sipmesh.server.proxy.flow import Flow

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import LocalError
 from sipmesh.sip.fields import first_item
-from sipmesh.sip.kept import keep
 from sipmesh.sip.message import Request
 from sipmesh.sip.rows import CALL_ID, CSEQ, FROM, ROUTE, TO, VIA, made_row
 from sipmesh.sip.text import octets_of
+from sipmesh.sip.text_cache import TextCache
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
@@ -42,11 +42,10 @@ def cancel_for(invite: Request, reasons: tuple[str, ...] = ()) -> Request:
 def _reason_row(reason: str) -> Row:
     """Write the row of a Reason. It is cached: nearly all calls have one of a few."""
     row = _reason_rows.get(reason)
-    return keep(_reason_rows, _MOST_REASONS, reason, made_row("reason", reason)) if row is None else row
+    return _reason_rows.keep(reason, made_row("reason", reason)) if row is None else row
 
 
-_reason_rows: Final[dict[str, Row]] = {}
-_MOST_REASONS: Final = 256
+_reason_rows: Final[TextCache[Row]] = TextCache(256)
 
 
 def reasons_of(cancel: Request) -> tuple[str, ...]:

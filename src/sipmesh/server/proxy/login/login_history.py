@@ -8,7 +8,7 @@ from typing import Final
 
 from sipmesh.printable import printable
 from sipmesh.sip.digest import Algorithm
-from sipmesh.sip.kept import keep
+from sipmesh.sip.text_cache import TextCache
 from sipmesh.sip.uri import CACHED_LENGTH
 
 LONGEST_AGENT: Final = 128
@@ -59,12 +59,11 @@ def _printable_agent(text: str) -> str:
     if agent is None:
         agent = printable(text, LONGEST_AGENT)
         if len(text) <= CACHED_LENGTH:
-            keep(_agents, _MOST_AGENTS, text, agent)
+            _agents.keep(text, agent)
     return agent
 
 
-_agents: Final[dict[str, str]] = {}
-_MOST_AGENTS: Final = 256
+_agents: Final[TextCache[str]] = TextCache(256)
 
 
 class LoginHistory:
