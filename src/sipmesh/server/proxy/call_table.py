@@ -8,26 +8,14 @@ from sipmesh.routing.budget import Budget
 from sipmesh.sip.text_cache import short_key
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.quotas.usage import Usage
     from sipmesh.sip.message import Request
 
 LONGEST_NAME: Final = 256
 """Characters of each name of a call that are kept: a call may stay for days, and its names may be as long as a URI."""
-
-
-class CallObserver:
-    """Who tells the other processes of this server of its calls (`siblings.shared_calls.SharedCalls`)."""
-
-    __slots__ = ()
-
-    def began(self, key: str, callee: Flow) -> None:
-        """A call has begun whose callee has its link at another process."""
-        raise NotImplementedError
-
-    def ended(self, key: str) -> None:
-        """A call has ended that another process may know."""
-        raise NotImplementedError
 
 
 class UpCall:
@@ -54,13 +42,15 @@ class CallTable:
     A principal has as many calls here as it may have branches; then its own oldest call is forgotten. So nobody makes the
     server forget the calls of all others.
 
-    In a server of several processes, the process that has forwarded the INVITE has the call. *observer* tells the process of the
-    callee's link, which has it among the calls elsewhere: they are not counted, and keep the link. A BYE may pass any process.
+    In a server of several processes, the process that has forwarded the INVITE has the call. *began_across* tells the process
+    of the callee's link, which has it among the calls elsewhere: they are not counted, and keep the link. A BYE may pass any
+    process; *ended_anywhere* tells the others (`siblings.shared_calls.SharedCalls`).
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self.observer: CallObserver | None = None
+        self.began_across: Callable[[str, Flow], None] = _tell_no_process
+        self.ended_anywhere: Callable[[str], None] = _no_process_to_tell
         self._calls: dict[str, UpCall] = {}
         self._elsewhere: dict[str, tuple[int, float]] = {}  # the number of the link here, and the loop time
         self._of_principals: Budget[str] = Budget(most, most)
@@ -82,8 +72,8 @@ class CallTable:
         self._make_room(principal, account.most_branches)
         self._of_principals.add(principal, key)
         call = self._calls[key] = UpCall(invite, now, came_on, went_on, principal)
-        if call.is_shared and self.observer is not None:
-            self.observer.began(key, went_on)
+        if call.is_shared:
+            self.began_across(key, went_on)
 
     def began_elsewhere(self, key: str, number: int, now: float) -> None:
         """Another process has a call with the link *number* of this one; in a full table, the oldest one gives way."""
@@ -115,8 +105,8 @@ class CallTable:
         key = short_key(call_id)
         call = self._forget(key)
         self._elsewhere.pop(key, None)
-        if self.observer is not None and (call is None or call.is_shared):
-            self.observer.ended(key)
+        if call is None or call.is_shared:
+            self.ended_anywhere(key)
 
     def ended_elsewhere(self, key: str) -> None:
         """A BYE has passed another process."""
@@ -146,3 +136,11 @@ class CallTable:
     def up(self) -> list[UpCall]:
         """List the calls, oldest first."""
         return list(self._calls.values())
+
+
+def _tell_no_process(_key: str, _callee: Flow) -> None:
+    """Do nothing: a server of one process."""
+
+
+def _no_process_to_tell(_key: str) -> None:
+    """Do nothing: a server of one process."""

@@ -12,6 +12,7 @@ from sipmesh.pki.file_error import make_folder
 from sipmesh.server.certificates.expiring_files import anchors_of, lists_of
 from sipmesh.server.control_socket import STATE
 from sipmesh.server.proxy.siblings.shared_calls import SharedCalls
+from sipmesh.server.proxy.siblings.shared_contacts import SharedContacts
 from sipmesh.server.proxy.siblings.siblings import Siblings
 from sipmesh.server.quotas.usage import steps_among
 from sipmesh.server.running.decision_parts import DecisionParts
@@ -215,6 +216,7 @@ class RunningServer:
         siblings.taken_elsewhere, takeovers.tell = takeovers.taken_elsewhere, siblings.taken_over
         self.relay.waits_elsewhere = siblings.waits_on
         SharedCalls(siblings, self.relay.calls, self.loop.time)
+        SharedContacts(siblings, self.registrations)
         return siblings
 
     def tick(self) -> None:

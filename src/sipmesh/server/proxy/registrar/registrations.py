@@ -29,7 +29,7 @@ from sipmesh.routing.registrar.registrar import (
 )
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.proxy.registrar.binding_lookups import BindingLookups, Then
-from sipmesh.server.proxy.registrar.known_bindings import KnownBindings
+from sipmesh.server.proxy.registrar.known_bindings import ContactChanged, KnownBindings
 from sipmesh.server.proxy.registrar.pending_registration import PendingRegistration, RunningChange
 from sipmesh.server.proxy.registrar.store_follower import StoreFollower
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
@@ -125,6 +125,14 @@ class Registrations:
     def owner_at(self, address: str) -> str:
         """The user who has registered the Contact with *address* on a link of this server; "" if there is none."""
         return self._known.owner_at(address)
+
+    def share_contacts(self, changed: ContactChanged, elsewhere: Callable[[str], Iterable[str]]) -> None:
+        """Tell *changed* of each Contact on a link of this process, and ask *elsewhere* for those of the others."""
+        self._known.contact_changed, self._known.aors_elsewhere = changed, elsewhere
+
+    def contacts_here(self) -> Sequence[tuple[str, str]]:
+        """The addresses of the Contacts on links of this process, each with its user."""
+        return self._known.contacts()
 
     @property
     def store(self) -> str:

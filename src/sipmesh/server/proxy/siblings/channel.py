@@ -36,6 +36,7 @@ TAKEN: Final = 14  # the pools whose users are served here, as their servers are
 CALL: Final = 15  # a call with a phone on your link is up
 CALL_ENDED: Final = 16  # a BYE has passed here
 BEAT: Final = 17  # the loop of this process goes on; nothing follows from it
+CONTACT: Final = 18  # a Contact is registered on a link here, or is not any more
 
 READ_BYTES: Final = 262_144
 WRITE_BYTES: Final = 262_144

@@ -10,8 +10,8 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sipmesh.server.proxy.call_table import CallObserver
 from sipmesh.server.proxy.siblings.channel import CALL, CALL_ENDED
+from sipmesh.server.proxy.siblings.shared_state import SharedState
 
 if TYPE_CHECKING:
     from sipmesh.server.proxy.call_table import CallTable
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.siblings.siblings import Siblings
 
 
-class SharedCalls(CallObserver):
+class SharedCalls(SharedState):
     """Tells the other processes of the *calls* of this one, and *calls* of theirs; *clock* gives loop time in seconds."""
 
     __slots__ = ("_calls", "_clock", "_siblings")
 
     def __init__(self, siblings: Siblings, calls: CallTable, clock: Callable[[], float]) -> None:
         self._siblings, self._calls, self._clock = siblings, calls, clock
-        siblings.call_told, calls.observer = self._told, self
+        calls.began_across, calls.ended_anywhere = self.began, self.ended
+        siblings.share(self, CALL, CALL_ENDED)
 
     def __repr__(self) -> str:
         return f"<SharedCalls of {self._siblings!r}>"
@@ -39,7 +40,8 @@ class SharedCalls(CallObserver):
         """Tell every process: the one that counts the call may be any of them, as phones change their links."""
         self._siblings.tell_all(CALL_ENDED, 0, json.dumps(key).encode())
 
-    def _told(self, kind: int, number: int, payload: bytes) -> None:
+    def told(self, process: int, kind: int, number: int, payload: bytes) -> None:  # noqa: ARG002 - any process may say it
+        """A call with a phone here has begun at another process, or a BYE has passed there."""
         key = str(json.loads(payload))
         if kind == CALL:
             self._calls.began_elsewhere(key, number, self._clock())

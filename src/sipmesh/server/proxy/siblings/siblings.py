@@ -22,8 +22,6 @@ from sipmesh.server.proxy.siblings.awaited_requests import AwaitedRequests
 from sipmesh.server.proxy.siblings.channel import (
     ADDRESSED,
     ARRIVED,
-    CALL,
-    CALL_ENDED,
     CLOSE,
     DOWN,
     FAILURE,
@@ -55,6 +53,7 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.siblings.elsewhere import CountsElsewhere, LinksElsewhere
+    from sipmesh.server.proxy.siblings.shared_state import SharedState
     from sipmesh.server.quotas.principals import CountedLink
     from sipmesh.server.quotas.usage import Usage
     from sipmesh.topology.view import ServerView
@@ -85,7 +84,7 @@ class Siblings(UsageObserver):
     replies to ours; *login_failed* a failed login at another process. *refused* keeps what is refused in place of a phone, and
     returns its Warning. *ended* hears of the end of a process. *crls_missing* hears at the supervisor that a worker has refused a
     peer for want of CRLs, with the owner of the authority: the partner, "" for our own. *taken_elsewhere* hears which pools
-    another process has taken over, *call_told* of calls there.
+    another process has taken over.
     """
 
     def __init__(self, number: int, reactor: Reactor, flow_table: FlowTable, view: ServerView, log: Log) -> None:
@@ -106,7 +105,7 @@ class Siblings(UsageObserver):
         self.ended: Callable[[int], None] = _not_told
         self.crls_missing: Callable[[str], None] = _not_fetched
         self.taken_elsewhere: Callable[[int, frozenset[str]], None] = _not_taken
-        self.call_told: Callable[[int, int, bytes], None] = _not_shared
+        self._shared: dict[int, SharedState] = {}
         self._taken: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
@@ -131,7 +130,13 @@ class Siblings(UsageObserver):
         channel.send(TAKEN, 0, _packed(*sorted(self._taken)))
         for account in self._counts.used_here() if self._counts is not None else ():
             channel.send(USAGE, 0, _told(account))
+        for state in set(self._shared.values()):
+            state.joined(channel)
         return channel
+
+    def share(self, state: SharedState, *kinds: int) -> None:
+        """Share *state* with the other processes; frames of these *kinds* are about it."""
+        self._shared.update(dict.fromkeys(kinds, state))
 
     def channel(self, number: int) -> WorkerChannel | None:
         """Return the channel to a process; None if it does not run."""
@@ -306,8 +311,8 @@ class Siblings(UsageObserver):
             self.login_failed(link, remote, aor, through)
         elif kind == FETCH:
             self.crls_missing(payload.decode())
-        elif kind in {CALL, CALL_ENDED}:
-            self.call_told(kind, number, payload)
+        elif kind in self._shared:
+            self._shared[kind].told(channel.number, kind, number, payload)
         elif kind == TAKEN:
             self.taken_elsewhere(channel.number, frozenset(json.loads(payload)))
         elif kind in {CLOSE, RESERVE}:
@@ -439,6 +444,8 @@ class Siblings(UsageObserver):
             self._end(number)
         if self._counts is not None:
             self._counts.process_ended(channel.number)
+        for state in set(self._shared.values()):
+            state.process_ended(channel.number)
         self.taken_elsewhere(channel.number, frozenset())
         self.ended(channel.number)
 
@@ -486,10 +493,6 @@ def _not_told(number: int) -> None:
 
 def _not_fetched(owner: str) -> None:
     """Fetch nothing."""
-
-
-def _not_shared(kind: int, number: int, payload: bytes) -> None:
-    """Know of no call."""
 
 
 def _not_taken(process: int, pools: frozenset[str]) -> None:
