@@ -133,11 +133,18 @@ class Principals:
     # Other processes of this server
 
     def came_up_elsewhere(self, flow: CountedLink) -> None:
-        """Count a link of another process, which displaces one if there are too many."""
-        if flow.account is NOBODY and flow.link.kind is LinkKind.CLIENT:
+        """Count a link of another process, which displaces one if there are too many.
+
+        That process hands some requests over, such as a SUBSCRIBE that another server has sent: they count here, for that server.
+        """
+        if flow.account is not NOBODY:
+            return
+        if flow.link.kind is LinkKind.CLIENT:
             address = network_of(flow.link.remote[0])
             self._move(flow, self._account("address", address))
             self.strangers.hold(address, flow.link)
+        elif flow.link.kind is LinkKind.SERVER:
+            self._move(flow, self._account("server", flow.link.peer_name))
 
     def proved_elsewhere(self, flow: CountedLink, user: str) -> None:
         """Count a link of another process for the *user* who has logged in on it."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
+from server.proxy.events.test_notifier import BUSY, publish
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.proxy.siblings.remote_link import NOT_HERE
 from sipmesh.server.running.running_server import RunningServer
 from support.carrying import logged_in, path_of
 from support.heard_links import HeardLinks
-from support.network import EDGE, FE3, Network
+from support.network import EDGE, FE2, FE3, Network
 from support.running import on_loop, until
 from support.siblings import ONE, TWO, pair_of
 
@@ -36,6 +39,21 @@ async def test_link_of_a_server_is_known_at_the_other_worker(example: Organisati
         server = await pair.peer("alice", ONE, EDGE)
         assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
         await until(lambda: [link.peer_name for link in pair.siblings(TWO).links()] == [EDGE])
+
+
+@pytest.mark.parametrize("worker", [ONE, TWO])
+@on_loop
+async def test_request_of_another_server_is_served_by_the_worker_that_is_the_notifier(
+    example: Organisation, worker: int
+) -> None:
+    """Also if the link of that server is at the other worker: the request counts for the server, and not for nobody."""
+    async with pair_of(example) as pair:
+        server = await pair.peer("bob", worker, FE2)
+        asserted = ("p-asserted-identity", "<sip:bob@example.test>")
+        published = publish(server, BUSY, asserted)
+        assert (await server.ask(published)).status == 200
+        [chosen] = [node for node in pair.nodes.values() if node.events.notifier.publications]
+        assert chosen.accounts.refused.total() == 0
 
 
 @on_loop
