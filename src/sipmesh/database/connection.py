@@ -152,7 +152,7 @@ class Database:
             raise self._unusable(str(path), wrong) from wrong
 
     def _unusable(self, where: str, wrong: Exception) -> OperatorError:
-        reason = f"{type(wrong).__name__}: {getattr(wrong, 'orig', None) or wrong}"
+        reason = f"{type(wrong).__name__}: {' '.join(str(getattr(wrong, 'orig', None) or wrong).split())}"
         ended: threading.Event | None = getattr(self._late, "ended", None)
         self._late.ended = None
         if ended is not None and ended.is_set():
@@ -166,6 +166,8 @@ class Database:
             return f"make room on the disk of {self.file.parent}, or replace the disk if it has failed"
         if self.file is None and any(words in reason for words in _SLOW):
             return "check the load of the database server, and the network between it and this host"
+        if "no password supplied" in reason:
+            return "write the password into ~/.pgpass (mode 0600) of the user that runs sipmesh, or name a file with ?passfile="
         return "check that the database exists and accepts the login of sipmesh"
 
 

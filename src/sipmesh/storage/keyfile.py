@@ -35,7 +35,7 @@ def read_secret(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as wrong:
         raise _unusable(
-            path, f"cannot be read: {wrong.strerror}", "restore the file, or allow the user of sipmesh to read it"
+            path, f"cannot be read: {wrong.strerror}", "put the file there, or allow the user of sipmesh to read it"
         ) from wrong
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, so that the file that was checked is the file that is read
         _check(path, os.fstat(descriptor))
@@ -95,13 +95,15 @@ def _sync_folder(folder: Path) -> None:
 
 def _check(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
-        raise _unusable(path, "is not a regular file", "name the key file")
+        raise _unusable(path, "is not a regular file", "name the file with the secret")
     rights = stat.S_IMODE(found.st_mode)
     if rights & 0o077:
         raise _unusable(
-            path, f"has mode {rights:04o}: other users may have read it", f"run `chmod 600 {path}`, or replace the key"
+            path,
+            f"has mode {rights:04o}: other users may have read it",
+            f"run `chmod 600 {path}`, or replace the secret",
         )
 
 
 def _unusable(path: Path, reason: str, remedy: str) -> OperatorError:
-    return OperatorError("a key file cannot be used", (Problem(path, 0, "", reason, remedy),))
+    return OperatorError("a file with a secret cannot be used", (Problem(path, 0, "", reason, remedy),))

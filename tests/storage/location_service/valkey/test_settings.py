@@ -56,8 +56,13 @@ def test_settings_show_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_plain_url_has_no_tls_and_each_file_of_the_other_must_be_usable(tmp_path: Path) -> None:
     assert settings().tls() is None
-    with pytest.raises(OperatorError, match=r"a TLS file for valkeys://store.example.test cannot be used"):
+    with pytest.raises(OperatorError, match=r"a TLS file for valkeys://store.example.test cannot be used") as refused:
         settings("valkeys://store.example.test", anchors=(tmp_path / "none.pem",)).tls()
+    [problem] = refused.value.problems
+    assert (problem.file, problem.reason) == (tmp_path / "none.pem", "cannot be used: No such file or directory")
+    (tmp_path / "no-pem").write_text("x")
+    with pytest.raises(OperatorError, match="write the right PEM file"):
+        settings("valkeys://store.example.test", anchors=(tmp_path / "no-pem",)).tls()
 
 
 def test_encrypted_key_is_refused_and_the_terminal_is_not_asked(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
@@ -85,7 +86,8 @@ async def _log_in(settings: ValkeySettings, connection: StoreConnection) -> None
     hello = await connection.call("HELLO", "3", *words, "SETNAME", "sipmesh")
     role = hello.get(b"role") if isinstance(hello, dict) else None
     if role != b"master":
-        raise OperatorError(f"it is a {printable(repr(role), 40)}, not the primary")
+        told = role.decode("utf-8", "replace") if isinstance(role, bytes) else "server without a role"
+        raise OperatorError(f"it is a {printable(told, 40)}, not the primary")
     if settings.url.database:
         await connection.call("SELECT", settings.url.database)
     await connection.call("CLIENT", "TRACKING", "ON", "OPTOUT", "NOLOOP")
@@ -97,4 +99,6 @@ def _told(wrong: Exception) -> str:
         return f"no connection within {DIAL_S:g} s"
     if isinstance(wrong, ssl.SSLCertVerificationError):
         return f"its certificate is refused: {wrong.verify_message}"
+    if isinstance(wrong, OSError) and not isinstance(wrong, ssl.SSLError) and (wrong.errno or 0) > 0:
+        return os.strerror(wrong.errno or 0)  # without the words of asyncio, which repeat the address
     return printable(str(wrong), LONGEST_REASON)

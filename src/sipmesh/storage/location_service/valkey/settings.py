@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from sipmesh.errors import OperatorError
+from sipmesh.errors import OperatorError, Problem
 from sipmesh.storage.keyfile import read_secret
 from sipmesh.topology.document.storage.valkey_url import ValkeyUrl
 
 PASSWORD_VARIABLE: Final = "SIPMESH_VALKEY_PASSWORD"  # noqa: S105 - a name
 """The variable of the environment that has the password if the topology names no file."""
+
+TLS_REMEDY: Final = "put the file on this machine, or allow the user of sipmesh to read it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +59,25 @@ class ValkeySettings:
             return None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        try:
-            for file in self.anchors:
+        for file in self.anchors:
+            with self._usable(file):
                 context.load_verify_locations(file)
-            if self.certificate is not None:
+        if self.certificate is not None:
+            with self._usable(self.certificate, *([self.key] if self.key else [])):
                 context.load_cert_chain(self.certificate, self.key, password=_no_passphrase)
-        except (OSError, ssl.SSLError, OperatorError) as wrong:
-            raise OperatorError(f"a TLS file for {self.url} cannot be used: {wrong}") from wrong
         return context
+
+    @contextmanager
+    def _usable(self, *files: Path) -> Iterator[None]:
+        """Translate what goes wrong with *files* in the block to an `OperatorError` that names one of them."""
+        try:
+            yield
+        except (OSError, OperatorError) as wrong:
+            unreadable = next((file for file in files if not os.access(file, os.R_OK)), None)
+            remedy = TLS_REMEDY if unreadable else "write the right PEM file"
+            told = wrong.message if isinstance(wrong, OperatorError) else wrong.strerror or str(wrong)
+            problem = Problem(unreadable or files[-1], 0, "", f"cannot be used: {told}", remedy)
+            raise OperatorError(f"a TLS file for {self.url} cannot be used", (problem,)) from wrong
 
 
 def _no_passphrase() -> str:
