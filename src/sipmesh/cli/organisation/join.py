@@ -24,6 +24,7 @@ from sipmesh.trust.x509.certificate import fingerprint as fingerprint_of
 
 if TYPE_CHECKING:
     from sipmesh.server.management.enrolment import Enrolled
+    from sipmesh.topology.document.load import Loaded
 
 app = typer.Typer(help="Add a server on another machine to the network.", no_args_is_help=True)
 
@@ -148,8 +149,19 @@ def accept(
         place = Place(folder / HERE)
         say_reloaded(reload(place, links_of(place)))
         return
-    say(f"{name} has joined with version {loaded.number}. Start it:", style=GOOD)
-    say(f"  sipmesh serve {name}")
+    say(f"{name} has joined with version {loaded.number}.", style=GOOD)
+    if _has_its_data(name, loaded, folder):
+        say("Start it:", f"  sipmesh serve {name}")
+    else:
+        say("It is a management server. Let it join the management pool:", f"  sipmesh management join {name} URL")
+
+
+def _has_its_data(name: str, loaded: Loaded, folder: Path) -> bool:
+    """Return False for a management server that has to join the management pool first."""
+    from sipmesh.database.shared import SharedDatabase
+    from sipmesh.server.replication.document_store import signers_of
+
+    return name not in signers_of(loaded) or SharedDatabase.find(folder) is not None
 
 
 def _runs(folder: Path, name: str) -> bool:

@@ -13,6 +13,7 @@ from sipmesh.topology.view import view
 from support.managed import MGMT, MGMT2
 from support.network import FE1
 from support.pool import Pool
+from support.postgres import PASSWORD, Cluster
 
 pytestmark = pytest.mark.peer("postgresql")
 
@@ -39,3 +40,14 @@ def test_other_servers_are_refused_and_nothing_is_written(pool: Pool, server: st
     with pytest.raises(OperatorError, match=why):
         join_pool(folder, SharedDatabase(pool.url, server))
     assert not (folder / FILE).exists()
+
+
+def test_database_without_a_version_is_another_one_and_is_not_stored(pool: Pool, cluster: Cluster) -> None:
+    """The command would otherwise wait for a leader that does not use it."""
+    pool.join()
+    folder = pool.network.folder(MGMT2)
+    with cluster.database() as empty, pytest.raises(OperatorError, match="has no version of the topology") as refused:
+        join_pool(folder, SharedDatabase(empty, MGMT2))
+    assert PASSWORD not in str(refused.value)
+    assert not (folder / FILE).exists()
+    assert not join_pool(folder, SharedDatabase(pool.url, MGMT2))

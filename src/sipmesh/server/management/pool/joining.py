@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sqlalchemy import make_url
+
 from sipmesh.database.shared import FILE, SharedDatabase
 from sipmesh.errors import OperatorError
 from sipmesh.pki import files
@@ -22,7 +24,8 @@ def join_pool(folder: Path, shared: SharedDatabase) -> bool:
     """Store the database of the pool in *folder*, and the CA if the leader has sealed it; return whether it has.
 
     Repeat the call until it returns True. Raises `OperatorError` if the server has not joined the network as a management
-    server, or if the database cannot be used. Raises `RemoteError` for a file that does not come from the leader.
+    server, or if the database cannot be used, or has no version. Raises `RemoteError` for a file that does not come from the
+    leader.
     """
     documents = DocumentStore(folder, shared.server)
     if not documents.is_there:
@@ -32,6 +35,11 @@ def join_pool(folder: Path, shared: SharedDatabase) -> bool:
         raise OperatorError(f"{shared.server} is no management server in version {in_force.number}; publish that first")
     management_db = ManagementDb(folder, shared)
     try:
+        if management_db.history.head() is None:
+            raise OperatorError(
+                f"{make_url(shared.url).render_as_string(hide_password=True)} has no version of the topology; name the database"
+                f" of the host that leads: its {FILE} has the URL"
+            )
         if SharedDatabase.find(folder) != shared:
             files.write(folder / FILE, shared.encode(), files.SECRET)
         ours = view(in_force, shared.server)
