@@ -106,3 +106,26 @@ def test_a_user_moves_to_another_pool_once(two_pools: Organisation) -> None:
 def test_a_user_of_the_only_pool_needs_no_home(organisation: Organisation) -> None:
     organisation.add_user("alice")
     assert organisation.type("user", "list", "--json").json[0]["pool"] == f"pool1.{DOMAIN}"
+
+
+def test_users_move_to_another_database_before_a_version_names_it(organisation: Organisation) -> None:
+    """A version that names a database without the users is refused: after the next start, nobody could log in."""
+    organisation.add_user("alice")
+    url = f"sqlite:///{organisation.folder / 'other.db'}"
+    named = organisation.type("topology", "change", "network", "storage.users=sqlite:///other.db")
+    assert named.code == 0, named.err
+    refused = organisation.type("topology", "publish", "-m", "another database")
+    assert (refused.code, f"sipmesh user import users.db --into {url}" in refused.err) == (1, True)
+    copied = organisation.type("user", "import", organisation.folder / "users.db", "--into", "-", typed=f"{url}\n")
+    assert (copied.code, "1 users are copied" in copied.out) == (0, True), copied.err
+    assert organisation.type("user", "import", organisation.folder / "users.db", "--into", url).code == 1
+    published = organisation.type("topology", "publish", "-m", "another database")
+    assert published.code == 0, published.err
+    assert "must be restarted to use the new database of users" in published.out
+    assert [user["user"] for user in organisation.type("user", "list", "--json").json] == [f"alice@{DOMAIN}"]
+
+
+def test_table_of_users_goes_to_no_other_database(organisation: Organisation) -> None:
+    (organisation.folder / "users.csv").write_text("user\nalice\n")
+    refused = organisation.type("user", "import", organisation.folder / "users.csv", "--into", "sqlite:///x.db")
+    assert (refused.code, "not for a table" in refused.err) == (1, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -217,6 +218,14 @@ def import_users(
             metavar="FILE", help="For a table: a new file for the passwords of the new users, which only you can read."
         ),
     ] = None,
+    into: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="For a database file: the user database to copy to, if no published version names it yet; - reads it from"
+            " the standard input.",
+        ),
+    ] = "",
     topology: TopologyFile = HERE,
 ) -> None:
     """Copy all users of a database file to the user database, which must be empty; or add the users of a CSV table.
@@ -229,6 +238,9 @@ def import_users(
     if not file.is_file():
         raise OperatorError(f"the file {file} does not exist")
     place = Place(topology)
+    if into:
+        _copy(file, into)
+        return
     if file.suffix.lower() == ".csv":
         from sipmesh.cli.users.user_table import add_table
 
@@ -237,3 +249,17 @@ def import_users(
     count = copy_users(file, place.in_force().users_url)
     tell_users_changed(place)
     say(f"{count} users are imported from {file}.", style=GOOD)
+
+
+def _copy(file: Path, url: str) -> None:
+    """Copy the users of a database file to the database that the next version names."""
+    from sqlalchemy import make_url
+
+    from sipmesh.storage.backup.create import copy_users
+
+    if file.suffix.lower() == ".csv":
+        raise OperatorError("--into is for a database file of users, and not for a table")
+    url = sys.stdin.readline().strip() if url == "-" else url
+    count = copy_users(file, url)
+    say(f"{count} users are copied from {file} to {make_url(url).render_as_string(hide_password=True)}.", style=GOOD)
+    say("To use that database, name it in `storage.users`, publish, and restart management.")

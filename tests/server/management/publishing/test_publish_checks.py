@@ -7,7 +7,15 @@ import pytest
 from sipmesh.database.shared import SharedDatabase
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
-from sipmesh.server.management.publishing.publish_checks import from_a_restart, must_keep_name, must_open, must_share
+from sipmesh.server.management.publishing.publish_checks import (
+    from_a_restart,
+    listen_elsewhere,
+    must_keep_name,
+    must_open,
+    must_share,
+    users_left_behind,
+)
+from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.load import Loaded
 from support.network import FE1, FE2
 
@@ -54,6 +62,68 @@ def test_server_with_a_new_address_needs_a_restart(example: Organisation) -> Non
     assert FE1 in told
     assert "5999" in told
     assert FE2 not in told
+    assert listen_elsewhere(before, example.load()) == [FE1]
+
+
+@pytest.mark.parametrize(
+    ("storage", "told"),
+    [
+        (
+            {"messages": "sqlite:///other.db"},
+            f"{FE1}, {FE2} must be restarted to use the new database of stored messages",
+        ),
+        ({"bindings": "state/other.db"}, f"{FE1}, {FE2} must be restarted to use the new store of registrations"),
+        ({"users": "sqlite:///other.db"}, f"{FE1}, {FE2} must be restarted to use the new database of users"),
+        ({"users": "sqlite:///users.db"}, ""),
+    ],
+)
+def test_new_store_needs_a_restart_of_who_uses_it(example: Organisation, storage: dict[str, str], told: str) -> None:
+    before = example.load()
+    example.document["storage"] = storage
+    example.write()
+    found = list(from_a_restart(before, example.load()))
+    assert [line.startswith(told) for line in found] == ([True] if told else [])
+    assert listen_elsewhere(before, example.load()) == []
+
+
+def test_new_number_of_workers_needs_a_restart(example: Organisation) -> None:
+    before = example.load()
+    servers = example.document["pools"][0]["servers"]  # type: ignore[index]  # as written by build_example
+    servers[1]["workers"] = 2
+    example.write()
+    assert list(from_a_restart(before, example.load())) == [f"{FE2} must be restarted to use its new number of workers"]
+
+
+def test_users_that_the_new_database_lacks_are_named_with_the_command(example: Organisation) -> None:
+    """Without this, an organisation that moves to an empty database has no user after the next start of management."""
+    before = example.load()
+    new = with_users(example, "sqlite:///other.db")
+    [told] = users_left_behind(before, new)
+    assert "3 of 3 users are not in the new one" in told
+    assert f"sipmesh user import users.db --into sqlite:///{example.folder / 'other.db'}" in told
+    one, *others = aors_in(before)
+    add(new, one)
+    [told] = users_left_behind(before, new)
+    assert "2 of 3 users" in told
+    add(new, *others)
+    assert list(users_left_behind(before, new)) == []
+    assert list(users_left_behind(new, new)) == []
+
+
+def aors_in(loaded: Loaded) -> list[str]:
+    """Return the users of a topology."""
+    users = Users(loaded.users_url)
+    found = [user.aor for user in users.list()]
+    users.close()
+    return found
+
+
+def add(loaded: Loaded, *aors: str) -> None:
+    """Add users to the user database of a topology."""
+    users = Users(loaded.users_url)
+    for aor in aors:
+        users.add(aor, "secret-of-a-user")
+    users.close()
 
 
 def test_draft_must_name_the_database_that_this_host_uses(example: Organisation) -> None:

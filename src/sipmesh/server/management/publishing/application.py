@@ -86,14 +86,17 @@ class Host(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What is published after version *base*: the draft with this *digest*, and what follows from it (`PlanReport`)."""
+    """What is published after version *base*: the draft with this *digest*, and what follows from it (`PlanReport`).
+
+    *elsewhere* are the servers that listen on other addresses or ports from their next start.
+    """
 
     base: int
     digest: str
     dangers: Sequence[str]
     certificates: Sequence[CertificateNeed]
     links_appear: Sequence[AllowedLink]
-    restarts: Sequence[str]
+    elsewhere: Sequence[str]
     revoked: Sequence[str]
     before: Loaded
     after: Loaded
@@ -214,7 +217,7 @@ class Application:
 
     def _runnable(self, wanted: Sequence[Check], new: Collection[str]) -> list[Check]:
         """Leave out what cannot work yet: servers that have not started, or listen elsewhere until they are restarted."""
-        waiting = {*new, *(line.partition(" ")[0] for line in self._planned.restarts)}
+        waiting = {*new, *self._planned.elsewhere}
         return [check for check in wanted if not {check.opener, check.target.rpartition(":")[0]} & waiting]
 
     def _verify(

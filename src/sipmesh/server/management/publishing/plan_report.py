@@ -12,7 +12,7 @@ from sipmesh.server.certificates.presented_chains import tlsa_data
 from sipmesh.server.management.publishing.application import Publication
 from sipmesh.server.management.publishing.certificate_needs import CertificateNeed, certificate_needs
 from sipmesh.server.management.publishing.decommission import servers_of
-from sipmesh.server.management.publishing.publish_checks import from_a_restart
+from sipmesh.server.management.publishing.publish_checks import from_a_restart, listen_elsewhere
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.builder.dns_records import DnsRecord, dns_records
 from sipmesh.topology.builder.home_changes import HomeChange, home_changes
@@ -66,7 +66,8 @@ class Planned:
     def publication(self) -> Publication:
         """What `Application` carries out."""
         plan = self.report
-        follows = (plan.dangers, plan.certificates, plan.links_appear, plan.restarts, plan.revoked)
+        elsewhere = listen_elsewhere(self.before, self.after)
+        follows = (plan.dangers, plan.certificates, plan.links_appear, elsewhere, plan.revoked)
         return Publication(plan.base, plan.digest, *follows, self.before, self.after)
 
 

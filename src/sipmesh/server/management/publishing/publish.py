@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.server.management.publishing.approvals import approved
 from sipmesh.server.management.publishing.document_signing import must_accept_signer, sign_as
-from sipmesh.server.management.publishing.publish_checks import from_a_restart, must_keep_name, must_open, must_share
+from sipmesh.server.management.publishing.publish_checks import (
+    from_a_restart,
+    must_keep_name,
+    must_open,
+    must_share,
+    users_left_behind,
+)
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN, must_be_portable
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.home_pools import home_by_default
@@ -200,7 +206,8 @@ def breaks(before: Loaded, new: Loaded, in_use: InUse) -> Sequence[str]:
     """Return what *new* would break, in words; raises `OperatorError` for a change that nothing forces."""
     must_keep_name(new, before)
     homes = {home or home_by_default(before.topology) for home in in_use.homes}
-    return list(dangers(before, new, in_use=in_use.anchors, domains=in_use.domains, homes=homes))
+    found = dangers(before, new, in_use=in_use.anchors, domains=in_use.domains, homes=homes)
+    return [*found, *users_left_behind(before, new)]
 
 
 def fingerprints_of(loaded: Loaded) -> Iterable[str]:

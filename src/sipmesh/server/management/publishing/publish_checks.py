@@ -11,14 +11,16 @@ from sqlalchemy import make_url
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.listeners import listeners
-from sipmesh.trust.formatting import tell
+from sipmesh.trust.formatting import tell, tell_list
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sipmesh.database.shared import SharedDatabase
     from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.document.model import Topology
 
 STORAGE = "storage.users"
 
@@ -86,13 +88,77 @@ def _unusable(new: Loaded, why: str) -> OperatorError:
     return OperatorError("the user database of the draft cannot be used", (Problem(new.file, 0, STORAGE, why, remedy),))
 
 
+def users_left_behind(before: Loaded, new: Loaded) -> Iterator[str]:
+    """Yield a sentence if *new* has another user database, and users of the present one are not in it.
+
+    A database that cannot be read is passed over: `must_open` refuses a new one, and nothing is known of an old one.
+    """
+    if new.users_url == before.users_url:
+        return
+    known = _users_in(before)
+    missing = known - _users_in(new)
+    if missing:
+        where = make_url(new.users_url).render_as_string(hide_password=True)
+        source = before.topology.storage.users.removeprefix("sqlite:///") if before.users_file else "FILE"
+        yield (
+            f"the user database changes, and {len(missing)} of {len(known)} users are not in the new one: they cannot log in "
+            f"after the next start of management; copy them first: sipmesh user import {source} --into {where}"
+        )
+
+
+def _users_in(loaded: Loaded) -> frozenset[str]:
+    if loaded.users_file is not None and not loaded.users_file.exists():
+        return frozenset()
+    try:
+        users = Users(loaded.users_url)
+    except OperatorError:
+        return frozenset()
+    try:
+        return frozenset(user.aor for user in users.list())
+    except OperatorError:
+        return frozenset()
+    finally:
+        users.close()
+
+
 def from_a_restart(before: Loaded, new: Loaded) -> Iterator[str]:
-    """Return a sentence for each server whose addresses or ports change: they change at its next start."""
+    """Return a sentence for each change that servers can use from their next start only."""
+    now = _specs(new)
+    for name in listen_elsewhere(before, new):
+        where = ", ".join(f"{spec.host} port {spec.port} ({spec.kind})" for spec in now[name])
+        yield f"{name} must be restarted to listen on its new addresses: {where}; restart it, and check that it runs"
+    yield from _other_processes(before.topology, new.topology)
+    yield from _other_stores(before.topology, new.topology)
+
+
+def listen_elsewhere(before: Loaded, new: Loaded) -> Sequence[str]:
+    """Return the servers whose addresses or ports change: they listen there from their next start."""
     old, now = _specs(before), _specs(new)
-    for name in sorted(old.keys() & now.keys()):
-        if old[name] != now[name]:
-            where = ", ".join(f"{spec.host} port {spec.port} ({spec.kind})" for spec in now[name])
-            yield f"{name} must be restarted to listen on its new addresses: {where}; restart it, and check that it runs"
+    return [name for name in sorted(old.keys() & now.keys()) if old[name] != now[name]]
+
+
+def _other_processes(old: Topology, new: Topology) -> Iterator[str]:
+    before = {server.name: server.workers for pool in old.pools for server in pool.servers}
+    for server in (server for pool in new.pools for server in pool.servers):
+        if server.workers != before.get(server.name, server.workers):
+            yield f"{server.name} must be restarted to use its new number of workers"
+
+
+def _other_stores(old: Topology, new: Topology) -> Iterator[str]:
+    """Say which servers have to be restarted for other stores. A server that is new uses them from its first start."""
+    was, now = old.storage, new.storage
+    front_ends, managers = (_in_both(old, new, role) for role in (Role.FRONT_END, Role.MANAGEMENT))
+    if front_ends and (was.bindings, was.valkey) != (now.bindings, now.valkey):
+        yield f"{tell_list(front_ends)} must be restarted to use the new store of registrations, one after the other"
+    if front_ends and was.messages != now.messages:
+        yield f"{tell_list(front_ends)} must be restarted to use the new database of stored messages, one after the other"
+    if was.users != now.users and (managers or front_ends):
+        yield f"{tell_list(managers or front_ends)} must be restarted to use the new database of users"
+
+
+def _in_both(old: Topology, new: Topology, role: Role) -> Sequence[str]:
+    before = {server.name for pool in old.pools for server in pool.servers}
+    return [server.name for pool in new.pools if pool.role is role for server in pool.servers if server.name in before]
 
 
 def _specs(loaded: Loaded) -> dict[str, tuple[ListenerSpec, ...]]:
