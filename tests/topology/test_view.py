@@ -48,6 +48,7 @@ def _views(place: Place) -> dict[str, ServerView]:
 def test_server_links_are_those_of_the_table(views: dict[str, ServerView], name: str) -> None:
     assert views[name].accept_policy(LinkKind.SERVER).may_open == ACCEPTED[name]
     assert views[name].open_policy(LinkKind.SERVER, FE1).may_open == OPENED[name]
+    assert {other for other in SERVERS if views[name].may_open_to(other)} == OPENED[name]
 
 
 @pytest.mark.parametrize("name", SERVERS)

@@ -397,6 +397,10 @@ class ServerView:
         """The peers to which we may open links of each kind, by name. Computed once."""
         return {kind: frozenset(self._opens(kind)) for kind in LinkKind}
 
+    def may_open_to(self, server: str) -> bool:
+        """Tell whether this server may open a link to *server*, another one of ours."""
+        return server in self._open[LinkKind.SERVER]
+
     def _accepts(self, kind: LinkKind) -> Iterator[str]:
         """Give the peers that may open a link of *kind* to us."""
         if kind is LinkKind.PARTNER and self.role is Role.EDGE:

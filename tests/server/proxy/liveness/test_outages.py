@@ -17,6 +17,7 @@ from sipmesh.transport.hop import Hop
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.link.link import Link
 from sipmesh.trust.evidence import LinkKind
+from support.managed import MGMT, Managed
 from support.network import FE1, FE2, Network
 from support.running import on_jumping_loop, until
 
@@ -184,3 +185,15 @@ async def test_server_that_stops_tries_none_and_notes_none(home: Network) -> Non
         node.outages.silent("edge1.example.test", "test")
         assert not times
         assert list(node.outages.names) == [FE2]
+
+
+@on_jumping_loop
+async def test_management_is_not_tried_because_a_front_end_may_not_dial_it(managed: Managed) -> None:
+    """The trial would be refused as `role-not-allowed`, again and again, and the server would have a fault for ever."""
+    async with managed:
+        await managed.start(MGMT, FE1)
+        node = managed.nodes[FE1]
+        for server in (MGMT, FE2):
+            node.outages.silent(server, "test")
+        assert (node.outages.has(MGMT), node.outages.has(FE2)) == (False, True)
+        assert MGMT not in node.outages.started

@@ -123,11 +123,15 @@ class Outages:
         outage = self.names.get(server)
         if outage is not None:
             outage.is_slow = outage.is_slow or is_slow
-        elif not self._is_closed and self._flow_table.hop_to(server) is not None:
+        elif not self._is_closed and self._way_to(server) is not None:
             outage = self.names[server] = Outage(server, self._loop.time(), why, is_slow=is_slow)
             self.started[server] = self.started.get(server, 0) + 1
             self._log.warning(server, "server does not answer", peer=server, why=why)
             self._try_later(outage)
+
+    def _way_to(self, server: str) -> Hop | None:
+        """The way to *server*; None if we may open no link to it, such as a front end to management: a trial would be refused."""
+        return self._flow_table.hop_to(server) if self._flow_table.view.may_open_to(server) else None
 
     def _try_later(self, outage: Outage) -> None:
         if not self._is_closed:
@@ -137,8 +141,8 @@ class Outages:
     def _try(self, outage: Outage) -> None:
         """Open a link that no request gets before the server has answered on it."""
         outage.timer = None
-        hop = self._flow_table.hop_to(outage.name)
-        if hop is None:  # the topology in force has no such server
+        hop = self._way_to(outage.name)
+        if hop is None:  # the topology in force has no such server, or allows no link to it any more
             del self.names[outage.name]
             return
         outage.trial = self._dial(hop)
