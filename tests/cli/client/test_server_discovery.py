@@ -59,3 +59,11 @@ def test_where_there_are_several_pools_the_home_of_the_user_is_asked(organisatio
     (organisation.folder / "users.db").unlink()
     assert len(find_home(ALICE, "", (), organisation.file).servers) == 2
     assert not (organisation.folder / "users.db").exists()
+
+
+def test_server_of_the_topology_needs_no_dns(organisation: Organisation) -> None:
+    """Its address and its client port are in the topology; another port may be given."""
+    host, port = organisation.address(FE1).split(":")
+    assert find_home(ALICE, FE1, (), organisation.file).servers == ((host, int(port)),)
+    assert find_home(ALICE, f"{FE1.upper()}:5099", (), organisation.file).servers == ((host, 5099),)
+    assert find_home(ALICE, "other.example.com", (), organisation.file).servers == (("other.example.com", None),)

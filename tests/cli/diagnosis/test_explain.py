@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cli.world import EDGE, FE1, FE2, Organisation, Result, sipmesh
+from cli.world import DOMAIN, EDGE, FE1, FE2, Organisation, Result, sipmesh
 from sipmesh.demo.decoy import Decoy
 from sipmesh.demo.forge import Forge
 from sipmesh.trust.code import Code
@@ -144,3 +144,10 @@ def test_client_at_a_port_for_servers_is_told_to_come_as_one(running: Organisati
     assert f"sipmesh explain {there} --as NAME" in unknown.out
     partner = running.type("explain", running.address(EDGE, "partner"))
     assert "it accepts partners only" in partner.out
+
+
+def test_server_and_user_may_be_named_by_their_first_word(running: Organisation) -> None:
+    """As in `topology change fe1` and `user add alice`."""
+    assert running.type("explain", FE1.partition(".")[0]).out.startswith(f"{FE1} (client port of {FE1})")
+    unknown = running.type("explain", "nobody")
+    assert (unknown.code, f"nobody@{DOMAIN} is not a user." in unknown.out) == (1, True)

@@ -10,11 +10,13 @@ from sipmesh.cli.place import Place
 from sipmesh.errors import OperatorError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sipmesh.client.judge import Trust
     from sipmesh.sip.uri import SipUri
     from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.document.parts.pool import Pool
+    from sipmesh.topology.document.parts.server import Server as ServerEntry
     from sipmesh.transport.resolver import DnsResolver
 
 Server = tuple[str | None, int | None]
@@ -39,7 +41,7 @@ def find_home(user: SipUri, server: str, anchors: Sequence[Path], topology: Path
     """
     domain = user.domain
     loaded = _loaded_for(domain, topology)
-    servers = (_split(server),) if server else _front_ends(loaded, user.aor) if loaded else (BY_SRV,)
+    servers = (_named(server, loaded),) if server else _front_ends(loaded, user.aor) if loaded else (BY_SRV,)
     return Home(servers, trust_of(anchors, loaded, domain), _resolver(servers, loaded))
 
 
@@ -68,6 +70,17 @@ def trust_of(anchors: Sequence[Path], loaded: Loaded | None, domain: str) -> Tru
     return Trust(loaded.authority.anchors, loaded.authority.lists)
 
 
+def _named(server: str, loaded: Loaded | None) -> Server:
+    """Read --server; a front end of the topology is connected to at its address there and, without a port, at its client port."""
+    host, port = _split(server)
+    name = (host or "").lower()
+    known = _client_ports(loaded, lambda _, entry: entry.name == name) if loaded is not None else ()
+    if not known:
+        return host, port
+    address, listens = known[0]
+    return address, port or listens
+
+
 def _split(server: str) -> Server:
     from pydantic_core import PydanticCustomError
 
@@ -81,14 +94,19 @@ def _split(server: str) -> Server:
 
 def _front_ends(loaded: Loaded, aor: str) -> tuple[Server, ...]:
     """Return the client ports of the home pool of *aor*; of all front ends if the home pool is not known here."""
+    home = _home_pool(loaded, aor)
+    return _client_ports(loaded, lambda pool, _: home in {"", pool.name})
+
+
+def _client_ports(loaded: Loaded, wanted: Callable[[Pool, ServerEntry], bool]) -> tuple[Server, ...]:
+    """Return address or name, and client port, of each *wanted* front end."""
     from sipmesh.topology.document.listeners import listeners
 
-    home = _home_pool(loaded, aor)
     return tuple(
         (server.address or server.name, spec.port)
         for pool in loaded.topology.pools
-        if home in {"", pool.name}
         for server in pool.servers
+        if wanted(pool, server)
         for spec in listeners(loaded.topology, pool, server)
         if spec.key == "client"
     )

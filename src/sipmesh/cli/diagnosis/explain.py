@@ -14,6 +14,7 @@ from sipmesh.cli.output import BAD, GOOD, WARN, say, say_explained, say_json, sa
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.users.user_report import explain_user
 from sipmesh.errors import OperatorError
+from sipmesh.topology.user_address import full_address
 
 if TYPE_CHECKING:
     from sipmesh.cli.diagnosis.offline_judge import ConnectsAs
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 LINK = re.compile(r"[csp][0-9]+")
 NUMBER = re.compile(r"tel:.+|\+[0-9(][0-9().-]*", re.IGNORECASE)
+WORD = re.compile(r"[\w-]+")
 REFERENCE = re.compile(r"[csp][0-9]+-[0-9]+")
 CERTIFICATE_SUFFIXES = {".pem", ".crt", ".cer", ".der"}
 """Endings of the names of certificate files; no name of a server has one of them."""
@@ -86,11 +88,31 @@ def explain(
         good = explain_user(what, place, as_json=as_json)
     elif "/" in what or Path(what).suffix.lower() in CERTIFICATE_SUFFIXES:
         raise OperatorError(f"there is no file {what}; name a certificate, or a server as HOST:PORT")
+    elif user := _user_of(what, place):
+        good = explain_user(user, place, as_json=as_json)
     else:
         from sipmesh.cli.diagnosis.probe_target import Target
 
+        what = _in_full(what, place)
         good = _address(Target(what, speaker, tuple(name or ()), tuple(ca or ()), origin), place, as_json=as_json)
     raise typer.Exit(0 if good else 1)
+
+
+def _in_full(what: str, place: Place) -> str:
+    """Return the full name of the server of the topology whose first label *what* is; else *what*."""
+    loaded = place.found()
+    known = [server.name for pool in loaded.topology.pools for server in pool.servers] if loaded is not None else []
+    named = [name for name in known if name.partition(".")[0] == what.lower()]
+    return named[0] if len(named) == 1 else what
+
+
+def _user_of(what: str, place: Place) -> str:
+    """Return the address of a user who is named without the only SIP domain, as `user add` takes it; "" for another WHAT."""
+    loaded = place.found()
+    is_word = WORD.fullmatch(what) is not None and what != "localhost"
+    if loaded is None or not is_word or _in_full(what, place) != what:
+        return ""
+    return full_address(what, loaded.topology)
 
 
 def _address(target: Target, place: Place, *, as_json: bool) -> bool:
