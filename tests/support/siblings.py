@@ -24,9 +24,10 @@ ONE, TWO = 1, 2
 
 @dataclass
 class Pair:
-    """Workers 1 and 2 of the first front end of *example*."""
+    """Workers 1 and 2 of the server *name* of *example*."""
 
     example: Organisation
+    name: str = FE1
     nodes: dict[int, RunningServer] = field(default_factory=dict)
     told: dict[int, Told] = field(default_factory=dict)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -35,7 +36,7 @@ class Pair:
         """Start one worker on ports that the kernel chooses."""
         told = self.told[number] = Told()
         place = WorkerPlace(number, 2, number, incarnation)
-        node = self.nodes[number] = RunningServer(self.example.file, FE1, told.log, UNHURRIED, place=place)
+        node = self.nodes[number] = RunningServer(self.example.file, self.name, told.log, UNHURRIED, place=place)
         ports = GivenPorts()
         node.use_ports(ports)
         specs = []
@@ -74,9 +75,9 @@ class Pair:
 
 
 @asynccontextmanager
-async def pair_of(example: Organisation) -> AsyncIterator[Pair]:
-    """Run two workers that are connected."""
-    pair, incarnation = Pair(example), time.time_ns() // 1000
+async def pair_of(example: Organisation, name: str = FE1) -> AsyncIterator[Pair]:
+    """Run two workers that are connected; *name* is that of their server."""
+    pair, incarnation = Pair(example, name), time.time_ns() // 1000
     async with pair.stack:
         for number in (ONE, TWO):
             pair.start(number, incarnation)

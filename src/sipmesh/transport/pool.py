@@ -40,6 +40,11 @@ class LinkPool:
         """
         return self._best_of(hop, None)
 
+    def has(self, hop: Hop) -> bool:
+        """Tell whether `obtain` would find a link to the identity that *hop* means, without dialling."""
+        links = cast("list[Link]", self._reactor.links.of(hop.name, hop.kind))
+        return any(link.usable and not link.reserved for link in links)
+
     def obtain_past(self, hop: Hop, past: Link) -> Link:
         """Return a link to the same identity at another address than that of the link *past*; dial one if there is none.
 

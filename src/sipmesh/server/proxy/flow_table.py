@@ -27,13 +27,18 @@ NO_DOMAINS: Final[frozenset[str]] = frozenset()
 
 
 class FlowTable:
-    """Knows every flow of the server, and opens links to servers and partners."""
+    """Knows every flow of the server, and opens links to servers and partners.
+
+    *link_elsewhere* gives a link of another process of this server to one of our servers, which has opened it.
+    """
 
     def __init__(self, view: ServerView, incarnation: int) -> None:
         self.incarnation = incarnation
         self.apply_view(view)
         self._obtain: Callable[[Hop], Link] = _nowhere
         self._obtain_past: Callable[[Hop, Link], Link] = _nowhere_else
+        self._has_link: Callable[[Hop], bool] = _has_each_link
+        self.link_elsewhere: Callable[[str], Link | None] = _no_link_elsewhere
         self._owner_of: OwnerOf = nobody
         self._flows: dict[int, Flow] = {}
         self._owners: dict[bytes, int] = {}
@@ -41,9 +46,19 @@ class FlowTable:
     def __repr__(self) -> str:
         return f"<FlowTable of {self.view.name}: {len(self._flows)} sessions>"
 
-    def open_by(self, obtain: Callable[[Hop], Link], obtain_past: Callable[[Hop, Link], Link] | None = None) -> None:
-        """Use *obtain* to get links to servers from now on, and *obtain_past* for one to another address than a link has."""
+    def open_by(
+        self,
+        obtain: Callable[[Hop], Link],
+        obtain_past: Callable[[Hop, Link], Link] | None = None,
+        has_link: Callable[[Hop], bool] | None = None,
+    ) -> None:
+        """Use *obtain* to get links to servers from now on, and *obtain_past* for one to another address than a link has.
+
+        *has_link* tells whether there is one already.
+        """
         self._obtain = obtain
+        if has_link is not None:
+            self._has_link = has_link
         if obtain_past is not None:
             self._obtain_past = obtain_past
 
@@ -54,6 +69,7 @@ class FlowTable:
     def apply_view(self, view: ServerView) -> None:
         """Use the addresses of *view* from now on."""
         self.view = view
+        self._opened_servers = view.opened_servers
         self._hops: dict[str, Hop] = {}
 
     def flow(self, link: Link) -> Flow:
@@ -144,8 +160,15 @@ class FlowTable:
         return self._flows.get(self._owners.get(target.owner, NO_FLOW)) if target.found is Found.DIALOG else None
 
     def _server(self, name: str) -> Flow | None:
+        """Return a flow to one of our servers; where only that server may open links, any process may have one."""
         hop = self.hop_to(name)
-        return self.flow(self._obtain(hop)) if hop is not None else None
+        if hop is None:
+            return None
+        if name not in self._opened_servers and not self._has_link(hop):
+            link = self.link_elsewhere(name)
+            if link is not None:
+                return self.flow(link)
+        return self.flow(self._obtain(hop))
 
     def reach(self, name: str) -> None:
         """Have a link to one of our servers: dial it, if there is none."""
@@ -181,3 +204,13 @@ def _nowhere(hop: Hop) -> Link:
 
 def _nowhere_else(_hop: Hop, past: Link) -> Link:
     return past
+
+
+def _has_each_link(_hop: Hop) -> bool:
+    """Return True: no other process is to be asked."""
+    return True
+
+
+def _no_link_elsewhere(_name: str) -> Link | None:
+    """Return no link: a server of one process."""
+    return None

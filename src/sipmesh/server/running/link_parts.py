@@ -53,7 +53,7 @@ class LinkParts:
         outages.open_by(self.trials.dial)
         self.pool = LinkPool(reactor, self.connector)
         certificates.open_by(self.connector.dial, self.pool)
-        peers.flow_table.open_by(self.pool.obtain, self.pool.obtain_past)
+        peers.flow_table.open_by(self.pool.obtain, self.pool.obtain_past, self.pool.has)
         self.listening = Listening(self._listener, certificates.accepting_context, setup.log)
         self.revocation = RevocationUpdates(
             peers.gatekeeper, self.connector, self.pool, reactor.links.relying, dispatch.links.judge_again

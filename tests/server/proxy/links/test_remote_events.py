@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from server.proxy.events.test_notifier import BUSY, publish
 from sipmesh.demo.organisation import Organisation
+from sipmesh.routing.proxy.effects import Start
+from sipmesh.routing.target import ServerTarget
+from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.proxy.siblings.remote_link import NOT_HERE
 from sipmesh.server.running.running_server import RunningServer
+from sipmesh.trust.evidence import LinkKind
 from support.carrying import logged_in, path_of
 from support.heard_links import HeardLinks
-from support.network import EDGE, FE2, FE3, Network
+from support.network import EDGE, FE1, FE2, FE3, Network, copied
 from support.running import on_loop, until
 from support.siblings import ONE, TWO, pair_of
 
@@ -54,6 +60,46 @@ async def test_request_of_another_server_is_served_by_the_worker_that_is_the_not
         assert (await server.ask(published)).status == 200
         [chosen] = [node for node in pair.nodes.values() if node.events.notifier.publications]
         assert chosen.accounts.refused.total() == 0
+
+
+def way_to(node: RunningServer, server: str) -> Flow:
+    """The flow by which a worker reaches a server."""
+    flow = node.flow_table.find(Start(0, ServerTarget((server,), LinkKind.SERVER, "sip:x@example.test"), server))
+    assert flow is not None
+    return flow
+
+
+@on_loop
+async def test_server_that_has_to_open_its_links_is_reached_from_the_other_worker(
+    two_pools_model: Organisation, tmp_path: Path
+) -> None:
+    """An edge opens links to its next hop only. A call of another pool has come in on a link that one worker has."""
+    async with pair_of(copied(two_pools_model, tmp_path / "e"), EDGE) as pair:
+        server = await pair.peer("bob", ONE, FE3)
+        assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
+        await until(lambda: list(pair.siblings(TWO).links()))
+        flow = way_to(pair.nodes[TWO], FE3)
+        assert (flow.link.peer_name, flow.link.is_here) == (FE3, False)
+        assert flow.link.send(server.request("OPTIONS", "sip:bob@example.test").encode())
+        await server.request_in("OPTIONS")
+        own = await pair.peer("bob", TWO, FE3)
+        assert (await own.ask(own.request("OPTIONS", "sip:example.test"))).status == 200
+        assert way_to(pair.nodes[TWO], FE3).link.is_here
+        await own.__aexit__()
+        await server.__aexit__()
+        await until(lambda: not list(pair.siblings(TWO).links()))
+        await until(lambda: not way_to(pair.nodes[TWO], FE3).link.usable)  # it is dialled, and the judge refuses it
+
+
+@on_loop
+async def test_server_to_which_each_worker_may_open_a_link_is_reached_by_a_link_of_its_own(
+    two_pools_model: Organisation, tmp_path: Path
+) -> None:
+    async with pair_of(copied(two_pools_model, tmp_path / "e"), EDGE) as pair:
+        server = await pair.peer("bob", ONE, FE1)
+        assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
+        await until(lambda: list(pair.siblings(TWO).links()))
+        assert way_to(pair.nodes[TWO], FE1).link.is_here
 
 
 @on_loop

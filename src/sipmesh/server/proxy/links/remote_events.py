@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sipmesh.server.proxy.siblings.remote_link import NOT_HERE, RemoteLink
+from sipmesh.server.proxy.siblings.siblings import SUPERVISOR
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ class RemoteEvents:
         self._flow_table, self._home_flows = flow_table, home_flows
         self._accounts, self._removal = accounts, removal
         self.control_plane: ControlPlane | None = None
+        self._to_servers: dict[
+            str, list[Link]
+        ] = {}  # links of other processes, by the name of the server, oldest first
+        flow_table.link_elsewhere = self.link_to
 
     def __repr__(self) -> str:
         return f"<RemoteEvents {self._flow_table!r}>"
@@ -43,6 +48,8 @@ class RemoteEvents:
             flow.carried_by(by, link.path)
             self._home_flows.count(flow)
         flow.came_up()
+        if link.kind is LinkKind.SERVER:
+            self._to_servers.setdefault(link.names[0], []).append(link)
         self._accounts.came_up_elsewhere(flow)
         if self.control_plane is not None and link.kind is LinkKind.SERVER:
             self.control_plane.link_up(link)
@@ -58,9 +65,18 @@ class RemoteEvents:
     def remote_down(self, link: Link, why: str) -> None:
         """Forget a link of another process, or a flow that such a link carries."""
         flow = self._flow_table.flow(link)
+        if link.kind is LinkKind.SERVER and link in (links := self._to_servers.get(link.names[0], [])):
+            links.remove(link)
         if flow.carrier is not None:
             self._removal.flow_ended(flow)
         else:
             self._removal.link_down(flow)
         if self.control_plane is not None and link.kind is LinkKind.SERVER:
             self.control_plane.link_down(link, why)
+
+    def link_to(self, name: str) -> Link | None:
+        """Return the newest link of another process to a server; None if there is none. Those for documents only are older."""
+        for link in reversed(self._to_servers.get(name, ())):
+            if link.usable and not link.reserved and isinstance(link, RemoteLink) and link.worker != SUPERVISOR:
+                return link
+        return None
