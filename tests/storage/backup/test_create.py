@@ -141,6 +141,28 @@ def test_files_outside_the_folder_are_included_and_listed(backed_up: Organisatio
     users.close()
 
 
+def test_secrets_that_the_topology_names_are_included(backed_up: Organisation, tmp_path: Path) -> None:
+    """Without them, a restored server would not start."""
+    folder, names = tmp_path / "e", ("secrets/valkey", "secrets/store.pem", "secrets/store.key", "secrets/turn")
+    shutil.copytree(backed_up.folder, folder)
+    (folder / "secrets").mkdir()
+    for name in names:
+        (folder / name).write_bytes(name.encode())
+        (folder / name).chmod(0o600)
+    password, chain, key, turn = names
+    valkey = f"{{password_file: {password}, anchors: [ca/root.pem], certificate: {chain}, key: {key}}}"
+    text = (folder / "topology.yaml").read_text()
+    text += f"\nstorage: {{bindings: 'valkeys://store.example.test', valkey: {valkey}}}\n"
+    text += f"turn: {{servers: ['turn:turn.example.test'], secret_file: {turn}}}\n"
+    (folder / "topology.yaml").write_text(text)
+    file = tmp_path / "x.backup"
+    back_up(folder / "topology.yaml", file, PASSPHRASE, datetime.now(UTC))
+    restore(file, tmp_path / "new", PASSPHRASE, "ada", datetime.now(UTC))
+    for name in names:
+        assert (tmp_path / "new" / name).read_bytes() == name.encode()
+        assert stat.S_IMODE((tmp_path / "new" / name).stat().st_mode) == 0o600
+
+
 def test_users_are_copied_into_a_database_without_users_only(backed_up: Organisation, tmp_path: Path) -> None:
     """Users in PostgreSQL are copied like this as well: row by row."""
     url = backed_up.load().users_url

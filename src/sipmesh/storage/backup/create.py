@@ -213,6 +213,7 @@ def _named(loaded: Loaded) -> Iterator[str]:
     for entry in topology.authorities:
         yield from (*entry.anchors, *(name for name in entry.crls if not is_url(name)))
     yield from _of_servers(topology)
+    yield from _of_services(topology)
     if loaded.users_file is not None:
         inside = loaded.users_file.is_relative_to(loaded.folder)
         yield str(loaded.users_file.relative_to(loaded.folder) if inside else loaded.users_file)
@@ -228,6 +229,15 @@ def _of_servers(topology: Topology) -> Iterator[str]:
                 yield from (pair.certificate, pair.key)
             if pool.role is Role.MANAGEMENT:
                 yield from (server.signer_certificate_file, server.signer_key_file)
+
+
+def _of_services(topology: Topology) -> Iterator[str]:
+    """Return the files with which servers log in to the store of registrations, and the secret of the TURN servers."""
+    store = topology.storage.valkey
+    yield from store.anchors
+    yield from (name for name in (store.password_file, store.certificate, store.key) if name is not None)
+    if topology.turn is not None:
+        yield topology.turn.secret_file
 
 
 def _content(file: Path) -> bytes:
