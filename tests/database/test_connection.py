@@ -6,7 +6,8 @@ import os
 import signal
 import sqlite3
 import stat
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -90,13 +91,44 @@ def test_connection_in_use_during_close_is_closed_afterwards(url: str) -> None:
         ours.cursor().execute("SELECT 1")
 
 
+@contextmanager
+def as_another_user() -> Iterator[None]:
+    """Do what is in the block without the rights of root."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def test_file_of_another_user_is_an_error_that_says_who_runs_this(tmp_path: Path) -> None:
+    """Commands of management are to run as the user of the servers."""
+    (tmp_path / "x.db").touch(0)
+    with as_another_user(), pytest.raises(OperatorError, match=f"run this as the user who owns {tmp_path}"):
+        Database(tmp_path / "x.db", "things").engine.connect()
+
+
+@pytest.mark.peer("postgresql")
+def test_missing_password_is_an_error_that_says_where_to_write_it(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    monkeypatch.setenv("PGPASSFILE", str(tmp_path / "none"))
+    url = postgres_url.replace(f":{PASSWORD}@", "@")
+    with pytest.raises(OperatorError, match=r"write the password into ~/\.pgpass"):
+        used(url, DatabaseTimeouts(), "SELECT 1")
+
+
 @pytest.mark.peer("postgresql")
 def test_password_may_be_in_a_file_that_the_url_names(postgres_url: str, tmp_path: Path) -> None:
     """The URL is in the topology, which every server gets."""
     file = tmp_path / "pgpass"
     file.touch(0o600)
     file.write_text(f"*:*:*:*:{PASSWORD}\n")
-    url = make_url(postgres_url).set(password=None).update_query_dict({"passfile": str(file)})
+    url = make_url(postgres_url.replace(f":{PASSWORD}@", "@")).update_query_dict({"passfile": str(file)})
+    assert url.password is None
     database = Database(url.render_as_string(hide_password=False), "things")
     with database.border(), database.engine.connect() as db:
         assert db.execute(sql.text("SELECT 1")).scalar_one() == 1

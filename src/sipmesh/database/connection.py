@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -166,9 +167,20 @@ class Database:
             return f"make room on the disk of {self.file.parent}, or replace the disk if it has failed"
         if self.file is None and any(words in reason for words in _SLOW):
             return "check the load of the database server, and the network between it and this host"
+        if self.file is not None and _is_denied(self.file):
+            return f"run this as the user who owns {self.file.parent}"
         if "no password supplied" in reason:
             return "write the password into ~/.pgpass (mode 0600) of the user that runs sipmesh, or name a file with ?passfile="
         return "check that the database exists and accepts the login of sipmesh"
+
+
+def _is_denied(file: Path) -> bool:
+    """Tell whether this process may not read and write a file, or make it in its folder, since another user owns it."""
+    allows = partial(os.access, effective_ids=True)
+    if allows(file, os.F_OK):
+        return not allows(file, os.R_OK | os.W_OK)
+    nearest = next(folder for folder in file.absolute().parents if allows(folder, os.F_OK))
+    return not allows(nearest, os.X_OK | (os.W_OK if nearest == file.absolute().parent else 0))
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:
