@@ -31,7 +31,10 @@ async def test_second_request_uses_the_link_of_the_first(ca: Authority, here: Id
     """This also holds while the link is still being opened."""
     async with Node(ca, here) as server, Node(ca, there) as client:
         hop = client.hop("here.test", server.listen(SERVER))
+        assert not client.pool.has(hop)
         link = client.pool.obtain(hop)
+        assert client.pool.has(hop)
+        assert not client.pool.has(replace(hop, kind=LinkKind.PARTNER))
         assert client.pool.obtain(hop) is link
         await client.heard.until(lambda: client.heard.up)
         assert client.pool.obtain(hop) is link

@@ -346,11 +346,6 @@ class ServerView:
             edition=self.edition,
         )
 
-    @property
-    def opened_servers(self) -> frozenset[str]:
-        """The servers of ours to which we may open links; all others have to open theirs."""
-        return self._open[LinkKind.SERVER]
-
     def policy_on_us(self, kind: LinkKind) -> LinkPolicy:
         """Give the policy with which the peers of our links of *kind* judge us, for opened and accepted links.
 

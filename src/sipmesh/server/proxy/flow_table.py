@@ -69,7 +69,6 @@ class FlowTable:
     def apply_view(self, view: ServerView) -> None:
         """Use the addresses of *view* from now on."""
         self.view = view
-        self._opened_servers = view.opened_servers
         self._hops: dict[str, Hop] = {}
 
     def flow(self, link: Link) -> Flow:
@@ -164,7 +163,7 @@ class FlowTable:
         hop = self.hop_to(name)
         if hop is None:
             return None
-        if name not in self._opened_servers and not self._has_link(hop):
+        if not self.view.may_open_to(name) and not self._has_link(hop):
             link = self.link_elsewhere(name)
             if link is not None:
                 return self.flow(link)
