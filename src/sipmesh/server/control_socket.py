@@ -197,7 +197,8 @@ async def ask(path: Path, command: str, timeout_s: float = 5.0, **given: Any) ->
                 writer.close()
                 await writer.wait_closed()
     except (OSError, TimeoutError, ValueError) as wrong:
-        raise SipmeshError(f"the server of {path.name} does not answer: {str(wrong) or 'timeout'}") from wrong
+        why = f"within {timeout_s:g} s; see its log, and try again" if isinstance(wrong, TimeoutError) else f"({wrong})"
+        raise SipmeshError(f"{path.name.removesuffix(SOCKET_SUFFIX)} does not answer {why}") from wrong
     return result_of(answer)
 
 

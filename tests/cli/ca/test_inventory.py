@@ -47,7 +47,13 @@ def test_a_server_that_has_its_key_elsewhere_is_not_told_to_be_issued_one_here(o
 
 def test_everything_is_told_with_what_stops(organisation: Organisation) -> None:
     out = organisation.type("ca", "inventory").out
-    for told in ("phones and servers refuse it", "issuing CA", "root", "revocation list", "Without the CA"):
+    for told in (
+        "phones and servers refuse it",
+        "issuing CA",
+        "root",
+        "revocation list",
+        "If the CA renews nothing any more",
+    ):
         assert told in out
 
 

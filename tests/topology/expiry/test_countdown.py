@@ -42,8 +42,8 @@ def test_newer_crl_is_used_and_partner_crls_are_ignored(place: Place) -> None:
 def test_countdown_says_who_stops_when_and_because_of_what() -> None:
     told = Countdown(FE1, NOON + 2 * DAY, "its certificate", (FE2,))
     assert told.sentence(NOON) == (
-        "Without the CA, fe1.example.test would stop first, in 2 d (2026-11-26 12:00:00Z), at the end of its certificate; "
-        "with it fe2.example.test."
+        "If the CA renews nothing any more, fe1.example.test stops first, in 2 d (2026-11-26 12:00:00Z), when its certificate "
+        "expires. At the same time: fe2.example.test."
     )
     assert "stopped 1 d ago" in replace(told, others=()).sentence(NOON + 3 * DAY)
 

@@ -27,10 +27,10 @@ class Countdown:
     def sentence(self, at: datetime) -> str:
         """Give the countdown in one sentence."""
         left = self.ends - at
-        when = f"stopped {tell_span(left)}" if left.total_seconds() < 0 else f"would stop first, in {tell_span(left)}"
-        others = f"; with it {tell_list(self.others)}" if self.others else ""
-        ends = f"({tell_time(self.ends)}), at the end of {self.because}"
-        return f"Without the CA, {self.server} {when} {ends}{others}."
+        when = f"stopped {tell_span(left)}" if left.total_seconds() < 0 else f"stops first, in {tell_span(left)}"
+        others = f" At the same time: {tell_list(self.others)}." if self.others else ""
+        ends = f"({tell_time(self.ends)}), when {self.because} expires"
+        return f"If the CA renews nothing any more, {self.server} {when} {ends}.{others}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,9 @@ def _load_chain(path: Path) -> tuple[x509.Certificate, ...]:
     try:
         return tuple(x509.load_pem_x509_certificates(path.read_bytes()))
     except (OSError, ValueError) as error:
-        raise _unusable(path, f"no certificate can be read from it ({error})") from None
+        raise _unusable(
+            path, f"no certificate can be read from it ({getattr(error, 'strerror', None) or error})"
+        ) from None
 
 
 def _load_key(path: Path) -> type_of_key:
