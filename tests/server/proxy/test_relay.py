@@ -7,10 +7,12 @@ import asyncio
 import pytest
 
 from sipmesh.routing.registrar.registrar import RegistrarLimits
+from sipmesh.server.proxy.relay import FORGOTTEN_AT_ONCE
 from sipmesh.sip.transaction.timers import Timer
 from support.bindings import bound
 from support.memory_locations import Gate, MemoryLocations, MemoryStore
 from support.network import FE1, FE2, Network
+from support.peer import Peer
 from support.running import on_jumping_loop, until
 from support.talking import talking
 from support.ticking import SLACK_S, is_idle, ticking
@@ -52,6 +54,49 @@ async def test_registration_without_a_refresh_expires(home: Network) -> None:
         assert len(await bound(node, "sip:bob@example.test")) == 1
         await asyncio.sleep(2 * SLACK_S)
         assert (await alice.ask(alice.request("INVITE", "sip:bob@example.test"))).status == 480
+
+
+# Many transactions that are over
+
+
+async def many_calls(alice: Peer, bob: Peer, count: int) -> None:
+    """Have so many calls answered; nobody hangs up."""
+    for _ in range(count):
+        invite = alice.request("INVITE", "sip:bob@example.test")
+        await alice.send(invite)
+        await bob.reply(await bob.request_in("INVITE"), 200)
+        answered = await alice.final()
+        assert answered.status == 200
+
+
+@on_jumping_loop
+async def test_transactions_that_are_over_are_forgotten_a_part_in_each_turn_of_the_loop(home: Network) -> None:
+    async with home:
+        node = home.nodes[FE1]
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        await many_calls(alice, bob, FORGOTTEN_AT_ONCE + 20)
+        lingering = node.relay.client_transactions.lingering
+        count = len(lingering)
+        assert count >= FORGOTTEN_AT_ONCE + 20
+        await asyncio.sleep(FINAL_S + SLACK_S)
+        node.dispatch.tick()
+        assert len(lingering) == count - FORGOTTEN_AT_ONCE
+        await until(lambda: is_idle(node))
+
+
+@on_jumping_loop
+async def test_transactions_of_a_closed_link_are_forgotten_a_part_in_each_turn_of_the_loop(home: Network) -> None:
+    async with home:
+        node = home.nodes[FE1]
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        await many_calls(alice, bob, FORGOTTEN_AT_ONCE + 20)
+        (flow,) = [flow for flow in node.flow_table.sessions() if flow.sent]
+        count = len(flow.sent)
+        await bob.__aexit__()
+        await until(lambda: flow.closed or len(node.flow_table.sessions()) == 1)
+        assert len(flow.sent) == count - FORGOTTEN_AT_ONCE
+        node.dispatch.tick()
+        assert (len(flow.sent), len(node.relay.client_transactions.lingering)) == (0, 0)
 
 
 # The end of this server, and servers that do not answer

@@ -18,6 +18,7 @@ from sipmesh.server.proxy.access.end_of_flow import is_end
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.proxy.login.login_waits import PendingLogin
 from sipmesh.server.proxy.registrar.repeated_refresh import RefreshGate
+from sipmesh.server.proxy.relay import FORGOTTEN_AT_ONCE, Relay
 from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.rows import EVENT, MAX_BREADTH, PROXY_REQUIRE
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.links.link_lifecycle import LinkLifecycle
     from sipmesh.server.proxy.links.remote_events import RemoteEvents
     from sipmesh.server.proxy.registrar.registrations import Registrations
-    from sipmesh.server.proxy.relay import Relay
     from sipmesh.server.proxy.roles import Decide
     from sipmesh.server.proxy.siblings.siblings import Siblings
     from sipmesh.server.quotas.limited_log import LimitedLog
@@ -91,6 +91,7 @@ class Dispatch(LinkEvents):
         overload: OverloadControl,
         home_flows: HomeFlows,
         access: AccessProxy,
+        call_soon: Callable[[Callable[[], None]], object],
         max_exchanges: int = 50_000,
     ) -> None:
         self.names, self.decide = names, decide
@@ -100,12 +101,13 @@ class Dispatch(LinkEvents):
         self._request_logins = request_logins
         self._tokens, self._branches, self._log = tokens, branches, log
         self.accounts, self._max_exchanges = accounts, max_exchanges
-        self.is_draining = False
+        self.is_draining = self._is_sweeping = False
         self._overload, self._admission = overload, admission
         self._refresh_gate = RefreshGate(registrations, overload, relay, max_exchanges)
         self._control_plane: ControlPlane | None = None
         self.home_flows, self.access = home_flows, access
         self._siblings: Siblings | None = None
+        self._call_soon = call_soon
 
     def __repr__(self) -> str:
         return f"<Dispatch {self._relay!r}, {self._executor!r}>"
@@ -337,11 +339,25 @@ class Dispatch(LinkEvents):
 
     def tick(self) -> None:
         """Remove what has expired; called about twice a second."""
-        self._attempt("expired transactions not removed", self._relay.sweep)
+        if not self._is_sweeping:
+            self._sweep()
         self.accounts.sweep()
         self._log.sweep()
         self._registrations.sweep()
         self._attempt("event state not swept", self._events.sweep)
+
+    def _sweep(self) -> None:
+        """Remove a part of the transactions that have expired, and the rest in later turns of the loop.
+
+        Under load there are tens of thousands: to remove them at once would stop the loop for as many microseconds, and more.
+        """
+        self._is_sweeping = False  # also if it fails: then the next tick goes on
+        self._attempt("expired transactions not removed", self._sweep_part)
+
+    def _sweep_part(self) -> None:
+        if self._relay.sweep(FORGOTTEN_AT_ONCE):
+            self._is_sweeping = True
+            self._call_soon(self._sweep)
 
 
 def _not_to_be_forwarded(request: Request) -> Answer | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -49,6 +50,9 @@ TOO_LARGE_A_BODY: Final = 413
 MESSAGE_TOO_LARGE: Final = 513
 REQUEST_TERMINATED: Final = 487
 FIRST_FINAL: Final = 200
+
+FORGOTTEN_AT_ONCE: Final = 128
+"""Transactions that are forgotten in one turn of the event loop: half a millisecond."""
 
 
 class Access:
@@ -112,6 +116,7 @@ class Relay:
         self._privacy, self._answerers, self._outages = privacy, answerers, outages
         self._media, self._release = media, release
         self.calls_started = 0
+        self._closed: deque[Flow] = deque()  # closed links that have transactions
         self.waits_elsewhere: Callable[[Link], bool] = nothing_waits
 
     def __repr__(self) -> str:
@@ -122,15 +127,37 @@ class Relay:
         """How many branches wait for their final response."""
         return self.client_transactions.load
 
-    def sweep(self) -> None:
-        """Handle every deadline that has passed."""
+    def sweep(self, most: int) -> bool:
+        """Handle *most* deadlines that have passed, and what is left of closed links; return whether there may be more."""
         now = self._clock()
-        while (sent := self.client_transactions.pop_timed_out(now)) is not None:
+        while most > 0 and (sent := self.client_transactions.pop_timed_out(now)) is not None:
             self._timed_out(sent)
-        while (proxied := self.server_transactions.silent.pop_expired(now)) is not None:
+            most -= 1
+        while most > 0 and (proxied := self.server_transactions.silent.pop_expired(now)) is not None:
             self._leave_silent(proxied)
-        self.client_transactions.sweep(now)
-        self.server_transactions.sweep(now)
+            most -= 1
+        most = self.client_transactions.sweep(now, most)
+        most = self.server_transactions.sweep(now, most)
+        return most == 0 or self._forget_closed(most)
+
+    def _forget_closed(self, most: int) -> bool:
+        """Forget *most* transactions of a closed link, whose turn it is; return whether there are more, of it or of others."""
+        if not self._closed:
+            return False
+        flow = self._closed.popleft()
+        if self._forget_transactions(flow, most):
+            self._closed.append(flow)
+        return len(self._closed) > 0
+
+    def _forget_transactions(self, flow: Flow, most: int) -> bool:
+        """Forget *most* transactions of a link that is closed; return whether there are more."""
+        while most > 0 and flow.served:
+            self.server_transactions.drop(flow.served.popitem()[1])
+            most -= 1
+        while most > 0 and flow.sent:
+            self.client_transactions.drop(flow.sent.popitem()[1])
+            most -= 1
+        return most == 0
 
     def _timed_out(self, sent: SentBranch) -> None:
         """Handle timers B, C and F: no final response has arrived."""
@@ -304,11 +331,16 @@ class Relay:
             self._lose(sent)
 
     def link_down(self, flow: Flow) -> None:
-        """Fail every branch that was sent on this link, and cancel the requests that were received on it."""
-        for proxied in list(flow.served.values()):
+        """Fail every branch that waits on this link, and cancel the requests that were received on it.
+
+        Many transactions that are over are forgotten later, by `sweep`: a link may have a hundred thousand of them.
+        """
+        for proxied in [proxied for proxied in flow.served.values() if not proxied.is_answered]:
             self._abandon(proxied)
-        for sent in list(flow.sent.values()):
+        for sent in [sent for sent in flow.sent.values() if sent.transaction.pending]:
             self._lose(sent)
+        if self._forget_transactions(flow, FORGOTTEN_AT_ONCE):
+            self._closed.append(flow)
 
     def _lose(self, sent: SentBranch) -> None:
         """Fail a branch whose link is gone."""

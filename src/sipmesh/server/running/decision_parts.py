@@ -129,6 +129,7 @@ class DecisionParts:
             overload=overload,
             home_flows=self.home_flows,
             access=self.access,
+            call_soon=setup.loop.call_soon,
         )
 
     def apply(self, version: PreparedVersion) -> None:

@@ -122,10 +122,12 @@ class ClientTransactions:
             self.unanswered += 1
             self.drop(sent)
 
-    def sweep(self, now: float) -> None:
-        """End the branches whose further final responses are not awaited any more."""
-        while (sent := self.lingering.pop_expired(now)) is not None:
+    def sweep(self, now: float, most: int) -> int:
+        """End *most* branches whose further final responses are not awaited any more; give how many fewer there were."""
+        while most > 0 and (sent := self.lingering.pop_expired(now)) is not None:
             self.drop(sent)
+            most -= 1
+        return most
 
     def drop(self, sent: SentBranch) -> None:
         """Forget a branch: a response to it matches nothing any more."""

@@ -107,10 +107,12 @@ class ServerTransactions:
         if proxied not in self.silent:
             self.silent.add(proxied, self._clock())
 
-    def sweep(self, now: float) -> None:
-        """End the INVITEs whose timer L has fired."""
-        while (proxied := self.ending.pop_expired(now)) is not None:
+    def sweep(self, now: float, most: int) -> int:
+        """End *most* INVITEs whose timer L has fired; give how many fewer there were."""
+        while most > 0 and (proxied := self.ending.pop_expired(now)) is not None:
             self.drop(proxied)
+            most -= 1
+        return most
 
     def drop(self, proxied: ProxiedRequest) -> None:
         """Serve a request no longer."""
