@@ -68,6 +68,18 @@ async def test_each_command_of_a_server_that_follows_names_the_leader(pool: Pool
         with pytest.raises(NotLeadingError, match=LEADS):
             await network.ask(MGMT2, "block", name="evil.test")
         assert history(pool) == before
+        draft = pool.network.folder(MGMT2) / "topology.yaml"
+        written = draft.read_bytes()
+        for arguments in (
+            ["ca", "root", "prepare"],
+            ["ca", "root", "retire"],
+            ["topology", "add", "domain", "more.test"],
+            ["partner", "unblock", "evil.test"],
+            ["console", "token", "carol"],
+        ):
+            assert LEADS in await type_at(pool, MGMT2, arguments, code=1), arguments
+        assert draft.read_bytes() == written
+        await type_at(pool, MGMT, ["topology", "add", "domain", "more.test"])
         add = ["user", "add", "carol@example.test", "--password-stdin"]
         assert LEADS in await type_at(pool, MGMT2, add, typed="a-long-secret\n", code=1)
         await type_at(pool, MGMT, add, typed="a-long-secret\n")  # nobody has added the user before

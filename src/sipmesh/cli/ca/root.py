@@ -13,6 +13,7 @@ from sipmesh.cli.control_client import ask_one, links_of, reload, say_reloaded
 from sipmesh.cli.output import GOOD, WARN, cell, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.publish import management_socket
+from sipmesh.cli.topology.remote_servers import must_lead
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.offline.request import OfflineKind
 
@@ -85,6 +86,7 @@ def prepare(*, topology: TopologyFile = HERE) -> None:
     from sipmesh.topology.document.changes import add_root, edit
 
     place = Place(topology)
+    must_lead(place)
     made = place.generations().prepare(datetime.now(UTC))
     anchor, crls = _names(place, made)
     draft = edit(place.file, lambda text: add_root(text, anchor, crls))
@@ -131,6 +133,7 @@ def retire(*, topology: TopologyFile = HERE) -> None:
     from sipmesh.topology.document.changes import edit, remove_root
 
     place = Place(topology)
+    must_lead(place)
     generations = place.generations()
     if generations.next is not None or generations.is_crossed or not generations.old:
         raise OperatorError(f"there is no root to retire. {_following(place)}")

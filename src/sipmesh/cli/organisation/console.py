@@ -11,7 +11,7 @@ import typer
 from sipmesh.cli.control_client import ask_one
 from sipmesh.cli.output import GOOD, duration, plural, say, say_json
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
-from sipmesh.cli.topology.remote_servers import note
+from sipmesh.cli.topology.remote_servers import must_lead, note
 from sipmesh.cli.users.passwords import FromStdin, new_password
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.storage.audit_act import AuditAct
@@ -89,9 +89,11 @@ def token(
     from sipmesh.topology.document import yaml_edit
     from sipmesh.topology.document.changes import edit
 
+    place = Place(topology)
+    must_lead(place)
     made = secrets.token_urlsafe(32)
     operator = {"name": name, "role": str(role), "token_sha256": hash_of(made)}
-    edit(Place(topology).file, lambda text: yaml_edit.append(text, ("console", "operators"), operator))
+    edit(place.file, lambda text: yaml_edit.append(text, ("console", "operators"), operator))
     say(f"{name} is in the draft as {role}. The token, which is not shown again:", style=GOOD)
     say(made)
     say("To put it in force: sipmesh topology publish -m WHY")

@@ -12,6 +12,7 @@ from sipmesh.cli.output import BAD, GOOD, say, say_json
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.change import must_have_draft
 from sipmesh.cli.topology.publish import unpublished
+from sipmesh.cli.topology.remote_servers import must_lead
 from sipmesh.topology.builder.outline import Kind
 from sipmesh.trust.role import Role
 
@@ -55,6 +56,8 @@ def apply(topology: TopologyFile, change: Callable[[str], str], *, dry_run: bool
 
     place = Place(topology)
     must_have_draft(place)
+    if not dry_run:
+        must_lead(place)
     before = links_of(place)
     made = edit_text(topology, change, dry_run=dry_run)
     pending = unpublished(place, made.loaded)

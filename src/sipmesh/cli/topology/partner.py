@@ -14,6 +14,7 @@ from sipmesh.cli.output import BAD, GOOD, WARN, cell, duration, say, say_json, s
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.change import Change
 from sipmesh.cli.topology.publish import WAIT_S, Wait, publish_block, unpublished
+from sipmesh.cli.topology.remote_servers import must_lead
 from sipmesh.errors import OperatorError
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.topology.document.media_policy import MediaPolicy
@@ -76,6 +77,7 @@ def add(
     from sipmesh.topology.document.changes import add_partner, edit
 
     place = Place(topology)
+    must_lead(place)
     change = Change(place)
     crls = _files_among(crl)  # before a file is copied
     _warn_of_crls([name for name in crl if is_url(name)], ca, place)

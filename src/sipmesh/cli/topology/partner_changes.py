@@ -12,6 +12,7 @@ from sipmesh.cli.place import HERE, Place, TopologyFile
 from sipmesh.cli.topology.build import DryRun
 from sipmesh.cli.topology.change import Change
 from sipmesh.cli.topology.publish import WAIT_S, Force, Wait
+from sipmesh.cli.topology.remote_servers import must_lead
 from sipmesh.errors import OperatorError
 
 Domain = Annotated[str, typer.Argument(metavar="DOMAIN", help="One of the partner's SIP domains.")]
@@ -90,7 +91,10 @@ def _apply(
     """Edit the draft and put it in force; if management refuses to publish it, the draft is as before."""
     from sipmesh.topology.document.changes import edit_text
 
-    change = Change(Place(topology))
+    place = Place(topology)
+    change = Change(place)
+    if not dry_run:
+        must_lead(place)
     made = edit_text(topology, edit, dry_run=dry_run)
     for line in made.diff:
         say(line, style={"+": GOOD, "-": BAD}.get(line[:1], ""))
