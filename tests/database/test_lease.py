@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sql
 
 from sipmesh.database import lease as lease_module
-from sipmesh.database.connection import Database
+from sipmesh.database.connection import Database, DatabaseTimeouts
 from sipmesh.database.lease import Lease
 from sipmesh.database.number_ceilings import FENCING_NUMBERS
 from sipmesh.errors import NotLeadingError, OperatorError
@@ -71,6 +71,42 @@ def test_leader_whose_lease_has_expired_goes_on_if_nobody_else_leads(database: D
     assert write(database, first) == 1
     assert first.claim()
     assert first.fencing == 1
+
+
+@pytest.mark.peer("postgresql")
+def test_leader_that_writes_for_longer_than_its_lease_goes_on_leading(postgres_url: str) -> None:
+    """It renews the lease meanwhile, and another server neither waits for the transaction nor takes the lease after it."""
+    database = Database(postgres_url, "things", DatabaseTimeouts(lock_s=0.2))
+    first, second = Lease(database, A), Lease(database, B)
+    assert first.claim()
+    with database.engine.begin() as db:
+        assert first.enter(db) == 1
+        expire(database)
+        assert not second.claim()
+        assert (first.renew(), first.claim()) == (True, True)
+        expire(database)
+        with database.engine.begin() as other:
+            assert first.enter(other) == 1  # writers do not wait for each other
+        assert first.renew()
+    assert not second.claim()
+    expire(database)
+    assert second.claim()
+    assert second.fencing == 2
+
+
+def test_only_a_lease_that_is_ours_and_not_released_is_renewed(database: Database) -> None:
+    first, second = Lease(database, A), Lease(database, B)
+    assert not first.renew()
+    assert first.claim()
+    expire(database)
+    assert (second.renew(), first.renew()) == (False, True)
+    assert not second.claim()
+    with database.engine.begin() as db:
+        db.execute(sql.text("UPDATE management_lease SET until = 0"))  # as `release` does, in another thread
+    assert not first.renew()
+    assert second.claim()
+    assert not first.renew()
+    assert not Lease(database).renew()
 
 
 def test_number_that_was_overtaken_is_never_used_again(database: Database) -> None:

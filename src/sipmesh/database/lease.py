@@ -4,6 +4,9 @@ Each document that management signs carries the number, and a server refuses a d
 transaction that writes calls `Lease.enter` first. So a leader that was stopped, and overtaken meanwhile, writes nothing and
 reaches nobody.
 
+A leader that writes keeps the lease, however long that takes. It renews the row without waiting for its own transactions. Another
+server does not wait for these transactions either: while there is one, it cannot lead.
+
 A network with one management server has no holder: its number changes only if a backup is restored. Times are seconds since 1970,
 by the clock of the database.
 """
@@ -15,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import sqlalchemy as sql
+from sqlalchemy.exc import OperationalError
 
 from sipmesh.database.connection import Database
 from sipmesh.database.number_ceilings import FENCING_NUMBERS
@@ -25,6 +29,7 @@ LEASE_S: Final = 5.0
 """Seconds without a renewal after which another server may lead; the leader renews each second."""
 LONGEST_LEASE_S: Final = 2 * LEASE_S
 """A lease that has longer to run is free: no leader has written it. Clocks of databases may be set back by the difference."""
+_LOCK_NOT_AVAILABLE: Final = "55P03"  # a code of PostgreSQL (Appendix A)
 
 _schema = sql.MetaData()
 # One row. A transaction that writes locks it against a new leader until it is committed.
@@ -119,14 +124,52 @@ class Lease:
         """
         if not self.is_of_pool:
             return True
-        with self._database.border(), self._database.engine.begin() as db:
-            number = self._claimed(db)
+        with self._database.border():
+            try:
+                with self._database.engine.begin() as db:
+                    number = self._claimed(db)
+            except _WriterAtWorkError:
+                number = 0
         self.fencing = number
         return bool(number)
 
+    def renew(self) -> bool:
+        """Go on leading for `LEASE_S` more; False if the lease was released, or another server leads. Any thread may call it.
+
+        Raises `OperatorError` if the database cannot be used.
+        """
+        number = self.fencing
+        if not self.is_of_pool or not number:
+            return False
+        with self._database.border(), self._database.engine.begin() as db:
+            return self._prolong(db, number, _lease.c.until > 0)
+
+    def _prolong(self, db: sql.Connection, number: int, *also: sql.ColumnElement[bool]) -> bool:
+        """Set the end of our lease with *number*. No transaction of this server that writes is waited for (`enter`)."""
+        ours = (_lease.c.holder == self.holder) & (_lease.c.fencing == number)
+        until = time_of(db) + LEASE_S
+        return bool(db.execute(_lease.update().where(ours, *also).values(until=until)).rowcount)
+
     def _claimed(self, db: sql.Connection) -> int:
         """Take or renew the lease; returns the fencing number, 0 if another server leads."""
-        _lock(db)
+        state = self._state_in(db)
+        if state is not None:
+            self._must_count(state.fencing)
+            is_ours = self._is_ours(state)
+            if is_ours and state.fencing >= self.floor and self._prolong(db, state.fencing):
+                return state.fencing
+            if not is_ours and not state.is_free:
+                return 0
+            _lock(db, waits=is_ours)
+        else:
+            _lock(db)
+        return self._taken(db)
+
+    def _is_ours(self, state: LeaseState) -> bool:
+        return state.holder == self.holder and self.fencing in (0, state.fencing)
+
+    def _taken(self, db: sql.Connection) -> int:
+        """Take the lease if it is free, while no other transaction writes; returns the fencing number, or 0."""
         state, now = self._state_in(db), time_of(db)
         if state is not None:
             self._must_count(state.fencing)
@@ -135,7 +178,7 @@ class Lease:
             row = {"id": 1, "holder": self.holder, "fencing": number, "until": now + LEASE_S, "since": now}
             db.execute(_lease.insert().values(row))
             return number
-        is_ours = state.holder == self.holder and self.fencing in (0, state.fencing)
+        is_ours = self._is_ours(state)
         if is_ours and state.fencing >= self.floor:
             db.execute(_lease.update().values(until=now + LEASE_S))
             return state.fencing
@@ -175,7 +218,9 @@ class Lease:
             self._must_count(number := fencing_in(db))
             self.fencing = number
             return number
-        row = db.execute(sql.select(_lease.c.holder, _lease.c.fencing).with_for_update(read=True)).first()
+        # The lock of the table, which this statement takes too, keeps out a new leader. That of the row lets us renew the lease.
+        holding = sql.select(_lease.c.holder, _lease.c.fencing).with_for_update(read=True, key_share=True)
+        row = db.execute(holding).first()
         if row is not None:
             self._must_count(row.fencing)
         if row is None or not self.fencing or (row.holder, row.fencing) != (self.holder, self.fencing):
@@ -253,9 +298,18 @@ def time_of(db: sql.Connection) -> float:
     return float(db.execute(sql.text("SELECT (julianday('now') - 2440587.5) * 86400.0")).scalar_one())
 
 
-def _lock(db: sql.Connection) -> None:
-    """Wait until no other transaction writes, and let none begin."""
+class _WriterAtWorkError(Exception):
+    """A transaction of the leader writes now."""
+
+
+def _lock(db: sql.Connection, *, waits: bool = True) -> None:
+    """Let no other transaction write. If one does, wait until it ends, or raise `_WriterAtWorkError` if *waits* is False."""
     if db.dialect.name == "postgresql":
-        db.exec_driver_sql("LOCK TABLE management_lease IN EXCLUSIVE MODE")
+        try:
+            db.exec_driver_sql(f"LOCK TABLE management_lease IN EXCLUSIVE MODE{'' if waits else ' NOWAIT'}")
+        except OperationalError as wrong:
+            if not waits and getattr(wrong.orig, "sqlstate", "") == _LOCK_NOT_AVAILABLE:
+                raise _WriterAtWorkError from None
+            raise
     else:
         db.execute(_lease.update().values(id=1))

@@ -122,6 +122,7 @@ class Controller:
         self._logged_fault = ""  # why a version of the database does not count here
         management_db.lease.floor = versions.documents.fencing
         self.leadership = Leadership(management_db.lease, self, log)
+        self.leadership.begin()
         self._issuing.finish_own()
         if self.leadership.leads:
             self._renew_own()  # before it listens: certificates that expired while it was off must not stop it from starting

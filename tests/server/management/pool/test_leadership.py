@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from sipmesh.database.connection import Database
 from sipmesh.database.lease import Lease
 from sipmesh.errors import NotLeadingError, OperatorError
 from sipmesh.server.management.pool.leadership import Leadership
-from support.running import on_loop, until
+from support.running import LOOK_AGAIN_S, on_loop, until
 from support.telling import Told
 
 A, B = "mgmt1.example.test", "mgmt2.example.test"
@@ -64,6 +65,25 @@ async def test_second_server_follows_until_the_first_does_not_renew_its_lease(da
     await until(lambda: follower.is_ready)
     assert (first.told, second.told) == (["step down", "follow"], ["follow", "follow", "lead"])
     assert [line["fencing"] for line in told.events("leads the management pool")] == [2]
+
+
+@pytest.mark.wide
+@on_loop
+async def test_leader_whose_event_loop_is_busy_keeps_its_lease(database: Database) -> None:
+    """Such as with the certificates of many servers, after a new root: this test keeps the loop to itself."""
+    lease, other = Lease(database, A), Lease(database, B)
+    leader = Leadership(lease, Candidate(), Told().log)
+    leader.begin()
+    expire(database)
+    looks = threading.Event()
+    while (state := other.state()) is None or state.is_free:
+        looks.wait(LOOK_AGAIN_S)
+    assert not other.claim()
+    await leader.keep()
+    assert (leader.leads, lease.fencing) == (True, 1)
+    await leader.release()
+    assert other.claim()
+    leader.close()
 
 
 @on_loop

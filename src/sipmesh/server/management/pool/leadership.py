@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import OperatorError
+from sipmesh.server.management.pool.lease_renewal import LeaseRenewal
 
 if TYPE_CHECKING:
     from sipmesh.database.lease import Lease, PoolMember
@@ -42,12 +44,18 @@ class Leadership:
         self._lease, self._candidate, self._log = lease, candidate, log
         lease.is_kept = True
         self.leads = self.is_ready = lease.claim()
+        self._renewal = LeaseRenewal(lease)
         self.fault = ""
         self._taking_over: asyncio.Task[None] | None = None
         self.members: list[PoolMember] = []
 
     def __repr__(self) -> str:
         return f"<Leadership of {self._lease.holder or 'the only server'}: {'leads' if self.leads else 'follows'}>"
+
+    def begin(self) -> None:
+        """Let a thread renew the lease, from now on, whenever the event loop is too busy to claim it in time."""
+        if self._lease.is_of_pool:
+            self._renewal.start()
 
     async def keep(self) -> None:
         """Claim or renew the lease, and react if another server leads now, or no other one does any more."""
@@ -68,7 +76,10 @@ class Leadership:
             self.fault = ""
 
     def _claim(self, version: int) -> tuple[bool, list[PoolMember]]:
-        return self._lease.claim(), self._lease.report(version)
+        began = time.monotonic()
+        leads = self._lease.claim()
+        self._renewal.claimed(began)
+        return leads, self._lease.report(version)
 
     async def _change(self, *, leads: bool) -> None:
         before, self.leads = self.leads, leads
@@ -95,6 +106,7 @@ class Leadership:
 
     def close(self) -> None:
         """End this server's part: nothing in its process claims the lease at intervals any more, or acts under its number."""
+        self._renewal.stop()
         if self._taking_over is not None:
             self._taking_over.cancel()
         if self._lease.is_of_pool:
@@ -102,6 +114,7 @@ class Leadership:
 
     async def release(self) -> None:
         """Let another server lead at once, at the end of this server."""
+        self._renewal.stop()
         if self.leads and self._lease.is_of_pool:
             try:
                 await asyncio.to_thread(self._lease.release)
