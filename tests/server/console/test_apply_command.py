@@ -109,6 +109,31 @@ async def test_link_that_works_no_more_takes_the_version_back(tmp_path: Path) ->
 
 @on_loop
 @pytest.mark.wide
+async def test_server_that_is_stopped_is_named_and_does_not_take_the_version_back(tmp_path: Path) -> None:
+    """The API names it in `unreached`, and the page in a sentence. FE2 has never been started."""
+    async with (
+        management_with_console(tmp_path) as network,
+        Visitor(network, "otto-token") as operator,
+        Visitor(network) as reader,
+    ):
+        await network.start(FE1, EDGE)
+        await network.acknowledged(1, FE1, EDGE)
+        network.edit(lambda document: document.update(sites=["berlin"]))
+        network.edit(lambda document: servers_of(document, EDGES)[0].update(site="berlin"))
+        report = (await apply(operator, wait_s=2)).json
+        assert (report["version"], report["rolled_back"], report["faults"]) == (2, 0, [])
+        assert report["unreached"] == [FE2]
+        assert links_of(report) == {(FE1, EDGE): True, (EDGE, FE1): True}
+        await reader.log_in("operator")
+        network.edit(lambda document: document.update(media="any"))
+        plan = await network.ask(MGMT, "plan")
+        form = {"why": "media", "base": str(plan["base"]), "digest": plan["digest"], "wait_s": "2"}
+        page = (await reader.post("/apply", **form)).text
+        assert f"its verification has passed. Management had no contact with {FE2}," in page
+
+
+@on_loop
+@pytest.mark.wide
 async def test_plan_that_issues_certificates_needs_a_security_officer(tmp_path: Path) -> None:
     async with (
         running(tmp_path) as network,

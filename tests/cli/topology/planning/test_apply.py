@@ -18,11 +18,11 @@ from sipmesh.topology.document.load import load
 from support.managed import MGMT as MANAGEMENT
 from support.managed import Managed, servers_of, without
 from support.network import EDGE as OUTER
-from support.network import EDGES, FE2, POOL2
+from support.network import EDGES, FE2, FE3, FE4, POOL2
 from support.network import FE1 as FRONT_END
 from support.prepared import answered
 from support.publisher import published
-from support.running import on_loop
+from support.running import on_loop, until
 
 FE1, EDGE, MGMT = "fe1.example.com", "edge1.example.com", "mgmt.example.com"
 
@@ -224,3 +224,56 @@ async def test_link_that_a_server_on_another_machine_cannot_open_takes_the_versi
         assert passed[FRONT_END, OUTER]
         assert passed[OUTER, FRONT_END]
         assert passed[MANAGEMENT, FRONT_END]
+
+
+NEVER_STARTED = (FE3, FE4)
+
+
+async def with_a_stopped_server(managed: Managed) -> None:
+    """Run every server, and stop the second front end until management knows it."""
+    await managed.start(MANAGEMENT, FRONT_END, FE2, OUTER)
+    await managed.acknowledged(1, FRONT_END, FE2, OUTER)
+    await managed.stop(FE2)
+    known = managed.master.network.snapshot
+    await until(lambda: not any(one.linked for member, one in known(1).known if member.name == FE2))
+
+
+@pytest.mark.wide
+@on_loop
+async def test_server_that_was_stopped_before_is_named_and_does_not_take_the_version_back(managed: Managed) -> None:
+    """A site is changed while one server is under maintenance; that server gets the version when it starts."""
+    async with managed:
+        await with_a_stopped_server(managed)
+        managed.edit(lambda document: document.update(sites=["berlin"]))
+        managed.edit(lambda document: [one.update(site="berlin") for one in servers_of(document, EDGES)])
+        given = ("topology", "apply", "-m", "a site", "--wait", "2")
+        applied = json.loads(await managed.type(*given, "--json"))
+        assert (applied["version"], applied["rolled_back"], applied["faults"]) == (2, 0, [])
+        assert applied["unreached"] == applied["missing"] == [FE2, *NEVER_STARTED]
+        checked = [check["check"] for check in applied["checks"]]
+        assert FRONT_END in {check["opener"] for check in checked}
+        assert not [check for check in checked if FE2 in (check["opener"], check["target"].partition(":")[0])]
+        managed.edit(lambda document: document.update(media="any"))
+        told = await managed.type(*given)
+        assert f"Management had no contact with {', '.join((FE2, *NEVER_STARTED))}, before the" in told
+        assert "The verification has passed." in told
+        await managed.start(FE2)
+        await managed.acknowledged(3, FE2)
+
+
+@pytest.mark.wide
+@on_loop
+async def test_server_that_had_contact_and_fails_takes_the_version_back_though_another_was_stopped(
+    managed: Managed,
+) -> None:
+    """The twin: the edge ran before, and nobody reaches it under the new version."""
+    async with managed:
+        await with_a_stopped_server(managed)
+        managed.edit(lambda document: servers_of(document, EDGES)[0].update(address="127.0.0.9", bind=HOST))
+        given = ("topology", "apply", "-m", "it moves", "--wait", "2", "--json")
+        applied = json.loads(await managed.type(*given, code=1))
+        assert (applied["version"], applied["rolled_back"]) == (2, 3)
+        assert applied["unreached"] == [FE2, *NEVER_STARTED]
+        assert {fault.partition(":")[0] for fault in applied["faults"]} >= {f"{FRONT_END} → {OUTER}"}
+        assert not [fault for fault in applied["faults"] if FE2 in fault]
+        await managed.in_force(3)

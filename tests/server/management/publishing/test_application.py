@@ -14,8 +14,11 @@ from sipmesh.server.management.publishing import application
 from sipmesh.server.management.publishing.application import Application, Publication
 from sipmesh.server.management.publishing.certificate_needs import CertificateNeed, IssuedBy
 from sipmesh.server.management.publishing.link_checks import Check, Checked
-from sipmesh.server.management.replies import Acknowledgement, CrlsReply, PutInForce
+from sipmesh.server.management.replies import Acknowledgement, CrlsReply, MemberReply, PutInForce
+from sipmesh.topology.builder.link_changes import AllowedLink
 from sipmesh.topology.document.load import Loaded
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
 from support.network import EDGE, FE1, FE2
 
 NEED = CertificateNeed(FE1, "its certificate lacks example.net", IssuedBy.APPLY)
@@ -25,7 +28,8 @@ NEED = CertificateNeed(FE1, "its certificate lacks example.net", IssuedBy.APPLY)
 class Recorder:
     """A host that records what it is told. *refused* has the commands that fail, *missing* the servers that do not confirm.
 
-    *broken*: each link fails that is probed after the publication. *unfetched* says why no server fetches a CRL.
+    *broken*: each link fails that is probed after the publication. *unfetched* says why no server fetches a CRL. Management has
+    no contact with the *stopped* servers, until they have *come*.
     """
 
     example: Organisation
@@ -33,6 +37,8 @@ class Recorder:
     missing: tuple[str, ...] = ()
     broken: bool = False
     unfetched: str = ""
+    stopped: tuple[str, ...] = ()
+    come: bool = False
     done: list[str] = field(default_factory=list)
     draft: str = "topology.yaml"
 
@@ -42,12 +48,17 @@ class Recorder:
         if command.name in self.refused:
             raise SipmeshError(f"{command.name} is refused")
         if command.name == "network":
-            return _Members()
+            return _Members(self._members())
         if command.name == "fetch-crls":
             return [CrlsReply(server, self.unfetched, ()) for server in given["servers"]]
         if command.name == "acknowledged":
             return Acknowledgement(given["version"], self.missing, (), 2)
         return PutInForce(given["base"] + 1)
+
+    def _members(self) -> Sequence[MemberReply]:
+        """Give every server if one is stopped; none of them reports anything."""
+        away = () if self.come and "publish" in self.done else self.stopped
+        return [_member(name, reached=name not in away) for name in (FE1, FE2, EDGE) if self.stopped]
 
     def issue(self, loaded: Loaded, name: str) -> None:
         """Issue in place of `sipmesh ca issue`."""
@@ -66,10 +77,17 @@ class Recorder:
         return [Checked(check, passed=not fails, told="refused" if fails else "200 OK") for check in checks]
 
 
+@dataclass
 class _Members:
-    """The part of a reply that is read: no server reports anything."""
+    """The part of a reply that is read."""
 
-    servers = ()
+    servers: Sequence[MemberReply]
+
+
+def _member(name: str, *, reached: bool) -> MemberReply:
+    return MemberReply(
+        server=name, role=Role.FRONT_END, pool="a", faults=(), linked=reached, why_not="", reached=reached
+    )
 
 
 def planned(example: Organisation, **changes: Any) -> Publication:
@@ -127,6 +145,32 @@ def test_server_that_does_not_confirm_is_a_fault(example: Organisation) -> None:
     report = run(Recorder(example, missing=(FE2,)), planned(example))
     assert report.faults[0] == f"{FE2} has not confirmed the version within 5 s"
     assert report.rolled_back == 3
+
+
+def test_server_that_was_stopped_before_is_named_and_is_neither_awaited_nor_verified(example: Organisation) -> None:
+    host = Recorder(example, missing=(FE2,), stopped=(FE2,))
+    report = run(host, planned(example, links_appear=[AllowedLink(EDGE, FE2, LinkKind.SERVER)]))
+    assert (report.faults, report.rolled_back, report.missing, report.unreached) == ([], 0, (FE2,), [FE2])
+    assert report.warning.startswith(f"Management had no contact with {FE2}, before the publication and since.")
+    assert report.checks
+    assert not [result for result in report.checks if FE2 in {result.check.opener, result.check.target_name}]
+
+
+@pytest.mark.parametrize("come", [False, True])
+def test_server_that_had_contact_or_comes_and_does_not_confirm_takes_the_version_back(
+    example: Organisation, *, come: bool
+) -> None:
+    """FE1 ran before the publication, FE2 did not; if FE2 comes meanwhile, it has to confirm too."""
+    report = run(Recorder(example, missing=(FE1, FE2), stopped=(FE2,), come=come), planned(example))
+    late = (FE1, FE2) if come else (FE1,)
+    assert report.faults == [f"{name} has not confirmed the version within 5 s" for name in late]
+    assert (report.rolled_back, report.unreached) == (3, [] if come else [FE2])
+
+
+def test_without_contact_to_any_server_each_has_to_confirm(example: Organisation) -> None:
+    everyone = (FE1, FE2, EDGE)
+    report = run(Recorder(example, missing=everyone, stopped=everyone), planned(example))
+    assert (len(report.faults), report.rolled_back, report.unreached, report.warning) == (3, 3, [], "")
 
 
 def test_danger_is_refused_before_anything_is_issued_unless_it_is_forced(example: Organisation) -> None:

@@ -12,6 +12,7 @@ from sipmesh.server.management.publishing.link_checks import (
     broken,
     checks_for,
     is_here,
+    out_of_contact,
     touched_by,
     worse_reports,
 )
@@ -122,3 +123,28 @@ def test_report_counts_where_it_is_worse_than_before() -> None:
         f"{EDGE} reports: new",
         f"{FE2} reports: bad",
     ]
+
+
+def stopped(server: str) -> MemberReply:
+    return member(server).model_copy(update={"linked": False, "reached": False})
+
+
+def test_server_without_contact_before_and_since_need_not_confirm() -> None:
+    """A server that was in contact must confirm, and so must one that comes into contact meanwhile."""
+    up, down = member(FE1), stopped(FE2)
+    missing = [FE1, FE2]
+    assert out_of_contact([up, down], [up, down], missing) == [FE2]
+    assert out_of_contact([up, down], [up, member(FE2)], missing) == []
+    assert out_of_contact([up, member(FE2)], [up, down], missing) == []
+    assert out_of_contact([up, down], [up, down], []) == []
+
+
+def test_each_server_has_to_confirm_if_there_was_contact_with_none() -> None:
+    """Then nothing shows whether the version works: management itself may be cut off."""
+    down = [stopped(name) for name in (FE1, FE2)]
+    assert out_of_contact(down, down, [FE1, FE2]) == []
+
+
+def test_reports_do_not_count_that_are_of_an_unreached_server_or_about_it() -> None:
+    before, after = [member(FE1), member(FE2)], [member(FE1, "", FE2, EDGE), member(FE2, "old")]
+    assert worse_reports(before, after, [FE2]) == [f"{FE1} gets no answer from {EDGE}"]

@@ -79,7 +79,8 @@ def apply(
     """Do what `sipmesh topology plan` shows: issue certificates, publish, wait, and verify with real links.
 
     Each link is probed from the server that opens it: by this command where the key of that server is here, else by the server
-    itself, which management asks. If the verification fails, the content of the version before is published again.
+    itself, which management asks. If the verification fails, the content of the version before is published again. A server with
+    which management had no contact before, such as one that is stopped, is named and does not count.
 
     Exit codes: 0 if the version is in force and verified, 1 otherwise.
     """
@@ -126,6 +127,8 @@ def _say_report(report: ApplyReport) -> None:
         say(f"Issued for {', '.join(report.issued)}.")
     if report.new:
         say(f"Not started yet, and not verified: {', '.join(report.new)}. Then: sipmesh topology verify", style="dim")
+    if report.warning:
+        say(report.warning, style=WARN)
     say_checks(report.checks)
     for fault in report.faults:
         say(f"  FAILED: {fault}", style=BAD)

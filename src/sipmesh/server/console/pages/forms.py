@@ -83,10 +83,12 @@ def _user_told(done: Any, _form: Mapping[str, str]) -> str:
 
 def _apply_told(done: Any, _form: Mapping[str, str]) -> str:
     """Say what was published, and what the verification has found: `done` is an `ApplyReport`."""
-    if not done.faults:
-        return f"Version {done.version} is published, and its verification has passed."
-    told = f"Version {done.version} is published, and its verification has FAILED: {'; '.join(done.faults)}."
-    return f"{told} Version {done.rolled_back} has the content from before." if done.rolled_back else told
+    if done.faults:
+        told = f"Version {done.version} is published, and its verification has FAILED: {'; '.join(done.faults)}."
+    else:
+        told = f"Version {done.version} is published, and its verification has passed."
+    back = f"Version {done.rolled_back} has the content from before." if done.rolled_back else ""
+    return " ".join(filter(None, (told, back, done.warning)))
 
 
 def _block_told(done: Any, form: Mapping[str, str]) -> str:

@@ -21,13 +21,14 @@ from sipmesh.server.management.publishing.link_checks import (
     Checked,
     broken,
     checks_for,
+    out_of_contact,
     touched_by,
+    without_contact,
     worse_reports,
 )
 from sipmesh.server.management.replies import ACKNOWLEDGED, FETCH_CRLS, NETWORK, PUBLISH, ROLLBACK
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
     from pathlib import Path
 
     from sipmesh.server.control_socket import ControlCommand
@@ -50,7 +51,8 @@ SETTLE_S = 0.5
 class ApplyReport:
     """The result of `sipmesh topology apply`: *version* is the new one, *base* the one before.
 
-    *missing* servers do not have the version in force, *new* servers have not started. *faults* say why the verification has
+    *missing* servers do not have the version in force, *new* servers have not started. *unreached* are those of *missing* with
+    which management had no contact before the publication, nor since: they are no fault. *faults* say why the verification has
     failed. *rolled_back* is the number of the version that has the content from before, 0 if there is none.
     """
 
@@ -62,6 +64,17 @@ class ApplyReport:
     checks: Sequence[Checked] = ()
     faults: list[str] = field(default_factory=list)
     rolled_back: int = 0
+    unreached: Sequence[str] = ()
+
+    @property
+    def warning(self) -> str:
+        """Name the servers that have neither confirmed the version nor been verified, in a sentence; empty if there is none."""
+        if not self.unreached:
+            return ""
+        return (
+            f"Management had no contact with {', '.join(self.unreached)}, before the publication and since. The version is not "
+            "verified there, and comes into force with the next contact. Then: sipmesh topology verify"
+        )
 
 
 class Host(Protocol):
@@ -172,8 +185,8 @@ class Application:
         report = ApplyReport(plan.base, issued=self._issued(why, force=force))
         report.version = self._publish(why, force=force)
         try:
-            self._wait(report, wait)
-            self._verify(report, self._runnable(wanted, report.new), before, members)
+            self._wait(report, wait, members)
+            self._verify(report, self._runnable(wanted, report), before, members)
         except SipmeshError as wrong:  # such as a management server that ends meanwhile
             report.faults.append(f"the verification could not be finished: {wrong}")
         if report.faults and rolls_back:
@@ -207,17 +220,20 @@ class Application:
         self._host.reload()  # servers read their new certificates
         return published.version
 
-    def _wait(self, report: ApplyReport, wait: float) -> None:
+    def _wait(self, report: ApplyReport, wait: float, before: Sequence[MemberReply]) -> None:
         held = self._host.ask(ACKNOWLEDGED, wait + 5, version=report.version, wait_s=wait)
         report.missing, report.new = held.missing, held.new
-        report.faults += [f"{name} has not confirmed the version within {wait:g} s" for name in held.missing]
+        if without_contact(before) & set(held.missing):
+            report.unreached = out_of_contact(before, self._members(), held.missing)
+        late = [name for name in held.missing if name not in report.unreached]
+        report.faults += [f"{name} has not confirmed the version within {wait:g} s" for name in late]
 
     def _members(self) -> Sequence[MemberReply]:
         return self._host.ask(NETWORK, ASKED_S).servers
 
-    def _runnable(self, wanted: Sequence[Check], new: Collection[str]) -> list[Check]:
-        """Leave out what cannot work yet: servers that have not started, or listen elsewhere until they are restarted."""
-        waiting = {*new, *self._planned.elsewhere}
+    def _runnable(self, wanted: Sequence[Check], report: ApplyReport) -> list[Check]:
+        """Leave out what cannot work yet: servers that do not run, or listen elsewhere until they are restarted."""
+        waiting = {*report.new, *report.unreached, *self._planned.elsewhere}
         return [check for check in wanted if not {check.opener, check.target.rpartition(":")[0]} & waiting]
 
     def _verify(
@@ -230,12 +246,12 @@ class Application:
             again = {result.check: result for result in self._probe([result.check for result in failed])}
             report.checks = [again.get(result.check, result) for result in report.checks]
         report.faults += [f"{result.check}: {result.told}" for result in broken(before, report.checks)]
-        report.faults += worse_reports(members, self._members())
+        report.faults += worse_reports(members, self._members(), report.unreached)
         self._verify_crls(report)
 
     def _verify_crls(self, report: ApplyReport) -> None:
         """Have each server fetch the CRLs that the version adds by URL: without one, it refuses certificates of that CA."""
-        checks = self._runnable(crl_checks(self._planned.after, self._planned.before), report.new)[:MOST_CHECKS]
+        checks = self._runnable(crl_checks(self._planned.after, self._planned.before), report)[:MOST_CHECKS]
         if not checks:
             return
         replies = self._host.ask(FETCH_CRLS, FETCHED_S + 5, servers=servers_of(checks), wait_s=FETCHED_S)

@@ -133,15 +133,39 @@ def _changed(old: Topology, new: Topology) -> Iterator[str]:
     )
 
 
-def worse_reports(before: Sequence[MemberReply], after: Sequence[MemberReply]) -> list[str]:
-    """Say which servers report an error, or a server that does not answer, that they did not report before."""
+def without_contact(members: Sequence[MemberReply]) -> frozenset[str]:
+    """Give the servers with which management has no contact: they have no link to it, and no recent report by another server."""
+    return frozenset(member.server for member in members if not member.reached)
+
+
+def out_of_contact(
+    before: Sequence[MemberReply], after: Sequence[MemberReply], missing: Collection[str]
+) -> Sequence[str]:
+    """Give those of the *missing* servers, which have not confirmed a version, that need not: they had no contact, and have none.
+
+    If there was contact with no server at all, the result is empty: then nothing shows whether the version works.
+    """
+    silent = without_contact(before)
+    if len(silent) == len(before):
+        return []
+    still = silent & without_contact(after)
+    return [name for name in missing if name in still]
+
+
+def worse_reports(
+    before: Sequence[MemberReply], after: Sequence[MemberReply], unreached: Collection[str] = ()
+) -> list[str]:
+    """Say which servers report an error, or a server that does not answer, that they did not report before.
+
+    The *unreached* servers (`out_of_contact`) do not count: neither their last reports, nor that others get no answer from them.
+    """
     known = {member.server: member for member in before}
     found = []
-    for member in after:
+    for member in (one for one in after if one.server not in unreached):
         old = known.get(member.server)
         if member.error and (old is None or old.error != member.error):
             found.append(f"{member.server} reports: {member.error}")
-        silent = set(member.unanswered) - set(old.unanswered if old is not None else ())
+        silent = set(member.unanswered) - set(old.unanswered if old is not None else ()) - set(unreached)
         if silent:
             found.append(f"{member.server} gets no answer from {', '.join(sorted(silent))}")
     return found
