@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -116,7 +115,8 @@ class Relay:
         self._privacy, self._answerers, self._outages = privacy, answerers, outages
         self._media, self._release = media, release
         self.calls_started = 0
-        self._closed: deque[Flow] = deque()  # closed links that have transactions
+        self._served_before: list[ProxiedRequest] = []  # of closed links
+        self._sent_before: list[SentBranch] = []
         self.waits_elsewhere: Callable[[Link], bool] = nothing_waits
 
     def __repr__(self) -> str:
@@ -141,21 +141,12 @@ class Relay:
         return most == 0 or self._forget_closed(most)
 
     def _forget_closed(self, most: int) -> bool:
-        """Forget *most* transactions of a closed link, whose turn it is; return whether there are more, of it or of others."""
-        if not self._closed:
-            return False
-        flow = self._closed.popleft()
-        if self._forget_transactions(flow, most):
-            self._closed.append(flow)
-        return len(self._closed) > 0
-
-    def _forget_transactions(self, flow: Flow, most: int) -> bool:
-        """Forget *most* transactions of a link that is closed; return whether there are more."""
-        while most > 0 and flow.served:
-            self.server_transactions.drop(flow.served.popitem()[1])
+        """Forget *most* transactions of closed links; return whether there are more."""
+        while most > 0 and self._served_before:
+            self.server_transactions.drop(self._served_before.pop())
             most -= 1
-        while most > 0 and flow.sent:
-            self.client_transactions.drop(flow.sent.popitem()[1])
+        while most > 0 and self._sent_before:
+            self.client_transactions.drop(self._sent_before.pop())
             most -= 1
         return most == 0
 
@@ -339,8 +330,11 @@ class Relay:
             self._abandon(proxied)
         for sent in [sent for sent in flow.sent.values() if sent.transaction.pending]:
             self._lose(sent)
-        if self._forget_transactions(flow, FORGOTTEN_AT_ONCE):
-            self._closed.append(flow)
+        self._served_before += flow.served.values()
+        self._sent_before += flow.sent.values()
+        flow.served.clear()  # flows that the link has carried have the same tables, and end next
+        flow.sent.clear()
+        self._forget_closed(FORGOTTEN_AT_ONCE)
 
     def _lose(self, sent: SentBranch) -> None:
         """Fail a branch whose link is gone."""
