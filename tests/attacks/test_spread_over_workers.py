@@ -6,8 +6,6 @@ import asyncio
 import signal
 from contextlib import suppress
 
-import pytest
-
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.sip.message import Request
@@ -148,7 +146,6 @@ async def test_worker_that_starts_later_counts_what_a_user_has_under_way_at_the_
 # A supervisor that hangs
 
 
-@pytest.mark.wide
 @on_loop
 async def test_workers_end_with_a_supervisor_that_hangs_and_come_back_with_it(example: Organisation) -> None:
     """They went on: a server whose certificate was revoked kept its links, and the password of a removed user counted."""

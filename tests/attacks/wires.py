@@ -87,6 +87,7 @@ class Principal:
 class Wire:
     """One end of a link, as a server sees it."""
 
+    is_here = True
     _numbers = itertools.count(1)
 
     def __init__(

@@ -324,7 +324,7 @@ class Relay:
     def link_down(self, flow: Flow) -> None:
         """Fail every branch that waits on this link, and cancel the requests that were received on it.
 
-        Many transactions that are over are forgotten later, by `sweep`: a link may have a hundred thousand of them.
+        Many transactions that are over are forgotten later, by `sweep`: a link may have tens of thousands of them.
         """
         for proxied in [proxied for proxied in flow.served.values() if not proxied.is_answered]:
             self._abandon(proxied)
