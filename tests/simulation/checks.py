@@ -353,7 +353,7 @@ class Checks:
         yield "refused INVITEs", sum(len(flow.refused) for flow in flows), 40
         yield "flows", len(flows), links
         yield "links", links, 60
-        yield "descriptors", len(server.process.sockets), links + 5
+        yield "descriptors", len(server.process.sockets), links + 6  # the revoked application may be in a handshake
         yield "octets in queues", sum(link.pending_out for link in _up(node)), 0
         yield "octets of accounts", sum(flow.account.octets for flow in flows), 0
         yield "branches of accounts", sum(flow.account.branches for flow in flows), 0
