@@ -314,7 +314,7 @@ async def test_worker_that_has_ended_is_told_of_and_replaced_until_one_starts(
         raise OSError(11, "no more processes")
 
     monkeypatch.setattr(WorkerProcess, "spawn", spawn)
-    monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.01)
+    monkeypatch.setattr("sipmesh.server.workers.worker_slot.LONGEST_PAUSE_S", 0.01)
     async with scene_of(example) as scene:
         scene.supervisor._run(scene.supervisor._keep(TWO))
         reported = scene.settled

@@ -23,7 +23,7 @@ from sipmesh.server.workers.merged_status import merged_status
 from sipmesh.server.workers.orders import Orders, WorkerEndedError
 from sipmesh.server.workers.worker_patience import WorkerPatience
 from sipmesh.server.workers.worker_process import WorkerProcess
-from sipmesh.server.workers.worker_slot import LONGEST_PAUSE_S, WorkerSlot
+from sipmesh.server.workers.worker_slot import WorkerSlot
 
 if TYPE_CHECKING:
     from sipmesh.server.admin.replies import WorkerReply
@@ -234,7 +234,7 @@ class Supervisor:
             self._changed()
             self._leave_ports_to_others(number)
             while not self._is_ending and not await self._is_replaced(number, slot):
-                slot.pause = min(2 * slot.pause, LONGEST_PAUSE_S)
+                slot.pause_longer()
 
     def _tell_end(self, slot: WorkerSlot, process: WorkerProcess, status: int) -> None:
         """Log the end of a worker, and choose the pause before the next one."""
@@ -272,7 +272,7 @@ class Supervisor:
         return True
 
     async def _watch(self, slot: WorkerSlot) -> None:
-        """Kill a worker that hangs: its clients wait. Each is asked by itself: one that has much to do holds up no other."""
+        """Kill the worker if it hangs, since its clients wait. Each worker is asked by itself: a busy one delays no other."""
         for turn in count():
             if slot.process is not None and slot.process.is_serving:
                 await self._look_at(slot.process, reports=self._node.is_managed and turn % REPORT_TURNS == 0)
@@ -323,7 +323,7 @@ class Supervisor:
         return await self._ask([process.number for process in self.serving if not process.is_silent], command, given)
 
     async def tell_all(self, command: str, **given: Any) -> Mapping[int, Any]:
-        """Tell every worker that serves, as `ask_all` does; one that is silent is told too, and obeys if it goes on."""
+        """Tell every worker that serves, as `ask_all` does. A silent worker is told too: it obeys once it goes on."""
         return await self._ask([process.number for process in self.serving], command, given)
 
     async def _ask(self, processes: Collection[int], command: str, given: Mapping[str, Any]) -> Mapping[int, Any]:

@@ -39,10 +39,15 @@ class WorkerSlot:
     ends: deque[float] = field(default_factory=lambda: deque(maxlen=TOO_MANY_ENDS))
 
     @property
+    def running(self) -> WorkerProcess | None:
+        """The process that has the place; None if it has ended, or was never started."""
+        return self.process if self.process is not None and not self.process.has_ended else None
+
+    @property
     def state(self) -> WorkerState:
         """What the worker does now."""
-        process = self.process
-        if process is None or process.has_ended:
+        process = self.running
+        if process is None:
             return WorkerState.ENDED
         if not process.is_serving:
             return WorkerState.STARTING
@@ -52,16 +57,22 @@ class WorkerSlot:
         """Take note that *process* has ended with *status*, and choose the pause; returns for how many seconds it has lived."""
         process.is_serving = False
         lived_s = time.time() - process.started_at
-        self.pause = min(2 * self.pause, LONGEST_PAUSE_S) if lived_s < SOON_S else FIRST_PAUSE_S
+        if lived_s < SOON_S:
+            self.pause_longer()
+        else:
+            self.pause = FIRST_PAUSE_S
         self.why = process.killed_for or how_ended(status)
         self.ends.append(now)
         return lived_s
 
+    def pause_longer(self) -> None:
+        """Double the pause: the worker has ended soon after its start, or cannot be started."""
+        self.pause = min(2 * self.pause, LONGEST_PAUSE_S)
+
     def reply(self) -> WorkerReply:
         """Return what an operator is told of it, without its links."""
-        process = self.process
-        has_one = process is not None and not process.has_ended
-        pid, up_s = (process.pid, time.time() - process.started_at) if process is not None and has_one else (0, 0.0)
+        process = self.running
+        pid, up_s = (process.pid, time.time() - process.started_at) if process is not None else (0, 0.0)
         return WorkerReply(self.number, pid, round(up_s, 1), 0, self.starts, self.state, self.why)
 
     def fault(self, now: float) -> str:
