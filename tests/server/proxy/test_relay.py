@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from sipmesh.routing.registrar.registrar import RegistrarLimits
+from sipmesh.server.proxy.flow import SentBranch
 from sipmesh.server.proxy.relay import FORGOTTEN_AT_ONCE
+from sipmesh.server.proxy.timeout_queue import TimeoutQueue
+from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.transaction.timers import Timer
 from support.bindings import bound
 from support.memory_locations import Gate, MemoryLocations, MemoryStore
@@ -59,23 +64,22 @@ async def test_registration_without_a_refresh_expires(home: Network) -> None:
 # Many transactions that are over
 
 
-async def many_calls(alice: Peer, bob: Peer, count: int) -> None:
-    """Have so many calls answered; nobody hangs up."""
-    for _ in range(count):
-        invite = alice.request("INVITE", "sip:bob@example.test")
-        await alice.send(invite)
-        await bob.reply(await bob.request_in("INVITE"), 200)
-        answered = await alice.final()
-        assert answered.status == 200
+@asynccontextmanager
+async def many_calls(home: Network) -> AsyncIterator[tuple[RunningServer, TimeoutQueue[SentBranch], Peer]]:
+    """A front end with more answered calls than it forgets at once, their branches, and the phone of the callee."""
+    async with home:
+        node = home.nodes[FE1]
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        for _ in range(FORGOTTEN_AT_ONCE + 20):
+            await alice.send(alice.request("INVITE", "sip:bob@example.test"))
+            await bob.reply(await bob.request_in("INVITE"), 200)
+            assert (await alice.final()).status == 200
+        yield node, node.relay.client_transactions.lingering, bob
 
 
 @on_jumping_loop
 async def test_transactions_that_are_over_are_forgotten_a_part_in_each_turn_of_the_loop(home: Network) -> None:
-    async with home:
-        node = home.nodes[FE1]
-        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
-        await many_calls(alice, bob, FORGOTTEN_AT_ONCE + 20)
-        lingering = node.relay.client_transactions.lingering
+    async with many_calls(home) as (node, lingering, _):
         count = len(lingering)
         assert count >= FORGOTTEN_AT_ONCE + 20
         await asyncio.sleep(FINAL_S + SLACK_S)
@@ -86,11 +90,7 @@ async def test_transactions_that_are_over_are_forgotten_a_part_in_each_turn_of_t
 
 @on_jumping_loop
 async def test_transactions_of_a_closed_link_are_forgotten_a_part_in_each_turn_of_the_loop(home: Network) -> None:
-    async with home:
-        node = home.nodes[FE1]
-        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
-        await many_calls(alice, bob, FORGOTTEN_AT_ONCE + 20)
-        lingering = node.relay.client_transactions.lingering
+    async with many_calls(home) as (node, lingering, bob):
         count = len(lingering)
         await bob.__aexit__()
         await until(lambda: len(node.flow_table.sessions()) == 1)

@@ -17,8 +17,9 @@ from sipmesh.trust.evidence import LinkKind
 from support.carrying import logged_in, path_of
 from support.heard_links import HeardLinks
 from support.network import EDGE, FE1, FE2, FE3, Network, copied
+from support.peer import Peer
 from support.running import on_loop, until
-from support.siblings import ONE, TWO, pair_of
+from support.siblings import ONE, TWO, Pair, pair_of
 
 ALICE = "sip:alice@example.test"
 
@@ -69,15 +70,21 @@ def way_to(node: RunningServer, server: str) -> Flow:
     return flow
 
 
+async def linked_server(pair: Pair, name: str) -> Peer:
+    """A server with a link to the first worker, of which the second one knows."""
+    server = await pair.peer("bob", ONE, name)
+    assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
+    await until(lambda: list(pair.siblings(TWO).links()))
+    return server
+
+
 @on_loop
 async def test_server_that_has_to_open_its_links_is_reached_from_the_other_worker(
     two_pools_model: Organisation, tmp_path: Path
 ) -> None:
     """An edge opens links to its next hop only. A call of another pool has come in on a link that one worker has."""
     async with pair_of(copied(two_pools_model, tmp_path / "e"), EDGE) as pair:
-        server = await pair.peer("bob", ONE, FE3)
-        assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
-        await until(lambda: list(pair.siblings(TWO).links()))
+        server = await linked_server(pair, FE3)
         flow = way_to(pair.nodes[TWO], FE3)
         assert (flow.link.peer_name, flow.link.is_here) == (FE3, False)
         assert flow.link.send(server.request("OPTIONS", "sip:bob@example.test").encode())
@@ -96,9 +103,7 @@ async def test_server_to_which_each_worker_may_open_a_link_is_reached_by_a_link_
     two_pools_model: Organisation, tmp_path: Path
 ) -> None:
     async with pair_of(copied(two_pools_model, tmp_path / "e"), EDGE) as pair:
-        server = await pair.peer("bob", ONE, FE1)
-        assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
-        await until(lambda: list(pair.siblings(TWO).links()))
+        await linked_server(pair, FE1)
         assert way_to(pair.nodes[TWO], FE1).link.is_here
 
 

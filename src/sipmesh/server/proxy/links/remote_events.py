@@ -29,9 +29,8 @@ class RemoteEvents:
         self._flow_table, self._home_flows = flow_table, home_flows
         self._accounts, self._removal = accounts, removal
         self.control_plane: ControlPlane | None = None
-        self._to_servers: dict[
-            str, list[Link]
-        ] = {}  # links of other processes, by the name of the server, oldest first
+        # Links of other processes to servers, by the name of the server, the oldest first.
+        self._to_servers: dict[str, list[Link]] = {}
         flow_table.link_elsewhere = self.link_to
 
     def __repr__(self) -> str:

@@ -6,6 +6,7 @@ number of the link that it is about (8 octets). Frames keep their order.
 
 from __future__ import annotations
 
+import json
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -50,6 +51,11 @@ MOST_IN_ALL: Final = 4 * MOST_PENDING
 
 Take = Callable[["WorkerChannel", int, int, bytes], None]
 """Takes one frame: its channel, kind, number and payload."""
+
+
+def packed(*facts: object) -> bytes:
+    """Return the payload of a frame with these facts: a JSON array."""
+    return json.dumps(facts, separators=(",", ":")).encode()
 
 
 class WorkerChannel(Watched):

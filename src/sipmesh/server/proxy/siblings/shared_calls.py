@@ -37,7 +37,7 @@ class SharedCalls(SharedState):
         self._siblings.tell_process_of(callee.link, CALL, json.dumps(key).encode())
 
     def ended(self, key: str) -> None:
-        """Tell every process: the one that counts the call may be any of them, as phones change their links."""
+        """Tell every process. Any of them may count the call, since phones change their links."""
         self._siblings.tell_all(CALL_ENDED, 0, json.dumps(key).encode())
 
     def told(self, process: int, kind: int, number: int, payload: bytes) -> None:  # noqa: ARG002 - any process may say it

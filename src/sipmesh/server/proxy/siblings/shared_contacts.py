@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from sipmesh.server.proxy.siblings.channel import CONTACT
+from sipmesh.server.proxy.siblings.channel import CONTACT, packed
 from sipmesh.server.proxy.siblings.shared_state import SharedState
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ class SharedContacts(SharedState):
 
     def _changed(self, address: str, aor: str, *, is_added: bool) -> None:
         """Tell all processes of a row on a link of ours."""
-        self._siblings.tell_all(CONTACT, 0, _packed(address, aor, is_added=is_added))
+        self._siblings.tell_all(CONTACT, 0, _row(address, aor, is_added=is_added))
 
     def joined(self, channel: WorkerChannel) -> None:
         """Tell a new process of all Contacts of ours."""
         for address, aor in self._registrations.contacts_here():
-            channel.send(CONTACT, 0, _packed(address, aor, is_added=True))
+            channel.send(CONTACT, 0, _row(address, aor, is_added=True))
 
     def told(self, process: int, kind: int, number: int, payload: bytes) -> None:  # noqa: ARG002 - one kind, and no link
         """Another process has a row more or less."""
@@ -63,5 +63,5 @@ class SharedContacts(SharedState):
         return [aor for known in self._elsewhere.values() for aor in known.get(address, ())]
 
 
-def _packed(address: str, aor: str, *, is_added: bool) -> bytes:
-    return json.dumps((address, aor, is_added), separators=(",", ":")).encode()
+def _row(address: str, aor: str, *, is_added: bool) -> bytes:
+    return packed(address, aor, is_added)

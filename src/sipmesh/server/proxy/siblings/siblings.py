@@ -36,6 +36,7 @@ from sipmesh.server.proxy.siblings.channel import (
     USAGE,
     WRITE_BYTES,
     WorkerChannel,
+    packed,
 )
 from sipmesh.server.proxy.siblings.handed_messages import HandedMessages
 from sipmesh.server.proxy.siblings.remote_link import NOT_HERE, RemoteLink
@@ -126,8 +127,8 @@ class Siblings(UsageObserver):
             if flow.link.is_here and flow.sender is not None and flow.link.usable:
                 channel.send(UP, flow.number, _announced(flow.link, flow))
                 for user in flow.logged_in:
-                    channel.send(LOGIN, flow.number, _packed(user, flow.generations.get(user, NOT_HERE)))
-        channel.send(TAKEN, 0, _packed(*sorted(self._taken)))
+                    channel.send(LOGIN, flow.number, packed(user, flow.generations.get(user, NOT_HERE)))
+        channel.send(TAKEN, 0, packed(*sorted(self._taken)))
         for account in self._counts.used_here() if self._counts is not None else ():
             channel.send(USAGE, 0, _told(account))
         for state in set(self._shared.values()):
@@ -176,7 +177,7 @@ class Siblings(UsageObserver):
             return
         if flow.carrier is not None and flow.logged_in == {user}:
             self.tell_all(UP, flow.number, _announced(flow.link, flow))
-        self.tell_all(LOGIN, flow.number, _packed(user, flow.generations.get(user, NOT_HERE)))
+        self.tell_all(LOGIN, flow.number, packed(user, flow.generations.get(user, NOT_HERE)))
 
     def link_down(self, link: Link, why: str) -> None:
         """Announce the end of a link of ours."""
@@ -192,15 +193,15 @@ class Siblings(UsageObserver):
     def taken_over(self, pools: frozenset[str]) -> None:
         """Announce the pools that this process has taken over; a process that starts later is told too."""
         self._taken = pools
-        self.tell_all(TAKEN, 0, _packed(*sorted(pools)))
+        self.tell_all(TAKEN, 0, packed(*sorted(pools)))
 
     def addressed(self, partner: str, finder: int, user: int) -> None:
         """Announce one user more whom a partner has addressed here."""
-        self.tell_all(ADDRESSED, 0, _packed(partner, finder, user))
+        self.tell_all(ADDRESSED, 0, packed(partner, finder, user))
 
     def failed(self, link: str, remote: str, aor: str, through: str) -> None:
         """Announce a failed login; *through* is the server that carries the link, or ""."""
-        self.tell_all(FAILURE, 0, _packed(link, remote, aor, through))
+        self.tell_all(FAILURE, 0, packed(link, remote, aor, through))
 
     def responded(self, flow: Flow, response: Response) -> bool:
         """Hand on a response to the process whose branch it answers; False if it is none of another process.
@@ -463,15 +464,11 @@ class Siblings(UsageObserver):
 def _announced(link: Link, flow: Flow | None = None) -> bytes:
     by, path = (flow.carrier, flow.path) if flow is not None else (None, "")
     kind, direction, carrier = link.kind.value, link.direction.value, by.number if by is not None else 0
-    return _packed(kind, direction, link.port, list(link.remote), list(link.local), link.peer_name, carrier, path)
+    return packed(kind, direction, link.port, list(link.remote), list(link.local), link.peer_name, carrier, path)
 
 
 def _told(account: Usage) -> bytes:
-    return _packed(account.kind, account.name, account.branches_told, account.octets_told)
-
-
-def _packed(*facts: object) -> bytes:
-    return json.dumps(facts, separators=(",", ":")).encode()
+    return packed(account.kind, account.name, account.branches_told, account.octets_told)
 
 
 def _nothing_to_order(channel: WorkerChannel, kind: int, number: int, payload: bytes) -> None:
