@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sipmesh.cli.diagnosis.probe_target import Target
     from sipmesh.cli.diagnosis.reports import AddressReport
     from sipmesh.server.admin.replies import LinkReply
+    from sipmesh.topology.document.load import Loaded
     from sipmesh.trust.judgement.verdict_report import VerdictReport
     from sipmesh.trust.verdict import Verdict
 
@@ -88,29 +89,27 @@ def explain(
         good = explain_user(what, place, as_json=as_json)
     elif "/" in what or Path(what).suffix.lower() in CERTIFICATE_SUFFIXES:
         raise OperatorError(f"there is no file {what}; name a certificate, or a server as HOST:PORT")
-    elif user := _user_of(what, place):
+    elif user := _user_of(what, loaded := place.found()):
         good = explain_user(user, place, as_json=as_json)
     else:
         from sipmesh.cli.diagnosis.probe_target import Target
 
-        what = _in_full(what, place)
+        what = _in_full(what, loaded)
         good = _address(Target(what, speaker, tuple(name or ()), tuple(ca or ()), origin), place, as_json=as_json)
     raise typer.Exit(0 if good else 1)
 
 
-def _in_full(what: str, place: Place) -> str:
+def _in_full(what: str, loaded: Loaded | None) -> str:
     """Return the full name of the server of the topology whose first label *what* is; else *what*."""
-    loaded = place.found()
     known = [server.name for pool in loaded.topology.pools for server in pool.servers] if loaded is not None else []
     named = [name for name in known if name.partition(".")[0] == what.lower()]
     return named[0] if len(named) == 1 else what
 
 
-def _user_of(what: str, place: Place) -> str:
+def _user_of(what: str, loaded: Loaded | None) -> str:
     """Return the address of a user who is named without the only SIP domain, as `user add` takes it; "" for another WHAT."""
-    loaded = place.found()
     is_word = WORD.fullmatch(what) is not None and what != "localhost"
-    if loaded is None or not is_word or _in_full(what, place) != what:
+    if loaded is None or not is_word or _in_full(what, loaded) != what:
         return ""
     return full_address(what, loaded.topology)
 
