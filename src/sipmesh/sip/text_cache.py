@@ -15,9 +15,9 @@ LONGEST_KEY: Final = 256
 class TextCache(Generic[Made]):
     """What was made of the texts that were used last, at most *most* of them, and for a while half as many that are freed.
 
-    Texts are in two generations. Once the newest has half of *most*, it becomes the earlier one. A text of the earlier one that
-    is used again enters the newest. The others are freed one by one, one for each text that enters: to free thousands of them
-    at once would stop the process for milliseconds.
+    Texts are in two generations. Once the newest generation has half of *most* texts, it becomes the earlier generation. A text
+    of the earlier generation that is used again enters the newest. All other texts of the earlier generation are freed later,
+    one for each text that enters: to free thousands at once would stop the process for milliseconds.
     """
 
     __slots__ = ("_earlier", "_freed", "_half", "_newest")

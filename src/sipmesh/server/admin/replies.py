@@ -85,7 +85,7 @@ class ChainReply:
 
 
 class WorkerState(StrEnum):
-    """What a worker does: `SILENT` is one that does not answer its supervisor, `ENDED` one that is not replaced yet."""
+    """What a worker does. `SILENT`: it does not answer its supervisor. `ENDED`: its process has ended and is not replaced yet."""
 
     SERVING = "serving"
     SILENT = "silent"

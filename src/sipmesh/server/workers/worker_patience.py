@@ -1,4 +1,4 @@
-"""How long a worker that was asked is waited for: one that hangs is killed, and one that has much to do is not."""
+"""How long the supervisor waits for the answer of a worker. It kills a worker that hangs, and spares a busy one."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class WorkerProcess:
 
     @property
     def processor_use(self) -> ProcessorUse:
-        """What the process has had of the processor; one that has ended needs none."""
+        """The processor time of the process so far, and whether it waits for more; a process that has ended waits for none."""
         try:
             fields = Path(f"/proc/{self.pid}/stat").read_bytes().rpartition(b") ")[2].split(b" ")
         except OSError:

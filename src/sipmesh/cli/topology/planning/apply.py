@@ -79,8 +79,8 @@ def apply(
     """Do what `sipmesh topology plan` shows: issue certificates, publish, wait, and verify with real links.
 
     Each link is probed from the server that opens it: by this command where the key of that server is here, else by the server
-    itself, which management asks. If the verification fails, the content of the version before is published again. A server with
-    which management had no contact before, such as one that is stopped, is named and does not count.
+    itself, which management asks. If the verification fails, the content of the version before is published again. If management
+    had no contact with a server before, since it is stopped for example, that server is named and does not count.
 
     Exit codes: 0 if the version is in force and verified, 1 otherwise.
     """
