@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sipmesh.database.shared import SharedDatabase
@@ -72,6 +74,18 @@ def test_draft_with_management_is_never_loaded(managed: Managed) -> None:
         source_of(managed.organisation.file, FE1)
     with pytest.raises(OperatorError, match="is a management server without its database"):
         source_of(managed.organisation.file, MGMT)
+
+
+def test_management_server_that_has_not_joined_the_pool_does_not_start(managed: Managed, tmp_path: Path) -> None:
+    folder = tmp_path / "new-host"
+    anchors = x509.load_pem_x509_certificates(managed.organisation.root.read_bytes())
+    for name in (MGMT, FE1):
+        DocumentStore(folder, name).begin(managed.published(), anchors)
+    with pytest.raises(
+        OperatorError, match=f"has not joined the management pool; first: sipmesh management join {MGMT} URL"
+    ):
+        source_of(folder / "topology.yaml", MGMT)
+    assert source_of(folder / "topology.yaml", FE1).load().number == 1
 
 
 def test_server_beside_management_starts_with_the_newest_version(managed: Managed) -> None:

@@ -63,6 +63,9 @@ def source_of(file: Path, name: str) -> TopologySource:
             remedy = "restore the newest backup to an empty folder: sipmesh restore"
             problem = Problem(folder / DATABASE, 0, "", "is missing", remedy)
             raise OperatorError(f"{name} is a management server without its database", (problem,))
+        if name in signers_of(documents.load()):
+            remedy = f"first: sipmesh management join {name} URL, with the URL of the database of the pool"
+            raise OperatorError(f"{name} is a management server, and has not joined the management pool; {remedy}")
         return documents
     draft = DraftFile(file)
     if signers_of(draft.load()):
