@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from sipmesh.demo.organisation import Organisation
+from sipmesh.server.proxy.siblings.channel import SUPERVISOR
 from sipmesh.server.proxy.siblings.siblings import Siblings
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.server.running.worker_place import WorkerPlace
@@ -32,11 +33,18 @@ class Pair:
     told: dict[int, Told] = field(default_factory=dict)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
-    def start(self, number: int, incarnation: int) -> None:
-        """Start one worker on ports that the kernel chooses."""
+    incarnation: int = field(default_factory=lambda: time.time_ns() // 1000)
+
+    def build(self, number: int, start: int) -> RunningServer:
+        """Build the process *number*, which ends with the test."""
         told = self.told[number] = Told()
-        place = WorkerPlace(number, 2, number, incarnation)
+        place = WorkerPlace(number, 2, start, self.incarnation)
         node = self.nodes[number] = RunningServer(self.example.file, self.name, told.log, UNHURRIED, place=place)
+        return node
+
+    def start(self, number: int, start: int) -> None:
+        """Start one worker on ports that the kernel chooses; *start* is the number of the start."""
+        node = self.build(number, start)
         ports = GivenPorts()
         node.use_ports(ports)
         specs = []
@@ -47,11 +55,24 @@ class Pair:
             specs.append(replace(spec, port=sock.getsockname()[1]))
         node.start(specs)
 
-    def connect(self) -> None:
-        """Connect the two."""
+    def connect(self, one: int = ONE, other: int = TWO) -> None:
+        """Connect two processes."""
         first, second = socket.socketpair()
-        self.siblings(ONE).join(TWO, self.nodes[TWO].branch_prefix, first)
-        self.siblings(TWO).join(ONE, self.nodes[ONE].branch_prefix, second)
+        self.siblings(one).join(other, self.nodes[other].branch_prefix, first)
+        self.siblings(other).join(one, self.nodes[one].branch_prefix, second)
+
+    async def drain(self) -> None:
+        """End every process."""
+        for node in self.nodes.values():
+            await node.drain()
+
+    async def replace(self, worker: int, start: int) -> None:
+        """End a worker, and start another one in its place, which the other processes are told of."""
+        others = [number for number in self.nodes if number != worker]
+        await self.nodes[worker].drain()
+        self.start(worker, start)
+        for number in others:
+            self.connect(number, worker)
 
     def siblings(self, worker: int) -> Siblings:
         """What a worker knows of the other."""
@@ -75,13 +96,17 @@ class Pair:
 
 
 @asynccontextmanager
-async def pair_of(example: Organisation, name: str = FE1) -> AsyncIterator[Pair]:
-    """Run two workers that are connected; *name* is that of their server."""
-    pair, incarnation = Pair(example, name), time.time_ns() // 1000
+async def pair_of(example: Organisation, name: str = FE1, *, supervised: bool = False) -> AsyncIterator[Pair]:
+    """Run two workers that are connected; *name* is that of their server. Only if *supervised* they have a supervisor too."""
+    pair = Pair(example, name)
     async with pair.stack:
+        pair.stack.push_async_callback(pair.drain)
         for number in (ONE, TWO):
-            pair.start(number, incarnation)
-            pair.stack.push_async_callback(pair.nodes[number].drain)
+            pair.start(number, number)
+        if supervised:
+            pair.build(SUPERVISOR, 0)
+            for number in (ONE, TWO):
+                pair.connect(SUPERVISOR, number)
         pair.connect()
         await asyncio.sleep(0)
         yield pair

@@ -17,8 +17,8 @@ from sipmesh.server.agent.users_at_start import load_users
 from sipmesh.server.control_socket import Command
 from sipmesh.server.process.file_stamps import stamp
 from sipmesh.server.process.off_loop import off_loop
-from sipmesh.server.proxy.siblings.channel import BEAT
-from sipmesh.server.proxy.siblings.siblings import SUPERVISOR, Siblings
+from sipmesh.server.proxy.siblings.channel import BEAT, SUPERVISOR
+from sipmesh.server.proxy.siblings.siblings import Siblings
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.server.service import REPLACE_EVERY_S, WARN_EVERY_S, Service
 from sipmesh.server.workers.given_version import GivenVersion, unpacked

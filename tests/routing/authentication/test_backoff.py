@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sipmesh.routing.authentication.backoff import Attempt, FailureLimits, LoginBackoff, network_of
+from sipmesh.routing.authentication.backoff import Attempt, FailureCount, FailureLimits, LoginBackoff, network_of
 from sipmesh.sip.text_cache import LONGEST_KEY
 
 LIMITS = FailureLimits()
@@ -154,3 +154,48 @@ def test_long_name_of_a_stranger_is_not_kept() -> None:
 )
 def test_network_is_an_ipv4_address_or_an_ipv6_64(address: str, network: str) -> None:
     assert network_of(address) == network
+
+
+def handed_over(failures: LoginBackoff, at: float) -> LoginBackoff:
+    """What a process knows that has just started, at its own time 0."""
+    started = LoginBackoff(FailureLimits())
+    for count in failures.counts(at):
+        started.failed_before(count, 0.0)
+    return started
+
+
+def test_process_that_starts_later_delays_users_and_addresses_as_the_others_do() -> None:
+    failures = LoginBackoff(FailureLimits())
+    fail(failures, 4)
+    for number in range(FailureLimits().address_free):
+        fail(failures, 1, user=f"u{number}", address="192.0.2.2")
+    started = handed_over(failures, 10.0)
+    for other in (attempt(9), attempt(9, user="b"), attempt(9, address="192.0.2.2", user="new")):
+        assert started.delay_s(other, 0.0) == failures.delay_s(other, 10.0)
+    assert not started.is_closed_to(attempt(1), 0.0)
+
+
+def test_counts_that_are_handed_over_end_when_those_of_the_others_do() -> None:
+    failures = LoginBackoff(FailureLimits())
+    fail(failures, 4)
+    late = FailureLimits().forget_after_s
+    started = handed_over(failures, late - 1)
+    assert started.delay_s(attempt(9), 0.9) == failures.delay_s(attempt(9), late - 0.1) > 0
+    assert started.delay_s(attempt(9), 1.0) == failures.delay_s(attempt(9), late) == 0
+    assert not list(failures.counts(late))
+
+
+def test_count_that_is_handed_over_lowers_no_count_and_counts_nothing_twice() -> None:
+    failures = LoginBackoff(FailureLimits())
+    fail(failures, 4)
+    [before, _] = failures.counts(0.0)
+    fail(failures, 2)
+    failures.failed_before(before, 0.0)
+    assert [count.failed for count in failures.counts(0.0)] == [6, 6]
+
+
+def test_counts_that_are_handed_over_are_bounded() -> None:
+    failures = LoginBackoff(FailureLimits(most_counted=2))
+    for number in range(3):
+        failures.failed_before(FailureCount(of_address=False, key=f"192.0.2.1 {number}", failed=1, age_s=0.0), 0.0)
+    assert [count.key for count in failures.counts(0.0)] == ["192.0.2.1 1", "192.0.2.1 2"]

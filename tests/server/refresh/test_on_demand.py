@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.server.proxy.siblings.siblings import SUPERVISOR
+from sipmesh.server.proxy.siblings.channel import SUPERVISOR
 from sipmesh.server.refresh import crl_sources
 from sipmesh.server.refresh.on_demand import FetchOnDemand
 from support.network import FE1, FE2, Network

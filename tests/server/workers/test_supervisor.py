@@ -16,8 +16,7 @@ import pytest
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.server.admin.status_report import status_of
-from sipmesh.server.proxy.siblings.channel import BEAT
-from sipmesh.server.proxy.siblings.siblings import SUPERVISOR
+from sipmesh.server.proxy.siblings.channel import BEAT, SUPERVISOR
 from sipmesh.server.workers import supervisor as module
 from sipmesh.server.workers.orders import Orders
 from sipmesh.server.workers.supervisor import MOST_CLOSED, Supervisor

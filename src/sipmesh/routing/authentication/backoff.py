@@ -11,8 +11,10 @@ same address cause a delay after `address_free` of them. Only the link that fail
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv6Address
+from typing import NamedTuple
 
 from sipmesh.routing.budget import Budget
 from sipmesh.sip.text_cache import short_key
@@ -33,6 +35,15 @@ class FailureLimits:
     link_closes_at: int = 8  # failures of one link; nobody mistypes a password that often
     forget_after_s: float = 600.0  # a count restarts at zero after this time without a failure
     most_counted: int = 10_000  # entries per table, about 200 bytes each; the least recent is removed
+
+
+class FailureCount(NamedTuple):
+    """How many logins of one user or address, as *key* names it, have failed, and how many seconds ago the last one has."""
+
+    of_address: bool
+    key: str
+    failed: int
+    age_s: float
 
 
 class LoginBackoff:
@@ -104,6 +115,17 @@ class LoginBackoff:
             self._users.count(attempt.through, at)
         self._addresses.count(attempt.address, at)
         return self._links.count(attempt.link, at) >= self._limits.link_closes_at
+
+    def counts(self, at: float) -> Iterator[FailureCount]:
+        """Give the counts of all users and addresses, for a process of this server that has just started."""
+        for of_address, table in ((False, self._users), (True, self._addresses)):
+            for key, count, last in table.entries(at):
+                yield FailureCount(of_address, key, count, at - last)
+
+    def failed_before(self, earlier: FailureCount, at: float) -> None:
+        """Count the failures that another process of this server has counted; it may have heard of some that this one knows."""
+        table = self._addresses if earlier.of_address else self._users
+        table.at_least(earlier.key, earlier.failed, at - earlier.age_s)
 
     def proved(self, link: str) -> None:
         """Reset the count of a link: the password was right.
@@ -181,6 +203,19 @@ class _Counts:
         if len(self._entries) > self._limits.most_counted:
             self._entries.popitem(last=False)
         return count
+
+    def entries(self, at: float) -> Iterator[tuple[str, int, float]]:
+        """Give each key with its count and the time of its last failure, the least recent first."""
+        for key, (_, last) in self._entries.items():
+            if (count := self.current(key, at)) > 0:
+                yield key, count, last
+
+    def at_least(self, key: str, count: int, last: float) -> None:
+        """Raise a count to *count*, and keep the later of both times."""
+        known, known_last = self._entries.get(key, (0, last))
+        self._entries[key] = (max(known, count), max(known_last, last))
+        if len(self._entries) > self._limits.most_counted:
+            self._entries.popitem(last=False)
 
     def forget(self, key: str) -> None:
         self._entries.pop(key, None)

@@ -13,6 +13,7 @@ from sipmesh.server.certificates.expiring_files import anchors_of, lists_of
 from sipmesh.server.control_socket import STATE
 from sipmesh.server.proxy.siblings.shared_calls import SharedCalls
 from sipmesh.server.proxy.siblings.shared_contacts import SharedContacts
+from sipmesh.server.proxy.siblings.shared_failures import SharedFailures
 from sipmesh.server.proxy.siblings.siblings import Siblings
 from sipmesh.server.quotas.usage import steps_among
 from sipmesh.server.running.decision_parts import DecisionParts
@@ -208,7 +209,6 @@ class RunningServer:
         """Build what knows the other processes of this server."""
         siblings = Siblings(self.place.number, self.reactor, self.flow_table, self.view, self.log)
         siblings.steps = steps_among(self.place.count)
-        siblings.login_failed, self.logins.failed_here = self.logins.failed_at_other_process, siblings.failed
         self.accounts.observer, self.accounts.on_login = siblings, siblings.logged_in
         self.accounts.addressed.on_addressed = siblings.addressed
         self.dispatch.attach_siblings(siblings)
@@ -217,6 +217,7 @@ class RunningServer:
         self.relay.waits_elsewhere = siblings.waits_on
         SharedCalls(siblings, self.relay.calls, self.loop.time)
         SharedContacts(siblings, self.registrations)
+        self.logins.failed_here = SharedFailures(siblings, self.failures, self.loop.time).failed
         return siblings
 
     def tick(self) -> None:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import SipmeshError
 from sipmesh.server.control_socket import Command, carry_out, encode, result_of
-from sipmesh.server.proxy.siblings.channel import ORDER, REPLY, WorkerChannel
-from sipmesh.server.proxy.siblings.siblings import SUPERVISOR
+from sipmesh.server.proxy.siblings.channel import ORDER, REPLY, SUPERVISOR, WorkerChannel
 
 if TYPE_CHECKING:
     from sipmesh.server.proxy.siblings.siblings import Siblings

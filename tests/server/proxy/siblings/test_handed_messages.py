@@ -11,9 +11,16 @@ import pytest
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.routing.proxy.branch import MAGIC_COOKIE
-from sipmesh.server.proxy.siblings.channel import ARRIVED, HEADER, MOST_IN_ALL, MOST_PENDING, WRITE_BYTES, WorkerChannel
+from sipmesh.server.proxy.siblings.channel import (
+    ARRIVED,
+    HEADER,
+    MOST_IN_ALL,
+    MOST_PENDING,
+    SUPERVISOR,
+    WRITE_BYTES,
+    WorkerChannel,
+)
 from sipmesh.server.proxy.siblings.handed_messages import MOST_WAITING, HandedMessages
-from sipmesh.server.proxy.siblings.siblings import SUPERVISOR
 from sipmesh.server.worker_service import RemoteControlPlane
 from sipmesh.sip.message import Request, Response, build_request, respond
 from sipmesh.transport.reactor.reactor import Reactor

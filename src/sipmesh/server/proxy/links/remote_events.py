@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sipmesh.server.proxy.siblings.channel import SUPERVISOR
 from sipmesh.server.proxy.siblings.remote_link import NOT_HERE, RemoteLink
-from sipmesh.server.proxy.siblings.siblings import SUPERVISOR
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.routing.authentication.backoff import Attempt
 from sipmesh.routing.authentication.digest import Authentication, Challenge, Proved, authenticate
 from sipmesh.server.proxy.login.login_failures import (
     LONGEST_AGENT,
@@ -178,10 +177,6 @@ class DigestAuth:
             closes=closes,
         )
         return closes
-
-    def failed_at_other_process(self, link: str, remote: str, aor: str, through: str) -> None:
-        """Count a failed login at another process of this server; *through* is the server that carries the link, or ""."""
-        self._failures.failed(Attempt(link, remote, aor, through), self._loop.time())
 
     def close_changed(self, changed: frozenset[str] | None = None) -> list[str]:
         """Close the links of users who were removed, or whose password has changed; returns the ids of the links.

@@ -38,6 +38,10 @@ CALL: Final = 15  # a call with a phone on your link is up
 CALL_ENDED: Final = 16  # a BYE has passed here
 BEAT: Final = 17  # the loop of this process goes on; nothing follows from it
 CONTACT: Final = 18  # a Contact is registered on a link here, or is not any more
+EARLIER_FAILURES: Final = 19  # the failed logins that a process which has just started does not know
+
+SUPERVISOR: Final = 0
+"""The number of the process that has the control plane."""
 
 READ_BYTES: Final = 262_144
 WRITE_BYTES: Final = 262_144

@@ -24,13 +24,13 @@ from sipmesh.server.proxy.siblings.channel import (
     ARRIVED,
     CLOSE,
     DOWN,
-    FAILURE,
     FETCH,
     LOGIN,
     ORDER,
     REPLY,
     RESERVE,
     SEND,
+    SUPERVISOR,
     TAKEN,
     UP,
     USAGE,
@@ -62,9 +62,6 @@ if TYPE_CHECKING:
     from sipmesh.transport.link.link import Link
     from sipmesh.transport.reactor.reactor import Reactor
 
-SUPERVISOR: Final = 0
-"""The number of the process that has the control plane."""
-
 RESPONSE: Final = b"SIP/2.0"
 UNANSWERED: Final = (b"ACK ", b"CANCEL ")
 """How requests begin for which nobody waits: an ACK has no response, and a CANCEL is about another request."""
@@ -82,7 +79,7 @@ class Siblings(UsageObserver):
     """The other processes of the server of *view*, by their numbers; *number* is that of this process.
 
     *names* gives every process its name in the choice of a notifier. *order* takes the commands of the supervisor and the
-    replies to ours; *login_failed* a failed login at another process. *refused* keeps what is refused in place of a phone, and
+    replies to ours. *refused* keeps what is refused in place of a phone, and
     returns its Warning. *ended* hears of the end of a process. *crls_missing* hears at the supervisor that a worker has refused a
     peer for want of CRLs, with the owner of the authority: the partner, "" for our own. *taken_elsewhere* hears which pools
     another process has taken over.
@@ -101,7 +98,6 @@ class Siblings(UsageObserver):
         self._elsewhere: LinksElsewhere | None = None
         self._counts: CountsElsewhere | None = None
         self.order: Callable[[WorkerChannel, int, int, bytes], None] = _nothing_to_order
-        self.login_failed: Callable[[str, str, str, str], None] = _not_counted
         self.refused: Callable[[Flow, Request, Answer], str] = _not_kept
         self.ended: Callable[[int], None] = _not_told
         self.crls_missing: Callable[[str], None] = _not_fetched
@@ -198,10 +194,6 @@ class Siblings(UsageObserver):
     def addressed(self, partner: str, finder: int, user: int) -> None:
         """Announce one user more whom a partner has addressed here."""
         self.tell_all(ADDRESSED, 0, packed(partner, finder, user))
-
-    def failed(self, link: str, remote: str, aor: str, through: str) -> None:
-        """Announce a failed login; *through* is the server that carries the link, or ""."""
-        self.tell_all(FAILURE, 0, packed(link, remote, aor, through))
 
     def responded(self, flow: Flow, response: Response) -> bool:
         """Hand on a response to the process whose branch it answers; False if it is none of another process.
@@ -307,9 +299,6 @@ class Siblings(UsageObserver):
         elif kind == ADDRESSED and self._counts is not None:
             partner, finder, user = json.loads(payload)
             self._counts.addressed_elsewhere(partner, finder, user)
-        elif kind == FAILURE:
-            link, remote, aor, through = json.loads(payload)
-            self.login_failed(link, remote, aor, through)
         elif kind == FETCH:
             self.crls_missing(payload.decode())
         elif kind in self._shared:
@@ -473,10 +462,6 @@ def _told(account: Usage) -> bytes:
 
 def _nothing_to_order(channel: WorkerChannel, kind: int, number: int, payload: bytes) -> None:
     """Take no order."""
-
-
-def _not_counted(link: str, remote: str, aor: str, through: str) -> None:
-    """Count no failure."""
 
 
 def _not_kept(_flow: Flow, _request: Request, _answer: Answer) -> str:
