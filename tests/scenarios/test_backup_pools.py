@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sipmesh.demo.organisation import Organisation, PoolPlan
+from sipmesh.routing.outcome import RETRY_AFTER_S
 from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.role import Role
 from support.backing import Divide, back, pair, passed
@@ -113,6 +114,19 @@ async def test_third_pool_sends_requests_and_logins_to_the_backup_pool_and_home_
         alice = await three_pools.phone("alice", FE5)
         assert (len(three_pools.nodes[FE3].home_flows), len(three_pools.nodes[FE1].home_flows)) == (0, 1)
         await reaches(carol, alice)
+
+
+@on_jumping_loop
+async def test_request_from_a_third_pool_before_the_takeover_may_be_tried_again(three_pools: Network) -> None:
+    """The 500 said nothing of another try, and phones gave up."""
+    async with three_pools:
+        carol = await three_pools.phone("carol", FE5)
+        await three_pools.stop(FE1)
+        for method in ("MESSAGE", "SUBSCRIBE", "INVITE"):
+            early = await carol.ask(carol.request(method, ALICE, [("event", "presence")]))
+            assert (early.status, early.values("retry-after")) == (500, [RETRY_AFTER_S])
+        await until(lambda: POOL in three_pools.nodes[FE3].takeovers.pools)
+        await reaches(carol, await three_pools.phone("alice", FE3))
 
 
 @pytest.mark.wide

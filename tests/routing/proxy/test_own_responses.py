@@ -23,9 +23,11 @@ def test_response_of_ours_says_what_has_happened(status: int) -> None:
     assert made.values("warning") == [f'399 sipmesh "{WHY[status]}"']
 
 
-def test_overloaded_removes_retry_after_and_keeps_the_original() -> None:
+def test_overloaded_keeps_the_retry_after_of_our_servers_and_the_original() -> None:
     came = response(503, ("retry-after", "60"))
-    assert (overloaded(came).status, overloaded(came).count("retry-after")) == (500, 0)
+    for is_ours in (False, True):
+        changed = overloaded(came, is_ours=is_ours)
+        assert (changed.status, changed.values("retry-after")) == (500, ["60"] if is_ours else [])
     assert (came.status, came.count("retry-after")) == (503, 1)
 
 

@@ -404,6 +404,17 @@ def test_request_that_is_given_up_has_its_final_response_then(method: str, befor
     assert call.context.give_up("5") == []
 
 
+@pytest.mark.parametrize(("target", "waits"), [(PHONE, []), (A_PARTNER, []), (AFAR, ["7"]), (ONE_SERVER, ["7"])])
+def test_retry_after_counts_from_servers_of_ours_only(target: Target, waits: list[str]) -> None:
+    """A 503 of a phone or a partner says nothing about the network."""
+    call = Call(target, method="MESSAGE")
+    effects = call.context.responded(0, response(503, ("retry-after", "7")))
+    if target is A_PARTNER:
+        effects = call.context.responded(1, response(503, ("retry-after", "7")))
+    [sent] = [effect.response for effect in effects if isinstance(effect, SendResponse)]
+    assert (sent.status, sent.values("retry-after")) == (500, waits)
+
+
 @pytest.mark.parametrize("target", [PHONE, AFAR, ONE_SERVER])
 def test_no_503_is_forwarded(target: Target) -> None:
     """The sender of the request would stop all requests to us because of one phone."""

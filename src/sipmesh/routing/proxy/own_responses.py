@@ -45,14 +45,16 @@ def lost_status(target: Target) -> int:
     return FLOW_FAILED if named else TEMPORARILY_UNAVAILABLE
 
 
-def overloaded(response: Response) -> Response:
-    """Change a 503 of the next hop into a 500.
+def overloaded(response: Response, *, is_ours: bool = False) -> Response:
+    """Change a 503 of the next hop into a 500; only that of a server of ours keeps its Retry-After.
 
     "A proxy which receives a 503 (Service Unavailable) response SHOULD NOT forward it upstream unless it can determine that
     any subsequent requests it might proxy will also generate a 503" (RFC 3261 section 16.7). With a 503 the sender would stop
-    sending requests to us.
+    sending requests to us. With a Retry-After the 500 says that this request alone may be tried again, and when (section 21.5.1).
+    What a phone or a partner says with its 503 ends here.
     """
     changed = response.copy()
     changed.status, changed.reason = SERVER_INTERNAL_ERROR, "Next Server Unavailable"
-    changed.remove("retry-after")
+    if not is_ours:
+        changed.remove("retry-after")
     return changed

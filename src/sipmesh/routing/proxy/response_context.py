@@ -51,6 +51,11 @@ def _by_rank(targets: tuple[Target, ...]) -> list[tuple[Target, ...]]:
     return [tuple(target for target in targets if target.q == rank) for rank in ranks]
 
 
+def _is_to_our_server(target: Target) -> bool:
+    """Tell whether a 503 on a branch to *target* is of a server of ours: that of its phones and partners comes as a 500."""
+    return isinstance(target, RemoteFlowTarget) or (isinstance(target, ServerTarget) and target.kind is LinkKind.SERVER)
+
+
 class ResponseContext:
     """Collects the responses to one request, and decides what to do. It has no clock and no socket."""
 
@@ -160,7 +165,7 @@ class ResponseContext:
                 *self._try_next_way(branch, explained(self.request, TEMPORARILY_UNAVAILABLE)),
             ]
         if response.status == SERVICE_UNAVAILABLE:
-            response = overloaded(response)
+            response = overloaded(response, is_ours=_is_to_our_server(branch.target))
             if not isinstance(branch.target, FlowTarget):
                 return self._past_server(branch, response)
         if response.status in FLOW_IS_DEAD and self._has_spare(branch):
