@@ -92,8 +92,9 @@ def add_users(loaded: Loaded, count: int, *, has_second: bool) -> None:
 
 def add_bindings(loaded: Loaded, count: int) -> None:
     """Fill the store with bindings of users whom nobody calls, at another server of the pool."""
-    loaded.bindings_file.parent.mkdir(mode=0o700, exist_ok=True)
-    store = BindingStore(loaded.bindings_file)
+    file = loaded.folder / loaded.topology.storage.bindings
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    store = BindingStore(file)
     store.begin(OTHER_SERVER, 1)
     rows = [binding(number) for number in range(count)]
     store.write([Write(row.aor, (row,), (), lambda _: None) for row in rows], OTHER_SERVER, 1)

@@ -11,6 +11,7 @@ import pytest
 from sipmesh.demo.organisation import Organisation
 from sipmesh.storage.location_service.bindings import BindingStore
 from sipmesh.storage.users.user_database import Users
+from sipmesh.topology.view import view
 from sipmesh.trust.evidence import LinkKind
 from support.bindings import bound
 from support.network import FE1, FE2, Network
@@ -111,7 +112,7 @@ async def test_kill_9_among_registrations_loses_none_that_was_acknowledged(examp
         async with serving(example, FE1) as server:
             phones = [await network.phone(name, FE1) for name in ("alice", "bob", "carol")]
             acknowledged = await registering_until_killed(server, phones)
-        store = BindingStore(example.load().bindings_file)
+        store = BindingStore(view(example.load(), FE1).bindings_file)
         for phone, instance in zip(phones, acknowledged, strict=True):
             [stored] = store.find([f"sip:{phone.user}"], FE2, 1)
             held = {row.instance for row in stored.rows}

@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from sipmesh.demo.organisation import Organisation
+from sipmesh.topology.view import view
 from support.network import FE1, FE2, Network
 from support.process import serving
 from support.running import on_loop
@@ -36,7 +37,7 @@ async def test_file_that_another_process_has_locked_delays_who_changes_something
     async with Network((example,)) as network, serving(example, FE1) as server:
         alice, bob, carol = [await network.peer(FE1, name) for name in ("alice", "bob", "carol")]
         assert (await alice.register()).status == (await bob.register()).status == 200
-        with closing(sqlite3.connect(example.load().bindings_file, isolation_level=None)) as other:
+        with closing(sqlite3.connect(view(example.load(), FE1).bindings_file, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             await carol.send(await carol.with_credentials())
             for _ in range(5):

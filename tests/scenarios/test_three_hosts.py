@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack
 from itertools import permutations
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -22,15 +21,14 @@ from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.storage.keyfile import load_or_create
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
-from support.checkout import DOCS
 from support.network import BEGAN, finished
 from support.peer import Peer
+from support.pool_user import PAGE, USER, rules_of_page
 from support.process import serving
 from support.running import LOOK_AGAIN_S, on_loop
 from support.valkey_server import ValkeyServer
 
 pytestmark = [pytest.mark.peer("valkey"), pytest.mark.wide]
-PAGE = (DOCS / "howto" / "more-than-one-host.md").read_text()
 PASSWORD = "password-of-pool1"
 USERS = ("alice", "bob", "carol")
 NOBODY = "dave"
@@ -39,17 +37,9 @@ NOBODY = "dave"
 
 def topology_of_page() -> dict[str, Any]:
     """The example of the page: its pool, and its storage."""
-    [text] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    text, _ = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     document: dict[str, Any] = YAML(typ="safe").load(text)
     return document
-
-
-def rules_of_page(organisation: str, pool: str) -> list[str]:
-    """The words of the ACL command of the page, for one pool."""
-    [line] = re.findall(r"^ACL SETUSER .*$", PAGE, re.MULTILINE)
-    place = f"{quote(organisation, safe='')}/{quote(pool, safe='')}"
-    words: list[str] = line.replace("ORGANISATION/POOL", place).replace("PASSWORD", PASSWORD).split()
-    return words
 
 
 def store_with_tls(folder: Path) -> tuple[ValkeyServer, bytes]:
@@ -113,7 +103,7 @@ async def test_page_serves_on_three_hosts(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         hosts = hosts_of(tmp_path, store.port, root)
         document: dict[str, Any] = next(iter(hosts.values())).document
-        rules = rules_of_page(document["organisation"], document["pools"][0]["name"])
+        rules = rules_of_page(document["organisation"], document["pools"][0]["name"], USER, PASSWORD)
         (tmp_path / "users.acl").write_text(f"user default off\n{' '.join(rules[1:]).replace('SETUSER', 'user')}\n")
         store._settings += ("--aclfile", str(tmp_path / "users.acl"))
         stack.enter_context(store)

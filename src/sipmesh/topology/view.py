@@ -14,9 +14,10 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.topology.document.listeners import ListenerSpec, listeners
 from sipmesh.topology.document.media_policy import MediaPolicy
-from sipmesh.topology.document.names import split_port
+from sipmesh.topology.document.names import is_url, split_port
 from sipmesh.topology.document.parts.server import MOST_WORKERS, PARTNER_PORT
 from sipmesh.topology.document.report import did_you_mean
+from sipmesh.topology.document.storage.valkey_url import ValkeyUrl, valkey_url
 from sipmesh.topology.server_choice import NO_SERVERS, ServerChoice
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.evidence import LinkKind
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.parts.federation import Partner
     from sipmesh.topology.document.parts.pool import Pool
     from sipmesh.topology.document.parts.server import Server
+    from sipmesh.topology.document.parts.stores import PoolStorage
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +225,22 @@ class ServerView:
         """Address and server port of each of our servers. If the address is None, DNS is used."""
         servers = (server for pool in self.loaded.topology.pools for server in pool.servers)
         return MappingProxyType({server.name: (server.address, server.server_port) for server in servers})
+
+    @property
+    def bindings_storage(self) -> PoolStorage:
+        """Where the registrations of this server's pool are stored."""
+        return self.loaded.topology.storage_of(self._pool)
+
+    @property
+    def valkey_url(self) -> ValkeyUrl | None:
+        """The store of the pool's registrations, if it is not a file."""
+        text = self.bindings_storage.bindings
+        return valkey_url(text) if is_url(text) else None
+
+    @property
+    def bindings_file(self) -> Path:
+        """The file of the pool's registrations, unless they are in `valkey_url`."""
+        return self.loaded.folder / self.bindings_storage.bindings
 
     @property
     def metrics(self) -> tuple[str, int] | None:

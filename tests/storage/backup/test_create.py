@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
@@ -143,18 +144,22 @@ def test_files_outside_the_folder_are_included_and_listed(backed_up: Organisatio
 
 def test_secrets_that_the_topology_names_are_included(backed_up: Organisation, tmp_path: Path) -> None:
     """Without them, a restored server would not start."""
-    folder, names = tmp_path / "e", ("secrets/valkey", "secrets/store.pem", "secrets/store.key", "secrets/turn")
+    of_general = ("secrets/valkey", "secrets/store.pem", "secrets/store.key")
+    folder, names = tmp_path / "e", (*of_general, "secrets/turn", "secrets/of-pool")
     shutil.copytree(backed_up.folder, folder)
     (folder / "secrets").mkdir()
     for name in names:
         (folder / name).write_bytes(name.encode())
         (folder / name).chmod(0o600)
-    password, chain, key, turn = names
+    password, chain, key, turn, of_pool = names
     valkey = f"{{password_file: {password}, anchors: [ca/root.pem], certificate: {chain}, key: {key}}}"
     text = (folder / "topology.yaml").read_text()
     text += f"\nstorage: {{bindings: 'valkeys://store.example.test', valkey: {valkey}}}\n"
     text += f"turn: {{servers: ['turn:turn.example.test'], secret_file: {turn}}}\n"
     (folder / "topology.yaml").write_text(text)
+    loaded = YAML(typ="safe").load(text)
+    loaded["pools"][0]["storage"] = {"bindings": "valkey://127.0.0.1", "valkey": {"password_file": of_pool}}
+    YAML().dump(loaded, folder / "topology.yaml")
     file = tmp_path / "x.backup"
     back_up(folder / "topology.yaml", file, PASSPHRASE, datetime.now(UTC))
     restore(file, tmp_path / "new", PASSPHRASE, "ada", datetime.now(UTC))

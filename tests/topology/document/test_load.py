@@ -42,7 +42,6 @@ AUTHORITY_FILES = ("root.pem", "root.crl", "issuing.crl")
 def test_relative_stores_are_in_the_folder_of_the_document(place: Place, tmp_path: Path) -> None:
     loaded = place.load()
     assert loaded.users_url == f"sqlite:///{tmp_path}/users.db"
-    assert loaded.bindings_file == tmp_path / "state" / "bindings.db"
 
 
 def test_another_database_is_taken_as_it_is_written(place: Place) -> None:

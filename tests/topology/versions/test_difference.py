@@ -18,10 +18,11 @@ from sipmesh.topology.document.model import Topology
 from sipmesh.topology.document.parts.federation import Federation, Partner
 from sipmesh.topology.document.parts.pool import Pool
 from sipmesh.topology.document.parts.server import Outside, Server
-from sipmesh.topology.document.parts.stores import Storage
-from sipmesh.topology.versions.difference import _STORAGE, _TOPOLOGY, difference
+from sipmesh.topology.document.parts.stores import PoolStorage, Storage, Valkey
+from sipmesh.topology.versions.difference import _TOPOLOGY, difference
 from sipmesh.topology.versions.part_changes.partner_changes import _FEDERATION, _PARTNER
 from sipmesh.topology.versions.part_changes.pool_changes import _POOL, _SERVER, _SIDE
+from sipmesh.topology.versions.part_changes.storage_changes import _POOL_STORAGE, _POOL_VALKEY, _STORAGE, _VALKEY
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.revocation.crl_set import RevocationLists
 from topology.changed_text import loaded, told
@@ -268,7 +269,15 @@ RICH = {
             "backup_pool": "pool2.example.test",
             "takeover_after": 30,
         },
-        {"name": "pool2.example.test", "role": "front-end", "servers": ["fe3.example.test"]},
+        {
+            "name": "pool2.example.test",
+            "role": "front-end",
+            "servers": ["fe3.example.test"],
+            "storage": {
+                "bindings": "valkeys://store.example.test",
+                "valkey": {"user": "pool2", "password_file": "s/pool2", "anchors": ["s/ca.pem"], "sentinel": "main"},
+            },
+        },
         {
             "name": "sip.example.test",
             "role": "edge",
@@ -381,6 +390,7 @@ WORDS: list[Any] = [
     None,
     {"bind": "192.0.2.1"},
     {"certificate": "new.pem", "key": "new.key"},
+    {"bindings": "state/other.db"},
 ]
 
 
@@ -478,6 +488,9 @@ def test_every_field_has_a_change_that_is_told(path: tuple[str | int, ...]) -> N
         (Topology, _TOPOLOGY),
         (Federation, _FEDERATION),
         (Storage, _STORAGE),
+        (PoolStorage, _POOL_STORAGE),
+        (Valkey, _VALKEY),
+        (Valkey, _POOL_VALKEY),
         (Pool, _POOL),
         (Server, _SERVER),
         (Outside, _SIDE),

@@ -148,6 +148,6 @@ def _apart(pool: str, groups: list[list[str]]) -> Fault:
     names = "; ".join(tell_list(sorted(group)) for group in sorted(groups))
     what = f"{pool} has {len(groups)} separate registration stores ({names})"
     lost = "a user who is registered at a server of one store is unreachable through the others"
-    remedy = "run all servers of a pool in one folder of one machine, or name one store in `storage.bindings`, or define a pool"
-    remedy += " for each machine"
+    remedy = "if the store was changed, restart the servers that have not restarted since; otherwise run all servers of a pool "
+    remedy += "in one folder of one machine, or name one store in `storage`, or define a pool for each machine"
     return Fault(f"{what}: {lost}", remedy)

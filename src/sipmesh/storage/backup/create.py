@@ -232,10 +232,10 @@ def _of_servers(topology: Topology) -> Iterator[str]:
 
 
 def _of_services(topology: Topology) -> Iterator[str]:
-    """Return the files with which servers log in to the store of registrations, and the secret of the TURN servers."""
-    store = topology.storage.valkey
-    yield from store.anchors
-    yield from (name for name in (store.password_file, store.certificate, store.key) if name is not None)
+    """Return the files with which servers log in to the stores of registrations, and the secret of the TURN servers."""
+    for store in (topology.storage.valkey, *(pool.storage.valkey for pool in topology.pools if pool.storage)):
+        yield from store.anchors
+        yield from (name for name in (store.password_file, store.certificate, store.key) if name is not None)
     if topology.turn is not None:
         yield topology.turn.secret_file
 

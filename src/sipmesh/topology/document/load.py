@@ -21,7 +21,6 @@ from sipmesh.topology.document.named_files.trust_anchors import (
 from sipmesh.topology.document.names import is_url
 from sipmesh.topology.document.parse import shape
 from sipmesh.topology.document.report import ProblemReport
-from sipmesh.topology.document.storage.valkey_url import ValkeyUrl, valkey_url
 from sipmesh.topology.document.validate import validate
 
 if TYPE_CHECKING:
@@ -155,17 +154,6 @@ class Loaded:
     def messages_url(self) -> str:
         """The database URL of the stored messages. A relative SQLite file is in the topology's folder."""
         return self._in_folder(self.topology.storage.messages)
-
-    @property
-    def valkey_url(self) -> ValkeyUrl | None:
-        """The store of the pool's bindings, if it is not a file."""
-        text = self.topology.storage.bindings
-        return valkey_url(text) if is_url(text) else None
-
-    @property
-    def bindings_file(self) -> Path:
-        """The file of the pool's bindings, unless they are in `valkey_url`."""
-        return self.folder / self.topology.storage.bindings
 
     def __repr__(self) -> str:
         number = f" version {self.number}" if self.number else ""

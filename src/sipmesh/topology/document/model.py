@@ -22,7 +22,7 @@ from sipmesh.topology.document.parts.media import AnyMedia, Media
 from sipmesh.topology.document.parts.part import Part
 from sipmesh.topology.document.parts.pool import Pool
 from sipmesh.topology.document.parts.services import Dns, Presence, Turn, WebSocket
-from sipmesh.topology.document.parts.stores import Messages, Storage
+from sipmesh.topology.document.parts.stores import Messages, PoolStorage, Storage
 
 
 class Topology(Part):
@@ -66,6 +66,10 @@ class Topology(Part):
     def site_of_each(self) -> dict[str, str]:
         """The site of each server: its own, or else that of its pool; "" without one."""
         return {server.name: server.site or pool.site or "" for pool in self.pools for server in pool.servers}
+
+    def storage_of(self, pool: Pool) -> PoolStorage:
+        """Give where the registrations of *pool* are stored: its own `storage` as a whole, or else the general one."""
+        return pool.storage or PoolStorage(bindings=self.storage.bindings, valkey=self.storage.valkey)
 
     def pool(self, name: str | None) -> Pool | None:
         """Give the pool with that name, or None."""

@@ -47,5 +47,6 @@ CHECKS = (
     partners.revocation_can_be_told,
     stores.pools_share_what_they_store,
     stores.store_settings_fit,
+    stores.front_ends_alone_have_a_store,
 )
 """All checks, in the order of the rules."""

@@ -6,7 +6,6 @@ first of several may have a meaning.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,14 +15,13 @@ from sipmesh.topology.versions.part_changes.field_changes import Words, from_to,
 from sipmesh.topology.versions.part_changes.operator_changes import approval_changes, console_changes
 from sipmesh.topology.versions.part_changes.partner_changes import federation_changes, partner_changes
 from sipmesh.topology.versions.part_changes.pool_changes import pool_changes
+from sipmesh.topology.versions.part_changes.storage_changes import storage_changes
 from sipmesh.trust.formatting import tell, tell_list
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.model import Topology
     from sipmesh.topology.document.parts.services import Turn, WebSocket
-
-_PASSWORD = re.compile(r"(://[^:/@]*):[^@/]*@")
 
 
 def difference(old: Loaded, new: Loaded) -> Sequence[str]:
@@ -39,8 +37,7 @@ def _changes(old: Loaded, new: Loaded) -> Iterator[str]:
     yield from authority_changes(before.authority, after.authority, (old.authority, new.authority), "our CA")
     yield from federation_changes(before, after)
     yield from partner_changes(old, new)
-    yield from list_fields("", before.storage, after.storage, _STORAGE)
-    yield from list_fields("", before.storage.valkey, after.storage.valkey, _VALKEY)
+    yield from storage_changes(before, after)
     yield from list_fields("", before.media, after.media, _MEDIA)
     yield from list_fields("", before.messages, after.messages, _MESSAGES)
     yield from list_fields("", before.presence, after.presence, _PRESENCE)
@@ -51,18 +48,6 @@ def _changes(old: Loaded, new: Loaded) -> Iterator[str]:
 
 
 # Each field with the text for its change. A field without a text is listed by its name.
-
-
-def _database(what: str) -> Words:
-    """Describe a change of the URL of the database *what*, without its password."""
-
-    def say(_whose: str, old: str, new: str) -> str:
-        before, after = (_PASSWORD.sub(r"\1:***@", url) for url in (old, new))
-        if before == after:
-            return f"the database of the {what} is opened with another password"
-        return f"the database of the {what} changes from {tell(before)} to {tell(after)}"
-
-    return say
 
 
 def _domains(policies: Mapping[str, MediaPolicy]) -> tuple[str, ...]:
@@ -117,23 +102,6 @@ _TOPOLOGY: Mapping[str, Words | None] = {
 _MEDIA: Mapping[str, Words | None] = {
     "default": from_to("the media of calls of our users"),
     "domains": lambda _, old, new: _PER_DOMAIN("", _domains(old), _domains(new)),
-}
-
-_STORAGE: Mapping[str, Words | None] = {
-    "users": _database("users"),
-    "management": from_to("the database of management"),
-    "bindings": from_to("the store of the bindings"),
-    "valkey": None,
-    "messages": _database("stored messages"),
-}
-
-_VALKEY: Mapping[str, Words | None] = {
-    "user": from_to("the user of the store of the bindings", "the default"),
-    "password_file": from_to("the password file of the store of the bindings", "the environment"),
-    "anchors": from_to("the list of anchors of the store of the bindings", "none"),
-    "certificate": from_to("the certificate for the store of the bindings", "none"),
-    "key": from_to("the key file for the store of the bindings", "none"),
-    "sentinel": from_to("the name of the primary of the store of the bindings", "none"),
 }
 
 _PRESENCE: Mapping[str, Words | None] = {

@@ -17,7 +17,7 @@ from sipmesh.server.management.publishing.publish_checks import (
 )
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.load import Loaded
-from support.network import FE1, FE2
+from support.network import FE1, FE2, FE3, FE4, POOL2, Network
 
 
 def with_users(example: Organisation, url: str) -> Loaded:
@@ -84,6 +84,38 @@ def test_new_store_needs_a_restart_of_who_uses_it(example: Organisation, storage
     found = list(from_a_restart(before, example.load()))
     assert [line.startswith(told) for line in found] == ([True] if told else [])
     assert listen_elsewhere(before, example.load()) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "restarted"),
+    [
+        ({}, {POOL2: "state/two.db"}, f"{FE3}, {FE4}"),
+        ({POOL2: "state/two.db"}, {}, f"{FE3}, {FE4}"),
+        ({}, {POOL2: "state/bindings.db"}, ""),
+        ({POOL2: "state/two.db"}, {POOL2: "state/two.db", "": "state/other.db"}, f"{FE1}, {FE2}"),
+    ],
+)
+def test_store_of_a_pool_needs_a_restart_of_its_own_servers_only(
+    two_pools: Network, before: dict[str, str], after: dict[str, str], restarted: str
+) -> None:
+    [organisation] = two_pools.organisations
+    one, other = with_stores(organisation, before), with_stores(organisation, after)
+    told = list(from_a_restart(one, other))
+    line = f"{restarted} must be restarted to use the new store of registrations, one after the other"
+    assert told == ([line] if restarted else [])
+
+
+def with_stores(organisation: Organisation, stores: dict[str, str]) -> Loaded:
+    """Give pools stores of their own, "" the general one; gives the topology."""
+    pools = organisation.document["pools"]
+    assert isinstance(pools, list)
+    for pool in pools:
+        pool.pop("storage", None)
+        if pool["name"] in stores:
+            pool["storage"] = {"bindings": stores[pool["name"]]}
+    organisation.document["storage"] = {"bindings": stores.get("", "state/bindings.db")}
+    organisation.write()
+    return organisation.load()
 
 
 def test_new_number_of_workers_needs_a_restart(example: Organisation) -> None:

@@ -84,7 +84,7 @@ def test_empty_stores_find_nothing_and_refuse_a_registration() -> None:
 
 def bindings_of(network: Network, server: str) -> Path:
     """Return the file of the pool's bindings."""
-    return network.of(server).load().bindings_file
+    return view(network.of(server).load(), server).bindings_file
 
 
 def test_front_end_of_a_managed_network_has_replicated_users_and_no_database(federation: Network) -> None:

@@ -18,6 +18,7 @@ from sipmesh.server.proxy.registrar.known_bindings import address_of
 from sipmesh.server.proxy.registrar.registrations import WRITE_S
 from sipmesh.sip.message import Response
 from sipmesh.sip.transaction.ack import cancel_for
+from sipmesh.topology.view import view
 from support.bindings import bound, until_bound
 from support.memory_locations import Gate, MemoryLocations, MemoryStore
 from support.network import FE1, FE2, Network
@@ -299,7 +300,7 @@ async def test_rows_that_the_store_has_lost_are_stored_again(pool: Network) -> N
     """As after a server was stopped for so long that another one has dropped its rows."""
     async with pool:
         alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
-        with closing(sqlite3.connect(pool.organisations[0].load().bindings_file)) as other, other:
+        with closing(sqlite3.connect(view(pool.organisations[0].load(), FE1).bindings_file)) as other, other:
             other.execute("DELETE FROM bindings WHERE server = ?", (FE2,))
             other.execute("DELETE FROM incarnations WHERE server = ?", (FE2,))
         carol = await pool.phone("carol", FE2)  # any write finds it out
@@ -421,7 +422,7 @@ async def response(peer: Peer) -> Response:
 @contextmanager
 def locked(organisation: Organisation) -> Iterator[None]:
     """Hold the write lock of the bindings, as another process may."""
-    with closing(sqlite3.connect(organisation.load().bindings_file, isolation_level=None)) as other:
+    with closing(sqlite3.connect(view(organisation.load(), FE1).bindings_file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
@@ -429,7 +430,7 @@ def locked(organisation: Organisation) -> Iterator[None]:
 
 def rows(organisation: Organisation) -> int:
     """How many rows the file holds."""
-    with closing(sqlite3.connect(organisation.load().bindings_file)) as other:
+    with closing(sqlite3.connect(view(organisation.load(), FE1).bindings_file)) as other:
         found: tuple[int] = other.execute("SELECT count(*) FROM bindings").fetchone()
     return found[0]
 

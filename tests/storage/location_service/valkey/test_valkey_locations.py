@@ -25,6 +25,7 @@ from sipmesh.storage.location_service.valkey.settings import PASSWORD_VARIABLE
 from sipmesh.storage.location_service.valkey.valkey_locations import TICK_S
 from storage.members import ALICE, BOB, ELSEWHERE, FE1, FE2, PATIENCE_S, PHONE
 from storage.valkey_members import ORGANISATION, POOL, SEAL, ValkeyMember, settings_of, valkey_members
+from support.pool_user import add_pool_user
 from support.running import LOOK_AGAIN_S
 from support.tiers import wide_after
 from support.valkey_server import ValkeyServer
@@ -492,9 +493,7 @@ def test_servers_with_different_keys_tell_the_operator_and_say_nobody_is_away(
 
 def test_pool_cannot_reach_the_keys_of_another_pool(valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rule of the ACL is that of the how-to page; the pool itself has all that it needs."""
-    rules = ("~sipmesh:{Example/pool1.example.test}:*", "-@all", "+@connection", "+@hash", "+@set", "+@string")
-    more = ("+evalsha", "+script|load", "+info", "+time", "+exists", "+rename", "+del", "-client|kill")
-    valkey.ask("ACL", "SETUSER", "pool1", "on", f">{'secret'}", *rules, *more)
+    add_pool_user(valkey, ORGANISATION, POOL, "pool1", "secret")
     monkeypatch.setenv(PASSWORD_VARIABLE, "secret")
     with valkey_members(valkey, user="pool1") as begin:
         fe1, fe2 = begin(FE1, 7), begin(FE2, 3)

@@ -148,12 +148,20 @@ def _other_stores(old: Topology, new: Topology) -> Iterator[str]:
     """Say which servers have to be restarted for other stores. A server that is new uses them from its first start."""
     was, now = old.storage, new.storage
     front_ends, managers = (_in_both(old, new, role) for role in (Role.FRONT_END, Role.MANAGEMENT))
-    if front_ends and (was.bindings, was.valkey) != (now.bindings, now.valkey):
-        yield f"{tell_list(front_ends)} must be restarted to use the new store of registrations, one after the other"
+    if moved := _with_other_bindings(old, new):
+        yield f"{tell_list(moved)} must be restarted to use the new store of registrations, one after the other"
     if front_ends and was.messages != now.messages:
         yield f"{tell_list(front_ends)} must be restarted to use the new database of stored messages, one after the other"
     if was.users != now.users and (managers or front_ends):
         yield f"{tell_list(managers or front_ends)} must be restarted to use the new database of users"
+
+
+def _with_other_bindings(old: Topology, new: Topology) -> Sequence[str]:
+    """Return the front ends whose pool stores its registrations elsewhere, or with another login."""
+    before = {server.name: old.storage_of(pool) for pool in old.pools for server in pool.servers}
+    front_ends = [pool for pool in new.pools if pool.role is Role.FRONT_END]
+    after = {server.name: new.storage_of(pool) for pool in front_ends for server in pool.servers}
+    return [name for name, storage in after.items() if name in before and before[name] != storage]
 
 
 def _in_both(old: Topology, new: Topology, role: Role) -> Sequence[str]:

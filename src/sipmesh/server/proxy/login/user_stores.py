@@ -166,9 +166,9 @@ def open_locations(view: ServerView, post: Post, pool_key: bytes, workers: int =
     """
     if view.role is not Role.FRONT_END:
         return NoLocations()
-    if view.loaded.valkey_url is not None:
-        return open_valkey(view, view.loaded.valkey_url, pool_key, workers)
-    file = view.loaded.bindings_file
+    if view.valkey_url is not None:
+        return open_valkey(view, view.valkey_url, pool_key, workers)
+    file = view.bindings_file
     file.parent.mkdir(mode=0o700, exist_ok=True)
     return SqliteLocations(file, post)
 
@@ -179,7 +179,7 @@ def open_valkey(view: ServerView, url: ValkeyUrl, pool_key: bytes, workers: int)
         raise OperatorError(f"{url} cannot be used without hiredis; install it: pip install 'sipmesh[valkey]'")
     from sipmesh.storage.location_service.valkey.valkey_locations import ValkeyLocations
 
-    part, folder = view.loaded.topology.storage.valkey, view.loaded.folder
+    part, folder = view.bindings_storage.valkey, view.loaded.folder
     settings = ValkeySettings(
         url,
         view.organisation,

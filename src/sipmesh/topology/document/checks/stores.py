@@ -11,6 +11,8 @@ from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.checks.checked_document import CheckedDocument
+    from sipmesh.topology.document.parts.stores import PoolStorage, Storage
+    from sipmesh.topology.document.yaml_tree import Loc
 
 
 def pools_share_what_they_store(document: CheckedDocument) -> None:
@@ -26,8 +28,23 @@ def pools_share_what_they_store(document: CheckedDocument) -> None:
 
 def store_settings_fit(document: CheckedDocument) -> None:
     """A store over TLS has anchors, and its settings are for a store: who trusts no CA is refused by every certificate."""
-    storage, loc = document.topology.storage, ("storage", "valkey")
-    if document.is_unread(("storage", "bindings")) or document.is_unread(loc):
+    _settings_fit(document, ("storage",), document.topology.storage)
+    for loc, pool in document.pools():
+        if pool.storage is not None and not document.is_unread((*loc, "storage")):
+            _settings_fit(document, (*loc, "storage"), pool.storage)
+
+
+def front_ends_alone_have_a_store(document: CheckedDocument) -> None:
+    """A pool with a store of its own has registrations: it is a front-end pool."""
+    for loc, pool in document.pools():
+        if pool.storage is not None and pool.role is not Role.FRONT_END:
+            remedy = "remove it; only front-end pools have registrations"
+            document.report.add((*loc, "storage"), f"a pool of role {pool.role} stores no registrations", remedy)
+
+
+def _settings_fit(document: CheckedDocument, part: Loc, storage: Storage | PoolStorage) -> None:
+    loc: Loc = (*part, "valkey")
+    if document.is_unread((*part, "bindings")) or document.is_unread(loc):
         return
     if not is_url(storage.bindings):
         if storage.valkey.model_fields_set:
@@ -37,7 +54,7 @@ def store_settings_fit(document: CheckedDocument) -> None:
     tls = valkey_url(storage.bindings).tls
     if tls and not storage.valkey.anchors:
         remedy = "name the PEM file of the CA that has issued the store's certificate: `valkey: {anchors: [ca.pem]}`"
-        document.report.add(("storage", "bindings"), "needs `valkey.anchors` for TLS", remedy)
+        document.report.add((*part, "bindings"), "needs `valkey.anchors` for TLS", remedy)
     if not tls and storage.valkey.anchors:
         document.report.add(
             (*loc, "anchors"), "has no effect without TLS", "write valkeys:// in `bindings`, or remove it"

@@ -14,6 +14,7 @@ from sipmesh.topology.document.parts.part import Part
 from sipmesh.topology.document.parts.server import (
     AnyServer,
 )
+from sipmesh.topology.document.parts.stores import PoolStorage
 from sipmesh.trust.role import Role
 
 TAKEOVER_AFTER_S = 60  # a restart of a process or of a small machine is over by then, and is no takeover
@@ -44,4 +45,8 @@ class Pool(Part):
     takeover_after: Annotated[int, Field(ge=2, le=86_400)] = Field(
         default=TAKEOVER_AFTER_S,
         description="seconds for which no server may have answered before the backup pool serves the users",
+    )
+    storage: PoolStorage | None = Field(
+        default=None,
+        description="where this front-end pool stores its registrations; by default the general `storage` says so",
     )

@@ -14,7 +14,7 @@ from sipmesh.topology.document.storage.valkey_url import FileOrStore
 
 
 class Valkey(Part):
-    """How servers log in to the Valkey or Redis that `storage.bindings` names. The files are on each server."""
+    """How servers log in to the Valkey or Redis that `bindings` names. The files are on each server."""
 
     user: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = Field(
         default=None, description="ACL user; by default `default`"
@@ -33,6 +33,16 @@ class Valkey(Part):
     )
 
 
+class PoolStorage(Part):
+    """Where the registrations of one pool are stored; nothing of the general `storage` counts for them beside it."""
+
+    bindings: FileOrStore = Field(
+        description="the pool's registrations: a file on a disk of this machine, or a store that several machines share, "
+        "valkeys://HOST:PORT (valkey:// on this machine)",
+    )
+    valkey: Valkey = Field(default=Valkey(), description="login and certificates for that store")
+
+
 class Storage(Part):
     """Where users and registrations are stored."""
 
@@ -44,8 +54,8 @@ class Storage(Part):
     )
     bindings: FileOrStore = Field(
         default="state/bindings.db",
-        description="the pool's registrations: a file on a disk of this machine, or a store that several machines share, "
-        "valkeys://HOST:PORT (valkey:// on this machine)",
+        description="the registrations of pools without a `storage` of their own: a file on a disk of this machine, or a store "
+        "that several machines share, valkeys://HOST:PORT (valkey:// on this machine)",
     )
     valkey: Valkey = Field(default=Valkey(), description="login and certificates for a store of registrations")
     messages: str = Field(

@@ -27,13 +27,11 @@ def what_is_not_shared(topology: Topology, pool: Pool) -> Iterator[tuple[str, st
     if len(machines) == 1:
         return
     several = f"its servers run on different machines ({tell_list(machines)})"
-    if not is_url(topology.storage.bindings):
-        yield (
-            f"{several}, and its registrations are in a file: {topology.storage.bindings!r}",
-            f"{ONE_MACHINE}; {STORE}",
-        )
-    elif valkey_url(topology.storage.bindings).is_on_this_machine:
-        yield f"{several}, and each has its own {topology.storage.bindings}", f"{ONE_MACHINE}; {STORE}"
+    bindings = topology.storage_of(pool).bindings
+    if not is_url(bindings):
+        yield f"{several}, and its registrations are in a file: {bindings!r}", f"{ONE_MACHINE}; {STORE}"
+    elif valkey_url(bindings).is_on_this_machine:
+        yield f"{several}, and each has its own {bindings}", f"{ONE_MACHINE}; {STORE}"
     if topology.messages.per_user and topology.storage.messages.startswith(SQLITE):
         remedy = f"{ONE_MACHINE}; otherwise name a PostgreSQL database in `storage.messages`, or write"
         yield f"{several}, and its stored messages are in a file", f"{remedy} `messages: {{per_user: 0}}`"

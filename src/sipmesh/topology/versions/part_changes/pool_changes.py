@@ -14,7 +14,8 @@ from sipmesh.topology.versions.part_changes.field_changes import (
     order_changes,
     spell,
 )
-from sipmesh.trust.formatting import tell_list
+from sipmesh.topology.versions.part_changes.storage_changes import pool_storage_changes
+from sipmesh.trust.formatting import tell, tell_list
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.model import Topology
@@ -38,7 +39,7 @@ def _remote_users(whose: str, _old: bool, new: bool) -> str:  # noqa: FBT001 - t
 
 
 _POOL: Mapping[str, Words | None] = {
-    **dict.fromkeys(("name", "servers", "speaks_for")),
+    **dict.fromkeys(("name", "servers", "speaks_for", "storage")),
     "role": from_to("role"),
     "site": from_to("site", "none"),
     "internal_name": from_to("inside name", "none"),
@@ -103,12 +104,14 @@ def _settings(pool: Pool) -> str:
         "speaks for": tell_list(pool.speaks_for),
         "a port for": "remote users" if pool.remote_users else "",
         "backup pool": pool.backup_pool,
+        "its own store of the bindings": pool.storage and tell(pool.storage.bindings),
     }
     return "".join(f", {name} {value}" for name, value in settings.items() if value)
 
 
 def _pool(old: Pool, new: Pool) -> Iterator[str]:
     yield from list_fields(f"pool {old.name}", old, new, _POOL)
+    yield from pool_storage_changes(old, new)
     yield from list_names(
         old.speaks_for,
         new.speaks_for,
