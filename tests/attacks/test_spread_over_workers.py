@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 from contextlib import suppress
+from dataclasses import replace
 
 from sipmesh.demo.organisation import Organisation
+from sipmesh.demo.ports import free_port
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.sip.message import Request
 from sipmesh.transport.limits import Limits
-from support.network import FE1, FE2
+from support.network import FE1, FE2, UNHURRIED
 from support.peer import HungUpError, Peer
 from support.running import LOOK_AGAIN_S, on_loop, until
 from support.siblings import ONE, TWO, Pair, pair_of
-from support.workers import Workers, two_workers
+from support.source_ports import from_port
+from support.workers import MOST_TRIES, Workers, two_workers
 
 MOST_LINKS = Limits().links_per_user
 MESSAGE = ("content-type", "text/plain")
@@ -23,6 +27,29 @@ MESSAGE = ("content-type", "text/plain")
 async def links_of(two: Workers, peer: str) -> list[str]:
     """The ids of the links of a user or a server."""
     return [str(link["id"]) for link in await two.server.ask("links") if link["peer"] == peer]
+
+
+# Source ports
+
+
+@on_loop
+async def test_nobody_chooses_the_worker_by_the_source_port(example: Organisation) -> None:
+    """By the hash of the addresses, who had learned which ports lead to one worker put all connections there."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    async with two_workers(example) as two:
+        source, starts = free_port(), set[int]()
+        for _ in range(MOST_TRIES):
+            with from_port(source, two.network.address(FE1)) as sock:
+                peer = Peer(*await asyncio.open_connection(sock=sock, ssl=context, server_hostname=""), "nobody@x.test")
+                await peer.ask(peer.request("OPTIONS", "sip:example.test"))
+                starts.add(await two.start_of(peer))
+                await peer.__aexit__()
+            if len(starts) > 1:
+                break
+        assert starts == {ONE, TWO}
+        await two.phone("alice", ONE)
+        await two.phone("bob", TWO)
 
 
 # Links of a user
@@ -72,6 +99,24 @@ async def test_workers_close_the_same_links_of_a_user_who_has_too_many(example: 
         for phone in (*phones[3:], *others):
             await phone.ask(phone.request("OPTIONS", "sip:example.test"))
         assert [node.accounts.of_users.size for node in pair.nodes.values()] == [5, 5]
+
+
+@on_loop
+async def test_worker_without_descriptors_closes_a_stranger_though_its_address_has_an_older_link_elsewhere(
+    example: Organisation,
+) -> None:
+    """One old link at another worker protected all links of the address. The user's own link, and that other one, stay."""
+    async with pair_of(example, limits=replace(UNHURRIED, slow_s=0)) as pair:
+        alice, elsewhere = await pair.phone("alice", ONE), await pair.peer("x", TWO)
+        accounts = pair.nodes[ONE].accounts
+        await until(lambda: accounts.strangers.size == 1)
+        assert not accounts.make_room()
+        here = await pair.peer("x", ONE)
+        await until(lambda: accounts.strangers.size == 2)
+        assert accounts.make_room()
+        await here.hung_up()
+        for peer in (alice, elsewhere):
+            await peer.ask(peer.request("OPTIONS", "sip:example.test"))
 
 
 # Subscriptions

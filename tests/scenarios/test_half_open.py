@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
+from sipmesh.demo.organisation import Organisation
 from sipmesh.demo.ports import HOST
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.tls.pyopenssl import TINY_HELLO
@@ -16,6 +17,7 @@ from sipmesh.transport.tls.tiny_records import MOST_TINY
 from support.network import FE1, Network
 from support.peer import Peer
 from support.running import on_loop, until
+from support.siblings import ONE, TWO, pair_of
 
 ADDRESSES = 5
 LIMITS = Limits(silent_per_address=4, handshakes_per_address=4, silent_in_all=16, handshakes_in_flight=16, slow_s=0.1)
@@ -29,9 +31,9 @@ async def from_address(network: Network, address: str, user: str) -> Peer:
     return Peer(*streams, f"{user}@example.test")
 
 
-def half_open(network: Network, number: int) -> socket.socket:
+def half_open(address: tuple[str, int], number: int) -> socket.socket:
     """A connection of which the first octet of a ClientHello has come."""
-    sock = socket.create_connection(network.address(FE1), source_address=(f"127.0.0.{10 + number % ADDRESSES}", 0))
+    sock = socket.create_connection(address, source_address=(f"127.0.0.{10 + number % ADDRESSES}", 0))
     sock.sendall(b"\x16")
     return sock
 
@@ -52,7 +54,7 @@ async def test_half_open_connections_keep_no_login_out(home: Network, address: s
     home.limits = LIMITS
     async with home:
         with ExitStack() as stack:
-            socks = [stack.enter_context(half_open(home, number)) for number in range(40)]
+            socks = [stack.enter_context(half_open(home.address(FE1), number)) for number in range(40)]
             dripping = asyncio.create_task(drip(socks))
             for user in ("alice", "bob", "carol"):
                 async with await from_address(home, address, user) as phone:
@@ -60,6 +62,24 @@ async def test_half_open_connections_keep_no_login_out(home: Network, address: s
             dripping.cancel()
         listener = home.nodes[FE1].listening.listeners[0]
         assert listener.places.silent.displaced
+
+
+@pytest.mark.parametrize("address", ["127.0.0.99", "127.0.0.10"], ids=["another-address", "their-address"])
+@on_loop
+async def test_half_open_connections_to_one_worker_keep_no_login_out_of_any(
+    example: Organisation, address: str
+) -> None:
+    """Who knows which source ports lead to one worker has all its connections there, and that worker has half of the places."""
+    async with pair_of(example, limits=LIMITS) as pair:
+        with ExitStack() as stack:
+            socks = [stack.enter_context(half_open(pair.address(ONE), number)) for number in range(40)]
+            dripping = asyncio.create_task(drip(socks))
+            for user, worker in (("alice", ONE), ("bob", TWO), ("carol", ONE)):
+                phone = await pair.peer(user, worker, source=address)
+                assert (await phone.register()).status == 200
+            dripping.cancel()
+        displaced = {worker: node.listening.listeners[0].places.silent.displaced for worker, node in pair.nodes.items()}
+        assert displaced[ONE] > displaced[TWO] == 0
 
 
 @on_loop

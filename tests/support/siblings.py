@@ -10,11 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from sipmesh.demo.organisation import Organisation
+from sipmesh.demo.ports import HOST
 from sipmesh.server.proxy.siblings.channel import SUPERVISOR
 from sipmesh.server.proxy.siblings.siblings import Siblings
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.server.running.worker_place import WorkerPlace
 from sipmesh.server.workers.held_ports import GivenPorts
+from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind
 from support.network import FE1, UNHURRIED
 from support.peer import Peer
@@ -29,6 +31,7 @@ class Pair:
 
     example: Organisation
     name: str = FE1
+    limits: Limits = UNHURRIED
     nodes: dict[int, RunningServer] = field(default_factory=dict)
     told: dict[int, Told] = field(default_factory=dict)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -39,7 +42,7 @@ class Pair:
         """Build the process *number*, which ends with the test."""
         told = self.told[number] = Told()
         place = WorkerPlace(number, 2, start, self.incarnation)
-        node = self.nodes[number] = RunningServer(self.example.file, self.name, told.log, UNHURRIED, place=place)
+        node = self.nodes[number] = RunningServer(self.example.file, self.name, told.log, self.limits, place=place)
         return node
 
     def start(self, number: int, start: int) -> None:
@@ -80,12 +83,15 @@ class Pair:
         assert siblings is not None
         return siblings
 
-    async def peer(self, user: str, worker: int, credentials: str | None = None) -> Peer:
+    def address(self, worker: int, kind: LinkKind = LinkKind.CLIENT) -> tuple[str, int]:
+        """The address of a port of *worker*."""
+        return HOST, next(one.port for one in self.nodes[worker].listening.listeners if one.kind is kind)
+
+    async def peer(self, user: str, worker: int, credentials: str | None = None, source: str | None = None) -> Peer:
         """A peer at the client port of *worker*, or with the *credentials* of a server of ours at its server port."""
         kind = LinkKind.CLIENT if credentials is None else LinkKind.SERVER
-        port = next(one.port for one in self.nodes[worker].listening.listeners if one.kind is kind)
         shown = None if credentials is None else self.example.credentials(credentials)
-        peer = await Peer.open(("127.0.0.1", port), f"{user}@example.test", shown)
+        peer = await Peer.open(self.address(worker, kind), f"{user}@example.test", shown, source)
         return await self.stack.enter_async_context(peer)
 
     async def phone(self, user: str, worker: int) -> Peer:
@@ -96,9 +102,11 @@ class Pair:
 
 
 @asynccontextmanager
-async def pair_of(example: Organisation, name: str = FE1, *, supervised: bool = False) -> AsyncIterator[Pair]:
+async def pair_of(
+    example: Organisation, name: str = FE1, limits: Limits = UNHURRIED, *, supervised: bool = False
+) -> AsyncIterator[Pair]:
     """Run two workers that are connected; *name* is that of their server. Only if *supervised* they have a supervisor too."""
-    pair = Pair(example, name)
+    pair = Pair(example, name, limits)
     async with pair.stack:
         pair.stack.push_async_callback(pair.drain)
         for number in (ONE, TWO):

@@ -301,13 +301,15 @@ class Principals:
         return True
 
     def make_room(self) -> bool:
-        """Close the oldest link without a login of the address that has most; False where there is none.
+        """Close the oldest link without a login, of those that this process has, of the address that has most; False without one.
 
         A link that has not had its time to log in stays.
         """
-        for address, oldest in self.strangers.oldest_of_each():
-            if oldest.is_here and self._has_had(self._least_s, oldest):
-                self.strangers.displace(address)
+        for address, _ in self.strangers.oldest_of_each():
+            oldest = next((link for link in self.strangers.of(address) if link.is_here), None)
+            if oldest is not None and self._has_had(self._least_s, oldest):
+                self.strangers.remove(address, oldest)
+                self.strangers.displaced += 1
                 oldest.close("closed at a limit, without a login: its file descriptor was needed")
                 return True
         return False

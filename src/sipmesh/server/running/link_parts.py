@@ -9,6 +9,7 @@ from sipmesh.server.running.listening import Listening
 from sipmesh.server.running.revocation_updates import RevocationUpdates
 from sipmesh.server.web_phone.files import web_phone
 from sipmesh.transport.accept.listener import Listener
+from sipmesh.transport.accept.random_choice import choose_at_random
 from sipmesh.transport.connector import Connector
 from sipmesh.transport.pool import LinkPool
 from sipmesh.transport.resolver import DnsResolver
@@ -41,7 +42,7 @@ class LinkParts:
 
     def __init__(self, setup: ServerSetup, peers: PeerParts, dispatch: Dispatch, outages: Outages) -> None:
         self._view, self._peers, self._dispatch = setup.view, peers, dispatch
-        self._accepts = not setup.place.is_supervisor
+        self._accepts, self._workers = not setup.place.is_supervisor, setup.place.count
         self.ports: Ports | None = None
         reactor, certificates = peers.reactor, peers.certificates
         context = certificates.opening_context
@@ -76,6 +77,8 @@ class LinkParts:
         peers, dispatch = self._peers, self._dispatch
         sock = self.ports.socket_for(spec) if self.ports is not None else None
         listener = Listener(peers.reactor, spec, context, dispatch, sock=sock, accepts=self._accepts)
+        if sock is not None and self._accepts:
+            choose_at_random(sock, self._workers)
         listener.make_room, listener.is_reserved = peers.accounts.make_room, peers.neighbours.has
         if spec.kind is LinkKind.CLIENT:
             listener.has_room = peers.accounts.has_room
