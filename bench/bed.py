@@ -6,10 +6,12 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,9 @@ HOST = "127.0.76.1"  # as kamailio.cfg and tls.cfg have it
 CLIENT_PORT, SERVER_PORT, VALKEY_PORT = 5061, 5071, 6379
 SINK_HOST, SINK_PORT = "127.0.76.2", 5081
 SECOND_HOST = "127.0.76.4"
+
+KAMAILIO_TABLES = Path("/usr/share/kamailio/db_sqlite/usrloc-create.sql")
+IN_MEMORY = Path("/dev/shm")  # noqa: S108 # a file system, in which a folder of our own is made
 
 START_S, STOP_S = 180.0, 20.0
 LONGEST_RUN_S = 600.0
@@ -161,15 +166,53 @@ def on_valkey(pki: Path, run: Path, *size: object) -> Iterator[Server]:
 
 
 @contextmanager
-def kamailio(pki: Path, run: Path) -> Iterator[Server]:
-    """Run Kamailio, with one worker and the fastest of its allocators."""
+def kamailio(pki: Path, run: Path, *defines: str) -> Iterator[Server]:
+    """Run Kamailio, with one worker and the fastest of its allocators; *defines* are those of kamailio.cfg."""
     found = _find_kamailio()
     if found is None:
         raise MeasurementError("Kamailio is not installed")
     memory = ("-x", "tlsf", "-m", 4096, "-M", 16)
-    command = [found, "-DD", "-E", *memory, "-f", HERE / "kamailio.cfg", "-w", pki, "-Y", run, "-P", run / "pid"]
+    defined = [option for define in defines for option in ("-A", define)]
+    command = [
+        found,
+        "-DD",
+        "-E",
+        *memory,
+        *defined,
+        "-f",
+        HERE / "kamailio.cfg",
+        "-w",
+        pki,
+        "-Y",
+        run,
+        "-P",
+        run / "pid",
+    ]
     with _running(command, CLIENT_PORT, pki, run) as server:
         yield server
+
+
+@contextmanager
+def storing_kamailio(pki: Path, run: Path) -> Iterator[Server]:
+    """Run Kamailio so that it writes each registration to a file before it answers, without waiting for a disk: as sipmesh does.
+
+    SQLite's "synchronous" cannot be switched off in Kamailio. So the file is in memory, where the kernel has nothing to wait for.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="sipmesh-bench-", dir=IN_MEMORY) as folder,
+        kamailio(pki, run, *location_store(Path(folder, "location.db"))) as server,
+    ):
+        yield server
+
+
+def location_store(file: Path) -> tuple[str, ...]:
+    """Make a database for Kamailio's registrations; return the defines of kamailio.cfg that have it used."""
+    if not KAMAILIO_TABLES.is_file():
+        raise MeasurementError("Kamailio's module for SQLite is not installed")
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("CREATE TABLE version (table_name TEXT UNIQUE, table_version INTEGER)")
+        db.executescript(KAMAILIO_TABLES.read_text())
+    return f'STORED="sqlite:///{file}"', f'JOURNAL="{file}=WAL"', f'BUSY="{file}=300"'
 
 
 @contextmanager

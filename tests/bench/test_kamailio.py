@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
+from bench.bed import location_store
 from sipmesh.demo.ports import HOST
 
 from .conftest import BENCH, Run, wait_for
@@ -23,8 +25,8 @@ ONE_DEVICE = 'modparam("registrar", "append_branches", 0)'
 
 
 @contextmanager
-def serving(folder: Path, pki: Path, ports: dict[str, int], old: str, new: str) -> Iterator[None]:
-    """Run Kamailio with one thing changed in its configuration."""
+def serving(folder: Path, pki: Path, ports: dict[str, int], old: str, new: str, *defines: str) -> Iterator[None]:
+    """Run Kamailio with one thing changed in its configuration, and with *defines*."""
     config = (BENCH / "kamailio.cfg").read_text()
     assert config.count(old) == 1
     for name in ("kamailio.cfg", "tls.cfg"):
@@ -34,7 +36,21 @@ def serving(folder: Path, pki: Path, ports: dict[str, int], old: str, new: str) 
         (folder / name).write_text(text)
     command = shutil.which("kamailio") or "/usr/sbin/kamailio"
     memory = ("-m", 256, "-M", 16)  # its TLS module starts only with some of it free, and 64 MB are too close to that
-    arguments = (*memory, "-DD", "-E", "-f", folder / "kamailio.cfg", "-w", pki, "-Y", folder, "-P", folder / "pid")
+    defined = [option for define in defines for option in ("-A", define)]
+    arguments = (
+        *memory,
+        *defined,
+        "-DD",
+        "-E",
+        "-f",
+        folder / "kamailio.cfg",
+        "-w",
+        pki,
+        "-Y",
+        folder,
+        "-P",
+        folder / "pid",
+    )
     with subprocess.Popen([command, *map(str, arguments)], stderr=subprocess.DEVNULL) as process:
         try:
             wait_for(ports["client"])
@@ -63,6 +79,20 @@ def test_registration_counts_when_its_credentials_were_right(
     with serving(tmp_path, pki, ports, CHALLENGE, new):
         ran = run(load, "registers", *to, "--links", 2, "--window", 2, "--seconds", 1, "--warmup", 0, *mode)
     assert (ran.returncode == 0) is (new == CHALLENGE), ran.stdout + ran.stderr
+
+
+@pytest.mark.peer("kamailio")
+def test_kamailio_that_stores_has_written_each_login(
+    run: Run, load: Path, pki: Path, ports: dict[str, int], tmp_path: Path
+) -> None:
+    file = tmp_path / "location.db"
+    to = ("--connect", f"{HOST}:{ports['client']}", "--ca", pki / "ca.pem")
+    with serving(tmp_path, pki, ports, CHALLENGE, CHALLENGE, *location_store(file)):
+        ran = run(load, "registers", *to, "--links", 3, "--window", 2, "--logins")
+        with closing(sqlite3.connect(file)) as db:
+            users = db.execute("SELECT username FROM location ORDER BY username").fetchall()
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert users == [("user0",), ("user1",), ("user2",)]
 
 
 @pytest.mark.peer("kamailio")
