@@ -22,12 +22,12 @@ from support.network import EXAMPLE, FE1, FE2, POOL
 from support.peer import Peer
 from support.running import on_loop, until
 from support.tiers import wide_after
-from support.two_hosts import TwoHosts
+from support.two_hosts import POOL_KEY, TwoHosts
 from support.valkey_server import ValkeyServer
 
 pytestmark = pytest.mark.peer("valkey")
 ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
-KEYS = Keys(EXAMPLE, POOL)
+KEYS = Keys(EXAMPLE, POOL, POOL_KEY)
 ROWS = KEYS.bindings(BOB)
 AWAY = {480, 503}
 """What is said of a user whose row somebody has removed, until the server of the user has stored it again."""

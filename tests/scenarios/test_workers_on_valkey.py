@@ -17,12 +17,12 @@ from support.network import EXAMPLE, FE1, FE2, POOL
 from support.peer import Peer
 from support.process import serving
 from support.running import LOOK_AGAIN_S, on_loop, until
-from support.two_hosts import TwoHosts
+from support.two_hosts import POOL_KEY, TwoHosts
 from support.valkey_server import ValkeyServer
 from support.workers import Workers, give_workers
 
 pytestmark = pytest.mark.peer("valkey")
-KEYS = Keys(EXAMPLE, POOL)
+KEYS = Keys(EXAMPLE, POOL, POOL_KEY)
 
 
 @asynccontextmanager
@@ -74,9 +74,9 @@ async def test_phones_of_both_workers_and_of_another_host_reach_each_other(
             await callee.reply(await callee.request_in("BYE"), 200)
             assert (await caller.final(method="BYE")).status == 200
         assert {name: valkey.ask("SMEMBERS", KEYS.rows_of(name)) for name in (f"{FE1}#1", f"{FE1}#2", FE2)} == {
-            f"{FE1}#1": [b"sip:alice@example.test"],
-            f"{FE1}#2": [b"sip:bob@example.test"],
-            FE2: [b"sip:carol@example.test"],
+            f"{FE1}#1": [KEYS.hidden("sip:alice@example.test").encode()],
+            f"{FE1}#2": [KEYS.hidden("sip:bob@example.test").encode()],
+            FE2: [KEYS.hidden("sip:carol@example.test").encode()],
         }
 
 

@@ -11,9 +11,9 @@ from sipmesh.storage.location_service.valkey.commands import MOST_FIELDS, MOST_O
 from sipmesh.storage.location_service.valkey.keys import Keys
 from sipmesh.storage.location_service.valkey.rows.stored_row import read_removal, value_of
 from storage.members import ALICE, FE1, FE2, PHONE
-from storage.valkey_parts import INCARNATION, RUN, SEAL, WALL, Parts, named
+from storage.valkey_parts import INCARNATION, POOL, POOL_KEY, RUN, SEAL, WALL, Parts, named
 
-KEYS = Keys("Example", "pool1.example.test")
+KEYS = Keys("Example", POOL, POOL_KEY)
 PRINT = f"{SEAL.print} 0"
 
 
@@ -46,14 +46,14 @@ def test_write_names_each_row_as_it_is_stored(parts: Parts) -> None:
     words = parts.commands.write(Write(ALICE, (PHONE,), (), nothing, restores=True), WALL)
     assert words[2:6] == (3, KEYS.servers, KEYS.bindings(ALICE), KEYS.rows_of(FE1))
     assert words[6:10] == (FE1, INCARNATION, RUN, PRINT)
-    assert words[10:13] == (ALICE, 1, 0)
+    assert words[10:13] == (KEYS.hidden(ALICE), 1, 0)
     assert words[13:] == (PHONE.key.name, value_of(PHONE, SEAL), PHONE.call_id, PHONE.cseq, PHONE.token)
 
 
 @pytest.mark.parametrize("unregisters", [True, False])
 def test_dropped_row_leaves_a_removal_only_if_a_user_has_removed_it(parts: Parts, *, unregisters: bool) -> None:
     words = parts.commands.write(Write(ALICE, (), (PHONE,), nothing, unregisters=unregisters), WALL)
-    assert words[10:13] == (ALICE, 0, 1)
+    assert words[10:13] == (KEYS.hidden(ALICE), 0, 1)
     name, token, left = words[13:]
     assert (name, token) == (PHONE.key.name, PHONE.token)
     assert isinstance(left, bytes)

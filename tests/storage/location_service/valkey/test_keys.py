@@ -6,6 +6,8 @@ import pytest
 
 from sipmesh.storage.location_service.valkey.keys import Keys, plain
 
+ALICE = "sip:alice@example.test"
+
 
 @pytest.mark.parametrize(
     ("organisation", "prefix"),
@@ -18,7 +20,7 @@ from sipmesh.storage.location_service.valkey.keys import Keys, plain
 )
 def test_every_key_begins_with_organisation_and_pool(organisation: str, prefix: bytes) -> None:
     """No character of the name ends the part in braces, or is a pattern of an ACL."""
-    keys = Keys(organisation, "p.test")
+    keys = Keys(organisation, "p.test", bytes(32))
     made = [
         keys.servers,
         keys.leases,
@@ -32,10 +34,24 @@ def test_every_key_begins_with_organisation_and_pool(organisation: str, prefix: 
 
 
 def test_key_of_rows_names_its_user() -> None:
-    keys = Keys("Example", "p.test")
-    assert keys.aor(keys.bindings("sip:alice@example.test")) == "sip:alice@example.test"
+    keys = Keys("Example", "p.test", bytes(32))
+    assert keys.aor(keys.bindings(ALICE)) == ALICE
+    assert keys.bindings(ALICE) == Keys("Example", "p.test", bytes(32)).bindings(ALICE)
     assert keys.aor(keys.servers) is None
-    assert Keys("Other", "p.test").aor(keys.bindings("sip:alice@example.test")) is None
+    assert Keys("Other", "p.test", bytes(32)).aor(keys.bindings(ALICE)) is None
+
+
+def test_key_of_rows_names_its_user_to_nobody_without_the_key_of_the_pool() -> None:
+    """Whoever can connect to the store may follow which keys are changed."""
+    made = Keys("Example", "p.test", bytes(32)).bindings(ALICE)
+    assert b"alice" not in made
+    assert Keys("Example", "p.test", bytes(range(32))).aor(made) is None
+
+
+@pytest.mark.parametrize("name", [b"", b"!", b"AAAA", b"sip:alice@example.test", 60 * b"A", b"\xff"])
+def test_key_that_no_server_of_the_pool_makes_names_nobody(name: bytes) -> None:
+    keys = Keys("Example", "p.test", bytes(32))
+    assert keys.aor(keys.prefix + b"aor:" + name) is None
 
 
 def test_octets_that_are_no_text_are_escaped() -> None:

@@ -24,14 +24,14 @@ from sipmesh.storage.location_service.valkey.session import StoreSession
 from sipmesh.storage.location_service.valkey.settings import PASSWORD_VARIABLE
 from sipmesh.storage.location_service.valkey.valkey_locations import TICK_S
 from storage.members import ALICE, BOB, ELSEWHERE, FE1, FE2, PATIENCE_S, PHONE
-from storage.valkey_members import ORGANISATION, POOL, SEAL, ValkeyMember, settings_of, valkey_members
+from storage.valkey_members import ORGANISATION, POOL, POOL_KEY, SEAL, ValkeyMember, settings_of, valkey_members
 from support.pool_user import add_pool_user
 from support.running import LOOK_AGAIN_S
 from support.tiers import wide_after
 from support.valkey_server import ValkeyServer
 
 pytestmark = pytest.mark.peer("valkey")
-KEYS = Keys(ORGANISATION, POOL)
+KEYS = Keys(ORGANISATION, POOL, POOL_KEY)
 ROWS = KEYS.bindings(ALICE)
 PHONE_OF_LATER = replace(PHONE, incarnation=8, call_id="later")
 Begin = Callable[[str, int], ValkeyMember]

@@ -38,7 +38,7 @@ class StoreCommands:
     __slots__ = ("_incarnation", "_index", "_print", "_seal", "_server", "keys", "run")
 
     def __init__(self, settings: ValkeySettings, seal: Seal, server: str, incarnation: int) -> None:
-        self.keys = Keys(settings.organisation, settings.pool)
+        self.keys = Keys(settings.organisation, settings.pool, settings.pool_key)
         self.run = ""
         self._seal, self._server, self._incarnation = seal, server, incarnation
         self._index = self.keys.rows_of(server)
@@ -87,7 +87,7 @@ class StoreCommands:
             words += (plain(row.key.name), value_of(row, self._seal), plain(row.call_id), row.cseq, row.token)
         return (
             *("EVALSHA", _WRITE, 3, keys.servers, keys.bindings(write.aor), self._index, self._server),
-            *(self._incarnation, self.run, self._print, plain(write.aor), int(write.restores), len(write.drop)),
+            *(self._incarnation, self.run, self._print, keys.hidden(write.aor), int(write.restores), len(write.drop)),
             *words,
         )
 

@@ -1,5 +1,5 @@
 -- Change the rows of one user. KEYS: servers, rows, index of our rows.
--- ARGV: server, incarnation, run, print of our key, address of record, whether it restores, the number of rows to drop; name and
+-- ARGV: server, incarnation, run, print of our key, encrypted address of record, whether it restores, the number of rows to drop; name and
 -- token of each, and what is left of it ("" if nothing); name, value, Call-ID, CSeq and token of each row to put.
 -- Gives 1 if our incarnation was forgotten, else 0, and the rows that do not give way to ours (RFC 3261 10.3): name and value.
 -- A row of a server that has ended gives way, and one of our own. A write that is made again after a lost reply changes nothing.

@@ -14,6 +14,9 @@ SEAL_BYTES: Final = 12
 PRINT_BYTES: Final = 4
 """Enough to find out that a host has the key of another pool; it proves nothing."""
 
+_FORMAT: Final = b"print 2"
+"""The number is that of the format of keys and rows: servers with another one cannot read ours, as with another key."""
+
 _USE: Final = b"bindings"
 """Separates this key from the other uses of the pool's key (BLAKE2 takes 8 octets)."""
 
@@ -25,7 +28,7 @@ class Seal:
 
     def __init__(self, key: bytes) -> None:
         self._key = blake2s(key, person=_USE).digest()
-        self.print = blake2s(b"print", key=self._key, digest_size=PRINT_BYTES).hexdigest()
+        self.print = blake2s(_FORMAT, key=self._key, digest_size=PRINT_BYTES).hexdigest()
 
     def __repr__(self) -> str:
         return f"<Seal {self.print}>"
