@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -79,17 +79,51 @@ class ValkeyServer:
 
     def ask(self, *words: str | int | bytes) -> object:
         """Send a command as anybody could; errors are raised."""
-        pack: Callable[[Any], bytes] = hiredis.pack_command
-        reader = hiredis.Reader(notEnoughData=...)
-        with socket.create_connection(("127.0.0.1", self.port), START_S) as raw:
-            raw.sendall(pack(words))
-            while (reply := reader.gets()) is ...:
-                octets = raw.recv(65_536)
-                if not octets:
-                    raise ConnectionError("closed")
-                reader.feed(octets)
+        with StoreClient(self.port) as client:
+            reply = client.ask(*words)
         if isinstance(reply, Exception):
             raise reply
+        return reply
+
+    def client(self, user: str, password: str) -> StoreClient:
+        """A client that has logged in."""
+        client = StoreClient(self.port)
+        hello = client.ask("HELLO", "3", "AUTH", user, password)
+        assert isinstance(hello, dict), hello
+        return client
+
+
+class StoreClient:
+    """A connection of anybody; *pushes* are what the store has told without a question (RESP3)."""
+
+    def __init__(self, port: int) -> None:
+        self._raw = socket.create_connection(("127.0.0.1", port), START_S)
+        self._reader = hiredis.Reader(notEnoughData=...)
+        self._pack: Callable[[Any], bytes] = hiredis.pack_command
+        self.pushes: list[Sequence[Any]] = []
+
+    def __repr__(self) -> str:
+        return f"<StoreClient {len(self.pushes)} pushes>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._raw.close()
+
+    def ask(self, *words: str | int | bytes) -> object:
+        """Send a command and give its reply; an error is given, not raised."""
+        self._raw.sendall(self._pack(words))
+        while isinstance(reply := self._next(), hiredis.PushNotification):
+            self.pushes.append(reply)
+        return reply
+
+    def _next(self) -> object:
+        while (reply := self._reader.gets()) is ...:
+            octets = self._raw.recv(65_536)
+            if not octets:
+                raise ConnectionError("closed")
+            self._reader.feed(octets)
         return reply
 
 
