@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from support.peer import Peer
 from support.running import on_loop, until
 from support.talking import device_is_found_wherever_it_moves, reaches
 from support.two_hosts import TwoHosts
+from support.valkey_network import pool_entry
 from support.valkey_server import ValkeyServer
 
 pytestmark = pytest.mark.peer("valkey")
@@ -59,6 +61,27 @@ async def test_user_who_is_registered_nowhere_gets_480_once_all_servers_have_sai
         await network.connected()
         alice = await network.phone("alice", FE1)
         assert await status_of(alice, BOB) == 480
+
+
+@on_loop
+async def test_user_at_a_server_that_was_added_is_found_by_one_that_has_run_all_the_time(hosts: TwoHosts) -> None:
+    """The new version is all that it has heard: its rows of the added server count from then on, without a restart."""
+    host = hosts.organisations[0]
+    host.document = copy.deepcopy(host.document)  # fe2 has the topology with both servers
+    entry = pool_entry(host, POOL)
+    both, entry["servers"] = entry["servers"], entry["servers"][:1]
+    hosts.starts = (FE1,)
+    async with hosts as network:
+        await network.connected()
+        alice = await network.phone("alice", FE1)
+        entry["servers"] = both
+        host.write()
+        network.nodes[FE1].put_in_force(host.load())
+        network.start(FE2)
+        await network.connected()
+        bob = await network.phone("bob", FE2)
+        await reaches(bob, alice)
+        await reaches(alice, bob)
 
 
 @on_loop

@@ -62,6 +62,9 @@ class MemoryLocations:
         """Return False: the versions are shared."""
         return False
 
+    def use_servers(self, servers: frozenset[str]) -> None:
+        """Do nothing."""
+
     def restored(self) -> None:
         """Do nothing."""
 

@@ -275,10 +275,13 @@ class RunningServer:
             self.log.warning("published addresses or ports differ: restart this server to use them")
         if view.workers != self.view.workers:
             self.log.warning("the published number of workers differs: restart this server to use it")
+        if self.view.role is Role.FRONT_END and view.stores != self.view.stores:
+            self.log.warning("published stores differ: restart this server to use them")
 
     def _apply(self, version: PreparedVersion) -> None:
         """Have every part use *version* from now on."""
         self._rules.apply_view(version.view)
+        self._stores.apply_view(version.view)
         self._links.apply_view(version.view)
         self._peers.apply(version)
         if self.siblings is not None:

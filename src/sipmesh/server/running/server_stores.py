@@ -34,6 +34,7 @@ class ServerStores:
         locations: Locations | None = None,
     ) -> None:
         key, pool_key = (load_or_create(state / name) for name in key_files(view))
+        self._pool = view.pool.name
         self.tokens = Tokens(key, place.incarnation, pool_key)
         self.gruus = Gruus(pool_key, view.pool.name)
         self.users = open_users(view)
@@ -46,6 +47,11 @@ class ServerStores:
 
     def __repr__(self) -> str:
         return f"<ServerStores {self.users!r}, {self.locations!r}>"
+
+    def apply_view(self, view: ServerView) -> None:
+        """Know the servers of our pool in another version. What was opened stays so until the next start."""
+        if view.pool.name == self._pool:
+            self.locations.use_servers(frozenset(view.pool.servers))
 
     def close(self) -> None:
         """Close the bindings and the users; the messages are closed by who delivers them."""

@@ -161,6 +161,9 @@ class Locations(Protocol):
     def write(self, write: Write) -> None:
         """Make one change; it is tried until it is made or withdrawn. Changes of one server are made in their order."""
 
+    def use_servers(self, servers: frozenset[str]) -> None:
+        """Know that the pool has *servers* from now on: the rows of no other server count."""
+
     def restored(self) -> None:
         """Say that our rows were written again after `StoreEvents.forgotten`; those writes may still wait."""
 

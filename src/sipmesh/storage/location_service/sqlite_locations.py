@@ -71,6 +71,9 @@ class SqliteLocations:
         """Return False: the versions are in memory that all servers share."""
         return False
 
+    def use_servers(self, servers: frozenset[str]) -> None:
+        """Do nothing: only servers of this machine can write to the file."""
+
     def restored(self) -> None:
         """Do nothing: the file is never without the rows of a server that has not lost them itself."""
 

@@ -140,6 +140,9 @@ class NoLocations:
         """Refuse; raises `LocalError`."""
         raise LocalError(f"a server without registrations was to store {write!r}")
 
+    def use_servers(self, servers: frozenset[str]) -> None:
+        """Do nothing: nobody is registered."""
+
     def restored(self) -> None:
         """Do nothing."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -127,6 +128,13 @@ class ValkeyLocations:
         """Make one change; it is tried until it is made or withdrawn."""
         self._writer.queue.add(write)
         self._flush_soon()
+
+    def use_servers(self, servers: frozenset[str]) -> None:
+        """Know that the pool has *servers* from now on; one that was added may be in the store already."""
+        if servers != self._settings.servers:
+            self._settings = replace(self._settings, servers=servers)
+            if self._session is not None:
+                self._servers.use_servers(servers)
 
     def restored(self) -> None:
         """Say to the store that our rows are in it, after the writes that wait."""

@@ -12,6 +12,7 @@ from sipmesh.storage.location_service.valkey.servers.server_table import (
 )
 from storage.members import FE1, FE2
 
+FE3 = "fe3.example.test"
 RUN, OTHER_RUN = "a" * 40, "b" * 40
 NOW = 1_000.0
 KEY, OTHER_KEY = "0a" * 4, "0b" * 4
@@ -120,3 +121,15 @@ def test_server_with_another_key_of_the_pool_is_never_complete() -> None:
 def test_entry_that_does_not_fit_is_none(wrong: object) -> None:
     assert read_entry(wrong) is None
     assert read_entry(entry(3)) == KnownServer(3, RUN, complete=True, key=KEY, workers=0)
+
+
+def test_entry_of_a_server_counts_as_long_as_the_pool_has_the_server() -> None:
+    """The entry of a server that is added has to be read again; that of one that is removed is forgotten at once."""
+    entries = {name.encode(): f"3 {RUN} 1 {KEY} 0".encode() for name in (FE2, FE3)}
+    made = table()
+    made.replace(entries)
+    assert (made.is_live(FE2, 3), made.is_live(FE3, 3)) == (True, False)
+    made.use_servers(frozenset({FE1, FE3}))
+    assert (made.is_live(FE2, 3), made.is_live(FE3, 3)) == (False, False)
+    made.replace(entries)
+    assert (made.is_live(FE2, 3), made.is_live(FE3, 3)) == (False, True)

@@ -64,6 +64,11 @@ class ServerTable:
                 found[name] = known
         self._known = found
 
+    def use_servers(self, servers: frozenset[str]) -> None:
+        """Know which servers the pool has: the entries of others count no more, and those of new ones have to be read."""
+        self._servers = servers
+        self._known = {name: known for name, known in self._known.items() if self._is_of_pool(name)}
+
     def _is_of_pool(self, name: str) -> bool:
         is_other = name != self._process and _PROCESS.fullmatch(name) is not None
         return is_other and server_of(name) in self._servers

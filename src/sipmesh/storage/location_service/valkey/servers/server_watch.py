@@ -59,6 +59,13 @@ class ServerWatch:
         self._is_due = False
         self._versions.mark_all()
 
+    def use_servers(self, servers: frozenset[str]) -> None:
+        """Know which servers the pool has, and read their entries."""
+        self.table.use_servers(servers)
+        self._versions.mark_all()
+        if self._session.ready is not None:
+            self.changed(self._session.ready)
+
     def changed(self, connection: StoreConnection) -> None:
         """Follow a change of the servers; another one that comes too soon is followed with the next `tick`."""
         self._is_due = True
