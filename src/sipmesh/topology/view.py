@@ -232,9 +232,9 @@ class ServerView:
         return self.loaded.topology.storage_of(self._pool)
 
     @property
-    def stores(self) -> tuple[PoolStorage, str, str]:
-        """All that says where a front end stores registrations, messages and users: it opens them at its start."""
-        return self.bindings_storage, self.loaded.messages_url, self.loaded.users_url
+    def stores(self) -> tuple[PoolStorage, str]:
+        """Where a front end stores registrations and messages: it opens both at its start."""
+        return self.bindings_storage, self.loaded.messages_url
 
     @property
     def valkey_url(self) -> ValkeyUrl | None:

@@ -167,6 +167,18 @@ async def test_addresses_and_workers_of_another_version_need_a_restart(home: Net
 
 
 @on_loop
+@pytest.mark.parametrize("storage", [{"bindings": "state/b.db"}, {"messages": "sqlite:///state/m.db"}])
+async def test_stores_of_another_version_need_a_restart(home: Network, storage: dict[str, str]) -> None:
+    async with home:
+        node, example = home.nodes[FE1], home.organisations[0]
+        example.document["storage"] = storage
+        example.write()
+        assert node.put_in_force(example.load()) == []
+        [warning] = [line["event"] for line in home.told[FE1].lines if line["level"] == "warning"]
+        assert warning == "the published stores differ: restart this server to use them"
+
+
+@on_loop
 async def test_server_says_what_it_uses_of_what_expires(home: Network) -> None:
     async with home:
         use = home.nodes[FE1].use()

@@ -276,7 +276,7 @@ class RunningServer:
         if view.workers != self.view.workers:
             self.log.warning("the published number of workers differs: restart this server to use it")
         if self.view.role is Role.FRONT_END and view.stores != self.view.stores:
-            self.log.warning("published stores differ: restart this server to use them")
+            self.log.warning("the published stores differ: restart this server to use them")
 
     def _apply(self, version: PreparedVersion) -> None:
         """Have every part use *version* from now on."""
