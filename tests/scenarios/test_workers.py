@@ -170,6 +170,26 @@ async def test_killed_worker_takes_only_its_links_with_it_and_is_replaced(exampl
 
 @pytest.mark.wide
 @on_loop
+async def test_worker_that_is_replaced_after_a_change_of_stores_shares_those_of_the_other_worker(
+    example: Organisation,
+) -> None:
+    """The server uses the new store from its next start. Half of its workers must not use it before."""
+    async with two_workers(example) as two:
+        alice = await two.phone("alice", ONE)
+        example.document["storage"] = {"bindings": "state/other.db"}
+        example.write()
+        assert (await two.server.ask("reload"))["taken"]
+        assert two.server.log.count("the published stores differ: restart this server to use them")
+        await two.signal(TWO, signal.SIGKILL)
+        await two.replaced(TWO)
+        bob = await two.phone("bob", 3)
+        await pass_message(alice, bob)
+        await pass_message(bob, alice)
+        assert not (example.folder / "state" / "other.db").exists()
+
+
+@pytest.mark.wide
+@on_loop
 async def test_phones_come_to_the_other_worker_while_one_is_replaced(example: Organisation) -> None:
     """The next start of the worker is stopped before it serves: who came to its socket would wait."""
     async with two_workers(example) as two:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from sipmesh.server.workers.supervisor import Supervisor
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.document.parts.stores import Storage
 
 TICK_S = 0.5
 """Seconds between two checks of deadlines and files; a file that changed without an event is read after two equal checks.
@@ -135,6 +136,7 @@ class Service:
         self._replaced_at = self._warned_at = 0.0
         self._led = True  # whether this server led the management pool at the last look
         self._expiry_warnings = ExpiryWarnings()
+        self._storage: Storage | None = None  # with which the server has started, if this process is a worker
         self._open = AsyncExitStack()
         self._console: ConsoleServer | None = None
         self._supervisor: Supervisor | None = None
@@ -172,7 +174,9 @@ class Service:
         """Build the server; nothing listens yet."""
         loop = asyncio.get_running_loop()
         place = self._place_of()
-        self._node = node = RunningServer(self._file, self._name, self._log, loaded=self._loaded, place=place)
+        self._node = node = RunningServer(
+            self._file, self._name, self._log, loaded=self._loaded, place=place, storage=self._storage
+        )
         self._open.callback(self._log.info, "stopped", server=node.view.name)
         self._open.push_async_callback(node.drain)
         self.fetching = FetchOnDemand(node, self._look, self._log, fetches_crls=place.is_alone or place.is_supervisor)

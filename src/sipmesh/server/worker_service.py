@@ -104,7 +104,7 @@ class WorkerService(Service):
     def read(self) -> None:
         """Read the topology that the supervisor has given; raises `OperatorError`."""
         self._source = self._source_given
-        self._loaded = self._source.load()
+        self._loaded, self._storage = self._source.load(), self._source_given.storage
 
     def _place_of(self) -> WorkerPlace:
         return self._place

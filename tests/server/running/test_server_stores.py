@@ -15,6 +15,7 @@ from sipmesh.server.running.worker_place import ALONE
 from sipmesh.topology.view import view
 from support.network import EDGE, FE1, FE2, POOL
 from support.running import on_loop
+from support.valkey_network import pool_entry
 
 
 def opened(organisation: Organisation, name: str, state: Path) -> ServerStores:
@@ -66,3 +67,24 @@ async def test_users_are_closed_if_the_bindings_cannot_be_opened(
     with pytest.raises(OperatorError, match="no bindings"):
         opened(example, FE1, tmp_path)
     assert closed == ["users"]
+
+
+@on_loop
+async def test_process_that_starts_later_opens_what_the_server_has_started_with(
+    example: Organisation, tmp_path: Path
+) -> None:
+    """A worker that is replaced shares the stores of the other workers, whatever was published meanwhile."""
+    example.document["storage"] = {"bindings": "state/general.db"}
+    entry = pool_entry(example, POOL)
+    entry["storage"] = {"bindings": "state/first.db"}
+    example.write()
+    first = opened(example, FE1, tmp_path)
+    assert first.storage.bindings == "state/first.db"
+    entry["storage"] = {"bindings": "state/second.db"}
+    example.write()
+    seen = view(example.load(), FE1)
+    later = ServerStores(seen, tmp_path, ALONE.begun(), asyncio.get_running_loop(), storage=first.storage)
+    assert (later.storage, later.locations.identity) == (first.storage, first.locations.identity)
+    assert not seen.bindings_file.exists()
+    for stores in (first, later):
+        stores.close()

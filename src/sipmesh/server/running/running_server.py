@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sipmesh.storage.users.user_document import UserDocument
     from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.document.parts.stores import Storage
     from sipmesh.topology.expiry.fetch_status import FetchStatus
     from sipmesh.trust.x509.certificate import CertificateId
 
@@ -84,7 +85,7 @@ class RunningServer:
     """A running server. *file* is the topology, *name* the server in it; *loaded* replaces the content of *file*.
 
     *locations* is the store of the pool's bindings, if it is not the file that the topology names. *place* says which process of
-    the server this is.
+    the server this is; *storage* is what the server has started with, for a worker that starts later.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class RunningServer:
         loaded: Loaded | None = None,
         locations: Locations | None = None,
         place: WorkerPlace = ALONE,
+        storage: Storage | None = None,
     ) -> None:
         loaded = loaded or load(file)
         self.place = place.begun()
@@ -113,7 +115,7 @@ class RunningServer:
         self.is_managed = False
         self._follower: Follower | None = None
         self._sources: RevocationSources | None = None
-        self._stores = ServerStores(self.view, self.state, self.place, self.loop, locations)
+        self._stores = ServerStores(self.view, self.state, self.place, self.loop, locations, storage)
         try:
             self._build(ServerSetup(self.view, self._stores, self.place, self.limits, self.loop, log))
         except BaseException:
@@ -138,6 +140,11 @@ class RunningServer:
     def follow_by(self, follower: Follower) -> None:
         """Have *follower* put in force at other processes what comes into force here; before `start`."""
         self._follower = self.revocation.follower = self.user_updates.follower = follower
+
+    @property
+    def storage(self) -> Storage:
+        """Where this server stores what it stores, since its start: a later version counts from the next start."""
+        return self._stores.storage
 
     @property
     def is_settled(self) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sipmesh.routing.identity.tokens import Tokens
 from sipmesh.routing.registrar.gruu import Gruus
 from sipmesh.server.proxy.login.user_stores import open_locations, open_messages, open_users
 from sipmesh.storage.keyfile import load_or_create
+from sipmesh.topology.view import view as view_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -15,14 +17,16 @@ if TYPE_CHECKING:
 
     from sipmesh.server.running.worker_place import WorkerPlace
     from sipmesh.storage.location_service.locations import Locations
+    from sipmesh.topology.document.parts.stores import Storage
     from sipmesh.topology.view import ServerView
 
 
 class ServerStores:
     """The stores of the server of *view*, with its key files in the folder *state*.
 
-    *locations* replaces the store of bindings that the topology names. Servers of a pool that share a folder share the key of
-    dialog tokens, so that a call can continue through another server.
+    *locations* replaces the store of bindings that the topology names. *storage* is that of the version with which the server has
+    started, if this process has started later. Servers of a pool that share a folder share the key of dialog tokens, so that a
+    call can continue through another server.
     """
 
     def __init__(
@@ -32,7 +36,10 @@ class ServerStores:
         place: WorkerPlace,
         loop: asyncio.AbstractEventLoop,
         locations: Locations | None = None,
+        storage: Storage | None = None,
     ) -> None:
+        view = view if storage is None else view_with(storage, view)
+        self.storage = storage_of(view)
         key, pool_key = (load_or_create(state / name) for name in key_files(view))
         self._pool = view.pool.name
         self.tokens = Tokens(key, place.incarnation, pool_key)
@@ -57,6 +64,20 @@ class ServerStores:
         """Close the bindings and the users; the messages are closed by who delivers them."""
         self.locations.close()
         self.users.close()
+
+
+def storage_of(view: ServerView) -> Storage:
+    """Return all that a server stores somewhere, with the store of its own pool in place of the general one."""
+    own = view.bindings_storage
+    return view.loaded.topology.storage.model_copy(update={"bindings": own.bindings, "valkey": own.valkey})
+
+
+def view_with(storage: Storage, view: ServerView) -> ServerView:
+    """Return *view* with another storage, for the pool of the server too."""
+    topology = view.loaded.topology
+    pools = tuple(pool.model_copy(update={"storage": None}) for pool in topology.pools)
+    changed = topology.model_copy(update={"storage": storage, "pools": pools})
+    return view_of(replace(view.loaded, topology=changed), view.name)
 
 
 def key_files(view: ServerView) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sipmesh.topology.document.load import load_text
 from sipmesh.topology.document.named_files.crl_cache import large_lists_later
 from sipmesh.topology.document.named_files.trust_anchors import embedded_anchors
+from sipmesh.topology.document.parts.stores import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,14 +18,15 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
 
 
-def packed(loaded: Loaded) -> dict[str, Any]:
-    """Return a topology in a form that JSON can carry."""
+def packed(loaded: Loaded, storage: Storage | None = None) -> dict[str, Any]:
+    """Return a topology in a form that JSON can carry, for a process that starts with *storage*, whatever the topology says."""
     files = loaded.embedded
     return {
         "file": str(loaded.file),
         "content": loaded.content.decode(),
         "number": loaded.number,
         "digest": loaded.digest,
+        "storage": None if storage is None else storage.model_dump(mode="json"),
         "embedded": None if files is None else {name: b64encode(files[name]).decode() for name in files},
     }
 
@@ -48,6 +50,12 @@ class GivenVersion:
 
     def __repr__(self) -> str:
         return f"<GivenVersion {self.given['number']} {self.given['digest'][:12]}>"
+
+    @property
+    def storage(self) -> Storage | None:
+        """What the other processes of the server have opened at their start."""
+        found = self.given["storage"]
+        return None if found is None else Storage.model_validate(found)
 
     def load(self) -> Loaded:
         """Load it; raises `OperatorError`."""

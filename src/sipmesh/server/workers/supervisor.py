@@ -167,7 +167,7 @@ class Supervisor:
             await process.ended()
             raise OperatorError(f"worker {number} is not started: its server ends")
         slot.starts += 1
-        process.give_version(packed(self._node.view.loaded))
+        process.give_version(packed(self._node.view.loaded, self._node.storage))
         self._connect(process)
         for key in self._ports.keys:
             self._give_port(process, key)
