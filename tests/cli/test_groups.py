@@ -8,7 +8,19 @@ from typer.core import TyperGroup
 from sipmesh.cli.commands import COMMANDS
 
 OF_OTHER_MODULES = {
-    "topology": {"add", "apply", "approve", "dns", "import", "plan", "publish", "rollback", "simulate", "verify"},
+    "topology": {
+        "add",
+        "apply",
+        "approve",
+        "dns",
+        "draft",
+        "import",
+        "plan",
+        "publish",
+        "rollback",
+        "simulate",
+        "verify",
+    },
     "ca": {"inventory", "protect", "root"},
     "user": {"alias", "disable", "enable", "export", "presence"},
     "partner": {"change", "probe", "remove", "unblock"},

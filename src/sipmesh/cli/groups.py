@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def topology() -> typer.Typer:
     """Return the commands `sipmesh topology`."""
-    from sipmesh.cli.topology import build, document, import_command
+    from sipmesh.cli.topology import build, document, draft, import_command
     from sipmesh.cli.topology.dns import command as dns
     from sipmesh.cli.topology.planning import apply, plan, verification
     from sipmesh.cli.topology.simulation import simulate
@@ -24,6 +24,7 @@ def topology() -> typer.Typer:
     app.command("change")(build.change)
     app.command("remove")(build.remove)
     app.command("rename")(build.rename)
+    app.command("draft")(draft.draft)
     app.command("import")(import_command.import_topology)
     app.command("plan")(plan.plan)
     app.command("apply")(apply.apply)

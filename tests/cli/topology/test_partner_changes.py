@@ -60,8 +60,10 @@ def test_partner_is_removed_and_not_blocked(federated: Organisation) -> None:
 def test_blocked_partner_is_unblocked_and_stays_removed(federated: Organisation) -> None:
     """A block ends the trust; to take it back is another decision, with the files at hand."""
     assert federated.type("partner", "block", PARTNER).code == 0
-    for name in (PARTNER, f"sip.{PARTNER}"):
-        assert federated.type("partner", "unblock", name).code == 0
+    first, second = (federated.type("partner", "unblock", name) for name in (PARTNER, f"sip.{PARTNER}"))
+    assert (first.code, second.code) == (0, 0)
+    assert f"Still blocked: sip.{PARTNER}." in first.out
+    assert "Still blocked" not in second.out
     assert in_force(federated) == ([], [])
 
 

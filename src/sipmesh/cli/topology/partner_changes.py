@@ -79,10 +79,12 @@ def unblock(
 
     The change is published at once if the draft has no other change.
     """
-    from sipmesh.topology.builder.removal import unblock
+    from sipmesh.topology.builder.removal import blocked_names, unblock
 
     why = f"{name.lower()} is no longer blocked"
     _apply(topology, lambda text: unblock(text, name, topology), why, wait, dry_run=dry_run)
+    if left := blocked_names(topology.read_text(encoding="utf-8"), topology):
+        say(f"Still blocked: {', '.join(left)}. Each name is unblocked by itself: sipmesh partner unblock NAME")
 
 
 def _apply(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
 from sipmesh.topology.builder.outline import Kind, Outline
@@ -10,6 +10,9 @@ from sipmesh.topology.document import yaml_edit
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+BLOCKED: Final = ("federation", "blocked")
+"""The place of the blocked names in the document."""
 
 
 def remove(text: str, name: str, file: Path, kind: Kind | None = None) -> str:
@@ -37,10 +40,14 @@ def remove_partner(text: str, domain: str, file: Path) -> str:
     return yaml_edit.remove(text, Outline(text, file).partner(domain).loc)
 
 
+def blocked_names(text: str, file: Path) -> list[str]:
+    """Return the blocked names, in lower case and in the order of the document."""
+    return [str(item).lower() for item in Outline(text, file).items(BLOCKED)]
+
+
 def unblock(text: str, name: str, file: Path) -> str:
     """Remove *name* from the blocked names. Raises `OperatorError` if it is not blocked."""
-    outline, blocked = Outline(text, file), ("federation", "blocked")
-    names = [str(item).lower() for item in outline.items(blocked)]
+    names = blocked_names(text, file)
     if name.lower() not in names:
-        raise outline.unknown(name, names, "a blocked name")
-    return yaml_edit.remove(text, (*blocked, names.index(name.lower())))
+        raise Outline(text, file).unknown(name, names, "a blocked name")
+    return yaml_edit.remove(text, (*BLOCKED, names.index(name.lower())))

@@ -111,7 +111,9 @@ def read(file: Path) -> bytes:
             content = opened.read(LARGEST_DOCUMENT + 1)
     except (OSError, ValueError) as wrong:
         why = getattr(wrong, "strerror", None) or str(wrong)
-        remedy = "name the topology file, or make a topology: sipmesh init DOMAIN"
+        remedy = (
+            "name the topology file; make one: sipmesh init DOMAIN; on another management host: sipmesh topology draft"
+        )
         raise _broken(Problem(file, 0, "", f"cannot be read ({why})", remedy)) from None
     if len(content) > LARGEST_DOCUMENT:
         raise _broken(Problem(file, 0, "", f"is larger than {LARGEST_DOCUMENT} octets", "name the topology file"))

@@ -97,7 +97,7 @@ def nobody_is_allowed_and_blocked(document: CheckedDocument) -> None:
     for n, name in enumerate(document.topology.federation.blocked):
         if name in allowed:
             reason = f"{name!r} is also allowed ({document.place(allowed[name])})"
-            remedy = f"keep one of the two; to move a partner here: sipmesh partner block {name}"
+            remedy = f"keep one of the two, by sipmesh partner unblock {name} or sipmesh partner block {name}"
             document.report.add(("federation", "blocked", n), reason, remedy)
 
 
