@@ -70,10 +70,15 @@ class ManagementFiles:
         with self._database.border(), self._database.engine.connect() as db:
             return int(db.execute(sql.select(sql.func.coalesce(sql.func.max(_files.c.number), 0))).scalar_one())
 
-    def put(self, server: str, files: Sequence[StoredFile]) -> None:
-        """Replace files of *server*, all or none; raises `NotLeadingError` if another server leads."""
+    def put(self, server: str, files: Sequence[StoredFile], removed: Sequence[str] = ()) -> None:
+        """Replace files of *server*, and remove the rows *removed*: all or nothing.
+
+        Raises `NotLeadingError` if another server leads.
+        """
         with self._database.border(), self._database.engine.begin() as db:
             self._lease.enter(db)
+            if removed:
+                db.execute(_files.delete().where(_files.c.server == server, _files.c.name.in_(removed)))
             for file in files:
                 this = (_files.c.server == server) & (_files.c.name == file.name)
                 db.execute(_files.delete().where(this))

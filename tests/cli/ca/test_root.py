@@ -121,6 +121,7 @@ def test_root_key_is_moved_and_overwrites_nothing(ours: Organisation, tmp_path: 
     (safe / "root.key").unlink()
     root(ours, "detach", safe)
     assert not (ours.folder / "ca" / "root.key").exists()
+    assert (ours.folder / "ca" / "root.detached.json").exists()
     assert (safe / "root.key").stat().st_mode & 0o777 == 0o600
     assert (safe / "root.pem").read_bytes() == ours.root.read_bytes()
     assert "is not on this machine" in refused(ours, "detach", tmp_path / "other")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sipmesh.cli.control_client import ask_one, links_of, reload, say_reloaded
-from sipmesh.cli.output import GOOD, WARN, cell, say, say_json, show, table
+from sipmesh.cli.output import GOOD, WARN, cell, say, say_json, second, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
-from sipmesh.cli.topology.publish import management_socket
+from sipmesh.cli.topology.publish import management_socket, managers
 from sipmesh.cli.topology.remote_servers import must_lead
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.offline.request import OfflineKind
@@ -42,7 +42,7 @@ def status(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
         return
     made = table("", "generation", "root", "ends", "state")
     for report in reports:
-        made.add_row(*map(cell, (report.generation, report.root, report.ends.isoformat(), report.state)))
+        made.add_row(*map(cell, (report.generation, report.root, second(report.ends), report.state)))
     show(made)
     say(following)
 
@@ -66,7 +66,11 @@ def _state(number: int, current: int, old: list[int]) -> str:
 def _following(place: Place) -> str:
     """Return the next step, in words."""
     generations = place.generations()
-    if generations.next is not None:
+    coming = generations.next
+    if coming is not None:
+        in_force = place.in_force()
+        if in_force.number and _names(place, coming)[0] in in_force.topology.authority.anchors:
+            return f"Version {in_force.number} names the new root. When all servers have it in force: sipmesh ca root activate"
         return (
             "Publish the draft, which names the new root. When all servers have it in force: sipmesh ca root activate"
         )
@@ -155,11 +159,17 @@ def detach(
     *,
     topology: TopologyFile = HERE,
 ) -> None:
-    """Move the root's key from this machine to a folder. The root then signs only requests that you carry to it."""
+    """Move the root's key from this machine to a folder. The root then signs only requests that you carry to it.
+
+    The other hosts of a management pool remove their copies.
+    """
     from sipmesh.pki import files
     from sipmesh.pki.issuance.profiles import CertificateKind
+    from sipmesh.pki.offline.request import DETACHED
 
-    ca = Place(topology).ca()
+    place = Place(topology)
+    must_lead(place)
+    ca = place.ca()
     key = ca.folder / "root.key"
     if not ca.crls.has_key(CertificateKind.ROOT):
         raise OperatorError(f"{key} is not on this machine")
@@ -169,11 +179,17 @@ def detach(
             raise OperatorError(f"{to / name} is there already; name another folder")
         files.write(to / name, (ca.folder / name).read_bytes(), mode)
     files.read_key(to / "root.key")
+    files.write(ca.folder / DETACHED, b"{}\n")
     key.unlink()
     say(
         f"The root's key is in {to} now and no longer in the CA folder. Move that folder offline, and keep a copy.",
         style=GOOD,
     )
+    if len(managers(place)) > 1:
+        say(
+            "The other management hosts remove their copies when they get the next files of the CA. Look there.",
+            style=WARN,
+        )
     say("The root must sign a new revocation list within six months: sipmesh ca root request list FILE")
 
 

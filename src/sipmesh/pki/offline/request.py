@@ -10,7 +10,7 @@ import base64
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -23,6 +23,10 @@ from sipmesh.trust.x509.certificate import UNREADABLE, fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+ROOT_KEY: Final = "root.key"
+DETACHED: Final = "root.detached.json"
+"""File in the folder of a CA whose root key was moved offline: no host of a management pool gets or keeps the key."""
 
 FORMAT = 1
 REMEDY = "make the signing request again: sipmesh ca root request"

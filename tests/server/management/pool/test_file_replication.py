@@ -24,9 +24,11 @@ from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.ledger import checked_records
 from sipmesh.pki.offline.cross_certificate import CROSS
+from sipmesh.pki.offline.request import DETACHED
 from sipmesh.server.management.pool import file_replication
 from sipmesh.server.management.pool.file_replication import KIND, FileGiver, FileReceiver, _payload
 from sipmesh.server.management.pool.joining import join_pool
+from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.management_files import StoredFile
@@ -104,6 +106,31 @@ def test_each_file_of_the_ca_arrives_and_only_what_changes_is_sealed_again(ends:
     ends.pool.network.organisation.ca.crls.publish(datetime.now(UTC))
     assert ends.give() == [f"{MGMT2}: ca/issuing.crl"]
     assert ends.receive() == ["ca/issuing.crl"]
+
+
+def test_root_key_that_was_moved_offline_leaves_each_host_and_the_database(ends: Ends) -> None:
+    ends.give()
+    ends.receive()
+    ours, theirs = ends.view.loaded.folder / "ca", ends.folder / "ca"
+    content = (theirs / "root.key").read_bytes()
+    (ours / DETACHED).write_text("{}\n")
+    ends.give()
+    assert "ca/root.key" not in {row.name for row in ends.rows()}
+    assert "ca/root.detached.json" in ends.receive()
+    assert not (theirs / "root.key").exists()
+    assert (theirs / "issuing.key").exists()
+    number = ends.rows()[-1].number + 1
+    planted = _payload(MGMT2, "ca/root.key", number, content, _key_of(ends))
+    signed = sign_as(ends.view, planted, KIND, datetime.now(UTC), ends.leader.lease.fencing)
+    ends.plant("ca/root.key", signed, number)
+    assert ends.receive() == []
+    assert not (theirs / "root.key").exists()
+
+
+def _key_of(ends: Ends) -> ec.EllipticCurvePublicKey:
+    key = files.read_key(ends.folder / "servers" / f"{MGMT2}.key").public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    return key
 
 
 @pytest.mark.wide

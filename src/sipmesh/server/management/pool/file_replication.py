@@ -30,6 +30,7 @@ from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.earlier import number_of
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.pki.keys.sealing import NotSealedForUsError, seal, unseal
+from sipmesh.pki.offline.request import DETACHED, ROOT_KEY
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.process.clock import now_utc
@@ -106,7 +107,7 @@ class FileGiver:
                 at = number + len(changed)
                 payload = _payload(server, name, at, content, key)
                 changed.append(StoredFile(name, at, digest, sign_as(view, payload, KIND, now_utc(), fencing)))
-        stored.put(server, changed)
+        stored.put(server, changed, removed=[name for name in before if _is_detached(name, held)])
         return [file.name for file in changed]
 
     def _certificate_of(self, view: ServerView, server: str) -> tuple[bytes, ec.EllipticCurvePublicKey] | None:
@@ -190,6 +191,10 @@ class FileReceiver:
             raise RemoteError(f"a file with the name {name!r}", rule="rule R6", status=488)
         if file.suffix == ".crl" and _is_older_crl(content, file):
             return False
+        if file.name == ROOT_KEY and file.with_name(DETACHED).exists():
+            return False
+        if file.name == DETACHED:
+            file.with_name(ROOT_KEY).unlink(missing_ok=True)
         with suppress(FileNotFoundError):
             if file.read_bytes() == content:
                 return False
@@ -217,8 +222,14 @@ def _last_number(stored: ManagementFiles, at: datetime) -> int:
 def _files_of(folder: Path) -> dict[str, bytes]:
     """Return the files of the CA that each management host must have, by their path below *folder*; the generations last."""
     found = {file.relative_to(folder).as_posix(): file for file in sorted((folder / CA).rglob("*")) if file.is_file()}
-    names = [name for name in found if _may_be_given(PurePosixPath(name))]
+    names = [name for name in found if _may_be_given(PurePosixPath(name)) and not _is_detached(name, found)]
     return {name: found[name].read_bytes() for name in sorted(names, key=lambda name: (name.endswith(".json"), name))}
+
+
+def _is_detached(name: str, found: Mapping[str, object]) -> bool:
+    """Return whether *name* is the key of a root that an operator has moved offline: no host gets it any more."""
+    path = PurePosixPath(name)
+    return path.name == ROOT_KEY and path.with_name(DETACHED).as_posix() in found
 
 
 def _may_be_given(path: PurePosixPath) -> bool:
