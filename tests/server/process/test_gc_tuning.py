@@ -9,7 +9,10 @@ from weakref import ref
 import pytest
 
 from sipmesh.server.process.gc_tuning import (
-    BUSY_EVERY_S,
+    BUSY_TIMES,
+    LITTLE,
+    LONGEST_EVERY_S,
+    MOST_MISSED,
     NEXT_TO_NOTHING,
     QUIET_EVERY_S,
     SAMPLE,
@@ -21,7 +24,7 @@ from sipmesh.sip.header import Message
 from sipmesh.sip.rows import Row
 from sipmesh.transport.link.link import Link
 from support.network import FE1, Network
-from support.running import on_loop
+from support.running import on_loop, until
 
 OURS = (ProxiedRequest, SentBranch, Flow, Message, Row, Link)
 
@@ -124,7 +127,7 @@ def test_what_was_left_out_is_collected_with_all_the_rest(collector: GcTuning) -
     (QUIET_EVERY_S - 1, False, 0),
     (QUIET_EVERY_S, False, 1),
     (QUIET_EVERY_S, True, 0),
-    (BUSY_EVERY_S, True, 1),
+    (BUSY_TIMES * QUIET_EVERY_S, True, 1),
 ])  # fmt: skip
 @pytest.mark.wide
 def test_full_collection_runs_when_not_busy_or_overdue(
@@ -134,6 +137,79 @@ def test_full_collection_runs_when_not_busy_or_overdue(
     collector.tick(100.0 + after, busy=busy)
     collector.tick(100.0 + after, busy=busy)
     assert looks.count(2) == looked
+
+
+def full_collections(collector: GcTuning, looks: list[int], begin: float, end: float) -> list[float]:
+    """Tick once a minute, and return when all generations were collected, in minutes since *begin*."""
+    at: list[float] = []
+    for minute in range(int((end - begin) / 60.0) + 1):
+        looks.clear()
+        collector.tick(begin + 60.0 * minute, busy=False)
+        at += [minute] * looks.count(2)
+    return at
+
+
+@pytest.mark.wide
+def test_full_collections_become_rare_while_they_find_little(looks: list[int]) -> None:
+    """One takes a second where ten thousand phones are logged in."""
+    assert full_collections(GcTuning(0.0), looks, 0.0, LONGEST_EVERY_S) == [5, 15, 35, 75, 155, 315, 635, 1275]
+
+
+@pytest.mark.wide
+def test_full_collections_run_once_a_day_at_least(looks: list[int]) -> None:
+    collector = GcTuning(0.0)
+    full_collections(collector, looks, 0.0, LONGEST_EVERY_S)
+    looks.clear()
+    collector.tick(1275 * 60.0 + LONGEST_EVERY_S, busy=True)
+    assert looks == [2]
+
+
+@pytest.mark.wide
+def test_full_collections_run_often_again_after_one_that_found_much(looks: list[int]) -> None:
+    gc.collect()
+    collector = GcTuning(0.0)
+    gc.disable()
+    try:
+        cycles = [Cycle() for _ in range(LITTLE + 1)]
+        del cycles
+        collector.tick(QUIET_EVERY_S, busy=False)
+    finally:
+        gc.enable()
+    assert full_collections(collector, looks, QUIET_EVERY_S, 4 * QUIET_EVERY_S) == [5, 15]
+
+
+@pytest.mark.usefixtures("collector")
+@pytest.mark.wide
+def test_garbage_that_was_probably_missed_is_collected_early(collector: GcTuning, looks: list[int]) -> None:
+    collector.tick(QUIET_EVERY_S, busy=False)
+    for _ in range(MOST_MISSED // (SAMPLE - 1) + 1):  # samples, each with one object of garbage
+        for _ in range(SAMPLE):
+            cycle = Cycle()
+            del cycle
+            gc.collect(0)
+    looks.clear()
+    collector.tick(2 * QUIET_EVERY_S - 1, busy=False)
+    assert not looks
+    collector.tick(2 * QUIET_EVERY_S, busy=False)
+    assert looks == [2]
+
+
+@on_loop
+@pytest.mark.wide
+async def test_link_of_a_phone_that_has_gone_leaves_nothing_to_the_collector(home: Network) -> None:
+    async with home:
+        node = home.nodes[FE1]
+        gc.collect()
+        gc.disable()
+        try:
+            async with await home.phone("alice", FE1):
+                assert node.flow_table.sessions()
+            await until(lambda: not node.flow_table.sessions())
+            node.relay.sweep(100)
+            left = [one for one in gc.get_objects() if isinstance(one, Flow) or (isinstance(one, Link) and one.flow)]
+        finally:
+            gc.enable()
+    assert left == []
 
 
 @on_loop

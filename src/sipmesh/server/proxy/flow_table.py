@@ -13,6 +13,7 @@ from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.transport.hop import Hop
+from sipmesh.transport.link.state import CLOSED
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
@@ -72,11 +73,14 @@ class FlowTable:
         self._hops: dict[str, Hop] = {}
 
     def flow(self, link: Link) -> Flow:
-        """Return the flow of *link*; it is created at the first call."""
+        """Return the flow of *link*; it is created at the first call. That of a closed link is known to nobody else."""
         known = link.flow
         if isinstance(known, Flow):
             return known
         flow = Flow(link, self.incarnation, self._owner_of)
+        if link.state is CLOSED:
+            flow.closed = True
+            return flow
         link.flow = flow
         self._flows[flow.number] = flow
         return flow

@@ -50,6 +50,7 @@ class FlowRemoval:
         self._events.link_down(flow)
         self._home_flows.link_down(flow)
         self._access.link_down(flow)
+        flow.link.flow = None  # they refer to each other: no reference count would free them
 
     def flow_ended(self, flow: Flow) -> None:
         """Remove a carried flow that has ended, with its bindings and its branches; the link that carries it stays."""
@@ -61,6 +62,7 @@ class FlowRemoval:
         self._access.link_down(flow)
         self._relay.flow_ended(flow)
         self._events.flow_ended(flow)
+        flow.link.flow = None
 
     def _forget(self, flow: Flow) -> None:
         self._flow_table.forget(flow)
