@@ -21,11 +21,12 @@ from sipmesh.server.running.server_stores import ServerStores
 from sipmesh.topology.view import view
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.verdict import Verdict
-from support.network import EDGE, FE1, FE2, Network
+from support.network import EDGE, FE1, FE2, POOL, POOL2, Network
 from support.peer import Peer
 from support.running import on_loop, until
 from support.siblings import ONE, pair_of
 from support.telling import Told
+from support.valkey_network import pool_entry
 
 
 def set_clocks(node: RunningServer, ahead: timedelta) -> None:
@@ -176,6 +177,19 @@ async def test_stores_of_another_version_need_a_restart(home: Network, storage: 
         assert node.put_in_force(example.load()) == []
         [warning] = [line["event"] for line in home.told[FE1].lines if line["level"] == "warning"]
         assert warning == "the published stores differ: restart this server to use them"
+
+
+@on_loop
+async def test_another_pool_needs_a_restart(two_pools: Network) -> None:
+    two_pools.starts = (FE1,)
+    async with two_pools:
+        [example] = two_pools.organisations
+        first, second = (pool_entry(example, pool) for pool in (POOL, POOL2))
+        second["servers"].append(first["servers"].pop(0))
+        example.write()
+        assert two_pools.nodes[FE1].put_in_force(example.load()) == []
+        [warning] = [line["event"] for line in two_pools.told[FE1].lines if line["level"] == "warning"]
+        assert warning.startswith("the published pool of this server differs: restart it")
 
 
 @on_loop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from sipmesh.errors import OperatorError
 from sipmesh.topology.builder.assignments import NETWORK, Assignment, assign, change
 from sipmesh.topology.builder.outline import Outline
-from topology.world import TOPOLOGY
+from sipmesh.topology.view import view
+from support.checkout import DOCS
+from topology.world import TOPOLOGY, Place
 
 FILE = Path("topology.yaml")
 
@@ -42,6 +45,19 @@ def changed(name: str, *assignments: str) -> list[str]:
 )
 def test_key_is_changed_where_it_stands(name: str, assignments: list[str], lines: list[str]) -> None:
     assert changed(name, *assignments) == lines
+
+
+def test_command_of_the_page_gives_a_pool_a_store_of_its_own(place: Place) -> None:
+    """And a change of one key of it is as short as that of any other key."""
+    page = (DOCS / "howto" / "more-than-one-host.md").read_text()
+    [text] = re.findall(r"sipmesh topology change pool2\.example\.com '(.*)'\n", page)
+    after = change(
+        TOPOLOGY, "pool2.example.test", [Assignment.read(text), Assignment.read("storage.valkey.user=p2")], FILE
+    )
+    place.file.write_text(after)
+    storage = view(place.load(), "fe3.example.test").bindings_storage
+    assert (storage.bindings, storage.valkey.user) == ("valkeys://valkey2.example.com", "p2")
+    assert change(after, "pool2.example.test", [Assignment.read("storage=")], FILE) == TOPOLOGY
 
 
 @pytest.mark.parametrize(

@@ -282,6 +282,10 @@ class RunningServer:
             self.log.warning("published addresses or ports differ: restart this server to use them")
         if view.workers != self.view.workers:
             self.log.warning("the published number of workers differs: restart this server to use it")
+        if view.pool.name != self.view.pool.name:
+            self.log.warning(
+                "the published pool of this server differs: restart it to use the keys and registrations there"
+            )
         if self.view.role is Role.FRONT_END and view.stores != self.view.stores:
             self.log.warning("the published stores differ: restart this server to use them")
 

@@ -17,7 +17,8 @@ from sipmesh.server.management.publishing.publish_checks import (
 )
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.load import Loaded
-from support.network import FE1, FE2, FE3, FE4, POOL2, Network
+from support.network import FE1, FE2, FE3, FE4, POOL, POOL2, Network
+from support.valkey_network import pool_entry
 
 
 def with_users(example: Organisation, url: str) -> Loaded:
@@ -116,6 +117,18 @@ def with_stores(organisation: Organisation, stores: dict[str, str]) -> Loaded:
     organisation.document["storage"] = {"bindings": stores.get("", "state/bindings.db")}
     organisation.write()
     return organisation.load()
+
+
+def test_server_in_another_pool_needs_a_restart(two_pools: Network) -> None:
+    """Its rows would be among those of the old pool, where no server of the new one looks."""
+    [organisation] = two_pools.organisations
+    before = organisation.load()
+    first, second = (pool_entry(organisation, pool) for pool in (POOL, POOL2))
+    first["servers"], moved = first["servers"][:1], first["servers"][1]
+    second["servers"].append(moved)
+    organisation.write()
+    told = [line for line in from_a_restart(before, organisation.load()) if "must be restarted" in line]
+    assert told == [f"{FE2} must be restarted to use the keys and registrations of {POOL2}"]
 
 
 def test_new_number_of_workers_needs_a_restart(example: Organisation) -> None:

@@ -127,6 +127,7 @@ def from_a_restart(before: Loaded, new: Loaded) -> Iterator[str]:
     for name in listen_elsewhere(before, new):
         where = ", ".join(f"{spec.host} port {spec.port} ({spec.kind})" for spec in now[name])
         yield f"{name} must be restarted to listen on its new addresses: {where}; restart it, and check that it runs"
+    yield from _other_pools(before.topology, new.topology)
     yield from _other_processes(before.topology, new.topology)
     yield from _other_stores(before.topology, new.topology)
 
@@ -135,6 +136,15 @@ def listen_elsewhere(before: Loaded, new: Loaded) -> Sequence[str]:
     """Return the servers whose addresses or ports change: they listen there from their next start."""
     old, now = _specs(before), _specs(new)
     return [name for name in sorted(old.keys() & now.keys()) if old[name] != now[name]]
+
+
+def _other_pools(old: Topology, new: Topology) -> Iterator[str]:
+    """Say which servers have to be restarted for another pool, or for the new name of theirs: it names keys and rows."""
+    before = {server.name: pool.name for pool in old.pools for server in pool.servers}
+    for pool in new.pools:
+        moved = [server.name for server in pool.servers if before.get(server.name, pool.name) != pool.name]
+        if moved:
+            yield f"{tell_list(moved)} must be restarted to use the keys and registrations of {pool.name}"
 
 
 def _other_processes(old: Topology, new: Topology) -> Iterator[str]:
