@@ -123,6 +123,7 @@ async def test_backup_pool_takes_over_without_the_store_of_the_home_pool(
         await reaches(alice, bob)
 
 
+@pytest.mark.wide
 @on_loop
 async def test_backup_pool_with_a_file_takes_over_from_a_pool_in_valkey(
     mixed: ValkeyNetwork, valkey: ValkeyServer
