@@ -83,16 +83,16 @@ class FileGiver:
         """
         others = sorted(signers_of(view.loaded) - {view.name})
         held = _files_of(view.loaded.folder)
-        fencing = self._management_db.lease.fencing
-        now = (others, fencing, sorted((name, sha256(content).digest()) for name, content in held.items()))
+        fencing, signer = self._management_db.lease.fencing, _signer_of(view)
+        now = (others, fencing, signer, sorted((name, sha256(content).digest()) for name, content in held.items()))
         looked = (now, int(time.monotonic() / LOOK_EVERY_S))
         if not others or looked == self._seen:
             return []
-        given = [f"{server}: {name}" for server in others for name in self._give(view, server, held, fencing)]
+        given = [f"{server}: {name}" for server in others for name in self._give(view, server, held, fencing, signer)]
         self._seen = looked
         return given
 
-    def _give(self, view: ServerView, server: str, held: Mapping[str, bytes], fencing: int) -> list[str]:
+    def _give(self, view: ServerView, server: str, held: Mapping[str, bytes], fencing: int, signer: bytes) -> list[str]:
         found = self._certificate_of(view, server)
         if found is None:
             return []
@@ -102,12 +102,12 @@ class FileGiver:
         before = stored.digests(server)
         changed: list[StoredFile] = []
         for name, content in {**held, CERTIFICATE: chain}.items():
-            digest = _digest(fencing, key, name, content)
+            digest = _digest(fencing, signer, key, name, content)
             if before.get(name) != digest:
                 at = number + len(changed)
                 payload = _payload(server, name, at, content, key)
                 changed.append(StoredFile(name, at, digest, sign_as(view, payload, KIND, now_utc(), fencing)))
-        stored.put(server, changed, removed=[name for name in before if _is_detached(name, held)])
+        stored.put(server, changed, removed=[name for name in before if name not in held and name != CERTIFICATE])
         return [file.name for file in changed]
 
     def _certificate_of(self, view: ServerView, server: str) -> tuple[bytes, ec.EllipticCurvePublicKey] | None:
@@ -237,10 +237,21 @@ def _may_be_given(path: PurePosixPath) -> bool:
     return is_ours and path.suffix in GIVEN and not any(part.startswith(".") for part in path.parts)
 
 
-def _digest(fencing: int, key: ec.EllipticCurvePublicKey, name: str, content: bytes) -> str:
-    """Return what identifies a row: a new leader, a new key and a new content each make a new one."""
-    parts = (str(fencing).encode(), key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo), name.encode())
-    return sha256(b"".join(sha256(part).digest() for part in (*parts, content))).hexdigest()
+def _signer_of(view: ServerView) -> bytes:
+    """Return the chain with which this server signs, b"" before it has one."""
+    with suppress(FileNotFoundError):
+        return view.signer[0].read_bytes()
+    return b""
+
+
+def _digest(fencing: int, signer: bytes, key: ec.EllipticCurvePublicKey, name: str, content: bytes) -> str:
+    """Return what identifies a row: a new leader, chain of its signer, key and content each make a new one.
+
+    A host that was off while the root was replaced does not trust the chain that the signer had before.
+    """
+    public = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    parts = (str(fencing).encode(), signer, public, name.encode(), content)
+    return sha256(b"".join(sha256(part).digest() for part in parts)).hexdigest()
 
 
 def _payload(server: str, name: str, number: int, content: bytes, key: ec.EllipticCurvePublicKey) -> bytes:
