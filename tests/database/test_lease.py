@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -252,6 +252,26 @@ def test_number_after_the_highest_that_this_host_has_seen_counts_whatever_the_cl
         lease.claim()
     lease.floor = top
     assert (lease.claim(), lease.fencing) == (True, top + 1)
+
+
+@pytest.mark.peer("postgresql")
+def test_claim_of_another_thread_does_not_end_the_lease_while_the_number_is_raised(postgres_url: str) -> None:
+    """It saw the number before beside the new one in memory: the server led no more, and `--overtake` failed."""
+    database = Database(postgres_url, "things")
+    lease, claims = Lease(database, A), list[Future[bool]]()
+    assert lease.claim()
+    with ThreadPoolExecutor(1) as thread:
+
+        @sql.event.listens_for(database.engine, "commit")
+        def claim_meanwhile(_: sql.Connection) -> None:
+            if not claims:
+                claims.append(thread.submit(lease.claim))
+                wait(claims, 0.1)
+
+        assert lease.overtake(7) == 8
+        assert claims[0].result()
+    assert lease.fencing == 8
+    database.close()
 
 
 @pytest.mark.parametrize("holder", [A, ""])

@@ -255,6 +255,22 @@ def test_lines_that_were_removed_at_the_end_are_found_on_the_host_that_added_the
     database.close()
 
 
+def test_cut_log_is_noticed_by_its_host_until_the_next_line(url: str, tmp_path: Path) -> None:
+    database = Database(url, "audit log")
+    here, elsewhere, nowhere = (
+        Audit(database, Lease(database), file) for file in (tmp_path / "audit.head", tmp_path / "other", None)
+    )
+    assert not here.is_cut()
+    for _ in range(2):
+        here.append("ada", AuditAct.USER, at=NOON)
+    assert not here.is_cut()
+    tampered(url, "DELETE FROM audit WHERE seq = 2")
+    assert (here.is_cut(), elsewhere.is_cut(), nowhere.is_cut()) == (True, False, False)
+    here.append("ada", AuditAct.USER, at=NOON)
+    assert not here.is_cut()
+    database.close()
+
+
 def test_lines_that_were_removed_at_the_end_are_found_after_the_next_line_too(url: str, tmp_path: Path) -> None:
     """The next line has the number of the first removed one, and a right hash of the line before."""
     database, file = Database(url, "audit log"), tmp_path / "state" / "audit.head"

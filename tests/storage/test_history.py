@@ -112,10 +112,20 @@ def test_publishing_after_an_older_version_lists_the_versions_between(history: H
     assert publish(history, 3).number == 4
 
 
-@pytest.mark.parametrize("base", [-1, 1, 7])
-def test_publishing_after_an_unknown_version_is_refused(history: History, base: int) -> None:
-    with pytest.raises(OperatorError, match="after version"):
+@pytest.mark.parametrize(("base", "why"), [(-1, "after version"), (1, "lacks version 1"), (7, "lacks version 7")])
+def test_publishing_after_an_unknown_version_is_refused(history: History, base: int, why: str) -> None:
+    with pytest.raises(OperatorError, match=why):
         publish(history, base)
+
+
+def test_history_that_lacks_the_version_in_force_is_followed_only_by_a_number_above_it(history: History) -> None:
+    """It was restored from a dump. Servers have version 7, so that 2 would be another version 2 than theirs."""
+    first = publish(history, 0)
+    with pytest.raises(OperatorError, match="lacks version 7, which is in force"):
+        history.publish(7, made, "ada", "why", at=NOON, at_least=7)
+    assert history.publish(7, made, "ada", "why", at=NOON, at_least=8).number == 8
+    assert history.verify() == []
+    assert [version.number for version in history.list()] == [first.number, 8]
 
 
 def test_one_of_two_operators_publishes_and_the_other_is_refused(history: History, url: str) -> None:

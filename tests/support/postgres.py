@@ -131,6 +131,21 @@ class Cluster:
             self._run(f"{_HANG_UP}; DROP SCHEMA public CASCADE; CREATE SCHEMA public", name)
             self._free.append(name)
 
+    def dump(self, name: str) -> bytes:
+        """Give all of a database, as an operator keeps it."""
+        return self._tool("pg_dump", "--no-owner", "--schema=public", name)
+
+    def restore(self, name: str, dump: bytes) -> None:
+        """Put a dump in the place of what a database has, in one transaction; each connection to it ends."""
+        self._run(_HANG_UP, name)
+        self._tool("psql", "-q", "-1", "-v", "ON_ERROR_STOP=1", name, given=b"DROP SCHEMA public CASCADE;\n" + dump)
+
+    def _tool(self, tool: str, *arguments: str, given: bytes = b"") -> bytes:
+        command = (_command(tool), "-h", str(self.folder), "-U", OWNER, *arguments)
+        ran = subprocess.run(command, check=False, input=given, capture_output=True, env={"PGPASSWORD": PASSWORD})
+        assert ran.returncode == 0, ran.stderr.decode()
+        return ran.stdout
+
     @contextmanager
     def model(self, name: str) -> Iterator[str]:
         """Give the URL of a new database; what it has at the end is the model of each `copy`."""

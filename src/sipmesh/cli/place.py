@@ -107,11 +107,13 @@ class Place:
         """Open the user database; raises `OperatorError` if the database is on another machine."""
         from sipmesh.server.replication.document_store import held_in
         from sipmesh.server.replication.topology_source import published_in
+        from sipmesh.storage.seen_users import SeenUsers
         from sipmesh.storage.users.user_database import Users
 
         if published_in(self.folder) is None and held_in(self.folder):
             raise OperatorError("the user database is on the management server; run this command there")
-        users = Users(self.in_force().users_url)
+        seen = SeenUsers(self.folder) if published_in(self.folder) is not None else None
+        users = Users(self.in_force().users_url, seen=seen)
         try:
             yield users
         finally:

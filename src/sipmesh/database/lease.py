@@ -13,6 +13,7 @@ by the clock of the database.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -82,7 +83,7 @@ class LeaseState:
 class Lease:
     """The lease in one database, for the management server *holder*; "" if there is only one management server."""
 
-    __slots__ = ("__weakref__", "_database", "fencing", "floor", "holder", "is_kept")
+    __slots__ = ("__weakref__", "_database", "_turn", "fencing", "floor", "holder", "is_kept")
 
     def __init__(self, database: Database, holder: str = "") -> None:
         """Migrate the database if needed; raises `OperatorError` if the database cannot be used.
@@ -93,6 +94,7 @@ class Lease:
         """
         self._database, self.holder, self.fencing, self.floor = database, holder, 0, 0
         self.is_kept = False
+        self._turn = threading.Lock()  # whoever raises the number, or compares it with that of the database
         self.set_up(database)
 
     def set_up(self, database: Database) -> None:
@@ -124,13 +126,13 @@ class Lease:
         """
         if not self.is_of_pool:
             return True
-        with self._database.border():
+        with self._turn, self._database.border():
             try:
                 with self._database.engine.begin() as db:
                     number = self._claimed(db)
             except _WriterAtWorkError:
                 number = 0
-        self.fencing = number
+            self.fencing = number
         return bool(number)
 
     def renew(self) -> bool:
@@ -251,7 +253,7 @@ class Lease:
 
         Raises as `enter` does.
         """
-        with self._database.border(), self._database.engine.begin() as db:
+        with self._turn, self._database.border(), self._database.engine.begin() as db:
             _lock(db)
             number = max(self.enter(db), fencing + 1)
             self.floor = max(self.floor, fencing)
@@ -259,7 +261,7 @@ class Lease:
             if not db.execute(_lease.update().values(fencing=number)).rowcount:
                 row = {"id": 1, "holder": self.holder, "fencing": number, "until": 0, "since": time_of(db)}
                 db.execute(_lease.insert().values(row))
-            self.fencing = number  # before a claim of another thread can see the new number
+            self.fencing = number  # a claim of another thread waits for the end of the transaction
         return number
 
     def follow(self, db: sql.Connection, fencing: int) -> None:

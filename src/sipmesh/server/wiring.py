@@ -13,6 +13,7 @@ from sipmesh.server.agent.users_at_start import load_users
 from sipmesh.server.management.controller import Controller
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.server.replication.published_version import PublishedVersion
+from sipmesh.storage.seen_users import SeenUsers
 from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
 
@@ -35,7 +36,8 @@ def here(view: ServerView) -> Here:
 
 def attach_controller(node: RunningServer, source: PublishedVersion, reloader: Reloader, log: Log) -> Controller:
     """Make *node* the management server, which publishes into the history of *source*."""
-    users, status = Users(node.view.loaded.users_url), partial(status_of, node)
+    loaded, status = node.view.loaded, partial(status_of, node)
+    users = Users(loaded.users_url, seen=SeenUsers(loaded.folder))
     controller = Controller(node, reloader, status, source, users, here(node.view), node.loop, node.connector.dial, log)
     node.attach(controller)
     return controller

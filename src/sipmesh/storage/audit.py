@@ -170,6 +170,14 @@ class Audit:
                 )
         return faults
 
+    def is_cut(self) -> bool:
+        """Tell whether the log lacks the last line that this host has added."""
+        *_, last = self._remembered() or [""]
+        if last in {"", UNREADABLE}:
+            return False
+        with self._database.border(), self._database.engine.connect() as db:
+            return db.execute(sql.select(_audit.c.seq).where(_audit.c.hash == last)).first() is None
+
     @contextmanager
     def changing(self) -> Iterator[sql.Connection]:
         """Start a change: other changes wait until it is committed, or rolled back by an exception.

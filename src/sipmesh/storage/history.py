@@ -22,6 +22,7 @@ from sipmesh.errors import LocalError, OperatorError
 from sipmesh.storage.append_only import copy_rows
 from sipmesh.storage.audit import NOTHING_ABOUT, Audit, AuditLine
 from sipmesh.storage.audit_act import AuditAct
+from sipmesh.storage.seen_users import GO_ON
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
 from sipmesh.topology.versions.publication import HIGHEST, KIND, Publication
 
@@ -128,15 +129,17 @@ class History:
             act: `AuditAct.PUBLISH` or `AuditAct.ROLLBACK`.
             about: Additional facts for the line.
             refused: The digests of versions that do not count on this server: they do not follow *base*.
-            at_least: The lowest number that the version may have: servers have seen the one below.
+            at_least: The lowest number that the version may have: servers have seen the one below. If it is above *base*, the
+                history may lack *base*.
 
         Raises:
-            OperatorError: Another operator has published after *base*, or the next number is beyond what can be reached by now.
+            OperatorError: Another operator has published after *base*; the history is older than *base*; or the next number is
+                beyond what can be reached by now.
         """
         highest = VERSIONS.at(at, base)
         with self._audit.changing() as db:
             head, number = self._head(db, highest, refused), max(self._next(db, at, base), at_least)
-            self._must_be(db, base, head)
+            self._must_be(db, base, head, overtakes=at_least > base)
             slot = Slot(number, head.digest if head else "", self._audit.head_in(db), self._lease.fencing)
             jws = make(slot)
             version = Version(slot.number, digest_of(jws), _utc(at), who, why, bool(dangers))
@@ -234,10 +237,12 @@ class History:
             *(f"line {line.seq} names version {number}, which is missing" for number, line in lines.items()),
         ]
 
-    def _must_be(self, db: sql.Connection, base: int, head: Version | None) -> None:
+    def _must_be(self, db: sql.Connection, base: int, head: Version | None, *, overtakes: bool) -> None:
         number = head.number if head else 0
-        if number == base:
+        if number == base or (number < base and overtakes):
             return
+        if number < base:
+            raise OperatorError(f"{lacks(base)}; {GO_ON}")
         since = _readable(db.execute(sql.select(*_FACTS).where(_versions.c.number > base)))
         versions = "; ".join(
             f"version {version.number} by {version.by} at {version.at:%Y-%m-%d %H:%M:%S}Z: {version.why}"
@@ -264,6 +269,14 @@ class History:
         floor = int(db.execute(sql.select(sql.func.coalesce(sql.func.max(_floors.c.at_least), 1))).scalar_one())
         remedy = f"remove the rows of versions_floors over {highest}"
         return max(cls._highest(db, highest) + 1, VERSIONS.must_count(floor, at, base, remedy=remedy))
+
+
+def lacks(number: int) -> str:
+    """Say that the database lacks the version *number*, which is in force."""
+    what = f"the management database lacks version {number}, which is in force"
+    return (
+        f"{what}: it is an older state, restored from a dump or of a standby without the last commits, or was changed"
+    )
 
 
 _PUBLISHING = frozenset({AuditAct.PUBLISH, AuditAct.ROLLBACK})

@@ -10,10 +10,11 @@ import pytest
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.server.replication.published_version import PublishedVersion, document_in_force, roots_of, version_of
-from sipmesh.storage.history import Slot, Version, digest_of
-from sipmesh.storage.management_db import ManagementDb
+from sipmesh.storage.history import Slot, Version, digest_of, lacks
+from sipmesh.storage.management_db import DATABASE, ManagementDb
 from sipmesh.topology.versions.jose import open_signed
 from sipmesh.topology.versions.publication import KIND, Publication
+from storage.databases import tampered
 from support.approving import Approver, approve, drafted, rule
 from support.managed import MGMT, Managed
 
@@ -103,6 +104,22 @@ def test_own_version_is_stored_without_approvals(managed: Managed, versions: Pub
     other = Version(version.number, "0" * 64, version.at, version.by, version.why, version.forced)
     with pytest.raises(OperatorError, match="version 3 in the history was changed"):
         versions.keep_own(other)
+
+
+def test_database_that_lacks_the_accepted_version_or_our_last_audit_line_is_older(
+    managed: Managed, versions: PublishedVersion
+) -> None:
+    versions.keep_own(store(versions, managed))
+    versions.look_back()
+    assert versions.lost == ""
+    tampered(
+        f"sqlite:///{managed.folder(MGMT) / DATABASE}", "DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)"
+    )
+    versions.look_back()
+    assert versions.lost == "the management database lacks an audit line that this host has added"
+    tampered(f"sqlite:///{managed.folder(MGMT) / DATABASE}", "DELETE FROM versions WHERE number = 2")
+    versions.look_back()
+    assert versions.lost == lacks(2)
 
 
 def test_earlier_version_is_found_by_the_digests_in_the_later_ones(

@@ -3,6 +3,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +14,10 @@ from sqlalchemy import make_url
 from sipmesh.errors import OperatorError
 from sipmesh.sip.digest import Algorithm, ha1
 from sipmesh.storage.backup.create import copy_users
+from sipmesh.storage.seen_users import SeenUsers
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.watching import Watching
-from storage.databases import only_postgresql, only_sqlite, run, shell
+from storage.databases import only_postgresql, only_sqlite, run, shell, tampered
 from support.postgres import Cluster
 
 ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
@@ -98,6 +100,7 @@ WRITER = """
 import sys
 import time
 from itertools import count
+from sipmesh.storage.seen_users import SeenUsers
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.watching import Watching
 users = Users(sys.argv[1])
@@ -319,3 +322,65 @@ def test_page_of_users_needs_no_user_in_memory_and_has_aliases_and_states(users:
         assert asked.get("bob@example.test").aliases == ("tel:+4930123",)
     finally:
         asked.close()
+
+
+OLDER = (
+    "DELETE FROM users_changes WHERE version = 3",
+    "UPDATE users_version SET version = 2",
+)
+"""As a dump from before the last change."""
+
+
+@pytest.fixture(name="seeing")
+def _seeing(url: str, users: Users, tmp_path: Path) -> Iterator[Users]:
+    """Management, on a host that has seen change 3."""
+    for name in (ALICE, BOB):
+        users.add(name, "pw")
+    users.set_password(ALICE, "new")
+    seeing = Users(url, seen=SeenUsers(tmp_path))
+    yield seeing
+    seeing.close()
+
+
+def test_older_database_is_not_given_to_servers_and_not_changed(
+    url: str, users: Users, seeing: Users, tmp_path: Path
+) -> None:
+    """Its next change would have a number that servers have with other content. Twin: a host that has seen nothing."""
+    assert (seeing.refresh(), seeing.older, seeing.number) == (frozenset(), "", 3)
+    tampered(url, *OLDER)
+    seeing.refresh()
+    assert "its number is 2, and 3 was seen here" in seeing.older
+    again = Users(url, seen=SeenUsers(tmp_path))  # after a restart
+    assert again.older == seeing.older
+    for refused in (
+        lambda: again.set_password(BOB, "new"),
+        lambda: again.set_backups({"a": "b"}),
+        lambda: seeing.documents("Example", "a", "a"),
+    ):
+        with pytest.raises(OperatorError, match="3 was seen here"):
+            refused()
+    assert users.documents("Example", "a", "a")
+    users.set_password(BOB, "new")
+    seeing.refresh()
+    assert "change 3 is of another user" in seeing.older
+    again.close()
+
+
+def test_older_database_counts_again_once_its_number_is_above_all(url: str, seeing: Users) -> None:
+    tampered(url, *OLDER)
+    seeing.refresh()
+    number = seeing.overtake()
+    seeing.refresh()
+    assert (seeing.older, seeing.number) == ("", number)
+    assert seeing.set_password(BOB, "new").generation == number + 1
+    assert seeing.documents("Example", "a", "a", since=3)
+
+
+def test_newer_state_that_comes_back_counts_again(url: str, seeing: Users) -> None:
+    tampered(url, *OLDER)
+    seeing.refresh()
+    tampered(url, "INSERT INTO users_changes VALUES (3, 'sip:alice@example.test')")
+    tampered(url, "UPDATE users_version SET version = 3")
+    seeing.refresh()
+    assert (seeing.older, seeing.number) == ("", 3)
+    assert seeing.set_password(BOB, "new").generation == 4

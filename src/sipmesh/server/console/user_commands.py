@@ -24,6 +24,7 @@ from sipmesh.server.console.operations import (
 from sipmesh.server.console.replies import UserChangeReply, UserDetailReply, UserEntry, UserListReply
 from sipmesh.server.control_socket import STATE, WHO, Command
 from sipmesh.server.process.off_loop import off_loop
+from sipmesh.storage.seen_users import SeenUsers
 from sipmesh.storage.users.accounts import Accounts
 from sipmesh.storage.users.user_database import Users as UserDatabase
 from sipmesh.topology.home_pools import home_by_default
@@ -138,7 +139,7 @@ CHANGES: Final[Mapping[str, Change]] = {
 
 @contextmanager
 def _opened(loaded: Loaded) -> Iterator[UserDatabase]:
-    users = UserDatabase(loaded.users_url, in_memory=False)
+    users = UserDatabase(loaded.users_url, in_memory=False, seen=SeenUsers(loaded.folder))
     try:
         yield users
     finally:

@@ -29,6 +29,7 @@ from sipmesh.server.replication.control_links import ControlLinks, hops_to
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN, too_large
 from sipmesh.server.replication.document_store import signers_of
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.storage.seen_users import GO_ON
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ RENEW_EVERY_S = 600.0
 
 SILENT_S = 30.0
 """Seconds after which a management server that says nothing is a fault."""
+
+LOOK_BACK_EVERY_S = 2.0
+"""Seconds between two looks whether the database still has what it has had."""
 
 AGAIN_EVERY_S = 30.0
 """Seconds after which a version is sent again to servers that refused it: a full disk may have room by then."""
@@ -108,7 +112,7 @@ class Controller:
         self.link_probing = LinkProbing(server, management_db, self.network, self._notifier.send_once)
         self._links = ControlLinks(loop, dial)
         self._gave_again_at = self._renewed_at = loop.time()
-        self._checked_ledger_at = -RENEW_EVERY_S
+        self._checked_ledger_at, self._looked_back_at = -RENEW_EVERY_S, -LOOK_BACK_EVERY_S
         self._checking_ledger: asyncio.Task[None] | None = None
         self.publisher = Publisher(server, own_status, versions, users, self.reports, self._apply, log)
         self.root_rotation = RootRotation(
@@ -216,6 +220,8 @@ class Controller:
         if self._issuing.ledger_fault:
             what = f"the CA's ledger was changed: {self._issuing.ledger_fault}"
             faults.append(Fault(what, "find out who can write to it; restore it from your backup"))
+        older = {self._versions.lost: GO_ON, self._offers.users_fault: GO_ON}
+        faults += [Fault(what, remedy) for what, remedy in older.items() if what]
         if self._versions.fault:
             faults.append(
                 Fault(self._versions.fault, "ask who published it; let operators approve it, or publish another")
@@ -346,6 +352,17 @@ class Controller:
         """Read changes of users, and send them to the servers of their pools."""
         if await self._offers.refresh_users():
             self._changed()
+        await self._look_back()
+
+    async def _look_back(self) -> None:
+        """Look at intervals whether the database has lost something, and log it once."""
+        if self._loop.time() - self._looked_back_at < LOOK_BACK_EVERY_S:
+            return
+        self._looked_back_at, before = self._loop.time(), self._versions.lost
+        with suppress(OperatorError):  # the lease says that the database cannot be used
+            await asyncio.to_thread(self._versions.look_back)
+        if self._versions.lost and self._versions.lost != before:
+            self._log.error("the management database has lost something", why=self._versions.lost, remedy=GO_ON)
 
     def crls_changed(self, revoked: frozenset[CertificateId]) -> None:
         """CRLs of this machine came into force: send them to every server; the new revocations are pushed before them."""

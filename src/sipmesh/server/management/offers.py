@@ -14,6 +14,7 @@ from sipmesh.server.replication.control_links import edges_behind
 from sipmesh.server.replication.crl_store import CrlStore
 from sipmesh.server.replication.revocation_push import REVOKED, revoked_payload
 from sipmesh.server.replication.stored_users import USERS
+from sipmesh.storage.seen_users import GO_ON
 from sipmesh.topology.home_pools import backup_pools, home_by_default
 from sipmesh.topology.versions.jose import open_signed
 from sipmesh.topology.versions.publication import KIND, Publication
@@ -52,6 +53,10 @@ class Directory(Protocol):
 
     def places(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return the home pools of users ("" for users without one), and the domains of their addresses."""
+
+    @property
+    def older(self) -> str:
+        """Why the database counts no more, as of the last `refresh`: this host has seen a newer state of it; "" if it counts."""
 
     @property
     def unusable(self) -> Mapping[str, str]:
@@ -157,7 +162,7 @@ class Offers:
         """
         pool, number = peer.pool, self._users.number
         since = since if since <= number else 0
-        if pool is None or since == number:
+        if pool is None or since == number or self._users.older:
             return ()
         if (pool, since) not in self._of_pool:
             if self._users.size >= MANY_USERS:
@@ -226,26 +231,41 @@ class Offers:
 
         If the database cannot be reached, this logs a warning and returns False.
         """
-        before = self._users.number
+        before, was_older = self._users.number, self._users.older
         try:
             await asyncio.to_thread(self._read_users, backup_pools(self._server.view.loaded.topology))
         except OperatorError as wrong:
             self._log.warning("user database cannot be read: the known users stay in force", why=str(wrong))
             return False
-        if self._users.number == before and not self._users_unsent:
+        if self._users.older != was_older:
+            self._tell_older(self._users.older)
+        if self._users.older or (self._users.number == before and not self._users_unsent and not was_older):
             return False
         self._users_unsent = False
         self._of_pool.clear()
         return True
 
+    @property
+    def users_fault(self) -> str:
+        """Why no changes of users are given, "" if they are."""
+        return self._users.older
+
+    def _tell_older(self, why: str) -> None:
+        if why:
+            self._log.error("users are not given to servers any more", why=why, remedy=GO_ON)
+        else:
+            self._log.info("users are given to servers again")
+
     def _read_users(self, backups: Mapping[str, str]) -> None:
         """Read the users. The leader records the *backups* of the version in force first. A thread does so."""
         lease = self._management_db.lease
         wanted = (backups, lease.fencing)
-        if wanted != self._recorded and (lease.fencing or not lease.is_of_pool):
+        self._users.refresh()
+        is_new = wanted != self._recorded and not self._users.older
+        if is_new and (lease.fencing or not lease.is_of_pool):
             self._users.set_backups(backups)
             self._recorded = wanted
-        self._users.refresh()
+            self._users.refresh()
 
     def _sign(self, payload: bytes, kind: str) -> bytes:
         return sign_as(self._server.view, payload, kind, now_utc(), self._management_db.lease.fencing)

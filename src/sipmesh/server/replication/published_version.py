@@ -15,7 +15,7 @@ from sipmesh.errors import OperatorError, Problem, RemoteError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.replication.accepted_signer import why_not_trusted
 from sipmesh.server.replication.document_store import SIGNER, DocumentStore, signers_of
-from sipmesh.storage.history import digest_of
+from sipmesh.storage.history import digest_of, lacks
 from sipmesh.storage.management_db import DATABASE
 from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
@@ -43,12 +43,12 @@ class PublishedVersion:
     """The version that a management server has accepted, and the newer ones in its database.
 
     *fault* is why the newest version of the database does not count here; empty if it does. *refused* has the digests of all
-    versions that do not.
+    versions that do not. *lost* says what the database lacks now that it has had, as of the last `look_back`.
     """
 
     def __init__(self, management_db: ManagementDb, documents: DocumentStore) -> None:
         self.management_db, self.documents = management_db, documents
-        self.fault = ""
+        self.fault = self.lost = ""
         self.refused: Collection[str] = frozenset()
         self._judged: tuple[object, float] = (None, 0.0)
 
@@ -96,10 +96,27 @@ class PublishedVersion:
         else:
             self.documents.begin(jws, roots_of(folder))
 
+    def look_back(self) -> None:
+        """Look whether the database still has what it has had: the accepted version, and the last audit line of this host.
+
+        Raises `OperatorError` if the database cannot be used.
+        """
+        record = self.documents.record
+        if record is not None and record.topology and not self._has(record.number, record.topology):
+            self.lost = lacks(record.number)
+        elif self.management_db.audit.is_cut():
+            self.lost = "the management database lacks an audit line that this host has added"
+        else:
+            self.lost = ""
+
+    def _has(self, number: int, digest: str) -> bool:
+        kept = self.management_db.history.with_digest(digest)
+        return kept is not None and kept.version.number == number and digest_of(kept.jws) == digest
+
     def _must_have(self, number: int, digest: str) -> None:
         """Raise `OperatorError` unless the database has the version of this digest, which this server has accepted last."""
-        documents, kept = self.documents, self.management_db.history.with_digest(digest)
-        if kept is not None and kept.version.number == number and digest_of(kept.jws) == digest:
+        documents = self.documents
+        if self._has(number, digest):
             return
         reason = f"does not contain version {number}, which {documents.name} has loaded last"
         remedy = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sql
@@ -21,6 +22,7 @@ from sipmesh.routing.identity.alias import alias_keys, read_alias
 from sipmesh.routing.registrar.address_of_record import read_address
 from sipmesh.sip.text import ascii_lower
 from sipmesh.sip.uri import SipUri, normal_escapes
+from sipmesh.storage.seen_users import GO_ON, SeenUsers
 from sipmesh.storage.users import alias_rows, watcher_rows
 from sipmesh.storage.users.database_stamp import Stamp, stamp_of
 from sipmesh.storage.users.known_users import KnownUsers
@@ -48,6 +50,7 @@ from sipmesh.storage.users.user_tables import (
     USERS,
     VERSION,
     WATCHERS,
+    changed_by,
     number_in,
     raise_number,
 )
@@ -64,14 +67,27 @@ if TYPE_CHECKING:
 class Users:
     """The users of one organisation."""
 
-    __slots__ = ("_database", "_engine", "_file", "_known", "_stamp", "home", "unusable", "verifier", "where")
+    __slots__ = (
+        "_database",
+        "_engine",
+        "_file",
+        "_known",
+        "_seen",
+        "_stamp",
+        "home",
+        "older",
+        "unusable",
+        "verifier",
+        "where",
+    )
 
-    def __init__(self, url: str | Path, *, in_memory: bool = True) -> None:
+    def __init__(self, url: str | Path, *, in_memory: bool = True, seen: SeenUsers | None = None) -> None:
         """Open or create the database; a path means SQLite. Raises `OperatorError` if it cannot be used.
 
         Logins need all users in memory. Without *in_memory* only the database is asked, which takes the same time however many
-        users there are.
+        users there are. With *seen*, what a management host has seen of it, `older` says why the database counts no more.
         """
+        self._seen, self.older = seen, ""
         self._database = Database(url, "users")
         self.where, self._engine, self._file = self._database.where, self._database.engine, self._database.file
         self._stamp: Stamp | None = None
@@ -258,6 +274,7 @@ class Users:
         """
         with self._database.border(), self._engine.begin() as db:
             found = changes_since(db, since, otherwise)
+            self._must_count(db)
         self.unusable = found.unusable
         return [] if found.version in {0, since} else found.documents(organisation, pool)
 
@@ -269,6 +286,7 @@ class Users:
         """
         with self._database.border(), self._engine.begin() as db:
             raise_number(db, 0, self.number)  # so that no change happens meanwhile
+            self._must_count(db)
             if backups_in(db) == backups:
                 return
             db.execute(BACKUPS.delete())
@@ -329,7 +347,10 @@ class Users:
         """
         with self._database.border(), self._engine.begin() as db:
             number = raise_number(db, 0, self.number)
-            return raise_number(db, max(1, USERS_NUMBERS.at(datetime.now(UTC)) - number), number)
+            number = raise_number(db, max(1, USERS_NUMBERS.at(datetime.now(UTC)) - number), number)
+        if self._seen is not None:
+            self._seen.accept(number)
+        return number
 
     def is_withheld(self, aor: str) -> bool:  # noqa: ARG002 - the method of `ReplicatedUsers`
         """Return False: the database is the origin of what is known."""
@@ -368,7 +389,11 @@ class Users:
     def _changed(self) -> frozenset[str]:
         with self._database.border(), self._engine.connect() as db:
             version = number_in(db, self.number)
-            if version == self._known.number:
+            was_older, self.older = self.older, self._why_older(db, version)
+            if self.older or (version == self._known.number and not was_older):
+                return frozenset()
+            if was_older:
+                self._load()  # the database may have gone another way since
                 return frozenset()
             since = sql.select(CHANGES.c.aor).where(
                 CHANGES.c.version > self._known.number, CHANGES.c.version <= version
@@ -377,8 +402,21 @@ class Users:
             rows = rows_of(db, sql.select(USERS).where(USERS.c.aor.in_(since)))  # a query takes 65,535 values at most
             aliases = alias_index(db, sql.select(ALIASES).where(ALIASES.c.aor.in_(since)))
             rules = rules_in(db, sql.select(WATCHERS).where(WATCHERS.c.aor.in_(since)))
+            self._saw(db, version)
         self._known.replace(changed, rows, aliases, rules, version)
         return changed
+
+    def _why_older(self, db: sql.Connection, number: int) -> str:
+        return self._seen.why_older(number, partial(changed_by, db)) if self._seen is not None else ""
+
+    def _saw(self, db: sql.Connection, number: int) -> None:
+        if self._seen is not None:
+            self._seen.saw(number, partial(changed_by, db))
+
+    def _must_count(self, db: sql.Connection) -> None:
+        """Raise `OperatorError` if the database is older than what this host has seen of it."""
+        if why := self._why_older(db, number_in(db, self.number)):
+            raise wrong(why, GO_ON)
 
     def close(self) -> None:
         """Close the database."""
@@ -389,6 +427,9 @@ class Users:
             version = number_in(db)
             rows, aliases = rows_of(db, sql.select(USERS)), alias_index(db, sql.select(ALIASES))
             rules = rules_in(db, sql.select(WATCHERS))
+            self.older = self._why_older(db, version)
+            if not self.older:
+                self._saw(db, version)
         self._known.replace(frozenset(), rows, aliases, rules, version)
 
     def _known_address(self, aor: str) -> SipUri:
@@ -403,9 +444,14 @@ class Users:
     def _changing(self, aor: str) -> Iterator[tuple[sql.Connection, int]]:
         """Start a change of one user: other changes wait until it is committed or rolled back."""
         with self._database.border(), self._engine.begin() as db:
+            raise_number(db, 0, self.number)
+            self._must_count(db)
             version = raise_number(db, 1, self.number)
             yield db, version
             db.execute(CHANGES.insert().values(version=version, aor=aor))
+        if self._seen is not None:
+            with self._database.border(), self._engine.connect() as db:
+                self._saw(db, version)
 
 
 def _new_address(aor: str) -> SipUri:

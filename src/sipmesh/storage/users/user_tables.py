@@ -137,6 +137,12 @@ def raise_number(db: sql.Connection, by: int, known: int = 0) -> int:
     return _counted(db.execute(raised).scalar_one(), known)
 
 
+def changed_by(db: sql.Connection, number: int) -> str | None:
+    """Return the user of the change *number*, None if it is the change of no user."""
+    found = db.execute(sql.select(CHANGES.c.aor).where(CHANGES.c.version == number)).scalar_one_or_none()
+    return None if found is None else str(found)
+
+
 def _counted(number: int, known: int) -> int:
     remedy = f"set `version` of users_version to {known or 'the last one of users_changes'}"
     return USERS_NUMBERS.must_count(number, datetime.now(UTC), known, remedy=remedy)

@@ -179,8 +179,9 @@ class Publisher:
         """
         statuses, at = [report.status for report in self._reports.reports.values()], now_utc()
         leaders = [status.fencing for status in statuses if not FENCING_NUMBERS.why_beyond(status.fencing, at)]
-        versions = [status.number for status in statuses if not VERSIONS.why_beyond(status.number, at)]
-        leader, version = max(leaders, default=0) + 1, max(versions, default=0) + 1
+        reported = [status.number for status in statuses if not VERSIONS.why_beyond(status.number, at)]
+        versions = [self._server.view.loaded.number, *reported]
+        leader, version = max(leaders, default=0) + 1, max(versions) + 1
         while FENCING_NUMBERS.why_beyond(leader, at) or VERSIONS.why_beyond(version, at):
             await asyncio.sleep(LOOK_EVERY_S)
             at = now_utc()
