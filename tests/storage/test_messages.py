@@ -159,6 +159,18 @@ def test_message_is_gone_at_the_end_of_its_life_and_not_before(shelf: Shelf) -> 
     assert shelf.do(expire()) == 0
 
 
+@pytest.mark.parametrize("lifetime_s", [0.0, 1.0])
+def test_messages_that_expire_at_once_take_no_more_of_the_disk_than_others(shelf: Shelf, lifetime_s: float) -> None:
+    """They counted until they had expired, and were on the disk for a minute. What others have stored stays."""
+    assert shelf.put(CAROL, sender=b"bob") is Storing.STORED
+    for number in range(20):
+        shelf.put(BOB if number % 2 else CAROL, lifetime_s=lifetime_s)
+        shelf.at += 1.0
+    assert shelf.do(lambda db: run(db, "UPDATE stored_messages SET size = size")) <= 2
+    assert shelf.put(CAROL) is Storing.STORED
+    assert shelf.texts(shelf.do(claim(CAROL, FE1))) == [b"x", b"x"]
+
+
 def test_what_has_expired_makes_room(shelf: Shelf) -> None:
     assert [shelf.put(lifetime_s=10.0) for _ in range(4)][-1] is Storing.USER_FULL
     shelf.at += 10

@@ -172,6 +172,7 @@ def store(message: NewMessage, limits: MessageLimits) -> Work[Storing]:
         same = sql.select(_messages.c.number).where(_messages.c.aor == message.aor, _messages.c.key == message.key)
         if db.execute(same).first() is not None:
             return Storing.STORED
+        _remove_expired(db, message)
         full = _full(db, message, limits)
         if full is None:
             db.execute(_messages.insert().values(_row(message, now(db))))
@@ -197,6 +198,17 @@ def _remove_of_earlier(db: sql.Connection, aor: str, account: int) -> None:
     if account:
         is_earlier = sql.and_(_messages.c.account > 0, _messages.c.account < account)
         db.execute(_messages.delete().where(_messages.c.aor == aor, is_earlier))
+
+
+def _remove_expired(db: sql.Connection, message: NewMessage) -> None:
+    """Remove what has expired of the user and of the sender, so that the limits count all that is on the disk.
+
+    Otherwise messages with a short lifetime would fill it until the next `expire`.
+    """
+    of_sender, _ = next(_senders(message))
+    is_over = _messages.c.expires <= now(db)
+    for which in (_messages.c.aor == message.aor, of_sender):
+        db.execute(_messages.delete().where(which, is_over))
 
 
 def _full(db: sql.Connection, message: NewMessage, limits: MessageLimits) -> Storing | None:

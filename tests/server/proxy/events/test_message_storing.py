@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from contextlib import closing
+from itertools import count
 
 import pytest
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.proxy.events.message_storing import MOST_OF_SENDER, WRITE_S
+from sipmesh.storage import messages
 from sipmesh.storage.messages import Storing
 from support.network import EDGE, FE1, PARTNER_FE, Network
 from support.peer import Peer
@@ -67,6 +70,26 @@ def _stored(home: Network) -> int:
     with closing(sqlite3.connect(home.organisations[0].folder / "state" / "messages.db")) as db:
         [count] = db.execute("SELECT count(*) FROM stored_messages").fetchone()
     return int(count)
+
+
+@on_loop
+async def test_sender_of_messages_that_expire_at_once_fills_no_disk(
+    home: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each counted for a second, and was on the disk for a minute. The message of another sender stays, and is delivered."""
+    clock = count(time.time(), 2.0)
+    monkeypatch.setattr(messages, "now", lambda _: next(clock))  # a second passes between two messages
+    limited(home.organisations[0], per_user=3, per_sender=2)
+    async with home:
+        alice, carol = await home.phone("alice", FE1), await home.phone("carol", FE1)
+        assert await say(carol, b"hello") == 202
+        for number in range(20):
+            assert await say(alice, b"%d" % number, ("expires", "1")) == 202
+        assert _stored(home) <= 2
+        bob = await home.phone("bob", FE1)
+        came = await bob.request_in("MESSAGE")
+        assert came.body == b"hello"
+        await bob.reply(came, 200)
 
 
 @on_loop
