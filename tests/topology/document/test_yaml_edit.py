@@ -39,6 +39,16 @@ def test_item_is_appended_and_nothing_else_changes(before: str, after: str) -> N
     assert append(before, ("a",), "new") == after
 
 
+def test_comment_below_the_last_item_stays_with_it() -> None:
+    """As a server that `sipmesh init` writes in a comment: without its ``#`` it must still be in its pool."""
+    pools = "pools:\n  - name: a\n    servers:\n      - x\n      #- y\n  # the next pool\nb: 1\n"
+    with_pool = append(pools, ("pools",), {"name": "z"})
+    with_key = put(pools, ("pools", 0, "after"), 20)
+    assert with_pool == pools.replace("  # the next", "  - {name: z}\n  # the next")
+    assert with_key == pools.replace("  # the next", "    after: 20\n  # the next")
+    assert append(pools, ("pools", 0, "servers"), "w") == pools.replace("      #- y", "      - w\n      #- y")
+
+
 def test_missing_keys_are_added() -> None:
     assert append("x: 1\n", ("a", "b"), "new") == "x: 1\na:\n  b: [new]\n"
     assert append("x: 1\na:\n  c: 1\n", ("a", "b"), "new") == "x: 1\na:\n  c: 1\n  b: [new]\n"

@@ -347,6 +347,20 @@ def _end(node: Node) -> int:
     return int(node.end_mark.index)
 
 
+def _end_with_comments(text: str, node: Node, column: int) -> int:
+    """Give the end of a block with the comments behind it that are indented beyond *column*.
+
+    They belong to its last item, such as a server that an operator can bring in by removing the ``#``.
+    """
+    at = _end(node)
+    while (start := _line_end(text, at)) < len(text):
+        line = text[start : _line_end(text, start)].rstrip()
+        if not line.lstrip(" ").startswith("#") or len(line) - len(line.lstrip(" ")) <= column:
+            break
+        at = start + len(line)
+    return at
+
+
 def _line_start(text: str, index: int) -> int:
     return text.rfind("\n", 0, index) + 1
 
@@ -380,14 +394,16 @@ def _add_member(text: str, node: Node, key: str, value: object) -> str:
 
 def _add_lines(text: str, node: Node, lines: list[str]) -> str:
     """Add the lines of a member to a block. To the document itself they are added after its last comment."""
-    at = len(text.rstrip()) if node.start_mark.column == 0 else _end(node)
-    return _insert_lines(text, at, node.start_mark.column, lines)
+    column = node.start_mark.column
+    at = len(text.rstrip()) if column == 0 else _end_with_comments(text, node, column)
+    return _insert_lines(text, at, column, lines)
 
 
 def _add_item(text: str, node: SequenceNode, item: object) -> str:
     if node.flow_style:
         return _insert_in_brackets(text, node, written(item))
-    return _insert_lines(text, _end(node), node.start_mark.column, _dashed(item))
+    column = node.start_mark.column
+    return _insert_lines(text, _end_with_comments(text, node, column), column, _dashed(item))
 
 
 def _insert_in_brackets(text: str, node: Node, inserted: str) -> str:
