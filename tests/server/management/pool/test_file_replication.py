@@ -113,9 +113,11 @@ def test_root_key_that_was_moved_offline_leaves_each_host_and_the_database(ends:
     ends.receive()
     ours, theirs = ends.view.loaded.folder / "ca", ends.folder / "ca"
     content = (theirs / "root.key").read_bytes()
+    ends.leader.files.put(MGMT, [StoredFile("ca/root.key", 1, "", b"from the leader before")])
     (ours / DETACHED).write_text("{}\n")
     ends.give()
     assert "ca/root.key" not in {row.name for row in ends.rows()}
+    assert ends.leader.files.since(MGMT, 0) == []
     assert "ca/root.detached.json" in ends.receive()
     assert not (theirs / "root.key").exists()
     assert (theirs / "issuing.key").exists()

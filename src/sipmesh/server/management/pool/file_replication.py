@@ -89,8 +89,15 @@ class FileGiver:
         if not others or looked == self._seen:
             return []
         given = [f"{server}: {name}" for server in others for name in self._give(view, server, held, fencing, signer)]
+        self._forget_detached(view.name, held)
         self._seen = looked
         return given
+
+    def _forget_detached(self, server: str, held: Mapping[str, bytes]) -> None:
+        """Remove the keys of detached roots that an earlier leader has sealed for this *server*."""
+        stored = self._management_db.files
+        if removed := [name for name in stored.digests(server) if _is_detached(name, held)]:
+            stored.put(server, [], removed)
 
     def _give(self, view: ServerView, server: str, held: Mapping[str, bytes], fencing: int, signer: bytes) -> list[str]:
         found = self._certificate_of(view, server)
