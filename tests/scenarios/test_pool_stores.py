@@ -117,6 +117,7 @@ async def test_backup_pool_takes_over_without_the_store_of_the_home_pool(
         for name in (FE1, FE2):
             network.start(name)
         await alice.hung_up()
+        await until(lambda: not any(network.nodes[name].takeovers.pools for name in (FE3, FE4)))
         await network.connected()
         alice = await network.phone("alice", FE2)
         await reaches(bob, alice)
