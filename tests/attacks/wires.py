@@ -26,6 +26,7 @@ from sipmesh.sip.message import Request, Response, respond
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.link.link import Link
 from sipmesh.transport.link.peer import LinkPeer
+from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.role import Role
 from sipmesh.trust.trusted_peer import TrustedPeer
@@ -124,6 +125,11 @@ class Wire:
     def has_room(self, size: int) -> bool:  # noqa: ARG002 - nothing waits here
         """Every message fits."""
         return self.usable
+
+    @property
+    def state(self) -> LinkState:
+        """UP until it was closed."""
+        return LinkState.UP if self.usable else LinkState.CLOSED
 
     def close(self, why: str) -> None:
         """End the link."""
