@@ -39,6 +39,7 @@ FROM_SOURCE = {
         ("transport/reactor/descriptors", "transport/accept/greeting", "server/quotas/known_addresses"),
         "runs once for each link",
     ),
+    "transport/accept/random_choice": "the kernel reads memory of a local variable, which compiled code frees after its last use",
     "server/proxy/calls/identity_service": "runs where a partner has a policy about identity only",
     **dict.fromkeys(("server/proxy/gatekeeper", "server/proxy/counters"), "runs once for each link"),
     **dict.fromkeys(

@@ -27,7 +27,7 @@ from support.postgres import Cluster
 from support.running import until, within
 
 pytestmark = [pytest.mark.peer("postgresql"), pytest.mark.wide]
-PATIENCE_S = 180.0
+PATIENCE_S = 120.0
 """Each test starts three servers, dumps and restores a database, and runs commands: on a busy machine that takes a minute."""
 
 ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
