@@ -14,13 +14,16 @@ HELLO = (BOB, "hello", "--json")
 
 
 def sent_until(organisation: Organisation, status: int) -> Result:
-    """Send messages of alice until the front end has received the change from management."""
+    """Send messages of alice until the front end has received the change from management.
+
+    A change that comes between login and message closes the link: the command fails then, and prints no JSON.
+    """
     ends = time.monotonic() + START_S
     while True:
         sent = organisation.acting("message", "alice", *HELLO)
-        if sent.json["status"] == status:
+        if sent.out and sent.json["status"] == status:
             return sent
-        assert time.monotonic() < ends, sent.out
+        assert time.monotonic() < ends, sent.out + sent.err
 
 
 @pytest.mark.wide

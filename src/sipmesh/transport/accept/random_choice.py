@@ -30,5 +30,6 @@ def choose_at_random(sock: socket.socket, count: int) -> None:
     """
     steps = ((_LOAD, _RANDOM), (_MODULO, count), (_RETURN, 0))
     code = array("B", b"".join(_INSTRUCTION.pack(step, 0, 0, operand) for step, operand in steps))
+    # The kernel reads the memory of `code`. Compiled code would have freed it by then: hatch_build.py leaves this module out.
     with suppress(OSError):  # a kernel before Linux 4.6, or none that knows it: the hash decides
         sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, _PROGRAM.pack(len(steps), code.buffer_info()[0]))
