@@ -151,7 +151,7 @@ def full_collections(collector: GcTuning, looks: list[int], begin: float, end: f
 
 @pytest.mark.wide
 def test_full_collections_become_rare_while_they_find_little(looks: list[int]) -> None:
-    """One takes a second where ten thousand phones are logged in."""
+    """One takes half a second where ten thousand phones are logged in."""
     assert full_collections(GcTuning(0.0), looks, 0.0, LONGEST_EVERY_S) == [5, 15, 35, 75, 155, 315, 635, 1275]
 
 

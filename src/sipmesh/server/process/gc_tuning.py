@@ -9,7 +9,7 @@ is in most cases a transaction or a cached row: a second collection would need a
 While collections of young objects find next to nothing, most of them are left out: one in `SAMPLE` still looks. The objects of
 the others are excluded until all generations are collected.
 
-To collect all generations takes about a second where ten thousand phones are logged in, and nobody is served meanwhile. So it is
+To collect all generations takes half a second where ten thousand phones are logged in, and nobody is served meanwhile. So it is
 done less and less often while it finds next to nothing.
 """
 
