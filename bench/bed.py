@@ -173,21 +173,8 @@ def kamailio(pki: Path, run: Path, *defines: str) -> Iterator[Server]:
         raise MeasurementError("Kamailio is not installed")
     memory = ("-x", "tlsf", "-m", 4096, "-M", 16)
     defined = [option for define in defines for option in ("-A", define)]
-    command = [
-        found,
-        "-DD",
-        "-E",
-        *memory,
-        *defined,
-        "-f",
-        HERE / "kamailio.cfg",
-        "-w",
-        pki,
-        "-Y",
-        run,
-        "-P",
-        run / "pid",
-    ]
+    files = ("-f", HERE / "kamailio.cfg", "-w", pki, "-Y", run, "-P", run / "pid")
+    command = [found, "-DD", "-E", *memory, *defined, *files]
     with _running(command, CLIENT_PORT, pki, run) as server:
         yield server
 

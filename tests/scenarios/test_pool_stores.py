@@ -95,6 +95,14 @@ async def test_user_who_is_moved_registers_in_the_store_of_the_new_pool(two_site
         await reaches(await network.phone("dora", FE4), bob)
 
 
+async def lose_home_pool(network: ValkeyNetwork, valkey: ValkeyServer) -> None:
+    """Stop the servers of the home pool and kill its store; wait until both servers of the backup pool have taken over."""
+    for name in (FE1, FE2):
+        await network.stop(name)
+    valkey.kill()
+    await until(lambda: all(POOL in network.nodes[name].takeovers.pools for name in (FE3, FE4)))
+
+
 @on_loop
 async def test_backup_pool_takes_over_without_the_store_of_the_home_pool(
     two_sites: ValkeyNetwork, valkey: ValkeyServer
@@ -105,10 +113,7 @@ async def test_backup_pool_takes_over_without_the_store_of_the_home_pool(
         await network.connected()
         bob, alice = await network.phone("bob", FE3), await network.phone("alice", FE1)
         await reaches(bob, alice)
-        for name in (FE1, FE2):
-            await network.stop(name)
-        valkey.kill()
-        await until(lambda: all(POOL in network.nodes[name].takeovers.pools for name in (FE3, FE4)))
+        await lose_home_pool(network, valkey)
         alice = await network.phone("alice", FE4)
         await reaches(bob, alice)
         await reaches(alice, bob)
@@ -133,10 +138,7 @@ async def test_backup_pool_with_a_file_takes_over_from_a_pool_in_valkey(
     async with mixed as network:
         await network.connected(FE1, FE2)
         bob = await network.phone("bob", FE3)
-        for name in (FE1, FE2):
-            await network.stop(name)
-        valkey.kill()
-        await until(lambda: all(POOL in network.nodes[name].takeovers.pools for name in (FE3, FE4)))
+        await lose_home_pool(network, valkey)
         alice = await network.phone("alice", FE4)
         await reaches(bob, alice)
 

@@ -165,20 +165,20 @@ def detach(
     """
     from sipmesh.pki import files
     from sipmesh.pki.issuance.profiles import CertificateKind
-    from sipmesh.pki.offline.request import DETACHED
+    from sipmesh.pki.offline.request import DETACHED, ROOT_KEY
 
     place = Place(topology)
     must_lead(place)
     ca = place.ca()
-    key = ca.folder / "root.key"
+    key = ca.folder / ROOT_KEY
     if not ca.crls.has_key(CertificateKind.ROOT):
         raise OperatorError(f"{key} is not on this machine")
     to.mkdir(parents=True, exist_ok=True)
-    for name, mode in (("root.key", files.SECRET), ("root.pem", files.PUBLIC)):
+    for name, mode in ((ROOT_KEY, files.SECRET), ("root.pem", files.PUBLIC)):
         if (to / name).exists():
             raise OperatorError(f"{to / name} is there already; name another folder")
         files.write(to / name, (ca.folder / name).read_bytes(), mode)
-    files.read_key(to / "root.key")
+    files.read_key(to / ROOT_KEY)
     files.write(ca.folder / DETACHED, b"{}\n")
     key.unlink()
     say(

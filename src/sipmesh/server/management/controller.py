@@ -220,8 +220,7 @@ class Controller:
         if self._issuing.ledger_fault:
             what = f"the CA's ledger was changed: {self._issuing.ledger_fault}"
             faults.append(Fault(what, "find out who can write to it; restore it from your backup"))
-        older = {self._versions.lost: GO_ON, self._offers.users_fault: GO_ON}
-        faults += [Fault(what, remedy) for what, remedy in older.items() if what]
+        faults += [Fault(what, GO_ON) for what in (self._versions.lost, self._offers.users_fault) if what]
         if self._versions.fault:
             faults.append(
                 Fault(self._versions.fault, "ask who published it; let operators approve it, or publish another")

@@ -31,7 +31,7 @@ BUSY_TIMES = 12
 
 LONGEST_EVERY_S = 86_400.0
 LITTLE = 1_000
-"""Objects that a collection of all generations may free to count as one that has found little: less than a MiB."""
+"""A collection of all generations that frees no more objects than this has found little: they are less than a MiB."""
 
 MOST_MISSED = 10_000
 """Garbage that the collections which were left out may have missed, as the samples let expect: then all are collected soon."""
