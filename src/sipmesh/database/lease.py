@@ -94,9 +94,8 @@ class Lease:
         """
         self._database, self.holder, self.fencing, self.floor = database, holder, 0, 0
         self.is_kept = False
-        self._turn = (
-            threading.Lock()
-        )  # a thread has it while it raises the number, or compares the number with that of the database
+        # A thread has it while it raises the number, or compares the number with that of the database.
+        self._turn = threading.Lock()
         self.set_up(database)
 
     def set_up(self, database: Database) -> None:
