@@ -102,8 +102,19 @@ async def test_acknowledgement_names_the_servers_that_are_behind_when_the_time_i
 @on_loop
 async def test_acknowledgement_does_not_wait_for_a_server_that_joins_with_the_version(manager: Manager) -> None:
     network, _ = network_of(manager, holding={FE1: 2, FE2: 2})
-    network.joined = frozenset({EDGE})
+    network.joins(frozenset({EDGE}))
     assert await network.acknowledged(2, 60) == Acknowledgement(2, [], [EDGE], 2)
+
+
+@on_loop
+async def test_server_of_an_older_version_is_not_awaited_until_it_has_reported_once(manager: Manager) -> None:
+    """The twin has reported: it runs, and has to confirm."""
+    network, reports = network_of(manager, holding={FE1: 2, FE2: 2})
+    network.joins(frozenset({EDGE}))
+    network.joins(frozenset())
+    assert await network.acknowledged(2, 0) == Acknowledgement(2, [], [EDGE], 2)
+    reports.record(EDGE, ServerStatus(number=1), NOON, newest=2)
+    assert await network.acknowledged(2, 0) == Acknowledgement(2, [EDGE], [], 3)
 
 
 @on_loop

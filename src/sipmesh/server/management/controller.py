@@ -419,7 +419,7 @@ class Controller:
         self._offers.offer_version(self._versions.documents.document())
         if self._offers.fencing > fencing:  # servers refuse what has the number before
             self._issuing.sign_anew()
-        self.network.joined = servers_of(self._server.view.loaded) - before
+        self.network.joins(servers_of(self._server.view.loaded) - before)
         self._notifier.use_topology(self._server.view.trusted.get)
         self._keep_links()
         self._changed()

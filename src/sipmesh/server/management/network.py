@@ -102,7 +102,7 @@ class Network:
     ) -> None:
         self._server, self._own_status, self._reports, self._reach = server, own_status, reports, reach
         self._news = asyncio.Event()
-        self.joined: frozenset[str] = frozenset()  # the servers that are new in the newest version
+        self._joined: frozenset[str] = frozenset()  # added by a version since this process has started
 
     def __repr__(self) -> str:
         return f"<Network of {self._server.view.name}: {len(self.members())} servers>"
@@ -112,6 +112,14 @@ class Network:
         pools = self._server.view.pools.values()
         of_ours = (pool for pool in pools if pool.role in (Role.FRONT_END, Role.EDGE))
         return [Member(name, pool.name, pool.role) for pool in of_ours for name in pool.servers]
+
+    def joins(self, servers: frozenset[str]) -> None:
+        """A version adds *servers*: until the first report of each, it counts as not started."""
+        self._joined |= servers
+
+    def not_started(self) -> frozenset[str]:
+        """Return the servers that a version has added and that have never reported."""
+        return self._joined - self._reports.reports.keys()
 
     def front_ends(self) -> Iterable[str]:
         """Return the servers to which management opens links."""
@@ -136,14 +144,15 @@ class Network:
     async def acknowledged(self, number: int, wait_s: float) -> Acknowledgement:
         """Wait until every server has reported that version *number* is in force, at most *wait_s* seconds.
 
-        A server that joined with the newest version and has not reported yet is not waited for: it starts with that version.
+        A server that has joined and has never reported is not waited for: it starts with the newest version.
         """
 
         def missing() -> list[str]:
-            return [name for name in self.missing(number) if name not in self.joined]
+            new = self.not_started()
+            return [name for name in self.missing(number) if name not in new]
 
         await self.reported(lambda: not missing(), wait_s)
-        new = [name for name in self.missing(number) if name in self.joined]
+        new = [name for name in self.missing(number) if name in self.not_started()]
         return Acknowledgement(number, missing(), new, len(self.members()) - len(new))
 
     async def reported(self, holds: Callable[[], bool], wait_s: float) -> None:

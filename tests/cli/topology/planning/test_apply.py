@@ -69,36 +69,61 @@ def test_new_domain_is_issued_published_and_proved_to_phones(live: Organisation)
 
 
 def silent_partner(live: Organisation, folder: Path) -> None:
-    """A partner in the draft, whose edge does not answer; beside it a domain, so that certificates are issued also."""
+    """A partner in the draft, whose edge does not answer."""
     assert sipmesh("init", "silent.test", "--dir", folder).code == 0
     ca = folder / "ca"
     credentials = ("--ca", ca / "root.pem", "--crl", ca / "root.crl", "--crl", ca / "issuing.crl")
-    assert live.type("topology", "add", "domain", "example.org").code == 0
     given = ("--edge", "sip.silent.test:1", "--address", "127.0.0.1", *credentials)
     assert live.type("partner", "add", "silent.test", *given).code == 1  # the draft has another change
 
 
 @pytest.mark.wide
-def test_failed_verification_takes_version_and_certificates_back(live: Organisation, tmp_path: Path) -> None:
-    text = live.file.read_text()
-    silent_partner(live, tmp_path / "p")
+def test_failed_verification_takes_version_and_certificates_back(live: Organisation) -> None:
+    """No server can fetch the CRL; beside it the draft has a domain, so that certificates are issued also."""
+    text, url = live.file.read_text(), "http://127.0.0.1:1/gone.crl"
+    assert live.type("topology", "add", "domain", "example.org").code == 0
+    assert live.type("topology", "change", "network", f"authority.crls+={url}").code == 0
     number, before = in_force(live), Place(live.file).in_force().topology
     kept = certificate(live, FE1), certificate(live, EDGE)
-    applied = live.type("topology", "apply", "-m", "a partner", "--json")
+    applied = live.type("topology", "apply", "-m", "a CRL", "--json")
     assert applied.code == 1
     report = applied.json
     assert (report["version"], report["rolled_back"]) == (number + 1, number + 2)
-    assert f"{EDGE} → sip.silent.test" in report["faults"][0]
+    assert report["faults"][0].startswith(f"{EDGE} → {url}")
     assert Place(live.file).in_force().topology == before
     assert (certificate(live, FE1), certificate(live, EDGE)) == kept
     assert live.type("topology", "history", "--json").json[-1]["why"].endswith("has failed its verification")
     assert live.type("topology", "verify").code == 0
-    told = live.type("topology", "apply", "-m", "a partner", "--no-rollback")
+    told = live.type("topology", "apply", "-m", "a CRL", "--no-rollback")
     assert told.code == 1
     assert f"To go back: sipmesh topology rollback {number + 2}" in told.out
     assert in_force(live) == number + 3
     assert live.type("topology", "rollback", str(number + 2), "--force").code == 0
     live.file.write_text(text)
+
+
+@pytest.mark.wide
+def test_what_was_never_started_is_listed_and_does_not_take_the_version_back(
+    live: Organisation, tmp_path: Path
+) -> None:
+    """A front end and a pool of edges whose keys are here, an application elsewhere, and a partner who has not begun."""
+    text, number = live.file.read_text(), in_force(live)
+    for added in (("server", "fe2"), ("pool", "--role", "edge", "--address", "127.0.0.1"), ("application", "bot")):
+        assert live.type("topology", "add", *added).code == 0
+    silent_partner(live, tmp_path / "p")
+    applied = live.type("topology", "apply", "-m", "all of them", "--json")
+    assert (applied.code, applied.json["faults"], applied.json["rolled_back"]) == (0, [], 0), applied.out + applied.err
+    new = [f"{name}.example.com" for name in ("bot", "edge2", "fe2")]
+    assert applied.json["new"] == [*new, "sip.silent.test"]
+    assert applied.json["next_steps"] == [
+        f"{new[0]} is not started yet: on its machine: sipmesh join request {new[0]}",
+        *(f"{name} is not started yet: sipmesh serve {name}" for name in new[1:]),
+        "sip.silent.test does not answer yet: sipmesh partner probe sip.silent.test",
+    ]
+    again = live.type("topology", "publish", "-m", "again", "--json")
+    assert (again.code, again.json["missing"], again.json["new"]) == (0, [], ["fe2.example.com", "edge2.example.com"])
+    live.file.write_text(text)
+    assert live.type("topology", "rollback", str(number), "--force").code == 0
 
 
 @pytest.mark.wide

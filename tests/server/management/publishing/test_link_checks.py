@@ -118,6 +118,7 @@ def member(server: str, error: str = "", *unanswered: str) -> MemberReply:
 def test_report_counts_where_it_is_worse_than_before() -> None:
     before = [member(FE1, "", FE2), member(EDGE, "old")]
     assert worse_reports(before, before) == []
+    assert worse_reports(before, [member(FE1, "", FE2, MGMT)]) == []  # no link to it before
     assert worse_reports(before, [member(FE1, "", FE2, EDGE), member(EDGE, "new"), member(FE2, "bad")]) == [
         f"{FE1} gets no answer from {EDGE}",
         f"{EDGE} reports: new",
@@ -146,5 +147,5 @@ def test_each_server_has_to_confirm_if_there_was_contact_with_none() -> None:
 
 
 def test_reports_do_not_count_that_are_of_an_unreached_server_or_about_it() -> None:
-    before, after = [member(FE1), member(FE2)], [member(FE1, "", FE2, EDGE), member(FE2, "old")]
+    before, after = [member(FE1), member(FE2), member(EDGE)], [member(FE1, "", FE2, EDGE), member(FE2, "old")]
     assert worse_reports(before, after, [FE2]) == [f"{FE1} gets no answer from {EDGE}"]

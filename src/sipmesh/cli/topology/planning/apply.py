@@ -125,11 +125,13 @@ def _say_report(report: ApplyReport) -> None:
     say(f"Version {report.version} is published.", style=GOOD)
     if report.issued:
         say(f"Issued for {', '.join(report.issued)}.")
-    if report.new:
-        say(f"Not started yet, and not verified: {', '.join(report.new)}. Then: sipmesh topology verify", style="dim")
     if report.warning:
         say(report.warning, style=WARN)
     say_checks(report.checks)
+    if report.next_steps:
+        say(
+            "Not verified:", *(f"  {step}" for step in report.next_steps), "  then: sipmesh topology verify", style=WARN
+        )
     for fault in report.faults:
         say(f"  FAILED: {fault}", style=BAD)
     if report.rolled_back:

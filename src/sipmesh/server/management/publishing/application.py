@@ -21,11 +21,13 @@ from sipmesh.server.management.publishing.link_checks import (
     Checked,
     broken,
     checks_for,
+    connected,
     out_of_contact,
     touched_by,
     without_contact,
     worse_reports,
 )
+from sipmesh.server.management.publishing.newcomers import new_partners, new_servers, next_steps
 from sipmesh.server.management.replies import ACKNOWLEDGED, FETCH_CRLS, NETWORK, PUBLISH, ROLLBACK
 
 if TYPE_CHECKING:
@@ -51,9 +53,10 @@ SETTLE_S = 0.5
 class ApplyReport:
     """The result of `sipmesh topology apply`: *version* is the new one, *base* the one before.
 
-    *missing* servers do not have the version in force, *new* servers have not started. *unreached* are those of *missing* with
-    which management had no contact before the publication, nor since: they are no fault. *faults* say why the verification has
-    failed. *rolled_back* is the number of the version that has the content from before, 0 if there is none.
+    *missing* servers do not have the version in force. *new* are servers and partners that the version adds and that have not
+    connected; *next_steps* say what to do there. *unreached* are those of *missing* with which management had no contact before
+    the publication, nor since. Neither is a fault. *faults* say why the verification has failed. *rolled_back* is the number of
+    the version that has the content from before, 0 if there is none.
     """
 
     base: int
@@ -65,6 +68,7 @@ class ApplyReport:
     faults: list[str] = field(default_factory=list)
     rolled_back: int = 0
     unreached: Sequence[str] = ()
+    next_steps: Sequence[str] = ()
 
     @property
     def warning(self) -> str:
@@ -222,9 +226,10 @@ class Application:
 
     def _wait(self, report: ApplyReport, wait: float, before: Sequence[MemberReply]) -> None:
         held = self._host.ask(ACKNOWLEDGED, wait + 5, version=report.version, wait_s=wait)
-        report.missing, report.new = held.missing, held.new
+        report.missing, now = held.missing, self._members()
+        report.new = sorted(new_servers(self._planned.before, self._planned.after) - connected(now))
         if without_contact(before) & set(held.missing):
-            report.unreached = out_of_contact(before, self._members(), held.missing)
+            report.unreached = out_of_contact(before, now, held.missing)
         late = [name for name in held.missing if name not in report.unreached]
         report.faults += [f"{name} has not confirmed the version within {wait:g} s" for name in late]
 
@@ -240,13 +245,17 @@ class Application:
         self, report: ApplyReport, checks: list[Check], before: Sequence[Checked], members: Sequence[MemberReply]
     ) -> None:
         report.checks = self._probe(checks)
-        failed = broken(before, report.checks)
+        plan, partners = self._planned, new_partners(self._planned.before, self._planned.after)
+        failed = broken(before, report.checks, partners)
         if failed:
             time.sleep(SETTLE_S)
             again = {result.check: result for result in self._probe([result.check for result in failed])}
             report.checks = [again.get(result.check, result) for result in report.checks]
-        report.faults += [f"{result.check}: {result.told}" for result in broken(before, report.checks)]
+        report.faults += [f"{result.check}: {result.told}" for result in broken(before, report.checks, partners)]
         report.faults += worse_reports(members, self._members(), report.unreached)
+        silent = {one.check.target_name for one in report.checks if not one.passed} & partners
+        report.next_steps = next_steps(plan.after, report.new, silent)
+        report.new = [*report.new, *sorted(silent)]
         self._verify_crls(report)
 
     def _verify_crls(self, report: ApplyReport) -> None:

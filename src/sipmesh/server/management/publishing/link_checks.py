@@ -1,6 +1,7 @@
 """Which links must work after a publication, and which of them are broken by it.
 
-A link counts as broken if it should work now and does not, unless the same link did not work before.
+A link counts as broken if it should work now and does not, unless the same link did not work before. A server or a partner
+that the publication adds, and that has never connected, breaks nothing: it is not started yet.
 """
 
 from __future__ import annotations
@@ -105,10 +106,15 @@ def _can_open(loaded: Loaded, opener: str) -> bool:
     return is_here(loaded, opener) or (pool is not None and pool.role in {Role.FRONT_END, Role.EDGE})
 
 
-def broken(before: Sequence[Checked], after: Sequence[Checked]) -> list[Checked]:
-    """Give the checks that fail now, and did not fail before."""
+def broken(before: Sequence[Checked], after: Sequence[Checked], new: Collection[str] = ()) -> list[Checked]:
+    """Give the checks that fail now, and did not fail before; without those of *new* servers and partners (`Newcomers`)."""
     failed = {checked.check for checked in before if not checked.passed}
-    return [checked for checked in after if not checked.passed and checked.check not in failed]
+    return [one for one in after if not (one.passed or one.check in failed or is_check_of(one.check, new))]
+
+
+def is_check_of(check: Check, names: Collection[str]) -> bool:
+    """Tell whether one of the servers or partners *names* is an end of the link."""
+    return check.opener in names or check.target_name in names
 
 
 def touched_by(
@@ -138,6 +144,11 @@ def without_contact(members: Sequence[MemberReply]) -> frozenset[str]:
     return frozenset(member.server for member in members if not member.reached)
 
 
+def connected(members: Sequence[MemberReply]) -> frozenset[str]:
+    """Give the servers and partners with a link: to management, or to a server that reports to it."""
+    return frozenset({one.server for one in members if one.reached}.union(*(one.peers for one in members)))
+
+
 def out_of_contact(
     before: Sequence[MemberReply], after: Sequence[MemberReply], missing: Collection[str]
 ) -> Sequence[str]:
@@ -155,17 +166,17 @@ def out_of_contact(
 def worse_reports(
     before: Sequence[MemberReply], after: Sequence[MemberReply], unreached: Collection[str] = ()
 ) -> list[str]:
-    """Say which servers report an error, or a server that does not answer, that they did not report before.
+    """Say which servers report an error, or that a server with a link does not answer any more.
 
-    The *unreached* servers (`out_of_contact`) do not count: neither their last reports, nor that others get no answer from them.
+    The last reports of *unreached* servers (`out_of_contact`) do not count.
     """
-    known = {member.server: member for member in before}
+    known, had_link = {member.server: member for member in before}, connected(before)
     found = []
     for member in (one for one in after if one.server not in unreached):
         old = known.get(member.server)
         if member.error and (old is None or old.error != member.error):
             found.append(f"{member.server} reports: {member.error}")
-        silent = set(member.unanswered) - set(old.unanswered if old is not None else ()) - set(unreached)
+        silent = (set(member.unanswered) & had_link) - set(old.unanswered if old is not None else ()) - set(unreached)
         if silent:
             found.append(f"{member.server} gets no answer from {', '.join(sorted(silent))}")
     return found
