@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.world import Organisation
+from cli.world import FE1, Organisation
 from sipmesh.topology.document.load import load
 from sipmesh.topology.document.model import Topology
 
@@ -43,6 +43,18 @@ def test_draft_grows_by_commands_and_keeps_its_comments(organisation: Organisati
     assert servers(organisation, "pool1.example.com") == ["fe1.example.com", "fe9.example.com"]
     assert made.federation.route == "sip.example.com"
     assert [line for line in organisation.file.read_text().splitlines() if line.strip().startswith("#")] == comments
+
+
+def test_server_of_a_machine_with_several_addresses_gets_its_machine_by_an_option(organisation: Organisation) -> None:
+    """Without the option, the pool would have its registrations in two files; the error names the option."""
+    given = ("topology", "add", "server", "--pool", "pool1", "--address", "192.0.2.4")
+    refused = organisation.type(*given)
+    assert (refused.code, "--machine NAME for a server that is added" in refused.err) == (1, True)
+    assert organisation.type("topology", "change", FE1, "machine=host1").code == 0
+    assert organisation.type(*given, "--machine", "host1").code == 0
+    pool = topology(organisation).pool("pool1.example.com")
+    assert pool is not None
+    assert [server.machine for server in pool.servers] == ["host1", "host1"]
 
 
 def test_dry_run_prints_the_difference_and_writes_nothing(organisation: Organisation) -> None:

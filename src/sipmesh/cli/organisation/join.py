@@ -128,6 +128,7 @@ def accept(
     example after the certificate has expired. Documents of the server stay if they are complete, and a running server loads its
     new certificate itself.
     """
+    from sipmesh.cli.organisation.joined_application import is_application, say_application
     from sipmesh.pki import files
     from sipmesh.server.replication.join_grant import JoinGrant
 
@@ -150,7 +151,9 @@ def accept(
         say_reloaded(reload(place, links_of(place)))
         return
     say(f"{name} has joined with version {loaded.number}.", style=GOOD)
-    if _has_its_data(name, loaded, folder):
+    if is_application(name, loaded):
+        say_application(name, loaded, folder)
+    elif _has_its_data(name, loaded, folder):
         say("Start it:", f"  sipmesh serve {name}")
     else:
         say("It is a management server. Let it join the management pool:", f"  sipmesh management join {name} URL")

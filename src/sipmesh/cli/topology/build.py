@@ -34,6 +34,15 @@ Addresses = Annotated[
         "--address", metavar="ADDRESS", help="The IP address of a server, in the order of the servers. By default DNS."
     ),
 ]
+Machines = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--machine",
+        metavar="NAME",
+        help="The machine of a server, a name that you choose, in the order of the servers. By default its address is its"
+        " machine, and without an address each server has a machine of its own.",
+    ),
+]
 NextHop = Annotated[
     str,
     typer.Option(
@@ -91,6 +100,7 @@ def add_pool(
     role: Annotated[Role, typer.Option(help="The role of its servers.")],
     server: Named = None,
     address: Addresses = None,
+    machine: Machines = None,
     outside: Annotated[
         list[str] | None,
         typer.Option(
@@ -112,18 +122,18 @@ def add_pool(
     """
     from sipmesh.topology.builder.additions import NewPool, add_pool
 
-    new = NewPool(role, name, _servers(server, address, outside), internal_name, next_hop, site=site)
+    new = NewPool(role, name, _servers(server, address, outside, machine), internal_name, next_hop, site=site)
     apply(topology, lambda text: add_pool(text, new, topology), dry_run=dry_run, as_json=as_json)
 
 
-def _servers(names: list[str] | None, addresses: list[str] | None, outside: list[str] | None) -> list[NewServer]:
-    """Pair names and addresses of new servers by their order."""
+def _servers(*columns: list[str] | None) -> list[NewServer]:
+    """Pair names, addresses, addresses for partners and machines of new servers by their order."""
     from sipmesh.topology.builder.additions import NewServer
 
-    given = [list(one or ()) for one in (names, addresses, outside)]
+    given = [list(one or ()) for one in columns]
     count = max(map(len, given))
     rows = zip(*(one + [""] * (count - len(one)) for one in given), strict=True)
-    return [NewServer(name, address=address, outside=side) for name, address, side in rows]
+    return [NewServer(name, address=one, outside=side, machine=host) for name, one, side, host in rows]
 
 
 @app.command("server")
@@ -139,6 +149,13 @@ def add_server(
     outside: Annotated[
         str, typer.Option(metavar="ADDRESS", help="For an edge: the address for partners. By default the same.")
     ] = "",
+    machine: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Its machine, a name that you choose: for a pool that stores registrations in a file, that of the others.",
+        ),
+    ] = "",
     site: Site = "",
     dry_run: DryRun = False,
     topology: TopologyFile = HERE,
@@ -147,7 +164,7 @@ def add_server(
     """Add a server to a pool."""
     from sipmesh.topology.builder.additions import NewServer, add_server
 
-    new = NewServer(name, pool, address, outside, site)
+    new = NewServer(name, pool, address, outside, site, machine)
     apply(topology, lambda text: add_server(text, new, topology), dry_run=dry_run, as_json=as_json)
 
 
@@ -163,6 +180,7 @@ def add_application(
     ] = None,
     server: Named = None,
     address: Addresses = None,
+    machine: Machines = None,
     next_hop: NextHop = "",
     site: Site = "",
     dry_run: DryRun = False,
@@ -172,7 +190,7 @@ def add_application(
     """Add an application: a trusted server that is no front end and no edge."""
     from sipmesh.topology.builder.additions import NewPool, add_pool
 
-    servers = _servers(server, address, None)
+    servers = _servers(server, address, None, machine)
     new = NewPool(Role.APPLICATION, name, servers, "", next_hop, tuple(speaks_for or ()), site)
     apply(topology, lambda text: add_pool(text, new, topology), dry_run=dry_run, as_json=as_json)
 

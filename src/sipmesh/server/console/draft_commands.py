@@ -122,7 +122,7 @@ def _add_pool(text: str, asked: Asked, file: Path) -> str:
 
 
 def _add_server(text: str, asked: Asked, file: Path) -> str:
-    parts = {key: asked[key] for key in ("name", "pool", "address", "outside", "site")}
+    parts = {key: asked[key] for key in ("name", "pool", "address", "outside", "site", "machine")}
     return additions.add_server(text, NewServer(**parts), file)
 
 

@@ -204,6 +204,7 @@ class ServerToAdd(Given):
     name: Name = ""
     address: Name = ""
     outside: Name = ""
+    machine: Name = ""
 
 
 class PoolToAdd(DraftChange):
@@ -225,6 +226,7 @@ class MemberToAdd(DraftChange):
     pool: Name = ""
     address: Name = ""
     outside: Name = ""
+    machine: Name = ""
     site: Name = ""
 
 

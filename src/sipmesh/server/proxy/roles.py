@@ -68,7 +68,8 @@ def decide_for(view: ServerView, incarnation: int, gruus: Gruus, home_of: Callab
     if view.role is Role.MANAGEMENT:
         names = names_of(view)
         return lambda request, place, sender: management.decide(request, place, sender, names)
-    raise OperatorError(f"{view.name} is an {view.role}: sipmesh does not run applications, which are other programs")
+    remedy = f"start its program; its files are named by: sipmesh join accept {view.name}.join"
+    raise OperatorError(f"{view.name} is an {view.role}: its program is not sipmesh; {remedy}")
 
 
 def _edge(view: ServerView, incarnation: int) -> Decide:

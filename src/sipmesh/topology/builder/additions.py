@@ -37,6 +37,7 @@ class NewServer:
     address: str = ""
     outside: str = ""
     site: str = ""
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ def _server(new: NewServer, name: str, role: Role, numbering: Numbering) -> obje
     entry: dict[str, object] = {
         "name": name,
         "site": new.site.lower(),
+        "machine": new.machine,
         "address": new.address,
         "ports": numbering.free_ports(role, new.address),
         "outside": {"address": new.outside} if new.outside else None,

@@ -253,7 +253,7 @@ def _accept(reading: _Reading, *, faults_too: bool = False) -> Loaded:
             {*reading.report.problems, *reading.faults}, key=lambda problem: (problem.line, problem.field)
         )
         count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
-        raise OperatorError(f"the topology {file} has {count}", tuple(problems))
+        raise OperatorError(f"{file} has {count}", tuple(problems))
     partners = tuple(partner.authority for partner in reading.partners)
     lists = tuple(material.lists for material in reading.materials)
     faults, content = reading.faults, reading.content

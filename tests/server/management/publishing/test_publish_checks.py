@@ -63,7 +63,24 @@ def test_server_with_a_new_address_needs_a_restart(example: Organisation) -> Non
     assert FE1 in told
     assert "5999" in told
     assert FE2 not in told
+    assert "(server)" not in told  # this port stays
     assert listen_elsewhere(before, example.load()) == [FE1]
+    assert "to stop listening on" not in told
+
+
+def test_server_that_listens_on_less_is_told_what_ends(example: Organisation) -> None:
+    """The same change the other way round begins one port, and names that one."""
+    without = example.load()
+    example.document["websocket"] = {}
+    servers = example.document["pools"][0]["servers"]  # type: ignore[index]  # as written by build_example
+    for number, server in enumerate(servers):
+        server["ports"]["websocket"] = 5990 + number
+    example.write()
+    [told, *_] = from_a_restart(example.load(), without)
+    assert told.startswith(f"{FE1} must be restarted to stop listening on ")
+    assert "(client)" in told
+    [twin, *_] = from_a_restart(without, example.load())
+    assert twin.startswith(f"{FE1} must be restarted to listen on its new addresses: ")
 
 
 @pytest.mark.parametrize(

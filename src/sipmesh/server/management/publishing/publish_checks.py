@@ -123,13 +123,24 @@ def _users_in(loaded: Loaded) -> frozenset[str]:
 
 def from_a_restart(before: Loaded, new: Loaded) -> Iterator[str]:
     """Return a sentence for each change that servers can use from their next start only."""
-    now = _specs(new)
+    old, now = _specs(before), _specs(new)
     for name in listen_elsewhere(before, new):
-        where = ", ".join(f"{spec.host} port {spec.port} ({spec.kind})" for spec in now[name])
-        yield f"{name} must be restarted to listen on its new addresses: {where}; restart it, and check that it runs"
+        yield f"{name} must be restarted {_new_places(old[name], now[name])}; restart it, and check that it runs"
     yield from _other_pools(before.topology, new.topology)
     yield from _other_processes(before.topology, new.topology)
     yield from _other_stores(before.topology, new.topology)
+
+
+def _new_places(old: Sequence[ListenerSpec], now: Sequence[ListenerSpec]) -> str:
+    """Say where a server begins to listen, and where it stops: what stays is not in the result."""
+    begins, ends = ([spec for spec in one if spec not in other] for one, other in ((now, old), (old, now)))
+    if not begins:
+        return f"to stop listening on {_places(ends)}"
+    return f"to listen on its new addresses: {_places(begins)}"
+
+
+def _places(specs: Sequence[ListenerSpec]) -> str:
+    return ", ".join(f"{spec.host} port {spec.port} ({spec.kind})" for spec in specs)
 
 
 def listen_elsewhere(before: Loaded, new: Loaded) -> Sequence[str]:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 SQLITE: Final = "sqlite:"
 STORE: Final = "otherwise write `storage: {bindings: valkeys://HOST:PORT}` with a Valkey that all of them reach"
-ONE_MACHINE: Final = "if these servers run on one machine, give each the same `machine`"
+ONE_MACHINE: Final = (
+    "if these servers run on one machine, give each the same `machine`: sipmesh topology change SERVER machine=NAME, and "
+    "--machine NAME for a server that is added"
+)
 
 
 def what_is_not_shared(topology: Topology, pool: Pool) -> Iterator[tuple[str, str]]:
