@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +145,49 @@ async def test_edge_that_writes_nonsense_is_told_of_and_its_front_ends_go_on(
         assert not any(
             "cannot be read" in fault["what"] for fault in told[FE1]["faults"]
         )  # a busy server has other faults
+
+
+async def an_hour_ahead(network: Managed, *thieves: str) -> None:
+    """Let servers report over their control links that it is an hour later, and wait until management has read it."""
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    for thief in thieves:
+        network.member(thief).reporter._outlet = None  # a true report would replace this one
+        network.member(thief)._subscriber.publish({**GOOD, "at": later})
+    reports = network.master.reports.reports
+    await until(lambda: all((reports[thief].clock_s or 0) > 3_000 for thief in thieves))
+
+
+async def signs_again(network: Managed) -> bool:
+    """Take the CRL away, and tell whether management signs one: this looks at its clock as each hour."""
+    crl, reissue = network.organisation.folder / "ca" / "issuing.crl", network.services[MGMT].crl_reissue
+    content = crl.read_bytes()
+    crl.unlink()
+    reissue.soon()
+    network.services[MGMT]._tick()
+    await reissue.finished()
+    signed = crl.exists()
+    if not signed:
+        crl.write_bytes(content)
+    return signed
+
+
+@on_loop
+async def test_clock_of_one_server_stops_no_crl_also_if_only_this_server_reports(
+    managed: Organisation, tmp_path: Path
+) -> None:
+    """The twin: most clocks say that ours is wrong, so no CRL is signed, and status says what to do."""
+    async with Managed(managed, tmp_path) as network:
+        await network.start(MGMT, FE1)
+        await network.acknowledged(1, FE1)
+        await an_hour_ahead(network, FE1)
+        assert await signs_again(network)
+        printed = " ".join((await network.type("status", code=1)).split())
+        assert "its clock is 3600 s ahead of that of management" in printed
+        assert "signs no CRL" not in printed
+        await network.start(FE2)
+        await network.acknowledged(1, FE1, FE2)
+        await an_hour_ahead(network, FE2)
+        assert not await signs_again(network)
+        printed = " ".join((await network.type("status", code=1)).split())
+        assert "its clock is 3600 s behind the clocks of most servers, so it signs no CRL" in printed
+        assert f"set the clock of {MGMT}" in printed

@@ -8,7 +8,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sipmesh.server.management.server_faults import BEHIND_TOO_LONG, CLOCKS_DIFFER_S, SILENT, Known, apart
+from sipmesh.server.management.server_faults import (
+    BEHIND_TOO_LONG,
+    CLOCKS_DIFFER_S,
+    SILENT,
+    Known,
+    apart,
+    clocks_s,
+    own_clock_faults,
+)
 from sipmesh.server.management.server_reports import StatusReport
 from sipmesh.server.replication.server_status import ServerStatus
 
@@ -60,6 +68,19 @@ def test_store_of_registrations_that_cannot_be_used_is_a_fault() -> None:
 def test_worker_that_does_not_serve_is_a_fault() -> None:
     [fault] = faults(known(workers_fault="worker 2 is starting: its process was ended by SIGKILL"))
     assert fault == "worker 2 is starting: its process was ended by SIGKILL"
+
+
+def test_own_clock_is_a_fault_if_most_clocks_say_so() -> None:
+    """A report of before, a relayed one and the report of one server prove nothing."""
+    at = NOON + timedelta(hours=1)
+    ahead = [replace(reported(known(at=at)), heard_at=NOON) for _ in range(3)]
+    assert clocks_s(ahead, NOON + SILENT) == (3_600.0,) * 3
+    assert clocks_s(ahead, NOON + SILENT + SECOND) == ()
+    assert clocks_s([replace(ahead[0], by=FE2)], NOON) == ()
+    assert list(own_clock_faults("mgmt.example.test", (3_600.0,))) == []
+    [behind] = own_clock_faults("mgmt.example.test", (3_600.0,) * 3)
+    assert behind.what == "its clock is 3600 s behind the clocks of most servers, so it signs no CRL"
+    assert behind.remedy == "set the clock of mgmt.example.test, for example by NTP; it signs then by itself"
 
 
 def test_version_that_was_never_published_is_a_fault() -> None:

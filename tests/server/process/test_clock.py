@@ -1,4 +1,4 @@
-"""A clock that was set is in doubt for a minute; the clocks of other servers decide at once."""
+"""A clock that was set is in doubt for a minute; a majority of all clocks proves it wrong at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sipmesh.server.process.clock import GAP, JUMP, STEADY_S, ClockWatch
+from sipmesh.server.process.clock import GAP, JUMP, STEADY_S, ClockWatch, majority_ahead_s
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -40,11 +40,32 @@ def test_clock_that_jumps_back_is_in_doubt_again() -> None:
     assert watch.may_sign(6.0 + STEADY_S)
 
 
-def test_other_servers_say_whose_clock_is_wrong() -> None:
+@pytest.mark.parametrize(
+    ("others_s", "ahead_s"),
+    [
+        ((), 0.0),
+        ((3_600.0,), 0.0),  # one other server is never a majority, also if it is the only one that reports
+        ((3_600.0, 3_700.0), 3_650.0),
+        ((-3_600.0, -3_600.0), -3_600.0),
+        ((3_600.0, -3_600.0), 0.0),  # they agree about nothing
+        ((3_600.0, 3_600.0, 0.0), 0.0),  # two of four clocks
+        ((3_600.0, 3_600.0, 3_600.0, 0.0), 3_600.0),
+        ((300.0, 300.0, 300.0), 0.0),  # clocks may differ by this
+    ],
+)
+def test_clock_is_wrong_if_most_clocks_say_so_and_ours_is_one_of_them(
+    others_s: tuple[float, ...], ahead_s: float
+) -> None:
+    assert majority_ahead_s(others_s) == ahead_s
+    assert ClockWatch().may_sign(0.0, others_s) is (ahead_s == 0.0)
+
+
+def test_doubt_is_not_ended_by_another_server() -> None:
+    """Its report would be enough to have a CRL from the future signed."""
     watch = ClockWatch(NOON)
     watch.look(0.0, NOON + timedelta(days=40))
-    assert not watch.may_sign(STEADY_S, (-3_456_000.0, -3_456_001.0))
-    assert watch.may_sign(1.0, (0.2, -3_456_000.0))
+    assert not watch.may_sign(1.0, (0.2, 0.1, 0.0))
+    assert watch.may_sign(STEADY_S, (0.2, 0.1, 0.0))
 
 
 def test_ca_without_a_signature_may_sign_at_once() -> None:

@@ -83,11 +83,11 @@ async def test_clock_that_was_set_is_told_and_waited_for(example: Organisation) 
 
 
 @on_loop
-async def test_clock_that_differs_from_all_others_signs_nothing(example: Organisation) -> None:
+async def test_clock_that_differs_from_most_others_signs_nothing(example: Organisation) -> None:
     one, at = Reissuing(example.folder / "ca"), datetime.now(UTC)
     one.others_s = (400.0, 500.0)
     assert await one.tick(BEGAN_S, at) == 0
-    one.others_s = (400.0, 0.0)
+    one.others_s = (400.0,)
     assert await one.tick(BEGAN_S + 1, at + timedelta(seconds=1)) == 1
 
 

@@ -20,7 +20,7 @@ from sipmesh.server.management.publishing.publisher import Publisher
 from sipmesh.server.management.replies import ManagerReply
 from sipmesh.server.management.report_receiver import ReportReceiver
 from sipmesh.server.management.root_rotation import RootRotation
-from sipmesh.server.management.server_faults import BEHIND_TOO_LONG, Fault
+from sipmesh.server.management.server_faults import BEHIND_TOO_LONG, Fault, clocks_s
 from sipmesh.server.management.server_reports import ServerReports
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.process.file_stamps import NO_STAMPS, stamp
@@ -319,8 +319,7 @@ class Controller:
     @property
     def clocks_s(self) -> tuple[float, ...]:
         """The seconds by which the clocks of reporting servers are ahead of ours."""
-        ahead = (report.clock_s for report in self.reports.reports.values())
-        return tuple(seconds for seconds in ahead if seconds is not None)
+        return clocks_s(self.reports.reports.values(), now_utc())
 
     # What has changed
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.server.management.replies import Acknowledgement, ManagerReply
-from sipmesh.server.management.server_faults import Known, apart, reported_faults
+from sipmesh.server.management.server_faults import Known, apart, clocks_s, own_clock_faults, reported_faults
 from sipmesh.server.process.clock import now_utc
 from sipmesh.trust.role import Role
 
@@ -73,7 +73,12 @@ class Snapshot:
         for member, known in self.known:
             stores = [split[known.pool]] if known.pool in split else []
             statuses.append(MemberStatus(known, member.role, [*known.faults(self.newest, self.at), *stores]))
-        faults = [*reported_faults(self.manager, self.ours), *self.pool_faults]
+        clocks = clocks_s((known.report for _, known in self.known if known.report is not None), self.at)
+        faults = [
+            *reported_faults(self.manager, self.ours),
+            *own_clock_faults(self.manager, clocks),
+            *self.pool_faults,
+        ]
         return NetworkStatus(self.newest, self.at, self.manager, self.ours, faults, statuses, self.managers)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.server.process.clock import majority_ahead_s
 from sipmesh.trust.formatting import tell_list, tell_span
 
 if TYPE_CHECKING:
@@ -101,10 +102,28 @@ class Known:
         yield from reported_faults(self.server, report.status)
         clock = report.clock_s
         if clock is not None and abs(clock) > CLOCKS_DIFFER_S:
-            side = "ahead" if clock > 0 else "behind"
+            side = "ahead of" if clock > 0 else "behind"
             yield Fault(
-                f"its clock is {abs(clock):.0f} s {side}", f"set the clock of {self.server}, for example by NTP"
+                f"its clock is {abs(clock):.0f} s {side} that of management",
+                f"set the clock of {self.server}, for example by NTP",
             )
+
+
+def clocks_s(reports: Iterable[StatusReport], at: datetime) -> tuple[float, ...]:
+    """Return the seconds by which the clocks of the servers are ahead of ours that have reported lately."""
+    lately = (report.clock_s for report in reports if at - report.heard_at <= SILENT)
+    return tuple(seconds for seconds in lately if seconds is not None)
+
+
+def own_clock_faults(manager: str, others_s: Sequence[float]) -> Iterator[Fault]:
+    """Return the fault of the clock of *manager*, if a majority of all clocks says so; *others_s* as of `clocks_s`."""
+    seconds = majority_ahead_s(others_s)
+    if seconds:
+        side = "behind" if seconds > 0 else "ahead of"
+        yield Fault(
+            f"its clock is {abs(seconds):.0f} s {side} the clocks of most servers, so it signs no CRL",
+            f"set the clock of {manager}, for example by NTP; it signs then by itself",
+        )
 
 
 def reported_faults(server: str, status: ServerStatus) -> Iterator[Fault]:

@@ -1,12 +1,14 @@
 """The machine's clock, and whether it is reliable enough to sign: a CRL from the future makes servers refuse all peers.
 
 The clock is in doubt for a minute after it was set, and if it is far from the CA's last signature at the start. By then time
-synchronisation has corrected it, or it has run steadily. The clocks of other servers count more than this doubt.
+synchronisation has corrected it, or it has run steadily. Other servers prove it wrong only by a majority of all clocks, ours
+included: the report of one server neither stops nor allows a signature.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from statistics import median
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -49,12 +51,21 @@ class ClockWatch:
 
     def may_sign(self, steady: float, others_s: Collection[float] = ()) -> bool:
         """Return whether to sign now; *others_s* are the seconds by which the clocks of other servers are ahead of ours."""
-        if others_s and all(abs(offset_s) > JUMP.total_seconds() for offset_s in others_s):
+        if majority_ahead_s(others_s):
             return False
-        if self._doubted_since is None or others_s:
-            self._doubted_since = None
-            return True
-        if steady - self._doubted_since < STEADY_S:
+        if self._doubted_since is not None and steady - self._doubted_since < STEADY_S:
             return False
         self._doubted_since = None
         return True
+
+
+def majority_ahead_s(others_s: Collection[float]) -> float:
+    """Return by how many seconds a majority of all clocks is ahead of ours; negative if behind, 0.0 if there is no majority.
+
+    Ours is one of the clocks, so that one other server is never a majority. Clocks that differ by `JUMP` at most agree.
+    """
+    agreed = JUMP.total_seconds()
+    ahead = [seconds for seconds in others_s if seconds > agreed]
+    behind = [seconds for seconds in others_s if seconds < -agreed]
+    more = max(ahead, behind, key=len)
+    return median(more) if 2 * len(more) > len(others_s) + 1 else 0.0
