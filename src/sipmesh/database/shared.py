@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 from sipmesh.database.connection import Database
 from sipmesh.database.lease import Lease
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.strict_json import read_json
 
 FILE: Final = "management.json"
 _OTHERS: Final = 0o077
@@ -51,7 +52,7 @@ class SharedDatabase:
         if stat.S_IMODE(mode) & _OTHERS:
             raise _unusable(file, "can be read by other users", f"chmod 600 {file}")
         try:
-            values = json.loads(content)
+            values = read_json(content)
             return cls(str(values["url"]), str(values["server"]))
         except (ValueError, KeyError, TypeError):
             raise _unusable(file, "has another format", "write it again: sipmesh management move URL") from None

@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 
 from sipmesh.distribution.event import CRL, JOSE
 from sipmesh.errors import RemoteError
+from sipmesh.strict_json import read_json
 
 LONGEST_STATE = 1 << 20
 """Octets of a state. It has a line for each CRL of the network."""
@@ -110,7 +111,7 @@ class ReplicationState:
         if len(body) > LONGEST_STATE:
             raise RemoteError(f"a state of {len(body)} octets", rule="event package sipmesh", status=413)
         try:
-            state: dict[str, Any] = json.loads(body)
+            state: dict[str, Any] = read_json(body)
             held = {
                 (ItemKind(kind), str(name)): (_number(number), str(digest))
                 for kind, name, number, digest in state["held"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from sipmesh.distribution.items import ItemKind, ReplicationState
 from sipmesh.errors import RemoteError
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.text import quote
+from sipmesh.strict_json import read_json
 
 if TYPE_CHECKING:
     from sipmesh.distribution.items import Item, Key
@@ -153,7 +153,7 @@ class Notifier:
         if len(request.body) > LONGEST_STATUS:
             return respond(request, 413)
         try:
-            status = json.loads(request.body)
+            status = read_json(request.body)
         except (ValueError, RecursionError):
             status = None
         if not isinstance(status, dict):

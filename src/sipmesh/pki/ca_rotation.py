@@ -22,6 +22,7 @@ from sipmesh.pki.ledger.ledger import Ledger
 from sipmesh.pki.ledger.refusals import UnrecordedRevocationError
 from sipmesh.pki.offline.cross_certificate import CROSS, CROSS_OVER
 from sipmesh.pki.revoker import NOTHING_LOST
+from sipmesh.strict_json import read_json
 from sipmesh.trust.x509.certificate import issued_by
 
 if TYPE_CHECKING:
@@ -239,7 +240,7 @@ class CaGenerations:
         if not file.exists():
             return _Slots()
         try:
-            slots = json.loads(file.read_bytes())
+            slots = read_json(file.read_bytes())
             return _Slots(int(slots["current"]), frozenset(map(int, slots["retired"])))
         except (OSError, ValueError, KeyError, TypeError) as wrong:
             problem = Problem(file, 0, "", f"cannot be read ({wrong})", "restore it from your backup")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from sipmesh.errors import NotLeadingError, OperatorError, Problem, SipmeshError
 from sipmesh.server.typed_json import Json, UnreadableJsonError, plain, read
 from sipmesh.server.unix_listener import UnixListener
+from sipmesh.strict_json import read_json
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
@@ -131,7 +132,7 @@ class ControlSocket:
 async def carry_out(commands: Mapping[str, Command], line: bytes, who: str) -> Json:
     """Answer one request, which *who* has made; an error of the command is its answer."""
     try:
-        request = {**json.loads(line), WHO: who}
+        request = {**read_json(line), WHO: who}
         command = commands.get(str(request["command"]))
         if command is None:
             return {"error": f"unknown command {request['command']!r}", "known": sorted(commands)}
@@ -192,7 +193,7 @@ async def ask(path: Path, command: str, timeout_s: float = 5.0, **given: Any) ->
             try:
                 writer.write(json.dumps({"command": command, **given}).encode() + b"\n")
                 await writer.drain()
-                answer = json.loads(await reader.readline())
+                answer = read_json(await reader.readline())
             finally:
                 writer.close()
                 await writer.wait_closed()

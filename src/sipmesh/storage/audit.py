@@ -26,6 +26,7 @@ from sipmesh.errors import LocalError, OperatorError
 from sipmesh.pki import files
 from sipmesh.storage.append_only import copy_rows
 from sipmesh.storage.audit_act import AuditAct
+from sipmesh.strict_json import read_json
 
 _schema = sql.MetaData()
 _audit = sql.Table(
@@ -285,7 +286,7 @@ def _misfits(last: int, before: str, row: tuple[int, str, str, str]) -> Iterator
 
 def _line(seq: int, line: str, previous: str, hash: str) -> AuditLine:  # noqa: A002 - the columns, by name
     try:
-        facts = json.loads(line)
+        facts = read_json(line)
         at, about = _instant(facts["at"]), dict[str, Any](facts["about"])
         return AuditLine(int(facts["seq"]), at, str(facts["who"]), str(facts["act"]), about, previous, hash, line)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import ssl
+import zlib
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
+from yarl import URL
 
-from sipmesh.server.console.operations import TABLE
+from sipmesh.demo.ports import HOST
+from sipmesh.server.console.access import guard
+from sipmesh.server.console.operations import TABLE, Operations
 from support.console import Answer, Visitor, management_with_console
 from support.managed import MGMT
 from support.network import EDGE, FE1
@@ -51,6 +59,112 @@ async def test_parameters_that_do_not_fit_are_refused_in_words(tmp_path: Path) -
             assert (await operator.ask("POST", "/api/v1/block", json=body)).status == 400
         assert (await operator.ask("POST", "/api/v1/block", json=[])).status == 400
         assert (await operator.get("/api/v1/block")).status == 405
+
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
+PATHS = (
+    *(f"/api/v1/{operation.path}" for operation in TABLE),
+    "/api/v1/openapi.json",
+    "/api",
+    "/api/",
+    "/api/v2/status",
+)
+PATHS += ("/api/v1", "/api/v1/", "/api/v1/status/", "/%61pi/v1/nothing", "/api//v1/status", "/api/v1/..%2f..%2flogin")
+REQUESTS: tuple[dict[str, Any], ...] = (
+    {},
+    {"data": b"[", "headers": {"Content-Type": "application/json"}},
+    {"data": b"x" * 70_000, "headers": {"Content-Type": "application/json"}},
+    {"data": b"x", "headers": {"Content-Type": "text/plain"}},
+    {"headers": {"Expect": "the unexpected"}},
+    {"headers": {"Authorization": "Bearer wrong"}},
+    {"headers": {"Host": "evil.test"}},
+    {"headers": {"Sec-Fetch-Site": "cross-site"}},
+)
+
+
+def must_be_a_refusal(status: int, kind: str, body: bytes, case: object) -> None:
+    assert kind == "application/json", (status, kind, body, case)
+    refusal = json.loads(body)
+    assert set(refusal) == {"error", "problems"}, (status, refusal, case)
+    assert refusal["error"], (status, case)
+
+
+@on_loop
+async def test_every_refusal_is_the_json_object_that_the_page_promises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever refuses: the router, the guard, the reader of the body, an operation, the limits; each method at each path."""
+    monkeypatch.setattr(guard, "REQUESTS_A_MINUTE", 10_000)
+    seen: set[int] = set()
+    async with management_with_console(tmp_path) as network, Visitor(network, "vera-token") as viewer:
+        for path, method in product(PATHS, METHODS):
+            given = REQUESTS[zlib.crc32(f"{method} {path}".encode()) % len(REQUESTS)]
+            for one in (given, {}):
+                answer = await viewer.session.request(
+                    method, URL(path, encoded=True), server_hostname=MGMT, allow_redirects=False, **one
+                )
+                body = await answer.read()
+                seen.add(answer.status)
+                if answer.status >= 400 and method != "HEAD":
+                    must_be_a_refusal(answer.status, answer.content_type, body, (method, path, one))
+                assert "Content-Security-Policy" in answer.headers, (method, path, one)
+        for _ in range(guard.FAILURES_A_MINUTE + 1):
+            refused = await viewer.get("/api/v1/status", headers={"Authorization": "Bearer wrong"})
+        must_be_a_refusal(refused.status, "application/json", refused.text.encode(), "")
+    assert {400, 401, 403, 404, 405, 413, 415, 417, 421} <= seen
+    assert refused.status == 429
+
+
+@on_loop
+async def test_what_the_parser_refuses_is_json_too_and_says_nothing_of_the_request(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network, "vera-token") as viewer:
+        for sent, status in (
+            (b"GET / HTTP/9.9 secret\r\n\r\n", 400),
+            (b"secret\r\n\r\n", 400),
+            (b"GET /api/v1/status HTTP/1.1\r\nHost: a\r\nX: " + b"secret" * 2_000 + b"\r\n\r\n", 431),
+            (b"GET /api/v1/status HTTP/1.1\r\nHost: a\r\nContent-Length: secret\r\n\r\n", 400),
+            (b"POST /api/v1/block HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: secret\r\n\r\n", 400),
+        ):
+            trusted = ssl.create_default_context(cafile=str(network.organisation.root))
+            reader, writer = await asyncio.open_connection(HOST, viewer.port, ssl=trusted, server_hostname=MGMT)
+            writer.write(sent)
+            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+            assert int(head.split()[1]) == status, (sent[:60], head)
+            assert b"content-type: application/json" in head.lower()
+            must_be_a_refusal(status, "application/json", body, sent[:60])
+            assert b"secret" not in body
+            writer.close()
+        assert (await viewer.get("/api/v1/status")).status == 200
+
+
+@on_loop
+async def test_fault_of_ours_is_refused_in_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fails(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async with management_with_console(tmp_path) as network, Visitor(network, "vera-token") as viewer:
+        with monkeypatch.context() as patched:
+            patched.setattr(Operations, "run", fails)
+            answer = await viewer.get("/api/v1/status")
+            must_be_a_refusal(answer.status, answer.headers["Content-Type"].partition(";")[0], answer.text.encode(), "")
+            assert answer.status == 500
+        network.told[MGMT].lines.clear()  # this fault was wanted
+
+
+@on_loop
+async def test_repeated_key_of_a_body_is_refused(tmp_path: Path) -> None:
+    """Which of two values counts is another answer for each parser: a proxy may have checked the other one."""
+    async with management_with_console(tmp_path) as network, Visitor(network, "otto-token") as operator:
+        kind = {"Content-Type": "application/json"}
+        for body in (
+            b'{"name": "a.test", "name": "b.test"}',
+            b'{"name": "a.test", "n\\u0061me": "b.test"}',
+            b'{"name": NaN}',
+        ):
+            refused = await operator.ask("POST", "/api/v1/block", data=body, headers=kind)
+            assert refused.status == 400, body
+        assert network.number(MGMT) == 1
+        assert (await operator.ask("POST", "/api/v1/block", data=b'{"name": "a.test"}', headers=kind)).status == 200
 
 
 @on_loop

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from sipmesh.errors import LocalError
+from sipmesh.strict_json import read_json
 from sipmesh.trust.x509.certificate import LONGEST_SERIAL
 
 UNREADABLE_ROW: Final = (ValueError, TypeError, RecursionError)
@@ -62,7 +62,7 @@ def can_be_listed(serial: int) -> bool:
 
 def read_record(row: Any) -> Record:
     """Read the row of a certificate; raises one of `UNREADABLE_ROW` if somebody has changed it."""
-    names = tuple(map(str, json.loads(row.names)))
+    names = tuple(map(str, read_json(row.names)))
     if not names:
         raise ValueError("it has no name")
     serial = int(row.serial, 16)

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.issuance.signer import digest
+from sipmesh.strict_json import read_json
 from sipmesh.trust.x509.certificate import UNREADABLE, fingerprint
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class OfflineRequest:
     def read(cls, content: bytes, file: Path) -> OfflineRequest:
         """Read the *content* of a file; raises `OperatorError` if it is not a signing request."""
         try:
-            document = json.loads(content)
+            document = read_json(content)
             if document["format"] != FORMAT:
                 raise _unfit(file, f"is of format {document['format']!r}, not {FORMAT}")
             body = base64.b64decode(document["body"], validate=True)

@@ -13,7 +13,7 @@ from sipmesh.routing.media.protection import capability_in, is_keyed_by_fingerpr
 from sipmesh.sip.message import Request
 from sipmesh.sip.text import HEX, ascii_lower, ascii_upper
 from sipmesh.sip.uri import SipUri
-from sipmesh.topology.versions.strict_json import read_object
+from sipmesh.strict_json import read_object
 
 INVALID: Final = 438
 RULE: Final = "RFC 8225 section 5"

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
+from aiohttp.web_urldispatcher import SystemRoute
 
 from sipmesh.errors import OperatorError, SipmeshError
-from sipmesh.server.console.access.guard import OPERATOR, Guard, must_come_from_our_pages
+from sipmesh.server.console.access.api_refusal import API, in_json, refusal_text
+from sipmesh.server.console.access.guard import HEADERS, OPERATOR, Guard, must_come_from_our_pages
 from sipmesh.server.console.openapi import openapi_document
 from sipmesh.server.console.operations import TABLE, NotAllowedError, Operation, Operations
 from sipmesh.server.console.parameters import typed
 from sipmesh.server.control_socket import encode
 from sipmesh.server.typed_json import UnreadableJsonError, read
+from sipmesh.strict_json import read_object
 
 if TYPE_CHECKING:
     from sipmesh.server.console.access.guard import Handler
 
-PREFIX: Final = "/api/v1/"
+PREFIX: Final = f"{API}/v1/"
+DOCUMENT: Final = f"{PREFIX}openapi.json"
+METHODS: Final = {
+    DOCUMENT: ("GET", "HEAD"),
+    **{f"{PREFIX}{one.path}": ("POST",) if one.changes else ("GET", "HEAD") for one in TABLE},
+}
+EXPECTING: Final = SystemRoute(web.HTTPNotFound())
+"""A route with the handler of ``Expect`` (RFC 9110 section 10.1.1) that aiohttp has for every route."""
+
 FORM_HEADER: Final = "X-Form-Token"  # a page of the console sends it, other sites cannot
 UNKNOWN: Final = "log in, send a token of the topology as Authorization: Bearer, or use a certificate of an operator"
 BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, CONFLICT = 400, 401, 403, 409
@@ -36,11 +46,11 @@ class Api:
 
     def routes(self) -> list[web.RouteDef]:
         """Return every path of the API."""
-        paths = [web.get(f"{PREFIX}openapi.json", self._document)]
+        paths = [web.get(DOCUMENT, self._document, expect_handler=_met)]
         for operation in TABLE:
             method = web.post if operation.changes else web.get
-            paths.append(method(f"{PREFIX}{operation.path}", self._handler(operation)))
-        return paths
+            paths.append(method(f"{PREFIX}{operation.path}", self._handler(operation), expect_handler=_met))
+        return [*paths, web.route("*", API + "{rest:(/.*)?}", _refuse, expect_handler=_met)]
 
     async def _document(self, _request: web.Request) -> web.Response:
         return web.json_response(openapi_document())
@@ -75,13 +85,25 @@ async def _parameters(request: web.Request, operation: Operation) -> Mapping[str
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="send application/json\n")
     try:
-        body = json.loads(await request.read())
-    except (ValueError, RecursionError):
-        raise web.HTTPBadRequest(text="the body is not JSON\n") from None
-    if not isinstance(body, dict):
-        raise web.HTTPBadRequest(text="the body is not a JSON object\n")
-    return body
+        return read_object(await request.read())
+    except ValueError as wrong:
+        raise web.HTTPBadRequest(text=f"the body is not a JSON object: {wrong}") from None
 
 
-def _error(status: int, why: str, problems: list[str] | None = None) -> web.Response:
-    return web.json_response({"error": why, "problems": problems or []}, status=status)
+def _error(status: int, why: str, problems: Sequence[str] = ()) -> web.Response:
+    return web.Response(text=refusal_text(why, problems), status=status, content_type="application/json")
+
+
+async def _refuse(request: web.Request) -> web.StreamResponse:
+    """Refuse a path or a method that is in no operation; raises HTTP 404 or 405."""
+    methods = METHODS.get(request.path)
+    raise web.HTTPMethodNotAllowed(request.method, methods) if methods else web.HTTPNotFound
+
+
+async def _met(request: web.Request) -> web.StreamResponse | None:
+    """Meet what a request expects, as every route of aiohttp does; raises HTTP 417."""
+    try:
+        return await EXPECTING.handle_expect_header(request)
+    except web.HTTPException as refusal:
+        refusal.headers.update(HEADERS)
+        raise in_json(refusal) from None

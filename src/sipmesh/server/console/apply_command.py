@@ -7,7 +7,6 @@ server that opens it. Phones are not probed, and neither are links of applicatio
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -28,6 +27,7 @@ from sipmesh.server.management.publishing.link_checks import Checked
 from sipmesh.server.management.publishing.plan_report import planned
 from sipmesh.server.management.publishing.publisher import DRAFT
 from sipmesh.server.management.replies import PLAN, PROBE_LINKS
+from sipmesh.strict_json import read_json
 from sipmesh.topology.document.load import load
 from sipmesh.trust.role import Role
 
@@ -114,7 +114,7 @@ class ConsoleHost:
     def ask(self, command: ControlCommand[T], timeout_s: float, /, **given: object) -> T:
         """See `Host`."""
         answer = self._on_loop(self._run(command.name, given), timeout_s)
-        return command.parse(json.loads(encode(answer)), self._node.view.name)
+        return command.parse(read_json(encode(answer)), self._node.view.name)
 
     async def _run(self, name: str, given: Mapping[str, object]) -> Any:
         return await self._commands[name]({**given, **self._operator})

@@ -10,19 +10,19 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.pki.ca_rotation import CaGenerations
-from sipmesh.server.console.access.guard import Guard
+from sipmesh.server.console.access.guard import LOGIN, Guard
 from sipmesh.server.console.access.listener import ConsoleListener
 from sipmesh.server.console.access.openid.flow import OpenIdFlow
 from sipmesh.server.console.access.operator import CODE_LIFETIME_S, Operator
 from sipmesh.server.console.access.operator_certificate import OperatorCertificates
 from sipmesh.server.console.api import Api
 from sipmesh.server.console.operations import Operations
-from sipmesh.server.console.pages.frame import LOGIN, Frame
+from sipmesh.server.console.pages.frame import Frame
 from sipmesh.server.console.pages.routes import page_routes
 from sipmesh.server.console.replies import LoggedOutReply, LoginCodeReply
 from sipmesh.server.control_socket import WHO, ControlCommand
 from sipmesh.server.management.publishing.decommission import CA
-from sipmesh.server.process.http_runner import runner_of
+from sipmesh.server.process.http_runner import logger_of, runner_of
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.trust.evidence import LinkKind
 
@@ -99,7 +99,7 @@ class ConsoleServer:
         if server is None:
             raise LocalError("the runner of the console is not set up")
         try:
-            self._listener = ConsoleListener(host, port, self._context(), server)
+            self._listener = ConsoleListener(host, port, self._context(), server, logger_of(self._log))
         except OSError as wrong:
             remedy = "set another address for `console` in the topology"
             where = Problem(self._node.file, 0, "console.listen", str(wrong), remedy)

@@ -38,6 +38,13 @@ class FaultLog(logging.Handler):
 
 def runner_of(app: web.Application, log: Log) -> web.AppRunner:
     """Return a runner of *app*; it decompresses no body, since a small one may become a large one, on the event loop."""
-    logger = logging.Logger("http")  # noqa: LOG001 - it is not registered: nothing is passed on to another logger
-    logger.addHandler(FaultLog(log))
+    logger = logger_of(log)
     return web.AppRunner(app, access_log=None, logger=logger, auto_decompress=False, shutdown_timeout=GOODBYE_S)
+
+
+def logger_of(log: Log) -> logging.Logger:
+    """Return a logger for aiohttp that writes to *log*."""
+    logger = logging.Logger("http")  # noqa: LOG001 - it is not registered: nothing is passed on to another logger
+    logger.setLevel(logging.WARNING)
+    logger.addHandler(FaultLog(log))
+    return logger

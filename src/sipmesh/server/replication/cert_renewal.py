@@ -27,6 +27,7 @@ from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.csr import read_request, request_for
 from sipmesh.pki.key_pair import differ, finish_pair, write_pair
 from sipmesh.sip.text import ascii_lower
+from sipmesh.strict_json import read_json
 from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed, sign
@@ -168,7 +169,7 @@ def _is_ours(chain: list[x509.Certificate], view: ServerView) -> bool:
 
 def _read(payload: bytes) -> tuple[str, list[x509.Certificate]]:
     try:
-        document = json.loads(payload)
+        document = read_json(payload)
         return str(document["server"]), x509.load_pem_x509_certificates(document["chain"].encode())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, *UNREADABLE):
         raise RemoteError("a certificate that cannot be read", rule="rule R6", status=488) from None

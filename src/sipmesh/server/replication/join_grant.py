@@ -23,6 +23,7 @@ from sipmesh.pki import files
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.crl_store import CrlStore
 from sipmesh.server.replication.document_store import DocumentStore, signers_of
+from sipmesh.strict_json import read_json
 from sipmesh.topology.document.names import fqdn
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
 from sipmesh.topology.versions.load_published import load_published
@@ -68,7 +69,7 @@ class JoinGrant:
     def read(cls, content: bytes, file: Path) -> Self:
         """Read what `encode` wrote; raises `OperatorError` for anything else."""
         try:
-            document = json.loads(content)
+            document = read_json(content)
             chain = x509.load_pem_x509_certificates(str(document["certificate"]).encode())
             anchors = [
                 anchor for text in document["anchors"] for anchor in x509.load_pem_x509_certificates(str(text).encode())

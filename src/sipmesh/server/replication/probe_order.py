@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sipmesh.errors import RemoteError
+from sipmesh.strict_json import read_json
 
 PROBE: Final = "sipmesh-probe"
 """The type of the signed document."""
@@ -51,7 +52,7 @@ class ProbeOrder:
     def decode(cls, payload: bytes) -> ProbeOrder:
         """Read a payload; raises `RemoteError` (488) if it is not an order, or has more than `MOST_TARGETS`."""
         try:
-            fields = json.loads(payload)
+            fields = read_json(payload)
             targets = tuple(map(str, fields["targets"]))
             numbers = int(fields["version"]), int(fields["number"])
             asked = fields.get("asks_dns") is True, fields.get("fetches_crls") is True

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
 from sipmesh.pki.file_error import make_folder
+from sipmesh.strict_json import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -121,13 +122,13 @@ class PublicationRecordFile:
 
 def _encode(record: PublicationRecord) -> bytes:
     """Return the record as JSON, with a digest over all other values: a disk that changes a bit must not change a number."""
-    values = json.loads(json.dumps(asdict(record)))
+    values = read_json(json.dumps(asdict(record)))
     return json.dumps({**values, _CHECK: _check(values)}).encode()
 
 
 def _decode(content: bytes) -> PublicationRecord:
     """Read a record, also one of an earlier release, which has no digest; raises ValueError, KeyError or TypeError."""
-    values = json.loads(content)
+    values = read_json(content)
     if set(values) != _OF_EARLIER_RELEASE and values.pop(_CHECK) != _check(values):
         raise ValueError("its digest does not match")
     changed = values.get("users_changed")

@@ -7,6 +7,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable
 
 from sipmesh.errors import RemoteError
+from sipmesh.strict_json import read_json
 from sipmesh.trust.x509.certificate import CertificateId
 
 REVOKED = "sipmesh-revoked"
@@ -24,7 +25,7 @@ def revoked_payload(organisation: str, number: int, named: Iterable[CertificateI
 def named_in(payload: bytes) -> frozenset[CertificateId]:
     """Read the document; raises `RemoteError` if it cannot be read."""
     try:
-        document = json.loads(payload)
+        document = read_json(payload)
         return frozenset((b64decode(issuer, validate=True), int(serial, 16)) for issuer, serial in document["revoked"])
     except (ValueError, TypeError, KeyError, RecursionError):
         raise RemoteError("revocations that cannot be read", rule="rule R7", status=488) from None

@@ -27,6 +27,7 @@ from sipmesh.pki.ledger.ledger import MOVED, Ledger
 from sipmesh.storage.backup.vault import ENTROPY_BYTES, Sealing
 from sipmesh.storage.management_db import DATABASE, ManagementDb
 from sipmesh.storage.users.user_database import Users
+from sipmesh.strict_json import read_json
 from sipmesh.topology.document.load import load
 from sipmesh.topology.document.names import is_url
 from sipmesh.topology.versions.jose import open_signed
@@ -72,7 +73,7 @@ class Manifest:
     def decode(cls, content: bytes) -> Self:
         """Read a manifest; raises `OperatorError` for another format."""
         try:
-            document: dict[str, Any] = json.loads(content)
+            document: dict[str, Any] = read_json(content)
             at = datetime.fromisoformat(document["at"])
             found = cls(str(document["organisation"]), at, str(document["users"]), dict(document["elsewhere"]))
         except (ValueError, KeyError, TypeError) as wrong:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import SipmeshError
+from sipmesh.strict_json import read_json
 from sipmesh.topology.document.operators.sshsig import PublicKey, Signature, UnusableKeyError
 from sipmesh.trust.formatting import tell_list
 from sipmesh.trust.role import Role
@@ -94,7 +95,7 @@ class Proposal:
     def decode(cls, octets: bytes) -> Proposal:
         """Read a proposal; raises `NotApprovedError` unless these are exactly the octets that `encode` makes."""
         try:
-            fields = json.loads(octets)
+            fields = read_json(octets)
             files = {str(name): base64.b64decode(content) for name, content in fields["files"].items()}
             found = cls(str(fields["organisation"]), int(fields["serial"]), str(fields["topology"]), files)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -18,7 +18,7 @@ from jwt.exceptions import PyJWTError
 
 from sipmesh.errors import LocalError, RemoteError
 from sipmesh.sip import base64url
-from sipmesh.topology.versions.strict_json import read_object
+from sipmesh.strict_json import read_object
 from sipmesh.trust.formatting import tell_subject
 from sipmesh.trust.x509.certificate import UNREADABLE, MalformedCertificateError, read_certificate
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from unicodedata import category
 
 from sipmesh.errors import LocalError, OperatorError
+from sipmesh.strict_json import read_object
 from sipmesh.topology.document.load import load_text
 from sipmesh.topology.document.named_files.trust_anchors import LARGEST_ANCHORS, RecordedAnchors, anchors_on_disk
 from sipmesh.topology.document.yaml_tree import LARGEST_DOCUMENT
 from sipmesh.topology.versions.jose import LARGEST, LARGEST_HEADER, MalformedDocumentError
-from sipmesh.topology.versions.strict_json import read_object
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from sipmesh.demo.ports import HOST
+from sipmesh.server.console.access import guard
 from sipmesh.server.console.access.guard import COOKIE, FAILURES_A_MINUTE, FORM, LEADS_HERE, REQUESTS_A_MINUTE
 from sipmesh.server.console.access.secret_table import hash_of
 from sipmesh.server.process import request_rate
-from support.console import Visitor, management_with_console
+from support.console import Visitor, management_with_console, operator_credentials
 from support.managed import MGMT, Managed
+from support.network import FE1
 from support.running import on_loop
 
 
@@ -71,7 +73,7 @@ async def test_session_ends_when_the_operator_logs_out(tmp_path: Path) -> None:
 
 
 @on_loop
-async def test_guesses_are_refused_and_after_some_everything_of_that_address_that_could_be_one(
+async def test_guesses_are_refused_and_what_is_right_counts_from_the_same_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_rate, "WINDOW_S", math.inf)  # no minute ends within the test
@@ -84,11 +86,61 @@ async def test_guesses_are_refused_and_after_some_everything_of_that_address_tha
             token = await guesser.get("/api/v1/status", headers={"Authorization": f"Bearer {guess}"})
             assert token.status == 401
         assert 2 * len(guesses) == FAILURES_A_MINUTE
-        assert (await guesser.ask("POST", "/login", data={"code": code})).status == 429
+        assert (await guesser.ask("POST", "/login", data={"code": code[:-1]})).status == 429
         wrong = await guesser.get("/api/v1/status", headers={"Authorization": "Bearer vera-tokenx"})
         assert (wrong.status, wrong.headers["Connection"]) == (429, "close")
         right = await guesser.get("/api/v1/status", headers={"Authorization": "Bearer vera-token"})
         assert right.status == 200
+        assert (await guesser.ask("POST", "/login", data={"code": code})).status == 303
+
+
+@on_loop
+async def test_stranger_who_uses_up_all_requests_keeps_no_operator_of_the_same_address_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By token, by session and by a new code; and one operator uses up nothing of another."""
+    monkeypatch.setattr(request_rate, "WINDOW_S", math.inf)
+    monkeypatch.setattr(guard, "REQUESTS_A_MINUTE", 20)
+    async with (
+        management_with_console(tmp_path) as network,
+        Visitor(network) as stranger,
+        Visitor(network) as session,
+        Visitor(network) as late,
+        Visitor(network, "vera-token") as vera,
+        Visitor(network, "otto-token") as otto,
+    ):
+        await session.log_in("viewer")
+        for _ in range(20):
+            await stranger.get("/")
+        refused = await stranger.get("/")
+        assert (refused.status, refused.headers["Retry-After"], refused.headers["Connection"]) == (429, "60", "close")
+        assert (await session.get("/status")).status == 200
+        form = await late.get("/login")
+        assert (form.status, form.headers["Connection"]) == (200, "close")
+        await late.log_in("viewer")
+        for _ in range(20):
+            assert (await vera.get("/api/v1/versions")).status == 200
+        assert (await vera.get("/api/v1/versions")).status == 429
+        assert (await otto.get("/api/v1/versions")).status == 200
+
+
+@on_loop
+async def test_certificate_that_fails_uses_up_its_own_attempts_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key of a stolen server, from the address of an operator."""
+    monkeypatch.setattr(request_rate, "WINDOW_S", math.inf)
+    async with management_with_console(tmp_path, client_certificates=True) as network:
+        otto = operator_credentials(network, "otto", tmp_path)
+        async with (
+            Visitor(network, credentials=network.credentials(FE1)) as thief,
+            Visitor(network, credentials=otto) as operator,
+        ):
+            tries = [(await thief.get("/api/v1/status")).status for _ in range(FAILURES_A_MINUTE + 1)]
+            assert tries == [401] * FAILURES_A_MINUTE + [429]
+            assert (await operator.get("/api/v1/status")).status == 200
+            assert (await operator.ask("POST", "/login/certificate")).status == 303
+            await Visitor.log_in(operator, "viewer")
 
 
 @on_loop
@@ -118,9 +170,9 @@ async def test_connection_ends_with_the_answer_that_there_were_too_many_requests
         reader, writer = await asyncio.open_connection(
             HOST, known.port, ssl=trusted, server_hostname=MGMT, local_addr=("127.0.0.2", 0)
         )
-        request = b"HEAD /login HTTP/1.1\r\nHost: %b:%d\r\n\r\n" % (MGMT.encode(), known.port)
-        answered, count = b"HTTP/1.1 200 ", 0
-        while answered.startswith(b"HTTP/1.1 200 ") and count <= REQUESTS_A_MINUTE:
+        request = b"HEAD / HTTP/1.1\r\nHost: %b:%d\r\n\r\n" % (MGMT.encode(), known.port)
+        answered, count = b"HTTP/1.1 303 ", 0
+        while answered.startswith(b"HTTP/1.1 303 ") and count <= REQUESTS_A_MINUTE:
             writer.write(request)
             answered, count = await reader.readuntil(b"\r\n\r\n"), count + 1
         assert count == REQUESTS_A_MINUTE + 1

@@ -44,43 +44,16 @@ async def test_connection_that_sends_nothing_or_half_a_request_ends(
 
 
 @on_loop
-async def test_connections_of_an_address_beyond_its_limit_are_closed_and_room_comes_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(listener, "MOST_OF_ADDRESS", 2)
-    async with management_with_console(tmp_path) as network, Visitor(network, "vera-token") as visitor:
-        held = [await connected(network, visitor.port) for _ in range(2)]
-        with pytest.raises(OSError):  # noqa: PT011 - reset or closed, as the kernel says
-            await connected(network, visitor.port)
-        for _, writer in held:
-            writer.close()
-
-        async def answered() -> bool:
-            try:
-                return (await visitor.get("/api/v1/status")).status == 200
-            except OSError:
-                return False
-
-        while not await answered():
-            await asyncio.sleep(0.05)
-
-
-@on_loop
-async def test_addresses_that_hold_all_connections_make_room_for_an_operator(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Few addresses could keep the console from everybody: their connections send nothing, and come again when they end."""
-    monkeypatch.setattr(listener, "MOST_CONNECTIONS", 4)
-    monkeypatch.setattr(listener, "HANDSHAKE_S", 60.0)  # no connection ends for another reason
-    async with management_with_console(tmp_path) as network, Visitor(network, "vera-token") as visitor:
-        held = [
-            await silent_from(address, visitor.port) for address in ("127.0.0.2", "127.0.0.3", "127.0.0.3", "127.0.0.3")
-        ]
-        assert (await visitor.get("/api/v1/status")).status == 200
-        assert await held[1][0].read() == b""  # the oldest of those who have most
-        assert not any(reader.at_eof() for reader, _ in (held[0], *held[2:]))
-        for _, writer in held:
-            writer.close()
+async def test_handshakes_of_an_address_wait_for_their_turn_and_those_of_another_do_not() -> None:
+    loop, turns = asyncio.get_running_loop(), listener.HandshakeTurns()
+    began = loop.time()
+    crowd = asyncio.gather(*(turns.turn_of("192.0.2.1") for _ in range(21)))
+    await asyncio.sleep(0)
+    await turns.turn_of("192.0.2.2")
+    assert not crowd.done()
+    await crowd
+    assert loop.time() - began >= 20 / listener.HANDSHAKES_A_SECOND
+    assert repr(turns) == "<HandshakeTurns of 2 addresses>"
 
 
 @on_loop

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from sipmesh.routing.authentication.backoff import network_of
+from sipmesh.server.console.access.api_refusal import in_json, is_of_api
+from sipmesh.server.console.access.connection import ConsoleConnection
 from sipmesh.server.console.access.operator import (
     Operator,
     Operators,
@@ -18,7 +21,7 @@ from sipmesh.server.console.access.operator import (
 )
 from sipmesh.server.console.access.operator_certificate import certificate_of
 from sipmesh.server.console.access.secret_table import hash_of
-from sipmesh.server.process.request_rate import RequestRate
+from sipmesh.server.process.request_rate import WINDOW_S, RequestRate
 from sipmesh.sip.text import ascii_lower
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+LOGIN: Final = "/login"
 COOKIE: Final = "__Host-sipmesh"
 BEARER: Final = "Bearer "
 FORM_FIELD: Final = "form_token"
@@ -36,12 +40,11 @@ OPERATOR: Final = web.RequestKey("operator", Operator)
 SESSION: Final = web.RequestKey("session", Session)
 
 REQUESTS_A_MINUTE: Final = 600
-"""Requests of one address."""
+"""Requests of one operator; and those of one address by which nobody proves anything."""
 
 FAILURES_A_MINUTE: Final = 10
-"""Log-ins and tokens of one address that fail."""
+"""Codes and tokens of one address that fail; answers of its OpenID provider, and those of a certificate, count apart."""
 
-LATER: Final = {"Retry-After": "60"}
 ANOTHER_SITE: Final = "another site has caused this request\n"
 FETCH_SITE: Final = "Sec-Fetch-Site"
 LEADS_HERE: Final = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -81,7 +84,8 @@ class Guard:
     ) -> None:
         self._view, self._log, self.certificates = view, log, certificates
         self.operators = Operators(clock)
-        self._requests = RequestRate(REQUESTS_A_MINUTE, clock)
+        self._of_strangers = RequestRate(REQUESTS_A_MINUTE, clock)
+        self._of_known = RequestRate(REQUESTS_A_MINUTE, clock)
         self._failures = RequestRate(FAILURES_A_MINUTE, clock)
 
     def __repr__(self) -> str:
@@ -96,15 +100,18 @@ class Guard:
         try:
             self._must_be_for_us(request)
             _must_not_be_of_another_site(request)
-            self._must_be_in_time(request)
+            is_last = self._is_last(request)
             answer = await handler(request)
         except web.HTTPException as error:
             error.headers.update(HEADERS)
-            raise
+            raise in_json(error) if is_of_api(request.path) else error from None
         except Exception as fault:  # noqa: BLE001 - a fault of ours ends this request only
             self._log.error("fault", what=f"the console at {request.path}", exc_info=fault)
-            raise web.HTTPInternalServerError(headers=HEADERS) from None
+            ours = web.HTTPInternalServerError(headers=HEADERS)
+            raise in_json(ours) if is_of_api(request.path) else ours from None
         answer.headers.update(HEADERS)
+        if is_last:
+            answer.force_close()
         return answer
 
     def _must_be_for_us(self, request: web.Request) -> None:
@@ -119,15 +126,41 @@ class Guard:
         if ascii_lower(request.host) not in {f"{name}:{port}" for name in names}:
             raise web.HTTPMisdirectedRequest(text=f"this is https://{view.name}:{port}\n")
 
-    def _must_be_in_time(self, request: web.Request) -> None:
-        if not self._requests.admits(address_of(request)):
+    def _is_last(self, request: web.Request) -> bool:
+        """Count a request; True if its connection ends with the answer. Raises HTTP 429 for one too many.
+
+        Whoever proves something first has requests and connections that no stranger uses up, from the same address too. The page
+        of the log-in is always answered: a code that is right must come through. Beyond the limit each answer costs a handshake,
+        which the port limits.
+        """
+        proved = self._proved(request)
+        if not proved:
+            is_last = not self._of_strangers.admits(address_of(request))
+            if is_last and request.path != LOGIN:
+                raise _too_many()
+            return is_last
+        if not self._of_known.admits(proved):
             raise _too_many()
+        connection = request.protocol
+        if isinstance(connection, ConsoleConnection) and not connection.proves(proved):
+            raise _too_many(1)
+        return False
+
+    def _proved(self, request: web.Request) -> str:
+        """Return whose request it is: by a valid token, a session, or a certificate that TLS has accepted; "" for a stranger."""
+        known = operator_of_token(self._view().loaded.topology, _token_of(request) or "")
+        if known is not None:
+            return known.who
+        session = self.operators.session(request.cookies.get(COOKIE, ""), counts=False)
+        if session is not None:
+            return session.login.owner
+        presented = certificate_of(request)
+        return _certificate(presented) if presented is not None else ""
 
     def identify(self, request: web.Request) -> Operator | None:
         """Find the operator by the token or by the session of *request*; raises HTTP 401 for a token that is not valid."""
-        header = request.headers.get("Authorization", "")
-        if header:
-            return self._by_token(request, header)
+        if request.headers.get("Authorization", ""):
+            return self._by_token(request)
         by_person = REFRESH not in request.headers and REFRESH_FIELD not in request.query
         session = self.operators.session(request.cookies.get(COOKIE, ""), counts=by_person)
         if session is None:
@@ -153,46 +186,48 @@ class Guard:
 
     def by_certificate(self, request: web.Request) -> Operator | None:
         """Find the operator by the certificate of the connection, None without one that is accepted."""
-        self.must_have_failures_left(request)
         presented = certificate_of(request)
         if presented is None:
             return None
+        principal = _certificate(presented)
+        self.must_have_failures_left(principal)
         verdict = self.certificates.judge(presented)
         found = operator_of_certificate(self._view().loaded.topology, verdict.name) if verdict.is_trusted else None
         if found is None:
             why = "; ".join(verdict.reasons) or f"{verdict.name} is not an operator of the topology in force"
-            self.refuse(request, f"certificate: {verdict.code}: {why}")
+            self.refuse(request, f"certificate: {verdict.code}: {why}", principal)
             return None
         request[OPERATOR] = found
         return found
 
-    def _by_token(self, request: web.Request, header: str) -> Operator:
+    def _by_token(self, request: web.Request) -> Operator:
         """Find the operator by the token; a valid one counts whatever else has failed at its address."""
-        known = operator_of_token(self._view().loaded.topology, header.removeprefix(BEARER))
-        if known is None or not header.startswith(BEARER):
-            self.must_have_failures_left(request)
-            self.failed(request)
+        token = _token_of(request)
+        known = operator_of_token(self._view().loaded.topology, token) if token is not None else None
+        if known is None:
+            self.failed(address_of(request))
             raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"}, text="this token is not valid\n")
         request[OPERATOR] = known
         return known
 
-    def must_have_failures_left(self, request: web.Request) -> None:
-        """Refuse an address that has failed too often in this minute (HTTP 429)."""
-        if self._failures.is_spent(address_of(request)):
+    def must_have_failures_left(self, principal: str) -> None:
+        """Refuse a *principal* that has failed too often in this minute (HTTP 429)."""
+        if self._failures.is_spent(principal):
             raise _too_many()
 
-    def refuse(self, request: web.Request, why: str) -> None:
-        """Count a failed log-in, and say in the log *why* it was refused."""
-        self.failed(request)
+    def refuse(self, request: web.Request, why: str, principal: str) -> None:
+        """Count a failed log-in of *principal*, and say in the log *why* it was refused."""
+        self.failed(principal)
         self._log.warning("operator refused", address=address_of(request), why=why)
 
     def log_in(self, operator: Operator) -> None:
         """Say in the log who has logged in by a certificate or by an identity provider."""
         self._log.info("operator logged in", who=operator.who, role=str(operator.role))
 
-    def failed(self, request: web.Request) -> None:
-        """Count a failed log-in."""
-        self._failures.admits(address_of(request))
+    def failed(self, principal: str) -> None:
+        """Count a failed log-in; raises HTTP 429 for one too many. What is right is never refused: it was checked before."""
+        self.must_have_failures_left(principal)
+        self._failures.admits(principal)
 
 
 def _must_not_be_of_another_site(request: web.Request) -> None:
@@ -207,9 +242,9 @@ def _is_of_another_site(request: web.Request) -> bool:
     return request.headers.get(FETCH_SITE, "none") not in ("none", "same-origin")
 
 
-def _too_many() -> web.HTTPTooManyRequests:
+def _too_many(retry_after_s: int = int(WINDOW_S)) -> web.HTTPTooManyRequests:
     """Return HTTP 429, with which the connection ends: to go on costs a handshake."""
-    answer = web.HTTPTooManyRequests(headers=LATER)
+    answer = web.HTTPTooManyRequests(headers={"Retry-After": str(retry_after_s)})
     answer.force_close()
     return answer
 
@@ -235,6 +270,17 @@ async def form_of(request: web.Request) -> Mapping[str, str]:
     except (ValueError, LookupError):  # octets that are not of its charset, or an unknown charset
         raise web.HTTPBadRequest(text="the form cannot be read\n") from None
     return {name: value for name, value in fields.items() if isinstance(value, str)}
+
+
+def _token_of(request: web.Request) -> str | None:
+    """Return the token of a request, None if it has none."""
+    header = request.headers.get("Authorization", "")
+    return header.removeprefix(BEARER) if header.startswith(BEARER) else None
+
+
+def _certificate(leaf: bytes) -> str:
+    """Return the principal that a certificate is, whether it is one of an operator or not."""
+    return f"certificate {sha256(leaf).hexdigest()}"
 
 
 def address_of(request: web.Request) -> str:

@@ -8,19 +8,20 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication.backoff import network_of
-from sipmesh.routing.budget import Budget
+from sipmesh.server.console.access.connection import MOST_CONNECTIONS, MOST_OF_ADDRESS, ConsoleConnection, Places
 
 if TYPE_CHECKING:
-    from aiohttp.web_protocol import RequestHandler
+    import logging
 
-MOST_CONNECTIONS: Final = 128
-MOST_OF_ADDRESS: Final = 32
+    from aiohttp import web
+
+HANDSHAKES_A_SECOND: Final = 100
+"""Handshakes of one address."""
+
 HANDSHAKE_S: Final = 5.0
 LAST_REQUEST_S: Final = 30.0
 """Seconds after which a connection is closed with the next response; a browser opens another one."""
@@ -28,7 +29,7 @@ LAST_REQUEST_S: Final = 30.0
 LONGEST_S: Final = 60.0
 """Seconds after which a connection is closed, whatever it does."""
 
-LOOK_EVERY_S: Final = 0.5
+AGAIN_S: Final = 0.5
 BACKLOG: Final = 64
 RECEIVE_OCTETS: Final = 4_096
 """What waits for us in the kernel of one connection, which doubles it. All of it is decrypted in one go, and a TLS KeyUpdate of
@@ -36,23 +37,22 @@ RECEIVE_OCTETS: Final = 4_096
 
 
 class ConsoleListener:
-    """Accepts connections at *host* and *port*; *make* returns the handler of a connection. Raises OSError as `bind` does.
+    """Accepts connections at *host* and *port* for *server*. Raises OSError as `bind` does."""
 
-    If all places are taken, the oldest connection of the address with the most makes room. So some addresses that hold all of
-    them keep no operator out.
-    """
-
-    def __init__(self, host: str, port: int, context: ssl.SSLContext, make: Callable[[], RequestHandler]) -> None:
+    def __init__(
+        self, host: str, port: int, context: ssl.SSLContext, server: web.Server, logger: logging.Logger
+    ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family, backlog=BACKLOG)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_OCTETS)  # accepted sockets inherit it
         self._socket.setblocking(False)  # noqa: FBT003 - the method has no keyword
-        self._context, self._make = context, make
-        self._connections: Budget[asyncio.Task[None]] = Budget(MOST_OF_ADDRESS, MOST_CONNECTIONS)
+        self._context, self._server, self._logger = context, server, logger
+        self._places, self._turns = Places(), HandshakeTurns()
+        self._serving = set[asyncio.Task[None]]()
         self._accepting = asyncio.get_running_loop().create_task(self._accept())
 
     def __repr__(self) -> str:
-        return f"<ConsoleListener with {len(self._connections)} connections>"
+        return f"<ConsoleListener with {self._places!r}>"
 
     async def close(self) -> None:
         """Stop listening; connections end by themselves, or with their server."""
@@ -67,43 +67,46 @@ class ConsoleListener:
             try:
                 connected, remote = await loop.sock_accept(self._socket)
             except OSError:  # the peer is gone already, or there is no free descriptor
-                await asyncio.sleep(LOOK_EVERY_S)
+                await asyncio.sleep(AGAIN_S)
                 continue
-            address = network_of(str(remote[0]))
-            if self._connections.count(address) >= MOST_OF_ADDRESS:
-                connected.close()
-                continue
-            task = loop.create_task(self._serve(connected))
-            task.add_done_callback(partial(self._ended, address, connected))
-            displaced = self._connections.add(address, task)
-            if displaced is not None:
-                displaced.cancel()
+            connection = ConsoleConnection(self._server, self._places, connected, network_of(remote[0]), self._logger)
+            self._places.enter(connection)
+            task = loop.create_task(self._serve(connected, connection))
+            self._serving.add(task)
+            task.add_done_callback(self._serving.discard)
 
-    def _ended(self, address: str, connected: socket.socket, task: asyncio.Task[None]) -> None:
-        self._connections.remove(address, task)
-        if task.cancelled():  # also before it was served
-            connected.close()
-
-    async def _serve(self, connected: socket.socket) -> None:
-        """Serve one connection until it ends, or its time is over."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+    async def _serve(self, connected: socket.socket, connection: ConsoleConnection) -> None:
+        """Serve one connection until it ends, makes room for another one, or its time is over."""
         try:
-            transport, handler = await loop.connect_accepted_socket(
-                self._make, connected, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_S
+            await self._turns.turn_of(connection.principal)
+            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: connection, connected, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_S
             )
         except (OSError, ssl.SSLError):
+            connection.leave()
             connected.close()
             return
-        try:
-            await self._bound(transport, handler, began)
-        finally:
-            transport.abort()
+        if not await connection.ends_within(LAST_REQUEST_S):
+            connection.keep_alive(False)  # noqa: FBT003 - the method of aiohttp has no keyword
+            await connection.ends_within(LONGEST_S - LAST_REQUEST_S)
+        transport.abort()
 
-    async def _bound(self, transport: asyncio.Transport, handler: RequestHandler, began: float) -> None:
-        """Return when the connection is closed, or its time is over."""
-        loop = asyncio.get_running_loop()
-        while not transport.is_closing() and (age_s := loop.time() - began) < LONGEST_S:
-            if age_s >= LAST_REQUEST_S:
-                handler.keep_alive(False)  # noqa: FBT003 - the method of aiohttp has no keyword
-            await asyncio.sleep(LOOK_EVERY_S)
+
+class HandshakeTurns:
+    """Lets each address make `HANDSHAKES_A_SECOND`: a connection beyond waits, since a handshake costs a millisecond here."""
+
+    def __init__(self) -> None:
+        self._next = dict[str, float]()
+
+    def __repr__(self) -> str:
+        return f"<HandshakeTurns of {len(self._next)} addresses>"
+
+    async def turn_of(self, address: str) -> None:
+        """Wait for the turn of one handshake of *address*; so many wait as an address has connections."""
+        now = asyncio.get_running_loop().time()
+        if len(self._next) >= MOST_CONNECTIONS:
+            self._next = {one: at for one, at in self._next.items() if at > now}
+        at = min(max(self._next.get(address, 0.0), now), now + MOST_OF_ADDRESS / HANDSHAKES_A_SECOND)
+        self._next[address] = at + 1 / HANDSHAKES_A_SECOND
+        if at > now:
+            await asyncio.sleep(at - now)

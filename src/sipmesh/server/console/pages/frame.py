@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from sipmesh.errors import OperatorError, SipmeshError
-from sipmesh.server.console.access.guard import FORM_FIELD, OPERATOR, SESSION, form_of, must_come_from_our_pages
+from sipmesh.server.console.access.guard import FORM_FIELD, LOGIN, OPERATOR, SESSION, form_of, must_come_from_our_pages
 from sipmesh.server.console.network_map import HEIGHT
 from sipmesh.server.console.operations import OFFICER, NotAllowedError
 from sipmesh.server.console.operations import OPERATOR as OPERATOR_ROLE
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from sipmesh.server.console.operations import Operations
     from sipmesh.topology.view import ServerView
 
-LOGIN: Final = "/login"
 
 REFRESH_S: Final = 10
 """Seconds after which a page with live values is loaded again."""

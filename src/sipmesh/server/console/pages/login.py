@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from sipmesh.server.console.access.guard import COOKIE, FORM_FIELD, address_of, form_of, must_come_from_our_pages
+from sipmesh.server.console.access.guard import COOKIE, FORM_FIELD, LOGIN, address_of, form_of, must_come_from_our_pages
 from sipmesh.server.console.access.openid.flow import CALLBACK, PENDING_S
 from sipmesh.server.console.access.openid.metadata import OpenIdError
 from sipmesh.server.console.access.operator import CertificateLogin
 from sipmesh.server.console.access.secret_table import SECRET_OCTETS
-from sipmesh.server.console.pages.frame import LOGIN, see
+from sipmesh.server.console.pages.frame import see
 
 OPENID: Final = "/login/openid"
 BROWSER: Final = "__Host-sipmesh-openid"
@@ -63,11 +63,10 @@ class LoginPages:
 
     async def _log_in(self, request: web.Request) -> web.StreamResponse:
         """Begin a session with a code. The code is in the body, so it is in no URL and in no log of one."""
-        self._guard.must_have_failures_left(request)
         code = (await form_of(request)).get("code", "").strip(" ")
         secret = self._guard.operators.log_in(code)
         if secret is None:
-            self._guard.failed(request)
+            self._guard.failed(address_of(request))
             return self._shown(request, CODE_NOT_VALID, status=401)
         return _begun(secret)
 
@@ -85,10 +84,10 @@ class LoginPages:
 
     async def _go_to_provider(self, request: web.Request) -> web.StreamResponse:
         """Lead the browser to the OpenID provider; a cookie binds the answer to this browser."""
-        self._guard.must_have_failures_left(request)
+        self._guard.must_have_failures_left(_openid_of(request))
         browser = secrets.token_urlsafe(SECRET_OCTETS)
         try:
-            answer = see(await self._flow.begin(browser, address_of(request)))
+            answer = see(await self._flow.begin(browser))
         except OpenIdError as wrong:
             return self._refused(request, wrong)
         # The provider is another site: of cookies, a browser brings only those that are Lax from there.
@@ -103,7 +102,7 @@ class LoginPages:
         The answer is a page and no redirection: a browser sends no cookie that is Strict along a redirection that began at
         another site. The page leads to the map alone, whatever the request has.
         """
-        self._guard.must_have_failures_left(request)
+        self._guard.must_have_failures_left(_openid_of(request))
         try:
             login = await self._flow.finish(request.query, request.cookies.get(BROWSER, ""))
         except OpenIdError as wrong:
@@ -119,7 +118,7 @@ class LoginPages:
 
     def _refused(self, request: web.Request, wrong: OpenIdError) -> web.Response:
         """Say that the log-in was refused; only the log says why, since it has text of the provider and of the request."""
-        self._guard.refuse(request, f"OpenID: {wrong}")
+        self._guard.refuse(request, f"OpenID: {wrong}", _openid_of(request))
         return self._shown(request, OPENID_REFUSED, status=401)
 
     async def _log_out(self, request: web.Request) -> web.StreamResponse:
@@ -129,6 +128,11 @@ class LoginPages:
         answer = see(LOGIN)
         answer.del_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="Strict")
         return answer
+
+
+def _openid_of(request: web.Request) -> str:
+    """Return the principal of log-ins by OpenID that fail: they leave those with a code as they are."""
+    return f"OpenID {address_of(request)}"
 
 
 def _begun(secret: str) -> web.Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from sipmesh.server.management.publishing.publisher import DRAFT
 from sipmesh.server.management.replies import HISTORY, NETWORK, PLAN, VERSION, NetworkReply
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.server.typed_json import read
+from sipmesh.strict_json import read_json
 from sipmesh.topology.builder.link_changes import in_words
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class NetworkPages:
 
     async def _network(self, request: web.Request) -> NetworkReply:
         reply: NetworkReply | Encoded = await self._frame.read(request, NETWORK.name)
-        return read(NetworkReply, json.loads(reply.json)) if isinstance(reply, Encoded) else reply
+        return read(NetworkReply, read_json(reply.json)) if isinstance(reply, Encoded) else reply
 
     async def _draft(self) -> Loaded:
         """Return the draft; raises `OperatorError` with its problems."""

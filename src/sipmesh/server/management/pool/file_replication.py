@@ -40,6 +40,7 @@ from sipmesh.server.replication.document_store import DocumentStore, signers_of
 from sipmesh.server.replication.highest_number import HighestNumber
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_files import ManagementFiles, StoredFile
+from sipmesh.strict_json import read_json
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.role import Role
@@ -269,7 +270,7 @@ def _payload(server: str, name: str, number: int, content: bytes, key: ec.Ellipt
 def _opened(payload: bytes, server: str, number: int, key: ec.EllipticCurvePrivateKey) -> tuple[str, bytes]:
     """Return name and content of a signed file; raises `RemoteError` if it is not for *server*, or has another number."""
     try:
-        document = json.loads(payload)
+        document = read_json(payload)
         name, sealed = str(document["name"]), b64decode(document["sealed"], validate=True)
         if (document["server"], document["number"]) != (server, number):
             raise RemoteError(f"a file for {document['server']}", rule="rule R6", status=488)

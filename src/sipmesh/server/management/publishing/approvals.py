@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
+from sipmesh.strict_json import read_json
 from sipmesh.topology.document.operators.sshsig import LARGEST, UnusableKeyError, unarmoured
 from sipmesh.topology.versions.approval import (
     REJECTION,
@@ -144,7 +144,7 @@ def _rejected(rule: Approvals, wanted: Proposal, folder: Path) -> dict[str, str]
     found: dict[str, str] = {}
     for file in _newest_files(folder, REJECTION_SUFFIX):
         try:
-            fields = json.loads(_beginning(file))
+            fields = read_json(_beginning(file))
             why, signature = str(fields["why"]), unarmoured(str(fields["signature"]))
         except (OSError, ValueError, KeyError, TypeError, RecursionError, UnusableKeyError):
             continue

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,8 @@ from sipmesh.server.console.access.openid.id_token import check_id_token
 from sipmesh.server.console.access.openid.metadata import OpenIdError
 from sipmesh.server.console.access.openid.provider import OpenIdProvider
 from sipmesh.server.console.access.operator import OpenIdLogin
-from sipmesh.server.console.access.secret_table import SecretTable, hash_of
+from sipmesh.server.console.access.secret_table import hash_of
+from sipmesh.sip.text import is_digits
 
 if TYPE_CHECKING:
     from sipmesh.server.console.access.openid.metadata import ProviderMetadata
@@ -28,26 +30,43 @@ CALLBACK: Final = "/login/openid/callback"
 PENDING_S: Final = 600.0
 """Seconds for which a browser may stay at the provider."""
 
-MOST_PENDING: Final = 1000
-MOST_OF_ADDRESS: Final = 20
-"""Log-ins on their way of one address."""
-
 SESSION_S: Final = 3600.0
 """Seconds of a session: the provider may have taken the access away, which only a new log-in shows."""
 
 LONGEST_CODE: Final = 4096
+LONGEST_TIME: Final = 12
 LONGEST_NAME: Final = 64
 MOST_VALUES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """One log-in on its way. *browser* is the hash of a secret that only this browser has, *provider* the one it has gone to."""
+    """One log-in on its way, which began at *at*. Its secrets follow from *key* and *about*: nothing of it is stored.
 
-    provider: OpenIdProvider
-    browser: str
-    nonce: str = field(default_factory=lambda: secrets.token_urlsafe(24))
-    verifier: str = field(default_factory=lambda: secrets.token_urlsafe(48))
+    So nobody's log-ins displace those of others. *about* is the secret of the browser and the provider to which it went.
+    """
+
+    key: bytes = field(repr=False)
+    at: int
+    about: str = field(repr=False)
+
+    def _secret(self, name: str) -> bytes:
+        return hmac.digest(self.key, f"{name} {self.at} {self.about}".encode(), "sha256")
+
+    @property
+    def state(self) -> str:
+        """The state (RFC 6749 section 10.12), which only the browser that began can bring back."""
+        return f"{self.at}.{self._secret('state').hex()}"
+
+    @property
+    def nonce(self) -> str:
+        """The nonce, which the ID token has to have."""
+        return self._secret("nonce").hex()
+
+    @property
+    def verifier(self) -> str:
+        """The verifier of PKCE (RFC 7636 section 4.1)."""
+        return self._secret("verifier").hex()
 
     @property
     def challenge(self) -> str:
@@ -61,11 +80,11 @@ class OpenIdFlow:
 
     def __init__(self, view: Callable[[], ServerView], clock: Callable[[], float]) -> None:
         self._view, self._clock = view, clock
-        self._pending = SecretTable[_Pending](MOST_PENDING, PENDING_S, clock, most_of_owner=MOST_OF_ADDRESS)
+        self._key = secrets.token_bytes(32)
         self._provider: OpenIdProvider | None = None
 
     def __repr__(self) -> str:
-        return f"<OpenIdFlow with {len(self._pending)} log-ins on their way>"
+        return f"<OpenIdFlow to {self._provider!r}>"
 
     @property
     def is_on(self) -> bool:
@@ -73,20 +92,17 @@ class OpenIdFlow:
         console = self._view().loaded.topology.console
         return console is not None and console.openid is not None
 
-    async def begin(self, browser: str, address: str) -> str:
-        """Return the URL of the provider to which a browser goes; raises `OpenIdError`.
-
-        *browser* is a secret of this browser. At its *address*, the oldest of too many log-ins on their way is forgotten.
-        """
+    async def begin(self, browser: str) -> str:
+        """Return the URL of the provider to which a browser goes; raises `OpenIdError`. *browser* is a secret of this browser."""
         provider = self._current()
         metadata = await provider.metadata()
-        pending = _Pending(provider, hash_of(browser))
+        pending = self._pending(provider, int(self._clock()), browser)
         asked = {
             "response_type": "code",
             "client_id": provider.entry.client_id,
             "redirect_uri": self._redirect_uri,
             "scope": " ".join(dict.fromkeys(("openid", *provider.entry.scopes))),
-            "state": self._pending.add(pending, address),
+            "state": pending.state,
             "nonce": pending.nonce,
             "code_challenge": pending.challenge,
             "code_challenge_method": "S256",
@@ -97,14 +113,14 @@ class OpenIdFlow:
     async def finish(self, answer: Mapping[str, str], browser: str) -> OpenIdLogin:
         """Return the log-in for the *answer* of the provider, which the browser with the secret *browser* has brought.
 
-        The state counts once, for the browser that began. Raises `OpenIdError`.
+        The state counts for the browser that began, and for the provider to which it went. Raises `OpenIdError`.
         """
-        pending = self._pending.take(answer.get("state", ""))
-        if pending is None or not secrets.compare_digest(pending.browser, hash_of(browser)):
-            raise OpenIdError("its answer belongs to no log-in of this browser: the state differs, or was used")
-        provider = pending.provider
-        if provider is not self._current():
-            raise OpenIdError("the topology has another provider by now")
+        provider, state = self._current(), answer.get("state", "")
+        began = state.partition(".")[0]
+        pending = self._pending(provider, int(began) if is_digits(began) and len(began) <= LONGEST_TIME else 0, browser)
+        is_ours = secrets.compare_digest(pending.state.encode(), state.encode(errors="surrogatepass"))
+        if not browser or not is_ours or self._clock() - pending.at >= PENDING_S:
+            raise OpenIdError("its answer belongs to no log-in of this browser: the state differs, or is too old")
         metadata = await provider.metadata()
         _must_be_of(metadata, answer)
         if "error" in answer or not 0 < len(answer.get("code", "")) <= LONGEST_CODE:
@@ -117,6 +133,9 @@ class OpenIdFlow:
         subject, name = hash_of(str(claims["sub"])), _name(claims, entry.name_claim)
         ends_at = self._clock() + SESSION_S
         return OpenIdLogin(entry, subject, name, _values(claims, entry.claim), ends_at, self._clock)
+
+    def _pending(self, provider: OpenIdProvider, at: int, browser: str) -> _Pending:
+        return _Pending(self._key, at, f"{browser} {provider.entry.issuer} {provider.entry.client_id}")
 
     def _current(self) -> OpenIdProvider:
         """Return the provider of the topology in force; raises `OpenIdError` if there is none."""

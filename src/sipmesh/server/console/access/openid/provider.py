@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.server.console.access.openid.key_set import read_keys
 from sipmesh.server.console.access.openid.metadata import WELL_KNOWN, OpenIdError, ProviderMetadata
+from sipmesh.strict_json import read_json
 from sipmesh.topology.document.operators.openid import OpenIdAuthority
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
 
 def _object(body: bytes, url: str) -> Mapping[str, Any]:
     try:
-        found = json.loads(body)
+        found = read_json(body)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):

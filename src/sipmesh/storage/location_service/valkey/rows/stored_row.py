@@ -16,6 +16,7 @@ from sipmesh.errors import RemoteError
 from sipmesh.routing.registrar.binding import NEVER, Binding
 from sipmesh.sip.uri import SipUri
 from sipmesh.storage.location_service.valkey.keys import plain
+from sipmesh.strict_json import read_json
 
 if TYPE_CHECKING:
     from sipmesh.storage.location_service.valkey.rows.seal import Seal
@@ -96,7 +97,7 @@ def read_row(aor: str, name: bytes, value: bytes, seal: Seal) -> StoredRow | Non
     if text is None:
         return None
     try:
-        values = json.loads(text[1])
+        values = read_json(text[1])
         row = _row(aor, values)
         if row is None or plain(row.key.name).encode() != name:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sipmesh.topology.versions.strict_json import read_object
+from sipmesh.strict_json import read_object
 
 
 def test_an_object_is_read() -> None:
