@@ -121,6 +121,70 @@ async def test_call_to_a_temporary_gruu_tells_the_caller_nothing_to_guess_at(poo
         assert b"bob" not in alice.heard
 
 
+@pytest.mark.parametrize("server", [FE1, FE2])
+@pytest.mark.parametrize("shows", ["sip:bob@192.0.2.1", ""])
+@on_loop
+async def test_callee_of_a_temporary_gruu_stays_hidden_in_its_own_requests(
+    pool: Network, server: str, shows: str
+) -> None:
+    """Also a phone whose Contact, Via and User-Agent say who it is. The twin was called by its address, and is told."""
+    async with pool:
+        alice, desk = await pool.phone("alice", FE1), await device(pool, server)
+        for called, hides in ((await temporary(desk), True), (BOB, False)):
+            desk.contact = f"<{shows or called}>"
+            alice.heard.clear()
+            by_desk, by_alice = await talked(alice, desk, called)
+            for method in ("INVITE", "UPDATE", "INFO", "MESSAGE", "BYE"):
+                request = inside_of(by_desk, desk, method)
+                request.append("user-agent", "bobs phone")
+                await desk.send(request)
+                came = await alice.request_in(method)
+                assert came.has("p-asserted-identity") is not hides, method
+                assert (b"bob" in alice.heard) is not hides, alice.heard.decode()
+                await alice.reply(came, 488 if method == "INVITE" else 200)
+                assert (await desk.final(method=method)).status == (488 if method == "INVITE" else 200)
+                if method == "INVITE":
+                    await alice.request_in("ACK")
+                if method == "INFO":
+                    await alice.send(inside_of(by_alice, alice, "OPTIONS"))
+                    asked = await desk.request_in("OPTIONS")
+                    await desk.reply(asked, 200, [("user-agent", "bobs phone")])
+                    assert (await alice.final(method="OPTIONS")).status == 200
+
+
+async def talked(caller: Peer, callee: Peer, uri: str) -> tuple[Dialog, Dialog]:
+    """Call *uri*, which is of *callee*: the dialog as the callee has it, and as the caller has it."""
+    invite = caller.request("INVITE", uri)
+    await caller.send(invite)
+    came = await callee.request_in("INVITE")
+    await callee.reply(came, 200, [("user-agent", "bobs phone")])
+    by_caller = Dialog.of_caller(invite, await caller.final())
+    await caller.send(inside_of(by_caller, caller, "ACK"))
+    await callee.request_in("ACK")
+    return Dialog.of_callee(came, callee.tag), by_caller
+
+
+@on_loop
+async def test_caller_of_a_temporary_gruu_can_try_no_name_in_to(pool: Network) -> None:
+    """Neither where the call begins nor inside it: right and wrong names get the same answers."""
+    async with pool:
+        alice, desk = await pool.phone("alice", FE1), await device(pool, FE2)
+        hidden = await temporary(desk)
+        desk.contact = "<sip:bob@192.0.2.1>"
+        _, dialog = await talked(alice, desk, hidden)
+        statuses = []
+        for name in (BOB, "sip:carol@example.test"):
+            begins = alice.request("INVITE", hidden, to=f"<{name}>")
+            to, uri = inside_of(dialog, alice, "INFO"), inside_of(dialog, alice, "INFO")
+            to.replace("to", f"<{name}>;tag={desk.tag}")
+            uri.set_uri(f"{name.partition('@')[0]}@192.0.2.1")
+            statuses.append([(await alice.ask(asked)).status for asked in (begins, to, uri)])
+        assert statuses == [[404, 481, 404]] * 2
+        await desk.silent()
+        await alice.send(inside_of(dialog, alice, "INFO"))
+        assert (await desk.request_in("INFO")).uri == "sip:bob@192.0.2.1"
+
+
 @on_loop
 async def test_temporary_gruu_that_its_pool_has_not_made_is_no_address(pool: Network) -> None:
     """Twin: the same characters as they were made. What a user learns of one device leads to no other."""

@@ -549,23 +549,29 @@ def test_public_gruu_leads_to_one_device_of_its_user() -> None:
 
 @pytest.mark.parametrize(("sender", "who"), [(ALICES, ALICE), (MATE, ALICE), (FROM_EDGE, CAROL)])
 def test_temporary_gruu_is_opened_by_its_pool(sender: Sender, who: str) -> None:
-    outcome = decided(request("INVITE", hidden(), sender=who), sender)
+    outcome = decided(request("INVITE", hidden(), sender=who, to=hidden()), sender)
     assert outcome == ToUser(BOB, who, Instance(DESK_DEVICE.instance, registration_hash("reg-1")))
 
 
 def test_temporary_gruu_of_another_pool_goes_there_once() -> None:
     """A front end that gets one from another front end sends it nowhere, so that it goes in no circle."""
-    outcome = decided(request("INVITE", hidden(SECOND, b"theirs")), ALICES)
+    theirs = hidden(SECOND, b"theirs")
+    outcome = decided(request("INVITE", theirs, to=theirs), ALICES)
     assert (servers(outcome), outcome.identity if isinstance(outcome, Forward) else None) == (
         {"fe9.example.test"},
         ALICE,
     )
-    assert refusal(decided(request("INVITE", hidden(SECOND, b"theirs")), STRANGE_FRONT_END)) == (404, Code.OTHER_HOME)
+    assert refusal(decided(request("INVITE", theirs, to=theirs), STRANGE_FRONT_END)) == (404, Code.OTHER_HOME)
 
 
 @pytest.mark.parametrize("uri", [hidden(POOL, b"theirs"), hidden(THIRD), "sip:tgruu.x@example.test;gr", f"{BOB};gr"])
 def test_temporary_gruu_that_no_pool_of_ours_has_made_is_not_found(uri: str) -> None:
-    assert refusal(decided(request("INVITE", uri), ALICES)) == (404, Code.NO_ROUTE)
+    assert refusal(decided(request("INVITE", uri, to=uri), ALICES)) == (404, Code.NO_ROUTE)
+
+
+@pytest.mark.parametrize("to", [BOB, CAROL, f"{BOB};gr={URN}"])
+def test_request_for_a_temporary_gruu_names_no_user_in_to(to: str) -> None:
+    assert refusal(decided(request("INVITE", hidden(), to=to), ALICES)) == (404, Code.NO_ROUTE)
 
 
 @pytest.mark.parametrize("uri", [f"{BOB};gr={URN}", hidden()])

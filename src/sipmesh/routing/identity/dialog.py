@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.dialog_token import FlowSide, PeerSide, Side, owner_hash
-from sipmesh.routing.identity.privacy import is_anonymous, is_hidden
+from sipmesh.routing.identity.privacy import hides_user, leads_to_hidden_user
 from sipmesh.routing.identity.route_set import RouteSet
 from sipmesh.routing.identity.sender import ClientSender, Sender
 from sipmesh.routing.outcome import Answer, Drop, Forward
@@ -98,11 +98,11 @@ def refused_inside(
     if not (route_set.sent_as or sender.may_speak_as(request.from_, allowed)):
         why = f"From {shown(request.from_.uri)} is not the name of its sender in this dialog"
         return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
-    hides = is_to_hidden_initiator(route_set)
+    hides = is_of_hidden_user(route_set)
     if not (route_set.sent_to or (not hides and is_name_of(other, request.to, known.peers))):
         why = f"To {shown(request.to.uri)} is not the name of the other side of this dialog"
         return Answer(481, code=Code.NO_ROUTE, why=why)
-    if hides and isinstance(other, FlowSide) and is_anonymous(request.to) and not is_hidden(request.uri):
+    if hides and isinstance(other, FlowSide) and hides_user(request.to) and not leads_to_hidden_user(request.uri):
         return Answer(
             404, code=Code.NO_ROUTE, why="the other side hides, and the Request-URI is not its hidden Contact"
         )
@@ -116,13 +116,13 @@ def refused_inside(
     return refused
 
 
-def is_to_hidden_initiator(route_set: RouteSet) -> bool:
-    """Tell whether a request goes to the initiator of the dialog, who hides.
+def is_of_hidden_user(route_set: RouteSet) -> bool:
+    """Tell whether a user of the dialog hides: its initiator, or one who was called by a temporary GRUU.
 
-    Then its only name is the one in its first From, and its only address the Contact that it has shown: otherwise the other side
-    could guess names, and see by the answer which one is right.
+    Then the only names are those in the first From and To, and the only address of who hides is the one that it has shown:
+    otherwise the other side could guess names, and see by the answer which one is right.
     """
-    return route_set.dialog is not None and route_set.dialog.secret and not route_set.from_a
+    return route_set.dialog is not None and route_set.dialog.secret
 
 
 def is_name_of(side: Side, address: NameAddr, peers: Peers) -> bool:

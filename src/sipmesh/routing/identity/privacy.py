@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from sipmesh.routing.registrar.gruu import is_temporary
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Message
 from sipmesh.sip.rows import PRIVACY
@@ -55,10 +56,15 @@ def is_anonymous(address: NameAddr) -> bool:
     return address.is_sip and address.sip_uri.host == ANONYMOUS
 
 
+def hides_user(address: NameAddr) -> bool:
+    """Tell whether a From or To does not say who its user is: an anonymous one, or a temporary GRUU (RFC 5627 section 3.1.2)."""
+    return is_anonymous(address) or is_temporary(address.uri)
+
+
 def hides_identity(request: Message) -> bool:
     """Tell whether clients may not learn the asserted identity of the sender of a request (RFC 3325 section 9.3).
 
-    A sender with an anonymous From wants it hidden, unless Privacy is ``none``.
+    A sender whose From does not say who it is wants it hidden, unless Privacy is ``none``.
     """
     return _asks_for(request, _IDENTITY)
 
@@ -69,11 +75,11 @@ def hides_sender(request: Message) -> bool:
 
 
 def _asks_for(request: Message, values: frozenset[str]) -> bool:
-    """Tell whether Privacy has one of *values*, or From is anonymous; ``none`` takes both back."""
+    """Tell whether Privacy has one of *values*, or From hides its user; ``none`` takes both back."""
     if not request.present & PRIVACY:
-        return is_anonymous(request.from_)
+        return hides_user(request.from_)
     asked = privacy_of(request)
-    return _NONE not in asked and (not values.isdisjoint(asked) or is_anonymous(request.from_))
+    return _NONE not in asked and (not values.isdisjoint(asked) or hides_user(request.from_))
 
 
 def answer_hides_sender(response: Message) -> bool:
@@ -94,6 +100,11 @@ def unmet(request: Message) -> str:
     if "session" in asked:
         return "session"
     return "user" if "user" in asked and not is_anonymous(request.from_) else ""
+
+
+def leads_to_hidden_user(uri: str) -> bool:
+    """Tell whether a Request-URI is an address by which a user who hides is reached: a hidden Contact, or a temporary GRUU."""
+    return is_hidden(uri) or is_temporary(uri)
 
 
 def is_hidden(uri: str) -> bool:

@@ -78,7 +78,12 @@ def public_gruu(row: Binding) -> str:
 
 def is_to_hidden_user(request: Request) -> bool:
     """Tell whether a request is for a temporary GRUU: the caller may not learn whose it is."""
-    return _MARK in request.uri or _MARK in request.to.uri
+    return is_temporary(request.uri) or is_temporary(request.to.uri)
+
+
+def is_temporary(uri: str) -> bool:
+    """Tell whether a URI has the form of a temporary GRUU. The token is not checked."""
+    return _MARK in uri
 
 
 def pool_hash(pool: str) -> bytes:

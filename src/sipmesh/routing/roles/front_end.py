@@ -20,7 +20,7 @@ from sipmesh.routing.identity.dialog import (
 )
 from sipmesh.routing.identity.dialog_token import FlowSide, FlowToken, Side, owner_hash
 from sipmesh.routing.identity.home_rule import HomeRule
-from sipmesh.routing.identity.privacy import unmet
+from sipmesh.routing.identity.privacy import hides_user, unmet
 from sipmesh.routing.identity.route_set import Names, RouteSet
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
 from sipmesh.routing.outcome import (
@@ -245,10 +245,16 @@ def route(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEnd
 
 
 def to_gruu(uri: SipUri, request: Request, sender: Sender, facts: FrontEndFacts, who: str | None) -> Outcome:
-    """Route a request to the device that a GRUU names (RFC 5627 section 5.4); 404 for a GRUU that nobody of ours has made."""
+    """Route a request to the device that a GRUU names (RFC 5627 section 5.4); 404 for a GRUU that nobody of ours has made.
+
+    To is the name of the callee in the whole call. So a request for a temporary GRUU must not name a user in To: the callee would
+    speak under that name, and be asserted with it.
+    """
     device = public_device(uri)
     if device is not None:
         return ToUser(uri.aor, who, device)
+    if not hides_user(request.to):
+        return Answer(404, code=Code.NO_ROUTE, why="the request is for a temporary GRUU, and To names a user")
     opened = facts.gruus.open(uri)
     if opened is not None:
         return ToUser(opened.aor, who, opened.device)

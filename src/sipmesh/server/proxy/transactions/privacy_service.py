@@ -11,12 +11,13 @@ from sipmesh.routing.identity.privacy import (
     hide_answer_fields,
     hide_fields,
     hides_sender,
-    is_anonymous,
+    hides_user,
     is_hidden,
 )
 from sipmesh.routing.identity.tokens import Tokens
 from sipmesh.routing.media.origin import hide_user
 from sipmesh.routing.proxy.target_set import is_sips
+from sipmesh.routing.registrar.gruu import is_temporary
 from sipmesh.routing.target import FlowTarget, Target
 from sipmesh.sip.rows import PRIVACY, VIA
 from sipmesh.trust.evidence import LinkKind
@@ -62,19 +63,24 @@ class PrivacyService:
             copy.prepend("via", ours.value)
 
     def hide_answer(self, sent: SentBranch, response: Response) -> None:
-        """Hide a user in a response: one who asks for it, and one who has begun the dialog with an anonymous From.
+        """Hide a user in a response: one who asks for it, and one whose name in the dialog hides who it is.
 
         The Contact is removed if it is not known whose it is.
         """
         asks = bool(response.present & PRIVACY) and answer_hides_sender(response)
-        if asks or is_anonymous(sent.proxied.request.to):
+        if asks or hides_user(sent.proxied.request.to):
             self._hide_contact(response, self._answerers.owner_of(sent))
             hide_answer_fields(response)
             hide_user(response)
 
     def _hide_contact(self, message: Message, owner: bytes) -> None:
-        """Replace Contact by one that only *owner* gets back; an ACK, which has no identity here, needs none."""
+        """Replace Contact by one that only *owner* gets back; an ACK, which has no identity here, needs none.
+
+        A temporary GRUU stays: it names nobody, and leads to its device outside the dialog too (RFC 5627 section 3.1.2).
+        """
         contacts = message.contacts
+        if len(contacts) == 1 and is_temporary(contacts[0].uri):
+            return
         if not owner:
             message.remove("contact")
         elif contacts and contacts[0].uri != "*":
