@@ -11,7 +11,7 @@ from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.message import Request, Response
-from support.network import BOT, FE1, FE2, Network
+from support.network import BOT, EXAMPLE, FE1, FE2, FE3, POOL, Network
 from support.peer import Peer
 from support.running import on_loop, until
 from support.siblings import ONE, TWO, pair_of
@@ -20,6 +20,9 @@ from support.tiers import wide_after
 
 DEVICE = "urn:uuid:00000000-0000-1000-8000-000a95a0e128"
 PREMIUM = ("refer-to", "<sip:900123@premium.test>")
+SILENT = 501
+"""Requests of each of two users that wait for an answer: together more than one user may have."""
+
 TARGET_DIALOG = [("target-dialog", "c1;local-tag=1;remote-tag=2"), ("require", "tdialog")]
 
 
@@ -85,6 +88,29 @@ async def ringing_call(caller: Peer, callee: Peer) -> tuple[Request, Dialog]:
     while not (isinstance(ringing := await caller.receive(), Response) and ringing.status == 180):
         pass
     return came, Dialog.of_caller(invite, ringing)
+
+
+@on_loop
+async def test_callee_refers_no_carried_caller_while_it_rings(two_pools: Network) -> None:
+    """Also after more than a thousand requests of carried users that the server of their link has sent since."""
+    two_pools.of(EXAMPLE).add_users("alan", pool=POOL)
+    async with two_pools:
+        await two_pools.stop(FE2)  # so that both are carried by one link
+        alice, alan = await two_pools.phone("alice", FE3), await two_pools.phone("alan", FE3)
+        carol = await two_pools.phone("carol", FE1)
+        came, _ = await ringing_call(alice, carol)
+        for peer in (alice, alan):
+            await peer.send(*[peer.request("OPTIONS", f"sip:{carol.user}") for _ in range(SILENT)])
+            for _ in range(SILENT):
+                await carol.request_in("OPTIONS")
+        back = Dialog.of_callee(came, carol.tag)
+        assert (await carol.ask(transfer(back, carol))).status == 403
+        await carol.reply(came, 200)
+        while not (isinstance(taken := await alice.receive(), Response) and taken.status == 200):
+            pass
+        await carol.send(transfer(back, carol))
+        await alice.reply(await alice.request_in("REFER"), 202)
+        assert (await carol.final(method="REFER")).status == 202
 
 
 @pytest.mark.parametrize(("phone", "first", "second"), [(ONE, ONE, TWO), (ONE, TWO, ONE), (TWO, ONE, ONE)])

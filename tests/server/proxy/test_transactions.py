@@ -80,3 +80,17 @@ async def test_call_rings_until_its_branch_is_answered_or_forgotten(home: Networ
         assert (flow.rings(call_id), flow.rings("another")) == (True, False)
         forgotten.forget()
         assert not flow.rings(call_id)
+
+
+@on_loop
+async def test_call_from_the_peer_rings_until_its_final_response_or_its_end(home: Network) -> None:
+    """However many requests have come after it."""
+    async with home:
+        proxied, _ = await proxied_in(home)
+        flow, call_id = proxied.flow, proxied.request.call_id
+        for _ in range(2):
+            proxied.ring()
+        assert flow.rings(call_id)
+        for _ in range(2):
+            proxied.ring_no_more()
+            assert not flow.rings(call_id)

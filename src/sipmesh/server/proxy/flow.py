@@ -6,7 +6,6 @@ cycle is needed.
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.identity.alias import OwnerOf, nobody
@@ -37,9 +36,6 @@ MOST_REFUSED: Final = 1_024
 MOST_REFUSED_OF_STRANGERS: Final = 32
 """The same before a login: a challenged client sends one INVITE, and repeats it with credentials."""
 
-MOST_SEARCHED: Final = 1_000
-"""Received requests of one link among which the INVITE of a call that rings is searched, the newest first."""
-
 MOST_RESPONSES: Final = 10
 """Responses to one branch that count for nobody. A phone sends a few provisional ones, and one final one; under overload,
 each further one counts as a request of its sender."""
@@ -60,8 +56,8 @@ class Flow:
     password with which each user logged in. *mark* is the ``received`` and ``rport`` of the client's Via. *account* counts
     the requests of the link. *refresh* is the REGISTER that its phone repeats. *service_route* is the URI by which its phone
     reaches this server. *closed*: the link is gone. *refused* has the keys of INVITEs with a final refusal and without an ACK;
-    nothing else of them is kept. *ringing* are the calls among the branches that were sent. *owner_of* finds the user of an
-    alias.
+    nothing else of them is kept. *ringing* are the calls that ring, to the peer or from the peer. *owner_of* finds the user of
+    an alias.
 
     *challenged* is the login that was challenged last and has not been answered, None if there is none.
 
@@ -162,12 +158,7 @@ class Flow:
 
     def rings(self, call_id: str) -> bool:
         """Tell whether an INVITE of a new call waits for its final response here, to the peer or from the peer."""
-        if call_id in self.ringing:
-            return True
-        for proxied in islice(reversed(self.served.values()), MOST_SEARCHED):
-            if proxied.begins_call and proxied.request.call_id == call_id and not proxied.is_answered:
-                return True
-        return False
+        return call_id in self.ringing
 
     def refuse(self, key: str) -> None:
         """Remember the INVITE of *key* until its ACK arrives (RFC 3261 17.2.1); the oldest one is dropped at the limit."""
@@ -201,7 +192,7 @@ class ProxiedRequest:
     *identity* is the sender, as it is asserted to the next server. *begun* is the state of the dialog that the request starts,
     once it is known. *account* counts its branches and octets; *size* is the number of octets that are counted for the request
     itself. *registers* is the user whose REGISTER goes to another pool. *offered* is how the media of an INVITE that was accepted
-    are protected, where its answers are compared with it.
+    are protected, where its answers are compared with it. *rings*: it is counted among the calls of its link that ring.
     """
 
     __slots__ = (
@@ -216,6 +207,7 @@ class ProxiedRequest:
         "offered",
         "registers",
         "request",
+        "rings",
         "sent",
         "size",
         "transaction",
@@ -231,6 +223,7 @@ class ProxiedRequest:
         self.loop = self.registers = ""
         self.sent: dict[int, SentBranch] = {}
         self.account, self.size = flow.account, 0
+        self.rings = False
 
     @property
     def is_answered(self) -> bool:
@@ -241,6 +234,18 @@ class ProxiedRequest:
     def begins_call(self) -> bool:
         """Whether it is the INVITE of a new call."""
         return self.request.method == "INVITE" and self.request.to.tag is None
+
+    def ring(self) -> None:
+        """Count it among the calls that ring, if it begins one: nobody has accepted it yet."""
+        if self.begins_call and not self.rings:
+            self.rings = True
+            self.flow.ringing.add(self.request.call_id)
+
+    def ring_no_more(self) -> None:
+        """Stop counting it as a call that rings: its sender gets the final response, or is gone."""
+        if self.rings:
+            self.rings = False
+            self.flow.ringing.remove(self.request.call_id)
 
     def hold(self, size: int) -> None:
         """Count *size* octets for the request instead of the previous number."""

@@ -47,6 +47,7 @@ class ServerTransactions:
         """Start a server transaction for a request."""
         proxied = ProxiedRequest(flow, request, key, ServerTransaction(invite=request.method == "INVITE"))
         proxied.came_by = self.listener(flow)
+        proxied.ring()
         flow.served[key] = proxied
         return proxied
 
@@ -82,6 +83,7 @@ class ServerTransactions:
 
     def _call_ended(self, proxied: ProxiedRequest, status: int) -> None:
         """Count the final response of an INVITE; keep only its key for the ACK if it was refused, otherwise drop its body."""
+        proxied.ring_no_more()
         if proxied.context is not None and proxied.request.to.tag is None:
             self.calls_ended[min(status // 100, 6)] += 1
         if proxied.transaction.state is TransactionState.COMPLETED:
@@ -118,6 +120,7 @@ class ServerTransactions:
         """Serve a request no longer."""
         if proxied.size:
             proxied.hold(0)
+        proxied.ring_no_more()
         self.ending.discard(proxied)
         self.silent.discard(proxied)
         if proxied.flow.served.get(proxied.key) is proxied:
