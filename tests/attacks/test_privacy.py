@@ -268,17 +268,17 @@ async def test_link_of_two_users_says_which_of_them_hides(home: Network) -> None
         3,
         [
             (["sip:erin@partner.test"], 200),
-            ([], 403),
+            ([], 200),
             (["sip:alice@example.test"], 403),
             (["sip:x@other.test"], 403),
-            (["tel:+4420"], 403),
+            (["tel:+4420"], 200),
             (["sip:erin@partner.test", "sip:alice@example.test"], 403),
         ],
     ),
 )
 @on_loop
 async def test_partner_may_hide_a_user_whom_it_asserts(federation: Network, asserted: list[str], status: int) -> None:
-    """The callee is told no more than that. Without an assertion, or with one of another's user, nobody has called."""
+    """The callee is told no more than that. Without an assertion it is some user of the partner, with a wrong one nobody."""
     async with federation:
         bob = await federation.phone("bob", FE1)
         edge = await federation.peer_at(EDGE, LinkKind.PARTNER, "erin@partner.test", PARTNER_EDGE)
@@ -312,17 +312,80 @@ async def test_application_is_told_who_hides_and_may_hide_nobody_else(federation
             assert (await bot.ask(asked)).status == 403
 
 
+@pytest.mark.parametrize("privacy", ["id", "header;id;user", "none"])
 @on_loop
-async def test_partner_is_told_nothing_of_a_user_of_ours_who_hides(federation: Network) -> None:
-    """The partner's edge is given neither identity nor address, so that it refuses: nobody vouches for the caller there."""
+async def test_call_of_a_user_of_ours_who_hides_reaches_a_partner_and_tells_nothing(
+    federation: Network, privacy: str
+) -> None:
+    """Both organisations are ours. The call goes on in both directions; with Privacy ``none`` only the address is anonymous."""
     async with federation:
         alice, erin = await federation.phone("alice", FE1), await federation.phone("erin", PARTNER_FE)
-        rows = [*TELLING, ("privacy", "id")]
-        asked = alice.request("MESSAGE", "sip:erin@partner.test", rows, sender=hidden(alice))
-        assert (await alice.ask(asked)).status == 403
-        await alice.send(alice.request("MESSAGE", "sip:erin@partner.test"))
-        await erin.reply(await erin.request_in("MESSAGE"), 200)
-        assert (await alice.final()).status == 200
+        arrived = await invited(alice, erin, ("privacy", privacy))
+        hides = privacy != "none"
+        if hides:
+            assert not tells_of_alice(arrived, alice.address[1]), arrived.encode().decode()
+        assert arrived.values("p-asserted-identity") == ([] if hides else ["<sip:example.test>"])
+        await erin.reply(arrived, 200)
+        taken = await alice.final()
+        assert taken.status == 200
+        await alice.send(in_dialog_of_caller(alice, taken, "ACK"))
+        await erin.request_in("ACK")
+        await erin.send(in_dialog(erin, arrived, "INVITE", arrived.contacts[0].uri))
+        again = await alice.request_in("INVITE")
+        assert again.uri == NameAddr.parse(alice.contact).uri
+        await alice.reply(again, 488)
+        await alice.request_in("ACK")
+        told = await erin.final()
+        assert not (hides and tells_of_alice(told, alice.address[1]))
+        await alice.send(in_dialog_of_caller(alice, taken, "BYE"))
+        ended = await erin.request_in("BYE")
+        assert not (hides and tells_of_alice(ended, alice.address[1]))
+        await erin.reply(ended, 200)
+        assert (await alice.final(method="BYE")).status == 200
+
+
+@pytest.mark.parametrize("name", ["anonymous@anonymous.invalid;verstat=TN-Validation-Passed", "alice@example.test"])
+@on_loop
+async def test_partner_hides_nobody_behind_a_name_that_it_may_not_use(federation: Network, name: str) -> None:
+    """The twin is an anonymous From, with the domain of the partner as identity: not that of another partner."""
+    async with federation:
+        bob = await federation.phone("bob", FE1)
+        edge = await federation.peer_at(EDGE, LinkKind.PARTNER, "erin@partner.test", PARTNER_EDGE)
+        rows = [("privacy", "id")]
+        forged = edge.request("MESSAGE", "sip:bob@example.test", rows, sender=f"<sip:{name}>;tag=1")
+        assert (await edge.ask(forged)).status == 403
+        await bob.silent()
+        await edge.send(edge.request("MESSAGE", "sip:bob@example.test", [("privacy", "none")], sender=hidden(edge)))
+        arrived = await bob.request_in("MESSAGE")
+        assert arrived.values("p-asserted-identity") == ["<sip:partner.test>"]
+
+
+@pytest.mark.parametrize(("status", "field"), [(401, "www-authenticate"), (407, "proxy-authenticate")])
+@pytest.mark.parametrize("privacy", ["", "id", "none"])
+@on_loop
+async def test_partner_and_trunk_get_no_answer_to_a_challenge_from_a_caller_who_hides(
+    federation: Network, status: int, field: str, privacy: str
+) -> None:
+    """Not even of a phone that answers an earlier challenge again. The twins hide nothing, and are challenged."""
+    federation.starts = (FE1, EDGE)
+    credentials = "authorization" if status == 401 else "proxy-authorization"
+    async with federation:
+        alice = await federation.phone("alice", FE1)
+        edge = await federation.peer_at(EDGE, LinkKind.PARTNER, "erin@partner.test", PARTNER_EDGE)
+        bot = await federation.peer(FE1, "bot", credentials=BOT)
+        bot.user = f"room@{BOT}"
+        for callee, realm in ((edge, "partner.test"), (bot, "asterisk")):
+            challenge = f'Digest realm="{realm}", nonce="n2", algorithm=MD5'
+            made = answer([parse_challenge(challenge)], "alice", "x", "INVITE", f"sip:{callee.user}", "c", 1)
+            rows = [(credentials, made), *([("privacy", privacy)] if privacy else [])]
+            arrived = await invited(alice, callee, *rows)
+            hides = privacy != "none"
+            assert arrived.has(credentials) is not hides
+            await callee.reply(arrived, status, [(field, challenge)])
+            told = await alice.final()
+            assert (told.status, told.has(field)) == ((433, False) if hides else (status, True))
+            assert ("hides its sender" in (told.first("warning") or "")) is hides
+            await callee.request_in("ACK")
 
 
 @pytest.mark.parametrize("answers", [[("privacy", "header")], []])

@@ -333,6 +333,71 @@ async def test_alias_in_a_domain_of_a_weaker_policy_weakens_no_call(example: Org
         assert (await kim.request_in("INVITE")).body == CLEAR
 
 
+ANONYMOUS = "sip:anonymous@anonymous.invalid"
+
+
+async def talking_in_secret(caller: Peer, callee: Peer, *, to: str | None = None) -> tuple[Dialog, Dialog]:
+    """Call as a caller who hides: the dialog as the callee has it, and as the caller has it."""
+    invite = caller.request("INVITE", f"sip:{callee.user}", sender=f"<{ANONYMOUS}>;tag={caller.tag}", to=to)
+    await caller.send(invite)
+    came = await callee.request_in("INVITE")
+    await callee.reply(came, 200)
+    by_caller = Dialog.of_caller(invite, await caller.final())
+    await caller.send(inside_of(by_caller, caller, "ACK"))
+    await callee.request_in("ACK")
+    return Dialog.of_callee(came, callee.tag), by_caller
+
+
+@pytest.mark.parametrize("server", [FE1, FE2])
+@on_loop
+async def test_anonymous_name_weakens_no_call_from_inside(example: Organisation, server: str) -> None:
+    """Of a hidden caller to the callee, and of a callee to whom the caller gives one. The twin is in the weaker domain."""
+    example.document["sip_domains"] = ["example.test", "lab.test"]
+    example.document["media"] = {"default": "encrypted-required", "domains": {"lab.test": "any"}}
+    example.write()
+    example.issue_all()
+    users = Users(example.load().users_url)
+    for name in ("lee", "kim"):
+        users.add(f"{name}@lab.test", f"{name}-secret")
+    users.close()
+    async with Network((example,), starts=(FE1, FE2)) as network:
+        lee, bob = await network.phone("lee@lab.test", server), await network.phone("bob", FE1)
+        kim = await network.phone("kim@lab.test", FE1)
+        by_lee, _ = await talking_in_secret(bob, lee)
+        refused_for(await lee.ask(with_body(inside_of(by_lee, lee, "INVITE"), CLEAR)))
+        _, by_lee = await talking_in_secret(lee, bob, to=f"<{ANONYMOUS}>")
+        refused_for(await lee.ask(with_body(inside_of(by_lee, lee, "INVITE"), CLEAR)))
+        await bob.silent()
+        by_lee, _ = await talking_in_secret(kim, lee)
+        await lee.send(with_body(inside_of(by_lee, lee, "INVITE"), CLEAR))
+        came = await kim.request_in("INVITE")
+        await answered(kim, came, 200, CLEAR)
+        assert (await lee.final()).body == CLEAR
+
+
+@on_loop
+async def test_policy_of_a_partner_holds_in_a_call_of_a_user_whom_it_hides(federation: Network) -> None:
+    """The edge knows the partner by its link, so that the front ends leave it to the edge, in both directions."""
+    with_media(federation, "encrypted-required", "any")
+    example, partner = federation.organisations
+    theirs = f"{PARTNER_EDGES}:{partner.ports[PARTNER_EDGE][LinkKind.PARTNER]}"
+    for policy, passes in (("any", True), ("encrypted-required", False)):
+        example.federate(EDGES, [partner.as_partner(edge=theirs, media=policy)])
+        async with federation:
+            bob, erin = await federation.phone("bob", FE1), await federation.phone("erin", PARTNER_FE)
+            by_bob, by_erin = await talking_in_secret(erin, bob)
+            for sender, receiver, dialog in ((bob, erin, by_bob), (erin, bob, by_erin)):
+                asked = with_body(inside_of(dialog, sender, "INVITE"), CLEAR)
+                if passes:
+                    await sender.send(asked)
+                    await answered(receiver, await receiver.request_in("INVITE"), 200, CLEAR)
+                    assert (await sender.final()).body == CLEAR
+                    await sender.send(inside_of(dialog, sender, "ACK"))
+                    await receiver.request_in("ACK")
+                else:
+                    refused_for(await sender.ask(asked))
+
+
 @on_loop
 async def test_new_topology_changes_the_policy(home: Network) -> None:
     async with home:

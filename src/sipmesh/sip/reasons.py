@@ -38,6 +38,7 @@ REASONS: Final = {
     422: "Session Interval Too Small",
     423: "Interval Too Brief",
     428: "Use Identity Header",
+    433: "Anonymity Disallowed",
     429: "Provide Referrer Identity",
     430: "Flow Failed",
     439: "First Hop Lacks Outbound Support",

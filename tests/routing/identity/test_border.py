@@ -115,6 +115,17 @@ def test_clients_see_what_was_verified_and_partners_do_not(kind: LinkKind, *, pr
     assert asked.has("verified-identity") is kept
 
 
+@pytest.mark.parametrize("field", ["authorization", "proxy-authorization"])
+@pytest.mark.parametrize("kind", [LinkKind.SERVER, LinkKind.PARTNER])
+def test_request_that_hides_its_sender_has_no_credentials(kind: LinkKind, field: str) -> None:
+    for hidden in (False, True):
+        asked = request(
+            "INVITE", BOB, (field, 'Digest username="a", realm="partner.test", nonce="n", uri="x", response="r"')
+        )
+        BORDER.release(asked, kind, PARTNERS, private=hidden, hidden=hidden)
+        assert asked.has(field) is not hidden
+
+
 def test_edge_verifies_nobody_of_ours() -> None:
     asked = request("INVITE", BOB, ("verified-identity", f"<{ALICE}>"))
     BORDER.admit_request(asked, FROM_EDGE)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.messages import ALICE, BOB, BOBS, CAROL, FROM_BOT, OURS, PARTNERS, request
+from routing.messages import ALICE, BOB, BOBS, CAROL, FROM_BOT, FROM_PARTNER, OURS, PARTNERS, request
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.border import Border
 from sipmesh.routing.identity.realm import Realms
@@ -99,6 +99,21 @@ def test_removed_challenge_turns_401_into_403(status: int) -> None:
     of_a_trunk = answered(status, (field, 'Digest realm="trunk.test", nonce="n"'))
     settle(of_a_trunk, ASKED, FROM_BOT, BORDER, "fe1.example.test")
     assert (of_a_trunk.status, of_a_trunk.has(field)) == (status, True)
+
+
+@pytest.mark.parametrize("privacy", ["id", "none"])
+@pytest.mark.parametrize("status", [401, 407, 183, 494])
+def test_challenge_does_not_reach_the_sender_of_a_request_that_hides_it(status: int, privacy: str) -> None:
+    """From no sender, and in no other response. The twin hides nobody."""
+    asked = request("INVITE", BOB, ("privacy", privacy), sender="sip:anonymous@anonymous.invalid")
+    for sender, realm in ((FROM_BOT, "trunk.test"), (FROM_PARTNER, "partner.test")):
+        for field in ("www-authenticate", "proxy-authenticate"):
+            told = respond(asked, status, headers=[(field, f'Digest realm="{realm}", nonce="n"')])
+            settle(told, asked, sender, BORDER, "fe1.example.test")
+            hides, refuses = privacy == "id", status in {401, 407}
+            assert told.has(field) is not hides
+            assert told.status == (433 if hides and refuses else status)
+            assert told.has("warning") is (hides and refuses)
 
 
 @given(

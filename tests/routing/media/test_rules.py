@@ -51,6 +51,16 @@ def test_withheld_sender_has_the_policy_of_its_identity() -> None:
     assert RULES.policy(hidden, None, None) is REQUIRED
 
 
+def test_other_side_that_hides_has_the_policy_of_its_user() -> None:
+    """The strictest one, if it is not known who it is. Outside a dialog, the Request-URI says for whom the request is."""
+    inside = request("INVITE", "sip:x@192.0.2.9", sender=LAB, to="sip:anonymous@anonymous.invalid", to_tag="2")
+    assert RULES.policy(inside, LAB, None, LAB) is ANY
+    assert RULES.policy(inside, LAB, None, ALICE) is REQUIRED
+    assert RULES.policy(inside, LAB, None) is REQUIRED
+    outside = request("INVITE", LAB, sender=LAB, to="sip:anonymous@anonymous.invalid")
+    assert RULES.policy(outside, LAB, None) is ANY
+
+
 def test_request_uri_counts_outside_a_dialog_only() -> None:
     assert RULES.policy(request("INVITE", ALICE, sender=LAB, to=LAB), None, None) is REQUIRED
     assert RULES.policy(request("INVITE", ALICE, sender=LAB, to=LAB, to_tag="2"), None, None) is ANY

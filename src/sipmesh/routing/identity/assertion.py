@@ -167,7 +167,9 @@ def of_partner_inside(request: Request, sender: ServerSender) -> str | None:
     """Give the identity that an edge asserts inside a dialog: the From, if *sender* may use its domain; else None."""
     if is_anonymous(request.from_):
         claims = asserted(request)
-        return claims[0].aor if claims and sender.may_use(claims[0], sender.peer.asserts) else None
+        if not claims:
+            return domain_of(sender)
+        return claims[0].aor if sender.may_use(claims[0], sender.peer.asserts) else None
     uri = from_uri(request)
     return uri.aor if uri is not None and uri.host in sender.peer.asserts else None
 
@@ -175,10 +177,25 @@ def of_partner_inside(request: Request, sender: ServerSender) -> str | None:
 def of_border(request: Request, sender: ServerSender) -> str | Answer:
     """Give the identity of a request outside dialogs at an edge: the From, or if that is anonymous what *sender* asserts.
 
-    Each assertion has been checked (`refused_assertion`). An anonymous From without one comes from nobody: refused.
+    Each assertion has been checked (`refused_assertion`). A partner that asserts nobody tells who calls only that it is a user of
+    the partner (`domain_of`). An anonymous From of a server of ours without an assertion comes from nobody: refused.
     """
-    claims = asserted(request) if is_anonymous(request.from_) and not request.from_.has_verstat else []
-    return claims[0].aor if claims else by_from(request, sender, sender.peer.asserts)
+    if not is_anonymous(request.from_) or request.from_.has_verstat:
+        return by_from(request, sender, sender.peer.asserts)
+    claims = asserted(request)
+    who = claims[0].aor if claims else domain_of(sender)
+    return by_from(request, sender, sender.peer.asserts) if who is None else who
+
+
+def domain_of(sender: ServerSender) -> str | None:
+    """Give the identity of a user whom a partner withholds: the domain of the partner, without a user; None for other senders.
+
+    The organisation that has proved its edge answers for its users. It removes P-Asserted-Identity of who hides before the
+    request leaves it (RFC 3325 section 5). Of several domains the first one stands for the partner.
+    """
+    if sender.kind is not LinkKind.PARTNER or not sender.peer.asserts:
+        return None
+    return f"sip:{min(sender.peer.asserts)}"
 
 
 def from_uri(request: Request) -> SipUri | None:

@@ -128,15 +128,20 @@ class Border:
         domains = self._speaks_for(sender)
         response.keep([row for row in response.rows if self._may_answer(row, sender, domains)])
 
-    def release(self, request: Message, kind: LinkKind, domains: frozenset[str], *, private: bool) -> None:
+    def release(
+        self, request: Message, kind: LinkKind, domains: frozenset[str], *, private: bool, hidden: bool = False
+    ) -> None:
         """Remove the fields that the receiver may not see: a peer that speaks for *domains*, on a link of *kind*.
 
         Only for a request with a bit of `ON_THE_WAY_OUT`. *private*: the sender asked for privacy. Then clients and partners
-        do not learn who redirected the call.
+        do not learn who redirected the call. *hidden*: nobody may learn by the request who its sender is. Credentials tell: a
+        phone sends those for an earlier challenge again.
         """
         request.keep([row for row in request.rows if self._may_see(row, kind, domains)])
         if private and kind is not LinkKind.SERVER:
             request.keep([row for row in request.rows if row.name not in OWN and row.name not in VERIFIED])
+        if hidden:
+            request.keep([row for row in request.rows if row.name not in CREDENTIALS])
 
     def _may_ask(self, row: Row, sender: Sender, domains: frozenset[str]) -> bool:
         if row.name in REMOVED or row.name in CHALLENGES or (row.name in INSIDE and is_for_users(sender)):

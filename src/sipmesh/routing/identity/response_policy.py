@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.assertion import ASSERTED, remove_foreign_assertion
 from sipmesh.routing.identity.border import IN_RESPONSES, TABLE
-from sipmesh.routing.identity.realm import UNAUTHORIZED, lacks_challenge
+from sipmesh.routing.identity.privacy import hides_identity
+from sipmesh.routing.identity.realm import CHALLENGES, UNAUTHORIZED, lacks_challenge
 from sipmesh.sip.digest import parse_challenge
 from sipmesh.sip.reasons import REASONS
 from sipmesh.sip.rows import CALL_ID, CSEQ, FROM, P_ASSERTED_IDENTITY, TO, VIA, next_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sipmesh.sip.rows import Row
 
 FORBIDDEN: Final = 403
+ANONYMITY_DISALLOWED: Final = 433
 OF_REGISTRATIONS: Final = frozenset({"path", "service-route", "p-associated-uri"})
 _TAG: Final = ";tag="
 _ONCE: Final[i64] = FROM | TO | CALL_ID | CSEQ
@@ -32,16 +34,24 @@ def settle(response: Response, request: Request, sender: Sender, border: Border,
 
     *sender* is the peer that sent the response. *here* is our host name, for the Warning. Raises `RemoteError` if it is the
     response to another request.
+
+    A challenge does not reach the sender of a request that hides it: the answer to a challenge has the name of a user, and a
+    digest of the password. A 401 or 407 becomes 433 then: the callee wants to know who calls (RFC 5079).
     """
     if not repeats(response, request):
         restore(response, request)
     if response.present & P_ASSERTED_IDENTITY:
         remove_foreign_assertion(response, sender)
+    hidden = bool(response.present & IN_RESPONSES or response.status in UNAUTHORIZED) and hides_identity(request)
     if response.present & IN_RESPONSES:
         border.admit_response(response, sender)
+        if hidden:
+            response.keep([row for row in response.rows if row.name not in CHALLENGES])
     if response.status in UNAUTHORIZED and lacks_challenge(response):
-        response.status, response.reason = FORBIDDEN, REASONS[FORBIDDEN]
-        response.append("warning", f'399 {here} "refused: identity, a challenge that its sender may not make"')
+        response.status = ANONYMITY_DISALLOWED if hidden else FORBIDDEN
+        response.reason = REASONS[response.status]
+        why = "a request that hides its sender answers none" if hidden else "one that its sender may not make"
+        response.append("warning", f'399 {here} "refused: identity, a challenge: {why}"')
 
 
 def settle_registration(response: Response, request: Request) -> None:

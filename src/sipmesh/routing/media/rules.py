@@ -39,18 +39,19 @@ class MediaRules:
         object.__setattr__(self, "most", strictest(list(self.domains.values())))
         object.__setattr__(self, "differ", any(policy is not self.most for policy in policies))
 
-    def policy(self, request: Request, identity: str | None, partner: str | None) -> MediaPolicy:
+    def policy(self, request: Request, identity: str | None, partner: str | None, hidden: str = "") -> MediaPolicy:
         """Give the policy for *request*, its responses and its ACK. *partner* is the name that a link has proved, or None.
 
         An edge knows the partner by its link, and its policy holds. A front end goes by the names: of *identity*, which was
         proved, From and To, which the dialog token holds, and outside a dialog the Request-URI. The policy of a partner
-        comes before that of our own domains, and the strictest one holds of several.
+        comes before that of our own domains, and the strictest one holds of several. *hidden* is the user whom an anonymous To
+        hides inside a dialog, "" if it is not known: then the strictest policy of our domains counts for that side.
         """
         if partner is not None:
             return self.links.get(partner, self.most)
         if not self.differ:
             return self.most
-        hosts = self._hosts(request, identity)
+        hosts = self._hosts(request, identity, hidden)
         theirs = [self.partners[host] for host in hosts if host in self.partners]
         return strictest(theirs or [self.domains.get(host, self.most) for host in hosts])
 
@@ -66,11 +67,15 @@ class MediaRules:
         named = self._of(self._domain_of(request.to.uri)) or self.most
         return asked is not None and is_weaker(named, asked)
 
-    def _hosts(self, request: Request, identity: str | None) -> list[str]:
-        hosts = [self._domain_of(request.from_.uri), self._domain_of(request.to.uri)]
-        if identity is not None:
-            hosts = [host for host in (*hosts, host_of(identity)) if host != ANONYMOUS]
+    def _hosts(self, request: Request, identity: str | None, hidden: str) -> list[str]:
+        """Give the host of each side. An anonymous name counts as another host, unless it is known who it is."""
+        sender, called = self._domain_of(request.from_.uri), self._domain_of(request.to.uri)
         asked = self._domain_of(request.uri) if request.to.tag is None else NO_HOST
+        if identity is not None and sender == ANONYMOUS:
+            sender = host_of(identity)
+        if called == ANONYMOUS and (hidden or self._of(asked) is not None):
+            called = host_of(hidden) or asked
+        hosts = [sender, called, *([host_of(identity)] if identity is not None else [])]
         return [*hosts, asked] if self._of(asked) is not None else hosts
 
     def _domain_of(self, uri: str) -> str:

@@ -130,6 +130,11 @@ class FlowTable:
             return self._server(start.name)
         return self._partner(start.name, past if start.past else None)
 
+    def user_at(self, target: FlowTarget) -> str:
+        """Return the user of this server whom *target* leads to; "" if the user's link is gone."""
+        flow = self._flow(target)
+        return "" if flow is None else next((user for user in flow.users if owner_hash(user) == target.owner), "")
+
     def side_name(self, link: Link) -> str:
         """Return the name of the peer of *link* in dialog tokens: its pool, or the partner's name; the link may be opening."""
         if link.kind is LinkKind.SERVER:

@@ -44,7 +44,7 @@ class ForwardingParts:
         self.identity = IdentityService(
             peers.gatekeeper, lambda: peers.certificates.presented.of(LinkKind.SERVER), peers.peer_log
         )
-        self.media = MediaGuard(view.name, media_rules(view, self._homes.owner_of), self.refusals)
+        self.media = MediaGuard(view.name, media_rules(view, self._homes.owner_of), self.refusals, peers.flow_table)
         self.relay = self._relay(setup, peers)
 
     def __repr__(self) -> str:

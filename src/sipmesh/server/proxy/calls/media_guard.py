@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.routing.identity.privacy import is_anonymous
 from sipmesh.routing.identity.sender import ClientSender, ServerSender
 from sipmesh.routing.media.judgement import NEGOTIATES, MediaFault, fault_in, offered_in
 from sipmesh.routing.outcome import Answer
-from sipmesh.routing.target import ServerTarget
+from sipmesh.routing.target import FlowTarget, ServerTarget, Target, server_of
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from sipmesh.routing.media.rules import MediaRules
     from sipmesh.routing.outcome import Forward
     from sipmesh.server.proxy.flow import Flow, ProxiedRequest, SentBranch
+    from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.message_refusals import MessageRefusals
     from sipmesh.sip.message import Request, Response
 
 FIRST_FINAL: Final = 200
 FIRST_FAILURE: Final = 300
 CALL_DOES_NOT_EXIST: Final = 481
+JUDGES: Final = frozenset({Role.FRONT_END, Role.EDGE})
+"""Roles of the servers that judge media."""
+
 MISLEADING: Final = MediaFault(
     Code.MEDIA_NOT_ENCRYPTED, "To is in a domain whose media policy is weaker than that of the Request-URI"
 )
@@ -30,8 +36,8 @@ MISLEADING: Final = MediaFault(
 class MediaGuard:
     """Judges what agrees on media by *rules*, of the topology in force. *here* is our host name, for the Warning."""
 
-    def __init__(self, here: str, rules: MediaRules, refusals: MessageRefusals) -> None:
-        self._here, self.rules, self._refusals = here, rules, refusals
+    def __init__(self, here: str, rules: MediaRules, refusals: MessageRefusals, flow_table: FlowTable) -> None:
+        self._here, self.rules, self._refusals, self._flow_table = here, rules, refusals, flow_table
 
     def __repr__(self) -> str:
         return f"<MediaGuard {self.rules.most}>"
@@ -44,7 +50,8 @@ class MediaGuard:
         if request.method == "INVITE" and self.rules.misleads(request, by_client=isinstance(flow.sender, ClientSender)):
             fault = MISLEADING
         elif request.body:
-            policy = self.rules.policy(request, outcome.identity, _partner_of(flow) or _partner_in(outcome))
+            partner = _partner_of(flow) or _partner_in(outcome)
+            policy = self._policy_towards(outcome.targets[0], request, outcome.identity, partner)
             fault = fault_in(request, policy)
         return self._answer(fault, fault.status) if fault is not None else None
 
@@ -78,8 +85,25 @@ class MediaGuard:
         return self._refusals.record(flow, request, answer)
 
     def _policy(self, proxied: ProxiedRequest, sent: SentBranch) -> MediaPolicy:
-        partner = _partner_of(proxied.flow) or _partner_of(sent.flow)
-        return self.rules.policy(proxied.request, proxied.identity, partner)
+        partner, context = _partner_of(proxied.flow) or _partner_of(sent.flow), proxied.context
+        target = context.branches[sent.number].target if context is not None else None
+        return self._policy_towards(target, proxied.request, proxied.identity, partner)
+
+    def _policy_towards(
+        self, target: Target | None, request: Request, identity: str | None, partner: str | None
+    ) -> MediaPolicy:
+        """Give the policy for a request to *target*, and for its responses.
+
+        Inside the dialog of a caller who hides, To does not say who that is. The server with the link of this user knows, and an
+        edge knows the partner. So another front end and an edge judge the request instead of this server.
+        """
+        if partner is not None or request.to.tag is None or not is_anonymous(request.to):
+            return self.rules.policy(request, identity, partner)
+        if isinstance(target, FlowTarget):
+            return self.rules.policy(request, identity, None, self._flow_table.user_at(target))
+        peer = self._flow_table.view.trusted.get(server_of(target, _first_name(target))) if target is not None else None
+        is_judged_there = peer is not None and peer.role in JUDGES
+        return MediaPolicy.ANY if is_judged_there else self.rules.policy(request, identity, None)
 
     def _answer(self, fault: MediaFault, status: int) -> Answer:
         return Answer(status, headers=fault.headers(self._here), code=fault.code, why=fault.why)
@@ -89,6 +113,10 @@ def _partner_of(flow: Flow) -> str | None:
     """Give the name of the partner that *flow* leads to, or None."""
     sender = flow.sender
     return sender.peer.name if isinstance(sender, ServerSender) and sender.kind is LinkKind.PARTNER else None
+
+
+def _first_name(target: Target) -> str:
+    return target.names[0] if isinstance(target, ServerTarget) else ""
 
 
 def _partner_in(outcome: Forward) -> str | None:

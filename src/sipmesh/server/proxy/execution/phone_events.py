@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sipmesh.routing.events.reference import EARLY_REFERENCE
-from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.outcome import (
     Answer,
     Forward,
@@ -50,10 +49,7 @@ class PhoneEvents:
 
     def _owner_of(self, target: Target) -> str:
         """Give the user whose phone at this server is the *target*; "" if it is none."""
-        reached = self._flow_table.find(Start(0, target)) if isinstance(target, FlowTarget) else None
-        if reached is None or not isinstance(target, FlowTarget):
-            return ""
-        return next((user for user in reached.users if owner_hash(user) == target.owner), "")
+        return self._flow_table.user_at(target) if isinstance(target, FlowTarget) else ""
 
     def refused_early(self, request: Request, outcome: Forward) -> Answer | None:
         """Refuse a REFER to a phone of this server inside a call that still rings: nobody has accepted the call yet."""

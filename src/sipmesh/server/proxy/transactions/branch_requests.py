@@ -122,7 +122,9 @@ class BranchRequests:
 
     def _strip(self, copy: Request, flow: Flow) -> None:
         """Remove what the peer of *flow* may not see."""
-        self.border.release(copy, flow.link.kind, self._flow_table.domains_of(flow), private=hides_history(copy))
+        domains = self._flow_table.domains_of(flow)
+        private, hidden = hides_history(copy), hides_identity(copy)
+        self.border.release(copy, flow.link.kind, domains, private=private, hidden=hidden)
 
     def _recorded_path(self, request: Request, target: Target, flow: Flow) -> str:
         """Give the token for our Record-Route in a dialog of a carried user; "" for other dialogs."""
