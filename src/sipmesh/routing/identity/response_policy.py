@@ -50,7 +50,7 @@ def settle(response: Response, request: Request, sender: Sender, border: Border,
     if response.status in UNAUTHORIZED and lacks_challenge(response):
         response.status = ANONYMITY_DISALLOWED if hidden else FORBIDDEN
         response.reason = REASONS[response.status]
-        why = "a request that hides its sender answers none" if hidden else "one that its sender may not make"
+        why = "a request that hides its sender answers none" if hidden else "its sender may not make it"
         response.append("warning", f'399 {here} "refused: identity, a challenge: {why}"')
 
 
