@@ -13,9 +13,9 @@ import typer
 from sipmesh.cli.diagnosis.status import status
 from sipmesh.cli.place import Place
 from sipmesh.errors import OperatorError
-from sipmesh.server.management.replies import ManagerReply, MemberReply, NetworkReply, ServerReply
+from sipmesh.server.management.replies import ManagerReply, MemberReply, NetworkReply, PeerReply, ServerReply
 from sipmesh.server.management.server_faults import Fault
-from sipmesh.server.replication.server_status import ShownCertificate
+from sipmesh.server.replication.server_status import PeerKind, ShownCertificate
 from sipmesh.trust.role import Role
 from support.managed import MGMT, Managed
 from support.network import EDGE, FE1, FE2
@@ -41,10 +41,11 @@ def shown(
     as_json: bool = False,
     links: bool = False,
     managers: tuple[ManagerReply, ...] = (),
+    peers: tuple[PeerReply, ...] = (),
 ) -> None:
     """Show the status of a network at version 3 with these managed servers."""
     master = ServerReply(server=MGMT, number=3, faults=())
-    network = NetworkReply(3, NOON, master, servers, managers)
+    network = NetworkReply(3, NOON, master, servers, managers, peers)
     with answered(place.state, {MGMT: {"network": network}}):
         status(topology=place.file, as_json=as_json, links=links)
 
@@ -82,6 +83,24 @@ def test_fault_of_several_servers_is_printed_once_and_ends_with_1(
     assert left.value.exit_code == 1
     assert printed[:2] == [f"✗ {FE1}, {FE2}: {CUT_OFF.what}", f"    → {CUT_OFF.remedy}"]
     assert printed[-1] == "1 of 3 servers without a fault."
+
+
+def test_application_and_partner_with_a_fault_end_with_1(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """The twins have no fault, and the exit code is 0."""
+    names = (("bot.example.test", PeerKind.APPLICATION), ("partner.test", PeerKind.PARTNER))
+    shown(place, member(FE1), peers=tuple(PeerReply(name, kind, ()) for name, kind in names))
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        "2 of 2 servers without a fault.",
+        "1 of 1 application without a fault.",
+        "1 of 1 partner without a fault.",
+    ]
+    for name, kind in names:
+        with pytest.raises(typer.Exit) as left:
+            shown(place, member(FE1), peers=(PeerReply(name, kind, (CUT_OFF,)),))
+        printed = capsys.readouterr().out.splitlines()
+        assert left.value.exit_code == 1
+        assert printed[:2] == [f"✗ {name}: {CUT_OFF.what}", f"    → {CUT_OFF.remedy}"]
+        assert printed[-2:] == ["2 of 2 servers without a fault.", f"0 of 1 {kind} without a fault."]
 
 
 def test_servers_with_a_fault_are_shown_first(place: Place, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +20,9 @@ from sipmesh.server.console.network_map import (
     State,
     network_map,
 )
-from sipmesh.server.management.replies import MemberReply, NetworkReply, ServerReply
+from sipmesh.server.management.replies import MemberReply, NetworkReply, PeerReply, ServerReply
+from sipmesh.server.management.server_faults import Fault
+from sipmesh.server.replication.server_status import PeerKind
 from sipmesh.topology.document.model import Topology
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -84,6 +87,15 @@ def test_state_of_a_server_is_that_of_its_report() -> None:
     states = [found[f"fe{n}.example.test"].state for n in range(1, 5)]
     assert states == [State.GOOD, State.BEHIND, State.BAD, State.UNKNOWN]
     assert "it does not answer" in found["fe3.example.test"].about
+
+
+def test_partner_with_a_fault_is_bad_and_its_fault_is_told() -> None:
+    """The twin without one is good."""
+    fault = Fault("no link to it works: name-mismatch", "correct its entry")
+    for faults, state in (((fault,), State.BAD), ((), State.GOOD)):
+        status = replace(network(), peers=(PeerReply("partner.test", PeerKind.PARTNER, faults),))
+        partner = servers_of(network_map(topology(), status))["partner.test"]
+        assert (partner.state, partner.about[2:]) == (state, [one.what for one in faults])
 
 
 def test_place_of_a_server_names_its_site() -> None:

@@ -11,10 +11,11 @@ import pytest
 from sipmesh.server.control_socket import encode
 from sipmesh.server.management.network import MemberStatus, NetworkStatus
 from sipmesh.server.management.network_reply import network_reply
+from sipmesh.server.management.peer_statuses import PeerStatus
 from sipmesh.server.management.replies import NETWORK, ManagerReply
 from sipmesh.server.management.server_faults import Fault, Known
 from sipmesh.server.management.server_reports import StatusReport
-from sipmesh.server.replication.server_status import ServerStatus, ShownCertificate
+from sipmesh.server.replication.server_status import PeerKind, ServerStatus, ShownCertificate
 from sipmesh.server.typed_json import UnreadableJsonError, read
 from sipmesh.trust.role import Role
 
@@ -32,7 +33,8 @@ def network() -> NetworkStatus:
     fault = Fault("no report from it yet: refused", "start it")
     members = [MemberStatus(heard, Role.FRONT_END, []), MemberStatus(silent, Role.FRONT_END, [fault])]
     managers = [ManagerReply(MGMT, 3, 4, 0.1), ManagerReply("mgmt2.example.test", 0, 4, 0.9)]
-    return NetworkStatus(4, NOON, MGMT, STATUS, [fault], members, managers)
+    peers = [PeerStatus("bot.example.test", PeerKind.APPLICATION, [fault])]
+    return NetworkStatus(4, NOON, MGMT, STATUS, [fault], members, managers, peers)
 
 
 def written(reply: object) -> Any:
@@ -46,6 +48,7 @@ def test_network_comes_back_as_it_was() -> None:
     assert written(reply) == document
     assert (reply.version, reply.at, reply.master.server, reply.master.role) == (4, NOON, MGMT, Role.MANAGEMENT)
     assert [(one.server, one.fencing) for one in reply.managers] == [(MGMT, 3), ("mgmt2.example.test", 0)]
+    assert [(one.peer, one.kind) for one in reply.peers] == [("bot.example.test", PeerKind.APPLICATION)]
     assert reply.servers[0].certificate == SHOWN
     assert reply.servers[1].faults == (Fault("no report from it yet: refused", "start it"),)
 

@@ -1,4 +1,4 @@
-"""`sipmesh status`: the last report of every server, compared with the newest version."""
+"""`sipmesh status`: the last report of every server, and what servers report of applications and partners."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from sipmesh.cli.control_client import ask_one
 from sipmesh.cli.output import BAD, GOOD, MARKS, WARN, Cell, cell, duration, plural, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.publish import management_socket
+from sipmesh.server.replication.server_status import PeerKind
 
 if TYPE_CHECKING:
     from sipmesh.server.management.replies import NetworkReply, ServerReply
+    from sipmesh.server.management.server_faults import Fault
 
 
 def status(
@@ -25,14 +27,17 @@ def status(
 ) -> None:
     """Show every server: its faults, its topology version, its certificate, its links, and how long it works offline.
 
-    Exit code 1: a server is cut off, is behind, or has another fault.
+    Applications and partners are shown with the faults that servers have found on links to them.
+
+    Exit code 1: a server is cut off, is behind, or has another fault; or no link works to an application or a partner.
     """
     from sipmesh.server.management.replies import NETWORK
     from sipmesh.server.typed_json import members
 
     network = ask_one(management_socket(Place(topology)), NETWORK)
     servers = [network.master, *network.servers]
-    faulty = [server for server in servers if server.faults]
+    faulty = [*((one.server, one.faults) for one in servers), *((one.peer, one.faults) for one in network.peers)]
+    faulty = [(name, faults) for name, faults in faulty if faults]
     if as_json:
         say_json({**members(network), "ok": not faulty})
     else:
@@ -45,12 +50,12 @@ def status(
         raise typer.Exit(1)
 
 
-def _say_faults(faulty: Sequence[ServerReply]) -> None:
+def _say_faults(faulty: Sequence[tuple[str, Sequence[Fault]]]) -> None:
     """Print each fault once, with all servers that have it."""
     names: dict[tuple[str, str], list[str]] = {}
-    for server in faulty:
-        for fault in server.faults:
-            names.setdefault((fault.what, fault.remedy), []).append(server.server)
+    for name, faults in faulty:
+        for fault in faults:
+            names.setdefault((fault.what, fault.remedy), []).append(name)
     for (what, remedy), servers in names.items():
         say(f"✗ {', '.join(servers)}: {what}", style=BAD)
         say(*([f"    → {remedy}"] if remedy else []), style=MARKS["→"])
@@ -75,9 +80,17 @@ def _show(network: NetworkReply, servers: Sequence[ServerReply]) -> None:
     for manager in network.managers:
         part = f"leads the management pool, with fencing number {manager.fencing}" if manager.fencing else "follows"
         say(f"{manager.server} {part}: version {manager.version}, heard {manager.heard_s:.0f} s ago.")
-    good = sum(1 for server in servers if not server.faults)
-    style = GOOD if good == len(servers) else WARN
-    say(f"{good} of {plural(len(servers), 'server')} without a fault.", style=style)
+    _count("server", [server.faults for server in servers])
+    for kind in PeerKind:
+        _count(kind, [peer.faults for peer in network.peers if peer.kind is kind])
+
+
+def _count(what: str, faults: Sequence[Sequence[Fault]]) -> None:
+    """Print how many have no fault; nothing where there are none of this kind."""
+    good = sum(1 for some in faults if not some)
+    if faults:
+        style = GOOD if good == len(faults) else WARN
+        say(f"{good} of {plural(len(faults), what)} without a fault.", style=style)
 
 
 def _version(number: int | None, newest: int) -> Cell:

@@ -17,6 +17,7 @@ from sipmesh.server.agent.crl_receiver import CrlReceiver
 from sipmesh.server.agent.document_applier import DocumentApplier
 from sipmesh.server.agent.known_versions import KnownVersions
 from sipmesh.server.agent.probing.link_probes import LinkProbes
+from sipmesh.server.agent.probing.peer_checks import PeerChecks
 from sipmesh.server.agent.status_reporter import StatusReporter
 from sipmesh.server.agent.stored_items import StoredItems
 from sipmesh.server.process.clock import now_utc
@@ -67,6 +68,7 @@ class Agent:
         self.held = StoredItems(server, documents)
         self._known_versions = KnownVersions(server, documents)
         self.probes = LinkProbes(server, documents, here, dial, fetch_crls, self._links_probed, loop, log)
+        self.peer_checks = PeerChecks(server, here, dial, self._links_probed, loop)
         self.reporter = StatusReporter(
             server, documents, self.held, self._applicant, lambda: self._with_probed(own_status()), loop, log
         )
@@ -96,12 +98,14 @@ class Agent:
         self._links.close()
         self.applier.close()
         self.probes.close()
+        self.peer_checks.close()
 
     def tick(self) -> None:
         """Refresh subscriptions, store what could not be stored, and report the status if a report is due."""
         self._subscriber.tick()
         self.applier.tick()
         self.probes.tick()
+        self.peer_checks.tick()
         self.reporter.tick()
 
     @property
@@ -241,7 +245,7 @@ class Agent:
         self.reporter.report_soon()
 
     def _with_probed(self, status: ServerStatus) -> ServerStatus:
-        return status.model_copy(update={"probed": self.probes.report})
+        return status.model_copy(update={"probed": self.probes.report, "peer_faults": self.peer_checks.faults})
 
     def _follow_issuing(self, issuing: str) -> None:
         """Follow a new issuing CA, or a new certificate of it, and pass it on to the edges behind us.

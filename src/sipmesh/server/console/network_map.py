@@ -18,7 +18,7 @@ from sipmesh.trust.formatting import tell_time
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from sipmesh.server.management.replies import NetworkReply, ServerReply
+    from sipmesh.server.management.replies import NetworkReply, PeerReply, ServerReply
     from sipmesh.server.replication.server_status import Neighbour
     from sipmesh.topology.document.model import Topology
 
@@ -29,6 +29,7 @@ MOST_REFUSED: Final = 12
 """Places for refused peers; the newest of each server are drawn first."""
 
 REFUSED: Final = "refused"
+NO_REPORT: Final = "no report yet"
 COLUMNS: Final = (REFUSED, "partner", Role.EDGE, Role.FRONT_END, Role.APPLICATION, Role.MANAGEMENT)
 WIDTH, HEIGHT, GAP, HEAD, MARGIN = 150, 30, 10, 30, 20
 """Of a server in the drawing, between two of them, of the heading of a pool, and around a column, in pixels."""
@@ -132,8 +133,10 @@ class NetworkMap:
 def network_map(in_force: Topology, network: NetworkReply, draft: Topology | None = None) -> NetworkMap:
     """Draw the topology in force with the last reports, and what *draft* changes in it."""
     reports: dict[str, ServerReply] = {report.server: report for report in (network.master, *network.servers)}
+    peers = {peer.peer: peer for peer in network.peers}
     refused = list(_refused(reports))
-    pools = [*_pools(in_force, network, reports, draft), *_partners(in_force, draft), *_box_of_refused(refused)]
+    told = [*_pools(in_force, network, reports, draft), *_partners(in_force, draft)]
+    pools = [*(_with_peers(pool, peers) for pool in told), *_box_of_refused(refused)]
     count = sum(len(pool.servers) for pool in pools if pool.role != REFUSED)
     note = ""
     if count > MOST_SERVERS:
@@ -183,6 +186,19 @@ def _partners(in_force: Topology, draft: Topology | None) -> Iterator[MapPool]:
         yield MapPool("partners", "partner", Change.NONE, known)
 
 
+def _with_peers(pool: MapPool, peers: Mapping[str, PeerReply]) -> MapPool:
+    """Return a pool in which applications and partners have the state that servers report of them."""
+    return replace(pool, servers=[_peer(server, peers.get(server.name)) for server in pool.servers])
+
+
+def _peer(server: MapServer, peer: PeerReply | None) -> MapServer:
+    if peer is None:
+        return server
+    about = [line for line in server.about if line != NO_REPORT]
+    state = State.BAD if peer.faults else State.GOOD
+    return replace(server, state=state, about=[*about, *(fault.what for fault in peer.faults)])
+
+
 def _scope(names: Iterable[str]) -> Iterator[str]:
     yield f"trusted for: {', '.join(names)}"
 
@@ -209,7 +225,7 @@ def _state(report: ServerReply | None, newest: int) -> State:
 
 def _about(report: ServerReply | None) -> Iterator[str]:
     if report is None or report.number is None:
-        yield "no report yet"
+        yield NO_REPORT
         return
     yield f"version {report.number} in force"
     if report.certificate is not None:

@@ -33,7 +33,7 @@ from sipmesh.storage.seen_users import GO_ON
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sipmesh.distribution.event import Here
     from sipmesh.server.log import Log
@@ -311,6 +311,11 @@ class Controller:
     def behind(self) -> int:
         """How many servers have not confirmed that version."""
         return len(self.network.missing(self.newest))
+
+    @property
+    def faulty(self) -> Sequence[tuple[str, str]]:
+        """The kind and the name of each server, application and partner with a fault."""
+        return self.network.status(self.newest).faulty
 
     def audit_head(self) -> AuditLine | None:
         """Return the last line of the audit log, None if it is empty."""

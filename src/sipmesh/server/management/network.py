@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from sipmesh.server.management.peer_statuses import PeerStatus, peer_statuses, peers_in
 from sipmesh.server.management.replies import Acknowledgement, ManagerReply
 from sipmesh.server.management.server_faults import Known, apart, clocks_s, own_clock_faults, reported_faults
 from sipmesh.server.process.clock import now_utc
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sipmesh.server.management.publishing.publisher import InForce
     from sipmesh.server.management.server_faults import Fault
     from sipmesh.server.management.server_reports import ServerReports
-    from sipmesh.server.replication.server_status import ServerStatus
+    from sipmesh.server.replication.server_status import PeerKind, ServerStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,22 @@ class NetworkStatus:
     faults: Sequence[Fault]
     members: Sequence[MemberStatus]
     managers: Sequence[ManagerReply] = ()
+    peers: Sequence[PeerStatus] = ()
+
+    @property
+    def faulty(self) -> Sequence[tuple[str, str]]:
+        """The kind and the name of everything that has a fault."""
+        servers = [("server", one.known.server) for one in self.members if one.faults]
+        manager = [("server", self.manager)] if self.faults else []
+        return [*manager, *servers, *((str(peer.kind), peer.name) for peer in self.peers if peer.faults)]
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is known of all servers at time *at*: a thread can compare it with the version *newest*."""
+    """What is known of all servers at time *at*: a thread can compare it with the version *newest*.
+
+    *peers* are the applications and partners, which do not report themselves.
+    """
 
     newest: int
     at: datetime
@@ -65,21 +77,26 @@ class Snapshot:
     known: Sequence[tuple[Member, Known]]
     managers: Sequence[ManagerReply] = ()
     pool_faults: Sequence[Fault] = ()
+    peers: Sequence[tuple[str, PeerKind]] = ()
 
     def status(self) -> NetworkStatus:
-        """Return every server with its faults."""
+        """Return every server with its faults; a fault of a server that others see too stands at that server alone."""
         split = apart(known for _, known in self.known)
+        elsewhere = frozenset(name for name, _ in self.peers).union(
+            known.server for _, known in self.known if known.is_silent(self.at)
+        )
         statuses = []
         for member, known in self.known:
             stores = [split[known.pool]] if known.pool in split else []
-            statuses.append(MemberStatus(known, member.role, [*known.faults(self.newest, self.at), *stores]))
+            statuses.append(MemberStatus(known, member.role, [*known.faults(self.newest, self.at, elsewhere), *stores]))
         clocks = clocks_s((known.report for _, known in self.known if known.report is not None), self.at)
         faults = [
-            *reported_faults(self.manager, self.ours),
+            *reported_faults(self.manager, self.ours, elsewhere),
             *own_clock_faults(self.manager, clocks),
             *self.pool_faults,
         ]
-        return NetworkStatus(self.newest, self.at, self.manager, self.ours, faults, statuses, self.managers)
+        peers = peer_statuses(self.peers, (known for _, known in self.known), self.at)
+        return NetworkStatus(self.newest, self.at, self.manager, self.ours, faults, statuses, self.managers, peers)
 
 
 class Reach(Protocol):
@@ -177,7 +194,8 @@ class Network:
         linked = frozenset(self._reach.linked)
         known = [(member, self._known(member, linked)) for member in self.members()]
         name, pool = self._server.view.name, self._reach
-        return Snapshot(newest, now_utc(), name, self._own_status(), known, pool.managers(), pool.pool_faults())
+        about = (pool.managers(), pool.pool_faults(), list(peers_in(self._server.view)))
+        return Snapshot(newest, now_utc(), name, self._own_status(), known, *about)
 
     def _known(self, member: Member, linked: AbstractSet[str]) -> Known:
         name, reports = member.name, self._reports

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.server.management.replies import MemberReply, NetworkReply, ServerReply
+from sipmesh.server.management.replies import MemberReply, NetworkReply, PeerReply, ServerReply
 from sipmesh.server.process.off_loop import when_large
 from sipmesh.server.typed_json import plain
 
@@ -26,7 +26,8 @@ def network_reply(status: NetworkStatus) -> NetworkReply:
     manager = {**status.status.facts(), "server": status.manager, "faults": status.faults}
     members = (_member(member, status.at) for member in status.members)
     master = ServerReply.model_validate(manager)
-    return NetworkReply(status.version, status.at, master, tuple(members), tuple(status.managers))
+    peers = tuple(PeerReply(peer.name, peer.kind, peer.faults) for peer in status.peers)
+    return NetworkReply(status.version, status.at, master, tuple(members), tuple(status.managers), peers)
 
 
 async def encoded_status(network: Network, newest: int) -> bytes:

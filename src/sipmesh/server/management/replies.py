@@ -14,7 +14,7 @@ from pydantic import AwareDatetime
 
 from sipmesh.server.control_socket import ControlCommand
 from sipmesh.server.management.server_faults import Fault
-from sipmesh.server.replication.server_status import Count, DnsSeen, FetchedCrl, ServerFacts
+from sipmesh.server.replication.server_status import Count, DnsSeen, FetchedCrl, PeerKind, ServerFacts
 from sipmesh.topology.versions.approval import ApprovalNeed
 from sipmesh.trust.role import Role
 
@@ -148,10 +148,20 @@ class ManagerReply:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerReply:
+    """An application or a partner, and its *faults*, as the servers that open links to it report them."""
+
+    peer: str
+    kind: PeerKind
+    faults: Sequence[Fault]
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkReply:
     """Every server at the instant *at*, against the newest *version*: management itself (*master*), then all others.
 
-    *managers* are the servers of a management pool; empty if there is one management server.
+    *managers* are the servers of a management pool; empty if there is one management server. *peers* are the applications and
+    the partners.
     """
 
     version: int
@@ -159,6 +169,7 @@ class NetworkReply:
     master: ServerReply
     servers: tuple[MemberReply, ...]
     managers: tuple[ManagerReply, ...] = ()
+    peers: tuple[PeerReply, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

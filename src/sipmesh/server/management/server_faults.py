@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -54,13 +54,17 @@ class Known:
 
     def is_reached(self, at: datetime) -> bool:
         """Return whether it receives new documents at once."""
-        return self.linked or (self.is_behind_another and not self._is_silent(at))
+        return self.linked or (self.is_behind_another and not self.is_silent(at))
 
-    def _is_silent(self, at: datetime) -> bool:
+    def is_silent(self, at: datetime) -> bool:
+        """Return whether there is no recent report."""
         return self.report is None or at - self.report.heard_at > SILENT
 
-    def faults(self, newest: int, at: datetime) -> Iterator[Fault]:
-        """Return all faults of the server; *newest* is the version that it should have in force."""
+    def faults(self, newest: int, at: datetime, elsewhere: Collection[str] = ()) -> Iterator[Fault]:
+        """Return all faults of the server; *newest* is the version that it should have in force.
+
+        *elsewhere* are peers that have the fault themselves: that they do not answer is no fault of this server.
+        """
         yield from self._unreadable()
         if self.report is None:
             start = f"start it: sipmesh serve {self.server}; and check that its machine is reachable from here"
@@ -68,7 +72,7 @@ class Known:
             return
         yield from self._silence(self.report, at)
         yield from self._old_version(self.report, newest, at)
-        yield from self._reported(self.report)
+        yield from self._reported(self.report, elsewhere)
 
     def _unreadable(self) -> Iterator[Fault]:
         for by, why in self.unreadable.items():
@@ -80,7 +84,7 @@ class Known:
             f"check that {self.server} runs, and that its server port is reachable from here; if a peer was refused, read why: "
             "sipmesh links --refused"
         )
-        if self._is_silent(at):
+        if self.is_silent(at):
             ago = tell_span(at - report.heard_at)
             yield Fault(f"cut off, last report {ago} ago: {self.why_not or 'it sends no reports'}", remedy)
         elif self.why_not and not self.linked:
@@ -98,8 +102,8 @@ class Known:
             remedy = f"read the log of {self.server}: it says why the server rejects version {newest}"
             yield Fault(f"behind the newest version for {tell_span(at - since)}", remedy)
 
-    def _reported(self, report: StatusReport) -> Iterator[Fault]:
-        yield from reported_faults(self.server, report.status)
+    def _reported(self, report: StatusReport, elsewhere: Collection[str]) -> Iterator[Fault]:
+        yield from reported_faults(self.server, report.status, elsewhere)
         clock = report.clock_s
         if clock is not None and abs(clock) > CLOCKS_DIFFER_S:
             side = "ahead of" if clock > 0 else "behind"
@@ -126,8 +130,8 @@ def own_clock_faults(manager: str, others_s: Sequence[float]) -> Iterator[Fault]
         )
 
 
-def reported_faults(server: str, status: ServerStatus) -> Iterator[Fault]:
-    """Return the faults that a server reports of itself."""
+def reported_faults(server: str, status: ServerStatus, elsewhere: Collection[str] = ()) -> Iterator[Fault]:
+    """Return the faults that a server reports of itself; *elsewhere* as for `Known.faults`."""
     if status.error:
         yield Fault(status.error, f"read the log of {server}")
     if status.certificate_fault:
@@ -146,7 +150,7 @@ def reported_faults(server: str, status: ServerStatus) -> Iterator[Fault]:
             f"start a server of {pool}, or repair the network between it and {server}: then the users are given back"
         )
         yield Fault(f"it has taken over the users of {pool}, none of whose servers answers it", remedy)
-    for other in status.unanswered:
+    for other in (name for name in status.unanswered if name not in elsewhere):
         remedy = f"check that {other} runs, and that its server port is reachable from the machine of {server}"
         yield Fault(f"{other} does not answer it", remedy)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Final
 
 from pydantic import (
@@ -37,6 +38,9 @@ MOST_NAMES: Final = 10_000
 MOST_REFUSALS: Final = 5
 MOST_NEIGHBOURS: Final = 64
 """Live links to servers and partners in one report: the map of the console draws them."""
+
+MOST_PEER_FAULTS: Final = 64
+"""Applications and partners in one report to which no link works."""
 
 LONGEST_RELAYED: Final = 768 << 10
 """Octets of all relayed reports of a front end; this leaves room for its own (`distribution.notifier.LONGEST_STATUS`)."""
@@ -104,6 +108,21 @@ class Neighbour(_Part):
     messages: Count = 0
 
 
+class PeerKind(StrEnum):
+    """A peer that does not report to management itself."""
+
+    APPLICATION = "application"
+    PARTNER = "partner"
+
+
+class PeerFault(_Part):
+    """An application, or a partner, to which the server can open no link; *why* is the verdict, or what was seen."""
+
+    peer: Name
+    kind: PeerKind
+    why: Text
+
+
 class ProbedLink(_Part):
     """A link that management has had probed: whether it works, and what the server has seen."""
 
@@ -155,6 +174,7 @@ class ServerFacts(_Part):
     reached it yet. *bindings_fault* says why that store cannot be used. *unanswered* names the servers that do not answer.
     *taken_over* are the pools whose users the server serves in place of their own servers.
     *neighbours* are its links to servers and partners, the busiest first. *workers_fault* says which of its workers do not serve.
+    *peer_faults* are the applications and partners to which no link works.
     """
 
     digest: Hex = ""
@@ -177,6 +197,7 @@ class ServerFacts(_Part):
     unanswered: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = ()
     taken_over: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = ()
     neighbours: Annotated[tuple[Neighbour, ...], Field(max_length=MOST_NEIGHBOURS)] = ()
+    peer_faults: Annotated[tuple[PeerFault, ...], Field(max_length=MOST_PEER_FAULTS)] = ()
 
 
 class ServerStatus(ServerFacts):

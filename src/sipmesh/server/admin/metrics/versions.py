@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from sipmesh.server.admin.expiry_warnings import concerning, stock_of
 from sipmesh.server.agent.agent import Agent
 from sipmesh.server.management.controller import Controller
+from sipmesh.server.replication.server_status import PeerKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +84,11 @@ def _versions(node: RunningServer) -> Iterator[Metric]:
     audit = GaugeMetricFamily(
         "sipmesh_audit_lines", "Lines of the audit log; the label has the hash of the last line.", labels=("head",)
     )
+    faults = GaugeMetricFamily(
+        "sipmesh_network_faults",
+        "Servers, applications and partners with a fault, as `sipmesh status` shows them.",
+        labels=("kind",),
+    )
     if isinstance(control_plane, Agent | Controller):
         in_force.add_metric((), at)
         newest.add_metric((), control_plane.newest)
@@ -89,6 +96,9 @@ def _versions(node: RunningServer) -> Iterator[Metric]:
         silence.add_metric((), control_plane.unheard_s)
     if isinstance(control_plane, Controller):
         behind.add_metric((), control_plane.behind)
+        count = Counter(kind for kind, _ in control_plane.faulty)
+        for kind in ("server", *PeerKind):
+            faults.add_metric((kind,), count[kind])
         if (last := control_plane.audit_head()) is not None:
             audit.add_metric((last.hash,), last.seq)
-    yield from (in_force, newest, silence, behind, audit)
+    yield from (in_force, newest, silence, behind, faults, audit)
