@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificates
 
+from sipmesh.client.dialog import Dialog
+from sipmesh.routing.passport.claims import claims_of
 from sipmesh.routing.passport.identity_field import MOST_FIELDS, read_field, write_field
 from sipmesh.routing.passport.verification import FRESH_S
 from sipmesh.sip.message import Request
 from sipmesh.trust.evidence import LinkKind
 from support.call_signer import mirrored
-from support.descriptions import CRYPTO, DTLS, SDES, with_body
+from support.descriptions import CRYPTO, DTLS, SDES, SDP, with_body
 from support.network import EDGE, EDGES, FE1, PARTNER_EDGE, PARTNER_EDGES, PARTNER_FE, Network
 from support.peer import Peer
 from support.running import on_loop
@@ -51,6 +55,69 @@ async def test_offer_is_signed_by_the_front_end_and_verified_by_the_partner(
         assert f'"orig":{{"uri":"sip:{caller.user}"}}'.encode() in signed.payload
         assert signed.chain[0] == federation.nodes[server].certificates.presented.of(LinkKind.SERVER).leaf
         assert came.has("date")
+
+
+ANONYMOUS = "sip:anonymous@anonymous.invalid"
+
+
+@on_loop
+async def test_call_of_a_caller_who_hides_passes_where_a_signature_is_required(federation: Network) -> None:
+    """The domain signs for its anonymous address. The call and its new offers pass in both directions."""
+    asking(federation, "required", "required")
+    async with federation:
+        alice, erin = await federation.phone("alice", FE1), await federation.phone("erin", PARTNER_FE)
+        invite = with_body(alice.request("INVITE", ERIN, sender=f"<{ANONYMOUS}>;tag={alice.tag}"), DTLS)
+        invite.append("identity", await others_signature(federation, alice, erin))
+        await alice.send(invite)
+        came = await erin.request_in("INVITE")
+        assert verified(came) == []
+        assert b"alice" not in came.encode()
+        await erin.reply(came, 200, [("content-type", SDP)], DTLS)
+        by_alice = Dialog.of_caller(invite, await alice.final())
+        await alice.send(inside_of(by_alice, alice, "ACK"))
+        await erin.request_in("ACK")
+        by_erin = Dialog.of_callee(came, erin.tag)
+        for sender, receiver, dialog in ((alice, erin, by_alice), (erin, alice, by_erin)):
+            await sender.send(with_body(inside_of(dialog, sender, "UPDATE"), DTLS))
+            await receiver.reply(await receiver.request_in("UPDATE"), 200, [("content-type", SDP)], DTLS)
+            assert (await sender.final(method="UPDATE")).status == 200
+
+
+async def others_signature(network: Network, alice: Peer, erin: Peer) -> str:
+    """The signature of a call in which alice does not hide: it names her."""
+    await alice.send(with_body(alice.request("INVITE", ERIN), DTLS))
+    came = await erin.request_in("INVITE")
+    await erin.reply(came, 486)
+    await alice.final()
+    await erin.request_in("ACK")
+    return came.first("identity") or ""
+
+
+@pytest.mark.parametrize("domain", ["partner.test", "elsewhere.test", "example.test"])
+@on_loop
+async def test_domain_signs_for_its_own_anonymous_address_only(federation: Network, domain: str) -> None:
+    """By a server of the partner; the twin is the anonymous address of its own domain. Without a signature it is 428."""
+    asking(federation, "required", "required")
+    federation.starts = (FE1, EDGE)
+    async with federation:
+        alice, edge = await federation.phone("alice", FE1), await proxy(federation)
+        asked = with_body(edge.request("INVITE", ALICE, sender=f"<{ANONYMOUS}>;tag=1"), DTLS)
+        assert (await edge.ask(asked)).status == 428
+        certificate, key_file = federation.credentials(PARTNER_EDGE)
+        key = load_pem_private_key(key_file.read_bytes(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        asked = with_body(edge.request("INVITE", ALICE, sender=f"<{ANONYMOUS}>;tag=2"), DTLS)
+        claims = claims_of(asked, int(datetime.now(UTC).timestamp()), domain)
+        asked.append(
+            "identity",
+            write_field(claims.encode(), domain, load_pem_x509_certificates(certificate.read_bytes()), key, "ES256"),
+        )
+        await edge.send(asked)
+        if domain == "partner.test":
+            assert verified(await alice.request_in("INVITE")) == []
+        else:
+            assert (await edge.final()).status == 437
+            await alice.silent()
 
 
 def verified(came: Request) -> list[str]:

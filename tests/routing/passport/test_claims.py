@@ -15,7 +15,7 @@ KEYS = frozenset({("sha-256", DIGEST)})
 
 def test_claims_are_written_in_canonical_form() -> None:
     """RFC 8225 section 9: sorted names and no blanks; 5.2.2: the digest has no colons."""
-    claims = claims_of(with_body(request(), DTLS), 1471375418)
+    claims = claims_of(with_body(request(), DTLS), 1471375418, "example.test")
     assert claims == Claims(("uri", ALICE), frozenset({("uri", BOB)}), 1471375418, KEYS)
     assert claims.encode() == (
         b'{"dest":{"uri":["sip:bob@example.test"]},"iat":1471375418,"mky":[{"alg":"sha-256","dig":"'
@@ -27,7 +27,7 @@ def test_claims_are_written_in_canonical_form() -> None:
 
 def test_claims_without_fingerprints_have_no_mky() -> None:
     for message in (request(), with_body(request(), SDES)):
-        assert b"mky" not in claims_of(message, 1).encode()
+        assert b"mky" not in claims_of(message, 1, "example.test").encode()
 
 
 @pytest.mark.parametrize(

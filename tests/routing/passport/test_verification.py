@@ -25,7 +25,7 @@ def signed() -> Request:
 def status(checked: Request, now: int = NOW) -> int:
     """Check the claims of the signed request against another one."""
     try:
-        check_claims(claims_of(signed(), NOW), checked, now)
+        check_claims(claims_of(signed(), NOW, "example.test"), checked, now)
     except RemoteError as refused:
         return refused.status
     return 0
@@ -97,7 +97,7 @@ def test_full_memory_refuses_until_old_tokens_are_no_longer_fresh() -> None:
 
 
 def test_claims_without_keys_are_for_a_request_without_fingerprints() -> None:
-    claims = replace(claims_of(signed(), NOW), keys=frozenset())
+    claims = replace(claims_of(signed(), NOW, "example.test"), keys=frozenset())
     check_claims(claims, with_body(request(), SDES), NOW)
     with pytest.raises(RemoteError):
         check_claims(claims, signed(), NOW)

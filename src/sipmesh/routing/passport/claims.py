@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sipmesh.errors import RemoteError
+from sipmesh.routing.identity.privacy import is_anonymous
 from sipmesh.routing.media.bodies import descriptions_in
 from sipmesh.routing.media.description import SessionDescription, read_description, tolerant_name
 from sipmesh.routing.media.protection import capability_in, is_keyed_by_fingerprints
@@ -49,9 +50,25 @@ class Claims:
         return json.dumps(claims, sort_keys=True, separators=(",", ":")).encode()
 
 
-def claims_of(request: Request, iat: int) -> Claims:
-    """Make the claims of *request*; RemoteError if its names or its session description cannot be read."""
-    return Claims(canonical(request.from_.uri), frozenset({canonical(request.to.uri)}), iat, keys_in(request))
+def claims_of(request: Request, iat: int, domain: str) -> Claims:
+    """Make the claims of *request*, of a user in *domain*; RemoteError if its names or its session description cannot be read."""
+    orig = withheld(domain) if is_anonymous(request.from_) else canonical(request.from_.uri)
+    return Claims(orig, frozenset({canonical(request.to.uri)}), iat, keys_in(request))
+
+
+def withheld(domain: str) -> Name:
+    """Give the orig of a user whom *domain* withholds.
+
+    Nobody can sign for ``anonymous.invalid``. A domain can sign for its own anonymous address, which names no user (RFC 8224
+    section 11).
+    """
+    return "uri", f"sip:anonymous@{domain}"
+
+
+def domain_of(orig: Name) -> str:
+    """Give the domain that *orig* is withheld by; "" if it names a user."""
+    domain = orig[1].rpartition("@")[2]
+    return domain if orig == withheld(domain) else ""
 
 
 def keys_in(request: Request) -> frozenset[Key]:

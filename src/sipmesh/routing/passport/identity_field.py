@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 
 from sipmesh.errors import RemoteError
-from sipmesh.routing.passport.claims import INVALID
+from sipmesh.routing.passport.claims import INVALID, domain_of, read_claims
+from sipmesh.routing.registrar.gruu import is_temporary
 from sipmesh.sip import base64url
 from sipmesh.sip.text import LWS, split_outside
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed, sign
@@ -69,6 +70,15 @@ def read_field(value: str) -> SignedClaims:
         status = BAD_INFO if "x5c" in str(wrong) else INVALID
         raise RemoteError(str(wrong), rule="RFC 8224 section 6.2", status=status) from None
     return SignedClaims(_mark(token), found.payload, found.chain, found.presented)
+
+
+def names_nobody(value: str) -> bool:
+    """Tell whether a valid Identity is of a caller who hides: its orig is an anonymous address or a temporary GRUU."""
+    try:
+        orig = read_claims(read_field(value).payload).orig
+    except RemoteError:
+        return False
+    return bool(domain_of(orig)) or is_temporary(orig[1])
 
 
 def _mark(token: str) -> bytes:

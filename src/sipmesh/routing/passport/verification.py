@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
-from sipmesh.routing.passport.claims import INVALID, Claims, canonical, keys_in
+from sipmesh.routing.identity.privacy import is_anonymous
+from sipmesh.routing.passport.claims import INVALID, Claims, canonical, domain_of, keys_in
 from sipmesh.sip.text_cache import short_key
 
 if TYPE_CHECKING:
@@ -22,10 +23,13 @@ RULE: Final = "RFC 8224 section 6.2"
 
 
 def check_claims(claims: Claims, request: Request, now: int) -> None:
-    """Raise RemoteError 438 if *claims* are not those of *request*, and 403 if they are not fresh. *now* is in seconds."""
+    """Raise RemoteError 438 if *claims* are not those of *request*, and 403 if they are not fresh. *now* is in seconds.
+
+    The orig of a request with an anonymous From is the anonymous address of the signer's domain.
+    """
     if abs(now - claims.iat) > FRESH_S:
         raise RemoteError("its iat is not fresh", rule=RULE, status=STALE)
-    if claims.orig != canonical(request.from_.uri):
+    if not domain_of(claims.orig) if is_anonymous(request.from_) else claims.orig != canonical(request.from_.uri):
         raise RemoteError("its orig is not From", rule=RULE, status=INVALID)
     if canonical(request.to.uri) not in claims.dest:
         raise RemoteError("its dest is not To", rule=RULE, status=INVALID)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from routing.messages import ALICES, BOBS, FROM_EDGE, FROM_PARTNER, NEW_LINK, request
 from sipmesh.routing.identity.alias import alias_keys
 from sipmesh.routing.identity.sender import ClientSender, Sender
-from sipmesh.routing.passport.identity_field import read_field
+from sipmesh.routing.passport.identity_field import names_nobody, read_field
 from sipmesh.server.proxy.calls.identity_service import IdentityService
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.trust.code import Code
@@ -26,7 +26,8 @@ CAROL = "sip:carol@partner.test"
 
 def service(policy: IdentityPolicy | None, key: object = SIGNER.key, told: Told | None = None) -> IdentityService:
     partner = SimpleNamespace(domains=frozenset({"partner.test"}), peer=FROM_PARTNER.peer, identity_policy=policy)
-    gatekeeper: Any = SimpleNamespace(view=SimpleNamespace(partners=(partner,)), clock=lambda: datetime.now(UTC))
+    view = SimpleNamespace(partners=(partner,), sip_domains=frozenset({"example.test", "lab.test"}))
+    gatekeeper: Any = SimpleNamespace(view=view, clock=lambda: datetime.now(UTC))
     own: Any = SimpleNamespace(chain=SIGNER.chain, key=key)
     log: Any = (told or Told()).log
     return IdentityService(gatekeeper, lambda: own, log)
@@ -75,10 +76,19 @@ def test_alias_is_signed_for_its_own_user_and_as_a_number(sender: ClientSender, 
         assert b'"orig":{"tn":"4930123"}' in read_field(made.first("identity") or "").payload
 
 
-def test_withheld_sender_and_a_body_that_no_signature_holds_are_not_signed() -> None:
-    hidden = request("INVITE", CAROL, sender="sip:anonymous@anonymous.invalid")
+@pytest.mark.parametrize("to", [CAROL, "sip:anonymous@anonymous.invalid"])
+def test_withheld_sender_is_signed_by_its_domain(to: str) -> None:
+    """Inside a dialog also to one whom a partner withholds."""
+    hidden = with_body(request("INVITE", CAROL, sender="sip:anonymous@anonymous.invalid", to=to, to_tag="2"), DTLS)
+    service(IdentityPolicy.SIGN).sign(flow(ALICES), hidden)
+    field = hidden.first("identity") or ""
+    assert b'"orig":{"uri":"sip:anonymous@example.test"}' in read_field(field).payload
+    assert names_nobody(field)
+
+
+def test_body_that_no_signature_holds_is_not_signed() -> None:
     mixed = with_body(request("INVITE", CAROL), DTLS + CRYPTO)
-    for made in (hidden, mixed, with_body(request("INVITE", CAROL), b"v=1")):
+    for made in (mixed, with_body(request("INVITE", CAROL), b"v=1")):
         service(IdentityPolicy.SIGN).sign(flow(ALICES), made)
         assert not made.has("identity")
 

@@ -8,9 +8,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.dialog import host_of
+from sipmesh.routing.identity.privacy import ANONYMOUS, hides_user, is_anonymous
 from sipmesh.routing.identity.sender import ClientSender, ServerSender
 from sipmesh.routing.outcome import Answer
-from sipmesh.routing.passport.claims import claims_of, read_claims
+from sipmesh.routing.passport.claims import claims_of, domain_of, read_claims
 from sipmesh.routing.passport.identity_field import MOST_FIELDS, SignedClaims, read_field, write_field
 from sipmesh.routing.passport.verification import Replays, check_claims
 from sipmesh.sip.date import sip_date
@@ -65,6 +66,7 @@ class IdentityService:
             for name in (*partner.domains, partner.peer.name)
         }
         self._replays = {name: self._replays.get(name, Replays()) for name in self._partners}
+        self._domains = view.sip_domains
 
     @property
     def is_idle(self) -> bool:
@@ -76,31 +78,40 @@ class IdentityService:
     def sign(self, flow: Flow, request: Request) -> None:
         """Sign a request of one of our users to a partner whose entry asks for it.
 
-        The user has logged in on this link, and From is its address or alias. A request that withholds its sender is not signed.
+        The user has logged in on this link, and From is its address or alias, or does not say who it is. Inside the dialog of a
+        user whom a partner withholds, To does not name the partner: such a request is signed for whoever it is.
         """
         sender = flow.sender
         if request.method not in SIGNED_METHODS or not isinstance(sender, ClientSender):
             return
-        there = host_of(request.to.uri if request.to.tag is not None else request.uri)
-        if (
-            there not in self._partners
-            or not request.from_.is_sip
-            or not sender.may_speak_as(request.from_, NO_DOMAINS)
-        ):
+        is_inside = request.to.tag is not None
+        there = host_of(request.to.uri if is_inside else request.uri)
+        if there not in self._partners and not (is_inside and there == ANONYMOUS):
             return
         own = self._own()
+        domain = self._domain_for(request, sender, own)
+        if not domain:
+            return
         algorithm = _ALGORITHMS.get(own.key.curve.name) if isinstance(own.key, ec.EllipticCurvePrivateKey) else None
         if algorithm is None or not isinstance(own.key, ec.EllipticCurvePrivateKey):
             self._warn_of_key()
             return
         now = int(self._gatekeeper.clock().timestamp())
         try:
-            payload = claims_of(request, now).encode()
+            payload = claims_of(request, now, domain).encode()
         except RemoteError:  # what cannot be read is not signed
             return
-        request.append("identity", write_field(payload, host_of(request.from_.uri), own.chain, own.key, algorithm))
+        request.append("identity", write_field(payload, domain, own.chain, own.key, algorithm))
         if not request.has("date"):  # RFC 8224 section 4.1
             request.append("date", sip_date(now))
+
+    def _domain_for(self, request: Request, sender: ClientSender, own: Identity) -> str:
+        """Give the domain that signs for the user of a request, "" if there is none: of several, the first one for who hides."""
+        name = request.from_
+        if is_anonymous(name):
+            return min(self._domains.intersection(identities(own.chain[0]).usable), default="")
+        may_sign = hides_user(name) or (name.is_sip and sender.may_speak_as(name, NO_DOMAINS))
+        return host_of(name.uri) if may_sign else ""
 
     def _warn_of_key(self) -> None:
         if not self._is_warned:
@@ -112,7 +123,7 @@ class IdentityService:
     def refused(self, flow: Flow, request: Request) -> Answer | None:
         """Return the answer to a request of a partner whose signature is missing or wrong; None if it may pass.
 
-        A request whose signature is valid gets a Verified-Identity, which phones may show.
+        A request whose signature is valid gets a Verified-Identity, which phones may show, unless its sender hides.
         """
         sender = flow.sender
         if (
@@ -147,25 +158,29 @@ class IdentityService:
             except RemoteError as wrong:
                 first = first or wrong
             else:
-                request.append(VERIFIED_IDENTITY, f"<{request.from_.uri}>")
+                if not is_anonymous(request.from_):
+                    request.append(VERIFIED_IDENTITY, f"<{request.from_.uri}>")
                 return None
         status, why = (first.status, str(first)) if first is not None else (438, "no Identity")
         return Answer(status, _REASONS.get(status, ""), code=Code.IDENTITY_INVALID, why=why)
 
     def _verify(self, signed: SignedClaims, request: Request, peer: TrustedPeer) -> None:
-        """Raise RemoteError unless the signer is *peer*, may speak for the domain of From, and has signed this request."""
-        at = self._gatekeeper.clock()
-        self._judge_signer(signed, request, peer)
-        check_claims(read_claims(signed.payload), request, int(at.timestamp()))
+        """Raise RemoteError unless the signer is *peer*, may speak for the domain of From, and has signed this request.
+
+        The domain of who hides is that of orig.
+        """
+        at, claims = self._gatekeeper.clock(), read_claims(signed.payload)
+        domain = domain_of(claims.orig) if is_anonymous(request.from_) else host_of(request.from_.uri)
+        self._judge_signer(signed, domain, peer)
+        check_claims(claims, request, int(at.timestamp()))
         if self._replays[peer.name].is_replayed(signed.mark, request, int(at.timestamp())):
             raise RemoteError("its token was used for another request", rule="RFC 8224 section 12.1", status=438)
 
-    def _judge_signer(self, signed: SignedClaims, request: Request, peer: TrustedPeer) -> None:
+    def _judge_signer(self, signed: SignedClaims, domain: str, peer: TrustedPeer) -> None:
         """Judge the signer's certificate as that of the partner: its anchors, its CRLs, its names (rule R8)."""
         errors = path_errors(signed.chain, peer.authority.anchors, self._gatekeeper.clock())
         evidence = PeerEvidence(Direction.ACCEPTED, LinkKind.PARTNER, _NOWHERE, _NOWHERE, signed.presented, errors)
         verdict = self._gatekeeper.judge(evidence)
-        domain = host_of(request.from_.uri)
         is_peer = verdict.accepted and verdict.peer is not None and verdict.peer.name == peer.name
         if not is_peer or domain not in peer.asserts or domain not in identities(signed.chain[0]).usable:
             why = f"its signer is not {peer.name} for {domain}: {verdict.code}"

@@ -16,6 +16,7 @@ from sipmesh.routing.identity.privacy import (
 )
 from sipmesh.routing.identity.tokens import Tokens
 from sipmesh.routing.media.origin import hide_user
+from sipmesh.routing.passport.identity_field import MOST_FIELDS, names_nobody
 from sipmesh.routing.proxy.target_set import is_sips
 from sipmesh.routing.registrar.gruu import is_temporary
 from sipmesh.routing.target import FlowTarget, Target
@@ -57,10 +58,12 @@ class PrivacyService:
         if came_on.link.kind is LinkKind.CLIENT:
             self._hide_contact(copy, owner_hash(identity) if identity is not None else b"")
         if kind is not LinkKind.SERVER:
-            ours = copy.row(VIA)
+            ours, signed = copy.row(VIA), copy.values("identity") if kind is LinkKind.PARTNER else []
             hide_fields(copy)
             hide_user(copy)
             copy.prepend("via", ours.value)
+            for field in filter(names_nobody, signed[:MOST_FIELDS]):
+                copy.append("identity", field)
 
     def hide_answer(self, sent: SentBranch, response: Response) -> None:
         """Hide a user in a response: one who asks for it, and one whose name in the dialog hides who it is.
