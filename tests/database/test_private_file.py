@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sipmesh.database.private_file import create_private
+from sipmesh.errors import OperatorError
 
 READ = """
 import sqlite3, sys
@@ -32,6 +33,22 @@ def test_new_file_is_for_its_owner_only(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "new.db").stat().st_mode) == 0o600
     with pytest.raises(FileNotFoundError):
         create_private(tmp_path / "missing" / "new.db")
+
+
+@pytest.mark.parametrize("end", ["", "-wal", "-shm", "-journal"])
+@pytest.mark.parametrize(("mode", "what"), [(0o666, "changed"), (0o620, "changed"), (0o644, "read"), (0o640, "read")])
+def test_file_to_which_others_have_a_right_is_not_used(tmp_path: Path, end: str, mode: int, what: str) -> None:
+    """The error names the file and the command. After that command the database is used."""
+    path, file = tmp_path / "one.db", tmp_path / f"one.db{end}"
+    create_private(path)
+    file.touch()
+    file.chmod(mode)
+    with pytest.raises(
+        OperatorError, match=rf"{file}: has mode {mode:04o}: other users may have {what} it; run `chmod 600 {file}`"
+    ):
+        create_private(path)
+    file.chmod(0o600)
+    create_private(path)
 
 
 def test_open_database_keeps_its_locks(tmp_path: Path) -> None:

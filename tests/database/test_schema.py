@@ -27,13 +27,11 @@ def test_each_prefix_has_a_table_for_its_revision() -> None:
 
 
 def test_tables_without_a_revision_are_not_current(url: str) -> None:
-    engine = sql.create_engine(url, poolclass=sql.NullPool)
-    with engine.connect() as db:
+    with shell(url) as db:
         assert not USERS.is_current(db)
     migrate(url, USERS)
-    with engine.connect() as db:
+    with shell(url) as db:
         assert USERS.is_current(db)
-    engine.dispose()
 
 
 @pytest.mark.parametrize("found", ["0002", "9999", "abc", "10000", "\u0660\u0660\u0660\u0660", "0000", ""])

@@ -134,13 +134,26 @@ def test_a_key_that_others_can_read_or_write_is_not_read(tmp_path: Path, mode: i
     ("mode", "kept"), [(0o777, 0o700), (0o720, 0o700), (0o702, 0o700), (0o755, 0o755), (0o700, 0o700)]
 )
 def test_only_a_folder_that_others_can_write_to_gets_another_mode(tmp_path: Path, mode: int, kept: int) -> None:
-    """Its files are private by themselves, so that others may read the names."""
+    """What others may only read keeps its mode: secrets are checked where they are read."""
     folder = tmp_path / "state"
-    assert not keep_private(folder)
+    assert keep_private(folder) == []
     folder.mkdir()
     folder.chmod(mode)
-    assert keep_private(folder) is (mode != kept)
+    assert keep_private(folder) == [folder] * (mode != kept)
     assert folder.stat().st_mode & 0o777 == kept
+
+
+@pytest.mark.parametrize(("mode", "kept"), [(0o666, 0o600), (0o620, 0o600), (0o644, 0o644), (0o600, 0o600)])
+def test_only_a_file_that_others_can_write_to_gets_another_mode(tmp_path: Path, mode: int, kept: int) -> None:
+    folder, outside = tmp_path / "state", tmp_path / "outside"
+    (folder / "fetched").mkdir(parents=True)
+    file = folder / "fetched" / "one"
+    for path in (file, outside):
+        path.touch()
+        path.chmod(mode)
+    (folder / "link").symlink_to(outside)
+    assert keep_private(folder) == [file] * (mode != kept)
+    assert (file.stat().st_mode & 0o777, outside.stat().st_mode & 0o777) == (kept, mode)
 
 
 def test_encrypted_key_needs_its_passphrase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,8 @@ from support.running import on_loop, until
 from support.service import service_here, serving_here
 from support.telling import Told
 
+WRITTEN = "other users could write to these files of the server: only its user can now; if they may have done so, "
+WRITTEN += "join the server again, or restore its backup"
 OUT_OF_DESCRIPTORS = "file descriptors have run out: new links of clients wait"
 
 
@@ -74,8 +76,29 @@ async def test_other_users_cannot_replace_the_control_socket(example: Organisati
         [socket] = state.glob("*.sock")
         assert socket.stat().st_mode & 0o777 == 0o600
         assert state.stat().st_mode & 0o777 == (0o700 if mode == 0o777 else mode)
-    warned = [*told.events("other users could write to this folder: its mode is 0700 now")]
-    assert len(warned) == (1 if mode == 0o777 else 0)
+    warned = [line["files"] for line in told.events(WRITTEN)]
+    assert warned == ([[str(state)]] if mode == 0o777 else [])
+
+
+@on_loop
+async def test_other_users_cannot_write_to_the_state_of_a_server_and_no_database_of_theirs_is_used(
+    example: Organisation,
+) -> None:
+    """In `state` a server takes the right from them at its start; the users are the operator's file."""
+    told, state, users = Told(), example.folder / STATE, example.folder / "users.db"
+    stored = state / "fe1.example.test.messages"
+    stored.touch()
+    stored.chmod(0o666)
+    users.chmod(0o666)
+    with pytest.raises(
+        OperatorError, match=rf"{users}: has mode 0666: other users may have changed it; run `chmod 600"
+    ):
+        await Service(example.file, FE1, told.log).serve()
+    assert stored.stat().st_mode & 0o777 == 0o600
+    assert [line["files"] for line in told.events(WRITTEN)] == [[str(stored)]]
+    users.chmod(0o600)
+    async with serving_here(example, told) as node:
+        assert node.users
 
 
 @on_loop

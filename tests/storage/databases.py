@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sql
 
+from sipmesh.database.private_file import create_private
 from support.tiers import wide_after
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
@@ -28,7 +30,10 @@ _TRIGGERS = {
 
 @contextmanager
 def shell(url: str) -> Iterator[sql.Connection]:
-    """A connection without our code, as in a database shell; it commits at the end."""
+    """A connection without our code, as in a database shell; it commits at the end. A new file is private, as ours are."""
+    parsed = sql.engine.make_url(url)
+    if parsed.get_backend_name() == SQLITE and parsed.database:
+        create_private(Path(parsed.database))
     engine = sql.create_engine(url, poolclass=sql.NullPool)
     with engine.begin() as db:
         yield db

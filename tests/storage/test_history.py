@@ -356,6 +356,7 @@ def test_kill_9_at_any_instant_loses_nothing_that_was_acknowledged(url: str) -> 
 @only_sqlite
 def test_file_that_is_no_database_is_an_operator_error(url: str, file: Path) -> None:
     file.write_bytes(b"not a database" * 1000)
+    file.chmod(0o600)
     with pytest.raises(OperatorError, match=r"the history in .* cannot be used"):
         opened(url)
 

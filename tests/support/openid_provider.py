@@ -37,12 +37,14 @@ def signed(claims: Claims, key: ec.EllipticCurvePrivateKey) -> str:
 class OpenIdProvider:
     """A provider at the loopback interface, with a certificate of the CA in *ca*; *person* are the claims of who is logged in.
 
+    Its certificate has *name* beside the address.
+
     *change* changes the claims of ID tokens, *sign* signs them. *said* is added to the metadata, *names* is the `iss` of answers
     to browsers, None for none. *odd* is what /odd answers.
     *further_keys* are shown beside its key.
     """
 
-    def __init__(self, ca: Path, folder: Path, **person: Any) -> None:
+    def __init__(self, ca: Path, folder: Path, name: str = "id.example.test", **person: Any) -> None:
         self.person: Claims = {"sub": "ada", "groups": ["admins"], **person}
         self.change: Callable[[Claims], object] = lambda _: None
         self.sign: Sign = signed
@@ -53,17 +55,17 @@ class OpenIdProvider:
         self.issuer = f"https://{HOST}:{self.port}"
         self.names: str | None = self.issuer
         self.odd = web.Response()
+        self.asked = 0  # requests that have arrived
         self.codes: dict[str, dict[str, str]] = {}
-        issued = CaGenerations(ca).current.issue_for_clients(
-            ("id.example.test",), datetime.now(UTC), rsa=False, addresses=(HOST,)
-        )
+        issued = CaGenerations(ca).current.issue_for_clients((name,), datetime.now(UTC), rsa=False, addresses=(HOST,))
+        self.serial = issued.certificate.serial_number
         files = folder / f"{self.port}.pem", folder / f"{self.port}.key"
         issued.write(*files)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(*files)
 
     async def __aenter__(self) -> Self:
-        app = web.Application()
+        app = web.Application(middlewares=[self._count])
         app.add_routes(
             [
                 web.get("/.well-known/openid-configuration", self._metadata),
@@ -84,6 +86,12 @@ class OpenIdProvider:
         """The entry of the topology for this provider."""
         roles = [{"value": "admins", "role": "operator"}, {"value": "staff", "role": "viewer"}]
         return {"issuer": self.issuer, "client_id": CLIENT, "roles": roles, "authority": "enterprise", **further}
+
+    @web.middleware
+    async def _count(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        self.asked += 1
+        answer: web.StreamResponse = await handler(request)
+        return answer
 
     async def _metadata(self, _request: web.Request) -> web.Response:
         urls = {"authorization_endpoint": "auth", "token_endpoint": "token", "jwks_uri": "jwks"}

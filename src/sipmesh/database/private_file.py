@@ -1,17 +1,45 @@
-"""The file of an SQLite database, which nobody but its owner may read."""
+"""The file of an SQLite database, which nobody but its owner may read or write."""
 
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
+
+from sipmesh.errors import OperatorError, Problem
+
+_OTHERS: Final = 0o077
+BESIDE: Final = ("", "-wal", "-shm", "-journal")
+"""The ends of the names of a database and of what SQLite keeps beside it: who can write to a WAL can write to its database."""
 
 
 def create_private(path: Path) -> None:
     """Create an empty file with mode 0600, unless it is there; SQLite itself would follow the umask. Raises `OSError`.
+
+    Raises `OperatorError` if other users have any right to a file that is there. With this mode it is our own, or we run as root:
+    so the owner needs no check.
 
     A file that is there is not opened. If a process closes any descriptor of a file, it loses all its POSIX locks on the file,
     also those of SQLite. Then another process that ends takes itself for the last one, and removes the WAL under the others.
     """
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    for end in BESIDE:
+        file = path.with_name(f"{path.name}{end}")
+        with suppress(FileNotFoundError):
+            _must_be_private(file, stat.S_IMODE(file.stat().st_mode))
+
+
+def _must_be_private(file: Path, mode: int) -> None:
+    if mode & _OTHERS:
+        what = "may have changed it" if mode & 0o022 else "may have read it"
+        problem = Problem(
+            file,
+            0,
+            "",
+            f"has mode {mode:04o}: other users {what}",
+            f"run `chmod 600 {file}`, or restore it from your backup",
+        )
+        raise OperatorError("a database cannot be used", (problem,))

@@ -22,7 +22,7 @@ from sipmesh.pki.file_error import file_errors
 from sipmesh.pki.keys import passphrase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -175,28 +175,31 @@ def must_be_private(keys: Iterable[Path]) -> None:
             _must_be_private(file, stat.S_IMODE(file.stat().st_mode))
 
 
-def keep_private(folder: Path) -> bool:
-    """Take from other users the right to write to *folder*, if it exists; return whether they had it.
+def keep_private(folder: Path) -> Sequence[Path]:
+    """Take from other users the right to write to *folder* and to the files in it; return what they could write to.
 
-    They could put files of theirs in the place of ours. Raises `OperatorError` if the folder belongs to another user.
+    They could put files of theirs in the place of ours, or change ours. Symbolic links are left as they are. Raises
+    `OperatorError` if a file belongs to another user.
     """
+    found = []
+    for path in (folder, *sorted(folder.rglob("*"))):
+        with suppress(FileNotFoundError):  # another process of ours has removed it
+            mode = path.lstat().st_mode
+            if mode & _OTHERS_WRITE and (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                _take_from_others(path, stat.S_IMODE(mode))
+                found.append(path)
+    return found
+
+
+def _take_from_others(path: Path, mode: int) -> None:
     try:
-        mode = stat.S_IMODE(folder.stat().st_mode)
-        if not mode & _OTHERS_WRITE:
-            return False
-        folder.chmod(FOLDER)
+        path.chmod(mode & ~_OTHERS)
     except FileNotFoundError:
-        return False
+        raise
     except OSError as wrong:
-        problem = Problem(
-            folder,
-            0,
-            "",
-            f"can be written by other users ({wrong.strerror})",
-            f"as {_owner(folder)}: chmod 700 {folder}",
-        )
+        reason = f"can be written by other users ({wrong.strerror})"
+        problem = Problem(path, 0, "", reason, f"as {_owner(path)}: chmod go= {path}")
         raise OperatorError("a folder of a server is not private", (problem,)) from None
-    return True
 
 
 def _must_be_private(file: Path, mode: int) -> None:

@@ -164,8 +164,12 @@ class Service:
     def read(self) -> None:
         """Find the server's topology, and read it; raises `OperatorError`."""
         state = self._file.parent / STATE
-        if keep_private(state):
-            self._log.warning("other users could write to this folder: its mode is 0700 now", folder=str(state))
+        if written := keep_private(state):
+            self._log.warning(
+                "other users could write to these files of the server: only its user can now; if they may have done so, "
+                "join the server again, or restore its backup",
+                files=[str(path) for path in written],
+            )
         self._source = source_of(self._file, self._name)
         self._loaded = self._source.load()
         must_be_private(key_files_of(self._loaded, ascii_lower(self._name)))

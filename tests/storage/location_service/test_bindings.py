@@ -198,6 +198,7 @@ def test_kill_9_in_the_middle_of_writes_loses_nothing_acknowledged(store: Bindin
 def test_file_that_is_spoiled_or_of_another_version_is_set_aside(tmp_path: Path, content: bytes | None) -> None:
     """Bindings are of no use after a power cut; an operator who has to come and delete a file is worse."""
     file = tmp_path / "bindings.db"
+    file.touch(0o600)
     if content is not None:
         file.write_bytes(content)
     else:

@@ -19,11 +19,12 @@ from sipmesh.transport.link.deadlines import TOO_MANY_KEEPALIVES, LinkDeadlines
 from sipmesh.transport.websocket.frames import SMALL_FRAGMENT
 from sipmesh.transport.websocket.link import WebSocketLink
 from sipmesh.transport.websocket.pages import Page
-from sipmesh.transport.websocket.reader import WebSocketReader
-from sipmesh.transport.websocket.upgrade import UpgradePolicy
+from sipmesh.transport.websocket.reader import WebSocketReader, most_octets
+from sipmesh.transport.websocket.upgrade import MOST_OCTETS, UpgradePolicy
 from sipmesh.trust.evidence import LinkKind
 from support.peer import HungUpError
 from support.web_peer import WebPeer, upgrade
+from transport.websocket.test_announced_length import header
 from transport.websocket.test_frames import raw
 from transport.websocket.web_links import POLICY, HeardUpgrades, closed, dial, first_link, listen
 from transport.world import WITHIN_S, Heard, Node, bodies, on_loop, request
@@ -224,6 +225,39 @@ async def test_message_without_end_closes_before_it_fills_memory(ca: Authority, 
         await node.heard.until(lambda: node.heard.down)
         assert "a message above" in node.heard.down[0][1]
         assert node.heard.up[0].bytes_in < 200_000
+
+
+@pytest.mark.parametrize(("beyond", "is_open"), [(0, True), (1, False), (1 << 30, False)])
+@on_loop
+async def test_length_that_a_header_announces_is_refused_before_the_message(
+    ca: Authority, here: Identity, beyond: int, *, is_open: bool
+) -> None:
+    async with Node(ca, here) as node, await dial(node) as peer:
+        link = await first_link(node)
+        announced = most_octets(node.reactor.limits.reading_at_first(LinkKind.CLIENT)) + beyond
+        announces = header(announced)
+        announced_at = link.bytes_in + len(announces)
+        await peer.write_octets(announces)
+        if is_open:
+            await peer.write_octets(b"x")
+            await node.heard.until(lambda: link.bytes_in > announced_at)
+            assert link.is_open
+        else:
+            assert await closed(peer) == 1009
+            await node.heard.until(lambda: node.heard.down)
+            assert "a message above" in node.heard.down[0][1]
+
+
+@pytest.mark.parametrize(("beyond", "status"), [(0, b"101"), (1, b"431"), (4_096, b"431")])
+@on_loop
+async def test_upgrade_beyond_its_limit_is_answered_431_also_if_it_arrives_at_once(
+    ca: Authority, here: Identity, beyond: int, status: bytes
+) -> None:
+    async with Node(ca, here, heard=HeardUpgrades()) as node:
+        room = MOST_OCTETS - len(upgrade(cookie=""))
+        request = upgrade(cookie="c" * (room + beyond))
+        async with await WebPeer.begin(listen(node).address, "a@example.test", request) as peer:
+            assert (await peer._reader.readline()).split()[1] == status
 
 
 @pytest.mark.parametrize("is_user", [False, True])

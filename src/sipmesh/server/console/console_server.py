@@ -23,6 +23,7 @@ from sipmesh.server.console.replies import LoggedOutReply, LoginCodeReply
 from sipmesh.server.control_socket import WHO, ControlCommand
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.process.http_runner import logger_of, runner_of
+from sipmesh.server.process.https_server_check import HttpsServerCheck
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.trust.evidence import LinkKind
 
@@ -65,12 +66,22 @@ class ConsoleServer:
     async def open(self) -> None:
         """Listen if the topology has a console; raises `OperatorError` if the address cannot be used."""
         frame = Frame(self._operations, self._guard, lambda: self._node.view)
-        flow = OpenIdFlow(lambda: self._node.view, self._node.loop.time)
+        flow = OpenIdFlow(lambda: self._node.view, self._node.loop.time, self._provider_check())
         app = web.Application(middlewares=[self._guard.answer_safely], client_max_size=LARGEST_BODY)
         app.add_routes([*Api(self._operations, self._guard).routes(), *page_routes(frame, flow)])
         self._runner = runner_of(app, self._log)
         await self._runner.setup()
         await self._listen()
+
+    def _provider_check(self) -> HttpsServerCheck:
+        """Return the check of the OpenID provider; our issuing CAs are read anew for each connection to it."""
+        node = self._node
+        return HttpsServerCheck(
+            node.view.name,
+            lambda: node.view.loaded,
+            lambda: _issuing(node.view.loaded.folder / CA, node.certificates),
+            node.gatekeeper.clock,
+        )
 
     async def follow(self) -> None:
         """Listen again after a new version has moved the console, or after the certificate of this server was renewed."""

@@ -13,12 +13,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sipmesh.server.process.https_server_check import HttpsServerCheck
 from sipmesh.server.refresh.crl_sources import CrlSources
 from sipmesh.server.refresh.fetch_schedule import FetchSchedule
 from sipmesh.server.refresh.http_fetch import HttpFetcher
 from sipmesh.server.refresh.intermediates import KnownIntermediates
 from sipmesh.server.refresh.ocsp_sources import OcspSources
 from sipmesh.topology.document.named_files.crl_files import FETCHED
+from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     import asyncio
@@ -53,7 +55,7 @@ class Fetcher:
         folder = loaded.folder / FETCHED
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         issuers = KnownIntermediates(folder)
-        self._gatekeeper, self._http = node.gatekeeper, http or HttpFetcher(node.resolver)
+        self._gatekeeper, self._http = node.gatekeeper, http or HttpFetcher(node.resolver, check=_check_of(node))
         self._schedule = FetchSchedule(
             node.loop,
             self._http,
@@ -98,3 +100,13 @@ class Fetcher:
         self._gatekeeper.attach(None)
         await self._schedule.close()
         await self._http.close()
+
+
+def _check_of(node: RunningServer) -> HttpsServerCheck:
+    """Return the check of the HTTPS servers that *node* asks; our issuing CA is that of its own certificate."""
+    return HttpsServerCheck(
+        node.view.name,
+        lambda: node.view.loaded,
+        lambda: node.certificates.presented.of(LinkKind.SERVER).chain[1:],
+        node.gatekeeper.clock,
+    )

@@ -20,6 +20,7 @@ from yarl import URL
 
 from sipmesh.errors import SipmeshError
 from sipmesh.routing.proxy.locate import DnsQuestion, RecordKind
+from sipmesh.server.process.https_server_check import HttpsServerCheck, https_context
 from sipmesh.server.refresh.fetch_turns import MOST_OF_OWNER, MOST_OF_PARTNERS
 from sipmesh.transport.resolver import UnansweredError
 from sipmesh.transport.special_address import is_special
@@ -89,13 +90,19 @@ class HttpFetcher:
     """Fetches under *limits*; *resolver* resolves names, as for links.
 
     *named* are the addresses of the topology. A name may have an address of this machine or its link only if it is one of them;
-    a URL may have any. It uses no proxy.
+    a URL may have any. It uses no proxy. *check* judges the certificates of HTTPS servers; without it, as for a command, the
+    authorities of this machine decide alone.
     """
 
     def __init__(
-        self, resolver: Resolver, limits: FetchLimits | None = None, named: frozenset[str] = frozenset()
+        self,
+        resolver: Resolver,
+        limits: FetchLimits | None = None,
+        named: frozenset[str] = frozenset(),
+        check: HttpsServerCheck | None = None,
     ) -> None:
         self._resolver, self._limits, self.named = resolver, limits or FetchLimits(), named
+        self._check = check
         self._session: aiohttp.ClientSession | None = None
 
     def __repr__(self) -> str:
@@ -145,8 +152,8 @@ class HttpFetcher:
         self, method: str, at: URL, largest: int, headers: dict[str, str], body: bytes | None
     ) -> Fetched | str:
         """Return the result, or the URL of a redirection."""
-        session = self._open()
-        async with session.request(method, at, headers=headers, data=body, allow_redirects=False) as response:
+        session, tls = self._open(), https_context() if at.scheme == "https" else True
+        async with session.request(method, at, headers=headers, data=body, allow_redirects=False, ssl=tls) as response:
             if response.status in REDIRECTS:
                 return response.headers.get("Location", "")
             if response.status == HTTPStatus.NOT_MODIFIED and method == "GET":
@@ -164,6 +171,7 @@ class HttpFetcher:
                 resolver=_Names(self._resolver, lambda: self.named),
                 limit=limits.connections,
                 force_close=True,
+                ssl=self._check or True,
                 socket_factory=_with_small_buffer,
             )
             self._session = aiohttp.ClientSession(

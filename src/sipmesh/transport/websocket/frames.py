@@ -9,6 +9,7 @@ from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
 from sipmesh.errors import RemoteError
+from sipmesh.transport.websocket.announced_length import AnnouncedLength
 
 NORMAL: Final = 1000
 GOING_AWAY: Final = 1001
@@ -69,6 +70,7 @@ class WebSocketFrames:
     """
 
     __slots__ = (
+        "_announced",
         "_events",
         "_fragment",
         "_fragments",
@@ -77,12 +79,14 @@ class WebSocketFrames:
         "_most_fragments",
         "_most_frames",
         "_socket",
+        "_unread",
         "most_octets",
     )
 
     def __init__(self, most_octets: int, most_fragments: int, most_frames: int) -> None:
         self.most_octets, self._most_fragments, self._most_frames = most_octets, most_fragments, most_frames
         self._socket: Any = Connection(ConnectionType.SERVER)
+        self._announced, self._unread = AnnouncedLength(), b""
         self._message = bytearray()
         self._fragments = self._frames = 0
         self._fragment = 0  # octets of the frame that has not ended
@@ -98,25 +102,40 @@ class WebSocketFrames:
 
     def add(self, data: bytes) -> None:
         """Add the octets of one read. Call :meth:`next` for what they complete."""
-        self._frames = 0
-        self._socket.receive_data(data)
-        self._events = self._socket.events()
+        self._frames, self._unread = 0, data
 
     def next(self) -> bytes | Control | Close | SmallFragment | None:
         """Give the next message, Ping, Pong, Close or small fragment; None if none is complete. Raises :class:`FrameError`."""
-        for event in self._events:
-            self._frames += 1
-            if self._frames > self._most_frames:
-                text = f"more than {self._most_frames} frames in one read"
-                raise FrameError(text, code=POLICY_VIOLATION, rule="RFC 6455 section 10.4")
-            if isinstance(event, CloseConnection):
-                return self._closing(event)
-            if isinstance(event, (Ping, Pong)):
-                return Control(self._socket.send(event.response()) if isinstance(event, Ping) else b"")
-            found = self._part(event)
-            if found is not None:
-                return found
-        return None
+        while True:
+            for event in self._events:
+                found = self._item(event)
+                if found is not None:
+                    return found
+            if not self._goes_on():
+                return None
+
+    def _goes_on(self) -> bool:
+        """Read what is left of one read; a message that is too long is refused as soon as the header of a frame says so."""
+        if self._unread:
+            count = self._announced.follow(self._unread, self.most_octets)
+            self._socket.receive_data(self._unread[:count])
+            self._events, self._unread = self._socket.events(), self._unread[count:]
+            return True
+        if self._announced.octets > self.most_octets:
+            text = f"a message above {self.most_octets} octets"
+            raise FrameError(text, code=TOO_BIG, rule="RFC 6455 section 7.4.1")
+        return False
+
+    def _item(self, event: Any) -> bytes | Control | Close | SmallFragment | None:
+        self._frames += 1
+        if self._frames > self._most_frames:
+            text = f"more than {self._most_frames} frames in one read"
+            raise FrameError(text, code=POLICY_VIOLATION, rule="RFC 6455 section 10.4")
+        if isinstance(event, CloseConnection):
+            return self._closing(event)
+        if isinstance(event, (Ping, Pong)):
+            return Control(self._socket.send(event.response()) if isinstance(event, Ping) else b"")
+        return self._part(event)
 
     def _closing(self, event: Any) -> Close:
         if self._socket.state is ConnectionState.OPEN:  # wsproto reports its own finding in the same way
@@ -129,15 +148,12 @@ class WebSocketFrames:
         self._message += event.data.encode() if isinstance(event.data, str) else event.data
         self._fragment += len(self._message) - before
         self._fragments += event.frame_finished and not event.message_finished
-        self._limit_message()
+        self._limit_fragments()
         if event.message_finished:
             return self._whole()
         return self._end_of_fragment() if event.frame_finished else None
 
-    def _limit_message(self) -> None:
-        if len(self._message) > self.most_octets:
-            text = f"a message above {self.most_octets} octets"
-            raise FrameError(text, code=TOO_BIG, rule="RFC 6455 section 7.4.1")
+    def _limit_fragments(self) -> None:
         if self._fragments > self._most_fragments:
             text = f"a message in more than {self._most_fragments} fragments"
             raise FrameError(text, code=POLICY_VIOLATION, rule="RFC 6455 section 10.4")

@@ -57,11 +57,12 @@ class Upgrade:
     *opens* tells whether the answer opens a WebSocket; otherwise the answer is a page, and the connection ends with it.
     """
 
-    __slots__ = ("_http", "_policy", "here", "opens", "rest")
+    __slots__ = ("_http", "_octets", "_policy", "here", "opens", "rest")
 
     def __init__(self, policy: UpgradePolicy, here: str) -> None:
         self._policy, self.here = policy, here
         self._http: Any = h11.Connection(h11.SERVER, max_incomplete_event_size=MOST_OCTETS)
+        self._octets = 0
         self.opens = True
         self.rest = b""
 
@@ -73,13 +74,13 @@ class Upgrade:
 
         What follows the request is in *rest* then: the first frames. Raises :class:`UpgradeError` for any other request.
         """
+        self._octets += len(data)
         try:
             self._http.receive_data(data)
             event = self._http.next_event()
         except h11.RemoteProtocolError as wrong:
             if wrong.error_status_hint == _TOO_LARGE:
-                text = f"a request header above {MOST_OCTETS} octets"
-                raise UpgradeError(text, rule="RFC 6585 section 5", status=_TOO_LARGE) from None
+                raise _too_large() from None
             raise UpgradeError(
                 f"this is no HTTP request: {wrong}", rule="RFC 9112", status=400, text=_NO_HTTP
             ) from None
@@ -87,6 +88,8 @@ class Upgrade:
             return None
         if not isinstance(event, h11.Request):
             raise UpgradeError(_NO_HTTP, rule="RFC 9112", status=400)
+        if self._octets - len(self._http.trailing_data[0]) > MOST_OCTETS:  # h11 limits only what has not ended
+            raise _too_large()
         fields = fields_of(event)
         if asks_for_page(fields, self._policy.pages):
             self.opens = False
@@ -99,6 +102,11 @@ class Upgrade:
 
 _NO_HTTP: Final = "this is no HTTP request"
 _TOO_LARGE: Final = 431
+
+
+def _too_large() -> UpgradeError:
+    text = f"a request header above {MOST_OCTETS} octets"
+    return UpgradeError(text, rule="RFC 6585 section 5", status=_TOO_LARGE)
 
 
 def accepted(request: Any, fields: Fields, policy: UpgradePolicy, here: str) -> bytes:

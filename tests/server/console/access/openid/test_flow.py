@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import math
 from collections.abc import AsyncIterator
@@ -11,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from sipmesh.demo.ports import HOST
 from sipmesh.server.console.access.openid import flow
 from sipmesh.server.process import request_rate
 from support.console import Visitor, management_with_console
 from support.managed import MGMT, Managed
+from support.network import FE1
 from support.openid_provider import OpenIdProvider, come, go, log_in
 from support.running import on_loop
 from support.tiers import wide_after
@@ -140,6 +143,46 @@ async def test_provider_with_another_certificate_than_the_topology_wants_is_not_
         await network.publish(lambda document: document["console"].update(openid=entry))
         assert (await ada.get("/login/openid")).status == 401
         assert "cannot be asked" in refusals(network)[-1]
+
+
+@on_loop
+async def test_provider_with_the_certificate_of_a_server_of_the_topology_is_not_asked(tmp_path: Path) -> None:
+    """Whoever has the key of a front end has a certificate of the enterprise CA. The twin has another name."""
+    async with management_with_console(tmp_path) as network, Visitor(network) as ada:
+        ca = network.organisation.folder / "ca"
+        async with OpenIdProvider(ca, tmp_path, FE1) as thief, OpenIdProvider(ca, tmp_path) as provider:
+            await network.publish(lambda document: document["console"].update(openid=thief.entry()))
+            assert (await ada.get("/login/openid")).status == 401
+            assert f"role-not-allowed: name wanted {HOST}, and no server of the topology" in refusals(network)[-1]
+            assert thief.asked == 0
+            await network.publish(lambda document: document["console"].update(openid=provider.entry()))
+            assert (await log_in(ada, provider)).status == 200
+
+
+@pytest.mark.parametrize("authority", wide_after(1, ["enterprise", "public"]))
+@on_loop
+async def test_provider_is_not_asked_any_more_once_its_certificate_is_revoked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, authority: str
+) -> None:
+    """Also if the machine trusts our root, so that OpenSSL accepts it as one of a public CA."""
+    async with (
+        console(tmp_path) as (network, provider),
+        Visitor(network) as ada,
+        Visitor(network, "sona-token") as officer,
+    ):
+        monkeypatch.setenv("SSL_CERT_FILE", str(network.organisation.root))
+        entry = provider.entry(authority=authority)
+        await network.publish(lambda document: document["console"].update(openid=entry))
+        assert (await log_in(ada, provider)).status == 200
+        body = {"serial": f"{provider.serial:x}", "reason": "key-compromise"}
+        assert (await officer.ask("POST", "/api/v1/revoke", json=body)).status == 200
+        async with Visitor(network) as late:
+            while (await log_in(late, provider)).status != 401:  # until the new CRL is in force, within a second
+                await asyncio.sleep(0)
+            before = provider.asked
+            assert (await log_in(late, provider)).status == 401
+        assert "revoked: " in refusals(network)[-1]
+        assert provider.asked == before
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,15 @@ import pytest
 from aiohttp import web
 from cryptography import x509
 
+from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.console.access.openid.metadata import OpenIdError
 from sipmesh.server.console.access.openid.provider import KEPT_S, LARGEST, OpenIdProvider
+from sipmesh.server.process.clock import now_utc
+from sipmesh.server.process.https_server_check import HttpsServerCheck
+from sipmesh.topology.document.load import load
 from sipmesh.topology.document.operators.openid import OpenId
 from support import openid_provider
-from support.managed import build_managed
+from support.managed import MGMT, build_managed
 from support.running import on_loop
 
 
@@ -25,9 +29,12 @@ async def asked(
     """A provider, and what asks it; *now* is the time."""
     organisation = build_managed(tmp_path / "o")
     provider = openid_provider.OpenIdProvider(organisation.folder / "ca", tmp_path)
-    anchors = x509.load_pem_x509_certificates(organisation.root.read_bytes())
+    anchors = tuple(x509.load_pem_x509_certificates(organisation.root.read_bytes()))
+    ca = CaGenerations(organisation.folder / "ca")
+    loaded = load(organisation.file)
+    check = HttpsServerCheck(MGMT, lambda: loaded, lambda: [one.issuing for one in ca.alive], now_utc)
     async with provider:
-        yield provider, OpenIdProvider(OpenId.model_validate(provider.entry()), anchors, lambda: now[0])
+        yield provider, OpenIdProvider(OpenId.model_validate(provider.entry()), anchors, check, lambda: now[0])
 
 
 @on_loop
@@ -51,6 +58,7 @@ async def test_metadata_are_read_again_after_some_minutes(tmp_path: Path) -> Non
         (web.Response(body=b" " * (LARGEST + 1)), "more than"),
         (web.Response(text="[" * 100_000), "no JSON object"),
         (web.Response(text="[]"), "no JSON object"),
+        (web.Response(text='{"id_token": "a", "id_token": "b"}'), "a name is given twice"),
         (web.Response(text="{}"), "without an ID token"),
         (web.Response(text='{"id_token": 7}'), "without an ID token"),
     ],

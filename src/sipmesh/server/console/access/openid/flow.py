@@ -24,6 +24,7 @@ from sipmesh.sip.text import is_digits
 
 if TYPE_CHECKING:
     from sipmesh.server.console.access.openid.metadata import ProviderMetadata
+    from sipmesh.server.process.https_server_check import HttpsServerCheck
     from sipmesh.topology.view import ServerView
 
 CALLBACK: Final = "/login/openid/callback"
@@ -76,10 +77,13 @@ class _Pending:
 
 
 class OpenIdFlow:
-    """The log-ins of one console; *view* returns the topology in force, and *clock* seconds that never go back."""
+    """The log-ins of one console; *view* returns the topology in force, and *clock* seconds that never go back.
 
-    def __init__(self, view: Callable[[], ServerView], clock: Callable[[], float]) -> None:
-        self._view, self._clock = view, clock
+    *check* judges the certificate of the provider.
+    """
+
+    def __init__(self, view: Callable[[], ServerView], clock: Callable[[], float], check: HttpsServerCheck) -> None:
+        self._view, self._clock, self._check = view, clock, check
         self._key = secrets.token_bytes(32)
         self._provider: OpenIdProvider | None = None
 
@@ -143,9 +147,10 @@ class OpenIdFlow:
         entry = loaded.topology.console.openid if loaded.topology.console is not None else None
         if entry is None:
             raise OpenIdError("the topology has no OpenID provider")
-        if self._provider is None or self._provider.entry != entry:
-            self._provider = OpenIdProvider(entry, loaded.authority.anchors, self._clock)
-        return self._provider
+        provider, anchors = self._provider, loaded.authority.anchors
+        if provider is None or (provider.entry, provider.anchors) != (entry, anchors):
+            provider = self._provider = OpenIdProvider(entry, anchors, self._check, self._clock)
+        return provider
 
     @property
     def _redirect_uri(self) -> str:

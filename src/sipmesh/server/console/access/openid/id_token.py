@@ -10,6 +10,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from sipmesh.server.console.access.openid.metadata import OpenIdError
+from sipmesh.sip import base64url
+from sipmesh.strict_json import read_object
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Signatures with a public key. Neither ``none`` nor an HMAC, whose key an attacker could know (RFC 8725 section 2.1)."""
@@ -31,6 +33,8 @@ def check_id_token(
     valid now, and have the *nonce* of this log-in, so that a token of another log-in is worth nothing.
     """
     try:
+        for part in token.split(".")[:2]:  # header and claims: the library would take the last of two values
+            read_object(base64url.decode(part.encode()))
         claims = jwt.decode(
             token,
             _key_for(token, keys),
@@ -40,7 +44,7 @@ def check_id_token(
             leeway=LEEWAY_S,
             options={"require": list(REQUIRED)},
         )
-    except jwt.PyJWTError as wrong:
+    except (jwt.PyJWTError, ValueError) as wrong:
         raise OpenIdError(f"its ID token is refused: {wrong}") from None
     if not secrets.compare_digest(str(claims["nonce"]).encode(), nonce.encode()):
         raise OpenIdError("its ID token is of another log-in: the nonce differs")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.server.console.access.openid.key_set import read_keys
 from sipmesh.server.console.access.openid.metadata import WELL_KNOWN, OpenIdError, ProviderMetadata
-from sipmesh.strict_json import read_json
+from sipmesh.server.process.https_server_check import HttpsServerCheck, https_context
+from sipmesh.strict_json import read_object
 from sipmesh.topology.document.operators.openid import OpenIdAuthority
 
 if TYPE_CHECKING:
@@ -30,11 +29,20 @@ KEPT_S: Final = 300.0
 
 
 class OpenIdProvider:
-    """Asks the provider of *entry*; *anchors* are those of the enterprise CA, and *clock* returns seconds that never go back."""
+    """Asks the provider of *entry*; *check* judges its certificate, and *clock* returns seconds that never go back.
 
-    def __init__(self, entry: OpenId, anchors: Sequence[x509.Certificate], clock: Callable[[], float]) -> None:
-        self.entry, self._clock = entry, clock
-        self._context = _context(entry, anchors)
+    *anchors* are those of the enterprise CA.
+    """
+
+    def __init__(
+        self,
+        entry: OpenId,
+        anchors: tuple[x509.Certificate, ...],
+        check: HttpsServerCheck,
+        clock: Callable[[], float],
+    ) -> None:
+        self.entry, self.anchors, self._check, self._clock = entry, anchors, check, clock
+        self._context = https_context(anchors if entry.authority is OpenIdAuthority.ENTERPRISE else ())
         self._metadata: ProviderMetadata | None = None
         self._read_at = 0.0
 
@@ -70,11 +78,11 @@ class OpenIdProvider:
     async def _ask(self, method: str, url: str, form: Mapping[str, str] | None = None) -> Mapping[str, Any]:
         """Ask without following redirections: the answer must come from where the metadata says."""
         timeout = aiohttp.ClientTimeout(total=ANSWER_S)
-        connector = aiohttp.TCPConnector(ssl=self._context)
+        connector = aiohttp.TCPConnector(ssl=self._check)
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout, connector=connector) as session,
-                session.request(method, url, data=form, allow_redirects=False) as answer,
+                session.request(method, url, data=form, allow_redirects=False, ssl=self._context) as answer,
             ):
                 body = await _bounded(answer)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as wrong:
@@ -95,17 +103,6 @@ async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
 
 def _object(body: bytes, url: str) -> Mapping[str, Any]:
     try:
-        found = read_json(body)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise OpenIdError(f"{url} answers no JSON object")
-    return found
-
-
-def _context(entry: OpenId, anchors: Sequence[x509.Certificate]) -> ssl.SSLContext:
-    """Return a context that trusts the authorities of this machine, or the enterprise CA alone."""
-    if entry.authority is OpenIdAuthority.PUBLIC:
-        return ssl.create_default_context()
-    pem = "".join(anchor.public_bytes(Encoding.PEM).decode() for anchor in anchors)
-    return ssl.create_default_context(cadata=pem)
+        return read_object(body)
+    except ValueError as wrong:
+        raise OpenIdError(f"{url} answers no JSON object: {wrong}") from None
