@@ -27,6 +27,7 @@ from sipmesh.pki.ledger.ledger import FILE
 from sipmesh.pki.ledger.refusals import UnrecordedRevocationError
 from sipmesh.server.management.issuing import has_its_key_elsewhere
 from sipmesh.server.management.publishing.certificate_needs import certificate_needs
+from sipmesh.server.management.publishing.publish import OF_HOST
 from sipmesh.server.management.revoking import lost_certificates, revoke
 from sipmesh.server.replication.published_version import PublishedVersion, document_in_force
 from sipmesh.server.replication.topology_source import source_of
@@ -141,12 +142,14 @@ async def test_old_version_in_the_row_of_the_new_one_is_not_signed_again(writer:
         rightful = managed.published()
         writer.replace(first + 1, old)
         assert (await publisher.publish_again("another leader")).version == first + 2
-        assert (await publisher.block("ada", EVIL)).version == first + 3
+        assert (await publisher.block("ada", EVIL, OF_HOST)).version == first + 3
         assert all(f'"{FE2}"' not in topology_of(managed.published(first + number)) for number in (2, 3))
         with pytest.raises(OperatorError, match=f"version {first + 1} in the history was changed"):
-            await publisher.rollback("ada", "", first + 1, first + 3, force=True)
+            await publisher.rollback("ada", "", first + 1, first + 3, force=True, role=OF_HOST)
         writer.replace(first + 1, rightful)
-        assert (await publisher.rollback("ada", "", first + 1, first + 3, force=True)).version == first + 4
+        assert (
+            await publisher.rollback("ada", "", first + 1, first + 3, force=True, role=OF_HOST)
+        ).version == first + 4
         assert EVIL not in topology_of(managed.published())
 
 

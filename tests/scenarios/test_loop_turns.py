@@ -24,6 +24,7 @@ from sipmesh.pki.issuance.signer import CaSigner
 from sipmesh.pki.ledger.records import ListRecord
 from sipmesh.routing.authentication.verifier import Verifier
 from sipmesh.server.management.network_reply import encoded_status
+from sipmesh.server.management.publishing.publish import OF_HOST
 from sipmesh.server.replication.server_status import ServerStatus
 from sipmesh.server.replication.stored_users import USERS
 from sipmesh.sip.digest import Algorithm
@@ -209,7 +210,7 @@ async def test_large_draft_is_published_and_its_servers_are_shown_beside_the_loo
         prepared = Threads(managed.master._loader, "prepare", monkeypatch)
         async with Turns(meter) as turns:
             plan = await publisher.plan()
-            await publisher.publish("ada (1)", "because", plan.base, plan.digest, force=False)
+            await publisher.publish("ada (1)", "because", plan.base, plan.digest, force=False, role=OF_HOST)
         assert managed.number(MGMT) == 2
         assert not any(act.on_loop for act in (compared, published, prepared))
         turns.check(f"{servers} servers published")

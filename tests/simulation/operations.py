@@ -12,7 +12,8 @@ from sipmesh.demo.organisation import _lines
 from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.crl.builder import Reason
-from sipmesh.server.control_socket import WHO
+from sipmesh.server.control_socket import ROLE, WHO
+from sipmesh.server.management.publishing.publish import OF_HOST
 from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.users.user_database import Users
 from support.managed import MGMT
@@ -62,7 +63,7 @@ class Operations:
         commands: Any = server.service._control
         try:
             plan = await commands.commands["plan"]({WHO: "ada (1)"})
-            asked = {WHO: "ada (1)", "why": "because", "base": plan.base, "digest": plan.digest, "force": False}
+            asked = {WHO: "ada (1)", ROLE: OF_HOST, "why": "because", "base": plan.base, "digest": plan.digest}
             put = await commands.commands["publish"](asked)
         except OperatorError as wrong:
             self.world.tell("operator", "refused", wrong.message)

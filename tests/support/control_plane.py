@@ -16,9 +16,10 @@ from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.routing.identity.home_rule import unknown
 from sipmesh.routing.registrar.gruu import Gruus
 from sipmesh.server.agent.agent import Agent
-from sipmesh.server.control_socket import WHO, encode
+from sipmesh.server.control_socket import ROLE, WHO, encode
 from sipmesh.server.management.commands import ManagementCommands
 from sipmesh.server.management.controller import Controller
+from sipmesh.server.management.publishing.publish import OF_HOST
 from sipmesh.server.process.file_stamps import NO_STAMPS, Stamps
 from sipmesh.server.replication.published_version import PublishedVersion
 from sipmesh.server.replication.server_status import ServerStatus
@@ -227,7 +228,7 @@ class Plane:
 
     async def ask(self, command: str, **given: Any) -> Any:
         """Ask management, as its control socket does."""
-        answer = await ManagementCommands(self.controller).commands()[command]({WHO: "ada (1)", **given})
+        answer = await ManagementCommands(self.controller).commands()[command]({WHO: "ada (1)", ROLE: OF_HOST, **given})
         return json.loads(encode(answer))
 
     async def publish(self, change: Change | None = None, *, force: bool = False) -> dict[str, Any]:

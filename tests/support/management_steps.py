@@ -28,7 +28,7 @@ from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.crl.earlier import number_of
 from sipmesh.pki.ledger.ledger import FENCED
-from sipmesh.server.management.publishing.publish import PublishRequest, publish
+from sipmesh.server.management.publishing.publish import OF_HOST, PublishRequest, publish
 from sipmesh.server.replication.cert_renewal import renew_own
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.server.replication.published_version import PublishedVersion
@@ -102,7 +102,7 @@ class Host:
         """Publish the version in force again; returns its number."""
         at, before, old = datetime.now(UTC), self.versions.load(), self.versions.publication()
         draft = Draft(load_published(old, self.folder), old.topology, old.files)
-        request = PublishRequest(draft, "ada", why, at, before.number)
+        request = PublishRequest(draft, "ada", why, at, before.number, role=OF_HOST)
         made = publish(self.versions, request, view(before, self.name), before).version
         self.versions.accept(self.database.history.get(made.number), before, at)
         return made.number

@@ -25,7 +25,7 @@ from sipmesh.demo.forkserver import die_with_parent
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.management.pool.file_replication import FileGiver, FileReceiver
-from sipmesh.server.management.publishing.publish import PublishRequest, publish
+from sipmesh.server.management.publishing.publish import OF_HOST, PublishRequest, publish
 from sipmesh.server.replication.cert_renewal import finish_own, renew_own, show_own
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.server.replication.published_version import PublishedVersion
@@ -80,7 +80,7 @@ class RootHost(Host):
         """Publish the version in force with a change."""
         at, before, old = datetime.now(UTC), self.versions.load(), self.versions.publication()
         draft = Draft.read(change(old.topology).encode(), self.folder / "topology.yaml")
-        request = PublishRequest(draft, "ada", why, at, before.number, force=True)
+        request = PublishRequest(draft, "ada", why, at, before.number, force=True, role=OF_HOST)
         made = publish(self.versions, request, view(before, self.name), before).version
         self.versions.accept(self.database.history.get(made.number), before, at)
 

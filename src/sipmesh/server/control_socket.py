@@ -22,6 +22,7 @@ from sipmesh.errors import NotLeadingError, OperatorError, Problem, SipmeshError
 from sipmesh.server.typed_json import Json, UnreadableJsonError, plain, read
 from sipmesh.server.unix_listener import UnixListener
 from sipmesh.strict_json import read_json
+from sipmesh.topology.document.operators.console_role import ConsoleRole
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
@@ -37,8 +38,11 @@ SOCKET_SUFFIX = ".sock"
 WHO = "who"
 """The key under which a command finds the asking user, such as ``root (0)``; the client cannot set it."""
 
-MAY_GRANT = "may_grant"
-"""The key under which the console says whether the operator may give access to the console; by default so."""
+ROLE = "role_of_operator"
+"""The key under which a command finds the role of the asking operator (`ConsoleRole`); the client cannot set it.
+
+Who can open the control socket is a security officer: that user has the keys.
+"""
 
 _CREDENTIALS = struct.Struct("3i")  # pid, uid and gid: see unix(7), SO_PEERCRED
 
@@ -132,7 +136,7 @@ class ControlSocket:
 async def carry_out(commands: Mapping[str, Command], line: bytes, who: str) -> Json:
     """Answer one request, which *who* has made; an error of the command is its answer."""
     try:
-        request = {**read_json(line), WHO: who}
+        request = {**read_json(line), WHO: who, ROLE: ConsoleRole.SECURITY_OFFICER}
         command = commands.get(str(request["command"]))
         if command is None:
             return {"error": f"unknown command {request['command']!r}", "known": sorted(commands)}

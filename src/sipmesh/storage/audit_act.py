@@ -19,6 +19,8 @@ class AuditAct(StrEnum):
     JOIN = "join"
     ROOT = "root"
     FORCED = "forced"
+    GRANT = "grant"
+    ADMIT = "admit"
     REFUSED = "refused"
     RESTORE = "restore"
     ALIAS = "alias"

@@ -112,6 +112,7 @@ class History:
         *,
         at: datetime,
         dangers: Sequence[str] = (),
+        grants: Sequence[str] = (),
         act: AuditAct = AuditAct.PUBLISH,
         about: Mapping[str, Any] = NOTHING_ABOUT,
         refused: Collection[str] = (),
@@ -126,6 +127,7 @@ class History:
             why: The reason in the operator's words.
             at: The time of the publication, with a time zone.
             dangers: What the version breaks by `--force` (`topology.versions.breaking_changes`): they get a line of their own.
+            grants: What the version gives somebody (`topology.versions.grants`): they get a line of their own, too.
             act: `AuditAct.PUBLISH` or `AuditAct.ROLLBACK`.
             about: Additional facts for the line.
             refused: The digests of versions that do not count on this server: they do not follow *base*.
@@ -149,6 +151,8 @@ class History:
             if dangers:
                 dangers_entry = {"number": version.number, "dangers": list(dangers)}
                 self._audit.add(db, who, AuditAct.FORCED, dangers_entry, at=at)
+            if grants:
+                self._audit.add(db, who, AuditAct.GRANT, {"number": version.number, "grants": list(grants)}, at=at)
         return version
 
     def jump(self, at_least: int, who: str, why: str, *, at: datetime) -> int:

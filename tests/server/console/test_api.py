@@ -183,7 +183,9 @@ async def test_each_role_may_do_its_part_and_no_more(tmp_path: Path) -> None:
         back = {"version": 1, "base": 2, "why": "not yet"}
         assert (await viewer.ask("POST", "/api/v1/rollback", json=back)).status == 403
         assert (await operator.ask("POST", "/api/v1/rollback", json={**back, "force": True})).status == 403
-        assert (await operator.ask("POST", "/api/v1/rollback", json=back)).status == 200
+        refused = await operator.ask("POST", "/api/v1/rollback", json=back)
+        assert (refused.status, "evil.test is no longer blocked" in refused.json["error"]) == (409, True)
+        assert (await officer.ask("POST", "/api/v1/rollback", json=back)).status == 200
         serial = await _serial(viewer, FE1)
         for visitor in (viewer, operator):
             assert (await visitor.ask("POST", "/api/v1/revoke", json={"serial": serial})).status == 403
@@ -191,11 +193,12 @@ async def test_each_role_may_do_its_part_and_no_more(tmp_path: Path) -> None:
         assert revoked.status == 200, revoked.text
         lines = _result(await viewer.get("/api/v1/audit"))
         assert lines["faults"] == []
-        acts = [(line["who"], line["act"]) for line in lines["lines"][:4]]
+        acts = [(line["who"], line["act"]) for line in lines["lines"][:6]]
+        by_sona = [("sona (API)", act) for act in ("revoke", "grant", "rollback")]
         by_otto = [
-            ("otto (API)", act) for act in ("rollback", "draft", "block")
+            ("otto (API)", act) for act in ("refused", "draft", "block")
         ]  # a block is written into the draft too
-        assert acts == [("sona (API)", "revoke"), *by_otto]
+        assert acts == [*by_sona, *by_otto]
 
 
 @on_loop

@@ -137,7 +137,7 @@ async def test_draft_is_changed_and_partners_are_published(tmp_path: Path) -> No
         await typed(network, HELPERS + 'api --json \'{"name": "berlin"}\' $API/draft/remove')
         root = Forge(datetime.now(UTC)).root("Partner root").certificate
         (network.organisation.folder / "partner-root.pem").write_bytes(root.public_bytes(Encoding.PEM))
-        code, printed = await typed(network, HELPERS + block("Add and remove a partner"))
+        code, printed = await typed(network, HELPERS + block("Add and remove a partner"), "sona")
         assert (code, re.findall(r'"version": (\d)', printed)) == (0, ["3", "4", "5"]), printed
         code, printed = await typed(network, HELPERS + block("Add and remove a partner"), "vera")
         assert (code, network.number(MGMT)) == (22, 5), printed

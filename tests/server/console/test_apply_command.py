@@ -16,7 +16,8 @@ import pytest
 from sipmesh.demo.ports import HOST
 from support.console import Answer, Visitor, management_with_console
 from support.managed import MGMT, Managed, servers_of, without
-from support.network import EDGE, EDGES, FE1, FE2
+from support.model_ports import model_port
+from support.network import EDGE, EDGES, FE1, FE2, POOL
 from support.running import on_loop
 
 
@@ -125,9 +126,9 @@ async def test_server_that_is_stopped_is_named_and_does_not_take_the_version_bac
         assert report["unreached"] == [FE2]
         assert links_of(report) == {(FE1, EDGE): True, (EDGE, FE1): True}
         await reader.log_in("operator")
-        network.edit(lambda document: document.update(media="any"))
+        network.edit(lambda document: document.update(dane=True))
         plan = await network.ask(MGMT, "plan")
-        form = {"why": "media", "base": str(plan["base"]), "digest": plan["digest"], "wait_s": "2"}
+        form = {"why": "TLSA", "base": str(plan["base"]), "digest": plan["digest"], "wait_s": "2"}
         page = (await reader.post("/apply", **form)).text
         assert f"its verification has passed. Management had no contact with {FE2}," in page
 
@@ -142,9 +143,14 @@ async def test_plan_that_issues_certificates_needs_a_security_officer(tmp_path: 
     ):
         certificate = network.organisation.credentials(FE1)[0]
         before = certificate.read_bytes()
+        entry = {"name": "fe9.example.test", "address": HOST, "ports": {"client": model_port(), "server": model_port()}}
+        network.edit(lambda document: servers_of(document, POOL).append(entry))
+        refused = await apply(operator)
+        assert (refused.status, "issues certificates for fe9" in refused.json["error"]) == (403, True), refused.text
+        network.edit(lambda document: servers_of(document, POOL).remove(entry))
         network.edit(lambda document: document["sip_domains"].append("sip.example.test"))
         refused = await apply(operator)
-        assert (refused.status, "needs the role security-officer" in refused.json["error"]) == (403, True), refused.text
+        assert (refused.status, "may assert users of sip" in refused.json["error"]) == (409, True), refused.text
         assert (network.number(MGMT), certificate.read_bytes()) == (2, before)
         done = await apply(officer)
         assert done.status == 200, done.text

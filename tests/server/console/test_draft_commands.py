@@ -35,12 +35,13 @@ def test_each_change_is_tried() -> None:
 
 @on_loop
 @pytest.mark.wide
-async def test_operator_changes_the_draft_and_publishes_what_the_plan_says(tmp_path: Path) -> None:
-    """The same requests by a viewer are refused, and change nothing."""
+async def test_operator_changes_the_draft_and_an_officer_publishes_what_the_plan_says(tmp_path: Path) -> None:
+    """The same requests by a viewer are refused, and change nothing. The plan names each grant, with the role for it."""
     async with (
         management_with_console(tmp_path) as network,
         Visitor(network, "vera-token") as viewer,
         Visitor(network, "otto-token") as operator,
+        Visitor(network, "sona-token") as officer,
     ):
         draft = network.organisation.folder / DRAFT
         draft.write_text("# a comment of the operator\n" + draft.read_text())
@@ -58,7 +59,13 @@ async def test_operator_changes_the_draft_and_publishes_what_the_plan_says(tmp_p
         assert plan["changes"] == done.json["changes"]
         assert any("fe10.example.test" in change for change in plan["changes"])
         given = {"why": "a new pool", "base": plan["base"], "digest": plan["digest"]}
-        assert (await operator.ask("POST", "/api/v1/publish", json=given)).status == 200
+        assert [(one["key"], one["role"]) for one in plan["grants"]] == [
+            ("sip_domains", "security-officer"),
+            ("pools", "operator"),
+        ]
+        refused = await operator.ask("POST", "/api/v1/publish", json=given)
+        assert (refused.status, "sip.example.test" in refused.json["error"]) == (409, True)
+        assert (await officer.ask("POST", "/api/v1/publish", json=given)).status == 200
         assert network.number(MGMT) == 2
         lines = (await viewer.get("/api/v1/audit")).json["lines"]
         changed = [(line["who"], line["about"]["change"]) for line in reversed(lines) if line["act"] == "draft"]
@@ -128,8 +135,12 @@ async def test_operator_gives_our_ca_no_other_root(tmp_path: Path) -> None:
 
 @on_loop
 async def test_operator_takes_no_crl_from_our_ca(tmp_path: Path) -> None:
-    """It would be the last version: no signer would be accepted any more. Another file with the same CRL does no harm."""
-    async with management_with_console(tmp_path) as network, Visitor(network, "otto-token") as operator:
+    """It would be the last version: no signer would be accepted any more. Another file is for a security officer to name."""
+    async with (
+        management_with_console(tmp_path) as network,
+        Visitor(network, "otto-token") as operator,
+        Visitor(network, "sona-token") as officer,
+    ):
         folder = network.organisation.folder / "ca"
         shutil.copy(folder / "issuing.crl", folder / "other.crl")
         for crls, status in (
@@ -142,7 +153,9 @@ async def test_operator_takes_no_crl_from_our_ca(tmp_path: Path) -> None:
             plan = (await operator.get("/api/v1/plan")).json
             publish = {"why": "why not", "base": plan["base"], "digest": plan["digest"]}
             answer = await operator.ask("POST", "/api/v1/publish", json=publish)
-            assert (answer.status, bool(plan["dangers"])) == (status, status == 409), answer.text
+            assert (answer.status, bool(plan["dangers"])) == (409, status == 409), answer.text
+            answer = await officer.ask("POST", "/api/v1/publish", json=publish)
+            assert answer.status == status, answer.text
         assert network.number(MGMT) == 3
 
 

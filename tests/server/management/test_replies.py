@@ -24,10 +24,13 @@ from sipmesh.server.management.replies import (
     VersionReply,
 )
 from sipmesh.server.typed_json import read
+from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.topology.versions.approval import ApprovalNeed
+from sipmesh.topology.versions.grants.grant import Gain, Grant
 
 FE1 = "fe1.example.test"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+GRANT = Grant("dns", Gain.DECIDE, "those DNS servers", "other DNS servers", ConsoleRole.SECURITY_OFFICER)
 
 
 def written(reply: object) -> Any:
@@ -37,8 +40,8 @@ def written(reply: object) -> Any:
 @pytest.mark.parametrize(
     ("command", "reply"),
     [
-        (PLAN, Plan("topology.yaml", 1, "d1", ["x"], [], [ApprovalNeed("the new version", 1, ["ada"], [])])),
-        (PUBLISH, PutInForce(2, ["x"], [], ["s1"])),
+        (PLAN, Plan("topology.yaml", 1, "d1", ["x"], [], [ApprovalNeed("the new version", 1, ["ada"], [])], [GRANT])),
+        (PUBLISH, PutInForce(2, ["x"], [], ["s1"], [GRANT])),
         (ACKNOWLEDGED, Acknowledgement(2, [FE1], [], 5)),
         (ROOT, RootStep(2, "CN=Root", [1])),
         (HISTORY, [VersionReply(1, NOON, "root (0)", "first", False, "d1")]),  # noqa: FBT003

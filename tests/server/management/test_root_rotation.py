@@ -8,6 +8,7 @@ import pytest
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
+from sipmesh.server.management.publishing.publish import OF_HOST
 from sipmesh.server.management.replies import RootStep
 from sipmesh.server.replication.server_status import ServerStatus, ShownCertificate
 from sipmesh.storage.audit_act import AuditAct
@@ -37,7 +38,7 @@ def prepare(managed: Managed) -> None:
 async def publish(plane: Plane) -> None:
     """Publish the draft in its file."""
     plan = await plane.controller.publisher.plan()
-    await plane.controller.publisher.publish(WHO, "because", plan.base, plan.digest, force=True)
+    await plane.controller.publisher.publish(WHO, "because", plan.base, plan.digest, force=True, role=OF_HOST)
 
 
 def report(plane: Plane, issuer: str = "", under: str = "", *, servers: tuple[str, ...] = MEMBERS) -> None:

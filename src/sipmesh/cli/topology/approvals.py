@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sipmesh.cli.output import GOOD, WARN, say, say_document
+from sipmesh.cli.output import BAD, GOOD, WARN, say, say_document
 from sipmesh.cli.place import HERE, Place, TopologyFile
 from sipmesh.cli.secret_prompt import prompt_secret
 from sipmesh.errors import OperatorError, Problem, SipmeshError
@@ -111,12 +111,15 @@ def review(
         say_document(made.topology)
         return
     from sipmesh.topology.versions.difference import difference
+    from sipmesh.topology.versions.grants.rules import grants
 
     old = _read(before)
     if (old.organisation, old.serial + 1) != (made.organisation, made.serial):
         say(f"{before.name} is proposal {old.serial} of {old.organisation}, and not the one just before.", style=WARN)
-    changes = difference(_loaded(old, before), loaded)
+    known = _loaded(old, before)
+    changes = difference(known, loaded)
     say(*([f"  {line}" for line in changes] or ["Nothing changes in its meaning."]))
+    say(*(f"  DANGER: {grant.sentence}" for grant in grants(known, loaded)), style=BAD)
     say("The lines of the document that change, and the roots:")
     say_document("".join(_changed_lines(old, made)))
 

@@ -336,7 +336,7 @@ def _say_changes(base: int, changes: Sequence[str]) -> None:
 
 def _say_plan(plan: Plan) -> None:
     _say_changes(plan.base, plan.changes)
-    for danger in plan.dangers:
+    for danger in (*plan.dangers, *plan.grants):
         say(f"  DANGER: {danger}", style=BAD)
 
 

@@ -18,17 +18,19 @@ from sipmesh.server.admin.local_servers import ask_running
 from sipmesh.server.admin.replies import RELOAD
 from sipmesh.server.console.commands import generations_in, noting
 from sipmesh.server.console.operations import APPLY, NotAllowedError
-from sipmesh.server.control_socket import MAY_GRANT, STATE, WHO, encode
+from sipmesh.server.control_socket import ROLE, STATE, WHO, encode
 from sipmesh.server.management.issuing import issue_for
 from sipmesh.server.management.publishing.application import Application
 from sipmesh.server.management.publishing.certificate_needs import IssuedBy
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.management.publishing.link_checks import Checked
 from sipmesh.server.management.publishing.plan_report import planned
+from sipmesh.server.management.publishing.publish import must_allow
 from sipmesh.server.management.publishing.publisher import DRAFT
-from sipmesh.server.management.replies import PLAN, PROBE_LINKS
+from sipmesh.server.management.replies import PLAN, PROBE_LINKS, ROLLBACK
 from sipmesh.strict_json import read_json
 from sipmesh.topology.document.load import load
+from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ class ApplyCommand:
                 raise OperatorError(
                     "the draft or the version in force has changed since the plan was read; read it again"
                 )
+            must_allow(plan.grants, asked[ROLE])
             if missing := [str(need) for need in plan.approvals if not need.is_met]:
                 raise OperatorError(f"not applied: {'; '.join(missing)}")
             host = ConsoleHost(self._node, self._management_db, self._commands, asked)
@@ -88,7 +91,7 @@ class ApplyCommand:
     def _carry_out(self, host: ConsoleHost, plan: Plan, asked: Asked) -> ApplyReport:
         publication = self._planned(plan).publication
         issued = [need.server for need in publication.certificates if need.by is IssuedBy.APPLY]
-        if issued and not asked[MAY_GRANT]:
+        if issued and not asked[ROLE].may(ConsoleRole.SECURITY_OFFICER):
             raise NotAllowedError(
                 f"this issues certificates for {', '.join(issued)}: it needs the role security-officer"
             )
@@ -105,7 +108,7 @@ class ConsoleHost:
         self, node: RunningServer, management_db: ManagementDb, commands: Mapping[str, Command], asked: Asked
     ) -> None:
         self._node, self._management_db, self._commands = node, management_db, commands
-        self._operator = {key: asked[key] for key in (WHO, MAY_GRANT)}
+        self._operator = {key: asked[key] for key in (WHO, ROLE)}
         self.draft = DRAFT
 
     def __repr__(self) -> str:
@@ -117,7 +120,9 @@ class ConsoleHost:
         return command.parse(read_json(encode(answer)), self._node.view.name)
 
     async def _run(self, name: str, given: Mapping[str, object]) -> Any:
-        return await self._commands[name]({**given, **self._operator})
+        """Run a command for the operator. To go back to the version from before needs no role: it was in force a moment ago."""
+        also = {ROLE: ConsoleRole.SECURITY_OFFICER} if name == ROLLBACK.name else {}
+        return await self._commands[name]({**given, **self._operator, **also})
 
     def _on_loop(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
         """Have the event loop do *work*; raises `OperatorError` if that takes longer than *timeout_s* seconds."""

@@ -66,7 +66,7 @@ from sipmesh.server.console.replies import (
     UserListReply,
     VerdictsReply,
 )
-from sipmesh.server.control_socket import MAY_GRANT, WHO
+from sipmesh.server.control_socket import ROLE, WHO
 from sipmesh.server.management.publishing.application import ApplyReport
 from sipmesh.server.management.publishing.plan_report import PlanReport
 from sipmesh.server.management.replies import (
@@ -211,12 +211,12 @@ _DRAFT: Final = tuple(
     )
 )
 _OF_PARTNERS: Final = tuple(
-    Operation(name, f"partner/{path}", OPERATOR, says, given, PartnerChangeReply, changes=True)
-    for name, path, says, given in (
-        (PARTNER_ADD, "add", "Add a partner, and publish it.", PartnerToAdd),
-        (PARTNER_CHANGE, "change", "Change keys of a partner, and publish the change.", PartnerToChange),
-        (PARTNER_REMOVE, "remove", "Remove a partner, and publish the removal.", PartnerToRemove),
-        (PARTNER_UNBLOCK, "unblock", "Take a name from the blocked names, and publish this.", NameToUnblock),
+    Operation(name, f"partner/{path}", role, says, given, PartnerChangeReply, changes=True)
+    for name, path, role, says, given in (
+        (PARTNER_ADD, "add", OFFICER, "Add a partner, and publish it.", PartnerToAdd),
+        (PARTNER_CHANGE, "change", OPERATOR, "Change keys of a partner, and publish the change.", PartnerToChange),
+        (PARTNER_REMOVE, "remove", OPERATOR, "Remove a partner, and publish the removal.", PartnerToRemove),
+        (PARTNER_UNBLOCK, "unblock", OFFICER, "Take a name from the blocked names, and publish this.", NameToUnblock),
     )
 )
 TABLE: Final = _READS + _CHANGES + _DRAFT + _OF_PARTNERS
@@ -248,7 +248,7 @@ class Operations:
         needed = operation.role_for(given)
         if not operator.role.may(needed):
             raise NotAllowedError(f"this needs the role {needed}, and you have the role {operator.role}")
-        asked = {**given.model_dump(mode="json"), WHO: operator.who, MAY_GRANT: operator.role.may(OFFICER)}
+        asked = {**given.model_dump(mode="json"), WHO: operator.who, ROLE: operator.role}
         if operation.changes:
             return await self._commands[operation.name](asked)
         turn = self._reading.setdefault(operator.who, asyncio.Lock())

@@ -14,7 +14,7 @@ from sipmesh.pki import files
 from sipmesh.server.console.draft_commands import Asked, DraftCommands, read_changes
 from sipmesh.server.console.operations import PARTNER_ADD, PARTNER_CHANGE, PARTNER_REMOVE, PARTNER_UNBLOCK
 from sipmesh.server.console.replies import BlockReply, PartnerChangeReply
-from sipmesh.server.control_socket import MAY_GRANT, WHO
+from sipmesh.server.control_socket import ROLE, WHO
 from sipmesh.server.management.replies import BLOCK, PLAN, PUBLISH
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.sip.text import ascii_lower
@@ -54,7 +54,7 @@ class PartnerCommands:
             await self._draft.edit(BLOCK.name, given, lambda text: block_partner(text, asked["name"], self._draft.file))
         except (SipmeshError, OSError) as wrong:  # the block is in force all the same
             fault = str(wrong)
-        return BlockReply(done.version, done.changes, done.forced, done.closed, fault)
+        return BlockReply(done.version, done.changes, done.forced, done.closed, (), fault)
 
     def _changing(self, name: str) -> Command:
         async def changed(asked: Asked) -> PartnerChangeReply:
@@ -85,7 +85,7 @@ class PartnerCommands:
 
     async def _publish(self, why: str, made: Edit, asked: Asked) -> int:
         plan = await self._commands[PLAN.name]({})
-        operator = {key: asked[key] for key in (WHO, MAY_GRANT)}
+        operator = {key: asked[key] for key in (WHO, ROLE)}
         given = {"why": why, "base": plan.base, "digest": plan.digest, "force": asked.get("force", False), **operator}
         try:
             published = await self._commands[PUBLISH.name](given)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from sipmesh.server.control_socket import MAY_GRANT, WHO, Command, Encoded
+from sipmesh.server.control_socket import ROLE, WHO, Command, Encoded
 from sipmesh.server.management.network_reply import encoded_status
 from sipmesh.server.management.publishing.publisher import DRAFT
 from sipmesh.server.management.replies import (
@@ -26,6 +26,7 @@ from sipmesh.server.management.replies import (
     VersionReply,
 )
 from sipmesh.server.replication.published_version import version_of
+from sipmesh.topology.document.operators.console_role import ConsoleRole
 
 if TYPE_CHECKING:
     from sipmesh.server.management.controller import Controller
@@ -87,7 +88,6 @@ class ManagementCommands:
     async def _publish(self, asked: Mapping[str, Any]) -> PutInForce:
         why, base, digest = str(asked["why"]), int(asked["base"]), str(asked["digest"])
         force, draft = bool(asked.get("force")), str(asked.get("draft", DRAFT))
-        grants = bool(asked.get(MAY_GRANT, True))
         return await self._publisher.publish(
             str(asked[WHO]),
             why,
@@ -95,19 +95,17 @@ class ManagementCommands:
             digest,
             force=force,
             name=draft,
-            may_grant=grants,
+            role=ConsoleRole(asked[ROLE]),
             overtake=bool(asked.get("overtake")),
         )
 
     async def _block(self, asked: Mapping[str, Any]) -> PutInForce:
-        return await self._publisher.block(str(asked[WHO]), str(asked["name"]))
+        return await self._publisher.block(str(asked[WHO]), str(asked["name"]), ConsoleRole(asked[ROLE]))
 
     async def _rollback(self, asked: Mapping[str, Any]) -> PutInForce:
         number, base = int(asked["version"]), int(asked["base"])
-        force, grants = bool(asked.get("force")), bool(asked.get(MAY_GRANT, True))
-        return await self._publisher.rollback(
-            str(asked[WHO]), str(asked["why"]), number, base, force=force, may_grant=grants
-        )
+        force, role = bool(asked.get("force")), ConsoleRole(asked[ROLE])
+        return await self._publisher.rollback(str(asked[WHO]), str(asked["why"]), number, base, force=force, role=role)
 
     async def _history(self, _asked: Mapping[str, Any]) -> list[VersionReply]:
         return list(map(VersionReply.of, self._management_db.history.list()))

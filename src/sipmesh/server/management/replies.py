@@ -16,6 +16,7 @@ from sipmesh.server.control_socket import ControlCommand
 from sipmesh.server.management.server_faults import Fault
 from sipmesh.server.replication.server_status import Count, DnsSeen, FetchedCrl, PeerKind, ServerFacts
 from sipmesh.topology.versions.approval import ApprovalNeed
+from sipmesh.topology.versions.grants.grant import Grant
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Plan:
     """What the publication of the draft in the file *draft* would change: *base* is the version in force.
 
     *digest* is that of the draft. *dangers* says what the new version would break. *approvals* says which operators must approve
-    it, and who has.
+    it, and who has. *grants* says who gets what by it, and which role has to publish it.
     """
 
     draft: str
@@ -37,19 +38,21 @@ class Plan:
     changes: Sequence[str]
     dangers: Sequence[str]
     approvals: Sequence[ApprovalNeed] = field(default_factory=list)
+    grants: Sequence[Grant] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class PutInForce:
     """A published *version*, which is in force on the management server; *closed* are the ids of the links that it closed.
 
-    *forced* says what the version breaks, if the operator has forced its publication.
+    *forced* says what the version breaks, if the operator has forced its publication, and *granted* what it gives to whom.
     """
 
     version: int
     changes: Sequence[str] = ()
     forced: Sequence[str] = ()
     closed: Sequence[str] = ()
+    granted: Sequence[Grant] = ()
 
 
 @dataclass(frozen=True, slots=True)

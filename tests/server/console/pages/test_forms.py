@@ -79,9 +79,9 @@ async def test_draft_is_applied_and_a_server_that_does_not_confirm_takes_it_back
     async with management_with_console(tmp_path) as network, Visitor(network) as operator, Visitor(network) as viewer:
         await operator.log_in("operator")
         await viewer.log_in("viewer")
-        network.edit(lambda document: document.update(media="any"))
+        network.edit(lambda document: document.update(dane=True))
         plan = await network.ask(MGMT, "plan")
-        form = {"why": "media", "base": str(plan["base"]), "digest": plan["digest"], "wait_s": "0"}
+        form = {"why": "TLSA", "base": str(plan["base"]), "digest": plan["digest"], "wait_s": "0"}
         assert 'action="/apply"' in (await operator.get("/versions")).text
         assert 'action="/apply"' not in (await viewer.get("/versions")).text
         assert (await viewer.post("/apply", **form)).status == 403

@@ -73,6 +73,10 @@ async def test_operator_publishes_blocks_and_rolls_back_and_a_viewer_sees_no_for
         assert (await operator.post("/block", name="evil.test")).status == 409
         assert "evil.test is blocked in version 3" in (await operator.post("/block", name="evil.test", sure="yes")).text
         assert (await operator.post("/revoke", serial="1", sure="yes")).status == 403
+        unblock = await operator.post("/rollback", version="2", base="3", why="not evil")
+        assert "evil.test is no longer blocked" in unblock.text
+        assert (unblock.status, network.number(MGMT)) == (409, 3)
+        await operator.log_in("security-officer")
         back = await operator.post("/rollback", version="2", base="3", why="not evil")
         assert "Version 4 is published: it has the content of version 2" in back.text
         assert (await operator.post("/rollback", version="x", base="4")).status == 400

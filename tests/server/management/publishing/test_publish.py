@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from sipmesh.errors import OperatorError
 from sipmesh.server.management.publishing import publish as publishing
 from sipmesh.server.management.publishing.offline_publish import block_at_rest, publish_at_rest, publish_first
-from sipmesh.server.management.publishing.publish import must_fit
+from sipmesh.server.management.publishing.publish import OF_HOST, must_fit
 from sipmesh.server.management.publishing.publisher import Publisher
 from sipmesh.server.management.publishing.relocation import publish_moved
 from sipmesh.server.management.server_reports import ServerReports
@@ -72,7 +72,7 @@ class Desk:
     async def publish_draft(self) -> object:
         """Publish the draft as an operator does: plan, then publish."""
         plan = await self.publisher.plan()
-        return await self.publisher.publish(ADA, "why", plan.base, plan.digest, force=False)
+        return await self.publisher.publish(ADA, "why", plan.base, plan.digest, force=False, role=OF_HOST)
 
     @property
     def head(self) -> int:
@@ -102,8 +102,8 @@ def tell(event: str, *, servers: str, why: str) -> None:
 
 WAYS: dict[str, Callable[[Desk], object]] = {
     "publish": lambda desk: asyncio.run(desk.publish_draft()),
-    "rollback": lambda desk: asyncio.run(desk.publisher.rollback(ADA, "why", 1, 1, force=False)),
-    "block": lambda desk: asyncio.run(desk.publisher.block(ADA, "evil.test")),
+    "rollback": lambda desk: asyncio.run(desk.publisher.rollback(ADA, "why", 1, 1, force=False, role=OF_HOST)),
+    "block": lambda desk: asyncio.run(desk.publisher.block(ADA, "evil.test", OF_HOST)),
     "publish at rest": lambda desk: publish_at_rest(desk.folder / "topology.yaml", ADA, "why", AT, tell, force=False),
     "block at rest": lambda desk: block_at_rest(desk.folder, "evil.test", ADA, AT, tell),
     "relocation": lambda desk: publish_moved(desk.folder, "127.0.0.9", ADA, AT),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sipmesh.errors import OperatorError
+from sipmesh.server.management.publishing.publish import OF_HOST
 from sipmesh.server.management.replies import Plan, PutInForce
 from sipmesh.storage.audit_act import AuditAct
 from support.control_plane import Plane
@@ -21,7 +22,7 @@ WHO = "ada (1)"
 
 async def publish(plane: Plane, plan: Plan, *, force: bool = False) -> PutInForce:
     publisher = plane.controller.publisher
-    return await publisher.publish(WHO, "because", plan.base, plan.digest, force=force, name=plan.draft)
+    return await publisher.publish(WHO, "because", plan.base, plan.digest, force=force, name=plan.draft, role=OF_HOST)
 
 
 def refusals(plane: Plane) -> list[Mapping[str, Any]]:
@@ -125,10 +126,10 @@ async def test_rollback_is_a_new_version_with_the_old_content(managed: Managed) 
     with Plane(managed, FE1) as plane:
         managed.edit(without(FE2))
         await publish(plane, await plane.controller.publisher.plan())
-        told = await plane.controller.publisher.rollback(WHO, "", 1, 2, force=False)
+        told = await plane.controller.publisher.rollback(WHO, "", 1, 2, force=False, role=OF_HOST)
         assert (told.version, FE2 in plane.hosts[MGMT].view.trusted) == (3, True)
         with pytest.raises(OperatorError):
-            await plane.controller.publisher.rollback(WHO, "", 9, 3, force=False)
+            await plane.controller.publisher.rollback(WHO, "", 9, 3, force=False, role=OF_HOST)
         assert refusals(plane)[-1]["to"] == 9
 
 
@@ -137,6 +138,6 @@ async def test_block_is_published_without_the_draft(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         managed.organisation.file.write_text("not in order")
         publisher = plane.controller.publisher
-        assert (await publisher.block(WHO, "evil.test")).version == 2
+        assert (await publisher.block(WHO, "evil.test", OF_HOST)).version == 2
         assert plane.hosts[MGMT].view.loaded.topology.federation.blocked == ("evil.test",)
-        assert await publisher.block(WHO, "evil.test") == PutInForce(2)
+        assert await publisher.block(WHO, "evil.test", OF_HOST) == PutInForce(2)

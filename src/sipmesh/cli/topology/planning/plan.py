@@ -73,6 +73,7 @@ def say_plan(planned: Planned) -> None:
         say(f"The draft equals version {report.base}, which is published.")
     _part(f"Changes since version {report.base}:", report.changes)
     _part("DANGER, needs --force:", report.dangers, BAD)
+    _part("DANGER, gives more power:", list(map(str, report.grants)), BAD)
     _part("Links that the new version allows:", in_words(report.links_appear, planned.after), GOOD)
     _part("Links that it forbids; those that are up are closed:", in_words(report.links_die, planned.before), WARN)
     _part("Users:", [*map(str, report.homes), *_unread(report)], WARN)

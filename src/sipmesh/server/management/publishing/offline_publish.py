@@ -18,6 +18,7 @@ from sipmesh.server.management.publishing.approvals import approval_needs
 from sipmesh.server.management.publishing.decommission import Tell, follow_up
 from sipmesh.server.management.publishing.emergency_block import blocking
 from sipmesh.server.management.publishing.publish import (
+    OF_HOST,
     InUse,
     NewVersion,
     PublishRequest,
@@ -35,6 +36,7 @@ from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.history import Version
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users.user_database import Users
+from sipmesh.topology.versions.grants.rules import grants
 from sipmesh.topology.view import view
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ def publish_first(file: Path, who: str, why: str, at: datetime) -> Version:
     with opened(file.parent) as management_db:
         versions = PublishedVersion(management_db, DocumentStore(file.parent, managers[0]))
         versions.begin()
-        request = PublishRequest(draft, who, why, at)
+        request = PublishRequest(draft, who, why, at, role=OF_HOST)
         version = publish(versions, request, view(draft.loaded, managers[0])).version
         versions.keep_own(version)
         return version
@@ -89,7 +91,7 @@ def publish_at_rest(
     *unapproved* no approval of operators is needed: servers refuse the version until each has joined again.
     """
     with opened(file.parent) as management_db, _audited(management_db, who, at, {"act": "publish", "why": why}):
-        request = PublishRequest(read_draft(file), who, why, at, force=force, unapproved=unapproved)
+        request = PublishRequest(read_draft(file), who, why, at, force=force, unapproved=unapproved, role=OF_HOST)
         return _publish_next(management_db, request, file.parent, tell)
 
 
@@ -103,7 +105,8 @@ def plan_at_rest(file: Path) -> Plan:
         needs = approval_needs(versions.publication(), draft, before)
     new, (in_use, unread) = draft.loaded, _in_use(before)
     changes = [*changes_between(before, new), *unread]
-    return Plan(file.name, before.number, new.digest, changes, breaks(before, new, in_use), needs)
+    given = grants(before, new)
+    return Plan(file.name, before.number, new.digest, changes, breaks(before, new, in_use), needs, given)
 
 
 def block_at_rest(folder: Path, name: str, who: str, at: datetime, tell: Tell) -> Rested:
@@ -116,7 +119,8 @@ def block_at_rest(folder: Path, name: str, who: str, at: datetime, tell: Tell) -
         draft = blocking(versions.publication(), name, folder)
         if draft is None:
             return Rested(management_db.history.get(before.number).version, (), ())
-        return _publish_next(management_db, PublishRequest(draft, who, f"{name} is blocked", at), folder, tell)
+        request = PublishRequest(draft, who, f"{name} is blocked", at, role=OF_HOST)
+        return _publish_next(management_db, request, folder, tell)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from sipmesh.topology.builder.dns_records import DnsRecord, dns_records
 from sipmesh.topology.builder.home_changes import HomeChange, home_changes
 from sipmesh.topology.builder.link_changes import AllowedLink, link_changes
 from sipmesh.topology.versions.approval import ApprovalNeed
+from sipmesh.topology.versions.grants.grant import Grant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ class PlanReport:
     *revoked* are servers that leave the topology: their certificates are revoked at once, and no rollback brings them back.
     *restarts* says which servers have to be restarted. *users_unread* says why the homes of users are not known, and
     *tlsa_unknown* why the DNS records have no TLSA records. *approvals* says which operators must approve the draft, and who has.
+    *grants* says who gets what, and which role has to publish it.
     """
 
     draft: str
@@ -52,6 +54,7 @@ class PlanReport:
     revoked: Sequence[str]
     restarts: Sequence[str]
     approvals: Sequence[ApprovalNeed] = ()
+    grants: Sequence[Grant] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ def planned(plan: Plan, before: Loaded, after: Loaded, generations: Callable[[],
         revoked=sorted(servers_of(before) - servers_of(after)),
         restarts=restarts,
         approvals=plan.approvals,
+        grants=plan.grants,
     )
     return Planned(report, before, after)
 

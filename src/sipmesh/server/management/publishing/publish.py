@@ -7,7 +7,7 @@ management server and without one. A block, a rollback and a relocation use it t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -23,10 +23,11 @@ from sipmesh.server.management.publishing.publish_checks import (
 )
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN, must_be_portable
 from sipmesh.storage.audit_act import AuditAct
+from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.topology.versions.breaking_changes import dangers
-from sipmesh.topology.versions.console_access import new_access
 from sipmesh.topology.versions.difference import difference
+from sipmesh.topology.versions.grants.rules import grants
 from sipmesh.topology.versions.publication import KIND, Approved, Draft
 from sipmesh.trust.x509.certificate import fingerprint
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from sipmesh.server.replication.published_version import PublishedVersion
     from sipmesh.storage.history import Slot, Version
     from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.versions.grants.grant import Grant
     from sipmesh.topology.view import ServerView
 
 
@@ -59,8 +61,8 @@ class PublishRequest:
 
     *base* is the number of the version that the draft was compared with, 0 if there is none. *force* publishes a draft
     although it breaks something. *act* is the entry in the audit log. *unapproved* publishes without approvals: servers
-    refuse the version until each of them has joined again. *may_grant*: it may give operators of the console more than they
-    have (`new_access`), and our CA another root (`new_anchors`). *at_least* is the lowest number that the version may have.
+    refuse the version until each of them has joined again. *role* is that of the operator: each grant of the draft needs one.
+    *at_least* is the lowest number that the version may have.
     """
 
     draft: Draft
@@ -71,20 +73,24 @@ class PublishRequest:
     force: bool = False
     act: AuditAct = AuditAct.PUBLISH
     unapproved: bool = False
-    may_grant: bool = True
     at_least: int = 0
+    role: ConsoleRole = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """A published version: *changes* in words, *forced* is what it breaks by ``--force``."""
+    """A published version: *changes* in words, *forced* is what it breaks by ``--force``, *granted* its grants."""
 
     version: Version
     changes: Sequence[str] = ()
     forced: Sequence[str] = ()
+    granted: Sequence[Grant] = ()
 
 
 NOTHING: Final = InUse()
+
+OF_HOST: Final = ConsoleRole.SECURITY_OFFICER
+"""The role of who publishes on the management host: that user has the keys of the CA."""
 
 
 def publish(
@@ -104,13 +110,14 @@ def publish(
     - it names another database of management than this host uses;
     - the name of the organisation changes;
     - the draft breaks something, and the request has no *force*;
-    - it gives access to the console or another root to our CA, and the request may not;
+    - it has a grant that the role of the operator does not allow;
     - the signed document is larger than a link accepts;
     - servers would reject each later version because of the draft, such as one without the CRL of our CA;
     - the history has a newer version than *base*;
     - operators have not approved the draft, by the rule in force or by the new one.
     """
     draft, history = request.draft, versions.management_db.history
+    given = must_not_grant(before, draft.loaded, request.role)  # first: the other checks open what the draft names
     found = _must_pass(request, before, in_use, versions.management_db.shared)
     newest = versions.publication() if before is not None else None
     signatures = approved(newest, draft, before, unapproved=request.unapproved)
@@ -121,11 +128,12 @@ def publish(
         request.why,
         at=request.at,
         dangers=found,
+        grants=[grant.sentence for grant in given],
         act=request.act,
         refused=versions.refused,
         at_least=request.at_least,
     )
-    return NewVersion(version, changes_between(before, draft.loaded) if before is not None else (), found)
+    return NewVersion(version, changes_between(before, draft.loaded) if before is not None else (), found, given)
 
 
 def _must_pass(
@@ -143,7 +151,6 @@ def _must_pass(
     if found and not request.force:
         sentences = "; ".join(found)
         raise OperatorError(f"not published, since it would break something: {sentences}; --force does it all the same")
-    must_not_grant(new, before, request)
     return found
 
 
@@ -169,25 +176,22 @@ def _signed(
     return signed
 
 
-def must_not_grant(new: Loaded, before: Loaded | None, request: PublishRequest) -> None:
-    """Raise `OperatorError` if *new* gives more power than *before*, and the request may not.
+def must_not_grant(before: Loaded | None, new: Loaded, role: ConsoleRole) -> Sequence[Grant]:
+    """Return the grants of *new* beside *before*; raises `OperatorError` if one needs a higher role than *role*.
 
-    That is more access to the console, or another root of our CA.
+    The first version has no grants: it is made on the management host, by who has the keys of the CA.
     """
-    if before is None or request.may_grant:
-        return
-    given = [*new_access(before.topology, new.topology), *new_anchors(before, new)]
-    if given:
-        sentences = "; ".join(given)
-        raise OperatorError(f"not published, since this needs the role security-officer: {sentences}")
+    given = grants(before, new) if before is not None else ()
+    must_allow(given, role)
+    return given
 
 
-def new_anchors(before: Loaded, new: Loaded) -> Iterable[str]:
-    """Yield a sentence for each root of our own CA that *before* does not have: its owner could be every server."""
-    known = set(map(fingerprint, before.authority.anchors))
-    for digest in map(fingerprint, new.authority.anchors):
-        if digest not in known:
-            yield f"the certificate with the SHA-256 {digest} becomes a root of our CA"
+def must_allow(given: Sequence[Grant], role: ConsoleRole) -> None:
+    """Raise `OperatorError` if a grant needs a higher role than *role*."""
+    if refused := [grant for grant in given if not role.may(grant.role)]:
+        needed = max((grant.role for grant in refused), key=list(ConsoleRole).index)
+        sentences = "; ".join(grant.sentence for grant in refused)
+        raise OperatorError(f"not published, since this needs the role {needed}: {sentences}")
 
 
 def must_fit(signed: bytes) -> bytes:

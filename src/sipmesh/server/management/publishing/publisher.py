@@ -26,11 +26,16 @@ from sipmesh.server.management.replies import Plan, PutInForce
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.process.off_loop import LARGE, when_large
 from sipmesh.storage.audit_act import AuditAct
+from sipmesh.topology.document.operators.console_role import ConsoleRole
+from sipmesh.topology.versions.grants.rules import grants
 from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import Draft
 
 DRAFT: Final = "topology.yaml"
 """The file name of the draft, unless another one is given."""
+
+_NO_ROLE: Final = ConsoleRole.VIEWER
+"""The role of management itself: what it publishes by itself has no grants."""
 
 LOOK_EVERY_S: Final = 0.1
 """Seconds between two looks at the clock, until it has reached a number."""
@@ -96,7 +101,8 @@ class Publisher:
         draft = self._read_draft(name)
         new, needs = draft.loaded, approval_needs(self._versions.publication(), draft, in_force)
         found = breaks(in_force, new, self._in_use(anchors))
-        return Plan(name, in_force.number, new.digest, changes_between(in_force, new), found, needs)
+        changes, given = changes_between(in_force, new), grants(in_force, new)
+        return Plan(name, in_force.number, new.digest, changes, found, needs, given)
 
     async def publish(
         self,
@@ -107,7 +113,7 @@ class Publisher:
         *,
         force: bool,
         name: str = DRAFT,
-        may_grant: bool = True,
+        role: ConsoleRole,
         overtake: bool = False,
     ) -> PutInForce:
         """Sign the draft as the next version and put it in force; if this raises `OperatorError`, nothing has changed.
@@ -119,11 +125,11 @@ class Publisher:
             octets = self._octets(name)
             draft = await when_large(octets, self._read_draft, name, digest)
             at_least = await self._overtake() if overtake else 0
-            request = PublishRequest(draft, who, why, now_utc(), base, force, may_grant=may_grant, at_least=at_least)
+            request = PublishRequest(draft, who, why, now_utc(), base, force, at_least=at_least, role=role)
             return await self._put_in_force(request, octets)
 
     async def rollback(
-        self, who: str, why: str, number: int, base: int, *, force: bool, may_grant: bool = True
+        self, who: str, why: str, number: int, base: int, *, force: bool, role: ConsoleRole
     ) -> PutInForce:
         """Publish the content of version *number* as a new version; raises `OperatorError`."""
         async with self._audited(who, {"act": "rollback", "to": number}):
@@ -133,7 +139,7 @@ class Publisher:
             loaded = await when_large(octets, load_published, old, self._folder)
             draft = Draft(loaded, old.topology, old.files)
             why = why or f"back to version {number}"
-            request = PublishRequest(draft, who, why, now_utc(), base, force, AuditAct.ROLLBACK, may_grant=may_grant)
+            request = PublishRequest(draft, who, why, now_utc(), base, force, AuditAct.ROLLBACK, role=role)
             return await self._put_in_force(request, octets)
 
     async def publish_again(self, why: str) -> PutInForce:
@@ -143,10 +149,10 @@ class Publisher:
             octets = len(old.topology)
             loaded = await when_large(octets, load_published, old, self._folder)
             draft = Draft(loaded, old.topology, old.files)
-            request = PublishRequest(draft, self._server.view.name, why, now_utc(), old.number)
+            request = PublishRequest(draft, self._server.view.name, why, now_utc(), old.number, role=_NO_ROLE)
             return await self._put_in_force(request, octets)
 
-    async def block(self, who: str, name: str) -> PutInForce:
+    async def block(self, who: str, name: str, role: ConsoleRole) -> PutInForce:
         """Publish the version in force with one change: *name* is blocked. Raises `OperatorError`.
 
         The draft is neither read nor published: a block must not wait for unfinished changes. If *name* is blocked already,
@@ -158,7 +164,7 @@ class Publisher:
             draft = await when_large(octets, blocking, version, name, self._folder)
             if draft is None:
                 return PutInForce(version.number)
-            request = PublishRequest(draft, who, f"{name} is blocked", now_utc(), version.number)
+            request = PublishRequest(draft, who, f"{name} is blocked", now_utc(), version.number, role=role)
             return await self._put_in_force(request, octets)
 
     @asynccontextmanager
@@ -242,7 +248,7 @@ class Publisher:
         audit, after = self._management_db.audit, request.draft.loaded
         follow_up(self._folder, audit, before, after, who, request.at, self._log.error)
         self._log.info("published", version=number, by=who, why=why, changes=new.changes, forced=new.forced)
-        return PutInForce(number, new.changes, new.forced, closed)
+        return PutInForce(number, new.changes, new.forced, closed, new.granted)
 
     def _publish(self, request: PublishRequest, before: Loaded, anchors: frozenset[str]) -> NewVersion:
         return publish(self._versions, request, self._server.view, before, self._in_use(anchors))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.server.management.publishing.offline_publish import accepted, opened
-from sipmesh.server.management.publishing.publish import PublishRequest, publish
+from sipmesh.server.management.publishing.publish import OF_HOST, PublishRequest, publish
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.document.changes import edit, move_management
 from sipmesh.topology.versions.load_published import load_published
@@ -64,7 +64,7 @@ def _publish(management_db: ManagementDb, folder: Path, address: str, who: str, 
         raise OperatorError(f"version {old.number} has a YAML form that sipmesh cannot edit: {wrong}") from None
     loaded = load_published(replace(old, topology=text), folder)
     draft, why = Draft(loaded, text, old.files), f"management is at {address} now"
-    request = PublishRequest(draft, who, why, at, base=old.number)
+    request = PublishRequest(draft, who, why, at, base=old.number, role=OF_HOST)
     version = publish(versions, request, view(loaded, versions.documents.name), before).version
     versions.keep_own(version)
     return version

@@ -1,0 +1,171 @@
+"""What the rules look for in a change: each function returns the words for what gives more, and nothing if nothing does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from sipmesh.topology.document.identity_policy import IdentityPolicy
+from sipmesh.topology.document.media_policy import MediaPolicy, is_weaker
+from sipmesh.topology.document.watching import Watching
+from sipmesh.topology.versions.grants.key_changes import KeyChange, ServerPlace, renamed_from
+from sipmesh.trust.formatting import tell_list
+from sipmesh.trust.role import ClientUsage, Role
+
+if TYPE_CHECKING:
+    from sipmesh.topology.document.parts.media import Media
+    from sipmesh.topology.document.parts.pool import Pool
+    from sipmesh.topology.versions.grants.rule import Finds
+
+
+def any_change(change: KeyChange) -> Iterable[str]:
+    """Find each change."""
+    return ("the default" if change.new in (None, ()) else _spelled(change.new),)
+
+
+def is_set(change: KeyChange) -> Iterable[str]:
+    """Find a value that is not the default."""
+    return () if change.new in (None, (), False) else (_spelled(change.new),)
+
+
+def added(change: KeyChange) -> Iterable[str]:
+    """Find what is in the new list only."""
+    old = change.old or ()
+    return tuple(str(value) for value in change.new or () if value not in old)
+
+
+def removed(change: KeyChange) -> Iterable[str]:
+    """Find what is in the old list only."""
+    return tuple(str(value) for value in change.old or () if value not in (change.new or ()))
+
+
+def larger(change: KeyChange) -> Iterable[str]:
+    """Find a larger number."""
+    return (str(change.new),) if change.new > change.old else ()
+
+
+def smaller(change: KeyChange) -> Iterable[str]:
+    """Find a smaller number."""
+    return (str(change.new),) if change.new < change.old else ()
+
+
+def _spelled(value: Any) -> str:
+    return tell_list([str(one) for one in value]) if isinstance(value, tuple) else str(value)
+
+
+def longer_grace(change: KeyChange) -> Iterable[str]:
+    """Find a longer time for which an expired CRL counts."""
+    old, new = change.parts
+    return (f"{new.grace_time}",) if new.grace_time > old.grace_time else ()
+
+
+def of_existing_part(change: KeyChange) -> Iterable[str]:
+    """Find any change of a part that was there before: a new part is a grant itself."""
+    return () if change.parts[0] is None else any_change(change)
+
+
+def easier_to_watch(change: KeyChange) -> Iterable[str]:
+    """Find a rule that shows presence: a polite block shows no more than a block."""
+    return (str(change.new),) if change.new is Watching.ALLOW else ()
+
+
+def weaker_media(change: KeyChange) -> Iterable[str]:
+    """Find a policy that allows media which the old one refuses."""
+    return (str(change.new),) if is_weaker(change.new, change.old) else ()
+
+
+def weaker_media_of_domains(change: KeyChange) -> Iterable[str]:
+    """Compare what counts for each domain: its own policy, or the default."""
+    old, new = change.parts
+    for domain in dict.fromkeys((*change.old, *change.new)):
+        before, after = (part.domains.get(domain, part.default) for part in (old, new))
+        if is_weaker(after, before):
+            yield f"{domain} {after}"
+
+
+def weaker_media_of_partner(change: KeyChange) -> Iterable[str]:
+    """Compare with the weakest policy of our users where the partner has none."""
+    ours = change.versions.before.topology.media, change.versions.new.topology.media
+    before, after = change.old or _strictest_of(ours[0]), change.new or _weakest_of(ours[1])
+    return (str(after),) if is_weaker(after, before) else ()
+
+
+def _weakest_of(media: Media) -> MediaPolicy:
+    return min((media.default, *media.domains.values()), key=list(MediaPolicy).index)
+
+
+def _strictest_of(media: Media) -> MediaPolicy:
+    return max((media.default, *media.domains.values()), key=list(MediaPolicy).index)
+
+
+def weaker_identity(change: KeyChange) -> Iterable[str]:
+    """Find a policy that checks signatures of calls less."""
+    order = [None, *IdentityPolicy]
+    return (str(change.new or "none"),) if order.index(change.new) < order.index(change.old) else ()
+
+
+def more_usages(change: KeyChange) -> Iterable[str]:
+    """Find that certificates of another usage count."""
+    return (str(change.new),) if change.new is ClientUsage.SERVER_OK else ()
+
+
+def new_origins(change: KeyChange) -> Iterable[str]:
+    """Find origins that were not allowed; without any, those of the SIP domains are."""
+    old, new = change.versions.before.topology, change.versions.new.topology
+    before = change.old or [f"https://{domain}" for domain in old.sip_domains]
+    after = change.new or [f"https://{domain}" for domain in new.sip_domains]
+    return tuple(origin for origin in after if origin not in before)
+
+
+def more_for_operator(change: KeyChange) -> Iterable[str]:
+    """Find a new operator, or a higher role."""
+    old, new = change.old, change.new
+    if new is None or (old is not None and old.role.may(new.role)):
+        return ()
+    return (f"{new.name} gets the role {new.role}",)
+
+
+def new_pool(*roles: Role) -> Finds:
+    """Find a new pool of one of *roles*."""
+
+    def finds(change: KeyChange) -> Iterable[str]:
+        pool: Pool | None = change.new
+        if change.old is None and pool is not None and pool.role in roles:
+            yield f"{pool.name}, {pool.role}: {tell_list([server.name for server in pool.servers])}"
+
+    return finds
+
+
+def becomes_manager(change: KeyChange) -> Iterable[str]:
+    """Find a server that gets the role management."""
+    old: ServerPlace | None = change.old
+    was = old is not None and old.pool.role is Role.MANAGEMENT
+    if change.new.pool.role is Role.MANAGEMENT and not was:
+        yield change.new.server.name
+
+
+def moves_with_certificate(change: KeyChange) -> Iterable[str]:
+    """Find a server that existed, and gets another role or pool with the certificate that it has."""
+    old, new = change.old, change.new.pool
+    if old is None or new.role is Role.MANAGEMENT:
+        return
+    renamed = renamed_from(change.versions.before.topology, change.versions.new.topology, new)
+    if old.pool.role is not new.role or (
+        old.pool.name != new.name and (renamed is None or renamed.name != old.pool.name)
+    ):
+        yield f"from {old.pool.role} of {old.pool.name} to {new.role} of {new.name}"
+
+
+def new_server(change: KeyChange) -> Iterable[str]:
+    """Find a new server of a pool that existed: the servers of a new pool come with the pool."""
+    new: ServerPlace = change.new
+    if change.old is None and change.parts[0] is not None and new.pool.role is not Role.MANAGEMENT:
+        yield f"{new.pool.name}, {new.pool.role}"
+
+
+def of_management_server(change: KeyChange) -> Iterable[str]:
+    """Find a change of a management server that was there before."""
+    pool = change.versions.new.topology.pool_of(change.parts[1].name)
+    return (
+        any_change(change) if pool is not None and pool.role is Role.MANAGEMENT and change.parts[0] is not None else ()
+    )

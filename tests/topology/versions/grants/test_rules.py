@@ -1,0 +1,357 @@
+"""Each change that gives somebody more is named with its role, its opposite is not, and each key of the model has a rule."""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from cryptography import x509
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+
+from sipmesh.demo.forge import Forge
+from sipmesh.topology.document.load import Loaded
+from sipmesh.topology.document.model import Topology
+from sipmesh.topology.document.operators.console_role import ConsoleRole
+from sipmesh.topology.versions.grants import rules
+from sipmesh.topology.versions.grants.key_changes import DEFAULT_HOME
+from sipmesh.topology.versions.grants.rule import NoGrant, Rule
+from sipmesh.topology.versions.grants.rules import RULES, grants, is_whole
+from sipmesh.trust.authority import Authority
+from sipmesh.trust.revocation.crl_set import RevocationLists
+from support.checkout import ROOT
+from topology.world import NOON, TOPOLOGY
+
+OFFICER, OPERATOR = ConsoleRole.SECURITY_OFFICER, ConsoleRole.OPERATOR
+PAGE = ROOT / "docs/reference/grants.md"
+FORGE = Forge(NOON)
+MANAGED = TOPOLOGY.replace(
+    "federation:\n", "  - {name: mgmt.example.test, role: management, servers: [mg1.example.test]}\nfederation:\n", 1
+)
+OURS = "authority: {anchors: [ca/root.pem], crls: [ca/root.crl, ca/issuing.crl]}"
+PARTNER = "    - {domains: [partner.test], edge: sip.partner.test, anchors: [b/root.pem], crls: [b/root.crl, b/issuing.crl]}\n"
+THIRD = "      client_usage: server-ok\n"
+FE3 = "servers: [fe3.example.test]"
+MG1 = "servers: [mg1.example.test]"
+POOL1 = "  - name: pool1.example.test\n"
+POOL2 = "  - name: pool2.example.test\n    role: front-end\n    servers: [fe3.example.test]\n"
+FEDERATION = "federation:\n"
+ADA = "{name: ada, role: operator, token_sha256: " + "a" * 64 + "}"
+OPENID = "openid: {issuer: 'https://id.example.test', client_id: c, roles: [{value: noc, role: %s}]}"
+
+
+ROOTS: dict[str, x509.Certificate] = {}
+
+
+def root(name: str) -> x509.Certificate:
+    """The root in the file *name*, the same in each version."""
+    return ROOTS.setdefault(name, FORGE.root(name).certificate)
+
+
+def loaded(text: str, others: Mapping[str, str] = MappingProxyType({})) -> Loaded:
+    """A document as it would be loaded; nothing checks whether its parts agree. *others*: files with another content."""
+    topology = Topology.model_validate(YAML(typ="safe").load(text))
+
+    def authority(name: str, files: tuple[str, ...]) -> Authority:
+        return Authority(name, tuple(root(others.get(file, file)) for file in files), RevocationLists(()))
+
+    partners = tuple(authority(one.name, one.anchors) for one in topology.federation.partners)
+    own = authority(topology.organisation, topology.authority.anchors)
+    return Loaded(Path("topology.yaml"), topology, "", own, partners)
+
+
+def changed(*changes: tuple[str, str], text: str = MANAGED) -> str:
+    for old, new in changes:
+        assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times"
+        text = text.replace(old, new)
+    return text
+
+
+def part(text: str) -> tuple[str, str]:
+    """A part of the document, which it does not have."""
+    return FEDERATION, f"{text}\n{FEDERATION}"
+
+
+def console(more: str = "") -> tuple[str, str]:
+    return part(f"console: {{listen: 8444{more}}}")
+
+
+def found(old: str, new: str) -> list[tuple[str, ConsoleRole]]:
+    return [(grant.key, grant.role) for grant in grants(loaded(old), loaded(new))]
+
+
+SAME = ("# ours", "# the same")
+
+GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]]]] = [
+    # what was there, what is there now, and the grants; the way back is below
+    (SAME, ("[example.test]  #", "[example.test, example.org]  #"), [("sip_domains", OFFICER)]),
+    (SAME, (OURS, OURS.replace("[ca/root.pem]", "[ca/root.pem, x.pem]")), [("authority.anchors", OFFICER)] * 2),
+    (SAME, (OURS, OURS.replace("ca/issuing.crl", "x.crl")), [("authority.crls", OFFICER)]),
+    (SAME, (OURS, OURS.replace("]}", "], grace: 1}")), [("authority.grace", OFFICER)]),
+    (SAME, (OURS, OURS.replace("]}", "], revocation: ocsp}")), [("authority.revocation", OFFICER)]),
+    (SAME, (FE3, "servers: [fe3.example.test, fe4.example.test]"), [("pools.servers", OPERATOR)]),
+    (SAME, (MG1, "servers: [mg1.example.test, mg2.example.test]"), [("pools.servers", OFFICER)]),
+    (
+        SAME,
+        ("  # never again\n", "    - {domains: [new.test], anchors: [c/root.pem], crls: []}\n"),
+        [("federation.partners", OFFICER)],
+    ),
+    (SAME, ("edge: sip.partner.test", "edge: sip2.partner.test"), [("federation.partners.edge", OFFICER)]),
+    (
+        SAME,
+        ("[other.test, second.test]", "[other.test, third.test, second.test]"),
+        [("federation.partners.domains", OFFICER)],
+    ),
+    (SAME, (THIRD, f"{THIRD}      third_party: true\n"), [("federation.partners.third_party", OFFICER)]),
+    (SAME, (THIRD, f"{THIRD}      grace: 48\n"), [("federation.partners.grace", OFFICER)]),
+    (SAME, (THIRD, f"{THIRD}      media: any\n"), [("federation.partners.media", OFFICER)]),
+    (SAME, (THIRD, f"{THIRD}      revocation: both\n"), [("federation.partners.revocation", OFFICER)]),
+    (SAME, (THIRD, f"{THIRD}      ocsp: ['http://ocsp.other.test']\n"), [("federation.partners.ocsp", OFFICER)]),
+    (SAME, ("crls: [c/root.crl, c/issuing.crl]", "crls: [c/root.crl]"), [("federation.partners.crls", OFFICER)]),
+    (SAME, ("anchors: [c/root.pem]", "anchors: [ca/../c/root.pem]"), [("federation.partners.anchors", OFFICER)] * 2),
+    (SAME, ("blocked: [evil.test]", "blocked: []"), [("federation.blocked", OFFICER)]),
+    (SAME, ("  route: sip.example.test\n", ""), []),
+    (("  route: sip.example.test\n", ""), SAME, [("federation.route", OFFICER)]),
+    (SAME, part("media: any"), [("media.default", OFFICER)]),
+    (SAME, part("media: {domains: {example.test: encrypted}}"), [("media.domains", OFFICER)]),
+    (SAME, part("presence: {partners: allow}"), [("presence.partners", OFFICER)]),
+    (SAME, part("presence: {partners: polite-block}"), []),
+    (part("presence: {inside: block}"), SAME, [("presence.inside", OFFICER)]),
+    (SAME, part("dns: {servers: [192.0.2.53]}"), [("dns", OFFICER)]),
+    (part("dns: {servers: [192.0.2.53]}"), SAME, [("dns", OFFICER)]),
+    (SAME, part("websocket: {}"), [("websocket", OPERATOR)]),
+    (part("websocket: {}"), part("websocket: {origins: ['https://evil.test']}"), [("websocket.origins", OFFICER)]),
+    (
+        SAME,
+        part("turn: {servers: ['turn:turn.example.test'], secret_file: s/turn}"),
+        [("turn.servers", OFFICER), ("turn.secret_file", OFFICER)],
+    ),
+    (SAME, part("messages: {lifetime_days: 30}"), [("messages.lifetime_days", OPERATOR)]),
+    (part("messages: {per_user: 0}"), SAME, [("messages.per_user", OPERATOR)]),
+    (SAME, part("storage: {users: 'sqlite:///u.db'}"), [("storage.users", OFFICER)]),
+    (SAME, part("storage: {bindings: state/other.db}"), [("storage.bindings", OFFICER)]),
+    (SAME, part("storage: {messages: 'sqlite:///m.db'}"), [("storage.messages", OFFICER)]),
+    (SAME, console(), [("console.listen", OFFICER)]),
+    (console(), part("console: {listen: '192.0.2.1:8444'}"), [("console.listen", OFFICER)]),
+    (console(), console(f", operators: [{ADA}]"), [("console.operators", OFFICER)]),
+    (
+        console(f", operators: [{ADA.replace('operator', 'viewer')}]"),
+        console(f", operators: [{ADA}]"),
+        [("console.operators", OFFICER)],
+    ),
+    (
+        console(f", operators: [{ADA}]"),
+        console(f", operators: [{ADA.replace('a' * 64, 'b' * 64)}]"),
+        [("console.operators.token_sha256", OFFICER)],
+    ),
+    (console(), console(", client_certificates: true"), [("console.client_certificates", OFFICER)]),
+    (console(), console(f", {OPENID % 'viewer'}"), [("console.openid", OFFICER)]),
+    (console(f", {OPENID % 'viewer'}"), console(f", {OPENID % 'operator'}"), [("console.openid", OFFICER)]),
+    (SAME, ("speaks_for: [example.test]", "speaks_for: []"), []),
+    (("speaks_for: [example.test]", "speaks_for: []"), SAME, [("pools.speaks_for", OFFICER)]),
+    (SAME, (FE3, f"{FE3}\n    backup_pool: pool1.example.test"), [("pools.backup_pool", OFFICER)]),
+    (
+        (FE3, f"{FE3}\n    backup_pool: pool1.example.test"),
+        (FE3, f"{FE3}\n    backup_pool: pool1.example.test\n    takeover_after: 5"),
+        [("pools.takeover_after", OPERATOR)],
+    ),
+    (SAME, (FE3, f"{FE3}\n    storage: {{bindings: s/b.db}}"), [("pools.storage", OFFICER)]),
+    (
+        SAME,
+        ("internal_name: edge-int", "remote_users: true\n    internal_name: edge-int"),
+        [("pools.remote_users", OPERATOR)],
+    ),
+    (SAME, (FE3, "servers: [{name: fe3.example.test, key: s/x.key}]"), [("pools.servers.key", OFFICER)]),
+    (
+        SAME,
+        (FE3, "servers: [{name: fe3.example.test, certificate: s/x.pem}]"),
+        [("pools.servers.certificate", OFFICER)],
+    ),
+    (SAME, (FE3, "servers: [{name: fe3.example.test, metrics: 9100}]"), [("pools.servers.metrics", OPERATOR)]),
+    (
+        SAME,
+        (FE3, "servers: [{name: fe3.example.test, client_certificates: [{certificate: a.pem, key: a.key}]}]"),
+        [("pools.servers.client_certificates", OFFICER)],
+    ),
+    (
+        SAME,
+        (
+            "servers: [edge1.example.test]",
+            "servers: [{name: edge1.example.test, outside: {certificate: o.pem, key: o.key}}]",
+        ),
+        [("pools.servers.outside.certificate", OFFICER), ("pools.servers.outside.key", OFFICER)],
+    ),
+    (SAME, (MG1, "servers: [{name: mg1.example.test, address: 192.0.2.7}]"), [("pools.servers.address", OFFICER)]),
+    (SAME, (FE3, "servers: [{name: fe3.example.test, address: 192.0.2.7}]"), []),
+    (
+        SAME,
+        (POOL2, f"{POOL2}  - {{name: pool3.example.test, role: front-end, servers: [fe9.example.test]}}\n"),
+        [("pools", OPERATOR)],
+    ),
+    (
+        SAME,
+        (
+            POOL2,
+            f"{POOL2}  - {{name: b.example.test, role: application, servers: [b.example.test], next_hop: pool1.example.test}}\n",
+        ),
+        [("pools", OFFICER)],
+    ),
+    (
+        SAME,
+        (POOL1, f"  - {{name: pool0.example.test, role: front-end, servers: [fe9.example.test]}}\n{POOL1}"),
+        [("pools", OPERATOR), (DEFAULT_HOME, OFFICER)],
+    ),
+    (
+        SAME,
+        (POOL2, POOL2.replace("pool2", "pool9")),
+        [],
+    ),
+    (SAME, (PARTNER, PARTNER.replace("sip.partner", "sip.partner").replace("}\n", ", identity: sign}\n")), []),
+    (
+        (PARTNER, PARTNER.replace("}\n", ", identity: required}\n")),
+        (PARTNER, PARTNER.replace("}\n", ", identity: sign}\n")),
+        [("federation.partners.identity", OFFICER)],
+    ),
+    ((THIRD, ""), SAME, [("federation.partners.client_usage", OFFICER)]),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "keys"), GIVEN)
+def test_each_change_that_gives_more_is_a_grant_with_its_role(
+    old: tuple[str, str], new: tuple[str, str], keys: list[tuple[str, ConsoleRole]]
+) -> None:
+    assert found(changed(old), changed(new)) == keys
+
+
+TAKEN: list[tuple[tuple[str, str], tuple[str, str]]] = [
+    (("[example.test]  #", "[example.test, example.org]  #"), SAME),
+    (SAME, (PARTNER, "")),
+    (SAME, ("blocked: [evil.test]", "blocked: [evil.test, bad.test]")),
+    (part("media: any"), SAME),
+    (part("presence: {partners: allow}"), SAME),
+    (console(f", operators: [{ADA}]"), console()),
+    (console(f", operators: [{ADA}]"), console(f", operators: [{ADA.replace('operator', 'viewer')}]")),
+    (console(", client_certificates: true"), console()),
+    (console(f", {OPENID % 'viewer'}"), console()),
+    (console(), SAME),
+    (part("websocket: {origins: ['https://a.test']}"), SAME),
+    (part("turn: {servers: ['turn:t.example.test'], secret_file: s/turn}"), SAME),
+    (SAME, (THIRD, "")),
+    ((THIRD, f"{THIRD}      media: any\n"), SAME),
+    ((THIRD, f"{THIRD}      grace: 48\n"), SAME),
+    ((FE3, f"{FE3}\n    backup_pool: pool1.example.test"), SAME),
+    ((FE3, "servers: [fe3.example.test, fe4.example.test]"), SAME),
+    (SAME, part("dane: true")),
+    (SAME, part("sites: [berlin]")),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), TAKEN)
+def test_change_that_takes_away_is_no_grant(old: tuple[str, str], new: tuple[str, str]) -> None:
+    assert found(changed(old), changed(new)) == []
+
+
+@pytest.mark.parametrize(
+    ("pool", "role"),
+    [("mgmt", "management"), ("pool2", "front-end"), ("bot", "application"), ("sip", "edge")],
+)
+def test_server_that_moves_with_its_certificate_needs_a_security_officer(pool: str, role: str) -> None:
+    """A new name needs a certificate, which only a security officer issues. A name that has one needs nothing more."""
+    member = {
+        "mgmt": MG1,
+        "pool2": FE3,
+        "bot": "    servers: [bot.example.test]\n",
+        "sip": "servers: [edge1.example.test]",
+    }[pool]
+    gone = "      - {name: fe2.example.test, address: 127.0.0.2}\n"
+    more = member.replace("]", ", fe2.example.test]")
+    moved = grants(loaded(MANAGED), loaded(changed((gone, ""), (member, more))))
+    [grant] = [one for one in moved if one.key == "pools.servers"]
+    assert grant.role is OFFICER
+    assert role in grant.sentence
+    new = member.replace("]", ", fe7.example.test]")
+    found_new = grants(loaded(MANAGED), loaded(changed((gone, ""), (member, new))))
+    assert [one.role for one in found_new] == [OFFICER if pool == "mgmt" else OPERATOR]
+
+
+def test_pools_that_exchange_their_names_move_their_servers() -> None:
+    swapped = MANAGED.replace("pool1.example.test\n    role", "poolX\n    role").replace(
+        "pool2.example", "pool1.example"
+    )
+    swapped = swapped.replace("poolX\n", "pool2.example.test\n")
+    moved = [grant for grant in grants(loaded(MANAGED), loaded(swapped)) if grant.key == "pools.servers"]
+    assert len(moved) == 3
+    assert {grant.role for grant in moved} == {OFFICER}
+
+
+def test_approvals_are_a_grant_whichever_way_they_change() -> None:
+    operators = ", ".join(f"{{name: o{n}, key: ssh-ed25519 AAAA{n}}}" for n in range(2))
+    on, less = (part(f"approvals: {{publish: {count}, operators: [{operators}]}}") for count in (2, 1))
+    for old, new in ((SAME, on), (on, less), (on, SAME)):
+        assert found(changed(old), changed(new)) == [("approvals", OFFICER)]
+
+
+@pytest.mark.parametrize(("file", "key"), [("ca/root.pem", "authority"), ("b/root.pem", "federation.partners")])
+def test_another_root_under_the_same_file_name_is_a_grant(file: str, key: str) -> None:
+    """The name of a file says nothing: the certificates in it count."""
+    [grant] = grants(loaded(MANAGED), loaded(MANAGED, {file: "another"}))
+    assert (grant.key, grant.role) == (f"{key}.anchors", OFFICER)
+
+
+# Closed by construction: each key of the model has a rule
+
+
+def _parts_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from _parts_in(argument)
+
+
+def keys_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every key of the model that no rule of a whole part covers, and that part itself."""
+    for name, field in model.model_fields.items():
+        key = f"{prefix}{name}"
+        yield key
+        for inner in () if is_whole(key) else _parts_in(field.annotation):
+            yield from keys_of(inner, f"{key}.")
+
+
+def test_each_key_of_the_model_has_a_rule_and_each_rule_a_key() -> None:
+    keys = set(keys_of(Topology))
+    assert len(keys) > 80, "the walk reaches the servers and the partners"
+    assert keys - RULES.keys() == set(), "write into grants/rules.py whether a change of this key gives somebody more"
+    assert RULES.keys() - keys == {DEFAULT_HOME}
+
+
+def test_walk_finds_a_key_that_was_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(typing.cast("dict[str, Any]", RULES), "pools.servers.workers")
+    assert set(keys_of(Topology)) - RULES.keys() == {"pools.servers.workers"}
+
+
+def test_change_of_a_key_without_a_rule_needs_a_security_officer(monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = changed(SAME), changed((FE3, "servers: [{name: fe3.example.test, workers: 2}]"))
+    assert found(old, new) == []
+    monkeypatch.delitem(typing.cast("dict[str, Any]", rules.RULES), "pools.servers.workers")
+    assert found(old, new) == [("pools.servers.workers", OFFICER)]
+
+
+# The page
+
+
+def row(key: str, rule: Rule | NoGrant) -> str:
+    if isinstance(rule, NoGrant):
+        return f"| `{key}` | {rule.why} |"
+    return f"| `{key}` | {rule.when} | {rule.gain} | {rule.whom} | {rule.role} |"
+
+
+def test_page_has_each_rule_and_no_other() -> None:
+    page = PAGE.read_text()
+    wanted = [row(key, rule) for key, each in RULES.items() for rule in each]
+    there = re.findall(r"^\| `.*\|$", page, re.MULTILINE)
+    assert sorted(there) == sorted(wanted)
