@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.trust.evidence import LinkKind
@@ -32,8 +34,13 @@ def _public(tmp_path: Path) -> Authority:
 def _web(example: Organisation, public: Authority) -> Network:
     """Two front ends; fe1 has a certificate of the public CA beside its own."""
     public.issue("example.test", file="first")
+    return presenting(example, public)
+
+
+def presenting(example: Organisation, public: Authority, **limits: Any) -> Network:
+    """Two front ends; fe1 has the certificate ``first`` of the public CA beside its own, with *limits*."""
     document: dict[str, Any] = example.document
-    pair = {"certificate": str(public.folder / "first.pem"), "key": str(public.folder / "first.key")}
+    pair = {"certificate": str(public.folder / "first.pem"), "key": str(public.folder / "first.key"), **limits}
     next(server for pool in document["pools"] for server in pool["servers"] if server["name"] == FE1)[
         "client_certificates"
     ] = [pair]
@@ -62,6 +69,64 @@ async def test_clients_get_the_certificate_of_their_name_and_servers_our_own(web
             assert (await shown(address, FE1)).issuer == example.ca.issuing.subject
         server = web.address(FE1, LinkKind.SERVER)
         assert (await shown(server, "example.test", web.credentials(FE2))).issuer == example.ca.issuing.subject
+
+
+async def connects(address: tuple[str, int], name: str, root: x509.Certificate) -> bool:
+    """Tell whether a phone connects that trusts *root* alone, and checks the *name*."""
+    context = ssl.create_default_context(cadata=root.public_bytes(Encoding.PEM).decode())
+    try:
+        _, writer = await asyncio.open_connection(*address, ssl=context, server_hostname=name)
+    except ssl.SSLCertVerificationError:
+        return False
+    writer.transport.abort()
+    return True
+
+
+@pytest.mark.parametrize("key", [None, rsa.generate_private_key(65537, 2048)])
+@on_loop
+async def test_phone_that_knows_our_root_only_and_browser_connect_at_the_same_name(
+    example: Organisation, public: Authority, key: Any
+) -> None:
+    """On a port of their own each; both types of key of the public CA. Without `port`, phones are refused at this name."""
+    public.issue("example.test", file="first", key=key)
+    async with presenting(example, public, port="websocket") as web:
+        phones, browsers = web.address(FE1), web_address(example, FE1)
+        assert await connects(phones, "example.test", example.ca.root)
+        assert await connects(browsers, "example.test", public.root)
+        assert not await connects(phones, "example.test", public.root)
+        assert not await connects(browsers, "example.test", example.ca.root)
+        document: dict[str, Any] = example.document
+        server = next(one for pool in document["pools"] for one in pool["servers"] if one["name"] == FE1)
+        del server["client_certificates"][0]["port"]
+        example.write()
+        web.nodes[FE1].put_in_force(example.load())
+        assert await connects(phones, "example.test", public.root)
+        assert not await connects(phones, "example.test", example.ca.root)
+
+
+@on_loop
+async def test_phones_of_both_kinds_connect_at_one_port_by_names_of_their_own(
+    example: Organisation, public: Authority
+) -> None:
+    """A wildcard of a public CA holds the name of the server too: `names` leaves this name to our own certificate."""
+    names = [x509.DNSName("example.test"), x509.DNSName("*.example.test")]
+    public.issue("example.test", file="first", names=names)
+    async with presenting(example, public, names=["example.test"]) as web:
+        phones = web.address(FE1)
+        assert await connects(phones, "example.test", public.root)
+        assert await connects(phones, FE1, example.ca.root)
+        assert await connects(phones, "pool1.example.test", example.ca.root)
+        assert (await shown(phones, "")).issuer == example.ca.issuing.subject
+
+
+@on_loop
+async def test_name_that_a_certificate_for_clients_does_not_hold_is_told(
+    example: Organisation, public: Authority
+) -> None:
+    public.issue("example.test", file="first")
+    async with presenting(example, public, names=["example.test", FE1]) as web:
+        line = web.told[FE1].last("certificate for clients rejected: clients get what they got before")
+        assert f"it does not hold {FE1}, which `names` has" in line["why"]
 
 
 @on_loop

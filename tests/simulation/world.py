@@ -377,8 +377,8 @@ class World:
             servers = (FE1, FE2) if USERS[user] == POOL else (FE3, FE4)
             self._add(f"{user}{number}", f"sip:{user}@{EXAMPLE}", f"{user}-secret", servers[:: 1 if number % 2 else -1])
         self._add("erin1", f"sip:erin@{PARTNER}", "erin-secret", (PARTNER_FE,))
-        credentials = [self.folders.example / "servers" / f"{BOT}.{suffix}" for suffix in ("pem", "key")]
-        chain = ders(Identity.load(*credentials).chain)
+        own = self.folders.example / "servers"
+        chain = ders(Identity.load(own / f"{BOT}.pem", own / f"{BOT}.key").chain)
         self._add("bot1", f"sip:news@{SPOKEN_FOR}", "", (FE1, FE2), chain)
         for number, phone in enumerate(self.phones):
             self.loop.call_later(1.0 + 0.1 * number, phone.connect)

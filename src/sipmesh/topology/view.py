@@ -37,8 +37,21 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.model import Topology
     from sipmesh.topology.document.parts.federation import Partner
     from sipmesh.topology.document.parts.pool import Pool
-    from sipmesh.topology.document.parts.server import Server
+    from sipmesh.topology.document.parts.server import ClientPort, Server
     from sipmesh.topology.document.parts.stores import PoolStorage
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFiles:
+    """A certificate chain for clients with its key: the *port* that presents it, None for both, and the *names* that get it.
+
+    Without *names*, each name that it holds gets it.
+    """
+
+    certificate: Path
+    key: Path
+    port: ClientPort | None = None
+    names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,10 +311,13 @@ class ServerView:
         return self.certificate, self.key
 
     @property
-    def client_certificates(self) -> tuple[tuple[Path, Path], ...]:
+    def client_certificates(self) -> tuple[ClientFiles, ...]:
         """The further certificate chains for clients, each with its key; an operator brings or issues them."""
         folder = self.loaded.folder
-        return tuple((folder / pair.certificate, folder / pair.key) for pair in self._server.client_certificates)
+        return tuple(
+            ClientFiles(folder / one.certificate, folder / one.key, one.port, frozenset(one.names or ()))
+            for one in self._server.client_certificates
+        )
 
     def partner_for(self, domain: str) -> PartnerView | None:
         """Give the partner that owns *domain*; None for our own, unknown and blocked domains."""

@@ -17,6 +17,7 @@ from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.server.certificates.own_certificates import CLIENTS_NOT_TAKEN, OwnCertificates
 from sipmesh.topology.view import view
+from sipmesh.transport.accept.listener import PlainSpec
 from sipmesh.transport.hop import Hop
 from sipmesh.trust.evidence import LinkKind
 from support.network import FE1, FE2, Network
@@ -45,8 +46,9 @@ async def test_certificate_is_read_at_the_start_and_used_for_every_port(example:
         certificates.load()
         assert set(certificates.chains()) == {False}
         hop = Hop(FE2, LinkKind.SERVER, (("127.0.0.1", 1),))
-        assert certificates.opening_context(hop) is certificates.accepting_context(LinkKind.SERVER)
-        assert certificates.accepting_context(LinkKind.CLIENT) is not None
+        server = PlainSpec(LinkKind.SERVER, "127.0.0.1", 1, FE1, "server")
+        assert certificates.opening_context(hop) is certificates.accepting_context(server)
+        assert certificates.accepting_context(PlainSpec(LinkKind.CLIENT, "127.0.0.1", 1, FE1, "client")) is not None
         assert list(certificates.faults) == []
         assert repr(certificates) == f"<OwnCertificates of {FE1}: 1 certificates>"
 

@@ -10,7 +10,7 @@ import pytest
 from sipmesh.errors import OperatorError
 from sipmesh.server.running.listening import Listening
 from sipmesh.topology.document.listeners import ANYWHERE, ListenerSpec
-from sipmesh.transport.accept.listener import ForeignAddressError
+from sipmesh.transport.accept.listener import ForeignAddressError, Spec
 from sipmesh.trust.evidence import LinkKind
 from support.telling import Told
 
@@ -52,7 +52,7 @@ class Machine:
             raise ForeignAddressError(f"{spec.host} is not an address of this machine")
         return Port(spec, [context])
 
-    def context(self, _kind: LinkKind) -> Any:
+    def context(self, _spec: Spec) -> Any:
         self.contexts += 1
         return self.contexts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,24 @@ def test_name_of_another_certificate_gets_that(here: Identity, public: Identity,
 def test_any_other_name_gets_our_own(here: Identity, public: Identity, name: str) -> None:
     choice = CertificateChoice(here, [public])
     assert choice.of(name, HERE) == choice.by_default == (here,)
+
+
+def test_name_that_is_left_out_gets_our_own(here: Identity, other_ca: Authority) -> None:
+    """A wildcard of a public CA would hold the names of all servers."""
+    public = other_ca.issue("here.test", file="limited", names=[x509.DNSName("here.test"), x509.DNSName("*.here.test")])
+    choice = CertificateChoice(here, [replace(public, only=frozenset({"sip.here.test"}))])
+    assert choice.of("sip.here.test", HERE)[0].leaf == public.leaf
+    assert choice.of("here.test", HERE) == choice.of("fe1.here.test", HERE) == choice.of("", HERE) == (here,)
+
+
+def test_our_own_does_not_stand_beside_a_certificate_of_another_ca(
+    here: Identity, rsa_twin: Identity, other_ca: Authority
+) -> None:
+    """A client would get one or the other by its algorithms, which say nothing of the CAs that it knows."""
+    public = other_ca.issue("here.test", file="rsa", key=rsa.generate_private_key(65537, 2048))
+    choice = CertificateChoice(here, [public])
+    assert (choice.of("here.test", HERE), choice.of("", HERE)) == ((public,), (here,))
+    assert set(CertificateChoice(here, [rsa_twin]).of("here.test", HERE)) == {here, rsa_twin}
 
 
 def test_first_certificate_of_the_topology_counts(here: Identity, other_ca: Authority, public: Identity) -> None:

@@ -16,7 +16,7 @@ from OpenSSL import SSL
 
 from sipmesh.errors import OperatorError
 from sipmesh.topology.expiry.validity import Chain, DatedItem
-from sipmesh.transport.tls.certificate_choice import names_of, shares_a_name
+from sipmesh.transport.tls.certificate_choice import holds, names_of, shares_a_name
 from sipmesh.transport.tls.contexts import Identity, client_port_context
 from sipmesh.trust.formatting import tell_time
 from sipmesh.trust.x509.certificate import UNREADABLE, extension, is_authority, issued_by, weakness
@@ -26,16 +26,21 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from sipmesh.topology.view import ServerView
+    from sipmesh.topology.document.parts.server import ClientPort
+    from sipmesh.topology.view import ClientFiles, ServerView
 
 
 @dataclass(frozen=True, slots=True)
 class ClientCertificate:
-    """One pair of files: what clients get, None if nothing; *fault* says why the present content is not used."""
+    """One pair of files: what clients get, None if nothing; *fault* says why the present content is not used.
+
+    *port* is the port that presents it, None for both.
+    """
 
     file: Path
     identity: Identity | None = None
     fault: str = ""
+    port: ClientPort | None = None
 
     @property
     def chain(self) -> Chain:
@@ -55,6 +60,11 @@ class ClientCertificates:
         """What clients get."""
         return tuple(one.identity for one in self.certificates.values() if one.identity is not None)
 
+    def at(self, port: str) -> tuple[Identity, ...]:
+        """Return what clients get at *port*, in the order of the topology."""
+        here = (one for one in self.certificates.values() if one.port in (None, port))
+        return tuple(one.identity for one in here if one.identity is not None)
+
     @property
     def names(self) -> frozenset[str]:
         """All names that clients find in them."""
@@ -72,20 +82,23 @@ class ClientCertificates:
 
     def after(self, view: ServerView, at: datetime) -> ClientCertificates:
         """Return what to present under *view* at the instant *at*."""
-        return ClientCertificates({files[0]: self._next(files, view, at) for files in view.client_certificates})
+        return ClientCertificates(
+            {files.certificate: self._next(files, view, at) for files in view.client_certificates}
+        )
 
-    def _next(self, files: tuple[Path, Path], view: ServerView, at: datetime) -> ClientCertificate:
-        before = self.certificates.get(files[0], ClientCertificate(files[0]))
+    def _next(self, files: ClientFiles, view: ServerView, at: datetime) -> ClientCertificate:
+        file = files.certificate
+        before = replace(self.certificates.get(file, ClientCertificate(file)), port=files.port)
         try:
-            found = Identity.load(*files)
+            found = Identity.load(file, files.key, files.names)
         except OperatorError as wrong:
             return replace(before, fault="; ".join(f"{problem.file}: {problem.reason}" for problem in wrong.problems))
         fault = why_not_for_clients(found, view.names, at)
         if fault:
             return replace(before, fault=fault)
-        if before.identity is not None and _der(found) == _der(before.identity):
-            return ClientCertificate(files[0], before.identity)
-        return ClientCertificate(files[0], found)
+        if before.identity is not None and _shown(found) == _shown(before.identity):
+            return replace(before, fault="")
+        return replace(before, identity=found, fault="")
 
 
 def why_not_for_clients(identity: Identity, names: Sequence[str], at: datetime) -> str:
@@ -100,6 +113,8 @@ def _faults(identity: Identity, names: Sequence[str], at: datetime) -> Iterator[
     leaf = identity.leaf
     if not shares_a_name(names_of(leaf), frozenset(names)):
         yield f"it holds none of the names of this server ({', '.join(names)})"
+    if lacking := sorted(name for name in identity.only if not holds(names_of(leaf), name)):
+        yield f"it does not hold {', '.join(lacking)}, which `names` has"
     for certificate in identity.chain:
         if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
             begins, ends = map(tell_time, (certificate.not_valid_before_utc, certificate.not_valid_after_utc))
@@ -129,5 +144,5 @@ def _faults_of_leaf(leaf: x509.Certificate) -> Iterator[str]:
         yield f"it has {weak}"
 
 
-def _der(identity: Identity) -> list[bytes]:
-    return [certificate.public_bytes(Encoding.DER) for certificate in identity.chain]
+def _shown(identity: Identity) -> tuple[frozenset[str], list[bytes]]:
+    return identity.only, [certificate.public_bytes(Encoding.DER) for certificate in identity.chain]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.gatekeeper import Gatekeeper
     from sipmesh.topology.expiry.validity import Chain
     from sipmesh.topology.view import ServerView
+    from sipmesh.transport.accept.listener import Spec
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.link.link import Link
     from sipmesh.transport.pool import LinkPool
@@ -77,11 +78,11 @@ class OwnCertificates:
         """Return the context of a link that we open."""
         return self._mutual_context(hop.kind)
 
-    def accepting_context(self, kind: LinkKind) -> AcceptingContext:
-        """Return the context of a port for links of *kind*."""
-        if kind is LinkKind.CLIENT:
-            return client_port_context(self.presented.of(kind), self.for_clients.identities)
-        return self._mutual_context(kind)
+    def accepting_context(self, spec: Spec) -> AcceptingContext:
+        """Return the context of the port *spec*."""
+        if spec.kind is LinkKind.CLIENT:
+            return client_port_context(self.presented.of(spec.kind), self.for_clients.at(spec.key))
+        return self._mutual_context(spec.kind)
 
     def _mutual_context(self, kind: LinkKind) -> MutualContext:
         """Return the context of mutual-TLS links of *kind*, with the anchors of the topology in force."""

@@ -51,7 +51,7 @@ def _data(seen: ServerView, kind: LinkKind, ours: Sequence[str]) -> Iterator[str
     else:
         yield _of_file(own)
     if kind is LinkKind.CLIENT:
-        yield from (_of_file(certificate) for certificate, _ in seen.client_certificates)
+        yield from (_of_file(files.certificate) for files in seen.client_certificates)
 
 
 def _of_file(file: Path) -> str:

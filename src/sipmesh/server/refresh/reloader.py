@@ -164,7 +164,7 @@ class Reloader:
         """Return every file that is watched."""
         view = self._node.view
         own = [path for spec in view.listeners for path in view.identity(spec.kind)]
-        own += [path for files in view.client_certificates for path in files]
+        own += [path for files in view.client_certificates for path in (files.certificate, files.key)]
         return [*view.loaded.files, *dict.fromkeys(own)]
 
     def _prompt_files(self) -> list[Path]:

@@ -16,18 +16,19 @@ if TYPE_CHECKING:
 
     from sipmesh.server.log import Log
     from sipmesh.topology.document.listeners import ListenerSpec
+    from sipmesh.transport.accept.listener import Spec
     from sipmesh.transport.tls.contexts import AcceptingContext
 
 Open = Callable[["ListenerSpec", "AcceptingContext"], "Listener"]
 
 
 class Listening:
-    """The listeners of one server. *open_listener* opens a port, *context_of* makes the TLS context of a kind of link.
+    """The listeners of one server. *open_listener* opens a port, *context_of* makes the TLS context of a port.
 
     *faults* are the reasons why the server does not listen on its published addresses.
     """
 
-    def __init__(self, open_listener: Open, context_of: Callable[[LinkKind], AcceptingContext], log: Log) -> None:
+    def __init__(self, open_listener: Open, context_of: Callable[[Spec], AcceptingContext], log: Log) -> None:
         self._open_listener, self._context_of, self._log = open_listener, context_of, log
         self.listeners: list[Listener] = []
         self.faults: tuple[str, ...] = ()
@@ -54,7 +55,7 @@ class Listening:
         self._open(spec)
 
     def _open(self, spec: ListenerSpec) -> None:
-        listener = self._open_listener(spec, self._context_of(spec.kind))
+        listener = self._open_listener(spec, self._context_of(spec))
         self.listeners.append(listener)
         host, port = listener.address
         self._log.info("listening", kind=spec.key, host=host, port=port)
@@ -69,7 +70,7 @@ class Listening:
 
     def change(self, specs: Iterable[ListenerSpec]) -> None:
         """Give every port its present context, and open those of *specs* that could not be opened before."""
-        contexts = [self._context_of(listener.kind) for listener in self.listeners]
+        contexts = [self._context_of(listener.spec) for listener in self.listeners]
         for listener, context in zip(self.listeners, contexts, strict=True):
             listener.swap(context)
         if self.faults:

@@ -18,19 +18,20 @@ if TYPE_CHECKING:
 class CertificateChoice:
     """Chooses among *own*, the certificate of the server, and *others*, in the order of the topology.
 
-    For a name in the SNI, the first of *others* that holds it counts, then *own*. For each type of key there is one at most, so
-    that a client that supports RSA only finds a certificate, too. A client without SNI, or with an IP address in it, gets a
-    certificate that holds the address that it has connected to, if there is one; otherwise *own*.
+    For a name in the SNI, the first of *others* that holds it counts, unless it is for other names only; then *own*. For each
+    type of key there is one at most, so that a client that supports RSA only finds a certificate, too. But *own* stands beside
+    one of *others* only if both have the same issuer: OpenSSL chooses by the algorithms of the client, which say nothing of the
+    CAs that it knows. A client without SNI, or with an IP address in it, gets a certificate that holds the address that it has
+    connected to, if there is one; otherwise *own*.
     """
 
-    __slots__ = ("_held", "by_default")
+    __slots__ = ("_held", "_own", "by_default")
 
     def __init__(self, own: Identity, others: Sequence[Identity]) -> None:
-        self._held = [(identity, names_of(identity.leaf)) for identity in (*others, own)]
-        own_names = names_of(own.leaf)
-        self.by_default = one_of_each_type(
-            [own, *(identity for identity, names in self._held if shares_a_name(names, own_names))]
-        )
+        self._own, own_names = own, names_of(own.leaf)
+        self._held = [(identity, identity.only or names_of(identity.leaf)) for identity in (*others, own)]
+        beside = [identity for identity, names in self._held if shares_a_name(names, own_names)]
+        self.by_default = one_of_each_type([own, *(one for one in beside if _is_of_one_ca(one, own))])
 
     def __repr__(self) -> str:
         return f"<CertificateChoice among {len(self._held)}>"
@@ -40,7 +41,15 @@ class CertificateChoice:
         wanted = ascii_lower(name)
         found = [identity for identity, names in self._held if wanted and holds(names, wanted)]
         found = found or [identity for identity, names in self._held if address and address in names]
+        if found and not _is_of_one_ca(found[0], self._own):
+            found = [identity for identity in found if identity is not self._own]
         return one_of_each_type(found) or self.by_default
+
+
+def _is_of_one_ca(one: Identity, other: Identity) -> bool:
+    """Tell whether the chains of both lead to the same CA: whoever knows it accepts either."""
+    subjects = {certificate.issuer for certificate in one.chain}
+    return not subjects.isdisjoint(certificate.issuer for certificate in other.chain)
 
 
 def names_of(leaf: x509.Certificate) -> frozenset[str]:

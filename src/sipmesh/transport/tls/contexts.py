@@ -61,20 +61,24 @@ class OpeningContext(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What one of our servers presents: its chain (leaf first) and its private key, read once."""
+    """What one of our servers presents: its chain (leaf first) and its private key, read once.
+
+    *only* limits the names in the SNI for which clients get it; empty: each name that it holds.
+    """
 
     chain_path: Path
     key_path: Path
     chain: tuple[x509.Certificate, ...]
     key: type_of_key = field(repr=False)
+    only: frozenset[str] = frozenset()
 
     @classmethod
-    def load(cls, chain_path: Path, key_path: Path) -> Identity:
+    def load(cls, chain_path: Path, key_path: Path, only: frozenset[str] = frozenset()) -> Identity:
         """Read chain and key in PEM; raises OperatorError that names the unusable file, or the passphrase that is missing."""
         chain, key = _load_chain(chain_path), _load_key(key_path)
         if _public(chain[0].public_key()) != _public(key.public_key()):
             raise _unusable(key_path, f"the key does not belong to the certificate in {chain_path.name}")
-        return cls(chain_path, key_path, chain, key)
+        return cls(chain_path, key_path, chain, key, only)
 
     @property
     def leaf(self) -> x509.Certificate:

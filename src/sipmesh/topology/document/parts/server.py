@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from ipaddress import ip_address
 from typing import Annotated, Literal
 
@@ -23,6 +24,7 @@ WEBSOCKET_PORT = 8443
 SERVER_PORT = 5062
 PARTNER_PORT = 5061
 MOST_CLIENT_CERTIFICATES = 16
+MOST_NAMES = 100
 MOST_WORKERS = 64
 
 
@@ -58,11 +60,28 @@ class Outside(Part):
     key: FileName | None = Field(default=None, description="private key of that certificate")
 
 
+class ClientPort(StrEnum):
+    """The two ports of a server that clients connect to, named as in `ports`."""
+
+    CLIENT = "client"
+    WEBSOCKET = "websocket"
+
+
 class CertificateFiles(Part):
-    """A certificate chain and its private key, for phones and browsers."""
+    """A certificate chain and its private key, for phones and browsers, with the names and the port where they get it."""
 
     certificate: FileName = Field(description="certificate chain, leaf first, of any CA")
     key: FileName = Field(description="private key of that certificate")
+    port: ClientPort | None = Field(
+        default=None,
+        description="client for phones, websocket for browsers: the port that presents it; by default both",
+    )
+    names: tuple[Fqdn, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MOST_NAMES,
+        description="names in the SNI that get it, of those that it holds; by default each of them",
+    )
 
 
 class Server(Part):
