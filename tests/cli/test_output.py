@@ -9,6 +9,7 @@ import pytest
 
 from cli.world import sipmesh
 from sipmesh.cli.output import (
+    MOST_STYLED,
     cell,
     duration,
     plural,
@@ -109,6 +110,18 @@ def test_table_on_a_narrow_terminal_is_written_in_blocks_and_breaks_no_name(
         "edge1.example.test",
         "",
     ]
+
+
+def test_long_table_is_printed_without_styles_and_with_every_row(capsys: pytest.CaptureFixture[str]) -> None:
+    """One row less has the styles; text from others is made printable in both."""
+    made = table("Users", "user", "state")
+    for number in range(MOST_STYLED + 1):
+        made.add_row(cell(f"user{number}\x1b[31m"), cell(None))
+    show(made)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["Users", "user             state"]
+    assert lines[-1].split() == [f"user{MOST_STYLED}\\x1b[31m", "-"]
+    assert len(lines) == MOST_STYLED + 3
 
 
 def test_lines_of_json_are_one_value_each(capsys: pytest.CaptureFixture[str]) -> None:

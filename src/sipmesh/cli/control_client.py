@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from sipmesh.cli.output import BAD, GOOD, WARN, Cell, Grid, cell, duration, plural, say, show, table
+from sipmesh.errors import SipmeshError
 
 if TYPE_CHECKING:
     from sipmesh.cli.place import Place
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from sipmesh.server.typed_json import Json
 
 T = TypeVar("T")
+
+USERS_S: Final = 5.0
+"""Seconds for front ends to put changes of users in force; mostly it takes some hundredths of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +171,11 @@ def _verdict_cell(link: LinkReply) -> Cell:
     return cell("accepted", GOOD) if link.confirmed else cell("accepted, unconfirmed", "yellow")
 
 
-def tell_users_changed(place: Place) -> None:
-    """Have running servers read the changes of users at once, and print how many links this has closed."""
+def tell_users_changed(place: Place) -> bool:
+    """Have running servers read the changes of users at once, and print how many links this has closed.
+
+    Returns False if a front end does not have the changes yet; then this is printed.
+    """
     from sipmesh.server.admin.replies import USERS_CHANGED
 
     answers = ask_all(place, USERS_CHANGED)
@@ -178,3 +185,25 @@ def tell_users_changed(place: Place) -> None:
     for answer in answers:
         if answer.fault:
             say(f"{answer.server} could not be notified: {answer.fault}", style=WARN, error=True)
+    return _say_users_in_force(place)
+
+
+def _say_users_in_force(place: Place) -> bool:
+    """Say on which front ends the changes of users are not in force; a network without management has no such servers."""
+    from sipmesh.cli.topology.publish import managers, running_management
+    from sipmesh.server.management.replies import USERS_IN_FORCE
+
+    socket = running_management(place)
+    if socket is not None:
+        try:
+            held = ask_one(socket, USERS_IN_FORCE, 2 * USERS_S, wait_s=USERS_S)
+        except SipmeshError as wrong:  # such as a management server that ends meanwhile, or is of an older release
+            say(f"Management does not say which front ends have the change: {wrong}", style=WARN, error=True)
+            return False
+        if held.missing:
+            at = f"In force at {held.servers - len(held.missing)} of {plural(held.servers, 'front end')}."
+            say(f"{at} NOT yet at {', '.join(held.missing)}; see: sipmesh status", style=WARN, error=True)
+        return not held.missing
+    if place.in_force().number:
+        say(f"Servers get this when management runs: sipmesh serve {managers(place)[0]}", style="dim", error=True)
+    return True

@@ -113,7 +113,7 @@ class Place:
         if published_in(self.folder) is None and held_in(self.folder):
             raise OperatorError("the user database is on the management server; run this command there")
         seen = SeenUsers(self.folder) if published_in(self.folder) is not None else None
-        users = Users(self.in_force().users_url, seen=seen)
+        users = Users(self.in_force().users_url, in_memory=False, seen=seen)
         try:
             yield users
         finally:

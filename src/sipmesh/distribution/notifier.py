@@ -210,6 +210,14 @@ class Notifier:
             if number not in open_parts:
                 subscription.accepted_users = number
 
+    def with_users(self, number: int) -> frozenset[str]:
+        """Return the servers that have accepted the users of *number*, or later ones."""
+        return frozenset(
+            subscription.peer.name
+            for subscription in self._subscriptions.values()
+            if subscription.accepted_users >= number
+        )
+
     def give_users_again(self) -> None:
         """Send users again to each server that refused them, from what it has accepted: the reason may be gone."""
         for subscription in list(self._subscriptions.values()):

@@ -247,10 +247,11 @@ class Service:
         from sipmesh.server.console.live_commands import LiveCommands
         from sipmesh.server.console.partner_commands import PartnerCommands
         from sipmesh.server.console.user_commands import UserCommands
+        from sipmesh.server.management.replies import USERS_IN_FORCE
 
         further = (
             ConsoleCommands(self._node, management_db, self._reading.look),
-            UserCommands(self._node, management_db),
+            UserCommands(self._node, management_db, commands[USERS_IN_FORCE.name]),
             LiveCommands(self._node),
             draft := DraftCommands(self._node, management_db),
             PartnerCommands(draft, commands),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.world import DOMAIN, Organisation
+from cli.world import DOMAIN, FE1, MGMT, Organisation, end
 
 
 def test_a_user_may_be_named_without_the_only_domain(organisation: Organisation) -> None:
@@ -21,6 +21,38 @@ def test_a_removed_user_is_gone_from_the_list(organisation: Organisation) -> Non
     assert organisation.type("user", "remove", "alice").code == 0
     assert organisation.type("user", "list", "--json").json == []
     assert "sipmesh user add" in organisation.type("user", "list").out
+
+
+def test_long_list_comes_in_parts(organisation: Organisation) -> None:
+    for name in ("alice", "bob", "carol"):
+        organisation.add_user(name)
+    first = organisation.type("user", "list", "--limit", "2").out
+    assert (
+        f"carol@{DOMAIN}" in first,
+        f"More users: sipmesh user list --limit 2 --after bob@{DOMAIN}" in first,
+    ) == (
+        False,
+        True,
+    )
+    last = organisation.type("user", "list", "--limit", "2", "--after", f"bob@{DOMAIN}", "--json").json
+    assert [one["user"] for one in last] == [f"carol@{DOMAIN}"]
+
+
+@pytest.mark.wide
+def test_withdrawal_that_is_not_in_force_everywhere_is_told_and_ends_with_1(organisation: Organisation) -> None:
+    """The twin runs everywhere; an addition withdraws nothing, and is told with exit code 0."""
+    organisation.add_user("alice")
+    organisation.add_user("bob")
+    organisation.serve(FE1)
+    assert organisation.type("user", "disable", "alice").code == 0
+    end(organisation.servers.pop(FE1))
+    told = f"In force at 0 of 1 front end. NOT yet at {FE1}"
+    for line in ("disable bob", "enable bob", "password bob --password-stdin", "remove bob"):
+        typed = organisation.type("user", *line.split(), typed="new\n")
+        assert (typed.code, told in typed.err) == (0 if line.startswith("enable") else 1, True), line
+    end(organisation.servers.pop(MGMT))
+    typed = organisation.type("user", "add", "dora", "--password-stdin", typed="new\n")
+    assert (typed.code, f"Servers get this when management runs: sipmesh serve {MGMT}" in typed.err) == (0, True)
 
 
 def test_a_new_password_keeps_the_digest_unless_told(organisation: Organisation) -> None:

@@ -6,23 +6,29 @@ import sys
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Final, Self
 
 import typer
 
 from sipmesh.cli.control_client import tell_users_changed
 from sipmesh.cli.output import GOOD, WARN, cell, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
+from sipmesh.cli.users.pages import After, Limit, say_next
 from sipmesh.cli.users.passwords import FromStdin, new_password
 from sipmesh.errors import OperatorError
 from sipmesh.topology.user_address import full_address
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from sipmesh.sip.digest import Algorithm
     from sipmesh.storage.users.user import User
+    from sipmesh.storage.users.user_database import Users
+
+PAGE: Final = 1_000
+"""Users that one query reads."""
 
 app = typer.Typer(help="The users of your SIP domains.", no_args_is_help=True)
 
@@ -101,6 +107,12 @@ def add(
     say(f"{_plain(made)} may log in{at} ({_in_words(made.algorithms)}).", style=GOOD)
 
 
+def must_be(everywhere: bool) -> None:  # noqa: FBT001 - what `tell_users_changed` returns
+    """Raise `typer.Exit` with 1 unless a withdrawal is in force everywhere: an old password may still count."""
+    if not everywhere:
+        raise typer.Exit(1)
+
+
 def shown_name(key: str) -> str:
     """Return a name of a user as operators write it: a number as a tel URI, another name without its scheme."""
     return key.removeprefix("sip:")
@@ -129,19 +141,19 @@ def list_users(
         bool,
         typer.Option("--registered", help="Only users with a device that is registered on a server of this machine."),
     ] = False,
+    limit: Limit = 0,
+    after: After = "",
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """List the users."""
+    """List the users, ordered by address."""
     place = Place(topology)
+    here = _registered(place) if registered else None
     default = _home_by_default(place)
     with place.users() as users:
-        accounts = [AccountReport.of(user, default) for user in users.list()]
-    if registered:
-        from sipmesh.cli.users.registrations import registered_users
-
-        here = registered_users(place)
-        accounts = [account for account in accounts if account.user in here]
+        known = (AccountReport.of(user, default) for user in _after(users, after))
+        wanted = (account for account in known if here is None or account.user in here)
+        accounts = list(islice(wanted, limit or None))
     if as_json:
         say_json(accounts)
         return
@@ -153,10 +165,25 @@ def list_users(
         made.add_row(cell(account.user), cell(account.pool), *map(cell, names), cell(since), state)
     if accounts:
         show(made)
+        say_next(limit, len(accounts), f"sipmesh user list --limit {limit} --after {accounts[-1].user}")
     elif registered:
         say("No user is registered on a server of this machine.", style="dim")
     else:
         say("There are no users yet. To add a user: sipmesh user add alice", style="dim")
+
+
+def _registered(place: Place) -> frozenset[str]:
+    from sipmesh.cli.users.registrations import registered_users
+
+    return registered_users(place)
+
+
+def _after(users: Users, after: str) -> Iterator[User]:
+    """Yield the users whose address is above *after*, by pages: each asks the database for its own users only."""
+    last = f"sip:{after}"
+    while page := users.page(last, PAGE)[0]:
+        yield from page
+        last = page[-1].aor
 
 
 def _home_by_default(place: Place) -> str:
@@ -176,8 +203,9 @@ def move(
     place = Place(topology)
     with place.accounts() as accounts:
         moved, before = accounts.move(user, pool)
-    tell_users_changed(place)
+    everywhere = tell_users_changed(place)
     say(f"{_plain(moved)} has moved from {before} to {moved.pool}.", style=GOOD)
+    must_be(everywhere)
 
 
 @app.command()
@@ -189,8 +217,9 @@ def password(
     new = new_password(full_address(user, place.in_force().topology), from_stdin=password_stdin)
     with place.accounts() as accounts:
         changed = accounts.set_password(user, new, algorithms_of(digest))
-    tell_users_changed(place)
+    everywhere = tell_users_changed(place)
     say(f"{_plain(changed)} has a new password ({_in_words(changed.algorithms)}).", style=GOOD)
+    must_be(everywhere)
 
 
 @app.command()
@@ -199,8 +228,9 @@ def remove(user: Address, topology: TopologyFile = HERE) -> None:
     place = Place(topology)
     with place.accounts() as accounts:
         aor = accounts.remove(user)
-    tell_users_changed(place)
+    everywhere = tell_users_changed(place)
     say(f"{aor} is removed.", style=GOOD)
+    must_be(everywhere)
 
 
 @app.command("import")

@@ -110,11 +110,16 @@ class UserListReply:
 
 @dataclass(frozen=True, slots=True)
 class UserChangeReply:
-    """A changed user: *what* has changed, in a word, and how many live links this has *closed* on this machine."""
+    """A changed user: *what* has changed, in a word, and how many live links this has *closed* on this machine.
+
+    *missing* are the front ends on which the change is not in force yet, of *servers*: there the state from before counts.
+    """
 
     user: str
     what: str
     closed: int
+    missing: Sequence[str] = ()
+    servers: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,9 +31,13 @@ from sipmesh.topology.home_pools import home_by_default
 from sipmesh.topology.user_address import full_address
 
 if TYPE_CHECKING:
+    from sipmesh.server.management.replies import UsersInForce
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
+
+IN_FORCE_S: Final = 5.0
+"""Seconds in which front ends put a change in force."""
 
 MOST_USERS: Final = 200
 """Users in one reply."""
@@ -43,10 +47,13 @@ Change = Callable[[Accounts, Mapping[str, Any]], str]
 
 
 class UserCommands:
-    """The operations on the users of *node*'s network; each change is a line in the audit log of *management_db*."""
+    """The operations on the users of *node*'s network; each change is a line in the audit log of *management_db*.
 
-    def __init__(self, node: RunningServer, management_db: ManagementDb) -> None:
-        self._node, self._management_db = node, management_db
+    *in_force* waits until the front ends have the changes (`USERS_IN_FORCE`).
+    """
+
+    def __init__(self, node: RunningServer, management_db: ManagementDb, in_force: Command) -> None:
+        self._node, self._management_db, self._in_force = node, management_db, in_force
 
     def __repr__(self) -> str:
         return f"<UserCommands of {self._node.view.name}>"
@@ -76,7 +83,8 @@ class UserCommands:
             answers = await ask_running(loaded.folder / STATE, USERS_CHANGED, {})
             closed = sum(answer.reply.closed for answer in answers if answer.reply is not None)
             user = full_address(str(asked["user"]), loaded.topology)
-            return UserChangeReply(user, what, closed)
+            held: UsersInForce = await self._in_force({"wait_s": IN_FORCE_S})
+            return UserChangeReply(user, what, closed, held.missing, held.servers)
 
         return changed
 

@@ -21,6 +21,7 @@ from sipmesh.server.management.replies import (
     PUBLISH,
     ROLLBACK,
     ROOT,
+    USERS_IN_FORCE,
     VERSION,
     PublicationReply,
     VersionReply,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         ProbedReply,
         PutInForce,
         RootStep,
+        UsersInForce,
     )
 
 LONGEST_WAIT_S: Final = 60.0
@@ -64,6 +66,7 @@ class ManagementCommands:
             VERSION.name: self._version,
             ACKNOWLEDGED.name: self._by_leader(self._acknowledged),
             NETWORK.name: self._by_leader(self._network),
+            USERS_IN_FORCE.name: self._by_leader(self._users_in_force),
             ROOT.name: self._by_leader(self._root),
             PROBE_LINKS.name: self._by_leader(self._probe),
             ASK_DNS.name: self._by_leader(self._ask_dns),
@@ -112,6 +115,9 @@ class ManagementCommands:
 
     async def _version(self, asked: Mapping[str, Any]) -> PublicationReply:
         return PublicationReply.of(version_of(self._management_db, int(asked["version"])))
+
+    async def _users_in_force(self, asked: Mapping[str, Any]) -> UsersInForce:
+        return await self._controller.users_in_force(min(float(asked["wait_s"]), LONGEST_WAIT_S))
 
     async def _root(self, asked: Mapping[str, Any]) -> RootStep:
         steps = {

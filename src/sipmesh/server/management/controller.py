@@ -17,7 +17,7 @@ from sipmesh.server.management.pool.file_replication import FileGiver, FileRecei
 from sipmesh.server.management.pool.leadership import Leadership
 from sipmesh.server.management.publishing.decommission import CA, servers_of
 from sipmesh.server.management.publishing.publisher import Publisher
-from sipmesh.server.management.replies import ManagerReply
+from sipmesh.server.management.replies import ManagerReply, UsersInForce
 from sipmesh.server.management.report_receiver import ReportReceiver
 from sipmesh.server.management.root_rotation import RootRotation
 from sipmesh.server.management.server_faults import BEHIND_TOO_LONG, Fault, clocks_s
@@ -60,6 +60,7 @@ LOOK_BACK_EVERY_S = 2.0
 """Seconds between two looks whether the database still has what it has had."""
 
 AGAIN_EVERY_S = 30.0
+LOOK_AT_USERS_S = 0.02
 """Seconds after which a version is sent again to servers that refused it: a full disk may have room by then."""
 
 
@@ -356,6 +357,21 @@ class Controller:
         if await self._offers.refresh_users():
             self._changed()
         await self._look_back()
+
+    async def users_in_force(self, wait_s: float) -> UsersInForce:
+        """Read and send changes of users, and wait at most *wait_s* seconds until each front end with a link has accepted them.
+
+        A front end without a link is missing at once: it gets the users when it can be reached.
+        """
+        await self.refresh_users()
+        until = self._loop.time() + wait_s
+        while self._without_users() & set(self._notifier.subscribers) and self._loop.time() < until:
+            await asyncio.sleep(LOOK_AT_USERS_S)
+        servers = len(list(self.network.front_ends()))
+        return UsersInForce(self._offers.users_number, sorted(self._without_users()), servers)
+
+    def _without_users(self) -> frozenset[str]:
+        return frozenset(self.network.front_ends()) - self._notifier.with_users(self._offers.users_number)
 
     async def _look_back(self) -> None:
         """Look at intervals whether the database has lost something, and log it once."""

@@ -246,6 +246,11 @@ class Offers:
         return True
 
     @property
+    def users_number(self) -> int:
+        """The number of the users that are given."""
+        return self._users.number
+
+    @property
     def users_fault(self) -> str:
         """Why no changes of users are given, "" if they are."""
         return self._users.older

@@ -69,6 +69,15 @@ class Acknowledgement:
 
 
 @dataclass(frozen=True, slots=True)
+class UsersInForce:
+    """The *number* of the users, how many *servers* have to put them in force, and which of them have not yet (*missing*)."""
+
+    number: int
+    missing: Sequence[str]
+    servers: int
+
+
+@dataclass(frozen=True, slots=True)
 class RootStep:
     """A completed step of a root rotation: the CA *generation* that issues now, with the subject of its *root*.
 
@@ -210,6 +219,7 @@ ROLLBACK: Final = ControlCommand("rollback", PutInForce)
 HISTORY: Final = ControlCommand("history", list[VersionReply])
 VERSION: Final = ControlCommand("version", PublicationReply)
 ACKNOWLEDGED: Final = ControlCommand("acknowledged", Acknowledgement)
+USERS_IN_FORCE: Final = ControlCommand("users-in-force", UsersInForce)
 NETWORK: Final = ControlCommand("network", NetworkReply)
 PROBE_LINKS: Final = ControlCommand("probe", list[ProbedReply])
 ASK_DNS: Final = ControlCommand("dns", list[DnsReply])

@@ -78,7 +78,10 @@ def _user_page(done: Any, _form: Mapping[str, str]) -> str:
 
 def _user_told(done: Any, _form: Mapping[str, str]) -> str:
     closed = f" Live links closed on this machine: {done.closed}." if done.closed else ""
-    return f"{done.user} is {done.what}.{closed}"
+    late = (
+        f" NOT yet in force at {', '.join(done.missing)}: the state from before counts there." if done.missing else ""
+    )
+    return f"{done.user} is {done.what}.{closed}{late}"
 
 
 def _apply_told(done: Any, _form: Mapping[str, str]) -> str:
