@@ -137,13 +137,11 @@ def test_fetch_is_answered_with_the_state_only() -> None:
     ends = Ends(Documents([TOPOLOGY]))
     ends.subscribe(stays=False)
     assert (len(ends.states), ends.items, ends.notifier.subscribers) == (1, [], [])
-    assert not ends.to_server.reserved
 
 
-def test_link_of_a_subscription_is_reserved_and_forgotten_with_its_end() -> None:
+def test_subscription_ends_with_its_link() -> None:
     ends = Ends(Documents([TOPOLOGY]))
     ends.subscribe()
-    assert ends.to_server.reserved
     ends.notifier.gone(ends.to_server.link)
     ends.documents.given = []
     ends.notifier.changed()

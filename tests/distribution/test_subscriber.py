@@ -48,7 +48,6 @@ def test_subscription_is_active_after_a_2xx() -> None:
     ends.subscriber.responded(ends.to_management.link, respond(request, 200, to_tag="m"))
     assert ends.subscriber.standing == [ends.to_management.link]
     assert ends.settled == [ends.to_management.link]
-    assert ends.to_management.reserved
 
 
 def test_refused_subscription_ends() -> None:

@@ -155,10 +155,11 @@ def _sockets(network: Network) -> Iterator[Replacement]:
             return accepted_by(self, sock)
         return VirtualTls(sock, opening=False, chain=ders(self.identity.chain), wants=True)
 
-    def opened(self: MutualContext, sock: Any, name: str) -> Any:
+    def opened(self: MutualContext, sock: Any, name: str, protocol: str = "") -> Any:
         if not isinstance(sock, VirtualSocket):
-            return opened_by(self, sock, name)
-        return VirtualTls(sock, opening=True, chain=ders(self.identity.chain), wants=True, name=name)
+            return opened_by(self, sock, name, protocol)
+        said = {"name": name, "protocol": protocol}
+        return VirtualTls(sock, opening=True, chain=ders(self.identity.chain), wants=True, **said)
 
     def client_accepted(self: ClientPortContext, sock: Any) -> Any:
         if not isinstance(sock, VirtualSocket):

@@ -28,12 +28,20 @@ class VirtualTls(PyOpenSslTls):
     *chain* is what we present; *wants* says whether the peer has to present one.
     """
 
-    __slots__ = ("_chain", "_greeted", "_name", "_rest", "_said_hello", "_shown", "_virtual", "_wants")
+    __slots__ = ("_chain", "_greeted", "_name", "_protocol", "_rest", "_said_hello", "_shown", "_virtual", "_wants")
 
     def __init__(
-        self, sock: VirtualSocket, *, opening: bool, chain: tuple[bytes, ...], wants: bool, name: str = ""
+        self,
+        sock: VirtualSocket,
+        *,
+        opening: bool,
+        chain: tuple[bytes, ...],
+        wants: bool,
+        name: str = "",
+        protocol: str = "",
     ) -> None:
         self._virtual, self._opening, self._chain, self._wants, self._name = sock, opening, chain, wants, name
+        self._protocol = protocol
         self._greeted = self._said_hello = False
         self._shown: tuple[bytes, ...] = ()
         self._rest = b""
@@ -55,7 +63,7 @@ class VirtualTls(PyOpenSslTls):
         """Take one step; raises HandshakeError."""
         if self._opening and not self._said_hello:
             self._said_hello = True
-            self._virtual.put(Record("hello", self._name.encode()))
+            self._virtual.put(Record("hello", f"{self._name} {self._protocol}".encode()))
         while self._virtual.inbox:
             if self._step(self._virtual.take()):
                 return Progress.DONE
@@ -66,7 +74,8 @@ class VirtualTls(PyOpenSslTls):
 
     def _step(self, record: Record) -> bool:
         if record.kind == "hello":
-            self._greeted, self._name = True, record.data.decode()
+            self._greeted = True
+            self._name, _, self._protocol = record.data.decode().partition(" ")
             self._virtual.put(Record("server", chain=self._chain))
             return False
         if record.kind == "server":
@@ -118,7 +127,7 @@ class VirtualTls(PyOpenSslTls):
     def facts(self) -> TlsFacts:
         """Return what TLS 1.3 would have negotiated."""
         sni = "" if self._opening else self._name
-        return shared_facts("TLSv1.3", "TLS_AES_256_GCM_SHA384", "X25519", sni)
+        return shared_facts("TLSv1.3", "TLS_AES_256_GCM_SHA384", "X25519", sni, self._protocol)
 
     def presented(self) -> tuple[bytes, ...]:
         """Return the chain that the peer has shown."""

@@ -24,6 +24,7 @@ from sipmesh.server.process.file_stamps import NO_STAMPS, Stamps
 from sipmesh.server.replication.published_version import PublishedVersion
 from sipmesh.server.replication.server_status import ServerStatus
 from sipmesh.server.running.prepared_version import PreparedVersion, prepare
+from sipmesh.server.running.worker_place import ALONE, WorkerPlace
 from sipmesh.server.wiring import here
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.storage.management_db import ManagementDb
@@ -51,6 +52,7 @@ class Host:
     looked: list[Path] = field(default_factory=list)
     refuses: str = ""
     known: list[int] = field(default_factory=list)
+    place: WorkerPlace = ALONE
 
     def put_in_force(self, loaded: Loaded) -> list[str]:
         """Put a version in force, unless it *refuses*."""

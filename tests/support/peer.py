@@ -48,15 +48,18 @@ class Peer:
         user: str = "nobody@nowhere.test",
         credentials: tuple[Path, Path] | None = None,
         source: str | None = None,
+        protocol: str = "",
     ) -> Self:
         """Connect, with *credentials* (chain and key) where the port asks for them, from the address *source* if it is given.
 
-        Whom it meets is not checked.
+        *protocol* is what it says the link is for (ALPN). Whom it meets is not checked.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         if credentials is not None:
             context.load_cert_chain(*credentials)
+        if protocol:
+            context.set_alpn_protocols([protocol])
         local = None if source is None else (source, 0)
         reader, writer = await asyncio.open_connection(*address, ssl=context, local_addr=local)
         return cls(reader, writer, user)

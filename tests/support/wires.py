@@ -19,11 +19,10 @@ LIMITS = ReadLimits(body=5_000_000)
 
 @dataclass(eq=False)
 class Wire:
-    """What one end needs of a link: it sends bytes, it may be kept for signed documents alone, and *peer* was proved on it."""
+    """What one end needs of a link: it sends bytes, and *peer* was proved on it."""
 
     peer: TrustedPeer | None = None
     direction: Direction = Direction.OPENED
-    reserved: bool = False
     drained: bool = False
     sent: bytearray = field(default_factory=bytearray, repr=False)
 

@@ -106,7 +106,6 @@ class Notifier:
         if before is not None and request.to.tag == before.dialog.local:
             self._tell(before)  # a refresh
             return
-        link.reserved = True
         subscription.has = {key: digest for key, (_, digest) in state.held.items()}
         subscription.users = subscription.accepted_users = state.users
         self._subscriptions[link] = subscription

@@ -106,7 +106,6 @@ class Subscriber:
         if not made.agreed:
             made.agreed, made.dialog.remote = True, response.to.tag or ""
             if made.stays:
-                link.reserved = True
                 self._on_active(link)
 
     def notified(self, link: Link, request: Request) -> Response:

@@ -15,6 +15,7 @@ from sipmesh.transport.link.link import Link
 from sipmesh.transport.link.state import LinkInput, LinkState
 from sipmesh.transport.resolver import NoResolver, Resolver, locate
 from sipmesh.transport.sockets import address_of, close_quietly, keep_alive, probe_often
+from sipmesh.transport.tls.application_protocol import offered_to
 from sipmesh.transport.watched import READ, WRITE
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind
 from sipmesh.trust.verdict import Verdict
@@ -74,7 +75,7 @@ class Connector:
         dial of the same hop, the link fails with the same reason.
         """
         link = Link(self.reactor, self.events, hop.kind, Direction.OPENED)
-        link.hop, link.names, link.opener = hop, (hop.name,), self
+        link.hop, link.names, link.opener, link.is_control = hop, (hop.name,), self, hop.control
         self.reactor.links.add(link, link.names)
         refusal = self._refusals.get((hop.name, hop.kind))
         if refusal is not None and refusal.until > self.reactor.loop.time():
@@ -251,7 +252,7 @@ class Dial:
             return
         self._link.local = address_of(sock.getsockname())
         name = "" if is_ip(self._hop.name) else self._hop.name  # RFC 6066 3: no literal addresses in SNI
-        tls = self._connector.context_for(self._hop).opened(sock, name)
+        tls = self._connector.context_for(self._hop).opened(sock, name, offered_to(self._hop))
         self._sock = None
         self._handshake = Handshake(self._connector.reactor, self._connector.events, self._link, tls)
         self._link.begin(self, LinkInput.GREET)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sipmesh.trust.evidence import LinkKind
 
@@ -14,6 +14,7 @@ class Hop:
     *name* is what the configuration or the SIP URI asked for, never what DNS returned (RFC 5922 4). *addresses* are
     (host, port) and tried in order. DNS is asked for a host that is no IP address, and for *name* if the host is None.
     Without *addresses*, DNS locates the hop by *service* (``sips`` or ``sipfederationtls``) and by *port* (RFC 3263 4.2).
+    *control*: the link is for the control plane alone, and says so.
     """
 
     name: str
@@ -21,3 +22,8 @@ class Hop:
     addresses: tuple[tuple[str | None, int], ...] | None = None
     service: str | None = None
     port: int | None = None
+    control: bool = False
+
+    def for_control(self) -> Hop:
+        """Return the same hop, for a link for the control plane alone."""
+        return replace(self, control=True)

@@ -43,12 +43,14 @@ class TlsFacts:
     """The result of the TLS negotiation.
 
     *group* is the key-exchange group, or "" if it is not known. *sni* is the server name that the peer asked for.
+    *protocol* is the application protocol (ALPN), or "". No check looks at it.
     """
 
     version: str = ""
     cipher: str = ""
     group: str = ""
     sni: str = ""
+    protocol: str = ""
 
 
 @dataclass(frozen=True, slots=True)

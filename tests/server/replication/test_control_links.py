@@ -42,12 +42,13 @@ class Dialled:
 
 
 @on_jumping_loop
-async def test_each_server_gets_one_reserved_link() -> None:
+async def test_each_server_gets_one_control_link() -> None:
     dialled = Dialled()
     for _ in range(2):
         dialled.links.keep({FE1: hop(FE1), FE2: hop(FE2)})
     assert [one.name for one in dialled.hops] == [FE1, FE2]
-    assert all(wire.reserved and dialled.links.has(wire.link) for wire in dialled.wires)
+    assert all(one.control for one in dialled.hops)
+    assert all(dialled.links.has(wire.link) for wire in dialled.wires)
     assert not dialled.links.has(Wire().link)
 
 

@@ -91,7 +91,8 @@ class Agent:
         """Open links to the edges behind us, and ask the servers of our pool for the highest version that they know."""
         self._keep_links()
         for name in self._server.view.pool_mates:
-            self._dial(hop_to(self._server.view, name))
+            hop = hop_to(self._server.view, name)
+            self._dial(hop.for_control() if self._server.place.is_supervisor else hop)
 
     def close(self) -> None:
         """Open no more links, and stop reading CRLs."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from sipmesh.server.process.file_stamps import Stamps
     from sipmesh.server.running.prepared_version import PreparedVersion
+    from sipmesh.server.running.worker_place import WorkerPlace
     from sipmesh.storage.users.user_document import UserDocument
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
@@ -60,6 +61,10 @@ class ManagedServer(Protocol):
     @property
     def view(self) -> ServerView:
         """The topology in force."""
+
+    @property
+    def place(self) -> WorkerPlace:
+        """Which process of its server it is."""
 
     @property
     def is_settled(self) -> bool:

@@ -63,7 +63,15 @@ UNDERSTOOD: Final = (OPTION,)
 
 OVERLOADED: Final = try_later("too many requests at once")
 
-NOT_ITS_PACKAGE: Final = "an event package for servers of this network, and its sender is not such a server"
+FOR_CONTROL: Final = Answer(
+    403, code=Code.ROLE_NOT_ALLOWED, why="its link is for the control plane alone, as the handshake said (ALPN)"
+)
+
+NOT_ITS_PACKAGE: Final = Answer(
+    489,
+    code=Code.ROLE_NOT_ALLOWED,
+    why="an event package for servers of this network, and its sender is not such a server",
+)
 
 
 class Dispatch(LinkEvents):
@@ -263,10 +271,9 @@ class Dispatch(LinkEvents):
             return
         if request.method in POSTED and self._served_by_control_plane(flow, request):
             return
-        if request.present & EVENT and names_package(request):
-            self._responder.answer(flow, request, key, Answer(489, code=Code.ROLE_NOT_ALLOWED, why=NOT_ITS_PACKAGE))
-            return
-        early = DRAINING if self.is_draining and request.to.tag is None else None
+        early = _misplaced(flow.link, request)
+        if early is None and self.is_draining and request.to.tag is None:
+            early = DRAINING
         if early is None and request.method != "ACK":
             early = self._early_answer(flow, request)
         if early is not None:
@@ -358,6 +365,16 @@ class Dispatch(LinkEvents):
         if self._relay.sweep(FORGOTTEN_AT_ONCE):
             self._is_sweeping = True
             self._call_soon(self._sweep)
+
+
+def _misplaced(link: Link, request: Request) -> Answer | None:
+    """Return the refusal of a request that its sender may not send on *link*, or None.
+
+    An OPTIONS for the server itself shows its peer that a control link works.
+    """
+    if link.is_control and link.agreed_on_control and (request.method != "OPTIONS" or request.ruri.user is not None):
+        return FOR_CONTROL
+    return NOT_ITS_PACKAGE if request.present & EVENT and names_package(request) else None
 
 
 def _not_to_be_forwarded(request: Request) -> Answer | None:

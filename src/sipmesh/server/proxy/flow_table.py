@@ -15,6 +15,7 @@ from sipmesh.server.proxy.flow import Flow
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.link.state import CLOSED
 from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from sipmesh.routing.proxy.effects import Start
@@ -168,15 +169,20 @@ class FlowTable:
         return self._flows.get(self._owners.get(target.owner, NO_FLOW)) if target.found is Found.DIALOG else None
 
     def _server(self, name: str) -> Flow | None:
-        """Return a flow to one of our servers; where only that server may open links, any process may have one."""
+        """Return a flow to one of our servers. Where that server opens the links, any process may have one."""
         hop = self.hop_to(name)
         if hop is None:
             return None
-        if not self.view.may_open_to(name) and not self._has_link(hop):
+        if self._opens_links(name) and not self._has_link(hop):
             link = self.link_elsewhere(name)
             if link is not None:
                 return self.flow(link)
         return self.flow(self._obtain(hop))
+
+    def _opens_links(self, name: str) -> bool:
+        """Tell whether *name* opens the links to us: it alone may do so, or it is an application, which may accept none."""
+        peer = self.view.trusted.get(name)
+        return (peer is not None and peer.role is Role.APPLICATION) or not self.view.may_open_to(name)
 
     def reach(self, name: str) -> None:
         """Have a link to one of our servers: dial it, if there is none."""

@@ -39,7 +39,7 @@ class ControlLink:
 
 
 class ControlLinks:
-    """Keeps a reserved link to each of some servers, and dials again when a link has closed."""
+    """Keeps a control link to each of some servers, and dials again when a link has closed."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, dial: Callable[[Hop], Link]) -> None:
         self._loop, self._dial = loop, dial
@@ -88,8 +88,7 @@ class ControlLinks:
         if entry.waits is not None:
             entry.waits.cancel()
             entry.waits = None
-        entry.link = self._dial(entry.hop)
-        entry.link.reserved = True
+        entry.link = self._dial(entry.hop.for_control())
 
     def has(self, link: Link) -> bool:
         """Return whether *link* is one of these links."""

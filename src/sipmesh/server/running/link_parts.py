@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from sipmesh.server.running.server_setup import ServerSetup
     from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.view import ServerView
+    from sipmesh.transport.hop import Hop
+    from sipmesh.transport.link.link import Link
     from sipmesh.transport.tls.contexts import AcceptingContext
 
 
@@ -51,7 +53,7 @@ class LinkParts:
         # no attempt to reach a server that does not answer is refused for the failure before it
         limits = replace(setup.limits, dial_s=setup.limits.server_dial_s, redial_s=0.0)
         self.trials = Connector(reactor, dispatch, context, self.resolver, limits=limits)
-        outages.open_by(self.trials.dial)
+        outages.open_by(self._try_for_control if setup.place.is_supervisor else self.trials.dial)
         self.pool = LinkPool(reactor, self.connector)
         certificates.open_by(self.connector.dial, self.pool)
         peers.flow_table.open_by(self.pool.obtain, self.pool.obtain_past, self.pool.has)
@@ -62,6 +64,10 @@ class LinkParts:
 
     def __repr__(self) -> str:
         return f"<LinkParts {self.listening!r}, {self.pool!r}>"
+
+    def _try_for_control(self, hop: Hop) -> Link:
+        """Open a link of a supervisor to a server that does not answer."""
+        return self.trials.dial(hop.for_control())
 
     def apply_view(self, view: ServerView) -> None:
         """Use the name servers, addresses and certificates of another version from now on."""

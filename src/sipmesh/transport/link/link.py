@@ -11,6 +11,7 @@ from sipmesh.transport.link.reader import LinkReader
 from sipmesh.transport.link.state import CLOSED, DRAINING, UP, LinkInput, LinkState, state_after
 from sipmesh.transport.link.writer import LinkWriter, why_broken
 from sipmesh.transport.registry.registered_link import RegisteredLink
+from sipmesh.transport.tls.application_protocol import CONTROL, is_for_control
 from sipmesh.transport.tls.results import TlsError
 from sipmesh.transport.watched import READ, WRITE
 from sipmesh.trust.evidence import Direction, LinkKind
@@ -51,6 +52,8 @@ class Link(RegisteredLink):
         "demand",
         "flow",
         "hop",
+        "is_control",
+        "is_trial",
         "last_in",
         "local",
         "messages_in",
@@ -60,7 +63,6 @@ class Link(RegisteredLink):
         "port",
         "remote",
         "repeated",
-        "reserved",
         "state",
         "why",
     )
@@ -85,7 +87,8 @@ class Link(RegisteredLink):
         )
         self.remote: tuple[str, int] = ("", 0)
         self.local: tuple[str, int] = ("", 0)
-        self.reserved = False  # for a purpose that both ends agreed on: the pool gives it to nobody else
+        self.is_control = False  # for the control plane alone
+        self.is_trial = False  # opened to see whether its peer answers
         self.flow: object | None = None
         self.demand = NOBODYS  # that of its principal, set by the server layer
         self.repeated: RepeatedMessage | None = None  # set by the server layer
@@ -135,6 +138,16 @@ class Link(RegisteredLink):
     def is_here(self) -> bool:
         """Whether this process has the connection, and not another process of this server."""
         return True
+
+    @property
+    def reserved(self) -> bool:
+        """Whether the pool gives the link to nobody: it is for no request of a user."""
+        return self.is_control or self.is_trial
+
+    @property
+    def agreed_on_control(self) -> bool:
+        """Whether both ends know that the link is for the control plane alone; an older release does not know."""
+        return self.peer.facts.protocol == CONTROL
 
     @property
     def usable(self) -> bool:
@@ -204,6 +217,8 @@ class Link(RegisteredLink):
         self.peer.accept(evidence, verdict)
         self._stage, self._tls = None, tls
         self.remote, self.local = evidence.remote, evidence.local
+        if self.direction is Direction.ACCEPTED:
+            self.is_control = is_for_control(evidence.tls.protocol, _processes(verdict))
         self.state = state_after(self.state, LinkInput.ACCEPT)
         self._deadlines.opened_at = self.last_in = self._reactor.loop.time()
         names = set(self.names) | verdict.proved
@@ -221,8 +236,7 @@ class Link(RegisteredLink):
         if self.direction is not Direction.ACCEPTED:
             return False
         count = self._reactor.links.accepted_from(verdict.proved, self.kind)
-        processes = verdict.peer.processes if verdict.peer is not None else 1
-        return count > self._reactor.limits.links_accepted_per_peer * processes
+        return count > self._reactor.limits.links_accepted_per_peer * _processes(verdict)
 
     def _start(self, tls: PyOpenSslTls) -> None:
         if self._writer.pending:
@@ -476,3 +490,8 @@ class Link(RegisteredLink):
         self._events.refused(verdict)
         if self.opener is not None:
             self.opener.refused_late(self)
+
+
+def _processes(verdict: Verdict) -> int:
+    """Return how many processes the peer has."""
+    return verdict.peer.processes if verdict.peer is not None else 1

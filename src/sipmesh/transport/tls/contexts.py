@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -24,6 +24,7 @@ from OpenSSL import SSL, crypto
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.files import open_key, read_private
+from sipmesh.transport.tls.application_protocol import KNOWN
 from sipmesh.transport.tls.certificate_choice import CertificateChoice
 from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
 from sipmesh.trust.path.openssl_errors import BAD_SIGNATURE, CONSTRAINTS
@@ -55,8 +56,8 @@ class AcceptingContext(Protocol):
 class OpeningContext(Protocol):
     """What a connector needs: TLS for connected sockets."""
 
-    def opened(self, sock: socket.socket, name: str) -> PyOpenSslTls:
-        """Start TLS on a connected, non-blocking socket; *name* is sent as SNI unless it is empty."""
+    def opened(self, sock: socket.socket, name: str, protocol: str = "") -> PyOpenSslTls:
+        """Start TLS on a connected, non-blocking socket; *name* is sent as SNI, and *protocol* by ALPN, unless they are empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,12 @@ def _trust(context: SSL.Context, anchors: Iterable[x509.Certificate]) -> None:
     store.set_flags(crypto.X509StoreFlags.X509_STRICT)
 
 
+def _select_protocol(_connection: SSL.Connection, offered: list[bytes]) -> Any:
+    """Agree to the first application protocol that we know; without one the handshake goes on (RFC 7301 3.2 allows to refuse)."""
+    known = (name for name in offered if name.decode("latin-1") in KNOWN)
+    return next(known, SSL.NO_OVERLAPPING_PROTOCOLS)
+
+
 def _present(context: SSL.Context, *identities: Identity) -> None:
     """Present *identities*; OpenSSL takes one whose type of key the peer supports, and sends the issuers of all."""
     for identity in identities:
@@ -194,6 +201,7 @@ class MutualContext:
         _present(self._context, identity)
         callback = _on_verify_among(anchors) if of_many else _on_verify
         self._context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, callback)
+        self._context.set_alpn_select_callback(_select_protocol)
 
     def __repr__(self) -> str:
         return f"<MutualContext {self.identity.chain_path.name}>"
@@ -202,9 +210,9 @@ class MutualContext:
         """See :class:`AcceptingContext`."""
         return PyOpenSslTls(self._context, sock, opening=False)
 
-    def opened(self, sock: socket.socket, name: str) -> PyOpenSslTls:
+    def opened(self, sock: socket.socket, name: str, protocol: str = "") -> PyOpenSslTls:
         """See :class:`OpeningContext`."""
-        return PyOpenSslTls(self._context, sock, opening=True, name=name)
+        return PyOpenSslTls(self._context, sock, opening=True, name=name, protocol=protocol)
 
 
 class ClientContext:
@@ -219,9 +227,9 @@ class ClientContext:
     def __repr__(self) -> str:
         return "<ClientContext>"
 
-    def opened(self, sock: socket.socket, name: str) -> PyOpenSslTls:
+    def opened(self, sock: socket.socket, name: str, protocol: str = "") -> PyOpenSslTls:
         """See :class:`OpeningContext`."""
-        return PyOpenSslTls(self._context, sock, opening=True, name=name)
+        return PyOpenSslTls(self._context, sock, opening=True, name=name, protocol=protocol)
 
 
 class ClientPortContext:

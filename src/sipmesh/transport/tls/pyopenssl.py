@@ -173,7 +173,9 @@ class PyOpenSslTls:
         "has_more",
     )
 
-    def __init__(self, context: SSL.Context, sock: socket.socket, *, opening: bool, name: str = "") -> None:
+    def __init__(
+        self, context: SSL.Context, sock: socket.socket, *, opening: bool, name: str = "", protocol: str = ""
+    ) -> None:
         self._sock, self._opening, self._steps, self._tiny, self._is_cut = sock, opening, 0, 0, False
         self.has_more = self.has_answer = False
         self._in: Any = None  # where OpenSSL reads and writes encrypted octets after the handshake
@@ -193,6 +195,8 @@ class PyOpenSslTls:
         self._connection.set_connect_state()
         if name:
             self._connection.set_tlsext_host_name(name.encode("ascii"))
+        if protocol:
+            self._connection.set_alpn_protos([protocol.encode("ascii")])
 
     def __repr__(self) -> str:
         return f"<PyOpenSslTls fd={self._sock.fileno()} {self._connection.get_state_string().decode().strip()}>"
@@ -412,7 +416,7 @@ class PyOpenSslTls:
         return self._left + unread(self._sock.fileno())
 
     def facts(self) -> TlsFacts:
-        """Return TLS version, cipher suite, group and, on an accepted connection, the SNI that the peer sent."""
+        """Return TLS version, cipher suite, group, application protocol and, if accepted, the SNI that the peer sent."""
         connection = self._connection
         sni = connection.get_servername() if not self._opening else None
         return shared_facts(
@@ -420,6 +424,7 @@ class PyOpenSslTls:
             connection.get_cipher_name() or "",
             connection.get_group_name() or "",
             sni.decode("ascii", "replace") if sni else "",
+            connection.get_alpn_proto_negotiated().decode("ascii"),
         )
 
     def presented(self) -> tuple[bytes, ...]:

@@ -45,9 +45,9 @@ class TlsError(SipmeshError):
 
 
 @lru_cache(maxsize=256)
-def shared_facts(version: str, cipher: str, group: str, sni: str) -> TlsFacts:
+def shared_facts(version: str, cipher: str, group: str, sni: str, protocol: str = "") -> TlsFacts:
     """Return one shared object for equal facts, because thousands of client links negotiate the same."""
-    return TlsFacts(version, cipher, group, sni)
+    return TlsFacts(version, cipher, group, sni, protocol)
 
 
 def alert_of(reason: str) -> str:

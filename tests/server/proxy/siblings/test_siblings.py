@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from itertools import count
 
 import pytest
 
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
+from sipmesh.routing.proxy.branch import MAGIC_COOKIE
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.server.proxy.login.login_waits import attempt_of
-from sipmesh.server.proxy.siblings.channel import ARRIVED, CLOSE, MOST_IN_ALL, ORDER, SEND
+from sipmesh.server.proxy.siblings.channel import ARRIVED, CLOSE, MOST_IN_ALL, MOST_PENDING, ORDER, SEND
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.message import Response
 from sipmesh.sip.transaction.ack import cancel_for
@@ -296,6 +299,39 @@ async def test_responses_of_a_phone_do_not_end_the_channel_to_another_worker(exa
         channel.pending -= MOST_IN_ALL
         await bob.reply(message, 200)
         assert (await alice.final()).status == 200
+
+
+@on_loop
+async def test_final_response_for_a_worker_that_is_behind_ends_the_request_with_500(example: Organisation) -> None:
+    """Its response does not fit, and the sender would wait for a timer. With room the response itself arrives."""
+    async with pair_of(example) as pair:
+        alice, bob = await pair.phone("alice", ONE), await pair.phone("bob", TWO)
+        channel = pair.siblings(TWO).channel(ONE)
+        assert channel is not None
+        for waiting, status in ((MOST_PENDING, 500), (0, 486)):
+            await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+            message = await bob.request_in("MESSAGE")
+            channel.pending += waiting
+            await bob.reply(message, 486, body=b"busy")
+            await bob.ask(bob.request("OPTIONS", "sip:example.test"))
+            channel.pending -= waiting
+            assert (await alice.final()).status == status
+
+
+@on_loop
+async def test_request_that_another_worker_serves_is_answered_when_that_worker_ends(example: Organisation) -> None:
+    """The worker of the notifier ends with the request of a phone that it has got; the phone waited for 32 seconds."""
+    async with pair_of(example) as pair:
+        numbers = (n for n in count(3) if notifier_of("sip:bob@example.test", ["1", "2", str(n)], ()) == str(n))
+        ours, theirs = socket.socketpair()
+        pair.siblings(ONE).join(next(numbers), f"{MAGIC_COOKIE}5fx", ours)
+        alice = await pair.phone("alice", ONE)
+        asked = (("event", "presence"), ("contact", "<sip:alice@host>"), ("expires", "60"))
+        await alice.send(alice.request("SUBSCRIBE", "sip:bob@example.test", asked))
+        await alice.silent()
+        theirs.close()
+        assert (await alice.final()).status == 503
+        assert (await alice.ask(alice.request("SUBSCRIBE", "sip:bob@example.test", asked))).status != 503
 
 
 @on_loop

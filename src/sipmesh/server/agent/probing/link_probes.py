@@ -169,7 +169,7 @@ class LinkProbes:
         while self._waiting and len(self._attempts) < AT_ONCE:
             target, hop = self._waiting.popleft()
             link = self._dial(hop)
-            link.reserved = True
+            link.is_trial = True
             link.send(self._here.first("OPTIONS", hop.name, []).encode())
             self._attempts[target] = Attempt(link, now + PATIENCE_S)
 
@@ -177,7 +177,7 @@ class LinkProbes:
 def hop_of(view: ServerView, target: str) -> Hop:
     """Return the hop to a server or partner to which this server may open a link; raises `RemoteError` for any other name."""
     if target in view.open_policy(LinkKind.SERVER, target).may_open:
-        return hop_to(view, target)
+        return hop_to(view, target).for_control()
     partner = view.partner_named(target)
     if partner is None or partner.peer.name not in view.open_policy(LinkKind.PARTNER, target).may_open:
         raise refused(f"an order to open a link to {target}, to which this server opens none")

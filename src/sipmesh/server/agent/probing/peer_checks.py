@@ -103,7 +103,7 @@ class PeerChecks:
     def _begin(self, view: ServerView, peer: CheckedPeer, now: float) -> Attempt:
         hop = hop_of(view, peer.name)
         link = self._dial(hop)
-        link.reserved = True
+        link.is_trial = True
         link.send(self._here.first("OPTIONS", hop.name, []).encode())
         return Attempt(link, now + PATIENCE_S)
 

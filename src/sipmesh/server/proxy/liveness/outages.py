@@ -95,7 +95,7 @@ class Outages:
         if outage.timer is not None:
             outage.timer.cancel()
         if outage.trial is not None:
-            outage.trial.reserved = False
+            outage.trial.is_trial = False
         self._log.info(server, "server answers again", peer=server, after_s=round(self._loop.time() - outage.since, 1))
 
     def link_down(self, link: Link, why: str, verdict: Verdict | None) -> None:
@@ -146,7 +146,7 @@ class Outages:
             del self.names[outage.name]
             return
         outage.trial = self._dial(hop)
-        outage.trial.reserved = True
+        outage.trial.is_trial = True
 
 
 def _nowhere(hop: Hop) -> Link:

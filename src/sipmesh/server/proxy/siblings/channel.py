@@ -26,7 +26,6 @@ DOWN: Final = 3  # a link has closed
 SEND: Final = 4  # write these octets on your link
 ARRIVED: Final = 5  # this message has arrived on my link, and is yours
 CLOSE: Final = 6  # close your link
-RESERVE: Final = 7  # your link is for the control plane only
 USAGE: Final = 8  # what a principal uses here
 FAILURE: Final = 9  # a login has failed here
 ORDER: Final = 10  # a command of the supervisor; the number identifies it
@@ -116,6 +115,10 @@ class WorkerChannel(Watched):
     def has_room(self, size: int) -> bool:
         """Tell whether a message of *size* octets may wait here."""
         return self.is_open and self.pending + size <= MOST_PENDING
+
+    def has_reserve(self, size: int) -> bool:
+        """Tell whether *size* octets that must arrive may wait here, beside as much as one server may have."""
+        return self.is_open and self.pending + size <= MOST_IN_ALL - MOST_PENDING
 
     def send(self, kind: int, number: int, payload: bytes = b"") -> None:
         """Queue one frame; all frames of a batch leave in one write."""

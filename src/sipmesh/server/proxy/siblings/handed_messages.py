@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.server.proxy.siblings.channel import HEADER, MOST_IN_ALL, MOST_PENDING
+from sipmesh.server.proxy.siblings.channel import HEADER, MOST_PENDING
 
 if TYPE_CHECKING:
     from sipmesh.server.proxy.siblings.channel import WorkerChannel
@@ -32,14 +32,9 @@ class HandedMessages:
         octets, written = self._octets.get(server, 0), channel.written
         while waiting and waiting[0][0] <= written:
             octets -= waiting.popleft()[1]
-        is_admitted = len(waiting) < MOST_WAITING and octets + size <= MOST_PENDING and self._has_room(channel, size)
+        is_admitted = len(waiting) < MOST_WAITING and octets + size <= MOST_PENDING and channel.has_reserve(size)
         if is_admitted:
             octets += size
             waiting.append((channel.queued + HEADER.size + size, size))
         self._octets[server] = octets
         return is_admitted
-
-    @staticmethod
-    def _has_room(channel: WorkerChannel, size: int) -> bool:
-        """Tell whether the channel has room, with as much as one server may have left for everything else."""
-        return channel.is_open and channel.pending + size <= MOST_IN_ALL - MOST_PENDING

@@ -24,7 +24,7 @@ class RemoteLink(Link):
     It is in no registry, so it is neither judged nor counted here; that process does so.
     """
 
-    __slots__ = ("_channel", "carrier", "path", "told_reserved")
+    __slots__ = ("_channel", "carrier", "path")
 
     def __init__(
         self,
@@ -38,7 +38,6 @@ class RemoteLink(Link):
         super().__init__(reactor, events, kind, direction)
         self.number, self._channel = number, channel
         self.state = UP
-        self.told_reserved = False
         self.carrier, self.path = (
             0,
             "",

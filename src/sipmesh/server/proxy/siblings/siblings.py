@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import SipmeshError
 from sipmesh.routing.events.reference import EARLY_REFERENCE
-from sipmesh.routing.outcome import RETRY_AFTER_S, Answer
+from sipmesh.routing.outcome import Answer
 from sipmesh.routing.proxy.branch import prefix_of
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.server.proxy.flow import Flow
-from sipmesh.server.proxy.siblings.awaited_requests import AwaitedRequests
+from sipmesh.server.proxy.siblings.awaited_requests import FIRST_FINAL, AwaitedRequests
 from sipmesh.server.proxy.siblings.channel import (
     ADDRESSED,
     ARRIVED,
@@ -28,7 +28,6 @@ from sipmesh.server.proxy.siblings.channel import (
     LOGIN,
     ORDER,
     REPLY,
-    RESERVE,
     SEND,
     SUPERVISOR,
     TAKEN,
@@ -39,6 +38,7 @@ from sipmesh.server.proxy.siblings.channel import (
     packed,
 )
 from sipmesh.server.proxy.siblings.handed_messages import HandedMessages
+from sipmesh.server.proxy.siblings.handed_requests import HandedRequests, refused, shortened
 from sipmesh.server.proxy.siblings.remote_link import NOT_HERE, RemoteLink
 from sipmesh.server.quotas.usage import UsageObserver
 from sipmesh.sip.framing import FramingError, parse_message
@@ -94,6 +94,7 @@ class Siblings(UsageObserver):
         self._accepted: Counter[tuple[LinkKind, str]] = Counter()  # links elsewhere, by kind and peer
         self._awaited = AwaitedRequests()
         self._handed = HandedMessages()
+        self._served_elsewhere = HandedRequests()
         self._events: LinkEvents | None = None
         self._elsewhere: LinksElsewhere | None = None
         self._counts: CountsElsewhere | None = None
@@ -180,6 +181,7 @@ class Siblings(UsageObserver):
         if not link.is_here:
             return
         self._awaited.link_closed(link.number)
+        self._served_elsewhere.link_closed(link.number)
         self.tell_all(DOWN, link.number, why.encode())
 
     def changed(self, account: Usage) -> None:
@@ -198,20 +200,25 @@ class Siblings(UsageObserver):
     def responded(self, flow: Flow, response: Response) -> bool:
         """Hand on a response to the process whose branch it answers; False if it is none of another process.
 
-        If too much waits for that process, the response is lost: a phone may send any number of them, with any branch. One that
-        nobody waits for has no place of others.
+        A phone may send any number of responses, with any branch. One that nobody waits for has no place of others, and none from
+        a client reaches the supervisor. One that is awaited comes as a 503 if too much waits for that process.
         """
         branch = response.top_via.branch or ""
         channel = self._by_branch.get(prefix_of(branch))
         if channel is None or not flow.link.is_here:
             return False
-        if channel.number == SUPERVISOR and flow.link.kind is not LinkKind.SERVER:
-            return False
         is_extra = self._awaited.is_answered_without_end(flow.number, branch)
+        if is_extra and channel.number == SUPERVISOR and flow.link.kind is not LinkKind.SERVER:
+            return False
         self._awaited.responded(flow.number, branch, response.status, self._reactor.loop.time())
         data = response.encode()
-        if channel.has_room(len(data)) and (not is_extra or channel.pending <= WRITE_BYTES):
-            channel.send(ARRIVED, flow.number, data)
+        if channel.has_room(len(data)):
+            if not is_extra or channel.pending <= WRITE_BYTES:
+                channel.send(ARRIVED, flow.number, data)
+        elif not is_extra and response.status >= FIRST_FINAL:
+            data = shortened(response).encode()
+            if channel.has_reserve(len(data)):
+                channel.send(ARRIVED, flow.number, data)
         return True
 
     def is_answered_without_end(self, flow: Flow, response: Response) -> bool:
@@ -243,20 +250,18 @@ class Siblings(UsageObserver):
         data = request.encode()
         if channel.has_room(len(data)):
             channel.send(ARRIVED, flow.number, data)
+            self._served_elsewhere.handed(chosen, flow.number, request)
         else:
-            flow.link.send(respond(request, 503, headers=(("Retry-After", RETRY_AFTER_S),)).encode())
+            flow.link.send(refused(request).encode())
         return True
 
     def to_supervisor(self, link: Link, message: Request | Response) -> None:
         """Hand on a message of the control plane, unless too much of its sender waits for the supervisor."""
-        channel = self._channels.get(SUPERVISOR)
-        if channel is None:
-            return
-        data = message.encode()
-        if self._handed.admits(channel, link.peer_name, len(data)):
+        channel, data = self._channels.get(SUPERVISOR), message.encode()
+        if channel is not None and self._handed.admits(channel, link.peer_name, len(data)):
             channel.send(ARRIVED, link.number, data)
         elif isinstance(message, Request):
-            link.send(respond(message, 503, headers=(("Retry-After", RETRY_AFTER_S),)).encode())
+            link.send(refused(message).encode())
 
     def ask_for_crls(self, owner: str) -> None:
         """Have the supervisor fetch the CRLs of an authority again."""
@@ -279,7 +284,7 @@ class Siblings(UsageObserver):
         if kind == SEND:
             self._write(channel, number, payload)
         elif kind == ARRIVED:
-            self._arrived(number, payload)
+            self._arrived(channel, number, payload)
         elif kind == UP:
             self._remote_up(channel, number, json.loads(payload))
         elif kind == LOGIN:
@@ -305,12 +310,10 @@ class Siblings(UsageObserver):
             self._shared[kind].told(channel.number, kind, number, payload)
         elif kind == TAKEN:
             self.taken_elsewhere(channel.number, frozenset(json.loads(payload)))
-        elif kind in {CLOSE, RESERVE}:
+        elif kind == CLOSE:
             flow = self._flow_table.by_number(number)
-            if flow is not None and flow.link.is_here and kind == CLOSE:
+            if flow is not None and flow.link.is_here:
                 flow.link.close(payload.decode())
-            elif flow is not None and flow.link.is_here:
-                flow.link.reserved = True
 
     def _write(self, channel: WorkerChannel, number: int, data: bytes) -> None:
         """Write what another process sends on a link of ours; where it may not go there, answer in place of the phone.
@@ -328,8 +331,15 @@ class Siblings(UsageObserver):
         if data.startswith(REFER) and self._is_early(carrier, data):
             self._bounce(channel, flow, data, EARLY_REFERENCE)
             return
+        if not is_request and self._served_elsewhere.has(number):
+            self._note_answer(number, data)
         if flow.link.send(data) and is_request and not data.startswith(UNANSWERED):
             self._awaited.sent(carrier.number, data, self._reactor.loop.time(), self._new_call(data))
+
+    def _note_answer(self, number: int, data: bytes) -> None:
+        response = self._parsed(data)
+        if isinstance(response, Response):
+            self._served_elsewhere.answered(number, response)
 
     def _bounce(self, channel: WorkerChannel, flow: Flow, data: bytes, answer: Answer) -> None:
         """Answer a request in place of the phone; a refusal carries a Warning with a reference to our log."""
@@ -347,14 +357,15 @@ class Siblings(UsageObserver):
         request = self._parsed(data) if data.startswith(INVITE) else None
         return request.call_id if request is not None and request.to.tag is None else ""
 
-    def _arrived(self, number: int, data: bytes) -> None:
+    def _arrived(self, channel: WorkerChannel, number: int, data: bytes) -> None:
+        """Serve a message from a link of another process. A link that is unknown here may be known there: it gets an answer."""
         link, message = self._links.get(number), self._parsed(data)
-        if link is None or message is None or self._events is None:
+        if message is None or self._events is None:
             return
-        self._events.arrived(link, message)
-        if link.reserved and not link.told_reserved:
-            link.told_reserved = True
-            self.tell_process_of(link, RESERVE, b"")
+        if link is not None:
+            self._events.arrived(link, message)
+        elif isinstance(message, Request):
+            channel.send(SEND, number, refused(message).encode())
 
     def _parsed(self, data: bytes) -> Request | Response | None:
         """Read a message that another process has read already, so that its limits hold."""
@@ -367,10 +378,10 @@ class Siblings(UsageObserver):
     def _remote_up(self, channel: WorkerChannel, number: int, facts: list[Any]) -> None:
         if self._events is None or self._elsewhere is None or number in self._links:
             return
-        kind, direction, port, remote, local, peer, carrier, path = facts
+        kind, direction, port, remote, local, peer, carrier, path, is_control = facts
         link = RemoteLink(self._reactor, self._events, LinkKind(kind), Direction(direction), number, channel)
         link.port, link.remote, link.local = port, (remote[0], remote[1]), (local[0], local[1])
-        link.names, link.carrier, link.path = (peer,), carrier, path
+        link.names, link.carrier, link.path, link.is_control = (peer,), carrier, path, is_control
         self._count(link, 1)
         if link.kind is LinkKind.PARTNER:
             self._partners[number] = link
@@ -429,6 +440,8 @@ class Siblings(UsageObserver):
         for branch in [branch for branch, one in self._by_branch.items() if one is channel]:
             del self._by_branch[branch]
             self._awaited.process_ended(branch)
+        for number, answer in self._served_elsewhere.process_ended(channel.number):
+            self._write(channel, number, answer)
         known = {**self._links, **self._partners}
         for number in [number for number, link in known.items() if link.worker == channel.number]:
             self._end(number)
@@ -453,7 +466,8 @@ class Siblings(UsageObserver):
 def _announced(link: Link, flow: Flow | None = None) -> bytes:
     by, path = (flow.carrier, flow.path) if flow is not None else (None, "")
     kind, direction, carrier = link.kind.value, link.direction.value, by.number if by is not None else 0
-    return packed(kind, direction, link.port, list(link.remote), list(link.local), link.peer_name, carrier, path)
+    ends = list(link.remote), list(link.local)
+    return packed(kind, direction, link.port, *ends, link.peer_name, carrier, path, link.is_control)
 
 
 def _told(account: Usage) -> bytes:
