@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from itertools import permutations
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from sipmesh.demo.organisation import PoolPlan
 from sipmesh.trust.role import Role
 from support.answered import Answered, Phone, message
-from support.managed import Managed, build_managed
+from support.managed import Change, Managed, build_managed
 from support.network import BOT, EDGE, EXAMPLE, FE1, FE2, POOL
 from support.real_network import RealNetwork, workers_at
 from support.running import within
@@ -63,3 +65,103 @@ async def test_every_request_is_answered_whichever_server_starts_first(
         answered = Answered()
         await answered.all_pairs([*phones, application])
         assert (answered.unanswered, answered.failed) == ([], [])
+
+
+Fault = Callable[[RealNetwork], Awaitable[None]]
+
+
+async def kill_worker(network: RealNetwork) -> None:
+    await network.signal_worker(FE1, signal.SIGKILL)
+
+
+async def hang_worker(network: RealNetwork) -> None:
+    await network.signal_worker(FE1, signal.SIGSTOP)
+
+
+async def kill_worker_of_edge(network: RealNetwork) -> None:
+    await network.signal_worker(EDGE, signal.SIGKILL)
+
+
+async def kill_supervisor(network: RealNetwork) -> None:
+    await network.restart(FE1, signal.SIGKILL)
+
+
+async def hang_supervisor(network: RealNetwork) -> None:
+    """Its workers end after ten seconds."""
+    network.started[FE1].send_signal(signal.SIGSTOP)
+    async with asyncio.timeout(30):
+        await network.refuses(FE1)
+    await network.restart(FE1, signal.SIGKILL)
+
+
+async def restart_one(network: RealNetwork) -> None:
+    await network.restart(FE1)
+
+
+async def restart_other(network: RealNetwork) -> None:
+    await network.restart(FE2)
+
+
+async def restart_edge(network: RealNetwork) -> None:
+    await network.restart(EDGE)
+
+
+async def reload(network: RealNetwork) -> None:
+    """Put other versions in force."""
+    for number in (5, 6):
+        await network.managed.publish(blocking(f"evil{number}.test"))
+        await network.follow()
+
+
+def blocking(domain: str) -> Change:
+    """Block *domain*."""
+    return lambda document: document.update({"federation": {"blocked": [domain]}})
+
+
+async def one_process_again(network: RealNetwork) -> None:
+    """Take the workers away, and give them back; each needs a restart."""
+    for servers in ((), (FE1, EDGE)):
+        await network.managed.publish(workers_at(servers))
+        await network.restart(FE1)
+        await network.restart(EDGE)
+
+
+FAULTS: tuple[Fault, ...] = (
+    kill_worker,
+    hang_worker,
+    kill_worker_of_edge,
+    kill_supervisor,
+    hang_supervisor,
+    restart_one,
+    restart_other,
+    restart_edge,
+    reload,
+    one_process_again,
+)
+
+
+@pytest.mark.parametrize(
+    "fault", [pytest.param(fault, marks=() if fault is kill_worker else pytest.mark.soak) for fault in FAULTS]
+)
+@within(240)
+async def test_no_sender_is_left_without_an_answer_over_a_fault(tmp_path: Path, fault: Fault) -> None:
+    """A sender whose own link closes knows that; each other one gets a final response. Afterwards all is well again."""
+    async with network_of(tmp_path, (FE1, EDGE)) as network:
+        for name in (FE2, EDGE, FE1):
+            await network.start(name)
+        await network.follow()
+        phones = await phones_at(network, FE1, FE2, EDGE)
+        answered, over = Answered(), asyncio.Event()
+        series = asyncio.create_task(answered.until(over, phones))
+        await answered.some()
+        await fault(network)
+        for name in (FE1, FE2, EDGE):
+            await network.serves(name)
+        await network.follow()
+        over.set()
+        await series
+        assert answered.unanswered == []
+        phones = [phone if phone.is_connected else await network.phone(phone.where, phone.user) for phone in phones]
+        after = Answered()
+        await after.all_pairs(phones)
+        assert (after.unanswered, after.failed) == ([], [])

@@ -6,7 +6,8 @@ Each phone answers by itself what comes to it. So a request without a final resp
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import random
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count, permutations
@@ -15,10 +16,14 @@ from sipmesh.client.dialog import Dialog
 from sipmesh.sip.message import Request, Response
 from sipmesh.sip.transaction.ack import cancel_for
 from support.peer import HungUpError, Peer
+from support.running import until
 from support.talking import inside_of
 
-PATIENCE_S = 10.0
-"""Seconds for one attempt. It is less than timer F and timer C: a request that only such a timer ends counts as unanswered."""
+PATIENCE_S = 30.0
+"""Seconds for one attempt. Timer F and timer C are longer: a request that only such a timer ends counts as unanswered."""
+
+BETWEEN_S = 0.02
+"""Seconds between two attempts of a series."""
 
 RINGS = "rings"
 """The Subject of an INVITE that is not to be accepted."""
@@ -31,7 +36,8 @@ class Phone:
 
     def __init__(self, peer: Peer, where: str, *, is_application: bool = False) -> None:
         self.peer, self.where, self.is_application = peer, where, is_application
-        self.name = f"{peer.user.partition('@')[0]}@{where}"
+        self.user = peer.user.partition("@")[0]
+        self.name = f"{self.user}@{where}"
         self._waits: dict[tuple[str, str], asyncio.Queue[Response]] = {}
         self._rings: dict[str, Request] = {}
         self._reads = asyncio.get_running_loop().create_task(self._read())
@@ -139,6 +145,10 @@ class Answered:
     unanswered: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
+    async def some(self, most: int = 50) -> None:
+        """Wait until *most* attempts have ended."""
+        await until(lambda: sum(self.statuses.values()) >= most)
+
     async def attempt(self, act: Act, sender: Phone, receiver: Phone) -> None:
         """Do one thing; a sender whose link has closed meanwhile was not left waiting."""
         number = next(_numbers)
@@ -155,6 +165,21 @@ class Answered:
             self.statuses[status] = self.statuses.get(status, 0) + 1
             if status != 200:
                 self.failed.append(f"{what}: {status}")
+
+    async def until(self, event: asyncio.Event, phones: Sequence[Phone], acts: Sequence[Act] = ACTS) -> None:
+        """Do *acts* on one pair after the other until *event*, several at once; phones that are not connected are left out."""
+        chosen = random.Random(1)  # noqa: S311 - which phones
+        running: set[asyncio.Task[None]] = set()
+        while not event.is_set():
+            there = [phone for phone in phones if phone.is_connected]
+            senders = [phone for phone in there if not phone.is_application]
+            if senders and len(there) > 1:
+                sender = chosen.choice(senders)
+                receiver = chosen.choice([phone for phone in phones if phone is not sender])
+                running.add(asyncio.create_task(self.attempt(chosen.choice(acts), sender, receiver)))
+            await asyncio.sleep(BETWEEN_S)
+            running = {task for task in running if not task.done()}
+        await asyncio.gather(*running)
 
     async def all_pairs(self, phones: Iterable[Phone], acts: Iterable[Act] = ACTS, times: int = 1) -> None:
         """Do each of *acts* on every pair of *phones*, *times* over. An application is only called."""

@@ -92,6 +92,16 @@ class RealNetwork:
                     return
             await asyncio.sleep(LOOK_AGAIN_S)
 
+    async def refuses(self, name: str) -> None:
+        """Wait until nobody listens at a server any more."""
+        address = self.managed.organisation.address(name, LinkKind.CLIENT)
+        while True:
+            try:
+                await (await Peer.open(address)).__aexit__()
+            except OSError:
+                return
+            await asyncio.sleep(LOOK_AGAIN_S)
+
     async def end(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
         """End a server."""
         started = self.started.pop(name)

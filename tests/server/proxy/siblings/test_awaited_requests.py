@@ -6,6 +6,7 @@ import pytest
 
 from sipmesh.server.proxy.flow import MOST_RESPONSES
 from sipmesh.server.proxy.siblings.awaited_requests import AwaitedRequests
+from sipmesh.sip.message import Request, build_request
 from sipmesh.sip.transaction.timers import Timer
 
 LINK, OTHER = 7, 8
@@ -16,6 +17,11 @@ def request(method: str, branch: str) -> bytes:
     """A request as another process writes it; a Route before the Via has a parameter of the same name."""
     head = f"{method} sip:bob@host;branch=no SIP/2.0\r\nRoute: <sip:a;branch=no>\r\n"
     return f"{head}Via: SIP/2.0/TLS host:5061;rport;branch={branch}\r\nVia: SIP/2.0/TLS x;branch=y\r\n\r\n".encode()
+
+
+def invite(call_id: str) -> Request:
+    """An INVITE of a new call."""
+    return build_request("INVITE", "sip:bob@host", [("call-id", call_id)])
 
 
 def awaiting(method: str = "MESSAGE") -> AwaitedRequests:
@@ -80,7 +86,7 @@ def test_octets_without_a_branch_are_not_awaited() -> None:
 def test_call_rings_on_its_link_until_its_final_response() -> None:
     awaited = AwaitedRequests()
     for branch in ("z9hG4bK1xa", "z9hG4bK1xb"):
-        awaited.sent(LINK, request("INVITE", branch), 0.0, "call")
+        awaited.sent(LINK, request("INVITE", branch), 0.0, invite("call"))
     awaited.responded(LINK, "z9hG4bK1xa", 180, 1.0)
     awaited.responded(LINK, "z9hG4bK1xb", 486, 1.0)
     assert (awaited.rings(LINK, "call", 1.0), awaited.rings(OTHER, "call", 1.0), awaited.rings(LINK, "b", 1.0)) == (
@@ -94,7 +100,7 @@ def test_call_rings_on_its_link_until_its_final_response() -> None:
 
 def test_call_that_nobody_answers_rings_as_long_as_its_transaction() -> None:
     awaited = AwaitedRequests()
-    awaited.sent(LINK, request("INVITE", "z9hG4bK1xa"), 0.0, "call")
+    awaited.sent(LINK, request("INVITE", "z9hG4bK1xa"), 0.0, invite("call"))
     assert awaited.rings(LINK, "call", Timer.C.seconds - 0.1)
     assert not awaited.rings(LINK, "call", Timer.C.seconds)
 

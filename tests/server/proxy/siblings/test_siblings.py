@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from itertools import count
 
 import pytest
 
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
-from sipmesh.routing.proxy.branch import MAGIC_COOKIE
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.server.proxy.login.login_waits import attempt_of
-from sipmesh.server.proxy.siblings.channel import ARRIVED, CLOSE, MOST_IN_ALL, MOST_PENDING, ORDER, SEND
+from sipmesh.server.proxy.siblings.channel import ARRIVED, CLOSE, MOST_IN_ALL, ORDER, SEND
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.message import Response
 from sipmesh.sip.transaction.ack import cancel_for
-from sipmesh.sip.transaction.timers import Timer
 from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind
 from support.carrying import credentials, logged_in, path_of, registration
 from support.network import EDGE, FE2, FE3, Network
-from support.overloaded import overload, ring_again
 from support.peer import Peer
 from support.running import on_jumping_loop, on_loop, until
 from support.siblings import ONE, TWO, pair_of
@@ -254,87 +249,6 @@ async def test_guesses_through_one_server_delay_those_at_the_other_worker(two_po
 
 
 @on_loop
-async def test_request_for_a_phone_that_does_not_read_is_answered_by_its_worker(example: Organisation) -> None:
-    async with pair_of(example) as pair:
-        alice, _ = await pair.phone("alice", ONE), await pair.phone("bob", TWO)
-        flow = next(flow for flow in pair.nodes[TWO].flow_table.sessions() if flow.link.is_here)
-        flow.link._writer.bound = 10
-        assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
-
-
-@on_loop
-async def test_phone_that_never_answers_the_other_worker_is_awaited_as_long_as_its_transaction(
-    example: Organisation,
-) -> None:
-    """A draining server waits for the link no longer. A phone that answers is awaited until then."""
-    async with pair_of(example) as pair:
-        alice, bob = await pair.phone("alice", ONE), await pair.phone("bob", TWO)
-        link = next(flow.link for flow in pair.nodes[TWO].flow_table.sessions() if flow.link.is_here)
-        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
-        message = await bob.request_in("MESSAGE")
-        assert pair.siblings(TWO).waits_on(link)
-        await bob.reply(message, 200)
-        assert (await alice.final()).status == 200
-        assert not pair.siblings(TWO).waits_on(link)
-        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
-        await bob.request_in("MESSAGE")
-        assert pair.siblings(TWO).waits_on(link)
-        ended = asyncio.get_running_loop().time() + Timer.F.seconds
-        assert not pair.siblings(TWO)._awaited.is_awaited(link.number, ended)
-
-
-@on_loop
-async def test_responses_of_a_phone_do_not_end_the_channel_to_another_worker(example: Organisation) -> None:
-    """A worker that is behind loses responses; a closed channel would never be opened again."""
-    async with pair_of(example) as pair:
-        alice, bob = await pair.phone("alice", ONE), await pair.phone("bob", TWO)
-        channel = pair.siblings(TWO).channel(ONE)
-        assert channel is not None
-        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
-        message = await bob.request_in("MESSAGE")
-        channel.pending += MOST_IN_ALL
-        await bob.reply(message, 486)
-        assert (await bob.ask(bob.request("OPTIONS", "sip:example.test"))).status == 200
-        assert channel.is_open
-        channel.pending -= MOST_IN_ALL
-        await bob.reply(message, 200)
-        assert (await alice.final()).status == 200
-
-
-@on_loop
-async def test_final_response_for_a_worker_that_is_behind_ends_the_request_with_500(example: Organisation) -> None:
-    """Its response does not fit, and the sender would wait for a timer. With room the response itself arrives."""
-    async with pair_of(example) as pair:
-        alice, bob = await pair.phone("alice", ONE), await pair.phone("bob", TWO)
-        channel = pair.siblings(TWO).channel(ONE)
-        assert channel is not None
-        for waiting, status in ((MOST_PENDING, 500), (0, 486)):
-            await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
-            message = await bob.request_in("MESSAGE")
-            channel.pending += waiting
-            await bob.reply(message, 486, body=b"busy")
-            await bob.ask(bob.request("OPTIONS", "sip:example.test"))
-            channel.pending -= waiting
-            assert (await alice.final()).status == status
-
-
-@on_loop
-async def test_request_that_another_worker_serves_is_answered_when_that_worker_ends(example: Organisation) -> None:
-    """The worker of the notifier ends with the request of a phone that it has got; the phone waited for 32 seconds."""
-    async with pair_of(example) as pair:
-        numbers = (n for n in count(3) if notifier_of("sip:bob@example.test", ["1", "2", str(n)], ()) == str(n))
-        ours, theirs = socket.socketpair()
-        pair.siblings(ONE).join(next(numbers), f"{MAGIC_COOKIE}5fx", ours)
-        alice = await pair.phone("alice", ONE)
-        asked = (("event", "presence"), ("contact", "<sip:alice@host>"), ("expires", "60"))
-        await alice.send(alice.request("SUBSCRIBE", "sip:bob@example.test", asked))
-        await alice.silent()
-        theirs.close()
-        assert (await alice.final()).status == 503
-        assert (await alice.ask(alice.request("SUBSCRIBE", "sip:bob@example.test", asked))).status != 503
-
-
-@on_loop
 async def test_subscription_is_refused_while_the_worker_of_its_notifier_is_behind(example: Organisation) -> None:
     async with pair_of(example) as pair:
         at = ONE if notifier_of("sip:bob@example.test", ["1", "2"], ()) == "2" else TWO
@@ -403,7 +317,7 @@ async def test_flow_that_another_pool_carries_is_reached_from_either_worker(two_
         await carrier.reply(message, 200)
         while not isinstance(await sender.receive(), Response):
             pass
-        assert len(pair.siblings(ONE)._awaited) == 0
+        assert len(pair.siblings(ONE)._local._awaited) == 0
         await carrier.__aexit__()
         await until(lambda: not list(pair.siblings(TWO).links()))
         assert len(pair.nodes[TWO].accounts.of_users) == 1
@@ -421,24 +335,6 @@ async def test_users_whom_a_partner_addresses_count_over_both_workers(example: O
         assert two.admits(partner, erin, "sip:n0@example.test")
         assert not two.admits(partner, erin, "sip:bob@example.test")
         assert two.admits("sip.other.test", erin, "sip:bob@example.test")
-
-
-@on_loop
-async def test_responses_without_end_to_a_request_of_another_worker_count_as_requests_of_the_phone(
-    example: Organisation,
-) -> None:
-    """The first ten count for nobody, as at a server without workers. After the final one, each counts."""
-    async with pair_of(example) as pair:
-        alice, bob = await pair.phone("alice", ONE), await pair.phone("bob", TWO)
-        await bob.send(bob.request("INVITE", f"sip:{alice.user}"))
-        asked = await alice.request_in("INVITE")
-        demand = pair.nodes[ONE].accounts._account("user", "sip:alice@example.test").demand
-        with overload(pair.nodes[ONE], 0.5):
-            await ring_again(alice, asked, bob)
-            assert demand.asked == 2
-            for _ in range(3):
-                await alice.reply(asked, 486)
-            await until(lambda: demand.asked == 5)
 
 
 @on_loop

@@ -40,7 +40,7 @@ class Responder:
 
     def attach_siblings(self, siblings: Siblings) -> None:
         """Keep what is refused to the other processes of this server too."""
-        siblings.refused = self._refusals.record
+        siblings.refuse_by(self._refusals.record)
 
     def record(self, flow: Flow, request: Request, refused: Answer) -> str:
         """Remember a refusal that is not answered; returns its reference."""

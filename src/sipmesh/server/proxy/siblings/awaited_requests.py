@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.proxy.branch import prefix_of
+from sipmesh.routing.proxy.release import without_body
 from sipmesh.routing.proxy.ringing_calls import RingingCalls
 from sipmesh.server.proxy.flow import MOST_RESPONSES
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.sip.transaction.timers import Timer
+
+if TYPE_CHECKING:
+    from sipmesh.sip.message import Request
 
 FIRST_FINAL: Final = 200
 
@@ -32,7 +36,7 @@ class AwaitedRequests:
 
     def __init__(self) -> None:
         self._of_link: dict[int, dict[str, int]] = {}  # how many responses each branch has had
-        self._calls: dict[_Request, str] = {}
+        self._calls: dict[_Request, Request] = {}
         self._ringing: dict[int, RingingCalls] = {}
         self._invites: TimeoutQueue[_Request] = TimeoutQueue(Timer.C.seconds)
         self._others: TimeoutQueue[_Request] = TimeoutQueue(Timer.F.seconds)
@@ -43,8 +47,8 @@ class AwaitedRequests:
     def __len__(self) -> int:
         return len(self._invites) + len(self._others)
 
-    def sent(self, number: int, data: bytes, now: float, new_call: str = "") -> None:
-        """A request with the octets *data* was written on the link *number*; *new_call* is the Call-ID if it begins a call."""
+    def sent(self, number: int, data: bytes, now: float, invite: Request | None = None) -> None:
+        """A request with the octets *data* was written on the link *number*; *invite* is the same request if it begins a call."""
         self._expire(now)
         found = _BRANCH.search(data)
         if found is None:
@@ -52,9 +56,9 @@ class AwaitedRequests:
         branch = found[1].decode("ascii", "replace")
         self._of_link.setdefault(number, {})[branch] = 0
         (self._invites if data.startswith(_INVITE) else self._others).add((number, branch), now)
-        if new_call:
-            self._calls[number, branch] = new_call
-            self._ringing.setdefault(number, RingingCalls()).add(new_call)
+        if invite is not None:
+            self._calls[number, branch] = without_body(invite)
+            self._ringing.setdefault(number, RingingCalls()).add(invite.call_id)
 
     def rings(self, number: int, call_id: str, now: float) -> bool:
         """Tell whether the INVITE of a new call waits for its final response on the link *number*."""
@@ -81,11 +85,25 @@ class AwaitedRequests:
         for branch in tuple(self._of_link.get(number, ())):
             self._end((number, branch))
 
-    def process_ended(self, prefix: str) -> None:
-        """The process whose branches begin with *prefix* is gone."""
-        for number, branches in list(self._of_link.items()):
-            for branch in [branch for branch in branches if prefix_of(branch) == prefix]:
-                self._end((number, branch))
+    def process_ended(self, prefix: str) -> list[tuple[int, Request, bool]]:
+        """The process whose branches begin with *prefix* is gone.
+
+        Return the INVITEs of its new calls, each with the number of its link, and with whether it was answered by a 1xx.
+        """
+        ended = [
+            (number, branch, count)
+            for number, branches in self._of_link.items()
+            for branch, count in branches.items()
+            if prefix_of(branch) == prefix
+        ]
+        left = [
+            (number, invite, count > 0)
+            for number, branch, count in ended
+            if (invite := self._calls.get((number, branch))) is not None
+        ]
+        for number, branch, _ in ended:
+            self._end((number, branch))
+        return left
 
     def is_awaited(self, number: int, now: float) -> bool:
         """Tell whether a request on the link *number* waits for its final response."""
@@ -109,8 +127,8 @@ class AwaitedRequests:
                 del self._of_link[number]
 
     def _rings_no_more(self, request: _Request) -> None:
-        number, call_id = request[0], self._calls.pop(request, "")
-        if call_id:
-            self._ringing[number].remove(call_id)
+        number, invite = request[0], self._calls.pop(request, None)
+        if invite is not None:
+            self._ringing[number].remove(invite.call_id)
             if not self._ringing[number]:
                 del self._ringing[number]

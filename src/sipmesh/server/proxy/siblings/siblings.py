@@ -13,12 +13,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import SipmeshError
-from sipmesh.routing.events.reference import EARLY_REFERENCE
-from sipmesh.routing.outcome import Answer
 from sipmesh.routing.proxy.branch import prefix_of
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.server.proxy.flow import Flow
-from sipmesh.server.proxy.siblings.awaited_requests import FIRST_FINAL, AwaitedRequests
 from sipmesh.server.proxy.siblings.channel import (
     ADDRESSED,
     ARRIVED,
@@ -33,16 +30,15 @@ from sipmesh.server.proxy.siblings.channel import (
     TAKEN,
     UP,
     USAGE,
-    WRITE_BYTES,
     WorkerChannel,
     packed,
 )
 from sipmesh.server.proxy.siblings.handed_messages import HandedMessages
-from sipmesh.server.proxy.siblings.handed_requests import HandedRequests, refused, shortened
+from sipmesh.server.proxy.siblings.handed_requests import refused
+from sipmesh.server.proxy.siblings.local_links import LocalLinks
 from sipmesh.server.proxy.siblings.remote_link import NOT_HERE, RemoteLink
 from sipmesh.server.quotas.usage import UsageObserver
-from sipmesh.sip.framing import FramingError, parse_message
-from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.message import Request, Response
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.finding import CheckQuestion
@@ -51,6 +47,7 @@ from sipmesh.trust.verdict import Verdict
 if TYPE_CHECKING:
     import socket
 
+    from sipmesh.routing.outcome import Answer
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.siblings.elsewhere import CountsElsewhere, LinksElsewhere
@@ -62,16 +59,6 @@ if TYPE_CHECKING:
     from sipmesh.transport.link.link import Link
     from sipmesh.transport.reactor.reactor import Reactor
 
-RESPONSE: Final = b"SIP/2.0"
-UNANSWERED: Final = (b"ACK ", b"CANCEL ")
-"""How requests begin for which nobody waits: an ACK has no response, and a CANCEL is about another request."""
-
-INVITE, REFER = b"INVITE ", b"REFER "
-"""How requests begin that begin a call, and that ask for one."""
-
-NO_ROOM: Final = Answer(480)
-"""A phone that does not read: its flow exists, so it is not 430."""
-
 CLOSED_THERE: Final = "closed at the process that has it"
 
 
@@ -79,8 +66,7 @@ class Siblings(UsageObserver):
     """The other processes of the server of *view*, by their numbers; *number* is that of this process.
 
     *names* gives every process its name in the choice of a notifier. *order* takes the commands of the supervisor and the
-    replies to ours. *refused* keeps what is refused in place of a phone, and
-    returns its Warning. *ended* hears of the end of a process. *crls_missing* hears at the supervisor that a worker has refused a
+    replies to ours. *ended* hears of the end of a process. *crls_missing* hears at the supervisor that a worker has refused a
     peer for want of CRLs, with the owner of the authority: the partner, "" for our own. *taken_elsewhere* hears which pools
     another process has taken over.
     """
@@ -92,14 +78,12 @@ class Siblings(UsageObserver):
         self._links: dict[int, RemoteLink] = {}
         self._partners: dict[int, RemoteLink] = {}  # those with partners are counted, and used by their process only
         self._accepted: Counter[tuple[LinkKind, str]] = Counter()  # links elsewhere, by kind and peer
-        self._awaited = AwaitedRequests()
+        self._local = LocalLinks(reactor, flow_table, log)
         self._handed = HandedMessages()
-        self._served_elsewhere = HandedRequests()
         self._events: LinkEvents | None = None
         self._elsewhere: LinksElsewhere | None = None
         self._counts: CountsElsewhere | None = None
         self.order: Callable[[WorkerChannel, int, int, bytes], None] = _nothing_to_order
-        self.refused: Callable[[Flow, Request, Answer], str] = _not_kept
         self.ended: Callable[[int], None] = _not_told
         self.crls_missing: Callable[[str], None] = _not_fetched
         self.taken_elsewhere: Callable[[int, frozenset[str]], None] = _not_taken
@@ -180,8 +164,7 @@ class Siblings(UsageObserver):
         """Announce the end of a link of ours."""
         if not link.is_here:
             return
-        self._awaited.link_closed(link.number)
-        self._served_elsewhere.link_closed(link.number)
+        self._local.link_closed(link.number)
         self.tell_all(DOWN, link.number, why.encode())
 
     def changed(self, account: Usage) -> None:
@@ -198,42 +181,29 @@ class Siblings(UsageObserver):
         self.tell_all(ADDRESSED, 0, packed(partner, finder, user))
 
     def responded(self, flow: Flow, response: Response) -> bool:
-        """Hand on a response to the process whose branch it answers; False if it is none of another process.
-
-        A phone may send any number of responses, with any branch. One that nobody waits for has no place of others, and none from
-        a client reaches the supervisor. One that is awaited comes as a 503 if too much waits for that process.
-        """
-        branch = response.top_via.branch or ""
-        channel = self._by_branch.get(prefix_of(branch))
+        """Hand on a response to the process whose branch it answers; False if it is none of another process."""
+        channel = self._by_branch.get(prefix_of(response.top_via.branch or ""))
         if channel is None or not flow.link.is_here:
-            return False
-        is_extra = self._awaited.is_answered_without_end(flow.number, branch)
-        if is_extra and channel.number == SUPERVISOR and flow.link.kind is not LinkKind.SERVER:
-            return False
-        self._awaited.responded(flow.number, branch, response.status, self._reactor.loop.time())
-        data = response.encode()
-        if channel.has_room(len(data)):
-            if not is_extra or channel.pending <= WRITE_BYTES:
-                channel.send(ARRIVED, flow.number, data)
-        elif not is_extra and response.status >= FIRST_FINAL:
-            data = shortened(response).encode()
-            if channel.has_reserve(len(data)):
-                channel.send(ARRIVED, flow.number, data)
-        return True
+            return self._local.ends_orphan(flow, response)
+        return self._local.responded(flow, response, channel)
 
     def is_answered_without_end(self, flow: Flow, response: Response) -> bool:
         """Tell whether *response* is for another process, and one more than phones send; each costs as much as a request."""
         branch = response.top_via.branch or ""
         is_elsewhere = prefix_of(branch) in self._by_branch and flow.link.is_here
-        return is_elsewhere and self._awaited.is_answered_without_end(flow.number, branch)
+        return is_elsewhere and self._local.is_answered_without_end(flow.number, branch)
 
     def waits_on(self, link: Link) -> bool:
         """Tell whether a request of another process waits for its response on a link of ours."""
-        return self._awaited.is_awaited(link.number, self._reactor.loop.time())
+        return self._local.is_awaited(link.number)
 
     def rings(self, flow: Flow, call_id: str) -> bool:
         """Tell whether the INVITE of a new call waits on the link of *flow*, also one of another process."""
-        return flow.rings(call_id) or self._awaited.rings(flow.number, call_id, self._reactor.loop.time())
+        return self._local.rings(flow, call_id)
+
+    def refuse_by(self, refused: Callable[[Flow, Request, Answer], str]) -> None:
+        """Keep by *refused* what is refused in place of a phone; it returns the Warning."""
+        self._local.refused = refused
 
     def hand_over(self, flow: Flow, request: Request, aor: str) -> bool:
         """Hand a request on to the process that is the notifier of *aor*; False if this process is it.
@@ -250,7 +220,7 @@ class Siblings(UsageObserver):
         data = request.encode()
         if channel.has_room(len(data)):
             channel.send(ARRIVED, flow.number, data)
-            self._served_elsewhere.handed(chosen, flow.number, request)
+            self._local.handed(chosen, flow.number, request)
         else:
             flow.link.send(refused(request).encode())
         return True
@@ -282,7 +252,7 @@ class Siblings(UsageObserver):
 
     def _take(self, channel: WorkerChannel, kind: int, number: int, payload: bytes) -> None:
         if kind == SEND:
-            self._write(channel, number, payload)
+            self._local.write(channel, number, payload)
         elif kind == ARRIVED:
             self._arrived(channel, number, payload)
         elif kind == UP:
@@ -310,70 +280,18 @@ class Siblings(UsageObserver):
             self._shared[kind].told(channel.number, kind, number, payload)
         elif kind == TAKEN:
             self.taken_elsewhere(channel.number, frozenset(json.loads(payload)))
-        elif kind == CLOSE:
-            flow = self._flow_table.by_number(number)
-            if flow is not None and flow.link.is_here:
-                flow.link.close(payload.decode())
-
-    def _write(self, channel: WorkerChannel, number: int, data: bytes) -> None:
-        """Write what another process sends on a link of ours; where it may not go there, answer in place of the phone.
-
-        Another process does not know all calls that ring on the link.
-        """
-        flow = self._flow_table.by_number(number)
-        if flow is None or not flow.link.is_here:
-            return
-        is_request = not data.startswith(RESPONSE)
-        if is_request and not flow.link.has_room(len(data)):
-            self._bounce(channel, flow, data, NO_ROOM)
-            return
-        carrier = flow.carrier or flow  # its responses come on that link
-        if data.startswith(REFER) and self._is_early(carrier, data):
-            self._bounce(channel, flow, data, EARLY_REFERENCE)
-            return
-        if not is_request and self._served_elsewhere.has(number):
-            self._note_answer(number, data)
-        if flow.link.send(data) and is_request and not data.startswith(UNANSWERED):
-            self._awaited.sent(carrier.number, data, self._reactor.loop.time(), self._new_call(data))
-
-    def _note_answer(self, number: int, data: bytes) -> None:
-        response = self._parsed(data)
-        if isinstance(response, Response):
-            self._served_elsewhere.answered(number, response)
-
-    def _bounce(self, channel: WorkerChannel, flow: Flow, data: bytes, answer: Answer) -> None:
-        """Answer a request in place of the phone; a refusal carries a Warning with a reference to our log."""
-        request = self._parsed(data)
-        if isinstance(request, Request) and request.method != "ACK":
-            warned = () if answer.code is None else (("Warning", self.refused(flow, request, answer)),)
-            channel.send(ARRIVED, flow.number, respond(request, answer.status, headers=warned).encode())
-
-    def _is_early(self, carrier: Flow, data: bytes) -> bool:
-        request = self._parsed(data)
-        return request is None or self.rings(carrier, request.call_id)
-
-    def _new_call(self, data: bytes) -> str:
-        """Return the Call-ID of a request that begins a call, "" for all else."""
-        request = self._parsed(data) if data.startswith(INVITE) else None
-        return request.call_id if request is not None and request.to.tag is None else ""
+        elif kind == CLOSE and (flow := self._local.flow(number)) is not None:
+            flow.link.close(payload.decode())
 
     def _arrived(self, channel: WorkerChannel, number: int, data: bytes) -> None:
         """Serve a message from a link of another process. A link that is unknown here may be known there: it gets an answer."""
-        link, message = self._links.get(number), self._parsed(data)
+        link, message = self._links.get(number), self._local.parsed(data)
         if message is None or self._events is None:
             return
         if link is not None:
             self._events.arrived(link, message)
         elif isinstance(message, Request):
             channel.send(SEND, number, refused(message).encode())
-
-    def _parsed(self, data: bytes) -> Request | Response | None:
-        """Read a message that another process has read already, so that its limits hold."""
-        try:
-            return parse_message(data, self._reactor.limits.reading(LinkKind.SERVER))
-        except FramingError as wrong:
-            self._log.error("a message from another process cannot be read", why=str(wrong))
-            return None
 
     def _remote_up(self, channel: WorkerChannel, number: int, facts: list[Any]) -> None:
         if self._events is None or self._elsewhere is None or number in self._links:
@@ -437,11 +355,10 @@ class Siblings(UsageObserver):
         """Forget a process that has ended, and its links."""
         if self._channels.get(channel.number) is channel:
             del self._channels[channel.number]
-        for branch in [branch for branch, one in self._by_branch.items() if one is channel]:
+        branches = [branch for branch, one in self._by_branch.items() if one is channel]
+        for branch in branches:
             del self._by_branch[branch]
-            self._awaited.process_ended(branch)
-        for number, answer in self._served_elsewhere.process_ended(channel.number):
-            self._write(channel, number, answer)
+        self._local.process_ended(channel, branches)
         known = {**self._links, **self._partners}
         for number in [number for number, link in known.items() if link.worker == channel.number]:
             self._end(number)
@@ -476,11 +393,6 @@ def _told(account: Usage) -> bytes:
 
 def _nothing_to_order(channel: WorkerChannel, kind: int, number: int, payload: bytes) -> None:
     """Take no order."""
-
-
-def _not_kept(_flow: Flow, _request: Request, _answer: Answer) -> str:
-    """Keep no refusal."""
-    return ""
 
 
 def _not_told(number: int) -> None:
