@@ -31,7 +31,7 @@ app = typer.Typer(
     help="SIP servers that trust each other by certificate and by topology.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
