@@ -123,7 +123,7 @@ def test_commands_in_the_text_exist(page: Path) -> None:
 
 
 def test_the_unit_starts_the_command_as_it_is() -> None:
-    unit = (ROOT / "packaging/sipmesh@.service").read_text()
+    unit = (ROOT / "packaging/systemd/sipmesh@.service").read_text()
     (started,) = re.findall(r"^ExecStart=(.+)$", unit, re.MULTILINE)
     words = shlex.split(started)
     assert words[1:3] == ["serve", "%i"]
@@ -133,6 +133,6 @@ def test_the_unit_starts_the_command_as_it_is() -> None:
 
 def test_the_unit_gives_a_server_the_time_that_it_takes_to_stop() -> None:
     """Systemd kills a server that has not ended by then."""
-    unit = (ROOT / "packaging/sipmesh@.service").read_text()
+    unit = (ROOT / "packaging/systemd/sipmesh@.service").read_text()
     (seconds,) = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
     assert Limits().stop_s + Limits().drain_s <= 15 < int(seconds)

@@ -26,6 +26,7 @@ from sipmesh.server.management.commands import ManagementCommands
 from sipmesh.server.management.controller import Controller
 from sipmesh.server.process.crl_reissue import CrlReissue
 from sipmesh.server.process.gc_tuning import GcTuning
+from sipmesh.server.process.service_manager import READY, STOPPING, notify
 from sipmesh.server.refresh.on_demand import FetchOnDemand
 from sipmesh.server.refresh.reloader import Reloader
 from sipmesh.server.replication.topology_source import source_of
@@ -101,6 +102,8 @@ async def serve_all(
         try:
             for service in services:
                 service.begin(ready)
+            if obeys_signals:
+                notify(READY)
             async with asyncio.TaskGroup() as all_of_them:
                 collecting = all_of_them.create_task(_collecting(collector, services))
                 await asyncio.gather(*(all_of_them.create_task(service.work()) for service in services))
@@ -117,6 +120,7 @@ def _reload(services: Sequence[Service]) -> None:
 
 
 def _stop(services: Sequence[Service]) -> None:
+    notify(STOPPING)
     for service in services:
         service.stop()
 
