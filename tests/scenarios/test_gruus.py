@@ -92,7 +92,7 @@ async def test_temporary_gruu_hides_its_user_and_ends_with_its_registration(pool
         alice, carol, desk = await pool.phone("alice", FE1), await pool.phone("carol", FE2), await device(pool, FE1)
         hidden = await temporary(desk)
         desk.contact = f"<{hidden}>"
-        assert "bob" not in hidden
+        assert "bob@" not in hidden  # a random token may have the three letters
         for sender in (alice, carol):
             sender.heard.clear()
             await reached(sender, hidden, desk)
