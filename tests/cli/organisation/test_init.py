@@ -96,3 +96,20 @@ def test_an_organisation_may_listen_elsewhere_and_be_called_as_it_likes(tmp_path
     assert sipmesh("init", "example.com", "--dir", tmp_path / "o", *named).code == 0
     topology = load(tmp_path / "o" / "topology.yaml").topology
     assert (topology.organisation, topology.pools[0].servers[0].address) == ('Ex: "ample" #1', "::1")
+
+
+def test_a_folder_that_is_there_stays_the_same_folder(tmp_path: Path) -> None:
+    """The home of a service, or a volume: its owner cannot make another one beside it."""
+    (tmp_path / "o").mkdir(mode=0o750)
+    before = (tmp_path / "o").stat()
+    assert sipmesh("init", "example.com", "--dir", tmp_path / "o").code == 0
+    after = (tmp_path / "o").stat()
+    assert (after.st_ino, after.st_mode, after.st_uid) == (before.st_ino, before.st_mode, before.st_uid)
+    assert sipmesh("topology", "check", topology=tmp_path / "o" / "topology.yaml").code == 0
+    assert not [entry for entry in (tmp_path / "o").iterdir() if entry.name.startswith(".")]
+
+
+def test_a_folder_that_is_there_is_empty_again_after_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "o").mkdir()
+    assert sipmesh("init", "example.com", "--dir", tmp_path / "o", "--user", "a b", "--password-stdin", typed="x\n").code == 1
+    assert list((tmp_path / "o").iterdir()) == []

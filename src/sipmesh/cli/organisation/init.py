@@ -107,17 +107,27 @@ def init(
         raise OperatorError("sipmesh does not overwrite an organisation", (problem,))
     password = new_password(f"{user}@{name}", from_stdin=password_stdin) if user else ""
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    is_there = target.exists()  # such as the home of a service, or a volume: it stays, with its owner and its mode
+    beside = Path(mkdtemp(prefix=f".{target.name}.", dir=target if is_there else target.parent))
     try:
         _build(beside, name, _organisation(organisation or name), _address(address))
         if user:
             with Place(beside / HERE).accounts() as accounts:
                 accounts.add(user, password, algorithms_of(digest))
-        beside.chmod(FOLDER_MODE)
-        beside.rename(target)
+        if is_there:
+            _move_into(target, beside)
+        else:
+            beside.chmod(FOLDER_MODE)
+            beside.rename(target)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     _tell(target, name, user)
+
+
+def _move_into(target: Path, made: Path) -> None:
+    """Move all that is in *made* to *target*, the topology last: without it, no command takes the folder for an organisation."""
+    for entry in sorted(made.iterdir(), key=lambda entry: entry.name == HERE.name):
+        entry.rename(target / entry.name)
 
 
 def _domain(text: str) -> str:
