@@ -110,6 +110,21 @@ bench: $(READY) $(COMPILED_READY) ## measure beside Kamailio (ARGS=--growth: how
 conformance: $(READY) ## write the tables of docs/reference/conformance.md again
 	@PYTHONPATH=tests:src $(BIN)/python -m conformance.page
 
+##@ Release
+
+.PHONY: release wheels lock
+PYTHONS ?= /usr/bin/python3
+OUT ?= build/dist
+
+wheels: ## sdist, wheel of sources, and a compiled wheel for each of PYTHONS, in OUT (build/dist)
+	@tools/release/wheels $(OUT) $(PYTHONS)
+
+release: ## all of a release from the tag of this commit: wheels, Debian package, image, SBOM, checksums, signature; each tried
+	@tools/release/release $(OUT) $(PYTHONS)
+
+lock: ## write packaging/*requirements.txt again, with the newest versions and their hashes
+	@tools/release/lock
+
 ##@ Documents
 
 $(DOCS_READY): $(READY)

@@ -60,8 +60,16 @@ def page(words: tuple[str, ...], found: Any, context: Any, date: str, version: s
     if below:
         lines.append(".SH COMMANDS")
         for child, made in below:
-            lines += [".TP", f".B {escaped(child)}", f"{escaped(made.get_short_help_str(200))} See \\fB{escaped('-'.join((*words, child)))}\\fR({SECTION})."]
-    lines += [".SH EXIT STATUS", "0: all is well. 1: something is wrong. 2: the command line cannot be read.", FILES.rstrip()]
+            lines += [
+                ".TP",
+                f".B {escaped(child)}",
+                f"{escaped(made.get_short_help_str(200))} See \\fB{escaped('-'.join((*words, child)))}\\fR({SECTION}).",
+            ]
+    lines += [
+        ".SH EXIT STATUS",
+        "0: all is well. 1: something is wrong. 2: the command line cannot be read.",
+        FILES.rstrip(),
+    ]
     if len(words) > 1:
         lines += [".SH SEE ALSO", f".BR {escaped('-'.join(words[:-1]))} ({SECTION})"]
     return "\n".join(lines) + "\n"

@@ -1,0 +1,102 @@
+"""The units of the Debian package, the manifests for containers: what can be checked without running them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from support.checkout import ROOT
+
+PACKAGING = ROOT / "packaging"
+SCRIPTS = sorted(
+    path for path in [*PACKAGING.glob("debian/p*"), *(ROOT / "tools/release").iterdir()] if path.suffix != ".py"
+)
+
+
+def read(name: str) -> Any:
+    return YAML(typ="safe", pure=True).load(PACKAGING / name)
+
+
+def pods() -> Iterator[Mapping[str, Any]]:
+    for item in read("kubernetes/sipmesh.yaml")["items"]:
+        if item["kind"] == "StatefulSet":
+            yield item["spec"]["template"]["spec"]
+
+
+def containers(pod: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return [*pod.get("initContainers", ()), *pod["containers"]]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
+    """It checks names, values and the files of the commands: each command stands for one that is installed."""
+    for unit in (PACKAGING / "systemd").iterdir():
+        text = unit.read_text().replace("/usr/bin/sipmesh", "/bin/true")
+        (tmp_path / unit.name.replace("@", "@fe1.example.com")).write_text(text)
+    units = sorted(str(unit) for unit in tmp_path.iterdir())
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert [line for line in done.stderr.splitlines() if str(tmp_path) in line] == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_each_script_can_be_read_by_its_shell(script: Path) -> None:
+    shell = script.read_text().splitlines()[0].removeprefix("#!")
+    done = subprocess.run([shell, "-n", script], capture_output=True, text=True, check=False, timeout=10)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert script.stat().st_mode & 0o111
+
+
+def test_removing_the_package_never_removes_the_organisation() -> None:
+    for script in PACKAGING.glob("debian/p*"):
+        removed = re.findall(r"^\s*(?:rm|find) .*", script.read_text(), re.MULTILINE)
+        assert not [line for line in removed if "/var/" in line], script.name
+
+
+def test_containers_have_no_rights() -> None:
+    for pod in pods():
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert not pod["automountServiceAccountToken"]
+        for container in containers(pod):
+            contained = container["securityContext"]
+            assert contained["readOnlyRootFilesystem"]
+            assert not contained["allowPrivilegeEscalation"]
+            assert contained["capabilities"] == {"drop": ["ALL"]}
+    for service in read("oci/compose.yaml")["services"].values():
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+
+
+def test_containers_are_given_the_time_that_a_server_takes_to_stop() -> None:
+    unit = (PACKAGING / "systemd/sipmesh@.service").read_text()
+    (seconds,) = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+    assert all(pod["terminationGracePeriodSeconds"] >= int(seconds) for pod in pods())
+    assert all(service["stop_grace_period"] == "30s" for service in read("oci/compose.yaml")["services"].values())
+
+
+def test_every_place_names_the_image_of_this_version() -> None:
+    (version,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    images = {container["image"] for pod in pods() for container in containers(pod)}
+    images |= {service["image"] for service in read("oci/compose.yaml")["services"].values()}
+    assert images == {f"sipmesh:{version}"}
+
+
+def test_libraries_of_the_package_have_hashes_and_the_bounds_of_the_project() -> None:
+    locked = (PACKAGING / "requirements.txt").read_text()
+    names = {name.lower().replace("_", "-") for name in re.findall(r"^([\w.-]+)==", locked, re.MULTILINE)}
+    wanted = re.findall(
+        r'^  "([\w-]+)',
+        (ROOT / "pyproject.toml").read_text().partition("dependencies = [")[2].partition("]")[0],
+        re.MULTILINE,
+    )
+    assert {name.lower().replace("_", "-") for name in wanted} <= names
+    assert len(re.findall(r"^[\w.-]+==", locked, re.MULTILINE)) <= locked.count("--hash=sha256:")
+    assert "://" not in locked
