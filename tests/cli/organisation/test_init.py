@@ -111,5 +111,8 @@ def test_a_folder_that_is_there_stays_the_same_folder(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_there_is_empty_again_after_a_failure(tmp_path: Path) -> None:
     (tmp_path / "o").mkdir()
-    assert sipmesh("init", "example.com", "--dir", tmp_path / "o", "--user", "a b", "--password-stdin", typed="x\n").code == 1
+    assert (
+        sipmesh("init", "example.com", "--dir", tmp_path / "o", "--user", "a b", "--password-stdin", typed="x\n").code
+        == 1
+    )
     assert list((tmp_path / "o").iterdir()) == []
