@@ -79,7 +79,7 @@ def test_a_dead_process_does_nothing(loop: VirtualLoop) -> None:
 
 
 def test_an_exception_is_reported_with_its_process(loop: VirtualLoop, failures: list[str]) -> None:
-    within(Process("fe1", "")).run(loop.call_soon, lambda: {}["absent"])
+    within(Process("fe1", "")).run(loop.call_soon, dict[str, int]().__getitem__, "absent")
     loop.run(1.0)
     assert failures == ["fe1: KeyError('absent')"]
 
