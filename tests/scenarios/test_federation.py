@@ -199,6 +199,35 @@ async def test_partner_without_an_edge_is_located_by_srv_and_judged_by_its_domai
         assert {link.peer_name for link in opened} == {PARTNER}
 
 
+@pytest.mark.parametrize("networks", [[], ["10.0.0.0/8"], ["127.0.0.0/8"]])
+@pytest.mark.parametrize("by_srv", [True, False])
+@on_loop
+async def test_dns_of_a_partner_leads_no_server_to_itself(
+    federation: Network, networks: list[str], *, by_srv: bool
+) -> None:
+    """Neither by SRV nor by the name of its edge. The twin names the network in the topology, and the server connects."""
+    example = federation.of(FE1)
+    heard: list[str] = []
+
+    def accepted(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append("connected")
+        writer.close()
+
+    victim = await asyncio.start_server(accepted, "127.0.0.1")
+    port = victim.sockets[0].getsockname()[1]
+    edge = {} if by_srv else {"edge": f"gate.partner.test:{port}"}
+    example.federate(EDGES, [federation.of(PARTNER_FE).as_partner(**edge)], networks=tuple(networks))
+    federation.dns.records["_sipfederationtls._tcp.partner.test", "SRV"] = [f"0 0 {port} gate.partner.test."]
+    federation.dns.records["gate.partner.test", "A"] = ["127.0.0.1"]
+    async with victim, federation:
+        alice = await federation.phone("alice", FE1)
+        assert (await alice.ask(alice.request("MESSAGE", "sip:erin@partner.test"))).status >= 500
+        is_named = "127.0.0.0/8" in networks
+        assert bool(heard) is is_named
+        told = [line for line in federation.told[EDGE].lines if "federation.networks" in str(line)]
+        assert bool(told) is not is_named
+
+
 @on_loop
 @pytest.mark.wide
 async def test_a_hundred_messages_in_each_direction_cross_at_once(federation: Network) -> None:

@@ -146,7 +146,7 @@ def _introduce(example: Organisation, partner: Organisation) -> None:
     known = {"anchors": ["partner/root.pem"], "crls": ["partner/root.crl", "partner/issuing.crl"]}
     edge = f"{PARTNER_EDGES}:{PORTS[LinkKind.PARTNER]}"
     example.federate(EDGES, [{"domains": [PARTNER], **known, "edge": edge, "address": address_of(PARTNER_EDGE)}])
-    partner.federate(PARTNER_EDGES, [{"domains": [EXAMPLE], **known}])
+    partner.federate(PARTNER_EDGES, [{"domains": [EXAMPLE], **known}], networks=("10.99.0.0/24",))
     example.write()
     partner.write()
 

@@ -106,9 +106,16 @@ class Organisation:
         """The paths of the CA's CRLs."""
         return [str(self.folder / "ca" / f"{name}.crl") for name in ("root", "issuing")]
 
-    def federate(self, route: str, partners: list[dict[str, object]], blocked: tuple[str, ...] = ()) -> None:
-        """Set the partners, and the edges that lead to them."""
-        self.document["federation"] = {"route": route, "partners": partners, "blocked": list(blocked)}
+    def federate(
+        self,
+        route: str,
+        partners: list[dict[str, object]],
+        blocked: tuple[str, ...] = (),
+        networks: tuple[str, ...] = ("127.0.0.0/8",),
+    ) -> None:
+        """Set the partners, the edges that lead to them, and the private *networks* of partners: they are on this machine."""
+        given = {"networks": list(networks), "blocked": list(blocked)}
+        self.document["federation"] = {"route": route, "partners": partners, **given}
 
     def as_partner(self, **keys: object) -> dict[str, object]:
         """Return the entry that another organisation has to write for us; *keys* are its other keys."""

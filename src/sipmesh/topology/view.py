@@ -18,6 +18,7 @@ from sipmesh.topology.document.names import is_url, split_port
 from sipmesh.topology.document.parts.server import MOST_WORKERS, PARTNER_PORT
 from sipmesh.topology.document.report import did_you_mean
 from sipmesh.topology.document.storage.valkey_url import ValkeyUrl, valkey_url
+from sipmesh.topology.reachable_addresses import reachable_addresses
 from sipmesh.topology.server_choice import NO_SERVERS, ServerChoice
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.evidence import LinkKind
@@ -232,6 +233,7 @@ class ServerView:
             {domain: topology.media.domains.get(domain, topology.media.default) for domain in topology.sip_domains}
         )
         self.dns_servers = topology.dns.servers if topology.dns else ()
+        self.reachable = reachable_addresses(topology)
 
     @cached_property
     def addresses(self) -> Mapping[str, tuple[str | None, int]]:

@@ -14,7 +14,7 @@ from sipmesh.transport.handshake import Handshake
 from sipmesh.transport.link.link import Link
 from sipmesh.transport.link.state import LinkInput, LinkState
 from sipmesh.transport.resolver import NoResolver, Resolver, locate
-from sipmesh.transport.sockets import address_of, close_quietly, keep_alive, probe_often
+from sipmesh.transport.sockets import address_of, close_quietly, is_of_this_machine, keep_alive, probe_often
 from sipmesh.transport.tls.application_protocol import offered_to
 from sipmesh.transport.watched import READ, WRITE
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind
@@ -23,6 +23,7 @@ from sipmesh.trust.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sipmesh.topology.reachable_addresses import ReachableAddresses
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.limits import Limits
     from sipmesh.transport.link.events import LinkEvents
@@ -44,7 +45,7 @@ class Connector:
     """Dials hops.
 
     *context_for* gives the TLS context of a link: what we present, and which anchors we trust. *source* is the local
-    address to bind, or None.
+    address to bind, or None. *reachable* gives where the DNS names of partners may lead; None means anywhere.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class Connector:
         *,
         limits: Limits | None = None,
         source: str | None = None,
+        reachable: Callable[[], ReachableAddresses] | None = None,
     ) -> None:
+        self._reachable = reachable
         self.reactor, self.events, self.context_for = reactor, events, context_for
         self.resolver: Resolver = resolver or NoResolver()
         self.limits = limits or reactor.limits
@@ -99,12 +102,23 @@ class Connector:
         """Ask DNS for every part of *hop* that needs it; the dial ignores an answer that comes too late."""
         found: list[tuple[str, int]] = []
         why = ""
-        for question in _to_locate(hop, os.urandom(8)):
+        for question, is_named in _to_locate(hop, os.urandom(8)):
             try:
-                found += await locate(question, self.resolver)
+                addresses = await locate(question, self.resolver)
             except SipmeshError as error:
                 why = str(error)
+                continue
+            refused = ["" if is_named else self._refused(hop, address) for address, _ in addresses]
+            found += [address for address, wrong in zip(addresses, refused, strict=True) if not wrong]
+            why = next(filter(None, refused), why)
         dial.try_these(found[: self.limits.candidates], why)
+
+    def _refused(self, hop: Hop, address: str) -> str:
+        """Say why an address that DNS gives for a partner is not dialled; "" if it may be."""
+        if hop.kind is not LinkKind.PARTNER or self._reachable is None:
+            return ""
+        wrong = self._reachable().refused(hop.name, address, is_of_this_machine)
+        return wrong and f"DNS leads to {wrong}: if that is right, add its network to federation.networks"
 
     def ordered(self, hop: Hop, addresses: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
         """Sort addresses that failed lately to the end, and otherwise keep the order (RFC 3263 4.3)."""
@@ -332,8 +346,11 @@ def _static(hop: Hop) -> list[tuple[str, int]] | None:
     return known if len(known) == len(hop.addresses) else None
 
 
-def _to_locate(hop: Hop, entropy: bytes) -> list[Locate]:
-    """List what DNS has to locate: each static address that is a name, or the hop itself."""
+def _to_locate(hop: Hop, entropy: bytes) -> list[tuple[Locate, bool]]:
+    """List what has to be located: each static address, or the hop itself. True stands beside an address that needs no DNS."""
     if hop.addresses is None:
-        return [Locate(hop.name, hop.port, hop.service, entropy=entropy)]
-    return [Locate(host or hop.name, port, None, entropy=entropy) for host, port in hop.addresses]
+        return [(Locate(hop.name, hop.port, hop.service, entropy=entropy), False)]
+    return [
+        (Locate(host or hop.name, port, None, entropy=entropy), host is not None and is_ip(host))
+        for host, port in hop.addresses
+    ]

@@ -18,6 +18,7 @@ PROBE_IDLE_S: Final = 1
 UNANSWERED_MS: Final = 4_000
 """Between servers: how long the peer's kernel may acknowledge nothing, neither octets nor probes."""
 
+DISCARD_PORT: Final = 9
 COUNT_BYTES: Final = 4  # of a C int
 PEEKED: Final = 512
 
@@ -28,6 +29,17 @@ def keep_alive(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
+
+
+def is_of_this_machine(address: str) -> bool:
+    """Tell whether this machine has an IP address: then it is its own way there. No packet is sent."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((address, DISCARD_PORT))
+        except OSError:
+            return False
+        return bool(probe.getsockname()[0] == address)
 
 
 def probe_often(sock: socket.socket) -> None:

@@ -15,6 +15,7 @@ from sipmesh.demo.ports import HOST
 from sipmesh.server.refresh import crl_check
 from sipmesh.server.refresh.crl_check import CrlUrl, crl_faults, fetched_crls
 from sipmesh.topology.document.named_files.crl_files import FETCHED
+from sipmesh.topology.reachable_addresses import ReachableAddresses
 from sipmesh.topology.view import view
 from sipmesh.transport.resolver import NoResolver
 from support.network import EDGE, FE1, PARTNER, copied, federate
@@ -50,7 +51,7 @@ async def test_publisher_that_does_not_answer_is_given_up(monkeypatch: pytest.Mo
     monkeypatch.setattr(crl_check, "LONGEST_S", 0.05)
     with socket.create_server((HOST, 0)) as silent:
         url = f"http://{HOST}:{silent.getsockname()[1]}/root.crl"
-        [fault] = await crl_faults([CrlUrl(url, "", ())], NoResolver(), datetime.now(UTC))
+        [fault] = await crl_faults([CrlUrl(url, "", ())], NoResolver(), datetime.now(UTC), ReachableAddresses())
     assert fault == "not fetched within 0.05 s"
 
 
@@ -70,6 +71,8 @@ async def test_no_more_than_a_few_are_fetched_at_the_same_time() -> None:
     async with Publisher() as publisher:
         urls = [publisher.url(f"/{number}.crl") for number in range(20)]
         publisher.pages |= {f"/{number}.crl": counted for number in range(20)}
-        faults = await crl_faults([CrlUrl(url, "", ()) for url in urls], NoResolver(), datetime.now(UTC))
+        faults = await crl_faults(
+            [CrlUrl(url, "", ()) for url in urls], NoResolver(), datetime.now(UTC), ReachableAddresses()
+        )
     assert faults == ["answers 404"] * 20
     assert most <= crl_check.MOST_AT_ONCE

@@ -6,17 +6,20 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 
 import pytest
 from aiohttp import web
 
 from sipmesh.demo.nameserver import NameServer
 from sipmesh.server.refresh.http_fetch import UNKNOWN, FetchError, FetchLimits, HttpFetcher, Validators
+from sipmesh.topology.reachable_addresses import ReachableAddresses
 from sipmesh.transport.resolver import DnsResolver, NoResolver
 from support.full_buffer import LEAST, send_until_full
 from support.publisher import Page, Publisher, content, moved
 from support.running import on_loop
 
+LOOPBACK = ReachableAddresses((ip_network("127.0.0.0/8"),))
 LARGEST = 1_000
 
 
@@ -183,7 +186,7 @@ async def test_error_has_the_http_status_or_the_system_error() -> None:
 @on_loop
 async def test_names_are_resolved_by_the_dns_servers_of_the_topology() -> None:
     dns = await NameServer({("crl.partner.test", "A"): ["127.0.0.1"]}).start()
-    fetcher = HttpFetcher(DnsResolver(dns.setting), named=frozenset({"127.0.0.1"}))
+    fetcher = HttpFetcher(DnsResolver(dns.setting), reachable=lambda: LOOPBACK)
     async with Publisher() as publisher:
         publisher.pages["/"] = content(lambda: b"here")
         url = f"http://crl.partner.test:{publisher.port}/"
@@ -193,16 +196,16 @@ async def test_names_are_resolved_by_the_dns_servers_of_the_topology() -> None:
     dns.close()
 
 
-@pytest.mark.parametrize("named", [frozenset(), frozenset({"127.0.0.1"})])
+@pytest.mark.parametrize("reachable", [ReachableAddresses(hosts=frozenset({"crl.partner.test"})), LOOPBACK])
 @on_loop
-async def test_name_leads_to_this_machine_only_if_the_topology_names_the_address(named: frozenset[str]) -> None:
+async def test_name_leads_to_this_machine_only_if_the_topology_names_the_network(reachable: ReachableAddresses) -> None:
     """A publisher could otherwise send this server to its own services; a URL with the address is the operator's will."""
     dns = await NameServer({("crl.partner.test", "A"): ["127.0.0.1"]}).start()
-    fetcher = HttpFetcher(DnsResolver(dns.setting), named=named)
+    fetcher = HttpFetcher(DnsResolver(dns.setting), reachable=lambda: reachable)
     async with Publisher() as publisher:
         publisher.pages["/"] = content(lambda: b"here")
         url = f"http://crl.partner.test:{publisher.port}/"
-        if named:
+        if reachable is LOOPBACK:
             assert (await fetcher.get(url, LARGEST)).body == b"here"
         else:
             assert "DNS says that crl.partner.test is 127.0.0.1" in await fault(fetcher, url)
@@ -217,7 +220,7 @@ async def test_addresses_of_this_machine_are_left_out_beside_others() -> None:
     addresses = ["169.254.169.254", "127.0.0.1"]
     dns = await NameServer({("crl.partner.test", "A"): addresses, ("crl.partner.test", "AAAA"): ["::1"]}).start()
     named, others = (
-        HttpFetcher(DnsResolver(dns.setting), named=frozenset({"127.0.0.1"})),
+        HttpFetcher(DnsResolver(dns.setting), reachable=lambda: LOOPBACK),
         HttpFetcher(DnsResolver(dns.setting)),
     )
     async with Publisher() as publisher:

@@ -311,6 +311,7 @@ RICH = {
                 "third_party": True,
             },
         ],
+        "networks": ["10.0.0.0/8", "fd00::/8"],
         "blocked": ["evil.test", "bad.test"],
     },
     "dns": {"servers": ["192.0.2.53", "192.0.2.54"]},

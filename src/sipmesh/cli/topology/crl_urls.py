@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from sipmesh.errors import OperatorError
 
@@ -21,9 +22,11 @@ def faults_of(
 ) -> list[str]:
     """Fetch each CRL once, and return a sentence for each that cannot be used at the instant *at*; *roots* may have signed it."""
     from sipmesh.server.refresh.crl_check import CrlUrl, crl_faults
+    from sipmesh.topology.reachable_addresses import ReachableAddresses
 
     crls = [CrlUrl(url, "", roots) for url in urls]
-    found = asyncio.run(crl_faults(crls, _resolver(name_servers), at)) if crls else []
+    reachable = ReachableAddresses(hosts=frozenset(urlsplit(url).hostname or "" for url in urls))
+    found = asyncio.run(crl_faults(crls, _resolver(name_servers), at, reachable)) if crls else []
     return [f"{url}: {fault}" for url, fault in zip(urls, found, strict=True) if fault]
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from sipmesh.topology.reachable_addresses import ReachableAddresses
     from sipmesh.topology.view import ServerView
     from sipmesh.transport.resolver import Resolver
 
@@ -46,7 +47,7 @@ class CrlUrl(NamedTuple):
 async def fetched_crls(view: ServerView, resolver: Resolver, at: datetime) -> tuple[FetchedCrl, ...]:
     """Fetch each CRL that a server needs and has by URL, and say what is wrong with it at the instant *at*."""
     wanted = list(dict.fromkeys(_wanted(view)))[:MOST_CRLS]
-    faults = await crl_faults(wanted, resolver, at)
+    faults = await crl_faults(wanted, resolver, at, view.reachable)
     return tuple(
         FetchedCrl(url=text(crl.url), owner=crl.owner, fault=text(fault))
         for crl, fault in zip(wanted, faults, strict=True)
@@ -60,9 +61,12 @@ def _wanted(view: ServerView) -> Iterator[CrlUrl]:
                 yield CrlUrl(entry.name, named.owner, named.files.issuers, named.entry.largest_list)
 
 
-async def crl_faults(crls: Sequence[CrlUrl], resolver: Resolver, at: datetime) -> Sequence[str]:
+async def crl_faults(
+    crls: Sequence[CrlUrl], resolver: Resolver, at: datetime, reachable: ReachableAddresses
+) -> Sequence[str]:
     """Fetch each CRL once, and say why it cannot be used at the instant *at*; empty for a CRL that can be."""
-    fetcher, free = HttpFetcher(resolver, FetchLimits(CONNECT_S, WHOLE_S)), asyncio.Semaphore(MOST_AT_ONCE)
+    fetcher = HttpFetcher(resolver, FetchLimits(CONNECT_S, WHOLE_S), lambda: reachable)
+    free = asyncio.Semaphore(MOST_AT_ONCE)
     try:
         return await asyncio.gather(*(_fault(fetcher, free, crl, at) for crl in crls))
     finally:

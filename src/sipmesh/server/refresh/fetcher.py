@@ -20,6 +20,7 @@ from sipmesh.server.refresh.http_fetch import HttpFetcher
 from sipmesh.server.refresh.intermediates import KnownIntermediates
 from sipmesh.server.refresh.ocsp_sources import OcspSources
 from sipmesh.topology.document.named_files.crl_files import FETCHED
+from sipmesh.topology.reachable_addresses import reachable_addresses
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
@@ -51,11 +52,12 @@ class Fetcher:
         fetches_crls: bool = True,
     ) -> None:
         self._fetches_crls = fetches_crls
-        loaded = node.view.loaded
+        loaded, self._reachable = node.view.loaded, node.view.reachable
         folder = loaded.folder / FETCHED
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         issuers = KnownIntermediates(folder)
-        self._gatekeeper, self._http = node.gatekeeper, http or HttpFetcher(node.resolver, check=_check_of(node))
+        self._gatekeeper = node.gatekeeper
+        self._http = http or HttpFetcher(node.resolver, reachable=lambda: self._reachable, check=_check_of(node))
         self._schedule = FetchSchedule(
             node.loop,
             self._http,
@@ -76,8 +78,7 @@ class Fetcher:
 
     def follow(self, loaded: Loaded) -> None:
         """Fetch what *loaded* names, which is about to be in force, and nothing else; a new source is fetched at once."""
-        servers = (server for pool in loaded.topology.pools for server in pool.servers)
-        self._http.named = frozenset(server.address for server in servers if server.address is not None)
+        self._reachable = reachable_addresses(loaded.topology)
         if self._fetches_crls:
             self._crls.follow(loaded)
         self._ocsp.follow(loaded)

@@ -2,7 +2,7 @@
 
 The fetched documents are signed, so HTTP without TLS is enough. But the other end may be anybody, and this server is at the
 border of the network. So it contacts only hosts that the topology names, and limits the size and the duration of each fetch.
-Whoever answers for such a name in DNS cannot lead it to this machine or its link (`special_address`).
+Whoever answers for such a name in DNS cannot lead it to this machine, our servers or private networks (`reachable_addresses`).
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from sipmesh.errors import SipmeshError
 from sipmesh.routing.proxy.locate import DnsQuestion, RecordKind
 from sipmesh.server.process.https_server_check import HttpsServerCheck, https_context
 from sipmesh.server.refresh.fetch_turns import MOST_OF_OWNER, MOST_OF_PARTNERS
+from sipmesh.topology.reachable_addresses import ReachableAddresses
 from sipmesh.transport.resolver import UnansweredError
-from sipmesh.transport.special_address import is_special
+from sipmesh.transport.sockets import is_of_this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -89,19 +90,18 @@ class Fetched:
 class HttpFetcher:
     """Fetches under *limits*; *resolver* resolves names, as for links.
 
-    *named* are the addresses of the topology. A name may have an address of this machine or its link only if it is one of them;
-    a URL may have any. It uses no proxy. *check* judges the certificates of HTTPS servers; without it, as for a command, the
-    authorities of this machine decide alone.
+    *reachable* gives the addresses to which a name may lead; a URL may have any. It uses no proxy. *check* judges the
+    certificates of HTTPS servers; without it, as for a command, the authorities of this machine decide alone.
     """
 
     def __init__(
         self,
         resolver: Resolver,
         limits: FetchLimits | None = None,
-        named: frozenset[str] = frozenset(),
+        reachable: Callable[[], ReachableAddresses] = ReachableAddresses,
         check: HttpsServerCheck | None = None,
     ) -> None:
-        self._resolver, self._limits, self.named = resolver, limits or FetchLimits(), named
+        self._resolver, self._limits, self._reachable = resolver, limits or FetchLimits(), reachable
         self._check = check
         self._session: aiohttp.ClientSession | None = None
 
@@ -168,7 +168,7 @@ class HttpFetcher:
         if self._session is None:
             limits = self._limits
             connector = aiohttp.TCPConnector(
-                resolver=_Names(self._resolver, lambda: self.named),
+                resolver=_Names(self._resolver, self._reachable),
                 limit=limits.connections,
                 force_close=True,
                 ssl=self._check or True,
@@ -220,8 +220,8 @@ class _Names(AbstractResolver):
     The connection goes to the addresses that it gives: nobody can give other ones after the check.
     """
 
-    def __init__(self, resolver: Resolver, named: Callable[[], frozenset[str]]) -> None:
-        self._resolver, self._named = resolver, named
+    def __init__(self, resolver: Resolver, reachable: Callable[[], ReachableAddresses]) -> None:
+        self._resolver, self._reachable = resolver, reachable
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -229,11 +229,13 @@ class _Names(AbstractResolver):
         """Return the addresses of *host*; raises OSError if there are none, as aiohttp expects."""
         found: list[ResolveResult] = []
         refused: list[str] = []
+        reachable = self._reachable()
         for kind, of in ((RecordKind.AAAA, socket.AF_INET6), (RecordKind.A, socket.AF_INET)):
             if family in {socket.AF_UNSPEC, of}:
                 for address in await self._addresses(host, kind):
-                    if is_special(address) and address not in self._named():
-                        refused.append(address)
+                    wrong = reachable.refused(host, address, is_of_this_machine)
+                    if wrong:
+                        refused.append(wrong)
                     else:
                         found.append(_result(host, address, port, of))
         if not found:
@@ -253,10 +255,9 @@ class _Names(AbstractResolver):
 def _no_address(host: str, refused: Sequence[str]) -> str:
     if not refused:
         return f"no address of {host} was found"
-    which = ", ".join(refused)
-    return (
-        f"DNS says that {host} is {which}, on this machine or its link: if that is right, write the address in the URL"
-    )
+    which = "; ".join(refused)
+    remedy = "if that is right, add the network to federation.networks, or write the address in the URL"
+    return f"DNS says that {host} is {which}: {remedy}"
 
 
 def _result(host: str, address: str, port: int, family: socket.AddressFamily) -> ResolveResult:

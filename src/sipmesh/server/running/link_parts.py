@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sipmesh.server.running.peer_parts import PeerParts
     from sipmesh.server.running.server_setup import ServerSetup
     from sipmesh.topology.document.listeners import ListenerSpec
+    from sipmesh.topology.reachable_addresses import ReachableAddresses
     from sipmesh.topology.view import ServerView
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.link.link import Link
@@ -49,10 +50,10 @@ class LinkParts:
         reactor, certificates = peers.reactor, peers.certificates
         context = certificates.opening_context
         self.resolver = DnsResolver(*setup.view.dns_servers)
-        self.connector = Connector(reactor, dispatch, context, self.resolver)
+        self.connector = Connector(reactor, dispatch, context, self.resolver, reachable=self._reachable)
         # no attempt to reach a server that does not answer is refused for the failure before it
         limits = replace(setup.limits, dial_s=setup.limits.server_dial_s, redial_s=0.0)
-        self.trials = Connector(reactor, dispatch, context, self.resolver, limits=limits)
+        self.trials = Connector(reactor, dispatch, context, self.resolver, limits=limits, reachable=self._reachable)
         outages.open_by(self._try_for_control if setup.place.is_supervisor else self.trials.dial)
         self.pool = LinkPool(reactor, self.connector)
         certificates.open_by(self.connector.dial, self.pool)
@@ -73,6 +74,9 @@ class LinkParts:
         """Use the name servers, addresses and certificates of another version from now on."""
         self._view = view
         self.listening.change(view.listeners)
+
+    def _reachable(self) -> ReachableAddresses:
+        return self._view.reachable
 
     def judge_again(self) -> list[str]:
         """Judge every link again, and close those that are refused now; returns their ids."""

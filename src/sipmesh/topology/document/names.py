@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from sipmesh.sip.text import ascii_lower, is_digits
@@ -167,6 +167,14 @@ def file_or_url(text: str) -> str:
     return http_url(text) if is_url(text) else text
 
 
+def network(given: object) -> IPv4Network | IPv6Network:
+    """Read a network, such as ``10.0.0.0/8``."""
+    try:
+        return ip_network(str(given))
+    except ValueError as wrong:
+        raise _refuse(f"{given!r} is not a network ({wrong})", "write ADDRESS/BITS, such as 10.0.0.0/8") from None
+
+
 def hours(given: int) -> int:
     """Check a number of hours."""
     if not 0 <= given <= _MOST_HOURS:
@@ -184,6 +192,12 @@ Address = Annotated[
     str, AfterValidator(address), WithJsonSchema({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]})
 ]
 AddressAndPort = Annotated[str, AfterValidator(address_and_port)]
+Network = Annotated[
+    IPv4Network | IPv6Network,
+    BeforeValidator(network),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8", "fd00::/8"]}),
+]
 ListenOn = Annotated[
     str,
     BeforeValidator(listen_on),

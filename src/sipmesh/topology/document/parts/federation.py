@@ -13,6 +13,7 @@ from sipmesh.topology.document.names import (
     Address,
     Fqdn,
     FqdnAndPort,
+    Network,
     split_port,
 )
 from sipmesh.topology.document.parts.authority import AuthorityEntry
@@ -84,6 +85,10 @@ class Federation(Part):
         default="off", description="partners are listed under `partners`; there is no automatic discovery"
     )
     partners: tuple[Partner, ...] = Field(default=(), description="the organisations that may connect")
+    networks: tuple[Network, ...] = Field(
+        default=(),
+        description="private networks to which the DNS names of partners, and of those who publish for them, may lead",
+    )
     blocked: tuple[Fqdn, ...] = Field(
         default=(), description="domains and edges that are refused, with any certificate"
     )

@@ -33,7 +33,7 @@ def _third_party(whose: str, _old: object, new: object) -> str:
     return f"the CA of {whose} is now declared to issue for {whom}"
 
 
-_FEDERATION: Mapping[str, Words | None] = {"route": _route, "partners": None, "blocked": None}
+_FEDERATION: Mapping[str, Words | None] = {"route": _route, "partners": None, "networks": None, "blocked": None}
 
 _PARTNER: Mapping[str, Words | None] = {
     **dict.fromkeys(("domains", "anchors", "crls", "ocsp", "revocation", "grace", "list_limit")),
@@ -50,6 +50,13 @@ def federation_changes(old: Topology, new: Topology) -> Iterator[str]:
     """List changes of the way to partners, and of the blocked names."""
     before, after = old.federation, new.federation
     yield from list_fields("federation", before, after, _FEDERATION)
+    yield from list_names(
+        [str(network) for network in before.networks],
+        [str(network) for network in after.networks],
+        lambda name: f"DNS names of partners may lead to {name}",
+        lambda name: f"DNS names of partners may no longer lead to {name}",
+        "the networks of partners",
+    )
     yield from list_names(
         before.blocked,
         after.blocked,

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
+
 import pytest
 
-from sipmesh.transport.special_address import METADATA, is_special
+from sipmesh.topology.reachable_addresses import METADATA, ReachableAddresses, is_special
 
 
 @pytest.mark.parametrize(
@@ -29,11 +31,12 @@ from sipmesh.transport.special_address import METADATA, is_special
         ("10.0.0.1", False),
         ("192.168.1.1", False),
         ("fd00::1", False),
+        ("64:ff9b:1::a00:1", True),  # RFC 8215
         *((address, True) for address in sorted(map(str, METADATA))),
     ],
 )
 def test_address_of_this_machine_or_its_link_is_special(address: str, *, special: bool) -> None:
-    """A partner may publish in a private network."""
+    """Of a private network, the topology decides."""
     assert is_special(address) is special
 
 
@@ -51,3 +54,33 @@ def test_address_inside_of_another_one_counts(form: str, inner: str) -> None:
 def test_text_that_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="does not appear"):
         is_special(text)
+
+
+def nowhere(_address: str) -> bool:
+    """This machine has no address."""
+    return False
+
+
+PRIVATE = ["10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1", "fd00::1", "::ffff:10.1.2.3"]
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_names_of_others_lead_to_private_networks_only_if_the_topology_names_them(address: str) -> None:
+    """Names of our own authority lead there too: who answers for them is of our organisation."""
+    reachable = ReachableAddresses(hosts=frozenset({"pki.example.test"}))
+    assert "in a private network" in reachable.refused("partner.test", address, nowhere)
+    assert reachable.refused("pki.example.test", address, nowhere) == ""
+    inner = address.removeprefix("::ffff:")
+    named = ReachableAddresses((ip_network("192.0.2.0/24"), ip_network(inner)))
+    assert named.refused("partner.test", address, nowhere) == ""
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1", "64:ff9b::808:808"])
+def test_names_of_others_lead_to_public_addresses_but_not_to_our_own(address: str) -> None:
+    reachable = ReachableAddresses(ours=frozenset({ip_address("8.8.4.4")}), hosts=frozenset({"pki.example.test"}))
+    assert reachable.refused("partner.test", address, nowhere) == ""
+    for host in ("partner.test", "pki.example.test"):
+        assert reachable.refused(host, address, lambda _: True)
+        assert reachable.refused(host, "8.8.4.4", nowhere)
+        assert reachable.refused(host, "::ffff:8.8.4.4", nowhere)
+        assert reachable.refused(host, "127.0.0.1", nowhere)
