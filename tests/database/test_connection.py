@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sql
 from sqlalchemy import make_url
@@ -132,6 +133,23 @@ def test_password_may_be_in_a_file_that_the_url_names(postgres_url: str, tmp_pat
     database = Database(url.render_as_string(hide_password=False), "things")
     with database.border(), database.engine.connect() as db:
         assert db.execute(sql.text("SELECT 1")).scalar_one() == 1
+    database.close()
+
+
+@pytest.mark.peer("postgresql")
+def test_database_without_an_encoding_is_one_sentence_with_its_remedy(cluster: Cluster) -> None:
+    """It would take any octets. The twin with an encoding that is not UTF-8 converts, and refuses what it does not have."""
+    for encoding, name in (("SQL_ASCII", "octets"), ("LATIN1", "latin")):
+        with psycopg.connect(cluster.url("postgres").replace("+psycopg", ""), autocommit=True) as db:
+            db.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0".encode())
+    with pytest.raises(OperatorError, match=r"the encoding of the database is SQL_ASCII; create it again .* 'UTF8'"):
+        used(cluster.url("octets"), DatabaseTimeouts(), "SELECT 1")
+    database = Database(cluster.url("latin"), "things")
+    with database.border(), database.engine.connect() as db:
+        assert db.execute(sql.text("SELECT 'é'")).scalar_one() == "é"
+    with pytest.raises(OperatorError, match=r"the things in .* cannot be used"), database.border():  # noqa: SIM117
+        with database.engine.connect() as db:
+            db.execute(sql.text("SELECT 'ж'"))
     database.close()
 
 

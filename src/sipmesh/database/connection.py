@@ -25,6 +25,7 @@ from sipmesh.database.schema import Schema
 from sipmesh.errors import OperatorError
 
 _DISK = ("disk is full", "disk I/O error", "No space left")
+NO_ENCODING: Final = "SQL_ASCII"
 _SLOW = ("timeout", "did not answer")
 
 
@@ -81,7 +82,7 @@ class Database:
         """Translate the errors of the database to `OperatorError`; their text may contain SQL, but never values."""
         try:
             yield
-        except SQLAlchemyError as wrong:
+        except (SQLAlchemyError, UnicodeError) as wrong:
             raise self._unusable(self.where, wrong) from wrong
 
     def migrate(self, schema: Schema) -> None:
@@ -135,15 +136,26 @@ class Database:
         options = parsed.query.get("options", "")
         ours = {
             "connect_timeout": str(self._timeouts.connect_s),
+            "client_encoding": "utf8",  # the server converts: with an encoding of its own, a text would come as octets
             "options": " ".join([self._timeouts.settings, options if isinstance(options, str) else " ".join(options)]),
         }
         return parsed.update_query_dict({**ours, **{k: v for k, v in parsed.query.items() if k != "options"}})
 
     def _begin_use(self, connection: Any, record: Any) -> None:
         """Close the connection in *use_s* seconds, from another thread, if it is still in use then."""
+        self._must_have_encoding(connection)
         self._late.ended = ended = threading.Event()
         record.info["use"] = use = _Use(os.dup(connection.fileno()), self._timeouts.use_s, ended)
         use.start()
+
+    def _must_have_encoding(self, connection: Any) -> None:
+        """Raise `OperatorError` for a database without an encoding: it stores any octets, of any client."""
+        if connection.info.parameter_status("server_encoding") == NO_ENCODING:
+            connection.close()
+            remedy = "create it again with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and copy its content"
+            raise OperatorError(
+                f"the {self.what} in {self.where} cannot be used: the encoding of the database is {NO_ENCODING}; {remedy}"
+            )
 
     def _create_private(self, path: Path) -> None:
         """Create the file with mode 0600; SQLite gives the same mode to its other files."""

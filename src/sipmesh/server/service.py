@@ -34,6 +34,7 @@ from sipmesh.server.running.running_server import RunningServer
 from sipmesh.server.running.worker_place import ALONE, WorkerPlace
 from sipmesh.server.wiring import attach_control_plane
 from sipmesh.sip.text import ascii_lower
+from sipmesh.storage import state_format
 from sipmesh.transport.reactor.descriptors import OUT_OF_RESOURCES
 from sipmesh.transport.reactor.event_loop import run
 from sipmesh.trust.role import Role
@@ -174,6 +175,7 @@ class Service:
                 "join the server again, or restore its backup",
                 files=[str(path) for path in written],
             )
+        state_format.take(state)
         self._source = source_of(self._file, self._name)
         self._loaded = self._source.load()
         must_be_private(key_files_of(self._loaded, ascii_lower(self._name)))

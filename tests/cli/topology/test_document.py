@@ -55,3 +55,17 @@ def test_show_gives_a_program_the_whole_document(running: Organisation) -> None:
 
 def test_schema_is_json(organisation: Organisation) -> None:
     assert json.loads(organisation.type("topology", "schema").out)["title"].startswith("sipmesh topology")
+
+
+def test_database_that_is_in_force_is_asked_and_no_other(organisation: Organisation) -> None:
+    """Nothing answers on port 1: a warning, since a draft may be checked while a database is away."""
+    change = ("topology", "change", "network")
+    url, other = (f"postgresql+psycopg://sipmesh@127.0.0.1:{port}/messages" for port in (1, 2))
+    assert organisation.type(*change, f"storage.messages={url}").code == 0
+    organisation.publish("a database of stored messages")
+    checked = organisation.type("topology", "check", "--json")
+    [warning] = [one for one in checked.json["warnings"] if one["field"] == "storage.messages"]
+    assert (checked.code, "the stored messages in" in warning["reason"]) == (0, True)
+    assert organisation.type(*change, f"storage.messages={other}").code == 0
+    draft = organisation.type("topology", "check", "--json").json
+    assert not [one for one in draft["warnings"] if one["field"] == "storage.messages"]

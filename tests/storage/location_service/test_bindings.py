@@ -16,10 +16,11 @@ import pytest
 
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.routing.registrar.binding import Binding
-from sipmesh.storage.location_service.bindings import BindingStore
+from sipmesh.storage.location_service.bindings import SCHEMA_VERSION, BindingStore
 from sipmesh.storage.location_service.locations import NOTHING_YET, Write
 from sipmesh.storage.location_service.version_table import slot_of
 from storage.members import ALICE, BOB, FE1, FE2, PHONE
+from support.full_disk import small_disk
 
 
 @pytest.fixture(name="store")
@@ -170,7 +171,7 @@ import sys
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from sipmesh.storage.location_service.bindings import BindingStore
+from sipmesh.storage.location_service.bindings import SCHEMA_VERSION, BindingStore
 from storage.members import BOB, FE1, PHONE
 from storage.location_service.test_bindings import change
 store = BindingStore(Path(sys.argv[1]))
@@ -226,3 +227,36 @@ def test_store_has_one_identity_for_all_that_open_it(tmp_path: Path) -> None:
     later = BindingStore(tmp_path / "bindings.db")
     assert later.identity == one.identity
     later.close()
+
+
+def test_full_disk_refuses_no_registration_as_long_as_the_room_lasts(tmp_path: Path) -> None:
+    """The twin has no room from the start: its disk is too small for that."""
+    for octets, stored in ((24 << 20, True), (2 << 20, False)):
+        with small_disk(tmp_path / str(octets), octets) as disk:
+            store = BindingStore(disk.folder / "bindings.db")
+            store.begin(FE1, 7)
+            disk.fill()
+            assert _stores(store, 300) is stored
+            store.close()
+
+
+def _stores(store: BindingStore, count: int) -> bool:
+    """Tell whether the file takes *count* further registrations, each in a transaction of its own."""
+    try:
+        for number in range(count):
+            store.write([change(replace(PHONE, aor=f"sip:user{number}@example.test"))], FE1, 7)
+    except OperatorError:
+        return False
+    return True
+
+
+def test_file_of_a_newer_release_is_refused_and_stays(tmp_path: Path) -> None:
+    file = tmp_path / "bindings.db"
+    BindingStore(file).close()
+    with closing(sqlite3.connect(file)) as db:
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    with pytest.raises(
+        OperatorError, match=r"have format 3, and this release of sipmesh knows formats up to 2; install"
+    ):
+        BindingStore(file)
+    assert not list(tmp_path.glob("*.spoiled"))

@@ -51,7 +51,7 @@ def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
             raise
         say_json(CheckReport(ok=False, problems=wrong.problems, warnings=()))
         raise typer.Exit(1) from None
-    warnings = (*stale, *certificates_in_need(loaded, now))
+    warnings = (*stale, *certificates_in_need(loaded, now), *_losses(Place(topology), loaded))
     pending = unpublished(Place(topology), loaded)
     if as_json:
         say_json(_good(warnings, pending))
@@ -61,6 +61,25 @@ def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
     if warnings:
         say(f"{plural(len(warnings), 'warning')}:", style=WARN)
         say_problems(warnings)
+
+
+def _losses(place: Place, loaded: Loaded) -> Iterator[Problem]:
+    """Yield what a failover of the databases loses; only databases that are in force, and that the draft keeps, are asked."""
+    from sipmesh.storage.durability import what_a_failover_loses
+
+    try:
+        in_force, now = place.in_force().topology.storage, loaded.topology.storage
+    except OperatorError:  # nothing is in force
+        return
+    for field, what in (("messages", "stored messages"), ("users", "users")):
+        url = getattr(now, field)
+        if url != getattr(in_force, field):
+            continue
+        try:
+            for reason, remedy in what_a_failover_loses(url, what):
+                yield Problem(loaded.file, 0, f"storage.{field}", reason, remedy)
+        except OperatorError as wrong:
+            yield Problem(loaded.file, 0, f"storage.{field}", wrong.message, "repair the database, or the way to it")
 
 
 def _good(warnings: Sequence[Problem], pending: Unpublished) -> CheckReport:

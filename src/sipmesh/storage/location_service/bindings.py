@@ -27,6 +27,15 @@ from sipmesh.storage.location_service.version_table import VersionTable, slot_of
 _FAULTS_OF_OURS = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 
 SCHEMA_VERSION: Final = 2
+ROOM: Final = 1 << 20
+"""Octets of free pages in the file from the start: room for about 2,000 registrations on a full disk."""
+
+LOG_ROOM: Final = 4_200_000
+"""Octets of the write-ahead log from the start: SQLite writes it from the beginning again after 1,000 pages of 4 KiB."""
+
+LEAST_FREE: Final = 16 << 20
+"""Octets that must be free on the disk for that: the room is no use if it fills the disk."""
+
 OPENING_S: Final = 5.0
 """How long the start of a server waits for another process that has locked the file."""
 
@@ -273,11 +282,44 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous = OFF")
         _check(db)
         db.executescript(_SCHEMA)
+        _reserve(db, path)
         db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _reserve(db: sqlite3.Connection, path: Path) -> None:
+    """Take the room on the disk that registrations need; where it is missing, they are stored as long as there is some.
+
+    SQLite removes the log with the last connection, so each start takes its room again.
+    """
+    disk = os.statvfs(path)
+    if disk.f_bavail * disk.f_frsize < LEAST_FREE:
+        return
+    with suppress(OSError):
+        _allocate(path.with_name(f"{path.name}-wal"))
+    [free], [size] = (db.execute(f"PRAGMA {name}").fetchone() for name in ("freelist_count", "page_size"))
+    if free * size < ROOM // 2:
+        with suppress(sqlite3.OperationalError):
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("CREATE TABLE room (octets BLOB)")
+            db.execute("INSERT INTO room VALUES (zeroblob(?))", (ROOM,))
+            db.execute("DROP TABLE room")
+            db.execute("COMMIT")
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+
+
+def _allocate(log: Path) -> None:
+    """Give the log its room; SQLite passes over what is behind its last frame. It holds no lock on this file."""
+    descriptor = os.open(log, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, LOG_ROOM)
+    finally:
+        os.close(descriptor)
 
 
 def _identity(db: sqlite3.Connection) -> str:
@@ -288,11 +330,23 @@ def _identity(db: sqlite3.Connection) -> str:
 
 
 def _check(db: sqlite3.Connection) -> None:
-    """Raise `DatabaseError` for a file that is spoiled, or that another version of us has made."""
+    """Raise `DatabaseError` for a file that is spoiled, or that an older release has made.
+
+    A file of a newer release is no fault of the file: it raises `OperatorError`, so that the rows of other servers stay.
+    """
     [version] = db.execute("PRAGMA user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        raise _newer(version)
     [health] = db.execute("PRAGMA quick_check(1)").fetchone()
     if version not in {0, SCHEMA_VERSION} or health != "ok":
         raise sqlite3.DatabaseError(f"version {version}, {health}")
+
+
+def _newer(version: int) -> OperatorError:
+    remedy = "install the release that wrote them, or a newer one"
+    return OperatorError(
+        f"the registrations have format {version}, and this release of sipmesh knows formats up to {SCHEMA_VERSION}; {remedy}"
+    )
 
 
 def _set_aside(path: Path) -> None:
