@@ -1,0 +1,398 @@
+"""Wrong edits of the product's source: each replaces one text in one file, and the simulator has to find it.
+
+The list was written from the source alone, before the simulator had stored messages, a management pool, workers and start orders.
+It tests the generators and the promises: a fault that nothing finds shows a situation that no seed brings about, or a promise
+that nobody checks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMutation:
+    """A wrong edit: in *file*, below ``src/sipmesh``, the text *right* is replaced by *wrong*; *what* says what that breaks."""
+
+    area: str
+    what: str
+    file: str
+    right: str
+    wrong: str
+
+    def apply(self, package: Path) -> None:
+        """Make the edit in a copy of the package; raises ValueError unless the text is there exactly once."""
+        file = package / self.file
+        text = file.read_text()
+        if text.count(self.right) != 1:
+            raise ValueError(f"{self.file} has {text.count(self.right)} times {self.right!r}")
+        file.write_text(text.replace(self.right, self.wrong))
+
+
+SOURCE_MUTATIONS: Final[dict[str, SourceMutation]] = {
+    # Stored messages
+    "failed-store-is-acknowledged": SourceMutation(
+        "stored messages",
+        "a message gets 202 although the database has refused the transaction",
+        "server/proxy/events/message_storing.py",
+        "self._end(pending.done, result or Storing.FAILED)",
+        "self._end(pending.done, result or Storing.STORED)",
+    ),
+    "newest-message-first": SourceMutation(
+        "stored messages",
+        "stored messages are read in the wrong order",
+        "storage/messages.py",
+        ".order_by(_messages.c.number)",
+        ".order_by(_messages.c.number.desc())",
+    ),
+    "delivery-lease-is-no-lease": SourceMutation(
+        "stored messages",
+        "two servers deliver the messages of one user at the same time",
+        "storage/messages.py",
+        "WHERE stored_message_leases.holder = excluded.holder OR stored_message_leases.ends <= :now",
+        "WHERE stored_message_leases.holder = excluded.holder OR stored_message_leases.ends > :now - 3600",
+    ),
+    "unanswered-message-is-removed": SourceMutation(
+        "stored messages",
+        "a message that a phone has not answered counts as delivered",
+        "server/proxy/events/message_delivery.py",
+        """            self._timed_out(running, row)
+            return""",
+        """            self._remove(running)
+            return""",
+    ),
+    "copies-are-stored-twice": SourceMutation(
+        "stored messages",
+        "a message that its phone sends again is stored a second time",
+        "routing/events/stored_message.py",
+        'request.from_.tag or "", str(request.cseq.number))',
+        'request.from_.tag or "", request.top_via.branch or "")',
+    ),
+    "one-more-than-the-limit": SourceMutation(
+        "stored messages",
+        "a user has one stored message more than the limit",
+        "storage/messages.py",
+        "if count >= limits.per_user or octets + size > limits.octets_per_user:",
+        "if count > limits.per_user or octets + size > limits.octets_per_user:",
+    ),
+    "expired-messages-are-delivered": SourceMutation(
+        "stored messages",
+        "a message is delivered after its Expires",
+        "storage/messages.py",
+        ".where(_messages.c.aor == aor, _messages.c.expires > at, _messages.c.number > after, is_for_it)",
+        ".where(_messages.c.aor == aor, _messages.c.number > after, is_for_it)",
+    ),
+    "nobody-looks-for-left-messages": SourceMutation(
+        "stored messages",
+        "messages of a server that has stopped wait until their user registers again",
+        "server/proxy/events/message_delivery.py",
+        "if not is_tried and self._registrations.is_here(aor):",
+        "if not is_tried and aor in self._next_ones:",
+    ),
+    # The management pool
+    "lower-fencing-is-accepted": SourceMutation(
+        "management pool",
+        "servers accept what an overtaken leader has signed",
+        "server/replication/fencing.py",
+        "if signed.fencing < number:",
+        "if signed.fencing < 0:",
+    ),
+    "fencing-is-not-stored": SourceMutation(
+        "management pool",
+        "a server forgets the highest fencing number at its next start",
+        "server/replication/highest_number.py",
+        '            files.write(self.file, b"%d\\n" % number, files.SECRET)\n',
+        "",
+    ),
+    "two-leaders-of-one-number": SourceMutation(
+        "management pool",
+        "a new leader has the fencing number of the leader before",
+        "database/lease.py",
+        "number = max(state.fencing, self.floor) + 1",
+        "number = max(state.fencing, self.floor)",
+    ),
+    "overtaken-leader-writes": SourceMutation(
+        "management pool",
+        "a leader that was overtaken still writes to the database",
+        "database/lease.py",
+        "if row is None or not self.fencing or (row.holder, row.fencing) != (self.holder, self.fencing):",
+        "if row is None or not self.fencing:",
+    ),
+    "former-leader-keeps-its-links": SourceMutation(
+        "management pool",
+        "a leader that was overtaken keeps its control links",
+        "server/management/pool/leadership.py",
+        "            self._candidate.step_down()\n",
+        "",
+    ),
+    "number-of-a-restored-database": SourceMutation(
+        "management pool",
+        "a leader uses a number of an older database again",
+        "server/management/controller.py",
+        "        management_db.lease.floor = versions.documents.fencing\n",
+        "",
+    ),
+    "new-leader-signs-nothing": SourceMutation(
+        "management pool",
+        "a new leader does not sign the version in force again",
+        "server/management/controller.py",
+        """        if self._offers.fencing < self.management_db.lease.fencing:
+            await self._publish_again()""",
+        """        if self._offers.fencing > self.management_db.lease.fencing:
+            await self._publish_again()""",
+    ),
+    "lease-is-not-renewed": SourceMutation(
+        "management pool",
+        "the leader renews nothing, and loses the lease every few seconds",
+        "database/lease.py",
+        "return bool(db.execute(_lease.update().where(ours, *also).values(until=until)).rowcount)",
+        "return bool(db.execute(_lease.update().where(ours, *also).values(until=_lease.c.until)).rowcount)",
+    ),
+    "follower-stores-nothing": SourceMutation(
+        "management pool",
+        "a management server that follows does not store the version that it puts in force",
+        "server/replication/published_version.py",
+        "        self.documents.keep(kept.jws, loaded)\n",
+        "",
+    ),
+    # Revocation
+    "older-crl-replaces-newer": SourceMutation(
+        "revocation",
+        "an older CRL replaces a newer one",
+        "server/replication/crl_store.py",
+        "    return _is_newer(new, old)\n\n\ndef _readable",
+        "    return True\n\n\ndef _readable",
+    ),
+    "new-version-forgets-revocations": SourceMutation(
+        "revocation",
+        "a pushed revocation is forgotten with the next version",
+        "server/running/revocation_updates.py",
+        "        if self.pushed:\n            loaded.authority.use_crls(loaded.authority.lists.revoking(self.pushed))",
+        "        if not self.pushed:\n            loaded.authority.use_crls(loaded.authority.lists.revoking(self.pushed))",
+    ),
+    "draining-links-are-not-judged": SourceMutation(
+        "revocation",
+        "a link that drains is not closed by a revocation",
+        "transport/pool.py",
+        "link.state not in (LinkState.UP, LinkState.DRAINING)",
+        "link.state is not LinkState.UP",
+    ),
+    "workers-hear-of-no-revocation": SourceMutation(
+        "revocation",
+        "workers are not told of a pushed revocation",
+        "server/running/revocation_updates.py",
+        "            self.follower.revoked(revoked)\n",
+        "            self.follower.revoked(())\n",
+    ),
+    # Workers
+    "new-worker-knows-no-revocation": SourceMutation(
+        "workers",
+        "a worker that is replaced does not know what was pushed before",
+        "server/workers/supervisor.py",
+        "revoked = [[issuer.hex(), serial] for issuer, serial in self._node.revocation.pushed]",
+        "revoked: list[list[object]] = []",
+    ),
+    "links-of-dead-workers-stay": SourceMutation(
+        "workers",
+        "the links of a worker that has ended stay known to the others",
+        "server/proxy/siblings/siblings.py",
+        "            self._end(number)\n",
+        "            pass\n",
+    ),
+    "worker-is-replaced-once": SourceMutation(
+        "workers",
+        "a worker is replaced once, and not again",
+        "server/workers/supervisor.py",
+        "        while slot.process is not None and not self._is_ending:\n",
+        "        if slot.process is not None and not self._is_ending:\n",
+    ),
+    "workers-keep-old-passwords": SourceMutation(
+        "workers",
+        "workers are not told of changed users",
+        "server/running/user_updates.py",
+        "            self.follower.users_changed(document)\n",
+        "            pass\n",
+    ),
+    "new-worker-hears-of-no-links": SourceMutation(
+        "workers",
+        "a worker that joins is not told which links the others have",
+        "server/proxy/siblings/siblings.py",
+        "                channel.send(UP, flow.number, _announced(flow.link, flow))\n",
+        "                _announced(flow.link, flow)\n",
+    ),
+    # Versions of the topology
+    "record-is-written-last": SourceMutation(
+        "topology versions",
+        "a crash between the files of a version and their record stops the next start",
+        "server/replication/document_store.py",
+        "        self._record.write(new_record.replacing(*(file.read_bytes() for file in self._files if file.exists())))\n",
+        "",
+    ),
+    "refused-version-is-not-sent-again": SourceMutation(
+        "topology versions",
+        "a server that has refused a version, for a full disk, never gets it again",
+        "server/management/controller.py",
+        "                    self._notifier.again(name)\n",
+        "                    pass\n",
+    ),
+    "version-below-the-highest": SourceMutation(
+        "topology versions",
+        "a server accepts any version that management sends",
+        "server/replication/document_store.py",
+        "if publication.number <= floor and not self._is_unfinished(jws, publication, in_force):",
+        "if publication.number < 0 and not self._is_unfinished(jws, publication, in_force):",
+    ),
+    # Registrations and the location service
+    "stale-rows-are-used": SourceMutation(
+        "registrations",
+        "the known rows of a user are used although another server has changed them",
+        "server/proxy/registrar/known_bindings.py",
+        "        if self._versions[known.slot] != known.version:\n            return None\n",
+        "",
+    ),
+    "binding-of-a-link-that-closed-meanwhile": SourceMutation(
+        "registrations",
+        "a registration stays whose link closed while the store wrote it",
+        "server/proxy/registrar/registrations.py",
+        "        if flow.closed:\n            self.flow_closed(flow)",
+        "        if not flow.registered:\n            self.flow_closed(flow)",
+    ),
+    "rows-of-an-earlier-process": SourceMutation(
+        "registrations",
+        "the rows of a server that was killed are found after its next start",
+        "storage/location_service/bindings.py",
+        '_DROP_SERVER = "DELETE FROM bindings WHERE server = ? AND incarnation <> ? RETURNING aor"',
+        '_DROP_SERVER = "DELETE FROM bindings WHERE server = ? AND incarnation > ? RETURNING aor"',
+    ),
+    "nobody-restores-rows": SourceMutation(
+        "registrations",
+        "a refresh is answered although its row ends",
+        "server/proxy/registrar/known_bindings.py",
+        "        self._ends.advance(key, row.expires_at)\n",
+        "",
+    ),
+    # Documents of users
+    "gap-in-the-users": SourceMutation(
+        "documents of users",
+        "a change of users is applied although an earlier one is missing",
+        "storage/users/replicated_users.py",
+        "if document_part.since > self.number:",
+        "if document_part.since < 0:",
+    ),
+    "changed-users-are-not-announced": SourceMutation(
+        "documents of users",
+        "after a crash an old password counts until management has sent the users again",
+        "server/replication/stored_users.py",
+        "            self._announce(number, None if anew else _changed_in(parts))\n",
+        "",
+    ),
+    "withheld-users-log-in": SourceMutation(
+        "documents of users",
+        "a user whose change is announced and not stored logs in with what was known before",
+        "storage/users/replicated_users.py",
+        "self._withheld, self._until = possibly_changed, until",
+        "self._withheld, self._until = frozenset(), until",
+    ),
+    "refused-users-count-as-accepted": SourceMutation(
+        "documents of users",
+        "users that a server has refused are not sent again",
+        "distribution/notifier.py",
+        "            subscription.refused_users = True\n",
+        "            subscription.accepted_users = number\n",
+    ),
+    # Relay and transactions
+    "timed-out-branch-is-not-answered": SourceMutation(
+        "transactions",
+        "a request whose branch times out gets no response",
+        "server/proxy/relay.py",
+        "self._perform(sent.proxied, context.timed_out(sent.number) if context is not None else [])",
+        "self._perform(sent.proxied, [])",
+    ),
+    "branches-of-closed-links-stay": SourceMutation(
+        "transactions",
+        "branches on a link that has closed are never forgotten",
+        "server/proxy/relay.py",
+        "            self.client_transactions.drop(self._sent_before.pop())\n",
+        "            self._sent_before.pop()\n",
+    ),
+    "response-of-a-cancel": SourceMutation(
+        "transactions",
+        "the response to a CANCEL is taken for that of its INVITE",
+        "server/proxy/relay.py",
+        "if sent is None or response.cseq.method != sent.request.method:\n            return False\n        sent.responses",
+        "if sent is None:\n            return False\n        sent.responses",
+    ),
+    "refused-calls-get-no-ack": SourceMutation(
+        "transactions",
+        "a refusal of an INVITE is not acknowledged",
+        "server/proxy/relay.py",
+        """        if todo is Do.ACK:
+            sent.flow.link.send(ack_for(sent.request, response).encode())
+        self.client_transactions.responded(sent, given, response.status)""",
+        """        self.client_transactions.responded(sent, given, response.status)""",
+    ),
+    # Dialogs
+    "answer-has-no-token": SourceMutation(
+        "dialogs",
+        "the initiator of a dialog gets no token for it, so that its BYE finds no way",
+        "server/proxy/relay.py",
+        "            self.requests.bind_answer(sent, response)\n",
+        '            response.remove("record-route")\n',
+    ),
+    "ended-calls-stay": SourceMutation(
+        "dialogs",
+        "a call stays in the table after its BYE",
+        "server/proxy/relay.py",
+        "            self.calls.ended(proxied.request.call_id)\n",
+        "            pass\n",
+    ),
+    # Keepalives, outages, takeovers
+    "silent-link-stays": SourceMutation(
+        "outages",
+        "a link whose peer is silent is not closed",
+        "server/proxy/liveness/keepalives.py",
+        "            link.close(SILENT)\n",
+        "            pass\n",
+    ),
+    "one-trial-only": SourceMutation(
+        "outages",
+        "a server that did not answer is tried once, and not again",
+        "server/proxy/liveness/outages.py",
+        "link.peer.accepted or self._was_slow(link)\n            self._try_later(outage)",
+        "link.peer.accepted or self._was_slow(link)",
+    ),
+    "takeover-after-the-first-silence": SourceMutation(
+        "outages",
+        "a pool is taken over as soon as one of its servers does not answer",
+        "server/proxy/liveness/takeovers.py",
+        "        if len(since) != len(outages):\n",
+        "        if not since:\n",
+    ),
+    # Quotas
+    "carried-requests-count-for-ever": SourceMutation(
+        "quotas",
+        "the account of a server keeps what its users' requests have added",
+        "server/quotas/usage.py",
+        "            account = account.within\n\n    def tell",
+        "            account = account.within if branches > 0 else None\n\n    def tell",
+    ),
+    "waiting-messages-count-for-ever": SourceMutation(
+        "quotas",
+        "a message that was given up counts as waiting for ever",
+        "server/proxy/events/message_storing.py",
+        """        self._waiting_of[pending.sender] -= 1
+        if not self._waiting_of[pending.sender]:
+            del self._waiting_of[pending.sender]
+        if pending not in self._pending:
+            return
+""",
+        """        if pending not in self._pending:
+            return
+        self._waiting_of[pending.sender] -= 1
+        if not self._waiting_of[pending.sender]:
+            del self._waiting_of[pending.sender]
+""",
+    ),
+}
