@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.file_error import file_errors
+from sipmesh.pki.files import sync_folder
 
 OWNER_ONLY = 0o600
 LARGEST_SECRET = 1 << 20
@@ -70,7 +71,7 @@ def _draft_of(path: Path, content: bytes) -> Iterator[Path]:
         with file_errors(path):
             _write_durably(draft, content)
             yield draft
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
     finally:
         with suppress(OSError):
             draft.unlink()
@@ -82,15 +83,6 @@ def _write_durably(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Write the folder to the disk, so that the new name is durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _check(path: Path, found: os.stat_result) -> None:

@@ -103,12 +103,15 @@ def _new_password() -> str:
 
 
 def _write_new(file: Path, text: str, mode: int) -> None:
-    """Write a file that does not exist yet; raises `OperatorError` if it does."""
+    """Write a file that does not exist yet; it is on the disk afterwards. Raises `OperatorError` if it exists."""
+    from sipmesh.pki.files import sync_folder
+
     try:
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as opened:
             opened.write(text)
             opened.flush()
             os.fsync(opened.fileno())
+        sync_folder(file.parent)
     except FileExistsError:
         raise OperatorError(f"{file} exists already; name a new file") from None
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.file_error import FileError, file_errors
+from sipmesh.pki.files import sync_folder
 from sipmesh.server.replication.accepted_signer import why_not_trusted
 from sipmesh.storage.framed_log import FramedLog, Frames
 from sipmesh.storage.users.user_document import UserDocument
@@ -152,6 +153,7 @@ class StoredUsers:
         """Take the documents out of use for the next start; a disk without room still renames a file."""
         with suppress(OSError):
             self.file.rename(self._behind)
+            sync_folder(self.file.parent)
 
     def _put_back(self) -> None:
         if self._behind.exists():

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from sipmesh.database.shared import SharedDatabase
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.ca_rotation import CaGenerations
+from sipmesh.pki.files import sync_folder
 from sipmesh.pki.ledger.ledger import MOVED, Ledger
 from sipmesh.storage.backup.vault import ENTROPY_BYTES, Sealing
 from sipmesh.storage.management_db import DATABASE, ManagementDb
@@ -112,6 +113,7 @@ def back_up(document: Path, to: Path, passphrase: str, at: datetime) -> Manifest
             stream.flush()
             os.fsync(stream.fileno())
         Path(beside).rename(to)
+        sync_folder(to.parent)
     finally:
         Path(beside).unlink(missing_ok=True)
     return manifest

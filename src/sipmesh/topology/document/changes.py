@@ -157,6 +157,11 @@ def _replace(file: Path, content: bytes) -> None:
         opened.flush()
         os.fsync(opened.fileno())
     beside.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)  # the name is durable too
+    finally:
+        os.close(folder)
 
 
 def _list(text: str, loc: yaml_tree.Loc, file: Path) -> tuple[object, ...]:
