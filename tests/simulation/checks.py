@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from simulation.faults import LOSE_LINKS
 from simulation.operations import PROMISE_S
-from simulation.organisations import FRONT_ENDS, MANAGED, SPOKEN_FOR
+from simulation.organisations import FRONT_ENDS, MANAGED, MANAGERS, SPOKEN_FOR, WORKERS
 from simulation.phone import MARK
 from simulation.processes import ProcessState
 from sipmesh.server.proxy.registrar.binding_lookups import LOOKUP_S, MOST_READS
 from sipmesh.sip.fields import NameAddr
+from sipmesh.sip.text_cache import short_key
 from sipmesh.transport.link.state import LinkState
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ LEASE_BACK_S: Final = 6.0
 """Within this time after a server has hung, it has renewed its lease, and stored its registrations again."""
 
 DELAY_ANSWERS: Final = LOSE_LINKS | {"deaf_phone"}
-DELAY_DOCUMENTS: Final = LOSE_LINKS | {"slow_store", "fill_disk"}
+DELAY_DOCUMENTS: Final = LOSE_LINKS | {"slow_store", "fill_disk", "database_down", "cut_database", "older_database"}
+REFUSE_STARTS: Final = {"fill_disk", "lock_store", "descriptors", "database_down", "cut_database"}
 
 
 @dataclass
@@ -58,6 +60,7 @@ class Checks:
     def __init__(self, world: World) -> None:
         self.world = world
         self.injected: dict[str, Injected] = {}
+        self.calls: dict[str, float] = {}
 
     def _calm_s(self, kinds: frozenset[str] | None = None) -> float:
         """Return the seconds without a fault of one of *kinds*, or of any kind."""
@@ -80,7 +83,8 @@ class Checks:
         if injected is None:
             self.world.violated("each message has a sender", f"{request!r} with the mark {mark} came to {phone.name}")
             return
-        self._once(phone, injected, request)
+        if request.method != "MESSAGE" or not self.world.stored.arrived(phone, mark):
+            self._once(phone, injected, request)
         self._to_its_addressee(phone, injected, request)
         self._from_its_sender(phone, injected, request)
 
@@ -121,6 +125,8 @@ class Checks:
             return
         if transaction.repeated:  # what was answered at once is over, and its repetition is a new request (timer J)
             return
+        if response.status == 202 and asked.method == "MESSAGE":
+            self.world.stored.accepted(phone, transaction)
         again = [status for status, tag in transaction.finals if response.status >= 300 or tag == response.to.tag]
         if again or (transaction.finals and transaction.method != "INVITE"):
             self.world.violated("no message twice", f"{response.status} after {transaction.finals} at {phone.name}")
@@ -132,10 +138,32 @@ class Checks:
         devices = [other for other in self.world.phones if other.aor == transaction.request.ruri.aor]
         if any(other.up_at > transaction.sent_at or not other.registered_at for other in devices):
             return
-        if not any(status in {200, 401, 407} for status, _ in transaction.finals):
+        if not any(status in {200, 202, 401, 407} for status, _ in transaction.finals):
             self.world.violated(
                 "a message in calm arrives", f"{transaction.mark} to {transaction.request.uri}: {transaction.finals}"
             )
+
+    # Calls
+
+    def call_ended(self, phone: Phone, bye: Transaction, status: int) -> None:
+        """A BYE was answered: the other side has it, and no server keeps the call, unless a fault was at work during the call."""
+        request = bye.request
+        began = self.calls.pop(request.call_id, None)
+        if began is None or self.world.troubled_at(DELAY_ANSWERS) >= began - SLACK_S or phone.up_at > began:
+            return
+        others = [other for other in self.world.phones if other.aor == request.to.aor]
+        if status >= 300 and status not in {401, 407} and all(other.up and other.up_at < began for other in others):
+            self.world.violated("a call can be ended", f"{status} to the BYE of {phone.name} for {request.to.aor}")
+        key = short_key(request.call_id)
+        for server, node in self.world.nodes():
+            if status < 300 and key in node.relay.calls._calls:
+                self.world.violated("an ended call is forgotten", f"{request.call_id} on {server.name}")
+
+    def must_be_acknowledged(self, phone: Phone, sock: object, call_id: str, at: float) -> None:
+        """A phone that has refused an INVITE gets an ACK on the same link (RFC 3261 17.1.1.3)."""
+        calm = self.world.troubled_at(DELAY_ANSWERS) < at - SLACK_S and phone.troubled_at < at - SLACK_S
+        if phone.sock is sock and phone.up and calm and call_id not in phone.acknowledged:
+            self.world.violated("a refusal is acknowledged", f"{call_id} at {phone.name}")
 
     def registered(self, phone: Phone) -> None:
         """A phone has read the 200 to its REGISTER: the registration is visible at once."""
@@ -144,10 +172,12 @@ class Checks:
     # Servers
 
     def could_not_start(self, server: Server, wrong: OperatorError) -> None:
-        """A server could not start: only a full disk, a lock, and a lack of descriptors are reasons."""
+        """A server could not start: only a full disk, a lock, a lack of descriptors and an older state are reasons."""
+        if server.rolled_back:
+            return
         injector = self.world.injector
         active = {fault.kind for fault in injector.active} if injector is not None else set()
-        if not active & {"fill_disk", "lock_store", "descriptors"}:
+        if not active & REFUSE_STARTS:
             problems = "; ".join(f"{problem.file.name}: {problem.reason}" for problem in wrong.problems)
             self.world.violated("a server starts", f"{server.name}: {wrong.message} ({problems})")
 
@@ -178,6 +208,8 @@ class Checks:
             self._gone_are_gone(server, node)
             self._registrations_have_links(server, node)
         self._versions_stay()
+        self.world.stored.each_second()
+        self.world.leaders.each_second()
 
     def _note_trouble(self, phone: Phone) -> None:
         network, server = self.world.network, phone.server
@@ -323,7 +355,7 @@ class Checks:
         for flow in node.flow_table.sessions():
             if flow.users & gone:
                 self.world.violated("a removed user has no link", f"{sorted(flow.users & gone)} on {server.name}")
-        if server.name not in MANAGED and server.name != "mgmt.example.test":
+        if server.name not in (*MANAGED, *MANAGERS):
             return
         for link in _up(node):
             verdict = link.verdict
@@ -341,10 +373,14 @@ class Checks:
         for server in self.world.servers.values():
             if not server.serves:
                 self.world.violated("a server starts", f"{server.name} is down at the end")
+        self.world.stored.at_rest()
+        self.world.leaders.at_rest()
 
     def _sizes(self, server: Server, node: RunningServer) -> Iterator[tuple[str, int, int]]:
         """Name everything that a server keeps, how much there is of it, and how much there may be at rest."""
-        flows, relay, links = node.flow_table.sessions(), node.relay, len(node.reactor.links)
+        flows = [flow for flow in node.flow_table.sessions() if flow.link.is_here]
+        relay, links = node.relay, len(node.reactor.links)
+        others = WORKERS.get(server.name, 0)
         yield "branches that wait", relay.load, 0
         yield "branches that linger", len(relay.client_transactions.lingering), 0
         yield "requests that linger", len(relay.server_transactions.ending), 0
@@ -353,7 +389,11 @@ class Checks:
         yield "refused INVITEs", sum(len(flow.refused) for flow in flows), 40
         yield "flows", len(flows), links
         yield "links", links, 60
-        yield "descriptors", len(server.process.sockets), links + 6  # the revoked application may be in a handshake
+        yield (
+            "descriptors",
+            len(server.process.sockets),
+            links + 6 + 7 * others,
+        )  # the revoked application may be in a handshake
         yield "octets in queues", sum(link.pending_out for link in _up(node)), 0
         yield "octets of accounts", sum(flow.account.octets for flow in flows), 0
         yield "branches of accounts", sum(flow.account.branches for flow in flows), 0
@@ -363,6 +403,10 @@ class Checks:
             node.registrations.count(),
             len([one for one in self.world.phones if one.server == server.name]),
         )
+        yield "messages that wait for the database", sum(node.events.storing._waiting_of.values()), 0
+        fullest = node.accounts.fullest().values()
+        yield "branches of all accounts", sum(account.branches for account in fullest), 0
+        yield "octets of all accounts", sum(account.octets for account in fullest), 0
         yield "dead tasks", len([task for task in server.process.tasks if not task.done()]), 12
 
 

@@ -6,18 +6,27 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from simulation.organisations import DEVICES, MANAGED, SERVERS, USERS
+from simulation.organisations import (
+    DEVICES,
+    FRONT_ENDS,
+    MANAGED,
+    MANAGEMENT,
+    MANAGERS,
+    MESSAGES,
+    SERVERS,
+    USERS,
+    WORKERS,
+)
 from simulation.processes import ProcessState
-from support.managed import MGMT
 from support.network import EDGE, FE1, FE2, FE3, FE4, PARTNER_EDGE, PARTNER_FE, POOL, POOL2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from simulation.world import World
+    from simulation.world import Server, World
 
 WAYS: Final = (
-    *((MGMT, server) for server in (FE1, FE2, FE3, FE4)),
+    *((manager, server) for manager in MANAGERS for server in (FE1, FE2, FE3, FE4)),
     *((FE1, FE2), (FE3, FE4), (FE1, FE3), (FE2, FE4), (FE1, EDGE), (FE2, EDGE), (EDGE, PARTNER_EDGE)),
     (PARTNER_EDGE, PARTNER_FE),
 )
@@ -52,17 +61,25 @@ SERVER_FAULTS: Final = (
     *("kill", "kill_at_write", "power", "hang", "restart"),
     *("step_clock", "jump_clock", "drift", "fill_disk", "slow_store", "descriptors"),
 )
+DATABASE_FAULTS: Final = ("database_down", "cut_database")
 OPERATIONS: Final = ("publish", "publish", "remove_user", "change_password", "revoke")
-ALL_KINDS: Final = (*LINK_FAULTS, *SERVER_FAULTS, "lock_store", "deaf_phone", *OPERATIONS)
+ALL_KINDS: Final = (
+    *(*LINK_FAULTS, *SERVER_FAULTS, *DATABASE_FAULTS, "lock_store", "deaf_phone", *OPERATIONS),
+    *("hang_leader", "outage", "older_state", "older_database", "kill_worker", "hang_worker"),
+)
 
 LOSE_LINKS: Final = frozenset(
     {*LINK_FAULTS, "kill", "kill_at_write", "power", "hang", "restart", "descriptors", "revoke"}
+    | {"outage", "hang_leader", "older_state", "kill_worker", "hang_worker"}
 )
 """What may end a link between servers, or keep it from being opened in time."""
 
 
-ON_REQUEST: Final = frozenset({"jump_clock"})
-"""What is drawn only if somebody asks for it: here the product is known not to keep its promises (docs/simulation.md)."""
+ON_REQUEST: Final = frozenset({"jump_clock", "older_database"})
+"""What is drawn only if somebody asks for it: there the product keeps less of its promises (docs/simulation.md)."""
+
+STOPS_MANAGEMENT: Final = frozenset({"kill", "kill_at_write", "power", "restart", "outage"})
+"""What ends a management server, which cannot start with a database that lacks its last version."""
 
 KINDS: Final = tuple(kind for kind in ALL_KINDS if kind not in ON_REQUEST)
 
@@ -95,12 +112,20 @@ def _draw(chance: random.Random, kind: str, begin: float, end: float) -> Fault:
         if chance.random() < 0.5:
             one, other = other, one
         return Fault(kind, at, lasts_s, one, other, size)
-    if kind == "lock_store":
-        return Fault(kind, at, lasts_s, chance.choice((POOL, POOL2)), "", size)
-    if kind == "deaf_phone":
-        return Fault(kind, at, lasts_s, f"{phone[0]}{phone[1]}", "", size)
-    if kind in OPERATIONS:
-        return Fault(kind, at, 0.0, chance.choice(list(USERS)), "", size)
+    if kind in DATABASE_FAULTS:
+        name = chance.choice((MANAGEMENT, MESSAGES, MESSAGES))
+        host = chance.choice(MANAGERS if name == MANAGEMENT else FRONT_ENDS)
+        return Fault(kind, at, min(lasts_s, 20.0), host, name, size)
+    of_kind: dict[str, Sequence[str]] = {
+        "lock_store": (POOL, POOL2),
+        "deaf_phone": (f"{phone[0]}{phone[1]}",),
+        "older_state": MANAGED,
+        "kill_worker": tuple(WORKERS),
+        "hang_worker": tuple(WORKERS),
+        **dict.fromkeys(OPERATIONS, tuple(USERS)),
+    }
+    if kind in of_kind:
+        return Fault(kind, at, 0.0 if kind in OPERATIONS else lasts_s, chance.choice(of_kind[kind]), "", size)
     if kind == "fill_disk" or (kind == "kill_at_write" and size < 0.8):
         server = chance.choice(MANAGED)
     return Fault(kind, at, lasts_s, server, "", size)
@@ -120,6 +145,8 @@ class Injector:
             self.world.loop.call_at(fault.at, self._begin, fault)
 
     def _begin(self, fault: Fault) -> None:
+        if self.world.operations.is_older and fault.one in MANAGERS and fault.kind in STOPS_MANAGEMENT:
+            return
         self.world.tell("fault", fault.kind, str(fault))
         self.world.troubled(fault.kind)
         self.active[fault] = None
@@ -226,6 +253,96 @@ class Injector:
         store = self.world.store(fault.one)
         store.locks += 1
         return lambda: setattr(store, "locks", store.locks - 1)
+
+    # Workers
+
+    def _worker(self, fault: Fault) -> Server | None:
+        workers = self.world.servers[fault.one].workers
+        return workers[int(len(workers) * fault.size)] if workers else None
+
+    def _kill_worker(self, fault: Fault) -> None:
+        """Let a worker end; its supervisor replaces it."""
+        if (worker := self._worker(fault)) is not None:
+            self.world.kill_worker(worker)
+
+    def _hang_worker(self, fault: Fault) -> Callable[[], None] | None:
+        """Stop a worker; its supervisor kills it after some seconds, unless it goes on before."""
+        worker = self._worker(fault)
+        if worker is None or worker.process.state is not ProcessState.RUNNING:
+            return None
+        process = worker.process
+        process.state = ProcessState.HUNG
+
+        def go_on() -> None:
+            if process.state is ProcessState.HUNG:
+                process.state, process.hung_until = ProcessState.RUNNING, self.world.loop.now
+
+        return go_on
+
+    # Databases
+
+    def _database_down(self, fault: Fault) -> Callable[[], None]:
+        down = self.world.databases.down
+        down.add(fault.other)
+        return lambda: down.discard(fault.other)
+
+    def _cut_database(self, fault: Fault) -> Callable[[], None]:
+        cut = self.world.databases.cut
+        cut.add((fault.one, fault.other))
+        return lambda: cut.discard((fault.one, fault.other))
+
+    def _older_database(self, _fault: Fault) -> Callable[[], None]:
+        """Lose the last transactions of the database of management, as with a standby that was behind."""
+        return self.world.operations.dump()
+
+    # Start orders
+
+    def _hang_leader(self, fault: Fault) -> Callable[[], None]:
+        """Stop the leader of management, and let a command wait there until it goes on: another server leads meanwhile."""
+        leader = self.world.leader
+        name = leader[0].name if leader is not None else fault.one
+        self.world.hang(name)
+        if leader is not None and leader[0].service is not None:
+            self.world.operations.publish_on(leader[0])
+        return lambda: self.world.resume(name)
+
+    def _outage(self, fault: Fault) -> Callable[[], None]:
+        """Several servers end at once, in one of three ways, and are started again in any order."""
+        names = self._chance.sample(SERVERS, 2 + int((len(SERVERS) - 1) * fault.size))
+        if self.world.operations.is_older:
+            names = [name for name in names if name not in MANAGERS]
+        how = (lambda name: self.world.crash(self.world.servers[name].process), self.world.lose_power, self.world.stop)
+        for name in names:
+            how[int(3 * self._chance.random())](name)
+        order = self._chance.sample(names, len(names))
+
+        def begin_again() -> None:
+            for name in order:
+                self.world.loop.call_later(8.0 * self._chance.random(), self._begin_again, name)
+
+        return begin_again
+
+    def _older_state(self, fault: Fault) -> Callable[[], None]:
+        """Put an older state folder back, as from a backup, while the server is off."""
+        folder = self.world.folders.of(fault.one) / "state"
+        content = {
+            file.name: file.read_bytes() for file in folder.iterdir() if file.is_file() and ".db" not in file.name
+        }
+
+        def put_back() -> None:
+            server = self.world.servers[fault.one]
+            self.world.crash(server.process)
+            for file in folder.iterdir():
+                if file.is_file() and ".db" not in file.name:
+                    file.unlink()
+            for name, octets in content.items():
+                (folder / name).write_bytes(octets)
+                (folder / name).chmod(0o600)
+            self.world.disk.forget(folder)
+            server.rolled_back = True
+            self._begin_again(fault.one)
+
+        return put_back
 
     # Phones and operators
 

@@ -66,7 +66,7 @@ class VirtualLocations(MemoryLocations):
 
     def _delay_s(self) -> float:
         process = CURRENT.get()
-        return GATHER_S + (process.slow_s if process is not None else 0.0)
+        return GATHER_S + (process.machine.slow_s if process is not None else 0.0)
 
     def find(self, aor: str, found: Callable[[StoredRows | None], None]) -> None:
         """Read later; a lock holds up no reader."""

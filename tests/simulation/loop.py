@@ -178,7 +178,7 @@ class VirtualLoop:
         if process is None:
             self.call_soon(_carry_out, future, func, args)
         else:
-            process.threads_until = max(process.threads_until, self.now + process.slow_s)
+            process.threads_until = max(process.threads_until, self.now + process.machine.slow_s)
             self.call_at(process.threads_until, _carry_out, future, func, args)
         return future
 

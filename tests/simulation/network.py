@@ -7,7 +7,7 @@ import select
 import socket as real
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from simulation.processes import CURRENT, Process, outside
 
@@ -49,6 +49,15 @@ class Record:
     whole: bool = False
 
 
+@dataclass(eq=False)
+class Port:
+    """A port that is bound: processes that share the socket have a handle each. *is_shared*: other sockets may be bound to it."""
+
+    backlog: deque[VirtualSocket] = field(default_factory=deque)
+    handles: list[VirtualSocket] = field(default_factory=list)
+    is_shared: bool = False
+
+
 class VirtualSocket:
     """One end of a connection, or a listening socket; blocking calls are not possible.
 
@@ -62,8 +71,8 @@ class VirtualSocket:
         self.remote: Address = ("", 0)
         self.peer: VirtualSocket | None = None
         self.inbox: deque[Record] = deque()
-        self.backlog: deque[VirtualSocket] = deque()
-        self.listening = self.connected = self.eof = self.closed = False
+        self.port = Port()
+        self.connected = self.eof = self.closed = False
         self.error = 0
         self.waiting = 0  # octets on the way to our inbox or in it
         self.arrives_at = 0.0  # no later record of our peer may arrive earlier
@@ -81,8 +90,20 @@ class VirtualSocket:
         """Return the descriptor, -1 once closed."""
         return -1 if self.closed else self.number
 
-    def setsockopt(self, *_: Any) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def backlog(self) -> deque[VirtualSocket]:
+        """The connections that nobody has accepted yet."""
+        return self.port.backlog
+
+    def setsockopt(self, _level: int, option: int, _value: int) -> None:
         """Accept every option."""
+        self.port.is_shared = self.port.is_shared or option == real.SO_REUSEPORT
 
     def settimeout(self, _: float) -> None:
         """Accept: nothing blocks."""
@@ -100,14 +121,16 @@ class VirtualSocket:
         """Choose our address; fails for an address of another host, and for a port in use."""
         if self.network.hosts.get(address[0]) not in {self.host, None} or address[0] not in self.network.hosts:
             raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
-        if address in self.network.listeners:
+        if any(not (port.is_shared and self.port.is_shared) for port in self.network.listeners.get(address, ())):
             raise OSError(errno.EADDRINUSE, "Address already in use")
         self.local = address
+        self.port.handles.append(self)
 
     def listen(self, _backlog: int) -> None:
         """Accept connections from now on."""
-        self.listening = True
-        self.network.listeners[self.local] = self
+        ports = self.network.listeners.setdefault(self.local, [])
+        if self.port not in ports:
+            ports.append(self.port)
 
     def accept(self) -> tuple[VirtualSocket, Address]:
         """Return the next connection."""
@@ -149,6 +172,30 @@ class VirtualSocket:
         self.network.post(self, Record("fin" if not self.inbox else "rst"))
         self.discard()
 
+    # Between the processes of a server
+
+    def send(self, data: bytes) -> int:
+        """Send what there is room for."""
+        if self.error or self.peer is None:
+            raise BrokenPipeError
+        count = min(self.room, len(data))
+        if not count:
+            raise BlockingIOError
+        self.put(Record("data", bytes(data[:count])))
+        return count
+
+    def shared_with(self, process: Process) -> VirtualSocket:
+        """Return this socket as *process* has it. A port has both then; our end of a connection is the other process's alone."""
+        theirs = VirtualSocket(self.network, self.host, process)
+        theirs.local, theirs.remote = self.local, self.remote
+        if self.peer is None:
+            theirs.port = self.port
+            self.port.handles.append(theirs)
+            return theirs
+        theirs.inbox, theirs.peer, theirs.connected = self.inbox, self.peer, True
+        self.peer.peer, self.peer, self.connected = theirs, None, False
+        return theirs
+
     # For the TLS engine and for phones
 
     def take(self) -> Record:
@@ -177,15 +224,25 @@ class VirtualSocket:
     def discard(self) -> None:
         """End this socket without a packet, as the end of its process does."""
         self.closed = True
-        if self.listening:
-            self.network.listeners.pop(self.local, None)
-            for waiting in self.backlog:
-                waiting.close()
+        if self in self.port.handles:
+            self.port.handles.remove(self)
+            self._close_port()
         if self.process is not None:
             self.process.sockets.pop(self.number, None)
         if self.epoll is not None:
             self.epoll.unregister(self.number)
         self.network.open.pop(self, None)
+
+    def _close_port(self) -> None:
+        """Close the port with its last handle."""
+        ports = self.network.listeners.get(self.local, [])
+        if self.port.handles or self.port not in ports:
+            return
+        ports.remove(self.port)
+        if not ports:
+            del self.network.listeners[self.local]
+        for waiting in self.backlog:
+            waiting.close()
 
     def break_off(self, error: int) -> None:
         """Let the connection fail here."""
@@ -310,7 +367,7 @@ class Network:
     loop: VirtualLoop
     chance: random.Random
     hosts: dict[str, str] = field(default_factory=dict)
-    listeners: dict[Address, VirtualSocket] = field(default_factory=dict)
+    listeners: dict[Address, list[Port]] = field(default_factory=dict)
     open: dict[VirtualSocket, None] = field(default_factory=dict)
     cut: set[tuple[str, str]] = field(default_factory=set)
     slow: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -336,6 +393,13 @@ class Network:
         process = CURRENT.get()
         assert process is not None, "a socket outside of the servers"
         return VirtualSocket(self, process.name, process)
+
+    def socketpair(self, *_: int) -> tuple[VirtualSocket, VirtualSocket]:
+        """Open two sockets of the current process that are connected with each other."""
+        one, other = self.socket(), self.socket()
+        one.peer, other.peer = other, one
+        one.connected = other.connected = True
+        return one, other
 
     def eventfd(self, *_: int) -> int:
         """Open a descriptor of the current process that is always readable."""
@@ -385,17 +449,19 @@ class Network:
     def _connected(self, sock: VirtualSocket, address: Address) -> None:
         if sock.closed:
             return
-        listener = self.listeners.get(address)
-        if listener is None:
+        ports = self.listeners.get(address)
+        if not ports:
             sock.break_off(errno.ECONNREFUSED)
             return
-        accepted = VirtualSocket(self, listener.host, None)
+        port = ports[0] if len(ports) == 1 else self.chance.choice(ports)
+        accepted = VirtualSocket(self, port.handles[0].host, None)
         accepted.local, accepted.remote = address, sock.local
         accepted.peer, sock.peer = sock, accepted
         accepted.connected = sock.connected = True
         self.open[accepted] = self.open[sock] = None
-        listener.backlog.append(accepted)
-        listener.changed()
+        port.backlog.append(accepted)
+        for handle in list(port.handles):
+            handle.changed()
         sock.changed()
 
     def post(self, sock: VirtualSocket, record: Record) -> None:

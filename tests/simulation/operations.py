@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
 
-from simulation.organisations import BEGAN, USERS
+from simulation.organisations import BEGAN, MANAGEMENT, MANAGERS, USERS
 from sipmesh.demo.organisation import _lines
 from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.pki.authority import EnterpriseCa
@@ -16,10 +16,10 @@ from sipmesh.server.control_socket import ROLE, WHO
 from sipmesh.server.management.publishing.publish import OF_HOST
 from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.users.user_database import Users
-from support.managed import MGMT
 from support.network import BOT, EXAMPLE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from simulation.world import Server, World
@@ -39,37 +39,75 @@ class Operations:
         self.removed: dict[str, float] = {}
         self.locked_out: dict[str, float] = {}
         self.revoked: dict[int, float] = {}
+        self.last_removed: dict[str, float] = {}
+        self.is_older = (
+            False  # the database of management was restored from an older state, and nobody has gone on from it yet
+        )
         self._drafts = 0
 
     # Versions
 
     def publish(self) -> None:
         """Publish a draft that blocks one more domain."""
-        server = self.world.servers[MGMT]
-        if self.world.management is None:
-            return
+        leader = self.world.leader
+        if leader is not None:
+            self.publish_on(leader[0])
+
+    def publish_on(self, server: Server, *, overtake: bool = False) -> None:
+        """Publish on the host of *server*, whether it leads or not; *overtake* goes on from an older database."""
         self._drafts += 1
         blocked = self.world.document["federation"]["blocked"]
         blocked.append(f"evil{self._drafts}.test")
-        (self.world.folders.example / "topology.yaml").write_text("".join(_lines(self.world.document)))
-        self.world.tell("operator", "publishes", f"draft {self._drafts}")
-        self.world.inside(server, self._begin, server)
+        (self.world.folders.of(server.name) / "topology.yaml").write_text("".join(_lines(self.world.document)))
+        self.world.tell("operator", "publishes", f"draft {self._drafts} on {server.name}")
+        self.world.inside(server, self._begin, server, overtake)
 
-    def _begin(self, server: Server) -> None:
-        self.world.watch(self.world.loop.create_task(self._publish(server)))
+    def _begin(self, server: Server, overtake: bool) -> None:  # noqa: FBT001 - called through a context
+        self.world.watch(self.world.loop.create_task(self._publish(server, overtake=overtake)))
 
-    async def _publish(self, server: Server) -> None:
+    async def _publish(self, server: Server, *, overtake: bool) -> None:
         assert server.service is not None
         commands: Any = server.service._control
         try:
             plan = await commands.commands["plan"]({WHO: "ada (1)"})
             asked = {WHO: "ada (1)", ROLE: OF_HOST, "why": "because", "base": plan.base, "digest": plan.digest}
+            asked["overtake"] = overtake
             put = await commands.commands["publish"](asked)
         except OperatorError as wrong:
             self.world.tell("operator", "refused", wrong.message)
             return
         self.acknowledged[put.version] = self.world.loop.now
+        self.is_older = self.is_older and not overtake
         self.world.tell("operator", "published", f"version {put.version}")
+
+    # The database of management
+
+    def dump(self) -> Callable[[], None]:
+        """Keep the state of the database; the returned function brings it back, as a standby that lacks the last commits."""
+        content = self.world.databases.dump(MANAGEMENT)
+        before = dict(self.acknowledged), dict(self.removed), dict(self.locked_out)
+
+        def restore() -> None:
+            if any(not self.world.servers[name].serves for name in MANAGERS):
+                self.world.loop.call_later(1.0, restore)  # one that starts would find another history
+                return
+            self.world.databases.restore(MANAGEMENT, content)
+            self.acknowledged, self.removed, self.locked_out = before
+            self.is_older = True
+            self.world.tell("operator", "restores", "the database of management")
+            self.world.loop.call_later(3.0, self._go_on)
+
+        return restore
+
+    def _go_on(self) -> None:
+        """Go on from an older state of the database, until that succeeds."""
+        if not self.is_older:
+            return
+        leader = self.world.leader
+        if leader is not None:
+            self.publish_on(leader[0], overtake=True)
+        self.world.troubled("older_database")
+        self.world.loop.call_later(3.0, self._go_on)
 
     # Users
 
@@ -77,13 +115,14 @@ class Operations:
         return Users(self._url())
 
     def _url(self) -> str | Path:
-        node = self.world.servers[MGMT].node
-        assert node is not None
-        return node.view.loaded.users_url
+        leader = self.world.leader
+        assert leader is not None
+        assert leader[0].node is not None
+        return leader[0].node.view.loaded.users_url
 
     def remove(self, user: str) -> None:
         """Remove a user; the phones of the user try to log in all the same."""
-        if self.world.management is None:
+        if self.world.management is None or self.is_older:
             return
         aor = f"sip:{user}@{EXAMPLE}"
         users = self._users()
@@ -93,7 +132,7 @@ class Operations:
             return
         finally:
             users.close()
-        self.removed[aor] = self.world.loop.now
+        self.removed[aor] = self.last_removed[aor] = self.world.loop.now
         self.world.tell("operator", "removes", user)
 
     def change_password(self, user: str) -> None:
@@ -102,7 +141,7 @@ class Operations:
 
     def _change_password(self, user: str, password: str) -> None:
         aor = f"sip:{user}@{EXAMPLE}"
-        if self.world.management is None or aor in self.removed:
+        if self.world.management is None or self.is_older or aor in self.removed:
             return
         users = self._users()
         users.set_password(aor, password, ALGORITHMS)
@@ -129,14 +168,24 @@ class Operations:
 
     def revoke(self, server: str = BOT) -> None:
         """Revoke the certificate of a server, as `sipmesh ca revoke` does on the machine of management."""
-        folder = self.world.folders.example
-        [leaf, *_] = x509.load_pem_x509_certificates((folder / "servers" / f"{server}.pem").read_bytes())
-        if leaf.serial_number in self.revoked:
+        leader, file = self.world.leader, self.world.folders.example / "servers" / f"{server}.pem"
+        [leaf, *_] = x509.load_pem_x509_certificates(file.read_bytes())
+        if leader is None or leaf.serial_number in self.revoked:
             return
+        self.world.inside(leader[0], self._revoke, leader[0], leaf.serial_number)
+
+    def _revoke(self, leader: Server, serial: int) -> None:
         at = datetime.fromtimestamp(BEGAN.timestamp() + self.world.loop.now, BEGAN.tzinfo)
-        EnterpriseCa.open(folder / "ca").revoke(leaf.serial_number, Reason.KEY_COMPROMISE, at)
-        self.revoked[leaf.serial_number] = self.world.loop.now
-        self.world.tell("operator", "revokes", server)
+        folder = self.world.folders.of(leader.name)
+        try:
+            EnterpriseCa.open(folder / "ca").revoke(serial, Reason.KEY_COMPROMISE, at)
+        except OperatorError as wrong:
+            self.world.tell("operator", "refused", f"revocation on {leader.name}: {wrong.message}")
+            return
+        self.revoked[serial] = self.world.loop.now
+        self.world.tell("operator", "revokes", f"{serial:x} on {leader.name}")
+        if leader.service is not None:  # as the command does
+            leader.service._look([folder / "ca" / "issuing.crl"])
 
 
 def _user(aor: str) -> str:

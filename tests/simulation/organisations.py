@@ -11,14 +11,20 @@ from typing import Any, Final
 
 from cryptography import x509
 
-from simulation.patches import EPOCH_S, fixed_entropy
+from simulation.databases import Databases
+from simulation.patches import EPOCH_S, machine_at_rest
+from sipmesh.database.shared import FILE, SharedDatabase
 from sipmesh.demo.organisation import Organisation, PoolPlan
+from sipmesh.pki import files
+from sipmesh.server.management.pool.file_replication import FileGiver
+from sipmesh.server.management.pool.joining import join_pool
 from sipmesh.server.management.publishing.offline_publish import publish_first
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.storage.management_db import ManagementDb
+from sipmesh.topology.view import view
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
-from support.managed import MGMT, MGMT_POOL
+from support.managed import MGMT, MGMT2
 from support.network import (
     BOT,
     EDGE,
@@ -38,9 +44,21 @@ from support.network import (
 
 BEGAN: Final = datetime.fromtimestamp(EPOCH_S, UTC)
 MANAGED: Final = (FE1, FE2, FE3, FE4, EDGE)
+WORKERS: Final = {FE3: 2}
+"""How many workers a server has, if it has some."""
+
 FRONT_ENDS: Final = (FE1, FE2, FE3, FE4)
 PARTNERS: Final = (PARTNER_FE, PARTNER_EDGE)
-SERVERS: Final = (MGMT, *MANAGED, *PARTNERS)
+MANAGERS: Final = (MGMT, MGMT2)
+MANAGERS_POOL: Final = "managers.example.test"
+SERVERS: Final = (*MANAGERS, *MANAGED, *PARTNERS)
+MANAGEMENT: Final = "management"
+MESSAGES: Final = "messages"
+"""The databases of the database servers: that of management, with the users, and that of the stored messages."""
+
+PER_USER: Final = 6
+PER_SENDER: Final = 5
+"""How many messages are stored for one user, in all and of one sender."""
 PORTS: Final = {LinkKind.CLIENT: 5061, LinkKind.SERVER: 5062, LinkKind.PARTNER: 5063}
 USERS: Final = {"alice": POOL, "bob": POOL, "carol": POOL, "dora": POOL2, "fred": POOL2, "gina": POOL2}
 DEVICES: Final = (
@@ -57,6 +75,11 @@ def address_of(server: str) -> str:
     return f"10.99.0.{(*SERVERS, BOT).index(server) + 1}"
 
 
+def memory() -> str | None:
+    """Return a folder in memory, where there is one: what is durable is up to the run."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - TemporaryDirectory makes a private folder in it
+
+
 @dataclass
 class Folders:
     """Where the organisations of a run are: *root* is the same path in each run, since documents name paths."""
@@ -66,8 +89,13 @@ class Folders:
 
     @property
     def example(self) -> Path:
-        """The folder of management, which is the folder of the CA."""
+        """The folder of the first management server, in which the organisation was made."""
         return self.root / "run" / "m"
+
+    @property
+    def databases(self) -> Path:
+        """The folder of the database servers."""
+        return self.root / "run" / "databases"
 
     @property
     def partner(self) -> Path:
@@ -78,6 +106,8 @@ class Folders:
         """The folder of a server; managed servers have a machine each."""
         if server == MGMT:
             return self.example
+        if server == MGMT2:
+            return self.root / "run" / "m2"
         return self.partner if server in PARTNERS else self.root / "run" / server.partition(".")[0]
 
     def renew(self) -> None:
@@ -89,19 +119,24 @@ class Folders:
         """Build the model, once."""
         if (self.root / "model").exists():
             return
-        with fixed_entropy(random.Random("model")):
+        databases = Databases(self.databases, BEGAN.timestamp, lambda wall: wall())
+        with machine_at_rest(random.Random("model"), databases):
             example, partner = _example(self.example), _partner(self.partner)
             _introduce(example, partner)
             publish_first(example.file, "ada (1)", "it begins", BEGAN)
-            for server in MANAGED:
+            for server in (*MANAGED, MGMT2):
                 _join(self, server)
+            _join_pool(self)
+        databases.end()
         self.document = example.document
         (self.root / "run").rename(self.root / "model")
 
 
 def _example(folder: Path) -> Organisation:
+    folder.mkdir(parents=True)
+    files.write(folder / FILE, _shared(MGMT).encode(), files.SECRET)
     plans = (
-        PoolPlan(MGMT_POOL, Role.MANAGEMENT, (MGMT,)),
+        PoolPlan(MANAGERS_POOL, Role.MANAGEMENT, MANAGERS),
         PoolPlan(POOL, Role.FRONT_END, (FE1, FE2)),
         PoolPlan(POOL2, Role.FRONT_END, (FE3, FE4)),
         PoolPlan(EDGES, Role.EDGE, (EDGE,), {"next_hop": POOL}),
@@ -109,10 +144,29 @@ def _example(folder: Path) -> Organisation:
     )
     organisation = Organisation.build(folder, EXAMPLE, plans, issued_at=BEGAN)
     organisation.document["sip_domains"] = [EXAMPLE, SPOKEN_FOR]
+    management, messages = (f"postgresql+psycopg://database/{name}" for name in (MANAGEMENT, MESSAGES))
+    organisation.document["storage"] = {"users": management, "management": management, "messages": messages}
+    organisation.document["messages"] = {"per_user": PER_USER, "per_sender": PER_SENDER}
     _finish(organisation)
     for user, pool in USERS.items():
         organisation.add_users(user, pool=pool)
     return organisation
+
+
+def _shared(server: str) -> SharedDatabase:
+    return SharedDatabase(f"postgresql+psycopg://database/{MANAGEMENT}", server)
+
+
+def _join_pool(folders: Folders) -> None:
+    """Let the second management server join the pool, as `sipmesh management join` does; nobody leads then."""
+    leader = ManagementDb(folders.example)
+    leader.lease.must_lead()
+    FileGiver(leader).give(view(DocumentStore(folders.example, MGMT).load(), MGMT))
+    leader.lease.release()
+    leader.close()
+    shutil.copy(folders.example / "topology.yaml", folders.of(MGMT2) / "topology.yaml")
+    if not join_pool(folders.of(MGMT2), _shared(MGMT2)):
+        raise AssertionError(f"{MGMT2} has no CA")
 
 
 def _partner(folder: Path) -> Organisation:
@@ -133,6 +187,8 @@ def _finish(organisation: Organisation) -> None:
         for server in pool["servers"]:
             server["address"] = address_of(server["name"])
             server["machine"] = pool["name"]  # the servers of a pool share a store
+            if server["name"] in WORKERS:
+                server["workers"] = WORKERS[server["name"]]
             server["ports"] = {kind: PORTS[LinkKind(kind)] for kind in server["ports"]}
             organisation.ports[server["name"]] = {LinkKind(kind): port for kind, port in server["ports"].items()}
     organisation.write()

@@ -27,6 +27,7 @@ from simulation.disk import WRITING, Disk
 from simulation.network import Network, VirtualEpoll, VirtualSocket
 from simulation.processes import CURRENT
 from simulation.tls import VirtualTls, ders
+from sipmesh.server.management.pool.lease_renewal import LOOK_EVERY_S, LeaseRenewal
 from sipmesh.topology.document.yaml_tree import parse as _parse
 from sipmesh.transport.link.link import Link
 from sipmesh.transport.tls.contexts import ClientPortContext, MutualContext
@@ -34,6 +35,7 @@ from sipmesh.transport.tls.contexts import ClientPortContext, MutualContext
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from simulation.databases import Databases
     from sipmesh.errors import Problem
     from sipmesh.routing.proxy.locate import DnsQuestion, Srv
     from sipmesh.topology.document.yaml_tree import YamlEntry
@@ -94,34 +96,45 @@ class VirtualDatetime(datetime, metaclass=_ForAll):
 def wall_clock(now: float) -> float:
     """Return the time of the current process's clock, in seconds since 1970, at loop time *now*."""
     process = CURRENT.get()
-    return EPOCH_S + now + (process.offset_s + process.drift * now if process is not None else 0.0)
+    if process is None:
+        return EPOCH_S + now
+    machine = process.machine
+    return EPOCH_S + now + machine.offset_s + machine.drift * now
 
 
 @contextmanager
-def virtual_machine(network: Network, disk: Disk, entropy: random.Random, active: Callable[[], bool]) -> Iterator[None]:
-    """Give the product virtual sockets, clocks, entropy and disks; *active* is false for code outside of the run."""
+def virtual_machine(
+    network: Network, disk: Disk, databases: Databases, entropy: random.Random, active: Callable[[], bool]
+) -> Iterator[None]:
+    """Give the product virtual sockets, clocks, entropy, disks and databases; *active* is false for code outside of the run."""
     Link._numbers = 0
     with ExitStack() as stack:
         for target, name, replacement in [
             *_sockets(network),
-            *_clocks(network, active),
+            *_clocks(lambda: network.loop.now, active),
             *_entropy(entropy, active),
             *_keys(entropy),
             *_files(disk),
-            *_services(),
+            *databases.replacements(),
+            *_services(network),
         ]:
             stack.enter_context(patch.object(target, name, replacement))
         yield
 
 
 @contextmanager
-def fixed_entropy(entropy: random.Random) -> Iterator[None]:
-    """Draw all random bytes from *entropy*, and the keys and the signatures of certificates too.
+def machine_at_rest(entropy: random.Random, databases: Databases) -> Iterator[None]:
+    """Draw all random bytes from *entropy*, and the keys and the signatures of certificates too; the clock stands at `EPOCH_S`.
 
     So the documents of a run have the same length in each process, and the same seed gives the same run.
     """
     with ExitStack() as stack:
-        for target, name, replacement in [*_entropy(entropy, lambda: True), *_keys(entropy)]:
+        for target, name, replacement in [
+            *_clocks(lambda: 0.0, lambda: True),
+            *_entropy(entropy, lambda: True),
+            *_keys(entropy),
+            *databases.replacements(),
+        ]:
             stack.enter_context(patch.object(target, name, replacement))
         yield
 
@@ -171,15 +184,16 @@ def _sockets(network: Network) -> Iterator[Replacement]:
     yield ClientPortContext, "accepted", client_accepted
 
 
-def _clocks(network: Network, active: Callable[[], bool]) -> Iterator[Replacement]:
-    real_time, real_ns = time.time, time.time_ns
+def _clocks(now: Callable[[], float], active: Callable[[], bool]) -> Iterator[Replacement]:
+    real_time, real_ns, real_monotonic = time.time, time.time_ns, time.monotonic
 
     def virtual_time() -> float:
-        return wall_clock(network.loop.now) if active() else real_time()
+        return wall_clock(now()) if active() else real_time()
 
     def virtual_ns() -> int:
-        return int(wall_clock(network.loop.now) * 1_000_000) * 1000 if active() else real_ns()
+        return int(wall_clock(now()) * 1_000_000) * 1000 if active() else real_ns()
 
+    yield time, "monotonic", lambda: now() if active() else real_monotonic()
     yield time, "time", virtual_time
     yield time, "time_ns", virtual_ns
     for name, module in list(sys.modules.items()):
@@ -208,45 +222,48 @@ def _keys(entropy: random.Random) -> Iterator[Replacement]:
 
 
 def _files(disk: Disk) -> Iterator[Replacement]:
-    real_open, real_io_open, real_fsync, real_unlink = os.open, io.open, os.fsync, os.unlink
+    real_open, real_io_open, real_unlink, real_link = os.open, io.open, os.unlink, os.link
 
     def virtual_open(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-        if flags & WRITING:
-            disk.opened(path)
-        return real_open(path, flags, mode, dir_fd=dir_fd)
+        follow = disk.opening(path) if flags & WRITING else None
+        descriptor = real_open(path, flags, mode, dir_fd=dir_fd)
+        if follow is not None:
+            follow()
+        return descriptor
 
     def virtual_io_open(file: Any, mode: str = "r", *args: Any, **keys: Any) -> Any:
-        if set(mode) & set("wax+"):
-            disk.opened(file)
-        return real_io_open(file, mode, *args, **keys)
-
-    def fsync(descriptor: int) -> None:
-        if CURRENT.get() is None:
-            real_fsync(descriptor)
-        else:  # what is durable is the disk's to say: a real fsync would only take time
-            disk.synced(descriptor)
+        follow = disk.opening(file) if set(mode) & set("wax+") else None
+        opened = real_io_open(file, mode, *args, **keys)
+        if follow is not None:
+            follow()
+        return opened
 
     def unlink(path: Any, *, dir_fd: int | None = None) -> None:
-        disk.removed()
+        disk.removing(path)
         real_unlink(path, dir_fd=dir_fd)
+
+    def link(source: Any, target: Any, **keys: Any) -> None:
+        disk.linking(target)
+        real_link(source, target, **keys)
 
     yield os, "open", virtual_open
     yield io, "open", virtual_io_open
-    yield os, "fsync", fsync
+    yield os, "fsync", disk.synced
     yield os, "unlink", unlink
-    for name in ("replace", "rename", "link"):
+    yield os, "link", link
+    for name in ("replace", "rename"):
         yield os, name, _moving(disk, getattr(os, name))
 
 
 def _moving(disk: Disk, really: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     def move(source: Any, target: Any) -> None:
-        disk.moved(source, target)
+        disk.moving(source, target)
         really(source, target)
 
     return move
 
 
-def _services() -> Iterator[Replacement]:
+def _services(network: Network) -> Iterator[Replacement]:
     import sipmesh.server.process.off_loop
     import sipmesh.server.refresh.inotify
     import sipmesh.server.running.link_parts
@@ -257,10 +274,22 @@ def _services() -> Iterator[Replacement]:
     yield sipmesh.server.running.link_parts, "DnsResolver", TableResolver
     yield sipmesh.server.service, "ControlSocket", NoControlSocket
     yield sipmesh.server.refresh.inotify, "INotify", _no_inotify
+    yield LeaseRenewal, "start", _renewing(network)
     yield sipmesh.server.service, "is_answered", lambda _: False
     yield sipmesh.server.running.peer_parts, "trim_heap", lambda: None
     yield sipmesh.server.process.off_loop, "_gently", lambda work: work()
     yield sipmesh.topology.document.yaml_tree, "parse", _parse_once
+
+
+def _renewing(network: Network) -> Callable[[LeaseRenewal], None]:
+    """Let the thread that renews a lease do its work on the loop."""
+
+    def look(renewal: LeaseRenewal) -> None:
+        if not renewal._over.is_set():
+            renewal.look()
+            network.loop.call_later(LOOK_EVERY_S, look, renewal)
+
+    return look
 
 
 @lru_cache(maxsize=256)

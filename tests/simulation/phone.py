@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 MARK: Final = "x-mark"
-EXPIRES_S: Final = 600
+EXPIRES_S: Final = 110
 REFRESH_S: Final = 60.0
 PING_S: Final = 50.0
 PATIENCE_S: Final = 12.0
 """When a caller gives up, and cancels."""
 
 RINGS_S: Final = 6.0
+SILENT: Final = 0.05
+"""How often a phone does not answer an INVITE at all."""
+
+ACKNOWLEDGED_S: Final = 4.0
 HANDSHAKE_S: Final = 8.0
 RETRY_S: Final = 5.0
 MOST_PAUSE_S: Final = 8.0
@@ -82,6 +86,7 @@ class Phone:
         self.reads = True  # False: the phone takes nothing from its socket
         self.pending: dict[str, Transaction] = {}
         self.rings: dict[str, Ringing] = {}
+        self.acknowledged: set[str] = set()
         self._room = Room()
         self._pause = 0.5
         self._attempts = self._cseq = 0
@@ -173,6 +178,16 @@ class Phone:
         self._pause = min(self._pause * 2, MOST_PAUSE_S)
         self._alarm(self._pause * (0.5 + self.world.chance.random()), self.connect)
 
+    def leave(self, seconds: float) -> None:
+        """Stay away for so long."""
+        self.wanted = False
+        self.hang_up("the user leaves")
+        self._alarm(seconds, self._come_back)
+
+    def _come_back(self) -> None:
+        self.wanted = True
+        self.connect()
+
     def _ping(self, sock: VirtualSocket) -> None:
         if self.sock is sock and self.up:
             self._write(b"\r\n\r\n")
@@ -245,6 +260,18 @@ class Phone:
             self._alarm(PATIENCE_S, self._give_up, self.sock, transaction)
         return transaction
 
+    def send_again(self, transaction: Transaction, sock: VirtualSocket) -> None:
+        """Send a request again, in a new transaction."""
+        if self.sock is not sock or not self.up:
+            return
+        again = transaction.request.copy()
+        self.world.stored.repeated.add(transaction.mark)
+        again.replace("via", f"SIP/2.0/TLS {self.name}.invalid;branch=z9hG4bK-{self.world.mark(self)}")
+        copy = Transaction(again, transaction.mark, transaction.sent_at)
+        self.pending[again.top_via.branch or ""] = copy
+        self.world.tell(self.name, "sends again", f"{again.method} {again.uri} {transaction.mark}")
+        self._write(again.encode())
+
     def _give_up(self, sock: VirtualSocket, transaction: Transaction) -> None:
         if self.sock is sock and not transaction.finals:
             self.cancel(transaction)
@@ -280,20 +307,28 @@ class Phone:
             if ring is not None and not ring.answered:
                 ring.answered = ring.cancelled = True
                 self.reply(ring.request, 487)
+        elif request.method == "ACK":
+            self.acknowledged.add(key)
         elif request.method == "INVITE":
-            if request.to.tag is None:
+            if request.to.tag is None and self.world.chance.random() < SILENT and not self.world.is_settling:
+                self.world.tell(self.name, "ignores", f"INVITE {key}")
+            elif request.to.tag is None:
                 self.rings[key] = Ringing(request, self.world.loop.now)
                 self.reply(request, 180)
                 self._alarm(RINGS_S * self.world.chance.random(), self._pick_up, sock, key)
             else:
                 self.reply(request, 200)
-        elif request.method != "ACK":
-            late = self.world.chance.random() < 0.1
+        else:
+            late, chance = self.world.chance.random() < 0.1, self.world.chance.random()
+            if request.method == "MESSAGE" and self.world.stored.ignores(request.first(MARK) or "", chance):
+                return
             self._alarm(2.0 * self.world.chance.random() if late else 0.0, self._reply_on, sock, request)
 
     def _reply_on(self, sock: VirtualSocket, request: Request) -> None:
         if self.sock is sock:
             self.reply(request, 200)
+            if request.method == "MESSAGE":
+                self.world.stored.answered(request.first(MARK) or "")
 
     def _pick_up(self, sock: VirtualSocket, key: str) -> None:
         ring = self.rings.get(key)
@@ -310,6 +345,9 @@ class Phone:
         tag = f"{self.name}-{request.call_id}"[:60]
         self.world.tell(self.name, "answers", f"{status} {request.method} {request.first(MARK) or ''}")
         self._write(respond(request, status, headers=rows, to_tag=tag).encode())
+        if request.method == "INVITE" and status >= 300:
+            now = self.world.loop.now
+            self._alarm(ACKNOWLEDGED_S, self.world.checks.must_be_acknowledged, self, self.sock, request.call_id, now)
 
     def _responded(self, response: Response) -> None:
         if response.cseq.method == "CANCEL":
@@ -327,6 +365,8 @@ class Phone:
             self._prove(transaction, response)
         if response.cseq.method == "INVITE":
             self._acknowledge(transaction, response)
+        elif response.cseq.method == "BYE":
+            self.world.checks.call_ended(self, transaction, response.status)
         elif response.cseq.method == "REGISTER" and response.status == 200:
             self._registered(transaction)
         elif response.cseq.method == "REGISTER" and response.status >= 500:
@@ -372,6 +412,7 @@ class Phone:
             rows += [("to", response.first("to") or ""), ("cseq", f"{invite.cseq.number} ACK")]
             self._write(build_request("ACK", invite.uri, rows, b"").encode())
             return
+        self.world.checks.calls.setdefault(invite.call_id, transaction.sent_at)
         routes = tuple(("route", value) for value in reversed(response.values("record-route")))
         tags = invite.from_.tag or "", response.to.tag or ""
         contact = _uri_of(response)

@@ -31,7 +31,7 @@ class Process:
 
     *crash_in* is the number of disk operations before the process dies at one of them; None for never. *full*: the disk accepts
     no octet. *slow_s*: how long each call in a thread takes. *hung_until* and *threads_until* are loop times: when it went on
-    after it hung, and when its last call in a thread ends.
+    after it hung, and when its last call in a thread ends. A worker has the supervisor for its *parent*, and a *number*.
     """
 
     name: str
@@ -45,11 +45,18 @@ class Process:
     slow_s: float = 0.0
     hung_until: float = -1e9
     threads_until: float = 0.0
+    parent: Process | None = None
+    number: int = 0
     sockets: dict[int, VirtualSocket] = field(default_factory=dict)
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
 
     def __repr__(self) -> str:
         return f"<Process {self.name} {self.state.value}>"
+
+    @property
+    def machine(self) -> Process:
+        """The process that has the faults of the machine: that of the supervisor, for a worker."""
+        return self.parent.machine if self.parent is not None else self
 
     @property
     def alive(self) -> bool:

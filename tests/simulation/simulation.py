@@ -39,8 +39,31 @@ PROFILES: Final[dict[str, Profile]] = {
     "crashes": Profile(FaultSettings(16, ("publish", "power", "kill_at_write", "kill")), (2,)),
     "clocks": Profile(FaultSettings(12, ("step_clock", "jump_clock", "drift", "hang")), (2,)),
     "operators": Profile(FaultSettings(6, ("revoke", "remove_user", "change_password")), (1,)),
+    "calm": Profile(FaultSettings(2, ("publish", "change_password")), (1,)),
+    "pool": Profile(
+        FaultSettings(14, ("hang_leader", "cut_database", "publish", "revoke", "outage", "older_state", "fill_disk")),
+        (1,),
+    ),
+    "workers": Profile(
+        FaultSettings(12, ("kill_worker", "hang_worker", "revoke", "change_password", "publish", "reset", "restart")),
+        (1,),
+    ),
+    "restored": Profile(
+        FaultSettings(8, ("older_database", "publish", "revoke", "hang_leader", "reset", "change_password")), (1,)
+    ),
+    "stores": Profile(
+        FaultSettings(10, ("database_down", "slow_store", "kill", "lock_store", "hang", "restart")), (1,)
+    ),
 }
-"""What the tests run: faults of all kinds, and three kinds of trouble by themselves."""
+"""What the tests run: faults of all kinds, and some kinds of trouble by themselves; with few faults, more must hold at once."""
+
+ROTATED: Final = ("usual", "calm", "pool", "stores", "usual", "crashes", "operators", "restored", "workers")
+"""Whose settings one seed after the other has, if nobody chooses: 1 has those of the second one."""
+
+
+def settings_of(seed: int) -> FaultSettings:
+    """Return the settings of a seed for which nobody has chosen any."""
+    return PROFILES[ROTATED[seed % len(ROTATED)]].settings
 
 
 @dataclass(frozen=True)
@@ -104,6 +127,7 @@ def _run(world: World, faults: list[Fault]) -> None:
     injector.schedule()
     world.loop.call_later(START_S, world.traffic.begin)
     world.run(START_S + FAULTS_S)
+    world.is_settling = True
     world.run(SETTLE_S)
     world.operations.restore()
     world.traffic.calm = True

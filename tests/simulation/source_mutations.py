@@ -8,8 +8,12 @@ that nobody checks.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from simulation.hot_patch import edited
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +26,9 @@ class SourceMutation:
     right: str
     wrong: str
 
-    def apply(self, package: Path) -> None:
-        """Make the edit in a copy of the package; raises ValueError unless the text is there exactly once."""
-        file = package / self.file
-        text = file.read_text()
-        if text.count(self.right) != 1:
-            raise ValueError(f"{self.file} has {text.count(self.right)} times {self.right!r}")
-        file.write_text(text.replace(self.right, self.wrong))
+    def applied(self) -> AbstractContextManager[None]:
+        """Return a context in which the product has the edit; raises ValueError unless the text is there exactly once."""
+        return edited(self.file, self.right, self.wrong)
 
 
 SOURCE_MUTATIONS: Final[dict[str, SourceMutation]] = {

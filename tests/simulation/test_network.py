@@ -139,3 +139,43 @@ def test_a_closed_end_is_read_as_the_end(
     server.close()
     network.loop.run(3.0)
     assert (phone.eof, phone.error) == (True, errno.ECONNRESET if unread else 0)
+
+
+def _pair(network: Network, process: Process) -> tuple[VirtualSocket, VirtualSocket]:
+    one, other = within(process).run(network.socketpair)
+    return one, other
+
+
+def test_a_process_gives_its_end_of_a_pair_to_another(network: Network) -> None:
+    """What is sent comes to the other process, although the first one closes its copy."""
+    supervisor, worker = Process("fe1", ""), Process("fe1", "", number=1)
+    ours, theirs = _pair(network, supervisor)
+    given = theirs.shared_with(worker)
+    theirs.close()
+    assert ours.send(b"order") == 5
+    network.loop.run(1.0)
+    assert given.recv(9) == b"order"
+    network.end_of(worker, silently=False)
+    network.loop.run(2.0)
+    assert ours.recv(9) == b""
+
+
+def test_processes_share_a_port_and_it_stays_while_one_has_it(network: Network) -> None:
+    """Connections that nobody has accepted wait for the next worker; without a handle they are refused."""
+    supervisor, worker = Process("fe1", ""), Process("fe1", "", number=1)
+    held = VirtualSocket(network, "fe1", supervisor)
+    held.bind((network.address_of("fe1"), 5061))
+    held.shared_with(worker).listen(8)
+    network.end_of(worker, silently=False)
+    phone = VirtualSocket(network, "alice", None)
+    network.connect(phone, held.local)
+    network.loop.run(1.0)
+    assert phone.connected
+    second = held.shared_with(Process("fe1", "", number=1))
+    assert second.accept()[1] == phone.local
+    second.close()
+    held.close()
+    refused = VirtualSocket(network, "alice", None)
+    network.connect(refused, held.local)
+    network.loop.run(2.0)
+    assert refused.error == errno.ECONNREFUSED

@@ -32,6 +32,9 @@ class Traffic:
             self._ask_options,
             self._register_anew,
             self._reconnect,
+            self._leave,
+            self._say_again,
+            *([self._write_to_somebody_away] * 4),
         )
 
     def begin(self) -> None:
@@ -89,6 +92,35 @@ class Traffic:
         if not phone.chain and phone.registered_at:
             phone.register(expires_s=0)
             self.world.loop.call_later(4.0, phone.register)
+
+    def _leave(self, phone: Phone, _target: str, draw: float) -> None:
+        """Stay away for a while, with all devices; messages are stored meanwhile."""
+        if not phone.chain and not self.calm and not self.world.is_settling:
+            for device in self.world.phones:
+                if device.aor == phone.aor:
+                    device.leave(2.0 + 25.0 * draw)
+
+    def _somebody_away(self) -> str:
+        """Choose a user without a device that is up; "" if there is none."""
+        here = {phone.aor for phone in self.world.phones if phone.up}
+        away = [aor for aor in sorted({phone.aor for phone in self.world.phones if not phone.chain}) if aor not in here]
+        return self._chance.choice(away) if away else ""
+
+    def _write_to_somebody_away(self, phone: Phone, _target: str, draw: float) -> None:
+        """Send some messages to one user who is away; some expire soon."""
+        target = self._somebody_away()
+        if not target or (phone.aor.endswith(f"@{SPOKEN_FOR}") and target.endswith(PARTNER)):
+            return
+        for _ in range(1 + int(4 * draw)):
+            expires = (("expires", str(3 + int(20 * draw))),) if self._chance.random() < 0.2 else ()
+            phone.request("MESSAGE", target, headers=expires)
+
+    def _say_again(self, phone: Phone, _target: str, _draw: float) -> None:
+        """Send a message to a user who is away, and again in a new transaction, as a phone does that has got no answer."""
+        target = self._somebody_away()
+        sent = phone.request("MESSAGE", target) if target and not target.endswith(PARTNER) else None
+        if sent is not None:
+            self.world.loop.call_later(0.7, phone.send_again, sent, phone.sock)
 
     def _reconnect(self, phone: Phone, _target: str, _draw: float) -> None:
         phone.hang_up("the user moves")

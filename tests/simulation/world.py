@@ -9,6 +9,7 @@ import threading
 import traceback
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 from unittest.mock import patch
 
@@ -16,29 +17,34 @@ import structlog
 
 import sipmesh.server.running.server_stores
 from simulation.checks import Checks
+from simulation.databases import Databases
 from simulation.disk import Disk
+from simulation.leaders import Leaders
 from simulation.locations import PoolStore, VirtualLocations
 from simulation.loop import VirtualLoop
+from simulation.messages import VirtualMessages
 from simulation.network import Network
 from simulation.operations import Operations
-from simulation.organisations import DEVICES, SERVERS, SPOKEN_FOR, USERS, Folders, address_of
-from simulation.patches import TableResolver, virtual_machine
+from simulation.organisations import DEVICES, MANAGERS, MESSAGES, SERVERS, SPOKEN_FOR, USERS, Folders, address_of
+from simulation.patches import TableResolver, virtual_machine, wall_clock
 from simulation.phone import Phone
 from simulation.processes import CURRENT, Process, ProcessState, outside, within
+from simulation.stored import StoredMessages
 from simulation.tls import ders
 from simulation.trace import Trace
 from simulation.traffic import Traffic
+from simulation.workers import VirtualWorker, replacements, workers_of
 from sipmesh.errors import OperatorError
 from sipmesh.routing.proxy.locate import Srv
 from sipmesh.server.management.controller import Controller
 from sipmesh.server.proxy.dispatch import Dispatch
 from sipmesh.server.proxy.login.user_stores import NoLocations
+from sipmesh.server.replication.document_store import DocumentStore
+from sipmesh.server.replication.fencing import HighestFencing
 from sipmesh.server.service import Service
 from sipmesh.sip.message import Request
-from sipmesh.storage.message_queue import MessageQueue
 from sipmesh.transport.tls.contexts import Identity
 from sipmesh.trust.role import Role
-from support.managed import MGMT
 from support.network import (
     BOT,
     EDGE,
@@ -61,21 +67,12 @@ if TYPE_CHECKING:
     from simulation.faults import Injector
     from sipmesh.server.log import Log
     from sipmesh.server.running.running_server import RunningServer
+    from sipmesh.server.worker_service import WorkerService
     from sipmesh.sip.message import Response
     from sipmesh.storage.location_service.locations import Locations
-    from sipmesh.storage.message_queue import StoreFaults
+    from sipmesh.storage.message_queue import MessageQueue
     from sipmesh.topology.view import ServerView
     from sipmesh.transport.link.link import Link
-
-
-class NoMessages(MessageQueue):
-    """Stores nothing: a thread with a database would run at moments that no seed decides."""
-
-    def __init__(self, *_: object) -> None:
-        super().__init__("", lambda call: call())
-
-    def begin(self, faults: StoreFaults) -> None:
-        """Start no thread."""
 
 
 RESTART_S: Final = 2.0
@@ -86,7 +83,8 @@ RESTART_S: Final = 2.0
 class Server:
     """One server over all its runs; *service* and *node* are of the present run, None while it is down.
 
-    *stopping*: the present run was told to stop. *highest* is the newest version that it has had in force. *graveyard* keeps
+    *stopping*: the present run was told to stop. *highest* is the newest version that it has had in force. *rolled_back*: an
+    older state was put into its folder, so that it may refuse to start. *graveyard* keeps
     what dead processes have left until the run is over: the garbage collector would run their handlers at a moment that no seed
     decides.
     """
@@ -98,6 +96,8 @@ class Server:
     task: asyncio.Task[None] | None = None
     stopping: bool = False
     highest: int = 0
+    rolled_back: bool = False
+    workers: list[Server] = field(default_factory=list)
     graveyard: list[object] = field(default_factory=list)
 
     @property
@@ -116,6 +116,9 @@ class World:
         self.loop = VirtualLoop(random.Random(f"{seed} schedule"), self._failed)
         self.network = Network(self.loop, random.Random(f"{seed} network"))
         self.disk = Disk(random.Random(f"{seed} disk"), self.crash)
+        self.databases = Databases(
+            folders.databases, lambda: wall_clock(self.loop.now), lambda wall: float(self.outside(wall)), count(1_000)
+        )
         self.violations: list[str] = []
         self.servers: dict[str, Server] = {}
         self.phones: list[Phone] = []
@@ -123,7 +126,10 @@ class World:
         self.document: dict[str, Any] = {}
         self._troubled_at: dict[str, float] = {}
         self._marks = 0
+        self._virtual: dict[Process, VirtualWorker] = {}
         self.checks, self.traffic, self.operations = Checks(self), Traffic(self), Operations(self)
+        self.stored, self.leaders = StoredMessages(self), Leaders(self)
+        self.is_settling = False
         self.injector: Injector | None = None
         self._stack = ExitStack()
 
@@ -133,13 +139,19 @@ class World:
         self.folders.renew()
         self.document = copy.deepcopy(self.folders.document)
         self._stack.enter_context(
-            virtual_machine(self.network, self.disk, entropy, lambda: threading.get_ident() == me)
+            virtual_machine(self.network, self.disk, self.databases, entropy, lambda: threading.get_ident() == me)
         )
         self._stack.enter_context(patch.object(Dispatch, "arrived", self._told(Dispatch.arrived)))
+        for target, name, replacement in replacements(self):
+            self._stack.enter_context(patch.object(target, name, replacement))
+        self._stack.enter_context(patch.object(HighestFencing, "accept", self.leaders.told(HighestFencing.accept)))
         self._stack.enter_context(
             patch.object(sipmesh.server.running.server_stores, "open_locations", self._open_locations)
         )
-        self._stack.enter_context(patch.object(sipmesh.server.running.server_stores, "open_messages", NoMessages))
+        self._stack.enter_context(
+            patch.object(sipmesh.server.running.server_stores, "open_messages", self._open_messages)
+        )
+        self._stack.callback(self.databases.end)
         for server in (*SERVERS, BOT):
             self.network.name(server, address_of(server))
         TableResolver.records = {
@@ -154,6 +166,10 @@ class World:
             self._bury(server)
             for task in server.process.tasks:
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
+            for worker in server.workers:
+                for task in worker.process.tasks:
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]
+                worker.process.state = ProcessState.DEAD
             server.process.state = ProcessState.DEAD
         self._stack.close()
 
@@ -165,6 +181,13 @@ class World:
         if view.role is not Role.FRONT_END:
             return NoLocations()
         return VirtualLocations(self.store(view.pool.name), self.loop)
+
+    def _open_messages(self, view: ServerView, *_: object) -> MessageQueue:
+        def must_answer() -> None:
+            if self.databases.is_unreachable(MESSAGES):
+                raise OperatorError("the stored messages cannot be used: connection failed")
+
+        return VirtualMessages(view.loaded.messages_url, self.loop, must_answer)
 
     # What happens
 
@@ -234,7 +257,7 @@ class World:
         self.loop.call_soon(self._launch, server, context=within(process))
 
     def _launch(self, server: Server) -> None:
-        service = Service(self.folders.of(server.name) / "topology.yaml", server.name, self._log(server.name))
+        service = Service(self.folders.of(server.name) / "topology.yaml", server.name, self.log_of(server.name))
         server.task = self.loop.create_task(self._serve(server, service))
         self.watch(server.task)
 
@@ -254,7 +277,8 @@ class World:
                 await service.close()
             self.network.end_of(process, silently=False)
             process.state = ProcessState.DEAD
-            self.outside(self.loop.call_later, RESTART_S, self.start, server.name)
+            again = self.rejoin if server.rolled_back else self.start
+            self.outside(self.loop.call_later, RESTART_S, again, server.name)
             return
         server.node = service._node
         service.begin(None)
@@ -290,18 +314,66 @@ class World:
         """Kill a process: its memory is gone. *silently*: no packet tells its peers."""
         if not process.alive:
             return
-        self.tell(process.name, "dies")
-        process.state = ProcessState.DEAD
-        self.network.end_of(process, silently=silently)
-        self.loop.forget(process)
+        self._end_process(process, silently=silently)
         server = self.servers[process.name]
         self.outside(self._bury, server)
         self.troubled("kill")
 
+    def _end_process(self, process: Process, *, silently: bool) -> None:
+        if process.alive:
+            self.tell(process.name, "dies", f"worker {process.number}" if process.number else "")
+            process.state = ProcessState.DEAD
+            self.network.end_of(process, silently=silently)
+            self.loop.forget(process)
+
+    # Workers
+
+    def launch_worker(self, worker: VirtualWorker, service: WorkerService) -> None:
+        """Let a new worker begin; called in its process."""
+        server = self.servers[worker.process.name]
+        made = Server(server.name, worker.process)
+        self._virtual[worker.process] = worker
+        server.workers = [one for one in server.workers if one.process.alive] + [made]
+        made.task = self.loop.create_task(self._work(worker, made, service))
+        self.watch(made.task)
+
+    async def _work(self, worker: VirtualWorker, made: Server, service: WorkerService) -> None:
+        made.service = service
+        try:
+            service.read()
+            service.build()
+            await service.start()
+            made.node = service._node
+            service.begin(None)
+            await service.work()
+        except OperatorError as wrong:
+            self.tell(made.name, "worker fails", str(wrong))
+        finally:
+            made.node = None
+            self.outside(self.end_worker, worker, 0)
+
+    def kill_worker(self, worker: Server) -> None:
+        """Kill a worker, as the kernel does without memory."""
+        self._virtual[worker.process].kill()
+
+    def end_worker(self, worker: VirtualWorker, status: int) -> None:
+        """End the process of a worker."""
+        for server in self.servers.values():
+            for one in [one for one in server.workers if one.process is worker.process]:
+                server.graveyard.append((one.process, one.service, one.node, one.task))
+                server.workers.remove(one)
+        self._end_process(worker.process, silently=False)
+        if worker._supervisor.alive:
+            self.loop.call_soon(worker.end, status, context=within(worker._supervisor))
+        self.troubled("kill")
+
     def lose_power(self, name: str) -> None:
         """Kill a server and its machine: what was not durable is gone."""
+        for worker in self.servers[name].workers:
+            self._end_process(worker.process, silently=True)
         self.crash(self.servers[name].process, silently=True)
-        changed = self.disk.lose_power(self.folders.of(name))
+        folder = self.folders.of(name)
+        changed = self.disk.lose_power(folder) + self.databases.lose_power(folder)
         self.tell(name, "loses power", f"{changed} files")
 
     def _bury(self, server: Server) -> None:
@@ -339,7 +411,7 @@ class World:
             process.state, process.hung_until = ProcessState.RUNNING, self.loop.now
             self.tell(name, "continues")
 
-    def _log(self, name: str) -> Log:
+    def log_of(self, name: str) -> Log:
         def keep(_logger: object, level: str, told: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
             event = str(told.get("event"))
             self.tell(
@@ -352,20 +424,56 @@ class World:
         logger = structlog.wrap_logger(None, processors=[keep], wrapper_class=structlog.stdlib.BoundLogger)
         return cast("Log", logger)
 
+    def controllers(self) -> Iterator[tuple[Server, Controller]]:
+        """The management servers that serve."""
+        for name in MANAGERS:
+            server = self.servers[name]
+            plane = server.service.control_plane if server.serves and server.service is not None else None
+            if isinstance(plane, Controller):
+                yield server, plane
+
+    @property
+    def leader(self) -> tuple[Server, Controller] | None:
+        """The management server that leads, as it says, and has taken over; None if there is none."""
+        leading = (pair for pair in self.controllers() if pair[1].leadership.leads and pair[1].leadership.is_ready)
+        return next(leading, None)
+
     @property
     def management(self) -> Controller | None:
-        """The controller, if management serves."""
-        server = self.servers[MGMT]
-        if not server.serves or server.service is None:
-            return None
-        plane = server.service.control_plane
-        return plane if isinstance(plane, Controller) else None
+        """The controller that leads."""
+        leader = self.leader
+        return leader[1] if leader is not None else None
 
     def nodes(self) -> Iterator[tuple[Server, RunningServer]]:
         """All servers that serve."""
         for server in self.servers.values():
             if server.serves and server.node is not None:
                 yield server, server.node
+            for worker in workers_of(server):
+                if worker.node is not None:
+                    yield worker, worker.node
+
+    @property
+    def wall_s(self) -> float:
+        """The time of an exact wall clock, in seconds since 1970."""
+        return float(self.outside(wall_clock, self.loop.now))
+
+    def rejoin(self, name: str) -> None:
+        """Join a server again with the version of the leader, as `sipmesh join` does, and start it."""
+        leader = self.leader
+        if leader is None:
+            self.loop.call_later(RESTART_S, self.rejoin, name)
+            return
+        folder, documents = self.folders.of(name), DocumentStore(self.folders.of(leader[0].name), leader[0].name)
+        try:
+            DocumentStore(folder, name).begin(documents.document(), list(documents.load().authority.anchors))
+        except OperatorError as wrong:
+            self.tell(name, "cannot join", str(wrong))
+        else:
+            self.tell(name, "joins again")
+            self.leaders.rejoined(name)
+            self.servers[name].rolled_back = False
+        self.start(name)
 
     # Phones
 

@@ -54,6 +54,10 @@ class LeaseRenewal:
 
     def _run(self) -> None:
         while not self._over.wait(LOOK_EVERY_S):
-            if self.is_due(time.monotonic()):
-                with suppress(OperatorError):  # the next claim says so
-                    self._lease.renew()
+            self.look()
+
+    def look(self) -> None:
+        """Renew the lease if a claim is late; any thread may call it."""
+        if self.is_due(time.monotonic()):
+            with suppress(OperatorError):  # the next claim says so
+                self._lease.renew()

@@ -1,0 +1,116 @@
+"""The command that measures the simulator: which wrong edits of the source it finds, by which promise, and at what cost.
+
+``python -m simulation.measure --seconds 600`` makes each edit of `source_mutations`, and runs seed after seed until one breaks a
+promise. It prints a line for each edit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from simulation.organisations import Folders, memory
+from simulation.simulation import PROFILES, simulate
+from simulation.source_mutations import SOURCE_MUTATIONS, SourceMutation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CRASHED: Final = "no exception reaches the loop"
+"""What tells of a fault, but not of a promise that is broken."""
+
+PROFILES_OF: Final = {
+    "stored messages": ("calm", "stores", "usual"),
+    "management pool": ("pool", "restored", "usual"),
+    "revocation": ("operators", "pool", "restored", "workers"),
+    "workers": ("workers",),
+    "topology versions": ("crashes", "pool", "usual"),
+    "registrations": ("calm", "stores", "usual", "crashes"),
+    "documents of users": ("operators", "crashes", "pool", "usual"),
+    "transactions": ("calm", "usual", "stores"),
+    "dialogs": ("calm", "usual"),
+    "outages": ("usual", "stores", "pool"),
+    "quotas": ("calm", "stores", "usual"),
+}
+"""The profiles that are tried for an area, in turn."""
+
+
+@dataclass
+class Found:
+    """What the runs with one edit have shown: the promise that was broken, if one was, and what that took."""
+
+    rule: str = ""
+    what: str = ""
+    seeds: int = 0
+    virtual_s: float = 0.0
+    cpu_s: float = field(default=0.0)
+
+    def __str__(self) -> str:
+        how = f"{self.rule} ({self.what[:100]})" if self.rule else "NOT FOUND"
+        return f"{how}; {self.seeds} seeds, {self.virtual_s:.0f} virtual s, {self.cpu_s:.0f} CPU s"
+
+
+def find(folders: Folders, mutation: SourceMutation, seconds: float) -> Found:
+    """Run seeds with the edit, of the profiles of its area, until a promise is broken or *seconds* of CPU are over."""
+    profiles = [name for name in PROFILES_OF[mutation.area] if name in PROFILES]
+    began, found = time.process_time(), Found()
+    with mutation.applied():
+        while not found.rule and time.process_time() - began < seconds:
+            profile, seed = profiles[found.seeds % len(profiles)], 1 + found.seeds // len(profiles)
+            found.seeds += 1
+            try:
+                result = simulate(folders, seed, settings=PROFILES[profile].settings)
+            except Exception as wrong:  # noqa: BLE001 - the run itself has failed, which is no promise
+                found.rule, found.what = CRASHED, f"{profile} {seed}: {wrong!r}"
+            else:
+                found.virtual_s += result.seconds
+                if result.rule:
+                    found.rule, found.what = result.rule, f"{profile} {seed}: {result.violations[0]}"
+    found.cpu_s = time.process_time() - began
+    return found
+
+
+def _in_a_process(folders: Folders, mutation: SourceMutation, seconds: float) -> Found:
+    """Do so in a process of its own: a fault may leave anything behind."""
+    with tempfile.TemporaryFile() as told:
+        process = os.fork()
+        if not process:
+            status = 1
+            try:
+                told.write(pickle.dumps(find(folders, mutation, seconds)))
+                told.flush()
+                status = 0
+            finally:
+                os._exit(status)
+        _, status = os.waitpid(process, 0)
+        told.seek(0)
+        return pickle.load(told) if status == 0 else Found(CRASHED, "the process has failed")  # noqa: S301 - our own
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print what was found of each edit; return 1 if one was not."""
+    parser = argparse.ArgumentParser(prog="python -m simulation.measure", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="the edits to measure; by default all of them")
+    parser.add_argument("--seconds", type=float, default=600.0, help="of CPU for each edit (%(default)s)")
+    asked = parser.parse_args(arguments)
+    count, names = 0, asked.names or list(SOURCE_MUTATIONS)
+    with tempfile.TemporaryDirectory(prefix="sipmesh-simulation-", dir=memory()) as folder:
+        folders = Folders(Path(folder))
+        folders.build()
+        for name in names:
+            found = _in_a_process(folders, SOURCE_MUTATIONS[name], asked.seconds)
+            count += bool(found.rule)
+            print(f"{name}: {found}", flush=True)
+    print(f"{count} of {len(names)} found")
+    return 0 if count == len(names) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""The stored messages of a run: the product's queue and statements, without a thread, on virtual time."""
+
+from __future__ import annotations
+
+from contextvars import copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from simulation.processes import CURRENT, outside
+from sipmesh.errors import OperatorError
+from sipmesh.storage.message_queue import MOST_IN_BATCH, MessageQueue, Piece
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simulation.loop import VirtualLoop
+    from sipmesh.storage.message_queue import StoreFaults
+    from sipmesh.storage.messages import Work
+
+GATHER_S: Final = 0.005
+
+
+class VirtualMessages(MessageQueue):
+    """Does its work later, in the context of the database: its clock is that of the database, and not that of the server."""
+
+    def __init__(self, url: str, loop: VirtualLoop, must_answer: Callable[[], None]) -> None:
+        ours = copy_context()
+        super().__init__(url, lambda call: loop.call_soon(call, context=ours))
+        self._loop, self._pieces, self._is_open = loop, list[Piece](), False
+        self._must_answer = must_answer
+
+    def begin(self, faults: StoreFaults) -> None:
+        """Take work from now on."""
+        self._faults, self._is_open = faults, True
+
+    def submit(
+        self, work: Work[Any], done: Callable[[Any], None] = lambda _: None, *, only_reads: bool = False
+    ) -> Piece:
+        """See `MessageQueue`."""
+        piece = Piece(work, done, only_reads=only_reads)
+        if self.waiting >= self._most_waiting or not self._is_open:
+            done(None)
+            return piece
+        self.waiting += 1
+        self._pieces.append(piece)
+        if len(self._pieces) == 1:
+            process = CURRENT.get()
+            self._loop.call_later(GATHER_S + (process.machine.slow_s if process is not None else 0.0), self._work)
+        return piece
+
+    def _work(self) -> None:
+        """Do what has come meanwhile in one transaction, or in several."""
+        while self._pieces:
+            batch, self._pieces = self._pieces[:MOST_IN_BATCH], self._pieces[MOST_IN_BATCH:]
+            try:
+                self._must_answer()
+            except OperatorError as wrong:
+                self._failed(wrong)
+                self._post(partial(self._tell, batch, [None] * len(batch)))
+            else:
+                outside().run(self._carry_out, batch)
+
+    def close(self) -> None:
+        """Do what was submitted, and close the database."""
+        if self._is_open:
+            self._work()
+            self._is_open = False
