@@ -11,6 +11,7 @@ from sipmessage import AuthChallenge, AuthCredentials
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.digest import (
+    MAX_FIELDS,
     Algorithm,
     Credentials,
     DigestChallenge,
@@ -21,6 +22,7 @@ from sipmesh.sip.digest import (
     ha1,
     is_digest,
     parse_challenge,
+    realm_of_credentials,
     verify,
 )
 
@@ -260,3 +262,15 @@ def test_expired_nonces_are_forgotten(nonces: Nonces) -> None:
     assert nonces.judge(second, 1, 170.0, LINK) is NonceState.FRESH
     assert repr(nonces).startswith("<Nonces 1 of 3")
     assert nonces.judge(nonces.mint(120.0, b"another!", LINK), 1, 170.0, LINK) is NonceState.FRESH
+
+
+@pytest.mark.parametrize(("more", "is_read"), [(0, True), (1, False)])
+@pytest.mark.parametrize("value", ["1", '"1"', '"\\1"'])
+def test_digest_has_a_bounded_number_of_fields(value: str, more: int, *, is_read: bool) -> None:
+    fields = [f"x{number}={value}" for number in range(MAX_FIELDS - 1 + more)]
+    text = f'Digest realm="example.test",{",".join(fields)}'
+    if is_read:
+        assert realm_of_credentials(text) == "example.test"
+    else:
+        with pytest.raises(RemoteError, match="digest fields"):
+            realm_of_credentials(text)

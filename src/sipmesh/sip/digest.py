@@ -39,6 +39,9 @@ _RULE: Final = "RFC 7616 3.4"
 _SCHEME: Final = "digest"
 _WRITTEN: Final = "Digest "
 """The scheme as nearly every phone writes it."""
+MAX_FIELDS: Final = 32
+"""Fields of one challenge or of credentials. RFC 7616 knows 12, and each one costs as much as a header field."""
+
 _NC_DIGITS: Final = 8
 _COUNTS: Final = [f"{count:08x}" for count in range(64)]
 """The first nonce counts, as they are written: a phone logs in with the first one."""
@@ -333,7 +336,7 @@ def _fields(value: str) -> dict[str, str]:
     """Read the fields of a challenge or of credentials, by their form where no string has an escape."""
     pieces = value.split('"')
     if len(pieces) % 2 == 0 or "\\" in value:
-        return _read_fields(split_list(_without_scheme(value)))
+        return _read_fields(_bounded(split_list(_without_scheme(value))))
     return _form_of(pieces).filled(pieces)
 
 
@@ -350,7 +353,7 @@ class DigestForm:
         self.plain: dict[str, str] = {}
         self.quoted: dict[str, int] = {}
         rest = _without_scheme(text)
-        for item in split_list(rest) if "<" in rest else rest.split(","):
+        for item in _bounded(split_list(rest) if "<" in rest else rest.split(",")):
             name, field = _field(item)
             if name in self.plain or name in self.quoted:
                 raise _broken(name)
@@ -380,6 +383,13 @@ def _form_of(pieces: list[str]) -> DigestForm:
 
 _forms: Final[TextCache[DigestForm]] = TextCache(256)
 _EMPTY: Final = '""'
+
+
+def _bounded(items: list[str]) -> list[str]:
+    """Give *items*, if there are not too many."""
+    if len(items) > MAX_FIELDS:
+        raise RemoteError(f"more than {MAX_FIELDS} digest fields", rule=_RULE)
+    return items
 
 
 def _without_scheme(value: str) -> str:

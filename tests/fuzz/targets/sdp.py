@@ -9,7 +9,7 @@ from fuzz.target import Target, require
 from sipmesh.client.sdp import make_answer, read_media
 from sipmesh.errors import RemoteError
 from sipmesh.routing.media.description import SessionDescription, read_description
-from sipmesh.routing.media.judgement import fault_in
+from sipmesh.routing.media.judgement import Offer, fault_in
 from sipmesh.sip.message import Request, build_request
 from sipmesh.topology.document.media_policy import MediaPolicy
 from support.descriptions import CLEAR, DTLS, OPPORTUNISTIC, SDES, SDP, SESSION
@@ -37,7 +37,7 @@ def _check_judgement(offer: Request) -> None:
     faults = [fault_in(offer, policy) for policy in (ANY, ENCRYPTED, REQUIRED)]
     require(faults[0] is None, "the policy any refuses")
     require(faults[2] is not None or faults[1] is None, "a laxer policy refuses what a stricter allows")
-    for fault in (*faults, fault_in(offer, REQUIRED, SAMPLE)):
+    for fault in (*faults, fault_in(offer, REQUIRED, Offer(SAMPLE))):
         for _, value in fault.headers("fe1.example.test") if fault is not None else ():
             _check_text(value, offer.body)
 

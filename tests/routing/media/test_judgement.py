@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from routing.messages import request, response
-from sipmesh.routing.media.judgement import NEGOTIATES, MediaFault, fault_in
+from sipmesh.routing.media.judgement import NEGOTIATES, MediaFault, Offer, fault_in
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.trust.code import Code
 from support.descriptions import CLEAR, DTLS, KEY, OPPORTUNISTIC, SDES, SDP, SESSION, multipart, put_body, with_body
@@ -79,7 +79,7 @@ def test_answer_in_the_clear_to_an_encrypted_offer_is_refused_where_encryption_i
     ]:
         put_body(answer, body)
         offer = with_body(request(), offered)
-        assert (fault_in(answer, ENCRYPTED, offer) is not None) is refused, (body, offered)
+        assert (fault_in(answer, ENCRYPTED, Offer(offer)) is not None) is refused, (body, offered)
 
 
 def test_answer_in_the_clear_needs_one_description_of_several_that_offers_it() -> None:
@@ -87,7 +87,20 @@ def test_answer_in_the_clear_needs_one_description_of_several_that_offers_it() -
     put_body(answer, CLEAR)
     for other, refused in ((DTLS, True), (CLEAR, False)):
         offer = with_body(request(), multipart((SDP, SDES), (SDP, other)), "multipart/alternative;boundary=b1")
-        assert (fault_in(answer, ENCRYPTED, offer) is not None) is refused
+        assert (fault_in(answer, ENCRYPTED, Offer(offer)) is not None) is refused
+
+
+def test_offer_is_read_once_for_all_answers() -> None:
+    """A callee may answer many times, with many descriptions each: the offer of the caller is read once, also without a body."""
+    asked = with_body(request(), OPPORTUNISTIC)
+    offer = Offer(asked)
+    answer = response(200)
+    put_body(answer, CLEAR)
+    assert fault_in(answer, ENCRYPTED, offer) is None
+    asked.body = b""
+    assert fault_in(answer, ENCRYPTED, offer) is None
+    put_body(answer, CLEAR + VIDEO)
+    assert fault_in(answer, ENCRYPTED, offer) is not None
 
 
 def test_methods_that_agree_on_media() -> None:

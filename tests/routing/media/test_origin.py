@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from routing.messages import BOB, request
-from sipmesh.routing.media.origin import hide_user
+from sipmesh.routing.media.origin import AnonymousBody
 from sipmesh.sip.message import Request
 from support.descriptions import CRYPTO, SDES, SDP, multipart, with_body
 
@@ -20,7 +20,7 @@ def offer(body: bytes, content_type: str = SDP) -> Request:
 def test_user_name_of_the_origin_line_is_replaced() -> None:
     """Nothing else of the description is changed, and Content-Length fits."""
     asked = offer(NAMED)
-    hide_user(asked)
+    AnonymousBody(asked).put_into(asked)
     assert asked.body == SDES
     assert asked.first("content-length") == str(len(SDES))
     assert CRYPTO in asked.body
@@ -29,7 +29,7 @@ def test_user_name_of_the_origin_line_is_replaced() -> None:
 @pytest.mark.parametrize("origin", [b"o= alice ", b"o=alice  ", b"o=alice of sales "])
 def test_user_name_with_blanks_is_replaced(origin: bytes) -> None:
     asked = offer(SDES.replace(b"o=- ", origin))
-    hide_user(asked)
+    AnonymousBody(asked).put_into(asked)
     assert asked.body == SDES
 
 
@@ -38,21 +38,21 @@ def test_lines_that_name_a_person_are_hidden() -> None:
     personal = b"s=Alice calls\r\ni=of sales\r\nu=https://alice.test/\r\ne=alice@alice.test\r\np=+1 555 0100\r\n"
     named = SDES.replace(b"s=-\r\n", personal).replace(CRYPTO, CRYPTO + b"i=microphone of alice\r\n")
     asked = offer(named)
-    hide_user(asked)
+    AnonymousBody(asked).put_into(asked)
     assert asked.body == SDES
     assert asked.first("content-length") == str(len(SDES))
 
 
 def test_word_of_a_signed_body_in_a_parameter_protects_nothing() -> None:
     asked = offer(NAMED, f"{SDP};x=multipart/signed")
-    hide_user(asked)
+    AnonymousBody(asked).put_into(asked)
     assert asked.body == SDES
 
 
 def test_description_in_a_part_is_changed_and_other_parts_are_not() -> None:
     parts = ((SDP, NAMED), ("text/plain", TEXT))
     asked = offer(multipart(*parts), 'multipart/mixed; boundary="b1"')
-    hide_user(asked)
+    AnonymousBody(asked).put_into(asked)
     assert asked.body == multipart((SDP, SDES), ("text/plain", TEXT))
     assert asked.first("content-length") == str(len(asked.body))
 
@@ -70,5 +70,23 @@ def test_description_in_a_part_is_changed_and_other_parts_are_not() -> None:
 )
 def test_other_bodies_stay_as_they_are(body: bytes, content_type: str) -> None:
     asked = offer(body, content_type)
-    hide_user(asked)
+    AnonymousBody(asked).put_into(asked)
     assert asked.body == body
+
+
+def test_body_is_written_once_for_all_copies_of_a_request() -> None:
+    """A request may be forked to ten phones: each has the same octets, and they were made once."""
+    asked = offer(NAMED)
+    body, copies = AnonymousBody(asked), [asked.copy() for _ in range(10)]
+    for copy in copies:
+        body.put_into(copy)
+    assert {id(copy.body) for copy in copies} == {id(copies[0].body)}
+    assert (copies[0].body, asked.body) == (SDES, NAMED)
+
+
+def test_copy_whose_body_was_dropped_gets_none() -> None:
+    asked = offer(NAMED)
+    copy = asked.copy()
+    copy.body = b""
+    AnonymousBody(asked).put_into(copy)
+    assert copy.body == b""

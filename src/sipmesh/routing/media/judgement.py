@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.media.bodies import UNSUPPORTED_TYPE, descriptions_in
@@ -45,17 +45,55 @@ class MediaFault:
         return warning, ("Accept", ACCEPTED_TYPES), ("Accept-Encoding", "identity")
 
 
-Offered = list[list[Protection]]
-"""How the sections of each description in an offer are protected."""
+@final
+class Offer:
+    """The offer of a request, for its answers: read once, and only if an answer has media in the clear. Most have none."""
+
+    __slots__ = ("_clear", "_request")
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._clear: frozenset[int] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Offer of {self._request!r}>"
+
+    def read(self) -> frozenset[int]:
+        """Read the request, which has been judged, unless it was read before: its body may be dropped then.
+
+        Gives the places of the sections that a description in it has in the clear; `NO_OFFER` if it has no description.
+        """
+        if self._clear is None:
+            self._clear = _clear_in(self._request)
+        return self._clear
+
+    def has_in_the_clear(self, at: int) -> bool:
+        """Tell whether the section at the place *at* may be answered in the clear (RFC 3264 section 6.1)."""
+        clear = self.read()
+        return clear is NO_OFFER or at in clear
 
 
-def fault_in(
-    message: Message, policy: MediaPolicy, offer: Request | None = None, offered: Offered | None = None
-) -> MediaFault | None:
+NO_OFFER: Final = frozenset({-1})
+
+
+def _clear_in(request: Request) -> frozenset[int]:
+    try:
+        sessions = [protections_of(read_description(body)) for body in descriptions_in(request)]
+    except RemoteError:
+        return NO_OFFER
+    if not sessions:
+        return NO_OFFER
+    return frozenset([at for sections in sessions for at in _unprotected(sections)])
+
+
+def _unprotected(protections: list[Protection]) -> list[int]:
+    return [at for at, protection in enumerate(protections) if protection.grade in _UNPROTECTED]
+
+
+def fault_in(message: Message, policy: MediaPolicy, offer: Offer | None = None) -> MediaFault | None:
     """Find why *message* may not pass under *policy*; None if it may.
 
-    *offer* is the request of a response. If it has an offer, then the response has the answer to it. *offered* is what
-    `offered_in` has found in it, if its body was dropped since.
+    *offer* is that of the request of a response: if it has a description, then the response has the answer to it.
     """
     if policy is MediaPolicy.ANY:
         return None
@@ -69,7 +107,7 @@ def fault_in(
         protections = protections_of(session)
         fault = _fault_in_session(session, protections, policy)
         if fault is None and offer is not None:
-            fault = _fault_in_answer(session, protections, offer, offered)
+            fault = _fault_in_answer(session, protections, offer)
         if fault is not None:
             return fault
     return None
@@ -90,29 +128,9 @@ def _fault(section: MediaSection, protection: Protection) -> MediaFault:
     return MediaFault(Code.MEDIA_NOT_ENCRYPTED, why, warning=protection.warning)
 
 
-def _fault_in_answer(
-    answer: SessionDescription, protections: list[Protection], offer: Request, known: Offered | None
-) -> MediaFault | None:
-    """Find media in *answer* that are in the clear, although *offer* has none in the clear there (RFC 3264 section 6.1).
-
-    The offer is read only if there are such media: most answers have none.
-    """
-    clear = [at for at, protection in enumerate(protections) if protection.grade in _UNPROTECTED]
-    offered = (offered_in(offer) if known is None else known) if clear else []
-    for at in clear:
-        if offered and not _is_offered_in_the_clear(offered, at):
+def _fault_in_answer(answer: SessionDescription, protections: list[Protection], offer: Offer) -> MediaFault | None:
+    """Find media in *answer* that are in the clear, although *offer* has none in the clear there."""
+    for at in _unprotected(protections):
+        if not offer.has_in_the_clear(at):
             return _fault(answer.media[at], protections[at])
     return None
-
-
-def _is_offered_in_the_clear(offered: Offered, at: int) -> bool:
-    """Tell whether a description of the offer has a section in the clear at the place *at*."""
-    return any(len(sections) > at and sections[at].grade in _UNPROTECTED for sections in offered)
-
-
-def offered_in(offer: Request) -> Offered:
-    """Give the protections in each description of a request, which has been judged; nothing if it has no offer."""
-    try:
-        return [protections_of(read_description(body)) for body in descriptions_in(offer)]
-    except RemoteError:
-        return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.media.bodies import descriptions_in
@@ -18,22 +18,44 @@ _PERSONAL: Final = re.compile(rb"(?<![^\r\n])[iuep]=[^\r\n]*(?:\r\n|[\r\n]|\Z)")
 _SIGNED: Final = "multipart/signed"
 
 
-def hide_user(message: Message) -> None:
-    """Write "-" for user name and session name in each session description (RFC 8866 sections 5.2 and 5.3).
+@final
+class AnonymousBody:
+    """The body of a message without its user, for all copies of the message: it is written once, for the first one."""
+
+    __slots__ = ("_message", "_written")
+
+    def __init__(self, message: Message) -> None:
+        self._message = message
+        self._written: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"<AnonymousBody of {self._message!r}>"
+
+    def put_into(self, copy: Message) -> None:
+        """Write the body into *copy*, unless the body of the message was dropped since."""
+        if not copy.body:
+            return
+        if self._written is None:
+            self._written = without_user(self._message)
+        if self._written is not self._message.body:
+            copy.body = self._written
+            copy.replace("content-length", str(len(self._written)))
+
+
+def without_user(message: Message) -> bytes:
+    """Give the body with "-" for user name and session name in each session description (RFC 8866 sections 5.2 and 5.3).
 
     The lines `i=`, `u=`, `e=` and `p=` are removed. They are the same in all descriptions of a call then, as RFC 3264 section 8
     wants it. A body that is signed, or cannot be read, stays as it is.
     """
-    if not message.body or ascii_lower(message.first("content-type") or "").strip(LWS).startswith(_SIGNED):
-        return
+    body = message.body
+    if not body or ascii_lower(message.first("content-type") or "").strip(LWS).startswith(_SIGNED):
+        return body
     try:
         found = descriptions_in(message)
     except RemoteError:
-        return
-    body = message.body
+        return body
     for description in found:
         hidden = _PERSONAL.sub(b"", _NAME.sub(b"s=-", _USER.sub(b"o=- ", description, count=1), count=1))
         body = body.replace(description, hidden, 1)
-    if body != message.body:
-        message.body = body
-        message.replace("content-length", str(len(body)))
+    return body if body != message.body else message.body

@@ -109,26 +109,45 @@ def _has_other_keys(attributes: list[tuple[str, str]]) -> bool:
 
 
 class Common:
-    """What holds for all sections of a session: its *fault*, its *fingerprints*, and the *mids* and *keys* of its bundle.
+    """What holds for all sections of a session: its *fault*, the *mids* of its bundle, and whether fingerprints hold.
 
-    RFC 8843 section 7.1.3: in a bundle, only the first section has the attributes of the transport.
+    *fingerprints* and *keys* are those of the session, and those of the first section of the bundle (`Fingerprints`). RFC 8843
+    section 7.1.3: in a bundle, only the first section has the attributes of the transport. It is computed once, because a
+    description may have many names, fingerprints and sections, and each against each would be their product.
     """
 
     __slots__ = ("fault", "fingerprints", "keys", "mids")
 
-    def __init__(self, fault: str | None, fingerprints: list[str], mids: list[str], keys: list[str]) -> None:
+    def __init__(self, fault: str | None, fingerprints: Fingerprints, mids: frozenset[str], keys: Fingerprints) -> None:
         self.fault, self.fingerprints, self.mids, self.keys = fault, fingerprints, mids, keys
 
     def __repr__(self) -> str:
         return f"<Common of a session with a bundle of {len(self.mids)} sections>"
 
 
+class Fingerprints(IntEnum):
+    """What a list of fingerprints says."""
+
+    NONE = auto()
+    GOOD = auto()
+    BAD = auto()  # one of them has a hash that may not be used, or no digest
+
+
+def _fingerprints(values: list[str]) -> Fingerprints:
+    for value in values:
+        if not _is_fingerprint(value):
+            return Fingerprints.BAD
+    return Fingerprints.GOOD if values else Fingerprints.NONE
+
+
 def _common_to(session: SessionDescription) -> Common:
     groups = [group.split(" ") for group in session.values("group")]
     bundles = [words for words in groups if words[0] == "BUNDLE"]
     mids = bundles[0][1:] if len(bundles) == 1 else []
-    keys = _keys_of_first(session, mids[:1]) if mids else []
-    return Common(_fault_in_attributes(session.attributes), session.values("fingerprint"), mids, keys)
+    keys = _fingerprints(_keys_of_first(session, mids[:1])) if mids else Fingerprints.NONE
+    named = frozenset(mids) if keys is not Fingerprints.NONE else frozenset()
+    common = _fingerprints(session.values("fingerprint"))
+    return Common(_fault_in_attributes(session.attributes), common, named, keys)
 
 
 def _keys_of_first(session: SessionDescription, first: list[str]) -> list[str]:
@@ -268,10 +287,17 @@ _CHECKS: Final[dict[str, Callable[[str], str | None]]] = {
 
 def _has_fingerprint(section: MediaSection, common: Common) -> bool:
     """Tell whether a fingerprint holds for *section*: its own, that of the session, or that of its bundle."""
-    given = section.values("fingerprint") + common.fingerprints
-    if common.keys and any(mid in common.mids for mid in section.values("mid")):
-        given += common.keys
-    return given != [] and all(_is_fingerprint(value) for value in given)
+    own = _fingerprints(section.values("fingerprint"))
+    if common.mids and not common.mids.isdisjoint(section.values("mid")):
+        return _all_good(own, common.fingerprints, common.keys)
+    return _all_good(own, common.fingerprints, Fingerprints.NONE)
+
+
+def _all_good(own: Fingerprints, of_session: Fingerprints, of_bundle: Fingerprints) -> bool:
+    """Tell whether there is a fingerprint, and none of them is bad."""
+    if own is Fingerprints.BAD or of_session is Fingerprints.BAD or of_bundle is Fingerprints.BAD:
+        return False
+    return own is Fingerprints.GOOD or of_session is Fingerprints.GOOD or of_bundle is Fingerprints.GOOD
 
 
 def _is_fingerprint(value: str) -> bool:

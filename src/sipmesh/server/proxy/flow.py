@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.routing.identity.alias import OwnerOf, nobody
 from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.identity.sender import CarriedLogin, ClientSender, Sender, ServerSender
+from sipmesh.routing.media.origin import AnonymousBody
 from sipmesh.routing.proxy.ringing_calls import RingingCalls
 from sipmesh.server.quotas.usage import NOBODY
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.routing.identity.dialog_token import Begun
-    from sipmesh.routing.media.judgement import Offered
+    from sipmesh.routing.media.judgement import Offer
     from sipmesh.routing.proxy.forwarding import ListenerAddress
     from sipmesh.routing.proxy.received import Mark
     from sipmesh.routing.proxy.response_context import ResponseContext
@@ -191,11 +192,12 @@ class ProxiedRequest:
 
     *identity* is the sender, as it is asserted to the next server. *begun* is the state of the dialog that the request starts,
     once it is known. *account* counts its branches and octets; *size* is the number of octets that are counted for the request
-    itself. *registers* is the user whose REGISTER goes to another pool. *offered* is how the media of an INVITE that was accepted
-    are protected, where its answers are compared with it. *rings*: it is counted among the calls of its link that ring.
+    itself. *registers* is the user whose REGISTER goes to another pool. *offer* is its offer of media, once an answer was compared
+    with it. *rings*: it is counted among the calls of its link that ring.
     """
 
     __slots__ = (
+        "_anonymous",
         "account",
         "begun",
         "came_by",
@@ -204,7 +206,7 @@ class ProxiedRequest:
         "identity",
         "key",
         "loop",
-        "offered",
+        "offer",
         "registers",
         "request",
         "rings",
@@ -219,7 +221,8 @@ class ProxiedRequest:
         self.identity: str | None = None
         self.came_by: ListenerAddress | None = None
         self.begun: Begun | None = None
-        self.offered: Offered | None = None
+        self.offer: Offer | None = None
+        self._anonymous: AnonymousBody | None = None
         self.loop = self.registers = ""
         self.sent: dict[int, SentBranch] = {}
         self.account, self.size = flow.account, 0
@@ -229,6 +232,17 @@ class ProxiedRequest:
     def is_answered(self) -> bool:
         """Whether its sender has the final response."""
         return self.context is not None and self.context.answered
+
+    def anonymous_body(self) -> AnonymousBody:
+        """Give the body without its user, one for all branches."""
+        if self._anonymous is None:
+            self._anonymous = AnonymousBody(self.request)
+        return self._anonymous
+
+    def drop_body(self) -> None:
+        """Free the body: no branch more is sent."""
+        self.request.body = b""
+        self._anonymous = None
 
     @property
     def begins_call(self) -> bool:

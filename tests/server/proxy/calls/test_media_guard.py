@@ -53,7 +53,7 @@ def test_requests(method: str, body: bytes, sender: Sender, target: Target, stat
 def test_provisional_response_to_another_method_is_not_judged() -> None:
     """It is not forwarded (RFC 4320 section 4.1), and no CANCEL could end its branch."""
     update = request("UPDATE", to_tag="2")
-    proxied = SimpleNamespace(request=update, identity=None, flow=flow(ALICES), offered=None, context=None)
+    proxied = SimpleNamespace(request=update, identity=None, flow=flow(ALICES), offer=None, context=None)
     sent: Any = SimpleNamespace(request=update, proxied=proxied, flow=flow(ALICES))
     for status, is_refused in ((183, False), (200, True)):
         came = response(status, method="UPDATE")
@@ -67,7 +67,7 @@ def test_provisional_response_to_another_method_is_not_judged() -> None:
 def test_responses(status: int, to_tag: str, answer: int | None) -> None:
     """A failure has no answer to the offer in it; the body of a 488 says what the phone can do."""
     invite = request("INVITE", to_tag=to_tag)
-    proxied = SimpleNamespace(request=invite, identity=None, flow=flow(ALICES), offered=None, context=None)
+    proxied = SimpleNamespace(request=invite, identity=None, flow=flow(ALICES), offer=None, context=None)
     came = response(status)
     put_body(came, CLEAR)
     for far, expected in ((ALICES, answer), (FROM_PARTNER, None)):

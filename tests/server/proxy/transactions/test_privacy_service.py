@@ -11,6 +11,7 @@ import pytest
 from routing.messages import ALICE, BOB, CONTACT, TOKENS, request, response
 from sipmesh.cli.versions import built
 from sipmesh.routing.identity.dialog_token import owner_hash
+from sipmesh.routing.media.origin import AnonymousBody
 from sipmesh.routing.target import FlowTarget
 from sipmesh.server.proxy.transactions.answerers import Answerers
 from sipmesh.server.proxy.transactions.privacy_service import PrivacyService
@@ -37,7 +38,7 @@ def invite(sender: str = ANONYMOUS, *headers: tuple[str, str]) -> Request:
 def test_sender_who_hides_shows_nothing_but_to_our_own_servers(kind: LinkKind, *, tells: bool) -> None:
     """They need what is removed: the next one of them hides it from phones and partners."""
     copy = invite()
-    SERVICE.hide_sender(copy, OF_CLIENT, ALICE, kind)
+    SERVICE.hide_sender(copy, OF_CLIENT, ALICE, kind, AnonymousBody(copy))
     assert copy.has("user-agent") is tells
     assert CONTACT not in copy.values("contact")[0]
     assert len(copy.items("via")) == 1
@@ -46,27 +47,27 @@ def test_sender_who_hides_shows_nothing_but_to_our_own_servers(kind: LinkKind, *
 def test_sender_who_does_not_hide_keeps_everything() -> None:
     copy = invite(ALICE)
     before = copy.encode()
-    SERVICE.hide_sender(copy, OF_CLIENT, ALICE, LinkKind.CLIENT)
+    SERVICE.hide_sender(copy, OF_CLIENT, ALICE, LinkKind.CLIENT, AnonymousBody(copy))
     assert copy.encode() == before
 
 
 def test_request_without_an_identity_has_no_contact_then() -> None:
     """Nobody could get it back."""
     copy = invite()
-    SERVICE.hide_sender(copy, OF_CLIENT, None, LinkKind.CLIENT)
+    SERVICE.hide_sender(copy, OF_CLIENT, None, LinkKind.CLIENT, AnonymousBody(copy))
     assert not copy.has("contact")
 
 
 def test_contact_that_another_server_has_hidden_stays() -> None:
     copy = invite()
-    SERVICE.hide_sender(copy, OF_SERVER, ALICE, LinkKind.CLIENT)
+    SERVICE.hide_sender(copy, OF_SERVER, ALICE, LinkKind.CLIENT, AnonymousBody(copy))
     assert copy.values("contact") == [f"<{CONTACT}>"]
 
 
 @pytest.mark.parametrize(("owner", "opened"), [(ALICE, True), (BOB, False)])
 def test_hidden_contact_is_opened_for_its_owner_only(owner: str, *, opened: bool) -> None:
     copy = invite()
-    SERVICE.hide_sender(copy, OF_CLIENT, ALICE, LinkKind.CLIENT)
+    SERVICE.hide_sender(copy, OF_CLIENT, ALICE, LinkKind.CLIENT, AnonymousBody(copy))
     back = request("BYE", copy.contacts[0].uri)
     SERVICE.open_contact(back, replace(TO_ALICE, owner=owner_hash(owner)))
     assert (back.uri == CONTACT) is opened
@@ -99,7 +100,7 @@ def test_answer_of_a_link_of_two_users_has_no_contact_where_it_is_not_known_whos
 
 def test_answer_in_a_dialog_with_a_hidden_contact_is_of_the_user_who_can_open_it() -> None:
     copy = invite()
-    SERVICE.hide_sender(copy, OF_CLIENT, ALICE, LinkKind.CLIENT)
+    SERVICE.hide_sender(copy, OF_CLIENT, ALICE, LinkKind.CLIENT, AnonymousBody(copy))
     answer = response(200, ("contact", f"<{CONTACT}>"), ("privacy", "header"))
     SERVICE.hide_answer(sent(inside(copy.contacts[0].uri), BOB, ALICE), answer)
     back = request("BYE", answer.contacts[0].uri)

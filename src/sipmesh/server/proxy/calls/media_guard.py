@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.identity.privacy import is_anonymous
 from sipmesh.routing.identity.sender import ClientSender, ServerSender
-from sipmesh.routing.media.judgement import NEGOTIATES, MediaFault, fault_in, offered_in
+from sipmesh.routing.media.judgement import NEGOTIATES, MediaFault, Offer, fault_in
 from sipmesh.routing.outcome import Answer
 from sipmesh.routing.target import FlowTarget, ServerTarget, Target, server_of
 from sipmesh.topology.document.media_policy import MediaPolicy
@@ -65,7 +65,7 @@ class MediaGuard:
         is_answer = response.status < FIRST_FAILURE and sent.request.method in NEGOTIATES
         if not is_answer or (response.status < FIRST_FINAL and sent.request.method != "INVITE"):
             return None  # a 1xx to another method is not forwarded
-        fault = fault_in(response, self._policy(proxied, sent), proxied.request, proxied.offered)
+        fault = fault_in(response, self._policy(proxied, sent), _offer_of(proxied))
         if fault is None:
             return None
         ends_the_call = response.status >= FIRST_FINAL and proxied.request.to.tag is not None
@@ -77,8 +77,8 @@ class MediaGuard:
         Other policies than `encrypted` do not compare an answer with its offer.
         """
         proxied = sent.proxied
-        if proxied.offered is None and self._policy(proxied, sent) is MediaPolicy.ENCRYPTED:
-            proxied.offered = offered_in(proxied.request)
+        if self._policy(proxied, sent) is MediaPolicy.ENCRYPTED:
+            _offer_of(proxied).read()
 
     def record(self, flow: Flow, request: Request, answer: Answer) -> str:
         """Log a refusal; *flow* is the link of the peer whose message was refused. Returns a Warning."""
@@ -107,6 +107,13 @@ class MediaGuard:
 
     def _answer(self, fault: MediaFault, status: int) -> Answer:
         return Answer(status, headers=fault.headers(self._here), code=fault.code, why=fault.why)
+
+
+def _offer_of(proxied: ProxiedRequest) -> Offer:
+    """Give the offer of a request, one for all of its answers."""
+    if proxied.offer is None:
+        proxied.offer = Offer(proxied.request)
+    return proxied.offer
 
 
 def _partner_of(flow: Flow) -> str | None:

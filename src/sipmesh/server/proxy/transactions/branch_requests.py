@@ -10,6 +10,7 @@ from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, owner_h
 from sipmesh.routing.identity.privacy import hides_identity
 from sipmesh.routing.identity.sender import named_side
 from sipmesh.routing.identity.tokens import Tokens
+from sipmesh.routing.media.origin import AnonymousBody
 from sipmesh.routing.proxy.breadth import set_breadth
 from sipmesh.routing.proxy.forwarding import (
     ListenerAddress,
@@ -65,13 +66,13 @@ class BranchRequests:
 
     def make(self, proxied: ProxiedRequest, target: Target, flow: Flow, branch: str) -> Request:
         """Copy a received request for *target*, to be sent on *flow*. Raises `RemoteError` without a sender."""
-        hidden = hides_identity(proxied.request)
+        hidden = proxied.anonymous_body() if hides_identity(proxied.request) else None
         recorded: tuple[str, ...] = ()
         if proxied.came_by is not None and creates_dialog(proxied.request):
             token = self._recorded_path(proxied.request, target, flow)
             if not token:
                 caller, callee = self._came_from(proxied), self._goes_to(target, flow)
-                secret = hidden or is_to_hidden_user(proxied.request)
+                secret = hidden is not None or is_to_hidden_user(proxied.request)
                 onward = self._tokens.entry_hash(uri_of_entry(proxied.request.items("record-route"), 0))
                 token = self._tokens.dialog(caller, callee, self._begun(proxied), onward, secret=secret)
             recorded = record_routes(proxied.request, token, proxied.came_by, self._listeners[flow.link.port])
@@ -85,7 +86,8 @@ class BranchRequests:
     def make_ack(self, ack: Request, came_on: Flow, target: Target, flow: Flow, identity: str | None) -> Request:
         """Copy the ACK of a 2xx that *identity* has sent on *came_on*; it belongs to no transaction (RFC 3261 17.1.1.3)."""
         via = made_row("via", self._via_forms[flow.link.port].value(self.branches.mint("ack")))
-        return self._copy_onto(flow, ack, target, via, (), came_on, identity, hides_identity(ack))
+        hidden = AnonymousBody(ack) if hides_identity(ack) else None
+        return self._copy_onto(flow, ack, target, via, (), came_on, identity, hidden)
 
     def add_via(self, flow: Flow, request: Request) -> None:
         """Give a request of our own its Via, and the Route of a carried *flow*."""
@@ -102,18 +104,18 @@ class BranchRequests:
         recorded: tuple[str, ...],
         came_on: Flow,
         identity: str | None,
-        hidden: bool,  # noqa: FBT001 - for each request
+        hidden: AnonymousBody | None,
     ) -> Request:
         """Copy a request that *identity* has sent on *came_on*, as the peer of *flow* may see it.
 
-        *hidden*: the sender is hidden from clients (`hides_identity`).
+        *hidden* is the body of a request whose sender is hidden from clients (`hides_identity`).
         """
         kind = flow.link.kind
-        released = released_identity(identity, kind, hidden=hidden)
+        released = released_identity(identity, kind, hidden=hidden is not None)
         copy = branch_copy(request, target, via=via, recorded=recorded, identity=released)
         self._privacy.open_contact(copy, target)
-        if hidden and not is_carried(target):
-            self._privacy.hide_sender(copy, came_on, identity, kind)
+        if hidden is not None and not is_carried(target):
+            self._privacy.hide_sender(copy, came_on, identity, kind, hidden)
         if copy.present & ON_THE_WAY_OUT and copy.method != "REGISTER":  # that goes to the home pool of its user
             self._strip(copy, flow)
         if flow.path:

@@ -15,7 +15,7 @@ from sipmesh.routing.identity.privacy import (
     is_hidden,
 )
 from sipmesh.routing.identity.tokens import Tokens
-from sipmesh.routing.media.origin import hide_user
+from sipmesh.routing.media.origin import AnonymousBody
 from sipmesh.routing.passport.identity_field import MOST_FIELDS, names_nobody
 from sipmesh.routing.proxy.target_set import is_sips
 from sipmesh.routing.registrar.gruu import is_temporary
@@ -48,10 +48,13 @@ class PrivacyService:
             if contact is not None:
                 copy.set_uri(contact)
 
-    def hide_sender(self, copy: Request, came_on: Flow, identity: str | None, kind: LinkKind) -> None:
+    def hide_sender(
+        self, copy: Request, came_on: Flow, identity: str | None, kind: LinkKind, body: AnonymousBody
+    ) -> None:
         """Remove what shows the sender from the copy of a request, for a link of that *kind*, if the sender wants it hidden.
 
-        *came_on* is the link of the request, *identity* its proved sender. The top Via of *copy* is ours, and stays.
+        *came_on* is the link of the request, *identity* its proved sender, and *body* the body of all copies. The top Via of
+        *copy* is ours, and stays.
         """
         if not hides_sender(copy):
             return
@@ -60,7 +63,7 @@ class PrivacyService:
         if kind is not LinkKind.SERVER:
             ours, signed = copy.row(VIA), copy.values("identity") if kind is LinkKind.PARTNER else []
             hide_fields(copy)
-            hide_user(copy)
+            body.put_into(copy)
             copy.prepend("via", ours.value)
             for field in filter(names_nobody, signed[:MOST_FIELDS]):
                 copy.append("identity", field)
@@ -74,7 +77,7 @@ class PrivacyService:
         if asks or hides_user(sent.proxied.request.to):
             self._hide_contact(response, self._answerers.owner_of(sent))
             hide_answer_fields(response)
-            hide_user(response)
+            AnonymousBody(response).put_into(response)
 
     def _hide_contact(self, message: Message, owner: bytes) -> None:
         """Replace Contact by one that only *owner* gets back; an ACK, which has no identity here, needs none.

@@ -91,7 +91,7 @@ class ServerTransactions:
             self.drop(proxied)
             return
         proxied.hold(max(0, proxied.size - len(proxied.request.body)))
-        proxied.request.body = b""
+        proxied.drop_body()
         self.ending.add(proxied, self._clock())
 
     def acknowledged(self, proxied: ProxiedRequest) -> bool:
