@@ -1,7 +1,7 @@
 """The command: fuzz each target for some seconds; keep what breaks a property, and print how to replay it.
 
 ``python -m fuzz --seconds 60 --target framing`` fuzzes one target. ``python -m fuzz --replay FILE --target framing`` runs
-one input.
+one input. ``python -m fuzz --worst --tries 200`` searches for the inputs that cost most for each of their octets.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from fuzz import by_coverage, by_hypothesis
 from fuzz.corpus import inputs_in, save
 from fuzz.target import Target
 from fuzz.targets import TARGETS
+from fuzz.worst.readers import READERS
+from fuzz.worst.report import report
 
 ENGINES = ("atheris", "hypothesis")
 
@@ -23,6 +25,8 @@ ENGINES = ("atheris", "hypothesis")
 def main(arguments: list[str] | None = None) -> int:
     """Return 1 if a property was broken."""
     asked = _parser().parse_args(arguments)
+    if asked.worst:
+        return 0 if report([READERS[name] for name in asked.reader or READERS], asked.tries, asked.seed) else 1
     targets = [TARGETS[name] for name in asked.target or TARGETS]
     if asked.replay:
         return _replay(targets, asked.replay)
@@ -42,6 +46,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--engine", choices=ENGINES, help="by default Atheris where it is installed")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="run one input, and show why it fails")
+    worst = parser.add_argument_group("the worst cost for each octet")
+    worst.add_argument("--worst", action="store_true", help="search for the inputs that cost most for each octet")
+    worst.add_argument("--reader", action="append", choices=READERS, help="search for this one; may be repeated (all)")
+    worst.add_argument(
+        "--tries", type=int, default=200, help="shapes to try for each, beside the simple ones (%(default)s)"
+    )
+    worst.add_argument("--seed", type=int, default=1, help="another one tries others (%(default)s)")
     return parser
 
 

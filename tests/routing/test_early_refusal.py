@@ -133,4 +133,4 @@ def test_choice_of_a_request_that_is_not_plain_stays_for_the_parser() -> None:
     odd = octets("From:", "f:")
     result = refuse_early(octets() + odd + octets(), control, Demand(), CLIENT_METHODS, b"192.0.2.7", b"4711")
     assert (result.refused, result.admitted, result.rest) == (0, 1, octets() + odd + octets())
-    assert [control.refuses_new(Demand()) for _ in range(4)] == [True, False, True, False]
+    assert [control.refuses_new(Demand(), 0) for _ in range(4)] == [True, False, True, False]

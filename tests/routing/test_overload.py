@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import count
 
 import pytest
 
-from sipmesh.routing.overload import GENTLE, GREATEST, Demand, OverloadControl
+from sipmesh.routing.overload import GENTLE, GREATEST, OCTETS_OF_ONE, Demand, OverloadControl
 
 CLOCK = count(1)
 TARGET_S, FOR_S, LIMIT_S = 0.1, 0.5, 0.25
@@ -25,7 +26,7 @@ def hold(held: OverloadControl, age_s: float, since: float, until: float) -> Non
 def refused(held: OverloadControl, of: int = 100) -> tuple[int, int]:
     """How many of *of* new requests, and of those that are refused last, are refused."""
     demand = Demand()
-    return sum(held.refuses_new(demand) for _ in range(of)), sum(held.refuses_last(demand, 0) for _ in range(of))
+    return sum(held.refuses_new(demand, 0) for _ in range(of)), sum(held.refuses_last(demand, 0, 0) for _ in range(of))
 
 
 @pytest.mark.parametrize(("until", "active"), [(1.48, False), (1.5, True)])
@@ -105,7 +106,7 @@ def step(held: OverloadControl, asked: dict[Demand, int]) -> dict[Demand, int]:
     for turn in range(max(asked.values())):
         for demand, wanted in asked.items():
             if turn < wanted:
-                found[demand] += held.refuses_new(demand)
+                found[demand] += held.refuses_new(demand, 0)
     held.measured(LIMIT_S, next(CLOCK))
     held.loss = loss
     return found
@@ -149,7 +150,7 @@ def test_share_of_a_principal_is_that_of_a_step() -> None:
     assert held.fair == 80
     step(held, {flood: 100})
     assert held.fair == 80
-    held.undo_last(flood)
+    held.undo_last(flood, 0)
     assert "in step" in repr(flood)
     hold(held, 0.01, 1e6, 1e6 + 9)
     assert (held.active, held.fair) == (False, 0)
@@ -163,8 +164,8 @@ def test_messages_that_cannot_be_refused_count_as_demand_of_their_sender() -> No
         hold(held, 0.4, 1.0, 6.0)
         for step in range(20):
             for _ in range(strays):
-                held.count(flood)
-            refusals.append(sum(held.refuses_new(modest) for _ in range(5)) if step else 0)
+                held.count(flood, 0)
+            refusals.append(sum(held.refuses_new(modest, 0) for _ in range(5)) if step else 0)
             held.measured(0.4, 7.0 + step)
     assert (sum(refusals[:20]) > 0, sum(refusals[20:])) == (True, 0)
 
@@ -176,8 +177,8 @@ def test_what_a_flood_has_owed_is_not_paid_by_others_when_it_is_over() -> None:
     refusals = []
     for step in range(60):
         for _ in range(1_000 if step < 50 else 0):
-            held.count(flood)
-        refusals.append(sum(held.refuses_new(modest) for _ in range(5)))
+            held.count(flood, 0)
+        refusals.append(sum(held.refuses_new(modest, 0) for _ in range(5)))
         held.measured(0.2 if step < 50 else 0.0, 7.0 + step)
     assert sum(refusals[1:50]) == 0
     assert 0 < sum(refusals[50:]) < 10
@@ -190,5 +191,26 @@ def test_who_asks_for_much_inside_dialogs_is_refused_as_for_new_requests(
     """Without a limit they do not count: a server of ours carries many users."""
     held, demand = overloaded(0.5), Demand()
     held._credit, held.fair = 0.0, 3
-    assert sum(held.refuses_last(demand, most) for _ in range(asked)) == refused_of
+    assert sum(held.refuses_last(demand, 0, most) for _ in range(asked)) == refused_of
     assert demand.asked == (asked if most else 0)
+
+
+def test_large_body_counts_as_many_requests() -> None:
+    """So whoever sends large ones is refused first, although others send as many messages."""
+    held, modest, flood = control(), Demand(), Demand()
+    hold(held, 0.2, 1.0, 6.0)
+    refused = Counter[Demand]()
+    for step in range(60):
+        for _ in range(4):
+            refused[modest] += held.refuses_new(modest, OCTETS_OF_ONE - 1)
+            refused[flood] += held.refuses_new(flood, 32 * OCTETS_OF_ONE)
+        held.measured(0.2, 7.0 + step)
+    assert refused[flood] > 0
+    assert refused[modest] <= 1
+
+
+@pytest.mark.parametrize(("octets", "cost"), [(0, 1), (OCTETS_OF_ONE - 1, 1), (OCTETS_OF_ONE, 2), (131_072, 33)])
+def test_cost_of_a_message_grows_with_its_octets(octets: int, cost: int) -> None:
+    held, demand = control(), Demand()
+    held.count(demand, octets)
+    assert demand.asked == cost

@@ -77,10 +77,10 @@ def refuse_early(
         if end < 0:
             break
         if chunk[at : chunk.find(b" ", at, at + LONGEST_METHOD)] in methods:
-            if control.refuses_new(demand):
+            if control.refuses_new(demand, end - at):
                 answer = unavailable(chunk, at, head_end, host, port)
                 if answer is None:
-                    control.undo_last(demand)
+                    control.undo_last(demand, end - at)
                     break
                 answers.append(answer)
                 if kept_from < at:

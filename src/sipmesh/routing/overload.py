@@ -36,17 +36,22 @@ LEAST_FOR_ALL: Final = 0.1
 """The least part of the requests that goes to the fair shares, however great the loss is."""
 
 
+OCTETS_OF_ONE: Final = 4_096
+"""A message counts as one request more for each so many octets: with a large body it costs as much as many."""
+
+
 class Demand:
     """How many new requests one principal has *asked* for in the *step* of that number, while there is overload.
 
     Each other message that costs as much counts as one of them: an ACK or a response without a transaction, a CANCEL, a
-    retransmission, a request of a dialog.
+    retransmission, a request of a dialog. *cpu_s* is the CPU time that it has had lately, until *cpu_at* (`CpuShares`).
     """
 
-    __slots__ = ("asked", "step")
+    __slots__ = ("asked", "cpu_at", "cpu_s", "step")
 
     def __init__(self) -> None:
         self.asked = self.step = 0
+        self.cpu_s = self.cpu_at = 0.0
 
     def __repr__(self) -> str:
         return f"<Demand of {self.asked} requests in step {self.step}>"
@@ -177,12 +182,12 @@ class OverloadControl:
         if self.active:
             self._end(now)
 
-    def refuses_new(self, demand: Demand) -> bool:
-        """Tell whether the next new request outside a dialog, of the principal with that *demand*, is refused.
+    def refuses_new(self, demand: Demand, octets: int) -> bool:
+        """Tell whether the next new request of *octets* outside a dialog, of the principal with that *demand*, is refused.
 
         The fair share of a principal is admitted, and others owe the refusal, up to what one step refuses.
         """
-        self.count(demand)
+        self.count(demand, octets)
         return self._owes_refusal(demand)
 
     def _owes_refusal(self, demand: Demand) -> bool:
@@ -192,28 +197,30 @@ class OverloadControl:
         self._credit -= 1.0
         return True
 
-    def count(self, demand: Demand) -> None:
+    def count(self, demand: Demand, octets: int) -> None:
         """Count a message of the principal with that *demand*: a new request, or another message that costs as much."""
+        cost = 1 + octets // OCTETS_OF_ONE
         if demand.step != self._step:
             demand.step, demand.asked = self._step, 0
             self._principals += 1
-        demand.asked += 1
-        self._asked += 1
+        demand.asked += cost
+        self._asked += cost
 
-    def undo_last(self, demand: Demand) -> None:
+    def undo_last(self, demand: Demand, octets: int) -> None:
         """Take back the last True of `refuses_new`, as if it had not been asked: the next question gets the same answer."""
+        cost = 1 + octets // OCTETS_OF_ONE
         self._credit += 1.0 - min(self.loss, 1.0)
-        self._asked -= 1
-        demand.asked -= 1
+        self._asked -= cost
+        demand.asked -= cost
 
-    def refuses_last(self, demand: Demand, most: int) -> bool:
+    def refuses_last(self, demand: Demand, octets: int, most: int) -> bool:
         """Tell whether the next REGISTER, or request of a known dialog, of the principal with that *demand* is refused.
 
         A principal that asks for more than *most* in one step, and for more than its fair share, is refused as if the request was
         new: otherwise whoever has one call could flood it. Without *most* (0), the request does not count.
         """
         if most:
-            self.count(demand)
+            self.count(demand, octets)
             if demand.asked > max(self.fair, most):
                 return self._owes_refusal(demand)
         if self.loss <= 1.0:

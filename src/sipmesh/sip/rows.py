@@ -67,6 +67,9 @@ _LISTS: Final[i64] = bits_of(
 _NOT_KEPT: Final[i64] = bits_of("via", "authorization", "proxy-authorization")
 _LONGEST_KEPT: Final = 256
 _MOST_KEPT: Final = 4096
+_MOST_KEPT_OF_ONE: Final = 256
+"""Rows of one header that are cached: one message with thousands must not displace those of all others."""
+
 _HOLDS_ADDRESSES: Final[i64] = bits_of("contact", "p-asserted-identity", "path", "record-route", "route")
 _MOST_COMMAS_KEPT: Final = 8
 _VIA_BEGINS: Final = "Via: "
@@ -235,7 +238,7 @@ def rows_of(lines: list[str], start: int = 0, top: Row | None = None) -> list[Ro
         elif rows and _continues(line):
             return rows_of(_unfolded(lines[start:]))
         else:
-            row = _new_row(line)
+            row = _new_row(line, is_kept=len(rows) < _MOST_KEPT_OF_ONE)
         rows.append(row)
     return rows
 
@@ -333,14 +336,14 @@ def _one_line(parts: list[str]) -> str:
     return " ".join([part for part in [parts[0].rstrip(LWS), *[more.strip(LWS) for more in parts[1:]]] if part])
 
 
-def _new_row(line: str) -> Row:
+def _new_row(line: str, *, is_kept: bool) -> Row:
     if line.startswith(_CALL_ID_BEGINS):
         row = _row_of_its_own(line, _CALL_ID_BEGINS, "call-id", CALL_ID)
-        return _kept.keep(line, row) if len(line) <= _LONGEST_KEPT else row
+        return _kept.keep(line, row) if is_kept and len(line) <= _LONGEST_KEPT else row
     name, bit = name_of(line)
     numbered = _numbered(line, name, bit) if bit & _NUMBERED else None
     row = _plain_row(line, name, bit) if numbered is None else numbered
-    if _may_keep(line, bit):
+    if is_kept and _may_keep(line, bit):
         _kept.keep(line, row)
     return row
 

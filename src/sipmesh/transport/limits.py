@@ -51,6 +51,9 @@ class Limits:
     farewells: int = _limit(128, "a refused peer that stays connected occupies a descriptor")
     accept_pause_s: float = _limit(0.5, "without free descriptors accept fails at once, again and again")
     events_per_turn: int = _limit(256, "timers, DNS and the control socket run between two turns")
+    turn_s: float = _limit(
+        0.02, "what is ready after this waits for the next turn: timers, revocations and other processes have theirs"
+    )
     turn_bytes_client: int = _limit(8_192, "one busy link must not keep the others waiting")
     turn_bytes_server: int = _limit(
         131_072, "the same for a link of a server, which brings the responses to the requests of many clients"

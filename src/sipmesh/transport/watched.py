@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import select
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import mypyc_attr
+
+if TYPE_CHECKING:
+    from sipmesh.routing.overload import Demand
 
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
@@ -27,6 +30,10 @@ class Watched:
     def greeting(self) -> bool:
         """Whether events are handshake steps."""
         return False
+
+    def principal(self) -> Demand | None:
+        """Give what the principal asks for whom this serves; None for a server of ours, and for what serves all."""
+        return None
 
     def ready(self, mask: int) -> None:
         """Act on epoll's *mask*."""

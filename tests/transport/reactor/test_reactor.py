@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sipmesh.cli.versions import built
+from sipmesh.routing.overload import Demand
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.link.state import LinkState
 from sipmesh.transport.reactor.reactor import Reactor
@@ -352,3 +355,121 @@ def fail() -> None:
 def fail_over_bad(_link: Link, message: Request | Response) -> None:
     if message.body == b"bad":
         raise ZeroDivisionError
+
+
+class Slow(Watched):
+    """A descriptor that is always ready, of a principal, and takes as long as a clock says that is turned here."""
+
+    def __init__(self, reactor: Reactor, clock: TurnedClock, takes_s: float, order: list[Slow]) -> None:
+        self.generation = 0
+        self.demand = Demand()
+        self._reactor, self._clock, self._takes_s, self._order = reactor, clock, takes_s, order
+        self.ours, self.theirs = socket.socketpair()
+        self.theirs.sendall(b"x")
+        reactor.watch(self.ours.fileno(), self)
+
+    def principal(self) -> Demand:
+        return self.demand
+
+    def ready(self, _mask: int) -> None:
+        self._clock.now += self._takes_s
+        self._order.append(self)
+
+    def close(self) -> None:
+        self._reactor.unwatch(self.ours.fileno())
+        self.ours.close()
+        self.theirs.close()
+
+
+class TurnedClock:
+    """Gives the time that the objects of a test say it is."""
+
+    def __init__(self) -> None:
+        self.now = 1.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(name="clock")
+def _clock() -> TurnedClock:
+    return TurnedClock()
+
+
+def clocked(clock: TurnedClock) -> Reactor:
+    reactor = Reactor(asyncio.get_running_loop())
+    reactor._clock = clock
+    return reactor
+
+
+@pytest.mark.skipif(built() == "compiled", reason="the clock of a compiled reactor is not ours")
+@pytest.mark.parametrize(("takes_s", "each_turn"), [(0.0001, 6), (0.009, 3), (0.02, 2), (0.021, 1), (5.0, 1)])
+@on_loop
+async def test_turn_ends_after_its_time_whatever_is_ready_and_the_next_one_goes_on_there(
+    clock: TurnedClock, takes_s: float, each_turn: int
+) -> None:
+    """Six descriptors are always ready: each has its turn before one has the second."""
+    reactor, order = clocked(clock), list[Slow]()
+    slow = [Slow(reactor, clock, takes_s, order) for _ in range(6)]
+    for turn in range(1, 7):
+        reactor._turn()
+        assert len(order) == min(turn * each_turn, 100)
+    for begin in range(0, len(order) - 5, 6):
+        assert set(order[begin : begin + 6]) == set(slow)
+    for one in slow:
+        one.close()
+    reactor.close()
+
+
+@pytest.mark.skipif(built() == "compiled", reason="the clock of a compiled reactor is not ours")
+@on_loop
+async def test_principal_that_takes_far_more_time_than_others_is_served_behind_them(clock: TurnedClock) -> None:
+    """It has 24 descriptors, and 50 ms for each; another one that is ready waits for one of these, and not for all."""
+    reactor, order = clocked(clock), list[Slow]()
+    greedy = [Slow(reactor, clock, 0.05, order) for _ in range(24)]
+    for one in greedy[1:]:
+        one.demand = greedy[0].demand
+    for _ in range(10):
+        reactor._turn()
+    modest = Slow(reactor, clock, 0.0001, order)
+    order.clear()
+    for _ in range(40):
+        reactor._turn()
+    turns_of_modest = [at for at, one in enumerate(order) if one is modest]
+    assert turns_of_modest[0] <= 1
+    assert max(after - at for at, after in pairwise(turns_of_modest)) <= 2
+    assert set(greedy) <= set(order), "the others have what is left"
+    for one in (*greedy, modest):
+        one.close()
+    reactor.close()
+
+
+@pytest.mark.skipif(built() == "compiled", reason="the clock of a compiled reactor is not ours")
+@on_loop
+async def test_what_was_left_and_given_up_since_is_not_served(clock: TurnedClock) -> None:
+    reactor, order = clocked(clock), list[Slow]()
+    first, second = (Slow(reactor, clock, 1.0, order) for _ in range(2))
+    reactor._turn()
+    [served] = order
+    other = second if served is first else first
+    other.close()
+    reactor._turn()
+    assert order[1:] == [served]
+    served.close()
+    reactor.close()
+
+
+@on_loop
+async def test_loop_has_its_turn_while_more_is_ready_than_fits_into_one() -> None:
+    """Timers, other processes and the console are served by the loop."""
+    reactor, ran = Reactor(asyncio.get_running_loop(), Limits(turn_s=0.0)), list[int]()
+    pairs = [Pair(reactor) for _ in range(20)]
+    for pair in pairs:
+        pair.theirs.sendall(b"x")
+    while not all(pair.served for pair in pairs):
+        await asyncio.sleep(0)
+        ran.append(sum(pair.served for pair in pairs))
+    assert ran[0] < len(pairs)
+    for pair in pairs:
+        pair.close()
+    reactor.close()

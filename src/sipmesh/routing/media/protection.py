@@ -146,7 +146,8 @@ def _common_to(session: SessionDescription) -> Common:
     mids = bundles[0][1:] if len(bundles) == 1 else []
     keys = _fingerprints(_keys_of_first(session, mids[:1])) if mids else Fingerprints.NONE
     named = frozenset(mids) if keys is not Fingerprints.NONE else frozenset()
-    common = _fingerprints(session.values("fingerprint"))
+    given = session.values("fingerprint")
+    common = _fingerprints(given) if given else Fingerprints.NONE
     return Common(_fault_in_attributes(session.attributes), common, named, keys)
 
 
@@ -287,7 +288,10 @@ _CHECKS: Final[dict[str, Callable[[str], str | None]]] = {
 
 def _has_fingerprint(section: MediaSection, common: Common) -> bool:
     """Tell whether a fingerprint holds for *section*: its own, that of the session, or that of its bundle."""
-    own = _fingerprints(section.values("fingerprint"))
+    given = section.values("fingerprint")
+    if not given and common.fingerprints is Fingerprints.NONE and not common.mids:
+        return False
+    own = _fingerprints(given)
     if common.mids and not common.mids.isdisjoint(section.values("mid")):
         return _all_good(own, common.fingerprints, common.keys)
     return _all_good(own, common.fingerprints, Fingerprints.NONE)

@@ -188,7 +188,7 @@ class Dispatch(LinkEvents):
             check_request(message)
             self._request(flow, message)
         except RemoteError as wrong:
-            self._admission.count_stray(link)
+            self._admission.count_stray(link, message)
             self._responder.refuse_malformed(flow, message, wrong)
         except SipmeshError as wrong:
             self._responder.refuse_failed(flow, message, wrong)
@@ -200,13 +200,13 @@ class Dispatch(LinkEvents):
             self._malformed(flow, response, wrong)
             return
         if self._overload.active and self._is_answered_without_end(flow, response):
-            self._admission.count_stray(flow.link)
+            self._admission.count_stray(flow.link, response)
         try:
             if self._relay.responded(flow, response) or self._events.responded(flow, response):
                 return
             if self._siblings is not None and self._siblings.responded(flow, response):
                 return
-            self._admission.count_stray(flow.link)
+            self._admission.count_stray(flow.link, response)
             if self._control_plane is not None and flow.link.kind is LinkKind.SERVER:
                 self._control_plane.responded(flow.link, response)
         except SipmeshError as wrong:
@@ -219,7 +219,7 @@ class Dispatch(LinkEvents):
 
     def _malformed(self, flow: Flow, response: Response, wrong: RemoteError) -> None:
         """End the request of a response that breaks a rule; of a request of our own, the status counts."""
-        self._admission.count_stray(flow.link)
+        self._admission.count_stray(flow.link, response)
         self._log.warning(flow.account.name, "response refused", link=flow.link.id, why=str(wrong))
         with suppress(SipmeshError):
             if not self._relay.malformed(flow, response):
@@ -243,16 +243,16 @@ class Dispatch(LinkEvents):
                 del flow.refused[key]
         elif proxied is None or (request.method == "ACK" and not self._relay.server_transactions.acknowledged(proxied)):
             if request.method == "ACK":
-                self._admission.count_stray(flow.link)
+                self._admission.count_stray(flow.link, request)
             self._serve(flow, request, key)
             if flow.refresh is not None and request.method == "REGISTER":
                 self._refresh_gate.learn(flow, request)
         else:
-            self._admission.count_stray(flow.link)
+            self._admission.count_stray(flow.link, request)
 
     def _cancel(self, flow: Flow, request: Request) -> None:
         """Answer a CANCEL, and cancel the INVITE with the same branch on the same link (RFC 3261 9.2)."""
-        self._admission.count_stray(flow.link)
+        self._admission.count_stray(flow.link, request)
         key = cancelled_key(request)
         invite = flow.served.get(key)
         status = 200 if invite is not None or key in flow.refused else 481

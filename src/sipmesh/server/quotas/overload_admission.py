@@ -11,7 +11,7 @@ from sipmesh.trust.evidence import LinkKind
 if TYPE_CHECKING:
     from sipmesh.routing.identity.tokens import Tokens
     from sipmesh.routing.overload import OverloadControl
-    from sipmesh.sip.message import Request
+    from sipmesh.sip.message import Message, Request
     from sipmesh.transport.link.link import Link
 
 OF_SERVERS: Final = frozenset({"SUBSCRIBE", "NOTIFY", "PUBLISH", "OPTIONS"})
@@ -33,10 +33,10 @@ class OverloadAdmission:
     def __repr__(self) -> str:
         return f"<OverloadAdmission {self._overload!r}>"
 
-    def count_stray(self, link: Link) -> None:
-        """Count a message that cannot be refused, or need not be served, as a request of its sender under overload."""
+    def count_stray(self, link: Link, message: Message) -> None:
+        """Count a *message* that cannot be refused, or need not be served, as a request of its sender under overload."""
         if self._overload.active:
-            self._overload.count(link.demand)
+            self._overload.count(link.demand, len(message.body))
 
     def is_refused(self, link: Link, request: Request) -> bool:
         """Return whether *request* on *link* is refused; asked only under overload.
@@ -49,12 +49,12 @@ class OverloadAdmission:
         was_admitted = link.admitted > 0 and method.encode() in CLIENT_METHODS
         link.admitted -= was_admitted
         if method == "REGISTER" or (request.to.tag is not None and has_dialog_token(request, self._tokens)):
-            is_refused = self._overload.refuses_last(link.demand, _most_last(link))
+            is_refused = self._overload.refuses_last(link.demand, len(request.body), _most_last(link))
             self._overload.refused_last += is_refused
             return is_refused
         if was_admitted:
             return False
-        is_refused = self._overload.refuses_new(link.demand)
+        is_refused = self._overload.refuses_new(link.demand, len(request.body))
         self._overload.refused += is_refused
         return is_refused
 

@@ -198,6 +198,10 @@ class Link(RegisteredLink):
         """Whether the peer has sent a keepalive, or has answered one."""
         return self._deadlines.pings
 
+    def principal(self) -> Demand | None:
+        """Give what the client or the partner asks for; a server of ours carries many users."""
+        return None if self.kind is LinkKind.SERVER else self.demand
+
     @property
     def greeting(self) -> bool:
         """Whether the next event is a handshake step; the reactor limits these steps per turn."""

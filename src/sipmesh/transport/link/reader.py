@@ -28,8 +28,8 @@ LEAST_READ: Final = 256
 LEAST_ASKED: Final = 4_096
 """Octets that are read from the socket at once, at least, and that a read without a whole record counts as."""
 
-MOST_TOGETHER: Final = 64
-"""Messages that are framed before the first of them is handled."""
+MOST_TOGETHER: Final = 16
+"""Messages that are framed before the first of them is handled, and that are handled before the turn may end."""
 
 PONG: Final = Keepalive.PONG.value
 
@@ -40,13 +40,14 @@ class LinkReader:
     It keeps the octets of an unfinished message. Each call is told the link, which owns the reader.
     """
 
-    __slots__ = ("_chunks", "_deadlines", "_events", "_messages", "_reactor", "_turn")
+    __slots__ = ("_chunks", "_deadlines", "_events", "_is_paused", "_messages", "_reactor", "_turn")
 
     def __init__(self, reactor: Reactor, events: LinkEvents, deadlines: LinkDeadlines) -> None:
         self._reactor, self._events, self._deadlines = reactor, events, deadlines
         self._turn = 0  # the reactor's turn in which octets were last read
         self._messages: MessageReader | None = None
         self._chunks: list[bytes] = []  # of one turn; empty between turns
+        self._is_paused = False  # messages wait for the next turn
 
     def __repr__(self) -> str:
         return f"<LinkReader {self._messages!r}>"
@@ -80,12 +81,16 @@ class LinkReader:
         if reactor.turns <= self._turn + 1:  # it was read in the last turn as well: others can share what it causes
             reactor.prompt = False
         self._turn = reactor.turns
+        if self._is_paused and not self._goes_on(link):
+            return ""
         limit = reactor.limits.turn_bytes(link.kind)
         left, ended = self._collect(tls, limit)
         link.last_in = reactor.now
         if self._chunks:
             chunks, self._chunks = self._chunks, []
             self._deliver_all(link, chunks)
+        if self._is_paused:
+            return ""  # if the peer has closed its end, the next read says so again
         if ended:
             return ended
         if left <= 0:
@@ -93,6 +98,11 @@ class LinkReader:
         if tls.has_more and link.is_open and tls.pending():
             reactor.read_again(link)
         return ""
+
+    def _goes_on(self, link: Link) -> bool:
+        """Handle the messages that the last turn had no time for; tell whether the link may be read on."""
+        self._is_paused = False
+        return self._messages is None or (self._handle_all(link, self._messages) and not self._is_paused)
 
     def _collect(self, tls: PyOpenSslTls, left: int) -> tuple[int, str]:
         """Decrypt what has come, up to *left* octets; return how many are left, and why the connection has ended, or nothing."""
@@ -141,7 +151,7 @@ class LinkReader:
         if self._reactor.overload.active:
             chunk = self._refuse_early(link, chunk, messages)
         messages.add(chunk)
-        if not self._handle_all(link, messages):
+        if not self._handle_all(link, messages) or self._is_paused:
             return
         if messages.unfinished:
             self._wait_for_the_rest(link, len(chunk), anew=link.messages_in != before)
@@ -176,9 +186,16 @@ class LinkReader:
             if fault is not None:
                 self._unframeable(link, fault)
                 return False
-            if len(items) < most:
+            if len(items) < most or self._pauses(link, messages):
                 return True
             items.clear()
+
+    def _pauses(self, link: Link, messages: MessageReader) -> bool:
+        """Leave the rest of what was read to the next turn, if this one is over."""
+        self._is_paused = messages.unread and self._reactor.is_turn_over
+        if self._is_paused:
+            self._reactor.read_again(link)
+        return self._is_paused
 
     def _refuse_early(self, link: Link, chunk: bytes, messages: MessageReader) -> bytes:
         """Answer the new requests in *chunk* that are refused because of overload, and give the rest."""

@@ -4,6 +4,9 @@ A wake-up reads what is ready, writes each link that has queued messages once, a
 a closed descriptor cannot be used again within the same batch. If a wake-up brings a single message, what follows from the
 message is written as it is sent: no other message could share the write, and the rest of our work overlaps with its travel.
 
+A turn ends after `Limits.turn_s`, whatever is ready: the rest is served in the next turns, in its order, and the loop runs
+between two. A principal that has had far more CPU time than others lately is served behind them.
+
 Connections in their handshake have an epoll of their own, which is one more descriptor in the first. Each turn takes a few of
 its events. In one epoll, thousands of phones that come back at once would be reported in each turn, for the few steps of a turn.
 """
@@ -17,6 +20,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from sipmesh.routing.overload import OverloadControl
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.reactor.call_watchdog import CallWatchdog
+from sipmesh.transport.reactor.cpu_shares import CHARGED_S, HEAVY_S, CpuShares
 from sipmesh.transport.reactor.deadlines import Deadlines, Timed
 from sipmesh.transport.reactor.descriptors import DescriptorShortage
 from sipmesh.transport.reactor.event_loop import Loop
@@ -32,6 +36,9 @@ if TYPE_CHECKING:
 
 BUSY_EVENTS: Final = 8
 """With more events in one turn, the age of the queue is measured."""
+
+Ready = tuple[Watched, int, int]
+"""What is ready, the mask of epoll, and the registration that it is for."""
 
 SETTLE_ROUNDS: Final = 8  # links that make one another fail; what is left after these rounds waits for the next turn
 
@@ -59,6 +66,7 @@ class Reactor:
         self.turns = 0
         self.meter = TurnMeter()
         self.watchdog = CallWatchdog()
+        self.shares = CpuShares()
         self.wall_clock: Callable[[], float] = time.time  # by which certificates expire; unlike loop time it may jump
         self._clock: Callable[[], float] = loop.time
         self.now = self._clock()  # as of the current turn, or of the last one
@@ -72,6 +80,7 @@ class Reactor:
         self._watched: dict[int, Watched] = {}
         self._generation = 0
         self._again: list[Watched] = []
+        self._left: list[Ready] = []  # what the last turn had no time for
         self._dirty: list[Watched] = []
         self._closing: list[PendingClose] = []
         self._inside = False
@@ -136,8 +145,10 @@ class Reactor:
 
     def unwatch(self, fd: int) -> None:
         """Stop waiting for *fd*; always call this before the socket is closed."""
-        if self._watched.pop(fd, None) is None:
+        watched = self._watched.pop(fd, None)
+        if watched is None:
             return
+        watched.generation = 0
         if fd in self._stepping:
             self._stepping.discard(fd)
             self._steps.unregister(fd)
@@ -173,7 +184,7 @@ class Reactor:
         self._woken = False
         until = 0.0 if timeout is None else self._clock() + timeout
         remaining = timeout
-        while not self._turn(0 if self._again else remaining):
+        while not self._turn(0 if self._again or self._left else remaining):
             if self._woken:
                 return False
             if timeout is not None:
@@ -194,7 +205,6 @@ class Reactor:
         if self._loop_fd is not None:  # the loop waits only here: all since the last wake-up was one turn
             self.meter.ended(self._clock() - self.now)
         events = self._epoll.poll(timeout, self._most_events)
-        wanted, has_steps, served = False, False, 0
         self.now = self._clock()
         probe = self.probe
         if before:
@@ -202,65 +212,108 @@ class Reactor:
         self.turns += 1
         self._inside = True
         newest = self._generation
-        if self._again:
-            self._read_on()
+        ready: list[Ready] = []
         waiting: list[tuple[Watched, int]] = []
+        ours: tuple[int, ...] = ()  # the loop, and the epoll of handshakes
+        count = 0
         for fd, mask in events:
+            count += 1
             watched_now = self._watched.get(fd)
-            if watched_now is None or watched_now.generation > newest:
-                wanted = wanted or fd == self._loop_fd
-                has_steps = has_steps or fd == self._steps_fd
-                continue  # one of these two, one given up within this batch, or a number that is in use again
-            if watched_now.greeting:
+            if watched_now is None:
+                ours += (fd,)
+            elif watched_now.greeting:
                 waiting.append((watched_now, mask))
             else:
-                self.prompt = len(events) == 1
-                self._serve(watched_now, mask)
-                self.prompt = False
-                served += 1
-        if waiting:
-            self._serve_handshakes(waiting, newest)
-        if has_steps:
-            self._serve_steps()
+                ready += [(watched_now, mask, watched_now.generation)]
+        if self._left or self._again or (count > 1 and self.shares.total_s > HEAVY_S):
+            ready = self._in_order(ready)
+            count = len(ready)
+        if ready:
+            self._serve_all(ready, alone=count == 1)
+        if waiting or self._steps_fd in ours:
+            self._serve_steps(waiting, newest)
         self._inside = False
         self._finish()
-        if served > BUSY_EVENTS or probe.backlog > 0 or self.overload.active:
+        if count > BUSY_EVENTS or probe.backlog > 0 or self.overload.active:
             probe.arm()
-        return wanted
+        return self._loop_fd in ours
 
-    def _read_on(self) -> None:
-        again, self._again = self._again, []
-        for watched in again:
-            if watched.generation:
-                self._serve(watched, READ)
+    @property
+    def is_turn_over(self) -> bool:
+        """Whether this turn has lasted for as long as it may: what can wait waits for the next one."""
+        return self._clock() - self.now > self.limits.turn_s
 
-    def _serve_handshakes(self, waiting: list[tuple[Watched, int]], newest: int) -> None:
-        """Take the steps of one turn of connections that we open; epoll reports the others again in the next turn."""
+    def _in_order(self, ready: list[Ready]) -> list[Ready]:
+        """Put what is *ready* behind what waits since the last turn; behind all, principals that have had far more than others.
+
+        The probe goes with these: it measures how long what is served last has waited.
+        """
+        left, again = self._left, self._again
+        self._left, self._again = [], []
+        waiting = {watched for watched, _, _ in left}
+        waiting.update(again)
+        left += [(watched, READ, watched.generation) for watched in again if watched.generation]
+        left += [one for one in ready if one[0] not in waiting]
+        now = self.now
+        heavy = [one for one in left if self.shares.is_heavy(one[0].principal(), now)]
+        if not heavy:
+            return left
+        last = {watched for watched, _, _ in heavy}
+        last.add(self.probe)
+        return [one for one in left if one[0] not in last] + [one for one in left if one[0] in last]
+
+    def _serve_all(self, ready: list[Ready], *, alone: bool) -> None:
+        """Serve what is *ready* until this turn is over. *alone*: it is one, and nothing else is ready."""
+        before, until = self.now, self.now + self.limits.turn_s
+        for at, (watched, mask, generation) in enumerate(ready):
+            if watched.generation != generation:
+                continue  # given up within this batch
+            self.prompt = alone
+            try:
+                watched.ready(mask)
+            except Exception as error:  # noqa: BLE001 - a bug while one link is served must not reach another link
+                self._failed(watched, error)
+            self.prompt = False
+            if alone:
+                return  # nobody waits
+            now = self._clock()
+            if now - before > CHARGED_S:
+                self.shares.charge(watched.principal(), now - before, now)
+            if now > until:
+                self._left = ready[at + 1 :]
+                return
+            before = now
+
+    def _serve_steps(self, waiting: list[tuple[Watched, int]], newest: int) -> None:
+        """Take the handshake steps of one turn: of connections that we open, and of those that others have opened.
+
+        The others are reported again in the next turn; the kernel gives each its turn.
+        """
         for watched, mask in waiting[: self.limits.handshakes_per_turn]:
             if 0 < watched.generation <= newest:
                 self._serve(watched, mask)
-
-    def _serve_steps(self) -> None:
-        """Take the steps of one turn of connections that others have opened; the kernel gives each its turn."""
         newest = self._generation
         for fd, mask in self._steps.poll(0, self.limits.handshakes_per_turn):
-            watched = self._watched.get(fd)
-            if watched is not None and watched.generation <= newest:
-                self._serve(watched, mask)
+            stepping = self._watched.get(fd)
+            if stepping is not None and stepping.generation <= newest:
+                self._serve(stepping, mask)
 
     def _serve(self, watched: Watched, mask: int) -> None:
         try:
             watched.ready(mask)
-        except Exception as error:  # noqa: BLE001 - a bug while one link is served must not reach another link
-            self._report(error, watched)
-            watched.broken(error)
+        except Exception as error:  # noqa: BLE001 - see _serve_all
+            self._failed(watched, error)
+
+    def _failed(self, watched: Watched, error: Exception) -> None:
+        self._report(error, watched)
+        watched.broken(error)
 
     def _report(self, error: Exception, where: object) -> None:
         self.loop.call_exception_handler({"message": f"fault while serving {where!r}", "exception": error})
 
     def _finish_soon(self) -> None:
         if not self._inside and self._soon is None and not self._closed:
-            self._soon = self.loop.call_soon(self._turn if self._again else self._finish)
+            self._soon = self.loop.call_soon(self._turn if self._again or self._left else self._finish)
 
     def _finish(self) -> None:
         """End the batch: write, then close; both may make the server layer write again, at most ``SETTLE_ROUNDS`` times."""
@@ -272,7 +325,7 @@ class Reactor:
                 break
             self._bury()
         self._inside = False
-        if self._dirty or self._closing or self._again:
+        if self._dirty or self._closing or self._again or self._left:
             self._finish_soon()
 
     def _flush(self) -> None:
@@ -280,16 +333,15 @@ class Reactor:
         for watched in dirty:
             try:
                 watched.flush()
-            except Exception as error:  # noqa: BLE001 - see _serve
-                self._report(error, watched)
-                watched.broken(error)
+            except Exception as error:  # noqa: BLE001 - see _serve_all
+                self._failed(watched, error)
 
     def _bury(self) -> None:
         closing_now, self._closing = self._closing, []
         for pending in closing_now:
             try:
                 pending.close_socket()
-            except Exception as error:  # noqa: BLE001 - see _serve
+            except Exception as error:  # noqa: BLE001 - see _serve_all
                 self._report(error, pending)
 
     # Time
@@ -315,7 +367,7 @@ class Reactor:
     def _act_on_alarm(self, timed: Timed) -> None:
         try:
             timed.due(self._clock())
-        except Exception as error:  # noqa: BLE001 - see _serve
+        except Exception as error:  # noqa: BLE001 - see _serve_all
             self._report(error, timed)
             timed.broken(error)
 

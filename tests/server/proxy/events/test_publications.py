@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 
 import pytest
 
@@ -151,6 +152,17 @@ def test_user_changes_its_state_only_so_often() -> None:
     shelf.clock.now += CHANGES_S
     assert shelf.put(document("later"), tag).status == 200
     assert shelf.notes() == ["later"]
+
+
+@pytest.mark.parametrize("body", [document("a"), b"<broken"])
+def test_each_document_that_is_parsed_counts_also_one_that_ends_at_once(body: bytes) -> None:
+    shelf = Shelf()
+    for _ in range(MOST_CHANGES):
+        with suppress(RemoteError):
+            shelf.put(body, expires_s=0)
+    assert shelf.put(body, expires_s=0).status == 503
+    shelf.clock.now += CHANGES_S
+    assert shelf.put(document("a"), expires_s=0).status == 200
 
 
 def test_changes_are_forgotten_after_their_time() -> None:

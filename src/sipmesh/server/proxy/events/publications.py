@@ -19,7 +19,7 @@ MOST_OF_USER: Final = 10
 """Publications of one user; of more, the one that ends first gives way, such as that of a phone that was started again."""
 
 MOST_CHANGES: Final = 20
-"""Changes of one user in `CHANGES_S`: each is a NOTIFY to each watcher, of whom there may be 500."""
+"""Changes of one user in `CHANGES_S`: each document is parsed, and each is a NOTIFY to each watcher, of whom there may be 500."""
 
 CHANGES_S: Final = 10.0
 
@@ -68,13 +68,13 @@ class Publications:
             return Answer(412)
         if held is None and not request.body:
             return Answer(400, "A First PUBLISH Needs A Document")
-        if request.body and not granted.expires_s and held is None:
-            parse_pidf(request.body, "")
-            return _answer(self._token(), 0)
         if held is not None and granted.expires_s and not request.body:
             return self._refresh(held, granted.expires_s)
         if self._changes_too_often(aor):
             return try_later("too many changes of what a user has published", after_s=f"{CHANGES_S:.0f}")
+        if request.body and not granted.expires_s and held is None:
+            parse_pidf(request.body, "")
+            return _answer(self._token(), 0)
         return self._replace(request.body, aor, held, granted)
 
     def _changes_too_often(self, aor: str) -> bool:

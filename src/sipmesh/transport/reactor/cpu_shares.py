@@ -1,0 +1,52 @@
+"""Which principals have had most of the CPU time lately: where others wait, they are served last."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from sipmesh.routing.overload import Demand
+
+CHARGED_S: Final = 0.005
+"""What is served in less time is not counted: that is nearly everything, and nobody waits long for it."""
+
+HEAVY_S: Final = 0.1
+"""CPU time of one principal, up to which it is served in its turn. Half of it is forgotten each second."""
+
+HEAVY_SHARE: Final = 8
+"""With more than an eighth of what all have had, a principal is heavy. If all are equal, none is, from eight on."""
+
+
+class CpuShares:
+    """The CPU time of each principal, in its `Demand`, and of all; each second half of it is forgotten. Times are in seconds.
+
+    *total_s* is that of all, when the last was charged. Nobody is heavy while it is not above `HEAVY_S`.
+    """
+
+    __slots__ = ("_at", "total_s")
+
+    def __init__(self) -> None:
+        self.total_s = self._at = 0.0
+
+    def __repr__(self) -> str:
+        return f"<CpuShares of {self.total_s * 1000:.0f} ms>"
+
+    def charge(self, demand: Demand | None, used_s: float, now: float) -> None:
+        """Count *used_s* for the principal with that *demand*; None is a server of ours, or this server."""
+        self.total_s = remembered(self.total_s, now - self._at) + used_s
+        self._at = now
+        if demand is not None:
+            demand.cpu_s = remembered(demand.cpu_s, now - demand.cpu_at) + used_s
+            demand.cpu_at = now
+
+    def is_heavy(self, demand: Demand | None, now: float) -> bool:
+        """Tell whether a principal is served last."""
+        if demand is None or demand.cpu_s <= HEAVY_S:
+            return False
+        had_s = remembered(demand.cpu_s, now - demand.cpu_at)
+        return had_s > HEAVY_S and had_s * HEAVY_SHARE > remembered(self.total_s, now - self._at)
+
+
+def remembered(used_s: float, passed_s: float) -> float:
+    """Give what is left of *used_s* after *passed_s*."""
+    return float(used_s * 0.5**passed_s)
