@@ -192,8 +192,8 @@ class ProxiedRequest:
 
     *identity* is the sender, as it is asserted to the next server. *begun* is the state of the dialog that the request starts,
     once it is known. *account* counts its branches and octets; *size* is the number of octets that are counted for the request
-    itself. *registers* is the user whose REGISTER goes to another pool. *offer* is its offer of media, once an answer was compared
-    with it. *rings*: it is counted among the calls of its link that ring.
+    itself. *registers* is the user whose REGISTER goes to another pool. *offer* is its offer of media, once an answer was
+    compared with it. *rings*: it is counted among the calls of its link that ring.
     """
 
     __slots__ = (
