@@ -19,7 +19,7 @@ from sqlalchemy import make_url
 from sipmesh.database.connection import Database, DatabaseTimeouts
 from sipmesh.database.schema import USERS
 from sipmesh.errors import OperatorError
-from support.postgres import PASSWORD, Cluster
+from support.postgres import OWNER, PASSWORD, Cluster
 
 
 @pytest.mark.parametrize("prefix", ["", "sqlite:///"])
@@ -147,10 +147,22 @@ def test_database_without_an_encoding_is_one_sentence_with_its_remedy(cluster: C
     database = Database(cluster.url("latin"), "things")
     with database.border(), database.engine.connect() as db:
         assert db.execute(sql.text("SELECT 'é'")).scalar_one() == "é"
-    with pytest.raises(OperatorError, match=r"the things in .* cannot be used"), database.border():  # noqa: SIM117
+    with pytest.raises(OperatorError, match=r"the things in .* create the database again"), database.border():  # noqa: SIM117
         with database.engine.connect() as db:
             db.execute(sql.text("SELECT 'ж'"))
     database.close()
+
+
+@pytest.mark.peer("postgresql")
+def test_database_that_takes_no_changes_is_one_sentence_with_its_remedy(cluster: Cluster) -> None:
+    with psycopg.connect(cluster.url("postgres").replace("+psycopg", ""), autocommit=True) as db:
+        db.execute("CREATE DATABASE standby TEMPLATE template0")
+        db.execute("ALTER DATABASE standby SET default_transaction_read_only = on")
+        db.execute(f"CREATE ROLE guest LOGIN PASSWORD '{PASSWORD}'".encode())
+    guest = cluster.url("postgres").replace(f"//{OWNER}:", "//guest:")
+    for url, remedy in ((cluster.url("standby"), "name the primary"), (guest, "make the user of sipmesh the owner")):
+        with pytest.raises(OperatorError, match=remedy):
+            used(url, DatabaseTimeouts(), "CREATE TABLE public.t (n int)")
 
 
 def used(url: str, timeouts: DatabaseTimeouts, *statements: str) -> None:

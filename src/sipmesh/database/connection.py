@@ -26,6 +26,15 @@ from sipmesh.errors import OperatorError
 
 _DISK = ("disk is full", "disk I/O error", "No space left")
 NO_ENCODING: Final = "SQL_ASCII"
+_REMEDIES: Final = {
+    "no password supplied": "write the password into ~/.pgpass (mode 0600) of the user that runs sipmesh, or name a file with"
+    " ?passfile=",
+    "permission denied for schema": "make the user of sipmesh the owner of the database: ALTER DATABASE … OWNER TO …",
+    "read-only transaction": "name the primary in the URL, such as by ?target_session_attrs=read-write",
+    "has no equivalent in encoding": "create the database again with ENCODING 'UTF8', and copy its content",
+}
+"""What the operator does, by the words of PostgreSQL."""
+
 _SLOW = ("timeout", "did not answer")
 
 
@@ -181,8 +190,9 @@ class Database:
             return "check the load of the database server, and the network between it and this host"
         if self.file is not None and _is_denied(self.file):
             return f"run this as the user who owns {self.file.parent}"
-        if "no password supplied" in reason:
-            return "write the password into ~/.pgpass (mode 0600) of the user that runs sipmesh, or name a file with ?passfile="
+        for words, remedy in _REMEDIES.items():
+            if self.file is None and words in reason:
+                return remedy
         return "check that the database exists and accepts the login of sipmesh"
 
 
