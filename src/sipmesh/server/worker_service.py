@@ -150,9 +150,10 @@ class WorkerService(Service):
             self._end_alone("the supervisor has ended: this worker ends too")
 
     def _end_alone(self, why: str) -> None:
-        """End at once, because the supervisor has ended, or hangs."""
+        """End at once, because the supervisor has ended, or hangs: nobody is to wait at its sockets."""
         if not self._told_to_stop.is_set():
             self._log.error(why)
+            self._node.listening.refuse()
             self._hurry.set()
             self._is_serving.set()
             self.drain()

@@ -87,6 +87,11 @@ class Listening:
                     faults.append(str(wrong))
         self.faults = tuple(faults)
 
+    def refuse(self) -> None:
+        """Have who connects refused at once, although a process that hangs has the same sockets open."""
+        for listener in self.listeners:
+            listener.refuse()
+
     def close(self) -> None:
         """Accept no more links, and open no port for a new topology."""
         self.faults = ()

@@ -6,6 +6,7 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -384,6 +385,11 @@ class Listener(Watched):
         self.refused += not verdict.accepted
         if self.waiting.size:
             self._begin_waiting()
+
+    def refuse(self) -> None:
+        """Have the kernel refuse who connects, although another process has the same socket open (Linux: shutdown)."""
+        with suppress(OSError):  # it is closed, or does not listen
+            self._sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Stop listening, and close the connections that are not up yet; links that are up stay."""

@@ -9,17 +9,22 @@ from contextlib import asynccontextmanager
 import pytest
 
 from client.clock import JumpingLoop
+from sipmesh.demo.organisation import Organisation
 from sipmesh.server.proxy.liveness.keepalives import LONGEST_LOOK_S, LOOK_S, SILENT
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.topology.server_choice import turned
+from sipmesh.transport.hop import Hop
 from sipmesh.transport.limits import Limits
-from sipmesh.transport.link.link import Link
+from sipmesh.transport.link.link import PING, Link
+from sipmesh.transport.tls.application_protocol import CONTROL, SIP
 from sipmesh.trust.evidence import Direction, LinkKind
 from support.between import BACK, THERE, Between, reach_by
 from support.network import BOT, EDGE, FE1, FE2, PARTNER_FE, Network
 from support.peer import Peer
-from support.running import on_jumping_loop, until
+from support.running import on_jumping_loop, on_loop, until
+from support.workers import give_workers
 
+HERE = Hop(FE1, LinkKind.SERVER)
 SILENCE_S = Limits().probe_s + Limits().probe_answer_s
 FOUND_S = SILENCE_S + 2 * LOOK_S
 
@@ -188,3 +193,29 @@ async def test_request_goes_to_the_next_server_when_the_first_is_found_silent_an
         between.go_on()
         await until(lambda: not edge.outages.names)
         await sends()
+
+
+@pytest.mark.parametrize(
+    ("workers", "protocol", "ends"), [(2, CONTROL, False), (2, SIP, True), (1, CONTROL, True), (1, SIP, True)]
+)
+@on_loop
+async def test_supervisor_that_is_heard_does_not_say_that_its_workers_serve(
+    example: Organisation, workers: int, protocol: str, *, ends: bool
+) -> None:
+    """No worker listens, and each keepalive of the supervisor ended the outage: requests waited for a dial again and again."""
+    give_workers(example, FE1, count=workers)
+    async with Network((example,), starts=(FE2,)) as network:
+        node = network.nodes[FE2]
+        shown = network.credentials(FE1)
+        async with await Peer.open(
+            network.address(FE2, LinkKind.SERVER), credentials=shown, protocol=protocol
+        ) as supervisor:
+            await supervisor.ask(supervisor.request("OPTIONS", "sip:example.test"))
+            node.connector.dial(node.flow_table.hop_to(FE1) or HERE)
+            await until(lambda: node.outages.has(FE1))
+            link = next(link for link in node.pool.all() if link.direction is Direction.ACCEPTED)
+            before = link.bytes_in
+            await supervisor.write(PING)
+            await until(lambda: link.bytes_in > before)
+            node.liveness.look()
+            assert node.outages.has(FE1) is not ends

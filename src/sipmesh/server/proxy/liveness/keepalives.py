@@ -77,7 +77,7 @@ class LinkLiveness:
     @property
     def is_evidence(self) -> bool:
         """Whether the link is in use, and tells by its silence that the peer is gone."""
-        return self.link.usable and self.counts
+        return self.link.usable and self.counts and tells_of_server(self.link)
 
 
 class Liveness:
@@ -103,7 +103,7 @@ class Liveness:
         self._watched[link.number] = LinkLiveness(link, self.now)
         if link.direction is Direction.OPENED:
             link.ping()
-        else:
+        elif tells_of_server(link):
             self._outages.answered(link.peer_name)
         if self._timer is None:
             self._looked_at = self._loop.time()
@@ -143,10 +143,10 @@ class Liveness:
         if not link.usable:
             return
         if watched.look(now):
-            if self._outages.names:
+            if self._outages.names and tells_of_server(link):
                 self._outages.answered(link.peer_name)
         elif now - watched.heard_at >= limits.probe_s + limits.probe_answer_s and watched.counts:
-            if not self._hears(watched, now):
+            if tells_of_server(link) and not self._hears(watched, now):
                 self._outages.silent(link.peer_name, SILENT)
             link.close(SILENT)
         elif watched.needs_probe(now, limits.probe_s):
@@ -164,3 +164,12 @@ class Liveness:
             other is not silent and other.heard_at > since and other.link.peer_name == name and other.is_evidence
             for other in self._watched.values()
         )
+
+
+def tells_of_server(link: Link) -> bool:
+    """Tell whether the octets and the silence on *link* say that its server serves requests, or does not.
+
+    A control link of a server with workers has its supervisor at the other end, or one worker of several.
+    """
+    peer = link.verdict.peer if link.verdict is not None else None
+    return not link.is_control or peer is None or peer.processes == 1
