@@ -8,8 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+
 from sipmesh.database.shared import SharedDatabase
 from sipmesh.demo.organisation import Organisation, PoolPlan
+from sipmesh.pki.ca_rotation import CaGenerations
+from sipmesh.server.management.admission import admit
 from sipmesh.server.management.pool.file_replication import FileGiver
 from sipmesh.server.management.pool.joining import join_pool
 from sipmesh.server.management.publishing.offline_publish import publish_at_rest
@@ -19,6 +23,7 @@ from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.management_move import move
 from sipmesh.topology.view import view
 from sipmesh.trust.role import Role
+from sipmesh.trust.x509.certificate import fingerprint
 from support.managed import MGMT, MGMT2, Managed, build_managed, servers_of
 from support.network import copied_with_ports
 from support.postgres import PASSWORD
@@ -75,7 +80,16 @@ class Pool:
     def join(self) -> None:
         """Let the second server join the network as on a machine of its own: with its key, and without that of its signer."""
         self.network.join(MGMT2)
+        self.admit()
         shutil.copy(self.network.organisation.file, self.network.folder(MGMT2) / "topology.yaml")
+
+    def admit(self, server: str = MGMT2) -> str:
+        """Admit a server by its certificate, as `sipmesh ca admit` does; returns the SHA-256 of the certificate."""
+        organisation = self.network.organisation
+        leaf = x509.load_pem_x509_certificates(self.network.credentials(server)[0].read_bytes())[0]
+        generations = CaGenerations(organisation.folder / "ca")
+        given = (organisation.load(), generations, server, fingerprint(leaf), datetime.now(UTC))
+        return fingerprint(admit(*given, note=lambda *_, **__: None))
 
     async def join_pool(self) -> None:
         """Let it join the pool, once the leader has sealed the CA for it."""

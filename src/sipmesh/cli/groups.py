@@ -49,10 +49,11 @@ def _add_publishing(app: typer.Typer) -> None:
 
 def ca() -> typer.Typer:
     """Return the commands `sipmesh ca`."""
-    from sipmesh.cli.ca import authority, inventory, protect, root
+    from sipmesh.cli.ca import admit, authority, inventory, protect, root
 
     authority.app.command("inventory")(inventory.inventory)
     authority.app.command("protect")(protect.protect)
+    authority.app.command("admit")(admit.admit)
     authority.app.add_typer(root.app, name="root")
     return authority.app
 

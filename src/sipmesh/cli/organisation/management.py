@@ -61,21 +61,37 @@ def join(
 ) -> None:
     """Add a server that has joined the network to the management pool.
 
-    The leader seals the CA to the key of the server, and the server stores it. Before this, publish a version with the server in
-    the management pool, and let the server join: sipmesh join.
+    Before this, publish a version with the server in the management pool, and let the server join: sipmesh join. The command
+    shows the certificate of the server. Admit it on the host of the leader: sipmesh ca admit. Then the leader seals the CA to the
+    key of the server, and the server stores it.
     """
     from sipmesh.database.shared import SharedDatabase
     from sipmesh.server.management.pool.joining import join_pool
     from sipmesh.topology.document.names import fqdn
 
     shared, until = SharedDatabase(_given(url), fqdn(server)), time.monotonic() + wait
+    told = False
     while not join_pool(folder, shared):
+        if not told:
+            told = _say_what_to_admit(folder, shared.server)
         if time.monotonic() >= until:
             raise OperatorError(
-                "the leader has not sealed the CA for this server yet; see its log, and repeat this command"
+                "the leader has not sealed the CA for this server yet; admit it (sipmesh ca admit), and repeat this command"
             )
         time.sleep(AGAIN_S)
     say(f"{shared.server} has the CA. Start it: sipmesh serve {shared.server}", style=GOOD)
+
+
+def _say_what_to_admit(folder: Path, server: str) -> bool:
+    from sipmesh.server.replication.document_store import DocumentStore
+    from sipmesh.topology.document.named_files.trust_anchors import read_certificates
+    from sipmesh.topology.view import view
+    from sipmesh.trust.x509.certificate import fingerprint
+
+    file = view(DocumentStore(folder, server).load(), server).certificate
+    digest = fingerprint(read_certificates(file)[0])
+    say("On the host of the leader, admit this server:", f"  sipmesh ca admit {server} --certificate {digest}")
+    return True
 
 
 def _given(url: str) -> str:

@@ -230,6 +230,11 @@ class Controller:
             what = f"{name} has {octets:,} octets, and is not sent to servers: at most {LARGEST_GIVEN:,} are"
             faults.append(Fault(what, "put it on a web server, and name its URL in `crls` in place of the file"))
         named = signers_of(self._server.view.loaded)
+        for server in self._giver.waiting if leadership.leads else ():
+            what = f"{server} is a management server of the topology, and gets no file of the CA: it is not admitted"
+            faults.append(
+                Fault(what, f"sipmesh management join {server} shows on its host what to admit: sipmesh ca admit")
+            )
         for member in leadership.members:
             if member.heard_s > SILENT_S and member.server in named:
                 what = f"{member.server} of the management pool has said nothing for {member.heard_s:.0f} s"

@@ -32,6 +32,7 @@ from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed, sign
 from sipmesh.topology.view import certificate_names
+from sipmesh.trust.role import Role
 from sipmesh.trust.x509.certificate import UNREADABLE, extension, issued_by
 
 if TYPE_CHECKING:
@@ -218,6 +219,11 @@ class Grantor:
         pool = loaded.topology.pool_of(server)
         if pool is None:
             raise RemoteError(f"{server} is not in the topology", rule="rule R5", status=403)
+        if pool.role is Role.MANAGEMENT:
+            why = (
+                f"{server} is a management server: the leader renews its certificate, or it joins again with a new key"
+            )
+            raise RemoteError(why, rule="rule R6", status=403)
         granted_at = self._granted_lately(server, at)
         issued = CaGenerations(self._folder).current.certify(
             certificate_names(loaded.topology, server), pool.role, key, at

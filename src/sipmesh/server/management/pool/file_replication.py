@@ -1,9 +1,10 @@
 """The CA of a management pool is on each of its hosts: the leader seals each file to the other servers, by the shared database.
 
 A file is sealed to the key in the certificate of a management server. That certificate must be in the ledger, signed by our
-issuing CA for this server, valid and not revoked, and the server must be a management server of the topology in force. So the
-database reads no key, and who can write to it cannot have one sealed for somebody else. The sealed file is signed as a document
-of management: the other server verifies signer and fencing number before it opens and writes the file.
+issuing CA for this server, valid and not revoked. The server must be a management server of the topology in force, and a person
+must have admitted it with the key of this certificate (`server.management.admission`). So the database reads no key, and who can
+write to it cannot have one sealed for somebody else. The sealed file is signed as a document of management: the other server
+verifies signer and fencing number before it opens and writes the file.
 
 The leader also renews the certificates of the other management servers, for the key that they have.
 """
@@ -31,6 +32,7 @@ from sipmesh.pki.crl.earlier import number_of
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.pki.keys.sealing import NotSealedForUsError, seal, unseal
 from sipmesh.pki.offline.request import DETACHED, ROOT_KEY
+from sipmesh.server.management.admission import Admissions, key_digest, withdraw_left
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.process.clock import now_utc
@@ -41,6 +43,7 @@ from sipmesh.server.replication.highest_number import HighestNumber
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_files import ManagementFiles, StoredFile
 from sipmesh.strict_json import read_json
+from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.role import Role
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from sipmesh.pki.ledger.records import Record
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
@@ -73,6 +77,8 @@ class FileGiver:
     def __init__(self, management_db: ManagementDb) -> None:
         self._management_db = management_db
         self._seen: object = None
+        self.waiting: tuple[str, ...] = ()
+        """The management servers that get nothing: they are not admitted, or their certificate does not count any more."""
 
     def __repr__(self) -> str:
         return f"<FileGiver of {self._management_db!r}>"
@@ -83,16 +89,33 @@ class FileGiver:
         Blocks for the database. Raises `OperatorError`.
         """
         others = sorted(signers_of(view.loaded) - {view.name})
+        if others:
+            self._settle_admissions(view)
         held = _files_of(view.loaded.folder)
         fencing, signer = self._management_db.lease.fencing, _signer_of(view)
         now = (others, fencing, signer, sorted((name, sha256(content).digest()) for name, content in held.items()))
         looked = (now, int(time.monotonic() / LOOK_EVERY_S))
         if not others or looked == self._seen:
             return []
-        given = [f"{server}: {name}" for server in others for name in self._give(view, server, held, fencing, signer)]
+        found = {server: self._certificate_of(view, server) for server in others}
+        self.waiting = tuple(server for server, certificate in found.items() if certificate is None)
+        given = [
+            f"{server}: {name}"
+            for server, certificate in found.items()
+            if certificate is not None
+            for name in self._give(view, server, certificate, held, fencing, signer)
+        ]
         self._forget_detached(view.name, held)
         self._seen = looked
         return given
+
+    def _settle_admissions(self, view: ServerView) -> None:
+        """Withdraw those of servers that have left, and admit this server itself: another leader seals the CA to it."""
+        ca = view.loaded.folder / CA
+        withdraw_left(ca, self._management_db.audit, view.loaded, view.name, now_utc())
+        held, key = Admissions.read(ca), key_digest(read_certificates(view.certificate)[0])
+        if held.keys.get(view.name) != key and key not in held.withdrawn:
+            held.with_key(view.name, key).write(ca)
 
     def _forget_detached(self, server: str, held: Mapping[str, bytes]) -> None:
         """Remove the keys of detached roots that an earlier leader has sealed for this *server*."""
@@ -100,11 +123,16 @@ class FileGiver:
         if removed := [name for name in stored.digests(server) if _is_detached(name, held)]:
             stored.put(server, [], removed)
 
-    def _give(self, view: ServerView, server: str, held: Mapping[str, bytes], fencing: int, signer: bytes) -> list[str]:
-        found = self._certificate_of(view, server)
-        if found is None:
-            return []
-        chain, key = found
+    def _give(
+        self,
+        view: ServerView,
+        server: str,
+        certificate: tuple[bytes, ec.EllipticCurvePublicKey],
+        held: Mapping[str, bytes],
+        fencing: int,
+        signer: bytes,
+    ) -> list[str]:
+        chain, key = certificate
         stored = self._management_db.files
         number = max(_last_number(stored, now_utc()) + 1, time.time_ns() // 1000)  # also above rows that were removed
         before = stored.digests(server)
@@ -119,17 +147,24 @@ class FileGiver:
         return [file.name for file in changed]
 
     def _certificate_of(self, view: ServerView, server: str) -> tuple[bytes, ec.EllipticCurvePublicKey] | None:
-        """Return the chain in PEM and the key of another management server; None if it has no certificate that counts."""
+        """Return the chain in PEM and the key of another management server; None if it has no certificate that counts.
+
+        That is one for the key with which it was admitted. A key of which a certificate was revoked does not count.
+        """
         generations, at = CaGenerations(view.loaded.folder / CA), now_utc()
+        admitted = Admissions.read(generations.folder).keys.get(server)
+        if admitted is None:
+            return None
         serials = [
             record.serial
             for record in generations.records()
-            if record.kind == CertificateKind.SERVER and record.names[0] == server and record.revoked_at is None
+            if record.kind == CertificateKind.SERVER and record.names[0] == server
         ]
         records = [record for _ca, record in generations.as_issued(serials).values()]  # others may have added rows
-        if not records or records[-1].der is None:
+        of_key = [(record, leaf) for record, leaf in map(_with_leaf, records) if key_digest(leaf) == admitted]
+        if not of_key or any(record.revoked_at is not None for record, _leaf in of_key):
             return None
-        leaf, ca = x509.load_der_x509_certificate(records[-1].der), generations.current
+        leaf, ca = of_key[-1][1], generations.current
         key = leaf.public_key()
         is_valid = leaf.not_valid_before_utc <= at <= leaf.not_valid_after_utc
         if not is_valid or not is_server_certificate(leaf, server) or not generations.has_issued(leaf):
@@ -225,6 +260,10 @@ def _last_number(stored: ManagementFiles, at: datetime) -> int:
     """Return the highest number of all rows; raises `OperatorError` if no leader can have used it at the time *at*."""
     remedy = f"remove the rows of management_files with a number over {FILE_NUMBERS.at(at)}"
     return FILE_NUMBERS.must_count(stored.last_number(), at, remedy=remedy)
+
+
+def _with_leaf(record: Record) -> tuple[Record, x509.Certificate]:
+    return record, x509.load_der_x509_certificate(record.der or b"")
 
 
 def _files_of(folder: Path) -> dict[str, bytes]:

@@ -12,6 +12,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.ledger.refusals import UnrecordedRevocationError
+from sipmesh.server.management.admission import withdraw_left
 from sipmesh.server.management.revoking import lost_certificates
 from sipmesh.storage.audit_act import AuditAct
 
@@ -35,12 +36,17 @@ class Tell(Protocol):
 def follow_up(folder: Path, audit: Audit, before: Loaded, now: Loaded, who: str, at: datetime, tell: Tell) -> None:
     """Record what *now* blocks, and revoke the servers that *before* has and *now* has not.
 
+    A server that is no management server any more gets no file of the CA from now on.
     If the CA is on another machine, *tell* reports that these servers are not revoked.
     """
     blocked = set(now.topology.federation.blocked) - set(before.topology.federation.blocked)
     if blocked:
         audit.append(who, AuditAct.BLOCK, {"blocked": sorted(blocked)}, at=at)
     gone = servers_of(before) - servers_of(now)
+    try:
+        withdraw_left(folder / CA, audit, now, who, at)
+    except OperatorError as wrong:
+        tell("admissions of management servers are not withdrawn", servers=", ".join(sorted(gone)), why=str(wrong))
     if not gone:
         return
     names = ", ".join(sorted(gone))
