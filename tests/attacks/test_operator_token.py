@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,23 @@ async def test_operator_does_daily_work(tmp_path: Path) -> None:
             ("pools.servers.metrics", "operator"),
         }
         assert ((await published(operator, plan)).status, network.number(MGMT)) == (200, 2)
+
+
+@on_loop
+async def test_name_that_has_a_certificate_already_is_no_new_server(tmp_path: Path) -> None:
+    """Such as a server that was removed while the CA could not revoke: its key would be a front end at once."""
+    async with (
+        management_with_console(tmp_path) as network,
+        Visitor(network, "otto-token") as operator,
+        Visitor(network, "sona-token") as officer,
+    ):
+        network.organisation.ca.issue(("fe9.example.test", "bot.example.test"), Role.APPLICATION, datetime.now(UTC))
+        added = {"name": "fe9", "pool": POOL, "address": "127.0.0.1"}
+        assert (await operator.ask("POST", "/api/v1/draft/add-server", json=added)).status == 200
+        plan = (await operator.get("/api/v1/plan")).json
+        assert [(one["key"], one["role"]) for one in plan["grants"]] == [("pools.servers", "security-officer")]
+        assert ((await published(operator, plan)).status, network.number(MGMT)) == (409, 1)
+        assert ((await published(officer, plan)).status, network.number(MGMT)) == (200, 2)
 
 
 @pytest.mark.parametrize(("server", "pool"), [(FE3, POOL), (EDGE, POOL), (FE4, EDGE)])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from sipmesh.errors import OperatorError
 from sipmesh.server.management.publishing.approvals import approval_needs
 from sipmesh.server.management.publishing.decommission import Tell, follow_up
+from sipmesh.server.management.publishing.draft_grants import draft_grants
 from sipmesh.server.management.publishing.emergency_block import blocking
 from sipmesh.server.management.publishing.publish import (
     OF_HOST,
@@ -36,7 +37,6 @@ from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.history import Version
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users.user_database import Users
-from sipmesh.topology.versions.grants.rules import grants
 from sipmesh.topology.view import view
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def plan_at_rest(file: Path) -> Plan:
         needs = approval_needs(versions.publication(), draft, before)
     new, (in_use, unread) = draft.loaded, _in_use(before)
     changes = [*changes_between(before, new), *unread]
-    given = grants(before, new)
+    given = draft_grants(before, new)
     return Plan(file.name, before.number, new.digest, changes, breaks(before, new, in_use), needs, given)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.server.management.publishing.approvals import approved
 from sipmesh.server.management.publishing.document_signing import must_accept_signer, sign_as
+from sipmesh.server.management.publishing.draft_grants import draft_grants
 from sipmesh.server.management.publishing.publish_checks import (
     from_a_restart,
     must_keep_name,
@@ -27,7 +28,6 @@ from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.topology.versions.breaking_changes import dangers
 from sipmesh.topology.versions.difference import difference
-from sipmesh.topology.versions.grants.rules import grants
 from sipmesh.topology.versions.publication import KIND, Approved, Draft
 from sipmesh.trust.x509.certificate import fingerprint
 
@@ -181,7 +181,7 @@ def must_not_grant(before: Loaded | None, new: Loaded, role: ConsoleRole) -> Seq
 
     The first version has no grants: it is made on the management host, by who has the keys of the CA.
     """
-    given = grants(before, new) if before is not None else ()
+    given = draft_grants(before, new) if before is not None else ()
     must_allow(given, role)
     return given
 

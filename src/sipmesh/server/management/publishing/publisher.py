@@ -12,6 +12,7 @@ from sipmesh.database.number_ceilings import FENCING_NUMBERS, VERSIONS
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.server.management.publishing.approvals import approval_needs
 from sipmesh.server.management.publishing.decommission import follow_up
+from sipmesh.server.management.publishing.draft_grants import draft_grants
 from sipmesh.server.management.publishing.emergency_block import blocking
 from sipmesh.server.management.publishing.publish import (
     InUse,
@@ -27,7 +28,6 @@ from sipmesh.server.process.clock import now_utc
 from sipmesh.server.process.off_loop import LARGE, when_large
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.document.operators.console_role import ConsoleRole
-from sipmesh.topology.versions.grants.rules import grants
 from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import Draft
 
@@ -101,7 +101,7 @@ class Publisher:
         draft = self._read_draft(name)
         new, needs = draft.loaded, approval_needs(self._versions.publication(), draft, in_force)
         found = breaks(in_force, new, self._in_use(anchors))
-        changes, given = changes_between(in_force, new), grants(in_force, new)
+        changes, given = changes_between(in_force, new), draft_grants(in_force, new)
         return Plan(name, in_force.number, new.digest, changes, found, needs, given)
 
     async def publish(
