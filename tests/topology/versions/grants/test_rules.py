@@ -114,6 +114,11 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
     (SAME, (THIRD, f"{THIRD}      ocsp: ['http://ocsp.other.test']\n"), [("federation.partners.ocsp", OFFICER)]),
     (SAME, ("crls: [c/root.crl, c/issuing.crl]", "crls: [c/root.crl]"), [("federation.partners.crls", OFFICER)]),
     (SAME, ("anchors: [c/root.pem]", "anchors: [ca/../c/root.pem]"), [("federation.partners.anchors", OFFICER)] * 2),
+    (
+        SAME,
+        ("blocked: [evil.test]", "blocked: [evil.test]\n  networks: [10.0.0.0/8]"),
+        [("federation.networks", OFFICER)],
+    ),
     (SAME, ("blocked: [evil.test]", "blocked: []"), [("federation.blocked", OFFICER)]),
     (SAME, ("  route: sip.example.test\n", ""), []),
     (("  route: sip.example.test\n", ""), SAME, [("federation.route", OFFICER)]),

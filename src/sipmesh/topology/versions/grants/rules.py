@@ -280,6 +280,15 @@ _OF_FEDERATION: Final[Rules] = {
     "federation.blocked": (
         Rule(Gain.SIGN, "a name fewer", "the owner of that name", "{value} is no longer blocked", removed),
     ),
+    "federation.networks": (
+        Rule(
+            Gain.DECIDE,
+            "one more network",
+            "who has the DNS of a partner",
+            "the DNS names of partners may lead our servers to {value}",
+            added,
+        ),
+    ),
     PARTNERS: (
         Rule(
             Gain.SIGN,
