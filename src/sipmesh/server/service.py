@@ -444,7 +444,8 @@ def key_files_of(loaded: Loaded, name: str) -> list[Path]:
     found: list[Path] = [loaded.folder / "state" / f"{name}.next-key"]
     for server in pool.servers if pool is not None else ():
         if server.name == name:
-            outside = (server.outside.key,) if server.outside is not None and server.outside.key else ()
+            outside = [server.outside.key] if server.outside is not None and server.outside.key else []
+            outside += [pair.key for pair in server.partner_certificates]
             of_clients = (pair.key for pair in server.client_certificates)
             found += [loaded.folder / file for file in (server.key_file, *outside, *of_clients)]
             if pool is not None and pool.role is Role.MANAGEMENT:

@@ -43,6 +43,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class PartnerFiles:
+    """A certificate chain for one partner, with its key; *names* are the domains and the edge of the partner."""
+
+    partner: str
+    names: frozenset[str]
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
 class ClientFiles:
     """A certificate chain for clients with its key: the *port* that presents it, None for both, and the *names* that get it.
 
@@ -305,12 +315,31 @@ class ServerView:
             self.loaded.folder / self._server.signer_key_file,
         )
 
-    def identity(self, kind: LinkKind) -> tuple[Path, Path]:
-        """Give the certificate chain and key for links of *kind*. An edge may have another pair for partners."""
+    def identity(self, kind: LinkKind, peer: str = "") -> tuple[Path, Path]:
+        """Give the certificate chain and key for links of *kind*, with the partner that has the name *peer*.
+
+        An edge may have another pair for partners, and one for a single partner.
+        """
         outside = self._server.outside
-        if kind is LinkKind.PARTNER and outside and outside.certificate and outside.key:
-            return self.loaded.folder / outside.certificate, self.loaded.folder / outside.key
+        if kind is LinkKind.PARTNER:
+            for files in self.partner_certificates:
+                if peer in files.names:
+                    return files.certificate, files.key
+            if outside and outside.certificate and outside.key:
+                return self.loaded.folder / outside.certificate, self.loaded.folder / outside.key
         return self.certificate, self.key
+
+    @property
+    def partner_certificates(self) -> tuple[PartnerFiles, ...]:
+        """The certificate chains for single partners, each with its key; an operator brings them."""
+        folder = self.loaded.folder
+        partners = self.loaded.topology.federation.partners
+        return tuple(
+            PartnerFiles(partner.name, frozenset(partner.identities), folder / one.certificate, folder / one.key)
+            for one in self._server.partner_certificates
+            for partner in partners
+            if one.partner in partner.domains
+        )
 
     @property
     def client_certificates(self) -> tuple[ClientFiles, ...]:

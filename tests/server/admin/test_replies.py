@@ -69,6 +69,7 @@ def test_keys_of_what_expires_are_stable() -> None:
         "file": "servers/fe1.pem",
         "chain": [document["anchors"][0]],
         "fault": "",
+        "partner": "",
     }
     assert document["anchors"][0] == {
         "subject": "CN=fe1",

@@ -255,7 +255,8 @@ def test_another_password_is_a_change(place: Place) -> None:
 # Nothing goes unsaid: every place in the model gets other values.
 
 SERVER = {"name": "fe1.example.test", "address": "192.0.2.1", "ports": {"client": 5061}, "metrics": "127.0.0.1:9105"}
-SIDE = {"address": "192.0.2.9", "certificate": "o.pem", "key": "o.key"}
+SIDE: dict[str, object] = {"address": "192.0.2.9", "certificate": "o.pem", "key": "o.key"}
+SIDE |= {"partners": [{"partner": "partner.test", "certificate": "p.pem", "key": "p.key"}]}
 RICH = {
     "sipmesh": 1,
     "organisation": "Example",

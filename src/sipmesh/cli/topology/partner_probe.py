@@ -54,7 +54,7 @@ def probe(
     place = Place(topology)
     loaded = place.in_force()
     here, elsewhere = edges_of(loaded, edge.lower())
-    shown = {name: shown_to_partners(loaded, name) for name in here}
+    shown = {name: shown_to_partners(loaded, name, domain.lower()) for name in here}
     found = {name: probed(Target(domain, name, (), ()), place) for name in here}
     good = all(report.good for report, _ in found.values())
     if as_json:
@@ -70,8 +70,8 @@ def probe(
     raise typer.Exit(0 if good else 1)
 
 
-def shown_to_partners(loaded: Loaded, edge: str) -> str:
-    """Return the SHA-256 of the certificate that an edge shows to partners, as verdicts show it, empty without a file."""
+def shown_to_partners(loaded: Loaded, edge: str, partner: str) -> str:
+    """Return the SHA-256 of the certificate that an edge shows to a partner, as verdicts show it, empty without a file."""
     from cryptography.hazmat.primitives.hashes import SHA256
 
     from sipmesh.topology.document.named_files.read import UnusableFileError
@@ -80,7 +80,7 @@ def shown_to_partners(loaded: Loaded, edge: str) -> str:
     from sipmesh.trust.evidence import LinkKind
 
     try:
-        leaf = read_certificates(view(loaded, edge).identity(LinkKind.PARTNER)[0])[0]
+        leaf = read_certificates(view(loaded, edge).identity(LinkKind.PARTNER, partner)[0])[0]
     except UnusableFileError:
         return ""
     return leaf.fingerprint(SHA256()).hex(":").upper()

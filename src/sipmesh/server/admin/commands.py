@@ -44,6 +44,7 @@ from sipmesh.server.admin.replies import (
     WorkReply,
     chain_replies,
     client_chain_replies,
+    partner_chain_replies,
 )
 from sipmesh.server.control_socket import Command
 from sipmesh.server.proxy.flow import Flow
@@ -123,6 +124,7 @@ class AdminCommands:
             sources=use.supplies,
             work=self._work(),
             client_certificates=client_chain_replies(use),
+            partner_certificates=partner_chain_replies(use),
         )
 
     def _work(self) -> WorkReply:

@@ -76,12 +76,16 @@ class WorkReply:
 
 @dataclass(frozen=True, slots=True)
 class ChainReply:
-    """A certificate that the server presents, with the CAs above it; *outside* says whether only partners see it."""
+    """A certificate that the server presents, with the CAs above it; *outside* says whether only partners see it.
+
+    *partner* is the one partner that sees it, empty for all.
+    """
 
     outside: bool
     file: str
     chain: tuple[DatedItem, ...]
     fault: str
+    partner: str = ""
 
 
 class WorkerState(StrEnum):
@@ -130,13 +134,15 @@ class StatusReply:
     work: WorkReply = WorkReply()  # a server of an older release does not say it
     client_certificates: tuple[ChainReply, ...] = ()  # the same
     workers: tuple[WorkerReply, ...] = ()  # empty for a server of one process
+    partner_certificates: tuple[ChainReply, ...] = ()  # a server of an older release does not say it
 
     @property
     def use(self) -> Use:
         """Everything that expires and that the server uses now."""
         shown = {reply.outside: Chain(reply.file, reply.chain, reply.fault) for reply in self.certificates}
         for_clients = tuple(Chain(reply.file, reply.chain, reply.fault) for reply in self.client_certificates)
-        return Use(self.server, self.pid, shown, self.anchors, self.lists, self.sources, for_clients)
+        for_partners = {one.partner: Chain(one.file, one.chain, one.fault) for one in self.partner_certificates}
+        return Use(self.server, self.pid, shown, self.anchors, self.lists, self.sources, for_clients, for_partners)
 
 
 def chain_replies(use: Use) -> tuple[ChainReply, ...]:
@@ -149,6 +155,14 @@ def chain_replies(use: Use) -> tuple[ChainReply, ...]:
 def client_chain_replies(use: Use) -> tuple[ChainReply, ...]:
     """Reply with the further certificates that clients get."""
     return tuple(ChainReply(False, chain.file, chain.certificates, chain.fault) for chain in use.for_clients)  # noqa: FBT003
+
+
+def partner_chain_replies(use: Use) -> tuple[ChainReply, ...]:
+    """Reply with the certificates that single partners get."""
+    return tuple(
+        ChainReply(True, chain.file, chain.certificates, chain.fault, partner)  # noqa: FBT003
+        for partner, chain in use.for_partners.items()
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmesh.server.certificates.client_certificates import ClientCertificates
 from sipmesh.server.certificates.link_rotation import LinkRotation
+from sipmesh.server.certificates.partner_certificates import PartnerCertificates
 from sipmesh.server.certificates.presented import PresentedCertificate, PresentedCertificates
 from sipmesh.topology.expiry.impact import server_command
-from sipmesh.transport.tls.contexts import AcceptingContext, MutualContext, client_port_context, mutual_context
+from sipmesh.transport.tls.certificate_choice import names_of
+from sipmesh.transport.tls.contexts import (
+    AcceptingContext,
+    Identity,
+    MutualContext,
+    client_port_context,
+    mutual_context,
+)
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.formatting import tell_time
 from sipmesh.trust.x509.certificate import extension
@@ -33,6 +41,11 @@ if TYPE_CHECKING:
     from sipmesh.transport.pool import LinkPool
 
 LOOK_AGAIN_S = 60.0
+PARTNER_NOT_TAKEN = "certificate for a partner rejected: the partner gets what it got before"
+NO_NAME_OF_ITS_OWN = (
+    "the certificate for a partner has no name of its own: if the partner connects, it gets that of all partners"
+)
+ITS_OWN_NAME = "put one more name into it, which the partner has as the name of our edge"
 CLIENTS_NOT_TAKEN = "certificate for clients rejected: clients get what they got before"
 NOT_TAKEN = "new certificate rejected: the old certificate stays in use"
 
@@ -44,7 +57,8 @@ class OwnCertificates:
         self._view, self._loop, self._gatekeeper, self._log = view, loop, gatekeeper, log
         self.presented = PresentedCertificates({})
         self.for_clients = ClientCertificates()
-        self._mutual: dict[LinkKind, MutualContext] = {}
+        self.for_partners = PartnerCertificates()
+        self._mutual: dict[tuple[LinkKind, Identity | None], MutualContext] = {}
         self._control_plane: ManagedControlPlane | None = None
 
     def __repr__(self) -> str:
@@ -62,6 +76,7 @@ class OwnCertificates:
         """Read the certificates at the start; raises `OperatorError` if a file cannot be used."""
         self.presented = PresentedCertificates.first(self._view)
         self._present_to_clients(self.for_clients.after(self._view, self._gatekeeper.clock()))
+        self._present_to_partners(self.for_partners.after(self._view, self._gatekeeper.clock()))
         self._warn_of_missing_names()
 
     def _warn_of_missing_names(self) -> None:
@@ -76,7 +91,8 @@ class OwnCertificates:
 
     def opening_context(self, hop: Hop) -> MutualContext:
         """Return the context of a link that we open."""
-        return self._mutual_context(hop.kind)
+        own = self.for_partners.of(hop.name) if hop.kind is LinkKind.PARTNER else None
+        return self._mutual_context(hop.kind, own)
 
     def accepting_context(self, spec: Spec) -> AcceptingContext:
         """Return the context of the port *spec*."""
@@ -84,12 +100,19 @@ class OwnCertificates:
             return client_port_context(self.presented.of(spec.kind), self.for_clients.at(spec.key))
         return self._mutual_context(spec.kind)
 
-    def _mutual_context(self, kind: LinkKind) -> MutualContext:
-        """Return the context of mutual-TLS links of *kind*, with the anchors of the topology in force."""
-        if kind not in self._mutual:
+    def _mutual_context(self, kind: LinkKind, own: Identity | None = None) -> MutualContext:
+        """Return the context of mutual-TLS links of *kind*, with the anchors of the topology in force.
+
+        *own* is the certificate for the one partner that we connect to. A partner that connects gets its certificate by the SNI.
+        """
+        context = self._mutual.get((kind, own))
+        if context is None:
             of_many = kind is LinkKind.PARTNER
-            self._mutual[kind] = mutual_context(self.presented.of(kind), self._view.anchors(kind), of_many=of_many)
-        return self._mutual[kind]
+            others = self.for_partners.identities if of_many and own is None else ()
+            identity = own or self.presented.of(kind)
+            context = mutual_context(identity, self._view.anchors(kind), of_many=of_many, others=others)
+            self._mutual[kind, own] = context
+        return context
 
     # Another certificate
 
@@ -97,6 +120,7 @@ class OwnCertificates:
         """Present the certificates on disk, as *view* says; a certificate that peers would refuse is not used."""
         self._present(view, self.presented.after(view, datetime.now(UTC)))
         self._present_to_clients(self.for_clients.after(view, datetime.now(UTC)))
+        self._present_to_partners(self.for_partners.after(view, datetime.now(UTC)))
         self._view, self._mutual = view, {}
 
     @property
@@ -104,10 +128,13 @@ class OwnCertificates:
         """The reason for each certificate on disk that is not in use."""
         yield from self.presented.faults
         yield from (certificate.fault for certificate in self.for_clients.faults)
+        yield from self.for_partners.faults
 
     def would_change(self, at: datetime) -> bool:
         """Return whether a certificate that was refused is valid now, for example because its validity has started."""
         if any(self.for_clients.faults) and self.for_clients.after(self._view, at) != self.for_clients:
+            return True
+        if any(self.for_partners.faults) and self.for_partners.after(self._view, at) != self.for_partners:
             return True
         if not any(self.presented.faults):
             return False
@@ -142,6 +169,29 @@ class OwnCertificates:
                     "new certificate for clients in use", file=str(file), serial=f"{leaf.serial_number:x}", ends=ends
                 )
         self.for_clients = certificates
+
+    def _present_to_partners(self, certificates: PartnerCertificates) -> None:
+        """Use the certificates for single partners from now on, log what has changed, and replace links under an old one."""
+        for partner, one in certificates.certificates.items():
+            before = self.for_partners.certificates.get(partner)
+            if one.fault and (before is None or before.fault != one.fault):
+                self._log.error(PARTNER_NOT_TAKEN, partner=partner, file=str(one.files.certificate), why=one.fault)
+            elif one.identity is not None and (before is None or before.identity is not one.identity):
+                self._log.info(
+                    "new certificate for a partner in use",
+                    partner=partner,
+                    ends=tell_time(one.identity.leaf.not_valid_after_utc),
+                )
+                if not names_of(one.identity.leaf) - names_of(self.presented.of(LinkKind.PARTNER).leaf):
+                    self._log.warning(NO_NAME_OF_ITS_OWN, partner=partner, remedy=ITS_OWN_NAME)
+                if before is not None:
+                    self.rotation.rotated(self._opened_to(one.files.names), self._gatekeeper.clock())
+        self.for_partners = certificates
+
+    def _opened_to(self, names: frozenset[str]) -> list[Link]:
+        """Return the links that we opened to the partner with these *names*."""
+        opened = self._opened({LinkKind.PARTNER})
+        return [link for link in opened if link.verdict is not None and link.verdict.meant in names]
 
     def _log_change(self, view: ServerView, outside: bool, certificate: PresentedCertificate) -> None:  # noqa: FBT001 - a half of a Side
         before, leaf = self.presented.certificates.get(outside), certificate.identity.leaf

@@ -81,7 +81,7 @@ class PresentedCertificates:
             found = Identity.load(*files)
         except OperatorError as wrong:
             return replace(before, fault="; ".join(f"{problem.file}: {problem.reason}" for problem in wrong.problems))
-        if _same(found, before.identity):
+        if same(found, before.identity):
             return PresentedCertificate(found)
         fault = why_not(found, view, at, outside=outside)
         return replace(before, fault=fault) if fault else PresentedCertificate(found)
@@ -94,7 +94,7 @@ def _files(view: ServerView) -> Iterator[tuple[bool, tuple[Path, Path]]]:
         yield True, outside
 
 
-def _same(found: Identity, other: Identity) -> bool:
+def same(found: Identity, other: Identity) -> bool:
     """Return whether both chains are equal; each key fits its certificate, so the keys are equal too."""
     return [certificate.public_bytes(Encoding.DER) for certificate in found.chain] == [
         certificate.public_bytes(Encoding.DER) for certificate in other.chain

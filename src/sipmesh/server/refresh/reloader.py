@@ -165,6 +165,7 @@ class Reloader:
         view = self._node.view
         own = [path for spec in view.listeners for path in view.identity(spec.kind)]
         own += [path for files in view.client_certificates for path in (files.certificate, files.key)]
+        own += [path for files in view.partner_certificates for path in (files.certificate, files.key)]
         return [*view.loaded.files, *dict.fromkeys(own)]
 
     def _prompt_files(self) -> list[Path]:

@@ -310,6 +310,7 @@ class RunningServer:
             pid=os.getpid(),
             shown=self.certificates.chains(),
             for_clients=self.certificates.for_clients.chains,
+            for_partners=self.certificates.for_partners.chains,
             anchors=tuple(anchors_of(loaded)),
             lists=tuple(lists_of(loaded)),
             supplies=self.supplies(at),

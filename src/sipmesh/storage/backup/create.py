@@ -228,6 +228,8 @@ def _of_servers(topology: Topology) -> Iterator[str]:
             yield from (server.certificate_file, server.key_file)
             if server.outside and server.outside.certificate and server.outside.key:
                 yield from (server.outside.certificate, server.outside.key)
+            for one in server.partner_certificates:
+                yield from (one.certificate, one.key)
             for pair in server.client_certificates:
                 yield from (pair.certificate, pair.key)
             if pool.role is Role.MANAGEMENT:

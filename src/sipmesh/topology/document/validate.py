@@ -34,6 +34,7 @@ CHECKS = (
     servers.settings_fit_the_role,
     servers.workers_fit_the_role,
     servers.certificates_come_with_keys,
+    servers.certificates_for_partners_have_one,
     pools.next_hops_lead_somewhere,
     pools.backup_pools_are_front_ends,
     management.management_is_one_pool,

@@ -105,6 +105,7 @@ class _Stock:
             yield self._signer(name, file)
         for use in self.uses.values():
             yield from (self._for_clients(use.server, chain) for chain in use.for_clients)
+            yield from (self._for_partner(use.server, *of_one) for of_one in use.for_partners.items())
         yield from self._issuers()
         yield from self._authority(self.loaded.authority, "")
         for partner, authority in zip(topology.federation.partners, self.loaded.partners, strict=True):
@@ -163,15 +164,23 @@ class _Stock:
         )
 
     def _for_clients(self, name: str, chain: Chain) -> InventoryEntry:
-        """Give the entry of a certificate that clients of a running server get; the first end in its chain counts."""
+        """Give the entry of a certificate that clients of a running server get."""
+        return self._beside(ExpiringKind.CLIENTS, name, chain, "phones and browsers that ask for its names refuse")
+
+    def _for_partner(self, name: str, partner: str, chain: Chain) -> InventoryEntry:
+        """Give the entry of the certificate that one partner gets from a running edge."""
+        return self._beside(ExpiringKind.ONE_PARTNER, name, chain, f"the partner {partner} refuses")
+
+    def _beside(self, what: ExpiringKind, name: str, chain: Chain, refuse: str) -> InventoryEntry:
+        """Give the entry of a certificate beside the server's own; the first end in its chain counts."""
         item = min(chain.certificates, key=lambda dated: dated.ends, default=None)
         command = f"put a new certificate into {chain.file}, and its key beside it"
         return InventoryEntry(
-            what=ExpiringKind.CLIENTS,
+            what=what,
             name=name,
             owner=self.loaded.topology.organisation,
             level=self._level(item),
-            stops=f"phones and browsers that ask for its names refuse {name}",
+            stops=f"{refuse} {name}",
             command=command,
             in_use=item,
             note=f"the certificate on disk is not in use: {chain.fault}; {command}" if chain.fault else "",

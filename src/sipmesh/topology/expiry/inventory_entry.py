@@ -20,6 +20,7 @@ class ExpiringKind(StrEnum):
 
     SERVER = "server"
     CLIENTS = "certificate for clients"
+    ONE_PARTNER = "certificate for a partner"
     SIGNER = "signer"
     ISSUING = "issuing CA"
     ROOT = "root"
@@ -31,6 +32,7 @@ class ExpiringKind(StrEnum):
 _CALLED = {
     ExpiringKind.SERVER: "certificate of",
     ExpiringKind.CLIENTS: "certificate for the clients of",
+    ExpiringKind.ONE_PARTNER: "certificate for a partner of",
     ExpiringKind.SIGNER: "document signer of",
 }
 

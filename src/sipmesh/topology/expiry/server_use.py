@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Use:
     """What one running server uses now. The key of *shown* says whether the chain is for partners only.
 
-    *for_clients* are the further certificates that only clients get.
+    *for_clients* are the further certificates that only clients get, *for_partners* those for single partners.
     """
 
     server: str
@@ -25,6 +25,7 @@ class Use:
     lists: tuple[DatedItem, ...] = ()
     supplies: tuple[FetchStatus, ...] = ()
     for_clients: tuple[Chain, ...] = ()
+    for_partners: Mapping[str, Chain] = field(default_factory=dict)
 
     def uses(self, item: DatedItem) -> bool:
         """Tell whether this server uses exactly this anchor or CRL."""

@@ -24,8 +24,9 @@ from OpenSSL import SSL, crypto
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.files import open_key, read_private
+from sipmesh.sip.text import ascii_lower
 from sipmesh.transport.tls.application_protocol import KNOWN
-from sipmesh.transport.tls.certificate_choice import CertificateChoice
+from sipmesh.transport.tls.certificate_choice import CertificateChoice, names_of
 from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
 from sipmesh.trust.path.openssl_errors import BAD_SIGNATURE, CONSTRAINTS
 from sipmesh.trust.x509.certificate import extension
@@ -191,17 +192,35 @@ class MutualContext:
 
     *of_many*: the anchors are of several organisations. Then a handshake may end with errors as evidence, and the path has to be
     checked again (`sipmesh.transport.tls.path_check.recheck_path`); without that the judge refuses.
+
+    *others* are presented to peers that connect with a name in the SNI that they hold and *identity* does not. The name decides
+    what is presented, and nothing else: the anchors are the same.
     """
 
-    __slots__ = ("_context", "identity")
+    __slots__ = ("_context", "_contexts", "identity")
 
-    def __init__(self, identity: Identity, anchors: Iterable[x509.Certificate], *, of_many: bool = False) -> None:
-        self.identity = identity
-        self._context = _judging(anchors := tuple(anchors))
-        _present(self._context, identity)
-        callback = _on_verify_among(anchors) if of_many else _on_verify
-        self._context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, callback)
-        self._context.set_alpn_select_callback(_select_protocol)
+    def __init__(
+        self,
+        identity: Identity,
+        anchors: Iterable[x509.Certificate],
+        *,
+        of_many: bool = False,
+        others: Sequence[Identity] = (),
+    ) -> None:
+        self.identity, trusted = identity, tuple(anchors)
+        self._context = _mutual(identity, trusted, of_many=of_many)
+        own = names_of(identity.leaf)
+        self._contexts = [(names_of(other.leaf) - own, _mutual(other, trusted, of_many=of_many)) for other in others]
+        if others:
+            self._context.set_tlsext_servername_callback(self._on_sni)
+
+    def _on_sni(self, connection: SSL.Connection) -> None:
+        """Present the certificate that holds the name in the ClientHello (RFC 6066 section 3)."""
+        name = ascii_lower((connection.get_servername() or b"").decode("ascii", "replace"))
+        for names, context in self._contexts:
+            if name in names:
+                connection.set_context(context)
+                return
 
     def __repr__(self) -> str:
         return f"<MutualContext {self.identity.chain_path.name}>"
@@ -280,9 +299,25 @@ class ClientPortContext:
         return PyOpenSslTls(self._context, sock, opening=False)
 
 
-def mutual_context(identity: Identity, anchors: Iterable[x509.Certificate], *, of_many: bool = False) -> MutualContext:
-    """Build the context of mutual-TLS links, for both directions; *of_many* as in `MutualContext`."""
-    return MutualContext(identity, anchors, of_many=of_many)
+def _mutual(identity: Identity, anchors: Sequence[x509.Certificate], *, of_many: bool) -> SSL.Context:
+    """Make a context that presents *identity*, and requires a certificate under one of *anchors*."""
+    context = _judging(anchors)
+    _present(context, identity)
+    callback = _on_verify_among(anchors) if of_many else _on_verify
+    context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, callback)
+    context.set_alpn_select_callback(_select_protocol)
+    return context
+
+
+def mutual_context(
+    identity: Identity,
+    anchors: Iterable[x509.Certificate],
+    *,
+    of_many: bool = False,
+    others: Sequence[Identity] = (),
+) -> MutualContext:
+    """Build the context of mutual-TLS links, for both directions; *of_many* and *others* as in `MutualContext`."""
+    return MutualContext(identity, anchors, of_many=of_many, others=others)
 
 
 def client_port_context(identity: Identity, others: Sequence[Identity] = ()) -> ClientPortContext:

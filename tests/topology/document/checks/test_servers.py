@@ -57,6 +57,12 @@ if TYPE_CHECKING:
             "pools[2].servers[0].outside.key",
             "needs `certificate` also",
         ),
+        (
+            "servers: [edge1.example.test]",
+            "servers: [{name: edge1.example.test, outside: {partners: [{partner: no.test, certificate: p.pem, key: p.key}]}}]",
+            "pools[2].servers[0].outside.partners[0].partner",
+            "no partner has the domain 'no.test'",
+        ),
     ],
 )
 def test_contradiction_is_reported_at_its_place(place: Place, old: str, new: str, field: str, reason: str) -> None:

@@ -33,9 +33,9 @@ def read_chain(file: Path) -> Chain:
         raise OperatorError("there is no certificate to judge", (problem,)) from None
 
 
-def chain_of(place: Place, loaded: Loaded, server: str, kind: LinkKind) -> Chain:
-    """Return what *server* presents on links of *kind*: its file, else the newest certificate in the ledger; empty if none."""
-    file, _ = view(loaded, server).identity(kind)
+def chain_of(place: Place, loaded: Loaded, server: str, kind: LinkKind, peer: str = "") -> Chain:
+    """Return what *server* presents to *peer* on links of *kind*: its file, else the newest one in the ledger; empty if none."""
+    file, _ = view(loaded, server).identity(kind, peer)
     if file.exists():
         return read_chain(file)
     return list(_from_ledger(place, server))

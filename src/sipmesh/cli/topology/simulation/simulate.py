@@ -140,7 +140,7 @@ class Given:
         if self._other and first and both_are_ours and not self._used:
             self._used = True  # further links of the way are opened by other servers
             return self._other
-        return chain_of(self._place, self._loaded, party.name, hop.kind)
+        return chain_of(self._place, self._loaded, party.name, hop.kind, hop.target.name if party is hop.opener else "")
 
     def _home(self, user: str) -> str | None:
         """Return the explicit home pool of a user, empty if there is none; None for an unknown user."""

@@ -75,3 +75,21 @@ def certificates_come_with_keys(document: CheckedDocument) -> None:
             if side and bool(side.certificate) != bool(side.key):
                 given, lacking = ("certificate", "key") if side.certificate else ("key", "certificate")
                 document.report.add((*here, given), f"needs `{lacking}` also", f"name both files: add `{lacking}`")
+
+
+def certificates_for_partners_have_one(document: CheckedDocument) -> None:
+    """Each certificate for a single partner names a partner, and each partner has one at most."""
+    for loc, _, server in document.servers():
+        seen: dict[str, str] = {}
+        for number, one in enumerate(server.partner_certificates):
+            here = (*loc, "outside", "partners", number, "partner")
+            partner = next(
+                (one_of.name for one_of in document.topology.federation.partners if one.partner in one_of.domains), ""
+            )
+            if not partner:
+                document.report.add(
+                    here, f"no partner has the domain {one.partner!r}", "write a domain of a partner, or add it"
+                )
+            elif partner in seen:
+                document.report.add(here, f"{seen[partner]} is the same partner", "leave one of the two")
+            seen[partner] = one.partner

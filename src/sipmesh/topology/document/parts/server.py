@@ -25,6 +25,7 @@ SERVER_PORT = 5062
 PARTNER_PORT = 5061
 MOST_CLIENT_CERTIFICATES = 16
 MOST_NAMES = 100
+MOST_PARTNER_CERTIFICATES = 100
 MOST_WORKERS = 64
 
 
@@ -45,6 +46,14 @@ class Ports(Part):
     )
 
 
+class PartnerCertificate(Part):
+    """What an edge presents to one partner, whose CA may be one that no other partner trusts."""
+
+    partner: Fqdn = Field(description="a domain of the partner")
+    certificate: FileName = Field(description="certificate chain, leaf first, of a CA that this partner trusts")
+    key: FileName = Field(description="private key of that certificate")
+
+
 class Outside(Part):
     """The side of an edge that partners connect to."""
 
@@ -58,6 +67,12 @@ class Outside(Part):
         default=None, description="certificate chain for partners; by default that of the inside"
     )
     key: FileName | None = Field(default=None, description="private key of that certificate")
+    partners: tuple[PartnerCertificate, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MOST_PARTNER_CERTIFICATES,
+        description="certificates for single partners; every other partner gets `certificate`",
+    )
 
 
 class ClientPort(StrEnum):
@@ -117,6 +132,11 @@ class Server(Part):
         default=1,
         description="processes that share the ports of a front end or an edge; auto: one for each CPU core",
     )
+
+    @property
+    def partner_certificates(self) -> tuple[PartnerCertificate, ...]:
+        """What single partners get."""
+        return (self.outside.partners or ()) if self.outside is not None else ()
 
     @property
     def certificate_file(self) -> str:

@@ -244,6 +244,16 @@ _OF_SERVERS: Final[Rules] = {
     "pools.servers.outside.bind": (NoGrant("each link is judged, on whichever address it arrives"),),
     **_file("pools.servers.outside.certificate", "{place} presents the certificate {value} to partners"),
     **_file("pools.servers.outside.key", "{place} uses the private key {value} for partners"),
+    "pools.servers.outside.partners": (
+        Rule(
+            Gain.SIGN,
+            "any change",
+            _OWNER,
+            "{place} presents other certificates to single partners",
+            any_change,
+            is_whole=True,
+        ),
+    ),
     **_file("pools.servers.certificate", "{place} presents the certificate {value}"),
     **_file("pools.servers.key", "{place} uses the private key {value}"),
     "pools.servers.client_certificates": (

@@ -71,6 +71,7 @@ _SIDE: Mapping[str, Words | None] = {
     "bind": from_to("address to listen on", "the default"),
     "certificate": from_to("certificate file", "that of the inside"),
     "key": from_to("key file", "that of the inside"),
+    "partners": from_to("list of certificates for single partners", "none"),
 }
 
 
