@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+from sipmesh.server.console.access.guard import FORM
 from support.console import Visitor, management_with_console, operator_credentials
 from support.managed import MGMT
 from support.openid_provider import OpenIdProvider, log_in
@@ -45,3 +47,17 @@ async def test_browser_logs_in_by_certificate_or_by_the_provider_and_is_refused_
             provider.said = {}
             await network.publish(lambda document: document["console"].pop("openid"))
             assert (await ada.get("/login/openid")).status == 401
+
+
+@on_loop
+async def test_long_form_with_a_code_is_not_read(tmp_path: Path) -> None:
+    """It is read however often its address has asked: 64 KiB of fields would keep the loop busy for milliseconds."""
+    async with management_with_console(tmp_path) as network, Visitor(network) as visitor:
+        code = (await network.ask(MGMT, "console-login", role="viewer"))["code"]
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield f"code={code}".encode()
+
+        kind = {"Content-Type": FORM}
+        for body, status in ((f"code={code}&{'&=' * 512}", 413), (pieces(), 413), (f"code={code}", 303)):
+            assert (await visitor.ask("POST", "/login", data=body, headers=kind)).status == status

@@ -18,6 +18,9 @@ OPENID: Final = "/login/openid"
 BROWSER: Final = "__Host-sipmesh-openid"
 OPENID_REFUSED: Final = "The log-in by your identity provider was refused: the log of the server says why."
 CERTIFICATE: Final = "/login/certificate"
+LARGEST_LOGIN: Final = 1024
+"""Octets of the form with a code; a browser says its length."""
+
 CODE_NOT_VALID: Final = "This code is not valid: it was used, it is older than five minutes, or it is misspelt."
 CERTIFICATE_NOT_VALID: Final = (
     "Your browser has shown no certificate of an operator, or it was refused: see the server log."
@@ -62,7 +65,12 @@ class LoginPages:
         return self._frame.render(request, "login.html", values, status=status)
 
     async def _log_in(self, request: web.Request) -> web.StreamResponse:
-        """Begin a session with a code. The code is in the body, so it is in no URL and in no log of one."""
+        """Begin a session with a code. The code is in the body, so it is in no URL and in no log of one.
+
+        The body is short: it is read however many requests the address has made, and a long one with many fields takes long.
+        """
+        if request.content_length is None or request.content_length > LARGEST_LOGIN:
+            raise web.HTTPRequestEntityTooLarge(LARGEST_LOGIN)
         code = (await form_of(request)).get("code", "").strip(" ")
         secret = self._guard.operators.log_in(code)
         if secret is None:
