@@ -13,7 +13,7 @@ from sipmesh.sip.message import Response
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.link.deadlines import TOO_MANY_KEEPALIVES, LinkDeadlines
 from sipmesh.transport.link.link import Link
-from sipmesh.transport.link.reader import LEAST_READ, LinkReader
+from sipmesh.transport.link.reader import LEAST_READ, MOST_TOGETHER, LinkReader
 from sipmesh.trust.evidence import Direction, LinkKind
 from transport.world import Node, bodies, both_ports, on_loop, request, up
 
@@ -184,6 +184,23 @@ async def test_turn_ends_at_its_limit_and_the_rest_is_read_in_the_next_turns(
                 await peer.send(request(f"{at}" * 16_384))
             await node.heard.until(lambda: len(node.heard.messages) == 3)
         assert link.messages_in == 3
+
+
+@on_loop
+async def test_messages_that_the_turn_has_no_time_for_wait_for_the_next_ones(
+    ca: Authority, here: Identity, there: Identity
+) -> None:
+    """A turn takes `MOST_TOGETHER` of a server's messages here."""
+    texts = [f"n{number}" for number in range(5 * MOST_TOGETHER)]
+    turns: list[int] = []
+    async with Node(ca, here, limits=Limits(turn_s=-1.0)) as node:
+        _, peer = await up(node, there, LinkKind.SERVER)
+        node.heard.on_message = lambda *_: turns.append(node.reactor.turns)
+        async with peer:
+            await peer.send(b"".join(map(request, texts)))
+            await node.heard.until(lambda: len(node.heard.messages) == len(texts))
+        assert bodies(node.heard) == texts
+    assert max(Counter(turns).values()) <= MOST_TOGETHER
 
 
 @both_ports

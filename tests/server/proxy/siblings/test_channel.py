@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sipmesh.server.proxy.siblings.channel import (
+    FRAMES_TOGETHER,
     HEADER,
     MOST_IN_ALL,
     MOST_PENDING,
@@ -18,7 +19,9 @@ from sipmesh.server.proxy.siblings.channel import (
     WRITE_BYTES,
     WorkerChannel,
 )
+from sipmesh.transport.limits import Limits
 from sipmesh.transport.reactor.reactor import Reactor
+from sipmesh.transport.watched import READ
 from support.running import on_loop, until
 
 
@@ -40,6 +43,23 @@ class End:
         self.frames.append((kind, number, payload))
         if payload == self.breaks_at:
             raise ZeroDivisionError
+
+
+@on_loop
+async def test_frames_that_the_turn_has_no_time_for_wait_and_outlive_the_end_of_the_other_process() -> None:
+    reactor = Reactor(asyncio.get_running_loop(), Limits(turn_s=-1.0))
+    one, two = End(reactor), End(reactor)
+    ours, theirs = socket.socketpair()
+    sender, receiver = one.open(ours), two.open(theirs)
+    for number in range(3 * FRAMES_TOGETHER):
+        sender.send(SEND, number)
+    sender.flush()
+    sender.close()
+    receiver.ready(READ)
+    assert len(two.frames) == FRAMES_TOGETHER
+    await until(lambda: two.ended)
+    assert [number for _, number, _ in two.frames] == [*range(3 * FRAMES_TOGETHER)]
+    reactor.close()
 
 
 @on_loop

@@ -46,6 +46,9 @@ READ_BYTES: Final = 262_144
 WRITE_BYTES: Final = 262_144
 """Octets of one write, more than the kernel takes: if each write copied all that waits, a long queue would take minutes."""
 
+FRAMES_TOGETHER: Final = 16
+"""Frames that are handed on before the turn of the reactor may end: each may be a message that is forked to ten phones."""
+
 MOST_PENDING: Final = 16_777_216
 """Octets that may wait for a process before messages to it are refused; as for a link between servers."""
 
@@ -68,6 +71,7 @@ class WorkerChannel(Watched):
         "_blocked",
         "_dirty",
         "_ended",
+        "_is_paused",
         "_out",
         "_reactor",
         "_sock",
@@ -96,6 +100,7 @@ class WorkerChannel(Watched):
         self.queued = 0
         self.received = 0
         self._blocked = self._dirty = False
+        self._is_paused = False  # whole frames wait for the next turn
         sock.settimeout(0)
         reactor.watch(sock.fileno(), self)
 
@@ -188,6 +193,9 @@ class WorkerChannel(Watched):
         return parts
 
     def _read(self) -> None:
+        if self._is_paused:
+            self._take_frames()
+            return
         try:
             chunk = self._sock.recv(READ_BYTES)
         except BlockingIOError:
@@ -203,9 +211,13 @@ class WorkerChannel(Watched):
         self._take_frames()
 
     def _take_frames(self) -> None:
-        """Hand on all whole frames; each is taken off before it is handed on, so that a bug in one does not repeat."""
+        """Hand on whole frames, until the turn is over.
+
+        Each is taken off before it is handed on, so that a bug in one does not repeat.
+        """
         unread, size = self._unread, HEADER.size
-        begin = 0
+        begin = taken = 0
+        self._is_paused = False
         try:
             while len(unread) - begin >= size and self.is_open:
                 length, kind, number = HEADER.unpack_from(unread, begin)
@@ -214,9 +226,18 @@ class WorkerChannel(Watched):
                     break
                 payload = bytes(unread[begin + size : end])
                 begin = end
+                taken += 1
                 self._take(self, kind, number, payload)
+                if taken % FRAMES_TOGETHER == 0 and self._reactor.is_turn_over:
+                    self._pause()
+                    break
         finally:
             del unread[:begin]
+
+    def _pause(self) -> None:
+        if self.is_open:
+            self._is_paused = True
+            self._reactor.read_again(self)
 
     def close(self) -> None:
         """Close our end, and tell of it once."""
