@@ -97,7 +97,7 @@ def _singles(reader: Reader) -> Iterator[Shape]:
 def _lists(reader: Reader) -> Iterator[Shape]:
     """Many names in one row, and then many rows, for each two pieces: n names against m names."""
     for first, second in product(reader.pieces, repeat=2):
-        if first.is_named and second.is_named:
+        if first.is_named and first.item and second.is_named:
             for rows in (Rows.EACH, Rows.MANY):
                 yield Block(first, Names.EACH, Rows.ONE), Block(second, Names.SAME, rows)
 
