@@ -16,6 +16,8 @@ from simulation.patches import EPOCH_S, machine_at_rest
 from sipmesh.database.shared import FILE, SharedDatabase
 from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.pki import files
+from sipmesh.pki.ca_rotation import CaGenerations
+from sipmesh.server.management.admission import admit
 from sipmesh.server.management.pool.file_replication import FileGiver
 from sipmesh.server.management.pool.joining import join_pool
 from sipmesh.server.management.publishing.offline_publish import publish_first
@@ -24,6 +26,7 @@ from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.view import view
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
+from sipmesh.trust.x509.certificate import fingerprint
 from support.managed import MGMT, MGMT2
 from support.network import (
     BOT,
@@ -161,7 +164,11 @@ def _join_pool(folders: Folders) -> None:
     """Let the second management server join the pool, as `sipmesh management join` does; nobody leads then."""
     leader = ManagementDb(folders.example)
     leader.lease.must_lead()
-    FileGiver(leader).give(view(DocumentStore(folders.example, MGMT).load(), MGMT))
+    in_force = DocumentStore(folders.example, MGMT).load()
+    [leaf, *_] = x509.load_pem_x509_certificates((folders.of(MGMT2) / "servers" / f"{MGMT2}.pem").read_bytes())
+    generations = CaGenerations(folders.example / "ca")
+    admit(in_force, generations, MGMT2, fingerprint(leaf), BEGAN, note=lambda *_, **__: None)
+    FileGiver(leader).give(view(in_force, MGMT))
     leader.lease.release()
     leader.close()
     shutil.copy(folders.example / "topology.yaml", folders.of(MGMT2) / "topology.yaml")
