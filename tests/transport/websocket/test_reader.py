@@ -131,7 +131,7 @@ async def test_double_crlf_is_answered_and_a_single_one_is_not(ca: Authority, he
         while not peer.heard:
             await peer.read()
         assert bytes(peer.heard) == b"\x81\x02\r\n"
-        assert node.heard.up[0].keeps_alive
+        assert node.heard.up[0].keepalives_in
         assert node.heard.messages == []
 
 

@@ -25,7 +25,7 @@ class LinkDeadlines:
     """The deadlines of one link; loop times in seconds, 0.0 where a deadline does not apply.
 
     *begun_at* is when an unfinished message began, *begun_octets* how many octets of it have arrived. *drain_until* is set
-    once the link drains. *pings*: the peer has sent a keepalive. *pinged_at* is when we sent a WebSocket Ping that the peer
+    once the link drains. *keepalives* is how many the peer has sent. *pinged_at* is when we sent a WebSocket Ping that the peer
     has not answered yet. *authenticated*: a user has logged in.
     """
 
@@ -37,9 +37,9 @@ class LinkDeadlines:
         "begun_at",
         "begun_octets",
         "drain_until",
+        "keepalives",
         "opened_at",
         "pinged_at",
-        "pings",
     )
 
     def __init__(self, limits: Limits, kind: LinkKind, direction: Direction, now: float) -> None:
@@ -49,7 +49,7 @@ class LinkDeadlines:
         self.opened_at = now
         self.begun_at = self.drain_until = self.pinged_at = 0.0
         self.begun_octets = 0
-        self.pings = self.authenticated = False
+        self.keepalives, self.authenticated = 0, False
 
     def __repr__(self) -> str:
         return f"<LinkDeadlines since {self.opened_at:.1f}, {self.begun_octets} octets of a message have come>"
@@ -67,7 +67,7 @@ class LinkDeadlines:
         if self.drain_until:
             found.append((self.drain_until, "drained, but the peer did not read"))
         if self._client:
-            lapse, why = (limits.keepalive_s, "keepalive lapsed") if self.pings else (limits.idle_s, "idle")
+            lapse, why = (limits.keepalive_s, "keepalive lapsed") if self.keepalives else (limits.idle_s, "idle")
             found.append((last_in + lapse, why))
             if not self.authenticated:
                 found.append((self.opened_at + limits.authenticate_s, "not authenticated in time"))

@@ -194,9 +194,9 @@ class Link(RegisteredLink):
         return self._deadlines.authenticated
 
     @property
-    def keeps_alive(self) -> bool:
-        """Whether the peer has sent a keepalive, or has answered one."""
-        return self._deadlines.pings
+    def keepalives_in(self) -> int:
+        """How many keepalives the peer has sent, or answers to ours: the octets do not tell them apart."""
+        return self._deadlines.keepalives
 
     def principal(self) -> Demand | None:
         """Give what the client or the partner asks for; a server of ours carries many users."""

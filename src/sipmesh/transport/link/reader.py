@@ -231,8 +231,8 @@ class LinkReader:
         """Answer a double CRLF with a single one, as a server MUST (RFC 5626 4.4.1)."""
         if not self._takes_keepalive(link):
             return
-        if not self._deadlines.pings:
-            self._deadlines.pings = True
+        self._deadlines.keepalives += 1
+        if self._deadlines.keepalives == 1:
             link.set_alarm()
         if item is Keepalive.PING:
             link.send_octets(self._pong())

@@ -172,7 +172,7 @@ class WebSocketReader(LinkReader):
     def _control(self, link: Link, item: Control) -> None:
         """Answer a Ping with its Pong (RFC 6455 section 5.5.2), which is dropped if there is no room: a peer may ping again."""
         if self._takes_keepalive(link) and item.answer:
-            self._deadlines.pings = True
+            self._deadlines.keepalives += 1
             link.send_octets(item.answer)
 
     def _closed_by(self, link: Link, close: Close) -> None:

@@ -27,19 +27,27 @@ LONGEST_LOOK_S: Final = 0.5
 SILENT: Final = "the peer does not answer keepalives"
 
 ANSWERS: Final = frozenset({Role.FRONT_END, Role.EDGE, Role.MANAGEMENT})
-"""Roles whose servers run this program, which answers keepalives. An application may be of another make."""
+"""Roles whose servers run this program: it answers keepalives, and sends one each second on the links that it has opened. An
+application may be of another make: Asterisk sends a keepalive each 90 s, and answers none."""
+
+ANSWERED_IN_A_ROW: Final = 2
+"""Keepalives in a row after each of which one has come: then the peer answers them, and does not send its own now and then."""
 
 
 class LinkLiveness:
-    """One link: the octets that had come and gone at the last look, and when some did; instants as of `Liveness.now`."""
+    """One link: the octets that had come and gone at the last look, and when some did; instants as of `Liveness.now`.
 
-    __slots__ = ("blocked", "heard_at", "link", "octets_in", "octets_out", "probed", "sent_at")
+    *answered* counts the keepalives in a row that the peer has answered, up to `ANSWERED_IN_A_ROW`.
+    """
+
+    __slots__ = ("answered", "blocked", "heard_at", "keepalives_in", "link", "octets_in", "octets_out", "probed", "sent_at")
 
     def __init__(self, link: Link, now: float) -> None:
         self.link = link
         self.heard_at = self.sent_at = now
         self.octets_in = self.octets_out = 0
         self.probed = self.blocked = False
+        self.answered = self.keepalives_in = 0
 
     def __repr__(self) -> str:
         return f"<LinkLiveness of {self.link!r}, heard at {self.heard_at:.2f}>"
@@ -65,14 +73,28 @@ class LinkLiveness:
             return False
         return now - self.sent_at >= probe_s or (not self.probed and now - self.heard_at >= probe_s)
 
+    def probe(self) -> None:
+        """Send a keepalive, and note whether the one before was answered."""
+        link = self.link
+        if self.answered < ANSWERED_IN_A_ROW:
+            self.answered = self.answered + 1 if link.keepalives_in > self.keepalives_in else 0
+        self.keepalives_in, self.probed = link.keepalives_in, True
+        link.ping()
+
     @property
     def counts(self) -> bool:
-        """Whether the silence of the peer means that it is gone: it has sent a keepalive, or is known to answer ours."""
+        """Whether the silence of the peer means that it is gone.
+
+        On a link that we opened, it does if the peer answers keepalives. On one that the peer opened, it does if the peer is of
+        ours and has sent a keepalive: others send them as seldom as they like. The kernel finds out about the rest
+        (`probe_often`).
+        """
         link = self.link
-        if link.keeps_alive:
-            return True
         peer = link.verdict.peer if link.verdict is not None else None
-        return link.direction is Direction.OPENED and peer is not None and peer.role in ANSWERS
+        is_ours = peer is not None and peer.role in ANSWERS
+        if link.direction is Direction.OPENED:
+            return is_ours or self.answered == ANSWERED_IN_A_ROW
+        return is_ours and link.keepalives_in > 0
 
     @property
     def is_evidence(self) -> bool:
@@ -150,8 +172,7 @@ class Liveness:
                 self._outages.silent(link.peer_name, SILENT)
             link.close(SILENT)
         elif watched.needs_probe(now, limits.probe_s):
-            watched.probed = True
-            link.ping()
+            watched.probe()
 
     def _hears(self, silent: LinkLiveness, now: float) -> bool:
         """Tell whether the peer of a *silent* link has been heard since on another link, whose silence would count as well.
