@@ -8,9 +8,10 @@ from sipmesh.client.dialog import Dialog
 from sipmesh.routing.identity.dialog_token import DialogToken
 from sipmesh.routing.identity.tokens import Tokens
 from sipmesh.topology.server_choice import turned
-from support.network import BOT, FE1, FE2, PARTNER_FE, Network
+from sipmesh.trust.evidence import LinkKind
+from support.network import BOT, EDGE, FE1, FE2, PARTNER_FE, Network
 from support.peer import Peer
-from support.running import on_loop
+from support.running import on_loop, until
 from support.talking import inside_of, talking
 
 
@@ -66,6 +67,34 @@ async def test_a_server_that_cannot_reach_the_one_goes_on_through_the_other(pool
         again.tag = alice.tag
         assert await passed_on(theirs, there, again, "INFO") == 200
         assert await passed_on(dialog, again, there, "BYE") == 200
+
+
+@pytest.mark.parametrize("method", ["INFO", "BYE"])
+@on_loop
+async def test_application_goes_on_by_another_server_than_that_of_the_phone(pool: Network, method: str) -> None:
+    """Also where the phone has come back at this server, or has another device here. A stranger gets into no call so."""
+    async with pool:
+        bot = _meant(await pool.peer(FE1, "bot", credentials=BOT))
+        alice = await pool.phone("alice", FE1)
+        came, _, _ = await talking(alice, bot)
+        await bot.request_in("ACK")
+        theirs = Dialog.of_callee(came, bot.tag)
+        there = _meant(await pool.peer(FE2, "bot", credentials=BOT))
+        edge = await pool.peer_at(FE2, LinkKind.SERVER, "alice@example.test", EDGE)
+        other = await pool.phone("alice", FE2)
+        carol = await pool.phone("carol", FE2)
+        for thief in (edge, carol):
+            assert (await thief.ask(inside_of(theirs, thief, method))).status in {403, 407, 481}
+        await alice.silent()
+        assert await passed_on(theirs, there, alice, "INFO") == 200
+        await other.silent()
+        await alice.__aexit__()
+        await until(lambda: len(pool.nodes[FE1].flow_table.sessions()) < 3)
+        other.tag = alice.tag
+        assert await passed_on(theirs, there, other, method) == 200
+        await other.__aexit__()
+        gone = await there.ask(inside_of(theirs, there, method))
+        assert gone.status in {430, 480}
 
 
 def _meant(bot: Peer) -> Peer:
@@ -161,9 +190,9 @@ async def test_a_token_under_any_other_key_than_the_pools_says_nothing(pool: Net
         asked.remove("route")
         asked.append("route", entry.replace(text, forged))
         assert (await again.ask(asked)).status in {403, 481}
-        await there.silent()
-        there.tag = bob.tag
-        assert await passed_on(dialog, again, there, "BYE") == 200
+        for phone in (bob, there):
+            await phone.silent()
+        assert await passed_on(dialog, again, bob, "BYE") == 200
 
 
 def token_in(dialog: Dialog) -> str:

@@ -183,7 +183,9 @@ def test_single_server_is_used_for_any_hint() -> None:
 
 
 def passed(ack: Request, route_set: RouteSet, sender: Sender) -> Forward | Drop:
-    return acknowledge(ack, route_set, sender, frozenset(), FRONT_END.inside, INCARNATION)
+    return acknowledge(
+        ack, route_set, other_side(route_set, sender), sender, frozenset(), FRONT_END.inside, INCARNATION
+    )
 
 
 def test_the_ack_of_a_2xx_goes_along_its_dialog() -> None:

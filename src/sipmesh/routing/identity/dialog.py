@@ -69,9 +69,20 @@ def other_side(route_set: RouteSet, sender: Sender) -> Side | None:
     token = route_set.dialog
     if token is None:
         return None
-    if route_set.from_a:
-        return token.b if sender.is_side(token.a) else None
-    return token.a if sender.is_side(token.b) else None
+    of, to = (token.a, token.b) if route_set.from_a else (token.b, token.a)
+    return to if sender.is_side(of) else None
+
+
+def behind_mate(route_set: RouteSet, sender: Sender, pool: PeerSide) -> FlowSide | None:
+    """Give the user to whom another server of our *pool* has passed a request on, which it got in our place (`across`).
+
+    That server has the key of our tokens, and has judged the sender by this one.
+    """
+    token = route_set.dialog
+    if token is None or not sender.is_side(pool):
+        return None
+    to = token.b if route_set.from_a else token.a
+    return to if isinstance(to, FlowSide) else None
 
 
 def leave_accesses(request: Request, route_set: RouteSet, other: Side | None, known: Inside) -> None:
@@ -187,6 +198,8 @@ def across(request: Request, route_set: RouteSet, other: Side, peers: Peers, inc
     once (RFC 6665 section 4.1.2.2). After a 503 it would keep the old one until that expires.
     """
     if isinstance(other, FlowSide):
+        if route_set.skipped and other.incarnation != incarnation:
+            return to_mate(request, route_set, other)
         return to_flow(request, other, incarnation, Found.DIALOG)
     behind = peers.get(other, NOTHING)
     names, kind = behind.names, behind.kind
@@ -200,6 +213,18 @@ def across(request: Request, route_set: RouteSet, other: Side, peers: Peers, inc
     again = AnotherNotifier(request.ruri.aor, None, frozenset(names)) if is_lost else None
     hosts = likeliest(names, request, route_set)
     return Forward((ServerTarget(hosts, kind, request.uri, instead=instead, again=again),), None)
+
+
+def to_mate(request: Request, route_set: RouteSet, side: FlowSide) -> Forward:
+    """Send a request that reached us in place of another server of our pool to that server, which has the flow of the user.
+
+    If that server cannot be reached, or has no flow of the user any more, the user may be here.
+    """
+    server = NameAddr.parse(route_set.skipped[0]).sip_uri.host
+    for entry in reversed(route_set.skipped):
+        request.prepend("route", entry)
+    here = FlowTarget(NO_FLOW, side.owner, request.uri, found=Found.DIALOG, past=len(route_set.skipped))
+    return Forward((ServerTarget((server,), LinkKind.SERVER, request.uri, instead=here),), None)
 
 
 def likeliest(names: tuple[str, ...], request: Request, route_set: RouteSet) -> tuple[str, ...]:
@@ -223,10 +248,15 @@ def to_flow(request: Request, side: FlowSide, incarnation: int, found: Found) ->
 
 
 def acknowledge(
-    request: Request, route_set: RouteSet, sender: Sender, allowed: frozenset[str], known: Inside, incarnation: int
+    request: Request,
+    route_set: RouteSet,
+    other: Side | None,
+    sender: Sender,
+    allowed: frozenset[str],
+    known: Inside,
+    incarnation: int,
 ) -> Forward | Drop:
-    """Route the ACK of a 2xx along its dialog. Other ACKs belong to their transactions. No ACK is answered."""
-    other = other_side(route_set, sender)
+    """Route the ACK of a 2xx to the *other* side of its dialog. Other ACKs belong to their transactions. No ACK is answered."""
     if other is None:
         return Drop("an ACK outside the known dialogs")
     refused = refused_inside(request, route_set, other, sender, allowed, known)

@@ -80,8 +80,9 @@ class RouteSet:
     *dialog* is a token of the dialog of the request. *from_a* and *from_b* say, by the tags, which side sent the request:
     the initiator or the answering side. *sent_as* and *sent_to* tell whether From and To are the names at the start of the
     dialog. *is_diverted*: *beyond* is not the entry that was record-routed next to ours. *stray* says that the token was of
-    another dialog, and was removed. If *beyond* is another server of our pool, *past* is the user behind it. *path* is a flow
-    token from a Path of ours. *login* is the token of a login that another server carries; it comes before all other entries.
+    another dialog, and was removed. If *beyond* is another server of our pool, *past* is the user behind it. *skipped* are the
+    entries of another server of our pool, before ours or in their place: the sender has not gone there. *path* is a flow token
+    from a Path of ours. *login* is the token of a login that another server carries; it comes before all other entries.
     """
 
     dialog: DialogToken | None
@@ -96,6 +97,7 @@ class RouteSet:
     sent_to: bool
     is_diverted: bool
     stray: bool
+    skipped: tuple[str, ...]
 
     def __init__(
         self,
@@ -107,6 +109,7 @@ class RouteSet:
     ) -> None:
         self.dialog, self.flow, self.beyond, self.past, self.path = dialog, flow, beyond, past, path
         self.login = None
+        self.skipped = ()
         self.from_a = self.from_b = self.sent_as = self.sent_to = self.is_diverted = self.stray = False
 
     def bind(self, request: Request, tokens: Tokens) -> None:
@@ -160,7 +163,8 @@ def take_place(request: Request, names: Names, tokens: Tokens, here: Address = N
         return NOWHERE
     login = take_login(request, names, tokens, here)
     token = undo_strict_routing(request, names, tokens)
-    mate = stand_in(request, names, tokens) if token is None and names.mates else None
+    skipped: list[str] = []
+    mate = stand_in(request, names, tokens, skipped) if token is None and names.mates else None
     while (route := first_route(request)) is not None:
         if names.ours(route, here):
             token = tokens.read(route.user) if route.user and not is_way_of_home_pool(token) else token
@@ -170,6 +174,8 @@ def take_place(request: Request, names: Names, tokens: Tokens, here: Address = N
     route_set = place_of(token if mate is None else beside(mate, token, names.pool), route)
     route_set.login = login
     route_set.bind(request, tokens)
+    if route_set.dialog is not None and skipped:
+        route_set.skipped = tuple(skipped)
     if route_set.dialog is not None and route is not None and route.host in names.mates:
         route_set.past = past(request, names, tokens, route_set.dialog)
     return route_set
@@ -252,8 +258,8 @@ def past(request: Request, names: Names, tokens: Tokens, dialog: DialogToken) ->
     return Past(names.pool, side, len(routes)) if isinstance(side, FlowSide) else None
 
 
-def stand_in(request: Request, names: Names, tokens: Tokens) -> DialogToken | None:
-    """Remove leading entries of another server of our pool, and give their dialog token; None if there are none.
+def stand_in(request: Request, names: Names, tokens: Tokens, skipped: list[str]) -> DialogToken | None:
+    """Move leading entries of another server of our pool to *skipped*, and give their dialog token; None if there are none.
 
     They come first if the sender could not reach that server. The token has the MAC of our pool, and its two sides are the
     same here and there. A flow token is for the server that has the flow, so it stays.
@@ -264,6 +270,7 @@ def stand_in(request: Request, names: Names, tokens: Tokens) -> DialogToken | No
         if not isinstance(found, DialogToken) or (token is not None and found != token):
             break
         token = found
+        skipped.append(request.first_item("route") or "")
         request.pop_item("route")
     return token
 

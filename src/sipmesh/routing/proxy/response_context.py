@@ -164,6 +164,13 @@ class ResponseContext:
                 Forget(branch.target),
                 *self._try_next_way(branch, explained(self.request, TEMPORARILY_UNAVAILABLE)),
             ]
+        if response.status == FLOW_FAILED and isinstance(branch.target, ServerTarget):
+            branch.ways = tuple(
+                [way for way in branch.ways if isinstance(way[0], FlowTarget)]
+            )  # the user may be here now
+            if branch.ways and not self.ended:
+                self._consider_of(branch, response)
+                return [self._start(branch.ways)]
         if response.status == SERVICE_UNAVAILABLE:
             response = overloaded(response, is_ours=_is_to_our_server(branch.target))
             if not isinstance(branch.target, FlowTarget):

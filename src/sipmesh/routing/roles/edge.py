@@ -45,9 +45,9 @@ def decide(request: Request, route_set: RouteSet, sender: Sender, facts: EdgeFac
         return passed
     if isinstance(sender, ClientSender):
         return of_remote_user(request, sender, facts)
-    if request.method == "ACK":
-        return acknowledge(request, route_set, sender, sender.peer.asserts, facts.inside, facts.incarnation)
     other = other_side(route_set, sender)
+    if request.method == "ACK":
+        return acknowledge(request, route_set, other, sender, sender.peer.asserts, facts.inside, facts.incarnation)
     if request.method == "REGISTER":
         return Answer(403, code=Code.ROLE_NOT_ALLOWED, why=f"REGISTER from {sender.peer.name}: only clients register")
     if request.method == "OPTIONS" and other is None and request.ruri.user is None and facts.names.ours(request.ruri):

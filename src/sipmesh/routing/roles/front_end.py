@@ -12,6 +12,7 @@ from sipmesh.routing.identity.dialog import (
     Inside,
     acknowledge,
     across,
+    behind_mate,
     leave_accesses,
     other_side,
     refused_inside,
@@ -87,12 +88,12 @@ def decide(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEn
         passed = to_own_flow(request, flow, sender, facts)
     if passed is not None:
         return passed
-    other = other_side(route_set, sender)
+    other = other_side(route_set, sender) or behind_mate(route_set, sender, facts.names.pool)
     if facts.inside.accesses:
         leave_accesses(request, route_set, other, facts.inside)
     if request.method == "ACK":
         allowed = may_speak_for_inside(sender, facts)
-        onward = acknowledge(request, route_set, sender, allowed, facts.inside, facts.incarnation)
+        onward = acknowledge(request, route_set, other, sender, allowed, facts.inside, facts.incarnation)
         return onward if other is None else inside_gruu(request, other, onward, facts, None)
     if request.method == "SUBSCRIBE" and is_to_notifier(request, route_set, facts):
         return subscribe_again(request, route_set, sender, facts)

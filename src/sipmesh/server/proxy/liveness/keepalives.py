@@ -40,7 +40,17 @@ class LinkLiveness:
     *answered* counts the keepalives in a row that the peer has answered, up to `ANSWERED_IN_A_ROW`.
     """
 
-    __slots__ = ("answered", "blocked", "heard_at", "keepalives_in", "link", "octets_in", "octets_out", "probed", "sent_at")
+    __slots__ = (
+        "answered",
+        "blocked",
+        "heard_at",
+        "keepalives_in",
+        "link",
+        "octets_in",
+        "octets_out",
+        "probed",
+        "sent_at",
+    )
 
     def __init__(self, link: Link, now: float) -> None:
         self.link = link
