@@ -14,6 +14,7 @@ from sipmesh.routing.events.stored_message import (
     MOST_ROWS,
     delivery,
     is_deliverable,
+    is_receipt,
     is_storable,
     message_key,
     stored_octets,
@@ -123,3 +124,25 @@ def octets_of_size(rows: int, header: int, size: int) -> bytes:
 )
 def test_message_is_as_large_as_a_delivery_may_be(rows: int, header: int, size: int, *, is_small: bool) -> None:
     assert is_deliverable(octets_of_size(rows, header, size)) is is_small
+
+
+CPIM = ("content-type", "Message/CPIM")
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "receipt"),
+    [
+        ((("content-type", "message/imdn+xml; charset=utf-8"),), b"<imdn/>", True),
+        ((CPIM,), b"From: <sip:a@b>\r\n\r\nContent-Length: 7\r\nContent-Type: message/imdn+xml\r\n\r\n<imdn/>", True),
+        ((CPIM,), b"From: <sip:a@b>\n\ncontent-type : message/IMDN+xml;x=1\n\n<imdn/>", True),
+        ((CPIM,), b"From: <sip:a@b>\r\n\r\nContent-Type: text/plain\r\n\r\nContent-Type: message/imdn+xml", False),
+        ((CPIM,), b"Content-Type: message/imdn+xml\r\n\r\nContent-Type: text/plain\r\n\r\nhello", False),
+        ((CPIM,), b"", False),
+        ((TEXT,), b"\r\n\r\nContent-Type: message/imdn+xml\r\n\r\n", False),
+        ((), b"", False),
+    ],
+)
+def test_receipt_is_known_by_the_type_of_its_content(
+    headers: tuple[tuple[str, str], ...], body: bytes, *, receipt: bool
+) -> None:
+    assert is_receipt(stored_octets(message(*headers, body=body), ALICE, AT)) is receipt

@@ -14,8 +14,8 @@ from typing import Final
 from sipmesh.errors import RemoteError
 from sipmesh.routing.proxy.forwarding import assert_identity
 from sipmesh.sip.framing import MAX_HEADER, MAX_ROWS
-from sipmesh.sip.message import Request, parse_head
-from sipmesh.sip.text import LWS, ascii_lower, octets_of
+from sipmesh.sip.message import Message, Request, parse_head
+from sipmesh.sip.text import LWS, ascii_lower, octets_of, text_of
 
 LARGEST: Final = 128 << 10
 """Octets of a stored message with its header. A client may send a body of this size, and the disk is shared by all users."""
@@ -29,6 +29,10 @@ MOST_ROWS: Final = MAX_ROWS - 16
 TYPING: Final = "application/im-iscomposing+xml"
 """Says that somebody types at the moment (RFC 3994): worth nothing later."""
 
+RECEIPT: Final = "message/imdn+xml"
+"""Says that a message was delivered or read (RFC 5438)."""
+
+CPIM: Final = "message/cpim"
 HEAD_END: Final = b"\r\n\r\n"
 MAX_FORWARDS: Final = "70"
 
@@ -68,7 +72,7 @@ def is_storable(request: Request) -> bool:
     return content_type(request) != TYPING
 
 
-def content_type(request: Request) -> str:
+def content_type(request: Message) -> str:
     """Give the type of the body in lower case and without parameters; "" if there is none."""
     return ascii_lower((request.first("content-type") or "").partition(";")[0].strip(LWS))
 
@@ -84,6 +88,22 @@ def stored_octets(request: Request, identity: str | None, at: datetime) -> bytes
     if not kept.has("date"):
         kept.append("date", format_datetime(at, usegmt=True))
     return kept.encode()
+
+
+def is_receipt(octets: bytes) -> bool:
+    """Tell whether stored *octets* are a receipt (RFC 5438), of use to the phone that has asked for it.
+
+    In a ``message/cpim``, the header of the content says so: it follows the header of the message (RFC 3862 section 2).
+    """
+    head, _, body = octets.partition(HEAD_END)
+    message = parse_head(head)
+    kind = content_type(message)
+    if kind != CPIM:
+        return kind == RECEIPT
+    inner = text_of(body.replace(b"\r\n", b"\n").partition(b"\n\n")[2].partition(b"\n\n")[0])
+    rows = [row.partition(":") for row in ascii_lower(inner).split("\n")]
+    kinds = [value.partition(";")[0].strip(LWS) for name, _, value in rows if name.strip(LWS) == "content-type"]
+    return kinds == [RECEIPT]
 
 
 def is_deliverable(octets: bytes) -> bool:

@@ -175,6 +175,21 @@ async def test_phone_that_has_refused_a_message_does_not_get_it_again(home: Netw
 
 
 @on_loop
+async def test_receipt_that_a_phone_does_not_understand_is_removed(home: Network) -> None:
+    """As linphone sends it, to a user who has changed the phone meanwhile. The text beside it waits for another phone."""
+    async with home:
+        alice, node = await home.phone("alice", FE1), home.nodes[FE1]
+        assert await say(alice, b"hello") == 202
+        sent = alice.request("MESSAGE", BOB, [("content-type", "message/imdn+xml")], b"<imdn/>")
+        assert (await alice.ask(sent)).status == 202
+        desk = await device(home, "bob", FE1, 1)
+        for _ in range(2):
+            await take(desk, 415)
+        await is_over(node)
+        await until(lambda: stored(home) == [b"hello"])
+
+
+@on_loop
 async def test_user_who_declines_does_not_get_it_again(home: Network) -> None:
     async with home:
         alice = await home.phone("alice", FE1)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
-from sipmesh.routing.events.stored_message import delivery
+from sipmesh.routing.events.stored_message import delivery, is_receipt
 from sipmesh.routing.proxy.target_set import as_sip
 from sipmesh.server.proxy.events.own_requests import NO_ANSWER, REQUEST_TIMEOUT
 from sipmesh.server.proxy.events.unanswered import UnansweredAttempts
@@ -233,6 +233,9 @@ class MessageDelivery:
             running.refused = True
         if running.unanswered:
             self._hold_back(running)
+        elif running.refused and is_receipt(message.octets):
+            self._log.info(running.aor, "stored receipt removed: no phone of its user takes it", aor=running.aor)
+            self._remove(running)
         elif running.refused:
             self._pass_over(running)
         else:
