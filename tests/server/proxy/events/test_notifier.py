@@ -14,6 +14,7 @@ from sipmesh.routing.events.pidf import PresenceDocument, compose
 from sipmesh.server.draining import Draining
 from sipmesh.server.proxy.events import notifier
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
+from sipmesh.server.proxy.events.publications import GONE_S
 from sipmesh.sip.message import Request, Response
 from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
@@ -110,6 +111,22 @@ async def test_watcher_sees_a_user_come_publish_and_go(pool: Network, watcher_at
         last = await told(alice)
         assert last.first("subscription-state") == "terminated;reason=timeout"
         assert sum(len(node.events.notifier) for node in pool.nodes.values()) == 0
+
+
+@pytest.mark.parametrize(("away_s", "stays"), [(GONE_S / 2, True), (GONE_S * 2, False)])
+@on_jumping_loop
+async def test_publication_ends_soon_after_the_phone_has_gone(home: Network, away_s: float, *, stays: bool) -> None:
+    """It named no lifetime, and was granted an hour. A user who comes back soon finds it again."""
+    async with sweeping(home):
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        assert (await bob.ask(publish(bob, BUSY))).first("expires") == "3600"
+        await watch(alice, BOB)
+        await asyncio.sleep(2)
+        await bob.__aexit__()
+        assert b"closed" in (await told(alice)).body
+        await asyncio.sleep(away_s)
+        await home.phone("bob", FE1)
+        assert (b"<note>busy</note>" in (await told(alice)).body) is stays
 
 
 @on_loop

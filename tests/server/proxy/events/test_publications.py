@@ -13,7 +13,7 @@ from sipmesh.routing.events.packages import PRESENCE
 from sipmesh.routing.events.pidf import parse_pidf
 from sipmesh.routing.events.subscribe import Granted
 from sipmesh.routing.outcome import Answer
-from sipmesh.server.proxy.events.publications import CHANGES_S, MOST_CHANGES, MOST_OF_USER, Publications
+from sipmesh.server.proxy.events.publications import CHANGES_S, GONE_S, MOST_CHANGES, MOST_OF_USER, Publications
 
 
 class Clock:
@@ -173,3 +173,21 @@ def test_changes_are_forgotten_after_their_time() -> None:
     shelf.clock.now += CHANGES_S
     shelf.publications.expire()
     assert shelf.publications._changes == {}
+
+
+def test_publications_end_some_time_after_the_last_phone_has_gone() -> None:
+    """A phone that comes back before keeps its own. A user who never had a phone here publishes by other means."""
+    shelf = Shelf()
+    for aor in (ALICE, BOB):
+        shelf.put(document("in a meeting"), expires_s=3600, aor=aor)
+    shelf.publications.seen(BOB, is_there=True)
+    for gone_s, is_back in ((GONE_S - 1, True), (GONE_S, False)):
+        shelf.clock.now += gone_s
+        for aor in (ALICE, BOB):
+            shelf.publications.seen(aor, is_there=False)
+        assert bool(shelf.notes(BOB)) is is_back
+        shelf.publications.seen(BOB, is_there=True)
+    assert shelf.notes(ALICE) == ["in a meeting"]
+    shelf.put(document("out"), expires_s=3600)
+    shelf.publications.seen(BOB, is_there=False)
+    assert shelf.notes(BOB) == ["out"]

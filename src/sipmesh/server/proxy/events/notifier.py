@@ -302,6 +302,7 @@ class EventNotifier:
         self._asked.discard(aor)
         if rows is None:
             return
+        self._publications.seen(aor, is_there=bool(rows))
         if aor in self._by_watcher:
             self._follow_devices(aor, rows)
         user = self._users.get(aor)
@@ -443,7 +444,7 @@ class EventNotifier:
         for aor in self._publications.expire():
             self._changed(aor, (PRESENCE,))
         if not self._round:
-            self._round = list(dict.fromkeys([*self._users, *self._by_watcher]))
+            self._round = list(dict.fromkeys([*self._users, *self._by_watcher, *self._publications.users()]))
         now_due, self._round = self._round[:LOOKED_AT], self._round[LOOKED_AT:]
         for aor in now_due:
             if self._is_user(aor):

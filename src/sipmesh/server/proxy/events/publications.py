@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
@@ -22,6 +23,9 @@ MOST_CHANGES: Final = 20
 """Changes of one user in `CHANGES_S`: each document is parsed, and each is a NOTIFY to each watcher, of whom there may be 500."""
 
 CHANGES_S: Final = 10.0
+
+GONE_S: Final = 60.0
+"""Seconds for which the publications of a user stay whose last phone has gone: it may come back, and refresh them."""
 
 MOST_OCTETS: Final = 256 << 20
 """Octets of all publications; above, a new one is refused."""
@@ -47,6 +51,7 @@ class Publications:
         self._of: dict[str, list[EventState]] = {}
         self._due: DueTimes[EventState] = DueTimes()
         self._changes: dict[str, tuple[float, int]] = {}  # of each user: since when, and how many
+        self._there_at: dict[str, float] = {}  # when a user who has published something was last seen with a phone
         self.octets = 0
 
     def __repr__(self) -> str:
@@ -125,6 +130,7 @@ class Publications:
         self.octets -= publication.size
         if not held:
             del self._of[publication.aor]
+            self._there_at.pop(publication.aor, None)
 
     def expire(self) -> set[str]:
         """Remove what has ended; gives the users who lost a publication."""
@@ -134,6 +140,19 @@ class Publications:
         for publication in ended:
             self._remove(publication)
         return {publication.aor for publication in ended}
+
+    def seen(self, aor: str, *, is_there: bool) -> None:
+        """Note whether a phone of *aor* is registered; what was published ends `GONE_S` after the last one has gone.
+
+        RFC 3903 leaves the default lifetime to the server, and many phones name none. Nobody refreshes what a phone has
+        published that is gone. A user who never had a phone here publishes by other means.
+        """
+        if aor not in self._of:
+            return
+        if is_there:
+            self._there_at[aor] = self._clock()
+        elif self._clock() - self._there_at.get(aor, inf) >= GONE_S:
+            self.forget(aor)
 
     def users(self) -> AbstractSet[str]:
         """Return the users who have published something."""
