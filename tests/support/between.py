@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from sipmesh.demo.ports import HOST
 from sipmesh.server.running.running_server import RunningServer
@@ -77,6 +77,12 @@ class Between:
             sink.close()
 
 
-def reach_by(node: RunningServer, server: str, between: Between) -> None:
+class Reachable(Protocol):
+    """What listens in place of a server."""
+
+    address: tuple[str, int]
+
+
+def reach_by(node: RunningServer, server: str, between: Reachable) -> None:
     """Have *node* open its links to *server* through *between* from now on."""
     node.flow_table._hops[server] = Hop(server, LinkKind.SERVER, (between.address,))
