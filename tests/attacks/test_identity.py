@@ -5,6 +5,8 @@ The model that they are held against is docs/identity.md.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -626,3 +628,41 @@ async def test_nobody_outside_speaks_of_the_network_itself(federation: Network, 
             assert came.first("event") == "call-completion"
             await alice.reply(came, 200)
             assert (await sender.final()).status == 200
+
+
+# 4. Nobody learns who is a user
+
+
+def shape(response: Response) -> tuple[object, ...]:
+    """What a stranger can compare: the status, and each field without what is new in each answer."""
+    rows = [(row.name, re.sub(r'nonce="[^"]*"|;tag=.*|branch=\S+', "", row.value)) for row in response.rows]
+    own = {"via", "from", "to", "call-id", "cseq"}
+    return response.status, tuple(row for row in rows if row[0] not in own), [row[0] for row in rows]
+
+
+@pytest.mark.parametrize("method", ["REGISTER", "INVITE", "SUBSCRIBE", "OPTIONS", "MESSAGE"])
+@on_loop
+async def test_stranger_recognises_no_name_by_the_answers(federation: Network, method: str) -> None:
+    """Not by the algorithms, the fields, their order or their length, without credentials and with wrong ones."""
+    example = federation.of(FE1)
+    example.add_users(*(f"user{number:02}" for number in range(4)))
+    async with federation:
+        seen: dict[str, Counter[object]] = {"user": Counter(), "none": Counter()}
+        for kind, counted in seen.items():
+            for number in range(4):
+                stranger = await federation.peer(FE1, f"{kind}{number:02}")
+                uri = "sip:example.test" if method == "REGISTER" else "sip:bob@example.test"
+                asked = stranger.request(method, uri, to=f"<sip:{stranger.user}>" if method == "REGISTER" else None)
+                challenged = await stranger.ask(asked)
+                name = "www-authenticate" if method == "REGISTER" else "proxy-authenticate"
+                answers = "authorization" if method == "REGISTER" else "proxy-authorization"
+                made = [parse_challenge(value) for value in challenged.values(name)]
+                row = answer(made, f"{kind}{number:02}", "wrong", method, uri, "c", 1)
+                asked = stranger.request(
+                    method, uri, [(answers, row)], to=f"<sip:{stranger.user}>" if method == "REGISTER" else None
+                )
+                refused = await stranger.ask(asked)
+                counted[repr((shape(challenged), shape(refused))).replace(kind, "x")] += 1
+                await stranger.__aexit__()
+        assert len(seen["user"]) == 1
+        assert seen["user"].keys() == seen["none"].keys()

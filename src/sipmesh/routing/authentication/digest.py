@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sipmesh.errors import RemoteError
+from sipmesh.routing.authentication.digest_sets import NOBODY
 from sipmesh.routing.authentication.verifier import Verifier, user_of
 from sipmesh.sip.digest import Algorithm, Credentials, Nonces, NonceState, challenge_values, is_digest, verify
 from sipmesh.sip.message import Request
@@ -29,16 +30,6 @@ _HEADERS: Final = {
     UNAUTHORIZED: ("www-authenticate", "authorization"),
     PROXY_AUTHENTICATION_REQUIRED: ("proxy-authenticate", "proxy-authorization"),
 }
-_NOBODY: Final[Mapping[Algorithm, str]] = {Algorithm.SHA_256: "0" * 64, Algorithm.MD5: "0" * 32}
-"""Used for an unknown user: our default algorithms, strongest first, with hashes that no known password has."""
-
-_LIKE_SOMEBODY: Final[tuple[Mapping[Algorithm, str], ...]] = (
-    _NOBODY,
-    _NOBODY,
-    {Algorithm.MD5: _NOBODY[Algorithm.MD5]},
-    {Algorithm.SHA_256: _NOBODY[Algorithm.SHA_256]},
-)
-"""The algorithms in challenges to unknown users: each set that a user may have, so that a set does not identify a user."""
 
 
 @dataclass(init=False, slots=True)
@@ -109,7 +100,7 @@ def authenticate(
     *,
     at: float,
     entropy: bytes,
-    likeness: int = 0,
+    alike: Mapping[Algorithm, str] = NOBODY,
     means_us: MeansUs = nothing_means_us,
 ) -> Authentication:
     """Check whether the credentials of *request* prove that its sender is *aor*.
@@ -122,12 +113,12 @@ def authenticate(
         link: The number of the link of the request. A nonce is valid on one link only.
         at: Now, in seconds of one clock for all nonces of a server.
         entropy: 8 random octets, for the nonce of a challenge.
-        likeness: Chooses the algorithms in a challenge to an unknown user. It is always the same number for one name, and
-            others cannot compute it.
+        alike: The algorithms in a challenge to an unknown user, with hashes of nobody. They are always the same for one name, and
+            others cannot compute them.
         means_us: Tells whether a URI means this server, by its domain, a name or an address.
     """
     status = status_for(request)
-    asking = _Asking(request, aor, verifier, status, likeness)
+    asking = _Asking(request, aor, verifier, status, alike)
     flaw, stale = "", False
     try:
         credentials = asking.credentials()
@@ -146,18 +137,18 @@ def authenticate(
 
 
 class _Asking:
-    __slots__ = ("aor", "likeness", "realm", "request", "status", "user", "verifier")
+    __slots__ = ("alike", "aor", "realm", "request", "status", "user", "verifier")
 
-    def __init__(self, request: Request, aor: str, verifier: Verifier | None, status: int, likeness: int) -> None:
+    def __init__(
+        self, request: Request, aor: str, verifier: Verifier | None, status: int, alike: Mapping[Algorithm, str]
+    ) -> None:
         self.request, self.aor, self.verifier = request, aor, verifier
-        self.status, self.likeness = status, likeness
+        self.status, self.alike = status, alike
         self.user, self.realm = user_of(aor), aor.rpartition("@")[2]
 
     @property
     def ha1(self) -> Mapping[Algorithm, str]:
-        if self.verifier is not None:
-            return self.verifier.ha1
-        return _LIKE_SOMEBODY[self.likeness % len(_LIKE_SOMEBODY)]
+        return self.verifier.ha1 if self.verifier is not None else self.alike
 
     def credentials(self) -> Credentials | None:
         """Give the credentials for our realm: those of our user with an algorithm that we support, if there are any.
@@ -181,7 +172,7 @@ class _Asking:
         if credentials.qop is None:
             return "malformed: without qop, which was offered"
         hashed = self.ha1.get(credentials.algorithm)
-        right = verify(credentials, self.request.method, hashed or _NOBODY[credentials.algorithm])
+        right = verify(credentials, self.request.method, hashed or NOBODY[credentials.algorithm])
         if credentials.username != self.user:
             return "the user name is not that of the address"
         if hashed is None:

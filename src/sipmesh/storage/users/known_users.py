@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sipmesh.routing.authentication.digest_sets import DigestSets
 from sipmesh.routing.events.watcher_rules import NO_RULES, WatcherRules
 from sipmesh.storage.alias_index import AliasIndex
 from sipmesh.storage.users.password_hashes import verifier_of
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 class KnownUsers:
     """Verifiers, home pools, aliases and rules of all users, as of the *number* of the last change that was read."""
 
-    __slots__ = ("_aliases", "_homes", "_rules", "_verifiers", "number")
+    __slots__ = ("_aliases", "_homes", "_rules", "_verifiers", "number", "sets")
 
     def __init__(self) -> None:
         self._verifiers: dict[str, Verifier] = {}
+        self.sets = DigestSets()
         self._homes: dict[str, str] = {}
         self._aliases = AliasIndex()
         self._rules: dict[str, WatcherRules] = {}
@@ -48,8 +50,11 @@ class KnownUsers:
         """
         rows, _ = usable_rows(rows)
         self._homes.update({row["aor"]: row["pool"] or "" for row in rows})
-        self._verifiers.update({row["aor"]: verifier_of(row) for row in rows})
-        for aor in changed - {row["aor"] for row in rows}:
+        verifiers = {row["aor"]: verifier_of(row) for row in rows}
+        for aor in changed | verifiers.keys():
+            self.sets.change(self._verifiers.get(aor), verifiers.get(aor))
+        self._verifiers.update(verifiers)
+        for aor in changed - verifiers.keys():
             self._verifiers.pop(aor, None)
             self._homes.pop(aor, None)
         for aor in (*changed, *aliases.users()):

@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
+from sipmesh.routing.authentication.digest_sets import NOBODY, DigestSets
 from sipmesh.routing.events.watcher_rules import NO_RULES, WatcherRules
 from sipmesh.storage.alias_index import AliasIndex
 from sipmesh.storage.users.user_document import UserDocument
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sipmesh.routing.authentication.verifier import Verifier
+    from sipmesh.sip.digest import Algorithm
 
 MOST_IN_PLACE: Final = 2_000
 """Changed addresses up to which the users in force are changed in place; with more of them, a thread makes a new set."""
@@ -32,6 +34,7 @@ class UserSet:
     backups: dict[str, Verifier] = field(default_factory=dict, repr=False)
     aliases: AliasIndex = field(default_factory=AliasIndex, repr=False)
     watchers: dict[str, WatcherRules] = field(default_factory=dict, repr=False)
+    sets: DigestSets = field(default_factory=DigestSets, repr=False)
 
     def about(self, aor: str) -> tuple[Verifier | None, WatcherRules]:
         """Return what concerns the links and the watchers of *aor*."""
@@ -44,7 +47,9 @@ class UserSet:
     def add(self, part: UserDocument) -> None:
         """Apply the changes of one part."""
         for aor in (*part.gone, *part.homes):
-            self.verifiers.pop(aor, None)
+            self.sets.change(self.verifiers.pop(aor, None), None)
+        for aor, verifier in part.verifiers.items():
+            self.sets.change(self.verifiers.get(aor), verifier)
         for aor in (*part.gone, *part.verifiers):
             self.homes.pop(aor, None)
         self.verifiers |= part.verifiers
@@ -137,7 +142,7 @@ class ReplicatedUsers:
         if parts[0].since:
             users.verifiers, users.homes = dict(before.verifiers), dict(before.homes)
             users.aliases, users.watchers = before.aliases.copy(), dict(before.watchers)
-            users.backups = dict(before.backups)
+            users.backups, users.sets = dict(before.backups), before.sets.copy()
         for part in parts:
             users.add(part)
         aors = before.verifiers.keys() | users.verifiers.keys() | before.backups.keys() | users.backups.keys()
@@ -182,6 +187,10 @@ class ReplicatedUsers:
     def withhold(self, possibly_changed: frozenset[str], until: int) -> None:
         """Refuse logins of the *possibly_changed* users until the users of number *until* or later are in force."""
         self._withheld, self._until = possibly_changed, until
+
+    def alike(self, name_hash: bytes) -> Mapping[Algorithm, str]:
+        """Return digest algorithms as some user of this pool has them, chosen by the keyed hash of an unknown name."""
+        return self._users.sets.alike(name_hash) if self._users is not None else NOBODY
 
     def is_withheld(self, aor: str) -> bool:
         """Return whether *aor* may not log in yet: what is known of this user may be out of date."""

@@ -74,6 +74,7 @@ class Users:
         "_known",
         "_seen",
         "_stamp",
+        "alike",
         "home",
         "older",
         "unusable",
@@ -93,6 +94,7 @@ class Users:
         self._stamp: Stamp | None = None
         self._known = KnownUsers()
         self.home, self.verifier = self._known.home, self._known.verifier  # without a frame of ours: often asked
+        self.alike = self._known.sets.alike
         self.unusable: Mapping[str, str] = {}  # rows that the last documents do not have: why, by address
         self._database.migrate(schema.USERS)
         if in_memory:

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication.digest import Authentication, Challenge, Proved, authenticate
+from sipmesh.routing.authentication.digest_sets import NOBODY
 from sipmesh.server.proxy.login.login_failures import (
     LONGEST_AGENT,
     LONGEST_USER,
@@ -91,7 +92,7 @@ class DigestAuth:
         """
         entropy = self._entropy()
         verifier, link = self.homes.verifier(aor), flow.number
-        likeness = 0 if verifier is not None else self._tokens.name_hash(f"like {aor}")[0]
+        alike = NOBODY if verifier is not None else self.homes.alike(aor, self._tokens.name_hash(f"like {aor}"))
         at = self._loop.time()  # of this start, as the nonces are: the clock of the machine may be set
         result = authenticate(
             request,
@@ -101,7 +102,7 @@ class DigestAuth:
             link,
             at=at,
             entropy=entropy,
-            likeness=likeness,
+            alike=alike,
             means_us=means_us,
         )
         if isinstance(result, Proved):

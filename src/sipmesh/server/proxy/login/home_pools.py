@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sipmesh.routing.authentication.digest_sets import of_nobody
 from sipmesh.routing.events.watcher_rules import rule_for
 from sipmesh.routing.identity.alias import alias_keys
 from sipmesh.topology.document.watching import Watching
@@ -11,10 +12,11 @@ from sipmesh.topology.home_pools import home_by_default
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sipmesh.routing.authentication.verifier import Verifier
     from sipmesh.server.proxy.login.user_stores import KnownUsers
+    from sipmesh.sip.digest import Algorithm
     from sipmesh.topology.view import ServerView
 
 
@@ -116,6 +118,14 @@ class HomePools:
     def verifier(self, aor: str) -> Verifier | None:
         """Return the password verifier of *aor*, a user whom our pool serves; None for all others."""
         return self._users.verifier(aor) if self.of(aor) == self._here else None
+
+    def alike(self, aor: str, name_hash: bytes) -> Mapping[Algorithm, str]:
+        """Return the algorithms in a challenge to *aor* that cannot be answered here, with hashes of nobody.
+
+        Those of a user of another pool are the user's own, if they are known: the home pool offers the same.
+        """
+        verifier = self._users.verifier(aor)
+        return of_nobody(verifier.ha1) if verifier is not None else self._users.alike(name_hash)
 
     def account_of(self, aor: str) -> int:
         """Return when the account of *aor* was created (`Verifier.created`); 0 if it is not known here."""
