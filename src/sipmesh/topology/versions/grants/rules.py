@@ -6,28 +6,21 @@ than what operators do each day. Everything else needs a security officer: so th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.topology.versions.grants.comparisons import (
     added,
     any_change,
-    becomes_manager,
     easier_to_watch,
     is_set,
     larger,
     longer_grace,
     more_for_operator,
     more_usages,
-    moves_with_certificate,
     new_origins,
-    new_pool,
-    new_server,
-    of_existing_part,
-    of_management_server,
     removed,
-    smaller,
     weaker_identity,
     weaker_media,
     weaker_media_of_domains,
@@ -35,20 +28,15 @@ from sipmesh.topology.versions.grants.comparisons import (
 )
 from sipmesh.topology.versions.grants.grant import Gain, Grant
 from sipmesh.topology.versions.grants.key_changes import (
-    DEFAULT_HOME,
     OPERATORS,
     PARTNERS,
-    POOLS,
-    SERVERS,
     key_changes,
 )
 from sipmesh.topology.versions.grants.rule import NoGrant, Rule
-from sipmesh.trust.role import Role
+from sipmesh.topology.versions.grants.server_rules import OF_POOLS, OF_SERVERS, STORE, Rules, another_file
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
-
-Rules = Mapping[str, tuple[Rule | NoGrant, ...]]
 
 
 def grants(before: Loaded, new: Loaded) -> Sequence[Grant]:
@@ -76,12 +64,6 @@ def _unknown(key: str) -> Rule:
 
 _OPERATOR: Final = ConsoleRole.OPERATOR
 _PARTNER: Final = "the partner"
-_OWNER: Final = "who has that file"
-_STORE: Final = "who has that store"
-
-
-def _file(key: str, sentence: str) -> dict[str, tuple[Rule]]:
-    return {key: (Rule(Gain.SIGN, "another file", _OWNER, sentence, any_change),)}
 
 
 def _authority(prefix: str, whose: str, root: str) -> Rules:
@@ -115,169 +97,6 @@ def _authority(prefix: str, whose: str, root: str) -> Rules:
         f"{prefix}.list_limit": (NoGrant("bounds memory: certificates whose CRL is larger are refused"),),
     }
 
-
-_OF_POOLS: Final[Rules] = {
-    POOLS: (
-        Rule(
-            Gain.SIGN,
-            "a new pool of applications or management servers",
-            "its servers",
-            "pool {value} is new: its servers may speak as applications or manage the network",
-            new_pool(Role.APPLICATION, Role.MANAGEMENT),
-        ),
-        Rule(
-            Gain.SIGN,
-            "a new pool of front ends or edges",
-            "its servers",
-            "pool {value} is new: with certificates, its servers may assert users",
-            new_pool(Role.FRONT_END, Role.EDGE),
-            _OPERATOR,
-        ),
-    ),
-    DEFAULT_HOME: (
-        Rule(
-            Gain.READ,
-            "another first front-end pool",
-            "its servers",
-            "{value} gets the logins of users who have no home pool",
-            is_set,
-        ),
-    ),
-    "pools.name": (NoGrant("a pool's name identifies no server (R4)"),),
-    "pools.role": (NoGrant("the rules of its servers say what a role gives"),),
-    "pools.site": (NoGrant("orders servers by distance"),),
-    SERVERS: (
-        Rule(
-            Gain.DECIDE,
-            "a server gets the role management",
-            "that server",
-            "{value} becomes a management server: once admitted (sipmesh ca admit) it gets all keys of the CA",
-            becomes_manager,
-        ),
-        Rule(
-            Gain.SIGN,
-            "a server gets another role or pool",
-            "who has that server's key",
-            "{place} moves {value}, with the certificate that it has",
-            moves_with_certificate,
-        ),
-        Rule(
-            Gain.SIGN,
-            "a new server of an existing pool",
-            "that server",
-            "{place} is a new server of {value}: with a certificate, it may do what its pool may",
-            new_server,
-            _OPERATOR,
-        ),
-    ),
-    "pools.internal_name": (NoGrant("a pool's name identifies no server (R4)"),),
-    "pools.next_hop": (
-        Rule(
-            Gain.SIGN,
-            "another pool, for an edge or application that exists",
-            "its servers",
-            "{place} may open links to the servers of {value}, and send requests there",
-            of_existing_part,
-        ),
-    ),
-    "pools.remote_users": (
-        Rule(
-            Gain.READ,
-            "turned on",
-            "users outside",
-            "users may log in from outside through {place}",
-            is_set,
-            _OPERATOR,
-        ),
-    ),
-    "pools.speaks_for": (
-        Rule(Gain.SIGN, "one more domain", "the application", "{place} may assert each user of {value}", added),
-    ),
-    "pools.backup_pool": (
-        Rule(
-            Gain.READ,
-            "another pool",
-            "that pool",
-            "{value} gets the logins of the users of {place}, and serves them if {place} does not answer",
-            is_set,
-        ),
-    ),
-    "pools.takeover_after": (
-        Rule(
-            Gain.DECIDE,
-            "shorter",
-            "the backup pool",
-            "the backup pool of {place} serves its users after {value} s",
-            smaller,
-            _OPERATOR,
-        ),
-    ),
-    "pools.storage": (
-        Rule(
-            Gain.READ,
-            "any change",
-            _STORE,
-            "the registrations of {place} are stored elsewhere, or the login there changes",
-            any_change,
-            is_whole=True,
-        ),
-    ),
-}
-
-_OF_SERVERS: Final[Rules] = {
-    "pools.servers.name": (NoGrant("another name is another server"),),
-    "pools.servers.site": (NoGrant("orders servers by distance"),),
-    "pools.servers.address": (
-        Rule(
-            Gain.DECIDE,
-            "of a management server",
-            "who has that address",
-            "the management server {place} is at {value}",
-            of_management_server,
-        ),
-    ),
-    "pools.servers.bind": (NoGrant("each link is judged, on whichever address it arrives"),),
-    "pools.servers.machine": (NoGrant("says which servers share a disk"),),
-    "pools.servers.ports": (NoGrant("each port asks for the same proof under another number (R4)", is_whole=True),),
-    "pools.servers.outside": (NoGrant("its keys have rules"),),
-    "pools.servers.outside.address": (NoGrant("the name must be proved there (R9)"),),
-    "pools.servers.outside.bind": (NoGrant("each link is judged, on whichever address it arrives"),),
-    **_file("pools.servers.outside.certificate", "{place} presents the certificate {value} to partners"),
-    **_file("pools.servers.outside.key", "{place} uses the private key {value} for partners"),
-    "pools.servers.outside.partners": (
-        Rule(
-            Gain.SIGN,
-            "any change",
-            _OWNER,
-            "{place} presents other certificates to single partners",
-            any_change,
-            is_whole=True,
-        ),
-    ),
-    **_file("pools.servers.certificate", "{place} presents the certificate {value}"),
-    **_file("pools.servers.key", "{place} uses the private key {value}"),
-    "pools.servers.client_certificates": (
-        Rule(
-            Gain.SIGN,
-            "any change",
-            _OWNER,
-            "{place} presents other certificates to phones and browsers",
-            any_change,
-            is_whole=True,
-        ),
-    ),
-    "pools.servers.metrics": (
-        Rule(
-            Gain.READ,
-            "another address",
-            "who reaches it",
-            "the metrics of {place} are read at {value} without a login",
-            is_set,
-            _OPERATOR,
-        ),
-    ),
-    "pools.servers.workers": (NoGrant("says how many processes share the work"),),
-}
 
 _OF_FEDERATION: Final[Rules] = {
     "federation": (NoGrant("its keys have rules"),),
@@ -345,23 +164,23 @@ _OF_FEDERATION: Final[Rules] = {
 _OF_STORES: Final[Rules] = {
     "storage": (NoGrant("its keys have rules"),),
     "storage.users": (
-        Rule(Gain.READ, "any change", _STORE, "users and their logins are stored in another database", any_change),
+        Rule(Gain.READ, "any change", STORE, "users and their logins are stored in another database", any_change),
     ),
     "storage.management": (
-        Rule(Gain.DECIDE, "any change", _STORE, "versions, audit log and ledger are in another database", any_change),
+        Rule(Gain.DECIDE, "any change", STORE, "versions, audit log and ledger are in another database", any_change),
     ),
-    "storage.bindings": (Rule(Gain.READ, "any change", _STORE, "registrations are stored elsewhere", any_change),),
+    "storage.bindings": (Rule(Gain.READ, "any change", STORE, "registrations are stored elsewhere", any_change),),
     "storage.valkey": (
         Rule(
             Gain.READ,
             "any change",
-            _STORE,
+            STORE,
             "the login to the store of registrations, or its root, changes",
             any_change,
             is_whole=True,
         ),
     ),
-    "storage.messages": (Rule(Gain.READ, "any change", _STORE, "messages are stored in another database", any_change),),
+    "storage.messages": (Rule(Gain.READ, "any change", STORE, "messages are stored in another database", any_change),),
     "messages": (NoGrant("its keys have rules"),),
     "messages.per_user": (
         Rule(
@@ -442,7 +261,7 @@ _OF_SERVICES: Final[Rules] = {
     ),
     "turn": (NoGrant("its keys have rules"),),
     "turn.servers": (Rule(Gain.READ, "one more server", "that server", "{value} relays media of our users", added),),
-    **_file("turn.secret_file", "the secret of the TURN servers is read from {value}"),
+    **another_file("turn.secret_file", "the secret of the TURN servers is read from {value}"),
     "turn.lifetime_s": (
         Rule(Gain.READ, "longer", "users", "a password for TURN counts for {value} s", larger, _OPERATOR),
     ),
@@ -493,8 +312,8 @@ RULES: Final[Rules] = {
     "sites": (NoGrant("the names of places"),),
     "authority": (NoGrant("its keys have rules"),),
     **_authority("authority", "our CA", "a root of our CA"),
-    **_OF_POOLS,
-    **_OF_SERVERS,
+    **OF_POOLS,
+    **OF_SERVERS,
     **_OF_FEDERATION,
     **_OF_STORES,
     **_OF_SERVICES,

@@ -1,0 +1,198 @@
+"""The rules for pools and servers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from sipmesh.topology.document.operators.console_role import ConsoleRole
+from sipmesh.topology.versions.grants.comparisons import (
+    added,
+    any_change,
+    becomes_manager,
+    is_set,
+    moves_with_certificate,
+    new_pool,
+    new_server,
+    of_existing_part,
+    of_management_server,
+    smaller,
+)
+from sipmesh.topology.versions.grants.grant import Gain
+from sipmesh.topology.versions.grants.key_changes import DEFAULT_HOME, POOLS, SERVERS
+from sipmesh.topology.versions.grants.rule import NoGrant, Rule
+from sipmesh.trust.role import Role
+
+Rules = Mapping[str, tuple[Rule | NoGrant, ...]]
+
+OWNER: Final = "who has that file"
+STORE: Final = "who has that store"
+
+
+def another_file(key: str, sentence: str) -> dict[str, tuple[Rule]]:
+    """Return the rule for a key that names a file."""
+    return {key: (Rule(Gain.SIGN, "another file", OWNER, sentence, any_change),)}
+
+
+OF_POOLS: Final[Rules] = {
+    POOLS: (
+        Rule(
+            Gain.SIGN,
+            "a new pool of applications or management servers",
+            "its servers",
+            "pool {value} is new: its servers may speak as applications or manage the network",
+            new_pool(Role.APPLICATION, Role.MANAGEMENT),
+        ),
+        Rule(
+            Gain.SIGN,
+            "a new pool of front ends or edges",
+            "its servers",
+            "pool {value} is new: with certificates, its servers may assert users",
+            new_pool(Role.FRONT_END, Role.EDGE),
+            ConsoleRole.OPERATOR,
+        ),
+    ),
+    DEFAULT_HOME: (
+        Rule(
+            Gain.READ,
+            "another first front-end pool",
+            "its servers",
+            "{value} gets the logins of users who have no home pool",
+            is_set,
+        ),
+    ),
+    "pools.name": (NoGrant("a pool's name identifies no server (R4)"),),
+    "pools.role": (NoGrant("the rules of its servers say what a role gives"),),
+    "pools.site": (NoGrant("orders servers by distance"),),
+    SERVERS: (
+        Rule(
+            Gain.DECIDE,
+            "a server gets the role management",
+            "that server",
+            "{value} becomes a management server: once admitted (sipmesh ca admit) it gets all keys of the CA",
+            becomes_manager,
+        ),
+        Rule(
+            Gain.SIGN,
+            "a server gets another role or pool",
+            "who has that server's key",
+            "{place} moves {value}, with the certificate that it has",
+            moves_with_certificate,
+        ),
+        Rule(
+            Gain.SIGN,
+            "a new server of an existing pool",
+            "that server",
+            "{place} is a new server of {value}: with a certificate, it may do what its pool may",
+            new_server,
+            ConsoleRole.OPERATOR,
+        ),
+    ),
+    "pools.internal_name": (NoGrant("a pool's name identifies no server (R4)"),),
+    "pools.next_hop": (
+        Rule(
+            Gain.SIGN,
+            "another pool, for an edge or application that exists",
+            "its servers",
+            "{place} may open links to the servers of {value}, and send requests there",
+            of_existing_part,
+        ),
+    ),
+    "pools.remote_users": (
+        Rule(
+            Gain.READ,
+            "turned on",
+            "users outside",
+            "users may log in from outside through {place}",
+            is_set,
+            ConsoleRole.OPERATOR,
+        ),
+    ),
+    "pools.speaks_for": (
+        Rule(Gain.SIGN, "one more domain", "the application", "{place} may assert each user of {value}", added),
+    ),
+    "pools.backup_pool": (
+        Rule(
+            Gain.READ,
+            "another pool",
+            "that pool",
+            "{value} gets the logins of the users of {place}, and serves them if {place} does not answer",
+            is_set,
+        ),
+    ),
+    "pools.takeover_after": (
+        Rule(
+            Gain.DECIDE,
+            "shorter",
+            "the backup pool",
+            "the backup pool of {place} serves its users after {value} s",
+            smaller,
+            ConsoleRole.OPERATOR,
+        ),
+    ),
+    "pools.storage": (
+        Rule(
+            Gain.READ,
+            "any change",
+            STORE,
+            "the registrations of {place} are stored elsewhere, or the login there changes",
+            any_change,
+            is_whole=True,
+        ),
+    ),
+}
+
+OF_SERVERS: Final[Rules] = {
+    "pools.servers.name": (NoGrant("another name is another server"),),
+    "pools.servers.site": (NoGrant("orders servers by distance"),),
+    "pools.servers.address": (
+        Rule(
+            Gain.DECIDE,
+            "of a management server",
+            "who has that address",
+            "the management server {place} is at {value}",
+            of_management_server,
+        ),
+    ),
+    "pools.servers.bind": (NoGrant("each link is judged, on whichever address it arrives"),),
+    "pools.servers.machine": (NoGrant("says which servers share a disk"),),
+    "pools.servers.ports": (NoGrant("each port asks for the same proof under another number (R4)", is_whole=True),),
+    "pools.servers.outside": (NoGrant("its keys have rules"),),
+    "pools.servers.outside.address": (NoGrant("the name must be proved there (R9)"),),
+    "pools.servers.outside.bind": (NoGrant("each link is judged, on whichever address it arrives"),),
+    **another_file("pools.servers.outside.certificate", "{place} presents the certificate {value} to partners"),
+    **another_file("pools.servers.outside.key", "{place} uses the private key {value} for partners"),
+    "pools.servers.outside.partners": (
+        Rule(
+            Gain.SIGN,
+            "any change",
+            OWNER,
+            "{place} presents other certificates to single partners",
+            any_change,
+            is_whole=True,
+        ),
+    ),
+    **another_file("pools.servers.certificate", "{place} presents the certificate {value}"),
+    **another_file("pools.servers.key", "{place} uses the private key {value}"),
+    "pools.servers.client_certificates": (
+        Rule(
+            Gain.SIGN,
+            "any change",
+            OWNER,
+            "{place} presents other certificates to phones and browsers",
+            any_change,
+            is_whole=True,
+        ),
+    ),
+    "pools.servers.metrics": (
+        Rule(
+            Gain.READ,
+            "another address",
+            "who reaches it",
+            "the metrics of {place} are read at {value} without a login",
+            is_set,
+            ConsoleRole.OPERATOR,
+        ),
+    ),
+    "pools.servers.workers": (NoGrant("says how many processes share the work"),),
+}
