@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sipmesh.demo.organisation import PoolPlan
+from sipmesh.demo.organisation import Organisation, PoolPlan
+from sipmesh.demo.ports import HOST
 from sipmesh.trust.role import Role
 from support.answered import Answered, Phone, message
-from support.managed import Change, Managed, build_managed
-from support.network import BOT, EDGE, EXAMPLE, FE1, FE2, POOL
+from support.managed import MGMT, Change, Managed, build_managed
+from support.network import (
+    BOT,
+    EDGE,
+    EXAMPLE,
+    FE1,
+    FE2,
+    PARTNER_EDGE,
+    PARTNER_EDGES,
+    PARTNER_FE,
+    POOL,
+    Network,
+    build_partner,
+    copied,
+    federate,
+)
 from support.real_network import RealNetwork, workers_at
 from support.running import within
 
@@ -67,6 +84,62 @@ async def test_every_request_is_answered_whichever_server_starts_first(
         assert (answered.unanswered, answered.failed) == ([], [])
 
 
+def find_partner(organisation: Organisation) -> None:
+    """Give the address of the partner's edge, without DNS."""
+    document: dict[str, Any] = organisation.document
+    document["federation"]["partners"][0]["address"] = HOST
+    organisation.write()
+
+
+def keep_files_of_partner(organisation: Organisation) -> None:
+    """Put the anchors and the CRLs of the partner below the topology, from where management gives them to the servers."""
+    document: dict[str, Any] = organisation.document
+    [entry] = document["federation"]["partners"]
+    folder = organisation.folder / "partners"
+    folder.mkdir(exist_ok=True)
+    for key in ("anchors", "crls"):
+        files = [Path(shutil.copy(file, folder / f"{key}-{Path(file).name}")) for file in entry[key]]
+        entry[key] = [str(file.relative_to(organisation.folder)) for file in files]
+    organisation.write()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("order", [(FE1, EDGE), (EDGE, FE1)])
+@within(120)
+async def test_every_request_to_and_from_a_partner_is_answered(tmp_path: Path, order: tuple[str, ...]) -> None:
+    """While management has the edge try its links to the partner again and again: it is the supervisor that opens them."""
+    partner = copied(build_partner(tmp_path / "model"), tmp_path / "p")
+    organisation = build_managed(tmp_path / "m")
+    organisation.add_users(*USERS, pool=POOL)
+    federate(organisation, partner)
+    for one in (organisation, partner):
+        find_partner(one)
+    keep_files_of_partner(organisation)
+    async with (
+        RealNetwork(Managed(organisation, tmp_path)) as network,
+        Network((partner,), starts=(PARTNER_FE, PARTNER_EDGE)) as theirs,
+    ):
+        await network.managed.publish(workers_at((FE1, EDGE)))
+        for name in order:
+            await network.start(name)
+        await network.follow()
+        ours = await phones_at(network, FE1)
+        erin = Phone(await theirs.phone("erin", PARTNER_FE), PARTNER_FE)
+        answered, over = Answered(), asyncio.Event()
+        series = asyncio.create_task(answered.until(over, [*ours, erin]))
+        for _ in range(3):
+            replies = await network.managed.ask(MGMT, "probe", links={EDGE: [PARTNER_EDGES]})
+            assert [reply["passed"] for reply in replies] == [True], replies
+        await answered.some(150)
+        over.set()
+        await series
+        await erin.close()
+        assert answered.unanswered == []
+
+
+ROUNDS = 10
+"""How often all pairs are tried after a fault."""
+
 KEPT = ": 202"
 """A message that is kept behind others which came while the phone was away, and which are being delivered."""
 
@@ -92,8 +165,7 @@ async def kill_supervisor(network: RealNetwork) -> None:
 async def hang_supervisor(network: RealNetwork) -> None:
     """Its workers end after ten seconds."""
     network.started[FE1].send_signal(signal.SIGSTOP)
-    async with asyncio.timeout(30):
-        await network.refuses(FE1)
+    await network.refuses(FE1)
     await network.restart(FE1, signal.SIGKILL)
 
 
@@ -143,9 +215,8 @@ FAULTS: tuple[Fault, ...] = (
 )
 
 
-@pytest.mark.parametrize(
-    "fault", [pytest.param(fault, marks=() if fault is kill_worker else pytest.mark.soak) for fault in FAULTS]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("fault", FAULTS)
 @within(240)
 async def test_no_sender_is_left_without_an_answer_over_a_fault(tmp_path: Path, fault: Fault) -> None:
     """A sender whose own link closes knows that; each other one gets a final response. Afterwards all is well again."""
@@ -165,7 +236,12 @@ async def test_no_sender_is_left_without_an_answer_over_a_fault(tmp_path: Path, 
         await series
         assert answered.unanswered == []
         phones = [phone if phone.is_connected else await network.phone(phone.where, phone.user) for phone in phones]
-        after = Answered()
-        await after.all_pairs(phones)
-        failed = [what for what in after.failed if not what.endswith(KEPT)]
-        assert (after.unanswered, failed) == ([], [])
+        failed = [""]
+        for _ in range(ROUNDS):  # other servers try the one that was away once more in a moment
+            after = Answered()
+            await after.all_pairs(phones)
+            assert after.unanswered == []
+            failed = [what for what in after.failed if not what.endswith(KEPT)]
+            if not failed:
+                break
+        assert failed == []

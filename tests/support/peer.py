@@ -86,7 +86,7 @@ class Peer:
 
     def via(self) -> str:
         """A Via for a new transaction."""
-        host, port = self._writer.get_extra_info("sockname")[:2]
+        host, port = self.address
         return f"SIP/2.0/TLS {host}:{port};branch=z9hG4bK-peer-{next(_counter)}"
 
     def request(
