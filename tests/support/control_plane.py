@@ -149,7 +149,9 @@ class Plane:
         documents = self.managed.holding(name)
         host = self.hosts[name] = Host(view(documents.load(), name))
         parts = (host, documents, host, host.own_status, here(host.view), self._loop)
-        return Agent(*parts, lambda hop: self._dial(name, hop.name).link, _no_crls, host.told.log)
+        agent = Agent(*parts, lambda hop: self._dial(name, hop.name).link, _no_crls, host.told.log)
+        agent.peer_checks.close()  # a wire is no link on which an application could answer
+        return agent
 
     def __enter__(self) -> Self:
         self.controller.begin()

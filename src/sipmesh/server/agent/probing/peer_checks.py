@@ -69,6 +69,7 @@ class PeerChecks:
         self._server, self._here, self._dial, self._changed, self._loop = server, here, dial, changed, loop
         self._view: ServerView | None = None
         self._peers: dict[str, CheckedPeer] = {}
+        self._is_closed = False
 
     def __repr__(self) -> str:
         return f"<PeerChecks of {self._server.view.name}: {len(self._peers)} peers>"
@@ -83,6 +84,8 @@ class PeerChecks:
 
     def tick(self) -> None:
         """Note which checks have ended, and begin those that are due; called about twice a second."""
+        if self._is_closed:
+            return
         now, view = self._loop.time(), self._server.view
         if view is not self._view:
             self._follow(view, now)
@@ -109,6 +112,7 @@ class PeerChecks:
 
     def close(self) -> None:
         """Check nothing more."""
+        self._is_closed = True
         _drain(self._peers.values())
         self._peers.clear()
 
