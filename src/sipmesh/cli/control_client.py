@@ -171,10 +171,10 @@ def _verdict_cell(link: LinkReply) -> Cell:
     return cell("accepted", GOOD) if link.confirmed else cell("accepted, unconfirmed", "yellow")
 
 
-def tell_users_changed(place: Place) -> bool:
+def tell_users_changed(place: Place) -> None:
     """Have running servers read the changes of users at once, and print how many links this has closed.
 
-    Returns False if a front end does not have the changes yet; then this is printed.
+    A front end that does not have the changes yet is printed.
     """
     from sipmesh.server.admin.replies import USERS_CHANGED
 
@@ -185,10 +185,10 @@ def tell_users_changed(place: Place) -> bool:
     for answer in answers:
         if answer.fault:
             say(f"{answer.server} could not be notified: {answer.fault}", style=WARN, error=True)
-    return _say_users_in_force(place)
+    _say_users_in_force(place)
 
 
-def _say_users_in_force(place: Place) -> bool:
+def _say_users_in_force(place: Place) -> None:
     """Say on which front ends the changes of users are not in force; a network without management has no such servers."""
     from sipmesh.cli.topology.publish import managers, running_management
     from sipmesh.server.management.replies import USERS_IN_FORCE
@@ -199,11 +199,9 @@ def _say_users_in_force(place: Place) -> bool:
             held = ask_one(socket, USERS_IN_FORCE, 2 * USERS_S, wait_s=USERS_S)
         except SipmeshError as wrong:  # such as a management server that ends meanwhile, or is of an older release
             say(f"Management does not say which front ends have the change: {wrong}", style=WARN, error=True)
-            return False
+            return
         if held.missing:
             at = f"In force at {held.servers - len(held.missing)} of {plural(held.servers, 'front end')}."
             say(f"{at} NOT yet at {', '.join(held.missing)}; see: sipmesh status", style=WARN, error=True)
-        return not held.missing
-    if place.in_force().number:
+    elif place.in_force().number:
         say(f"Servers get this when management runs: sipmesh serve {managers(place)[0]}", style="dim", error=True)
-    return True

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.world import FE1, FE2, MGMT, Organisation, sipmesh
+from cli.world import FE1, FE2, MGMT, Organisation, end, sipmesh
 from sipmesh.errors import OperatorError
 from sipmesh.server.control_socket import ask
 from sipmesh.storage.users.user_database import Users
@@ -103,13 +103,18 @@ def test_a_check_says_what_is_not_published(organisation: Organisation) -> None:
 
 @pytest.mark.wide
 def test_a_server_that_joins_by_a_version_is_not_waited_for(organisation: Organisation) -> None:
-    """It cannot run before the version that names it; one that should run and does not is told as ever."""
+    """It cannot run before the version that names it, nor does it have users; one that has run and is stopped is told."""
     organisation.serve(FE1)
     text = organisation.file.read_text()
     organisation.file.write_text(text.replace("      #- {name: fe2", "      - {name: fe2"))
     told = organisation.publish("a second front end").out
     assert "In force on 1 server" in told
     assert f"Not started yet: {FE2}." in told
+    organisation.add_user("alice")
+    assert organisation.type("user", "disable", "alice").code == 0
+    assert organisation.type("ca", "issue", "--all").code == 0
+    organisation.serve(FE2)
+    end(organisation.servers.pop(FE2))
     with_domain(organisation, "example.net")
     left = organisation.type("topology", "publish", "-m", "another domain", "--wait", "1")
     assert left.code == 1

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sipmesh.cli.control_client import tell_users_changed
 from sipmesh.cli.output import GOOD, say
 from sipmesh.cli.place import HERE, Place, TopologyFile
-from sipmesh.cli.users.accounts import Address, must_be
+from sipmesh.cli.users.accounts import Address
 
 
 def disable(user: Address, *, topology: TopologyFile = HERE) -> None:
@@ -18,9 +18,8 @@ def disable(user: Address, *, topology: TopologyFile = HERE) -> None:
     place = Place(topology)
     with place.accounts() as accounts:
         aor = accounts.disable(user, datetime.now(UTC))
-    everywhere = tell_users_changed(place)
+    tell_users_changed(place)
     say(f"{aor} is disabled. To enable the user again: sipmesh user enable {aor}", style=GOOD)
-    must_be(everywhere)
 
 
 def enable(user: Address, *, topology: TopologyFile = HERE) -> None:

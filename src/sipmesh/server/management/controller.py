@@ -366,17 +366,21 @@ class Controller:
     async def users_in_force(self, wait_s: float) -> UsersInForce:
         """Read and send changes of users, and wait at most *wait_s* seconds until each front end with a link has accepted them.
 
-        A front end without a link is missing at once: it gets the users when it can be reached.
+        A front end without a link is missing at once: it gets the users when it can be reached. One that was never started has no
+        users, and does not count.
         """
         await self.refresh_users()
         until = self._loop.time() + wait_s
         while self._without_users() & set(self._notifier.subscribers) and self._loop.time() < until:
             await asyncio.sleep(LOOK_AT_USERS_S)
-        servers = len(list(self.network.front_ends()))
-        return UsersInForce(self._offers.users_number, sorted(self._without_users()), servers)
+        servers = self._front_ends_with_users()
+        return UsersInForce(self._offers.users_number, sorted(self._without_users()), len(servers))
 
     def _without_users(self) -> frozenset[str]:
-        return frozenset(self.network.front_ends()) - self._notifier.with_users(self._offers.users_number)
+        return self._front_ends_with_users() - self._notifier.with_users(self._offers.users_number)
+
+    def _front_ends_with_users(self) -> frozenset[str]:
+        return frozenset(self.network.front_ends()) - self.network.not_started()
 
     async def _look_back(self) -> None:
         """Look at intervals whether the database has lost something, and log it once."""
