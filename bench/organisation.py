@@ -23,17 +23,32 @@ OTHER_SERVER = "p2.a.test"
 """Holds the bindings that are there before anybody registers: a server drops those of its own earlier lives."""
 
 
-def topology(pki: Path, given: argparse.Namespace) -> dict[str, Any]:
+FILES = {
+    "anchors/ca.pem": "ca.pem",
+    "anchors/issuing.crl": "crl.pem",
+    **{f"servers/{name}.a.test.{end}": f"{name}.{end}" for name in ("p1", "p2") for end in ("pem", "key")},
+}
+"""The files of the PKI that both servers use, by the names that a topology may have for them."""
+
+
+def link_files(folder: Path, pki: Path) -> None:
+    """Link the files of *pki* into the folders of their kinds."""
+    for name, file in FILES.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(pki / file)
+
+
+def topology(given: argparse.Namespace) -> dict[str, Any]:
     """One front end with two applications behind it, one of which may speak for our users."""
     inside = {"address": given.host, "ports": {"client": given.client_port, "server": given.server_port}}
-    credentials = {"certificate": str(pki / "p1.pem"), "key": str(pki / "p1.key")}
-    server = {"name": "p1.a.test", **inside, **credentials, "workers": given.workers}
+    server = {"name": "p1.a.test", **inside, "workers": given.workers}
     sink = {"name": "sink.b.test", "address": given.sink_host, "ports": {"server": given.sink_port}}
     return {
         "sipmesh": 1,
         "organisation": "bench",
         "sip_domains": ["a.test"],
-        "authority": {"anchors": [str(pki / "ca.pem")], "crls": [str(pki / "crl.pem")]},
+        "authority": {"anchors": ["anchors/ca.pem"], "crls": ["anchors/issuing.crl"]},
         "pools": [
             {"name": "p1.a.test", "role": "front-end", "servers": [server]},
             {"name": "sink.b.test", "role": "application", "servers": [sink], "next_hop": "p1.a.test"},
@@ -51,9 +66,7 @@ def topology(pki: Path, given: argparse.Namespace) -> dict[str, Any]:
 def add_second(document: dict[str, Any], given: argparse.Namespace) -> None:
     """Add a front end with a pool of its own: the home pool of the users with odd numbers."""
     ports = {"client": given.client_port, "server": given.server_port}
-    pki: Path = given.pki.resolve()
-    credentials = {"certificate": str(pki / "p2.pem"), "key": str(pki / "p2.key")}
-    server = {"name": SECOND, "address": given.second_host, "ports": ports, **credentials}
+    server = {"name": SECOND, "address": given.second_host, "ports": ports}
     document["pools"].append({"name": SECOND, "role": "front-end", "servers": [server]})
 
 
@@ -75,7 +88,14 @@ def add_partners(document: dict[str, Any], count: int, folder: Path) -> None:
         anchor.write_bytes(root.pem_chain)
         crl.write_bytes(forge.revocations(root))
         name = f"partner{number}.test"
-        partners.append({"domains": [name], "edge": f"sip.{name}", "anchors": [str(anchor)], "crls": [str(crl)]})
+        partners.append(
+            {
+                "domains": [name],
+                "edge": f"sip.{name}",
+                "anchors": [f"partners/{anchor.name}"],
+                "crls": [f"partners/{crl.name}"],
+            }
+        )
     edge = {"name": "sip.a.test", "role": "edge", "servers": ["edge.a.test"], "next_hop": "p1.a.test"}
     document["pools"].append(edge)
     document["federation"] = {"route": "sip.a.test", "partners": partners}
@@ -126,7 +146,8 @@ def write(given: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for stale in (*folder.glob("users.db*"), *folder.glob("state/bindings.db*")):
         stale.unlink()
-    document = topology(given.pki.resolve(), given)
+    link_files(folder, given.pki.resolve())
+    document = topology(given)
     if given.store:
         document["storage"] = {"bindings": given.store}
     if given.second_host:

@@ -58,8 +58,10 @@ class Model:
         )
         organisation = Organisation.build(folder, EXAMPLE, pools)
         forge = Forge(datetime.now(UTC))
-        partner, first = write_partner_ca(forge, folder / PARTNER, PARTNER)
-        other, second = write_partner_ca(forge, folder / OTHER, OTHER, usages=(SERVER_AUTH,))  # as public CAs are now
+        partner, first = write_partner_ca(forge, folder / "partners" / PARTNER, PARTNER)
+        other, second = write_partner_ca(
+            forge, folder / "partners" / OTHER, OTHER, usages=(SERVER_AUTH,)
+        )  # as public CAs are now
         partners: list[dict[str, object]] = [
             {"domains": [PARTNER], "edge": f"{PARTNER_EDGES}:{free_port()}", **_movable(first, folder)},
             {"domains": [OTHER], "client_usage": "server-ok", **_movable(second, folder)},

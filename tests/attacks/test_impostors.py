@@ -227,8 +227,12 @@ class Lists:
 LISTS = {
     "our-issuing-ca": Lists(FE1, SERVER, front_end(), "ca/issuing.crl", lambda cast: cast.ours),
     "our-root": Lists(FE1, SERVER, front_end(), "ca/root.crl", lambda cast: cast.ours.issuer),
-    "partner-issuing-ca": Lists(EDGE, PARTNERS, partner_edge(), f"{PARTNER}/issuing.crl", lambda cast: cast.partner),
-    "partner-root": Lists(EDGE, PARTNERS, partner_edge(), f"{PARTNER}/root.crl", lambda cast: cast.partner.issuer),
+    "partner-issuing-ca": Lists(
+        EDGE, PARTNERS, partner_edge(), f"partners/{PARTNER}/issuing.crl", lambda cast: cast.partner
+    ),
+    "partner-root": Lists(
+        EDGE, PARTNERS, partner_edge(), f"partners/{PARTNER}/root.crl", lambda cast: cast.partner.issuer
+    ),
 }
 Content = Callable[[Cast, Forged], bytes | None]
 """What is in the file of a list of that CA; None where there is no file."""

@@ -212,7 +212,7 @@ def in_other_pool(organisation: Organisation, folder: Path) -> Organisation:
     first["servers"] = [server for server in first["servers"] if server["name"] != FE1]
     second["servers"] = [*second["servers"], *moved]
     second["storage"] = first["storage"]
-    (folder / f"{POOL2}.valkey").unlink()
+    (folder / "secrets" / POOL2).unlink()
     host.write()
     return host
 

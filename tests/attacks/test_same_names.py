@@ -93,7 +93,7 @@ def add_namesakes(
     """
     cas = [*chain_of(partner)[1:], x509.load_pem_x509_certificate(partner.root.read_bytes())]
     cas = cas[-1:] if fault == "no authority below it" else cas
-    anchors = example.folder / "another.pem"
+    anchors = example.folder / "partners" / "another.pem"
     anchors.write_bytes(b"".join(namesake(ca, key, fault).public_bytes(Encoding.PEM) for ca in cas))
     federation = example.document["federation"]
     assert isinstance(federation, dict)

@@ -76,7 +76,7 @@ class Faulty:
         model = Model.build(folder)
         forge, authorities, entries = model.cast.forge, {}, []
         for name, changes in (FAULTY_CAS | {DEEP: {}}).items():
-            authorities[name], entry = write_partner_ca(forge, folder / name, name, **changes)
+            authorities[name], entry = write_partner_ca(forge, folder / "partners" / name, name, **changes)
             entries.append({"domains": [name], **entry})
         authorities[DEEP] = forge.authority("one below what the path length allows", authorities[DEEP])
         federation: Any = model.organisation.document["federation"]

@@ -180,7 +180,7 @@ async def test_who_has_one_management_host_cannot_change_roots_or_managers_but_a
 
 def two_managers(document: dict[str, Any]) -> None:
     """Make management a pool of two servers, with a database that they share."""
-    database = "postgresql+psycopg://192.0.2.5/m"
+    database = "postgresql+psycopg://192.0.2.5/m?sslmode=verify-full&sslrootcert=ca/root.pem"
     document["storage"] = {**document.get("storage", {}), "management": database, "users": database}
     pool = next(pool for pool in document["pools"] if pool["name"] == MGMT_POOL)
     pool["name"] = MANAGERS

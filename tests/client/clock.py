@@ -3,12 +3,18 @@
 import asyncio
 import selectors
 from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
 from math import inf
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 ON_THE_WAY_S = 0.02
 """How long the kernel may take to pass on what was written to loopback, in real seconds."""
+
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
@@ -24,6 +30,14 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         """Each tells whether a thread is at work for the loop: its result is waited for, and no time passes."""
         super().__init__(JumpingSelector(self))
 
+    def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        """Run *func* in a thread; no time passes until it is done."""
+        future = super().run_in_executor(executor, func, *args)
+        works = partial(_is_not_done, future)
+        self.threads.append(works)
+        future.add_done_callback(lambda _: self.threads.remove(works))
+        return future
+
     def time(self) -> float:
         """Return the seconds since the loop was created."""
         return self.now
@@ -33,6 +47,10 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         if monotonic() > self._ends:
             self._ends = inf
             raise TimeoutError(f"not done in real time; the loop's time is {self.now:.0f} s")
+
+
+def _is_not_done(future: asyncio.Future[Any]) -> bool:
+    return not future.done()
 
 
 class JumpingSelector(selectors.DefaultSelector):

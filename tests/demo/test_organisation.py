@@ -77,4 +77,5 @@ def test_partner_has_what_another_organisation_writes_of_it(built: Organisation,
     federation = built.load().topology.federation
     [partner] = federation.partners
     assert (partner.domains, partner.edge, federation.blocked) == (("p.test",), "sip.p.test:5061", ("evil.test",))
-    assert partner.anchors == (str(other.root),)
+    assert partner.anchors == ("partners/p.test/root.pem",)
+    assert (built.folder / partner.anchors[0]).resolve() == other.root.resolve()

@@ -39,8 +39,9 @@ def _phones(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) ->
     folder = tmp_path_factory.mktemp("r")
 
     def name_relay(network: DemoNetwork) -> None:
-        network.example.document["turn"] = {"servers": [coturn.url], "secret_file": "turn.secret"}
-        write_secret(network.example.folder / "turn.secret", SECRET)
+        network.example.document["turn"] = {"servers": [coturn.url], "secret_file": "secrets/turn"}
+        (network.example.folder / "secrets").mkdir(exist_ok=True)
+        write_secret(network.example.folder / "secrets" / "turn", SECRET)
 
     with Coturn(folder / "coturn", SECRET.decode()) as coturn:
         network = stage(folder, pages=True, loopback=False, prepare=name_relay)

@@ -70,9 +70,10 @@ def _place(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner, cot
     ask_for_signatures(network, "verify")
     browser = Chromium(folder / "chromium", network.example.root, (FE1, FE2), loopback=False)
     open_websocket(network.example, phone=True, origins=[runner.run(browser.serve())])
-    network.example.document["turn"] = {"servers": [coturn.url], "secret_file": "turn.secret"}
+    network.example.document["turn"] = {"servers": [coturn.url], "secret_file": "secrets/turn"}
     network.example.write()
-    write_secret(network.example.folder / "turn.secret", SECRET)
+    (network.example.folder / "secrets").mkdir(exist_ok=True)
+    write_secret(network.example.folder / "secrets" / "turn", SECRET)
     runner.run(network.start())
     runner.run(browser.__aenter__())
     yield network, browser

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from sipmesh.demo.forge import SERVER_AUTH, Forge, Forged, Wish
 from sipmesh.demo.organisation import Organisation
+from sipmesh.errors import OperatorError
+from sipmesh.storage.users.user_database import Users
 from support.managed import MGMT, Managed
 from support.network import FE1, FE3, POOL, POOL2, Network, copied
-from support.postgres import Cluster
+from support.postgres import OWNER, PASSWORD, Cluster
 from support.running import on_loop, until
 
 pytestmark = pytest.mark.peer("postgresql")
@@ -18,7 +25,7 @@ SINCE_KNOWN = "user database cannot be read: the known users stay in force"
 
 def kept_in(url: str, organisation: Organisation) -> Organisation:
     """The same organisation with its users in the database at *url*: alice and bob."""
-    organisation.document["storage"] = {"users": url}
+    organisation.document["storage"] = {"users": Cluster.public(url)}
     organisation.write()
     organisation.add_users("alice", "bob", pool=POOL)
     return organisation
@@ -104,3 +111,61 @@ async def test_front_end_goes_on_while_its_own_database_is_away(home: Network, c
         home.organisations[0].add_users("dora")
         await node.user_updates.refresh()
         assert (await (await home.peer(FE1, "dora")).register()).status == 200
+
+
+@contextmanager
+def with_tls(server: Forged) -> Iterator[tuple[Cluster, str]]:
+    """A PostgreSQL that shows the certificate of *server* at an address of its own; gives that address also."""
+    number = os.getpid()
+    address = f"127.{number >> 16 & 0x7F | 0x40}.{number >> 8 & 0xFF}.{number & 0xFF or 1}"
+    files = {"ssl_cert_file": "db.pem", "ssl_key_file": "db.key"}
+    cluster = Cluster(listen_addresses=address, ssl="on")
+    given = zip(files, (server.pem_chain, server.pem_key), strict=True)
+    cluster.set({key: str(cluster.give(files[key], content)) for key, content in given})
+    with cluster:
+        yield cluster, address
+
+
+@pytest.mark.parametrize(
+    ("name", "root", "reason"),
+    [
+        ("db.example.test", "theirs", ""),
+        (
+            "db.other.test",
+            "theirs",
+            'server certificate for "db.other.test" does not match host name "db.example.test"',
+        ),
+        ("db.example.test", "another", "certificate verify failed"),
+    ],
+)
+def test_database_elsewhere_is_used_under_the_root_that_the_topology_names(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch, name: str, root: str, reason: str
+) -> None:
+    """The name and the root are checked before the password is sent."""
+    forge = Forge(datetime.now(UTC))
+    roots = {key: forge.root(f"Root of {key}") for key in ("theirs", "another")}
+    server = forge.forge(Wish(name, dns=(name,), usages=(SERVER_AUTH,)), roots["theirs"])
+    anchor = example.folder / "anchors" / "db.pem"
+    anchor.parent.mkdir()
+    anchor.write_bytes(roots[root].pem_chain)
+    secret = example.folder / "secrets" / "pgpass"
+    secret.parent.mkdir()
+    secret.write_text(f"*:*:*:*:{PASSWORD}\n")
+    secret.chmod(0o600)
+    with with_tls(server) as (cluster, address), cluster.database() as url:
+        monkeypatch.delenv("PGPASSWORD", raising=False)
+        monkeypatch.setenv("PGHOSTADDR", address)  # as DNS would say
+        database = url.partition("@/")[2].partition("?")[0]
+        query = "sslmode=verify-full&sslrootcert=anchors/db.pem&passfile=secrets/pgpass"
+        example.document["storage"] = {"users": f"postgresql+psycopg://{OWNER}@db.example.test/{database}?{query}"}
+        example.write()
+        if reason:
+            with pytest.raises(OperatorError, match=reason):
+                Users(example.load().users_url)
+        else:
+            users = Users(example.load().users_url)
+            users.add("zoe@example.test", "zoe-secret")
+            assert [user.aor for user in users.list()] == ["sip:zoe@example.test"]
+            users.close()
+        monkeypatch.delenv("PGHOSTADDR")
+        monkeypatch.setenv("PGPASSWORD", PASSWORD)

@@ -20,6 +20,7 @@ from support.checkout import DOCS
 from support.full_disk import small_disk
 from support.network import FE1, FE2, Network, copied
 from support.peer import HungUpError, Peer
+from support.postgres import Cluster
 from support.process import serving, spawn
 from support.running import LOOK_AGAIN_S, on_loop, until, within
 
@@ -190,7 +191,7 @@ async def test_servers_on_two_machines_share_a_database(
     example: Organisation, tmp_path: Path, postgres_url: str
 ) -> None:
     """Each has a folder of its own; only the database of the messages is one."""
-    example.document["storage"] = {"messages": postgres_url}
+    example.document["storage"] = {"messages": Cluster.public(postgres_url)}
     example.write()
     async with Network((example,), starts=(FE1,)) as one:
         other = Organisation(

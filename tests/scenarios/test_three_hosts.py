@@ -63,7 +63,8 @@ def hosts_of(folder: Path, port: int, root: bytes) -> dict[str, Organisation]:
     document: dict[str, Any] = made.document
     document["storage"] = {"bindings": f"valkeys://localhost:{port}", "valkey": page["storage"]["valkey"]}
     document["messages"] = {"per_user": 0}
-    (made.folder / "ca" / "valkey.pem").write_bytes(root)
+    (made.folder / "anchors").mkdir()
+    (made.folder / "anchors" / "valkey.pem").write_bytes(root)
     (secret := made.folder / page["storage"]["valkey"]["password_file"]).parent.mkdir()
     secret.write_text(f"{PASSWORD}\n")
     secret.chmod(0o600)

@@ -204,9 +204,9 @@ def _finish(organisation: Organisation) -> None:
 
 def _introduce(example: Organisation, partner: Organisation) -> None:
     """Let each organisation know the other: we have the partner's edge in our topology, the partner asks DNS for ours."""
-    shutil.copytree(partner.folder / "ca", example.folder / "partner", ignore=shutil.ignore_patterns("*.key", "*.db*"))
-    shutil.copytree(example.folder / "ca", partner.folder / "partner", ignore=shutil.ignore_patterns("*.key", "*.db*"))
-    known = {"anchors": ["partner/root.pem"], "crls": ["partner/root.crl", "partner/issuing.crl"]}
+    shutil.copytree(partner.folder / "ca", example.folder / "partners", ignore=shutil.ignore_patterns("*.key", "*.db*"))
+    shutil.copytree(example.folder / "ca", partner.folder / "partners", ignore=shutil.ignore_patterns("*.key", "*.db*"))
+    known = {"anchors": ["partners/root.pem"], "crls": ["partners/root.crl", "partners/issuing.crl"]}
     edge = f"{PARTNER_EDGES}:{PORTS[LinkKind.PARTNER]}"
     example.federate(EDGES, [{"domains": [PARTNER], **known, "edge": edge, "address": address_of(PARTNER_EDGE)}])
     partner.federate(PARTNER_EDGES, [{"domains": [EXAMPLE], **known}], networks=("10.99.0.0/24",))

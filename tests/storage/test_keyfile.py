@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sipmesh.errors import OperatorError
-from sipmesh.storage.keyfile import load_or_create, read_secret, write_secret
+from sipmesh.storage.keyfile import LONGEST_PASSWORD, load_or_create, read_password, read_secret, write_secret
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -71,3 +71,48 @@ def test_truncated_key_is_refused(tmp_path: Path) -> None:
     write_secret(tmp_path / "key", b"short")
     with pytest.raises(OperatorError, match="has 5 bytes"):
         load_or_create(tmp_path / "key")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"-----BEGIN PRIVATE KEY-----",
+        b'{"kty": "oct", "k": "AAAA"}',
+        b"first\nsecond\n",
+        b"\xff\xfe",
+        b"bell \a",
+        b"",
+        b" \n",
+        b"x" * (LONGEST_PASSWORD + 1),
+    ],
+)
+def test_what_is_no_password_is_not_sent_as_one(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "password"
+    write_secret(file, content)
+    with pytest.raises(OperatorError, match="is not a password: one line of printable text") as refused:
+        read_password(file, tmp_path)
+    assert content.decode("latin-1") == "" or content.decode("latin-1") not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "content", [b"word", b"word\n", " Wörter mit Leerzeichen\r\n".encode(), b"x" * LONGEST_PASSWORD]
+)
+def test_password_is_one_line_of_text(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "secrets" / "store"
+    file.parent.mkdir()
+    write_secret(file, content)
+    assert read_password(file, tmp_path) == content.decode().strip()
+
+
+@pytest.mark.parametrize(
+    "name", ["ca/issuing.key", "management.json", "users.db", "state/pool.dialog-key", "servers/fe1.key"]
+)
+def test_password_is_not_read_from_what_the_server_has_for_itself(tmp_path: Path, name: str) -> None:
+    """Also through a link in the folder of passwords."""
+    for folder in ("ca", "state", "servers", "secrets"):
+        (tmp_path / folder).mkdir()
+    write_secret(tmp_path / name, b"one-line")
+    (tmp_path / "secrets" / "link").symlink_to(tmp_path / name)
+    for file in (tmp_path / name, tmp_path / "secrets" / "link"):
+        with pytest.raises(OperatorError, match="is no place for a password"):
+            read_password(file, tmp_path)

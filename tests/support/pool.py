@@ -26,7 +26,7 @@ from sipmesh.trust.role import Role
 from sipmesh.trust.x509.certificate import fingerprint
 from support.managed import MGMT, MGMT2, Managed, build_managed, servers_of
 from support.network import copied_with_ports
-from support.postgres import PASSWORD
+from support.postgres import Cluster
 from support.running import until
 
 MANAGERS = "managers.example.test"
@@ -63,8 +63,8 @@ class Pool:
         move(organisation.folder, SharedDatabase(url, MGMT), "ada (1)", datetime.now(UTC))
         copy_users(organisation.load().users_url, url)
         servers_of(organisation.document, MANAGERS).append(entry)
-        public = url.replace(f":{PASSWORD}@", "@")
-        organisation.document["storage"] = {"users": url, "management": public}
+        public = Cluster.public(url)
+        organisation.document["storage"] = {"users": public, "management": public}
         organisation.write()
         publish_at_rest(organisation.file, "ada (1)", "two", datetime.now(UTC), lambda *_, **__: None, force=True)
         made = ManagementDb(organisation.folder)

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -43,8 +43,9 @@ WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 class Cluster:
     """One PostgreSQL server; PostgreSQL does not run as root, so that there it runs as *nobody*."""
 
-    def __init__(self) -> None:
-        """Make its folder; the cluster is made and runs within ``with``."""
+    def __init__(self, **settings: str) -> None:
+        """Make its folder; the cluster is made and runs within ``with``, with further *settings*."""
+        self._settings = settings
         self.folder = Path(tempfile.mkdtemp(prefix="pg-"))  # a socket has a path of 107 bytes at most
         self._as: dict[str, Any] = {}
         if os.geteuid() == 0:
@@ -63,6 +64,7 @@ class Cluster:
             self._make()
             self.start()
             self._run(f"ALTER ROLE {OWNER} PASSWORD '{_verifier(PASSWORD)}'")
+            os.environ["PGPASSWORD"] = PASSWORD  # a topology names the database without its password
         except BaseException:
             self.__exit__()
             raise
@@ -78,7 +80,7 @@ class Cluster:
 
         Call it in the main thread: with the thread that has started it the server ends.
         """
-        settings = {**SETTINGS, "unix_socket_directories": str(self.folder)}
+        settings = {**SETTINGS, "unix_socket_directories": str(self.folder), **self._settings}
         given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with self._log.open("ab") as log:
             self._server = subprocess.Popen(
@@ -112,6 +114,24 @@ class Cluster:
     def url(self, database: str) -> str:
         """The URL of a database, as an operator writes it."""
         return f"postgresql+psycopg://{OWNER}:{PASSWORD}@/{database}?host={quote(str(self.folder), safe='')}"
+
+    def set(self, settings: Mapping[str, str]) -> None:
+        """Add *settings*, before the server starts."""
+        self._settings |= settings
+
+    def give(self, name: str, content: bytes) -> Path:
+        """Write a file that PostgreSQL can read, and nobody else."""
+        file = self.folder / name
+        file.write_bytes(content)
+        file.chmod(0o600)
+        if self._as:
+            os.chown(file, self._as["user"], self._as["group"])
+        return file
+
+    @staticmethod
+    def public(url: str) -> str:
+        """The URL of a database as a topology may have it."""
+        return url.replace(f":{PASSWORD}@", "@")
 
     @contextmanager
     def database(self) -> Iterator[str]:

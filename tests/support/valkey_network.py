@@ -51,9 +51,10 @@ def url_of(store: ValkeyServer) -> str:
 def give_store(organisation: Organisation, pool: str, store: ValkeyServer, password: str) -> None:
     """Give *pool* a store of its own: its own ACL user in *store*, with the name of the pool."""
     add_pool_user(store, str(organisation.document["organisation"]), pool, pool, password)
-    write_secret(organisation.folder / f"{pool}.valkey", password.encode())
+    (organisation.folder / "secrets").mkdir(exist_ok=True)
+    write_secret(organisation.folder / "secrets" / pool, password.encode())
     entry = pool_entry(organisation, pool)
-    entry["storage"] = {"bindings": url_of(store), "valkey": {"user": pool, "password_file": f"{pool}.valkey"}}
+    entry["storage"] = {"bindings": url_of(store), "valkey": {"user": pool, "password_file": f"secrets/{pool}"}}
     organisation.write()
 
 

@@ -22,11 +22,10 @@ def _authorities(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(name="place")
 def _place(tmp_path: Path, authorities: Path) -> Place:
     """A folder with a topology that loads."""
-    for file in authorities.glob("*/*.pem"), authorities.glob("*/*.crl"):
-        for found in file:
-            copy = tmp_path / found.relative_to(authorities)
-            copy.parent.mkdir(exist_ok=True)
-            copy.write_bytes(found.read_bytes())
+    for found in (*authorities.rglob("*.pem"), *authorities.rglob("*.crl")):
+        copy = tmp_path / found.relative_to(authorities)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(found.read_bytes())
     topology = tmp_path / "topology.yaml"
     topology.write_text(TOPOLOGY)
     return Place(topology)

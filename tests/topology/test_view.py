@@ -197,10 +197,10 @@ def test_edge_may_not_link_to_a_pool_that_is_neither_its_next_hop_nor_the_backup
 
 
 def test_an_edge_may_show_partners_another_certificate(place: Place, tmp_path: Path) -> None:
-    outside = "{name: edge1.example.test, outside: {certificate: public.pem, key: public.key}}"
+    outside = "{name: edge1.example.test, outside: {certificate: servers/public.pem, key: servers/public.key}}"
     place.spoil(("servers: [edge1.example.test]", f"servers: [{outside}]"))
     seen = view(place.load(), EDGE)
-    assert seen.identity(LinkKind.PARTNER) == (tmp_path / "public.pem", tmp_path / "public.key")
+    assert seen.identity(LinkKind.PARTNER) == (tmp_path / "servers/public.pem", tmp_path / "servers/public.key")
     assert seen.identity(LinkKind.SERVER) == (seen.certificate, seen.key)
 
 

@@ -15,7 +15,14 @@ from sipmesh.topology.versions.publication import Draft, Publication
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
-TOPOLOGY = """\
+PARTNER_ENTRY = (
+    "    - {domains: [partner.test], edge: sip.partner.test, anchors: [partners/b/root.pem], "
+    "crls: [partners/b/root.crl, partners/b/issuing.crl]}\n"
+)
+"""The first partner, in one line of the topology."""
+
+TOPOLOGY = (
+    """\
 sipmesh: 1
 organisation: Example
 sip_domains: [example.test]  # ours
@@ -44,20 +51,22 @@ federation:
   discovery: off
   partners:
     # our oldest friend
-    - {domains: [partner.test], edge: sip.partner.test, anchors: [b/root.pem], crls: [b/root.crl, b/issuing.crl]}
-    - domains: [other.test, second.test]
-      anchors: [c/root.pem]
-      crls: [c/root.crl, c/issuing.crl]
+"""
+    + PARTNER_ENTRY
+    + """    - domains: [other.test, second.test]
+      anchors: [partners/c/root.pem]
+      crls: [partners/c/root.crl, partners/c/issuing.crl]
       client_usage: server-ok
   # never again
   blocked: [evil.test]
 """
+)
 
 
 def make_authorities(folder: Path) -> Path:
     """Make the CAs of the topology: our own and those of two partners. Gives their folder."""
-    for name, organisation in (("ca", "Example"), ("b", "Partner"), ("c", "Other")):
-        EnterpriseCa.create(folder / name, organisation, NOON, crl_base=f"http://crl.{name}.test")
+    for name, organisation in (("ca", "Example"), ("partners/b", "Partner"), ("partners/c", "Other")):
+        EnterpriseCa.create(folder / name, organisation, NOON, crl_base=f"http://crl.{name[-1]}.test")
     return folder
 
 
@@ -98,7 +107,7 @@ class Place:
         return problems[0]
 
 
-ANCHORS = ("ca/root.pem", "b/root.pem", "c/root.pem")
+ANCHORS = ("ca/root.pem", "partners/b/root.pem", "partners/c/root.pem")
 """The anchors that the topology of `Place` names."""
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,9 +20,10 @@ from typing import Any, Final
 import sqlalchemy as sql
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from sipmesh.database.masked import masked
 from sipmesh.database.migration import migrate
 from sipmesh.database.private_file import create_private
-from sipmesh.database.schema import Schema
+from sipmesh.database.schema import Schema, must_be_ours
 from sipmesh.errors import OperatorError
 
 _DISK = ("disk is full", "disk I/O error", "No space left")
@@ -34,6 +36,8 @@ _REMEDIES: Final = {
     "has no equivalent in encoding": "create the database again with ENCODING 'UTF8', and copy its content",
 }
 """What the operator does, by the words of PostgreSQL."""
+OPENING_S: Final = 5.0
+"""Seconds to wait for another process that writes the file."""
 
 _SLOW = ("timeout", "did not answer")
 
@@ -66,6 +70,10 @@ class DatabaseTimeouts:
 TIMEOUTS: Final = DatabaseTimeouts()
 
 
+_NAMES: Final = """SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'
+UNION SELECT 'users.' || name FROM pragma_table_info('users')"""
+
+
 class Database:
     """One database; *what* is the operator's name for it, such as ``users``."""
 
@@ -79,7 +87,7 @@ class Database:
         self.what, self._timeouts, self._late = what, timeouts, threading.local()
         self._migrated: set[Schema] = set()
         parsed = self._parsed(url)
-        self.where = parsed.render_as_string(hide_password=True)
+        self.where = masked(parsed.render_as_string(hide_password=True))
         self.file = Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
         self.engine = self._engine(parsed)
 
@@ -121,6 +129,7 @@ class Database:
     def _engine(self, parsed: sql.URL) -> sql.Engine:
         if self.file is not None:
             self._create_private(self.file)
+            self._must_be_ours(self.file)
         # A new connection for each use, about one a second. A pooled connection could stay open after a `close` during another
         # use, and would not notice that the database server was restarted.
         try:
@@ -172,6 +181,15 @@ class Database:
             create_private(path)
         except OSError as wrong:
             raise self._unusable(str(path), wrong) from wrong
+
+    def _must_be_ours(self, path: Path) -> None:
+        """Raise `OperatorError` for an SQLite file of another program, before anything is written to it."""
+        try:
+            with closing(sqlite3.connect(path, timeout=OPENING_S)) as db:
+                names = [name for (name,) in db.execute(_NAMES)]
+        except sqlite3.Error as wrong:
+            raise self._unusable(str(path), wrong) from wrong
+        must_be_ours(names, f"{self.what} database {path}")
 
     def _unusable(self, where: str, wrong: Exception) -> OperatorError:
         reason = f"{type(wrong).__name__}: {' '.join(str(getattr(wrong, 'orig', None) or wrong).split())}"

@@ -26,7 +26,7 @@ def migrate(engine: sql.Engine, schema: Schema) -> None:
     Several processes may do so at the same time: the first one migrates, the others wait for it.
 
     Raises:
-        OperatorError: The tables have a revision that this release does not know.
+        OperatorError: The tables have a revision that this release does not know, or are another program's.
         SQLAlchemyError: The database cannot be used.
     """
     with engine.connect() as db:
@@ -35,6 +35,7 @@ def migrate(engine: sql.Engine, schema: Schema) -> None:
     with _one_at_a_time, engine.begin() as db:
         _exclude_others(db)
         if not schema.is_current(db):
+            schema.must_be_ours(db)
             _upgrade(db, schema)
 
 

@@ -5,15 +5,18 @@ Several schemas can share a database: each has a table of its own for its revisi
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sql
 
+from sipmesh.database.masked import masked
 from sipmesh.errors import OperatorError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from typing import Self
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
@@ -52,10 +55,17 @@ class Schema:
         if not (is_earlier and (self.folder / f"v{found}.py").is_file()):
             remedy = "install the release that wrote it, or a newer one; if there is none, restore it from your backup"
             raise OperatorError(
-                f"the {self.name} database {db.engine.url.render_as_string()} has revision {found}, and this release of sipmesh "
-                f"knows revisions up to {self.head}; {remedy}"
+                f"the {self.name} database {masked(db.engine.url.render_as_string())} has revision {found}, and this release of "
+                f"sipmesh knows revisions up to {self.head}; {remedy}"
             )
         return False
+
+    def must_be_ours(self, db: sql.Connection) -> None:
+        """Raise `OperatorError` unless the database is empty, or has tables of ours: another program's gets no table."""
+        found = sql.inspect(db)
+        tables = found.get_table_names()
+        columns = [f"users.{column['name']}" for column in found.get_columns("users")] if "users" in tables else []
+        must_be_ours([*tables, *columns], f"{self.name} database {masked(db.engine.url.render_as_string())}")
 
     def _revision(self, db: sql.Connection) -> str | None:
         """Return the revision of the tables; None if there are none, or those of a release without revisions."""
@@ -73,3 +83,22 @@ MESSAGES: Final = Schema("messages", "0002", MIGRATIONS / "messages")
 LEDGER: Final = Schema("ledger", "0001", MIGRATIONS / "ledger")
 SCHEMAS: Final = (MANAGEMENT, USERS, MESSAGES, LEDGER)
 """All schemas."""
+
+_OURS: Final = re.compile(r"(?:ca\d+_)?[a-z]+_schema|ca\d+_facts|stored_messages|users\.ha1_sha256")
+_LEDGER: Final = frozenset({"certificates", "facts", "lists"})
+_HISTORY: Final = frozenset({"audit", "versions"})
+
+
+def must_be_ours(tables: Collection[str], what: str) -> None:
+    """Raise `OperatorError` if a database has *tables*, and none of ours; *what* names it.
+
+    *tables* may have columns also, as ``table.column``. Another program's database gets no table. Releases without revisions are
+    known by the tables that they made.
+    """
+    have = frozenset(tables)
+    if not have or any(map(_OURS.fullmatch, have)) or have >= _LEDGER or have >= _HISTORY:
+        return
+    raise OperatorError(
+        f"the {what} belongs to another program: it has the table {min(have)!a}, and none of sipmesh; name an empty "
+        "database that sipmesh has for itself"
+    )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sipmesh.demo.ports import HOST, free_port
 from sipmesh.pki.authority import EnterpriseCa
@@ -122,13 +123,36 @@ class Organisation:
         return {"domains": [self.domain], "anchors": [str(self.root)], "crls": self.lists, **keys}
 
     def write(self) -> None:
-        """Write the topology, completely or not at all: running servers watch it."""
+        """Write the topology, completely or not at all: running servers watch it.
+
+        Files of partners elsewhere are linked into our folder before: a topology names files in the folder of their kind only.
+        """
+        federation: Any = self.document.get("federation") or {}
+        for partner in federation.get("partners", ()):
+            for key in ("anchors", "crls"):
+                partner[key] = [self._linked(name, partner["domains"][0]) for name in partner[key]]
         draft = self.file.with_suffix(".new")
         with draft.open("w") as stream:
             stream.writelines(_lines(self.document))
             stream.flush()
             os.fsync(stream.fileno())
         draft.replace(self.file)
+
+    def _linked(self, name: str, partner: str) -> str:
+        """Link a file that is elsewhere into the folder of *partner*; returns its name there."""
+        if not name.startswith("/"):
+            return name
+        folder, file = self.folder / "partners" / partner, Path(name)
+        if file.is_relative_to(self.folder):
+            return file.relative_to(self.folder).as_posix()
+        folder.mkdir(parents=True, exist_ok=True)
+        links = (folder / f"{n}{file.name}" for n in ("", *range(1, 100)))
+        link = next(
+            link for link in links if not os.path.lexists(link) or (link.is_symlink() and link.readlink() == file)
+        )
+        if not link.is_symlink():
+            link.symlink_to(file)
+        return link.relative_to(self.folder).as_posix()
 
     def load(self) -> Loaded:
         """Read the topology as a server does."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.demo.organisation import Organisation, PoolPlan
@@ -27,27 +25,17 @@ CALLERS: Final = ("carol", "dave")
 
 
 def add_web(example: Organisation) -> None:
-    """Give example.test a console, and each front end a WebSocket port with the web phone; bring files of partners into it."""
+    """Give example.test a console, and each front end a WebSocket port with the web phone."""
     document: dict[str, Any] = example.document
     document["websocket"] = {"phone": True}
     document["console"] = {"listen": f"{example.host}:{free_port(example.host)}"}
     for server in _front_ends(example):
         server["ports"]["websocket"] = free_port(example.host)
-    for partner in document["federation"]["partners"]:
-        folder = example.folder / "partners" / partner["domains"][0]
-        for key in ("anchors", "crls"):
-            partner[key] = [_brought(Path(file), folder, example.folder) for file in partner[key]]
 
 
 def _front_ends(example: Organisation) -> list[dict[str, Any]]:
     document: dict[str, Any] = example.document
     return [server for pool in document["pools"] if pool["role"] == Role.FRONT_END for server in pool["servers"]]
-
-
-def _brought(file: Path, folder: Path, home: Path) -> str:
-    """Copy *file*, since a publication names files below the topology only."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return str(Path(shutil.copy(file, folder)).relative_to(home))
 
 
 def publish_web(example: Organisation) -> None:

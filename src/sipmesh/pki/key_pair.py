@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from sipmesh.errors import OperatorError
+from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
 from sipmesh.trust.x509.certificate import UNREADABLE
 
@@ -17,8 +17,23 @@ if TYPE_CHECKING:
 
 
 def write_pair(certificate: Path, chain: bytes, key_file: Path, key: bytes) -> None:
-    """Replace the *chain* in the file *certificate* and its *key*, both in PEM: the key first, with mode 0600."""
+    """Replace the *chain* in the file *certificate* and its *key*, both in PEM: the key first, with mode 0600.
+
+    What was there is lost: call `must_be_a_pair` before, where the topology names the files.
+    """
     files.commit([files.prepare(key_file, key, files.SECRET), files.prepare(certificate, chain, files.PUBLIC)])
+
+
+def must_be_a_pair(certificate: Path, key_file: Path) -> None:
+    """Raise `OperatorError` if *key_file* has anything but the key of the certificate that is replaced with it.
+
+    A key of something else, such as that of a CA, would be lost. `write_pair` may have ended between the two files.
+    """
+    if not key_file.exists() or False in {differ(certificate, key_file), differ(files.beside(certificate), key_file)}:
+        return
+    reason = f"is not the key of the certificate in {certificate}, and only that key is replaced"
+    remedy = f"name the file of its own key in the topology; or remove {key_file}, if nothing needs this key"
+    raise OperatorError("the key is not replaced", (Problem(key_file, 0, "", reason, remedy),))
 
 
 def finish_pair(certificate: Path, key_file: Path) -> bool:

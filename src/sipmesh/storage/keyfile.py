@@ -12,10 +12,17 @@ from pathlib import Path
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.file_error import file_errors
 from sipmesh.pki.files import sync_folder
+from sipmesh.topology.document.file_kind import is_reserved
 
 OWNER_ONLY = 0o600
 LARGEST_SECRET = 1 << 20
 """Octets; a key, a chain or a token is far smaller, and a path to something else must not fill memory."""
+
+
+LONGEST_PASSWORD = 1024
+"""Octets of a file with a password."""
+
+_NO_PASSWORDS = ("-----BEGIN ", "{", "[{", "ssh-")
 
 
 def write_secret(path: Path, secret: bytes) -> None:
@@ -41,6 +48,26 @@ def read_secret(path: Path) -> bytes:
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, so that the file that was checked is the file that is read
         _check(path, os.fstat(descriptor))
         return file.read(LARGEST_SECRET)
+
+
+def read_password(path: Path, folder: Path) -> str:
+    """Return the password or secret in *path*: one line of printable text, without the blanks around it.
+
+    It is sent to another program. So it is refused if the file leads to something else in the organisation's *folder*, and if it
+    has the form of a key. Raises `OperatorError` as `read_secret` does also.
+    """
+    if is_reserved(path, folder):
+        raise _unusable(path, "is no place for a password", "put the password into a file in secrets/, mode 0600")
+    given = read_secret(path)
+    try:
+        text = given[: LONGEST_PASSWORD + 1].decode().strip()
+    except UnicodeDecodeError:
+        text = ""
+    is_password = len(text) > 0 and len(given) <= LONGEST_PASSWORD and text.isprintable()
+    if not is_password or text.startswith(_NO_PASSWORDS):
+        reason = f"is not a password: one line of printable text, at most {LONGEST_PASSWORD} octets"
+        raise _unusable(path, reason, "write the password into this file, alone")
+    return text
 
 
 def load_or_create(path: Path, size: int = 32) -> bytes:

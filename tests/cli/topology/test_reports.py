@@ -34,7 +34,8 @@ def test_partner_is_reported_with_its_keys_of_the_topology(example: Organisation
     report = reported(example, datetime.now(UTC))
     port = partner.ports[PARTNER_EDGE][LinkKind.PARTNER]
     assert (report.domains, report.edge, report.address) == ((PARTNER,), f"{PARTNER_EDGES}:{port}", None)
-    assert (report.anchors, report.crls) == ((str(partner.root),), tuple(partner.lists))
+    files = [f"partners/{PARTNER}/{name}" for name in ("root.pem", "root.crl", "issuing.crl")]
+    assert [*report.anchors, *report.crls] == files
     assert not report.third_party
 
 

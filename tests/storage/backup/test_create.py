@@ -16,13 +16,16 @@ from ruamel.yaml import YAML
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
+from sipmesh.server.management.publishing.offline_publish import publish_at_rest
 from sipmesh.storage.backup.create import EXPORTED_USERS, Manifest, back_up, copy_users, snapshot
 from sipmesh.storage.backup.restore import JUMP, Restored, restore
 from sipmesh.storage.backup.vault import Opened, VaultError
 from sipmesh.storage.management_db import DATABASE
 from sipmesh.storage.users.user_database import Users
 from storage.backups import PASSPHRASE, moved
+from support.managed import build_published
 from support.network import FE1
+from support.postgres import Cluster
 
 
 def test_only_the_owner_can_read_the_backup_and_it_is_encrypted(backup: Path, backed_up: Organisation) -> None:
@@ -125,29 +128,39 @@ def test_files_outside_the_folder_are_included_and_listed(backed_up: Organisatio
     folder, away = tmp_path / "e", tmp_path / "away"
     shutil.copytree(backed_up.folder, folder)
     away.mkdir()
-    (away / "root.pem").write_bytes((folder / "ca" / "root.pem").read_bytes())
-    (folder / "users.db").rename(away / "people.db")
-    text = (folder / "topology.yaml").read_text().replace("ca/root.pem", "../away/root.pem")
-    (folder / "topology.yaml").write_text(f"{text}\nstorage: {{users: 'sqlite:///{away}/people.db'}}\n")
+    for name in ("fullchain.pem", "privkey.pem"):
+        (away / name).write_bytes(name.encode())
+    document = YAML(typ="safe").load((folder / "topology.yaml").read_text())
+    server = next(pool for pool in document["pools"] if pool["role"] == "front-end")["servers"][0]
+    pair = {"certificate": f"{away}/fullchain.pem", "key": f"{away}/privkey.pem"}
+    server["client_certificates"] = [pair]
+    YAML().dump(document, folder / "topology.yaml")
     file = tmp_path / "x.backup"
     manifest = back_up(folder / "topology.yaml", file, PASSPHRASE, datetime.now(UTC))
     assert manifest.elsewhere == {
-        f"{away}/root.pem": "elsewhere/1-root.pem",
-        f"{away}/people.db": "elsewhere/2-people.db",
+        f"{away}/fullchain.pem": "elsewhere/1-fullchain.pem",
+        f"{away}/privkey.pem": "elsewhere/2-privkey.pem",
     }
     restored = restore(file, tmp_path / "new", PASSPHRASE, "ada", datetime.now(UTC))
-    assert restored.manifest.users == "elsewhere/2-people.db"
-    users = Users(tmp_path / "new" / "elsewhere" / "2-people.db")
-    assert users.number > JUMP
-    users.close()
+    assert restored.manifest.elsewhere == manifest.elsewhere
+    assert (tmp_path / "new" / "elsewhere" / "2-privkey.pem").read_bytes() == b"privkey.pem"
+
+
+def test_users_of_a_database_that_only_the_draft_names_are_not_read(tmp_path: Path) -> None:
+    """Anybody who may change the draft would choose where each backup connects to."""
+    organisation, file = build_published(tmp_path / "e"), tmp_path / "x.backup"
+    with organisation.file.open("a") as draft:
+        draft.write("\nstorage: {users: 'postgresql+psycopg://nobody@127.0.0.1:1/users'}\n")
+    assert back_up(organisation.file, file, PASSPHRASE, datetime.now(UTC)).users == "users.db"
 
 
 def test_secrets_that_the_topology_names_are_included(backed_up: Organisation, tmp_path: Path) -> None:
     """Without them, a restored server would not start."""
-    of_general = ("secrets/valkey", "secrets/store.pem", "secrets/store.key")
+    of_general = ("secrets/valkey", "servers/store.pem", "servers/store.key")
     folder, names = tmp_path / "e", (*of_general, "secrets/turn", "secrets/of-pool")
     shutil.copytree(backed_up.folder, folder)
     (folder / "secrets").mkdir()
+    (folder / "servers").mkdir(exist_ok=True)
     for name in names:
         (folder / name).write_bytes(name.encode())
         (folder / name).chmod(0o600)
@@ -183,12 +196,12 @@ def test_users_are_copied_into_a_database_without_users_only(backed_up: Organisa
 
 @pytest.mark.peer("postgresql")
 @pytest.mark.wide
-def test_users_in_postgresql_are_exported(backed_up: Organisation, tmp_path: Path, postgres_url: str) -> None:
-    folder = tmp_path / "e"
-    shutil.copytree(backed_up.folder, folder)
+def test_users_in_postgresql_are_exported(tmp_path: Path, postgres_url: str) -> None:
+    folder = build_published(tmp_path / "e").folder
     count = copy_users(folder / "users.db", postgres_url)
     with (folder / "topology.yaml").open("a") as draft:
-        draft.write(f"\nstorage: {{users: '{postgres_url}'}}\n")
+        draft.write(f"\nstorage: {{users: '{Cluster.public(postgres_url)}'}}\n")
+    publish_at_rest(folder / "topology.yaml", "ada", "PostgreSQL", datetime.now(UTC), lambda *_, **__: None, force=True)
     file = tmp_path / "x.backup"
     back_up(folder / "topology.yaml", file, PASSPHRASE, datetime.now(UTC))
     restored = restore(file, tmp_path / "new", PASSPHRASE, "ada", datetime.now(UTC))

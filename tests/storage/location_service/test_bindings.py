@@ -199,7 +199,7 @@ def test_kill_9_in_the_middle_of_writes_loses_nothing_acknowledged(store: Bindin
 def test_file_that_is_spoiled_or_of_another_version_is_set_aside(tmp_path: Path, content: bytes | None) -> None:
     """Bindings are of no use after a power cut; an operator who has to come and delete a file is worse."""
     file = tmp_path / "bindings.db"
-    file.touch(0o600)
+    BindingStore(file).close()
     if content is not None:
         file.write_bytes(content)
     else:
@@ -209,6 +209,38 @@ def test_file_that_is_spoiled_or_of_another_version_is_set_aside(tmp_path: Path,
     assert rows(store) == []
     store.close()
     assert (tmp_path / "bindings.db.spoiled").exists()
+
+
+@pytest.mark.parametrize("content", [b"-----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY-----\n", b"\0" * 8192])
+def test_file_that_was_never_ours_is_not_set_aside(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "issuing.key"
+    file.touch(0o600)
+    file.write_bytes(content)
+    for _ in range(2):
+        with pytest.raises(OperatorError, match="it is no file of registrations"):
+            BindingStore(file)
+    assert file.read_bytes() == content
+    assert {found.name for found in tmp_path.iterdir()} <= {"issuing.key", "issuing.key.lock"}
+
+
+def test_database_of_another_program_is_not_written(tmp_path: Path) -> None:
+    file = tmp_path / "other.db"
+    file.touch(0o600)
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("CREATE TABLE bookings (name TEXT)")
+    before = file.read_bytes()
+    with pytest.raises(OperatorError, match="it is a database of another program: it has the table 'bookings'"):
+        BindingStore(file)
+    assert file.read_bytes() == before
+
+
+def test_file_of_an_earlier_release_is_known_by_its_tables(store: BindingStore) -> None:
+    store.close()
+    with closing(sqlite3.connect(store.path)) as earlier:
+        earlier.execute("PRAGMA application_id = 0")
+    again = BindingStore(store.path)
+    assert again.identity == store.identity
+    again.close()
 
 
 def test_folder_that_is_not_there_is_the_operators_problem(tmp_path: Path) -> None:

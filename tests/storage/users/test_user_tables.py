@@ -53,8 +53,8 @@ def test_a_server_starts_while_a_command_changes_the_users(users: Users, url: st
 def test_table_that_cannot_get_the_column_is_an_operator_error(url: str) -> None:
     """Only a column that another process has added meanwhile is no error."""
     with shell(url) as db:
-        columns = ", ".join(f"c{number} TEXT" for number in range(MOST_COLUMNS - 1))
-        run(db, f"CREATE TABLE users (aor TEXT, {columns})")
+        columns = ", ".join(f"c{number} TEXT" for number in range(MOST_COLUMNS - 2))
+        run(db, f"CREATE TABLE users (aor TEXT, ha1_sha256 TEXT, {columns})")
     with pytest.raises(OperatorError, match="cannot be used"):
         Users(url)
 

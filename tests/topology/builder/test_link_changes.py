@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sipmesh.topology.builder.link_changes import AllowedLink, allowed_links, in_words, link_changes
 from sipmesh.trust.evidence import LinkKind
-from topology.world import Place
+from topology.world import PARTNER_ENTRY, Place
 
 SERVER, PARTNER = LinkKind.SERVER, LinkKind.PARTNER
 
@@ -30,13 +30,7 @@ def test_moved_next_hop_ends_some_links_and_begins_others(place: Place) -> None:
 def test_partner_that_is_blocked_loses_its_link(place: Place) -> None:
     before = place.load()
     place.spoil(
-        (
-            (
-                "    # our oldest friend\n    - {domains: [partner.test], edge: sip.partner.test, anchors: [b/root.pem], crls:"
-                " [b/root.crl, b/issuing.crl]}\n"
-            ),
-            "",
-        ),
+        (f"    # our oldest friend\n{PARTNER_ENTRY}", ""),
         ("[evil.test]", "[evil.test, partner.test]"),
     )
     changes = link_changes(before, place.load())

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from topology.world import Place
 
 FILE = Path("topology.yaml")
-NEW = {"domains": ["new.test"], "edge": "sip.new.test:5081", "anchors": ["d/root.pem"], "crls": ["d/root.crl"]}
+NEW = {
+    "domains": ["new.test"],
+    "edge": "sip.new.test:5081",
+    "anchors": ["partners/d/root.pem"],
+    "crls": ["partners/d/root.crl"],
+}
 
 
 def removed(before: str, after: str) -> list[str]:
@@ -38,8 +43,8 @@ def test_a_new_partner_stands_behind_the_others() -> None:
     new = (
         "    - domains: [new.test]\n"
         "      edge: sip.new.test:5081\n"
-        "      anchors: [d/root.pem]\n"
-        "      crls: [d/root.crl]\n"
+        "      anchors: [partners/d/root.pem]\n"
+        "      crls: [partners/d/root.crl]\n"
     )
     assert f"      client_usage: server-ok\n{new}  # never again\n" in after
 
@@ -118,7 +123,7 @@ def test_edits_at_the_same_time_lose_no_change(place: Place) -> None:
 def test_an_edit_that_would_break_the_topology_changes_nothing(place: Place) -> None:
     """The new partner's files do not exist."""
     before = place.file.read_bytes()
-    with pytest.raises(OperatorError, match=r"d/root\.pem"):
+    with pytest.raises(OperatorError, match=r"partners/d/root\.pem"):
         edit(place.file, lambda text: add_partner(text, NEW))
     assert place.file.read_bytes() == before
 

@@ -33,7 +33,9 @@ def test_digest_follows_the_content_of_the_document(place: Place) -> None:
 
 def test_files_to_watch_are_the_document_its_anchors_and_lists(place: Place, tmp_path: Path) -> None:
     names = {str(file.relative_to(tmp_path)) for file in place.load().files}
-    assert names == {"topology.yaml"} | {f"{ca}/{file}" for ca in ("ca", "b", "c") for file in AUTHORITY_FILES}
+    assert names == {"topology.yaml"} | {
+        f"{ca}/{file}" for ca in ("ca", "partners/b", "partners/c") for file in AUTHORITY_FILES
+    }
 
 
 AUTHORITY_FILES = ("root.pem", "root.crl", "issuing.crl")
@@ -63,7 +65,7 @@ def test_all_problems_are_reported_in_the_order_of_lines(place: Place) -> None:
         ("[example.test]  # ours", "[example.test, short]  # ours"),
         ("    next_hop: pool1.example.test\n  - name: bot", "    next_hopp: pool1.example.test\n  - name: bot"),
         ("servers: [fe3.example.test]", "servers: [fe1.example.test]"),
-        ("b/root.pem", "b/gone.pem"),
+        ("partners/b/root.pem", "partners/b/gone.pem"),
         ("blocked: [evil.test]", "blocked: [partner.test]"),
     )
     told = [(problem.line, problem.field) for problem in place.problems()]
@@ -89,12 +91,12 @@ def test_every_problem_has_file_reason_and_remedy(place: Place) -> None:
 
 def test_an_unusable_list_keeps_no_server_from_running_but_fails_the_check(place: Place, tmp_path: Path) -> None:
     """The judge refuses with revocation-unknown; only the operator's check calls it a problem."""
-    (tmp_path / "b" / "issuing.crl").unlink()
+    (tmp_path / "partners" / "b" / "issuing.crl").unlink()
     loaded = place.load()
     assert [fault.field for fault in loaded.faults] == ["federation.partners[0].crls[1]"]
     assert len(loaded.partners[0].lists) == 1
-    assert "b/issuing.crl" in loaded.partners[0].lists.faults[0]
-    with pytest.raises(OperatorError, match=r"b/issuing\.crl"):
+    assert "partners/b/issuing.crl" in loaded.partners[0].lists.faults[0]
+    with pytest.raises(OperatorError, match=r"partners/b/issuing\.crl"):
         place.check()
 
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
         ("servers: [edge1.example.test]", "servers: [{name: edge1.example.test, ports: {partner: 5070}}]"),
         (
             "servers: [edge1.example.test]",
-            "servers: [{name: edge1.example.test, outside: {bind: 192.0.2.1, certificate: e.pem, key: e.key}}]",
+            "servers: [{name: edge1.example.test, outside: {bind: 192.0.2.1, certificate: servers/e.pem, key: servers/e.key}}]",
         ),
-        (FE3, "servers: [{name: fe3.example.test, certificate: fe3.pem, key: fe3.key}]"),
+        (FE3, "servers: [{name: fe3.example.test, certificate: servers/fe3.pem, key: servers/fe3.key}]"),
     ],
 )
 def test_corrected_document_is_accepted(place: Place, old: str, new: str) -> None:
@@ -48,7 +48,7 @@ pools:
   - name: p1.a.test
     role: front-end
     servers:
-      - {name: p1.a.test, bind: 127.0.77.1, ports: {client: 5061, server: 5071}, certificate: p1.pem, key: p1.key}
+      - {name: p1.a.test, bind: 127.0.77.1, ports: {client: 5061, server: 5071}, certificate: servers/p1.pem, key: servers/p1.key}
   - name: sink.b.test
     role: application
     servers: [{name: sink.b.test, address: 127.0.77.2, ports: {server: 5081}}]

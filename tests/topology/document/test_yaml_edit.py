@@ -54,8 +54,12 @@ def test_missing_keys_are_added() -> None:
     assert append("x: 1\na:\n  c: 1\n", ("a", "b"), "new") == "x: 1\na:\n  c: 1\n  b: [new]\n"
 
 
-PARTNER = {"domains": ["new.test"], "edge": "sip.new.test:5081", "crls": ["d/root.crl", "d/issuing.crl"]}
-BLOCK = "- domains: [new.test]\n  edge: sip.new.test:5081\n  crls: [d/root.crl, d/issuing.crl]\n"
+PARTNER = {
+    "domains": ["new.test"],
+    "edge": "sip.new.test:5081",
+    "crls": ["partners/d/root.crl", "partners/d/issuing.crl"],
+}
+BLOCK = "- domains: [new.test]\n  edge: sip.new.test:5081\n  crls: [partners/d/root.crl, partners/d/issuing.crl]\n"
 
 
 def indented(text: str, columns: int) -> str:

@@ -167,15 +167,15 @@ def test_edge_with_a_certificate_for_partners_has_two(place: Place) -> None:
     place.spoil(
         (
             "servers: [edge1.example.test]",
-            "servers: [{name: edge1.example.test, outside: {certificate: o.pem, key: o.key}}]",
+            "servers: [{name: edge1.example.test, outside: {certificate: servers/o.pem, key: servers/o.key}}]",
         )
     )
-    assert dict(sides(place.load().topology))[EDGE, True] == "o.pem"
-    found = stock(place, {(EDGE, True): Chain("o.pem", (leaf(EDGE),))})
+    assert dict(sides(place.load().topology))[EDGE, True] == "servers/o.pem"
+    found = stock(place, {(EDGE, True): Chain("servers/o.pem", (leaf(EDGE),))})
     assert server(found, EDGE).stops == "our servers refuse it; our users cannot reach partners"
     outside = server(found, EDGE, outside=True)
     assert outside.stops == "partners refuse it; 2 partners are cut off: partner.test, other.test"
-    assert outside.command == "install a new certificate and its key in o.pem"
+    assert outside.command == "install a new certificate and its key in servers/o.pem"
 
 
 def test_entry_of_an_issuing_ca_names_its_servers(place: Place) -> None:

@@ -10,14 +10,13 @@ from sipmesh.demo.forge import Forge, Wish
 from sipmesh.topology.document.load import Loaded, load_text
 from sipmesh.topology.expiry.validity import DatedItem
 from sipmesh.topology.versions.breaking_changes import dangers
-from topology.world import NOON, TOPOLOGY, Place
+from topology.world import NOON, PARTNER_ENTRY, TOPOLOGY, Place
 
 MANAGED = TOPOLOGY.replace(
     "federation:\n", "  - {name: mgmt.example.test, role: management, servers: [mg1.example.test]}\nfederation:\n", 1
 )
 POOL2 = "  - name: pool2.example.test\n    role: front-end\n    servers: [fe3.example.test]\n"
 MANAGEMENT = "  - {name: mgmt.example.test, role: management, servers: [mg1.example.test]}\n"
-PARTNER = "    - {domains: [partner.test], edge: sip.partner.test, anchors: [b/root.pem], crls: [b/root.crl, b/issuing.crl]}\n"
 BOT = (
     "  - name: bot.example.test\n    role: application\n    servers: [bot.example.test]\n"
     "    next_hop: pool1.example.test\n    speaks_for: [example.test]\n"
@@ -67,13 +66,13 @@ def everything(place: Place) -> dict[str, Any]:
             "internal_name: edge-int.example.test\n    next_hop: pool2",
         ),
         ("name: mgmt.example.test", "name: management.example.test"),
-        ("b/root.pem", "b/renamed.pem"),
+        ("partners/b/root.pem", "partners/b/renamed.pem"),
         ("# ours", "# still ours"),
     ],
 )
 def test_safe_change_needs_no_force(place: Place, change: tuple[str, str]) -> None:
     folder = place.file.parent
-    (folder / "b" / "renamed.pem").write_bytes((folder / "b" / "root.pem").read_bytes())
+    (folder / "partners" / "b" / "renamed.pem").write_bytes((folder / "partners" / "b" / "root.pem").read_bytes())
     assert told(place, change, **everything(place)) == []
 
 
@@ -174,7 +173,8 @@ def replaced(place: Place, file: str, content: bytes) -> tuple[Loaded, Loaded]:
 
 
 @pytest.mark.parametrize(
-    ("file", "told_of"), [("ca/root.pem", "our anchor CN=Example Root CA"), ("b/root.pem", "anchor CN=Partner Root CA")]
+    ("file", "told_of"),
+    [("ca/root.pem", "our anchor CN=Example Root CA"), ("partners/b/root.pem", "anchor CN=Partner Root CA")],
 )
 def test_an_anchor_in_use_that_leaves_is_a_danger(place: Place, file: str, told_of: str) -> None:
     old, new = replaced(place, file, Forge(NOON).root("New Root").pem_chain)
@@ -185,7 +185,7 @@ def test_an_anchor_in_use_that_leaves_is_a_danger(place: Place, file: str, told_
     assert dangers(new, new, in_use=marks(old)) == []
 
 
-@pytest.mark.parametrize("file", ["ca/root.pem", "b/root.pem"])
+@pytest.mark.parametrize("file", ["ca/root.pem", "partners/b/root.pem"])
 def test_an_anchor_that_joins_beside_the_one_in_use_is_none(place: Place, file: str) -> None:
     """The rotation of a CA: the new root is added first, and the old root is removed when no certificate needs it."""
     both = (place.file.parent / file).read_bytes() + Forge(NOON).root("New Root").pem_chain
@@ -198,11 +198,11 @@ def test_root_renewed_with_its_old_key_is_no_danger(place: Place) -> None:
     first = forge.root("Old Root")
     again = forge.forge(Wish("Old Root", ca=True, usages=()), reuse=first.key)
     other = forge.forge(Wish("Old Root", ca=True, usages=()))
-    (place.file.parent / "b" / "root.pem").write_bytes(first.pem_chain)
-    old, new = replaced(place, "b/root.pem", again.pem_chain)
+    (place.file.parent / "partners" / "b" / "root.pem").write_bytes(first.pem_chain)
+    old, new = replaced(place, "partners/b/root.pem", again.pem_chain)
     assert marks(old) != marks(new)
     assert dangers(old, new, in_use=marks(old)) == []
-    old, new = replaced(place, "b/root.pem", other.pem_chain)
+    old, new = replaced(place, "partners/b/root.pem", other.pem_chain)
     assert len(dangers(old, new, in_use=marks(old))) == 1, "the name alone vouches for nothing"
 
 
@@ -234,18 +234,18 @@ def test_crl_that_leaves_with_the_anchor_of_its_ca_is_none(place: Place) -> None
 
 
 def test_a_partner_that_goes_with_links_up_is_told(place: Place) -> None:
-    (danger,) = told(place, (PARTNER, ""), in_use=marks(loaded(place)))
+    (danger,) = told(place, (PARTNER_ENTRY, ""), in_use=marks(loaded(place)))
     assert "of partner partner.test is removed with the partner, and links use it" in danger
-    assert told(place, (PARTNER, "")) == []
+    assert told(place, (PARTNER_ENTRY, "")) == []
 
 
 def test_a_partner_that_is_blocked_is_meant_to_lose_its_links(place: Place) -> None:
     """Blocking a partner is one command. A partner with half of its names blocked was only removed."""
     used = marks(loaded(place))
     all_of_it = ("blocked: [evil.test]", "blocked: [evil.test, partner.test, sip.partner.test]")
-    assert told(place, (PARTNER, ""), all_of_it, in_use=used) == []
+    assert told(place, (PARTNER_ENTRY, ""), all_of_it, in_use=used) == []
     half = ("blocked: [evil.test]", "blocked: [evil.test, sip.partner.test]")
-    assert len(told(place, (PARTNER, ""), half, in_use=used)) == 1
+    assert len(told(place, (PARTNER_ENTRY, ""), half, in_use=used)) == 1
 
 
 def test_a_partner_under_another_first_domain_keeps_its_anchor(place: Place) -> None:
@@ -255,11 +255,15 @@ def test_a_partner_under_another_first_domain_keeps_its_anchor(place: Place) -> 
 
 def test_an_anchor_that_passes_to_another_partner_leaves_the_first(place: Place) -> None:
     """An anchor that moves to another scope: the links of the first scope are closed."""
-    moved = (("b/root.pem", "x"), ("c/root.pem", "b/root.pem"), ("[x]", "[c/root.pem]"))
+    moved = (
+        ("partners/b/root.pem", "x"),
+        ("partners/c/root.pem", "partners/b/root.pem"),
+        ("[x]", "[partners/c/root.pem]"),
+    )
     found = told(place, *moved, in_use=marks(loaded(place)))
     assert [one.split(" of ")[1].split(" ")[1] for one in found] == ["partner.test", "other.test"]
 
 
 def test_all_dangers_are_reported_together(place: Place) -> None:
-    found = told(place, (MANAGEMENT, ""), (POOL2, ""), (BOT, ""), (PARTNER, ""), **everything(place))
+    found = told(place, (MANAGEMENT, ""), (POOL2, ""), (BOT, ""), (PARTNER_ENTRY, ""), **everything(place))
     assert len(found) == 4

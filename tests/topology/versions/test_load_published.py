@@ -38,7 +38,11 @@ def test_a_published_version_is_the_topology_of_its_draft(place: Place, tmp_path
 def test_anchors_on_disk_are_not_looked_at(place: Place, tmp_path: Path) -> None:
     """An attacker who can write to a server's folder cannot add a CA. Only a draft is read from the folder."""
     made = published(place)
-    for file, other in (("ca/root.pem", "c/root.pem"), ("b/root.pem", None), ("c/root.pem", None)):
+    for file, other in (
+        ("ca/root.pem", "partners/c/root.pem"),
+        ("partners/b/root.pem", None),
+        ("partners/c/root.pem", None),
+    ):
         content = (tmp_path / other).read_bytes() if other else None
         (tmp_path / file).unlink() if content is None else (tmp_path / file).write_bytes(content)
     (before,) = load_published(made, tmp_path).authority.anchors
@@ -59,7 +63,7 @@ def test_an_anchor_that_is_not_embedded_is_a_problem_though_it_lies_on_disk(
 
 def test_an_embedded_anchor_must_be_one(place: Place, tmp_path: Path) -> None:
     made = published(place)
-    spoilt = replace(made, files={**made.files, "b/root.pem": b"nonsense"})
+    spoilt = replace(made, files={**made.files, "partners/b/root.pem": b"nonsense"})
     (problem,) = refused_load(spoilt, tmp_path)
     assert "contains no readable certificate" in problem.reason
     assert problem.file == tmp_path / "topology version 3"
@@ -67,15 +71,17 @@ def test_an_embedded_anchor_must_be_one(place: Place, tmp_path: Path) -> None:
 
 def test_lists_come_from_disk_and_are_all_that_is_watched(place: Place, tmp_path: Path) -> None:
     loaded = load_published(published(place), tmp_path)
-    lists = {tmp_path / ca / file for ca in ("ca", "b", "c") for file in ("root.crl", "issuing.crl")}
+    lists = {tmp_path / ca / file for ca in ("ca", "partners/b", "partners/c") for file in ("root.crl", "issuing.crl")}
     assert set(loaded.files) == lists == loaded.lists
     assert loaded.faults == ()
     assert len(loaded.authority.lists) == 2
-    (tmp_path / "b" / "issuing.crl").unlink()
+    (tmp_path / "partners" / "b" / "issuing.crl").unlink()
     assert [fault.field for fault in load_published(published(place), tmp_path).faults] == [
         "federation.partners[0].crls[1]"
     ]
-    assert [authority.name for authority, _ in loaded.read_lists([tmp_path / "b" / "issuing.crl"])] == ["partner.test"]
+    assert [authority.name for authority, _ in loaded.read_lists([tmp_path / "partners" / "b" / "issuing.crl"])] == [
+        "partner.test"
+    ]
 
 
 def test_publication_of_another_organisation_than_its_document_is_refused(place: Place, tmp_path: Path) -> None:
@@ -86,8 +92,8 @@ def test_publication_of_another_organisation_than_its_document_is_refused(place:
 
 def test_unnamed_files_are_refused(place: Place, tmp_path: Path) -> None:
     made = published(place)
-    (problem,) = refused_load(replace(made, files={**made.files, "d/root.pem": b""}), tmp_path)
-    assert "'d/root.pem', which the document does not name" in problem.reason
+    (problem,) = refused_load(replace(made, files={**made.files, "partners/d/root.pem": b""}), tmp_path)
+    assert "'partners/d/root.pem', which the document does not name" in problem.reason
 
 
 def test_a_document_with_problems_is_not_taken_when_it_is_published(place: Place, tmp_path: Path) -> None:
@@ -97,10 +103,18 @@ def test_a_document_with_problems_is_not_taken_when_it_is_published(place: Place
     assert {problem.field for problem in refused_load(spoilt, tmp_path)} >= {"federation.rout", "organisation"}
 
 
-def test_anchors_may_lie_anywhere_and_are_found_by_the_name_in_the_document(place: Place, tmp_path: Path) -> None:
-    (tmp_path / "b" / "root.pem").rename(tmp_path / "elsewhere.pem")
-    place.spoil(("b/root.pem", str(tmp_path / "elsewhere.pem")))
-    made = published(place)
-    (tmp_path / "elsewhere.pem").unlink()
-    assert str(tmp_path / "elsewhere.pem") in made.files
-    assert load_published(made, tmp_path).partners[0].anchors
+def test_anchors_of_an_earlier_release_are_found_by_their_names_and_no_draft_may_name_such_files(
+    place: Place, tmp_path: Path
+) -> None:
+    """An earlier release took anchors from anywhere. A server goes on with such a version; the next one must name others."""
+    made, elsewhere = published(place), str(tmp_path / "elsewhere.pem")
+    old, text = "partners/b/root.pem", made.topology.replace("partners/b/root.pem", elsewhere)
+    earlier = replace(
+        made, topology=text, files={elsewhere if name == old else name: one for name, one in made.files.items()}
+    )
+    assert load_published(earlier, tmp_path).partners[0].anchors
+    place.file.write_text(text)
+    (problem,) = place.problems()
+    assert problem.field == "federation.partners[0].anchors[0]"
+    assert "is an absolute path" in problem.reason
+    assert problem.remedy.endswith("then write partners/elsewhere.pem here")

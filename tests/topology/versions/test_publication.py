@@ -35,7 +35,7 @@ PLAIN = Publication(
     by="ada",
     why="fe3 has moved",
     topology="sipmesh: 1\r\n# ä\n",
-    files={"ca/root.pem": b"\x00\xff", "b/root.pem": b""},
+    files={"ca/root.pem": b"\x00\xff", "partners/b/root.pem": b""},
     forced=True,
     previous="ab" * 32,
     audit="cd" * 32,
@@ -69,7 +69,7 @@ def test_payload_is_the_json_that_others_can_read() -> None:
         "previous": "ab" * 32,
         "audit": "cd" * 32,
         "topology": "sipmesh: 1\r\n# ä\n",
-        "files": {"ca/root.pem": "AP8=", "b/root.pem": ""},
+        "files": {"ca/root.pem": "AP8=", "partners/b/root.pem": ""},
     }
 
 
@@ -222,7 +222,7 @@ def test_instants_are_kept_in_utc_and_whole_seconds(place: Place) -> None:
 
 
 def test_a_document_with_problems_is_not_compiled(place: Place, tmp_path: Path) -> None:
-    (tmp_path / "b" / "root.pem").unlink()
+    (tmp_path / "partners" / "b" / "root.pem").unlink()
     place.spoil(("role: edge", "role: edgy"))
     with pytest.raises(OperatorError) as refused:
         published(place)
@@ -242,7 +242,12 @@ def test_invalid_reason_is_an_operator_error(place: Place, why: str) -> None:
 
 def test_fetched_crls_are_not_part_of_a_version(place: Place) -> None:
     """Each server that needs them fetches them; until they have come, nothing is wrong with the document."""
-    place.spoil(("crls: [c/root.crl, c/issuing.crl]", "crls: [c/root.crl, 'http://crl.other.test/issuing.crl']"))
+    place.spoil(
+        (
+            "crls: [partners/c/root.crl, partners/c/issuing.crl]",
+            "crls: [partners/c/root.crl, 'http://crl.other.test/issuing.crl']",
+        )
+    )
     draft = Draft.read(place.file.read_bytes(), place.file)
     assert set(draft.files) == set(ANCHORS)
     assert draft.loaded.fetches

@@ -44,7 +44,7 @@ def move(
     named = managers(place)
     if len(named) != 1:
         raise OperatorError("the topology does not name one management server; its data cannot be moved")
-    move_to(place.folder, SharedDatabase(_given(url), named[0]), name_of(os.getuid()), datetime.now(UTC))
+    move_to(place.folder, SharedDatabase(_given(url, place.folder), named[0]), name_of(os.getuid()), datetime.now(UTC))
     say(f"The data of management is in PostgreSQL now. {FILE} has the URL.", style=GOOD)
     say(f"Start the server again: sipmesh serve {named[0]}")
 
@@ -69,7 +69,7 @@ def join(
     from sipmesh.server.management.pool.joining import join_pool
     from sipmesh.topology.document.names import fqdn
 
-    shared, until = SharedDatabase(_given(url), fqdn(server)), time.monotonic() + wait
+    shared, until = SharedDatabase(_given(url, folder), fqdn(server)), time.monotonic() + wait
     told = False
     while not join_pool(folder, shared):
         if not told:
@@ -94,9 +94,15 @@ def _say_what_to_admit(folder: Path, server: str) -> bool:
     return True
 
 
-def _given(url: str) -> str:
-    """Return the URL, read from the standard input where it is ``-``; raises `OperatorError` for another kind of database."""
+def _given(url: str, folder: Path) -> str:
+    """Return the URL, read from the standard input where it is ``-``, with the files that it names below *folder*.
+
+    The URL is kept in a file with mode 0600, and may contain the password. Raises `OperatorError` for another kind of database,
+    and for one that would be reached without TLS.
+    """
+    from sipmesh.topology.document.storage.database_url import POSTGRESQL, reached_by_tls
+
     text = sys.stdin.readline().strip() if url == "-" else url
-    if not text.startswith("postgresql+psycopg://"):
+    if not text.startswith(f"{POSTGRESQL}://"):
         raise OperatorError("the URL names no PostgreSQL database; write it as postgresql+psycopg://USER@HOST/DATABASE")
-    return text
+    return reached_by_tls(text, folder)

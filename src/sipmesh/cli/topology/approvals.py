@@ -126,7 +126,9 @@ def review(
 
 def _changed_lines(old: Proposal, made: Proposal) -> Iterator[str]:
     """Return the changed lines of the document with those around them, and each embedded file that changes."""
-    lines = (old.topology.splitlines(keepends=True), made.topology.splitlines(keepends=True))
+    from sipmesh.database.masked import masked
+
+    lines = (masked(old.topology).splitlines(keepends=True), masked(made.topology).splitlines(keepends=True))
     yield from (line if line.endswith("\n") else f"{line}\n" for line in unified_diff(*lines, "before", "proposed"))
     for name in sorted(old.files.keys() | made.files.keys()):
         before, after = old.files.get(name), made.files.get(name)

@@ -36,16 +36,15 @@ app = typer.Typer(help="The topology: the signed document that names all servers
 def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
     """Show all problems of the topology, its anchors, its revocation lists and the certificates on this machine.
 
-    In a network with management this checks the draft, and shows how it differs from the published version.
+    In a network with management this checks the draft, and shows how it differs from the published version. No database is
+    opened.
     """
     from sipmesh.cli.topology.reports import CheckReport
-    from sipmesh.server.management.publishing.publish_checks import must_open
     from sipmesh.topology.document.load import check as read
 
     now = datetime.now(UTC)
     try:
         loaded, stale = read(topology, at=now)
-        must_open(loaded)
     except OperatorError as wrong:
         if not as_json:
             raise
@@ -149,6 +148,8 @@ def show_topology(
     as_json: AsJson = False,
 ) -> None:
     """Show the network in force: servers, where they listen, which peer may open which link, and the partners."""
+    from sipmesh.database.masked import masked
+
     place = Place(topology)
     if what.isdecimal():  # a version: the name of a server has a dot
         show_version(place, int(what), as_json=as_json)
@@ -158,7 +159,11 @@ def show_topology(
         return
     loaded = place.in_force()
     if as_json:
-        say_json({"version": loaded.number or None, "digest": loaded.digest, **loaded.topology.model_dump(mode="json")})
+        dumped = loaded.topology.model_dump(mode="json")
+        dumped["storage"] = {
+            key: masked(value) if isinstance(value, str) else value for key, value in dumped["storage"].items()
+        }
+        say_json({"version": loaded.number or None, "digest": loaded.digest, **dumped})
     else:
         _show_all(loaded)
 

@@ -14,6 +14,7 @@ from sipmesh.cli.output import GOOD, WARN, say, say_json, say_problems
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.change import must_have_draft
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.trust.formatting import tell_list
 
 if TYPE_CHECKING:
     from sipmesh.topology.builder.importing.imported import Imported
@@ -67,7 +68,7 @@ def import_topology(
         raise OperatorError("the new draft is not written", (problem,))
     imported = _reader(source)(read_file(file))
     text = add_imported(yaml_tree.read(topology).decode(), imported, made)
-    report = ImportReport(made, _added(topology, text), imported.left, _problems(text, made))
+    report = ImportReport(made, _added(topology, text, imported), imported.left, _problems(text, made))
     files.write(made, text.encode())
     if as_json:
         say_json(report)
@@ -88,14 +89,23 @@ def _reader(source: Source) -> Callable[[bytes], Imported]:
     return readers[source]
 
 
-def _added(topology: Path, text: str) -> Sequence[str]:
-    """Return the names of the pools, servers, domains, sites and partners that the new draft has more."""
+def _added(topology: Path, text: str, imported: Imported) -> Sequence[str]:
+    """Return the names of the pools, servers, domains, sites and partners that the new draft has more.
+
+    A partner comes with the files that its entry names: each server reads them, and management sends them.
+    """
     from sipmesh.topology.builder.outline import Outline
     from sipmesh.topology.document import yaml_tree
 
     old, new = Outline(yaml_tree.read(topology).decode(), topology), Outline(text, topology)
     before = {(one.kind, one.name) for one in _entries(old)}
-    return [f"{one.kind} {one.name}" for one in _entries(new) if (one.kind, one.name) not in before]
+    added = [one for one in _entries(new) if (one.kind, one.name) not in before]
+    return [f"{one.kind} {one.name}{_with_files(one, imported)}" for one in added]
+
+
+def _with_files(entry: Entry, imported: Imported) -> str:
+    files = imported.files_of_partner(entry.name)
+    return f", with the files {tell_list(files)}" if files else ""
 
 
 def _entries(outline: Outline) -> Sequence[Entry]:

@@ -239,14 +239,15 @@ def unpublished(place: Place, draft: Loaded) -> Unpublished:
 
 
 def show_version(place: Place, number: int, *, as_json: bool) -> None:
-    """Print the document of a version, as it was published."""
+    """Print the document of a version as it was published, without passwords."""
     from sipmesh.cli.topology.reports import DocumentReport
+    from sipmesh.database.masked import masked
 
     publication = publication_of(place, number)
     if as_json:
-        say_json(DocumentReport(number, publication.by, publication.why, publication.topology))
+        say_json(DocumentReport(number, publication.by, publication.why, masked(publication.topology)))
         return
-    say_document(publication.topology)
+    say_document(masked(publication.topology))
 
 
 def management_db_of(place: Place) -> ManagementDb:

@@ -260,7 +260,7 @@ def import_users(
         raise OperatorError(f"the file {file} does not exist")
     place = Place(topology)
     if into:
-        _copy(file, into)
+        _copy(file, into, place.folder)
         return
     if file.suffix.lower() == ".csv":
         from sipmesh.cli.users.user_table import add_table
@@ -272,15 +272,15 @@ def import_users(
     say(f"{count} users are imported from {file}.", style=GOOD)
 
 
-def _copy(file: Path, url: str) -> None:
-    """Copy the users of a database file to the database that the next version names."""
-    from sqlalchemy import make_url
-
+def _copy(file: Path, url: str, folder: Path) -> None:
+    """Copy the users of a database file to the database that the next version names; files of its URL are below *folder*."""
+    from sipmesh.database.masked import masked
     from sipmesh.storage.backup.create import copy_users
+    from sipmesh.topology.document.storage.database_url import reached_by_tls
 
     if file.suffix.lower() == ".csv":
         raise OperatorError("--into is for a database file of users, and not for a table")
     url = sys.stdin.readline().strip() if url == "-" else url
-    count = copy_users(file, url)
-    say(f"{count} users are copied from {file} to {make_url(url).render_as_string(hide_password=True)}.", style=GOOD)
+    count = copy_users(file, reached_by_tls(url, folder))
+    say(f"{count} users are copied from {file} to {masked(url)}.", style=GOOD)
     say("To use that database, name it in `storage.users`, publish, and restart management.")

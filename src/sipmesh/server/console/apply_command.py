@@ -26,8 +26,9 @@ from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.management.publishing.link_checks import Checked
 from sipmesh.server.management.publishing.plan_report import planned
 from sipmesh.server.management.publishing.publish import must_allow
-from sipmesh.server.management.publishing.publisher import DRAFT
+from sipmesh.server.management.publishing.publisher import DRAFT, PLAN_S
 from sipmesh.server.management.replies import PLAN, PROBE_LINKS, ROLLBACK
+from sipmesh.server.process.off_loop import within
 from sipmesh.strict_json import read_json
 from sipmesh.topology.document.load import load
 from sipmesh.topology.document.operators.console_role import ConsoleRole
@@ -68,7 +69,7 @@ class ApplyCommand:
 
     async def _plan(self, asked: Asked) -> PlanReport:
         plan = await self._commands[PLAN.name](asked)
-        return (await asyncio.to_thread(self._planned, plan)).report
+        return (await within(PLAN_S, "the plan", self._planned, plan)).report
 
     def _planned(self, plan: Plan) -> Planned:
         before = self._node.view.loaded

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.errors import SipmeshError
+from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.pki import files
 from sipmesh.server.console.draft_commands import Asked, DraftCommands, read_changes
 from sipmesh.server.console.operations import PARTNER_ADD, PARTNER_CHANGE, PARTNER_REMOVE, PARTNER_UNBLOCK
@@ -22,6 +22,8 @@ from sipmesh.topology.builder.assignments import assign, must_be_known
 from sipmesh.topology.builder.outline import Outline
 from sipmesh.topology.builder.removal import remove_partner, unblock
 from sipmesh.topology.document.changes import PARTNER_FILES, add_partner, block_partner
+from sipmesh.topology.document.named_files.read import UnusableFileError
+from sipmesh.topology.document.named_files.trust_anchors import certificates_alone
 from sipmesh.topology.document.parts.federation import Partner
 from sipmesh.trust.role import ClientUsage
 
@@ -112,9 +114,16 @@ def _anchor_files(folder: Path, asked: Asked) -> dict[Path, bytes]:
 
     A file has the name of its content, so no change replaces a file that another partner uses.
     """
-    contents = [str(pem).encode() for pem in asked.get("anchors", ())]
+    contents = [_certificates(str(pem)) for pem in asked.get("anchors", ())]
     below = folder / PARTNER_FILES / str(asked.get("domains", [""])[0])
     return {below / f"{hashlib.sha256(content).hexdigest()[:16]}.pem": content for content in contents}
+
+
+def _certificates(pem: str) -> bytes:
+    try:
+        return certificates_alone(pem.encode())
+    except UnusableFileError as wrong:
+        raise OperatorError(f"the root certificate that was sent {wrong}; send certificates in PEM") from None
 
 
 def _write(wanted: Mapping[Path, bytes]) -> list[Path]:

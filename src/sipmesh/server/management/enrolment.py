@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from sipmesh.errors import OperatorError
+from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.pki.ledger.records import Record
 from sipmesh.server.replication.join_grant import JoinGrant, must_be_signed_by_management
 from sipmesh.server.replication.published_version import document_in_force
 from sipmesh.storage.audit_act import AuditAct
+from sipmesh.topology.document.named_files.crl_cache import octets_to_send
 from sipmesh.topology.document.named_files.read import read_or_refuse
 from sipmesh.topology.versions.jose import open_signed
 from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import KIND, Publication
 from sipmesh.topology.view import certificate_names, unknown_server
+from sipmesh.trust.revocation.crl_decoding import UnusableListError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 LARGEST_LIST = 64 << 20
 """The largest CRL that a grant contains, in octets."""
+
+NOTHING_GRANTED, RESTORE = "nothing was granted", "restore the CRL in this file"
 
 
 class AlreadyEnrolledError(OperatorError):
@@ -135,7 +139,11 @@ class Enrolment:
 
 
 def _read(file: Path) -> bytes:
-    return read_or_refuse(file, LARGEST_LIST, "nothing was granted", "restore the file")
+    content = read_or_refuse(file, LARGEST_LIST, NOTHING_GRANTED, RESTORE)
+    try:
+        return octets_to_send(content)
+    except UnusableListError as wrong:
+        raise OperatorError(NOTHING_GRANTED, (Problem(file, 0, "", str(wrong), RESTORE),)) from None
 
 
 def _role_of(loaded: Loaded, server: str) -> Role:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.issuance.profiles import LEAF_LIFETIME, CertificateKind
+from sipmesh.pki.key_pair import must_be_a_pair
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.process.clock import now_utc
@@ -126,8 +127,10 @@ def issue_for(
         raise unknown_server(loaded.topology, name, loaded.file)
     server = next(member for member in pool.servers if member.name == name)
     names = certificate_names(loaded.topology, name)
+    certificate, key_file = loaded.folder / server.certificate_file, loaded.folder / server.key_file
+    must_be_a_pair(certificate, key_file)  # before a certificate is issued
     issued = ca.issue(names, pool.role, now, lifetime)
-    issued.write(loaded.folder / server.certificate_file, loaded.folder / server.key_file)
+    issued.write(certificate, key_file)
     if pool.role is Role.MANAGEMENT:
         signer = ca.issue_signer(name, now)
         signer.write(loaded.folder / server.signer_certificate_file, loaded.folder / server.signer_key_file)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import AwareDatetime
 
+from sipmesh.database.masked import masked
 from sipmesh.server.control_socket import ControlCommand
 from sipmesh.server.management.server_faults import Fault
 from sipmesh.server.replication.server_status import Count, DnsSeen, FetchedCrl, PeerKind, ServerFacts
@@ -116,8 +117,8 @@ class PublicationReply:
 
     @classmethod
     def of(cls, publication: Publication) -> Self:
-        """Reply with one publication."""
-        return cls(publication.topology, sorted(publication.files), publication.why)
+        """Reply with one publication, without the passwords that one of an earlier release may contain."""
+        return cls(masked(publication.topology), sorted(publication.files), publication.why)
 
 
 class ServerReply(ServerFacts):

@@ -14,6 +14,8 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple
 
+from sipmesh.errors import OperatorError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -27,12 +29,28 @@ LARGE: Final = 8 << 10
 """Octets of a signed document from which a thread reads it: 70 servers, or 20 users. A smaller one takes a few milliseconds."""
 
 _worker: Final = ThreadPoolExecutor(1, "sipmesh-work")
+_reader: Final = ThreadPoolExecutor(1, "sipmesh-read")
 
 
 async def off_loop(work: Callable[[*Ts], T], *args: *Ts) -> T:
     """Run *work* in the thread for long work, and return its result; exceptions of *work* are raised here."""
     context, bound = copy_context(), partial(work, *args)
     return await asyncio.get_running_loop().run_in_executor(_worker, lambda: context.run(_gently, bound))
+
+
+async def within(seconds: float, what: str, work: Callable[[*Ts], T], *args: *Ts) -> T:
+    """Run *work*, which changes nothing, in a thread of its own, and return its result; exceptions are raised here.
+
+    Raises `OperatorError`, which names *what*, after *seconds*. Such work waits for databases in force, whose servers may not
+    answer. It has one thread, so that nobody can start any number of them.
+    """
+    context, bound = copy_context(), partial(work, *args)
+    asked = asyncio.get_running_loop().run_in_executor(_reader, lambda: context.run(_gently, bound))
+    try:
+        return await asyncio.wait_for(asked, seconds)
+    except TimeoutError:
+        remedy = "check that the databases of the version in force answer, then try again"
+        raise OperatorError(f"{what} was not made within {seconds:g} s; {remedy}") from None
 
 
 async def when_large(octets: int, work: Callable[[*Ts], T], *args: *Ts) -> T:

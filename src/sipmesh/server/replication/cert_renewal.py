@@ -25,7 +25,7 @@ from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.csr import read_request, request_for
-from sipmesh.pki.key_pair import differ, finish_pair, write_pair
+from sipmesh.pki.key_pair import differ, finish_pair, must_be_a_pair, write_pair
 from sipmesh.sip.text import ascii_lower
 from sipmesh.strict_json import read_json
 from sipmesh.topology.document.named_files.read import UnusableFileError
@@ -127,6 +127,7 @@ class Applicant:
         if chain[0].public_key() != key.public_key():
             return False
         pem = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain)
+        must_be_a_pair(view.certificate, view.key)
         write_pair(view.certificate, pem, view.key, files.key_pem(key))
         self._key_file.unlink()
         self._made = None
@@ -317,6 +318,7 @@ def _renewed(
     certificate: Path, key_file: Path, issue: Callable[[ec.EllipticCurvePrivateKey], Issued]
 ) -> x509.Certificate:
     """Issue a certificate for a new key. The key is on the disk before, so that a crash does not lose it: `finish_own`."""
+    must_be_a_pair(certificate, key_file)  # before a certificate is issued
     key, waiting = files.new_key(), _waiting_key(key_file)
     files.write(waiting, files.key_pem(key), files.SECRET)
     made = issue(key)
@@ -348,6 +350,7 @@ def _finish_from_ledger(certificate: Path, key_file: Path, ca: EnterpriseCa) -> 
     if leaf is None:
         return False
     chain = b"".join(one.public_bytes(Encoding.PEM) for one in (leaf, ca.shown))
+    must_be_a_pair(certificate, key_file)
     write_pair(certificate, chain, key_file, files.key_pem(key))
     waiting.unlink()
     return True

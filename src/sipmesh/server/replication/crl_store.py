@@ -8,12 +8,14 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from sipmesh.distribution.items import Item, ItemKind
-from sipmesh.errors import OperatorError, Problem, RemoteError
+from sipmesh.errors import RemoteError
 from sipmesh.pki import files
 from sipmesh.pki.file_error import file_errors
 from sipmesh.pki.ledger.ledger import FENCED
 from sipmesh.server.process.file_stamps import Stamp, stamp
-from sipmesh.topology.document.named_files.crl_cache import read_content
+from sipmesh.topology.document.file_kind import OUR_CRL
+from sipmesh.topology.document.named_files.crl_cache import octets_to_send, read_content
+from sipmesh.topology.document.named_files.read import UnusableFileError, read_file
 from sipmesh.trust.formatting import tell_time
 from sipmesh.trust.revocation.crl import RevocationList
 from sipmesh.trust.revocation.crl_decoding import UnusableListError
@@ -54,7 +56,7 @@ class CrlStore:
         return f"<CrlStore of {self._folder}: {', '.join(self._seen)}>"
 
     def items(self, loaded: Loaded) -> Iterable[Item]:
-        """Return every CRL that *loaded* names and that is on this machine."""
+        """Return every CRL that *loaded* names and that is on this machine. A file that is no CRL is left out."""
         for name in loaded.list_names:
             item = self._item(name)
             if item is not None:
@@ -67,10 +69,8 @@ class CrlStore:
         if stored is not None and stored[0] == now:
             return stored[1]
         try:
-            content = file.read_bytes()
-        except OSError:
-            return None
-        if len(content) > LARGEST_GIVEN:
+            content = octets_to_send(read_file(file, LARGEST_GIVEN))
+        except (UnusableFileError, UnusableListError):
             return None
         item = Item(ItemKind.LIST, content, name)
         self._seen[name] = (now, item)
@@ -89,12 +89,13 @@ class CrlStore:
         if stored is not None and stored.digest == item.digest:
             return False
         new = _usable(item, loaded, at)
-        old = _readable(stored) if stored is not None else None
-        if old is not None and not _replaces(new, old, item.name, loaded, at):
+        if stored is not None and not _replaces(new, read_content(stored.body), item.name, loaded, at):
             return False
+        if stored is None and file.exists() and not OUR_CRL.has(PurePosixPath(item.name)):
+            raise _refused(item.name, "the file there is no CRL")
         with file_errors(file):
             files.make_readable_folder(file.parent)
-        files.write(file, item.body)
+        files.write(file, octets_to_send(item.body))
         return True
 
 
@@ -102,15 +103,6 @@ def is_portable(name: str) -> bool:
     """Return whether a file of that name is below the folder, on any machine."""
     path = PurePosixPath(name)
     return not path.is_absolute() and ".." not in path.parts
-
-
-def must_be_portable(loaded: Loaded) -> None:
-    """Raise `OperatorError` if other servers cannot have the CRLs under their names in the topology."""
-    wrong = [name for name in loaded.list_names if not is_portable(name)]
-    if wrong:
-        remedy = "copy it to a folder below the topology, and write its new path there"
-        problems = tuple(Problem(loaded.file, 0, "crls", f"{name} is in another folder", remedy) for name in wrong)
-        raise OperatorError("not published: other servers do not have these files", problems)
 
 
 def _usable(item: Item, loaded: Loaded, at: datetime) -> RevocationList:
@@ -140,14 +132,6 @@ def _replaces(new: RevocationList, old: RevocationList, name: str, loaded: Loade
     if _is_newer(new, old) and new.this_update > at:
         raise NotBegunError(name, new.this_update, at)
     return _is_newer(new, old)
-
-
-def _readable(stored: Item) -> RevocationList | None:
-    """Return the stored CRL; None if it cannot be read: only then a new one cannot be worse."""
-    try:
-        return read_content(stored.body)
-    except UnusableListError:
-        return None
 
 
 def _is_valid(crl: RevocationList, at: datetime) -> bool:

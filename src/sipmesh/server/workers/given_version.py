@@ -36,9 +36,8 @@ def unpacked(given: Mapping[str, Any]) -> Loaded:
     files = given["embedded"]
     anchors = None if files is None else {name: b64decode(files[name]) for name in files}
     with large_lists_later():
-        loaded = load_text(
-            given["content"].encode(), Path(given["file"]), None if anchors is None else embedded_anchors(anchors)
-        )
+        read = None if anchors is None else embedded_anchors(anchors)
+        loaded = load_text(given["content"].encode(), Path(given["file"]), read, published=bool(given["number"]))
     return replace(loaded, number=given["number"], digest=given["digest"], embedded=anchors)
 
 

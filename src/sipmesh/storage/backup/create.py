@@ -29,8 +29,9 @@ from sipmesh.storage.backup.vault import ENTROPY_BYTES, Sealing
 from sipmesh.storage.management_db import DATABASE, ManagementDb
 from sipmesh.storage.users.user_database import Users
 from sipmesh.strict_json import read_json
+from sipmesh.topology.document.file_kind import REGISTRATIONS
+from sipmesh.topology.document.file_names import named_files
 from sipmesh.topology.document.load import load
-from sipmesh.topology.document.names import is_url
 from sipmesh.topology.versions.jose import open_signed
 from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import KIND, Publication
@@ -38,7 +39,6 @@ from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
-    from sipmesh.topology.document.model import Topology
 
 FORMAT: Final = 1
 MANIFEST: Final = "backup.json"
@@ -100,14 +100,17 @@ def back_up(document: Path, to: Path, passphrase: str, at: datetime) -> Manifest
             "the backup cannot be written",
             (Problem(to.parent, 0, "", "is not a folder", "create the folder, or name another folder"),),
         )
-    elsewhere = _elsewhere(loaded)
-    manifest = Manifest(loaded.topology.organisation, at.astimezone(UTC), _users_entry(loaded, elsewhere), elsewhere)
+    users = loaded
+    with suppress(OperatorError):  # a version that cannot be read names no users
+        users = _in_force(document) or loaded
+    elsewhere = _elsewhere(loaded, users)
+    manifest = Manifest(loaded.topology.organisation, at.astimezone(UTC), _users_entry(users, elsewhere), elsewhere)
     descriptor, beside = tempfile.mkstemp(prefix=f".{to.name}.", dir=to.parent)  # 0600
     try:
         with os.fdopen(descriptor, "wb") as stream:
             sealing = Sealing(stream, passphrase, os.urandom(ENTROPY_BYTES))
             with tarfile.open(fileobj=sealing, mode="w|", format=tarfile.PAX_FORMAT) as tar:
-                for name, content, mode in _entries(loaded, manifest):
+                for name, content, mode in _entries(loaded, users, manifest):
                     _add(tar, name, content, mode, at)
             sealing.finish()
             stream.flush()
@@ -124,10 +127,15 @@ def _load_draft_or_version(document: Path) -> Loaded:
     try:
         return load(document)
     except OperatorError:
-        newest = _newest_version(document.parent)
+        newest = _in_force(document)
         if newest is None:
             raise
-        return load_published(newest, document.parent)
+        return newest
+
+
+def _in_force(document: Path) -> Loaded | None:
+    newest = _newest_version(document.parent)
+    return load_published(newest, document.parent) if newest is not None else None
 
 
 def _newest_version(folder: Path) -> Publication | None:
@@ -158,12 +166,15 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int, at: datetim
     tar.addfile(entry, io.BytesIO(content))
 
 
-def _entries(loaded: Loaded, manifest: Manifest) -> Iterator[tuple[str, bytes, int]]:
-    """Return every file with its name in the backup, its content and its mode; the manifest first."""
+def _entries(loaded: Loaded, users: Loaded, manifest: Manifest) -> Iterator[tuple[str, bytes, int]]:
+    """Return every file with its name in the backup, its content and its mode; the manifest first.
+
+    The users are those of *users*, the version in force: a database that only the draft names is not opened.
+    """
     folder = loaded.folder
     yield MANIFEST, manifest.encode(), SECRET
     written: set[str] = set()
-    for file in _own(folder, loaded):
+    for file in _own(folder, loaded, users):
         name = file.relative_to(folder).as_posix()
         if name not in written and file.is_file():
             written.add(name)
@@ -173,17 +184,17 @@ def _entries(loaded: Loaded, manifest: Manifest) -> Iterator[tuple[str, bytes, i
     if SharedDatabase.find(folder) is not None:
         for name, content in _exported_management(folder):
             yield name, content, SECRET
-    if loaded.users_file is None:
-        yield EXPORTED_USERS, _exported(loaded.users_url), SECRET
+    if users.users_file is None:
+        yield EXPORTED_USERS, _exported(users.users_url), SECRET
 
 
-def _own(folder: Path, loaded: Loaded) -> Iterator[Path]:
+def _own(folder: Path, loaded: Loaded, users: Loaded) -> Iterator[Path]:
     """Return the files below *folder* that a backup contains."""
     yield folder / "topology.yaml"
     yield loaded.file
     yield folder / DATABASE
     yield from (file for file in sorted((folder / CA).rglob("*")) if not _is_left_out(file))
-    yield from (folder / name for name in _named(loaded) if _is_inside(folder, name))
+    yield from (folder / name for name in _named(loaded, users) if _is_inside(folder, name))
 
 
 def _is_left_out(file: Path) -> bool:
@@ -191,9 +202,9 @@ def _is_left_out(file: Path) -> bool:
     return file.name.startswith(".") or file.name.endswith((*_BESIDE_A_DATABASE, MOVED))
 
 
-def _elsewhere(loaded: Loaded) -> dict[str, str]:
+def _elsewhere(loaded: Loaded, users: Loaded) -> dict[str, str]:
     """Return the files that the topology names outside of its folder, and their names in the backup."""
-    outside = [name for name in _named(loaded) if not _is_inside(loaded.folder, name)]
+    outside = [name for name in _named(loaded, users) if not _is_inside(loaded.folder, name)]
     found = dict.fromkeys(str((loaded.folder / name).resolve()) for name in outside if (loaded.folder / name).is_file())
     return {original: f"{ELSEWHERE}/{n}-{PurePosixPath(original).name}" for n, original in enumerate(found, 1)}
 
@@ -210,39 +221,17 @@ def _is_inside(folder: Path, name: str) -> bool:
     return (folder / name).resolve().is_relative_to(folder.resolve()) and not PurePosixPath(name).is_absolute()
 
 
-def _named(loaded: Loaded) -> Iterator[str]:
-    """Return every file that the topology names, with the file of the users, as written in the topology."""
-    topology = loaded.topology
-    for entry in topology.authorities:
-        yield from (*entry.anchors, *(name for name in entry.crls if not is_url(name)))
-    yield from _of_servers(topology)
-    yield from _of_services(topology)
-    if loaded.users_file is not None:
-        inside = loaded.users_file.is_relative_to(loaded.folder)
-        yield str(loaded.users_file.relative_to(loaded.folder) if inside else loaded.users_file)
-
-
-def _of_servers(topology: Topology) -> Iterator[str]:
-    for pool in topology.pools:
+def _named(loaded: Loaded, users: Loaded) -> Iterator[str]:
+    """Return every file that the topology names or that its servers have by default, and the file of the *users*."""
+    yield from (file.name for file in named_files(loaded.topology) if file.kind is not REGISTRATIONS)
+    for pool in loaded.topology.pools:
         for server in pool.servers:
             yield from (server.certificate_file, server.key_file)
-            if server.outside and server.outside.certificate and server.outside.key:
-                yield from (server.outside.certificate, server.outside.key)
-            for one in server.partner_certificates:
-                yield from (one.certificate, one.key)
-            for pair in server.client_certificates:
-                yield from (pair.certificate, pair.key)
             if pool.role is Role.MANAGEMENT:
                 yield from (server.signer_certificate_file, server.signer_key_file)
-
-
-def _of_services(topology: Topology) -> Iterator[str]:
-    """Return the files with which servers log in to the stores of registrations, and the secret of the TURN servers."""
-    for store in (topology.storage.valkey, *(pool.storage.valkey for pool in topology.pools if pool.storage)):
-        yield from store.anchors
-        yield from (name for name in (store.password_file, store.certificate, store.key) if name is not None)
-    if topology.turn is not None:
-        yield topology.turn.secret_file
+    if users.users_file is not None:
+        inside = users.users_file.is_relative_to(users.folder)
+        yield str(users.users_file.relative_to(users.folder) if inside else users.users_file)
 
 
 def _content(file: Path) -> bytes:

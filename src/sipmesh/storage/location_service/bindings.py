@@ -36,6 +36,7 @@ LOG_ROOM: Final = 4_200_000
 LEAST_FREE: Final = 16 << 20
 """Octets that must be free on the disk for that: the room is no use if it fills the disk."""
 
+APPLICATION_ID: Final = 0x5349504D  # "SIPM": a file of another program is neither written nor set aside
 OPENING_S: Final = 5.0
 """How long the start of a server waits for another process that has locked the file."""
 
@@ -61,6 +62,7 @@ CREATE TABLE IF NOT EXISTS bindings (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS store (only INTEGER PRIMARY KEY CHECK (only = 1), identity TEXT NOT NULL, number INTEGER NOT NULL);
 PRAGMA user_version = {SCHEMA_VERSION};
+PRAGMA application_id = {APPLICATION_ID};
 """
 
 _FIND = f"""
@@ -224,18 +226,20 @@ def _open(path: Path, versions: VersionTable | None) -> tuple[sqlite3.Connection
     try:
         with _alone(path.with_name(f"{path.name}.lock")):
             db = _sound(path)
-            return db, _identity(db), versions or _versions(path.with_name(f"{path.name}.versions"))
+            return db, _identity(db), versions or _versions(_versions_file(path))
     except (OSError, sqlite3.Error) as wrong:
         raise _unusable(path, wrong) from wrong
 
 
 def _sound(path: Path) -> sqlite3.Connection:
-    """Connect; a file that cannot be read, or that another version of us has made, is set aside and made anew."""
+    """Connect; a file of ours that cannot be read, or that another version of us has made, is set aside and made anew."""
     try:
         return _connect(path)
     except sqlite3.OperationalError:
         raise
-    except sqlite3.DatabaseError:
+    except sqlite3.DatabaseError as wrong:
+        if not VersionTable.is_there(_versions_file(path)):  # it was made when a store of ours was opened here
+            raise _not_ours(path, f"it is no file of registrations ({wrong})") from wrong
         _set_aside(path)
         return _connect(path)
 
@@ -246,6 +250,15 @@ def _versions(path: Path) -> VersionTable:
     if versions.is_new:
         versions.mark_all()
     return versions
+
+
+def _versions_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.versions")
+
+
+def _not_ours(path: Path, why: str) -> OperatorError:
+    remedy = "name another file in `storage.bindings`; or move this file away if nothing needs it"
+    return OperatorError("the registrations cannot be stored", (Problem(path, 0, "", why, remedy),))
 
 
 def _unusable(path: Path, wrong: Exception) -> OperatorError:
@@ -278,6 +291,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     create_private(path)
     db = sqlite3.connect(path, timeout=OPENING_S, isolation_level=None, check_same_thread=False)
     try:
+        _must_be_ours(db, path)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = OFF")
         _check(db)
@@ -320,6 +334,14 @@ def _allocate(log: Path) -> None:
         os.posix_fallocate(descriptor, 0, LOG_ROOM)
     finally:
         os.close(descriptor)
+
+
+def _must_be_ours(db: sqlite3.Connection, path: Path) -> None:
+    """Raise `OperatorError` for a database of another program, before anything is written to it."""
+    [application] = db.execute("PRAGMA application_id").fetchone()
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if tables and application != APPLICATION_ID and not tables >= {"bindings", "incarnations"}:
+        raise _not_ours(path, f"it is a database of another program: it has the table {min(tables)!a}")
 
 
 def _identity(db: sqlite3.Connection) -> str:

@@ -47,6 +47,11 @@ class VersionTable:
         self._prefix = (secrets.randbits(30) | 1) << COUNTED_BITS
         self._count = 0
 
+    @staticmethod
+    def is_there(path: Path) -> bool:
+        """Tell whether *path* has a table that was made by this class."""
+        return path.is_file() and path.stat().st_size >= SLOTS * ENTRY_BYTES
+
     def __repr__(self) -> str:
         return f"<VersionTable {self._count} marks made here>"
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.database.masked import masked
 from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.topology.document import yaml_edit, yaml_tree
 from sipmesh.topology.document.load import Loaded, load_text
@@ -101,8 +102,8 @@ class Edit:
 
     @property
     def diff(self) -> tuple[str, ...]:
-        """The lines that change, as a unified diff; empty if the text is the same."""
-        lines = (self.before.splitlines(), self.after.splitlines())
+        """The lines that change, as a unified diff without passwords; empty if the text is the same."""
+        lines = (masked(self.before).splitlines(), masked(self.after).splitlines())
         return tuple(unified_diff(*lines, self.file.name, self.file.name, n=2, lineterm=""))
 
 

@@ -21,6 +21,7 @@ from sipmesh.topology.document.named_files.trust_anchors import (
 from sipmesh.topology.document.names import is_url
 from sipmesh.topology.document.parse import shape
 from sipmesh.topology.document.report import ProblemReport
+from sipmesh.topology.document.storage.database_url import POSTGRESQL, SQLITE, DatabaseUrl
 from sipmesh.topology.document.validate import validate
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.parse import Unread
     from sipmesh.trust.authority import Authority
     from sipmesh.trust.revocation.crl_set import RevocationLists
-
-_SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +137,19 @@ class Loaded:
 
     @property
     def users_url(self) -> str:
-        """The database URL of the users. A relative SQLite file is in the topology's folder."""
+        """The database URL of the users. Relative files are in the topology's folder."""
         return self._in_folder(self.topology.storage.users)
 
     def _in_folder(self, url: str) -> str:
-        return f"{_SQLITE}{self.folder / url.removeprefix(_SQLITE)}" if url.startswith(_SQLITE) else url
+        if url.startswith(SQLITE):
+            return f"{SQLITE}{self.folder / url.removeprefix(SQLITE)}"
+        return DatabaseUrl.read(url).in_folder(self.folder) if url.startswith(f"{POSTGRESQL}:") else url
 
     @property
     def users_file(self) -> Path | None:
         """The file of the users; None if their database is not SQLite."""
         url = self.users_url
-        return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
+        return Path(url.removeprefix(SQLITE)) if url.startswith(SQLITE) else None
 
     @property
     def messages_url(self) -> str:
@@ -190,12 +191,15 @@ def load_text(
     file: Path,
     anchors: Anchors | None = None,
     also: Callable[[Topology, ProblemReport], None] | None = None,
+    *,
+    published: bool = False,
 ) -> Loaded:
     """Read *content*, which is or will be in *file*. *anchors* gives the anchor files; None means files on disk.
 
-    *also* may add problems of the model. Raises OperatorError with all problems.
+    *also* may add problems of the model. *published* tells that it is a version, perhaps of an earlier release. Raises
+    OperatorError with all problems.
     """
-    reading = _read(content, file, anchors)
+    reading = _read(content, file, anchors, published=published)
     if also is not None and reading.topology is not None:
         also(reading.topology, reading.report)
     return _accept(reading)
@@ -211,7 +215,7 @@ def check(file: Path, *, at: datetime) -> tuple[Loaded, tuple[Problem, ...]]:
     return loaded, tuple(stale(reading.materials, reading.report, at=at))
 
 
-def _read(content: bytes, file: Path, anchors: Anchors | None) -> _Reading:
+def _read(content: bytes, file: Path, anchors: Anchors | None, *, published: bool = False) -> _Reading:
     root, oddities = yaml_tree.parse(content, file)
     report = ProblemReport(file, root)
     report.problems += oddities
@@ -220,7 +224,7 @@ def _read(content: bytes, file: Path, anchors: Anchors | None) -> _Reading:
     digest = hashlib.sha256(content).hexdigest()
     if shaped.topology is None:
         return _Reading(report, digest)
-    validate(shaped.topology, report, shaped.unread)
+    validate(shaped.topology, report, shaped.unread, published=published)
     read = anchors or anchors_on_disk(file.parent)
     reading = _Reading(report, digest, shaped.topology, content=content)
     return _with_material(reading, file.parent, shaped.unread, read)

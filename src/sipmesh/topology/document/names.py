@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, St
 from pydantic_core import PydanticCustomError
 
 from sipmesh.sip.text import ascii_lower, is_digits
+from sipmesh.topology.document import file_kind
 
 # RFC 1123 2.1: letters, digits and inner hyphens, 63 octets for each label.
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -221,14 +222,22 @@ TurnUri = Annotated[
 """A URI of RFC 7064 or RFC 7065."""
 
 FileName = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]+$")]
-"""A file name, relative to the topology's folder unless it is absolute."""
+"""A file name, relative to the topology's folder unless it is absolute. Each kind below has a folder (`file_kind`)."""
+ChainFile = Annotated[FileName, file_kind.CHAIN]
+KeyFile = Annotated[FileName, file_kind.KEY]
+HostChainFile = Annotated[FileName, file_kind.HOST_CHAIN]
+HostKeyFile = Annotated[FileName, file_kind.HOST_KEY]
+AnchorFile = Annotated[FileName, file_kind.ANCHOR]
+OurAnchorFile = Annotated[FileName, file_kind.OUR_ANCHOR]
+SecretFile = Annotated[FileName, file_kind.SECRET]
 HttpUrl = Annotated[str, AfterValidator(http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
 WebOrigin = Annotated[
     str, AfterValidator(web_origin), WithJsonSchema({"type": "string", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+$"})
 ]
 """The origin of a web page: scheme, host and port."""
-FileOrUrl = Annotated[FileName, AfterValidator(file_or_url)]
-"""A file name, or a URL from which servers fetch the file."""
+CrlFileOrUrl = Annotated[FileName, AfterValidator(file_or_url), file_kind.CRL]
+"""The file of a CRL, or a URL from which servers fetch it."""
+OurCrlFileOrUrl = Annotated[FileName, AfterValidator(file_or_url), file_kind.OUR_CRL]
 Mebibytes = Annotated[int, Field(strict=True, ge=1, le=64)]
 """The maximum size of a CRL in MiB. No server reads a larger CRL."""
 Hours = Annotated[

@@ -19,6 +19,7 @@ class ProblemReport:
     def __init__(self, file: Path, root: YamlEntry) -> None:
         self.file, self.root = file, root
         self.problems: list[Problem] = []
+        self._places: set[Loc] = set()
 
     def __repr__(self) -> str:
         return f"<ProblemReport {self.file} {len(self.problems)} problems>"
@@ -26,6 +27,11 @@ class ProblemReport:
     def add(self, loc: Loc, reason: str, remedy: str) -> None:
         """Add a problem of the value at *loc*. If there is none, the place is the nearest value above it."""
         self.problems.append(self.problem(loc, reason, remedy))
+        self._places.add(loc)
+
+    def has_problem(self, loc: Loc) -> bool:
+        """Tell whether a problem of the value at exactly *loc* was added."""
+        return loc in self._places
 
     def problem(self, loc: Loc, reason: str, remedy: str) -> Problem:
         """Give a problem as a value without adding it, for example for a warning."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sipmesh.topology.document.checks import management, names, partners, pools, servers, stores
+from sipmesh.topology.document.checks import databases, management, named_files, names, partners, pools, servers, stores
 from sipmesh.topology.document.checks.checked_document import CheckedDocument
 
 if TYPE_CHECKING:
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.report import ProblemReport
 
 
-def validate(topology: Topology, report: ProblemReport, unread: Unread) -> None:
-    """Run all checks. They report their problems to *report*."""
+def validate(topology: Topology, report: ProblemReport, unread: Unread, *, published: bool = False) -> None:
+    """Run all checks; for a version that is *published*, without those that an earlier release did not have."""
     document = CheckedDocument(topology, report, unread)
-    for check in CHECKS:
+    for check in CHECKS if published else (*CHECKS, *CHECKS_OF_DRAFTS):
         check(document)
 
 
@@ -50,4 +50,7 @@ CHECKS = (
     stores.store_settings_fit,
     stores.front_ends_alone_have_a_store,
 )
-"""All checks, in the order of the rules."""
+"""The checks of each document, in the order of the rules."""
+
+CHECKS_OF_DRAFTS = (named_files.files_are_of_their_kind, databases.databases_can_be_named)
+"""The checks of what is not published yet: a server goes on with a version of an earlier release."""

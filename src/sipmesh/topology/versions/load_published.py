@@ -28,7 +28,9 @@ def load_published(publication: Publication, folder: Path, digest: str = "") -> 
         OperatorError: The document has problems. The error has all of them.
     """
     content, file = publication.topology.encode(), folder / f"topology version {publication.number}"
-    loaded = load_text(content, file, embedded_anchors(publication.files), also=partial(_compare, publication))
+    loaded = load_text(
+        content, file, embedded_anchors(publication.files), partial(_compare, publication), published=True
+    )
     number, digest = publication.number, digest or loaded.digest
     return replace(loaded, number=number, digest=digest, embedded=publication.files)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 
 from cryptography import x509
 
@@ -27,6 +27,17 @@ def der_of(data: bytes) -> bytes:
     return b64decode(b"".join(data[begin + len(_PEM_BEGIN) : end].split()), validate=True)
 
 
+def without_surroundings(data: bytes) -> bytes:
+    """Give what `der_of` reads of *data*, in the form that it has there, and nothing around it; ValueError if there is none."""
+    der = der_of(data)
+    if der is data:
+        return data
+    text = b64encode(der)
+    lines = (text[begin : begin + _PEM_LINE] for begin in range(0, len(text), _PEM_LINE))
+    return b"\n".join((_PEM_BEGIN, *lines, _PEM_END, b""))
+
+
+_PEM_LINE = 64  # characters, RFC 7468 section 2
 _PEM_BEGIN, _PEM_END = b"-----BEGIN X509 CRL-----", b"-----END X509 CRL-----"
 
 

@@ -32,7 +32,7 @@ def test_blocked_partner_is_removed_with_its_own_anchors(published: tuple[Public
     federation = draft.loaded.topology.federation
     assert "partner.test" in federation.blocked
     assert [partner.name for partner in federation.partners] == ["other.test"]
-    assert set(old.files) - set(draft.files) == {"b/root.pem"}
+    assert set(old.files) - set(draft.files) == {"partners/b/root.pem"}
 
 
 def test_domain_of_no_partner_is_blocked_beside_the_partners(published: tuple[Publication, Path]) -> None:

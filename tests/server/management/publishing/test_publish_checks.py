@@ -20,6 +20,8 @@ from sipmesh.topology.document.load import Loaded
 from support.network import FE1, FE2, FE3, FE4, POOL, POOL2, Network
 from support.valkey_network import pool_entry
 
+TLS = "?sslmode=verify-full&sslrootcert=ca/root.pem"
+
 
 def with_users(example: Organisation, url: str) -> Loaded:
     """The draft with another user database."""
@@ -34,8 +36,11 @@ def test_database_that_opens_or_can_be_created_is_accepted(example: Organisation
     assert not (example.folder / "new.db").exists()
 
 
-@pytest.mark.parametrize("url", ["sqlite:///away/users.db", "sqlite:///ca", "sqlite:///topology.yaml"])
+@pytest.mark.parametrize("url", ["sqlite:///state/ca.db", "sqlite:///text.db"])
 def test_database_that_does_not_open_is_refused_unless_it_is_in_force(example: Organisation, url: str) -> None:
+    (example.folder / "state" / "ca.db").mkdir(parents=True)
+    (example.folder / "text.db").write_text("no database\n" * 100)
+    (example.folder / "text.db").chmod(0o600)
     new = with_users(example, url)
     with pytest.raises(OperatorError, match="user database of the draft cannot be used"):
         must_open(new)
@@ -196,13 +201,13 @@ def test_draft_must_name_the_database_that_this_host_uses(example: Organisation)
     must_share(example.load(), None)
     must_share(example.load(), shared)
     for url, uses in (("//db.example.test/m", shared), ("//me@db.example.test:5432/m", shared)):
-        example.document["storage"] = {"management": f"postgresql+psycopg:{url}"}
+        example.document["storage"] = {"management": f"postgresql+psycopg:{url}{TLS}"}
         example.write()
         must_share(example.load(), uses)
         with pytest.raises(OperatorError, match="move the data there first"):
             must_share(example.load(), None)
     for url in ("//other.example.test/m", "//db.example.test/n", "//db.example.test:5433/m"):
-        example.document["storage"] = {"management": f"postgresql+psycopg:{url}"}
+        example.document["storage"] = {"management": f"postgresql+psycopg:{url}{TLS}"}
         example.write()
         with pytest.raises(OperatorError, match=r"storage\.management") as refused:
             must_share(example.load(), shared)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from topology.world import Place
 
 
-POSTGRESQL = "postgresql+psycopg://sipmesh@db.example.test/m"
+POSTGRESQL = "postgresql+psycopg://sipmesh@db.example.test/m?sslmode=verify-full&sslrootcert=ca/root.pem"
 TWO_MANAGERS = (
     "pools:\n",
     """pools:
@@ -46,12 +46,12 @@ def test_several_management_servers_need_databases_that_they_share(
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("postgresql+psycopg://sipmesh:secret@db.example.test/m", "contains a password"),
-        ("postgresql+psycopg:///m?host=db&password=secret", "contains a password"),
+        ("postgresql+psycopg://sipmesh:hunter2@127.0.0.1/m", "contains a password"),
+        ("postgresql+psycopg:///m?password=hunter2", "contains a password"),
         ("sqlite:///management.db", "is no PostgreSQL database"),
         ("postgresql://db.example.test/m", "is no PostgreSQL database"),
         (POSTGRESQL, ""),
-        ("postgresql+psycopg://db.example.test:5433/m?sslmode=verify-full", ""),
+        (POSTGRESQL.replace(".test/", ".test:5433/"), ""),
     ],
 )
 def test_database_of_management_is_named_without_a_password(place: Place, url: str, reason: str) -> None:
@@ -63,7 +63,7 @@ def test_database_of_management_is_named_without_a_password(place: Place, url: s
     [problem] = place.problems()
     assert problem.field == "storage.management"
     assert reason in problem.reason
-    assert "secret" not in f"{problem.reason} {problem.remedy}"
+    assert "hunter2" not in f"{problem.reason} {problem.remedy}"
 
 
 KEYS = [

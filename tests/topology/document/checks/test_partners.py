@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("old", "new", "field", "reason"),
     [
-        ("crls: [c/root.crl, c/issuing.crl]", "crls: []", "federation.partners[1].crls", "is empty"),
+        ("crls: [partners/c/root.crl, partners/c/issuing.crl]", "crls: []", "federation.partners[1].crls", "is empty"),
         (USAGE, f"{USAGE}\n      revocation: both", "federation.partners[1].revocation", "is 'both' without `ocsp`"),
         (USAGE, f"{USAGE}\n      revocation: ocsp", "federation.partners[1].revocation", "is 'ocsp' without `ocsp`"),
         (USAGE, f"{USAGE}\n      ocsp: ['http://o.test']", "federation.partners[1].ocsp", "OCSP is not used"),
@@ -42,7 +42,7 @@ def test_ocsp_urls_and_the_revocation_policy_must_agree(place: Place, policy: st
 
 def test_no_crl_is_required_with_ocsp(place: Place) -> None:
     """Nothing is said of CAs that have no list, either."""
-    lists = "crls: [c/root.crl, c/issuing.crl]"
+    lists = "crls: [partners/c/root.crl, partners/c/issuing.crl]"
     place.spoil((lists, "crls: []\n      ocsp: ['http://ocsp.other.test/']\n      revocation: ocsp"))
     loaded, warnings = place.check()
     assert not loaded.faults

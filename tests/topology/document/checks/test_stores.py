@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 POOL1, POOL2 = (f"  - name: pool{number}.example.test\n" for number in (1, 2))
 EDGE = "  - name: sip.example.test\n"
-GENERAL = "{bindings: 'valkeys://a.example.test', valkey: {user: general, anchors: [a.pem]}}"
+GENERAL = "{bindings: 'valkeys://a.example.test', valkey: {user: general, anchors: [anchors/a.pem]}}"
 
 
 @pytest.mark.parametrize(
@@ -24,12 +24,12 @@ GENERAL = "{bindings: 'valkeys://a.example.test', valkey: {user: general, anchor
         ("{bindings: 'valkeys://a.example.test'}", "storage.bindings", "needs `valkey.anchors`"),
         ("{valkey: {user: fe}}", "storage.valkey", "no effect while `bindings` is a file"),
         (
-            "{bindings: 'valkey://127.0.0.1', valkey: {anchors: [a.pem]}}",
+            "{bindings: 'valkey://127.0.0.1', valkey: {anchors: [anchors/a.pem]}}",
             "storage.valkey.anchors",
             "no effect without TLS",
         ),
         (
-            "{bindings: 'valkeys://a.example.test', valkey: {anchors: [a.pem], key: k.pem}}",
+            "{bindings: 'valkeys://a.example.test', valkey: {anchors: [anchors/a.pem], key: servers/k.key}}",
             "storage.valkey.key",
             "needs `certificate` also",
         ),
@@ -44,9 +44,8 @@ def test_document_with_a_store_that_cannot_work_is_refused(place: Place, storage
 
 
 def test_document_with_a_store_that_several_machines_reach_is_accepted(place: Place) -> None:
-    storage = (
-        "{bindings: 'valkeys://a.example.test', messages: 'postgresql+psycopg://db/m', valkey: {anchors: [a.pem]}}"
-    )
+    messages = "postgresql+psycopg://db.test/m?sslmode=verify-full&sslrootcert=anchors/db.pem"
+    storage = f"{{bindings: 'valkeys://a.example.test', messages: '{messages}', valkey: {{anchors: [anchors/a.pem]}}}}"
     place.spoil(
         ("{name: fe2.example.test, address: 127.0.0.2}", "{name: fe2.example.test, address: 192.0.2.2}"),
         ("federation:\n", f"storage: {storage}\nfederation:\n"),
@@ -59,10 +58,10 @@ def test_document_with_a_store_that_several_machines_reach_is_accepted(place: Pl
     [
         (POOL2, "{bindings: 'valkeys://fe:hunter2@a.example.test'}", "storage.bindings", "a user name or a password"),
         (POOL2, "{bindings: 'valkeys://a.example.test'}", "storage.bindings", "needs `valkey.anchors`"),
-        (POOL2, "{bindings: b.db, valkey: {user: fe}}", "storage.valkey", "no effect while `bindings` is a file"),
+        (POOL2, "{bindings: state/b.db, valkey: {user: fe}}", "storage.valkey", "no effect while `bindings` is a file"),
         (POOL2, "{valkey: {user: fe}}", "storage", "`bindings` is missing"),
-        (POOL2, "{bindings: b.db, users: 'sqlite:///u.db'}", "storage.users", "is not a known key"),
-        (EDGE, "{bindings: b.db}", "storage", "a pool of role edge stores no registrations"),
+        (POOL2, "{bindings: state/b.db, users: 'sqlite:///u.db'}", "storage.users", "is not a known key"),
+        (EDGE, "{bindings: state/b.db}", "storage", "a pool of role edge stores no registrations"),
     ],
 )
 def test_pool_with_a_store_that_cannot_work_is_refused(
@@ -77,18 +76,18 @@ def test_pool_with_a_store_that_cannot_work_is_refused(
 
 
 def test_pool_with_a_store_of_its_own_uses_it_and_the_others_use_the_general_one(place: Place) -> None:
-    own = "{bindings: 'valkeys://b.example.test', valkey: {user: pool2, anchors: [b.pem]}}"
+    own = "{bindings: 'valkeys://b.example.test', valkey: {user: pool2, anchors: [anchors/b.pem]}}"
     place.spoil((POOL2, f"{POOL2}    storage: {own}\n"), ("federation:\n", f"storage: {GENERAL}\nfederation:\n"))
     loaded = place.load()
     stores = [view(loaded, server).bindings_storage for server in ("fe2.example.test", "fe3.example.test")]
     assert [(str(store.bindings), store.valkey.user, store.valkey.anchors) for store in stores] == [
-        ("valkeys://a.example.test", "general", ("a.pem",)),
-        ("valkeys://b.example.test", "pool2", ("b.pem",)),
+        ("valkeys://a.example.test", "general", ("anchors/a.pem",)),
+        ("valkeys://b.example.test", "pool2", ("anchors/b.pem",)),
     ]
 
 
 def test_pool_on_two_machines_may_have_a_store_while_the_general_one_is_a_file(place: Place) -> None:
-    own = "{bindings: 'valkeys://b.example.test', valkey: {anchors: [b.pem]}}"
+    own = "{bindings: 'valkeys://b.example.test', valkey: {anchors: [anchors/b.pem]}}"
     place.spoil(
         ("{name: fe2.example.test, address: 127.0.0.2}", "{name: fe2.example.test, address: 192.0.2.2}"),
         (POOL1, f"{POOL1}    storage: {own}\n"),

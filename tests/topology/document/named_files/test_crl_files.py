@@ -60,11 +60,11 @@ def test_reading_crls_does_not_change_the_authority(ca: EnterpriseCa, place: Pla
 
 def test_every_list_file_is_known_by_its_authority(place: Place, tmp_path: Path) -> None:
     loaded = place.load()
-    assert loaded.lists == {tmp_path / room / name for room in "bc" for name in ("root.crl", "issuing.crl")} | {
-        tmp_path / "ca" / name for name in ("root.crl", "issuing.crl")
-    }
+    assert loaded.lists == {
+        tmp_path / "partners" / room / name for room in "bc" for name in ("root.crl", "issuing.crl")
+    } | {tmp_path / "ca" / name for name in ("root.crl", "issuing.crl")}
     for partner, room in zip(loaded.partners, "bc", strict=True):
-        [(authority, _)] = loaded.read_lists({tmp_path / room / "issuing.crl"})
+        [(authority, _)] = loaded.read_lists({tmp_path / "partners" / room / "issuing.crl"})
         assert authority is partner
     assert loaded.read_lists({tmp_path / "topology.yaml"}) == []
 

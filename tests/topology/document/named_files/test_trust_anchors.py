@@ -39,17 +39,17 @@ if TYPE_CHECKING:
 def test_an_anchor_that_cannot_be_read_is_a_problem(
     place: Place, tmp_path: Path, content: bytes | None, reason: str
 ) -> None:
-    file = tmp_path / "b" / "root.pem"
+    file = tmp_path / "partners" / "b" / "root.pem"
     file.unlink() if content is None else file.write_bytes(content)
     problem = place.problem()
-    assert (problem.field, problem.line) == ("federation.partners[0].anchors[0]", place.line("b/root.pem"))
+    assert (problem.field, problem.line) == ("federation.partners[0].anchors[0]", place.line("partners/b/root.pem"))
     assert reason in problem.reason
 
 
 def test_an_anchor_that_is_no_ca_is_a_problem(place: Place, tmp_path: Path) -> None:
-    ca = EnterpriseCa.create(tmp_path / "d", "Leafy", NOON, crl_base="http://crl.d.test")
+    ca = EnterpriseCa.create(tmp_path / "partners" / "d", "Leafy", NOON, crl_base="http://crl.d.test")
     leaf = ca.issue(["sip.partner.test"], Role.EDGE, NOON).certificate
-    (tmp_path / "b" / "root.pem").write_bytes(leaf.public_bytes(Encoding.PEM))
+    (tmp_path / "partners" / "b" / "root.pem").write_bytes(leaf.public_bytes(Encoding.PEM))
     assert "is not a CA" in place.problem().reason
 
 
@@ -60,12 +60,12 @@ def test_an_anchor_with_a_weak_key_is_a_problem(place: Place, tmp_path: Path) ->
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     builder = builder.not_valid_before(NOON).not_valid_after(NOON + timedelta(days=1)).serial_number(1)
     root = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(key, SHA256())
-    (tmp_path / "b" / "root.pem").write_bytes(root.public_bytes(Encoding.PEM))
+    (tmp_path / "partners" / "b" / "root.pem").write_bytes(root.public_bytes(Encoding.PEM))
     assert "RSA key of 1024 bits" in place.problem().reason
 
 
 def test_an_anchor_may_be_der(place: Place, tmp_path: Path) -> None:
-    file = tmp_path / "b" / "root.pem"
+    file = tmp_path / "partners" / "b" / "root.pem"
     (certificate,) = read_certificates(file)
     file.write_bytes(certificate.public_bytes(Encoding.DER))
     assert place.load().partners[0].anchors == (certificate,)
@@ -81,19 +81,22 @@ def test_anchor_file_has_a_maximum_size(tmp_path: Path, more: int, *, fits: bool
 
 def test_two_partners_with_one_private_anchor_are_a_problem(place: Place) -> None:
     """The CA of partner A could issue for partner B (rule R8)."""
-    place.spoil(("anchors: [c/root.pem]\n      crls: [c/root.crl, c/issuing.crl]", B))
+    place.spoil(("anchors: [partners/c/root.pem]\n      crls: [partners/c/root.crl, partners/c/issuing.crl]", B))
     problem = place.problem()
     assert problem.field == "federation.partners[1].anchors"
     assert "is also an anchor of partner.test" in problem.reason
     assert "third_party" in problem.remedy
 
 
-B = "anchors: [b/root.pem]\n      crls: [b/root.crl, b/issuing.crl]"
+B = "anchors: [partners/b/root.pem]\n      crls: [partners/b/root.crl, partners/b/issuing.crl]"
 
 
 def test_a_third_partys_anchor_may_be_shared_by_all_who_say_so(place: Place) -> None:
     place.spoil(
-        ("anchors: [c/root.pem]\n      crls: [c/root.crl, c/issuing.crl]", f"{B}\n      third_party: true"),
+        (
+            "anchors: [partners/c/root.pem]\n      crls: [partners/c/root.crl, partners/c/issuing.crl]",
+            f"{B}\n      third_party: true",
+        ),
         ("edge: sip.partner.test,", "edge: sip.partner.test, third_party: true,"),
     )
     first, second = place.load().partners
@@ -103,7 +106,9 @@ def test_a_third_partys_anchor_may_be_shared_by_all_who_say_so(place: Place) -> 
 @pytest.mark.parametrize("who", ["first", "second"])
 def test_an_anchor_is_not_shared_when_only_one_says_so(place: Place, who: str) -> None:
     second = "\n      third_party: true" if who == "second" else ""
-    place.spoil(("anchors: [c/root.pem]\n      crls: [c/root.crl, c/issuing.crl]", B + second))
+    place.spoil(
+        ("anchors: [partners/c/root.pem]\n      crls: [partners/c/root.crl, partners/c/issuing.crl]", B + second)
+    )
     if who == "first":
         place.spoil(("edge: sip.partner.test,", "edge: sip.partner.test, third_party: true,"))
     assert place.problem().field == "federation.partners[1].anchors"
@@ -111,9 +116,11 @@ def test_an_anchor_is_not_shared_when_only_one_says_so(place: Place, who: str) -
 
 @pytest.mark.parametrize("third_party", ["", "\n      third_party: true"])
 def test_our_own_anchor_may_not_be_a_partners(place: Place, third_party: str) -> None:
-    ours = f"anchors: [ca/root.pem]\n      crls: [ca/root.crl, ca/issuing.crl]{third_party}"
-    place.spoil(("anchors: [c/root.pem]\n      crls: [c/root.crl, c/issuing.crl]", ours))
-    assert "is also an anchor of our own authority" in place.problem().reason
+    ours = f"anchors: [partners/ours.pem]\n      crls: [partners/c/root.crl]{third_party}"
+    folder = place.file.parent
+    (folder / "partners" / "ours.pem").write_bytes((folder / "ca" / "root.pem").read_bytes())
+    place.spoil(("anchors: [partners/c/root.pem]\n      crls: [partners/c/root.crl, partners/c/issuing.crl]", ours))
+    assert any("is also an anchor of our own authority" in problem.reason for problem in place.problems())
 
 
 @pytest.mark.parametrize(
@@ -135,8 +142,8 @@ def test_a_list_that_cannot_be_read_is_a_fault(
 
 
 def test_a_list_that_another_signed_in_the_anchors_name_is_a_fault(place: Place, tmp_path: Path) -> None:
-    EnterpriseCa.create(tmp_path / "d", "Example", NOON, crl_base="http://crl.d.test")
-    (tmp_path / "ca" / "root.crl").write_bytes((tmp_path / "d" / "root.crl").read_bytes())
+    EnterpriseCa.create(tmp_path / "partners" / "d", "Example", NOON, crl_base="http://crl.d.test")
+    (tmp_path / "ca" / "root.crl").write_bytes((tmp_path / "partners" / "d" / "root.crl").read_bytes())
     assert any("is not signed by" in fault.reason for fault in place.load().faults)
 
 
@@ -166,9 +173,9 @@ def test_malformed_server_certificate_does_not_refuse_the_topology(place: Place,
 
 
 def test_anchors_with_the_same_key_are_the_same(tmp_path: Path) -> None:
-    ca = EnterpriseCa.create(tmp_path / "d", "Example", NOON, crl_base="http://crl.d.test")
+    ca = EnterpriseCa.create(tmp_path / "partners" / "d", "Example", NOON, crl_base="http://crl.d.test")
     other = EnterpriseCa.create(tmp_path / "e", "Example", NOON, crl_base="http://crl.e.test")
-    assert key_of(ca.root) == key_of(EnterpriseCa.open(tmp_path / "d").root)
+    assert key_of(ca.root) == key_of(EnterpriseCa.open(tmp_path / "partners" / "d").root)
     assert key_of(ca.root) != key_of(other.root)
 
 

@@ -55,7 +55,11 @@ def test_pool_of_edges_shares_nothing_and_may_run_anywhere(place: Place) -> None
 
 
 @pytest.mark.parametrize(
-    "kept", ["messages: {per_user: 0}", "storage: {messages: 'postgresql+psycopg://db.example.test/messages'}"]
+    "kept",
+    [
+        "messages: {per_user: 0}",
+        "storage: {messages: 'postgresql+psycopg://db.example.test/messages?sslmode=verify-full&sslrootcert=ca/root.pem'}",
+    ],
 )
 def test_messages_are_no_problem_in_a_database_that_all_reach_or_if_none_are_stored(place: Place, kept: str) -> None:
     place.spoil((FE2, "{name: fe2.example.test, address: 192.0.2.2}"), ("federation:\n", f"{kept}\nfederation:\n"))

@@ -25,7 +25,7 @@ from sipmesh.topology.versions.grants.rules import RULES, grants, is_whole
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.revocation.crl_set import RevocationLists
 from support.checkout import ROOT
-from topology.world import NOON, TOPOLOGY
+from topology.world import NOON, PARTNER_ENTRY, TOPOLOGY
 
 OFFICER, OPERATOR = ConsoleRole.SECURITY_OFFICER, ConsoleRole.OPERATOR
 PAGE = ROOT / "docs/reference/grants.md"
@@ -34,7 +34,7 @@ MANAGED = TOPOLOGY.replace(
     "federation:\n", "  - {name: mgmt.example.test, role: management, servers: [mg1.example.test]}\nfederation:\n", 1
 )
 OURS = "authority: {anchors: [ca/root.pem], crls: [ca/root.crl, ca/issuing.crl]}"
-PARTNER = "    - {domains: [partner.test], edge: sip.partner.test, anchors: [b/root.pem], crls: [b/root.crl, b/issuing.crl]}\n"
+PARTNER = PARTNER_ENTRY
 THIRD = "      client_usage: server-ok\n"
 FE3 = "servers: [fe3.example.test]"
 MG1 = "servers: [mg1.example.test]"
@@ -98,7 +98,7 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
     (SAME, (MG1, "servers: [mg1.example.test, mg2.example.test]"), [("pools.servers", OFFICER)]),
     (
         SAME,
-        ("  # never again\n", "    - {domains: [new.test], anchors: [c/root.pem], crls: []}\n"),
+        ("  # never again\n", "    - {domains: [new.test], anchors: [partners/c/root.pem], crls: []}\n"),
         [("federation.partners", OFFICER)],
     ),
     (SAME, ("edge: sip.partner.test", "edge: sip2.partner.test"), [("federation.partners.edge", OFFICER)]),
@@ -112,8 +112,11 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
     (SAME, (THIRD, f"{THIRD}      media: any\n"), [("federation.partners.media", OFFICER)]),
     (SAME, (THIRD, f"{THIRD}      revocation: both\n"), [("federation.partners.revocation", OFFICER)]),
     (SAME, (THIRD, f"{THIRD}      ocsp: ['http://ocsp.other.test']\n"), [("federation.partners.ocsp", OFFICER)]),
-    (SAME, ("crls: [c/root.crl, c/issuing.crl]", "crls: [c/root.crl]"), [("federation.partners.crls", OFFICER)]),
-    (SAME, ("anchors: [c/root.pem]", "anchors: [ca/../c/root.pem]"), [("federation.partners.anchors", OFFICER)] * 2),
+    (
+        SAME,
+        ("crls: [partners/c/root.crl, partners/c/issuing.crl]", "crls: [partners/c/root.crl]"),
+        [("federation.partners.crls", OFFICER)],
+    ),
     (
         SAME,
         ("blocked: [evil.test]", "blocked: [evil.test]\n  networks: [10.0.0.0/8]"),
@@ -296,7 +299,9 @@ def test_approvals_are_a_grant_whichever_way_they_change() -> None:
         assert found(changed(old), changed(new)) == [("approvals", OFFICER)]
 
 
-@pytest.mark.parametrize(("file", "key"), [("ca/root.pem", "authority"), ("b/root.pem", "federation.partners")])
+@pytest.mark.parametrize(
+    ("file", "key"), [("ca/root.pem", "authority"), ("partners/b/root.pem", "federation.partners")]
+)
 def test_another_root_under_the_same_file_name_is_a_grant(file: str, key: str) -> None:
     """The name of a file says nothing: the certificates in it count."""
     [grant] = grants(loaded(MANAGED), loaded(MANAGED, {file: "another"}))

@@ -17,7 +17,7 @@ FORGE = Forge(datetime(2026, 11, 24, 12, tzinfo=UTC))
 
 def test_anchors_are_compared_by_certificate_though_the_file_has_the_same_name(place: Place) -> None:
     before = Draft.read(TOPOLOGY.encode(), place.file)
-    (place.file.parent / "b" / "root.pem").write_bytes(FORGE.root("New Root").pem_chain)
+    (place.file.parent / "partners" / "b" / "root.pem").write_bytes(FORGE.root("New Root").pem_chain)
     after = Draft.read(TOPOLOGY.encode(), place.file)
     leaves, joins = difference(before.loaded, after.loaded)
     assert leaves.startswith("anchor CN=Partner Root CA,O=Partner (SHA-256 ")
@@ -28,9 +28,9 @@ def test_anchors_are_compared_by_certificate_though_the_file_has_the_same_name(p
 
 def test_another_file_with_the_same_anchor_is_a_change_of_the_file_only(place: Place) -> None:
     folder = place.file.parent
-    (folder / "b" / "renamed.pem").write_bytes((folder / "b" / "root.pem").read_bytes())
-    assert told(place, ("b/root.pem", "b/renamed.pem")) == [
-        "the anchors of partner partner.test are named by b/renamed.pem instead of b/root.pem"
+    (folder / "partners" / "b" / "renamed.pem").write_bytes((folder / "partners" / "b" / "root.pem").read_bytes())
+    assert told(place, ("partners/b/root.pem", "partners/b/renamed.pem")) == [
+        "the anchors of partner partner.test are named by partners/b/renamed.pem instead of partners/b/root.pem"
     ]
 
 
@@ -42,12 +42,12 @@ def test_another_file_with_the_same_anchor_is_a_change_of_the_file_only(place: P
     ],
 )
 def test_source_of_revocation_has_words(place: Place, key: str, line: str) -> None:
-    lists = "crls: [c/root.crl, c/issuing.crl]"
+    lists = "crls: [partners/c/root.crl, partners/c/issuing.crl]"
     assert told(place, (lists, f"{lists}\n      {key}")) == [line]
 
 
 def test_needed_revocation_status_has_words(place: Place) -> None:
-    lists = "crls: [c/root.crl, c/issuing.crl]"
+    lists = "crls: [partners/c/root.crl, partners/c/issuing.crl]"
     asks = f"{lists}\n      ocsp: ['http://ocsp.other.test/']\n      revocation: both"
     assert told(place, (lists, asks))[1] == (
         "certificates of partner other.test now need a revocation list and an OCSP response instead of a revocation list"

@@ -11,7 +11,7 @@ from topology.world import Place
 POOL2 = "  - name: pool2.example.test\n"
 WHOSE = "pool pool2.example.test's"
 TLS = "valkeys://b.example.test"
-OWN = f"{{bindings: '{TLS}', valkey: {{user: two, anchors: [b.pem]}}}}"
+OWN = f"{{bindings: '{TLS}', valkey: {{user: two, anchors: [anchors/b.pem]}}}}"
 
 
 def own(storage: str) -> tuple[str, str]:
@@ -32,11 +32,15 @@ def test_pool_that_gets_a_store_of_its_own_is_told_and_so_is_the_way_back(place:
     [
         ("b.example.test", "c.example.test", f"store of the bindings changes from {TLS} to valkeys://c.example.test"),
         ("user: two, ", "", "user of the store of the bindings changes from two to the default"),
-        ("b.pem", "c.pem", "list of anchors of the store of the bindings changes from b.pem to c.pem"),
+        (
+            "anchors/b.pem",
+            "anchors/c.pem",
+            "list of anchors of the store of the bindings changes from anchors/b.pem to anchors/c.pem",
+        ),
         (
             "user: two",
-            "user: two, password_file: s",
-            "password file of the store of the bindings changes from the environment to s",
+            "user: two, password_file: secrets/s",
+            "password file of the store of the bindings changes from the environment to secrets/s",
         ),
         (
             "user: two",
@@ -55,7 +59,7 @@ def test_general_store_has_words_of_its_own(place: Place) -> None:
     assert told(place, ("federation:\n", storage)) == [
         f"the store of the bindings changes from state/bindings.db to {TLS}",
         "the user of the store of the bindings changes from the default to two",
-        "the list of anchors of the store of the bindings changes from none to b.pem",
+        "the list of anchors of the store of the bindings changes from none to anchors/b.pem",
     ]
 
 

@@ -143,14 +143,18 @@ class Given:
         return chain_of(self._place, self._loaded, party.name, hop.kind, hop.target.name if party is hop.opener else "")
 
     def _home(self, user: str) -> str | None:
-        """Return the explicit home pool of a user, empty if there is none; None for an unknown user."""
+        """Return the explicit home pool of a user in force, empty if there is none; None for an unknown user.
+
+        A database that only a draft names is not opened.
+        """
         from sipmesh.routing.registrar.address_of_record import read_address
         from sipmesh.storage.users.user_database import Users
 
-        file = self._loaded.users_file
+        in_force = self._place.in_force()
+        file = in_force.users_file
         if file is not None and not file.exists():
             return None
-        users = Users(self._loaded.users_url)
+        users = Users(in_force.users_url)
         try:
             return users.home(read_address(user).aor)
         finally:

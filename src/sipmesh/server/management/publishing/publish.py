@@ -18,11 +18,12 @@ from sipmesh.server.management.publishing.draft_grants import draft_grants
 from sipmesh.server.management.publishing.publish_checks import (
     from_a_restart,
     must_keep_name,
+    must_name_files_of_their_kind,
     must_open,
     must_share,
     users_left_behind,
 )
-from sipmesh.server.replication.crl_store import LARGEST_GIVEN, must_be_portable
+from sipmesh.server.replication.crl_store import LARGEST_GIVEN
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.topology.home_pools import home_by_default
@@ -105,19 +106,19 @@ def publish(
     It follows the version that this server has accepted. Other versions in the database of *versions* do not count.
     *before* is the version in force, None for the first one. Raises `OperatorError` in these cases, and changes nothing:
 
-    - a CRL has a path that other servers cannot use;
-    - the user database does not open;
+    - it names a file that is not in the folder of its kind;
     - it names another database of management than this host uses;
     - the name of the organisation changes;
     - the draft breaks something, and the request has no *force*;
     - it has a grant that the role of the operator does not allow;
+    - the user database does not open, or belongs to another program;
     - the signed document is larger than a link accepts;
     - servers would reject each later version because of the draft, such as one without the CRL of our CA;
     - the history has a newer version than *base*;
     - operators have not approved the draft, by the rule in force or by the new one.
     """
     draft, history = request.draft, versions.management_db.history
-    given = must_not_grant(before, draft.loaded, request.role)  # first: the other checks open what the draft names
+    given = must_not_grant(before, draft.loaded, request.role)  # first: `must_open` opens what the draft names
     found = _must_pass(request, before, in_use, versions.management_db.shared)
     newest = versions.publication() if before is not None else None
     signatures = approved(newest, draft, before, unapproved=request.unapproved)
@@ -144,14 +145,20 @@ def _must_pass(
     *shared* is the database that management of this host uses, None if it is a file.
     """
     new = request.draft.loaded
-    must_be_portable(new)
-    must_open(new, before)
+    must_name_files_of_their_kind(new, before)
     must_share(new, shared)
     found = breaks(before, new, in_use) if before is not None else ()
+    _must_be_forced(found, request)
+    must_open(new, before)
+    left = list(users_left_behind(before, new)) if before is not None else []
+    _must_be_forced(left, request)
+    return [*found, *left]
+
+
+def _must_be_forced(found: Sequence[str], request: PublishRequest) -> None:
     if found and not request.force:
         sentences = "; ".join(found)
         raise OperatorError(f"not published, since it would break something: {sentences}; --force does it all the same")
-    return found
 
 
 def _signed(
@@ -207,11 +214,13 @@ def changes_between(before: Loaded, new: Loaded) -> Sequence[str]:
 
 
 def breaks(before: Loaded, new: Loaded, in_use: InUse) -> Sequence[str]:
-    """Return what *new* would break, in words; raises `OperatorError` for a change that nothing forces."""
+    """Return what *new* would break, in words; raises `OperatorError` for a change that nothing forces.
+
+    No database is opened: an operator who only compares must not make this host connect anywhere.
+    """
     must_keep_name(new, before)
     homes = {home or home_by_default(before.topology) for home in in_use.homes}
-    found = dangers(before, new, in_use=in_use.anchors, domains=in_use.domains, homes=homes)
-    return [*found, *users_left_behind(before, new)]
+    return dangers(before, new, in_use=in_use.anchors, domains=in_use.domains, homes=homes)
 
 
 def fingerprints_of(loaded: Loaded) -> Iterable[str]:

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import make_url
 
+from sipmesh.database.masked import masked
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.storage.users.user_database import Users
+from sipmesh.topology.document.checks.named_files import misplaced_files
 from sipmesh.topology.document.listeners import listeners
+from sipmesh.topology.document.yaml_tree import dotted
 from sipmesh.trust.formatting import tell, tell_list
 from sipmesh.trust.role import Role
 
@@ -42,6 +45,23 @@ def must_open(new: Loaded, in_force: Loaded | None = None) -> None:
         Users(new.users_url).close()
     except OperatorError as wrong:
         raise _unusable(new, wrong.message) from None
+
+
+def must_name_files_of_their_kind(new: Loaded, in_force: Loaded | None) -> None:
+    """Check that each file is in the folder of its kind, also those of an old version; raises `OperatorError`.
+
+    What *in_force* names already, from an earlier release, stays until the draft is published again.
+    """
+    known = (
+        {found[1] for found in misplaced_files(in_force.topology, in_force.folder)} if in_force is not None else set()
+    )
+    problems = [
+        Problem(new.file, 0, dotted(loc), reason, remedy)
+        for loc, reason, remedy in misplaced_files(new.topology, new.folder)
+        if reason not in known
+    ]
+    if problems:
+        raise OperatorError("not published: it names files that are not in the folder of their kind", tuple(problems))
 
 
 def must_keep_name(new: Loaded, in_force: Loaded) -> None:
@@ -98,7 +118,7 @@ def users_left_behind(before: Loaded, new: Loaded) -> Iterator[str]:
     known = _users_in(before)
     missing = known - _users_in(new)
     if missing:
-        where = make_url(new.users_url).render_as_string(hide_password=True)
+        where = masked(new.users_url)
         source = before.topology.storage.users.removeprefix("sqlite:///") if before.users_file else "FILE"
         yield (
             f"the user database changes, and {len(missing)} of {len(known)} users are not in the new one: they cannot log in "

@@ -25,7 +25,7 @@ from sipmesh.server.management.publishing.publish import (
 )
 from sipmesh.server.management.replies import Plan, PutInForce
 from sipmesh.server.process.clock import now_utc
-from sipmesh.server.process.off_loop import LARGE, when_large
+from sipmesh.server.process.off_loop import LARGE, when_large, within
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.topology.versions.load_published import load_published
@@ -39,6 +39,9 @@ _NO_ROLE: Final = ConsoleRole.VIEWER
 
 LOOK_EVERY_S: Final = 0.1
 """Seconds between two looks at the clock, until it has reached a number."""
+
+PLAN_S: Final = 10.0
+"""Seconds for a plan, off the event loop: it reads the draft with its anchors and CRLs, and the users in force."""
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
@@ -93,9 +96,12 @@ class Publisher:
         return f"<Publisher in {self._folder}>"
 
     async def plan(self, name: str = DRAFT) -> Plan:
-        """Return what publishing the file *name* would change; raises `OperatorError` for a draft with problems."""
+        """Return what publishing the file *name* would change; raises `OperatorError` for a draft with problems.
+
+        It opens no database that only the draft names. Raises it also if that takes longer than `PLAN_S`.
+        """
         in_force, anchors = self._server.view.loaded, self._anchors_in_use()
-        return await when_large(self._weight(self._octets(name)), self._plan, name, in_force, anchors)
+        return await within(PLAN_S, "the plan", self._plan, name, in_force, anchors)
 
     def _plan(self, name: str, in_force: Loaded, anchors: frozenset[str]) -> Plan:
         draft = self._read_draft(name)
@@ -242,6 +248,8 @@ class Publisher:
         """Publish a version of *octets*, put it in force here, send it to every server, and do what has to follow."""
         before, anchors = self._server.view.loaded, self._anchors_in_use()
         octets = self._weight(octets)
+        if {before.users_file, request.draft.loaded.users_file} != {before.users_file} or before.users_file is None:
+            octets = max(octets, LARGE)  # another database is opened, or one whose server may not answer
         new = await when_large(octets, self._publish, request, before, anchors)
         number, who, why = new.version.number, request.who, request.why
         closed = await self._apply(number, octets)

@@ -12,7 +12,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
-from sipmesh.storage.keyfile import read_secret
+from sipmesh.storage.keyfile import read_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.parts.services import Turn
     from sipmesh.topology.view import ServerView
 
-BLANKS: Final = b" \t\r\n"
 NEEDS_NO_LOGIN: Final = ("stun:", "stuns:")
 
 
@@ -42,7 +41,7 @@ class TurnCredentials:
         """Use another topology from now on."""
         topology = view.loaded.topology
         self._turn: Turn | None = topology.turn
-        self._secret_file: Path | None = view.loaded.folder / topology.turn.secret_file if topology.turn else None
+        self._folder = view.loaded.folder
 
     def profile(self, aor: str) -> bytes:
         """Return a JSON object for *aor*, ``sip:user@domain``: `iceServers` as a browser takes it, and `ttl` in seconds.
@@ -56,17 +55,16 @@ class TurnCredentials:
         free = [url for url in turn.servers if url.startswith(NEEDS_NO_LOGIN)]
         entries: list[dict[str, object]] = [{"urls": free}] if free else []
         closed = [url for url in turn.servers if url not in free]
-        secret = self._secret() if closed else b""
+        secret = self._secret(self._folder / turn.secret_file) if closed else b""
         if secret:
             name = f"{int(self._wall_clock()) + turn.lifetime_s}:{aor.partition(':')[2]}"
             entries.append({"urls": closed, "username": name, "credential": password(secret, name)})
         return _document(entries, turn.lifetime_s)
 
-    def _secret(self) -> bytes:
+    def _secret(self, file: Path) -> bytes:
         """Return the secret, without blanks and newlines around it; empty if it cannot be read."""
-        assert self._secret_file is not None  # noqa: S101 - it is set with the servers
         try:
-            return read_secret(self._secret_file).strip(BLANKS)
+            return read_password(file, self._folder).encode()
         except OperatorError as wrong:
             self._failed(str(wrong))
             return b""

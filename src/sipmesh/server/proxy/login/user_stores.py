@@ -200,6 +200,7 @@ def open_valkey(view: ServerView, url: ValkeyUrl, pool_key: bytes, workers: int)
         pool_key,
         workers,
         part.user,
+        folder,
         folder / part.password_file if part.password_file else None,
         tuple(folder / file for file in part.anchors),
         folder / part.certificate if part.certificate else None,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from sipmesh.errors import OperatorError, Problem
-from sipmesh.storage.keyfile import read_secret
+from sipmesh.storage.keyfile import read_password
 from sipmesh.topology.document.storage.valkey_url import ValkeyUrl
 
 PASSWORD_VARIABLE: Final = "SIPMESH_VALKEY_PASSWORD"  # noqa: S105 - a name
@@ -25,8 +25,8 @@ class ValkeySettings:
     """The store of *pool*, whose front ends are *servers*; *sentinel* is the name that Sentinels have for the primary.
 
     *pool_key* is the key that all servers of the pool have, and the store does not. *processes* is the number of workers of
-    this server, 0 without. *user* is the ACL user; with none, and without a password, there is no login. All files are read
-    at each connection.
+    this server, 0 without. *folder* is that of the organisation. *user* is the ACL user; with none, and without a password, there
+    is no login. All files are read at each connection.
     """
 
     url: ValkeyUrl
@@ -36,6 +36,7 @@ class ValkeySettings:
     pool_key: bytes = field(repr=False)
     processes: int = 0
     user: str | None = None
+    folder: Path = Path()
     password_file: Path | None = None
     anchors: tuple[Path, ...] = ()
     certificate: Path | None = None
@@ -46,7 +47,7 @@ class ValkeySettings:
         """Give user and password; None for a store without a login. Raises `OperatorError` if the file cannot be read."""
         password = os.environ.get(PASSWORD_VARIABLE, "")
         if self.password_file is not None:
-            password = read_secret(self.password_file).decode("utf-8", "replace").strip()
+            password = read_password(self.password_file, self.folder)
         if not password:
             if self.user is None:
                 return None

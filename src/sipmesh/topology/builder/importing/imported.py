@@ -13,7 +13,7 @@ from sipmesh.topology.builder.outline import Outline
 from sipmesh.topology.document.changes import add_partner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 LARGEST_FILE: Final = 8 << 20
@@ -41,6 +41,12 @@ class Imported:
             self.left.append(f"{what}: {why}")
         elif len(self.left) == MOST_LEFT:
             self.left.append("further parts are not taken, and not listed here")
+
+    def files_of_partner(self, name: str) -> Sequence[str]:
+        """Return the anchors and CRLs of the partner with this first domain; empty if none was read."""
+        entry = next((partner for partner in self.partners if _name_of(partner).lower() == name.lower()), {})
+        named = (entry.get(key) for key in ("anchors", "crls"))
+        return [str(file) for files in named if isinstance(files, (list, tuple)) for file in files]
 
 
 def read_file(file: Path) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from sipmesh.topology.document.operators.sshsig import PublicKey, UnusableKeyError
@@ -12,9 +11,6 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.checks.checked_document import CheckedDocument
     from sipmesh.topology.document.parts.approvals import Approvals
     from sipmesh.topology.document.yaml_tree import Loc
-
-
-_PASSWORD_IN_URL = re.compile(r"^[^:]+://[^/@]*:[^/@]*@|[?&]password=")
 
 
 def management_is_one_pool(document: CheckedDocument) -> None:
@@ -31,15 +27,12 @@ def management_is_one_pool(document: CheckedDocument) -> None:
 
 
 def management_database_is_public(document: CheckedDocument) -> None:
-    """The document goes to each server: it names the database of management without a password."""
+    """The database that management servers share is PostgreSQL."""
     url, loc = document.topology.storage.management, ("storage", "management")
     if url is None:
         return
     if not is_postgresql(url):
         document.report.add(loc, "is no PostgreSQL database", "write it as postgresql+psycopg://USER@HOST/DATABASE")
-    elif _PASSWORD_IN_URL.search(url):
-        remedy = "remove the password; `sipmesh management move` and `management join` keep it on the management hosts"
-        document.report.add(loc, "contains a password, which each server would get", remedy)
 
 
 def is_postgresql(url: str | None) -> bool:

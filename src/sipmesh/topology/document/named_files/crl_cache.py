@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sipmesh.topology.document.named_files.read import UnusableFileError, read_file
 from sipmesh.trust.revocation.crl import RevocationList
-from sipmesh.trust.revocation.crl_decoding import UnusableListError
+from sipmesh.trust.revocation.crl_decoding import UnusableListError, without_surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +40,15 @@ _later: ContextVar[bool] = ContextVar("large lists are read later", default=Fals
 def read_content(content: bytes) -> RevocationList:
     """Parse a CRL, or give the cached CRL with the same *content*; raises `UnusableListError`."""
     return _read(content, sha256(content).digest()) if len(content) >= LARGE else RevocationList.load(content)
+
+
+def octets_to_send(content: bytes) -> bytes:
+    """Give the CRL in *content* for another server, and nothing that is around it; raises `UnusableListError`.
+
+    What is no CRL never leaves this machine as one.
+    """
+    read_content(content)
+    return without_surroundings(content)
 
 
 def read_list(file: Path, largest: int) -> RevocationList:

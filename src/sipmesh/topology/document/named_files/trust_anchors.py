@@ -8,6 +8,7 @@ An anchor that cannot be used is an error, because no certificate could be verif
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -44,8 +45,22 @@ Anchors = Callable[[str], bytes]
 
 
 def anchors_on_disk(folder: Path) -> Anchors:
-    """Give anchors from disk. Relative names are below *folder*."""
-    return lambda name: read_file(folder / name, LARGEST_ANCHORS)
+    """Give anchors from disk, as `certificates_alone`. Relative names are below *folder*."""
+    return lambda name: certificates_alone(read_file(folder / name, LARGEST_ANCHORS))
+
+
+def certificates_alone(content: bytes) -> bytes:
+    """Give the certificates in *content*, which is PEM or DER, in PEM and without the text around them.
+
+    A publication contains them, and each server and operator may read it. Raises UnusableFileError if *content* has something
+    else, such as a key.
+    """
+    if other := next((block for block in _PEM_BLOCK.findall(content) if block != b"CERTIFICATE"), None):
+        raise UnusableFileError(f"contains a {other.decode('ascii', 'replace')}, not certificates alone")
+    return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in parse_certificates(content))
+
+
+_PEM_BLOCK = re.compile(rb"-----BEGIN ([^\r\n-]{1,64})-----")  # RFC 7468 section 3
 
 
 class RecordedAnchors:
@@ -112,10 +127,13 @@ def read_authority(
     anchors = _read_anchors(entry, loc, read, report)
     names = {anchor.subject for anchor in anchors}
     issuers = anchors + [issuer for issuer in known if issuer.issuer in names and issuer.subject not in names]
-    needed = entry.crls and entry.revocation is not RevocationSource.ANSWERS
-    lack = report.problem((*loc, "crls"), "", _REMEDY_NO_LIST) if needed else None
     places = [((*loc, "crls", n), source) for n, source in enumerate(entry.crls)]
-    found = [replace(_list_file(place, source, folder, report), largest=entry.largest_list) for place, source in places]
+    readable = [(place, source) for place, source in places if not report.has_problem(place)]
+    needed = readable == places != [] and entry.revocation is not RevocationSource.ANSWERS
+    lack = report.problem((*loc, "crls"), "", _REMEDY_NO_LIST) if needed else None
+    found = [
+        replace(_list_file(place, source, folder, report), largest=entry.largest_list) for place, source in readable
+    ]
     lists = ListFiles(found, issuers, lack)
     authority = Authority(
         name, tuple(anchors), lists.held(), _answers(entry, name, folder), entry.revocation, entry.grace_time
@@ -169,6 +187,8 @@ def _read_anchors(entry: AuthorityEntry, loc: Loc, read: Anchors, report: Proble
     anchors: list[x509.Certificate] = []
     for n, file in enumerate(entry.anchors):
         place = (*loc, "anchors", n)
+        if report.has_problem(place):  # such as a file in another folder: it is not read
+            continue
         try:
             found = parse_certificates(read(file))
         except UnusableFileError as wrong:

@@ -8,11 +8,11 @@ from typing import ClassVar
 from pydantic import Field
 
 from sipmesh.topology.document.names import (
-    FileName,
-    FileOrUrl,
     Hours,
     HttpUrl,
     Mebibytes,
+    OurAnchorFile,
+    OurCrlFileOrUrl,
 )
 from sipmesh.topology.document.parts.part import Part
 from sipmesh.trust.revocation.revocation_source import RevocationSource
@@ -27,8 +27,8 @@ class AuthorityEntry(Part):
     list_limit_by_default: ClassVar[int] = 64
     """In MiB; enough for a million entries, as an old Windows CA may have."""
 
-    anchors: tuple[FileName, ...] = Field(min_length=1, description="PEM files of the roots that are trusted")
-    crls: tuple[FileOrUrl, ...] = Field(
+    anchors: tuple[OurAnchorFile, ...] = Field(min_length=1, description="PEM files of the roots that are trusted")
+    crls: tuple[OurCrlFileOrUrl, ...] = Field(
         description="revocation lists, a list for each CA in the chain: files, or URLs that servers fetch"
     )
     ocsp: tuple[HttpUrl, ...] = Field(default=(), description="URLs of its OCSP responders, in the order of use")

@@ -11,6 +11,8 @@ from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.topology.document.names import (
     Address,
+    AnchorFile,
+    CrlFileOrUrl,
     Fqdn,
     FqdnAndPort,
     Network,
@@ -30,6 +32,10 @@ class Partner(AuthorityEntry):
     list_limit_by_default: ClassVar[int] = 8
     """In MiB; enough for 150,000 entries. The CRLs of a partner use our memory and time."""
 
+    anchors: tuple[AnchorFile, ...] = Field(min_length=1, description="PEM files of the roots that are trusted")
+    crls: tuple[CrlFileOrUrl, ...] = Field(
+        description="revocation lists, a list for each CA in the chain: files, or URLs that servers fetch"
+    )
     domains: tuple[Fqdn, ...] = Field(min_length=1, description="SIP domains of the partner")
     edge: FqdnAndPort | None = Field(
         default=None, description="its edge as name or name:port; by default found by DNS SRV"

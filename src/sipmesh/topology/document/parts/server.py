@@ -10,8 +10,11 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from sipmesh.topology.document.names import (
     Address,
-    FileName,
+    ChainFile,
     Fqdn,
+    HostChainFile,
+    HostKeyFile,
+    KeyFile,
     Label,
     ListenOn,
     Port,
@@ -50,8 +53,8 @@ class PartnerCertificate(Part):
     """What an edge presents to one partner, whose CA may be one that no other partner trusts."""
 
     partner: Fqdn = Field(description="a domain of the partner")
-    certificate: FileName = Field(description="certificate chain, leaf first, of a CA that this partner trusts")
-    key: FileName = Field(description="private key of that certificate")
+    certificate: HostChainFile = Field(description="certificate chain, leaf first, of a CA that this partner trusts")
+    key: HostKeyFile = Field(description="private key of that certificate")
 
 
 class Outside(Part):
@@ -63,10 +66,10 @@ class Outside(Part):
     bind: Address | None = Field(
         default=None, description="the address to listen on; by default `address`, else every address"
     )
-    certificate: FileName | None = Field(
+    certificate: ChainFile | None = Field(
         default=None, description="certificate chain for partners; by default that of the inside"
     )
-    key: FileName | None = Field(default=None, description="private key of that certificate")
+    key: KeyFile | None = Field(default=None, description="private key of that certificate")
     partners: tuple[PartnerCertificate, ...] | None = Field(
         default=None,
         min_length=1,
@@ -85,8 +88,8 @@ class ClientPort(StrEnum):
 class CertificateFiles(Part):
     """A certificate chain and its private key, for phones and browsers, with the names and the port where they get it."""
 
-    certificate: FileName = Field(description="certificate chain, leaf first, of any CA")
-    key: FileName = Field(description="private key of that certificate")
+    certificate: HostChainFile = Field(description="certificate chain, leaf first, of any CA")
+    key: HostKeyFile = Field(description="private key of that certificate")
     port: ClientPort | None = Field(
         default=None,
         description="client for phones, websocket for browsers: the port that presents it; by default both",
@@ -115,10 +118,10 @@ class Server(Part):
     )
     ports: Ports = Field(default=Ports(), description="ports that differ from the defaults")
     outside: Outside | None = Field(default=None, description="the side of an edge that faces partners")
-    certificate: FileName | None = Field(
+    certificate: ChainFile | None = Field(
         default=None, description="certificate chain, leaf first; by default servers/NAME.pem"
     )
-    key: FileName | None = Field(default=None, description="private key; by default servers/NAME.key")
+    key: KeyFile | None = Field(default=None, description="private key; by default servers/NAME.key")
     client_certificates: tuple[CertificateFiles, ...] = Field(
         default=(),
         max_length=MOST_CLIENT_CERTIFICATES,

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from sipmesh.topology.document.names import (
     AddressAndPort,
-    FileName,
+    SecretFile,
     TurnUri,
     WebOrigin,
 )
@@ -46,7 +46,7 @@ class Turn(Part):
     servers: tuple[TurnUri, ...] = Field(
         min_length=1, max_length=8, description="turn:, turns:, stun: or stuns: with host, and ?transport=udp or tcp"
     )
-    secret_file: FileName = Field(
+    secret_file: SecretFile = Field(
         description="file on each front end with the secret of the TURN servers (static-auth-secret), mode 0600"
     )
     lifetime_s: int = Field(default=7200, ge=3660, le=86_400, description="seconds for which a password is valid")

@@ -7,7 +7,10 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from sipmesh.topology.document.names import (
-    FileName,
+    HostChainFile,
+    HostKeyFile,
+    OurAnchorFile,
+    SecretFile,
 )
 from sipmesh.topology.document.parts.part import Part
 from sipmesh.topology.document.storage.valkey_url import FileOrStore
@@ -19,15 +22,15 @@ class Valkey(Part):
     user: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = Field(
         default=None, description="ACL user; by default `default`"
     )
-    password_file: FileName | None = Field(
+    password_file: SecretFile | None = Field(
         default=None,
         description="file with the password, mode 0600; by default the environment has it (SIPMESH_VALKEY_PASSWORD)",
     )
-    anchors: tuple[FileName, ...] = Field(
+    anchors: tuple[OurAnchorFile, ...] = Field(
         default=(), description="PEM files of the CA of its certificate, for valkeys://"
     )
-    certificate: FileName | None = Field(default=None, description="certificate chain that servers present to it")
-    key: FileName | None = Field(default=None, description="private key of that certificate")
+    certificate: HostChainFile | None = Field(default=None, description="certificate chain that servers present to it")
+    key: HostKeyFile | None = Field(default=None, description="private key of that certificate")
     sentinel: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = Field(
         default=None, description="name of the primary: the addresses in `bindings` are those of Sentinels then"
     )

@@ -13,6 +13,7 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from sipmesh.sip.text import is_digits
+from sipmesh.topology.document import file_kind
 from sipmesh.topology.document.names import FileName, is_ip, is_url, split_port
 
 PORT: Final = 6379
@@ -84,5 +85,5 @@ def _refuse(reason: str, remedy: str) -> PydanticCustomError:
     return PydanticCustomError("name", "{reason}", {"reason": reason, "remedy": remedy})
 
 
-FileOrStore = Annotated[FileName, AfterValidator(file_or_store)]
+FileOrStore = Annotated[FileName, AfterValidator(file_or_store), file_kind.REGISTRATIONS]
 """A file name, or the URL of a store."""

@@ -85,6 +85,7 @@ def _welcome(partner: Partner, authority: Authority) -> str:
     """Describe a new partner, and how it proves its identity."""
     parts = [f"partner {partner.name} may now connect with {tell_list(partner.identities)}"]
     parts += [f"under {' and '.join(map(name_anchor, authority.anchors)) or 'no anchor'}"]
+    parts += [f"with the files {tell_list((*partner.anchors, *partner.crls))}"]
     parts += ["of a third-party CA"] if partner.third_party else []
     parts += ["with a certificate for serverAuth only"] if partner.client_usage is ClientUsage.SERVER_OK else []
     return ", ".join(parts)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from sipmesh.database.masked import masked
 from sipmesh.topology.versions.part_changes.field_changes import Words, from_to, list_fields
 from sipmesh.trust.formatting import tell
 
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.model import Topology
     from sipmesh.topology.document.parts.pool import Pool
     from sipmesh.topology.document.parts.stores import PoolStorage
-
-_PASSWORD = re.compile(r"(://[^:/@]*):[^@/]*@")
 
 
 def storage_changes(old: Topology, new: Topology) -> Iterator[str]:
@@ -45,8 +43,8 @@ def _spelled(storage: PoolStorage | None) -> str:
 def _database(what: str) -> Words:
     """Describe a change of the URL of the database *what*, without its password."""
 
-    def say(_whose: str, old: str, new: str) -> str:
-        before, after = (_PASSWORD.sub(r"\1:***@", url) for url in (old, new))
+    def say(_whose: str, old: str | None, new: str | None) -> str:
+        before, after = (masked(url or "nothing") for url in (old, new))
         if before == after:
             return f"the database of the {what} is opened with another password"
         return f"the database of the {what} changes from {tell(before)} to {tell(after)}"
@@ -68,7 +66,7 @@ def _login(article: str) -> Mapping[str, Words | None]:
 
 _STORAGE: Mapping[str, Words | None] = {
     "users": _database("users"),
-    "management": from_to("the database of management"),
+    "management": _database("management"),
     "bindings": from_to("the store of the bindings"),
     "valkey": None,
     "messages": _database("stored messages"),
