@@ -88,7 +88,9 @@ def decide(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEn
         passed = to_own_flow(request, flow, sender, facts)
     if passed is not None:
         return passed
-    other = other_side(route_set, sender) or behind_mate(route_set, sender, facts.names.pool)
+    other: Side | None = None
+    if route_set.dialog is not None:
+        other = other_side(route_set, sender) or behind_mate(route_set, sender, facts.names.pool)
     if facts.inside.accesses:
         leave_accesses(request, route_set, other, facts.inside)
     if request.method == "ACK":

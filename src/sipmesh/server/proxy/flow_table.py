@@ -173,10 +173,9 @@ class FlowTable:
         hop = self.hop_to(name)
         if hop is None:
             return None
-        if self._opens_links(name) and not self._has_link(hop):
-            link = self.link_elsewhere(name)
-            if link is not None:
-                return self.flow(link)
+        link = self.link_elsewhere(name)
+        if link is not None and self._opens_links(name) and not self._has_link(hop):
+            return self.flow(link)
         return self.flow(self._obtain(hop))
 
     def _opens_links(self, name: str) -> bool:

@@ -47,7 +47,8 @@ class ServerTransactions:
         """Start a server transaction for a request."""
         proxied = ProxiedRequest(flow, request, key, ServerTransaction(invite=request.method == "INVITE"))
         proxied.came_by = self.listener(flow)
-        proxied.ring()
+        if request.method == "INVITE":
+            proxied.ring()
         flow.served[key] = proxied
         return proxied
 
@@ -120,7 +121,8 @@ class ServerTransactions:
         """Serve a request no longer."""
         if proxied.size:
             proxied.hold(0)
-        proxied.ring_no_more()
+        if proxied.rings:
+            proxied.ring_no_more()
         self.ending.discard(proxied)
         self.silent.discard(proxied)
         if proxied.flow.served.get(proxied.key) is proxied:
