@@ -147,7 +147,7 @@ def _example(folder: Path) -> Organisation:
     )
     organisation = Organisation.build(folder, EXAMPLE, plans, issued_at=BEGAN)
     organisation.document["sip_domains"] = [EXAMPLE, SPOKEN_FOR]
-    management, messages = (f"postgresql+psycopg://database/{name}" for name in (MANAGEMENT, MESSAGES))
+    management, messages = (f"postgresql+psycopg://localhost/{name}" for name in (MANAGEMENT, MESSAGES))
     organisation.document["storage"] = {"users": management, "management": management, "messages": messages}
     organisation.document["messages"] = {"per_user": PER_USER, "per_sender": PER_SENDER}
     _finish(organisation)
@@ -157,7 +157,7 @@ def _example(folder: Path) -> Organisation:
 
 
 def _shared(server: str) -> SharedDatabase:
-    return SharedDatabase(f"postgresql+psycopg://database/{MANAGEMENT}", server)
+    return SharedDatabase(f"postgresql+psycopg://localhost/{MANAGEMENT}", server)
 
 
 def _join_pool(folders: Folders) -> None:
@@ -221,7 +221,7 @@ def _join(folders: Folders, server: str) -> None:
         (folder / made).mkdir(mode=0o700, parents=True, exist_ok=True)
     for file in (ours / "servers" / f"{server}.pem", ours / "servers" / f"{server}.key"):
         shutil.copy(file, folder / "servers" / file.name)
-    for place in ("ca", "partner"):
+    for place in ("ca", "partners"):
         (folder / place).mkdir(exist_ok=True)
         for file in (ours / place).glob("*.crl"):
             shutil.copy(file, folder / place / file.name)
