@@ -89,13 +89,17 @@ class ToContact:
 
 @dataclass(init=False, slots=True)
 class Forward:
-    """Forward the request to *targets*. *identity* is the identity that its sender may assert, or None."""
+    """Forward the request to *targets*. *identity* is the identity that its sender may assert, or None.
+
+    *unreached* is what to do with a MESSAGE if no target can be reached.
+    """
 
     targets: tuple[Target, ...]
     identity: str | None
+    unreached: Store | None
 
-    def __init__(self, targets: tuple[Target, ...], identity: str | None) -> None:
-        self.targets, self.identity = targets, identity
+    def __init__(self, targets: tuple[Target, ...], identity: str | None, unreached: Store | None = None) -> None:
+        self.targets, self.identity, self.unreached = targets, identity, unreached
 
 
 @dataclass(frozen=True, slots=True)

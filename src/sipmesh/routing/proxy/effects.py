@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sipmesh.routing.outcome import Store
 from sipmesh.routing.target import AnotherNotifier, RemoteFlowTarget, Target
 from sipmesh.sip.message import Response
 
@@ -64,9 +65,9 @@ class AwaitSilent:
 
 @dataclass(frozen=True, slots=True)
 class DecideAgain:
-    """Decide about the request once more: the notifier to which it was sent cannot be reached."""
+    """Decide about the request once more: the notifier, or each phone, to which it was sent cannot be reached."""
 
-    what: AnotherNotifier
+    what: AnotherNotifier | Store
 
 
 Effect = Start | SendResponse | Silence | Cancel | Forget | AwaitSilent | DecideAgain

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sipmesh.errors import LocalError
+from sipmesh.routing.outcome import Store
 from sipmesh.routing.proxy.best_response import BestResponse
 from sipmesh.routing.proxy.branch_attempt import Branch, BranchState, Way, ways_to
 from sipmesh.routing.proxy.breadth import breadth_of, narrowed
@@ -65,15 +66,18 @@ class ResponseContext:
         "branches",
         "by_token",
         "cancelled",
+        "heard",
         "invite",
         "reasons",
         "request",
         "share",
+        "unreached",
         "waiting",
     )
 
-    def __init__(self, request: Request, waiting: list[tuple[Target, ...]]) -> None:
-        self.request, self.waiting = request, waiting
+    def __init__(self, request: Request, waiting: list[tuple[Target, ...]], unreached: Store | None = None) -> None:
+        self.request, self.waiting, self.unreached = request, waiting, unreached
+        self.heard = False  # something has answered, or may have the request
         self.invite = request.method == "INVITE"  # then every 2xx is forwarded
         self.branches: dict[int, Branch] = {}
         self.best: BestResponse | None = None
@@ -85,21 +89,22 @@ class ResponseContext:
         return f"<ResponseContext of {self.request!r}: {self.branches}>"
 
     @staticmethod
-    def of(request: Request, targets: tuple[Target, ...]) -> ResponseContext:
+    def of(request: Request, targets: tuple[Target, ...], unreached: Store | None = None) -> ResponseContext:
         """Group *targets* by q, highest first. A group runs in parallel; the next group starts when all of it failed.
 
         *by_token*: another server of the pool has sent the request to a flow of ours. It has answered the caller with 100, and
         needs to know whether the phone answers. So it gets the 100 of the phone in place of ours.
 
-        A group larger than Max-Breadth, which must not be 0, is split (RFC 5393 section 5.3.3).
+        A group larger than Max-Breadth, which must not be 0, is split (RFC 5393 section 5.3.3). *unreached* is what to do with
+        the request if none of them can be reached.
         """
         if len(targets) == 1:
-            context, target = ResponseContext(request, [targets]), targets[0]
+            context, target = ResponseContext(request, [targets], unreached), targets[0]
             context.by_token = isinstance(target, FlowTarget) and (
                 target.found is Found.TOKEN or target.found is Found.PATH
             )
             return context
-        return ResponseContext(request, narrowed(_by_rank(targets), breadth_of(request)))
+        return ResponseContext(request, narrowed(_by_rank(targets), breadth_of(request)), unreached)
 
     @property
     def running(self) -> bool:
@@ -148,6 +153,8 @@ class ResponseContext:
     def responded(self, number: int, response: Response) -> list[Effect]:
         """Process a response on the branch *number*."""
         branch = self.branches[number]
+        if response.status != FLOW_FAILED:
+            self.heard = True
         if response.status < 200:  # noqa: PLR2004 - provisional (RFC 3261 section 7.2)
             return self._provisional(branch, number, response)
         if response.status < 300:  # noqa: PLR2004 - success
@@ -204,6 +211,7 @@ class ResponseContext:
         "If the client transaction has received a provisional response, the proxy MUST generate a CANCEL request" (RFC 3261
         section 16.8). Then its final response is awaited for one more timer.
         """
+        self.heard = True
         branch = self.branches[number]
         if branch.state is BranchState.DONE:
             return []
@@ -356,6 +364,8 @@ class ResponseContext:
         if self.answered:
             return []
         self.answered = True
+        if self.unreached is not None and not self.heard and not self.cancelled:
+            return [DecideAgain(self.unreached)]
         if not self.invite and self.best is not None and self.best.status == REQUEST_TIMEOUT:
             return [Silence()]
         if self.cancelled and (self.best is None or self.best.status < 600):  # noqa: PLR2004 - global failure

@@ -28,7 +28,7 @@ from sipmesh.sip.transaction.state import Do, Input, of_status
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
-    from sipmesh.routing.outcome import Answer, Forward
+    from sipmesh.routing.outcome import Answer, Forward, Store
     from sipmesh.routing.registrar.binding import Binding
     from sipmesh.routing.target import AnotherNotifier
     from sipmesh.server.proxy.call_table import CallTable
@@ -72,8 +72,8 @@ NO_ACCESS: Final = Access()
 class Decider:
     """What a relay asks when a request needs another decision than the one that it carries out."""
 
-    def decide_again(self, proxied: ProxiedRequest, what: AnotherNotifier) -> None:
-        """Decide about *proxied*, whose notifier cannot be reached."""
+    def decide_again(self, proxied: ProxiedRequest, what: AnotherNotifier | Store) -> None:
+        """Decide about *proxied*, whose notifier or whose phones cannot be reached."""
         raise NotImplementedError
 
 
@@ -166,7 +166,7 @@ class Relay:
     def forward(self, proxied: ProxiedRequest, outcome: Forward, loop: str) -> None:
         """Send the request to its targets."""
         proxied.identity, proxied.loop = outcome.identity, loop
-        proxied.context = ResponseContext.of(proxied.request, outcome.targets)
+        proxied.context = ResponseContext.of(proxied.request, outcome.targets, outcome.unreached)
         if proxied.context.invite:
             self.calls_started += proxied.request.to.tag is None
             if not proxied.context.by_token:

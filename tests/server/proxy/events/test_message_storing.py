@@ -14,7 +14,9 @@ from sipmesh.demo.organisation import Organisation
 from sipmesh.server.proxy.events.message_storing import MOST_OF_SENDER, WRITE_S
 from sipmesh.storage import messages
 from sipmesh.storage.messages import Storing
-from support.network import EDGE, FE1, PARTNER_FE, Network
+from sipmesh.trust.evidence import LinkKind
+from support.between import Between, reach_by
+from support.network import EDGE, FE1, FE2, PARTNER_FE, Network
 from support.peer import Peer
 from support.running import on_jumping_loop, on_loop, until
 
@@ -172,3 +174,26 @@ async def test_messages_of_one_sender_that_wait_for_the_database_take_no_room_of
             await until(lambda: node.message_queue.waiting > waiting)
         assert (await carol.final()).status == 202
         assert {(await alice.final()).status for _ in range(MOST_OF_SENDER)} <= {202, 480}
+
+
+@pytest.mark.parametrize("dies", ["at once", "silently", ""])
+@on_jumping_loop
+async def test_message_for_a_phone_of_a_dead_server_is_stored_at_once(pool: Network, dies: str) -> None:
+    """Its registration counts for a while longer. While the server lives, the phone gets the message itself."""
+    async with pool, Between(pool.address(FE2, LinkKind.SERVER)) as between:
+        node = pool.nodes[FE1]
+        reach_by(node, FE2, between)
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
+        if dies == "silently":
+            between.stop()
+        elif dies:
+            await between.__aexit__()
+            await until(lambda: not [link for link in node.pool.all() if FE2 in link.names and link.usable])
+        for text in (b"1", b"2", b"3"):
+            if dies:
+                assert await say(alice, text) == 202
+            else:
+                sent = alice.request("MESSAGE", BOB, [("content-type", "text/plain")], text)
+                await alice.send(sent)
+                await bob.reply(await bob.request_in("MESSAGE"), 480)
+                assert (await alice.final()).status == 480

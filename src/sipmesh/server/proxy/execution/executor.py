@@ -193,8 +193,8 @@ class Executor(Decider):
         except SipmeshError as wrong:
             self._responder.refuse_failed(flow, request, wrong)
 
-    def decide_again(self, proxied: ProxiedRequest, what: AnotherNotifier) -> None:
-        """Serve a SUBSCRIBE or PUBLISH whose notifier cannot be reached: here, or at the next server of the pool.
+    def decide_again(self, proxied: ProxiedRequest, what: AnotherNotifier | Store) -> None:
+        """Serve a SUBSCRIBE or PUBLISH whose notifier cannot be reached, here or at the next server; store a MESSAGE.
 
         A subscription that it had is lost with it: the phone subscribes anew after a 481 (RFC 6665 section 4.1.2.2).
         """
@@ -202,6 +202,9 @@ class Executor(Decider):
         if flow.served.get(key) is not proxied:
             return  # its link has closed
         self._transactions.drop(proxied)
+        if isinstance(what, Store):
+            self._go_on(flow, request, key, proxied.loop, lambda: what)
+            return
         is_lost = request.to.tag is not None
         self._go_on(
             flow, request, key, proxied.loop, lambda: UNKNOWN if is_lost else self._events.chosen(request, what)
