@@ -63,7 +63,7 @@ async def test_silent_split_is_found_and_ends_with_it(pool: Network, directions:
         node, told = pool.nodes[FE1], pool.told[FE1]
         between.stop(*directions)
         began = node.loop.time()
-        assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
+        assert (await alice.ask(alice.request("OPTIONS", "sip:bob@example.test"))).status == 480
         assert node.loop.time() - began <= FOUND_S
         assert told.last("server does not answer")["peer"] == FE2
         assert told.last("link closed")["why"] == SILENT
@@ -73,7 +73,7 @@ async def test_silent_split_is_found_and_ends_with_it(pool: Network, directions:
         between.go_on()
         await until(lambda: not node.outages.names)
         if directions == (BACK,):  # it had come, and only the answer was lost
-            await bob.reply(await bob.request_in("MESSAGE"), 200)
+            await bob.reply(await bob.request_in("OPTIONS"), 200)
         assert await passes(alice, bob)
         assert len(list(told.events("server does not answer"))) == len(list(told.events("server answers again"))) == 1
 
