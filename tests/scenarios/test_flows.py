@@ -34,11 +34,13 @@ async def test_users_of_a_server_that_was_killed_are_unavailable_at_once_and_rea
         await bob.reply(await bob.request_in("MESSAGE"), 200)
         assert (await alice.final()).status == 200
         await other.end(signal.SIGKILL)
-        assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
+        assert (await alice.ask(alice.request("OPTIONS", "sip:bob@example.test"))).status == 480
+        assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 202
         bob = await device(network, FE1)
-        assert len(await rows(network)) == 1
-        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
         await bob.reply(await bob.request_in("MESSAGE"), 200)
+        assert len(await rows(network)) == 1
+        await alice.send(alice.request("OPTIONS", "sip:bob@example.test"))
+        await bob.reply(await bob.request_in("OPTIONS"), 200)
         assert (await alice.final()).status == 200
 
 
@@ -100,7 +102,7 @@ async def test_user_whose_only_flow_has_failed_is_unavailable(pool: Network) -> 
     async with pool:
         alice = await pool.phone("alice", FE1)
         await stale_row(pool)
-        assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
+        assert (await alice.ask(alice.request("OPTIONS", "sip:bob@example.test"))).status == 480
         assert not await rows(pool)
 
 
@@ -109,8 +111,8 @@ async def test_link_between_front_ends_that_breaks_unregisters_nobody(pool: Netw
     """A broken link says nothing about the flows behind the other server."""
     async with pool:
         alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
-        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
-        lost = await bob.request_in("MESSAGE")
+        await alice.send(alice.request("OPTIONS", "sip:bob@example.test"))
+        lost = await bob.request_in("OPTIONS")
         pool.nodes[FE1].pool.close_where(lambda link: link.peer_name == FE2, "the test has cut it")
         assert (await alice.final()).status == 480
         await bob.reply(lost, 200)
