@@ -86,7 +86,7 @@ async def test_revoked_server_loses_its_live_links_within_a_second_and_no_other(
         async with asyncio.timeout(10):
             while any(link["peer"] == FE2 for link in await server.ask("links")):
                 await asyncio.sleep(0.02)
-        refused = await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))
+        refused = await alice.ask(alice.request("OPTIONS", "sip:bob@example.test"))
         assert refused.status == 480
         assert (await server.ask("refused"))[0]["code"] == "revoked"
 
@@ -140,7 +140,7 @@ async def test_server_that_hangs_is_found_out_and_is_used_again_when_it_goes_on(
         mate.started.send_signal(signal.SIGSTOP)
         began = asyncio.get_running_loop().time()
         await alice.send(*(alice.request(method, "sip:bob@example.test") for method in ("MESSAGE", "INVITE")))
-        assert [(await alice.final()).status for _ in range(2)] == [480, 480]
+        assert {(await alice.final()).status for _ in range(2)} == {202, 480}  # 202: the MESSAGE is stored
         assert asyncio.get_running_loop().time() - began < 30
         assert [one["peer"] for one in told_by(server, "server does not answer")] == [FE2]
         assert "does not answer keepalives" in told_by(server, "server does not answer")[0]["why"]

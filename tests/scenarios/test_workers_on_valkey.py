@@ -55,7 +55,8 @@ async def eventually(holds: Callable[[], object]) -> None:
 
 
 async def status_of(sender: Peer, user: str) -> int:
-    return (await sender.ask(sender.request("MESSAGE", f"sip:{user}@{EXAMPLE}"))).status
+    """The status of a request that is never stored."""
+    return (await sender.ask(sender.request("OPTIONS", f"sip:{user}@{EXAMPLE}"))).status
 
 
 @on_loop
