@@ -148,8 +148,8 @@ async def test_store_that_comes_back_empty_has_the_rows_of_each_worker_again(
 
 
 async def answer(phone: Peer) -> None:
-    """Answer the next message."""
-    await phone.reply(await phone.request_in("MESSAGE"), 200)
+    """Answer the next request of `status_of`."""
+    await phone.reply(await phone.request_in("OPTIONS"), 200)
 
 
 @pytest.mark.wide

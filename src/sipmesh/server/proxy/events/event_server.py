@@ -78,6 +78,7 @@ class EventServer:
         self._homes, self._clock, self._log = homes, clock, log
         self._misplaced = MisplacedSubscriptions(notifier, outages, view, clock)
         self._look_at = self._expire_at = 0.0
+        self._outages_over = 0
         self._waiting: dict[str, int] = {}
         self._stored_since: set[str] = set()
 
@@ -239,7 +240,8 @@ class EventServer:
         """Handle every deadline that has passed; called about twice a second."""
         self.own_requests.sweep()
         self.storing.sweep()
-        self.delivery.sweep()
+        over, self._outages_over = self._outages_over, self._outages.over
+        self.delivery.sweep(at_once=over != self._outages_over)  # a server with phones answers again
         self.notifier.sweep()
         self._misplaced.sweep()
         now = self._clock()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
@@ -171,11 +172,11 @@ class MessageDelivery:
             if not is_tried and self._registrations.is_here(aor):
                 self.start(aor)
 
-    def sweep(self) -> None:
-        """Start again what was put off."""
+    def sweep(self, *, at_once: bool = False) -> None:
+        """Start again what was put off; *at_once*: phones that could not be reached may be reached again."""
         now = self._clock()
-        for due in (self._retries, self._held):
-            while (aor := due.pop_expired(now)) is not None:
+        for due, until in ((self._retries, inf if at_once else now), (self._held, now)):
+            while (aor := due.pop_expired(until)) is not None:
                 self.start(aor)
 
     def close(self) -> None:

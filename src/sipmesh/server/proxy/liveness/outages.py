@@ -109,6 +109,11 @@ class Outages:
         elif not link.peer.accepted and (verdict is None or verdict.code in UNREACHED):
             self._begin(link.meant, why, is_slow=self._was_slow(link))
 
+    @property
+    def over(self) -> int:
+        """How many outages are over."""
+        return sum(self.started.values()) - len(self.names)
+
     def close(self) -> None:
         """Try none of them any more, and note no other."""
         self._is_closed = True
