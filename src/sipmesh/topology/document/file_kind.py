@@ -33,7 +33,8 @@ class FileKind:
     """One kind: what it is, the *folders* that have such files, and the ends of their names; no *suffixes* stand for all others.
 
     *of_our_ca* are the files of the enterprise CA that are public. *on_host* tells that a file may also be elsewhere on the
-    machine of its server, by an absolute path: such files are never sent or replaced.
+    machine of its server, by an absolute path: such files are never sent or replaced. *or_url*: keys of this kind may have a URL
+    instead, which names no file.
     """
 
     what: str
@@ -41,6 +42,7 @@ class FileKind:
     suffixes: tuple[str, ...] = ()
     of_our_ca: tuple[str, ...] = ()
     on_host: bool = False
+    or_url: bool = False
 
     @property
     def home(self) -> str:
@@ -68,11 +70,11 @@ KEY: Final = FileKind(*_KEYS)
 HOST_CHAIN: Final = FileKind(*_CHAINS, on_host=True)
 HOST_KEY: Final = FileKind("private key", (SERVERS,), (".key", ".pem"), on_host=True)
 ANCHOR: Final = FileKind("trust anchor", ("partners", "anchors"), (*_CERTIFICATES, ".der"))
-CRL: Final = FileKind("CRL", ("partners", "anchors"), (".crl", ".pem"))
+CRL: Final = FileKind("CRL", ("partners", "anchors"), (".crl", ".pem"), or_url=True)
 OUR_ANCHOR: Final = FileKind(ANCHOR.what, ANCHOR.folders, ANCHOR.suffixes, ("ca/root.pem", "ca/[0-9]*/root.pem"))
-OUR_CRL: Final = FileKind(CRL.what, CRL.folders, CRL.suffixes, ("ca/*.crl",))
+OUR_CRL: Final = FileKind(CRL.what, CRL.folders, CRL.suffixes, ("ca/*.crl",), or_url=True)
 SECRET: Final = FileKind("secret", ("secrets",))
-REGISTRATIONS: Final = FileKind("file of registrations", ("state",), (".db",))
+REGISTRATIONS: Final = FileKind("file of registrations", ("state",), (".db",), or_url=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def _in_value(value: object, loc: Loc, kind: FileKind | None, server: str) -> It
     elif isinstance(value, tuple):
         for n, inner in enumerate(value):
             yield from _in_value(inner, (*loc, n), kind, server)
-    elif isinstance(value, str) and kind is not None and not is_url(value):
+    elif isinstance(value, str) and kind is not None and not (kind.or_url and is_url(value)):
         yield FileOfKind(loc, value, kind, server)
 
 

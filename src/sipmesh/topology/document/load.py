@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -143,7 +144,10 @@ class Loaded:
     def _in_folder(self, url: str) -> str:
         if url.startswith(SQLITE):
             return f"{SQLITE}{self.folder / url.removeprefix(SQLITE)}"
-        return DatabaseUrl.read(url).in_folder(self.folder) if url.startswith(f"{POSTGRESQL}:") else url
+        if url.startswith(f"{POSTGRESQL}:"):
+            with suppress(ValueError):  # of an earlier release: who opens it says what is wrong
+                return DatabaseUrl.read(url).in_folder(self.folder)
+        return url
 
     @property
     def users_file(self) -> Path | None:

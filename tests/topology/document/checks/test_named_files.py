@@ -62,6 +62,13 @@ def test_ca_state_databases_and_files_of_other_servers_are_named_by_no_key(place
     assert any(repr(name) in problem.reason and problem.line and problem.remedy for problem in place.problems())
 
 
+@pytest.mark.parametrize("key", sorted(SPOILS.keys() - {"crls", "bindings"}))
+def test_name_that_looks_like_a_url_is_a_file_where_no_url_may_stand(place: Place, key: str) -> None:
+    old, new = SPOILS[key]
+    place.spoil((old, new % "x://../ca/issuing.key"))
+    assert any("is not a plain path below the organisation's folder" in problem.reason for problem in place.problems())
+
+
 @pytest.mark.parametrize(
     ("key", "name"),
     [

@@ -37,10 +37,12 @@ FILES: Final[dict[str, FileKind]] = {
 _PARAMETERS: Final = frozenset(
     {*FILES, "host", "port", "sslmode", "connect_timeout", "application_name", "target_session_attrs", "options"}
 )
-# One reading for all who parse it: no fragment, one @, one host before the path.
+# One reading for all who parse it: no fragment, one @, one host before the path, plain names of parameters, none without a value.
+_PARAMETER = r"[a-z_]+=[^&;#\s]+"
 _URL = re.compile(
     r"postgresql\+psycopg://(?:[^:/@?#\s\\]*(?::[^/@?#\s]*)?@)?"
-    r"(?P<host>(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*)(?::[0-9]{1,5})?)(?:/[^/@?#\s]*)?(?:\?(?P<query>[^#\s]*))?"
+    r"(?P<host>(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*)(?::[0-9]{1,5})?)(?:/[^/@?#\s]*)?"
+    rf"(?:\?(?P<query>{_PARAMETER}(?:&{_PARAMETER})*))?"
 )
 _FILE_OF_DATABASE = re.compile(r"(?:state/)?[A-Za-z0-9_][A-Za-z0-9_.-]*\.db")
 
