@@ -119,6 +119,11 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
     ),
     (
         SAME,
+        ("anchors: [partners/c/root.pem]", "anchors: [partners/c/root.pem, partners/c/two.pem]"),
+        [("federation.partners.anchors", OFFICER)] * 2,
+    ),
+    (
+        SAME,
         ("blocked: [evil.test]", "blocked: [evil.test]\n  networks: [10.0.0.0/8]"),
         [("federation.networks", OFFICER)],
     ),
@@ -176,6 +181,7 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
     (SAME, ("speaks_for: [example.test]", "speaks_for: []"), []),
     (("speaks_for: [example.test]", "speaks_for: []"), SAME, [("pools.speaks_for", OFFICER)]),
     (SAME, (FE3, f"{FE3}\n    backup_pool: pool1.example.test"), [("pools.backup_pool", OFFICER)]),
+    (SAME, ("internal_name: edge-int", "internal_name: other-int"), [("pools.internal_name", OFFICER)]),
     (
         (FE3, f"{FE3}\n    backup_pool: pool1.example.test"),
         (FE3, f"{FE3}\n    backup_pool: pool1.example.test\n    takeover_after: 5"),
@@ -238,7 +244,7 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
     (
         SAME,
         (POOL2, POOL2.replace("pool2", "pool9")),
-        [],
+        [("pools.name", OFFICER)],
     ),
     (SAME, (PARTNER, PARTNER.replace("sip.partner", "sip.partner").replace("}\n", ", identity: sign}\n")), []),
     (

@@ -64,6 +64,11 @@ def of_existing_part(change: KeyChange) -> Iterable[str]:
     return () if change.parts[0] is None else any_change(change)
 
 
+def another_name(change: KeyChange) -> Iterable[str]:
+    """Find a name that a part gets which was there before."""
+    return () if change.parts[0] is None else is_set(change)
+
+
 def easier_to_watch(change: KeyChange) -> Iterable[str]:
     """Find a rule that shows presence: a polite block shows no more than a block."""
     return (str(change.new),) if change.new is Watching.ALLOW else ()

@@ -8,6 +8,7 @@ from typing import Final
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.topology.versions.grants.comparisons import (
     added,
+    another_name,
     any_change,
     becomes_manager,
     is_set,
@@ -61,7 +62,15 @@ OF_POOLS: Final[Rules] = {
             is_set,
         ),
     ),
-    "pools.name": (NoGrant("a pool's name identifies no server (R4)"),),
+    "pools.name": (
+        Rule(
+            Gain.SIGN,
+            "another name of a pool that exists",
+            "its servers",
+            "the servers of {value} get certificates with this name",
+            of_existing_part,
+        ),
+    ),
     "pools.role": (NoGrant("the rules of its servers say what a role gives"),),
     "pools.site": (NoGrant("orders servers by distance"),),
     SERVERS: (
@@ -88,7 +97,15 @@ OF_POOLS: Final[Rules] = {
             ConsoleRole.OPERATOR,
         ),
     ),
-    "pools.internal_name": (NoGrant("a pool's name identifies no server (R4)"),),
+    "pools.internal_name": (
+        Rule(
+            Gain.SIGN,
+            "another name inside, for an edge that exists",
+            "its servers",
+            "the servers of {place} get certificates with the name {value}",
+            another_name,
+        ),
+    ),
     "pools.next_hop": (
         Rule(
             Gain.SIGN,
