@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_network_without_a_version_reads_its_files_again(
     with answered(place.state, {FE1: {"links": [], "reload": ReloadResult(taken=True, closed=[])}}) as asked:
         change = Change(place)
         assert not change.publishes
-        change.take_effect("because", 0)
+        change.take_effect(change.edited(str), "because", 0)
     assert [one["command"] for one in asked] == ["links", "reload", "links"]
     assert capsys.readouterr().out == f"In force on {FE1}.\n"
 
@@ -41,24 +42,42 @@ def test_change_is_published_at_rest_without_management(
     change = Change(place)
     assert change.publishes
     federation = {"route": EDGES, "partners": [], "blocked": ["evil.test"]}
-    managed.edit(lambda document: document.update(federation=federation))
-    change.take_effect("because", 0)
+    made = change.edited(lambda text: f"{text}\nfederation: {json.dumps(federation)}\n")
+    change.take_effect(made, "because", 0)
     assert "Version 2 is published." in capsys.readouterr().out
     assert "evil.test" in place.in_force().topology.federation.blocked
 
 
 def test_change_is_published_by_management_where_it_runs(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    change = Change(place)
+    made = change.edited(str)
     replies = {
         "links": [],
-        "plan": Plan("topology.yaml", 1, "abc", ["a change"], []),
+        "plan": Plan("topology.yaml", 1, made.loaded.digest, ["a change"], []),
         "publish": PutInForce(2, ["a change"]),
         "acknowledged": Acknowledgement(2, [], [], 6),
     }
     with answered(place.state, {MGMT: replies}) as asked:
-        Change(place).take_effect("because", 1)
+        change.take_effect(made, "because", 1)
     [published] = [one for one in asked if one["command"] == "publish"]
-    assert (published["why"], published["base"], published["digest"]) == ("because", 1, "abc")
+    assert (published["why"], published["base"], published["digest"]) == ("because", 1, made.loaded.digest)
     assert "In force on 6 servers after" in capsys.readouterr().out
+
+
+def test_draft_that_somebody_else_has_changed_meanwhile_is_not_published(managed: Managed, place: Place) -> None:
+    """Neither before this command edits the draft, nor between that and the publication."""
+    change = Change(place)
+    made = change.edited(str)
+    managed.edit(lambda document: document.update(sip_domains=["example.test", "example.net"]))
+    with pytest.raises(OperatorError, match="has changed while it was compared"):
+        change.edited(str)
+    replies = {"links": [], "plan": Plan("topology.yaml", 1, place.load().digest, ["a change"], [])}
+    with (
+        answered(place.state, {MGMT: replies}) as asked,
+        pytest.raises(OperatorError, match="has changed since this command has written it"),
+    ):
+        change.take_effect(made, "because", 1)
+    assert "publish" not in {one["command"] for one in asked}
 
 
 def test_change_waits_where_the_draft_has_others(
@@ -68,7 +87,7 @@ def test_change_waits_where_the_draft_has_others(
     managed.edit(lambda document: document.update(sip_domains=["example.test", "example.net"]))
     change = Change(place)
     with pytest.raises(typer.Exit) as left:
-        change.take_effect("because", 0)
+        change.take_effect(change.edited(str), "because", 0)
     assert left.value.exit_code == 1
     printed = capsys.readouterr().out
     assert "NOT in force: the draft contains other changes that are not published:" in printed

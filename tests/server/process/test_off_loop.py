@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from sipmesh.server.process.off_loop import LARGE, SHORT_INTERVAL_S, off_loop, when_large
+from sipmesh.server.process.off_loop import LARGE, SHORT_INTERVAL_S, later, off_loop, when_large
 from support.running import on_loop
 
 
@@ -40,6 +40,15 @@ async def test_one_work_runs_at_a_time_and_its_error_is_raised() -> None:
     assert len(threads) == 1
     with pytest.raises(ZeroDivisionError):
         await off_loop(divmod, 1, 0)
+
+
+@on_loop
+async def test_other_work_waits_for_nothing_that_is_done_later() -> None:
+    """The later work ends only after the other work has begun."""
+    begun = threading.Event()
+    waiting = asyncio.create_task(later(begun.wait, 10))
+    await off_loop(begun.set)
+    assert await waiting
 
 
 @on_loop

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from sipmesh.topology.document.changes import PARTNER_FILES
 
 if TYPE_CHECKING:
     from sipmesh.cli.place import Place
+    from sipmesh.topology.document.changes import Edit
 
 
 def must_have_draft(place: Place) -> None:
@@ -63,8 +64,18 @@ class Change:
             say(f"{file} is copied to {copies[-1]}.", style="dim")
         return copies
 
-    def take_effect(self, why: str, wait: float, *, force: bool = False) -> None:
-        """Put the edited draft in force; *force* also if it breaks what the refusal names.
+    def edited(self, edit: Callable[[str], str], *, dry_run: bool = False) -> Edit:
+        """Edit the draft that was compared, and no other: what somebody writes into it meanwhile is not published with it."""
+        from sipmesh.topology.document.changes import edit_text, must_be_compared
+
+        def compared(text: str) -> str:
+            must_be_compared(text, self._draft.digest)
+            return edit(text)
+
+        return edit_text(self._place.file, compared, dry_run=dry_run)
+
+    def take_effect(self, made: Edit, why: str, wait: float, *, force: bool = False) -> None:
+        """Put the draft that was *made* in force; *force* also if it breaks what the refusal names.
 
         Raises `typer.Exit` with 1 if it is not in force on every server within *wait* seconds, or if a server cannot use a CRL
         that the change adds by URL.
@@ -82,7 +93,7 @@ class Change:
             say_rested(publish_at_rest(self._place, why, force=force))
             return
         try:
-            publish_draft(self._place, socket, why, wait, force=force)
+            publish_draft(self._place, socket, why, wait, force=force, digest=made.loaded.digest)
         finally:
             say_closed(self._place, self._before)
         self._verify_crls(socket)

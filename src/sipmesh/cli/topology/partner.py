@@ -74,7 +74,7 @@ def add(
 
     Exit code 1: the partner is not in force on every server, or an edge cannot use a list.
     """
-    from sipmesh.topology.document.changes import add_partner, edit
+    from sipmesh.topology.document.changes import add_partner
 
     place = Place(topology)
     must_lead(place)
@@ -94,12 +94,13 @@ def add(
         "media": str(media) if media is not None else None,
         "identity": str(identity) if identity is not None else None,
     }
-    loaded = edit(topology, lambda text: add_partner(text, entry))
+    made = change.edited(lambda text: add_partner(text, entry))
+    loaded = made.loaded
     say(f"{domains[0]} is a partner, through {loaded.topology.federation.route}.", style=GOOD)
     if loaded.faults:
         say("Some revocation lists cannot be used yet. Until then, certificates of their CAs are refused:", style=WARN)
         say_problems(loaded.faults)
-    change.take_effect(f"{domains[0]} is a partner", wait)
+    change.take_effect(made, f"{domains[0]} is a partner", wait)
 
 
 def _warn_of_crls(urls: list[str], roots: list[Path], place: Place) -> None:
@@ -186,12 +187,12 @@ def block(
     if published_in(place.folder) is not None:
         _block_published(place, name.lower(), wait)
         return
-    from sipmesh.topology.document.changes import block_partner, edit
+    from sipmesh.topology.document.changes import block_partner
 
     change = Change(place)
-    loaded = edit(topology, lambda text: block_partner(text, name, topology))
-    say(f"Blocked: {', '.join(loaded.topology.federation.blocked)}.", style=GOOD)
-    change.take_effect(f"{name.lower()} is blocked", wait)
+    made = change.edited(lambda text: block_partner(text, name, topology))
+    say(f"Blocked: {', '.join(made.loaded.topology.federation.blocked)}.", style=GOOD)
+    change.take_effect(made, f"{name.lower()} is blocked", wait)
 
 
 def _block_published(place: Place, name: str, wait: float) -> None:

@@ -97,7 +97,7 @@ def _apply(
     change = Change(place)
     if not dry_run:
         must_lead(place)
-    made = edit_text(topology, edit, dry_run=dry_run)
+    made = change.edited(edit, dry_run=dry_run)
     for line in made.diff:
         say(line, style={"+": GOOD, "-": BAD}.get(line[:1], ""))
     if dry_run:
@@ -105,7 +105,7 @@ def _apply(
         return
     say(f"{why}.", style=GOOD)
     try:
-        change.take_effect(why, wait, force=force)
+        change.take_effect(made, why, wait, force=force)
     except OperatorError:
         edit_text(topology, lambda text: made.before if text == made.after else text)
         raise

@@ -93,11 +93,13 @@ def publish_draft(
     *,
     force: bool = False,
     overtake: bool = False,
+    digest: str = "",
     as_json: bool = False,
 ) -> None:
-    """Have management publish the draft of *place*, and print the result.
+    """Have management publish the draft of *place*, and print the result; *digest* is that of the draft, if it is known.
 
-    Raises `typer.Exit` with 1 if a server does not have the version in force within *wait* seconds.
+    Raises `OperatorError` if the draft has another digest, and `typer.Exit` with 1 if a server does not have the version in
+    force within *wait* seconds.
     """
     from sipmesh.server.management.replies import PLAN, PUBLISH
 
@@ -105,6 +107,8 @@ def publish_draft(
     plan = ask_one(socket, PLAN, draft=draft)
     if plan.draft != draft:
         raise OperatorError(f"the running management server publishes topology.yaml and not {draft}; restart it")
+    if digest and plan.digest != digest:
+        raise OperatorError(f"{draft} has changed since this command has written it; look at it: sipmesh topology plan")
     if not as_json:
         _say_plan(plan)
     agreed: dict[str, Any] = {"base": plan.base, "digest": plan.digest, "force": force, "overtake": overtake}

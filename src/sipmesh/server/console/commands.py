@@ -28,7 +28,7 @@ from sipmesh.server.control_socket import STATE, WHO
 from sipmesh.server.management.issuing import has_its_key_elsewhere, issue_for
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.management.revoking import revoke, sign_crls
-from sipmesh.server.process.off_loop import off_loop
+from sipmesh.server.process.off_loop import later, off_loop
 from sipmesh.sip.text import ascii_lower
 from sipmesh.storage.audit_act import AuditAct
 
@@ -83,7 +83,7 @@ class ConsoleCommands:
         now = self._node.loop.time()
         if self._check is None or now - self._checked_at >= CHECK_AGAIN_S:
             self._checked_at = now
-            self._check = self._node.loop.create_task(off_loop(_check_audit, self._management_db))
+            self._check = self._node.loop.create_task(later(_check_audit, self._management_db))
         return await asyncio.shield(self._check)
 
     async def _certificates(self, _asked: Mapping[str, Any]) -> CertificatesReply:

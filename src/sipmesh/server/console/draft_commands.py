@@ -20,7 +20,7 @@ from sipmesh.server.console.operations import (
 from sipmesh.server.console.replies import DraftReply
 from sipmesh.server.control_socket import WHO
 from sipmesh.server.management.publishing.publisher import DRAFT
-from sipmesh.server.process.off_loop import off_loop
+from sipmesh.server.process.off_loop import later
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.builder import additions, assignments, removal, renaming
 from sipmesh.topology.builder.additions import NewPool, NewServer
@@ -60,7 +60,7 @@ class DraftCommands:
         async def changed(asked: Asked) -> DraftReply:
             made = await self.edit(name, asked, lambda text: change(text, asked, self.file))
             in_force = self._node.view.loaded
-            changes = await off_loop(difference, in_force, made.loaded)
+            changes = await later(difference, in_force, made.loaded)
             written = made.after != made.before and not asked["dry_run"]
             return DraftReply(written, made.diff, in_force.number, changes)
 
@@ -68,7 +68,7 @@ class DraftCommands:
 
     async def edit(self, name: str, asked: Asked, change: Callable[[str], str]) -> Edit:
         """Change the draft, and write the audit log; raises `OperatorError` as the commands do, and then nothing has changed."""
-        return await off_loop(self._edit, name, asked, change)
+        return await later(self._edit, name, asked, change)
 
     def _edit(self, name: str, asked: Asked, change: Callable[[str], str]) -> Edit:
         self._management_db.lease.must_lead()  # the draft is on the host of the leader

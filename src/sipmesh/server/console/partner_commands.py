@@ -21,7 +21,7 @@ from sipmesh.sip.text import ascii_lower
 from sipmesh.topology.builder.assignments import assign, must_be_known
 from sipmesh.topology.builder.outline import Outline
 from sipmesh.topology.builder.removal import remove_partner, unblock
-from sipmesh.topology.document.changes import PARTNER_FILES, add_partner, block_partner
+from sipmesh.topology.document.changes import PARTNER_FILES, add_partner, block_partner, must_be_compared
 from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import certificates_alone
 from sipmesh.topology.document.parts.federation import Partner
@@ -29,6 +29,7 @@ from sipmesh.trust.role import ClientUsage
 
 if TYPE_CHECKING:
     from sipmesh.server.control_socket import Command
+    from sipmesh.server.management.replies import Plan
     from sipmesh.topology.document.changes import Edit
 
 Change = Callable[[str, Asked, Path], str]
@@ -67,30 +68,36 @@ class PartnerCommands:
 
     async def _change(self, name: str, asked: Asked) -> PartnerChangeReply:
         """Change the draft and publish it; if management refuses to publish it, draft and files are as before."""
-        other = (await self._commands[PLAN.name]({})).changes
+        compared = await self._commands[PLAN.name]({})
         written = await off_loop(_write, _anchor_files(self._draft.file.parent, asked))
         keeps = False
         try:
-            reply = await self._changed(name, asked, other)
+            reply = await self._changed(name, asked, compared)
             keeps = not asked["dry_run"]
         finally:
             if not keeps:
                 await off_loop(_remove, written)
         return reply
 
-    async def _changed(self, name: str, asked: Asked, other: Sequence[str]) -> PartnerChangeReply:
+    async def _changed(self, name: str, asked: Asked, compared: Plan) -> PartnerChangeReply:
+        """Make one change of the draft that was *compared*: what others write meanwhile is not published with it."""
         change, says = CHANGES[name]
-        made = await self._draft.edit(name, asked, lambda text: change(text, asked, self._draft.file))
+
+        def made_of(text: str) -> str:
+            must_be_compared(text, compared.digest)
+            return change(text, asked, self._draft.file)
+
+        made, other = await self._draft.edit(name, asked, made_of), compared.changes
         what = says.format(_named(asked))
         stays = bool(asked["dry_run"] or other or made.after == made.before)
-        return PartnerChangeReply(what, made.diff, 0 if stays else await self._publish(what, made, asked), other)
+        version = 0 if stays else await self._publish(what, made, compared.base, asked)
+        return PartnerChangeReply(what, made.diff, version, other)
 
-    async def _publish(self, why: str, made: Edit, asked: Asked) -> int:
-        plan = await self._commands[PLAN.name]({})
+    async def _publish(self, why: str, made: Edit, base: int, asked: Asked) -> int:
         operator = {key: asked[key] for key in (WHO, ROLE)}
-        given = {"why": why, "base": plan.base, "digest": plan.digest, "force": asked.get("force", False), **operator}
+        draft = {"base": base, "digest": made.loaded.digest, "force": asked.get("force", False)}
         try:
-            published = await self._commands[PUBLISH.name](given)
+            published = await self._commands[PUBLISH.name]({"why": why, **draft, **operator})
         except SipmeshError:
             await self._draft.take_back(made, asked)
             raise

@@ -29,6 +29,7 @@ LARGE: Final = 8 << 10
 """Octets of a signed document from which a thread reads it: 70 servers, or 20 users. A smaller one takes a few milliseconds."""
 
 _worker: Final = ThreadPoolExecutor(1, "sipmesh-work")
+_later: Final = ThreadPoolExecutor(1, "sipmesh-later")
 _reader: Final = ThreadPoolExecutor(1, "sipmesh-read")
 
 
@@ -36,6 +37,12 @@ async def off_loop(work: Callable[[*Ts], T], *args: *Ts) -> T:
     """Run *work* in the thread for long work, and return its result; exceptions of *work* are raised here."""
     context, bound = copy_context(), partial(work, *args)
     return await asyncio.get_running_loop().run_in_executor(_worker, lambda: context.run(_gently, bound))
+
+
+async def later(work: Callable[[*Ts], T], *args: *Ts) -> T:
+    """Run *work* as `off_loop` does, in another thread: a change of a draft takes seconds, and no revocation waits for it."""
+    context, bound = copy_context(), partial(work, *args)
+    return await asyncio.get_running_loop().run_in_executor(_later, lambda: context.run(_gently, bound))
 
 
 async def within(seconds: float, what: str, work: Callable[[*Ts], T], *args: *Ts) -> T:

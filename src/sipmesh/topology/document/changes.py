@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -132,6 +133,12 @@ def edit_text(file: Path, change: Callable[[str], str], *, dry_run: bool = False
         if after != before and not dry_run:
             _replace(file, after)
     return made
+
+
+def must_be_compared(text: str, digest: str) -> None:
+    """Raise `OperatorError` if *text* is not the draft with *digest*, which the operator has compared with what is in force."""
+    if hashlib.sha256(text.encode()).hexdigest() != digest:
+        raise OperatorError("the draft has changed while it was compared; look at it, then do this again")
 
 
 @contextmanager
