@@ -78,7 +78,7 @@ class Schema:
 
 
 MANAGEMENT: Final = Schema("management", "0001", MIGRATIONS / "management")
-USERS: Final = Schema("users", "0001", MIGRATIONS / "users")
+USERS: Final = Schema("users", "0002", MIGRATIONS / "users")
 MESSAGES: Final = Schema("messages", "0002", MIGRATIONS / "messages")
 LEDGER: Final = Schema("ledger", "0001", MIGRATIONS / "ledger")
 SCHEMAS: Final = (MANAGEMENT, USERS, MESSAGES, LEDGER)

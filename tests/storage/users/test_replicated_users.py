@@ -68,6 +68,42 @@ def test_whole_document_leads_another_process_to_the_same_users(users: Users) ->
     assert other.whole() == whole, "it is a copy"
 
 
+@pytest.mark.parametrize("more", [1, MOST_IN_PLACE + 1])
+def test_each_pool_draws_the_same_for_a_name_of_nobody_as_the_database(users: Users, more: int) -> None:
+    """Also after users were added, moved, removed and given other algorithms, few in place and many in a new set."""
+    pools = {pool: ReplicatedUsers(ORG, pool) for pool in (POOL1, POOL2)}
+    hashes = [bytes([number]) * 8 for number in range(256)]
+
+    def assert_alike() -> None:
+        users.refresh()
+        for pool, held in pools.items():
+            fed(users, held, pool, held.number)
+            assert held.names_key == users.names_key != ""
+            assert [held.kind(aor) for aor in (ALICE, BOB, CAROL)] == [users.kind(aor) for aor in (ALICE, BOB, CAROL)]
+            assert [held.alike(one) for one in hashes] == [users.alike(one) for one in hashes]
+
+    assert_alike()
+    assert users.kind(BOB) == (POOL2, (Algorithm.MD5,))
+    users.add(CAROL, "carol-pw", [Algorithm.SHA_256], pool=POOL1)
+    for number in range(more):
+        users.add(f"user{number}@example.test", "pw", pool=POOL1)
+    users.set_password(BOB, "bob-pw", [Algorithm.SHA_256, Algorithm.MD5])
+    users.move(ALICE, POOL2)
+    assert_alike()
+    users.move(CAROL, POOL2)
+    users.remove(BOB)
+    assert_alike()
+    assert {ReplicatedUsers(ORG, POOL1).names_key, ReplicatedUsers(ORG, POOL1).kind(ALICE)} == {"", None}
+
+
+def test_users_of_a_release_without_a_key_have_none_and_the_usual_algorithms(users: Users) -> None:
+    held = ReplicatedUsers(ORG, POOL1)
+    [document] = users.documents(ORG, POOL1, POOL1)
+    earlier = {key: value for key, value in json.loads(document).items() if key not in {"names_key", "algorithms"}}
+    held.accept_document(json.dumps(earlier).encode())
+    assert (held.names_key, held.kind(BOB)) == ("", (POOL2, (Algorithm.SHA_256, Algorithm.MD5)))
+
+
 def test_no_user_is_known_before_the_first_document() -> None:
     held = ReplicatedUsers(ORG, POOL1)
     assert (held.verifier(ALICE), held.home(ALICE), held.number, held.whole()) == (None, None, 0, None)

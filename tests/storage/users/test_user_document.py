@@ -28,6 +28,8 @@ WHOLE = UserDocument(
     gone=frozenset({"sip:eve@example.test"}),
     aliases={ALICE.aor: ("sip:info@example.test", "tel:+4930123"), "sip:carol@example.test": ("tel:+4930124",)},
     watchers={ALICE.aor: {"*": Watching.POLITE_BLOCK, "sip:erin@partner.test": Watching.ALLOW}},
+    algorithms={"sip:carol@example.test": (Algorithm.MD5,)},
+    names_key="0a" * 32,
 )
 
 
@@ -41,6 +43,9 @@ def test_document_is_read_as_it_was_written() -> None:
     assert UserDocument.decode(WHOLE.encode()) == WHOLE
     assert UserDocument.decode(told(aliases=None)).aliases == {}  # of a release without aliases
     assert UserDocument.decode(told(watchers=None)).watchers == {}
+    assert UserDocument.decode(told(algorithms=None)).algorithms == {}  # of a release without a key for names of nobody
+    assert UserDocument.decode(told(names_key=None)).names_key == ""
+    assert "0a0a" not in repr(WHOLE)
     rows = json.loads(WHOLE.encode())["users"]
     earlier = UserDocument.decode(told(users=[{k: v for k, v in row.items() if k != "created"} for row in rows]))
     assert {user.created for user in earlier.verifiers.values()} == {0}
@@ -58,8 +63,12 @@ def test_parts_together_have_all_users(most: int, ours: int, elsewhere: int, gon
         verifiers={aor: Verifier(aor, 1, {Algorithm.MD5: MD5}) for aor in names[:ours]},
         homes=dict.fromkeys(names[ours : ours + elsewhere], "pool2"),
         gone=frozenset(names[ours + elsewhere :]),
+        algorithms=dict.fromkeys(names[ours : ours + elsewhere : 2], (Algorithm.MD5,)),
+        names_key="0a" * 32,
     )
     parts = whole.divided(most)
+    assert {aor: one for part in parts for aor, one in part.algorithms.items()} == whole.algorithms
+    assert all(part.algorithms.keys() <= part.homes.keys() and part.names_key == whole.names_key for part in parts)
     assert [(part.part, part.parts) for part in parts] == [(n, len(parts)) for n in range(1, len(parts) + 1)]
     assert all(len(part.verifiers) + len(part.homes) + len(part.gone) <= most for part in parts)
     assert {aor: one for part in parts for aor, one in part.verifiers.items()} == whole.verifiers
@@ -71,6 +80,9 @@ def test_parts_together_have_all_users(most: int, ours: int, elsewhere: int, gon
     "changes",
     [
         {"format": 2},
+        {"names_key": "0a"},
+        {"names_key": 7},
+        {"algorithms": {"a@b": 7}},
         {"organisation": ""},
         {"organisation": None},
         {"pool": 7},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sipmesh.routing.authentication.digest_sets import DigestSets
+from sipmesh.routing.authentication.digest_sets import DigestSets, Kind
 from sipmesh.routing.events.watcher_rules import NO_RULES, WatcherRules
 from sipmesh.storage.alias_index import AliasIndex
 from sipmesh.storage.users.password_hashes import verifier_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class KnownUsers:
     """Verifiers, home pools, aliases and rules of all users, as of the *number* of the last change that was read."""
 
-    __slots__ = ("_aliases", "_homes", "_rules", "_verifiers", "number", "sets")
+    __slots__ = ("_aliases", "_homes", "_rules", "_verifiers", "names_key", "number", "sets")
 
     def __init__(self) -> None:
         self._verifiers: dict[str, Verifier] = {}
@@ -28,7 +28,7 @@ class KnownUsers:
         self._homes: dict[str, str] = {}
         self._aliases = AliasIndex()
         self._rules: dict[str, WatcherRules] = {}
-        self.number = 0
+        self.number, self.names_key = 0, ""
 
     def __repr__(self) -> str:
         return f"<KnownUsers {len(self._verifiers)} version={self.number}>"
@@ -43,26 +43,28 @@ class KnownUsers:
         aliases: AliasIndex,
         rules: Mapping[str, WatcherRules],
         number: int,
+        names_key: str,
     ) -> None:
         """Replace the users among *changed*; a reader in another thread may run between any two of the steps.
 
         A row that cannot be read is passed over: its user is unknown.
         """
         rows, _ = usable_rows(rows)
+        kinds = {aor: self.kind(aor) for aor in changed | {row["aor"] for row in rows}}
         self._homes.update({row["aor"]: row["pool"] or "" for row in rows})
         verifiers = {row["aor"]: verifier_of(row) for row in rows}
-        for aor in changed | verifiers.keys():
-            self.sets.change(self._verifiers.get(aor), verifiers.get(aor))
         self._verifiers.update(verifiers)
         for aor in changed - verifiers.keys():
             self._verifiers.pop(aor, None)
             self._homes.pop(aor, None)
+        for aor, before in kinds.items():
+            self.sets.change(before, self.kind(aor))
         for aor in (*changed, *aliases.users()):
             self._aliases.put(aor, aliases.of(aor))
         for aor in changed - rules.keys():
             self._rules.pop(aor, None)
         self._rules.update(rules)
-        self.number = number
+        self.number, self.names_key = number, names_key
 
     def places(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return the home pools of users ("" for users without one), and the domains of their addresses."""
@@ -74,6 +76,11 @@ class KnownUsers:
     def verifier(self, aor: str) -> Verifier | None:
         """Return the password verifier of *aor*; None for an unknown user."""
         return self._verifiers.get(aor)
+
+    def kind(self, aor: str) -> Kind | None:
+        """Return the home pool and the algorithms of *aor*; None for an unknown user."""
+        verifier = self._verifiers.get(aor)
+        return None if verifier is None else (self._homes.get(aor, ""), tuple(verifier.ha1))
 
     def home(self, aor: str) -> str | None:
         """Return the home pool of *aor*, "" if none is set; None for an unknown user."""

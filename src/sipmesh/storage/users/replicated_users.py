@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
-from sipmesh.routing.authentication.digest_sets import NOBODY, DigestSets
+from sipmesh.routing.authentication.digest_sets import KIND_OF_NOBODY, USUAL, DigestSets, Kind
 from sipmesh.routing.events.watcher_rules import NO_RULES, WatcherRules
 from sipmesh.storage.alias_index import AliasIndex
 from sipmesh.storage.users.user_document import UserDocument
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from sipmesh.routing.authentication.verifier import Verifier
     from sipmesh.sip.digest import Algorithm
@@ -25,15 +25,19 @@ MOST_IN_PLACE: Final = 2_000
 class UserSet:
     """Users by their address: verifiers and rules of the pool's own users, home pools of all others, and aliases of all.
 
-    *backups* are the verifiers of users of other pools whose backup pool this is.
+    *backups* are the verifiers of users of other pools whose backup pool this is. *algorithms* are those of users of other pools
+    who have not the `USUAL` ones. *names_key* is the key of the organisation for names of nobody, "" if there is none.
     """
 
+    pool: str
     number: int = 0
     verifiers: dict[str, Verifier] = field(default_factory=dict, repr=False)
     homes: dict[str, str] = field(default_factory=dict, repr=False)
     backups: dict[str, Verifier] = field(default_factory=dict, repr=False)
     aliases: AliasIndex = field(default_factory=AliasIndex, repr=False)
     watchers: dict[str, WatcherRules] = field(default_factory=dict, repr=False)
+    algorithms: dict[str, tuple[Algorithm, ...]] = field(default_factory=dict, repr=False)
+    names_key: str = field(default="", repr=False)
     sets: DigestSets = field(default_factory=DigestSets, repr=False)
 
     def about(self, aor: str) -> tuple[Verifier | None, WatcherRules]:
@@ -44,23 +48,34 @@ class UserSet:
         """Return the verifier of a user of this pool, or of a pool whose backup pool this is."""
         return self.verifiers.get(aor) or self.backups.get(aor)
 
+    def kind(self, aor: str) -> Kind | None:
+        """Return the home pool and the algorithms of *aor*; None for an unknown user."""
+        verifier, home = self.verifiers.get(aor), self.homes.get(aor)
+        if verifier is not None:
+            return self.pool, tuple(verifier.ha1)
+        return None if home is None else (home, self.algorithms.get(aor, USUAL))
+
     def add(self, part: UserDocument) -> None:
         """Apply the changes of one part."""
-        for aor in (*part.gone, *part.homes):
-            self.sets.change(self.verifiers.pop(aor, None), None)
-        for aor, verifier in part.verifiers.items():
-            self.sets.change(self.verifiers.get(aor), verifier)
-        for aor in (*part.gone, *part.verifiers):
-            self.homes.pop(aor, None)
+        kinds = {aor: self.kind(aor) for aor in part.changed}
+        for aor in kinds:
+            self._forget(aor)
         self.verifiers |= part.verifiers
         self.homes |= part.homes
-        for aor in part.changed:
-            self.backups.pop(aor, None)
         self.backups |= part.backups
-        for aor in part.changed:
-            self.aliases.put(aor, part.aliases.get(aor, ()))
-            self.watchers.pop(aor, None)
         self.watchers |= part.watchers
+        self.algorithms |= part.algorithms
+        for aor, before in kinds.items():
+            self.aliases.put(aor, part.aliases.get(aor, ()))
+            self.sets.change(before, self.kind(aor))
+        self.names_key = part.names_key
+
+    def _forget(self, aor: str) -> None:
+        self.verifiers.pop(aor, None)
+        self.homes.pop(aor, None)
+        self.backups.pop(aor, None)
+        self.watchers.pop(aor, None)
+        self.algorithms.pop(aor, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +150,15 @@ class ReplicatedUsers:
         return self._change(parts)
 
     def _change(self, parts: Sequence[UserDocument]) -> UserChange:
-        number, before = parts[-1].number, self._users or UserSet()
+        number, before = parts[-1].number, self._users or UserSet(self._pool)
         if parts[0].since and sum(part.size for part in parts) <= MOST_IN_PLACE:
             return UserChange(number, parts)
-        users = UserSet(number)
+        users = UserSet(self._pool, number)
         if parts[0].since:
             users.verifiers, users.homes = dict(before.verifiers), dict(before.homes)
             users.aliases, users.watchers = before.aliases.copy(), dict(before.watchers)
             users.backups, users.sets = dict(before.backups), before.sets.copy()
+            users.algorithms = dict(before.algorithms)
         for part in parts:
             users.add(part)
         aors = before.verifiers.keys() | users.verifiers.keys() | before.backups.keys() | users.backups.keys()
@@ -162,7 +178,7 @@ class ReplicatedUsers:
         return changed
 
     def _change_in_place(self, change: UserChange) -> frozenset[str]:
-        users = self._users = self._users or UserSet()
+        users = self._users = self._users or UserSet(self._pool)
         aors = [aor for part in change.parts for aor in part.changed]
         before = {aor: users.about(aor) for aor in aors}
         for part in change.parts:
@@ -188,9 +204,18 @@ class ReplicatedUsers:
         """Refuse logins of the *possibly_changed* users until the users of number *until* or later are in force."""
         self._withheld, self._until = possibly_changed, until
 
-    def alike(self, name_hash: bytes) -> Mapping[Algorithm, str]:
-        """Return digest algorithms as some user of this pool has them, chosen by the keyed hash of an unknown name."""
-        return self._users.sets.alike(name_hash) if self._users is not None else NOBODY
+    def kind(self, aor: str) -> Kind | None:
+        """Return the home pool and the algorithms of *aor*; None for an unknown user."""
+        return self._users.kind(aor) if self._users is not None else None
+
+    def alike(self, hashed: bytes) -> Kind:
+        """Return the kind of some user of the organisation, chosen by the keyed hash of an unknown name."""
+        return self._users.sets.alike(hashed) if self._users is not None else KIND_OF_NOBODY
+
+    @property
+    def names_key(self) -> str:
+        """The key of the organisation for names of nobody, in hexadecimal; "" if there is none."""
+        return self._users.names_key if self._users is not None else ""
 
     def is_withheld(self, aor: str) -> bool:
         """Return whether *aor* may not log in yet: what is known of this user may be out of date."""
@@ -210,6 +235,8 @@ class ReplicatedUsers:
             backups=dict(users.backups),
             aliases={aor: users.aliases.of(aor) for aor in users.aliases.users()},
             watchers=dict(users.watchers),
+            algorithms=dict(users.algorithms),
+            names_key=users.names_key,
         )
 
     def verifier(self, aor: str) -> Verifier | None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sql
 
+from sipmesh.routing.authentication.digest_sets import USUAL
 from sipmesh.storage.users.password_hashes import verifier_of
 from sipmesh.storage.users.unusable_rows import usable_addresses, usable_rows
 from sipmesh.storage.users.user_document import UserDocument
-from sipmesh.storage.users.user_rows import alias_index, backups_in, rows_of, rules_in
+from sipmesh.storage.users.user_rows import algorithms_of, alias_index, backups_in, names_key_in, rows_of, rules_in
 from sipmesh.storage.users.user_tables import ALIASES, CHANGES, USERS, WATCHERS, raise_number
 
 if TYPE_CHECKING:
@@ -36,10 +37,12 @@ class UserChanges:
     since: int
     backups: Mapping[str, str]
     unusable: Mapping[str, str]
+    names_key: str = field(repr=False)
 
     def documents(self, organisation: str, pool: str) -> Sequence[bytes]:
         """Return what the servers of *pool* have to know of it, as payloads to sign; each payload is one part."""
         ours = [row for row in self.rows if row["pool"] == pool]
+        others = [row for row in self.rows if row["pool"] != pool]
         guests = [row for row in self.rows if self.backups.get(row["pool"]) == pool]
         document = UserDocument(
             organisation,
@@ -47,11 +50,13 @@ class UserChanges:
             self.version,
             self.since,
             verifiers={row["aor"]: verifier_of(row) for row in ours},
-            homes={row["aor"]: row["pool"] for row in self.rows if row["pool"] != pool},
+            homes={row["aor"]: row["pool"] for row in others},
+            algorithms={row["aor"]: found for row in others if (found := algorithms_of(row)) != USUAL},
             backups={row["aor"]: verifier_of(row) for row in guests},
             gone=self.gone,
             aliases={row["aor"]: keys for row in self.rows if (keys := self.aliases.of(row["aor"]))},
             watchers={row["aor"]: rules for row in (*ours, *guests) if (rules := self.rules.get(row["aor"]))},
+            names_key=self.names_key,
         )
         return [part.encode() for part in document.divided()]
 
@@ -66,14 +71,14 @@ def changes_since(db: sql.Connection, since: int, otherwise: str) -> UserChanges
     db.execute(USERS.update().where(USERS.c.pool.is_(None)).values(pool=otherwise))
     changes = sql.select(CHANGES.c.aor).where(CHANGES.c.version > since)
     changed = list(db.execute(changes).scalars())
-    backups = backups_in(db)
+    backups, names_key = backups_in(db), names_key_in(db)
     if not since or len(changed) != version - since:
         rows, unusable = usable_rows(rows_of(db, sql.select(USERS).order_by(USERS.c.aor)))
         aliases, rules = alias_index(db, sql.select(ALIASES)), rules_in(db, sql.select(WATCHERS))
-        return UserChanges(rows, aliases, rules, frozenset(), version, 0, backups, unusable)
+        return UserChanges(rows, aliases, rules, frozenset(), version, 0, backups, unusable, names_key)
     found = sql.select(USERS).where(USERS.c.aor.in_(changes)).order_by(USERS.c.aor)
     rows, unusable = usable_rows(rows_of(db, found))
     aliases = alias_index(db, sql.select(ALIASES).where(ALIASES.c.aor.in_(changes)))
     rules = rules_in(db, sql.select(WATCHERS).where(WATCHERS.c.aor.in_(changes)))
     gone = usable_addresses(changed) - {row["aor"] for row in rows}
-    return UserChanges(rows, aliases, rules, gone, version, since, backups, unusable)
+    return UserChanges(rows, aliases, rules, gone, version, since, backups, unusable, names_key)

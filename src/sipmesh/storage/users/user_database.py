@@ -33,6 +33,7 @@ from sipmesh.storage.users.user_rows import (
     aliases_of,
     backups_in,
     disabled_since,
+    names_key_in,
     owner_of,
     row_of,
     rows_of,
@@ -76,6 +77,7 @@ class Users:
         "_stamp",
         "alike",
         "home",
+        "kind",
         "older",
         "unusable",
         "verifier",
@@ -94,7 +96,7 @@ class Users:
         self._stamp: Stamp | None = None
         self._known = KnownUsers()
         self.home, self.verifier = self._known.home, self._known.verifier  # without a frame of ours: often asked
-        self.alike = self._known.sets.alike
+        self.alike, self.kind = self._known.sets.alike, self._known.kind
         self.unusable: Mapping[str, str] = {}  # rows that the last documents do not have: why, by address
         self._database.migrate(schema.USERS)
         if in_memory:
@@ -311,6 +313,11 @@ class Users:
         return self._known.number
 
     @property
+    def names_key(self) -> str:
+        """The key of the organisation for names of nobody, in hexadecimal; "" if there is none."""
+        return self._known.names_key
+
+    @property
     def size(self) -> int:
         """How many users there are, as of the last `refresh`."""
         return len(self._known)
@@ -405,7 +412,8 @@ class Users:
             aliases = alias_index(db, sql.select(ALIASES).where(ALIASES.c.aor.in_(since)))
             rules = rules_in(db, sql.select(WATCHERS).where(WATCHERS.c.aor.in_(since)))
             self._saw(db, version)
-        self._known.replace(changed, rows, aliases, rules, version)
+            names_key = names_key_in(db)
+        self._known.replace(changed, rows, aliases, rules, version, names_key)
         return changed
 
     def _why_older(self, db: sql.Connection, number: int) -> str:
@@ -432,7 +440,8 @@ class Users:
             self.older = self._why_older(db, version)
             if not self.older:
                 self._saw(db, version)
-        self._known.replace(frozenset(), rows, aliases, rules, version)
+            names_key = names_key_in(db)
+        self._known.replace(frozenset(), rows, aliases, rules, version, names_key)
 
     def _known_address(self, aor: str) -> SipUri:
         """Parse the address of a user; if there is none, of the user whose address differs in the case of its letters."""

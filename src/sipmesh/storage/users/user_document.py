@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from sipmesh.errors import OperatorError
+from sipmesh.routing.authentication.digest_sets import is_names_key
 from sipmesh.routing.authentication.verifier import Verifier
 from sipmesh.routing.events.watcher_rules import WatcherRules
 from sipmesh.sip.digest import Algorithm
@@ -48,9 +49,10 @@ class UserDocument:
     *number* is the version of the users that it leads to; *since* is the version that it starts from, 0 for "from nothing".
     *verifiers* are only those of the pool's own users. *homes* has the home pool of each other address. *backups* has the
     verifiers of those among them whose home pool has this pool as its backup pool. *gone* are addresses that do not exist any
-    more. *aliases* has the aliases of each address that has any: no other address of the document has
-    one. *watchers* has the rules about the presence of each user with a verifier that has any. Addresses are
-    ``sip:user@domain``.
+    more. *aliases* has the aliases of each address that has any: no other address of the document has one. *algorithms* are
+    those of addresses of *homes* that have not the `USUAL` ones, and *names_key* is the key of the organisation for names of
+    nobody (`DigestSets`), "" if there is none. *watchers* has the rules about the presence of each user with a verifier that
+    has any. Addresses are ``sip:user@domain``.
     """
 
     organisation: str
@@ -65,6 +67,8 @@ class UserDocument:
     gone: frozenset[str] = frozenset()
     aliases: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     watchers: Mapping[str, WatcherRules] = field(default_factory=dict, repr=False)
+    algorithms: Mapping[str, tuple[Algorithm, ...]] = field(default_factory=dict, repr=False)
+    names_key: str = field(default="", repr=False)
 
     @property
     def size(self) -> int:
@@ -91,9 +95,9 @@ class UserDocument:
         size = octets = 0
         for row in rows:
             names = (*self.aliases.get(row[0], ()), *self.watchers.get(row[0], ()))
-            needs = 1 + len(names)
+            needs = 1 + len(names) + (row[0] in self.algorithms)
             pool = row[1] if isinstance(row[1], str) else ""
-            length = sum(map(octets_in_json, (row[0], pool, *names)))
+            length = sum(map(octets_in_json, (row[0], pool, *names))) * (2 if row[0] in self.algorithms else 1)
             if part and (size + needs > most or octets + length > MOST_OCTETS):
                 yield part
                 part, size, octets = [], 0, 0
@@ -114,6 +118,7 @@ class UserDocument:
             backups={aor: self.backups[aor] for aor in values if aor in self.backups},
             aliases={aor: self.aliases[aor] for aor in values if aor in self.aliases},
             watchers={aor: self.watchers[aor] for aor in values if aor in self.watchers},
+            algorithms={aor: self.algorithms[aor] for aor in values if aor in self.algorithms},
         )
 
     def encode(self) -> bytes:
@@ -132,6 +137,8 @@ class UserDocument:
             "gone": sorted(map(_bare, self.gone)),
             "aliases": {_bare(aor): list(keys) for aor, keys in self.aliases.items()},
             "watchers": {_bare(aor): dict(rules) for aor, rules in self.watchers.items()},
+            "algorithms": {_bare(aor): [_KEYS[one] for one in found] for aor, found in self.algorithms.items()},
+            "names_key": self.names_key,
         }
         return json.dumps(document, separators=(",", ":")).encode()
 
@@ -171,6 +178,8 @@ class UserDocument:
             gone=frozenset(map(_full, document["gone"])),
             aliases=_aliases(document.get("aliases", {})),  # a release without aliases has no such member
             watchers=_watchers(document.get("watchers", {})),  # nor has one without these rules
+            algorithms=_algorithms(document.get("algorithms", {})),  # nor one without a key for names of nobody
+            names_key=_names_key(document.get("names_key", "")),
         )
         if not read.since < read.number or not read.part <= read.parts <= MOST_PARTS:
             raise ValueError("its numbers do not fit together")
@@ -211,6 +220,16 @@ def _watchers(given: Mapping[str, Mapping[str, str]]) -> dict[str, WatcherRules]
         _full(bare): {_text(watcher): known.get(_text(rule), Watching.BLOCK) for watcher, rule in rules.items()}
         for bare, rules in given.items()
     }
+
+
+def _algorithms(given: Mapping[str, Sequence[str]]) -> dict[str, tuple[Algorithm, ...]]:
+    return {_full(bare): tuple([one for one, key in _KEYS.items() if key in names]) for bare, names in given.items()}
+
+
+def _names_key(given: object) -> str:
+    if given != "" and not is_names_key(given):
+        raise ValueError("names_key is no key")
+    return str(given)
 
 
 def _row(verifier: Verifier) -> dict[str, str | int]:

@@ -9,13 +9,15 @@ from typing import Any, Final
 import sqlalchemy as sql
 
 from sipmesh.errors import OperatorError
+from sipmesh.routing.authentication.digest_sets import is_names_key
 from sipmesh.routing.events.watcher_rules import MOST_RULES, NO_RULES, WatcherRules
 from sipmesh.routing.identity.alias import alias_keys, folded
+from sipmesh.sip.digest import Algorithm
 from sipmesh.sip.tel import TelUri, is_tel
 from sipmesh.storage.alias_index import AliasIndex
 from sipmesh.storage.users.user import User
 from sipmesh.storage.users.user_document import octets_in_json
-from sipmesh.storage.users.user_tables import ALIASES, BACKUPS, COLUMN_OF, DISABLED, USERS
+from sipmesh.storage.users.user_tables import ALIASES, BACKUPS, COLUMN_OF, DISABLED, USERS, VERSION
 from sipmesh.topology.document.watching import Watching
 
 MOST_ALIASES: Final = 32
@@ -102,6 +104,17 @@ def backups_in(db: sql.Connection) -> dict[str, str]:
     return {row["pool"]: row["backup"] for row in rows_of(db, sql.select(BACKUPS))}
 
 
+def names_key_in(db: sql.Connection) -> str:
+    """Return the key of the organisation for names of nobody; "" if what is stored is none."""
+    found = db.execute(sql.select(VERSION.c.names_key)).scalar_one()
+    return found if is_names_key(found) else ""
+
+
+def algorithms_of(row: Mapping[str, Any]) -> tuple[Algorithm, ...]:
+    """Return the digest algorithms of the user of *row*, strongest first."""
+    return tuple([algorithm for algorithm, column in COLUMN_OF.items() if row[column]])
+
+
 def user_from(
     row: Mapping[str, Any],
     aliases: Iterable[str] = (),
@@ -109,8 +122,7 @@ def user_from(
     disabled: datetime | None = None,
 ) -> User:
     """Return the user of *row*, with what other tables have about this user."""
-    algorithms = tuple(algorithm for algorithm, column in COLUMN_OF.items() if row[column])
-    account = row["aor"], algorithms, row["generation"], row["created"], row["pool"]
+    account = row["aor"], algorithms_of(row), row["generation"], row["created"], row["pool"]
     return User(*account, tuple(aliases), watchers, disabled)
 
 

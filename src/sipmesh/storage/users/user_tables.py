@@ -71,11 +71,13 @@ USERS = sql.Table(
 )
 sql.Index("users_folded", sql.func.lower(USERS.c.aor))
 # One row. Each change updates it first, so that changes cannot overlap, and their numbers rise in the order of commits.
+# *names_key* is the key of the organisation for names of nobody (`DigestSets`), in hexadecimal.
 VERSION = sql.Table(
     "users_version",
     SCHEMA,
     sql.Column("id", sql.Integer, primary_key=True, autoincrement=False),
     sql.Column("version", sql.BigInteger, nullable=False),
+    sql.Column("names_key", sql.Text),
 )
 # The user of each change. The table only grows, by a few octets for each command of an operator.
 CHANGES = sql.Table(

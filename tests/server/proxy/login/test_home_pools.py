@@ -69,6 +69,32 @@ def test_unknown_user_has_no_home_pool(two_pools_model: Organisation) -> None:
     users.close()
 
 
+def test_name_of_nobody_is_challenged_as_a_user_by_the_key_of_the_organisation_or_of_the_pool(
+    two_pools_model: Organisation,
+) -> None:
+    """Front ends of both pools give the same, and real users have their own."""
+    asked: list[str] = []
+
+    def by_the_pool(aor: str) -> bytes:
+        asked.append(aor)
+        return bytes(8)
+
+    (one, users), (other, others) = homes(two_pools_model, FE1), homes(two_pools_model, FE3)
+    names = [ALICE, BOB, *(f"sip:nobody{number}@example.test" for number in range(20))]
+    kinds = [one.challenged_as(aor, by_the_pool) for aor in names]
+    assert kinds == [other.challenged_as(aor, by_the_pool) for aor in names]
+    assert [home for home, _ in kinds[:2]] == [POOL, POOL2]
+    assert {POOL, POOL2} <= {home for home, _ in kinds[2:]}
+    assert not asked
+    one.take_over(frozenset({POOL2}))
+    assert one.challenged_as(BOB, by_the_pool)[0] == POOL
+    users._known.names_key = ""
+    assert one.challenged_as(NOBODY, by_the_pool) == one.challenged_as("sip:x@example.test", by_the_pool)
+    assert asked == [NOBODY, "sip:x@example.test"]
+    users.close()
+    others.close()
+
+
 def test_user_without_a_home_pool_gets_the_default_of_the_topology(
     two_pools_model: Organisation, example_model: Organisation
 ) -> None:

@@ -107,10 +107,7 @@ class AccessProxy(Access):
     def pool_for(self, aor: str) -> str:
         """Give the front-end pool that challenges a name; "" for this one."""
         view = self._view
-        home = self._logins.homes.of(aor)
-        if home is None:
-            number = int.from_bytes(self._tokens.name_hash(f"home {aor}"), "big")
-            home = self._front_ends[number % len(self._front_ends)]
+        home, _ = self._logins.challenged_as(aor)
         return home if home != view.pool.name and home in self._front_ends else ""
 
     def carry(self, pending: PendingLogin, home: str) -> Answer | None:

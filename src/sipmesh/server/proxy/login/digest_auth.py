@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication.digest import Authentication, Challenge, Proved, authenticate
-from sipmesh.routing.authentication.digest_sets import NOBODY
+from sipmesh.routing.authentication.digest_sets import of_nobody
 from sipmesh.server.proxy.login.login_failures import (
     LONGEST_AGENT,
     LONGEST_USER,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from sipmesh.routing.authentication.backoff import LoginBackoff
     from sipmesh.routing.authentication.digest import MeansUs
+    from sipmesh.routing.authentication.digest_sets import Kind
     from sipmesh.routing.identity.tokens import Tokens
     from sipmesh.server.proxy.flow import ChallengedLogin, Flow
     from sipmesh.server.proxy.flow_table import FlowTable
@@ -85,6 +86,10 @@ class DigestAuth:
         """Whether a login of *aor* can be judged: the users are known, and this user is up to date."""
         return self.homes.knows(aor)
 
+    def challenged_as(self, aor: str) -> Kind:
+        """Return the pool that challenges *aor* and the algorithms that it offers, whether there is such a user or not."""
+        return self.homes.challenged_as(aor, self._tokens.name_hash)
+
     def check(self, flow: Flow, request: Request, aor: str, means_us: MeansUs) -> Authentication:
         """Check the credentials of *request*; a link on which *aor* is logged in is not challenged again (rule R10).
 
@@ -92,7 +97,7 @@ class DigestAuth:
         """
         entropy = self._entropy()
         verifier, link = self.homes.verifier(aor), flow.number
-        alike = NOBODY if verifier is not None else self.homes.alike(aor, self._tokens.name_hash(f"like {aor}"))
+        alike = of_nobody(self.challenged_as(aor)[1])
         at = self._loop.time()  # of this start, as the nonces are: the clock of the machine may be set
         result = authenticate(
             request,

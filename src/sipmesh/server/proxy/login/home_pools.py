@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sipmesh.routing.authentication.digest_sets import of_nobody
+from sipmesh.routing.authentication.digest_sets import name_hash
 from sipmesh.routing.events.watcher_rules import rule_for
 from sipmesh.routing.identity.alias import alias_keys
 from sipmesh.topology.document.watching import Watching
@@ -12,11 +12,11 @@ from sipmesh.topology.home_pools import home_by_default
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
+    from sipmesh.routing.authentication.digest_sets import Kind
     from sipmesh.routing.authentication.verifier import Verifier
     from sipmesh.server.proxy.login.user_stores import KnownUsers
-    from sipmesh.sip.digest import Algorithm
     from sipmesh.topology.view import ServerView
 
 
@@ -119,13 +119,17 @@ class HomePools:
         """Return the password verifier of *aor*, a user whom our pool serves; None for all others."""
         return self._users.verifier(aor) if self.of(aor) == self._here else None
 
-    def alike(self, aor: str, name_hash: bytes) -> Mapping[Algorithm, str]:
-        """Return the algorithms in a challenge to *aor* that cannot be answered here, with hashes of nobody.
+    def challenged_as(self, aor: str, hash_of: Callable[[str], bytes]) -> Kind:
+        """Return the pool that challenges *aor*, and the algorithms that it offers: for a name of nobody, those of some user.
 
-        Those of a user of another pool are the user's own, if they are known: the home pool offers the same.
+        Every front end of the organisation gives the same, and with the same work for each name. *hash_of* has the key of the
+        pool, for an organisation whose users come from a release without a key of the organisation.
         """
-        verifier = self._users.verifier(aor)
-        return of_nobody(verifier.ha1) if verifier is not None else self._users.alike(name_hash)
+        key = self._users.names_key
+        alike = self._users.alike(name_hash(key, aor) if key else hash_of(aor))
+        home, algorithms = self._users.kind(aor) or alike
+        home = home or self._default
+        return self._here if home in self._taken else home, algorithms
 
     def account_of(self, aor: str) -> int:
         """Return when the account of *aor* was created (`Verifier.created`); 0 if it is not known here."""

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import LocalError, OperatorError
-from sipmesh.routing.authentication.digest_sets import NOBODY
+from sipmesh.routing.authentication.digest_sets import KIND_OF_NOBODY
 from sipmesh.routing.events.watcher_rules import NO_RULES, WatcherRules
 from sipmesh.storage.location_service.locations import NOTHING_YET, StoredRows, StoreHealth
 from sipmesh.storage.location_service.sqlite_locations import SqliteLocations
@@ -20,8 +20,8 @@ from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
+    from sipmesh.routing.authentication.digest_sets import Kind
     from sipmesh.routing.authentication.verifier import Verifier
-    from sipmesh.sip.digest import Algorithm
     from sipmesh.storage.location_service.locations import Locations, StoreEvents, Write
     from sipmesh.storage.store_thread import Post
     from sipmesh.topology.document.storage.valkey_url import ValkeyUrl
@@ -34,8 +34,15 @@ class KnownUsers(Protocol):
     def verifier(self, aor: str) -> Verifier | None:
         """Return the password verifier of *aor*; None for an unknown user."""
 
-    def alike(self, name_hash: bytes) -> Mapping[Algorithm, str]:
-        """Return digest algorithms as some user has them, chosen by the keyed hash of an unknown name (`DigestSets`)."""
+    def kind(self, aor: str) -> Kind | None:
+        """Return the home pool and the algorithms of *aor*, as a challenge shows them; None for an unknown user."""
+
+    def alike(self, hashed: bytes) -> Kind:
+        """Return the kind of some user, chosen by the keyed hash of an unknown name (`DigestSets`)."""
+
+    @property
+    def names_key(self) -> str:
+        """The key of the organisation for that hash, in hexadecimal; "" if there is none."""
 
     def is_withheld(self, aor: str) -> bool:
         """Return whether *aor* may not log in yet: what is known of this user may be out of date."""
@@ -76,9 +83,18 @@ class NoUsers:
         """Return None: nobody can log in here."""
         return None
 
-    def alike(self, name_hash: bytes) -> Mapping[Algorithm, str]:
-        """Return the default ones: nobody can log in here."""
-        return NOBODY
+    def kind(self, aor: str) -> Kind | None:
+        """Return None: no user is known."""
+        return None
+
+    def alike(self, hashed: bytes) -> Kind:
+        """Return the default one: nobody can log in here."""
+        return KIND_OF_NOBODY
+
+    @property
+    def names_key(self) -> str:
+        """There is none: no user is known."""
+        return ""
 
     def is_withheld(self, aor: str) -> bool:
         """Return False: nobody can log in here."""
