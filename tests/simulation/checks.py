@@ -138,6 +138,10 @@ class Checks:
         devices = [other for other in self.world.phones if other.aor == transaction.request.ruri.aor]
         if any(other.up_at > transaction.sent_at or not other.registered_at for other in devices):
             return
+        if self.world.stored.have_waited(
+            transaction.request.ruri.aor, transaction.sent_at
+        ):  # a new one comes after them, if there is room
+            return
         if not any(status in {200, 202, 401, 407} for status, _ in transaction.finals):
             self.world.violated(
                 "a message in calm arrives", f"{transaction.mark} to {transaction.request.uri}: {transaction.finals}"
@@ -184,6 +188,7 @@ class Checks:
     def started(self, server: Server) -> None:
         """A server has started: with the version that it had, or a newer one."""
         self._follows(server)
+        self.world.leaders.started(server)
 
     def stopped(self, server: Server) -> None:
         """A server has stopped as it was told: nothing of it is left."""
@@ -203,7 +208,7 @@ class Checks:
             self._transactions_end(phone)
             self._ringing_stops(phone)
         for server, node in self.world.nodes():
-            if server.name in MANAGED:
+            if server.name in (*MANAGED, *MANAGERS):
                 self._follows(server)
             self._gone_are_gone(server, node)
             self._registrations_have_links(server, node)

@@ -36,6 +36,9 @@ MOST_STEP_S: Final = 200.0
 """How far a wall clock is set: less than what is left of a registration when it is refreshed."""
 
 
+TAKEN_OVER_S: Final = 8.0
+"""How long the leader of management hangs at least: another server leads meanwhile."""
+
 JUMP_S: Final = 7_200.0
 """How far a wall clock jumps, at most: further than registrations and nonces live."""
 
@@ -95,7 +98,7 @@ class FaultSettings:
 def plan(seed: int, begin: float, end: float, settings: FaultSettings) -> list[Fault]:
     """Draw the faults of a run between two loop times; all of them are over at *end*."""
     chance = random.Random(f"{seed} faults")
-    count = chance.randint(settings.most // 3, settings.most)
+    count = chance.randint(settings.most // 2, settings.most)
     found = [_draw(chance, chance.choice(settings.kinds), begin, end) for _ in range(count)]
     return sorted(found, key=lambda fault: fault.at)
 
@@ -126,6 +129,8 @@ def _draw(chance: random.Random, kind: str, begin: float, end: float) -> Fault:
     }
     if kind in of_kind:
         return Fault(kind, at, 0.0 if kind in OPERATIONS else lasts_s, chance.choice(of_kind[kind]), "", size)
+    if kind == "hang_leader":
+        lasts_s = min(end - at, TAKEN_OVER_S + 10.0 * size)
     if kind == "fill_disk" or (kind == "kill_at_write" and size < 0.8):
         server = chance.choice(MANAGED)
     return Fault(kind, at, lasts_s, server, "", size)
@@ -298,13 +303,26 @@ class Injector:
     # Start orders
 
     def _hang_leader(self, fault: Fault) -> Callable[[], None]:
-        """Stop the leader of management, and let a command wait there until it goes on: another server leads meanwhile."""
+        """Stop the leader of management in the middle of a command: another server leads before it goes on.
+
+        A user is changed meanwhile, so that both have something to sign.
+        """
         leader = self.world.leader
         name = leader[0].name if leader is not None else fault.one
-        self.world.hang(name)
-        if leader is not None and leader[0].service is not None:
+        process, slow_s = self.world.servers[name].process, 0.2 + fault.size
+        process.slow_s = slow_s
+        if leader is not None:
             self.world.operations.publish_on(leader[0])
-        return lambda: self.world.resume(name)
+        self.world.loop.call_later(4.0 * slow_s * self._chance.random(), self.world.hang, name)
+        if fault.lasts_s >= TAKEN_OVER_S:
+            user = self._chance.choice(list(USERS))
+            self.world.loop.call_later(fault.lasts_s - 0.3, self.world.operations.change_password, user)
+
+        def go_on() -> None:
+            process.slow_s = 0.0
+            self.world.resume(name)
+
+        return go_on
 
     def _outage(self, fault: Fault) -> Callable[[], None]:
         """Several servers end at once, in one of three ways, and are started again in any order."""

@@ -27,7 +27,7 @@ CRASHED: Final = "no exception reaches the loop"
 """What tells of a fault, but not of a promise that is broken."""
 
 PROFILES_OF: Final = {
-    "stored messages": ("calm", "stores", "usual"),
+    "stored messages": ("stores", "calm", "usual"),
     "management pool": ("pool", "restored", "usual"),
     "revocation": ("operators", "pool", "restored", "workers"),
     "workers": ("workers",),

@@ -171,7 +171,9 @@ def _join_pool(folders: Folders) -> None:
     FileGiver(leader).give(view(in_force, MGMT))
     leader.lease.release()
     leader.close()
-    shutil.copy(folders.example / "topology.yaml", folders.of(MGMT2) / "topology.yaml")
+    for name in ("topology.yaml", "partner/root.pem", "partner/issuing.pem"):  # as `sipmesh topology draft` does
+        if (folders.example / name).exists():
+            shutil.copy(folders.example / name, folders.of(MGMT2) / name)
     if not join_pool(folders.of(MGMT2), _shared(MGMT2)):
         raise AssertionError(f"{MGMT2} has no CA")
 

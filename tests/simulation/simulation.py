@@ -36,23 +36,24 @@ class Profile:
 
 PROFILES: Final[dict[str, Profile]] = {
     "usual": Profile(USUAL, (1,)),
-    "crashes": Profile(FaultSettings(16, ("publish", "power", "kill_at_write", "kill")), (2,)),
+    "crashes": Profile(FaultSettings(18, ("publish", "power", "kill_at_write", "kill")), (2,)),
     "clocks": Profile(FaultSettings(12, ("step_clock", "jump_clock", "drift", "hang")), (2,)),
-    "operators": Profile(FaultSettings(6, ("revoke", "remove_user", "change_password")), (1,)),
-    "calm": Profile(FaultSettings(2, ("publish", "change_password")), (1,)),
+    "operators": Profile(FaultSettings(8, ("revoke", "remove_user", "change_password", "publish")), (1,)),
+    "calm": Profile(FaultSettings(4, ("publish", "change_password")), (1,)),
     "pool": Profile(
         FaultSettings(14, ("hang_leader", "cut_database", "publish", "revoke", "outage", "older_state", "fill_disk")),
         (1,),
     ),
     "workers": Profile(
-        FaultSettings(12, ("kill_worker", "hang_worker", "revoke", "change_password", "publish", "reset", "restart")),
+        FaultSettings(14, ("kill_worker", "hang_worker", "revoke", "change_password", "publish", "reset", "restart")),
         (1,),
     ),
-    "restored": Profile(
-        FaultSettings(8, ("older_database", "publish", "revoke", "hang_leader", "reset", "change_password")), (1,)
-    ),
+    "restored": Profile(FaultSettings(10, ("older_database", "publish", "revoke", "reset", "kill_worker")), (1,)),
     "stores": Profile(
-        FaultSettings(10, ("database_down", "slow_store", "kill", "lock_store", "hang", "restart")), (1,)
+        FaultSettings(
+            12, ("database_down", "database_down", "cut_database", "slow_store", "kill", "lock_store", "hang")
+        ),
+        (1,),
     ),
 }
 """What the tests run: faults of all kinds, and some kinds of trouble by themselves; with few faults, more must hold at once."""

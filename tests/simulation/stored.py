@@ -30,7 +30,11 @@ COUNTED: Final = "SELECT aor, sender, count(*) FROM stored_messages WHERE expire
 
 @dataclass
 class Promise:
-    """A message for *target* that was answered with 202; *arrived* are the phones that got it, *answered* those that took it."""
+    """A message for *target* that was answered with 202.
+
+    *arrived* are the phones that got it, *answered* the times at which one took it. *copies*: it was sent again, and acknowledged
+    again before it was delivered.
+    """
 
     mark: str
     sender: str
@@ -41,6 +45,7 @@ class Promise:
     arrived: list[tuple[Phone, float]] = field(default_factory=list)
     answered: list[float] = field(default_factory=list)
     ignored: bool = False
+    copies: int = 0
 
 
 class StoredMessages:
@@ -65,7 +70,9 @@ class StoredMessages:
             now,
             inf if seconds is None else transaction.sent_at + seconds,
         )
-        if self.promises.setdefault(transaction.mark, promise) is not promise:
+        known = self.promises.setdefault(transaction.mark, promise)
+        if known is not promise:
+            known.copies += not known.arrived
             return
         for other, at, answered in self._early.pop(transaction.mark, ()):
             promise.arrived.append((other, at))
@@ -96,7 +103,7 @@ class StoredMessages:
     def ignores(self, mark: str, chance: float) -> bool:
         """Tell whether a phone does not answer a stored message: it does so once, and not in calm."""
         promise = self.promises.get(mark)
-        if promise is None or promise.ignored or chance > 0.15 or self.world.traffic.calm or self.world.is_settling:
+        if promise is None or promise.ignored or chance > 0.08 or self.world.traffic.calm or self.world.is_settling:
             return False
         promise.ignored = True
         self._ignored_at[promise.target] = self.world.loop.now
@@ -115,7 +122,7 @@ class StoredMessages:
 
     def _once(self, phone: Phone, promise: Promise) -> None:
         """A message that a phone has taken comes no second time, unless the answer may have been lost."""
-        if not promise.answered or promise.ignored or promise.mark in self.repeated:
+        if not promise.answered or promise.ignored or (promise.mark in self.repeated and not promise.copies):
             return
         first = promise.arrived[0][1]
         left = any(other.up_at > at or not other.up for other, at in promise.arrived)
@@ -126,10 +133,15 @@ class StoredMessages:
     def _in_time(self, promise: Promise) -> None:
         """A message that has expired is not delivered."""
         now = self.world.loop.now
-        waits = now - self._ignored_at.get(promise.target, -inf) < 2 * ANSWER_S
+        waits = now - self._ignored_at.get(promise.target, -inf) < ANSWER_S + SLACK_S
         calm = self.world.troubled_at(REPEATS) < promise.expires_at - ANSWER_S
         if now > promise.expires_at + SLACK_S and calm and not waits and not promise.arrived:
             self.world.violated("no message after its Expires", f"{promise.mark} at {now - promise.expires_at:.1f} s")
+
+    def have_waited(self, aor: str, since: float) -> bool:
+        """Tell whether messages for *aor* were acknowledged that no phone had taken at the time *since*."""
+        of_user = [promise for promise in self.promises.values() if promise.target == aor]
+        return any(not promise.answered or promise.answered[0] >= since for promise in of_user)
 
     def _counts(self, promise: Promise) -> bool:
         """Tell whether a promise holds now: it has not expired, and its user was not removed meanwhile."""

@@ -33,7 +33,7 @@ class Traffic:
             self._register_anew,
             self._reconnect,
             self._leave,
-            self._say_again,
+            *([self._say_again] * 2),
             *([self._write_to_somebody_away] * 4),
         )
 
@@ -112,7 +112,7 @@ class Traffic:
         if not target or (phone.aor.endswith(f"@{SPOKEN_FOR}") and target.endswith(PARTNER)):
             return
         for _ in range(1 + int(4 * draw)):
-            expires = (("expires", str(3 + int(20 * draw))),) if self._chance.random() < 0.2 else ()
+            expires = (("expires", str(3 + int(20 * draw))),) if self._chance.random() < 0.35 else ()
             phone.request("MESSAGE", target, headers=expires)
 
     def _say_again(self, phone: Phone, _target: str, _draw: float) -> None:

@@ -236,6 +236,10 @@ class World:
         """Note that a fault of *kind* is at work now."""
         self._troubled_at[kind] = self.loop.now
 
+    def has_happened(self, kind: str) -> bool:
+        """Tell whether there was a fault of *kind*."""
+        return kind in self._troubled_at
+
     def troubled_at(self, kinds: frozenset[str] | None = None) -> float:
         """Return the loop time at which a fault of one of *kinds*, or of any kind, was at work last; before all time if never."""
         return max((at for kind, at in self._troubled_at.items() if kinds is None or kind in kinds), default=-1e9)

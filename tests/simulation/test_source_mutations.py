@@ -1,0 +1,28 @@
+"""Wrong edits of the source break a promise in the first seeds; `python -m simulation.measure` tries all of them for longer."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulation.measure import CRASHED, find
+from simulation.organisations import Folders
+from simulation.source_mutations import SOURCE_MUTATIONS
+
+FOUND = (
+    "newest-message-first",
+    "delivery-lease-is-no-lease",
+    "unanswered-message-is-removed",
+    "copies-are-stored-twice",
+    "one-more-than-the-limit",
+    "two-leaders-of-one-number",
+)
+"""What the first seeds of its area find, one after the other."""
+
+SECONDS = 60.0
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", FOUND)
+def test_a_wrong_edit_of_the_source_is_found(folders: Folders, name: str) -> None:
+    """A mere exception would not show that a promise is worth anything."""
+    assert find(folders, SOURCE_MUTATIONS[name], SECONDS).rule not in {"", CRASHED}
