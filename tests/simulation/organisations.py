@@ -171,7 +171,7 @@ def _join_pool(folders: Folders) -> None:
     FileGiver(leader).give(view(in_force, MGMT))
     leader.lease.release()
     leader.close()
-    for name in ("topology.yaml", "partner/root.pem", "partner/issuing.pem"):  # as `sipmesh topology draft` does
+    for name in ("topology.yaml", "partners/root.pem", "partners/issuing.pem"):  # as `sipmesh topology draft` does
         if (folders.example / name).exists():
             shutil.copy(folders.example / name, folders.of(MGMT2) / name)
     if not join_pool(folders.of(MGMT2), _shared(MGMT2)):
