@@ -244,7 +244,7 @@ def _machine_of_users(folder: Path) -> StoredUsers:
 @pytest.mark.parametrize(("setting", "lost"), [("FULL", False), ("NORMAL", True), ("OFF", True)])
 def test_a_commit_is_durable_if_the_database_syncs_it(tmp_path: Path, setting: str, *, lost: bool) -> None:
     """SQLite syncs a commit in WAL mode with FULL only, which is what the product sets."""
-    table = sql.Table("facts", sql.MetaData(), sql.Column("fact", sql.Text))
+    table = sql.Table("things_schema", sql.MetaData(), sql.Column("fact", sql.Text))  # the name of a table of ours
 
     def act(folder: Path) -> None:
         database = Database(folder / "x.db", "things")
