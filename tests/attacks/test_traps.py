@@ -496,14 +496,14 @@ def test_t16_no_setting_and_no_option_does_either() -> None:
 def test_t16_nothing_is_taken_from_the_environment() -> None:
     """But where the passphrase of our own keys lies, and our password for the store of registrations: they let nobody in.
 
-    The demo and a supervisor hand their environment to the processes that they start.
+    The demo and a supervisor hand their environment to the processes that they start, and systemd names its socket there.
     """
     found = {
         path.relative_to(SOURCES).as_posix() for path in SOURCES.rglob("*.py") if ENVIRONMENT.search(path.read_text())
     }
     assert found == {
         *("pki/keys/passphrase.py", "storage/location_service/valkey/settings.py"),
-        *("demo/forkserver.py", "server/workers/worker_process.py"),
+        *("demo/forkserver.py", "server/workers/worker_process.py", "server/process/service_manager.py"),
     }
     read = re.findall(
         r"^\w*(?:VARIABLE|DIRECTORY): Final = \"(.+)\"$", (SOURCES / "pki/keys/passphrase.py").read_text(), re.MULTILINE

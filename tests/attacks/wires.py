@@ -89,6 +89,7 @@ class Wire:
     """One end of a link, as a server sees it."""
 
     is_here = True
+    is_control = False
     _numbers = itertools.count(1)
 
     def __init__(

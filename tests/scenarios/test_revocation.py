@@ -371,7 +371,7 @@ async def test_call_over_a_link_that_was_closed_goes_on_over_a_new_one_under_the
 @on_loop
 async def test_call_with_a_partner_goes_on_over_its_other_server(federation: Network) -> None:
     """Both of the partner's servers prove its name; the one through which the call came is revoked."""
-    partner = federation.organisations[1]
+    example, partner = federation.organisations
     federation.starts = (FE1, EDGE)
     stolen, good = credentials_of(partner, PARTNER_EDGE), another(partner, PARTNER_EDGE)
     async with federation:
@@ -388,7 +388,8 @@ async def test_call_with_a_partner_goes_on_over_its_other_server(federation: Net
             await alice.reply(rung, 200)
             assert (await first.final(method="INVITE")).status == 200
             revoke(partner, leaf_of(stolen))
-            [_] = federation.nodes[EDGE].revocation.accept_crls({partner.folder / "ca" / "issuing.crl"})
+            changed = {example.folder / name for name in example.load().topology.federation.partners[0].crls}
+            [_] = federation.nodes[EDGE].revocation.accept_crls(changed)
             await first.hung_up()
             await alice.send(inside_of(Dialog.of_callee(rung, alice.tag), alice, "BYE"))
             await second.reply(await second.request_in("BYE"), 200)

@@ -162,8 +162,8 @@ SOURCE_MUTATIONS: Final[dict[str, SourceMutation]] = {
         "revocation",
         "an older CRL replaces a newer one",
         "server/replication/crl_store.py",
-        "    return _is_newer(new, old)\n\n\ndef _readable",
-        "    return True\n\n\ndef _readable",
+        "    return _is_newer(new, old)\n\n\ndef _is_valid",
+        "    return True\n\n\ndef _is_valid",
     ),
     "new-version-forgets-revocations": SourceMutation(
         "revocation",

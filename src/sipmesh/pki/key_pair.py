@@ -27,9 +27,13 @@ def write_pair(certificate: Path, chain: bytes, key_file: Path, key: bytes) -> N
 def must_be_a_pair(certificate: Path, key_file: Path) -> None:
     """Raise `OperatorError` if *key_file* has anything but the key of the certificate that is replaced with it.
 
-    A key of something else, such as that of a CA, would be lost. `write_pair` may have ended between the two files.
+    A key of something else, such as that of a CA, would be lost. `write_pair` may have ended between the two files. Raises the
+    error of a key that cannot be read, such as one whose passphrase is missing.
     """
-    if not key_file.exists() or False in {differ(certificate, key_file), differ(files.beside(certificate), key_file)}:
+    if not key_file.exists():
+        return
+    files.open_key(key_file, files.read_private(key_file))
+    if False in {differ(certificate, key_file), differ(files.beside(certificate), key_file)}:
         return
     reason = f"is not the key of the certificate in {certificate}, and only that key is replaced"
     remedy = f"name the file of its own key in the topology; or remove {key_file}, if nothing needs this key"

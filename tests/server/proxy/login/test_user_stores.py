@@ -17,11 +17,13 @@ from sipmesh.trust.role import Role
 from support.network import EDGE, FE1, Network
 from support.running import on_loop
 
+STORES = ("people.db", "phones.db")
+
 
 def seen_from(network: Network, server: str) -> ServerView:
-    """Return the view of *server*, with users and bindings in another folder."""
+    """Return the view of *server*, with users and bindings in other files."""
     organisation = network.of(server)
-    organisation.document["storage"] = {"users": "sqlite:///away/users.db", "bindings": "away/bindings.db"}
+    organisation.document["storage"] = {"users": "sqlite:///state/people.db", "bindings": "state/phones.db"}
     organisation.write()
     return view(organisation.load(), server)
 
@@ -46,17 +48,17 @@ def test_edge_opens_neither_and_leaves_no_file(federation: Network) -> None:
     assert users.verifier("sip:alice@example.test") is None
     assert users.unknown(frozenset({"sip:alice@example.test"})) == {"sip:alice@example.test"}
     assert locations.versions[locations.slot("sip:alice@example.test")] == NOTHING_YET
-    assert not (seen.loaded.folder / "away").exists()
+    assert not [name for name in STORES if (seen.loaded.folder / "state" / name).exists()]
 
 
 def test_stores_that_cannot_be_used_stop_a_front_end_only(federation: Network) -> None:
     seen = seen_from(federation, FE1)
-    (seen.loaded.folder / "away").mkdir()
-    for name, open_it in (("users.db", open_users), ("bindings.db", lambda one: opened(one)[1])):
-        (seen.loaded.folder / "away" / name).mkdir()
+    (seen.loaded.folder / "state").mkdir(exist_ok=True)
+    for name, open_it in zip(STORES, (open_users, lambda one: opened(one)[1]), strict=True):
+        (seen.loaded.folder / "state" / name).mkdir()
         with pytest.raises(OperatorError):
             open_it(seen)
-        (seen.loaded.folder / "away" / name).rmdir()
+        (seen.loaded.folder / "state" / name).rmdir()
     assert isinstance(opened(seen_from(federation, EDGE))[0], NoUsers)
 
 
@@ -94,5 +96,5 @@ def test_front_end_of_a_managed_network_has_replicated_users_and_no_database(fed
     users, locations = opened(seen)
     assert isinstance(users, ReplicatedUsers)
     assert users.verifier("sip:alice@example.test") is None
-    assert not (seen.loaded.folder / "away" / "users.db").exists()
+    assert not (seen.loaded.folder / "state" / "people.db").exists()
     locations.close()

@@ -104,6 +104,11 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
     (SAME, ("edge: sip.partner.test", "edge: sip2.partner.test"), [("federation.partners.edge", OFFICER)]),
     (
         SAME,
+        ("anchors: [partners/b/root.pem]", "anchors: [partners/b/root.pem, partners/b/next.pem]"),
+        [("federation.partners.anchors", OFFICER)] * 2,
+    ),
+    (
+        SAME,
         ("[other.test, second.test]", "[other.test, third.test, second.test]"),
         [("federation.partners.domains", OFFICER)],
     ),
