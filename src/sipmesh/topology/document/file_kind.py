@@ -112,16 +112,17 @@ class NamePlace:
         return "is an absolute path into the organisation's folder" if inside else ""
 
     def _of_another(self, path: PurePosixPath, server: str) -> str:
-        """Say whose file a path in ``servers/`` is, if it is of another server, or the key that signs versions."""
+        """Say whose file a path in ``servers/`` is, if it is of another server, or the key that signs versions.
+
+        That key stays where it is after its management server has left the topology.
+        """
         if path.parts[0] != SERVERS:
             return ""
-        owners = [name for name in self.servers if path.name.lower().startswith(f"{name}.")]
-        owner = max(owners, key=len, default="")
+        name = path.name.lower()
+        owner = max((one for one in self.servers if name.startswith(f"{one}.")), key=len, default="")
         if owner and owner != server:
             return f"is a file of {owner}"
-        if owner and path.name.lower().startswith(f"{owner}.signer."):
-            return f"is what {owner} signs versions with"
-        return ""
+        return "is what a management server signs versions with" if ".signer." in name else ""
 
     def remedy(self, name: str, kind: FileKind, server: str = "") -> str:
         """Say where such a file lives, with the command that moves it there if it may be moved."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,7 @@ OF_NO_KEY = (
     "topology.yaml",
     "servers/fe2.example.test.key",
     "servers/fe1.example.test.signer.key",
+    "servers/old.example.test.signer.key",
     "servers/fe1.example.test.held",
     "servers",
     "../ca/issuing.key",
@@ -128,6 +130,16 @@ def test_link_to_a_file_outside_of_the_organisation_is_accepted(
     old, new = SPOILS["password_file"]
     place.spoil((old, new % "secrets/valkey"))
     assert place.load()
+
+
+@pytest.mark.parametrize("key", ["anchors", "crls"])
+def test_file_in_another_place_is_not_opened(place: Place, tmp_path: Path, key: str) -> None:
+    """It may be a pipe that nobody writes to. A draft can come from a file that was imported, and management compares it."""
+    pipe = tmp_path / "pipe.pem"
+    os.mkfifo(pipe)
+    old, new = SPOILS[key]
+    place.spoil((old, new % pipe))
+    assert "is an absolute path" in place.problem().reason
 
 
 def test_absolute_name_into_the_folder_is_refused(place: Place, tmp_path: Path) -> None:
