@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,8 @@ def test_edge_opens_neither_and_leaves_no_file(federation: Network) -> None:
 def test_stores_that_cannot_be_used_stop_a_front_end_only(federation: Network) -> None:
     seen = seen_from(federation, FE1)
     (seen.loaded.folder / "state").mkdir(exist_ok=True)
-    for name, open_it in zip(STORES, (open_users, lambda one: opened(one)[1]), strict=True):
+    opens: tuple[Callable[[ServerView], object], ...] = (open_users, lambda one: opened(one)[1])
+    for name, open_it in zip(STORES, opens, strict=True):
         (seen.loaded.folder / "state" / name).mkdir()
         with pytest.raises(OperatorError):
             open_it(seen)
