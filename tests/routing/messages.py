@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sipmesh.routing.identity.dialog import Behind, Inside, Peers
-from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, owner_hash
+from sipmesh.routing.identity.dialog_token import NOBODY_YET, Begun, FlowSide, Side, owner_hash
 from sipmesh.routing.identity.home_rule import HomeRule
 from sipmesh.routing.identity.route_set import Names
 from sipmesh.routing.identity.sender import ClientSender, ServerSender, named_side
@@ -67,9 +67,12 @@ def begun(caller: str = ALICE, callee: str = BOB, target: str = "192.0.2.1") -> 
     return TOKENS.begun("call-1", "1", caller, callee, target).answered_by(TOKENS.tag_hash("2"))
 
 
-def token(a: Side, b: Side, caller: str = ALICE, callee: str = BOB, target: str = "192.0.2.1") -> str:
-    """Write the token of the dialog of `request`."""
-    return TOKENS.dialog(a, b, begun(caller, callee, target))
+def token(
+    a: Side, b: Side, caller: str = ALICE, callee: str = BOB, target: str = "192.0.2.1", *, for_callee: bool = False
+) -> str:
+    """Write the token of the dialog of `request`: that of the initiator, or the one that the callee gets."""
+    start = begun(caller, callee, target)
+    return TOKENS.dialog(a, b, start.answered_by(NOBODY_YET) if for_callee else start)
 
 
 def asserting(*uris: str) -> list[tuple[str, str]]:

@@ -91,13 +91,13 @@ def test_dialog_token_routes_its_two_sides_only(sender: Sender, other: Side | No
         (ALICES, (ALICE_SIDE, POOL_SIDE), True, True),
         (ALICES, (ALICE_SIDE, BOB_SIDE), True, False),
         (MATE, (ALICE_SIDE, POOL_SIDE), False, False),
-        (FROM_EDGE, (EDGE_SIDE, POOL_SIDE), True, False),
+        (FROM_EDGE, (EDGE_SIDE, POOL_SIDE), True, True),
     ],
 )
-def test_only_a_user_has_to_go_on_by_the_recorded_entry(
+def test_whoever_sends_has_to_go_on_to_a_pool_by_the_recorded_entry(
     sender: Sender, sides: tuple[Side, Side], *, from_a: bool, is_refused: bool
 ) -> None:
-    """Between two servers, the server of the sender has checked it."""
+    """The pool behind us takes us for one side: it does not know who of those behind us is in which dialog."""
     here = between(*sides, from_a=from_a)
     other = other_side(here, sender)
     assert other is not None

@@ -43,6 +43,7 @@ from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 
 DIALOG = token(POOL_SIDE, PARTNER_SIDE, callee=CAROL)
+FOR_CAROL = token(POOL_SIDE, PARTNER_SIDE, callee=CAROL, for_callee=True)
 DORA = "sip:dora@other.test"
 
 
@@ -54,7 +55,8 @@ def decided(asked: Request, sender: Sender) -> Outcome:
 def inside(sender: Sender, *headers: tuple[str, str], method: str = "BYE", who: str = ALICE) -> Outcome:
     """Decide on a request inside a dialog that alice began with carol, who is a partner's; *who* is its From."""
     tags = {"tag": "1", "to_tag": "2", "to": CAROL} if sender is MATE else {"tag": "2", "to_tag": "1", "to": ALICE}
-    return decided(request(method, CONTACT, *headers, sender=who, routes=[route(DIALOG, EDGE)] * 2, **tags), sender)
+    ours = route(DIALOG if sender is MATE else FOR_CAROL, EDGE)
+    return decided(request(method, CONTACT, *headers, sender=who, routes=[ours] * 2, **tags), sender)
 
 
 def refusal(outcome: Outcome) -> tuple[int, Code | None]:

@@ -430,7 +430,7 @@ def test_inside_a_dialog_an_application_is_asked_for_by_its_own_callers_and_call
     """It is the other side, or it began the dialog and its Contact says so."""
     called = request("INFO", f"sip:quiz@{BOT}", to_tag="2", routes=[route(token(ALICE_SIDE, BOT_SIDE))])
     assert servers(decided(called, ALICES)) == {BOT}
-    began = route(token(BOT_SIDE, EDGE_SIDE, callee=CAROL, caller=DESK, target=BOT))
+    began = route(token(BOT_SIDE, EDGE_SIDE, callee=CAROL, caller=DESK, target=BOT, for_callee=True))
     back = request("INFO", f"sip:quiz@{BOT}", sender=CAROL, to=DESK, tag="2", to_tag="1", routes=[began])
     assert servers(decided(back, FROM_EDGE)) == {BOT}
 

@@ -1,8 +1,8 @@
 """Route a request inside a dialog to the other side, by the token in our Record-Route only.
 
 A token is valid in one dialog only (`RouteSet.bind`). This module checks that the sender is one side of that dialog, and that
-From and To are the names of both sides. A request of a user to another pool must go on by the entry that was record-routed in
-this dialog. The Request-URI must be allowed outside dialogs, or be the remote target of the other side.
+From and To are the names of both sides. A request to another pool must go on by the entry that was record-routed in this
+dialog. The Request-URI must be allowed outside dialogs, or be the remote target of the other side.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.dialog_token import FlowSide, PeerSide, Side, owner_hash
 from sipmesh.routing.identity.privacy import hides_user, leads_to_hidden_user
 from sipmesh.routing.identity.route_set import RouteSet
-from sipmesh.routing.identity.sender import ClientSender, Sender
+from sipmesh.routing.identity.sender import Sender
 from sipmesh.routing.outcome import Answer, Drop, Forward
 from sipmesh.routing.target import AnotherNotifier, FlowTarget, Found, ServerTarget
 from sipmesh.sip.fields import NameAddr
@@ -117,8 +117,8 @@ def refused_inside(
         return Answer(
             404, code=Code.NO_ROUTE, why="the other side hides, and the Request-URI is not its hidden Contact"
         )
-    if route_set.is_diverted and isinstance(other, PeerSide) and isinstance(sender, ClientSender):
-        # the next pool takes this one for one side: only we know that another user of ours began that dialog
+    if route_set.is_diverted and isinstance(other, PeerSide):
+        # the next pool takes this one for one side: only we know which user, partner or application of ours is in which dialog
         why = "its Route does not go on by the entry next to ours in the Record-Route of this dialog"
         return Answer(403, code=Code.NO_ROUTE, why=why)
     refused = refused_target(request.ruri, route_set, other, known)
