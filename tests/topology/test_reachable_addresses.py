@@ -31,6 +31,7 @@ from sipmesh.topology.reachable_addresses import METADATA, ReachableAddresses, i
         ("10.0.0.1", False),
         ("192.168.1.1", False),
         ("fd00::1", False),
+        ("fec0::1", False),
         ("64:ff9b:1::a00:1", True),  # RFC 8215
         *((address, True) for address in sorted(map(str, METADATA))),
     ],
@@ -61,7 +62,7 @@ def nowhere(_address: str) -> bool:
     return False
 
 
-PRIVATE = ["10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1", "fd00::1", "::ffff:10.1.2.3"]
+PRIVATE = ["10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1", "fd00::1", "fec0::1", "feff::1", "::ffff:10.1.2.3"]
 
 
 @pytest.mark.parametrize("address", PRIVATE)
@@ -75,7 +76,7 @@ def test_names_of_others_lead_to_private_networks_only_if_the_topology_names_the
     assert named.refused("partner.test", address, nowhere) == ""
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1", "64:ff9b::808:808"])
+@pytest.mark.parametrize("address", ["8.8.8.8", "168.63.129.17", "2606:4700::1", "64:ff9b::808:808"])
 def test_names_of_others_lead_to_public_addresses_but_not_to_our_own(address: str) -> None:
     reachable = ReachableAddresses(ours=frozenset({ip_address("8.8.4.4")}), hosts=frozenset({"pki.example.test"}))
     assert reachable.refused("partner.test", address, nowhere) == ""

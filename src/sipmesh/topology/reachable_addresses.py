@@ -24,8 +24,11 @@ _TRANSLATED: Final = IPv6Network("64:ff9b::/96")
 
 _LOWEST_32: Final = (1 << 32) - 1
 _THIS_NETWORK: Final = IPv4Network("0.0.0.0/8")
-METADATA: Final = frozenset(map(ip_address, ("fd00:ec2::254", "100.100.100.200", "192.0.0.192")))
+METADATA: Final = frozenset(map(ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")))
 """Where clouds give a machine its credentials, if not at a link-local address."""
+
+_SITE_LOCAL: Final = IPv6Network("fec0::/10")
+"""Private addresses before RFC 4193. They are deprecated (RFC 3879), and networks still use them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class ReachableAddresses:
             return ""
         if found in self.ours or is_special(address) or is_here(address):
             return f"{address}, on this machine, its link or one of our servers"
-        if host in self.hosts or found.is_global:
+        if host in self.hosts or (found.is_global and found not in _SITE_LOCAL):
             return ""
         return f"{address}, in a private network"
 
