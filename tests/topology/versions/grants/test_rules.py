@@ -269,10 +269,22 @@ def test_each_change_that_gives_more_is_a_grant_with_its_role(
 
 
 def test_each_rule_is_tried() -> None:
-    """One way only: `discovery` has one value, and the tests below have what takes more than one change."""
+    """One way only: `discovery` has one value, and the tests beside this one have what takes more than one change."""
     tried = {key for _old, _new, keys in GIVEN for key, _role in keys}
     ruled = {key for key, each in RULES.items() if any(isinstance(rule, Rule) for rule in each)}
-    assert ruled - tried == {"federation.discovery", "approvals"}
+    assert ruled - tried == {"federation.discovery", "approvals", "console"}
+
+
+BOSS = ADA.replace("operator", "security-officer")
+
+
+@pytest.mark.parametrize(
+    "after", [console(), console(f", operators: [{ADA}]"), SAME], ids=["gone", "lower", "no-console"]
+)
+def test_an_operator_cannot_remove_a_security_officer(after: tuple[str, str]) -> None:
+    """Nobody would be left who may take it back."""
+    new = found(changed(console(f", operators: [{BOSS}]")), changed(after))
+    assert [role for _key, role in new] == [OFFICER]
 
 
 TAKEN: list[tuple[tuple[str, str], tuple[str, str]]] = [

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.topology.document.media_policy import MediaPolicy, is_weaker
+from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.topology.document.watching import Watching
 from sipmesh.topology.versions.grants.key_changes import KeyChange, ServerPlace, renamed_from
 from sipmesh.trust.formatting import tell_list
 from sipmesh.trust.role import ClientUsage, Role
 
 if TYPE_CHECKING:
+    from sipmesh.topology.document.parts.console import Console, ConsoleOperator
     from sipmesh.topology.document.parts.media import Media
     from sipmesh.topology.document.parts.pool import Pool
     from sipmesh.topology.versions.grants.rule import Finds
@@ -128,6 +130,24 @@ def more_for_operator(change: KeyChange) -> Iterable[str]:
     if new is None or (old is not None and old.role.may(new.role)):
         return ()
     return (f"{new.name} gets the role {new.role}",)
+
+
+def officer_fewer(change: KeyChange) -> Iterable[str]:
+    """Find a security officer who is none any more."""
+    old, new = change.old, change.new
+    if _is_officer(old) and not _is_officer(new):
+        yield old.name
+
+
+def officers_without_console(change: KeyChange) -> Iterable[str]:
+    """Find the security officers of a console that is removed."""
+    old: Console | None = change.old
+    if old is not None and change.new is None:
+        yield from [operator.name for operator in old.operators if _is_officer(operator)]
+
+
+def _is_officer(operator: ConsoleOperator | None) -> bool:
+    return operator is not None and operator.role is ConsoleRole.SECURITY_OFFICER
 
 
 def new_pool(*roles: Role) -> Finds:

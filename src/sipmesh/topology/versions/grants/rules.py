@@ -20,6 +20,8 @@ from sipmesh.topology.versions.grants.comparisons import (
     more_for_operator,
     more_usages,
     new_origins,
+    officer_fewer,
+    officers_without_console,
     removed,
     weaker_identity,
     weaker_media,
@@ -268,11 +270,28 @@ _OF_SERVICES: Final[Rules] = {
 }
 
 _OF_OPERATORS: Final[Rules] = {
-    "console": (NoGrant("its keys have rules; without it there is no access"),),
+    "console": (
+        Rule(
+            Gain.DECIDE,
+            "removed, with a security officer",
+            "who publishes without that officer",
+            "{value} is no security officer any more: there is no console",
+            officers_without_console,
+        ),
+    ),
     "console.listen": (
         Rule(Gain.DECIDE, "any change", "who reaches it", "the console listens on {value}", any_change),
     ),
-    OPERATORS: (Rule(Gain.DECIDE, "a new operator, or a higher role", "that operator", "{value}", more_for_operator),),
+    OPERATORS: (
+        Rule(Gain.DECIDE, "a new operator, or a higher role", "that operator", "{value}", more_for_operator),
+        Rule(
+            Gain.DECIDE,
+            "a security officer less",
+            "who publishes without that officer",
+            "{value} is no security officer any more",
+            officer_fewer,
+        ),
+    ),
     "console.operators.name": (NoGrant("another name is another operator"),),
     "console.operators.role": (NoGrant("the rule of the operator says so"),),
     "console.operators.token_sha256": (
