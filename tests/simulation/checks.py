@@ -14,6 +14,7 @@ from sipmesh.server.proxy.registrar.binding_lookups import LOOKUP_S, MOST_READS
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.text_cache import short_key
 from sipmesh.transport.link.state import LinkState
+from support.network import BOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,6 +37,9 @@ FOLLOWED_S: Final = 40.0
 """Within this time after the last fault, every server has the newest version: links are dialled again every 5 s."""
 
 STOPS_RINGING_S: Final = 8.0
+
+SILENT_S: Final = 15.0
+"""Within this time a server has closed a link whose peer cannot be heard."""
 
 LEASE_BACK_S: Final = 6.0
 """Within this time after a server has hung, it has renewed its lease, and stored its registrations again."""
@@ -61,6 +65,7 @@ class Checks:
         self.world = world
         self.injected: dict[str, Injected] = {}
         self.calls: dict[str, float] = {}
+        self._cut_since: dict[tuple[str, str], float] = {}
 
     def _calm_s(self, kinds: frozenset[str] | None = None) -> float:
         """Return the seconds without a fault of one of *kinds*, or of any kind."""
@@ -172,6 +177,10 @@ class Checks:
     def registered(self, phone: Phone) -> None:
         """A phone has read the 200 to its REGISTER: the registration is visible at once."""
         self._visible(phone)
+        operations, now = self.world.operations, self.world.loop.now
+        changed_at = operations.locked_out.get(phone.aor, operations.removed.get(phone.aor, now))
+        if min(now - changed_at, self._calm_s(DELAY_DOCUMENTS)) > PROMISE_S and not phone.chain:
+            self.world.violated("no old password is accepted", f"{phone.name} on {phone.server}")
 
     # Servers
 
@@ -189,6 +198,8 @@ class Checks:
         """A server has started: with the version that it had, or a newer one."""
         self._follows(server)
         self.world.leaders.started(server)
+        if server.node is not None:
+            self.world.documents.started(server, server.node)
 
     def stopped(self, server: Server) -> None:
         """A server has stopped as it was told: nothing of it is left."""
@@ -207,7 +218,10 @@ class Checks:
             self._visible(phone)
             self._transactions_end(phone)
             self._ringing_stops(phone)
+        cut, now = self.world.network.cut, self.world.loop.now
+        self._cut_since = {way: self._cut_since.get(way, now) for way in cut}
         for server, node in self.world.nodes():
+            self._silent_links_close(server, node)
             if server.name in (*MANAGED, *MANAGERS):
                 self._follows(server)
             self._gone_are_gone(server, node)
@@ -215,6 +229,7 @@ class Checks:
         self._versions_stay()
         self.world.stored.each_second()
         self.world.leaders.each_second()
+        self.world.documents.each_second()
 
     def _note_trouble(self, phone: Phone) -> None:
         network, server = self.world.network, phone.server
@@ -290,6 +305,10 @@ class Checks:
             if transaction.method != "INVITE" and self.world.troubled_at(DELAY_ANSWERS) >= transaction.sent_at:
                 continue
             began = transaction.cancelled_at if transaction.method == "INVITE" else transaction.sent_at
+            if not began and not transaction.ringing and self.world.troubled_at(DELAY_ANSWERS) < transaction.sent_at:
+                began = (
+                    transaction.sent_at
+                )  # nobody has cancelled it, and it does not ring: its branches have timed out
             if began and now - max(began, phone.troubled_at) > FINAL_S + SLACK_S:
                 self.world.violated("each transaction ends", f"{transaction.method} {transaction.mark} of {phone.name}")
                 del phone.pending[key]
@@ -314,6 +333,18 @@ class Checks:
                     "a CANCEL arrives", f"{phone.name} rings, and {injected.transaction.mark} has ended"
                 )
 
+    # Links
+
+    def _silent_links_close(self, server: Server, node: RunningServer) -> None:
+        """A link between servers ends if nothing comes from its peer."""
+        before = self.world.loop.now - SILENT_S
+        silent = {one for (one, other), since in self._cut_since.items() if other == server.name and since < before}
+        if not silent or server.process.hung_until > before:
+            return
+        for link in _up(node):
+            if link.is_here and link.peer_name in silent and link.opened_at < before:
+                self.world.violated("a silent link is closed", f"{link!r} on {server.name}")
+
     # Versions
 
     def _follows(self, server: Server) -> None:
@@ -326,9 +357,10 @@ class Checks:
 
     def _versions_stay(self) -> None:
         """A version that was acknowledged is in the history, and in time it is in force everywhere."""
-        controller, acknowledged = self.world.management, self.world.operations.acknowledged
-        if controller is None or not acknowledged:
-            return
+        leader, acknowledged = self.world.leader, self.world.operations.acknowledged
+        if leader is None or not acknowledged or leader[0].process.hung_until > self.world.loop.now - LEASE_BACK_S:
+            return  # one that has hung may not know yet that another one leads
+        controller = leader[1]
         newest = max(acknowledged)
         if controller.newest < newest:
             self.world.violated(
@@ -380,6 +412,7 @@ class Checks:
                 self.world.violated("a server starts", f"{server.name} is down at the end")
         self.world.stored.at_rest()
         self.world.leaders.at_rest()
+        self.world.documents.at_rest()
 
     def _sizes(self, server: Server, node: RunningServer) -> Iterator[tuple[str, int, int]]:
         """Name everything that a server keeps, how much there is of it, and how much there may be at rest."""
@@ -408,6 +441,7 @@ class Checks:
             node.registrations.count(),
             len([one for one in self.world.phones if one.server == server.name]),
         )
+        yield "servers that do not answer", len(node.outages.names.keys() - {BOT}), 0
         yield "messages that wait for the database", sum(node.events.storing._waiting_of.values()), 0
         fullest = node.accounts.fullest().values()
         yield "branches of all accounts", sum(account.branches for account in fullest), 0

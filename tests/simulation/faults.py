@@ -69,17 +69,24 @@ OPERATIONS: Final = ("publish", "publish", "remove_user", "change_password", "re
 ALL_KINDS: Final = (
     *(*LINK_FAULTS, *SERVER_FAULTS, *DATABASE_FAULTS, "lock_store", "deaf_phone", *OPERATIONS),
     *("hang_leader", "outage", "older_state", "older_database", "kill_worker", "hang_worker"),
+    *("late_document", "publish_to_full_disk", "kill_worker_again", "revoke_and_publish", "change_and_kill"),
 )
 
 LOSE_LINKS: Final = frozenset(
     {*LINK_FAULTS, "kill", "kill_at_write", "power", "hang", "restart", "descriptors", "revoke"}
     | {"outage", "hang_leader", "older_state", "kill_worker", "hang_worker"}
+    | {"kill_worker_again", "revoke_and_publish", "change_and_kill"}
 )
 """What may end a link between servers, or keep it from being opened in time."""
 
 
-ON_REQUEST: Final = frozenset({"jump_clock", "older_database"})
-"""What is drawn only if somebody asks for it: there the product keeps less of its promises (docs/simulation.md)."""
+MOMENTS: Final = frozenset(
+    {"late_document", "publish_to_full_disk", "kill_worker_again", "revoke_and_publish", "change_and_kill"}
+)
+"""Two events within one second, or a document that comes late: what the profiles draw that are about it."""
+
+ON_REQUEST: Final = frozenset({"jump_clock", "older_database"}) | MOMENTS
+"""What is drawn only if somebody asks for it; the product keeps less of its promises under the first two (docs/simulation.md)."""
 
 STOPS_MANAGEMENT: Final = frozenset({"kill", "kill_at_write", "power", "restart", "outage"})
 """What ends a management server, which cannot start with a database that lacks its last version."""
@@ -125,6 +132,10 @@ def _draw(chance: random.Random, kind: str, begin: float, end: float) -> Fault:
         "older_state": MANAGED,
         "kill_worker": tuple(WORKERS),
         "hang_worker": tuple(WORKERS),
+        "kill_worker_again": tuple(WORKERS),
+        "late_document": MANAGED,
+        "publish_to_full_disk": MANAGED,
+        "change_and_kill": tuple(USERS),
         **dict.fromkeys(OPERATIONS, tuple(USERS)),
     }
     if kind in of_kind:
@@ -283,6 +294,46 @@ class Injector:
                 process.state, process.hung_until = ProcessState.RUNNING, self.world.loop.now
 
         return go_on
+
+    def _kill_worker_again(self, fault: Fault) -> None:
+        """Let a worker end, and the one that replaces it, too."""
+        worker = self._worker(fault)
+        if worker is None:
+            return
+        self.world.kill_worker(worker)
+        for after_s in (4.0, 9.0):
+            self.world.loop.call_later(after_s, self._kill_number, fault.one, worker.process.number)
+
+    def _kill_number(self, name: str, number: int) -> None:
+        for worker in self.world.servers[name].workers:
+            if worker.process.number == number and worker.process.alive:
+                self.world.kill_worker(worker)
+                return
+
+    # Documents
+
+    def _late_document(self, fault: Fault) -> None:
+        self.world.documents.deliver_late(fault.one, fault.size)
+
+    def _publish_to_full_disk(self, fault: Fault) -> Callable[[], None]:
+        """Publish a version that one server cannot store."""
+        process = self.world.servers[fault.one].process
+        process.full = True
+        self.world.loop.call_later(0.3, self.world.operations.publish)
+        return lambda: setattr(self.world.servers[fault.one].process, "full", False)
+
+    def _revoke_and_publish(self, fault: Fault) -> None:
+        """Revoke a certificate while a version is published, in either order."""
+        at = (0.0, fault.size) if fault.size < 0.5 else (1.0 - fault.size, 0.0)
+        self.world.loop.call_later(at[0], self.world.operations.revoke_one_more)
+        self.world.loop.call_later(at[1], self.world.operations.publish)
+
+    def _change_and_kill(self, fault: Fault) -> None:
+        """Change a password while the workers are replaced."""
+        for name in WORKERS:
+            for worker in list(self.world.servers[name].workers):
+                self.world.loop.call_later(2.0 * fault.size, self._kill_number, name, worker.process.number)
+        self.world.operations.change_password(fault.one)
 
     # Databases
 

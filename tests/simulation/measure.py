@@ -28,15 +28,15 @@ CRASHED: Final = "no exception reaches the loop"
 
 PROFILES_OF: Final = {
     "stored messages": ("stores", "calm", "usual"),
-    "management pool": ("pool", "restored", "usual"),
-    "revocation": ("operators", "pool", "restored", "workers"),
-    "workers": ("workers",),
-    "topology versions": ("crashes", "pool", "usual"),
+    "management pool": ("late", "pool", "restored", "usual"),
+    "revocation": ("operators", "late", "replaced", "pool", "restored", "workers"),
+    "workers": ("replaced", "workers"),
+    "topology versions": ("full", "late", "crashes", "pool", "usual"),
     "registrations": ("calm", "stores", "usual", "crashes"),
-    "documents of users": ("operators", "crashes", "pool", "usual"),
+    "documents of users": ("late", "operators", "crashes", "pool", "usual"),
     "transactions": ("calm", "usual", "stores"),
     "dialogs": ("calm", "usual"),
-    "outages": ("usual", "stores", "pool"),
+    "outages": ("cuts", "usual", "stores", "pool"),
     "quotas": ("calm", "stores", "usual"),
 }
 """The profiles that are tried for an area, in turn."""

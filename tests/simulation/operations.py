@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 ALGORITHMS: Final = (Algorithm.SHA_256, Algorithm.MD5)
 
+LOST: Final = 1_000_000
+"""The serial numbers of certificates that the ledger has lost begin here."""
+
 PROMISE_S: Final = 10.0
 """Within this time a removed user and a revoked certificate have no live link, where nothing is in trouble."""
 
@@ -174,11 +177,19 @@ class Operations:
             return
         self.world.inside(leader[0], self._revoke, leader[0], leaf.serial_number)
 
-    def _revoke(self, leader: Server, serial: int) -> None:
+    def revoke_one_more(self) -> None:
+        """Revoke the certificate of the application, or later another one of it, which the ledger has lost."""
+        before, leader = len(self.revoked), self.world.leader
+        if not before:
+            self.revoke()
+        elif leader is not None:
+            self.world.inside(leader[0], self._revoke, leader[0], LOST + before, BOT)
+
+    def _revoke(self, leader: Server, serial: int, lost: str = "") -> None:
         at = datetime.fromtimestamp(BEGAN.timestamp() + self.world.loop.now, BEGAN.tzinfo)
         folder = self.world.folders.of(leader.name)
         try:
-            EnterpriseCa.open(folder / "ca").revoke(serial, Reason.KEY_COMPROMISE, at)
+            EnterpriseCa.open(folder / "ca").revoke(serial, Reason.KEY_COMPROMISE, at, lost)
         except OperatorError as wrong:
             self.world.tell("operator", "refused", f"revocation on {leader.name}: {wrong.message}")
             return

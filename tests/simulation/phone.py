@@ -24,8 +24,11 @@ PING_S: Final = 50.0
 PATIENCE_S: Final = 12.0
 """When a caller gives up, and cancels."""
 
+PATIENT_S: Final = 50.0
+"""When every second caller does so: later than timer B of the servers."""
+
 RINGS_S: Final = 6.0
-SILENT: Final = 0.05
+SILENT: Final = 0.1
 """How often a phone does not answer an INVITE at all."""
 
 ACKNOWLEDGED_S: Final = 4.0
@@ -257,7 +260,8 @@ class Phone:
         else:
             self._write(request.encode())
         if request.method == "INVITE":
-            self._alarm(PATIENCE_S, self._give_up, self.sock, transaction)
+            is_patient = self._cseq % 2 == 0 and not self.world.is_settling
+            self._alarm(PATIENT_S if is_patient else PATIENCE_S, self._give_up, self.sock, transaction)
         return transaction
 
     def send_again(self, transaction: Transaction, sock: VirtualSocket) -> None:

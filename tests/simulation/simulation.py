@@ -48,6 +48,21 @@ PROFILES: Final[dict[str, Profile]] = {
         FaultSettings(14, ("kill_worker", "hang_worker", "revoke", "change_password", "publish", "reset", "restart")),
         (1,),
     ),
+    "late": Profile(
+        FaultSettings(
+            24,
+            (
+                *("late_document", "late_document", "late_document"),
+                *("revoke_and_publish", "revoke_and_publish", "change_password", "hang_leader"),
+            ),
+        ),
+        (1,),
+    ),
+    "cuts": Profile(FaultSettings(14, ("cut", "cut", "cut_one_way", "hang")), (1,)),
+    "full": Profile(FaultSettings(12, ("publish_to_full_disk", "change_password", "late_document")), (1,)),
+    "replaced": Profile(
+        FaultSettings(14, ("kill_worker_again", "revoke_and_publish", "change_and_kill", "change_password")), (1,)
+    ),
     "restored": Profile(FaultSettings(10, ("older_database", "publish", "revoke", "reset", "kill_worker")), (1,)),
     "stores": Profile(
         FaultSettings(
@@ -58,7 +73,10 @@ PROFILES: Final[dict[str, Profile]] = {
 }
 """What the tests run: faults of all kinds, and some kinds of trouble by themselves; with few faults, more must hold at once."""
 
-ROTATED: Final = ("usual", "calm", "pool", "stores", "usual", "crashes", "operators", "restored", "workers")
+ROTATED: Final = (
+    *("usual", "calm", "pool", "stores", "usual", "crashes", "operators", "restored", "workers"),
+    *("late", "full", "replaced", "cuts"),
+)
 """Whose settings one seed after the other has, if nobody chooses: 1 has those of the second one."""
 
 

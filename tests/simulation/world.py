@@ -19,6 +19,7 @@ import sipmesh.server.running.server_stores
 from simulation.checks import Checks
 from simulation.databases import Databases
 from simulation.disk import Disk
+from simulation.documents import Documents
 from simulation.leaders import Leaders
 from simulation.locations import PoolStore, VirtualLocations
 from simulation.loop import VirtualLoop
@@ -36,6 +37,7 @@ from simulation.traffic import Traffic
 from simulation.workers import VirtualWorker, replacements, workers_of
 from sipmesh.errors import OperatorError
 from sipmesh.routing.proxy.locate import Srv
+from sipmesh.server.agent.document_applier import DocumentApplier
 from sipmesh.server.management.controller import Controller
 from sipmesh.server.proxy.dispatch import Dispatch
 from sipmesh.server.proxy.login.user_stores import NoLocations
@@ -128,7 +130,7 @@ class World:
         self._marks = 0
         self._virtual: dict[Process, VirtualWorker] = {}
         self.checks, self.traffic, self.operations = Checks(self), Traffic(self), Operations(self)
-        self.stored, self.leaders = StoredMessages(self), Leaders(self)
+        self.stored, self.leaders, self.documents = StoredMessages(self), Leaders(self), Documents(self)
         self.is_settling = False
         self.injector: Injector | None = None
         self._stack = ExitStack()
@@ -145,6 +147,9 @@ class World:
         for target, name, replacement in replacements(self):
             self._stack.enter_context(patch.object(target, name, replacement))
         self._stack.enter_context(patch.object(HighestFencing, "accept", self.leaders.told(HighestFencing.accept)))
+        self._stack.enter_context(
+            patch.object(DocumentApplier, "receive", self.documents.told(DocumentApplier.receive))
+        )
         self._stack.enter_context(
             patch.object(sipmesh.server.running.server_stores, "open_locations", self._open_locations)
         )
