@@ -28,7 +28,7 @@ CRASHED: Final = "no exception reaches the loop"
 
 PROFILES_OF: Final = {
     "stored messages": ("stores", "calm", "usual"),
-    "management pool": ("late", "pool", "restored", "usual"),
+    "management pool": ("late", "pool"),
     "revocation": ("operators", "late", "replaced", "pool", "restored", "workers"),
     "workers": ("replaced", "workers"),
     "topology versions": ("full", "late", "crashes", "pool", "usual"),

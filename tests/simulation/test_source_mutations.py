@@ -15,6 +15,18 @@ FOUND = (
     "copies-are-stored-twice",
     "one-more-than-the-limit",
     "two-leaders-of-one-number",
+    "fencing-is-not-stored",
+    "workers-hear-of-no-revocation",
+    "new-worker-knows-no-revocation",
+    "links-of-dead-workers-stay",
+    "worker-is-replaced-once",
+    "workers-keep-old-passwords",
+    "new-worker-hears-of-no-links",
+    "stale-rows-are-used",
+    "refused-calls-get-no-ack",
+    "answer-has-no-token",
+    "ended-calls-stay",
+    "one-trial-only",
 )
 """What the first seeds of its area find, one after the other."""
 
