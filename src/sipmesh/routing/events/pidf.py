@@ -80,11 +80,14 @@ def parse_pidf(body: bytes, mark: str) -> PresenceDocument:
     return document
 
 
-class _BoundedTree(TreeBuilder):
-    """The elements of a document, while they are parsed: a document that is out of bounds is read no further."""
+class _BoundedTree:
+    """The elements of a document, while they are parsed: a document that is out of bounds is read no further.
+
+    It has a `TreeBuilder` and is none: a compiled class cannot inherit from a class in C.
+    """
 
     def __init__(self) -> None:
-        super().__init__()
+        self._builder = TreeBuilder()
         self._elements = self._attributes = self._depth = 0
 
     def start_ns(self, _prefix: str, name: str) -> None:
@@ -101,12 +104,20 @@ class _BoundedTree(TreeBuilder):
             raise RemoteError(f"more than {MAX_ELEMENTS} elements, or {MAX_DEPTH} inside each other", rule=RULE)
         if self._attributes > MAX_ATTRIBUTES:
             raise RemoteError(f"more than {MAX_ATTRIBUTES} attributes", rule=RULE)
-        return super().start(tag, attrs)
+        return self._builder.start(tag, attrs)
 
     def end(self, tag: str) -> Element:
         """Take the end of an element."""
         self._depth -= 1
-        return super().end(tag)
+        return self._builder.end(tag)
+
+    def data(self, text: str) -> None:
+        """Take text between two tags."""
+        self._builder.data(text)
+
+    def close(self) -> Element:
+        """Return the root; raises `ParseError` without one."""
+        return self._builder.close()
 
 
 def _written(element: Element, mark: str) -> str:
