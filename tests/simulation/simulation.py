@@ -38,7 +38,7 @@ PROFILES: Final[dict[str, Profile]] = {
     "usual": Profile(USUAL, (1,)),
     "crashes": Profile(FaultSettings(18, ("publish", "power", "kill_at_write", "kill")), (2,)),
     "clocks": Profile(FaultSettings(12, ("step_clock", "jump_clock", "drift", "hang")), (2,)),
-    "operators": Profile(FaultSettings(8, ("revoke", "remove_user", "change_password", "publish")), (1,)),
+    "operators": Profile(FaultSettings(8, ("revoke", "remove_user", "change_password", "publish")), (1, 2)),
     "calm": Profile(FaultSettings(4, ("publish", "change_password")), (1,)),
     "pool": Profile(
         FaultSettings(14, ("hang_leader", "cut_database", "publish", "revoke", "outage", "older_state", "fill_disk")),
