@@ -37,7 +37,7 @@ async def test_nothing_goes_to_a_server_that_does_not_answer(pool: Network) -> N
         node.outages.open_by(node.pool.obtain)  # no trial: the link is there
         node.outages.silent(FE2, "test")
         await alice.send(inside_of(dialog, alice, "ACK"))
-        assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
+        assert (await alice.ask(alice.request("OPTIONS", "sip:bob@example.test"))).status == 480
         await bob.silent()
         node.outages.answered(FE2)
         await alice.send(inside_of(dialog, alice, "ACK"), alice.request("MESSAGE", "sip:bob@example.test"))
