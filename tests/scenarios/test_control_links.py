@@ -88,14 +88,21 @@ async def older_server(managed: Managed, name: str, of: str) -> AsyncIterator[as
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(managed.organisation.root)
     came: asyncio.Queue[Peer] = asyncio.Queue()
+    writers: list[asyncio.StreamWriter] = []
 
     def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         if ("DNS", of) in writer.get_extra_info("peercert")["subjectAltName"]:
             came.put_nowait(Peer(reader, writer, "bob@example.test"))
 
     listening = await asyncio.start_server(accepted, *managed.organisation.address(name, LinkKind.SERVER), ssl=context)
-    async with listening:
-        yield came
+    try:
+        async with listening:
+            yield came
+    finally:
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)
 
 
 async def answer_keepalives(peer: Peer) -> None:
