@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL
 
 from sipmesh.errors import OperatorError
+from sipmesh.server.certificates.presented import same
 from sipmesh.topology.expiry.validity import Chain, DatedItem
 from sipmesh.transport.tls.certificate_choice import holds, names_of, shares_a_name
 from sipmesh.transport.tls.contexts import Identity, client_port_context
@@ -96,7 +96,7 @@ class ClientCertificates:
         fault = why_not_for_clients(found, view.names, at)
         if fault:
             return replace(before, fault=fault)
-        if before.identity is not None and _shown(found) == _shown(before.identity):
+        if before.identity is not None and found.only == before.identity.only and same(found, before.identity):
             return replace(before, fault="")
         return replace(before, identity=found, fault="")
 
@@ -142,7 +142,3 @@ def _faults_of_leaf(leaf: x509.Certificate) -> Iterator[str]:
         yield "its usage is not serverAuth"
     if weak := weakness(leaf):
         yield f"it has {weak}"
-
-
-def _shown(identity: Identity) -> tuple[frozenset[str], list[bytes]]:
-    return identity.only, [certificate.public_bytes(Encoding.DER) for certificate in identity.chain]
