@@ -17,7 +17,7 @@ REFUSED = [
     (f"{PG}u@db.test/x?sslmode=require", "leaves this machine without TLS whose name is checked"),
     (f"{PG}u@db.test/x?sslmode=verify-full&sslrootcert=ca/issuing.key", "sslrootcert 'ca/issuing.key' is no place"),
     (f"{PG}u@db.test/x?{TLS}&passfile=ca/issuing.key", "passfile 'ca/issuing.key' is no place"),
-    (f"{PG}u@db.test/x?{TLS}&passfile=/root/.pgpass", "passfile '/root/.pgpass' is an absolute path"),
+    (f"{PG}u@db.test/x?{TLS}&passfile=/etc/pgpass", "passfile '/etc/pgpass' is an absolute path"),
     (
         f"{PG}u@db.test/x?{TLS}&sslcert=servers/d.pem&sslkey=servers/fe1.example.test.key",
         "is a file of fe1.example.test",
