@@ -39,6 +39,7 @@ def test_new_file_is_for_its_owner_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("mode", "what"), [(0o666, "changed"), (0o620, "changed"), (0o644, "read"), (0o640, "read")])
 def test_file_to_which_others_have_a_right_is_not_used(tmp_path: Path, end: str, mode: int, what: str) -> None:
     """The error names the file and the command. After that command the database is used."""
+    tmp_path.chmod(0o755)
     path, file = tmp_path / "one.db", tmp_path / f"one.db{end}"
     create_private(path)
     file.touch()
@@ -49,6 +50,19 @@ def test_file_to_which_others_have_a_right_is_not_used(tmp_path: Path, end: str,
         create_private(path)
     file.chmod(0o600)
     create_private(path)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
+def test_right_to_read_that_a_closed_folder_has_given_to_nobody_is_taken_away(tmp_path: Path, mode: int) -> None:
+    """Releases before 0.1.0 made the ledger of a CA so. A right to write is refused there, too: it was given on purpose."""
+    path = tmp_path / "ledger.db"
+    path.touch()
+    path.chmod(mode)
+    create_private(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.chmod(mode | 0o020)
+    with pytest.raises(OperatorError, match="other users may have changed it"):
+        create_private(path)
 
 
 def test_open_database_keeps_its_locks(tmp_path: Path) -> None:

@@ -243,6 +243,28 @@ def test_file_of_an_earlier_release_is_known_by_its_tables(store: BindingStore) 
     again.close()
 
 
+EARLIEST = """
+PRAGMA journal_mode = WAL;
+CREATE TABLE incarnations (server TEXT PRIMARY KEY, incarnation INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE bindings (aor TEXT NOT NULL, name TEXT NOT NULL, contact TEXT, PRIMARY KEY (aor, name)) WITHOUT ROWID;
+INSERT INTO incarnations VALUES ('fe2.example.test', 3);
+PRAGMA user_version = 1;
+"""
+
+
+def test_file_of_the_earliest_format_is_set_aside_while_a_server_of_that_release_uses_it(tmp_path: Path) -> None:
+    """That release kept no file of versions beside it. Its server goes on with its own file until it is restarted."""
+    file = tmp_path / "bindings.db"
+    file.touch(0o600)
+    with closing(sqlite3.connect(file, isolation_level=None)) as earlier:
+        earlier.executescript(EARLIEST)
+        store = BindingStore(file)
+        store.write([change(PHONE)], FE1, 7)
+        assert rows(store) == [PHONE]
+        assert earlier.execute("SELECT incarnation FROM incarnations").fetchall() == [(3,)]
+        store.close()
+
+
 def test_folder_that_is_not_there_is_the_operators_problem(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match=r"cannot be used.*free space"):
         BindingStore(tmp_path / "none" / "bindings.db")
@@ -288,7 +310,9 @@ def test_file_of_a_newer_release_is_refused_and_stays(tmp_path: Path) -> None:
     with closing(sqlite3.connect(file)) as db:
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     with pytest.raises(
-        OperatorError, match=r"have format 3, and this release of sipmesh knows formats up to 2; install"
+        OperatorError, match=r"have format 3, and this release of sipmesh knows formats up to 2; install.* remove "
     ):
         BindingStore(file)
     assert not list(tmp_path.glob("*.spoiled"))
+    file.unlink()
+    BindingStore(file).close()

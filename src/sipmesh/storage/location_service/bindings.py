@@ -232,11 +232,14 @@ def _open(path: Path, versions: VersionTable | None) -> tuple[sqlite3.Connection
 
 
 def _sound(path: Path) -> sqlite3.Connection:
-    """Connect; a file of ours that cannot be read, or that another version of us has made, is set aside and made anew."""
+    """Connect; a file of ours that cannot be read, or that an earlier release has made, is set aside and made anew."""
     try:
         return _connect(path)
     except sqlite3.OperationalError:
         raise
+    except _EarlierFormatError:
+        _set_aside(path)
+        return _connect(path)
     except sqlite3.DatabaseError as wrong:
         if not VersionTable.is_there(_versions_file(path)):  # it was made when a store of ours was opened here
             raise _not_ours(path, f"it is no file of registrations ({wrong})") from wrong
@@ -294,7 +297,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         _must_be_ours(db, path)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = OFF")
-        _check(db)
+        _check(db, path)
         db.executescript(_SCHEMA)
         _reserve(db, path)
         db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
@@ -351,21 +354,30 @@ def _identity(db: sqlite3.Connection) -> str:
     return str(identity)
 
 
-def _check(db: sqlite3.Connection) -> None:
-    """Raise `DatabaseError` for a file that is spoiled, or that an older release has made.
+def _check(db: sqlite3.Connection, path: Path) -> None:
+    """Raise `DatabaseError` for a file that is spoiled, `_EarlierFormatError` for one that an earlier release has made.
 
     A file of a newer release is no fault of the file: it raises `OperatorError`, so that the rows of other servers stay.
     """
     [version] = db.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA_VERSION:
-        raise _newer(version)
+        raise _newer(version, path)
     [health] = db.execute("PRAGMA quick_check(1)").fetchone()
-    if version not in {0, SCHEMA_VERSION} or health != "ok":
-        raise sqlite3.DatabaseError(f"version {version}, {health}")
+    if health != "ok":
+        raise sqlite3.DatabaseError(health)
+    if 0 < version < SCHEMA_VERSION:
+        raise _EarlierFormatError(f"version {version}")
 
 
-def _newer(version: int) -> OperatorError:
-    remedy = "install the release that wrote them, or a newer one"
+class _EarlierFormatError(sqlite3.DatabaseError):
+    """A file whose tables are those of an earlier release of ours: it has no file of versions beside it, or an older one."""
+
+
+def _newer(version: int, path: Path) -> OperatorError:
+    remedy = (
+        f"install the release that wrote them, or a newer one; or stop every server of the pool, and remove {path}: phones "
+        "register again"
+    )
     return OperatorError(
         f"the registrations have format {version}, and this release of sipmesh knows formats up to {SCHEMA_VERSION}; {remedy}"
     )
