@@ -71,6 +71,7 @@ ALLOWED: Final[dict[tuple[str, str, str], str]] = {
     ("sip/text.py", "all_printable", "isprintable"): "it is asked about characters that are not ASCII only",
     ("sip/fields.py", "_is_value", "isalnum"): "after isascii()",
     ("sip/rows.py", "_is_plain_call_id", "isalnum"): "after isascii()",
+    ("sip/status.py", "_phrase", "title"): "the name of a status, from an enumeration",
     ("sip/uri.py", "_clean", "isalnum"): "beside isascii()",
     ("sip/uri.py", "_has_host_characters", "isalnum"): "beside isascii()",
     ("routing/early_refusal.py", "message_end", "lower"): "of octets: no Unicode",

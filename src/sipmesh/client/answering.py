@@ -13,6 +13,7 @@ from sipmesh.client.party import METHODS
 from sipmesh.errors import RemoteError
 from sipmesh.sip.check import check_request, unsupported
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.status import Status
 from sipmesh.sip.transaction.key import cancelled_key, server_key
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Answering:
         return respond(request, 481)
 
     def _message(self, request: Request) -> Response:
-        if self.manners.message_status != 200:  # noqa: PLR2004 - RFC 3428 7
+        if self.manners.message_status != Status.OK:
             return respond(request, self.manners.message_status)
         return respond(request, 200) if self._tell(Text.of(request)) else respond(request, 480)
 

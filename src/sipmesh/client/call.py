@@ -12,6 +12,7 @@ from sipmesh.client.party import METHODS, new_tag
 from sipmesh.client.sdp import SDP, make_answer, make_offer
 from sipmesh.errors import LocalError
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.status import TRYING
 from sipmesh.sip.transaction.server import ServerTransaction
 from sipmesh.sip.transaction.state import Input
 from sipmesh.sip.transaction.timers import T1
@@ -124,7 +125,7 @@ class OutgoingCall(Call):
             exchange.cancel()
 
     def _provisional(self, response: Response) -> None:
-        if response.status > 100 and response.to.tag:  # noqa: PLR2004 - a 100 makes no dialog (RFC 3261 12.1)
+        if response.status > TRYING and response.to.tag:  # a 100 makes no dialog (RFC 3261 12.1)
             self.happened(Happened.RINGING)
             self.ringing.set()
 

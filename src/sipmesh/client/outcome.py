@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sipmesh.errors import SipmeshError
 from sipmesh.sip.fields import NameAddr, Via
 from sipmesh.sip.message import Request, Response
+from sipmesh.sip.status import FIRST_FINAL, FIRST_REDIRECTION
 
 
 class NoAnswerError(SipmeshError):
@@ -33,7 +34,7 @@ class Outcome:
     @property
     def ok(self) -> bool:
         """Whether it is a 2xx."""
-        return 200 <= self.status < 300  # noqa: PLR2004 - RFC 3261 section 7.2
+        return FIRST_FINAL <= self.status < FIRST_REDIRECTION
 
     def __str__(self) -> str:
         return " ".join([f"{self.status} {self.reason}", *self.warnings])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.client.agent import LinkLostError
 from sipmesh.errors import RemoteError, SipmeshError
+from sipmesh.sip.status import Status
 from sipmesh.sip.text import is_digits
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ MARGIN_S: Final = 60.0
 FINAL_REFUSALS: Final = frozenset({400, 401, 403, 404, 407, 420, 423})
 """Responses that the next attempt would get as well; further attempts would only be further failed logins."""
 
-TOO_BRIEF: Final = 423
 LONGEST_WAIT_S: Final = 3600.0
 
 
@@ -125,7 +125,7 @@ class KeptRegistration:
         """Register; after a 423 register again for the time that the server wants (RFC 3261 10.2.8)."""
         outcome = await agent.register(self._expires_s)
         least = _seconds(outcome.response.first("min-expires"))
-        if outcome.status == TOO_BRIEF and least > self._expires_s:
+        if outcome.status == Status.INTERVAL_TOO_BRIEF and least > self._expires_s:
             self._expires_s = least
             outcome = await agent.register(least)
         return outcome

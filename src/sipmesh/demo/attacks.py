@@ -19,6 +19,7 @@ from sipmesh.demo.people import People, connect, next_event
 from sipmesh.demo.score import Act, Score
 from sipmesh.server.admin import replies
 from sipmesh.server.proxy.refused_message import RefusedMessage
+from sipmesh.sip.status import Status
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.judgement.verdict_report import VerdictReport
@@ -29,7 +30,6 @@ PLACES = {
     AttackedListener.INSIDE: (EDGE, LinkKind.SERVER),
     AttackedListener.PARTNER: (EDGE, LinkKind.PARTNER),
 }
-CHALLENGED, NOT_FOUND, NOT_ACCEPTABLE_HERE = 407, 404, 488
 CARRIED = "forwarded"
 LOOKS, LOOK_AGAIN_S = 100, 0.02
 LATEST = 10
@@ -235,14 +235,14 @@ async def by_client(network: DemoNetwork, people: People, act: Act) -> None:
     await tell_message(network, act, "client: From of another organisation", outcome, 403, Code.FROM_NOT_ALLOWED)
     outcome = await people.alice.request("MESSAGE", bob, sender="sip:carol@example.test")
     why = "the server asks for carol's password, and alice's is not that" if people.bob.events.empty() else "it arrived"
-    good = outcome.status == CHALLENGED and people.bob.events.empty()
+    good = outcome.status == Status.PROXY_AUTHENTICATION_REQUIRED and people.bob.events.empty()
     act.row("client: From of another user", Code.NOT_AUTHENTICATED, str(outcome.status), good=good, why=why)
     relayed = await people.alice.request("MESSAGE", bob, [("route", "<sip:victim.test;lr>")])
     await tell_message(network, act, "client: Route to a third party (open relay)", relayed, 403, Code.NO_ROUTE)
     in_the_clear = make_offer(people.alice.party.here[0], 1).replace(b"RTP/SAVP", b"RTP/AVP")
     refused = await (await people.alice.call(bob, in_the_clear)).answered()
     title = "client: call with media in the clear"
-    await tell_message(network, act, title, refused, NOT_ACCEPTABLE_HERE, Code.MEDIA_NOT_ENCRYPTED)
+    await tell_message(network, act, title, refused, Status.NOT_ACCEPTABLE_HERE, Code.MEDIA_NOT_ENCRYPTED)
     claim = [("p-asserted-identity", "<sip:carol@example.test>")]
     outcome = await people.alice.request("MESSAGE", bob, claim, b"who am I?")
     event = await next_event(people.bob)
@@ -252,7 +252,9 @@ async def by_client(network: DemoNetwork, people: People, act: Act) -> None:
     act.row("client: alice asserts to be carol", "assertion removed", str(outcome.status), good=good, why=why)
     async with await connect(network, "carol", FE1) as stranger:
         outcome = await stranger.message("sip:nobody@example.test", "hello")
-    act.row("  control: carol, to an unknown user", CARRIED, str(outcome.status), good=outcome.status == NOT_FOUND)
+    act.row(
+        "  control: carol, to an unknown user", CARRIED, str(outcome.status), good=outcome.status == Status.NOT_FOUND
+    )
 
 
 async def tell_message(network: DemoNetwork, act: Act, title: str, outcome: Outcome, status: int, code: Code) -> None:

@@ -11,10 +11,10 @@ from sipmesh.client.judge import Trust
 from sipmesh.client.outcome import Text
 from sipmesh.demo.network import EDGE, FE1, FE2, PARTNER_EDGE, PARTNER_FE, DemoNetwork
 from sipmesh.demo.score import Act, Score
+from sipmesh.sip.status import Status
 from sipmesh.trust.evidence import LinkKind
 
 PATIENCE_S = 10.0
-OK = 200
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ async def log_in(network: DemoNetwork, score: Score) -> People:
         outcome = await agent.register()
         verdict = agent.verdict
         proved = verdict.subject if verdict is not None else ""
-        good = outcome.status == OK
+        good = outcome.status == Status.OK
         where = {"server_proved": proved, "tls": tls_of(agent)}
         act.row(f"{user} logs in at {server}", str(outcome), good=good, **where)
         agents.append(agent)

@@ -14,6 +14,7 @@ from sipmesh.demo.network import EDGE, EXAMPLE, FE1, FE2, DemoNetwork
 from sipmesh.demo.people import People, connect, next_event
 from sipmesh.demo.score import Act, Score
 from sipmesh.pki.crl.builder import Reason
+from sipmesh.sip.status import Status
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 
@@ -79,7 +80,7 @@ async def until_gone(network: DemoNetwork, ids: list[str]) -> bool:
 async def refused_now(network: DemoNetwork, people: People, act: Act, credentials: Forged) -> None:
     """Check that a new link with the revoked certificate is refused, in both directions."""
     outcome = await people.alice.message(people.bob.party.aor, "are you there?")
-    stored = outcome.status == 202  # noqa: PLR2004 - Accepted (RFC 3428)
+    stored = outcome.status == Status.ACCEPTED
     act.row("alice sends bob on fe2 a message", f"{outcome.status}, not delivered", good=stored, answer=str(outcome))
     result = await knock_at_fe1(network, credentials)
     verdict = await verdict_on(network, FE1, result)

@@ -11,6 +11,7 @@ from sipmesh.distribution.event import EVENT, EXPIRES_S, ITEM, JSON, Here, Subsc
 from sipmesh.distribution.items import ItemKind, ReplicationState
 from sipmesh.errors import RemoteError
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.status import FIRST_REDIRECTION
 from sipmesh.sip.text import quote
 from sipmesh.strict_json import read_json
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from sipmesh.trust.trusted_peer import TrustedPeer
 
 LONGEST_STATUS = 1 << 20
-FIRST_REFUSAL = 300
 
 MOST_QUEUED = 1 << 20
 """Octets that wait in a link before parts of the users wait here; a link closes at 16 MiB, and a part has 1 MB."""
@@ -197,7 +197,7 @@ class Notifier:
             return
         number = subscription.unanswered.pop(response.cseq.number, None)
         if number is not None:
-            self._users_answered(subscription, number, is_accepted=response.status < FIRST_REFUSAL)
+            self._users_answered(subscription, number, is_accepted=response.status < FIRST_REDIRECTION)
         self._send_waiting(subscription)
 
     def _users_answered(self, subscription: Subscription, number: int, *, is_accepted: bool) -> None:

@@ -11,6 +11,7 @@ from sipmesh.distribution.event import EVENT, EXPIRES_S, ITEM, STATUS_EVENT, Her
 from sipmesh.distribution.items import ReplicationState, read_item
 from sipmesh.errors import RemoteError
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.status import FIRST_FINAL, FIRST_REDIRECTION
 
 if TYPE_CHECKING:
     from sipmesh.distribution.items import Item
@@ -94,13 +95,13 @@ class Subscriber:
 
     def responded(self, link: Link, response: Response) -> None:
         """Process the response to a SUBSCRIBE. A refused subscription is removed."""
-        if self._asked.get(response.top_via.branch or "") is not link or response.status < 200:  # noqa: PLR2004
+        if self._asked.get(response.top_via.branch or "") is not link or response.status < FIRST_FINAL:
             return
         del self._asked[response.top_via.branch or ""]
         made = self._made.get(link)
         if made is None:
             return
-        if response.status >= 300:  # noqa: PLR2004 - RFC 3261 7.2: the classes
+        if response.status >= FIRST_REDIRECTION:
             del self._made[link]
             return
         if not made.agreed:

@@ -13,6 +13,7 @@ from sipmesh.sip.fields import MAGIC, NameAddr
 from sipmesh.sip.message import VERSION, Message, Request, Response
 from sipmesh.sip.names import BITS, IMPROPER, bits_of
 from sipmesh.sip.rows import CONTACT, EVENT, LONE_LINE_BREAK, TOO_MANY, VIA, Row, flaws_in
+from sipmesh.sip.status import TRYING, Status
 from sipmesh.sip.text import LWS, ascii_lower, ascii_upper, is_digits, is_token, shown
 from sipmesh.sip.uri import SipUri
 
@@ -73,9 +74,6 @@ METHODS: Final = frozenset(
     }
 )
 """The methods that are registered with IANA."""
-
-_FIRST_STATUS: Final = 100
-_UNKNOWN_SCHEME: Final = 416
 
 
 def check_request(request: Request) -> None:
@@ -145,7 +143,7 @@ def check_response(response: Response) -> None:
         raise _flawed(response.flaws)
     if response.version != VERSION:
         raise _bad_version(response.version)
-    if response.status < _FIRST_STATUS:
+    if response.status < TRYING:
         raise RemoteError(f"not a status: {shown(response.start_line)}", rule="RFC 3261 7.2")
     _check_rows(response)
     _check_common(response)
@@ -257,7 +255,7 @@ def _check_address(address: NameAddr) -> None:
     try:
         _ = address.sip_uri
     except RemoteError as wrong:
-        if wrong.status != _UNKNOWN_SCHEME:
+        if wrong.status != Status.UNSUPPORTED_URI_SCHEME:
             raise
 
 

@@ -8,7 +8,6 @@ from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import bounded
 from sipmesh.sip.header import Message
 from sipmesh.sip.names import bits_of
-from sipmesh.sip.reasons import REASONS
 from sipmesh.sip.rows import (
     LONE_LINE_BREAK,
     TO,
@@ -21,6 +20,7 @@ from sipmesh.sip.rows import (
     response_rows_of,
     rows_of,
 )
+from sipmesh.sip.status import REASONS, TRYING
 from sipmesh.sip.tel import target_uri
 from sipmesh.sip.text import ascii_upper, is_digits, shown, text_of
 from sipmesh.sip.text_cache import TextCache
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
-    "REASONS",
     "Message",
     "Request",
     "Response",
@@ -45,7 +44,6 @@ VERSION: Final = "SIP/2.0"
 
 _VERSION_BEGINS: Final = "SIP/"
 _VERSION_ENDS: Final = f" {VERSION}"
-_TRYING: Final = 100
 _MAX_STATUS: Final = 699
 _STATUS_DIGITS: Final = 3
 _COPIED_ONCE: Final = bits_of("from", "to", "call-id", "cseq")
@@ -197,12 +195,12 @@ def respond(
     """
     phrase = REASONS.get(status, "") if reason is None else one_line(reason)
     rows = copied_rows(request)
-    if status > _TRYING and _wants_tag(request):
+    if status > TRYING and _wants_tag(request):
         tag = to_tag or _tag_of(rows)
         rows = [made_row("to", f"{row.value};tag={tag}") if row.bit == TO else row for row in rows]
     rows += header_rows(headers)
     rows.append(made_row("content-length", str(len(body))) if body else NO_BODY)
-    if status == _TRYING and (stamp := request.first("timestamp")) is not None:
+    if status == TRYING and (stamp := request.first("timestamp")) is not None:
         # 8.2.6.1: a Timestamp in the request MUST be copied into the 100.
         rows.append(made_row("timestamp", stamp))
     return Response(status, phrase, rows, body)

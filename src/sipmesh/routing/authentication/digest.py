@@ -15,9 +15,9 @@ from sipmesh.routing.authentication.digest_sets import NOBODY
 from sipmesh.routing.authentication.verifier import Verifier, user_of
 from sipmesh.sip.digest import Algorithm, Credentials, Nonces, NonceState, challenge_values, is_digest, verify
 from sipmesh.sip.message import Request
+from sipmesh.sip.status import Status
 from sipmesh.sip.uri import SipUri
 
-UNAUTHORIZED, PROXY_AUTHENTICATION_REQUIRED = 401, 407
 MOST_CREDENTIALS: Final = 4
 """Credentials rows that are read in one request. A client sends one for each realm that has challenged it."""
 
@@ -26,9 +26,9 @@ OFFERED_QOP: Final = ("auth", None)
 
 MeansUs = Callable[[SipUri], bool]
 
-_HEADERS: Final = {
-    UNAUTHORIZED: ("www-authenticate", "authorization"),
-    PROXY_AUTHENTICATION_REQUIRED: ("proxy-authenticate", "proxy-authorization"),
+_HEADERS: Final[dict[int, tuple[str, str]]] = {
+    Status.UNAUTHORIZED: ("www-authenticate", "authorization"),
+    Status.PROXY_AUTHENTICATION_REQUIRED: ("proxy-authenticate", "proxy-authorization"),
 }
 
 
@@ -83,7 +83,7 @@ def claimed(request: Request) -> str:
 
 def status_for(request: Request) -> int:
     """Give the status of a challenge: 401 of a registrar or 407 of a proxy (RFC 3261 sections 22.2 and 22.3)."""
-    return UNAUTHORIZED if request.method == "REGISTER" else PROXY_AUTHENTICATION_REQUIRED
+    return Status.UNAUTHORIZED if request.method == "REGISTER" else Status.PROXY_AUTHENTICATION_REQUIRED
 
 
 def nothing_means_us(uri: SipUri) -> bool:  # noqa: ARG001 - the signature of `MeansUs`

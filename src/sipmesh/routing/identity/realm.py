@@ -11,11 +11,12 @@ from sipmesh.errors import RemoteError
 from sipmesh.sip.digest import parse_challenge, realm_of_credentials
 from sipmesh.sip.message import Response
 from sipmesh.sip.rows import Row
+from sipmesh.sip.status import Status
 from sipmesh.sip.text import LWS, ascii_lower
 
 CHALLENGES = frozenset({"www-authenticate", "proxy-authenticate"})
 CREDENTIALS = frozenset({"authorization", "proxy-authorization"})
-UNAUTHORIZED = frozenset({401, 407})
+CHALLENGED = frozenset({Status.UNAUTHORIZED, Status.PROXY_AUTHENTICATION_REQUIRED})
 NOBODY: frozenset[str] = frozenset()
 
 
@@ -61,6 +62,6 @@ class Realms:
 
 def lacks_challenge(response: Response) -> bool:
     """Tell whether a 401 or 407 has no challenge."""
-    return response.status in UNAUTHORIZED and not (
+    return response.status in CHALLENGED and not (
         response.has("www-authenticate") or response.has("proxy-authenticate")
     )

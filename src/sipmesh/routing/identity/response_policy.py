@@ -8,10 +8,10 @@ from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.assertion import ASSERTED, remove_foreign_assertion
 from sipmesh.routing.identity.border import IN_RESPONSES, TABLE
 from sipmesh.routing.identity.privacy import hides_identity
-from sipmesh.routing.identity.realm import CHALLENGES, UNAUTHORIZED, lacks_challenge
+from sipmesh.routing.identity.realm import CHALLENGED, CHALLENGES, lacks_challenge
 from sipmesh.sip.digest import parse_challenge
-from sipmesh.sip.reasons import REASONS
 from sipmesh.sip.rows import CALL_ID, CSEQ, FROM, P_ASSERTED_IDENTITY, TO, VIA, next_of
+from sipmesh.sip.status import REASONS, Status
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from sipmesh.sip.message import Request, Response
     from sipmesh.sip.rows import Row
 
-FORBIDDEN: Final = 403
-ANONYMITY_DISALLOWED: Final = 433
 OF_REGISTRATIONS: Final = frozenset({"path", "service-route", "p-associated-uri"})
 _TAG: Final = ";tag="
 _ONCE: Final[i64] = FROM | TO | CALL_ID | CSEQ
@@ -42,14 +40,14 @@ def settle(response: Response, request: Request, sender: Sender, border: Border,
         restore(response, request)
     if response.present & P_ASSERTED_IDENTITY:
         remove_foreign_assertion(response, sender)
-    hidden = bool(response.present & IN_RESPONSES or response.status in UNAUTHORIZED) and hides_identity(request)
+    hidden = bool(response.present & IN_RESPONSES or response.status in CHALLENGED) and hides_identity(request)
     if response.present & IN_RESPONSES:
         border.admit_response(response, sender)
         if hidden:
             response.keep([row for row in response.rows if row.name not in CHALLENGES])
-    if response.status in UNAUTHORIZED and lacks_challenge(response):
-        response.status = ANONYMITY_DISALLOWED if hidden else FORBIDDEN
-        response.reason = REASONS[response.status]
+    if response.status in CHALLENGED and lacks_challenge(response):
+        status = Status.ANONYMITY_DISALLOWED if hidden else Status.FORBIDDEN
+        response.status, response.reason = status, REASONS[status]
         why = "a request that hides its sender answers none" if hidden else "its sender may not make it"
         response.append("warning", f'399 {here} "refused: identity, a challenge: {why}"')
 

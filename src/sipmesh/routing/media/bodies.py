@@ -12,6 +12,7 @@ from typing import Final
 from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import param_of, parse_params
 from sipmesh.sip.message import Message
+from sipmesh.sip.status import Status
 from sipmesh.sip.text import LWS, ascii_lower, has_control, is_token, text_of
 
 MAX_PARTS: Final = 32
@@ -21,7 +22,6 @@ MAX_BODY: Final = 131_072
 """Octets of a body that agrees on media, as much as a client may send. Servers may send 5 MB: reading that takes a second."""
 
 MAX_BOUNDARY: Final = 70  # RFC 2046 section 5.1.1
-UNSUPPORTED_TYPE: Final = 415
 SDP: Final = "application/sdp"
 MULTIPART: Final = "multipart/"
 OPAQUE: Final = frozenset(
@@ -85,7 +85,9 @@ def _collect(content_type: str, body: bytes, found: list[bytes], parts: list[int
             _collect(inner_type, content, found, parts, depth - 1)
     elif kind in OPAQUE:
         raise RemoteError(
-            "a body that is encrypted or elsewhere: its media cannot be checked", rule=_RULE, status=UNSUPPORTED_TYPE
+            "a body that is encrypted or elsewhere: its media cannot be checked",
+            rule=_RULE,
+            status=Status.UNSUPPORTED_MEDIA_TYPE,
         )
     elif kind == SDP or _media_lines(body):
         found.append(body)
@@ -100,7 +102,9 @@ def _type_of(content_type: str) -> tuple[str, str]:
 def _check_encoding(encodings: list[str]) -> None:
     for encoding in encodings:
         if ascii_lower(encoding.strip(LWS)) not in PLAIN_ENCODINGS:
-            raise RemoteError("a body in an encoding that cannot be read", rule=_RULE, status=UNSUPPORTED_TYPE)
+            raise RemoteError(
+                "a body in an encoding that cannot be read", rule=_RULE, status=Status.UNSUPPORTED_MEDIA_TYPE
+            )
 
 
 def _parts(body: bytes, params: str) -> list[bytes]:

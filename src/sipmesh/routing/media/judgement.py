@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, final
 
 from sipmesh.errors import RemoteError
-from sipmesh.routing.media.bodies import UNSUPPORTED_TYPE, descriptions_in
+from sipmesh.routing.media.bodies import descriptions_in
 from sipmesh.routing.media.description import MediaSection, SessionDescription, read_description
 from sipmesh.routing.media.protection import Grade, Protection, protections_of
+from sipmesh.sip.status import Status
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.trust.code import Code
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 NEGOTIATES: Final = frozenset({"INVITE", "ACK", "PRACK", "UPDATE"})
 """Methods whose bodies agree on media (RFC 3261 section 13.2.1, RFC 3262, RFC 3311). No phone sends media for others."""
 
-NOT_ACCEPTABLE_HERE: Final = 488
 MISCELLANEOUS: Final = 399
 ACCEPTED_TYPES: Final = "application/sdp, multipart/mixed, multipart/alternative"
 _REFUSED: Final = {
@@ -34,13 +34,13 @@ class MediaFault:
 
     code: Code
     why: str
-    status: int = NOT_ACCEPTABLE_HERE
+    status: int = Status.NOT_ACCEPTABLE_HERE
     warning: int = MISCELLANEOUS
 
     def headers(self, host: str) -> tuple[tuple[str, str], ...]:
         """Give the header fields of the response by the server *host*."""
         warning = ("Warning", f'{self.warning} {host} "{self.why}"')
-        if self.status != UNSUPPORTED_TYPE:
+        if self.status != Status.UNSUPPORTED_MEDIA_TYPE:
             return (warning,)
         return warning, ("Accept", ACCEPTED_TYPES), ("Accept-Encoding", "identity")
 
@@ -101,7 +101,11 @@ def fault_in(message: Message, policy: MediaPolicy, offer: Offer | None = None) 
         bodies = descriptions_in(message)
         given = [read_description(body) for body in bodies]
     except RemoteError as wrong:
-        status = UNSUPPORTED_TYPE if wrong.status == UNSUPPORTED_TYPE else NOT_ACCEPTABLE_HERE
+        status = (
+            Status.UNSUPPORTED_MEDIA_TYPE
+            if wrong.status == Status.UNSUPPORTED_MEDIA_TYPE
+            else Status.NOT_ACCEPTABLE_HERE
+        )
         return MediaFault(Code.MEDIA_UNREADABLE, str(wrong), status)
     for session in given:
         protections = protections_of(session)

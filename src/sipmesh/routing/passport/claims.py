@@ -12,11 +12,11 @@ from sipmesh.routing.media.bodies import descriptions_in
 from sipmesh.routing.media.description import SessionDescription, read_description, tolerant_name
 from sipmesh.routing.media.protection import capability_in, is_keyed_by_fingerprints
 from sipmesh.sip.message import Request
+from sipmesh.sip.status import Status
 from sipmesh.sip.text import HEX, ascii_lower, ascii_upper
 from sipmesh.sip.uri import SipUri
 from sipmesh.strict_json import read_object
 
-INVALID: Final = 438
 RULE: Final = "RFC 8225 section 5"
 MOST_NAMES: Final = 16
 MOST_KEYS: Final = 64
@@ -83,7 +83,9 @@ def keys_in(request: Request) -> frozenset[Key]:
     keys = frozenset(_key(value) for session in sessions for value in _fingerprints(session))
     if keys and not all(is_keyed_by_fingerprints(session) for session in sessions):
         raise RemoteError(
-            "media with other keys beside its fingerprints", rule="RFC 8225 section 5.2.2", status=INVALID
+            "media with other keys beside its fingerprints",
+            rule="RFC 8225 section 5.2.2",
+            status=Status.INVALID_IDENTITY_HEADER,
         )
     return keys
 
@@ -118,12 +120,12 @@ def read_claims(payload: bytes) -> Claims:
         origs = [(kind, orig[kind]) for kind in ("tn", "uri") if kind in orig]
         keys = [(key["alg"], key["dig"]) for key in claims.get("mky", [])]
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise RemoteError("its claims cannot be read", rule=RULE, status=INVALID) from None
+        raise RemoteError("its claims cannot be read", rule=RULE, status=Status.INVALID_IDENTITY_HEADER) from None
     texts = [text for pair in (*names, *origs, *keys) for text in pair]
     if len(origs) != 1 or len(names) > MOST_NAMES or len(keys) > MOST_KEYS or type(iat) is not int:
-        raise RemoteError("its claims are not those of a call", rule=RULE, status=INVALID)
+        raise RemoteError("its claims are not those of a call", rule=RULE, status=Status.INVALID_IDENTITY_HEADER)
     if not all(isinstance(text, str) for text in texts):
-        raise RemoteError("its claims are not text", rule=RULE, status=INVALID)
+        raise RemoteError("its claims are not text", rule=RULE, status=Status.INVALID_IDENTITY_HEADER)
     read = frozenset((ascii_lower(function), ascii_upper(digest).replace(":", "")) for function, digest in keys)
     return Claims(origs[0], frozenset(names), iat, read)
 
@@ -132,7 +134,9 @@ def _number(text: str) -> str:
     """Remove visual separators and the plus sign (RFC 8224 section 8.3)."""
     digits = text.removeprefix("+").translate(_VISUAL)
     if not digits or not _DIGITS.issuperset(digits):
-        raise RemoteError("a telephone number that is none", rule="RFC 8224 section 8.3", status=INVALID)
+        raise RemoteError(
+            "a telephone number that is none", rule="RFC 8224 section 8.3", status=Status.INVALID_IDENTITY_HEADER
+        )
     return digits
 
 
@@ -140,5 +144,7 @@ def _key(value: str) -> Key:
     function, _, digest = value.partition(" ")
     digits = ascii_upper(digest).replace(":", "")
     if not digits or not HEX.issuperset(digits):
-        raise RemoteError("a fingerprint that is not hexadecimal", rule="RFC 8122 section 5", status=INVALID)
+        raise RemoteError(
+            "a fingerprint that is not hexadecimal", rule="RFC 8122 section 5", status=Status.INVALID_IDENTITY_HEADER
+        )
     return ascii_lower(function), digits

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 
 from sipmesh.errors import RemoteError
-from sipmesh.routing.passport.claims import INVALID, domain_of, read_claims
+from sipmesh.routing.passport.claims import domain_of, read_claims
 from sipmesh.routing.registrar.gruu import is_temporary
 from sipmesh.sip import base64url
+from sipmesh.sip.status import Status
 from sipmesh.sip.text import LWS, split_outside
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed, sign
 
@@ -25,7 +26,6 @@ LARGEST: Final = 16_384
 """Octets of one token: a chain of four certificates and the claims."""
 
 MOST_FIELDS: Final = 4
-BAD_INFO: Final = 436
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,11 @@ def read_field(value: str) -> SignedClaims:
     token, *params = split_outside(value, ";")
     token = token.strip(LWS)
     if not any(param.startswith("info=") for param in params):
-        raise RemoteError("an Identity without info", rule="RFC 8224 section 4", status=BAD_INFO)
+        raise RemoteError("an Identity without info", rule="RFC 8224 section 4", status=Status.BAD_IDENTITY_INFO)
     try:
         found = open_signed(token.encode("ascii", "replace"), TYPE, LARGEST, more=frozenset({"x5u", "ppt"}))
     except MalformedDocumentError as wrong:
-        status = BAD_INFO if "x5c" in str(wrong) else INVALID
+        status = Status.BAD_IDENTITY_INFO if "x5c" in str(wrong) else Status.INVALID_IDENTITY_HEADER
         raise RemoteError(str(wrong), rule="RFC 8224 section 6.2", status=status) from None
     return SignedClaims(_mark(token), found.payload, found.chain, found.presented)
 

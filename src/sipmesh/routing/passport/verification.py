@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.privacy import is_anonymous
-from sipmesh.routing.passport.claims import INVALID, Claims, canonical, domain_of, keys_in
+from sipmesh.routing.passport.claims import Claims, canonical, domain_of, keys_in
+from sipmesh.sip.status import Status
 from sipmesh.sip.text_cache import short_key
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 FRESH_S: Final = 60
 """RFC 8224 section 6.2.1 recommends a window of 60 s."""
 
-STALE: Final = 403
 MOST_REMEMBERED: Final = 10_000
 """Tokens of one partner that are remembered for a replay, for twice FRESH_S."""
 
@@ -28,15 +28,19 @@ def check_claims(claims: Claims, request: Request, now: int) -> None:
     The orig of a request with an anonymous From is the anonymous address of the signer's domain.
     """
     if abs(now - claims.iat) > FRESH_S:
-        raise RemoteError("its iat is not fresh", rule=RULE, status=STALE)
+        raise RemoteError("its iat is not fresh", rule=RULE, status=Status.FORBIDDEN)
     if not domain_of(claims.orig) if is_anonymous(request.from_) else claims.orig != canonical(request.from_.uri):
-        raise RemoteError("its orig is not From", rule=RULE, status=INVALID)
+        raise RemoteError("its orig is not From", rule=RULE, status=Status.INVALID_IDENTITY_HEADER)
     if canonical(request.to.uri) not in claims.dest:
-        raise RemoteError("its dest is not To", rule=RULE, status=INVALID)
+        raise RemoteError("its dest is not To", rule=RULE, status=Status.INVALID_IDENTITY_HEADER)
     if request.to.tag is None and canonical(request.uri) not in claims.dest:
-        raise RemoteError("its dest is not the Request-URI", rule=RULE, status=INVALID)
+        raise RemoteError("its dest is not the Request-URI", rule=RULE, status=Status.INVALID_IDENTITY_HEADER)
     if claims.keys != keys_in(request):
-        raise RemoteError("the fingerprints were changed on the way", rule="RFC 8225 section 5.2.2", status=INVALID)
+        raise RemoteError(
+            "the fingerprints were changed on the way",
+            rule="RFC 8225 section 5.2.2",
+            status=Status.INVALID_IDENTITY_HEADER,
+        )
 
 
 class Replays:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from sipmesh.routing.proxy.own_responses import REQUEST_TIMEOUT, TEMPORARILY_UNAVAILABLE
 from sipmesh.sip.message import Response
+from sipmesh.sip.status import FIRST_GLOBAL_FAILURE, Status
 from sipmesh.sip.text import octets_of
 
-CHALLENGES: Final = {401: "www-authenticate", 407: "proxy-authenticate"}
+CHALLENGES: Final[dict[int, str]] = {
+    Status.UNAUTHORIZED: "www-authenticate",
+    Status.PROXY_AUTHENTICATION_REQUIRED: "proxy-authenticate",
+}
 MAX_CHALLENGES: Final = 8
 """Challenges that are merged, for a few realms and algorithms (RFC 8760 2.3). A client reads each of them."""
 MAX_CHALLENGE_OCTETS: Final = 16384
@@ -74,6 +77,6 @@ def rank(status: int) -> tuple[int, int, int]:
 
     480 and 408 come last in their class: we make them ourselves for a lost flow or a timeout, and a real response says more.
     """
-    kind = 0 if status >= 600 else status // 100  # noqa: PLR2004 - global failure
+    kind = 0 if status >= FIRST_GLOBAL_FAILURE else status // 100
     helpful = PREFERRED.index(status) if status in PREFERRED else len(PREFERRED)
-    return kind, helpful, 1 if status in {REQUEST_TIMEOUT, TEMPORARILY_UNAVAILABLE} else 0
+    return kind, helpful, 1 if status in {Status.REQUEST_TIMEOUT, Status.TEMPORARILY_UNAVAILABLE} else 0

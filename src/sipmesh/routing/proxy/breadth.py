@@ -14,7 +14,6 @@ from sipmesh.sip.text import is_digits
 DEFAULT_BREADTH: Final = 60
 """RFC 5393 section 5.3.3: the recommended value for a request without the field."""
 MOST_BREADTH: Final = 2**31 - 1
-EXCEEDED: Final = 440
 _ROWS: Final = [made_row("max-breadth", str(breadth)) for breadth in range(DEFAULT_BREADTH + 1)]
 
 

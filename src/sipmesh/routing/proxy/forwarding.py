@@ -24,6 +24,7 @@ from sipmesh.sip.rows import (
     made_row,
     next_of,
 )
+from sipmesh.sip.status import FIRST_FINAL, FIRST_REDIRECTION
 from sipmesh.sip.text_cache import TextCache
 from sipmesh.sip.uri import CACHED_LENGTH, SipUri
 from sipmesh.trust.evidence import LinkKind
@@ -33,8 +34,6 @@ DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 
 WS: Final = "ws"
 DEFAULT_MAX_FORWARDS: Final = 70
-FIRST_SUCCESS: Final = 200
-FIRST_REDIRECTION: Final = 300
 IDENTITY_PRIVACY: Final = frozenset({"id", "header", "user"})
 HISTORY_PRIVACY: Final = frozenset({"id", "history", "header", "user", "session"})
 
@@ -157,7 +156,7 @@ def renew_token(response: Response, token: str, renewed: str) -> None:
             end = start + len(token)
             if row.line[start:end] == token and row.line.find(",", end) < 0:  # as we have sent it: a search costs more
                 rows[at] = Row(f"{row.line[:start]}{renewed}{row.line[end:]}", "record-route", RECORD_ROUTE)
-                if FIRST_SUCCESS <= response.status < FIRST_REDIRECTION:
+                if FIRST_FINAL <= response.status < FIRST_REDIRECTION:
                     expect_route(rows[at].value, renewed)
             elif token in row.line:
                 rows[at] = made_row("record-route", row.value.replace(token, renewed))

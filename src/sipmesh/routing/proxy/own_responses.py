@@ -6,21 +6,15 @@ from typing import Final
 
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget, Target
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.status import Status
 
-NOT_FOUND: Final = 404
-REQUEST_TIMEOUT: Final = 408
-FLOW_FAILED: Final = 430
-TEMPORARILY_UNAVAILABLE: Final = 480
-SERVER_INTERNAL_ERROR: Final = 500
-BAD_GATEWAY: Final = 502
-SERVICE_UNAVAILABLE: Final = 503
-WHY: Final = {
-    NOT_FOUND: "no server of the pool knows the device",
-    REQUEST_TIMEOUT: "no final response has come in time",
-    FLOW_FAILED: "the flow has failed",
-    TEMPORARILY_UNAVAILABLE: "the link of the phone is gone",
-    BAD_GATEWAY: "the next hop has sent a malformed response",
-    SERVICE_UNAVAILABLE: "no server at the next hop can be reached",
+WHY: Final[dict[int, str]] = {
+    Status.NOT_FOUND: "no server of the pool knows the device",
+    Status.REQUEST_TIMEOUT: "no final response has come in time",
+    Status.FLOW_FAILED: "the flow has failed",
+    Status.TEMPORARILY_UNAVAILABLE: "the link of the phone is gone",
+    Status.BAD_GATEWAY: "the next hop has sent a malformed response",
+    Status.SERVICE_UNAVAILABLE: "no server at the next hop can be reached",
 }
 """What happened, by the status that we make for a branch without a response. The warn-agent is a pseudonym."""
 
@@ -38,11 +32,11 @@ def lost_status(target: Target) -> int:
     - 480: the flow of a registered user is gone.
     """
     if isinstance(target, ServerTarget):
-        return NOT_FOUND if target.asks else SERVICE_UNAVAILABLE
+        return Status.NOT_FOUND if target.asks else Status.SERVICE_UNAVAILABLE
     if isinstance(target, FlowTarget) and target.past:
-        return SERVICE_UNAVAILABLE
+        return Status.SERVICE_UNAVAILABLE
     named = isinstance(target, FlowTarget) and target.found is not Found.ROW
-    return FLOW_FAILED if named else TEMPORARILY_UNAVAILABLE
+    return Status.FLOW_FAILED if named else Status.TEMPORARILY_UNAVAILABLE
 
 
 def overloaded(response: Response, *, is_ours: bool = False) -> Response:
@@ -54,7 +48,7 @@ def overloaded(response: Response, *, is_ours: bool = False) -> Response:
     What a phone or a partner says with its 503 ends here.
     """
     changed = response.copy()
-    changed.status, changed.reason = SERVER_INTERNAL_ERROR, "Next Server Unavailable"
+    changed.status, changed.reason = Status.SERVER_INTERNAL_ERROR, "Next Server Unavailable"
     if not is_ours:
         changed.remove("retry-after")
     return changed

@@ -11,20 +11,24 @@ from sipmesh.routing.proxy.branch_attempt import Branch, BranchState, Way, ways_
 from sipmesh.routing.proxy.breadth import breadth_of, narrowed
 from sipmesh.routing.proxy.effects import AwaitSilent, Cancel, DecideAgain, Effect, Forget, SendResponse, Silence, Start
 from sipmesh.routing.proxy.own_responses import (
-    FLOW_FAILED,
-    NOT_FOUND,
-    REQUEST_TIMEOUT,
-    SERVICE_UNAVAILABLE,
-    TEMPORARILY_UNAVAILABLE,
     explained,
     lost_status,
     overloaded,
 )
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.status import (
+    FIRST_FINAL,
+    FIRST_GLOBAL_FAILURE,
+    FIRST_REDIRECTION,
+    FLOW_FAILED,
+    SERVICE_UNAVAILABLE,
+    TRYING,
+    Status,
+)
 from sipmesh.trust.evidence import LinkKind
 
-FLOW_IS_DEAD: Final = frozenset({REQUEST_TIMEOUT, FLOW_FAILED})
+FLOW_IS_DEAD: Final = frozenset({Status.REQUEST_TIMEOUT, Status.FLOW_FAILED})
 """After these, another flow of the same device is tried; after no other response (RFC 5626 section 7)."""
 
 SILENT_S: Final = 4.0
@@ -123,7 +127,7 @@ class ResponseContext:
         has_answer = (
             self.best is not None
             and not self.best.is_weak
-            and self.best.status not in {REQUEST_TIMEOUT, TEMPORARILY_UNAVAILABLE}
+            and self.best.status not in {Status.REQUEST_TIMEOUT, Status.TEMPORARILY_UNAVAILABLE}
         )
         if not self.invite or self.answered or not (self.cancelled or has_answer):
             return False
@@ -139,7 +143,7 @@ class ResponseContext:
 
         After a 6xx a proxy "MUST NOT create any new branches in this context" (RFC 3261 section 16.7 item 5).
         """
-        return self.cancelled or self.answered or (self.best is not None and self.best.status >= 600)  # noqa: PLR2004 - global failure
+        return self.cancelled or self.answered or (self.best is not None and self.best.status >= FIRST_GLOBAL_FAILURE)
 
     def start(self) -> list[Effect]:
         """Start the next group of targets; if there is none, give the final response."""
@@ -155,9 +159,9 @@ class ResponseContext:
         branch = self.branches[number]
         if response.status != FLOW_FAILED:
             self.heard = True
-        if response.status < 200:  # noqa: PLR2004 - provisional (RFC 3261 section 7.2)
+        if response.status < FIRST_FINAL:
             return self._provisional(branch, number, response)
-        if response.status < 300:  # noqa: PLR2004 - success
+        if response.status < FIRST_REDIRECTION:
             return self._success(branch, response)
         if branch.state is BranchState.DONE:
             return []
@@ -169,7 +173,7 @@ class ResponseContext:
         if response.status == FLOW_FAILED and isinstance(branch.target, RemoteFlowTarget):
             return [
                 Forget(branch.target),
-                *self._try_next_way(branch, explained(self.request, TEMPORARILY_UNAVAILABLE)),
+                *self._try_next_way(branch, explained(self.request, Status.TEMPORARILY_UNAVAILABLE)),
             ]
         if response.status == FLOW_FAILED and isinstance(branch.target, ServerTarget):
             branch.ways = tuple(
@@ -186,7 +190,7 @@ class ResponseContext:
             return self._try_next_way(branch, response)
         if not branch.late:  # a late branch was already counted as a 408
             self._consider_of(branch, response)
-        return self._global_failure(response.status) if response.status >= 600 else self._next()  # noqa: PLR2004 - global failure
+        return self._global_failure(response.status) if response.status >= FIRST_GLOBAL_FAILURE else self._next()
 
     def lost(self, number: int) -> list[Effect]:
         """Process the loss of a branch's link, or a link that could not be opened: try each alternative once.
@@ -220,7 +224,7 @@ class ResponseContext:
             return [self._start(branch.ways)]
         if not branch.late:
             branch.late, branch.ways = True, ()
-            self._consider(explained(self.request, REQUEST_TIMEOUT))
+            self._consider(explained(self.request, Status.REQUEST_TIMEOUT))
             if self.invite and branch.state is BranchState.PROCEEDING:
                 branch.state = BranchState.CANCELLING
                 return [Cancel(number, TIMED_OUT)]
@@ -314,7 +318,7 @@ class ResponseContext:
             if self.invite and self.ended:
                 branch.state = BranchState.CANCELLING
                 return [Cancel(number, self.reasons)]
-        if response.status == 100 or not self.invite or self.answered or branch.state is BranchState.DONE:  # noqa: PLR2004 - Trying
+        if response.status == TRYING or not self.invite or self.answered or branch.state is BranchState.DONE:
             return (
                 [SendResponse(respond(self.request, 100))]
                 if self.by_token and self.invite and not self.answered
@@ -366,10 +370,10 @@ class ResponseContext:
         self.answered = True
         if self.unreached is not None and not self.heard and not self.cancelled:
             return [DecideAgain(self.unreached)]
-        if not self.invite and self.best is not None and self.best.status == REQUEST_TIMEOUT:
+        if not self.invite and self.best is not None and self.best.status == Status.REQUEST_TIMEOUT:
             return [Silence()]
-        if self.cancelled and (self.best is None or self.best.status < 600):  # noqa: PLR2004 - global failure
-            return [SendResponse(respond(self.request, 487))]
+        if self.cancelled and (self.best is None or self.best.status < FIRST_GLOBAL_FAILURE):
+            return [SendResponse(respond(self.request, Status.REQUEST_TERMINATED))]
         if self.best is None:
             raise LocalError(f"{self.request.method} has no targets and no response")
         return [SendResponse(self.best.merged())]
@@ -385,7 +389,7 @@ class ResponseContext:
 
     def _consider_of(self, branch: Branch, response: Response) -> None:
         """Keep the better response; that of a server which does not know the device gives way to any other."""
-        if not isinstance(branch.target, ServerTarget) or not branch.target.asks or response.status != NOT_FOUND:
+        if not isinstance(branch.target, ServerTarget) or not branch.target.asks or response.status != Status.NOT_FOUND:
             self._consider(response)
         elif self.best is None and not self.answered:
             self.best = BestResponse(response, is_weak=True)

@@ -8,8 +8,7 @@ from sipmesh.routing.events.packages import ALLOW_EVENTS
 from sipmesh.routing.outcome import Answer
 from sipmesh.routing.registrar.granted import SUPPORTED
 from sipmesh.sip.message import Request
-
-OK: Final = 200
+from sipmesh.sip.status import Status
 
 METHODS: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, UPDATE, PRACK, INFO, REFER, NOTIFY, SUBSCRIBE, PUBLISH"
 """What each proxy forwards; a registrar takes REGISTER also."""
@@ -32,7 +31,7 @@ def capabilities(request: Request, methods: str = METHODS) -> Answer:
 def registrar_capabilities(request: Request) -> Answer:
     """Answer as `capabilities`, with the event packages and the extensions of a front end, which is registrar and notifier."""
     answer = capabilities(request, f"{METHODS}, REGISTER")
-    if answer.status != OK:
+    if answer.status != Status.OK:
         return answer
     own = (("Allow-Events", ALLOW_EVENTS), ("Supported", ", ".join(SUPPORTED)))
-    return Answer(OK, headers=(*answer.headers, *own))
+    return Answer(Status.OK, headers=(*answer.headers, *own))

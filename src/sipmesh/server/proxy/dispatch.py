@@ -12,7 +12,7 @@ from sipmesh.routing.identity.route_set import Names, RouteSet, service_route, t
 from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.outcome import DRAINING, Answer, Prove, try_later
 from sipmesh.routing.proxy.branch import loop_hash
-from sipmesh.routing.proxy.breadth import EXCEEDED, breadth_of
+from sipmesh.routing.proxy.breadth import breadth_of
 from sipmesh.routing.proxy.received import mark_received
 from sipmesh.server.proxy.access.end_of_flow import is_end
 from sipmesh.server.proxy.flow import Flow
@@ -22,6 +22,7 @@ from sipmesh.server.proxy.relay import FORGOTTEN_AT_ONCE, Relay
 from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.rows import EVENT, MAX_BREADTH, PROXY_REQUIRE
+from sipmesh.sip.status import Status
 from sipmesh.sip.transaction.ack import reasons_of
 from sipmesh.sip.transaction.key import cancelled_key, server_key
 from sipmesh.transport.link.events import LinkEvents
@@ -382,4 +383,6 @@ def _not_to_be_forwarded(request: Request) -> Answer | None:
     required = unsupported(request, "proxy-require", UNDERSTOOD)
     if required:
         return Answer(420, headers=(("Unsupported", ", ".join(required)),))
-    return Answer(EXCEEDED, why="no breadth is left for a branch") if breadth_of(request) == 0 else None
+    return (
+        Answer(Status.MAX_BREADTH_EXCEEDED, why="no breadth is left for a branch") if breadth_of(request) == 0 else None
+    )

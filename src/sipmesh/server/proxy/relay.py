@@ -10,9 +10,6 @@ from sipmesh.routing.identity.response_policy import is_to, settle, settle_regis
 from sipmesh.routing.proxy.effects import AwaitSilent, Cancel, DecideAgain, Effect, Forget, SendResponse, Start
 from sipmesh.routing.proxy.forwarding import assert_identity, hides_answerer
 from sipmesh.routing.proxy.own_responses import (
-    BAD_GATEWAY,
-    FLOW_FAILED,
-    TEMPORARILY_UNAVAILABLE,
     explained,
     lost_status,
 )
@@ -23,6 +20,7 @@ from sipmesh.server.proxy.flow import MOST_RESPONSES
 from sipmesh.server.proxy.transactions.message_size import is_too_long
 from sipmesh.sip.message import Response, respond
 from sipmesh.sip.rows import RECORD_ROUTE
+from sipmesh.sip.status import FIRST_FINAL, FIRST_REDIRECTION, FLOW_FAILED, SERVICE_UNAVAILABLE, TRYING, Status
 from sipmesh.sip.transaction.ack import ack_for
 from sipmesh.sip.transaction.state import Do, Input, of_status
 from sipmesh.trust.evidence import LinkKind
@@ -44,11 +42,6 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.transactions.server_transactions import ServerTransactions
     from sipmesh.transport.link.link import Link
 
-TRYING: Final = 100
-TOO_LARGE_A_BODY: Final = 413
-MESSAGE_TOO_LARGE: Final = 513
-REQUEST_TERMINATED: Final = 487
-FIRST_FINAL: Final = 200
 
 FORGOTTEN_AT_ONCE: Final = 128
 """Transactions that are forgotten in one turn of the event loop: half a millisecond."""
@@ -170,7 +163,7 @@ class Relay:
         if proxied.context.invite:
             self.calls_started += proxied.request.to.tag is None
             if not proxied.context.by_token:
-                self.server_transactions.answer(proxied, respond(proxied.request, 100))
+                self.server_transactions.answer(proxied, respond(proxied.request, TRYING))
         elif proxied.request.method == "BYE":
             self.calls.ended(proxied.request.call_id)
         self._perform(proxied, proxied.context.start())
@@ -180,7 +173,7 @@ class Relay:
         if proxied.context is not None:
             self._perform(proxied, proxied.context.cancel(reasons))
         else:
-            self.server_transactions.answer(proxied, respond(proxied.request, REQUEST_TERMINATED))
+            self.server_transactions.answer(proxied, respond(proxied.request, Status.REQUEST_TERMINATED))
 
     # Responses in
 
@@ -227,7 +220,7 @@ class Relay:
         if flow.link.kind is LinkKind.CLIENT and not sent.is_carried:
             self._privacy.hide_answer(sent, response)
         self._answerers.name_in(sent, response)
-        if response.present & RECORD_ROUTE and response.status < 300:  # noqa: PLR2004 - only these create a dialog
+        if response.present & RECORD_ROUTE and response.status < FIRST_REDIRECTION:  # only these create a dialog
             self.requests.bind_answer(sent, response)
 
     def malformed(self, flow: Flow, response: Response) -> bool:
@@ -270,8 +263,8 @@ class Relay:
             sent.flow.link.send(ack_for(sent.request, answer).encode())
         elif given is Input.SUCCESS and sent.request.method == "INVITE" and answer.to.tag:
             self._release.release_malformed(sent, answer)
-        self.client_transactions.responded(sent, given, BAD_GATEWAY)
-        self._perform(proxied, context.responded(sent.number, explained(proxied.request, BAD_GATEWAY)))
+        self.client_transactions.responded(sent, given, Status.BAD_GATEWAY)
+        self._perform(proxied, context.responded(sent.number, explained(proxied.request, Status.BAD_GATEWAY)))
 
     def _flow_failed(self, sent: SentBranch) -> None:
         """End a carried flow that the next server does not know any more; at its home pool, its branches fail with it."""
@@ -370,7 +363,9 @@ class Relay:
             for proxied in list(flow.served.values()):
                 if proxied.context is None:  # its user is being looked up, or its registration stored
                     headers = (("Retry-After", retry_after_s),)
-                    self.server_transactions.answer(proxied, respond(proxied.request, 503, headers=headers))
+                    self.server_transactions.answer(
+                        proxied, respond(proxied.request, SERVICE_UNAVAILABLE, headers=headers)
+                    )
                     given_up += 1
                 elif not proxied.context.answered:
                     self._perform(proxied, proxied.context.give_up(retry_after_s))
@@ -419,7 +414,7 @@ class Relay:
         data = copy.encode()
         size = len(data)
         if is_too_long(copy, size):
-            self._refuse_branch(proxied, start, MESSAGE_TOO_LARGE)
+            self._refuse_branch(proxied, start, Status.MESSAGE_TOO_LARGE)
         elif flow.link.has_room(size):
             carried = is_carried(start.target)
             self.client_transactions.send(proxied, start.number, branch, flow, copy, data, is_carried=carried)
@@ -442,9 +437,9 @@ class Relay:
         A flow target gets 480 instead of 430: the flow exists, and 430 would remove its binding.
         """
         if not link.can_hold(size):
-            self._refuse_branch(proxied, start, TOO_LARGE_A_BODY)
+            self._refuse_branch(proxied, start, Status.REQUEST_ENTITY_TOO_LARGE)
         elif lost_status(start.target) == FLOW_FAILED:
-            self._refuse_branch(proxied, start, TEMPORARILY_UNAVAILABLE)
+            self._refuse_branch(proxied, start, Status.TEMPORARILY_UNAVAILABLE)
         else:
             self._unreachable(proxied, start)
 
@@ -457,7 +452,7 @@ class Relay:
     def _reply(self, proxied: ProxiedRequest, response: Response) -> None:
         if response.status == FLOW_FAILED and proxied.flow.carrier is not None:
             # to the server with the link it says that the login is unknown here: another flow has failed
-            response = explained(proxied.request, TEMPORARILY_UNAVAILABLE)
+            response = explained(proxied.request, Status.TEMPORARILY_UNAVAILABLE)
         kind = proxied.flow.link.kind
         if kind is LinkKind.PARTNER or (kind is LinkKind.CLIENT and hides_answerer(response)):
             assert_identity(response, None)
@@ -465,7 +460,7 @@ class Relay:
         if not link.has_room(len(data)) and link.usable:
             if response.status < FIRST_FINAL:  # the sender does not need a provisional response
                 return
-            status = 500 if link.can_hold(len(data)) else MESSAGE_TOO_LARGE
+            status = Status.SERVER_INTERNAL_ERROR if link.can_hold(len(data)) else Status.MESSAGE_TOO_LARGE
             response = respond(proxied.request, status)
             data = response.encode()
         self.server_transactions.answer(proxied, response, data)

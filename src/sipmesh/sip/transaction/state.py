@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum, auto
 
 from sipmesh.errors import LocalError
+from sipmesh.sip.status import FIRST_FINAL, FIRST_REDIRECTION
 
 
 class TransactionState(IntEnum):
@@ -41,9 +42,9 @@ class Input(IntEnum):
 
 def of_status(status: int) -> Input:
     """Give the input of a response with that status."""
-    if status < 200:  # noqa: PLR2004 - RFC 3261 7.2
+    if status < FIRST_FINAL:
         return Input.PROVISIONAL
-    return Input.SUCCESS if status < 300 else Input.FAILURE  # noqa: PLR2004 - RFC 3261 7.2
+    return Input.SUCCESS if status < FIRST_REDIRECTION else Input.FAILURE
 
 
 class Do(IntEnum):

@@ -7,10 +7,11 @@ import asyncio
 import pytest
 
 from sipmesh.routing.registrar.binding import Binding
-from sipmesh.server.proxy.events.own_requests import NO_ANSWER, REQUEST_TIMEOUT, TOO_LONG
+from sipmesh.server.proxy.events.own_requests import NO_ANSWER
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.framing import MAX_HEADER
 from sipmesh.sip.message import Request, build_request, respond
+from sipmesh.sip.status import Status
 from sipmesh.sip.transaction.timers import Timer
 from support.bindings import bound
 from support.network import FE1, FE2, Network
@@ -90,7 +91,7 @@ async def test_request_with_too_long_a_header_is_not_sent(home: Network) -> None
     async with home:
         bob, node = await home.phone("bob", FE1), home.nodes[FE1]
         [row] = await bound(node, BOB)
-        assert send(node, row, ("subject", "x" * MAX_HEADER)) == [TOO_LONG]
+        assert send(node, row, ("subject", "x" * MAX_HEADER)) == [Status.MESSAGE_TOO_LARGE]
         await bob.silent()
 
 
@@ -106,4 +107,4 @@ async def test_request_without_an_answer_ends_after_timer_f(home: Network) -> No
         assert statuses == []
         await asyncio.sleep(0.2)
         node.dispatch.tick()
-        assert statuses == [REQUEST_TIMEOUT]
+        assert statuses == [Status.REQUEST_TIMEOUT]

@@ -19,6 +19,7 @@ from sipmesh.server.proxy.access.client_address import received_parameter
 from sipmesh.server.proxy.relay import Access
 from sipmesh.sip.digest import is_digest, parse_challenge, realm_of_credentials
 from sipmesh.sip.fields import NameAddr
+from sipmesh.sip.status import FIRST_FINAL, FIRST_REDIRECTION, UNAUTHORIZED
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
@@ -38,10 +39,6 @@ if TYPE_CHECKING:
     from sipmesh.topology.server_choice import ServerChoice
     from sipmesh.topology.view import ServerView
 
-FLOW_FAILED: Final = 430
-UNAUTHORIZED: Final = 401
-FIRST_FINAL: Final = 200
-FIRST_REDIRECT: Final = 300
 NO_HOME: Final = try_later("no server of the home pool can be reached")
 
 
@@ -153,7 +150,7 @@ class AccessProxy(Access):
         flow.upstream = sent.flow.number
         if status == UNAUTHORIZED:
             self._challenged(sent, response)
-        elif FIRST_FINAL <= status < FIRST_REDIRECT:
+        elif FIRST_FINAL <= status < FIRST_REDIRECTION:
             self._accepted(sent, response)
 
     def _challenged(self, sent: SentBranch, response: Response) -> None:

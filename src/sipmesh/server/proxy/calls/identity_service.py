@@ -15,6 +15,7 @@ from sipmesh.routing.passport.claims import claims_of, domain_of, read_claims
 from sipmesh.routing.passport.identity_field import MOST_FIELDS, SignedClaims, read_field, write_field
 from sipmesh.routing.passport.verification import Replays, check_claims
 from sipmesh.sip.date import sip_date
+from sipmesh.sip.status import Status
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.transport.tls.path_check import path_errors
 from sipmesh.trust.code import Code
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 SIGNED_METHODS: Final = frozenset({"INVITE", "UPDATE", "PRACK"})
 """Requests that may have an offer."""
 
-USE_IDENTITY: Final = 428
-UNSUPPORTED_CREDENTIAL: Final = 437
 VERIFIED_IDENTITY: Final = "verified-identity"
 """The field by which a server tells its clients that the organisation of the caller has signed the request."""
 _ALGORITHMS: Final = {"secp256r1": "ES256", "secp384r1": "ES384"}
@@ -142,8 +141,7 @@ class IdentityService:
             ):
                 return None
             return Answer(
-                USE_IDENTITY,
-                "Use Identity Header",
+                Status.USE_IDENTITY_HEADER,
                 code=Code.IDENTITY_MISSING,
                 why=f"{sender.peer.name} has not signed",
             )
@@ -161,8 +159,11 @@ class IdentityService:
                 if not is_anonymous(request.from_):
                     request.append(VERIFIED_IDENTITY, f"<{request.from_.uri}>")
                 return None
-        status, why = (first.status, str(first)) if first is not None else (438, "no Identity")
-        return Answer(status, _REASONS.get(status, ""), code=Code.IDENTITY_INVALID, why=why)
+        status, why = (
+            (first.status, str(first)) if first is not None else (Status.INVALID_IDENTITY_HEADER, "no Identity")
+        )
+        reason = "Stale Date" if status == Status.FORBIDDEN else ""  # RFC 8224 section 6.2.2
+        return Answer(status, reason, code=Code.IDENTITY_INVALID, why=why)
 
     def _verify(self, signed: SignedClaims, request: Request, peer: TrustedPeer) -> None:
         """Raise RemoteError unless the signer is *peer*, may speak for the domain of From, and has signed this request.
@@ -174,7 +175,11 @@ class IdentityService:
         self._judge_signer(signed, domain, peer)
         check_claims(claims, request, int(at.timestamp()))
         if self._replays[peer.name].is_replayed(signed.mark, request, int(at.timestamp())):
-            raise RemoteError("its token was used for another request", rule="RFC 8224 section 12.1", status=438)
+            raise RemoteError(
+                "its token was used for another request",
+                rule="RFC 8224 section 12.1",
+                status=Status.INVALID_IDENTITY_HEADER,
+            )
 
     def _judge_signer(self, signed: SignedClaims, domain: str, peer: TrustedPeer) -> None:
         """Judge the signer's certificate as that of the partner: its anchors, its CRLs, its names (rule R8)."""
@@ -184,12 +189,4 @@ class IdentityService:
         is_peer = verdict.accepted and verdict.peer is not None and verdict.peer.name == peer.name
         if not is_peer or domain not in peer.asserts or domain not in identities(signed.chain[0]).usable:
             why = f"its signer is not {peer.name} for {domain}: {verdict.code}"
-            raise RemoteError(why, rule="RFC 8224 section 6.2", status=UNSUPPORTED_CREDENTIAL)
-
-
-_REASONS: Final = {
-    403: "Stale Date",
-    436: "Bad Identity Info",
-    437: "Unsupported Credential",
-    438: "Invalid Identity Header",
-}
+            raise RemoteError(why, rule="RFC 8224 section 6.2", status=Status.UNSUPPORTED_CREDENTIAL)

@@ -9,6 +9,7 @@ from sipmesh.routing.identity.sender import ClientSender, ServerSender
 from sipmesh.routing.media.judgement import NEGOTIATES, MediaFault, Offer, fault_in
 from sipmesh.routing.outcome import Answer
 from sipmesh.routing.target import FlowTarget, ServerTarget, Target, server_of
+from sipmesh.sip.status import FIRST_FINAL, FIRST_REDIRECTION, Status
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.message_refusals import MessageRefusals
     from sipmesh.sip.message import Request, Response
 
-FIRST_FINAL: Final = 200
-FIRST_FAILURE: Final = 300
-CALL_DOES_NOT_EXIST: Final = 481
 JUDGES: Final = frozenset({Role.FRONT_END, Role.EDGE})
 """Roles of the servers that judge media."""
 
@@ -62,14 +60,16 @@ class MediaGuard:
         section 5.1).
         """
         proxied = sent.proxied
-        is_answer = response.status < FIRST_FAILURE and sent.request.method in NEGOTIATES
+        is_answer = response.status < FIRST_REDIRECTION and sent.request.method in NEGOTIATES
         if not is_answer or (response.status < FIRST_FINAL and sent.request.method != "INVITE"):
             return None  # a 1xx to another method is not forwarded
         fault = fault_in(response, self._policy(proxied, sent), _offer_of(proxied))
         if fault is None:
             return None
         ends_the_call = response.status >= FIRST_FINAL and proxied.request.to.tag is not None
-        return self._answer(fault, CALL_DOES_NOT_EXIST if ends_the_call else 488)
+        return self._answer(
+            fault, Status.CALL_OR_TRANSACTION_DOES_NOT_EXIST if ends_the_call else Status.NOT_ACCEPTABLE_HERE
+        )
 
     def keep_offer(self, sent: SentBranch) -> None:
         """Remember how the media of an INVITE are protected, before its body is dropped: a fork may answer once more.

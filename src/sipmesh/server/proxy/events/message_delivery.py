@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError
 from sipmesh.routing.events.stored_message import delivery, is_receipt
 from sipmesh.routing.proxy.target_set import as_sip
-from sipmesh.server.proxy.events.own_requests import NO_ANSWER, REQUEST_TIMEOUT
+from sipmesh.server.proxy.events.own_requests import NO_ANSWER
 from sipmesh.server.proxy.events.unanswered import UnansweredAttempts
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
+from sipmesh.sip.status import FIRST_GLOBAL_FAILURE, FIRST_REDIRECTION, Status
 from sipmesh.storage.messages import Claimed, StoredMessage, claim, extend, release, remove
 
 if TYPE_CHECKING:
@@ -39,11 +40,17 @@ RETRY_S: Final = 60.0
 LEASE_AGAIN_S: Final = 1.0
 """How long a user waits whose messages another server delivers: that server may have lost the phone meanwhile."""
 
-UNREACHED: Final = frozenset({NO_ANSWER, REQUEST_TIMEOUT, 430, 480, 503, 504})
+UNREACHED: Final = frozenset(
+    {
+        NO_ANSWER,
+        Status.REQUEST_TIMEOUT,
+        Status.FLOW_FAILED,
+        Status.TEMPORARILY_UNAVAILABLE,
+        Status.SERVICE_UNAVAILABLE,
+        Status.SERVER_TIMEOUT,
+    }
+)
 """The phone does not have the message, and may take it later. With any other refusal it does not want this message."""
-
-REFUSED_BY_USER: Final = 600
-FIRST_REFUSAL: Final = 300
 
 
 class Delivery:
@@ -252,17 +259,17 @@ class MessageDelivery:
         self._own_requests.send_to(row, request, identity, lambda status: self._answered(running, row, status))
 
     def _answered(self, running: Delivery, row: Binding, status: int) -> None:
-        if status == REQUEST_TIMEOUT:
+        if status == Status.REQUEST_TIMEOUT:
             self._timed_out(running, row)
             return
         running.silent.discard(row.token)
         if status in UNREACHED:
             running.without(row)
             self._try_next_phone(running)
-        elif status < FIRST_REFUSAL:
+        elif status < FIRST_REDIRECTION:
             self.delivered += 1
             self._remove(running)
-        elif status >= REFUSED_BY_USER:
+        elif status >= FIRST_GLOBAL_FAILURE:
             self._log.info(running.aor, "stored message removed: the user refused it", aor=running.aor, status=status)
             self._remove(running)
         else:

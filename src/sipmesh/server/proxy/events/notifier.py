@@ -24,6 +24,7 @@ from sipmesh.server.proxy.events.own_requests import NO_ANSWER
 from sipmesh.server.proxy.events.subscription import EventSubscription, dialog_octets
 from sipmesh.server.proxy.events.subscription_places import SubscriptionPlaces
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.status import FIRST_REDIRECTION, OK, Status
 from sipmesh.topology.document.watching import Watching
 
 if TYPE_CHECKING:
@@ -43,10 +44,8 @@ MOST_DIALOG_OCTETS: Final = 4_096
 LOOKED_AT: Final = 2_000
 """Users whose bindings are looked at in one go: it takes some milliseconds."""
 
-DONE: Final = 200
-FIRST_REFUSAL: Final = 300
 FULL: Final = try_later("too many subscriptions", after_s="60")
-TOO_LARGE: Final = Answer(513, why="the dialog of a SUBSCRIBE is too large to be kept")
+TOO_LARGE: Final = Answer(Status.MESSAGE_TOO_LARGE, why="the dialog of a SUBSCRIBE is too large to be kept")
 UNKNOWN: Final = Answer(481, why="no such subscription, or another user has it")
 
 Seen = tuple[tuple[str, str], ...]
@@ -190,7 +189,7 @@ class EventNotifier:
         watching = self.watching(subscription.aor, subscription.watcher)
         granted = decide_subscribe(request, subscription.aor, identity, watching)
         if isinstance(granted, Answer):
-            if granted.status == 403:  # noqa: PLR2004 - forbidden since
+            if granted.status == Status.FORBIDDEN:
                 self._end(subscription, "rejected")
             return granted
         subscription.is_polite = watching is Watching.POLITE_BLOCK
@@ -407,7 +406,7 @@ class EventNotifier:
         """End the subscription if the watcher does not know it, or cannot be reached (RFC 6665 section 4.2.2)."""
         if subscription.tag not in self._by_tag:
             self._free_place(subscription)
-        elif status == NO_ANSWER or status >= FIRST_REFUSAL:
+        elif status == NO_ANSWER or status >= FIRST_REDIRECTION:
             self._remove(subscription)
         elif subscription.is_dirty:
             subscription.is_dirty = False
@@ -481,7 +480,7 @@ class EventNotifier:
 def changes_state(request: Request, response: Response | Answer) -> bool:
     """Tell whether a PUBLISH with that *response* changed the state: a refresh does not, nor one that was refused."""
     is_removal = isinstance(response, Answer) and ("Expires", "0") in response.headers
-    return response.status == DONE and (bool(request.body) or is_removal)
+    return response.status == OK and (bool(request.body) or is_removal)
 
 
 def among(some: AbstractSet[str], others: AbstractSet[str]) -> list[str]:

@@ -13,6 +13,7 @@ from sipmesh.routing.proxy.forwarding import assert_identity, hides_history, ide
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.server.proxy.transactions.message_size import is_too_long
+from sipmesh.sip.status import FIRST_FINAL, Status
 from sipmesh.sip.transaction.timers import Timer
 from sipmesh.trust.evidence import LinkKind
 
@@ -28,13 +29,6 @@ if TYPE_CHECKING:
 NO_ANSWER: Final = 0
 """The status of a request that was not sent, or whose link has closed."""
 
-REQUEST_TIMEOUT: Final = 408
-"""The status of a request that was sent on a link that is still up, and got no final response in time."""
-
-TOO_LONG: Final = 513
-"""The status of a request whose header is longer than what we send: no later attempt would succeed."""
-
-FIRST_FINAL: Final = 200
 
 Done = Callable[[int], None]
 
@@ -82,7 +76,8 @@ class OwnRequests:
     def send_to(self, row: Binding, request: Request, identity: str | None, done: Done) -> None:
         """Send a request to the phone of *row*, on a link of this server or by the server of the pool that has the link.
 
-        *done* gets the status of the final response, `NO_ANSWER`, `REQUEST_TIMEOUT` or `TOO_LONG`. *identity* is asserted as
+        *done* gets the status of the final response or `NO_ANSWER`, 408 if no final response comes on a link that is still up,
+        and 513 if the header is longer than what we send: no later attempt would succeed. *identity* is asserted as
         far as the link may carry it.
         """
         if row.host == self._server:
@@ -111,7 +106,7 @@ class OwnRequests:
             self.border.release(request, link.kind, domains, private=hides_history(request))
         data = request.encode()
         if is_too_long(request, len(data)):
-            done(TOO_LONG)
+            done(Status.MESSAGE_TOO_LARGE)
             return
         if not link.usable or not link.has_room(len(data)):
             done(NO_ANSWER)
@@ -153,7 +148,7 @@ class OwnRequests:
 
     def _timed_out(self, sent: OwnRequest) -> None:
         self._forget(sent)
-        sent.done(REQUEST_TIMEOUT)
+        sent.done(Status.REQUEST_TIMEOUT)
 
     def _forget(self, sent: OwnRequest) -> None:
         self._due.discard(sent)

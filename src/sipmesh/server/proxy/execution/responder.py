@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.outcome import (
@@ -12,6 +12,7 @@ from sipmesh.routing.outcome import (
 )
 from sipmesh.server.proxy.transactions.message_size import is_too_long
 from sipmesh.sip.message import respond
+from sipmesh.sip.status import Status
 from sipmesh.sip.transaction.key import server_key
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.server.quotas.usage import Usage
     from sipmesh.sip.message import Request, Response
-
-TOO_LARGE: Final = 513
 
 
 class Responder:
@@ -62,7 +61,7 @@ class Responder:
         """
         data = response.encode()
         if is_too_long(response, len(data)):
-            data = respond(request, TOO_LARGE).encode()
+            data = respond(request, Status.MESSAGE_TOO_LARGE).encode()
         flow.link.send(data)
         if request.method == "INVITE":
             flow.refuse(key)

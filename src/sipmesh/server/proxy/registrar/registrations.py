@@ -36,6 +36,7 @@ from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.sip.date import sip_date
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.rows import Row, made_row
+from sipmesh.sip.status import OK
 from sipmesh.sip.text import octets_of
 from sipmesh.storage.location_service.locations import Write, WriteResult
 
@@ -256,7 +257,7 @@ class Registrations:
 
     def _respond(self, request: Request, answer: RegistrarAnswer) -> Response:
         """Write the answer to a REGISTER (RFC 3261 section 10.3 step 8: "The response SHOULD include a Date header field")."""
-        headers = (*answer.headers, ("date", self._date_row().value)) if answer.status == 200 else answer.headers  # noqa: PLR2004
+        headers = (*answer.headers, ("date", self._date_row().value)) if answer.status == OK else answer.headers
         return respond(request, answer.status, answer.reason, headers=headers)
 
     def _is_settled(self, aor: str, answer: RegistrarAnswer, held: Sequence[Binding]) -> bool:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sipmesh.routing.proxy.branch import prefix_of
 from sipmesh.routing.proxy.release import without_body
 from sipmesh.routing.proxy.ringing_calls import RingingCalls
 from sipmesh.server.proxy.flow import MOST_RESPONSES
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
+from sipmesh.sip.status import FIRST_FINAL
 from sipmesh.sip.transaction.timers import Timer
 
 if TYPE_CHECKING:
     from sipmesh.sip.message import Request
 
-FIRST_FINAL: Final = 200
 
 _BRANCH = re.compile(rb"\r\n[Vv]ia: [^\r\n]*?;branch=([^;,\r\n]+)")
 """The branch of the first Via, as every process of this server writes it."""

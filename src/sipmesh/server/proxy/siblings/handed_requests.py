@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.outcome import RETRY_AFTER_S
-from sipmesh.server.proxy.siblings.awaited_requests import FIRST_FINAL
 from sipmesh.sip.message import NO_BODY, Response, respond
-from sipmesh.sip.reasons import REASONS
 from sipmesh.sip.rows import CALL_ID, CSEQ, FROM, TO, VIA
+from sipmesh.sip.status import FIRST_FINAL, REASONS, Status
 from sipmesh.sip.transaction.key import client_key
 
 if TYPE_CHECKING:
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
     from sipmesh.sip.message import Request
 
-UNAVAILABLE: Final = 503
 _KEPT: Final[i64] = VIA | FROM | TO | CALL_ID | CSEQ
 
 
@@ -71,10 +69,10 @@ class HandedRequests:
 
 def refused(request: Request) -> Response:
     """Return the answer to a request that no process can serve now."""
-    return respond(request, UNAVAILABLE, headers=(("Retry-After", RETRY_AFTER_S),))
+    return respond(request, Status.SERVICE_UNAVAILABLE, headers=(("Retry-After", RETRY_AFTER_S),))
 
 
 def shortened(response: Response) -> Response:
     """Return the 503 in place of a final response for which there is no room."""
     rows = [row for row in response.rows if row.bit & _KEPT]
-    return Response(UNAVAILABLE, REASONS[UNAVAILABLE], [*rows, NO_BODY])
+    return Response(Status.SERVICE_UNAVAILABLE, REASONS[Status.SERVICE_UNAVAILABLE], [*rows, NO_BODY])

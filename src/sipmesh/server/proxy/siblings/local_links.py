@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.events.reference import EARLY_REFERENCE
 from sipmesh.routing.outcome import Answer
-from sipmesh.server.proxy.siblings.awaited_requests import FIRST_FINAL, AwaitedRequests
+from sipmesh.server.proxy.siblings.awaited_requests import AwaitedRequests
 from sipmesh.server.proxy.siblings.channel import ARRIVED, SUPERVISOR, WRITE_BYTES
 from sipmesh.server.proxy.siblings.handed_requests import HandedRequests, shortened
 from sipmesh.server.proxy.siblings.orphaned_invites import OrphanedInvites
 from sipmesh.sip.framing import FramingError, parse_message
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.status import FIRST_FINAL
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.routing.proxy.release import ack_in_place_of_caller, bye_in_place_of_caller
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.sip.fields import NameAddr
+from sipmesh.sip.status import FIRST_FINAL, FIRST_REDIRECTION
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.sip.transaction.timers import Timer
 
 if TYPE_CHECKING:
     from sipmesh.sip.message import Request, Response
 
-FIRST_FINAL, FIRST_FAILURE = 200, 300
 GONE: Final = 'SIP;cause=480;text="The link of the caller is gone"'
 
 _Key = tuple[int, str]
@@ -86,7 +86,7 @@ class OrphanedInvites:
 
 def ended(invite: Request, response: Response) -> list[Request]:
     """Return what ends a call whose *invite* got this final *response*: the ACK, and a BYE if the callee has accepted."""
-    if response.status >= FIRST_FAILURE:
+    if response.status >= FIRST_REDIRECTION:
         return [ack_for(invite, response)]
     ours = {NameAddr.parse(item).sip_uri.user or "" for item in invite.items("record-route")}
     ack = ack_in_place_of_caller(invite, response, ours)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sipmesh.routing.identity.dialog_token import DialogToken, FlowSide, owner_hash
 from sipmesh.routing.identity.privacy import is_anonymous, is_hidden
@@ -10,14 +10,12 @@ from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.identity.tokens import Tokens
 from sipmesh.routing.proxy.forwarding import assert_identity, creates_dialog, recorded_token
 from sipmesh.routing.registrar.gruu import is_to_hidden_user
+from sipmesh.sip.status import FIRST_FINAL, FIRST_REDIRECTION
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.server.proxy.flow import SentBranch
     from sipmesh.sip.message import Response
-
-FIRST_SUCCESS: Final = 200
-LAST_SUCCESS: Final = 299
 
 
 class Answerers:
@@ -32,7 +30,7 @@ class Answerers:
     def name_in(self, sent: SentBranch, response: Response) -> None:
         """Write who has accepted an INVITE into its 2xx; nobody, if the call was to a user who hides."""
         request = sent.proxied.request
-        if not FIRST_SUCCESS <= response.status <= LAST_SUCCESS or request.method != "INVITE" or sent.is_carried:
+        if not FIRST_FINAL <= response.status < FIRST_REDIRECTION or request.method != "INVITE" or sent.is_carried:
             return
         if is_anonymous(request.to) or is_to_hidden_user(request):
             return

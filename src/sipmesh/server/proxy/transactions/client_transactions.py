@@ -9,6 +9,7 @@ from sipmesh.server.proxy.flow import SentBranch
 from sipmesh.server.proxy.latency_histogram import LatencyHistogram
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.server.quotas.usage import BRANCH_OCTETS
+from sipmesh.sip.status import TRYING
 from sipmesh.sip.transaction.ack import cancel_for
 from sipmesh.sip.transaction.client import ClientTransaction
 from sipmesh.sip.transaction.state import Input, TransactionState
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 FINAL_S: Final = Timer.F.seconds
 """Seconds; timers B, F, H, L and M all have this length (RFC 3261 17, RFC 6026)."""
-
-TRYING: Final = 100
 
 
 class ClientTransactions:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.routing.proxy.own_responses import BAD_GATEWAY
 from sipmesh.routing.proxy.response_context import SILENT_S
 from sipmesh.server.proxy.flow import ProxiedRequest
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.server.proxy.transactions.message_size import is_too_long
 from sipmesh.sip.message import Response, respond
+from sipmesh.sip.status import FIRST_FINAL, Status
 from sipmesh.sip.transaction.server import ServerTransaction
 from sipmesh.sip.transaction.state import Do, Input, TransactionState, of_status
 from sipmesh.sip.transaction.timers import Timer
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.sip.message import Request
 
-FIRST_FINAL: Final = 200
 
 COUNTED: Final = ("MESSAGE", "REGISTER")
 """Methods whose final responses are counted, beside the calls."""
@@ -66,7 +65,7 @@ class ServerTransactions:
         if is_too_long(response, len(data)):
             if response.status < FIRST_FINAL:
                 return
-            response = respond(proxied.request, BAD_GATEWAY)
+            response = respond(proxied.request, Status.BAD_GATEWAY)
             data = response.encode()
         transaction, given = proxied.transaction, of_status(response.status)
         before = transaction.state
