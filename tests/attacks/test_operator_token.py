@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -191,3 +192,37 @@ async def give(network: Managed, officer: Visitor, changes: list[str]) -> None:
     plan = await drafted(officer, "network", changes)
     assert ((await published(officer, plan)).status, network.number(MGMT)) == (200, before + 1)
     assert (network.organisation.folder / DRAFT).exists()
+
+
+@pytest.mark.parametrize("way", ["publish", "apply"])
+@on_loop
+async def test_change_of_an_operator_goes_along_with_no_publication_of_the_host(tmp_path: Path, way: str) -> None:
+    """The user of the management host may publish all. The operator adds a grant between the plan and the publication."""
+    async with management_with_console(tmp_path) as network, Visitor(network, "otto-token") as operator:
+        await drafted(operator, "network", ["authority.grace=1"])
+        seen = network_plan(await network.type("topology", "plan", "--json"))
+        await drafted(operator, "network", ["media.default=any"])
+        told = await network.type("topology", way, "-m", "a word", "--wait", "0", "--plan", seen, code=1)
+        assert "not that of the plan that you have read" in told
+        told = await network.type("topology", way, "-m", "a word", "--wait", "0", code=1)
+        assert "operators of the console may have changed the draft, and may not publish this: " in told
+        assert "; calls may have media of the policy any; read the plan" in told
+        assert network.number(MGMT) == 1
+        read = network_plan(await network.type("topology", "plan", "--json"))
+        await network.type("topology", "publish", "-m", "a word", "--wait", "0", "--plan", read)
+        assert network.number(MGMT) == 2
+
+
+def network_plan(printed: str) -> str:
+    """Return the name of a plan, as a script makes it from the JSON output."""
+    plan = json.loads(printed)
+    return f"{plan['base']}-{plan['digest']}"
+
+
+@on_loop
+async def test_what_an_operator_may_publish_is_published_without_a_name(tmp_path: Path) -> None:
+    """The twin: a draft gives the operator nothing that the operator could not publish."""
+    async with management_with_console(tmp_path) as network, Visitor(network, "otto-token") as operator:
+        await drafted(operator, "network", ["media.default=encrypted-required"])
+        await network.type("topology", "publish", "-m", "media", "--wait", "0")
+        assert network.number(MGMT) == 2

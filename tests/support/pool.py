@@ -66,7 +66,9 @@ class Pool:
         public = Cluster.public(url)
         organisation.document["storage"] = {"users": public, "management": public}
         organisation.write()
-        publish_at_rest(organisation.file, "ada (1)", "two", datetime.now(UTC), lambda *_, **__: None, force=True)
+        publish_at_rest(
+            organisation.file, "ada (1)", "two", datetime.now(UTC), lambda *_, **__: None, base=1, digest="", force=True
+        )
         made = ManagementDb(organisation.folder)
         made.lease.release()
         made.close()

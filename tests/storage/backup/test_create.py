@@ -201,7 +201,16 @@ def test_users_in_postgresql_are_exported(tmp_path: Path, postgres_url: str) -> 
     count = copy_users(folder / "users.db", postgres_url)
     with (folder / "topology.yaml").open("a") as draft:
         draft.write(f"\nstorage: {{users: '{Cluster.public(postgres_url)}'}}\n")
-    publish_at_rest(folder / "topology.yaml", "ada", "PostgreSQL", datetime.now(UTC), lambda *_, **__: None, force=True)
+    publish_at_rest(
+        folder / "topology.yaml",
+        "ada",
+        "PostgreSQL",
+        datetime.now(UTC),
+        lambda *_, **__: None,
+        base=1,
+        digest="",
+        force=True,
+    )
     file = tmp_path / "x.backup"
     back_up(folder / "topology.yaml", file, PASSPHRASE, datetime.now(UTC))
     restored = restore(file, tmp_path / "new", PASSPHRASE, "ada", datetime.now(UTC))

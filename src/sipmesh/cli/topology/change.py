@@ -90,7 +90,8 @@ class Change:
             raise typer.Exit(1)
         socket = running_management(self._place)
         if socket is None:
-            say_rested(publish_at_rest(self._place, why, force=force))
+            base, digest = self._pending.base, made.loaded.digest
+            say_rested(publish_at_rest(self._place, why, base, digest, force=force))
             return
         try:
             publish_draft(self._place, socket, why, wait, force=force, digest=made.loaded.digest)

@@ -14,6 +14,7 @@ import typer
 from sipmesh.cli.control_client import ask_one
 from sipmesh.cli.output import BAD, GOOD, WARN, cell, plural, say, say_document, say_json, second, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
+from sipmesh.cli.topology.planning.reading import ReadPlan, must_be_read
 from sipmesh.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def publish(
     *,
     why: Why,
     force: Force = False,
+    plan: ReadPlan = "",
     wait: Wait = WAIT_S,
     without_approvals: Annotated[
         bool,
@@ -65,12 +67,15 @@ def publish(
 ) -> None:
     """Sign the draft as the next version of the topology, and send it to every server.
 
-    The command shows the changes since the version before. The first time it makes version 1; from then on the servers of this
-    network load only signed versions. Without a running management server, the version is signed now and is in force when that
-    server starts.
+    The command shows the changes since the version before. If operators of the console may change the draft, and may not publish
+    these changes, it asks; a script names the plan that was read by --plan. The first time it makes version 1; from then on the
+    servers of this network load only signed versions. Without a running management server, the version is signed now and is in
+    force when that server starts.
     """
     place = Place(topology)
     if not _ever_published(place):
+        if plan:
+            raise OperatorError("no version is published, so no plan can be read; publish without --plan")
         first = publish_first(place, why)
         _say_first(first, as_json=as_json)
         return
@@ -78,11 +83,11 @@ def publish(
     if socket is None and overtake:
         raise OperatorError("servers report their numbers to a management server that runs: start it first")
     if socket is None:
-        say_rested(publish_at_rest(place, why, force=force, unapproved=without_approvals), as_json=as_json)
+        _publish_read(place, why, plan, force=force, unapproved=without_approvals, as_json=as_json)
         return
     if without_approvals:
         raise OperatorError("a version without approvals is published while management is stopped: stop it first")
-    publish_draft(place, socket, why, wait, force=force, overtake=overtake, as_json=as_json)
+    publish_draft(place, socket, why, wait, force=force, overtake=overtake, named=plan, as_json=as_json)
 
 
 def publish_draft(
@@ -94,11 +99,13 @@ def publish_draft(
     force: bool = False,
     overtake: bool = False,
     digest: str = "",
+    named: str = "",
     as_json: bool = False,
 ) -> None:
-    """Have management publish the draft of *place*, and print the result; *digest* is that of the draft, if it is known.
+    """Have management publish the draft of *place*, and print the result.
 
-    Raises `OperatorError` if the draft has another digest, and `typer.Exit` with 1 if a server does not have the version in
+    *digest* is that of the draft, if this command has made it; else *named* is the plan that the user has read. Raises
+    `OperatorError` if the draft is another one, and `typer.Exit` with 1 if a server does not have the version in
     force within *wait* seconds.
     """
     from sipmesh.server.management.replies import PLAN, PUBLISH
@@ -111,6 +118,8 @@ def publish_draft(
         raise OperatorError(f"{draft} has changed since this command has written it; look at it: sipmesh topology plan")
     if not as_json:
         _say_plan(plan)
+    if not digest:
+        must_be_read(plan, named, force=force, asks=not as_json)
     agreed: dict[str, Any] = {"base": plan.base, "digest": plan.digest, "force": force, "overtake": overtake}
     published = ask_one(socket, PUBLISH, why=why, draft=draft, **agreed)
     if draft != HERE.name and not as_json:
@@ -143,28 +152,50 @@ def publish_block(place: Place, name: str, wait: float) -> None:
     _follow(socket, published, wait, began, as_json=False)
 
 
-def publish_at_rest(place: Place, why: str, *, force: bool = False, unapproved: bool = False) -> Rested:
-    """Publish without a running management server; raises `OperatorError`."""
+def _publish_read(place: Place, why: str, named: str, *, force: bool, unapproved: bool, as_json: bool) -> None:
+    """Publish the draft that the user has read, without a running management server."""
+    from sipmesh.server.management.publishing.offline_publish import plan_at_rest
+
+    plan = plan_at_rest(place.file)
+    if not as_json:
+        _say_plan(plan)
+    must_be_read(plan, named, force=force, asks=not as_json)
+    rested = publish_at_rest(place, why, plan.base, plan.digest, force=force, unapproved=unapproved)
+    say_rested(rested, shown=True, as_json=as_json)
+
+
+def publish_at_rest(
+    place: Place, why: str, base: int, digest: str, *, force: bool = False, unapproved: bool = False
+) -> Rested:
+    """Publish the draft with this *digest* after version *base*, without a running management server.
+
+    Raises `OperatorError`, also for another draft or another version.
+    """
     from sipmesh.server.control_socket import name_of
     from sipmesh.server.management.publishing.offline_publish import publish_at_rest as at_rest
 
     who = name_of(os.getuid())
-    return at_rest(place.file, who, why, datetime.now(UTC), _say_undone, force=force, unapproved=unapproved)
+    agreed: dict[str, Any] = {"base": base, "digest": digest, "force": force, "unapproved": unapproved}
+    return at_rest(place.file, who, why, datetime.now(UTC), _say_undone, **agreed)
 
 
 def _say_undone(event: str, *, servers: str, why: str) -> None:
     say(f"{event}: {servers} ({why})", style=WARN)
 
 
-def say_rested(rested: Rested, *, as_json: bool = False) -> None:
-    """Print what was published without a running management server, and how it comes into force."""
+def say_rested(rested: Rested, *, shown: bool = False, as_json: bool = False) -> None:
+    """Print what was published without a running management server, and how it comes into force.
+
+    *shown* tells that the changes are printed already, as a plan.
+    """
     from sipmesh.cli.topology.reports import RestedReport
 
     version = rested.version
     if as_json:
         say_json(RestedReport(version.number, rested.changes, rested.forced))
         return
-    say(*([f"  {line}" for line in rested.changes] or ["Nothing has changed."]))
+    if not shown:
+        say(*([f"  {line}" for line in rested.changes] or ["Nothing has changed."]))
     say(f"Version {version.number} is published.", style=GOOD)
     say("No management server runs here. The other servers receive the version when it runs: sipmesh serve NAME")
 

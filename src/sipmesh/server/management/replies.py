@@ -30,7 +30,8 @@ class Plan:
     """What the publication of the draft in the file *draft* would change: *base* is the version in force.
 
     *digest* is that of the draft. *dangers* says what the new version would break. *approvals* says which operators must approve
-    it, and who has. *grants* says who gets what by it, and which role has to publish it.
+    it, and who has. *grants* says who gets what by it, and which role has to publish it. *operators* tells whether operators of
+    the console may have changed the draft.
     """
 
     draft: str
@@ -40,6 +41,7 @@ class Plan:
     dangers: Sequence[str]
     approvals: Sequence[ApprovalNeed] = field(default_factory=list)
     grants: Sequence[Grant] = field(default_factory=list)
+    operators: bool = False
 
 
 @dataclass(frozen=True, slots=True)

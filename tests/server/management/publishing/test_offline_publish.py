@@ -25,7 +25,16 @@ def now() -> datetime:
 
 
 def at_rest(managed: Managed, *, force: bool = False) -> Rested:
-    return publish_at_rest(managed.organisation.file, WHO, "because", now(), Told().log.error, force=force)
+    return publish_at_rest(
+        managed.organisation.file,
+        WHO,
+        "because",
+        now(),
+        Told().log.error,
+        base=kept(managed)[0],
+        digest="",
+        force=force,
+    )
 
 
 def kept(managed: Managed) -> tuple[int, list[str]]:
@@ -85,7 +94,7 @@ def test_unreadable_draft_is_not_published(managed: Managed) -> None:
 
 def test_network_without_a_version_has_no_next_one(example: Organisation) -> None:
     with pytest.raises(OperatorError, match="there is no published version yet"):
-        publish_at_rest(example.file, WHO, "because", now(), Told().log.error, force=False)
+        publish_at_rest(example.file, WHO, "because", now(), Told().log.error, base=0, digest="", force=False)
 
 
 def test_unreadable_user_database_does_not_prevent_a_version(managed: Managed) -> None:

@@ -104,7 +104,9 @@ WAYS: dict[str, Callable[[Desk], object]] = {
     "publish": lambda desk: asyncio.run(desk.publish_draft()),
     "rollback": lambda desk: asyncio.run(desk.publisher.rollback(ADA, "why", 1, 1, force=False, role=OF_HOST)),
     "block": lambda desk: asyncio.run(desk.publisher.block(ADA, "evil.test", OF_HOST)),
-    "publish at rest": lambda desk: publish_at_rest(desk.folder / "topology.yaml", ADA, "why", AT, tell, force=False),
+    "publish at rest": lambda desk: publish_at_rest(
+        desk.folder / "topology.yaml", ADA, "why", AT, tell, base=1, digest="", force=False
+    ),
     "block at rest": lambda desk: block_at_rest(desk.folder, "evil.test", ADA, AT, tell),
     "relocation": lambda desk: publish_moved(desk.folder, "127.0.0.9", ADA, AT),
 }
@@ -164,10 +166,10 @@ def test_draft_that_no_version_could_follow_is_refused_at_rest_too(desk: Desk) -
     draft = file.read_text()
     file.write_text(without_the_crl(draft))
     with pytest.raises(OperatorError, match="no version could follow this one"):
-        publish_at_rest(file, ADA, "why", AT, tell, force=True)
+        publish_at_rest(file, ADA, "why", AT, tell, base=1, digest="", force=True)
     assert desk.head == 1
     file.write_text(draft)
-    publish_at_rest(file, ADA, "why", AT, tell, force=True)
+    publish_at_rest(file, ADA, "why", AT, tell, base=1, digest="", force=True)
     assert desk.head == 2
 
 

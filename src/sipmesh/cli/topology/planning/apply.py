@@ -12,6 +12,7 @@ from sipmesh.cli.control_client import ask_one, links_of, reload
 from sipmesh.cli.output import BAD, GOOD, WARN, say, say_json
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.planning.plan import planned_for, say_plan
+from sipmesh.cli.topology.planning.reading import ReadPlan, must_be_read
 from sipmesh.cli.topology.planning.verification import run_checks, say_checks
 from sipmesh.cli.topology.publish import WAIT_S, Force, Wait, publish_at_rest, running_management, say_rested
 from sipmesh.cli.topology.remote_servers import note
@@ -71,6 +72,7 @@ def apply(
     *,
     why: Annotated[str, typer.Option("-m", "--message", metavar="WHY", help="The reason, for the history.")],
     force: Force = False,
+    plan: ReadPlan = "",
     no_rollback: Annotated[bool, NO_ROLLBACK] = False,
     wait: Wait = WAIT_S,
     topology: TopologyFile = HERE,
@@ -82,6 +84,9 @@ def apply(
     itself, which management asks. If the verification fails, the content of the version before is published again. If management
     had no contact with a server before, since it is stopped for example, that server is named and does not count.
 
+    If operators of the console may change the draft, and may not publish it, the command asks. A script names the plan that was
+    read by --plan.
+
     Exit codes: 0 if the version is in force and verified, 1 otherwise.
     """
     place = Place(topology)
@@ -89,6 +94,7 @@ def apply(
     if not as_json:
         say_plan(planned)
     _must_be_approved(planned)
+    must_be_read(planned.report, plan, force=force, asks=not as_json)
     socket = running_management(place)
     if socket is None:
         _apply_at_rest(place, planned, why, force=force, as_json=as_json)
@@ -116,7 +122,8 @@ def _apply_at_rest(place: Place, planned: Planned, why: str, *, force: bool, as_
     from sipmesh.server.management.publishing.application import Certificates
 
     Certificates(CommandHost(place, None), planned.publication).issue()
-    say_rested(publish_at_rest(place, why, force=force), as_json=as_json)
+    base, digest = planned.report.base, planned.report.digest
+    say_rested(publish_at_rest(place, why, base, digest, force=force), shown=True, as_json=as_json)
     if not as_json:
         say("Nothing is verified, since no management server runs. When it runs: sipmesh topology verify", style=WARN)
 

@@ -8,6 +8,7 @@ from sipmesh.cli.control_client import ask_one
 from sipmesh.cli.output import BAD, GOOD, WARN, say, say_json
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.change import must_have_draft
+from sipmesh.cli.topology.planning.reading import name_of
 from sipmesh.cli.topology.publish import running_management
 from sipmesh.errors import OperatorError
 
@@ -32,7 +33,7 @@ def plan(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
     if any(not need.is_met for need in planned.report.approvals):
         say("  operators must approve it first: sipmesh topology propose")
     elif planned.report.changes:
-        say('  to do this: sipmesh topology apply -m "why"')
+        say(f'  to do this: sipmesh topology apply -m "why" --plan {name_of(planned.report)}')
 
 
 def planned_for(place: Place) -> Planned:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from sipmesh.server.management.publishing.publish import (
     NewVersion,
     PublishRequest,
     breaks,
+    changed_by_operators,
     changes_between,
     fingerprints_of,
     publish,
@@ -82,16 +83,28 @@ class Rested:
 
 
 def publish_at_rest(
-    file: Path, who: str, why: str, at: datetime, tell: Tell, *, force: bool, unapproved: bool = False
+    file: Path,
+    who: str,
+    why: str,
+    at: datetime,
+    tell: Tell,
+    *,
+    base: int,
+    digest: str,
+    force: bool,
+    unapproved: bool = False,
 ) -> Rested:
     """Sign the draft in *file* as the next version; it is in force when the management server starts.
+
+    *base* and *digest* are from the plan that the operator has seen.
 
     Meanwhile nobody reports which anchors are in use, so all anchors count as used. Raises `OperatorError` for a draft that
     would break something without *force*, and if the version in force was changed or does not fit this folder. With
     *unapproved* no approval of operators is needed: servers refuse the version until each has joined again.
     """
     with opened(file.parent) as management_db, _audited(management_db, who, at, {"act": "publish", "why": why}):
-        request = PublishRequest(read_draft(file), who, why, at, force=force, unapproved=unapproved, role=OF_HOST)
+        draft = read_draft(file, digest)
+        request = PublishRequest(draft, who, why, at, base, force, unapproved=unapproved, role=OF_HOST)
         return _publish_next(management_db, request, file.parent, tell)
 
 
@@ -106,7 +119,8 @@ def plan_at_rest(file: Path) -> Plan:
     new, (in_use, unread) = draft.loaded, _in_use(before)
     changes = [*changes_between(before, new), *unread]
     given = draft_grants(before, new)
-    return Plan(file.name, before.number, new.digest, changes, breaks(before, new, in_use), needs, given)
+    found, operators = breaks(before, new, in_use), changed_by_operators(before, new)
+    return Plan(file.name, before.number, new.digest, changes, found, needs, given, operators)
 
 
 def block_at_rest(folder: Path, name: str, who: str, at: datetime, tell: Tell) -> Rested:
@@ -119,7 +133,7 @@ def block_at_rest(folder: Path, name: str, who: str, at: datetime, tell: Tell) -
         draft = blocking(versions.publication(), name, folder)
         if draft is None:
             return Rested(management_db.history.get(before.number).version, (), ())
-        request = PublishRequest(draft, who, f"{name} is blocked", at, role=OF_HOST)
+        request = PublishRequest(draft, who, f"{name} is blocked", at, before.number, role=OF_HOST)
         return _publish_next(management_db, request, folder, tell)
 
 
@@ -153,7 +167,7 @@ def _publish_next(management_db: ManagementDb, request: PublishRequest, folder: 
     versions, before = accepted(management_db, at=request.at)
     in_use, unread = _in_use(before)
     server = view(before, versions.documents.name)
-    new: NewVersion = publish(versions, replace(request, base=before.number), server, before, in_use)
+    new: NewVersion = publish(versions, request, server, before, in_use)
     versions.keep_own(new.version)
     follow_up(folder, management_db.audit, before, request.draft.loaded, request.who, request.at, tell)
     return Rested(new.version, [*new.changes, *unread], new.forced)

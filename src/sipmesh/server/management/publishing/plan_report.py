@@ -35,7 +35,8 @@ class PlanReport:
     *revoked* are servers that leave the topology: their certificates are revoked at once, and no rollback brings them back.
     *restarts* says which servers have to be restarted. *users_unread* says why the homes of users are not known, and
     *tlsa_unknown* why the DNS records have no TLSA records. *approvals* says which operators must approve the draft, and who has.
-    *grants* says who gets what, and which role has to publish it.
+    *grants* says who gets what, and which role has to publish it. *operators* tells whether operators of the console may have
+    changed the draft.
     """
 
     draft: str
@@ -55,6 +56,7 @@ class PlanReport:
     restarts: Sequence[str]
     approvals: Sequence[ApprovalNeed] = ()
     grants: Sequence[Grant] = ()
+    operators: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ def planned(plan: Plan, before: Loaded, after: Loaded, generations: Callable[[],
         restarts=restarts,
         approvals=plan.approvals,
         grants=plan.grants,
+        operators=plan.operators,
     )
     return Planned(report, before, after)
 

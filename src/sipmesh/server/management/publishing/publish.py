@@ -223,6 +223,12 @@ def breaks(before: Loaded, new: Loaded, in_use: InUse) -> Sequence[str]:
     return dangers(before, new, in_use=in_use.anchors, domains=in_use.domains, homes=homes)
 
 
+def changed_by_operators(before: Loaded, new: Loaded) -> bool:
+    """Return whether operators of the console may have changed the draft *new* since version *before*."""
+    consoles = (loaded.topology.console for loaded in (before, new))
+    return any(console is not None and console.changes_drafts for console in consoles)
+
+
 def fingerprints_of(loaded: Loaded) -> Iterable[str]:
     """Return the SHA-256 fingerprint in hex of every anchor of a version, ours and the partners'."""
     for authority in loaded.authorities:
@@ -230,11 +236,17 @@ def fingerprints_of(loaded: Loaded) -> Iterable[str]:
             yield fingerprint(anchor)
 
 
-def read_draft(file: Path) -> Draft:
-    """Read the draft in *file*; raises `OperatorError` with all its problems."""
+def read_draft(file: Path, digest: str = "") -> Draft:
+    """Read the draft in *file*; raises `OperatorError` with all its problems.
+
+    *digest* is that of the draft that was compared, or empty: it raises also if the file has another one.
+    """
     try:
         content = file.read_bytes()
     except OSError as wrong:
         problem = Problem(file, 0, "", f"cannot be read ({wrong.strerror})", "write the draft to this file")
         raise OperatorError("there is no draft to publish", (problem,)) from None
-    return Draft.read(content, file)
+    draft = Draft.read(content, file)
+    if digest and draft.loaded.digest != digest:
+        raise OperatorError(f"{file} has changed since it was compared; check it again, then publish")
+    return draft

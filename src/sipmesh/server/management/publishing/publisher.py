@@ -19,6 +19,7 @@ from sipmesh.server.management.publishing.publish import (
     NewVersion,
     PublishRequest,
     breaks,
+    changed_by_operators,
     changes_between,
     publish,
     read_draft,
@@ -108,7 +109,8 @@ class Publisher:
         new, needs = draft.loaded, approval_needs(self._versions.publication(), draft, in_force)
         found = breaks(in_force, new, self._in_use(anchors))
         changes, given = changes_between(in_force, new), draft_grants(in_force, new)
-        return Plan(name, in_force.number, new.digest, changes, found, needs, given)
+        operators = changed_by_operators(in_force, new)
+        return Plan(name, in_force.number, new.digest, changes, found, needs, given, operators)
 
     async def publish(
         self,
@@ -227,10 +229,7 @@ class Publisher:
         if Path(name).name != name:
             problem = Problem(file, 0, "", "is not in the folder of topology.yaml", f"copy it to {self._folder}")
             raise OperatorError("this is not a draft of this network", (problem,))
-        draft = read_draft(file)
-        if digest and draft.loaded.digest != digest:
-            raise OperatorError(f"{file} has changed since it was compared; check it again, then publish")
-        return draft
+        return read_draft(file, digest)
 
     def _anchors_in_use(self) -> frozenset[str]:
         """Return the anchors that servers report as used."""
