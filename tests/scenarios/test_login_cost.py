@@ -21,7 +21,7 @@ PYTHON_CALLS_OF_A_LOGIN, C_CALLS_OF_A_LOGIN = 998, 758
 # A REGISTER that repeats the one before it, known by its octets: 59 and 80.
 PYTHON_CALLS_OF_A_REFRESH, C_CALLS_OF_A_REFRESH = 61, 84
 
-WARM_UP, TAKEN = 2, 3
+WARM_UP, TAKEN = 2, 8
 
 devices = count(1000)  # no two phones have a row of a message in common
 

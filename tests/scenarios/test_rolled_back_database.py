@@ -19,7 +19,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.crl.earlier import number_of
-from sipmesh.storage.seen_users import GO_ON
+from sipmesh.storage.seen_users import FILE, GO_ON
 from support.managed import MGMT, MGMT2
 from support.network import EDGE, FE1, FE2
 from support.pool import Pool, pool_on
@@ -63,6 +63,12 @@ class Rolled:
         assert await self.typed("user", "password", "alice", "--password-stdin", typed="new") == (0, "")
         await until(lambda: network.nodes[FE1].user_updates.number == 3)
         await until(lambda: {network.number(name) for name in (MGMT, MGMT2, FE1)} == {4})
+        # the one that follows reads the database at intervals
+        await until(lambda: self.seen(MGMT) == self.seen(MGMT2) == 3)
+
+    def seen(self, server: str) -> int:
+        """The highest number of the users that the host of *server* has seen."""
+        return int((self.pool.network.folder(server) / FILE).read_text("utf-8").split()[0])
 
     async def roll_back(self) -> None:
         """Restore the dump under them, and wait until the leader tells of it."""
