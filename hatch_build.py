@@ -193,6 +193,7 @@ def make_close(extensions: list[Any], errors: Path) -> None:
             ),  # calls within the library need no table for what others might put there
             *("-fno-align-functions", "-fno-align-jumps", "-fno-align-loops"),
             *("-include", str(errors)),
+            f"-ffile-prefix-map={errors.parent}=.",  # the same commit gives the same octets, wherever it is built
         ]
         extension.extra_link_args = ["-Wl,-Bsymbolic"]  # names stay in it, for profilers
 
