@@ -15,6 +15,8 @@ from ruamel.yaml import YAML
 from support.checkout import ROOT
 
 PACKAGING = ROOT / "packaging"
+METRICS_PORT = 9105
+"""The port of `metrics` in the topology of docs/howto/kubernetes.md."""
 SCRIPTS = sorted(
     path for path in [*PACKAGING.glob("debian/p*"), *(ROOT / "tools/release").iterdir()] if path.suffix != ".py"
 )
@@ -59,6 +61,28 @@ def test_removing_the_package_never_removes_the_organisation() -> None:
     for script in PACKAGING.glob("debian/p*"):
         removed = re.findall(r"^\s*(?:rm|find) .*", script.read_text(), re.MULTILINE)
         assert not [line for line in removed if "/var/" in line], script.name
+
+
+def test_manifests_are_what_kubernetes_takes() -> None:
+    """A name or a type that Kubernetes does not know is an error of its schemas, and so is one beside."""
+    validator = pytest.importorskip("kubernetes_validate")
+    items = read("kubernetes/sipmesh.yaml")["items"]
+    for item in items:
+        validator.validate(item, "1.37", strict=True)
+    wrong = next(item for item in items if item["kind"] == "StatefulSet")
+    wrong["spec"]["template"]["spec"]["containers"][0]["readinesProbe"] = {}
+    with pytest.raises(validator.ValidationError, match="readinesProbe"):
+        validator.validate(wrong, "1.37", strict=True)
+
+
+def test_each_pod_has_probes_that_ask_its_own_port_of_metrics() -> None:
+    for pod in pods():
+        for container in pod["containers"]:
+            ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+            assert container["readinessProbe"]["httpGet"] == {"path": "/health", "port": "metrics"}
+            assert container["livenessProbe"]["httpGet"] == {"path": "/metrics", "port": "metrics"}
+            assert container["startupProbe"]["httpGet"] == {"path": "/metrics", "port": "metrics"}
+            assert ports["metrics"] == METRICS_PORT
 
 
 def test_containers_have_no_rights() -> None:
