@@ -19,9 +19,12 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 WEB_PHONE = Path("web_phone/package-lock.json")
 STATUS = "var/lib/dpkg/status"
+NO_LAYER = 1_000_000
+"""Octets: what is smaller in an image describes it."""
 
 
 def component(purl: str, name: str, version: str, **more: Any) -> dict[str, Any]:
+    """Give the entry of one library, by its package URL."""
     return {"bom-ref": purl, "type": "library", "name": name, "version": version, "purl": purl, **more}
 
 
@@ -47,7 +50,7 @@ def of_web_phone() -> Iterator[dict[str, Any]]:
 def of_image(archive: Path) -> Iterator[dict[str, Any]]:
     """Give the Debian packages in the image, from its own list of them."""
     with tarfile.open(archive) as outer:
-        for blob in (outer.extractfile(member) for member in outer.getmembers() if member.size > 1_000_000):
+        for blob in (outer.extractfile(member) for member in outer.getmembers() if member.size > NO_LAYER):
             with tarfile.open(fileobj=blob) as layer:
                 listed = layer.extractfile(STATUS)
                 for paragraph in listed.read().decode().strip().split("\n\n") if listed else ():
@@ -55,6 +58,7 @@ def of_image(archive: Path) -> Iterator[dict[str, Any]]:
 
 
 def of_debian(paragraph: str) -> dict[str, Any]:
+    """Give the entry of one package, from its fields in the list of dpkg."""
     fields = dict(line.split(": ", 1) for line in paragraph.splitlines() if ": " in line and line[0] != " ")
     name, version = fields["Package"], fields["Version"]
     purl = f"pkg:deb/debian/{name}@{quote(version, safe='~')}?arch={fields['Architecture']}"
