@@ -35,12 +35,13 @@ ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
 
 @dataclass
 class Rolled:
-    """A management pool, its database *name* in *cluster*, and a dump *before* the last changes."""
+    """A management pool, its database *name* in *cluster*, a dump *before* the last changes, and what was *seen_before* them."""
 
     pool: Pool
     cluster: Cluster
     name: str
     before: bytes = b""
+    seen_before: str = ""
 
     @property
     def leader(self) -> str:
@@ -59,6 +60,7 @@ class Rolled:
         await until(lambda: {network.number(name) for name in (MGMT, MGMT2, FE1)} == {3})  # which the leader signs anew
         await until(lambda: network.nodes[FE1].users.verifier(ALICE))
         self.before = self.cluster.dump(self.name)
+        self.seen_before = (network.folder(self.leader) / FILE).read_text("utf-8")
         await network.ask(MGMT, "block", name="evil.test")
         assert await self.typed("user", "password", "alice", "--password-stdin", typed="new") == (0, "")
         await until(lambda: network.nodes[FE1].user_updates.number == 3)
@@ -170,3 +172,23 @@ async def test_server_that_takes_over_an_older_state_says_so_too(rolled: Rolled)
         assert (network.nodes[FE1].user_updates.number, network.number(FE1)) == (3, 4)
         with pytest.raises(OperatorError, match="this is another history of versions"):
             await network.start(overtaken)
+
+
+@within(PATIENCE_S)
+async def test_server_that_never_saw_the_newer_users_learns_of_them_from_the_front_end(rolled: Rolled) -> None:
+    """The database fails over, and its leader ends, before the other management server has read the change."""
+    network = rolled.pool.network
+    async with network:
+        await rolled.begin()
+        await rolled.roll_back()
+        overtaken = rolled.leader
+        other = MGMT2 if overtaken == MGMT else MGMT
+        await network.stop(overtaken)
+        (network.folder(other) / FILE).write_text(rolled.seen_before, "utf-8")
+        rolled.pool.end_lease()
+        said = f"{FE1} has users of number 3, which the database, at 2, lacks"
+        await until(lambda: rolled.pool.controller(other).leadership.is_ready and said in rolled.told())
+        of_bob = network.nodes[FE1].users.verifier(BOB)
+        assert await rolled.go_on() == 5
+        assert await rolled.typed("user", "password", "bob", "--password-stdin", typed="new") == (0, "")
+        await until(lambda: network.nodes[FE1].users.verifier(BOB) != of_bob and not rolled.told())

@@ -217,6 +217,14 @@ class Notifier:
             if subscription.accepted_users >= number
         )
 
+    def beyond_users(self, number: int) -> dict[str, int]:
+        """Return the servers that say they have users of a later number than *number*, with that number."""
+        return {
+            subscription.peer.name: subscription.accepted_users
+            for subscription in self._subscriptions.values()
+            if subscription.accepted_users > number
+        }
+
     def give_users_again(self) -> None:
         """Send users again to each server that refused them, from what it has accepted: the reason may be gone."""
         for subscription in list(self._subscriptions.values()):

@@ -222,6 +222,9 @@ class Controller:
             what = f"the CA's ledger was changed: {self._issuing.ledger_fault}"
             faults.append(Fault(what, "find out who can write to it; restore it from your backup"))
         faults += [Fault(what, GO_ON) for what in (self._versions.lost, self._offers.users_fault) if what]
+        for name, number in self._notifier.beyond_users(self._offers.users_number).items():
+            what = f"{name} has users of number {number}, which the database, at {self._offers.users_number}, lacks"
+            faults.append(Fault(what, GO_ON))
         if self._versions.fault:
             faults.append(
                 Fault(self._versions.fault, "ask who published it; let operators approve it, or publish another")
