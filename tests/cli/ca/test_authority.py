@@ -54,6 +54,12 @@ def test_issue_puts_a_new_certificate_in_place(organisation: Organisation) -> No
     assert f"{FE1}: serial {serial_of(organisation)}, valid for 90 days." in issued.out
 
 
+def test_longest_validity_that_the_option_takes_is_one_that_the_ca_issues(organisation: Organisation) -> None:
+    """A certificate begins five minutes before its issue, and lives 397 days at most."""
+    assert "valid for 396 days." in organisation.type("ca", "issue", FE1, "--days", "396").out
+    assert organisation.type("ca", "issue", FE1, "--days", "397").code == 2
+
+
 def test_issue_for_an_unknown_server_names_the_nearest(organisation: Organisation) -> None:
     left = organisation.type("ca", "issue", "fe2.example.com")
     assert left.code == 1

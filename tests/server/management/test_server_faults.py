@@ -65,6 +65,11 @@ def test_store_of_registrations_that_cannot_be_used_is_a_fault() -> None:
     assert fault == "its registrations cannot be stored: valkeys://a.example.test: WRONGPASS"
 
 
+def test_database_of_stored_messages_that_cannot_be_used_is_a_fault() -> None:
+    [fault] = faults(known(messages_fault="the messages database has revision 9999"))
+    assert fault.startswith("messages for users who are away cannot be stored: the messages database has revision 9999")
+
+
 def test_worker_that_does_not_serve_is_a_fault() -> None:
     [fault] = faults(known(workers_fault="worker 2 is starting: its process was ended by SIGKILL"))
     assert fault == "worker 2 is starting: its process was ended by SIGKILL"

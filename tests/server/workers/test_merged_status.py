@@ -17,6 +17,7 @@ def test_report_has_the_links_and_the_peers_of_all_processes() -> None:
             taken_over=("p.test",),
             certificate_fault="no key",
             bindings_fault="no space",
+            messages_fault="no login",
         ),
     ]
     merged = merged_status(own, others)
@@ -26,6 +27,7 @@ def test_report_has_the_links_and_the_peers_of_all_processes() -> None:
     assert merged.taken_over == ("p.test",)
     assert (merged.number, merged.bindings) == (3, "ff")
     assert (merged.certificate_fault, merged.bindings_fault) == ("no key", "no space")
+    assert merged.messages_fault == "no login"
 
 
 def test_report_has_the_busiest_links_of_all_processes() -> None:

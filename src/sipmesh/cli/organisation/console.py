@@ -104,7 +104,7 @@ def certificate(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the operator, such as ada.")],
     *,
     role: RoleOption = ConsoleRole.VIEWER,
-    days: Annotated[int, typer.Option(min=1, max=397, help="The validity of the certificate.")] = 90,
+    days: Annotated[int, typer.Option(min=1, max=396, help="The validity of the certificate.")] = 90,
     file: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="The new file; operators/NAME.p12 or .pem by default.")
     ] = None,

@@ -62,7 +62,7 @@ def request(
 def grant(
     request_file: Annotated[Path, typer.Argument(metavar="REQUEST", help="The request file of the new machine.")],
     *,
-    days: Annotated[int, typer.Option(min=1, max=397, help="The validity of the certificate.")] = 30,
+    days: Annotated[int, typer.Option(min=1, max=396, help="The validity of the certificate.")] = 30,
     replace: Annotated[
         bool,
         typer.Option(

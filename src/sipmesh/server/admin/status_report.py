@@ -55,6 +55,7 @@ def status_of(node: RunningServer) -> ServerStatus:
         anchors=tuple(sorted(anchors_in_use(node))[:MOST_NAMES]),
         bindings=node.registrations.store,
         bindings_fault=text(node.registrations.fault),
+        messages_fault=text(node.events.store_fault),
         unanswered=tuple(sorted(node.outages.names)[:MOST_NAMES]),
         taken_over=tuple(sorted(node.takeovers.pools)[:MOST_NAMES]),
         neighbours=neighbours_of(links),

@@ -140,6 +140,9 @@ def reported_faults(server: str, status: ServerStatus, elsewhere: Collection[str
     if status.bindings_fault:
         remedy = f"repair the store of the registrations, or the way to it; {server} stores its registrations again by itself"
         yield Fault(f"its registrations cannot be stored: {status.bindings_fault}", remedy)
+    if status.messages_fault:
+        remedy = f"repair the database of stored messages, or the way to it; {server} uses it again by itself"
+        yield Fault(f"messages for users who are away cannot be stored: {status.messages_fault}", remedy)
     if status.workers_fault:
         remedy = (
             f"read the log of {server}: it says why. sipmesh replaces the worker by itself; phones come to the others"

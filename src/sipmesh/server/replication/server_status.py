@@ -171,7 +171,8 @@ class ServerFacts(_Part):
 
     *refuses_from* is the instant from which the server refuses every peer if it receives nothing new, and *refuses_because* says
     why. *bindings* identifies the store in which the server keeps bindings; it is empty if the server keeps none, or has not
-    reached it yet. *bindings_fault* says why that store cannot be used. *unanswered* names the servers that do not answer.
+    reached it yet. *bindings_fault* says why that store cannot be used, *messages_fault* why
+    the database of stored messages cannot. *unanswered* names the servers that do not answer.
     *taken_over* are the pools whose users the server serves in place of their own servers.
     *neighbours* are its links to servers and partners, the busiest first. *workers_fault* says which of its workers do not serve.
     *peer_faults* are the applications and partners to which no link works.
@@ -193,6 +194,7 @@ class ServerFacts(_Part):
     anchors: Annotated[tuple[Hex, ...], Field(max_length=MOST_NAMES)] = ()
     bindings: Hex = ""
     bindings_fault: Text = ""
+    messages_fault: Text = ""
     workers_fault: Text = ""
     unanswered: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = ()
     taken_over: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = ()

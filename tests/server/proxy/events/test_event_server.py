@@ -7,6 +7,7 @@ from math import inf
 from server.proxy.events.test_message_delivery import is_over, stored, take
 from server.proxy.events.test_message_storing import BOB, limited, say
 from sipmesh.errors import OperatorError
+from sipmesh.server.admin.status_report import status_of
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.load import load
 from support.network import FE1, Network
@@ -66,6 +67,7 @@ async def test_fault_of_the_database_is_logged_and_its_end_too(home: Network) ->
     async with home:
         node = home.nodes[FE1]
         node.events.store_failing(OperatorError("no room"))
+        assert status_of(node).messages_fault == "no room"
         node.events.store_working()
         events = [line["event"] for line in home.told[FE1].lines]
         assert events[-2:] == ["messages cannot be stored", "messages can be stored again"]

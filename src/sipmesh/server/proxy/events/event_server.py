@@ -81,6 +81,7 @@ class EventServer:
         self._outages_over = 0
         self._waiting: dict[str, int] = {}
         self._stored_since: set[str] = set()
+        self.store_fault = ""
 
     def __repr__(self) -> str:
         return f"<EventServer {self.storing!r}, {self.delivery!r}>"
@@ -287,10 +288,12 @@ class EventServer:
 
     def store_failing(self, problem: OperatorError) -> None:
         """The database cannot be used: messages to users who are not registered are refused."""
+        self.store_fault = str(problem)
         self._log.error("messages cannot be stored", why=str(problem))
 
     def store_working(self) -> None:
         """The database can be used again."""
+        self.store_fault = ""
         self._log.info("messages can be stored again")
 
 

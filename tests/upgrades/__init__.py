@@ -1,0 +1,1 @@
+"""Folders of earlier releases, and earlier releases beside this one."""

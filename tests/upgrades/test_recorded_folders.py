@@ -1,0 +1,104 @@
+"""This release starts on the folder of each earlier one: what was true in it stays true."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cli.world import FE1, FE2, MGMT, Organisation, environment, until
+from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.trust.role import Role
+from upgrades.conftest import at, follow_the_page, password, until_good
+
+STOLEN = f"stolen/{FE2}.pem"
+LISTED_UNTIL = datetime(2027, 10, 1, tzinfo=UTC)
+"""A CRL has no certificate that has expired: from then on it is refused for that."""
+
+OLD_BY = timedelta(days=25)
+
+
+def test_versions_and_audit_log_of_an_earlier_release_are_read(left_behind: Organisation) -> None:
+    shown = left_behind.type("topology", "history", "--json").json
+    assert [version["why"] for version in shown] == ["example.com begins", "a second front end"]
+    assert left_behind.type("audit", "verify").code == 0
+    assert left_behind.type("topology", "check").code == 0
+
+
+def test_users_of_an_earlier_release_log_in_with_their_passwords(left_behind: Organisation) -> None:
+    """A wrong password is the twin."""
+    follow_the_page(left_behind)
+    left_behind.serve(MGMT, FE1, FE2)
+    for name, server in (("alice", FE1), ("bob", FE2)):
+        words = ("register", "--as", f"{name}@example.com", "--password-stdin", *at(left_behind, server))
+        assert left_behind.type(*words, typed=password(name)).code == 0
+        assert left_behind.type(*words, typed="another\n").code != 0
+
+
+def test_message_that_an_earlier_release_has_stored_arrives(left_behind: Organisation, release: str) -> None:
+    """Both releases have users; only one of them stores messages. A message of today arrives in both."""
+    follow_the_page(left_behind)
+    left_behind.serve(MGMT, FE1, FE2)
+    log = left_behind.folder / "bob.log"
+    bob = _waiting(left_behind, log)
+    try:
+        until("Waiting for messages", log)
+        if release != "3f4f5b6":
+            until("from before the update", log)
+        told = ("message", "--as", "alice@example.com", "--password-stdin", "bob@example.com", "of today")
+        assert left_behind.type(*told, *at(left_behind), typed=password("alice")).code == 0
+        until("of today", log)
+    finally:
+        bob.kill()
+        bob.wait()
+
+
+def _waiting(organisation: Organisation, log: Path) -> subprocess.Popen[bytes]:
+    """Log bob in, in a process that writes to *log* what it is told."""
+    words = ("register", "--stay", "--as", "bob@example.com", "--password-stdin", *at(organisation, FE2))
+    command = [sys.executable, "-m", "sipmesh", *words, "--topology", str(organisation.file)]
+    with log.open("ab") as stream:
+        bob = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=stream, stderr=stream, env=environment())
+    assert bob.stdin is not None
+    with bob.stdin as keyboard:
+        keyboard.write(password("bob").encode())
+    return bob
+
+
+def test_certificate_that_an_earlier_release_has_revoked_stays_revoked(left_behind: Organisation) -> None:
+    """The thief tries at a server that runs; the certificate of today, for the same server, is accepted."""
+    follow_the_page(left_behind)
+    left_behind.serve(MGMT, FE1, FE2)
+    explained = left_behind.type("explain", left_behind.folder / STOLEN, "--server", FE1, "--json")
+    codes = {finding["code"] for finding in explained.json["verdict"]["findings"] if not finding["passed"]}
+    assert "revoked" in codes or datetime.now(UTC) > LISTED_UNTIL
+    assert explained.code == 1
+    rightful = left_behind.type("explain", left_behind.address(FE1, "server"), "--as", FE2)
+    assert rightful.code == 0, rightful.out
+    for kind in ("pem", "key"):
+        (left_behind.folder / "stolen" / f"{FE2}.{kind}").replace(left_behind.folder / "servers" / f"{FE2}.{kind}")
+    thief = left_behind.type("explain", left_behind.address(FE1, "server"), "--as", FE2)
+    assert thief.code == 1, thief.out
+
+
+def test_server_of_an_earlier_release_gets_its_next_certificate_by_itself(left_behind: Organisation) -> None:
+    """Its certificate has five of thirty days left. Management issues the next one."""
+    follow_the_page(left_behind)
+    place = left_behind.folder / "servers"
+    issued = EnterpriseCa.open(left_behind.folder / "ca").issue(
+        (FE1, "example.com"), Role.FRONT_END, datetime.now(UTC) - OLD_BY
+    )
+    issued.write(place / f"{FE1}.pem", place / f"{FE1}.key")
+    before = (place / f"{FE1}.pem").read_bytes()
+    left_behind.serve(MGMT, FE1, FE2)
+    until("certificate issued", left_behind.folder / f"{MGMT}.log")
+    until("new certificate in use", left_behind.folder / f"{FE1}.log")
+    assert (place / f"{FE1}.pem").read_bytes() != before
+    until_good(left_behind)
+
+
+def test_network_of_an_earlier_release_has_no_fault_after_the_steps_of_the_page(left_behind: Organisation) -> None:
+    follow_the_page(left_behind)
+    left_behind.serve(MGMT, FE1, FE2)
+    assert until_good(left_behind)["version"] == 3
